@@ -1,0 +1,57 @@
+"""AetherFlow: data workflows for operations, written in YAML.
+
+The names below are the public API for plugins; they are imported when they are first used, so that the
+command line does not pay for what it does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aetherflow._version import __version__
+
+if TYPE_CHECKING:
+    from aetherflow.engine.connector import Connector, Resource, connector
+    from aetherflow.engine.context import StepContext
+    from aetherflow.engine.step import Skipped, StepResult, StepType, step
+    from aetherflow.errors import AetherFlowError, ConfigError, MissingExtra, StepError
+
+__all__ = [
+    "AetherFlowError",
+    "ConfigError",
+    "Connector",
+    "MissingExtra",
+    "Resource",
+    "Skipped",
+    "StepContext",
+    "StepError",
+    "StepResult",
+    "StepType",
+    "__version__",
+    "connector",
+    "step",
+]
+
+_HOMES = {
+    "AetherFlowError": "errors",
+    "ConfigError": "errors",
+    "MissingExtra": "errors",
+    "StepError": "errors",
+    "Connector": "engine.connector",
+    "Resource": "engine.connector",
+    "connector": "engine.connector",
+    "StepContext": "engine.context",
+    "Skipped": "engine.step",
+    "StepResult": "engine.step",
+    "StepType": "engine.step",
+    "step": "engine.step",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"aetherflow.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,110 @@
+"""Load a flow and everything it refers to, and say all that is wrong with it before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from aetherflow import registry
+from aetherflow.check.flow import check_flow
+from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.profiles import configured_profiles
+from aetherflow.config.resource_check import check_resource, missing_variables
+from aetherflow.config.resources import resolve_resource
+from aetherflow.engine.connector import Resource
+from aetherflow.engine.findings import Findings
+from aetherflow.engine.plan import Plan
+from aetherflow.engine.planner import build_plan
+from aetherflow.errors import ConfigError, Diagnostic, InvalidInput
+from aetherflow.secret import Redactor
+from aetherflow.spec.flow import ProfileSpec
+from aetherflow.spec.load import load_flow
+
+
+class Examination(msgspec.Struct, frozen=True):
+    """A flow, planned and checked; run it only if `errors` is empty."""
+
+    plan: Plan
+    environment: Environment
+    profiles: dict[str, ProfileSpec] | None
+    redactor: Redactor
+    diagnostics: list[Diagnostic]
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """The findings that forbid a run."""
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    def raise_if_invalid(self) -> None:
+        """Refuse a flow with errors.
+
+        Raises:
+            InvalidInput: with all findings, warnings too.
+        """
+        if self.errors:
+            raise InvalidInput(self.diagnostics)
+
+
+def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
+    """Load, plan and check a flow.
+
+    Raises:
+        InvalidInput: the file cannot be read as a flow at all.
+        ConfigError: a setting, the profiles file or the secrets provider cannot be used.
+    """
+    loaded = load_flow(flow)
+    redactor = Redactor()
+    environment = load_environment(process_env, redactor=redactor)
+    profiles = configured_profiles(environment.settings)
+    findings = Findings(loaded.document)
+    plan = build_plan(loaded, findings)
+    check_flow(plan, registry, findings)
+    _check_resources(plan, environment, profiles, findings)
+    ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
+    return Examination(plan, environment, profiles, redactor, ordered)
+
+
+def resolve(examined: Examination, name: str) -> Resource:
+    """Return a resource of the flow as its connector gets it: merged, rendered, decoded.
+
+    Raises:
+        ConfigError: it is not declared, or its profile, a template or a decode rule cannot be resolved.
+    """
+    spec = examined.plan.resources.get(name)
+    if spec is None:
+        known = ", ".join(examined.plan.resources) or "none"
+        raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {known}", code="AF550")
+    secrets = examined.environment.secrets
+    resolved = resolve_resource(
+        name,
+        spec,
+        examined.profiles,
+        examined.environment.variables,
+        decoder=secrets.decode if secrets else None,
+        redactor=examined.redactor,
+    )
+    return Resource(name, resolved.kind, resolved.driver, resolved.config, resolved.options)
+
+
+def _check_resources(
+    plan: Plan, environment: Environment, profiles: dict[str, ProfileSpec] | None, findings: Findings
+) -> None:
+    """Check each resource with its profile; a variable that is not set is an error only when asked for."""
+    env, settings = environment.variables, environment.settings
+    decoder = environment.secrets.decode if environment.secrets else None
+    for name, spec in plan.resources.items():
+        found = check_resource(name, spec, profiles, env, document=findings.document, decoder=decoder)
+        findings.diagnostics += found
+        if any(d.severity == "error" for d in found):
+            continue
+        for missing in missing_variables(name, spec, profiles, env):
+            findings.add(
+                ("resources", name),
+                "AF536",
+                f"resource {name!r}: {missing.field} needs the environment variable {missing.variable}, "
+                "which is not set",
+                f"set {missing.variable} before the run",
+                "error" if settings.validate_env_strict else "warning",
+            )

@@ -1,0 +1,57 @@
+"""Where a run keeps state, files and logs, and how wide it runs: the flow's words, else the settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.app.examine import Examination
+from aetherflow.config.params import read_params
+from aetherflow.engine.workspace import DEFAULT_LAYOUT
+from aetherflow.language.template import compile_template
+
+LEAST_PARALLEL_JOBS = 8
+
+
+class Places(msgspec.Struct, frozen=True):
+    """The resolved places of a run."""
+
+    state: Path
+    logs: Path
+    work_root: Path
+    layout: Mapping[str, str]
+    max_parallel_jobs: int
+    params: dict[str, Any]
+
+
+def places_of(examined: Examination, given_params: Mapping[str, Any]) -> Places:
+    """Resolve the flow's `workspace` and `state`, whose texts may name `env` and `params`.
+
+    The logs of steps stand beside the database, in a folder of its name: they outlive the workspace.
+
+    Raises:
+        UsageError: the parameters do not fit the flow.
+        MissingValue: a template names what is not set.
+    """
+    flow, settings = examined.plan.flow, examined.environment.settings
+    params = read_params(flow.params, given_params)
+    scope = {"env": examined.environment.variables, "params": params}
+
+    def rendered(text: str) -> str:
+        return str(compile_template(text)[0].render(scope))
+
+    state = Path(rendered(flow.state.path)) if flow.state.path else settings.state_root / "aetherflow.sqlite"
+    root = Path(rendered(flow.workspace.root)) if flow.workspace.root else settings.work_root
+    layout = {**DEFAULT_LAYOUT, **{key: rendered(text) for key, text in flow.workspace.layout.items()}}
+    return Places(
+        state=state.absolute(),
+        logs=state.absolute().with_name(f"{state.stem}.logs"),
+        work_root=root.absolute(),
+        layout=layout,
+        max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
+        params=params,
+    )

@@ -1,0 +1,1 @@
+"""What can be said of a flow before it runs, beyond its own file."""

@@ -1,0 +1,188 @@
+"""The commands: parse, call the app, print. No logic, and nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aetherflow.errors import AetherFlowError, UsageError
+
+SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
+
+app = typer.Typer(
+    name="aetherflow",
+    help=SUMMARY,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+steps_app = typer.Typer(help="Step types that are installed.", no_args_is_help=True, rich_markup_mode=None)
+connectors_app = typer.Typer(
+    help="Connectors that are installed.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(steps_app, name="steps")
+app.add_typer(connectors_app, name="connectors")
+
+Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
+FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Run one command and return the exit code (README, «Exit codes»)."""
+    try:
+        result = app(args=arguments, prog_name="aetherflow", standalone_mode=False)
+    except AetherFlowError as error:
+        from aetherflow.cli.output import print_error  # noqa: PLC0415 - only errors need it
+
+        print_error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): say nothing more, as other tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (typer.Exit, typer.Abort) as leaving:
+        return getattr(leaving, "exit_code", 1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        usage = getattr(error, "ctx", None)
+        help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
+        typer.echo(f"error[AF002]: {error.format_message()}\n    hint: {help_command}", err=True)
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def _one_flow(argument: Path | None, option: Path | None) -> Path:
+    if (argument is None) == (option is None):
+        raise UsageError("name one flow file: aetherflow COMMAND FLOW (or --flow-yaml FLOW)")
+    return argument or option or Path()
+
+
+@app.callback(invoke_without_command=True, help=SUMMARY)
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Take the options that stand before a command."""
+    if version:
+        from aetherflow._version import __version__  # noqa: PLC0415 - only here
+
+        typer.echo(f"aetherflow {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    run_id: Annotated[
+        str, typer.Option(help="Name the run; the id of an earlier run goes on with it.", metavar="ID")
+    ] = "",
+    flow_job: Annotated[
+        str, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
+    ] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
+    ] = None,
+    rerun: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run this job or step again, and what follows it; repeatable.", metavar="JOB[.STEP]"
+        ),
+    ] = None,
+    events: Annotated[
+        str,
+        typer.Option(
+            help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
+        ),
+    ] = "",
+    log_format: Annotated[
+        str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the flow, show what would run, run nothing.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")
+    ] = False,
+) -> None:
+    """Run a flow, or go on with an earlier run of it."""
+    from aetherflow.cli import run as command  # noqa: PLC0415 - imports the engine
+
+    options = command.RunOptions(
+        flow=_one_flow(flow, flow_yaml),
+        run_id=run_id,
+        flow_job=flow_job,
+        params=tuple(param or ()),
+        rerun=tuple(rerun or ()),
+        events=events,
+        log_format=log_format,
+        dry_run=dry_run,
+        debug=debug,
+    )
+    raise typer.Exit(command.run(options))
+
+
+@app.command()
+def validate(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+    """Check a flow and all it refers to; nothing is run."""
+    from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
+
+    raise typer.Exit(report.validate(_one_flow(flow, flow_yaml), as_json=json))
+
+
+@app.command()
+def doctor(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+    """Say what this machine lacks for a flow: variables, packages, a place for the state."""
+    from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
+
+    raise typer.Exit(report.doctor(_one_flow(flow, flow_yaml), as_json=json))
+
+
+@app.command()
+def explain(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+    """Show where every field of every resource comes from; values of secrets are masked."""
+    from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
+
+    raise typer.Exit(report.explain(_one_flow(flow, flow_yaml), as_json=json))
+
+
+@steps_app.command("list")
+def steps_list(*, json: Json = False) -> None:
+    """List the step types."""
+    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
+
+    types.list_steps(as_json=json)
+
+
+@steps_app.command("show")
+def steps_show(name: Annotated[str, typer.Argument(metavar="TYPE")], *, json: Json = False) -> None:
+    """Show the inputs and outputs of a step type."""
+    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
+
+    types.show_step(name, as_json=json)
+
+
+@connectors_app.command("list")
+def connectors_list(*, json: Json = False) -> None:
+    """List the connectors."""
+    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
+
+    types.list_connectors(as_json=json)
+
+
+@connectors_app.command("show")
+def connectors_show(
+    name: Annotated[str, typer.Argument(metavar="KIND:DRIVER")], *, json: Json = False
+) -> None:
+    """Show the config and options of a connector."""
+    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
+
+    types.show_connector(name, as_json=json)

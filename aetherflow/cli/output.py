@@ -1,0 +1,48 @@
+"""How commands print: data on standard output, talk on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on standard output."""
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    sys.stdout.write(text + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def say(text: str) -> None:
+    """Print a line on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def print_error(error: AetherFlowError) -> None:
+    """Print an error as a sentence, with its code and hint."""
+    if isinstance(error, InvalidInput):
+        for diagnostic in error.diagnostics:
+            say(str(diagnostic))
+        say(count(list(error.diagnostics)))
+        return
+    say(f"error[{error.code}]: {error.message}")
+    if error.hint:
+        say(f"    hint: {error.hint}")
+
+
+def count(diagnostics: list[Diagnostic]) -> str:
+    """Return `2 errors, 1 warning`."""
+    words = []
+    for severity in ("error", "warning"):
+        number = sum(d.severity == severity for d in diagnostics)
+        if number:
+            words.append(f"{number} {severity}{'' if number == 1 else 's'}")
+    return ", ".join(words) or "no findings"

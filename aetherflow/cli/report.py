@@ -1,0 +1,89 @@
+"""`validate`, `doctor` and `explain`: look at a flow and print what was found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from aetherflow.app.examine import Examination, examine
+from aetherflow.cli.output import count, print_json, print_text, say
+from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+
+
+def validate(flow: Path, *, as_json: bool) -> int:
+    """Check a flow; 0 if it can run, 2 if not."""
+    try:
+        diagnostics = examine(flow, os.environ).diagnostics
+    except InvalidInput as error:
+        diagnostics = list(error.diagnostics)
+    except AetherFlowError as error:
+        if not as_json:
+            raise
+        diagnostics = [Diagnostic(code=error.code, message=error.message, file=str(flow), hint=error.hint)]
+    is_valid = not any(d.severity == "error" for d in diagnostics)
+    if as_json:
+        print_json({"file": str(flow), "valid": is_valid, "diagnostics": diagnostics})
+    else:
+        for diagnostic in diagnostics:
+            say(str(diagnostic))
+        verdict = "valid" if is_valid else "not valid"
+        print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
+    return 0 if is_valid else 2
+
+
+def doctor(flow: Path, *, as_json: bool) -> int:
+    """Say what this machine lacks for a flow; 2 if it could not run."""
+    from aetherflow.app.doctor import examine_machine, settings_in_force  # noqa: PLC0415 - not for validate
+
+    examined = _examined(flow)
+    findings = examine_machine(examined)
+    bad = any(finding.state == "error" for finding in findings)
+    settings = settings_in_force(examined)
+    if as_json:
+        print_json({"file": str(flow), "ok": not bad, "findings": findings, "settings": settings})
+        return 2 if bad else 0
+    for finding in findings:
+        print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
+        if finding.hint:
+            print_text(f"         hint: {finding.hint}")
+    for setting in settings:
+        if setting.source != "default":
+            print_text(f"setting  {setting.name} = {setting.value} ({setting.source})")
+    return 2 if bad else 0
+
+
+def explain(flow: Path, *, as_json: bool) -> int:
+    """Show where every field of every resource comes from."""
+    from aetherflow.app.doctor import explained_resources  # noqa: PLC0415 - not for validate
+
+    examined = _examined(flow)
+    resources = explained_resources(examined)
+    if as_json:
+        print_json({"file": str(flow), "resources": resources})
+        return 0
+    for name, origins in resources.items():
+        spec = examined.plan.resources[name]
+        print_text(f"{name} ({spec.kind}:{spec.driver})")
+        for origin in origins:
+            notes = [origin.source]
+            notes += ["decoded"] if origin.decoded else []
+            notes += [f"missing: {', '.join(origin.missing)}"] if origin.missing else []
+            rendered = "" if origin.value == origin.template else f" -> {origin.value}"
+            print_text(f"  {origin.field}: {origin.template}{rendered}  ({'; '.join(notes)})")
+    if not resources:
+        print_text(f"{flow}: the flow has no resources")
+    return 0
+
+
+def _examined(flow: Path) -> Examination:
+    examined = examine(flow, os.environ)
+    _require_structure(examined)
+    return examined
+
+
+def _require_structure(examined: Examination) -> None:
+    """Refuse a flow whose graph or templates are wrong; what is wrong with resources is the answer itself."""
+    structural: list[Any] = [d for d in examined.errors if not d.code.startswith("AF5")]
+    if structural:
+        raise InvalidInput(structural)

@@ -1,0 +1,123 @@
+"""`aetherflow run`: the observers a person or a log tool wants, and the run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import msgspec
+
+from aetherflow.app.examine import Examination, examine
+from aetherflow.app.running import RunRequest, Watcher, run_flow
+from aetherflow.cli.output import count, print_json, print_text, say
+from aetherflow.errors import UsageError
+
+RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+RUN_ID_LENGTH = 128
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """The options of the command as they were typed."""
+
+    flow: Path
+    run_id: str
+    flow_job: str
+    params: tuple[str, ...]
+    rerun: tuple[str, ...]
+    events: str
+    log_format: str
+    dry_run: bool
+    debug: bool
+
+
+def run(options: RunOptions) -> int:
+    """Run the flow and return the exit code.
+
+    Raises:
+        AetherFlowError: it could not be begun, or its state could not be kept.
+    """
+    _check(options)
+    examined = examine(options.flow, os.environ)
+    examined.raise_if_invalid()
+    for warning in examined.diagnostics:
+        say(str(warning))
+    request = RunRequest(
+        run_id=options.run_id,
+        flow_job=options.flow_job,
+        params=dict(_split(text) for text in options.params),
+        rerun=options.rerun,
+        show_traces=options.debug,
+    )
+    if options.dry_run:
+        return _dry_run(examined, options)
+    report = anyio.run(run_flow, examined, request, watchers(examined, options))
+    return report.exit_code
+
+
+def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
+    """Return the observers that the options ask for."""
+    settings = examined.environment.settings
+    log_format = options.log_format or settings.log_format
+    level = "debug" if options.debug else settings.log_level.lower()
+    chosen: list[Watcher] = []
+    if log_format == "json":
+        from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - only one of the three is needed
+
+        chosen.append(Watcher("log", LogObserver(sys.stdout, format="json", level=level), "wait"))
+    elif _can_repaint():
+        from aetherflow.observe.progress import ProgressObserver  # noqa: PLC0415 - as above
+
+        chosen.append(Watcher("progress", ProgressObserver(sys.stderr), "drop"))
+    else:
+        from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
+
+        chosen.append(Watcher("log", LogObserver(sys.stderr, format="text", level=level), "wait"))
+    if options.events:
+        from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
+
+        sink: Path | Literal["-"] = "-" if options.events == "-" else Path(options.events)
+        chosen.append(Watcher("events", EventStreamObserver(sink), "wait"))
+    return chosen
+
+
+def _can_repaint() -> bool:
+    if not sys.stderr.isatty():
+        return False
+    from aetherflow.observe.progress import can_repaint  # noqa: PLC0415 - only on a terminal
+
+    return can_repaint(sys.stderr)
+
+
+def _check(options: RunOptions) -> None:
+    if options.log_format not in ("", "text", "json"):
+        raise UsageError(f"--log-format {options.log_format}: it is text or json")
+    name = options.run_id
+    if name and (not set(name) <= RUN_ID_CHARACTERS or len(name) > RUN_ID_LENGTH or name.strip(".") == ""):
+        raise UsageError(
+            f"--run-id {name}: not a run id",
+            hint=f"letters, digits, '.', '_' and '-', at most {RUN_ID_LENGTH} characters",
+        )
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--param {text}: write it as NAME=VALUE")
+    return name, value
+
+
+def _dry_run(examined: Examination, options: RunOptions) -> int:
+    """Say what would run, in an order in which it could."""
+    from aetherflow.app.dry_run import outline  # noqa: PLC0415 - only here
+
+    jobs = outline(examined.plan, options.flow_job)
+    if options.log_format == "json":
+        print_json({"flow_id": examined.plan.flow_id, "jobs": jobs, "diagnostics": examined.diagnostics})
+        return 0
+    for job in jobs:
+        print_text(str(job))
+    say(f"{options.flow}: {len(jobs)} jobs would run; {count(examined.diagnostics)}; nothing was run")
+    return 0

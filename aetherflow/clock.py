@@ -1,0 +1,59 @@
+"""The door for time and chance: whoever needs them asks a Clock, and tests bring their own."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time, monotonic time, sleep, ids and chance."""
+
+    def now(self) -> datetime:
+        """Return the wall time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, cancellable; zero or less only yields to other tasks."""
+        ...
+
+    def new_id(self) -> str:
+        """Return 12 random hex digits."""
+        ...
+
+    def random(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock and chance."""
+
+    def now(self) -> datetime:
+        """Return the wall time, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds on the machine's monotonic clock."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, cancellable."""
+        import anyio  # noqa: PLC0415 - the ground is imported by commands that run no loop
+
+        await anyio.sleep(max(seconds, 0))
+
+    def new_id(self) -> str:
+        """Return 12 random hex digits."""
+        return uuid.uuid4().hex[:12]
+
+    def random(self) -> float:
+        """Return a number in [0, 1); it spreads load, it keeps no secret."""
+        return random.random()  # noqa: S311

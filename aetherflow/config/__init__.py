@@ -1,0 +1,1 @@
+"""Configuration: settings, environment snapshot, profiles, the secrets provider and resolved resources."""

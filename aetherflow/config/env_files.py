@@ -1,0 +1,111 @@
+"""Env files: variables from a dotenv file, a JSON object or a directory with one file per variable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aetherflow.config.dotenv import parse_dotenv
+from aetherflow.errors import ConfigError, InvalidInput
+from aetherflow.spec.decode import decode
+from aetherflow.spec.document import parse_document
+
+ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
+
+
+class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of `AETHERFLOW_ENV_FILES_JSON` or of a bundle's `env_files`.
+
+    `directory` and `dir-of-files` are older spellings of `dir`.
+    """
+
+    called: ClassVar[str] = "an env file"
+
+    path: Annotated[str, Meta(min_length=1)]
+    type: Literal["dotenv", "json", "dir", "directory", "dir-of-files"] = "dotenv"
+    optional: bool = False
+    prefix: str = ""
+
+
+def parse_env_files(text: str) -> list[EnvFile]:
+    """Return the entries of `AETHERFLOW_ENV_FILES_JSON`.
+
+    Raises:
+        InvalidInput: the text is not a list of entries; every finding with its place in the variable.
+    """
+    document = parse_document(text, ENV_FILES_VARIABLE)
+    entries, diagnostics = decode(document, list[EnvFile])
+    if entries is None:
+        raise InvalidInput(diagnostics)
+    return entries
+
+
+def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
+    """Return the variables of one entry, prefix applied; none if it is optional and does not exist.
+
+    Args:
+        entry: what to read.
+        directory: where a relative path starts.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or malformed; names the file, never a value.
+    """
+    path = directory / Path(entry.path).expanduser()
+    if entry.optional and not path.exists():
+        return {}
+    try:
+        variables = _read(entry.type, path)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
+        raise ConfigError(f"{path}: cannot read this env file: {reason}", hint=hint, code="AF503") from None
+    return {entry.prefix + key: value for key, value in variables.items()}
+
+
+def _read(kind: str, path: Path) -> dict[str, str]:
+    if kind == "dotenv":
+        return parse_dotenv(_text(path).replace("\r\n", "\n"), str(path))
+    if kind == "json":
+        return _parse_json(_text(path), str(path))
+    return _read_directory(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{path}: this env file is not UTF-8 text (byte {error.start})"
+        raise ConfigError(message, hint="save it as UTF-8", code="AF503") from None
+
+
+def _parse_json(text: str, file: str) -> dict[str, str]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{file}:{error.lineno}:{error.colno}"
+        raise ConfigError(f"{place}: this is not JSON: {error.msg.lower()}", code="AF503") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: this JSON is nested too deeply", code="AF503") from None
+    if not isinstance(values, dict):
+        hint = 'write an object: {"NAME": "value"}'
+        raise ConfigError(f"{file}: the JSON of an env file must be an object", hint=hint, code="AF503")
+    return {key: value_text(value) for key, value in values.items() if value is not None}
+
+
+def value_text(value: Any) -> str:
+    """Return a JSON value as the text of a variable: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_directory(path: Path) -> dict[str, str]:
+    """Return one variable per visible file, as mounted Kubernetes secrets have them (`..data` is hidden)."""
+    files = sorted(item for item in path.iterdir() if not item.name.startswith(".") and item.is_file())
+    return {file.name: _without_last_newline(_text(file)) for file in files}
+
+
+def _without_last_newline(text: str) -> str:
+    return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")

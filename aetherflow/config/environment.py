@@ -1,0 +1,119 @@
+"""The environment of a run: one immutable snapshot, built once; `os.environ` is never changed.
+
+What comes later wins: the process, `AETHERFLOW_ENV_FILES_JSON` in order, env files of the bundle, and
+`expand_env()` of the secrets provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from aetherflow.config.env_files import ENV_FILES_VARIABLE, EnvFile, parse_env_files, read_env_file
+from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
+from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
+from aetherflow.errors import ConfigError
+from aetherflow.secret import Redactor
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The snapshot, and what building it found out.
+
+    Attributes:
+        variables: the snapshot itself, read only.
+        origins: for each variable "environment", "env file PATH" or "expand_env of FILE".
+        settings: the settings of the snapshot.
+        secrets: the provider, loaded once; None if none is set.
+    """
+
+    variables: Mapping[str, str]
+    origins: Mapping[str, str]
+    settings: Settings
+    secrets: SecretsProvider | None = None
+
+
+def build_environment(
+    process_env: Mapping[str, str],
+    *,
+    directory: Path | None = None,
+    bundle_env_files: Sequence[EnvFile] = (),
+    bundle_directory: Path | None = None,
+) -> Mapping[str, str]:
+    """Return the immutable snapshot only; see `load_environment` for what goes into it.
+
+    Raises:
+        ConfigError: as `load_environment`.
+        InvalidInput: as `load_environment`.
+    """
+    return load_environment(
+        process_env,
+        directory=directory,
+        bundle_env_files=bundle_env_files,
+        bundle_directory=bundle_directory,
+    ).variables
+
+
+def load_environment(
+    process_env: Mapping[str, str],
+    *,
+    directory: Path | None = None,
+    bundle_env_files: Sequence[EnvFile] = (),
+    bundle_directory: Path | None = None,
+    redactor: Redactor | None = None,
+) -> Environment:
+    """Build the snapshot of a run with its settings and its secrets provider.
+
+    Args:
+        process_env: where it starts from, usually `os.environ`.
+        directory: where relative paths of `AETHERFLOW_ENV_FILES_JSON` start; default: the working directory.
+        bundle_env_files: the entries of the bundle's manifest.
+        bundle_directory: where relative paths of those start; default: `directory`.
+        redactor: learns the values of all variables that are named like a secret.
+
+    Raises:
+        ConfigError: an env file, a setting or the secrets provider cannot be used.
+        InvalidInput: `AETHERFLOW_ENV_FILES_JSON` is not a list of entries.
+    """
+    directory = directory or Path.cwd()
+    layers = _Layers(process_env)
+    if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
+        for entry in parse_env_files(text):
+            layers.add(read_env_file(entry, directory), f"env file {entry.path}")
+    for entry in bundle_env_files:
+        layers.add(read_env_file(entry, bundle_directory or directory), f"bundle env file {entry.path}")
+    secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
+    if secrets is not None:
+        layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")
+    if redactor is not None:
+        redactor.add_named(layers.variables)
+    return Environment(
+        variables=MappingProxyType(layers.variables),
+        origins=MappingProxyType(layers.origins),
+        settings=load_settings(layers.variables, layers.origins),
+        secrets=secrets,
+    )
+
+
+class _Layers:
+    """Variables laid over each other, and from which layer each one came."""
+
+    def __init__(self, process_env: Mapping[str, str]) -> None:
+        self.variables = dict(process_env)
+        self.origins = dict.fromkeys(process_env, ENVIRONMENT)
+
+    def add(self, variables: Mapping[str, str], origin: str) -> None:
+        """Lay variables over what is there.
+
+        Raises:
+            ConfigError: a name or value that no process could be started with.
+        """
+        for name, value in variables.items():
+            if not name or "=" in name or "\0" in name:
+                raise ConfigError(f"{origin}: {name!r} cannot be the name of a variable", code="AF503")
+            if "\0" in value:
+                raise ConfigError(f"{origin}: the value of {name} has a NUL character", code="AF503")
+        self.variables.update(variables)
+        self.origins.update(dict.fromkeys(variables, origin))

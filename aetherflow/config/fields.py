@@ -1,0 +1,67 @@
+"""Fields of a resource: where a value stands in `config` or `options`, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import Severity
+from aetherflow.secret import names_a_secret
+
+FieldPath = tuple[str | int, ...]
+SECTIONS = ("config", "options")
+
+
+class ResourceProblem(msgspec.Struct, frozen=True):
+    """A finding about one place of a resource, without its file: `path` starts at the resource."""
+
+    path: FieldPath
+    code: str
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+
+def field_name(path: FieldPath) -> str:
+    """Return a path as people write it: `config.hosts.0.url`."""
+    return ".".join(map(str, path))
+
+
+def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield every leaf of a tree with its path; an empty mapping or list is a leaf."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from fields(item, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from fields(item, (*path, index))
+    else:
+        yield path, value
+
+
+def find_field(tree: Any, path: FieldPath) -> FieldPath | None:
+    """Return the path as the tree has it (a text "0" becomes the index of a list), or None if it has not."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(tree, Mapping) and part in tree:
+            found.append(part)
+        elif isinstance(tree, list) and str(part).isdecimal() and int(part) < len(tree):
+            found.append(int(part))
+        else:
+            return None
+        tree = tree[found[-1]]
+    return tuple(found)
+
+
+def field_at(value: Any, path: FieldPath) -> Any:
+    """Return what stands at a path that the tree has."""
+    for part in path:
+        value = value[part]
+    return value
+
+
+def is_secret_field(path: FieldPath) -> bool:
+    """Whether a field, or a mapping that it stands in, is named like a secret."""
+    return any(names_a_secret(str(part)) for part in path)

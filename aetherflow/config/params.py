@@ -1,0 +1,122 @@
+"""Run parameters: what `--param` and the scheduler give, checked against what the flow declares."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import UsageError
+from aetherflow.spec.flow import ParamSpec
+
+_CODE = "AF560"
+
+
+def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value for every declared parameter: as given, else its default, else null.
+
+    Dates and times become text in ISO 8601, as they are stored. Texts are converted to the declared type.
+
+    Raises:
+        UsageError: unknown, missing or unfit parameters; all of them are named.
+    """
+    problems: list[str] = []
+    for name in given:
+        if name not in specs:
+            near = difflib.get_close_matches(name, specs, n=1)
+            known = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(specs) or 'none'}"
+            problems.append(f"the flow has no parameter {name!r}: {known}")
+    values: dict[str, Any] = {}
+    for name, spec in specs.items():
+        if name not in given and spec.default is None:
+            if spec.required:
+                problems.append(f"the parameter {name!r} is required ({spec.type}): --param {name}=VALUE")
+            values[name] = None
+            continue
+        try:
+            values[name] = convert(spec, given.get(name, spec.default))
+        except ValueError as error:
+            problems.append(f"the parameter {name!r} must be {error}")
+    if problems:
+        raise UsageError("; ".join(problems), code=_CODE)
+    return values
+
+
+def convert(spec: ParamSpec, value: Any) -> Any:
+    """Return the value as the declared type.
+
+    Raises:
+        ValueError: it cannot be read as that; the text says what is needed.
+    """
+    converted = _CONVERSIONS[spec.type](value)
+    if spec.enum and converted not in spec.enum:
+        raise ValueError(f"one of {', '.join(map(str, spec.enum))}, not {value!r}")
+    return converted
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool):
+        raise ValueError(f"a whole number, not {value!r}")
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError(f"a whole number, not {value!r}") from None
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"a number, not {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"a number, not {value!r}") from None
+
+
+def _bool(value: Any) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return known[str(value).lower()]
+    except KeyError:
+        raise ValueError(f"true or false, not {value!r}") from None
+
+
+def _date(value: Any) -> str:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError(f"a date such as 2026-01-31, not {value!r}") from None
+
+
+def _datetime(value: Any) -> str:
+    try:
+        return datetime.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError(f"a time such as 2026-01-31T22:00:00+01:00, not {value!r}") from None
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"JSON ({error})") from None
+
+
+_CONVERSIONS = {
+    "string": _string,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "date": _date,
+    "datetime": _datetime,
+    "json": _json,
+    "enum": lambda value: value,
+}

@@ -1,0 +1,111 @@
+"""What `validate` and `doctor` say about a resource before it is opened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, fields
+from aetherflow.config.merge import UnknownProfile
+from aetherflow.config.prepared import PreparedResource, missing_references, prepare_resource, variable_name
+from aetherflow.config.secrets_provider import Decoder
+from aetherflow.errors import Diagnostic
+from aetherflow.spec.document import Document
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+class MissingVariable(msgspec.Struct, frozen=True):
+    """A variable that a field needs and that is not set, or is empty."""
+
+    resource: str
+    field: str
+    variable: str
+
+
+def check_resource(
+    name: str,
+    spec: ResourceSpec,
+    profiles: Mapping[str, ProfileSpec] | None,
+    env: Mapping[str, str],
+    *,
+    document: Document,
+    decoder: Decoder | None = None,
+) -> list[Diagnostic]:
+    """Return everything wrong or doubtful about a resource, with its place in the flow file.
+
+    What a profile brings is told at the key `profile`. Missing variables are not among it, see
+    `missing_variables`.
+    """
+    try:
+        prepared = prepare_resource(name, spec, profiles)
+    except UnknownProfile as error:
+        problem = ResourceProblem(("profile",), error.code, error.message, error.hint)
+        return [_diagnostic(document, name, problem)]
+    problems = [*prepared.problems, *_bare_variables(prepared, env)]
+    if prepared.decoded and decoder is None:
+        problems.append(_no_provider(prepared))
+    return [_diagnostic(document, name, _placed(prepared, problem)) for problem in problems]
+
+
+def missing_variables(
+    name: str,
+    spec: ResourceSpec,
+    profiles: Mapping[str, ProfileSpec] | None,
+    env: Mapping[str, str],
+) -> list[MissingVariable]:
+    """Return the variables that a resource needs, that have no value, and that have no default.
+
+    Raises:
+        UnknownProfile: the resource names a profile that does not exist.
+    """
+    missing = missing_references(prepare_resource(name, spec, profiles), env)
+    return [MissingVariable(name, field_name(one.where), variable_name(one)) for one in missing]
+
+
+def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[ResourceProblem]:
+    """Return a warning for each text that is the name of a variable that is set: an old spelling."""
+    return [
+        ResourceProblem(
+            field,
+            "AF537",
+            f"{field_name(field)} is the text {value!r}, which is also the name of a variable that is set",
+            f"write '{{{{env.{value}}}}}' to take the value of the variable",
+            "warning",
+        )
+        for field, value in fields(prepared.merged.sections)
+        if isinstance(value, str) and _VARIABLE.fullmatch(value) and value in env
+    ]
+
+
+def _no_provider(prepared: PreparedResource) -> ResourceProblem:
+    named = ", ".join(map(field_name, prepared.decoded))
+    message = f"no secrets provider is set: {named} will be used without decoding"
+    hint = "set AETHERFLOW_SECRETS_MODULE or AETHERFLOW_SECRETS_PATH"
+    return ResourceProblem(("decode",), "AF538", message, hint, "warning")
+
+
+def _placed(prepared: PreparedResource, problem: ResourceProblem) -> ResourceProblem:
+    """Return the problem at a place of the flow file: that of `profile` for what the profile brings."""
+    source = prepared.merged.source(problem.path)
+    if source == "flow":
+        return problem
+    path: FieldPath = ("profile",)
+    return msgspec.structs.replace(problem, path=path, message=f"{problem.message} (from {source})")
+
+
+def _diagnostic(document: Document, name: str, problem: ResourceProblem) -> Diagnostic:
+    position = document.position(("resources", name, *problem.path))
+    message = problem.message if problem.path == ("profile",) else f"resource {name!r}: {problem.message}"
+    return Diagnostic(
+        code=problem.code,
+        message=message,
+        file=document.file,
+        line=position.line,
+        column=position.column,
+        severity=problem.severity,
+        hint=problem.hint,
+    )

@@ -1,0 +1,130 @@
+"""Resources: profile and own keys merged, templates rendered, secrets decoded and known to the redactor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from aetherflow.config.fields import FieldPath, ResourceProblem, field_at, field_name, fields
+from aetherflow.config.prepared import (
+    env_value,
+    missing_references,
+    prepare_resource,
+    variable_name,
+)
+from aetherflow.config.secrets_provider import Decoder
+from aetherflow.errors import ConfigError
+from aetherflow.language.reference import Reference
+from aetherflow.secret import Redactor, names_a_secret, url_password
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+from aetherflow.spec.suggest import nearest
+
+
+class ResolvedResource(msgspec.Struct, frozen=True):
+    """A resource that a connector can be opened with; its values may be secret."""
+
+    name: str
+    kind: str
+    driver: str
+    config: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+
+
+def resolve_resource(
+    name: str,
+    spec: ResourceSpec,
+    profiles: Mapping[str, ProfileSpec] | None,
+    env: Mapping[str, str],
+    *,
+    decoder: Decoder | None,
+    redactor: Redactor,
+) -> ResolvedResource:
+    """Resolve a resource of a flow.
+
+    Args:
+        name: the name of the resource.
+        spec: what the flow says.
+        profiles: the profiles, or None if no profiles file is set.
+        env: the environment snapshot.
+        decoder: `decode` of the secrets provider; without one, fields to decode keep their value.
+        redactor: learns every secret of the resource before this function returns.
+
+    Raises:
+        UnknownProfile: the resource names a profile that does not exist.
+        ConfigError: a template, a decode rule or a variable is wrong (all are named), or decoding failed.
+    """
+    prepared = prepare_resource(name, spec, profiles)
+    problems = list(prepared.problems) + [
+        missing_problem(reference, env) for reference in missing_references(prepared, env)
+    ]
+    if problems:
+        raise _invalid(name, problems)
+    register_references(prepared.template.references, env, redactor)
+    values: dict[str, Any] = prepared.template.render({"env": env})
+    for field in prepared.decoded:
+        value = field_at(values, field)
+        if not isinstance(value, str):
+            continue
+        redactor.add(value)
+        if decoder is not None:
+            plain = _decoded(decoder, value, f"resource {name!r}: {field_name(field)}")
+            redactor.add(plain)
+            values = _replaced(values, field, plain)
+    register_values(values, redactor)
+    return ResolvedResource(name, spec.kind, spec.driver, values["config"], values["options"])
+
+
+def register_references(references: Iterable[Reference], env: Mapping[str, str], redactor: Redactor) -> None:
+    """Register what references to variables that are named like a secret stand for."""
+    for reference in references:
+        if names_a_secret(variable_name(reference)):
+            redactor.add(env_value(reference, env) or reference.default or "")
+
+
+def register_values(values: dict[str, Any], redactor: Redactor) -> None:
+    """Register what is named like a secret, and the passwords of URLs as written and as drivers read them."""
+    redactor.add_named(values)
+    for _, value in fields(values):
+        if isinstance(value, str) and (password := url_password(value)):
+            redactor.add(password)
+            redactor.add(unquote(password))
+
+
+def missing_problem(reference: Reference, env: Mapping[str, str]) -> ResourceProblem:
+    """Return what to say about a reference without value and default; it names variables, never values."""
+    variable = variable_name(reference)
+    state = "is empty" if variable in env else "is not set"
+    message = f"{field_name(reference.where)}: the environment variable {variable} {state}"
+    meant = nearest(variable, tuple(env)) if variable not in env else ""
+    hint = f"set it, or give a default: {{{{env.{variable}:DEFAULT}}}}"
+    if meant:
+        hint = f"did you mean {meant}? otherwise {hint}"
+    return ResourceProblem(reference.where, "AF536", message, hint)
+
+
+def _invalid(name: str, problems: list[ResourceProblem]) -> ConfigError:
+    first = problems[0]
+    if len(problems) == 1:
+        return ConfigError(f"resource {name!r}: {first.message}", hint=first.hint, code=first.code)
+    lines = [f"resource {name!r}: {one.message}\n    hint: {one.hint}" for one in problems]
+    return ConfigError("\n".join(lines), code=first.code)
+
+
+def _decoded(decoder: Decoder, value: str, place: str) -> str:
+    try:
+        return decoder(value)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error.message}", hint=error.hint, code=error.code) from None
+
+
+def _replaced(tree: Any, path: FieldPath, value: str) -> Any:
+    """Return the tree with another value at `path`; what is not on the way is shared, nothing is changed."""
+    if not path:
+        return value
+    part, rest = path[0], path[1:]
+    copied = dict(tree) if isinstance(tree, Mapping) else list(tree)
+    copied[part] = _replaced(tree[part], rest, value)  # type: ignore[index]  # a key of a mapping or an index of a list
+    return copied

@@ -1,0 +1,191 @@
+"""Settings: what the `AETHERFLOW_*` variables say, typed, and where each value came from.
+
+The environment wins over the `SETTINGS` of `AETHERFLOW_SETTINGS_MODULE`, which wins over the defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.config.user_module import load_module
+from aetherflow.errors import ConfigError
+from aetherflow.spec.suggest import nearest
+
+PREFIX = "AETHERFLOW_"
+DEFAULT = "default"
+ENVIRONMENT = "environment"
+_CODE = "AF501"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting; the variable of `log_level` is `AETHERFLOW_LOG_LEVEL`, and so on.
+
+    Attributes:
+        sources: for each setting "default", "environment", "settings module NAME" or what the snapshot says.
+    """
+
+    state_root: Path
+    work_root: Path
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    plugin_paths: tuple[Path, ...] = ()
+    plugin_strict: bool = True
+    strict_templates: bool = True
+    validate_env_strict: bool = False
+    env_files_json: str | None = None
+    profiles_file: Path | None = None
+    profiles_json: str | None = None
+    secrets_module: str | None = None
+    secrets_path: Path | None = None
+    settings_module: str | None = None
+    metrics_module: str | None = None
+    connector_cache_default: Literal["run", "process", "none"] = "run"
+    connector_cache_disabled: bool = False
+    mode: Literal["internal_fast", "enterprise"] = "internal_fast"
+    strict_sandbox: bool = True
+    sources: dict[str, str] = {}
+
+
+def load_settings(env: Mapping[str, str], origins: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from an environment snapshot; an empty variable counts as not set.
+
+    Args:
+        env: the snapshot; `os.environ` is not read.
+        origins: where a variable of the snapshot came from, if not from the environment of the process.
+
+    Raises:
+        ConfigError: a value is not allowed (all such values are named), or the settings module is unusable.
+    """
+    origins = origins or {}
+    texts: dict[str, tuple[str, str]] = {}
+    module_name = env.get(f"{PREFIX}SETTINGS_MODULE", "").strip()
+    if module_name:
+        texts = {name: (text, f"settings module {module_name}") for name, text in _from_module(module_name)}
+    for name in _READERS:
+        variable = PREFIX + name.upper()
+        if text := env.get(variable, "").strip():
+            texts[name] = (text, origins.get(variable, ENVIRONMENT))
+    values = _read(texts, Path(env["HOME"]) if env.get("HOME") else None)
+    state_root = values.pop("state_root", None) or _default_state_root(env)
+    work_root = values.pop("work_root", None) or state_root / "work"
+    sources = {name: texts[name][1] if name in texts else DEFAULT for name in _READERS}
+    return Settings(state_root=state_root, work_root=work_root, **values, sources=sources)
+
+
+def _read(texts: Mapping[str, tuple[str, str]], home: Path | None) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    errors: list[str] = []
+    for name, (text, source) in texts.items():
+        try:
+            values[name] = _READERS[name](text, home)
+        except ValueError as error:
+            place = "" if source == ENVIRONMENT else f" ({source})"
+            errors.append(f"{PREFIX}{name.upper()} is {text!r}{place}; allowed: {error}")
+    if errors:
+        raise ConfigError("\n".join(errors), hint="set one of the allowed values, or unset it", code=_CODE)
+    return values
+
+
+def _default_state_root(env: Mapping[str, str]) -> Path:
+    """Return where state lives by the XDG rules: a relative `XDG_STATE_HOME` is ignored."""
+    state_home = Path(env.get("XDG_STATE_HOME", ""))
+    if state_home.is_absolute():
+        return state_home / "aetherflow"
+    try:
+        home = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    except RuntimeError:
+        message = "there is no home directory to keep the state in"
+        raise ConfigError(message, hint=f"set {PREFIX}STATE_ROOT", code=_CODE) from None
+    return home.absolute() / ".local" / "state" / "aetherflow"
+
+
+def _from_module(module_name: str) -> list[tuple[str, str]]:
+    """Return the settings of a user's module as texts, under their field names."""
+    source = load_module(module_name, f"{PREFIX}SETTINGS_MODULE", _CODE)
+    values: object = getattr(source.module, "SETTINGS", None)
+    if not isinstance(values, dict):
+        message = f"{source.origin}: there is no `SETTINGS` dictionary ({source.variable})"
+        raise ConfigError(message, hint='write SETTINGS = {"log_level": "DEBUG"}', code=_CODE)
+    texts = []
+    for key, value in values.items():
+        name = str(key).lower().removeprefix(PREFIX.lower())
+        if name not in _READERS or name == "settings_module":
+            meant = nearest(name, tuple(_READERS))
+            hint = f"did you mean {meant!r}?" if meant else f"known: {', '.join(_READERS)}"
+            message = f"{source.origin}: SETTINGS has an unknown key {str(key)!r} ({source.variable})"
+            raise ConfigError(message, hint=hint, code=_CODE)
+        if (text := _setting_text(value)).strip():
+            texts.append((name, text.strip()))
+    return texts
+
+
+def _setting_text(value: object) -> str:
+    """Return a value of the settings module as a variable would spell it."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _text(text: str, _home: Path | None) -> str:
+    return text
+
+
+def _boolean(text: str, _home: Path | None) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if (value := values.get(text.lower())) is None:
+        raise ValueError(", ".join(values))
+    return value
+
+
+def _path(text: str, home: Path | None) -> Path:
+    """Return an absolute path, so that it means the same whatever the working directory becomes."""
+    if home is not None and (text == "~" or text.startswith("~/")):
+        return (home / text[2:]).absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a path whose `~` has a home directory") from None
+
+
+def _paths(text: str, home: Path | None) -> tuple[Path, ...]:
+    return tuple(_path(part.strip(), home) for part in text.split(",") if part.strip())
+
+
+def _choice(*allowed: str) -> Callable[[str, Path | None], str]:
+    spellings = {value.lower(): value for value in allowed}
+
+    def read(text: str, _home: Path | None) -> str:
+        if text.lower() not in spellings:
+            raise ValueError(", ".join(allowed))
+        return spellings[text.lower()]
+
+    return read
+
+
+_READERS: dict[str, Callable[[str, Path | None], Any]] = {
+    "state_root": _path,
+    "work_root": _path,
+    "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "log_format": _choice("text", "json"),
+    "plugin_paths": _paths,
+    "plugin_strict": _boolean,
+    "strict_templates": _boolean,
+    "validate_env_strict": _boolean,
+    "env_files_json": _text,
+    "profiles_file": _path,
+    "profiles_json": _text,
+    "secrets_module": _text,
+    "secrets_path": _path,
+    "settings_module": _text,
+    "metrics_module": _text,
+    "connector_cache_default": _choice("run", "process", "none"),
+    "connector_cache_disabled": _boolean,
+    "mode": _choice("internal_fast", "enterprise"),
+    "strict_sandbox": _boolean,
+}

@@ -1,0 +1,1 @@
+"""Plan, events, state, decisions, bus and executor of a run."""

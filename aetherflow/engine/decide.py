@@ -1,0 +1,262 @@
+"""What to do next: from the plan, the state and the event that just happened to commands. Pure.
+
+Commands say what shall be; the ring turns those that need no work into events at once, the executor
+performs the others after their events are durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from aetherflow.engine import events as e
+from aetherflow.engine.frontier import WHOLE, Frontier, Unit, instance_id
+from aetherflow.engine.plan import JobPlan, Plan, StepPlan
+from aetherflow.engine.state import DONE, JobState, RunState
+from aetherflow.errors import AetherFlowError, ErrorInfo
+
+JOB_TIMEOUT = "AF711"
+"""Code of a step that was ended because its job's time was over."""
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """The base of all commands."""
+
+
+class StartJob(Command, frozen=True):
+    """Begin a job, or go on with it after a resume."""
+
+    unit: Unit
+    items: list[Any] | None = None
+
+
+class EndJob(Command, frozen=True):
+    """Nothing more is to be done for this job."""
+
+    unit: Unit
+    status: e.JobEnd
+    reason: str = ""
+    error: ErrorInfo | None = None
+    outputs: dict[str, Any] = {}
+
+
+class StartStep(Command, frozen=True):
+    """Begin the first attempt of a step."""
+
+    unit: Unit
+    number: int
+
+
+class EndStep(Command, frozen=True):
+    """A step that does not run ends all the same."""
+
+    unit: Unit
+    step: StepPlan
+    status: e.StepEnd
+    reason: str
+
+
+class Work(Command, frozen=True):
+    """Execute an attempt of a step (its start is durable by then)."""
+
+    unit: Unit
+    step: StepPlan
+    attempt: int
+
+
+class WaitAndRetry(Command, frozen=True):
+    """Start another attempt of a step after a wait, in seconds."""
+
+    unit: Unit
+    step: StepPlan
+    attempt: int
+    seconds: float
+
+
+class StopWork(Command, frozen=True):
+    """Cancel what runs for this job."""
+
+    unit: Unit
+
+
+class CancelRun(Command, frozen=True):
+    """Stop the run by a rule of its own."""
+
+    reason: str
+    cause: e.CancelCause
+
+
+class EndRun(Command, frozen=True):
+    """Everything has ended."""
+
+    status: e.RunEnd
+    reason: str = ""
+
+
+def decide(plan: Plan, state: RunState, frontier: Frontier, event: e.Event) -> Iterator[Command]:
+    """Yield what follows from an event that was just applied."""
+    match event:
+        case e.JobStarted():
+            unit = frontier.unit(event.job_id)
+            if unit.item != WHOLE or unit.job.for_each is None:
+                yield from _next_step(state, unit, 0)
+            elif not frontier.fans[unit.job.index].unfinished:
+                yield _gather(state, unit)
+        case e.StepStarted():
+            unit = frontier.unit(event.job_id)
+            yield Work(unit, unit.job.steps[frontier.at_step[event.job_id]], event.attempt)
+        case e.StepRetrying():
+            unit = frontier.unit(event.job_id)
+            step = unit.job.steps[frontier.at_step[event.job_id]]
+            if state.cancelling:
+                yield EndStep(unit, step, "CANCELLED", state.cancel_reason)
+            else:
+                yield WaitAndRetry(unit, step, event.attempt + 1, event.wait_seconds)
+        case e.StepFinished():
+            unit = frontier.unit(event.job_id)
+            yield from _after_step(state, unit, frontier.at_step.get(event.job_id), event)
+        case e.JobFinished():
+            yield from _after_job(plan, state, frontier, event)
+        case e.CancelRequested():
+            yield from (StopWork(unit) for unit in list(frontier.running.values()))
+        case _:
+            pass
+
+
+def admit(plan: Plan, state: RunState, frontier: Frontier, scope: Mapping[str, Any]) -> Command | None:
+    """Return the next command that starts or ends a job that waits for nothing more, or ends the run.
+
+    `scope` is what `when` and `for_each` see.
+    """
+    if state.phase != "RUNNING":
+        return None
+    if state.cancelling:
+        if (unit := _next_unstarted(frontier)) is not None:
+            status: e.JobEnd = "BLOCKED" if state.cancelling == "fail_fast" else "CANCELLED"
+            return EndJob(unit, status, state.cancel_reason)
+    else:
+        if frontier.has_room and (unit := frontier.next_instance()) is not None:
+            return StartJob(unit)
+        if (job := frontier.ready()) is not None:
+            command = _open_job(state, frontier, job, scope)
+            if not isinstance(command, StartJob) or frontier.has_room or command.items is not None:
+                return command
+    if frontier.unfinished or frontier.running:
+        return None
+    return _end_run(plan, state)
+
+
+def _next_unstarted(frontier: Frontier) -> Unit | None:
+    """Return a job, or an instance, that a cancelled run will not start any more."""
+    if (unit := frontier.next_instance(beyond_limits=True)) is not None:
+        return unit
+    job = frontier.ready()
+    return None if job is None else Unit(job)
+
+
+def _open_job(state: RunState, frontier: Frontier, job: JobPlan, scope: Mapping[str, Any]) -> Command:
+    """Start a ready job, unless a job it needs did not succeed or its gate is closed."""
+    unit = Unit(job)
+    if (culprit := frontier.blocked_by.get(job.index)) is not None:
+        return EndJob(unit, "BLOCKED", f"job {culprit} did not succeed")
+    try:
+        if job.when is not None and not job.when.evaluate(scope):
+            return EndJob(unit, "SKIPPED", f"when: {job.when.text} is false")
+        if job.for_each is None:
+            return StartJob(unit)
+        if (known := state.job(job.id).items) is not None:
+            return StartJob(unit, known)  # a resumed run goes on with the items it began with
+        items = job.for_each.render(scope)
+    except AetherFlowError as error:
+        return EndJob(unit, "FAILED", error=error.info())
+    if not isinstance(items, list | tuple):
+        kind = type(items).__name__
+        problem = ErrorInfo(code="AF712", message=f"for_each of job {job.id} must give a list, not {kind}")
+        return EndJob(unit, "FAILED", error=problem)
+    if not items:
+        return EndJob(unit, "SKIPPED", "for_each: no items")
+    return StartJob(unit, list(items))
+
+
+def _next_step(state: RunState, unit: Unit, number: int) -> Iterator[Command]:
+    """Start the first step from `number` on that is not done yet; end the job after the last."""
+    steps = unit.job.steps
+    done = state.jobs[unit.id].steps
+    while number < len(steps):
+        known = done.get(steps[number].spec.id)
+        if known is None or known.status not in DONE:
+            if state.cancelling:
+                yield EndJob(unit, "CANCELLED", state.cancel_reason)
+            else:
+                yield StartStep(unit, number)
+            return
+        if known.status == "SKIPPED" and steps[number].skips_job:
+            yield from _skip_rest(state.jobs[unit.id], unit, number + 1, known.reason)
+            return
+        number += 1
+    yield EndJob(unit, "SUCCESS", outputs=state.jobs[unit.id].outputs)
+
+
+def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFinished) -> Iterator[Command]:
+    if number is None or event.step_id != unit.job.steps[number].spec.id:
+        return  # ended without having run: the rest of a skipped job
+    step = unit.job.steps[number]
+    match event.status:
+        case "SKIPPED" if step.skips_job:
+            yield from _skip_rest(state.jobs[unit.id], unit, number + 1, event.reason)
+        case "FAILED" if not step.spec.continue_on_error or (event.error and event.error.code == JOB_TIMEOUT):
+            yield EndJob(
+                unit, "FAILED", f"step {event.step_id} failed", event.error, state.jobs[unit.id].outputs
+            )
+        case "CANCELLED":
+            yield EndJob(unit, "CANCELLED", event.reason)
+        case _:
+            yield from _next_step(state, unit, number + 1)
+
+
+def _skip_rest(job: JobState, unit: Unit, number: int, reason: str) -> Iterator[Command]:
+    for step in unit.job.steps[number:]:
+        known = job.steps.get(step.spec.id)
+        if known is None or known.status == "PENDING":
+            yield EndStep(unit, step, "SKIPPED", reason)
+    yield EndJob(unit, "SKIPPED", reason or "no data", outputs=job.outputs)
+
+
+def _after_job(plan: Plan, state: RunState, frontier: Frontier, event: e.JobFinished) -> Iterator[Command]:
+    unit = frontier.unit(event.job_id)
+    if unit.item != WHOLE and not frontier.fans[unit.job.index].unfinished:
+        yield _gather(state, Unit(unit.job))
+    if event.status == "FAILED" and plan.flow.fail_fast and not state.cancelling:
+        yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
+
+
+def _gather(state: RunState, unit: Unit) -> EndJob:
+    """End a `for_each` job: its outputs are the lists of its instances' outputs, in item order."""
+    items = state.jobs[unit.id].items or []
+    instances = [state.job(instance_id(unit.job.id, number)) for number in range(len(items))]
+    statuses = {instance.status for instance in instances}
+    failed = [instance_id(unit.job.id, i) for i, job in enumerate(instances) if job.status == "FAILED"]
+    keys = {key: None for step in unit.job.steps for key in step.spec.outputs}
+    outputs = {key: [instance.outputs.get(key) for instance in instances] for key in keys}
+    if failed:
+        first = state.job(failed[0]).error
+        reason = f"{len(failed)} of {len(items)} instances failed, the first is {failed[0]}"
+        return EndJob(unit, "FAILED", reason, first, outputs)
+    if statuses & {"CANCELLED", "BLOCKED"}:
+        return EndJob(unit, "CANCELLED", state.cancel_reason, outputs=outputs)
+    if statuses == {"SKIPPED"}:
+        return EndJob(unit, "SKIPPED", "every instance was skipped", outputs=outputs)
+    return EndJob(unit, "SUCCESS", outputs=outputs)
+
+
+def _end_run(plan: Plan, state: RunState) -> EndRun:
+    statuses = {state.job(job.id).status for job in plan.jobs}
+    if state.cancelling == "timeout":
+        return EndRun("FAILED", state.cancel_reason)
+    if "CANCELLED" in statuses and state.cancelling == "request":
+        return EndRun("CANCELLED", state.cancel_reason)
+    if "FAILED" in statuses:
+        return EndRun("FAILED", state.cancel_reason)
+    return EndRun("SUCCESS")

@@ -1,0 +1,167 @@
+"""What can happen in a run: typed, frozen, in the past tense.
+
+The journalled events are the run: its state is the fold over them (`aetherflow.engine.state`). The transient
+ones (`TRANSIENT`) are for observers and are stored nowhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.errors import ErrorInfo
+
+JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
+StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
+RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
+CancelCause = Literal["request", "timeout", "fail_fast"]
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="event", tag=_snake
+):
+    """What every event says: when (UTC), and of which run."""
+
+    at: datetime
+    flow_id: str
+    run_id: str
+
+
+class RunStarted(Event, frozen=True):
+    """A new run began."""
+
+    flow_file: str
+    owner: str
+    params: dict[str, Any] = {}
+    selected_job: str = ""
+    definition: str = ""
+
+
+class RunResumed(Event, frozen=True):
+    """A run that had not ended well, or had died, goes on; what had not succeeded is PENDING again.
+
+    Attributes:
+        attempt: which time this is that the run is executed (the first execution was 1).
+        rerun: `job` or `job.step` entries whose earlier success counts no more.
+    """
+
+    attempt: int
+    owner: str
+    flow_file: str = ""
+    selected_job: str = ""
+    definition: str = ""
+    rerun: list[str] = []
+
+
+class CancelRequested(Event, frozen=True):
+    """The run shall stop: somebody asked, its own time limit passed, or `fail_fast` met a failed job."""
+
+    reason: str
+    cause: CancelCause = "request"
+
+
+class RunFinished(Event, frozen=True):
+    """The run ended; counts by status, durations in seconds."""
+
+    status: RunEnd
+    duration_seconds: float
+    reason: str = ""
+    jobs: dict[str, int] = {}
+    steps: dict[str, int] = {}
+
+
+class JobStarted(Event, frozen=True):
+    """A job began, or goes on after a resume; `items` are those of a `for_each` job."""
+
+    job_id: str
+    items: list[Any] | None = None
+
+
+class JobFinished(Event, frozen=True):
+    """A job ended; SKIPPED and BLOCKED jobs end without having started."""
+
+    job_id: str
+    status: JobEnd
+    outputs: dict[str, Any] = {}
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class StepStarted(Event, frozen=True):
+    """An attempt of a step began; `definition` fingerprints what the flow said of it."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    attempt: int = 1
+    definition: str = ""
+
+
+class StepRetrying(Event, frozen=True):
+    """An attempt failed and another one follows after a wait."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    attempt: int
+    wait_seconds: float
+    error: ErrorInfo
+
+
+class StepFinished(Event, frozen=True):
+    """A step ended; `outputs` is what it yielded, `job_outputs` what it adds to its job's outputs."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    status: StepEnd
+    attempt: int = 1
+    duration_seconds: float = 0.0
+    outputs: dict[str, Any] = {}
+    job_outputs: dict[str, Any] = {}
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class StepOutput(Event, frozen=True):
+    """A line that a program wrote (transient)."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+    attempt: int = 1
+
+
+class Notice(Event, frozen=True):
+    """Something worth telling that changes no state (transient)."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    message: str
+    code: str = ""
+    job_id: str = ""
+    step_id: str = ""
+    step_type: str = ""
+    attempt: int = 0
+
+
+TRANSIENT = (StepOutput, Notice)
+
+Journalled = (
+    RunStarted
+    | RunResumed
+    | CancelRequested
+    | RunFinished
+    | JobStarted
+    | JobFinished
+    | StepStarted
+    | StepRetrying
+    | StepFinished
+)

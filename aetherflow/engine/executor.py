@@ -1,0 +1,306 @@
+"""The only room that does work: turns the ring, makes its events durable, performs its commands.
+
+One conductor takes what the workers report, lets the ring decide, waits for the commit and starts what
+follows. While a commit waits for the disk, the reports of other jobs gather and go into the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypedDict
+
+import anyio
+import anyio.abc
+
+from aetherflow.engine import events as e
+from aetherflow.engine.bus import Bus
+from aetherflow.engine.context import RunServices, StepContext
+from aetherflow.engine.decide import JOB_TIMEOUT, Command, StopWork, WaitAndRetry, Work
+from aetherflow.engine.frontier import Unit
+from aetherflow.engine.plan import StepPlan
+from aetherflow.engine.ring import Ring
+from aetherflow.engine.scope import job_scope
+from aetherflow.engine.step_runner import Outcome, StepTypes, attempt_step, next_wait
+from aetherflow.errors import AetherFlowError, ErrorInfo
+
+
+class _Identity(TypedDict):
+    """Which attempt of which step an event is about."""
+
+    at: datetime
+    flow_id: str
+    run_id: str
+    job_id: str
+    step_id: str
+    step_type: str
+    attempt: int
+
+
+class Inbox:
+    """What the workers report to the conductor."""
+
+    def __init__(self) -> None:
+        self._events: list[e.Event] = []
+        self._filled = anyio.Event()
+
+    def post(self, event: e.Event) -> None:
+        """Leave a report; never waits: there are no more reports than workers."""
+        self._events.append(event)
+        self._filled.set()
+
+    def wake(self) -> None:
+        """Make a waiting `take` return, with nothing if there is nothing."""
+        self._filled.set()
+
+    async def take(self) -> list[e.Event]:
+        """Wait for reports and return all there are, in order."""
+        await self._filled.wait()
+        events, self._events = self._events, []
+        self._filled = anyio.Event()
+        return events
+
+
+class Executor:
+    """Executes one run, once."""
+
+    def __init__(
+        self, ring: Ring, bus: Bus, services: RunServices, step_types: StepTypes, *, show_traces: bool = False
+    ) -> None:
+        self._ring = ring
+        self._bus = bus
+        self._services = services
+        self._step_types = step_types
+        self._show_traces = show_traces
+        self._inbox = Inbox()
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._deadlines: dict[str, float] = {}
+        self._failure: AetherFlowError | None = None
+        self._workers: anyio.abc.TaskGroup
+
+    async def run(self, beginning: e.Event, notices: Sequence[e.Notice] = ()) -> None:
+        """Execute the run to its end; `beginning` has been applied to the ring's state.
+
+        A cancellation from outside ends the run as CANCELLED, in order, before it passes on.
+
+        Raises:
+            StateError: the journal could not be written; what had not been stored did not happen.
+            HeldByAnother: another process took the run over.
+        """
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(self._heed_cancellation)
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as self._workers:
+                    try:
+                        await self._conduct(beginning, notices)
+                    except AetherFlowError as error:
+                        self._failure = error
+                    self._workers.cancel_scope.cancel()
+            watch.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def cancel(self, reason: str, cause: e.CancelCause = "request") -> None:
+        """Ask the run to end; what runs is stopped, what waits is not started."""
+        state = self._ring.state
+        if state.phase == "RUNNING" and state.cancelling is None:
+            self._inbox.post(
+                e.CancelRequested(
+                    at=self._services.clock.now(),
+                    flow_id=state.flow_id,
+                    run_id=state.run_id,
+                    reason=reason,
+                    cause=cause,
+                )
+            )
+
+    def fail(self, error: AetherFlowError) -> None:
+        """Give the run up without another word to the journal: it must not be written any more."""
+        self._failure = error
+        self._inbox.wake()
+
+    async def _heed_cancellation(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.cancel("the program was asked to stop")
+
+    async def _conduct(self, beginning: e.Event, notices: Sequence[e.Notice]) -> None:
+        ring = self._ring
+        if (limit := ring.plan.flow.timeout_seconds) is not None:
+            self._workers.start_soon(self._end_run_after, limit)
+        turn = ring.turn(())
+        await self._bus.publish([beginning])
+        for notice in notices:
+            self._bus.announce(notice)
+        await self._bus.publish(turn.events)
+        while True:
+            for command in turn.commands:
+                self._perform(command)
+            if ring.state.phase != "RUNNING":
+                return
+            reports = await self._inbox.take()
+            if self._failure is not None:
+                raise self._failure
+            turn = ring.turn(self._still_possible(reports))
+            await self._bus.publish(turn.events)
+
+    def _still_possible(self, reports: list[e.Event]) -> list[e.Event]:
+        """Drop a second wish to cancel; everything else is a fact."""
+        seen = self._ring.state.cancelling is not None
+        kept: list[e.Event] = []
+        for report in reports:
+            if isinstance(report, e.CancelRequested):
+                if seen:
+                    continue
+                seen = True
+            kept.append(report)
+        return kept
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case Work(unit, step, attempt):
+                scope = self._scopes[unit.id] = anyio.CancelScope()
+                self._workers.start_soon(self._work, unit, step, attempt, scope)
+            case WaitAndRetry(unit, step, attempt, seconds):
+                scope = self._scopes[unit.id] = anyio.CancelScope()
+                self._workers.start_soon(self._wait_and_start, unit, step, attempt, seconds, scope)
+            case StopWork(unit):
+                if (running := self._scopes.get(unit.id)) is not None:
+                    running.cancel()
+            case _:
+                raise TypeError(f"the executor cannot perform {type(command).__name__}")
+
+    async def _work(self, unit: Unit, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> None:
+        """Run one attempt and report how it ended."""
+        clock = self._services.clock
+        started = clock.monotonic()
+        outcome: Outcome | None = None
+        with scope:
+            if self._ring.state.cancelling is not None:
+                scope.cancel()
+            outcome = await self._attempt(unit, step, attempt)
+        self._scopes.pop(unit.id, None)
+        cancelled = scope.cancel_called and (outcome is None or outcome.result is None)
+        duration = round(clock.monotonic() - started, 6)
+        if outcome is None or cancelled:
+            self._report_end(
+                unit, step, attempt, "CANCELLED", duration, reason=self._ring.state.cancel_reason
+            )
+        elif outcome.error is not None:
+            self._report_failure(unit, step, attempt, outcome, duration)
+        elif outcome.result is not None:
+            self._inbox.post(
+                e.StepFinished(
+                    **self._identity(unit, step, attempt),
+                    status=outcome.result.status,
+                    duration_seconds=duration,
+                    outputs=outcome.result.outputs,
+                    job_outputs=outcome.job_outputs,
+                    reason=outcome.result.reason,
+                )
+            )
+
+    async def _attempt(self, unit: Unit, step: StepPlan, attempt: int) -> Outcome:
+        context = StepContext(
+            self._services, job_id=unit.id, step_id=step.spec.id, step_type=step.spec.type, attempt=attempt
+        )
+        scope = job_scope(self._ring.names, self._ring.state, unit)
+        limit, code, whose = self._time_limit(unit, step)
+        if limit is None:
+            return await attempt_step(context, step, self._step_types, scope)
+        outcome: Outcome | None = None
+        with anyio.CancelScope() as timed:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._expire, limit, timed)
+                outcome = await attempt_step(context, step, self._step_types, scope)
+                tasks.cancel_scope.cancel()
+        if outcome is None or (timed.cancel_called and outcome.result is None):
+            message = f"{whose} timeout_seconds passed after {limit:g} s"
+            return Outcome(error=ErrorInfo(code=code, message=message, kind="timeout"))
+        return outcome
+
+    def _time_limit(self, unit: Unit, step: StepPlan) -> tuple[float | None, str, str]:
+        """Return how many seconds an attempt may take, the code of the limit, and whose it is."""
+        now = self._services.clock.monotonic()
+        own = step.spec.timeout_seconds
+        if unit.job.timeout_seconds is not None:
+            left = max(self._deadlines.setdefault(unit.id, now + unit.job.timeout_seconds) - now, 0)
+            if own is None or left < own:
+                return left, JOB_TIMEOUT, "the job's"
+        return own, "AF710", "the step's"
+
+    async def _expire(self, seconds: float, scope: anyio.CancelScope) -> None:
+        await self._services.clock.sleep(seconds)
+        scope.cancel()
+
+    def _report_failure(
+        self, unit: Unit, step: StepPlan, attempt: int, outcome: Outcome, duration: float
+    ) -> None:
+        error = outcome.error
+        if error is None:
+            raise TypeError("a failure has an error")
+        if self._show_traces and outcome.trace:
+            self._bus.announce(
+                e.Notice(**self._identity(unit, step, attempt), level="error", message=outcome.trace)
+            )
+        wait = None
+        if error.code != JOB_TIMEOUT and self._ring.state.cancelling is None:
+            wait = next_wait(step.retry, attempt, error, self._services.clock.random)
+        if wait is None:
+            self._report_end(unit, step, attempt, "FAILED", duration, error=error)
+            return
+        self._inbox.post(
+            e.StepRetrying(**self._identity(unit, step, attempt), wait_seconds=round(wait, 3), error=error)
+        )
+
+    async def _wait_and_start(
+        self, unit: Unit, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope
+    ) -> None:
+        """Wait, then report that the next attempt begins."""
+        waited = False
+        with scope:
+            await self._services.clock.sleep(seconds)
+            waited = True
+        self._scopes.pop(unit.id, None)
+        if not waited or self._ring.state.cancelling is not None:
+            self._report_end(unit, step, attempt - 1, "CANCELLED", 0, reason=self._ring.state.cancel_reason)
+            return
+        self._inbox.post(e.StepStarted(**self._identity(unit, step, attempt), definition=step.fingerprint()))
+
+    def _report_end(
+        self,
+        unit: Unit,
+        step: StepPlan,
+        attempt: int,
+        status: e.StepEnd,
+        duration: float,
+        *,
+        reason: str = "",
+        error: ErrorInfo | None = None,
+    ) -> None:
+        self._inbox.post(
+            e.StepFinished(
+                **self._identity(unit, step, attempt),
+                status=status,
+                duration_seconds=duration,
+                reason=reason,
+                error=error,
+            )
+        )
+
+    def _identity(self, unit: Unit, step: StepPlan, attempt: int) -> _Identity:
+        state = self._ring.state
+        return {
+            "at": self._services.clock.now(),
+            "flow_id": state.flow_id,
+            "run_id": state.run_id,
+            "job_id": unit.id,
+            "step_id": step.spec.id,
+            "step_type": step.spec.type,
+            "attempt": attempt,
+        }
+
+    async def _end_run_after(self, seconds: float) -> None:
+        await self._services.clock.sleep(seconds)
+        self.cancel(f"the run's timeout_seconds passed after {seconds:g} s", "timeout")

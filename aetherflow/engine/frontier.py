@@ -1,0 +1,168 @@
+"""Which jobs may start next: counters of open dependencies, a heap of ready jobs, what runs now.
+
+Derived from the plan and the state, kept beside the state so that a decision looks only at what an event
+touched: a run of 100,000 jobs costs a straight line.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+
+import msgspec
+
+from aetherflow.engine import events as e
+from aetherflow.engine.plan import JobPlan, Plan
+from aetherflow.engine.state import DONE, RunState
+
+WHOLE = -1
+"""The item number of a job that is no instance of a `for_each`."""
+
+
+def instance_id(job_id: str, item: int) -> str:
+    """Return the job id of one instance of a `for_each` job: `extract[3]`."""
+    return job_id if item == WHOLE else f"{job_id}[{item}]"
+
+
+class Unit(msgspec.Struct, frozen=True, gc=False):
+    """A job to execute: one of the plan, or one instance of a `for_each` job of it."""
+
+    job: JobPlan
+    item: int = WHOLE
+
+    @property
+    def id(self) -> str:
+        """The job id under which its events appear."""
+        return instance_id(self.job.id, self.item)
+
+
+class Fan(msgspec.Struct, gc=False):
+    """How far a `for_each` job has come: the next item to start, how many run, how many have not ended."""
+
+    total: int
+    following: int = 0
+    running: int = 0
+    unfinished: int = 0
+
+
+class Frontier:
+    """The edge between what has ended and what has not begun."""
+
+    def __init__(self, plan: Plan, state: RunState, selected: Collection[int] | None, limit: int) -> None:
+        self.plan = plan
+        self.limit = limit
+        self.running: dict[str, Unit] = {}
+        self.at_step: dict[str, int] = {}
+        self.fans: dict[int, Fan] = {}
+        self.blocked_by: dict[int, str] = {}
+        self._selected = selected
+        self.index = {job.id: job.index for job in plan.jobs}
+        self._dependents: dict[int, list[int]] = {}
+        self._open: list[int] = []
+        self._ready: list[int] = []
+        self.unfinished = 0
+        self._build(state)
+
+    def _build(self, state: RunState) -> None:
+        ended = [state.job(job.id).status in DONE for job in self.plan.jobs]
+        for job in self.plan.jobs:
+            befores = [b for b in (*job.needs, *job.after) if self.is_selected(b)]
+            for before in befores:
+                self._dependents.setdefault(before, []).append(job.index)
+            self._open.append(sum(not ended[before] for before in befores))
+            for need in job.needs:
+                if ended[need] and state.job(self.plan.jobs[need].id).status != "SUCCESS":
+                    self.blocked_by.setdefault(job.index, self.plan.jobs[need].id)
+            if self.is_selected(job.index) and not ended[job.index]:
+                self.unfinished += 1
+                if not self._open[job.index]:
+                    self._ready.append(job.index)  # ascending, hence already a heap
+
+    def is_selected(self, index: int) -> bool:
+        """Whether this job takes part in the run."""
+        return self._selected is None or index in self._selected
+
+    def ready(self) -> JobPlan | None:
+        """Return the first job, in file order, that waits for nothing more."""
+        return self.plan.jobs[self._ready[0]] if self._ready else None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job may run beside those that do."""
+        return len(self.running) < self.limit
+
+    def next_instance(self, *, beyond_limits: bool = False) -> Unit | None:
+        """Return the next instance of a `for_each` job that may start, in file and item order."""
+        for index, fan in self.fans.items():
+            job = self.plan.jobs[index]
+            if fan.following < fan.total and (
+                beyond_limits or job.max_parallel is None or fan.running < job.max_parallel
+            ):
+                return Unit(job, fan.following)
+        return None
+
+    def unit(self, job_id: str) -> Unit:
+        """Return the unit that a job id names."""
+        if (running := self.running.get(job_id)) is not None:
+            return running
+        name, _, item = job_id.partition("[")
+        return Unit(self.plan.jobs[self.index[name]], int(item[:-1]) if item else WHOLE)
+
+    def advance(self, state: RunState, event: e.Event) -> None:
+        """Follow an event that was applied to the state."""
+        match event:
+            case e.JobStarted():
+                self._job_started(state, self.unit(event.job_id))
+            case e.JobFinished():
+                self._job_finished(state, self.unit(event.job_id), event)
+            case _:
+                pass
+
+    def _job_started(self, state: RunState, unit: Unit) -> None:
+        if unit.item != WHOLE:
+            fan = self.fans[unit.job.index]
+            fan.running += 1
+            self._pass_by_begun(state, unit.job)
+        else:
+            self._leave_ready(unit.job.index)
+            if unit.job.for_each is not None:
+                self._open_fan(state, unit.job)
+                return
+        self.running[unit.id] = unit
+
+    def _open_fan(self, state: RunState, job: JobPlan) -> None:
+        items = state.jobs[job.id].items or []
+        fan = Fan(total=len(items))
+        fan.unfinished = sum(state.job(instance_id(job.id, i)).status not in DONE for i in range(fan.total))
+        self.fans[job.index] = fan
+        self._pass_by_begun(state, job)
+
+    def _pass_by_begun(self, state: RunState, job: JobPlan) -> None:
+        """Move on to the next instance that has not begun: a resume keeps those that had ended."""
+        fan = self.fans[job.index]
+        while fan.following < fan.total and state.job(instance_id(job.id, fan.following)).status != "PENDING":
+            fan.following += 1
+
+    def _job_finished(self, state: RunState, unit: Unit, event: e.JobFinished) -> None:
+        was_running = self.running.pop(unit.id, None) is not None
+        self.at_step.pop(unit.id, None)
+        if unit.item != WHOLE:
+            fan = self.fans[unit.job.index]
+            fan.unfinished -= 1
+            fan.running -= was_running
+            self._pass_by_begun(state, unit.job)
+            return
+        index = unit.job.index
+        self.fans.pop(index, None)
+        self._leave_ready(index)
+        self.unfinished -= 1
+        for dependent in self._dependents.get(index, ()):
+            if event.status != "SUCCESS" and index in self.plan.jobs[dependent].needs:
+                self.blocked_by.setdefault(dependent, unit.id)
+            self._open[dependent] -= 1
+            if not self._open[dependent] and self.is_selected(dependent):
+                heapq.heappush(self._ready, dependent)
+
+    def _leave_ready(self, index: int) -> None:
+        if self._ready and self._ready[0] == index:
+            heapq.heappop(self._ready)

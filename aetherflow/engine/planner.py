@@ -1,0 +1,276 @@
+"""From the flow file to the plan: parse every template, check every reference, order the jobs."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Container, Iterable
+
+import msgspec
+
+from aetherflow.engine.findings import Findings, Path
+from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.language.condition import Condition, compile_condition
+from aetherflow.language.reference import Reference
+from aetherflow.language.template import Template, compile_template
+from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
+from aetherflow.spec.load import LoadedFlow
+
+STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
+ITEM_ROOTS = ("item", "item_index")
+META_ROOTS = ("env", "params")
+RESOURCE_ROOTS = ("env",)
+RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt")
+HOOKS = ("on_success", "on_failure", "on_exit")
+
+
+def build_plan(loaded: LoadedFlow, findings: Findings) -> Plan:
+    """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it)."""
+    planner = _Planner(loaded.spec, findings)
+    jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
+    planner.metadata()
+    planner.refuse_cycles(jobs)
+    definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()
+    return Plan(
+        flow=loaded.spec.flow,
+        file=loaded.document.file,
+        jobs=jobs,
+        resources=loaded.spec.resources,
+        definition=definition,
+    )
+
+
+class _Planner:
+    """The names a flow defines, while its parts are checked against them."""
+
+    def __init__(self, spec: FlowFile, findings: Findings) -> None:
+        self.spec = spec
+        self.findings = findings
+        self.index = {job.id: number for number, job in enumerate(spec.jobs)}
+        self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
+
+    def job(self, index: int, spec: JobSpec) -> JobPlan:
+        """Plan one job."""
+        base: Path = ("jobs", index)
+        needs = self._needs(spec, base)
+        after: set[int] = set()
+        when = self._when(spec, base, after)
+        for_each = None
+        if spec.for_each is not None:
+            roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
+            for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
+        retry = spec.retry or self.spec.flow.retry or RetrySpec()
+        earlier: set[str] = set()
+        steps: list[StepPlan] = []
+        for number, step in enumerate(spec.steps):
+            steps.append(self._step(spec, step, (*base, "steps", number), earlier, retry, after))
+            earlier.add(step.id)
+        return JobPlan(
+            index=index,
+            id=spec.id,
+            steps=tuple(steps),
+            needs=needs,
+            after=tuple(sorted(after - set(needs))),
+            when=when,
+            for_each=for_each,
+            max_parallel=spec.max_parallel,
+            timeout_seconds=spec.timeout_seconds,
+            place=self.findings.place(base),
+        )
+
+    def metadata(self) -> None:
+        """Check the templates of the flow's own keys and of its resources."""
+        flow = msgspec.to_builtins(self.spec.flow)
+        for key in ("workspace", "state"):
+            self._template(flow[key], ("flow", key), None, META_ROOTS, set(), set())
+        for name, resource in self.spec.resources.items():
+            for key, value in (("config", resource.config), ("options", resource.options)):
+                self._template(value, ("resources", name, key), None, RESOURCE_ROOTS, set(), set())
+
+    def refuse_cycles(self, jobs: tuple[JobPlan, ...]) -> None:
+        """Tell the first cycle among the jobs, if there is one."""
+        cycle = find_cycle({job.index: (*job.needs, *job.after) for job in jobs})
+        if cycle:
+            names = " -> ".join(jobs[index].id for index in cycle)
+            self.findings.add(
+                jobs[cycle[0]].place,
+                "AF130",
+                f"the jobs wait for each other in a circle: {names}",
+                "remove one depends_on, or one reference to jobs.*, of the circle",
+            )
+
+    def _needs(self, spec: JobSpec, base: Path) -> tuple[int, ...]:
+        needs: list[int] = []
+        for number, name in enumerate(spec.depends_on):
+            where = (*base, "depends_on", number)
+            if name == spec.id:
+                self.findings.add(where, "AF130", f"job {name!r} depends on itself", "remove this entry")
+            elif name not in self.index:
+                self.findings.add(
+                    where,
+                    "AF131",
+                    f"job {spec.id!r} depends on {name!r}, which is no job of this flow",
+                    _nearest(name, self.index),
+                )
+            elif self.index[name] not in needs:
+                needs.append(self.index[name])
+        return tuple(needs)
+
+    def _when(self, spec: JobSpec, base: Path, after: set[int]) -> Condition | None:
+        if spec.when is None:
+            return None
+        text = spec.when if isinstance(spec.when, str) else str(spec.when).lower()
+        condition, problems = compile_condition(text)
+        for problem in problems:
+            self.findings.add_problem((*base, "when"), problem)
+        if condition is not None:
+            for reference in condition.references:
+                self._check(reference, (*base, "when"), spec, set(), after)
+        return condition
+
+    def _step(
+        self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]
+    ) -> StepPlan:
+        roots = (*STEP_ROOTS, *ITEM_ROOTS) if job.for_each is not None else STEP_ROOTS
+        inputs = self._template(spec.inputs, (*base, "inputs"), job, roots, earlier, after)
+        outputs = self._template(
+            spec.outputs, (*base, "outputs"), job, (*roots, "result"), earlier | {spec.id}, after
+        )
+        return StepPlan(
+            spec=spec,
+            inputs=inputs,
+            outputs=outputs,
+            retry=spec.retry or retry,
+            place=self.findings.place(base),
+        )
+
+    def _template(
+        self,
+        value: object,
+        base: Path,
+        job: JobSpec | None,
+        roots: tuple[str, ...],
+        earlier: set[str],
+        after: set[int],
+    ) -> Template:
+        template, problems = compile_template(value)
+        for problem in problems:
+            self.findings.add_problem(base, problem)
+        for reference in template.references:
+            if reference.path[0] in roots:
+                self._check(reference, base, job, earlier, after)
+            else:
+                self._report(
+                    reference,
+                    base,
+                    "AF403",
+                    f"{{{{{'.'.join(reference.path)}}}}}: {reference.path[0]!r} is not known here",
+                    _nearest(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
+                )
+        return template
+
+    def _check(
+        self,
+        reference: Reference,
+        base: Path,
+        job: JobSpec | None,
+        earlier: set[str],
+        after: set[int],
+    ) -> None:
+        """Check what a reference names, and note the order edge it makes."""
+        root, *rest = reference.path
+        if root == "params" and rest and rest[0] not in self.spec.flow.params:
+            hint = _nearest(rest[0], self.spec.flow.params) or "declare it under flow.params"
+            self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
+        elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
+            self._report(
+                reference,
+                base,
+                "AF403",
+                f"{'.'.join(reference.path)!r} is not known",
+                f"run has {', '.join(RUN_KEYS)}",
+            )
+        elif root == "steps" and job is not None:
+            self._check_step(reference, base, job, earlier)
+        elif root == "jobs" and job is not None:
+            self._check_job(reference, base, job, after)
+
+    def _check_step(self, reference: Reference, base: Path, job: JobSpec, earlier: set[str]) -> None:
+        if _longest(reference.path[1:], earlier):
+            return
+        known = {step.id for step in job.steps}
+        if named := _longest(reference.path[1:], known):
+            self._report(
+                reference,
+                base,
+                "AF405",
+                f"step {named!r} has not run yet when this is read",
+                "a step sees the steps before it in its job; move it, or swap the two",
+            )
+        else:
+            wanted = reference.path[1] if len(reference.path) > 1 else ""
+            self._report(
+                reference,
+                base,
+                "AF405",
+                f"job {job.id!r} has no step {wanted!r}",
+                _nearest(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
+            )
+
+    def _check_job(self, reference: Reference, base: Path, job: JobSpec, after: set[int]) -> None:
+        named = _longest(reference.path[1:], self.index)
+        if not named:
+            wanted = reference.path[1] if len(reference.path) > 1 else ""
+            self._report(
+                reference, base, "AF406", f"the flow has no job {wanted!r}", _nearest(wanted, self.index)
+            )
+            return
+        if named == job.id:
+            self._report(
+                reference,
+                base,
+                "AF406",
+                f"job {named!r} cannot refer to itself as jobs.{named}",
+                "within a job use job.outputs.KEY or steps.STEP.KEY",
+            )
+            return
+        after.add(self.index[named])
+        rest = reference.path[1 + named.count(".") + 1 :]
+        if not rest or rest[0] not in ("outputs", "status"):
+            self._report(
+                reference,
+                base,
+                "AF406",
+                f"{'.'.join(reference.path)!r}: a job has outputs and status",
+                f"write jobs.{named}.outputs.KEY or jobs.{named}.status",
+            )
+        elif (
+            rest[0] == "outputs"
+            and len(rest) > 1
+            and not rest[1].isdigit()
+            and rest[1] not in self.outputs[named]
+        ):
+            self._report(
+                reference,
+                base,
+                "AF407",
+                f"job {named!r} declares no output {rest[1]!r}",
+                _nearest(rest[1], self.outputs[named])
+                or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
+            )
+
+    def _report(self, reference: Reference, base: Path, code: str, message: str, hint: str = "") -> None:
+        place = self.findings.document.text_position((*base, *reference.where), reference.offset)
+        severity = "warning" if code == "AF407" else "error"
+        self.findings.add(place, code, message, hint, severity)  # type: ignore[arg-type]  # one of the two
+
+
+def _longest(path: tuple[str, ...], known: Container[str]) -> str:
+    """Return the longest known id that `path` begins with (ids may hold dots), or an empty text."""
+    joined = (".".join(path[:length]) for length in range(len(path), 0, -1))
+    return next((name for name in joined if name in known), "")
+
+
+def _nearest(wanted: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.6)
+    return f"did you mean {found[0]!r}?" if found else ""

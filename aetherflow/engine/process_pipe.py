@@ -1,0 +1,141 @@
+"""The pipes between the engine and a child: read and written without blocking, closed in time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Awaitable
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+
+SMALL_READ = 1 << 16
+"""What a pipe holds at first (bytes)."""
+LARGE_READ = 1 << 20
+"""What a pipe is enlarged to for a child that writes much, where the system allows it."""
+
+
+class Take(Protocol):
+    """Who takes what a child wrote."""
+
+    def __call__(self, data: bytes, *, last: bool = False) -> Awaitable[None]:
+        """Take a piece; the last one may be empty."""
+        ...
+
+
+class OutputPipe:
+    """The reading end of a child's stdout or stderr.
+
+    Reading goes on while the step is being cancelled, so that what the child said last is kept; it ends at
+    the end of the data, or when `stop` is called because somebody else holds the pipe open.
+
+    Attributes:
+        write_end: for the child; the engine closes its copy when the child has started.
+        done: set when nothing more will be taken.
+    """
+
+    def __init__(self) -> None:
+        self._read_end, self.write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        self.done = anyio.Event()
+        self._size = SMALL_READ
+        self._left: int | None = None
+        self._waiting: anyio.CancelScope | None = None
+        self._pumping = anyio.CancelScope(shield=True)
+
+    async def pump(self, take: Take) -> None:
+        """Hand everything that arrives to `take`."""
+        try:
+            with self._pumping:
+                while data := await self._read():
+                    await take(data)
+                await take(b"", last=True)
+        finally:
+            self.done.set()
+
+    def stop(self) -> None:
+        """Take what is in the pipe now, and nothing that comes later."""
+        # All that the child itself wrote is there: a write returns when its bytes are in the pipe.
+        waiting_bytes = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(4))
+        self._left = int(struct.unpack("i", waiting_bytes)[0])
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def abandon(self) -> None:
+        """Give up, also what was read already: whoever takes it does not return."""
+        self._pumping.cancel()
+
+    def close(self) -> None:
+        """Close the reading end."""
+        os.close(self._read_end)
+
+    def close_write_end(self) -> None:
+        """Close our copy of the child's end: only then can the reading end see the end of the data."""
+        os.close(self.write_end)
+
+    async def _read(self) -> bytes:
+        """Return what is there, waiting for something; empty at the end."""
+        while self._left != 0:
+            size = self._size if self._left is None else min(self._left, self._size)
+            try:
+                data = os.read(self._read_end, size)
+            except BlockingIOError:
+                if self._left is not None:
+                    break
+                with anyio.CancelScope() as self._waiting:
+                    await anyio.wait_readable(self._read_end)
+                continue
+            if self._left is not None:
+                self._left -= len(data)
+            elif len(data) == SMALL_READ == self._size:
+                self._enlarge()
+            return data
+        return b""
+
+    def _enlarge(self) -> None:
+        """Make the pipe larger for a child that fills it; an unprivileged user has a quota of such memory."""
+        self._size = LARGE_READ
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_READ)
+
+
+class InputPipe:
+    """The writing end of a child's stdin, and the text for it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._data = memoryview(data)
+        self._writing = anyio.CancelScope()
+
+    async def feed(self) -> None:
+        """Write the text and close the pipe; a child that does not read it to the end is no error."""
+        with self._writing, contextlib.suppress(BrokenPipeError):
+            while self._data:
+                try:
+                    written = os.write(self._write_end, self._data[:LARGE_READ])
+                except BlockingIOError:
+                    await anyio.wait_writable(self._write_end)
+                else:
+                    self._data = self._data[written:]
+                    await anyio.lowlevel.checkpoint()
+        self.close()
+
+    def stop(self) -> None:
+        """Write no more: the child has ended."""
+        self._writing.cancel()
+
+    def close(self) -> None:
+        """Close the writing end, once."""
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
+
+    def close_read_end(self) -> None:
+        """Close our copy of the child's end: only then does writing fail when the child has gone."""
+        os.close(self.read_end)

@@ -1,0 +1,152 @@
+"""One turn of the ring: happenings become events, events become state, state decides commands.
+
+The ring does no work and waits for nothing; with a scripted clock it is deterministic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from aetherflow.clock import Clock
+from aetherflow.engine import events as e
+from aetherflow.engine.decide import (
+    CancelRun,
+    Command,
+    EndJob,
+    EndRun,
+    EndStep,
+    StartJob,
+    StartStep,
+    admit,
+    decide,
+)
+from aetherflow.engine.frontier import Frontier
+from aetherflow.engine.plan import Plan
+from aetherflow.engine.scope import run_scope
+from aetherflow.engine.state import RunState, apply
+
+
+class Turn(NamedTuple):
+    """What one turn brought: events to make durable, then commands to perform."""
+
+    events: list[e.Event]
+    commands: list[Command]
+
+
+class Ring:
+    """The state of a run and the decisions about it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: RunState,
+        *,
+        env: Mapping[str, str],
+        clock: Clock,
+        limit: int,
+        selected: Collection[int] | None = None,
+        scheduled_at: str | None = None,
+        redact: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        """Take up a run whose RunStarted or RunResumed has been applied to `state`."""
+        self.plan = plan
+        self.state = state
+        self.clock = clock
+        self.frontier = Frontier(plan, state, selected, limit)
+        self.names: dict[str, Any] = run_scope(state, self.frontier.index, env, scheduled_at)
+        self._redact = redact
+        self._started = clock.monotonic()
+
+    def turn(self, happenings: Iterable[e.Event]) -> Turn:
+        """Take in what happened; go on until nothing more follows without work being done.
+
+        Raises:
+            IllegalEvent: a happening cannot follow what went before.
+        """
+        turn = Turn([], [])
+        for event in happenings:
+            self._follow(event, turn)
+        while (command := admit(self.plan, self.state, self.frontier, self.names)) is not None:
+            self._follow(self._event(command), turn)
+        return turn
+
+    def _follow(self, event: e.Event, turn: Turn) -> None:
+        """Apply an event and, in order, all that it entails."""
+        following = deque([event])
+        while following:
+            current = following.popleft()
+            apply(self.state, current)
+            turn.events.append(current)
+            self.frontier.advance(self.state, current)
+            for command in decide(self.plan, self.state, self.frontier, current):
+                made = self._event_or_none(command)
+                if made is None:
+                    turn.commands.append(command)
+                else:
+                    following.append(made)
+
+    def _event(self, command: Command) -> e.Event:
+        made = self._event_or_none(command)
+        if made is None:
+            raise TypeError(f"{type(command).__name__} is no command that begins something")
+        return made
+
+    def _event_or_none(self, command: Command) -> e.Event | None:
+        """Return the event that a command amounts to, or None if it takes work."""
+        at, flow_id, run_id = self.clock.now(), self.state.flow_id, self.state.run_id
+        match command:
+            case StartStep(unit, number):
+                step = unit.job.steps[number]
+                self.frontier.at_step[unit.id] = number
+                return e.StepStarted(
+                    at=at,
+                    flow_id=flow_id,
+                    run_id=run_id,
+                    job_id=unit.id,
+                    step_id=step.spec.id,
+                    step_type=step.spec.type,
+                    definition=step.fingerprint(),
+                )
+            case EndStep(unit, step, status, reason):
+                return e.StepFinished(
+                    at=at,
+                    flow_id=flow_id,
+                    run_id=run_id,
+                    job_id=unit.id,
+                    step_id=step.spec.id,
+                    step_type=step.spec.type,
+                    status=status,
+                    reason=reason,
+                )
+            case StartJob(unit, items):
+                items = None if items is None else self._redact(items)
+                return e.JobStarted(at=at, flow_id=flow_id, run_id=run_id, job_id=unit.id, items=items)
+            case EndJob(unit, status, reason, error, outputs):
+                return e.JobFinished(
+                    at=at,
+                    flow_id=flow_id,
+                    run_id=run_id,
+                    job_id=unit.id,
+                    status=status,
+                    reason=reason,
+                    error=error,
+                    outputs=outputs,
+                )
+            case CancelRun(reason, cause):
+                return e.CancelRequested(at=at, flow_id=flow_id, run_id=run_id, reason=reason, cause=cause)
+            case EndRun(status, reason):
+                jobs, steps = self.state.counts()
+                return e.RunFinished(
+                    at=at,
+                    flow_id=flow_id,
+                    run_id=run_id,
+                    status=status,
+                    reason=reason,
+                    jobs=jobs,
+                    steps=steps,
+                    duration_seconds=round(self.clock.monotonic() - self._started, 3),
+                )
+            case _:
+                return None

@@ -1,0 +1,80 @@
+"""What templates and conditions see of a run: views on its state, nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from aetherflow.engine.frontier import WHOLE, Unit
+from aetherflow.engine.state import JobState, RunState, StepState
+
+
+class JobsView(Mapping[str, Any]):
+    """`jobs`: every job of the flow as `{status, outputs}`; one that has not begun is PENDING."""
+
+    def __init__(self, state: RunState, job_ids: Collection[str]) -> None:
+        self._state = state
+        self._job_ids = job_ids
+
+    def __getitem__(self, job_id: str) -> Any:
+        if job_id not in self._job_ids:
+            raise KeyError(job_id)
+        job = self._state.job(job_id)
+        return {"status": job.status, "outputs": job.outputs}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._job_ids)
+
+    def __len__(self) -> int:
+        return len(self._job_ids)
+
+
+class StepsView(Mapping[str, Any]):
+    """`steps`: the steps of one job, as their outputs with `outputs` and `status` beside them."""
+
+    def __init__(self, job: JobState) -> None:
+        self._steps = job.steps
+
+    def __getitem__(self, step_id: str) -> Any:
+        return step_view(self._steps[step_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+def step_view(step: StepState) -> dict[str, Any]:
+    """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
+    return {"status": step.status, "outputs": step.outputs, "reason": step.reason, **step.outputs}
+
+
+def run_scope(
+    state: RunState, job_ids: Collection[str], env: Mapping[str, str], scheduled_at: str | None = None
+) -> dict[str, Any]:
+    """Return the names that hold in the whole run; what `when` and `for_each` see."""
+    started = state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
+    return {
+        "env": env,
+        "params": state.params,
+        "jobs": JobsView(state, job_ids),
+        "run_id": state.run_id,
+        "flow_id": state.flow_id,
+        "run": {
+            "id": state.run_id,
+            "started_at": started,
+            "scheduled_at": scheduled_at or started,
+            "attempt": state.attempt,
+        },
+    }
+
+
+def job_scope(names: Mapping[str, Any], state: RunState, unit: Unit) -> dict[str, Any]:
+    """Return what the steps of a job see."""
+    job = state.jobs[unit.id]
+    scope = {**names, "job": {"id": unit.id, "outputs": job.outputs}, "steps": StepsView(job)}
+    if unit.item != WHOLE:
+        scope["item_index"] = unit.item
+        scope["item"] = (state.jobs[unit.job.id].items or [])[unit.item]
+    return scope

@@ -1,0 +1,223 @@
+"""The state of a run: the fold over its events, with a table that says what may follow what.
+
+Pure: no clock, no I/O, no chance. `apply` is the only writer; an event that the table does not allow is a
+bug and raises, whoever sent it. The same fold serves a live run, a resumed one and a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.engine import events as e
+from aetherflow.errors import ErrorInfo
+from aetherflow.spec.flow import JobStatus, StepStatus
+
+RunPhase = Literal["NEW", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
+
+DONE: frozenset[str] = frozenset({"SUCCESS", "SKIPPED"})
+"""What a resume keeps."""
+
+
+class IllegalEvent(Exception):
+    """An event that cannot happen in this state: a bug in the engine or a damaged journal."""
+
+
+class StepState(msgspec.Struct, gc=False):
+    """What is known of one step."""
+
+    status: StepStatus = "PENDING"
+    step_type: str = ""
+    attempt: int = 0
+    definition: str = ""
+    outputs: dict[str, Any] = {}
+    job_outputs: dict[str, Any] = {}
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class JobState(msgspec.Struct, gc=False):
+    """What is known of one job; its outputs are those its steps promoted, in step order."""
+
+    status: JobStatus = "PENDING"
+    outputs: dict[str, Any] = {}
+    steps: dict[str, StepState] = {}
+    items: list[Any] | None = None
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class RunState(msgspec.Struct, gc=False):
+    """What is known of one run."""
+
+    flow_id: str = ""
+    run_id: str = ""
+    phase: RunPhase = "NEW"
+    attempt: int = 0
+    started_at: datetime | None = None
+    params: dict[str, Any] = {}
+    cancelling: e.CancelCause | None = None
+    cancel_reason: str = ""
+    jobs: dict[str, JobState] = {}
+
+    def job(self, job_id: str) -> JobState:
+        """Return the state of a job; one that nothing happened to is PENDING."""
+        return self.jobs.get(job_id) or JobState()
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how many jobs, and how many steps, have each status."""
+        jobs: dict[str, int] = {}
+        steps: dict[str, int] = {}
+        for job in self.jobs.values():
+            jobs[job.status] = jobs.get(job.status, 0) + 1
+            for step in job.steps.values():
+                steps[step.status] = steps.get(step.status, 0) + 1
+        return jobs, steps
+
+
+# What may happen to a run, a job and a step, by the status it is in.
+RUN_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
+    ("NEW", e.RunStarted): frozenset({"RUNNING"}),
+    ("RUNNING", e.CancelRequested): frozenset({"RUNNING"}),
+    ("RUNNING", e.RunFinished): frozenset({"SUCCESS", "FAILED", "CANCELLED"}),
+    **{
+        (phase, e.RunResumed): frozenset({"RUNNING"})
+        for phase in ("RUNNING", "SUCCESS", "FAILED", "CANCELLED")
+    },
+}
+JOB_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
+    ("PENDING", e.JobStarted): frozenset({"RUNNING"}),
+    ("PENDING", e.JobFinished): frozenset({"FAILED", "SKIPPED", "BLOCKED", "CANCELLED"}),
+    ("RUNNING", e.JobFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
+}
+STEP_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
+    ("PENDING", e.StepStarted): frozenset({"RUNNING"}),
+    ("PENDING", e.StepFinished): frozenset({"SKIPPED", "CANCELLED"}),
+    ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
+    ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
+}
+
+
+def fold(events: Iterable[e.Event]) -> RunState:
+    """Return the state that these events lead to.
+
+    Raises:
+        IllegalEvent: one of them cannot follow those before it.
+    """
+    state = RunState()
+    for event in events:
+        apply(state, event)
+    return state
+
+
+def apply(state: RunState, event: e.Event) -> None:
+    """Change the state by one event.
+
+    Raises:
+        IllegalEvent: the event cannot happen in this state; the state is unchanged.
+    """
+    match event:
+        case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+            _apply_to_step(state, event)
+        case e.JobStarted() | e.JobFinished():
+            _apply_to_job(state, event)
+        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.RunFinished():
+            _apply_to_run(state, event)
+        case _:
+            raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
+
+
+def _check(
+    table: dict[tuple[str, type[e.Event]], frozenset[str]],
+    status: str,
+    event: e.Event,
+    next_status: str,
+    what: str,
+) -> None:
+    if next_status not in table.get((status, type(event)), ()):
+        raise IllegalEvent(f"{what} is {status}: {type(event).__name__} to {next_status} cannot happen")
+
+
+def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
+    where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
+    job = state.jobs.get(event.job_id)
+    if state.phase != "RUNNING" or job is None or job.status != "RUNNING":
+        raise IllegalEvent(f"{where}: {type(event).__name__} while its job is not RUNNING")
+    step = job.steps.get(event.step_id) or StepState()
+    match event:
+        case e.StepStarted():
+            _check(STEP_TABLE, step.status, event, "RUNNING", where)
+            step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
+            step.definition, step.error, step.reason = event.definition, None, ""
+        case e.StepRetrying():
+            _check(STEP_TABLE, step.status, event, "PENDING", where)
+            step.status, step.error = "PENDING", event.error
+        case e.StepFinished():
+            _check(STEP_TABLE, step.status, event, event.status, where)
+            step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
+            step.outputs, step.job_outputs = event.outputs, event.job_outputs
+            step.reason, step.error = event.reason, event.error
+            if event.job_outputs:
+                job.outputs = {**job.outputs, **event.job_outputs}
+    job.steps[event.step_id] = step
+
+
+def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
+    where = f"job {event.job_id} of run {state.run_id}"
+    if state.phase != "RUNNING":
+        raise IllegalEvent(f"{where}: {type(event).__name__} while the run is {state.phase}")
+    job = state.jobs.get(event.job_id) or JobState()
+    match event:
+        case e.JobStarted():
+            _check(JOB_TABLE, job.status, event, "RUNNING", where)
+            job.status, job.reason, job.error = "RUNNING", "", None
+            job.items = event.items if event.items is not None else job.items
+        case e.JobFinished():
+            _check(JOB_TABLE, job.status, event, event.status, where)
+            job.status, job.reason, job.error = event.status, event.reason, event.error
+            job.outputs = event.outputs or job.outputs
+    state.jobs[event.job_id] = job
+
+
+def _apply_to_run(
+    state: RunState, event: e.RunStarted | e.RunResumed | e.CancelRequested | e.RunFinished
+) -> None:
+    where = f"run {event.run_id}"
+    if state.run_id and event.run_id != state.run_id:
+        raise IllegalEvent(f"{where}: the event belongs to another run than {state.run_id}")
+    match event:
+        case e.RunStarted():
+            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
+            state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
+        case e.RunResumed():
+            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            state.phase, state.attempt = "RUNNING", event.attempt
+            state.cancelling, state.cancel_reason = None, ""
+            _reopen(state, frozenset(event.rerun))
+        case e.CancelRequested():
+            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            state.cancelling, state.cancel_reason = event.cause, event.reason
+        case e.RunFinished():
+            _check(RUN_TABLE, state.phase, event, event.status, where)
+            state.phase = event.status
+
+
+def _reopen(state: RunState, rerun: frozenset[str]) -> None:
+    """Make everything that is not done, and what `rerun` names, PENDING again."""
+    for job_id, job in state.jobs.items():
+        whole = job_id in rerun
+        named = {step_id for step_id in job.steps if whole or f"{job_id}.{step_id}" in rerun}
+        if job.status in DONE and not whole and not named:
+            continue
+        for step_id, step in job.steps.items():
+            if step_id in named or step.status not in DONE:
+                job.steps[step_id] = StepState(step_type=step.step_type)
+        job.status, job.reason, job.error = "PENDING", "", None
+        job.items = None if whole else job.items
+        job.outputs = {}
+        for step in job.steps.values():
+            job.outputs.update(step.job_outputs)

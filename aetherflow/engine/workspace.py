@@ -1,0 +1,89 @@
+"""Where the files of a run live: `<root>/<flow id>/<job id>/<run id>/<artifacts|scratch|manifests>`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from aetherflow.errors import StepError
+
+DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
+    {"artifacts": "artifacts", "scratch": "scratch", "manifests": "manifests"}
+)
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """The folders of one run; nothing is created before somebody asks for it."""
+
+    root: Path
+    flow_id: str
+    run_id: str
+    layout: Mapping[str, str] = DEFAULT_LAYOUT
+
+    def job_directory(self, job_id: str) -> Path:
+        """Return the folder of a job in this run; it may not exist."""
+        return self.root / self.flow_id / job_id / self.run_id
+
+    def directory(self, job_id: str, area: str) -> Path:
+        """Return the folder of `area` (a key of the layout), made if it was not there."""
+        path = self.job_directory(job_id) / self.layout.get(area, area)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def resolve(self, job_id: str, text: str) -> Path:
+        """Return the path that `text` names: absolute as it is, relative under the job's artifacts.
+
+        Raises:
+            StepError: a relative path that leaves the artifacts folder, by `..` or through a symbolic link.
+        """
+        given = Path(text)
+        if given.is_absolute():
+            return given
+        base = self.directory(job_id, "artifacts")
+        path = Path(os.path.normpath(base / given))
+        real_base = base.resolve()
+        if not path.resolve().is_relative_to(real_base):
+            raise StepError(
+                f"the path {text!r} leaves the job's artifacts folder {base}",
+                hint="use a path below it, or an absolute path",
+                code="AF720",
+            )
+        return path
+
+    def remove(self, job_ids: list[str]) -> list[str]:
+        """Delete the folders of these jobs; return a sentence for each that could not be deleted."""
+        problems: list[str] = []
+        for job_id in job_ids:
+            directory = self.job_directory(job_id)
+            try:
+                shutil.rmtree(directory)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                problems.append(f"cannot delete {directory}: {error.strerror or error}")
+        return problems
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to; rename it when the block ends well.
+
+    A reader never sees half a file: the old content stays in place until the new one is complete and on
+    the disk. The temporary file is removed when the block raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

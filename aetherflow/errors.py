@@ -1,0 +1,148 @@
+"""The error tree: every error has a stable code, a sentence, a place and, mostly, a hint."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+Severity = Literal["error", "warning"]
+FailureKind = Literal["timeout", "connection", "exit_code", "cancelled", "other"]
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in a text file, counted from 1 as editors do."""
+
+    line: int
+    column: int
+
+
+class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding about a file: `file:line:column: severity[code]: message`, and what to do about it."""
+
+    code: str
+    message: str
+    file: str
+    line: int = 1
+    column: int = 1
+    severity: Severity = "error"
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.severity}[{self.code}]: {self.message}"
+        return f"{text}\n    hint: {self.hint}" if self.hint else text
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error as data: what events, state and reports carry."""
+
+    code: str
+    message: str
+    kind: FailureKind = "other"
+    hint: str = ""
+    detail: dict[str, Any] = {}
+
+
+class AetherFlowError(Exception):
+    """The root of all errors that are told without a traceback.
+
+    Attributes:
+        code: stable identifier, see `aetherflow.codes`.
+        message: one sentence: what happened, and where.
+        hint: what to do about it; may be empty.
+    """
+
+    default_code: ClassVar[str] = "AF001"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.default_code
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data."""
+        return ErrorInfo(code=self.code, message=self.message, hint=self.hint)
+
+
+class UsageError(AetherFlowError):
+    """The command line asks for something that makes no sense (exit 2)."""
+
+    default_code = "AF002"
+    exit_code = 2
+
+
+class InvalidInput(AetherFlowError):
+    """A flow, profiles, manifest or scheduler file is wrong; carries every finding (exit 2)."""
+
+    default_code = "AF100"
+    exit_code = 2
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        errors = [d for d in diagnostics if d.severity == "error"]
+        super().__init__("\n".join(map(str, diagnostics)), code=errors[0].code if errors else "")
+        self.diagnostics = tuple(diagnostics)
+
+
+class ConfigError(AetherFlowError):
+    """A setting, profile, secret provider or resource cannot be used (exit 2)."""
+
+    default_code = "AF500"
+    exit_code = 2
+
+
+class MissingExtra(ConfigError):
+    """A step or connector needs an optional dependency that is not installed (exit 2)."""
+
+    default_code = "AF510"
+
+
+class StateError(AetherFlowError):
+    """The state database cannot be read or written: nothing may go on that depends on it (exit 1)."""
+
+    default_code = "AF600"
+
+
+class StateUnusable(StateError):
+    """The state path cannot be opened at all: no run was started (exit 2)."""
+
+    default_code = "AF601"
+    exit_code = 2
+
+
+class HeldByAnother(AetherFlowError):
+    """A run id or a lock is held by another process (exit 75, EX_TEMPFAIL of sysexits.h)."""
+
+    default_code = "AF610"
+    exit_code = 75
+
+
+class StepError(AetherFlowError):
+    """A step failed, for a reason that its author foresaw.
+
+    Attributes:
+        kind: what `retry_on` selects by.
+        detail: JSON values that help to find the cause (exit code, path, statement ...).
+    """
+
+    default_code = "AF700"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "",
+        kind: FailureKind = "other",
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.kind = kind
+        self.detail = detail or {}
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data, with its kind and detail."""
+        return ErrorInfo(
+            code=self.code, message=self.message, kind=self.kind, hint=self.hint, detail=self.detail
+        )

@@ -1,0 +1,1 @@
+"""The language of flows: `{{...}}` templates and `when` conditions, parsed once, rendered many times."""

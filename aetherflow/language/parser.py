@@ -1,0 +1,207 @@
+"""Reads conditions by recursive descent, each rule of the grammar a method (see `condition`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aetherflow.language.lexer import Lexeme, lexemes
+from aetherflow.language.operand import Operand, all_of, any_of, compared, constant, negated, path
+from aetherflow.language.reference import MAX_PARTS, Problem, Reference, nearest
+
+MAX_NESTING = 50
+ROOTS = ("jobs", "params", "env")
+
+_SHAPES = {"jobs": "jobs.ID.outputs.KEY or jobs.ID.status", "params": "params.NAME", "env": "env.NAME"}
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
+_LIST = "a list is written in square brackets, on the right of in: ['a', 'b']"
+_EXAMPLE = "a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
+_SHOWN = 40
+
+
+class SyntaxFound(Exception):
+    """The condition cannot be read any further."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Parser:
+    """Reads one condition; each method reads one rule of the grammar.
+
+    Attributes:
+        references: the paths that were read.
+        problems: the paths among them that no condition may read.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.lexemes = list(lexemes(text))
+        self.position = 0
+        self.depth = 0
+        self.references: list[Reference] = []
+        self.problems: list[Problem] = []
+
+    @property
+    def next(self) -> Lexeme:
+        """The lexeme that was not read yet."""
+        return self.lexemes[self.position]
+
+    def take(self, *texts: str) -> Lexeme | None:
+        """Go past the next lexeme if it is one of these."""
+        lexeme = self.next
+        if any(lexeme.is_(text) for text in texts):
+            self.position += 1
+            return lexeme
+        return None
+
+    def whole(self) -> Operand:
+        """Read the condition up to its end.
+
+        Raises:
+            SyntaxFound: it cannot be read.
+        """
+        result = self.either()
+        if self.next.kind != "end":
+            raise self.refused("expected and, or, a comparison or the end")
+        return result
+
+    def either(self) -> Operand:
+        """Read parts joined by `or`."""
+        parts = [self.both()]
+        while self.take("or"):
+            parts.append(self.both())
+        return any_of(parts)
+
+    def both(self) -> Operand:
+        """Read parts joined by `and`."""
+        parts = [self.negation()]
+        while self.take("and"):
+            parts.append(self.negation())
+        return all_of(parts)
+
+    def negation(self) -> Operand:
+        """Read a test, perhaps after `not`."""
+        if (lexeme := self.take("not")) is None:
+            return self.test()
+        self.enter(lexeme)
+        operand = self.negation()
+        self.depth -= 1
+        return negated(operand)
+
+    def test(self) -> Operand:
+        """Read a value, perhaps compared with others."""
+        left = self.value()
+        tests: list[Operand] = []
+        while (symbol := self.symbol()) is not None:
+            right = self.box() if symbol.endswith("in") else self.value()
+            tests.append(compared(symbol, left, right))
+            if right.kind == "list":
+                break
+            left = right
+        return all_of(tests) if tests else left
+
+    def symbol(self) -> str | None:
+        """Read a comparison, if one stands here."""
+        if (lexeme := self.take(*_COMPARISONS)) is not None:
+            return lexeme.text
+        if self.next.is_("not") and self.lexemes[self.position + 1].is_("in"):
+            self.position += 2
+            return "not in"
+        return None
+
+    def box(self) -> Operand:
+        """Read what stands on the right of `in`."""
+        lexeme = self.next
+        if self.take("["):
+            return self.list_()
+        operand = self.value()
+        if operand.kind == "literal" and not isinstance(lexeme.value, str):
+            raise self.refused("expected a path, a text or a list after in", lexeme, _LIST)
+        return operand
+
+    def list_(self) -> Operand:
+        """Read a list of literals, after its opening bracket."""
+        items: list[Any] = []
+        if not self.take("]"):
+            while True:
+                if self.next.kind != "literal":
+                    raise self.refused("expected a literal in the list")
+                items.append(self.next.value)
+                self.position += 1
+                if self.take("]"):
+                    break
+                if not self.take(","):
+                    raise self.refused("expected , or ] in the list")
+        return constant("list", "the list", items)
+
+    def value(self) -> Operand:
+        """Read a path, a literal or what stands in parentheses."""
+        lexeme = self.next
+        if self.take("("):
+            self.enter(lexeme)
+            inside = self.either()
+            if not self.take(")"):
+                raise self.refused("expected )", hint=_LIST if self.next.is_(",") else "")
+            self.depth -= 1
+            return inside
+        if lexeme.kind == "literal":
+            self.position += 1
+            return constant("literal", _short(lexeme.text), lexeme.value)
+        if lexeme.kind == "path":
+            self.position += 1
+            return self.reference(lexeme)
+        raise self.refused("expected a path or a literal")
+
+    def reference(self, lexeme: Lexeme) -> Operand:
+        """Check a path that was read, and note it."""
+        if self.next.is_("("):
+            raise self.refused("calls are not supported")
+        if self.next.is_("["):
+            raise self.refused(
+                "indexing is not supported", hint="let a step pick the item, and test its output"
+            )
+        parts = tuple(lexeme.text.split("."))
+        if (problem := _wrong_path(lexeme, parts)) is not None:
+            self.problems.append(problem)
+            return constant("path", lexeme.text, None)
+        self.references.append(Reference(parts, None, (), lexeme.offset))
+        return path(lexeme.text, parts)
+
+    def enter(self, lexeme: Lexeme) -> None:
+        """Go one level deeper."""
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise self.refused(f"nested more than {MAX_NESTING} levels deep", lexeme, "let a step compute a part of it")
+
+    def refused(self, expected: str, lexeme: Lexeme | None = None, hint: str = "") -> SyntaxFound:
+        """Return what to raise about a lexeme (the next one) that cannot stand where it does."""
+        at = lexeme or self.next
+        if at.kind == "bad":
+            hint = at.value
+        elif at.is_("["):
+            hint = hint or _LIST
+        found = "its end" if at.kind == "end" else repr(_short(at.text))
+        message = f"the condition cannot be read at {found}: {expected}"
+        return SyntaxFound(Problem(message, (), at.offset, "AF421", hint or _EXAMPLE))
+
+
+def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> Problem | None:
+    """Return what is wrong with a path: its root, or its shape."""
+    root = path[0]
+    shown = _short(lexeme.text)
+    if root not in ROOTS:
+        hint = nearest(root, ROOTS) or "text is written in quotes"
+        message = f"{shown!r} is not known in a condition: a path begins with jobs, params or env"
+        return Problem(message, (), lexeme.offset, "AF422", hint)
+    match path:
+        case ("jobs", _, *_, "outputs", _) | ("jobs", _, *_, "status") if len(path) <= MAX_PARTS:
+            return None
+        case ("params" | "env", _):
+            return None
+    return Problem(
+        f"{shown!r} is no path of a condition", (), lexeme.offset, "AF422", f"write {_SHAPES[root]}"
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,172 @@
+"""Paths into what a run knows: how one is looked up, and what is said when nothing is there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import AetherFlowError
+
+PATH = r"[^\W\d][\w-]*(?:\.\w[\w-]*)*"
+"""A path as a regular expression: identifiers (numbers too, but not first) joined by dots."""
+
+MAX_PARTS = 64
+"""More parts than any real path has; what is prepared for a path grows with the square of its parts."""
+
+_NAMES_SHOWN = 20
+_NAMES_COMPARED = 1000
+_LONGEST_INDEX = 9
+
+
+class Reference(msgspec.Struct, frozen=True, gc=False):
+    """One `{{PATH}}` of a template, or one path of a condition.
+
+    Attributes:
+        path: its parts, `("jobs", "probe", "outputs", "count")`.
+        default: the text after the first colon, None without one.
+        where: the keys and indexes that lead to the text inside the templated value; () for a condition.
+        offset: where the path begins in that text, in characters.
+    """
+
+    path: tuple[str, ...]
+    default: str | None
+    where: tuple[str | int, ...]
+    offset: int
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a template or a condition, and where it stands in the value that was given."""
+
+    message: str
+    where: tuple[str | int, ...]
+    offset: int
+    code: str
+    hint: str = ""
+
+
+class NoValue(KeyError):
+    """The signal of `look_up` that a path leads nowhere; never shown to a person.
+
+    Attributes:
+        node: the last value that was reached.
+        reached: how many parts of the path lead to it.
+    """
+
+    def __init__(self, node: Any, reached: int) -> None:
+        super().__init__()
+        self.node = node
+        self.reached = reached
+
+
+class MissingValue(AetherFlowError):
+    """A template refers to a value that is not there, is null or is an empty text, and gives no default."""
+
+    default_code = "AF410"
+
+    def __init__(self, message: str, *, reference: Reference, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reference = reference
+
+
+def look_up(scope: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return the value at `path`: mappings by key, lists by number.
+
+    Ids may hold dots, so at a mapping the longest joined key that exists is taken: `jobs.a.b.status` is the
+    status of job `a.b` where there is one.
+
+    Raises:
+        NoValue: nothing is there.
+    """
+    return reader(path)(scope)
+
+
+def reader(path: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return `look_up` for one path, prepared for many calls."""
+    size = len(path)
+    keys = [[(".".join(path[at:end]), end) for end in range(size, at, -1)] for at in range(size)]
+    keys[0] = [(path[0], 1)]
+    indexes = [int(p) if p.isascii() and p.isdecimal() and len(p) <= _LONGEST_INDEX else None for p in path]
+
+    def read(scope: Mapping[str, Any]) -> Any:
+        node: Any = scope
+        at = 0
+        while at < size:
+            if isinstance(node, Mapping):
+                for key, end in keys[at]:
+                    if key in node:
+                        node, at = node[key], end
+                        break
+                else:
+                    raise NoValue(node, at)
+            else:
+                index = indexes[at]
+                if index is None or not isinstance(node, list | tuple) or index >= len(node):
+                    raise NoValue(node, at)
+                node, at = node[index], at + 1
+        return node
+
+    return read
+
+
+def missing(reference: Reference, node: Any, reached: int) -> MissingValue:
+    """Return the error for a reference of which `reached` parts lead to `node`, the last value found.
+
+    It names keys, never values; of the environment it names only the variable that is most alike.
+    """
+    dotted = ".".join(reference.path)
+    advice = "give a default" if reached == len(reference.path) else "correct the path, or give a default"
+    return MissingValue(
+        f"{{{{{dotted}}}}} has no value: {_what_is_there(reference.path, node, reached)}",
+        reference=reference,
+        hint=f"{advice}: {{{{{dotted}:DEFAULT}}}}",
+    )
+
+
+def kind_of(value: Any) -> str:
+    """Return what kind of JSON value this is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a truth value"
+        case int() | float():
+            return "a number"
+        case Mapping():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "a text"
+
+
+def nearest(wanted: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'NAME'?`, or an empty text when no known name is alike."""
+    found = difflib.get_close_matches(wanted, list(islice(known, _NAMES_COMPARED)), n=1)
+    return f"did you mean {found[0]!r}?" if found else ""
+
+
+def _what_is_there(path: tuple[str, ...], node: Any, reached: int) -> str:
+    place = ".".join(path[:reached])
+    if reached == len(path):
+        return "it is an empty text" if isinstance(node, str) else "it is null"
+    if isinstance(node, list | tuple):
+        return f"{place} is a list of {len(node)}, numbered from 0" if node else f"{place} is an empty list"
+    if not isinstance(node, Mapping):
+        return f"{place} is {kind_of(node)} and has no parts"
+    suggestion = nearest(path[reached], map(str, node))
+    if place == "env":
+        said = f"no environment variable {'.'.join(path[1:])!r} is set"
+    elif not place:
+        said = f"{path[0]!r} is not known here, only {_names(node)}" if node else "nothing is known here"
+    else:
+        said = f"{place} has {_names(node)}" if node else f"{place} is empty"
+    return f"{said}; {suggestion}" if suggestion else said
+
+
+def _names(node: Mapping[str, Any]) -> str:
+    shown = ", ".join(map(str, islice(node, _NAMES_SHOWN)))
+    return f"{shown} and {len(node) - _NAMES_SHOWN} more" if len(node) > _NAMES_SHOWN else shown

@@ -1,0 +1,104 @@
+"""Finds the `{{...}}` tokens in a text; everything around them is plain text."""
+
+from __future__ import annotations
+
+import re
+
+from aetherflow.language.reference import MAX_PARTS, PATH, Problem, Reference
+
+UNSUPPORTED = "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
+MAX_PROBLEMS = 20
+"""How many problems of one text are told; the rest are mostly consequences."""
+
+_TOKEN = re.compile(rf"\{{\{{(?P<padding>\s*)(?P<path>{PATH})\s*(?P<end>:|\}}\}})")
+# Besides braces: statements and comments of other template languages. `{%` counts when it is closed, or when
+# a space follows as in `{% if`; `printf {%s}` and the shell's `${#list}` are plain text.
+_MARK = re.compile(r"\{\{|(?<!\$)\{(?P<sign>[%#])(?:[-+]?\s|[^{}]*(?P=sign)\})|[{}]")
+_BRACES = re.compile(r"\{\{|[{}]")
+_SHOWN = 40
+
+Part = str | Reference
+
+
+def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Problem]]:
+    """Return the text as a list of plain texts and references, and what is wrong with it.
+
+    `}}` that closes single braces before it, as in JSON, is plain text; one that closes nothing is an error.
+    """
+    parts: list[Part] = []
+    problems: list[Problem] = []
+    start = position = depth = 0
+    while len(problems) < MAX_PROBLEMS and (mark := _MARK.search(text, position)):
+        at, position = mark.start(), mark.end()
+        match mark[0]:
+            case "{{":
+                token = _token(text, at, where)
+                if isinstance(token, Problem):
+                    problems.append(token)
+                    position = _resume(text, at)
+                else:
+                    reference, end = token
+                    parts += [text[start:at], reference]
+                    start = position = end
+            case "{":
+                depth += 1
+            case "}" if depth:
+                depth -= 1
+            case "}":
+                if not problems and (text.startswith("}}", at) or text.endswith("}", start, at)):
+                    problems.append(_problem(text, at, where, "these braces close nothing"))
+            case _:
+                problems.append(_problem(text, at, where, "statements and comments are not supported"))
+    parts.append(text[start:])
+    return [part for part in parts if part != ""], problems
+
+
+def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference, int] | Problem:
+    """Read the token that begins at `at`; return its reference and where it ends."""
+    token = _TOKEN.match(text, at)
+    if token is None:
+        is_closed = text[_resume(text, at) - 2 :].startswith("}}")
+        reason = "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
+        return _problem(text, at, where, reason)
+    path = tuple(token["path"].split("."))
+    if len(path) > MAX_PARTS:
+        return _problem(text, at, where, f"a path has at most {MAX_PARTS} parts")
+    if token["end"] == "}}":
+        return Reference(path, None, where, token.start("path")), token.end()
+    close = _end_of_default(text, token.end())
+    if close < 0:
+        return _problem(text, at, where, "it is not closed, or another token stands in its default")
+    default = text[token.end() : close]
+    if token["padding"]:
+        default = default.strip()
+    return Reference(path, default, where, token.start("path")), close + 2
+
+
+def _end_of_default(text: str, start: int) -> int:
+    """Return where the `}}` of a token is; single braces inside the default are balanced. -1: nowhere."""
+    depth = 0
+    for brace in _BRACES.finditer(text, start):
+        match brace[0]:
+            case "{{":
+                return -1
+            case "{":
+                depth += 1
+            case "}" if depth:
+                depth -= 1
+            case "}" if text.startswith("}}", brace.start()):
+                return brace.start()
+    return -1
+
+
+def _resume(text: str, at: int) -> int:
+    """Return where to go on after the bad token at `at`: behind its `}}`, or at the next `{{`."""
+    next_open = text.find("{{", at + 2)
+    limit = len(text) if next_open < 0 else next_open
+    close = text.find("}}", at + 2, limit)
+    return limit if close < 0 else close + 2
+
+
+def _problem(text: str, at: int, where: tuple[str | int, ...], reason: str) -> Problem:
+    shown = text[at : at + _SHOWN].partition("\n")[0]
+    hint = f"at {shown!r}: {reason}; to pass such text on, put it in a parameter or an environment variable"
+    return Problem(UNSUPPORTED, where, at, "AF401", hint)

@@ -1,0 +1,178 @@
+"""Templates: `{{PATH}}` and `{{PATH:DEFAULT}}` in the texts of a value, compiled once, rendered many times.
+
+A text that is one token alone gives the value itself; inside longer text a value is written as text. What was
+rendered is data: it is never scanned again. The default is the text between the first colon and the closing
+braces, exactly; only when a space follows the opening braces, as in `{{ NAME: text }}`, is it stripped.
+A default may hold balanced single braces: `{{NAME:{"a": 1}}}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from aetherflow.language.reference import MissingValue, NoValue, Problem, Reference, missing, reader
+from aetherflow.language.scan import UNSUPPORTED, Part, scan
+
+MAX_DEPTH = 200
+"""How deep a value may be nested; rendering goes down as deep."""
+
+Where = tuple[str | int, ...]
+Render = Callable[[Mapping[str, Any]], Any]
+Entry = tuple[Any, Any, Render | None]
+"""The key of a mapping, the value as given, and how to render it; None where it is constant."""
+
+
+class Template(msgspec.Struct, frozen=True, eq=False):
+    """A value whose texts may hold tokens.
+
+    Attributes:
+        raw: the value as it was given.
+        references: every token of it, in order.
+    """
+
+    raw: Any
+    references: tuple[Reference, ...]
+    _render: Render | None
+    _entries: tuple[Entry, ...] | None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it holds no token: then it renders to `raw` itself."""
+        return self._render is None
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        """Return the value with all tokens replaced; what is constant is shared with `raw`, do not change it.
+
+        Raises:
+            MissingValue: a token without a default refers to what is not there, is null or is empty.
+        """
+        return self.raw if self._render is None else self._render(scope)
+
+    def render_present(self, scope: Mapping[str, Any]) -> Any:
+        """Return a mapping without the entries that lack a value: what a skipped step did yield.
+
+        Raises:
+            MissingValue: as `render`, when the template is no mapping.
+        """
+        if self._entries is None:
+            return self.render(scope)
+        present = {}
+        for key, value, render in self._entries:
+            try:
+                present[key] = value if render is None else render(scope)
+            except MissingValue:
+                continue
+        return present
+
+
+def compile_template(value: Any) -> tuple[Template, list[Problem]]:
+    """Return the template of any JSON-like value, and everything that is wrong with it."""
+    references: list[Reference] = []
+    problems: list[Problem] = []
+    if isinstance(value, dict):
+        entries = _entries(value, (), references, problems)
+        return Template(value, tuple(references), _mapping(entries), entries), problems
+    render = _compile(value, (), references, problems)
+    return Template(value, tuple(references), render, None), problems
+
+
+def _compile(value: Any, where: Where, references: list[Reference], problems: list[Problem]) -> Render | None:
+    """Return how to render a value, or None for one that is constant."""
+    match value:
+        case str() if "{" in value or "}}" in value:
+            parts, wrong = scan(value, where)
+            problems += wrong
+            references += [part for part in parts if isinstance(part, Reference)]
+            return _text(parts)
+        case dict() | list() if len(where) >= MAX_DEPTH:
+            hint = f"nest values at most {MAX_DEPTH} levels deep"
+            problems.append(Problem(UNSUPPORTED, where, 0, "AF401", hint))
+        case dict():
+            return _mapping(_entries(value, where, references, problems))
+        case list():
+            items = [
+                (item, _compile(item, (*where, n), references, problems)) for n, item in enumerate(value)
+            ]
+            return _list(items)
+        case _:
+            pass
+    return None
+
+
+def _entries(
+    value: dict[Any, Any], where: Where, references: list[Reference], problems: list[Problem]
+) -> tuple[Entry, ...]:
+    entries = []
+    for key, item in value.items():
+        here = (*where, key)
+        if isinstance(key, str) and "{{" in key:
+            hint = "write the key as it is; only values are templates"
+            problems.append(Problem(f"a key cannot be a template: {key!r}", here, 0, "AF402", hint))
+        entries.append((key, item, _compile(item, here, references, problems)))
+    return tuple(entries)
+
+
+def _mapping(entries: tuple[Entry, ...]) -> Render | None:
+    if all(render is None for _, _, render in entries):
+        return None
+    return lambda scope: {key: value if render is None else render(scope) for key, value, render in entries}
+
+
+def _list(items: list[tuple[Any, Render | None]]) -> Render | None:
+    if all(render is None for _, render in items):
+        return None
+    return lambda scope: [value if render is None else render(scope) for value, render in items]
+
+
+def _text(parts: list[Part]) -> Render | None:
+    """Return how to render a text; one token and at most a line's end after it is a token alone.
+
+    A YAML block (`|`) always ends a line, so its author cannot leave that end out.
+    """
+    match parts:
+        case [Reference() as reference] | [Reference() as reference, "\n"]:
+            return _token(reference)
+    if not any(isinstance(part, Reference) for part in parts):
+        return None
+    pieces = [(part, None) if isinstance(part, str) else ("", _token(part)) for part in parts]
+    return lambda scope: "".join(
+        [text if render is None else _as_text(render(scope)) for text, render in pieces]
+    )
+
+
+def _token(reference: Reference) -> Render:
+    read = reader(reference.path)
+    default = reference.default
+    size = len(reference.path)
+
+    def render(scope: Mapping[str, Any]) -> Any:
+        try:
+            value = read(scope)
+        except NoValue as gap:
+            if default is None:
+                raise missing(reference, gap.node, gap.reached) from None
+            return default
+        if value is None or value == "":
+            if default is None:
+                raise missing(reference, value, size)
+            return default
+        return value
+
+    return render
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as it stands in longer text: texts as they are, JSON values as compact JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float | Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)

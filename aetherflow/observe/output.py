@@ -1,0 +1,78 @@
+"""Where observers write to: whole batches, flushed, and one clear error when the other side is gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, AnyStr, Generic
+
+import msgspec
+
+from aetherflow.errors import AetherFlowError
+
+
+class OutputLostError(AetherFlowError):
+    """An observer cannot write any more (closed pipe, full disk); the run goes on without it."""
+
+    default_code = "AF810"
+
+
+class Output(Generic[AnyStr]):
+    """A stream that is written and flushed a batch at a time; it blocks, so call it in a worker thread."""
+
+    def __init__(self, stream: IO[AnyStr], name: str = "") -> None:
+        self.stream: IO[AnyStr] = stream
+        own = getattr(stream, "name", "")  # a number where the stream was made from a file descriptor
+        self.name = name or (own if isinstance(own, str) and own else "the output")
+
+    def write(self, batch: AnyStr) -> None:
+        """Write and flush a batch.
+
+        Raises:
+            OutputLostError: the stream is closed or refuses the data.
+        """
+        with writing_to(self.stream, self.name):
+            try:
+                self.stream.write(batch)
+            except UnicodeEncodeError as error:
+                # An old locale: better an escaped letter than no log. Nothing of the batch is written yet.
+                self.stream.write(_escaped(batch, error.encoding))
+            self.stream.flush()
+
+
+@contextmanager
+def writing_to(stream: IO[AnyStr], name: str) -> Iterator[None]:
+    """Tell every way in which a stream can be gone as one error.
+
+    Raises:
+        OutputLostError: the stream is closed or refuses the data.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputLostError(
+            f"nobody reads {name} any more (broken pipe)",
+            hint="keep the reader of the pipe alive, or write to a file",
+        ) from error
+    except OSError as error:
+        raise OutputLostError(f"cannot write to {name}: {error.strerror or error}") from error
+    except ValueError as error:
+        if not stream.closed:
+            raise
+        raise OutputLostError(f"cannot write to {name}: it is closed") from error
+
+
+def json_line(value: Any) -> bytes:
+    r"""Return a value as one line of JSON, with its line end.
+
+    Text that is no valid Unicode (a file name of another encoding) is written with `\udcXX` escapes.
+    """
+    try:
+        return msgspec.json.encode(value) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode() + b"\n"
+
+
+def _escaped(batch: AnyStr, encoding: str) -> AnyStr:
+    return batch.encode(encoding, "backslashreplace").decode(encoding) if isinstance(batch, str) else batch

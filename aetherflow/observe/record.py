@@ -1,0 +1,84 @@
+"""An event as a log record: its level, its name and a flat mapping of JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.engine.events import (
+    CancelRequested,
+    Event,
+    JobFinished,
+    Notice,
+    RunFinished,
+    StepFinished,
+    StepRetrying,
+)
+from aetherflow.errors import UsageError
+
+Level = Literal["debug", "info", "warning", "error"]
+
+SEVERITY: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
+_IDS = ("flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
+_DETAIL = frozenset({"definition", "items", "outputs", "job_outputs"})
+
+
+def parse_level(name: str) -> Level:
+    """Return the level that a setting names, in any case.
+
+    Raises:
+        UsageError: there is no such level.
+    """
+    for level in SEVERITY:
+        if name.lower() == level:
+            return level
+    raise UsageError(f"unknown log level {name!r}", hint=f"use one of {', '.join(SEVERITY)}")
+
+
+def level_of(event: Event) -> Level:
+    """Return how much an event matters."""
+    match event:
+        case Notice():
+            return event.level
+        case StepRetrying() | CancelRequested():
+            return "warning"
+        case StepFinished() | JobFinished() | RunFinished():
+            return _LEVEL_OF_STATUS.get(event.status, "info")
+        case _:
+            return "info"
+
+
+def name_of(event: Event) -> str:
+    """Return the name of an event's record; the end of a run is its `run_summary`."""
+    return "run_summary" if isinstance(event, RunFinished) else str(event.__struct_config__.tag)
+
+
+def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
+    """Return an event as a flat record: timestamp, level, event, the ids that apply, its own fields.
+
+    Fields that say nothing (empty text, no error) are left out, the counts of a summary never. Outputs, items
+    and fingerprints appear with `detail`.
+    """
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    del fields["at"]
+    fields.pop("level", None)
+    told = {
+        name: value
+        for name, value in fields.items()
+        if (detail or name not in _DETAIL) and (not _is_empty(name, value) or isinstance(event, RunFinished))
+    }
+    if isinstance(event, RunFinished) and not event.reason:
+        del told["reason"]
+    head = {"timestamp": event.at.astimezone(UTC), "level": level_of(event), "event": name_of(event)}
+    ids = {name: told.pop(name) for name in _IDS if name in told}
+    plain: dict[str, Any] = msgspec.to_builtins(head | ids | told)
+    return plain
+
+
+def _is_empty(name: str, value: Any) -> bool:
+    return value is None or value in ("", {}, []) or (name == "attempt" and value == 0)

@@ -1,0 +1,189 @@
+"""An event as a line for people: `time LEVEL where  what`; more lines of one record are indented.
+
+A value never starts a line at the margin and never reaches the terminal as a control sequence, so that the
+output of a program cannot pass for a record or repaint the screen.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, tzinfo
+from functools import singledispatch
+from typing import Any
+
+from aetherflow.engine.events import (
+    CancelRequested,
+    Event,
+    JobFinished,
+    JobStarted,
+    Notice,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepRetrying,
+    StepStarted,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.observe.output import json_line
+from aetherflow.observe.record import level_of
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+INDENT = " " * len("22:14:03 INFO  ")
+
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CAUSE = {"request": "asked to stop", "timeout": "out of time", "fail_fast": "stops at the first failure"}
+_WORD = {"debug": "DEBUG", "info": "INFO ", "warning": "WARN ", "error": "ERROR"}
+
+
+def one_line(text: str) -> str:
+    """Return the text without colours, all on one line: control characters but tab are shown as escapes."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), _COLOUR.sub("", text))
+
+
+def indented(text: str) -> str:
+    """Return the text with its further lines indented, each free of control characters."""
+    return f"\n{INDENT}".join(one_line(line) for line in text.splitlines())
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person says it: `0.21 s`, `2 min 05 s`, `1 h 02 min`."""
+    if round(seconds, 2) < MINUTE:
+        return f"{seconds:.2f} s"
+    if round(seconds) < HOUR:
+        minutes, rest = divmod(round(seconds), MINUTE)
+        return f"{minutes} min {rest:02} s"
+    hours, rest = divmod(round(seconds), HOUR)
+    return f"{hours} h {rest // MINUTE:02} min"
+
+
+def counts(numbers: dict[str, int]) -> str:
+    """Return counts by status as words: `3 SUCCESS, 1 FAILED`."""
+    return ", ".join(f"{number} {status}" for status, number in numbers.items() if number) or "none"
+
+
+def problem(error: ErrorInfo) -> str:
+    """Return an error as `CODE: message`, with the hint on a line of its own."""
+    told = f"{error.code}: {error.message}"
+    return indented(f"{told}\nhint: {error.hint}" if error.hint else told)
+
+
+def render_text(event: Event, *, zone: tzinfo | None = UTC, detail: bool = False) -> str | None:
+    """Return an event as a record for people, or None for an event that they need not see.
+
+    Args:
+        event: what happened.
+        zone: the zone of the time shown; None is the machine's own.
+        detail: also show outputs.
+    """
+    said = sentence(event)
+    if said is None:
+        return None
+    text = f"{event.at.astimezone(zone):%H:%M:%S} {_WORD[level_of(event)]} {said}"
+    if detail and isinstance(event, StepFinished | JobFinished) and event.outputs:
+        text += f"\n{INDENT}outputs: {_json(event.outputs)}"
+    return text
+
+
+@singledispatch
+def sentence(event: Event) -> str | None:  # noqa: ARG001 - what has no words of its own is not shown
+    """Return where it happened and what, in words."""
+    return None
+
+
+@sentence.register
+def _(event: RunStarted) -> str:
+    only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
+    given = f", params {_json(event.params)}" if event.params else ""
+    return f"{_run(event)}  started {event.at:%Y-%m-%d} (UTC): {one_line(event.flow_file)}{only}{given}"
+
+
+@sentence.register
+def _(event: RunResumed) -> str:
+    only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
+    again = f", to be done again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
+    return f"{_run(event)}  goes on {event.at:%Y-%m-%d} (UTC), attempt {event.attempt}{only}{again}"
+
+
+@sentence.register
+def _(event: CancelRequested) -> str:
+    return f"{_run(event)}  {_CAUSE[event.cause]}: {indented(event.reason)}"
+
+
+@sentence.register
+def _(event: RunFinished) -> str:
+    return (
+        f"{_run(event)}  {event.status} in {duration(event.duration_seconds)}{_because(event.reason)}"
+        f"\n{INDENT}jobs:  {counts(event.jobs)}\n{INDENT}steps: {counts(event.steps)}"
+    )
+
+
+@sentence.register
+def _(event: JobStarted) -> str:
+    items = "" if event.items is None else f", {len(event.items)} items"
+    return f"{one_line(event.job_id)}  started{items}"
+
+
+@sentence.register
+def _(event: JobFinished) -> str:
+    return f"{one_line(event.job_id)}  {event.status}{_because(event.reason, event.error)}"
+
+
+@sentence.register
+def _(event: StepStarted) -> str:
+    return f"{_step(event)}  {one_line(event.step_type)} started{_attempt(event.attempt)}"
+
+
+@sentence.register
+def _(event: StepRetrying) -> str:
+    return (
+        f"{_step(event)}  {one_line(event.step_type)} attempt {event.attempt} failed, "
+        f"next in {duration(event.wait_seconds)}: {problem(event.error)}"
+    )
+
+
+@sentence.register
+def _(event: StepFinished) -> str:
+    return (
+        f"{_step(event)}  {one_line(event.step_type)} {event.status} in {duration(event.duration_seconds)}"
+        f"{_attempt(event.attempt)}{_because(event.reason, event.error)}"
+    )
+
+
+@sentence.register
+def _(event: StepOutput) -> str:
+    return f"{_step(event)} | {one_line(event.text.rstrip())}".rstrip()
+
+
+@sentence.register
+def _(event: Notice) -> str:
+    where = f"{_step(event)}  " if event.job_id else ""
+    code = f"{one_line(event.code)}: " if event.code else ""
+    return f"{where}{code}{indented(event.message)}"
+
+
+def _run(event: Event) -> str:
+    return f"run {one_line(event.run_id)} of {one_line(event.flow_id)}"
+
+
+def _step(event: StepStarted | StepRetrying | StepFinished | StepOutput | Notice) -> str:
+    return one_line(f"{event.job_id}.{event.step_id}" if event.step_id else event.job_id)
+
+
+def _attempt(number: int) -> str:
+    return f" (attempt {number})" if number > 1 else ""
+
+
+def _because(reason: str, error: ErrorInfo | None = None) -> str:
+    if error is not None:
+        return f": {problem(error)}"
+    return f": {indented(reason)}" if reason else ""
+
+
+def _json(value: dict[str, Any]) -> str:
+    return one_line(json_line(value).decode().rstrip())

@@ -1,0 +1,116 @@
+"""The live tree's data: what of a run is worth showing now, folded from its events, of bounded size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aetherflow.engine.events import (
+    Event,
+    JobFinished,
+    JobStarted,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepRetrying,
+    StepStarted,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.observe.text import duration, one_line
+
+MOST_JOBS = 100
+"""How many ended jobs are remembered; more fit on no terminal."""
+
+
+@dataclass
+class StepView:
+    """A step as it is shown; `line` is the last one its program wrote, `why` how it came to its status."""
+
+    step_type: str
+    started: datetime
+    status: str = "RUNNING"
+    attempt: int = 1
+    seconds: float = 0.0
+    line: str = ""
+    why: str = ""
+
+
+@dataclass
+class JobView:
+    """A job as it is shown, with the steps that have begun, in order."""
+
+    started: datetime
+    status: str = "RUNNING"
+    seconds: float = 0.0
+    why: str = ""
+    steps: dict[str, StepView] = field(default_factory=dict)
+
+
+@dataclass
+class RunTree:
+    """A run as it is shown: running jobs, ended ones as far as they are remembered, and counts of all."""
+
+    flow_id: str = ""
+    run_id: str = ""
+    status: str = "RUNNING"
+    started: datetime | None = None
+    ended: datetime | None = None
+    jobs: dict[str, JobView] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    forgotten: int = 0
+
+    def apply(self, event: Event) -> None:
+        """Take in one event; events may be missing (a slow terminal loses some), so nothing is assumed."""
+        self.flow_id, self.run_id = event.flow_id, event.run_id
+        self.started = self.started or event.at
+        match event:
+            case RunStarted() | RunResumed():
+                self.started = event.at
+            case RunFinished():
+                self.status, self.ended = event.status, event.at
+                self.counts = Counter(event.jobs)
+                self.jobs = {id_: job for id_, job in self.jobs.items() if job.status != "RUNNING"}
+            case JobStarted():
+                self.jobs[event.job_id] = JobView(started=event.at)
+            case JobFinished():
+                self._end_job(event)
+            case StepStarted() | StepRetrying() | StepFinished():
+                self._apply_step(event)
+            case StepOutput():
+                self._apply_output(event)
+
+    def _apply_output(self, event: StepOutput) -> None:
+        job = self.jobs.get(event.job_id)
+        step = job.steps.get(event.step_id) if job else None
+        if step and step.status == "RUNNING" and (line := one_line(event.text.strip())):
+            step.line = line
+
+    def _apply_step(self, event: StepStarted | StepRetrying | StepFinished) -> None:
+        job = self.jobs.setdefault(event.job_id, JobView(started=event.at))
+        step = job.steps.setdefault(event.step_id, StepView(step_type=event.step_type, started=event.at))
+        step.attempt = max(step.attempt, event.attempt)
+        match event:
+            case StepStarted():
+                step.status, step.why = "RUNNING", ""
+            case StepRetrying():
+                step.why = f"again in {duration(event.wait_seconds)}: {_why('', event.error)}"
+            case StepFinished():
+                step.status, step.seconds, step.line = event.status, event.duration_seconds, ""
+                step.why = _why(event.reason, event.error)
+
+    def _end_job(self, event: JobFinished) -> None:
+        job = self.jobs.setdefault(event.job_id, JobView(started=event.at))
+        job.status, job.why = event.status, _why(event.reason, event.error)
+        job.seconds = (event.at - job.started).total_seconds()
+        self.counts[event.status] += 1
+        over = len(self.jobs) > MOST_JOBS
+        if over and (event.status != "FAILED" or self.counts["FAILED"] > MOST_JOBS):
+            del self.jobs[event.job_id]
+            self.forgotten += 1
+
+
+def _why(reason: str, error: ErrorInfo | None) -> str:
+    return one_line(f"{error.code}: {error.message}" if error else reason)

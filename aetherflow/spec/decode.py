@@ -1,0 +1,277 @@
+"""Plain data as typed Structs; when it does not fit, everything that is wrong with it, each with its place.
+
+msgspec converts fast and stops at the first error, so only data that failed is walked a second time, along
+the type, to say all of it in words for a person.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect as kinds
+
+from aetherflow.errors import Diagnostic
+from aetherflow.spec.document import Document, NodePath
+from aetherflow.spec.suggest import nearest, quoted, shortened, shown
+
+T = TypeVar("T")
+
+MANY_KEYS = 15
+"""A hint lists the known keys of a mapping up to this number."""
+
+
+def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T | None, list[Diagnostic]]:
+    """Convert the value at `path`, which must exist, to a type.
+
+    Conversion is strict: the text "3" is no number. A whole number may stand where a fraction is allowed.
+
+    Returns:
+        The value and no findings, or None and everything that is wrong with it, in the order of the file.
+    """
+    value = document.value
+    for name in path:
+        value = value[name]
+    try:
+        return msgspec.convert(value, wanted), []
+    except msgspec.ValidationError as error:
+        explainer = _Explainer(document)
+        explainer.check(value, kinds.type_info(wanted), path)
+        if not explainer.findings:
+            explainer.report(_path_of(error, path), "AF110", str(error).partition(" - at `")[0], "")
+        return None, sorted(explainer.findings, key=lambda finding: (finding.line, finding.column))
+
+
+class _Explainer:
+    """Walks a value along a type and notes where the two differ."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.findings: list[Diagnostic] = []
+
+    def report(self, path: NodePath, code: str, message: str, hint: str) -> None:
+        """Add a finding about the node at `path`."""
+        place = self.document.position(path)
+        self.findings.append(
+            Diagnostic(
+                code=code,
+                message=message,
+                file=self.document.file,
+                line=place.line,
+                column=place.column,
+                hint=hint,
+            )
+        )
+
+    def check(self, value: Any, kind: kinds.Type, path: NodePath) -> None:
+        """Compare a value with the type it should have."""
+        kind, description = _unwrapped(kind)
+        if isinstance(kind, kinds.UnionType):
+            self.check_union(value, kind, path)
+        elif not _fits(value, kind):
+            self.wrong_type(value, [kind], path)
+        elif isinstance(kind, kinds.StructType):
+            self.check_struct(value, kind, path)
+        elif isinstance(kind, kinds.DictType | kinds.ListType):
+            self.check_items(value, kind, path)
+        elif isinstance(kind, kinds.LiteralType):
+            self.check_literal(value, kind, path)
+        elif isinstance(kind, kinds.StrType):
+            self.check_text(value, kind, description, path)
+        elif isinstance(kind, kinds.IntType | kinds.FloatType):
+            self.check_range(value, kind, path)
+
+    def check_items(self, value: Any, kind: kinds.DictType | kinds.ListType, path: NodePath) -> None:
+        """Check how many items there are, and each of them."""
+        self.check_length(value, kind, path)
+        if isinstance(kind, kinds.DictType):
+            for key, item in value.items():
+                self.check(item, kind.value_type, (*path, key))
+        else:
+            for number, item in enumerate(value):
+                self.check(item, kind.item_type, (*path, number))
+
+    def check_union(self, value: Any, union: kinds.UnionType, path: NodePath) -> None:
+        """Compare with the alternative that is of the value's own kind."""
+        if value is None and union.includes_none:
+            return
+        options = [_unwrapped(kind)[0] for kind in union.types if not isinstance(kind, kinds.NoneType)]
+        fitting = [kind for kind in options if _fits(value, kind)]
+        if fitting:
+            self.check(value, fitting[0], path)
+        else:
+            self.wrong_type(value, options, path)
+
+    def check_struct(self, value: dict[str, Any], struct: kinds.StructType, path: NodePath) -> None:
+        """Look for unknown keys, missing keys, and what is wrong below the known ones."""
+        fields = {field.encode_name: field for field in struct.fields}
+        named = getattr(struct.cls, "called", "this mapping")
+        meant = set()
+        for key in value if struct.forbid_unknown_fields else ():
+            if key not in fields:
+                free = [name for name in fields if name not in value]
+                suggestion = nearest(key, free)
+                meant.add(suggestion)
+                hint = f"did you mean {suggestion!r}?" if suggestion else _known_keys(fields)
+                self.report((*path, key), "AF111", f"unknown key {quoted(key)} in {named}", hint)
+        for name, field in fields.items():
+            if name in value:
+                self.check(value[name], field.type, (*path, name))
+            elif field.required and name not in meant:
+                hint = f"add '{name}: {_example(field.type)}'"
+                self.report(path, "AF112", f"missing key {name!r} in {named}", hint)
+
+    def check_literal(self, value: Any, literal: kinds.LiteralType, path: NodePath) -> None:
+        """Compare with the values that are allowed."""
+        if value in literal.values:
+            return
+        allowed = [str(option) for option in literal.values]
+        if len(allowed) == 1:
+            message = f"{_subject(path)}: expected {allowed[0]}, got {shown(value)}"
+            self.report(path, "AF113", message, f"write {allowed[0]}")
+            return
+        suggestion = nearest(str(value), allowed)
+        hint = f"did you mean {suggestion!r}? " if suggestion else ""
+        message = f"{_subject(path)}: {shown(value)} is not allowed"
+        self.report(path, "AF113", message, f"{hint}allowed: {', '.join(allowed)}")
+
+    def check_text(self, value: str, kind: kinds.StrType, description: str, path: NodePath) -> None:
+        """Compare a text with its pattern and its length."""
+        if kind.pattern is not None and not re.search(kind.pattern, value):
+            expected = description or f"a text that matches {kind.pattern}"
+            self.report(
+                path, "AF113", f"{_subject(path)}: {quoted(value)} is not allowed", f"write {expected}"
+            )
+        self.check_length(value, kind, path)
+
+    def check_length(
+        self, value: Any, kind: kinds.ListType | kinds.DictType | kinds.StrType, path: NodePath
+    ) -> None:
+        """Compare the number of items or characters with its limits."""
+        unit = "character" if isinstance(value, str) else "item"
+        size, least, most = len(value), kind.min_length, kind.max_length
+        if least is not None and size < least:
+            message = f"{_subject(path)}: needs at least {_count(least, unit)}, has {size}"
+            self.report(path, "AF113", message, f"add {_count(least - size, unit)}")
+        if most is not None and size > most:
+            message = f"{_subject(path)}: may have at most {_count(most, unit)}, has {size}"
+            self.report(path, "AF113", message, "shorten it")
+
+    def check_range(self, value: float, kind: kinds.IntType | kinds.FloatType, path: NodePath) -> None:
+        """Compare a number with its limits; what is not a number at all (.nan) keeps none of them."""
+        limits = (
+            ("at least", kind.ge, operator.ge),
+            ("more than", kind.gt, operator.gt),
+            ("at most", kind.le, operator.le),
+            ("less than", kind.lt, operator.lt),
+        )
+        for words, limit, keeps in limits:
+            if limit is not None and not keeps(value, limit):
+                message = f"{_subject(path)}: {shown(value)} is out of range"
+                self.report(path, "AF113", message, f"write a number that is {words} {limit}")
+                return
+
+    def wrong_type(self, value: Any, expected: list[kinds.Type], path: NodePath) -> None:
+        """Say that a value is of another kind than expected."""
+        words = " or ".join(_description(kind) for kind in expected)
+        message = f"{_subject(path)}: expected {words}, got {shown(value)}"
+        self.report(path, "AF110", message, _conversion(value, expected[0]))
+
+
+def _unwrapped(kind: kinds.Type) -> tuple[kinds.Type, str]:
+    """Return the type without its metadata, and the description that the metadata holds."""
+    description = ""
+    while isinstance(kind, kinds.Metadata):
+        description = (kind.extra_json_schema or {}).get("description", description)
+        kind = kind.type
+    return kind, description
+
+
+_KINDS: dict[type[kinds.Type], tuple[tuple[type, ...], str]] = {
+    kinds.StrType: ((str,), "text"),
+    kinds.BoolType: ((bool,), "true or false"),
+    kinds.IntType: ((int,), "a whole number"),
+    kinds.FloatType: ((float, int), "a number"),
+    kinds.NoneType: ((type(None),), "nothing"),
+    kinds.ListType: ((list,), "a list"),
+    kinds.DictType: ((dict,), "a mapping"),
+    kinds.StructType: ((dict,), "a mapping"),
+}
+"""What plain data a type takes, and how a message calls it."""
+
+
+def _fits(value: Any, kind: kinds.Type) -> bool:
+    """Whether the value is of the kind that the type asks for, whatever is in it."""
+    if isinstance(kind, kinds.LiteralType):
+        return type(value) in {type(option) for option in kind.values}
+    return type(kind) not in _KINDS or type(value) in _KINDS[type(kind)][0]
+
+
+def _description(kind: kinds.Type) -> str:
+    """Return the type in words."""
+    if isinstance(kind, kinds.LiteralType):
+        allowed = ", ".join(str(option) for option in kind.values)
+        return f"one of {allowed}" if len(kind.values) > 1 else allowed
+    return _KINDS[type(kind)][1] if type(kind) in _KINDS else "another kind of value"
+
+
+def _conversion(value: Any, kind: kinds.Type) -> str:
+    """Return what to do about a value of the wrong kind."""
+    if value is None:
+        return "write a value after the colon, or remove the key"
+    if isinstance(kind, kinds.StructType):
+        return _known_keys([field.encode_name for field in kind.fields])
+    if isinstance(kind, kinds.DictType):
+        return "write 'key: value' lines"
+    if isinstance(value, dict | list):
+        return "begin each item with '- '" if isinstance(kind, kinds.ListType) else ""
+    if isinstance(kind, kinds.ListType):
+        return f"write it as a list: [{shortened(str(value))}]"
+    return _scalar_conversion(value, kind)
+
+
+def _scalar_conversion(value: Any, kind: kinds.Type) -> str:
+    if isinstance(kind, kinds.StrType):
+        return "put it in quotes"
+    if isinstance(kind, kinds.BoolType):
+        return "write true or false, without quotes"
+    if isinstance(value, str) and "{{" in value:
+        return "a template is not resolved here: write the value itself"
+    return "write the number, without quotes" if isinstance(value, str) else ""
+
+
+def _known_keys(names: Iterable[str]) -> str:
+    keys = list(names)
+    return f"known keys: {', '.join(keys)}" if 0 < len(keys) <= MANY_KEYS else ""
+
+
+def _example(kind: kinds.Type) -> str:
+    """Return what may stand after a missing key."""
+    kind, _ = _unwrapped(kind)
+    if isinstance(kind, kinds.LiteralType) and len(kind.values) == 1:
+        return str(kind.values[0])
+    return "..."
+
+
+def _subject(path: NodePath) -> str:
+    """Return the name of a node for a message: its key, or its number in the list under a key."""
+    key = next((name for name in reversed(path) if isinstance(name, str)), "")
+    if path and isinstance(path[-1], int):
+        return f"item {path[-1] + 1} of {quoted(key)}" if key else f"item {path[-1] + 1}"
+    return quoted(key) if path else "the file"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+_PART = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+
+def _path_of(error: msgspec.ValidationError, base: NodePath) -> NodePath:
+    """Return where msgspec saw an error, as far as its text tells: keys of plain mappings are not in it."""
+    told = str(error).partition(" - at `")[2].partition("[...]")[0]
+    return (*base, *(key or int(number) for key, number in _PART.findall(told)))

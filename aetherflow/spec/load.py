@@ -1,0 +1,102 @@
+"""From a path to a checked file: the flow file and the profiles file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.spec.decode import decode
+from aetherflow.spec.document import Document, NodePath, read_document
+from aetherflow.spec.flow import FlowFile, ProfileSpec
+from aetherflow.spec.suggest import quoted
+
+HOOKS = ("on_success", "on_failure", "on_exit")
+
+
+class LoadedFlow(msgspec.Struct, frozen=True, eq=False):
+    """A flow file whose shape is right; what it refers to is not checked yet."""
+
+    spec: FlowFile
+    document: Document
+    path: Path
+
+
+def load_flow(path: Path) -> LoadedFlow:
+    """Read a flow file.
+
+    Raises:
+        InvalidInput: with everything that is wrong with its text and shape, in the order of the file.
+    """
+    document = read_document(path)
+    spec, findings = decode(document, FlowFile)
+    findings += _duplicate_ids(document)
+    if spec is None or findings:
+        raise InvalidInput(sorted(findings, key=lambda finding: (finding.line, finding.column)))
+    return LoadedFlow(spec, document, path)
+
+
+def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
+    """Read a profiles file, or take one that is parsed already.
+
+    Raises:
+        InvalidInput: with everything that is wrong with it, in the order of the file.
+    """
+    document = source if isinstance(source, Document) else read_document(source)
+    profiles, findings = decode(document, dict[str, ProfileSpec])
+    if profiles is None:
+        raise InvalidInput(findings)
+    return profiles
+
+
+def _duplicate_ids(document: Document) -> list[Diagnostic]:
+    """Return a finding for each id that an earlier job, or an earlier step of the same list, has already.
+
+    The plain data is checked, not the Structs, so that this is told together with errors of shape.
+    """
+    findings: list[Diagnostic] = []
+    for base, title in _lists_with_ids(document.value):
+        items: Any = document.value
+        for key in base:
+            items = items[key]
+        first: dict[str, int] = {}
+        for number, item in enumerate(items):
+            name = item.get("id") if isinstance(item, dict) else None
+            if not isinstance(name, str):
+                continue
+            if name in first:
+                findings.append(_duplicate(document, title, name, (*base, first[name]), (*base, number)))
+            first.setdefault(name, number)
+    return findings
+
+
+def _lists_with_ids(file: Any) -> Iterator[tuple[NodePath, str]]:
+    """Yield the lists of jobs and of steps, with what their items are called."""
+    if not isinstance(file, dict):
+        return
+    jobs, flow = file.get("jobs"), file.get("flow")
+    if isinstance(jobs, list):
+        yield ("jobs",), "job"
+        for number, job in enumerate(jobs):
+            if isinstance(job, dict) and isinstance(job.get("steps"), list):
+                yield ("jobs", number, "steps"), "step"
+    if isinstance(flow, dict):
+        for hook in HOOKS:
+            if isinstance(flow.get(hook), list):
+                yield ("flow", hook), "step"
+
+
+def _duplicate(document: Document, title: str, name: str, first: NodePath, second: NodePath) -> Diagnostic:
+    line = document.position((*first, "id")).line
+    place = document.position((*second, "id"))
+    return Diagnostic(
+        code="AF120",
+        message=f"duplicate {title} id {quoted(name)}: it stands on line {line} already",
+        file=document.file,
+        line=place.line,
+        column=place.column,
+        hint=f"give each {title} its own id",
+    )

@@ -1,0 +1,43 @@
+"""`check_items`: is there anything to do? The gate that many flows begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aetherflow.engine.context import StepContext
+from aetherflow.engine.step import Skipped, StepResult, step
+
+
+class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Inputs of `check_items`.
+
+    Attributes:
+        items: a list, or text with commas between the items (empty items do not count).
+        min_count: fewer items than this: SKIPPED.
+    """
+
+    items: list[Any] | str | None
+    min_count: int = 1
+
+
+class CheckItemsOutput(msgspec.Struct, frozen=True):
+    """Outputs of `check_items`."""
+
+    has_data: bool
+    count: int
+
+
+@step("check_items")
+async def check_items(context: StepContext, inputs: CheckItemsInput) -> CheckItemsOutput | StepResult:
+    """Count items; SKIPPED when there are fewer than `min_count`."""
+    del context
+    items = inputs.items or []
+    if isinstance(items, str):
+        items = [item for item in items.split(",") if item.strip()]
+    count = len(items)
+    if count >= inputs.min_count:
+        return CheckItemsOutput(has_data=True, count=count)
+    reason = f"{count} items, fewer than min_count {inputs.min_count}"
+    return Skipped(reason, {"has_data": False, "count": count})

@@ -1,0 +1,258 @@
+"""`external.process`: run a program, watch over it, and check what it left behind."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+import anyio.to_thread
+import msgspec
+
+from aetherflow.engine.context import StepContext
+from aetherflow.engine.guardian import end_marked
+from aetherflow.engine.process import ProcessEnd, Program, run_process, shown_command
+from aetherflow.engine.process_output import OutputPlan, Recorder
+from aetherflow.engine.step import Skipped, StepResult, step
+from aetherflow.errors import StepError
+from aetherflow.steps import process_results as results
+from aetherflow.steps.process_inputs import (
+    IdempotencyInputs,
+    LogInputs,
+    ProcessInput,
+    RetryInputs,
+    SuccessInputs,
+    as_text,
+    as_variable,
+)
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+EXIT_CODE = "AF732"
+TIMEOUT = "AF733"
+
+
+class _Task(msgspec.Struct, frozen=True):
+    """What one attempt does."""
+
+    program: Program
+    plan: OutputPlan
+    retry: RetryInputs
+    success: SuccessInputs
+    folder: results.OutputFolder | None
+    timeout_seconds: float | None
+    grace_seconds: float
+
+
+@step("external.process")
+async def external_process(context: StepContext, inputs: ProcessInput) -> StepResult:
+    """Run a program; SKIPPED when its marker says that the work is done."""
+    idempotency = inputs.idempotency or IdempotencyInputs()
+    task = _task(context, inputs, idempotency)
+    marker = results.marker(context, idempotency, task.success)
+    if marker is not None:
+        if await _in_thread(context, marker.exists):
+            if not await _in_thread(context, results.failed_checks, context, task.success):
+                return Skipped(f"the marker {marker} exists", {"skipped": True, "marker": str(marker)})
+            await _in_thread(context, results.remove_marker, marker)
+    elif idempotency.strategy == "marker":
+        context.say(
+            "idempotency.strategy is marker, but there is no marker_path: it runs every time", "warning"
+        )
+    outputs = await _attempts(context, task)
+    if marker is not None:
+        await _in_thread(context, results.write_marker, context, marker)
+    return StepResult(outputs={**outputs, **(inputs.outputs or {})})
+
+
+async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
+    """Run the program until it succeeds or the retries are used up."""
+    attempt = 1
+    while True:
+        with Recorder(context, task.plan) as recorder:
+            end, failure = await _attempt(context, task, recorder, attempt)
+            if failure is None:
+                outputs: dict[str, Any] = {
+                    "exit_code": end.exit_code,
+                    "attempts": attempt,
+                    **recorder.captured(),
+                }
+                if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
+                    outputs["log_file"] = str(task.plan.file)
+                return outputs
+        if attempt >= task.retry.max_attempts or not _worth_another(task.retry, end, failure):
+            raise failure
+        wait = task.retry.wait_after(attempt)
+        context.say(
+            f"attempt {attempt} of {task.retry.max_attempts} failed ({_how(end)}); again in {wait:g} s",
+            "warning",
+        )
+        await context.clock.sleep(wait)
+        attempt += 1
+
+
+async def _attempt(
+    context: StepContext, task: _Task, recorder: Recorder, attempt: int
+) -> tuple[ProcessEnd, StepError | None]:
+    """Run the program once; return how it ended, and why that is a failure, if it is."""
+    if task.folder is not None:
+        await _in_thread(context, task.folder.prepare)
+    end = await run_process(
+        task.program,
+        run_id=context.run_id,
+        sinks=recorder.sinks,
+        timeout_seconds=task.timeout_seconds,
+        grace_seconds=task.grace_seconds,
+    )
+    recorder.finish()
+    _tell_what_is_left(context, end)
+    failure = await _failure(context, task, recorder, end, attempt)
+    if failure is not None:
+        # What a failed attempt left running would disturb the next one.
+        await end_marked(f"{end.mark}\0", task.grace_seconds)
+    elif task.folder is not None:
+        await _in_thread(context, task.folder.publish)
+    return end, failure
+
+
+async def _failure(
+    context: StepContext, task: _Task, recorder: Recorder, end: ProcessEnd, attempt: int
+) -> StepError | None:
+    """Return why the attempt failed, or None."""
+    command = context.redactor.text(shown_command(task.program.argv))
+    detail: dict[str, Any] = {
+        "exit_code": end.exit_code,
+        "command": list(task.program.argv),
+        "attempts": attempt,
+    }
+    log = ""
+    if recorder.log_file is not None:
+        detail["log_file"] = str(recorder.log_file)
+        log = f"\nwhole output: {recorder.log_file}"
+    if end.timed_out:
+        message = (
+            f"{command}: not finished after {task.timeout_seconds:g} s, and ended{_last_words(recorder)}{log}"
+        )
+        hint = "raise timeout_seconds if the work needs that long"
+        return StepError(message, hint=hint, code=TIMEOUT, kind="timeout", detail=detail)
+    if end.exit_code not in task.success.accepted:
+        message = f"{command}: {_how(end)}{_last_words(recorder)}{log}"
+        return StepError(
+            message, hint=_exit_hint(end.exit_code), code=EXIT_CODE, kind="exit_code", detail=detail
+        )
+    if recorder.file_problem:
+        return StepError(recorder.file_problem, code=results.OUTPUT_FAILED, detail=detail)
+    success = task.success
+    if success.required or success.patterns or success.forbidden:
+        problems = await _in_thread(context, results.failed_checks, context, success, task.folder)
+        if problems:
+            message = f"{command}: {_how(end)}, but {'; '.join(problems)}{log}"
+            hint = f"relative paths are under {context.artifacts}"
+            return StepError(message, hint=hint, code=results.CHECK_FAILED, detail=detail)
+    return None
+
+
+def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyInputs) -> _Task:
+    """Make of the inputs what an attempt needs.
+
+    Raises:
+        StepError: a path leaves the artifacts folder.
+    """
+    log = inputs.log or LogInputs()
+    folder = results.output_folder(context, idempotency)
+    program = Program(
+        argv=_argv(inputs),
+        directory=context.path(inputs.cwd) if inputs.cwd else context.artifacts,
+        environment=_environment(context, inputs, folder),
+        stdin=None if inputs.stdin is None else as_text(inputs.stdin).encode("utf-8", "surrogateescape"),
+    )
+    plan = OutputPlan(
+        stdout=log.stdout or "inherit",
+        stderr=log.stderr or "inherit",
+        file=context.path(log.file_path) if log.file_path else None,
+        captured_bytes=log.captured_bytes,
+    )
+    return _Task(
+        program=program,
+        plan=plan,
+        retry=inputs.retry or RetryInputs(),
+        success=inputs.success or SuccessInputs(),
+        folder=folder,
+        timeout_seconds=inputs.timeout_seconds,
+        grace_seconds=inputs.kill_grace_seconds,
+    )
+
+
+def _argv(inputs: ProcessInput) -> tuple[str, ...]:
+    arguments = [as_text(argument) for argument in inputs.args or []]
+    if isinstance(inputs.command, list):
+        words = [*(as_text(word) for word in inputs.command), *arguments]
+        return ("/bin/sh", "-c", shlex.join(words)) if inputs.shell else tuple(words)
+    if inputs.shell:
+        return ("/bin/sh", "-c", " ".join([inputs.command, *map(shlex.quote, arguments)]))
+    return (inputs.command, *arguments)
+
+
+def _environment(
+    context: StepContext, inputs: ProcessInput, folder: results.OutputFolder | None
+) -> dict[str, str]:
+    """Return the program's environment; what the step says in `env` has the last word."""
+    environment = dict(context.env) if inputs.inherit_env else {}
+    environment |= {
+        "AETHERFLOW_FLOW_ID": context.flow_id,
+        "AETHERFLOW_RUN_ID": context.run_id,
+        "AETHERFLOW_JOB_ID": context.job_id,
+        "AETHERFLOW_STEP_ID": context.step_id,
+        "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
+    }
+    if folder is not None:
+        environment["AETHERFLOW_OUTPUT_DIR"] = str(folder.temporary)
+    return environment | {name: as_variable(value) for name, value in (inputs.env or {}).items()}
+
+
+def _worth_another(retry: RetryInputs, end: ProcessEnd, failure: StepError) -> bool:
+    if end.timed_out:
+        return retry.retry_on_timeout
+    return failure.kind == "exit_code" and retry.after_exit_code(end.exit_code)
+
+
+def _how(end: ProcessEnd) -> str:
+    """Return how a program ended, in words."""
+    if end.timed_out:
+        return "timeout"
+    if end.exit_code >= 0:
+        return f"exit code {end.exit_code}"
+    try:
+        return f"killed by {signal.Signals(-end.exit_code).name}"
+    except ValueError:
+        return f"killed by signal {-end.exit_code}"
+
+
+def _exit_hint(exit_code: int) -> str:
+    return {
+        -signal.SIGKILL: "if nobody killed it, the system did for want of memory: see the kernel's log (dmesg)",
+        -signal.SIGSEGV: "the program crashed: this is a defect in it or in a library of it",
+        126: "the shell found the command, but may not execute it",
+        127: "the shell did not find the command: check the PATH in the step's env",
+    }.get(exit_code, "the reason is in the program's own output")
+
+
+def _last_words(recorder: Recorder) -> str:
+    stream, lines = recorder.last_lines()
+    return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+
+
+def _tell_what_is_left(context: StepContext, end: ProcessEnd) -> None:
+    if end.held_open:
+        context.say(
+            "a background process holds the output open; what it writes from now on is not kept", "warning"
+        )
+    if end.survivors:
+        context.say(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")
+
+
+async def _in_thread(context: StepContext, function: Callable[[Unpack[Args]], T], *args: Unpack[Args]) -> T:
+    """Call a function that waits for the disk; a rename that has begun is not left behind by a cancellation."""
+    return await anyio.to_thread.run_sync(function, *args, limiter=context.services.threads)

@@ -1,0 +1,226 @@
+"""The inputs of `external.process`, as a flow spells them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from aetherflow.engine.process_output import Mode
+from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
+
+T = TypeVar("T")
+
+OneOrMany = str | list[str] | None
+CaptureLimit = Annotated[int, Meta(ge=0)]
+
+
+class _Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping of the inputs; unknown keys are errors."""
+
+
+class LogInputs(_Inputs):
+    """`log`: where the output goes, besides the step's log file.
+
+    Attributes:
+        stdout: inherit (shown while it runs), capture (shown, and kept as an output), file (appended to
+            `file_path`) or discard (goes nowhere, not even to the step's log file).
+        stderr: likewise.
+        file_path: relative to the job's artifacts folder.
+        max_capture_kb: how much of the beginning of a captured stream is kept; default 1024.
+        max_capture_bytes: the same in bytes.
+    """
+
+    stdout: Mode | None = None
+    stderr: Mode | None = None
+    file_path: str | None = None
+    max_capture_kb: CaptureLimit | None = None
+    max_capture_bytes: CaptureLimit | None = None
+
+    def __post_init__(self) -> None:
+        if "file" in (self.stdout, self.stderr) and not self.file_path:
+            raise ValueError("log.file_path is required when stdout or stderr is `file`")
+        _ = self.captured_bytes
+
+    @property
+    def captured_bytes(self) -> int:
+        """The limit of a captured stream in bytes."""
+        in_bytes = None if self.max_capture_kb is None else 1024 * self.max_capture_kb
+        limit = _one_spelling("max_capture_kb", in_bytes, "max_capture_bytes", self.max_capture_bytes)
+        return 1024 * 1024 if limit is None else limit
+
+
+class RetryInputs(_Inputs):
+    """`retry`: whether and when the program is started again inside the step.
+
+    Attributes:
+        max_attempts: the first one included.
+        backoff_seconds: the wait before the second attempt; also `sleep_seconds`.
+        backoff_multiplier: what each further wait is longer by.
+        max_backoff_seconds: the longest wait; 0: no limit.
+        retry_on_exit_codes: only after these; without it, after every exit code that is no success.
+        retry_on_timeout: also after a timeout.
+    """
+
+    max_attempts: PositiveInt = 1
+    backoff_seconds: Seconds | None = None
+    sleep_seconds: Seconds | None = None
+    backoff_multiplier: Annotated[float, Meta(ge=1)] = 1
+    max_backoff_seconds: Seconds = 0
+    retry_on_exit_codes: int | list[int] | None = None
+    retry_on_timeout: bool = False
+
+    def __post_init__(self) -> None:
+        self.wait_after(1)
+
+    def wait_after(self, attempt: int) -> float:
+        """Return the seconds between this attempt and the next one."""
+        first = _one_spelling("backoff_seconds", self.backoff_seconds, "sleep_seconds", self.sleep_seconds)
+        wait = (first or 0.0) * self.backoff_multiplier ** min(attempt - 1, 64)
+        return min(wait, self.max_backoff_seconds) if self.max_backoff_seconds else wait
+
+    def after_exit_code(self, exit_code: int) -> bool:
+        """Whether an exit code that is no success is worth another attempt."""
+        return self.retry_on_exit_codes is None or exit_code in _listed(self.retry_on_exit_codes)
+
+
+class SuccessInputs(_Inputs):
+    """`success`: what must hold after the program ended; paths are relative to the artifacts folder.
+
+    Attributes:
+        exit_codes: one, or a list; a program killed by a signal has minus its number.
+        require_files: must exist; also `required_files`.
+        require_glob: must match something; also `required_globs`.
+        forbid_files: must not exist; also `forbidden_files`.
+        marker_file: must exist; the program writes it last.
+    """
+
+    exit_codes: int | list[int] | None = None
+    require_files: OneOrMany = None
+    required_files: OneOrMany = None
+    require_glob: OneOrMany = None
+    required_globs: OneOrMany = None
+    forbid_files: OneOrMany = None
+    forbidden_files: OneOrMany = None
+    marker_file: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.required, self.patterns, self.forbidden
+
+    @property
+    def accepted(self) -> list[int]:
+        """The exit codes of a success."""
+        return _listed(self.exit_codes) or [0]
+
+    @property
+    def required(self) -> list[str]:
+        """The files that must exist, the marker file among them."""
+        files = _one_spelling("require_files", self.require_files, "required_files", self.required_files)
+        return [*_listed(files), *_listed(self.marker_file or None)]
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns that must match something."""
+        return _listed(
+            _one_spelling("require_glob", self.require_glob, "required_globs", self.required_globs)
+        )
+
+    @property
+    def forbidden(self) -> list[str]:
+        """The files that must not exist."""
+        return _listed(
+            _one_spelling("forbid_files", self.forbid_files, "forbidden_files", self.forbidden_files)
+        )
+
+
+class IdempotencyInputs(_Inputs):
+    """`idempotency`: how a step that runs again does no harm.
+
+    Attributes:
+        strategy: none; marker: SKIPPED when `marker_path` exists and the success checks hold; atomic_dir: the
+            program writes to `temp_output_dir`, which becomes `final_output_dir` when it succeeded.
+        marker_path: default: `success.marker_file`; written after a success.
+        temp_output_dir: emptied before each attempt; the program finds it in AETHERFLOW_OUTPUT_DIR.
+        final_output_dir: untouched by an attempt that fails.
+        atomic_rename: replace the final folder by renaming; false: move the files into it one by one.
+    """
+
+    strategy: Literal["none", "marker", "atomic_dir"] | None = None
+    marker_path: str | None = None
+    temp_output_dir: str | None = None
+    final_output_dir: str | None = None
+    atomic_rename: bool = True
+
+    def __post_init__(self) -> None:
+        if self.strategy == "atomic_dir" and not (self.temp_output_dir and self.final_output_dir):
+            raise ValueError("idempotency.strategy atomic_dir needs temp_output_dir and final_output_dir")
+
+
+class ProcessInput(_Inputs):
+    """Inputs of `external.process`.
+
+    Attributes:
+        command: a list: the program and its arguments; a text: the name of one program, or, with `shell`,
+            a command line for /bin/sh.
+        args: more arguments; numbers and booleans become text as in JSON.
+        shell: run the command by /bin/sh -c; the items of a list and `args` are quoted.
+        cwd: relative to the job's artifacts folder, which is also the default.
+        env: more variables; null is the empty text.
+        inherit_env: whether the program gets the run's environment; false: only `env` and AETHERFLOW_*.
+        timeout_seconds: then the program and all that it started are ended.
+        kill_grace_seconds: the time between SIGTERM and SIGKILL.
+        stdin: text for the program's standard input; without it, there is nothing to read.
+        outputs: added to the step's outputs as they are.
+    """
+
+    command: str | list[Any]
+    args: list[Any] | None = None
+    shell: bool = False
+    cwd: str | None = None
+    env: dict[str, Any] | None = None
+    inherit_env: bool = True
+    timeout_seconds: PositiveSeconds | None = None
+    kill_grace_seconds: Seconds = 15
+    stdin: Any = None
+    log: LogInputs | None = None
+    retry: RetryInputs | None = None
+    success: SuccessInputs | None = None
+    idempotency: IdempotencyInputs | None = None
+    outputs: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.command or not as_text(
+            self.command if isinstance(self.command, str) else self.command[0]
+        ):
+            raise ValueError("command names no program")
+
+
+def as_text(value: Any) -> str:
+    """Return a value as an argument of a program: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_variable(value: Any) -> str:
+    """Return a value as an environment variable: null is empty, mappings and lists are JSON."""
+    if value is None:
+        return ""
+    return as_text(value) if isinstance(value, dict | list) else str(value)
+
+
+def _one_spelling(name: str, value: T | None, alias: str, aliased: T | None) -> T | None:
+    """Return the value under either of two spellings.
+
+    Raises:
+        ValueError: both are there and differ.
+    """
+    if value is not None and aliased is not None and value != aliased:
+        raise ValueError(f"{name} and {alias} mean the same and differ: keep one of them")
+    return aliased if value is None else value
+
+
+def _listed(value: T | list[T] | None) -> list[T]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

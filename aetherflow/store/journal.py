@@ -1,0 +1,149 @@
+"""The state subscriber: makes the events of a run durable, in one transaction with what they project to.
+
+Events of all runs that wait on the same database go into one transaction (group commit): while one commit
+waits for the disk, the next batch gathers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import anyio
+import msgspec
+
+from aetherflow.engine.events import Event, Journalled
+from aetherflow.errors import HeldByAnother, StateError
+from aetherflow.store import lease as leases
+from aetherflow.store.database import Database
+from aetherflow.store.lease import Lease
+from aetherflow.store.projection import UPSERT_JOB, UPSERT_STEP, Rows, project
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Journalled)
+
+
+class LeaseLost(HeldByAnother):
+    """Another process has taken the run over: this one must write nothing more (exit 75)."""
+
+    default_code = "AF611"
+
+
+def lease_lost(lease: Lease) -> LeaseLost:
+    """Return the error of a process whose run was taken over."""
+    return LeaseLost(
+        f"{lease.name} was taken over by another process; this one stops and writes nothing more",
+        hint="its lease ran out, because this process was paused or the machine too busy",
+    )
+
+
+class _Entry:
+    """A batch of one run, on its way into a transaction."""
+
+    def __init__(self, lease: Lease, events: list[tuple[str, int, str, bytes]], rows: Rows) -> None:
+        self.lease = lease
+        self.events = events
+        self.rows = rows
+        self.error: StateError | LeaseLost | None = None
+        self.done = anyio.Event()
+
+
+class Journal:
+    """The journal of one database; all runs of this process share it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._waiting: list[_Entry] = []
+        self._is_writing = False
+
+    def of_run(self, lease: Lease, next_seq: int) -> RunJournal:
+        """Return the journal as one run sees it: under its lease, its events numbered from `next_seq`."""
+        return RunJournal(self, lease, next_seq)
+
+    async def append(self, entry: _Entry) -> None:
+        """Return when the entry is committed; whoever finds nobody writing writes for all that wait."""
+        self._waiting.append(entry)
+        if self._is_writing:
+            with anyio.CancelScope(shield=True):
+                await entry.done.wait()
+        else:
+            self._is_writing = True
+            try:
+                while self._waiting:
+                    batch, self._waiting = self._waiting, []
+                    await self._write(batch)
+            finally:
+                self._is_writing = False
+        if entry.error is not None:
+            raise entry.error
+
+    async def _write(self, batch: list[_Entry]) -> None:
+        try:
+            lost = await self.database.transact(lambda raw: _store(raw, batch))
+        except StateError as error:
+            for entry in batch:
+                entry.error = error
+        else:
+            for entry in lost:
+                entry.error = lease_lost(entry.lease)
+        for entry in batch:
+            entry.done.set()
+
+
+class RunJournal:
+    """The durable side of one run's bus."""
+
+    def __init__(self, journal: Journal, lease: Lease, next_seq: int) -> None:
+        self._journal = journal
+        self._lease = lease
+        self._next_seq = next_seq
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Store the events of the run, in order.
+
+        Raises:
+            StateError: they could not be stored; the run must stop.
+            LeaseLost: another process has taken the run over.
+        """
+        encoded = [
+            (event.run_id, self._next_seq + number, event.__struct_config__.tag, _encoder.encode(event))
+            for number, event in enumerate(events)
+        ]
+        self._next_seq += len(encoded)
+        await self._journal.append(_Entry(self._lease, encoded, project(events)))  # type: ignore[arg-type]
+
+
+def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> list[_Entry]:
+    """Write the entries whose lease still holds; return the others."""
+    lost: list[_Entry] = []
+    for entry in batch:
+        if not leases.is_ours(raw, entry.lease):
+            lost.append(entry)
+            continue
+        raw.executemany(
+            "INSERT INTO events (run_id, seq, event, payload) VALUES (?, ?, ?, CAST(? AS TEXT))", entry.events
+        )
+        for statement, row in entry.rows.runs:
+            raw.execute(statement, row)
+        if entry.rows.jobs:
+            raw.executemany(UPSERT_JOB, entry.rows.jobs.values())
+        if entry.rows.steps:
+            raw.executemany(UPSERT_STEP, entry.rows.steps.values())
+    return lost
+
+
+def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
+    """Return the history of a run, in order; empty if the run is not known.
+
+    Raises:
+        StateError: an entry cannot be read; its place in the journal is named.
+    """
+    history: list[Event] = []
+    for seq, payload in raw.execute(
+        "SELECT seq, payload FROM events WHERE run_id = ? ORDER BY seq", (run_id,)
+    ):
+        try:
+            history.append(_decoder.decode(payload))
+        except msgspec.MsgspecError as error:
+            raise StateError(f"event {seq} of run {run_id} cannot be read: {error}", code="AF604") from None
+    return history

@@ -1,0 +1,107 @@
+"""Named locks for steps: a lease that is renewed while its holder works, and that cancels it when lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import StepError
+from aetherflow.store import lease as leases
+from aetherflow.store.database import Database
+from aetherflow.store.lease import Holder, Lease
+from aetherflow.store.owner import Owner
+
+POLL_SECONDS = 0.5
+"""How often a waiting step looks whether the lock is free: its holder may be another process."""
+
+
+class LockTable(msgspec.Struct, frozen=True):
+    """The locks of one database, as one run takes them."""
+
+    database: Database
+    clock: Clock
+    owner: Owner
+    flow_id: str
+    run_id: str
+
+    def hold(
+        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the lock in the block; the block is cancelled if the lease is lost.
+
+        Raises:
+            StepError: held by another after `wait_seconds`, or lost meanwhile (code AF620, AF621).
+        """
+        return self._hold(
+            key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
+        )
+
+    @asynccontextmanager
+    async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
+        lease = await self._acquire(key, ttl, wait, holder)
+        lost = False
+
+        async def renew_until_lost(scope: anyio.CancelScope) -> None:
+            nonlocal lost
+            while not lost:
+                await self.clock.sleep(ttl / 3)
+                now = self.clock.now()
+                lost = not await self.database.transact(lambda raw: leases.renew(raw, lease, now))
+            scope.cancel()
+
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                with anyio.CancelScope() as scope:
+                    tasks.start_soon(renew_until_lost, scope)
+                    try:
+                        yield
+                    except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
+                        failure = error
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                now = self.clock.now()
+                await self.database.transact(lambda raw: leases.release(raw, lease, now))
+        if failure is not None:
+            raise failure
+        if lost:
+            raise StepError(
+                f"the lock {key!r} was lost to another process while the step worked under it",
+                hint="the process was paused longer than ttl_seconds; check what the step had done by then",
+                code="AF621",
+            )
+
+    async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
+        deadline = self.clock.monotonic() + wait
+        while isinstance(found := await self._try(key, ttl, holder), Holder):
+            left = deadline - self.clock.monotonic()
+            if left <= 0:
+                raise _held(key, found, wait)
+            await self.clock.sleep(min(POLL_SECONDS, left))
+        return found
+
+    async def _try(self, key: str, ttl: float, holder: str) -> Lease | Holder:
+        now = self.clock.now()
+        return await self.database.transact(
+            lambda raw: leases.acquire(raw, f"lock:{key}", self.owner, holder, now=now, ttl_seconds=ttl)
+        )
+
+
+def _held(key: str, other: Holder, waited: float) -> StepError:
+    after = f" (waited {waited:g} s)" if waited else ""
+    return StepError(
+        f"the lock {key!r} is held by {other}{after}",
+        hint="wait for it to end, give wait_seconds, or look at it: select * from locks",
+        code="AF620",
+        detail={
+            "lock_key": key,
+            "holder": other.holder,
+            "since": other.acquired_at,
+            "until": other.expires_at,
+        },
+    )

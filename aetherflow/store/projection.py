@@ -1,0 +1,156 @@
+"""From events to the rows of `run_state`, `job_state` and `step_state`. Pure.
+
+Within a batch only the last row of a run, job or step counts: a job that starts and ends in one batch is
+written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from aetherflow.engine import events as e
+
+UPSERT_RUN = """
+INSERT INTO run_state (
+    run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+RESUME_RUN = """
+UPDATE run_state SET status = 'RUNNING', attempt = ?, finished_at = NULL, reason = '', owner = ?,
+       flow_file = CASE WHEN ? = '' THEN flow_file ELSE ? END WHERE run_id = ?
+"""
+CANCEL_RUN = "UPDATE run_state SET reason = ? WHERE run_id = ?"
+FINISH_RUN = "UPDATE run_state SET status = ?, finished_at = ?, reason = ? WHERE run_id = ?"
+
+REOPEN_JOBS = """
+UPDATE job_state SET status = 'PENDING', started_at = NULL, finished_at = NULL, outputs = NULL,
+       error = NULL, reason = NULL
+WHERE run_id = ?1 AND (
+    status NOT IN ('SUCCESS', 'SKIPPED') OR job_id IN (SELECT value FROM json_each(?2))
+    OR EXISTS (SELECT 1 FROM step_state s JOIN json_each(?2) r ON r.value = s.job_id || '.' || s.step_id
+               WHERE s.run_id = ?1 AND s.job_id = job_state.job_id))
+"""
+REOPEN_STEPS = """
+UPDATE step_state SET status = 'PENDING', attempt = 0, started_at = NULL, finished_at = NULL, outputs = NULL,
+       error = NULL, reason = NULL
+WHERE run_id = ?1 AND (
+    job_id IN (SELECT value FROM json_each(?2))
+    OR job_id || '.' || step_id IN (SELECT value FROM json_each(?2))
+    OR (status NOT IN ('SUCCESS', 'SKIPPED') AND job_id IN (
+        SELECT job_id FROM job_state WHERE run_id = ?1 AND status = 'PENDING')))
+"""
+UPSERT_JOB = """
+INSERT INTO job_state (run_id, job_id, flow_id, status, started_at, finished_at, outputs, error, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET status = excluded.status, started_at = coalesce(excluded.started_at, started_at),
+    finished_at = excluded.finished_at, outputs = excluded.outputs, error = excluded.error,
+    reason = excluded.reason
+"""
+UPSERT_STEP = """
+INSERT INTO step_state (run_id, job_id, step_id, flow_id, step_type, status, attempt, started_at, finished_at,
+    outputs, error, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET step_type = excluded.step_type, status = excluded.status,
+    attempt = excluded.attempt, started_at = coalesce(excluded.started_at, started_at), finished_at = excluded.finished_at,
+    outputs = excluded.outputs, error = excluded.error, reason = excluded.reason
+"""
+
+Row = tuple[Any, ...]
+
+
+class Rows(msgspec.Struct):
+    """What a batch of events changes: statements about runs in order, then the last row of each job and step."""
+
+    runs: list[tuple[str, Row]] = []
+    jobs: dict[tuple[str, str], Row] = {}
+    steps: dict[tuple[str, str, str], Row] = {}
+
+
+def timestamp(at: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds, always of the same length, so that texts compare as times."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond:06d}Z"
+
+
+def project(events: Iterable[e.Event]) -> Rows:
+    """Return the rows that these events, in order, lead to."""
+    rows = Rows()
+    for event in events:
+        match event:
+            case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+                _project_step(rows, event)
+            case e.JobStarted() | e.JobFinished():
+                _project_job(rows, event)
+            case _:
+                _project_run(rows, event)
+    return rows
+
+
+def _project_step(rows: Rows, event: e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
+    key = (event.run_id, event.job_id, event.step_id)
+    before = rows.steps.get(key)
+    started = before[7] if before else None
+    finished = outputs = error = reason = None
+    match event:
+        case e.StepStarted():
+            status, started = "RUNNING", timestamp(event.at)
+        case e.StepRetrying():
+            status, error = "PENDING", _json(event.error)
+            reason = f"waits {event.wait_seconds:g} s before attempt {event.attempt + 1}"
+        case e.StepFinished():
+            status, finished = event.status, timestamp(event.at)
+            outputs = _json(event.outputs)
+            error = _json(event.error) if event.error else None
+            reason = event.reason or None
+    rows.steps[key] = (
+        *key, event.flow_id, event.step_type, status, event.attempt, started, finished, outputs, error, reason
+    )  # fmt: skip
+
+
+def _project_job(rows: Rows, event: e.JobStarted | e.JobFinished) -> None:
+    key = (event.run_id, event.job_id)
+    if isinstance(event, e.JobStarted):
+        rows.jobs[key] = (*key, event.flow_id, "RUNNING", timestamp(event.at), None, None, None, None)
+        return
+    before = rows.jobs.get(key)
+    rows.jobs[key] = (
+        *key,
+        event.flow_id,
+        event.status,
+        before[4] if before else None,
+        timestamp(event.at),
+        _json(event.outputs),
+        _json(event.error) if event.error else None,
+        event.reason or None,
+    )
+
+
+def _project_run(rows: Rows, event: e.Event) -> None:
+    run_id = event.run_id
+    match event:
+        case e.RunStarted():
+            row = (
+                run_id, event.flow_id, event.flow_file, "RUNNING", 1, timestamp(event.at), None,
+                _json(event.params), "", event.owner,
+            )  # fmt: skip
+            rows.runs.append((UPSERT_RUN, row))
+        case e.RunResumed():
+            again = _json(event.rerun)
+            rows.runs += [
+                (REOPEN_JOBS, (run_id, again)),
+                (REOPEN_STEPS, (run_id, again)),
+                (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
+            ]
+        case e.CancelRequested():
+            rows.runs.append((CANCEL_RUN, (event.reason, run_id)))
+        case e.RunFinished():
+            rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
+        case _:
+            raise TypeError(f"{type(event).__name__} is not part of a run's history")
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

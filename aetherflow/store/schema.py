@@ -1,0 +1,103 @@
+"""The tables and views of the state database, and the way from one version to the next (forward only).
+
+A person may query `runs`, `job_state`, `step_state`, `events`, `locks` and `schema_version`.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x41457466
+"""`AEtf` in ASCII, SQLite's mark of whose file this is (PRAGMA application_id)."""
+
+VERSION_1 = """
+CREATE TABLE schema_version (
+    version     INTEGER PRIMARY KEY,
+    applied_at  TEXT NOT NULL
+);
+
+-- The journal: the history of every run, in order. What it holds is the truth; run_state, job_state and
+-- step_state are projections of it, written in the same transaction.
+CREATE TABLE events (
+    run_id  TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
+    event   TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    at      TEXT GENERATED ALWAYS AS (json_extract(payload, '$.at')) VIRTUAL,
+    job_id  TEXT GENERATED ALWAYS AS (json_extract(payload, '$.job_id')) VIRTUAL,
+    step_id TEXT GENERATED ALWAYS AS (json_extract(payload, '$.step_id')) VIRTUAL,
+    PRIMARY KEY (run_id, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE run_state (
+    run_id      TEXT PRIMARY KEY,
+    flow_id     TEXT NOT NULL,
+    flow_file   TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    attempt     INTEGER NOT NULL,
+    started_at  TEXT NOT NULL,
+    finished_at TEXT,
+    params      TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    owner       TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX run_state_by_start ON run_state (started_at);
+
+CREATE TABLE job_state (
+    run_id      TEXT NOT NULL,
+    job_id      TEXT NOT NULL,
+    flow_id     TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    started_at  TEXT,
+    finished_at TEXT,
+    outputs     TEXT,
+    error       TEXT,
+    reason      TEXT,
+    PRIMARY KEY (run_id, job_id)
+) WITHOUT ROWID;
+
+CREATE TABLE step_state (
+    run_id      TEXT NOT NULL,
+    job_id      TEXT NOT NULL,
+    step_id     TEXT NOT NULL,
+    flow_id     TEXT NOT NULL,
+    step_type   TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    attempt     INTEGER NOT NULL,
+    started_at  TEXT,
+    finished_at TEXT,
+    outputs     TEXT,
+    error       TEXT,
+    reason      TEXT,
+    PRIMARY KEY (run_id, job_id, step_id)
+) WITHOUT ROWID;
+
+-- Who may write for a run (`run:ID`) and who holds a lock (`lock:KEY`). A row stays after its release, so
+-- that the generation only grows: a write that names an old generation is refused.
+CREATE TABLE leases (
+    name        TEXT PRIMARY KEY,
+    generation  INTEGER NOT NULL,
+    owner       TEXT NOT NULL,
+    holder      TEXT NOT NULL,
+    acquired_at TEXT NOT NULL,
+    expires_at  TEXT NOT NULL,
+    released_at TEXT
+) WITHOUT ROWID;
+
+CREATE VIEW locks AS
+SELECT substr(name, 6) AS lock_key, holder, owner, generation, acquired_at, expires_at
+FROM leases WHERE name LIKE 'lock:%' AND released_at IS NULL;
+
+-- A run that says RUNNING while nobody holds its lease any more was INTERRUPTED.
+CREATE VIEW runs AS
+SELECT r.run_id, r.flow_id, r.flow_file,
+       CASE WHEN r.status = 'RUNNING' AND NOT EXISTS (
+           SELECT 1 FROM leases l WHERE l.name = 'run:' || r.run_id AND l.released_at IS NULL
+           AND l.expires_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+       ) THEN 'INTERRUPTED' ELSE r.status END AS status,
+       r.attempt, r.started_at, r.finished_at, r.params, r.reason, r.owner
+FROM run_state r;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1,)
+"""The script that leads to version 1, 2, ... in turn."""
+
+VERSION = len(MIGRATIONS)

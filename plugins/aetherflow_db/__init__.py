@@ -1,0 +1,1 @@
+"""The database plugin: connectors `db:*` and the steps that read through them."""

@@ -1,0 +1,77 @@
+"""What goes wrong with a database, told so that the person on call can act on it.
+
+AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
+AF743 the resource is no database, AF744 columns of one name, AF745 the URL, its dialect or driver is unusable.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from aetherflow import StepError
+from aetherflow_db.query import Query
+
+SHOWN_MESSAGE = 300
+"""How many characters of a driver's message are told; some drivers quote whole values."""
+
+_UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def first_line(error: BaseException) -> str:
+    """Return what the driver said, without the statement, values and links that follow on further lines."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip()[:SHOWN_MESSAGE] if lines else type(error).__name__
+
+
+def statement_failed(resource: str, query: Query, error: BaseException) -> StepError:
+    """Return the error for a statement that the database refused; SQLite's codes tell some causes apart."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _UNREADABLE:
+        return connection_failed(resource, "its SQLite file", error)
+    if code == sqlite3.SQLITE_READONLY:
+        return StepError(
+            f"the statement on resource {resource!r} writes, and this step only reads: {first_line(error)}",
+            hint="give a statement that only returns rows, such as SELECT",
+            code="AF742",
+            detail=_detail(resource, query),
+        )
+    if code in _LOCKED:
+        return StepError(
+            f"the statement on resource {resource!r} waited too long: {first_line(error)}",
+            hint="another process writes to the file; wait longer (timeout_seconds), or let the step retry",
+            kind="timeout",
+            code="AF740",
+            detail=_detail(resource, query),
+        )
+    return StepError(
+        f"the statement failed on resource {resource!r}: {first_line(error)}",
+        hint="try the statement (in this error's detail) with its params on that database",
+        code="AF740",
+        detail=_detail(resource, query),
+    )
+
+
+def connection_failed(resource: str, where: str, error: BaseException) -> StepError:
+    """Return the error for a database that cannot be reached or read; `where` holds no password."""
+    return StepError(
+        f"resource {resource!r}: cannot use {where}: {first_line(error)}",
+        hint="check the resource's config and options, its permissions, and that the database answers",
+        kind="connection",
+        code="AF741",
+        detail={"resource": resource, "where": where},
+    )
+
+
+def no_rows(resource: str, query: Query) -> StepError:
+    """Return the error for a statement that ran and has no result at all, as INSERT; it was rolled back."""
+    return StepError(
+        f"the statement on resource {resource!r} returns no rows; nothing was written",
+        hint="this step only reads: give a statement that returns rows, such as SELECT",
+        code="AF742",
+        detail=_detail(resource, query),
+    )
+
+
+def _detail(resource: str, query: Query) -> dict[str, str]:
+    return {"resource": resource, "sql": query.shown}

@@ -1,0 +1,134 @@
+"""The connector `db:sqlite3`: a SQLite file through Python's own module; nothing else to install."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Annotated, ClassVar, Self
+
+import anyio.to_thread
+import msgspec
+from msgspec import Meta
+
+from aetherflow import ConfigError, Resource, connector
+from aetherflow_db.connection import SqlConnector, settings
+from aetherflow_db.failures import connection_failed, no_rows, statement_failed
+from aetherflow_db.query import Query, Rows, StopSwitch
+from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, make_folder
+
+URL_PREFIX = "sqlite:///"
+
+
+class Sqlite3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the database is: one of the three.
+
+    Attributes:
+        path: a file, relative to the working directory, or `:memory:`, or a `file:` URI.
+        database: another name of `path`.
+        url: `sqlite:///FILE`, as SQLAlchemy spells it.
+    """
+
+    path: str | None = None
+    database: str | None = None
+    url: str | None = None
+
+
+class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the database is used: `timeout_seconds` is how long a locked file is waited for."""
+
+    timeout_seconds: Annotated[float, Meta(ge=0)] = 5.0
+
+
+@connector("db:sqlite3")
+class Sqlite3Connector(SqlConnector):
+    """Reads a SQLite file; every query opens the file anew, so queries never wait for each other."""
+
+    config_type: ClassVar[type[Sqlite3Config]] = Sqlite3Config
+    options_type: ClassVar[type[Sqlite3Options]] = Sqlite3Options
+
+    def __init__(self, name: str, database: str, options: Sqlite3Options) -> None:
+        """Take the resource's name, the file and the options."""
+        super().__init__(name)
+        self._database = database
+        self._options = options
+
+    @classmethod
+    async def open(cls, resource: Resource) -> Self:
+        """Check the settings and make the file's folder; the file is opened by each query.
+
+        Raises:
+            ConfigError: a setting is missing, unknown or of the wrong type.
+            StepError: the folder cannot be made.
+        """
+        database = _database(resource.name, settings(resource, "config", Sqlite3Config))
+        options = settings(resource, "options", Sqlite3Options)
+        await anyio.to_thread.run_sync(make_folder, resource.name, database)
+        return cls(resource.name, database, options)
+
+    async def aclose(self) -> None:
+        """Nothing stays open between queries."""
+
+    @contextmanager
+    def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
+        """Run a query on a connection of its own, which cannot write.
+
+        Raises:
+            StepError: the file cannot be opened, or the statement fails, writes or returns no rows.
+        """
+        with closing(self._connect()) as connection, switch.armed(connection.interrupt):
+            try:
+                cursor = _execute(connection, query)
+                if cursor.description is None:
+                    raise no_rows(self.name, query)
+                columns = tuple(column[0] for column in cursor.description)
+                yield Rows(columns, iter(partial(cursor.fetchmany, fetch_size), []))
+            except (
+                sqlite3.Error,
+                sqlite3.Warning,
+            ) as error:  # Warning: several statements, before Python 3.12
+                raise statement_failed(self.name, query, error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._database,
+                timeout=self._options.timeout_seconds,
+                isolation_level=None,
+                uri=self._database.startswith(URI_PREFIX),
+            )
+            connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise connection_failed(self.name, f"the SQLite file {self._database}", error) from error
+        return connection
+
+
+def _execute(connection: sqlite3.Connection, query: Query) -> sqlite3.Cursor:
+    try:
+        return connection.execute(query.sql, query.params or ())
+    except (OverflowError, ValueError) as error:  # a number or text that SQLite cannot hold
+        raise sqlite3.DataError(str(error)) from error
+
+
+def _database(resource: str, config: Sqlite3Config) -> str:
+    """Return what `sqlite3.connect` is given.
+
+    Raises:
+        ConfigError: none or several of the keys are there, or the URL is no SQLite URL.
+    """
+    given = [value for value in (config.path, config.database, config.url) if value]
+    if len(given) != 1:
+        raise ConfigError(
+            f"resource {resource!r} (db:sqlite3) needs one of config.path, config.database and config.url",
+            hint="write for example: config: {path: data/file.sqlite}",
+        )
+    if config.url in {None, "", MEMORY}:
+        return given[0]
+    database = given[0].removeprefix(URL_PREFIX)
+    if not database or database == given[0]:
+        raise ConfigError(
+            f"resource {resource!r} (db:sqlite3): config.url is no SQLite URL",
+            hint="write sqlite:///relative/file.sqlite or sqlite:////absolute/file.sqlite",
+        )
+    return database

@@ -1,0 +1,150 @@
+"""The event stream: every event, exactly as it is encoded, appended line by line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from aetherflow.engine.events import Event, JobFinished, JobStarted, Journalled, Notice, StepOutput
+from aetherflow.errors import UsageError
+from aetherflow.observe.event_stream import EventStreamObserver
+from aetherflow.observe.output import OutputLostError
+
+AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+
+EVENTS: list[Event] = [
+    JobStarted(**RUN, job_id="a"),
+    StepOutput(**RUN, job_id="a", step_id="s", step_type="t", stream="stderr", text="two\nlines"),
+    Notice(**RUN, level="info", message="hello"),
+    JobFinished(**RUN, job_id="a", status="SUCCESS", outputs={"n": [1, None, "ü"]}),
+]
+
+
+@pytest.mark.asyncio
+async def test_every_event_is_a_line_exactly_as_msgspec_encodes_it() -> None:
+    sink = io.BytesIO()
+    observer = EventStreamObserver(sink)
+
+    await observer(EVENTS[:3])
+    await observer(EVENTS[3:])
+    await observer.aclose()
+
+    assert sink.getvalue() == b"".join(msgspec.json.encode(event) + b"\n" for event in EVENTS)
+    assert sink.getvalue().startswith(b'{"event":"job_started","job_id":"a","at":"2026-01-02T22:14:03Z"')
+    assert not sink.closed
+
+
+@pytest.mark.asyncio
+async def test_what_was_streamed_decodes_to_the_same_events() -> None:
+    sink = io.BytesIO()
+    await EventStreamObserver(sink)(EVENTS)
+
+    lines = sink.getvalue().splitlines()
+
+    assert msgspec.json.decode(lines[0], type=Journalled) == EVENTS[0]
+    assert msgspec.json.decode(lines[3], type=Journalled) == EVENTS[3]
+
+
+@pytest.mark.asyncio
+async def test_output_lines_are_left_out_on_request_notices_are_not() -> None:
+    sink = io.BytesIO()
+    observer = EventStreamObserver(sink, transient=False)
+
+    await observer(EVENTS)
+    await observer(EVENTS[1:2])
+
+    told = [json.loads(line)["event"] for line in sink.getvalue().splitlines()]
+    assert told == ["job_started", "notice", "job_finished"]
+
+
+@pytest.mark.asyncio
+async def test_a_file_is_appended_to_and_closed(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for event in EVENTS[:2]:
+        observer = EventStreamObserver(path)
+        await observer([event])
+        assert path.read_bytes().endswith(b"\n")  # flushed before the call returned
+        await observer.aclose()
+
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == [
+        "job_started",
+        "step_output",
+    ]
+
+
+@pytest.mark.asyncio
+async def test_half_a_line_of_a_killed_process_spoils_no_new_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"event":"job_sta')
+    observer = EventStreamObserver(path)
+
+    await observer(EVENTS[:1])
+    await observer.aclose()
+
+    assert path.read_bytes() == b'{"event":"job_sta\n' + msgspec.json.encode(EVENTS[0]) + b"\n"
+
+
+@pytest.mark.asyncio
+async def test_a_path_that_cannot_be_opened_is_told_before_the_run(tmp_path: Path) -> None:
+    observer = EventStreamObserver(tmp_path / "missing" / "events.jsonl")
+
+    with pytest.raises(UsageError, match=r"events\.jsonl: No such file or directory") as caught:
+        await observer.open()
+
+    assert caught.value.exit_code == 2
+    await observer.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", buffering=0) as sink:
+        observer = EventStreamObserver(sink)
+        with pytest.raises(OutputLostError, match="broken pipe"):
+            await observer(EVENTS)
+        await observer.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_is_told_with_its_reason() -> None:
+    observer = EventStreamObserver(Path("/dev/full"))
+
+    with pytest.raises(OutputLostError, match="cannot write to /dev/full: No space left on device"):
+        await observer(EVENTS)
+    await observer.aclose()
+
+
+@pytest.mark.asyncio
+async def test_an_event_with_text_that_is_no_unicode_is_still_one_line() -> None:
+    sink = io.BytesIO()
+    event = JobFinished(**RUN, job_id="a", status="SUCCESS", outputs={"file": "\udc80.csv"})
+
+    await EventStreamObserver(sink)([event])
+
+    assert json.loads(sink.getvalue())["outputs"] == {"file": "\udc80.csv"}
+
+
+def test_a_dash_is_standard_output() -> None:
+    code = (
+        "import anyio, datetime\n"
+        "from aetherflow.engine.events import JobStarted\n"
+        "from aetherflow.observe.event_stream import EventStreamObserver\n"
+        "at = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)\n"
+        "anyio.run(EventStreamObserver('-'), [JobStarted(at=at, flow_id='f', run_id='r', job_id='a')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == (
+        '{"event":"job_started","job_id":"a","at":"2026-01-02T00:00:00Z","flow_id":"f","run_id":"r"}\n'
+    )

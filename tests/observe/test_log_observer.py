@@ -1,0 +1,240 @@
+"""The log observer: batches in, whole records out, one error when nobody reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import pytest
+
+from aetherflow.engine.events import (
+    Event,
+    JobFinished,
+    JobStarted,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+)
+from aetherflow.errors import ErrorInfo, UsageError
+from aetherflow.observe.log import Format, LogObserver
+from aetherflow.observe.output import OutputLostError
+
+AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+
+
+def a_failed_run(run_id: str = "r1") -> list[Event]:
+    run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": run_id}
+    step: dict[str, Any] = {**run, "job_id": "a", "step_id": "s", "step_type": "external.process"}
+    return [
+        RunStarted(**run, flow_file="demo.yaml", owner="host:1"),
+        Notice(**run, level="debug", message="planned"),
+        JobStarted(**run, job_id="a"),
+        StepOutput(**step, stream="stdout", text="working"),
+        StepFinished(
+            **step,
+            status="FAILED",
+            duration_seconds=0.5,
+            outputs={"exit_code": 3},
+            error=ErrorInfo(code="AF730", message="exit code 3"),
+        ),
+        JobFinished(**run, job_id="a", status="FAILED", reason="step s failed"),
+        JobFinished(**run, job_id="b", status="BLOCKED", reason="a FAILED"),
+        RunFinished(**run, status="FAILED", duration_seconds=0.7, jobs={"FAILED": 1, "BLOCKED": 1}),
+    ]
+
+
+async def logged(events: list[Event], *, format: Format, level: str = "info") -> str:  # noqa: A002 - as the observer
+    stream = io.StringIO()
+    observer = LogObserver(stream, format=format, level=level, zone=UTC)
+    await observer(events)
+    await observer.aclose()
+    return stream.getvalue()
+
+
+@pytest.mark.asyncio
+async def test_a_run_reads_like_a_story() -> None:
+    assert await logged(a_failed_run(), format="text") == (
+        "22:14:03 INFO  run r1 of demo  started 2026-01-02 (UTC): demo.yaml\n"
+        "22:14:03 INFO  a  started\n"
+        "22:14:03 INFO  a.s | working\n"
+        "22:14:03 ERROR a.s  external.process FAILED in 0.50 s: AF730: exit code 3\n"
+        "22:14:03 ERROR a  FAILED: step s failed\n"
+        "22:14:03 WARN  b  BLOCKED: a FAILED\n"
+        "22:14:03 ERROR run r1 of demo  FAILED in 0.70 s\n"
+        "               jobs:  1 FAILED, 1 BLOCKED\n"
+        "               steps: none\n"
+        "               failed: a.s (external.process): AF730: exit code 3\n"
+        "               resume: aetherflow run demo.yaml --run-id r1\n"
+    )
+
+
+@pytest.mark.asyncio
+async def test_json_is_one_object_per_line_and_one_summary_at_the_end() -> None:
+    records = [json.loads(line) for line in (await logged(a_failed_run(), format="json")).splitlines()]
+
+    assert [r["event"] for r in records] == [
+        "run_started",
+        "job_started",
+        "step_output",
+        "step_finished",
+        "job_finished",
+        "job_finished",
+        "run_summary",
+    ]
+    assert {(r["flow_id"], r["run_id"]) for r in records} == {("demo", "r1")}
+    assert list(records[3])[:8] == [
+        "timestamp",
+        "level",
+        "event",
+        "flow_id",
+        "run_id",
+        "job_id",
+        "step_id",
+        "step_type",
+    ]
+    assert records[-1]["jobs"] == {"FAILED": 1, "BLOCKED": 1}
+
+
+@pytest.mark.parametrize(
+    ("level", "events"),
+    [
+        ("debug", 8),
+        ("INFO", 7),
+        ("warning", 4),
+        ("Error", 3),
+    ],
+)
+@pytest.mark.asyncio
+async def test_the_level_leaves_out_what_matters_less(level: str, events: int) -> None:
+    assert len((await logged(a_failed_run(), format="json", level=level)).splitlines()) == events
+
+
+@pytest.mark.asyncio
+async def test_outputs_are_logged_at_debug_only() -> None:
+    assert "exit_code" in await logged(a_failed_run(), format="json", level="debug")
+    assert 'outputs: {"exit_code":3}' in await logged(a_failed_run(), format="text", level="debug")
+    assert "exit_code" not in await logged(a_failed_run(), format="json", level="info")
+
+
+def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:
+    with pytest.raises(UsageError, match="unknown log level 'loud'") as caught:
+        LogObserver(io.StringIO(), format="text", level="loud")
+    assert caught.value.hint == "use one of debug, info, warning, error"
+
+
+@pytest.mark.asyncio
+async def test_two_runs_in_one_log_keep_their_failures_apart() -> None:
+    stream = io.StringIO()
+    observer = LogObserver(stream, format="text", level="error", zone=UTC)
+    first, second = a_failed_run("one"), a_failed_run("two")
+
+    for pair in zip(first, second, strict=True):
+        await observer(list(pair))
+
+    assert stream.getvalue().count("failed: a.s") == 2
+    assert observer._digests == {}
+
+
+@pytest.mark.asyncio
+async def test_a_batch_reaches_the_reader_before_the_call_returns() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w", encoding="utf-8") as write:
+        await LogObserver(write, format="text", level="info", zone=UTC)(a_failed_run()[:1])
+
+        assert os.read(read.fileno(), 1000).endswith(b"demo.yaml\n")
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w", encoding="utf-8")
+    observer = LogObserver(stream, format="json", level="info")
+
+    with pytest.raises(OutputLostError, match=r"nobody reads the output any more \(broken pipe\)") as caught:
+        await observer(a_failed_run())
+
+    assert caught.value.code == "AF810"
+    assert caught.value.hint
+    await observer.aclose()
+    with pytest.raises(BrokenPipeError):
+        stream.close()  # what the stream still holds has no reader either
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_is_told_with_its_reason() -> None:
+    with os.fdopen(os.open("/dev/full", os.O_WRONLY), "w", encoding="utf-8") as stream:
+        with pytest.raises(OutputLostError, match=r"cannot write to .*: No space left on device"):
+            await LogObserver(stream, format="text", level="info")(a_failed_run())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@pytest.mark.asyncio
+async def test_a_closed_stream_is_told_as_lost() -> None:
+    stream = io.StringIO()
+    stream.close()
+
+    with pytest.raises(OutputLostError, match="it is closed"):
+        await LogObserver(stream, format="text", level="info")(a_failed_run())
+
+
+@pytest.mark.asyncio
+async def test_an_old_locale_gets_escapes_instead_of_no_log() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    event = Notice(at=AT, flow_id="demo", run_id="r1", level="info", message="Grüße")
+
+    await LogObserver(stream, format="text", level="info", zone=UTC)([event])
+
+    assert raw.getvalue() == b"22:14:03 INFO  Gr\\xfc\\xdfe\n"
+
+
+@pytest.mark.asyncio
+async def test_text_that_is_no_unicode_is_logged_with_escapes() -> None:
+    event = Notice(at=AT, flow_id="demo", run_id="r1", level="info", message="file \udc80.csv")
+
+    line = await logged([event], format="json")
+
+    assert json.loads(line)["message"] == "file \udc80.csv"
+    assert line.isascii()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_stalls_does_not_hold_a_cancelled_run_and_loses_nothing() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w", encoding="utf-8") as write:
+        observer = LogObserver(write, format="json", level="info")
+        # Far more than a pipe holds, so the write blocks until somebody reads.
+        many: list[Event] = [
+            Notice(at=AT, flow_id="demo", run_id="r1", level="info", message=f"{number} " + "x" * 1000)
+            for number in range(500)
+        ]
+
+        with anyio.move_on_after(0.2) as scope:
+            await observer(many)
+        assert scope.cancelled_caught
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(observer, [many[0]])
+            lines = await anyio.to_thread.run_sync(lambda: [read.readline() for _ in range(501)])
+
+    told = [json.loads(line)["message"].split()[0] for line in lines]
+    assert told == [*map(str, range(500)), "0"]
+
+
+def test_the_log_is_imported_without_structlog_and_rich() -> None:
+    code = (
+        "import sys, aetherflow.observe.log, aetherflow.observe.event_stream, aetherflow.observe.progress\n"
+        "print([name for name in ('structlog', 'rich', 'pygments') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,281 @@
+"""The live tree on pseudo-terminals, read through a small screen; lines where it cannot be."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, TextIO
+
+import pytest
+
+from aetherflow.engine.events import (
+    Event,
+    JobFinished,
+    JobStarted,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.observe.output import OutputLostError
+from aetherflow.observe.progress import ProgressObserver, can_repaint
+
+AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+STEP: dict[str, Any] = {**RUN, "job_id": "load", "step_id": "copy", "step_type": "external.process"}
+
+BEGIN: list[Event] = [
+    RunStarted(**RUN, flow_file="demo.yaml", owner="host:1"),
+    JobStarted(**RUN, job_id="load"),
+    StepStarted(**STEP),
+    StepOutput(**STEP, stream="stdout", text="10 rows"),
+]
+END: list[Event] = [
+    StepFinished(
+        **STEP,
+        status="FAILED",
+        duration_seconds=1,
+        error=ErrorInfo(code="AF730", message="exit code 3", hint="see the log of the step"),
+    ),
+    JobFinished(**RUN, job_id="load", status="FAILED", reason="step copy failed"),
+    RunFinished(**RUN, status="FAILED", duration_seconds=1, jobs={"FAILED": 1}, steps={"FAILED": 1}),
+]
+
+
+class Screen:
+    """As much of a terminal as the tree uses: lines, cursor up, erase line, cursor on and off."""
+
+    def __init__(self) -> None:
+        self.lines = [""]
+        self.row = 0
+        self.column = 0
+        self.cursor_shown = True
+        self.frames: list[list[str]] = []
+
+    def feed(self, data: str) -> None:
+        for piece in re.findall(r"\x1b\[[0-?]*[a-zA-Z]|[^\x1b]", data):
+            if piece == "\n":
+                self.row += 1
+                if self.row == len(self.lines):
+                    self.lines.append("")
+            elif piece == "\r":
+                self.column = 0
+            elif piece == "\x1b[2K":
+                self.frames.append([line.rstrip() for line in self.lines])
+                self.lines[self.row] = ""
+            elif found := re.fullmatch(r"\x1b\[(\d*)A", piece):
+                self.row -= int(found[1] or 1)
+                assert self.row >= 0
+            elif piece in {"\x1b[?25l", "\x1b[?25h"}:
+                self.cursor_shown = piece.endswith("h")
+            elif not piece.startswith("\x1b"):
+                self._write(piece)
+
+    def _write(self, character: str) -> None:
+        line = self.lines[self.row].ljust(self.column)
+        self.lines[self.row] = line[: self.column] + character + line[self.column + 1 :]
+        self.column += 1
+
+    @property
+    def text(self) -> list[str]:
+        return [line.rstrip() for line in self.lines]
+
+
+@contextmanager
+def terminal(screen: Screen) -> Iterator[TextIO]:
+    """Yield the program's side; what it writes has reached the screen when the block ends."""
+    ours, theirs = os.openpty()
+
+    def show() -> None:
+        shown = b""
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # EIO: the other side is closed
+                break
+            shown += data
+        screen.feed(shown.decode())
+
+    reader = threading.Thread(target=show)
+    reader.start()
+    try:
+        with os.fdopen(theirs, "w", encoding="utf-8", closefd=True) as stream:
+            yield stream
+    finally:
+        reader.join()
+        os.close(ours)
+
+
+@pytest.fixture(autouse=True)
+def a_terminal_of_40_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "12")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def two_seconds_later() -> datetime:
+    return AT + timedelta(seconds=2)
+
+
+@pytest.mark.asyncio
+async def test_the_last_screen_has_errors_above_the_tree_and_the_summary_below_it() -> None:
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = ProgressObserver(stream, now=two_seconds_later)
+        await observer(BEGIN)
+        await observer(END)
+        await observer.aclose()
+
+    local = f"{AT.astimezone():%H:%M:%S}"
+    assert screen.text == [
+        f"{local} ERROR load.copy  external.process FAILED in 1.00 s: AF730: exit code 3",
+        "               hint: see the log of the step",
+        f"{local} ERROR load  FAILED: step copy failed",
+        "demo  run r1",
+        "✗ load  0.00 s",
+        "  ✗ copy  external.process  1.00 s  AF7…",
+        "0:00  1 FAILED",
+        f"{local} ERROR run r1 of demo  FAILED in 1.00 s",
+        "               jobs:  1 FAILED",
+        "               steps: 1 FAILED",
+        "               failed: load.copy (external.process): AF730: exit code 3",
+        "               hint: see the log of the step",
+        "               resume: aetherflow run demo.yaml --run-id r1",
+        "",
+    ]
+    assert screen.cursor_shown
+
+
+@pytest.mark.asyncio
+async def test_while_it_runs_the_tree_is_repainted_in_place() -> None:
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = ProgressObserver(stream, now=two_seconds_later)
+        await observer(BEGIN)
+        await observer([Notice(**RUN, level="warning", message="disk is nearly full")])
+        await observer([Notice(**RUN, level="info", message="not worth a line here")])
+        await observer.aclose()
+
+    tree = [
+        "demo  run r1",
+        "● load  0:02",
+        "  ● copy  external.process  0:02",
+        "      10 rows",
+        "0:02  1 running",
+    ]
+    assert tree in screen.frames
+    assert screen.text == [f"{AT.astimezone():%H:%M:%S} WARN  disk is nearly full", *tree, ""]
+    assert screen.cursor_shown
+
+
+@pytest.mark.asyncio
+async def test_the_clock_of_a_silent_step_goes_on() -> None:
+    asked = threading.Event()
+    calls: list[datetime] = []
+
+    def now() -> datetime:
+        calls.append(AT + timedelta(seconds=len(calls)))
+        if len(calls) >= 5:
+            asked.set()
+        return calls[-1]
+
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = ProgressObserver(stream, now=now)
+        await observer(BEGIN)
+        assert asked.wait(10)  # no batch comes; the painter goes on by itself
+        await observer.aclose()
+
+    clocks = [frame[-1] for frame in screen.frames if "running" in frame[-1]]
+    assert len(set(clocks)) >= 3
+
+
+@pytest.mark.asyncio
+async def test_a_run_with_more_jobs_than_lines_stays_on_the_screen() -> None:
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = ProgressObserver(stream, now=two_seconds_later)
+        for number in range(300):
+            await observer([JobStarted(**RUN, job_id=f"job{number}")])
+        await observer([RunFinished(**RUN, status="SUCCESS", duration_seconds=1, jobs={"SUCCESS": 300})])
+        await observer.aclose()
+
+    assert max(len(frame) for frame in screen.frames) <= 12
+    assert screen.text[:2] == ["demo  run r1", "0:00  300 SUCCESS"]
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", ""])
+@pytest.mark.asyncio
+async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", term)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        observer = ProgressObserver(stream)
+        await observer(BEGIN)
+        await observer.aclose()
+        shown = os.read(ours, 65536).decode()
+    os.close(ours)
+
+    assert "\x1b" not in shown
+    assert [line[9:] for line in shown.splitlines()] == [
+        "INFO  run r1 of demo  started 2026-01-02 (UTC): demo.yaml",
+        "INFO  load  started",
+        "INFO  load.copy  external.process started",
+        "INFO  load.copy | 10 rows",
+    ]
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_terminal_gets_lines() -> None:
+    stream = io.StringIO()
+    observer = ProgressObserver(stream, level="warning")
+
+    await observer([*BEGIN, *END])
+    await observer.aclose()
+
+    assert len(stream.getvalue().splitlines()) == 9
+    assert not can_repaint(stream)
+
+
+def test_a_terminal_of_an_old_locale_gets_lines() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="latin-1") as stream:
+        assert stream.isatty()
+        assert not can_repaint(stream)
+    os.close(ours)
+
+
+@pytest.mark.asyncio
+async def test_a_terminal_that_went_away_is_told_as_one_clear_error() -> None:
+    ours, theirs = os.openpty()
+    stream = os.fdopen(theirs, "w", encoding="utf-8")
+    observer = ProgressObserver(stream)
+    await observer(BEGIN)
+    os.close(ours)
+
+    with pytest.raises(OutputLostError, match="cannot write to the terminal"):
+        await observer(END)
+
+    with suppress(OutputLostError):
+        await observer.aclose()
+    with suppress(OSError):
+        stream.close()
+
+
+@pytest.mark.asyncio
+async def test_closing_before_anything_happened_is_quiet() -> None:
+    screen = Screen()
+    with terminal(screen) as stream:
+        await ProgressObserver(stream).aclose()
+
+    assert screen.text == [""]

@@ -1,0 +1,197 @@
+"""What comes from outside can neither start a record nor steer the terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aetherflow.engine.events import (
+    CancelRequested,
+    Event,
+    JobFinished,
+    Notice,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepRetrying,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.observe.output import json_line
+from aetherflow.observe.record import record
+from aetherflow.observe.summary import Digest, Failure, digested, render_summary
+from aetherflow.observe.text import INDENT, counts, duration, indented, one_line, render_text
+
+AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+
+nasty = st.text(
+    alphabet=st.one_of(
+        st.sampled_from("\n\r\x0b\x0c\x1c\x85\u2028\u2029\x1b[]0;31m\x07\x9b\t\x00\x7f\udc80"),
+        st.characters(),
+    ),
+    max_size=30,
+)
+
+
+def events_that_say(text: str) -> list[Event]:
+    error = ErrorInfo(code=text, message=text, hint=text)
+    run: dict[str, Any] = {"at": AT, "flow_id": text, "run_id": text}
+    step: dict[str, Any] = {**run, "job_id": text, "step_id": text, "step_type": text}
+    built: list[tuple[type[Event], dict[str, Any]]] = [
+        (RunStarted, {**run, "flow_file": text, "owner": text, "params": {text: text}, "selected_job": text}),
+        (RunResumed, {**run, "attempt": 2, "owner": text, "rerun": [text], "selected_job": text}),
+        (CancelRequested, {**run, "reason": text}),
+        (RunFinished, {**run, "status": "FAILED", "duration_seconds": 1.0, "reason": text}),
+        (JobFinished, {**run, "job_id": text, "status": "FAILED", "error": error, "outputs": {text: text}}),
+        (StepRetrying, {**step, "attempt": 1, "wait_seconds": 1.0, "error": error}),
+        (StepFinished, {**step, "status": "SKIPPED", "reason": text, "outputs": {text: text}}),
+        (StepOutput, {**step, "stream": "stdout", "text": text}),
+        (Notice, {**step, "level": "info", "message": text, "code": text}),
+    ]
+    return [kind(**fields) for kind, fields in built]
+
+
+def is_calm(text: str) -> bool:
+    """Whether only tabs and line ends are left of what could steer a terminal."""
+    return not any(ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in text.replace("\t", "").replace("\n", ""))
+
+
+@given(text=nasty)
+def test_no_text_can_start_a_line_at_the_margin_or_steer_the_terminal(text: str) -> None:
+    for event in events_that_say(text):
+        shown = render_text(event, detail=True) or ""
+        first, *more = shown.splitlines()
+        assert first.startswith("22:14:03 ")
+        assert all(line.startswith(INDENT) for line in more)
+        assert is_calm(shown)
+        shown.encode()  # lone surrogates would break the stream
+
+
+@given(text=nasty)
+def test_a_summary_is_as_safe_as_a_line(text: str) -> None:
+    failure = Failure(text, text, ErrorInfo(code=text, message=text, hint=text))
+    end = RunFinished(at=AT, flow_id=text, run_id=text, status="FAILED", duration_seconds=1)
+
+    shown = render_summary(end, Digest(flow_file=text, selected_job=text, failures=(failure,), more=True))
+
+    first, *more = shown.splitlines()
+    assert first.startswith("22:14:03 ERROR ")
+    assert all(line.startswith(INDENT) for line in more)
+    assert is_calm(shown)
+
+
+@given(text=nasty)
+def test_a_record_is_one_line_of_json_whatever_the_text(text: str) -> None:
+    for event in events_that_say(text):
+        line = json_line(record(event, detail=True))
+        assert line.endswith(b"\n")
+        assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("tab\tstays", "tab\tstays"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b[2J\x1b[Hgone", "gone"),
+        ("\x1b[\x1b[0m31mnested", "\\x1b[31mnested"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("50%\r100%", "50%\\r100%"),
+        ("a\nb", "a\\nb"),
+        ("c1 \x9b31m", "c1 \\x9b31m"),
+        ("line\u2028separator", "line\\u2028separator"),
+        ("bad \udc80 byte", "bad \\udc80 byte"),
+        ("Grüße 数", "Grüße 数"),
+    ],
+)
+def test_control_characters_become_visible_and_colours_go(text: str, shown: str) -> None:
+    assert one_line(text) == shown
+
+
+def test_further_lines_of_a_value_are_indented() -> None:
+    assert indented("a\r\nb\n\nc") == f"a\n{INDENT}b\n{INDENT}\n{INDENT}c"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0.00 s"),
+        (0.214, "0.21 s"),
+        (59.99, "59.99 s"),
+        (59.999, "1 min 00 s"),
+        (125.4, "2 min 05 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 00 min"),
+        (93784, "26 h 03 min"),
+    ],
+)
+def test_a_duration_is_said_in_two_units_at_most(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_counts_leave_out_what_is_zero() -> None:
+    assert counts({"SUCCESS": 3, "FAILED": 0, "BLOCKED": 1}) == "3 SUCCESS, 1 BLOCKED"
+    assert counts({}) == "none"
+
+
+def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
+    error = ErrorInfo(code="AF700", message="no such table", hint="create it")
+    run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+    digest = Digest()
+    for event in (
+        RunStarted(**run, flow_file="my flows/demo.yaml", owner="x", selected_job="load"),
+        StepFinished(**run, job_id="load", step_id="put", step_type="db_load", status="FAILED", error=error),
+        JobFinished(**run, job_id="load", status="FAILED", error=error),
+        JobFinished(**run, job_id="gate", status="FAILED", error=ErrorInfo(code="AF300", message="bad when")),
+        JobFinished(**run, job_id="later", status="BLOCKED", reason="load FAILED"),
+    ):
+        digest = digested(digest, event)
+    end = RunFinished(
+        **run, status="FAILED", duration_seconds=6.2, jobs={"FAILED": 2, "BLOCKED": 1}, steps={"FAILED": 1}
+    )
+
+    assert render_summary(end, digest) == (
+        "22:14:03 ERROR run r1 of demo  FAILED in 6.20 s\n"
+        "               jobs:  2 FAILED, 1 BLOCKED\n"
+        "               steps: 1 FAILED\n"
+        "               failed: load.put (db_load): AF700: no such table\n"
+        "               hint: create it\n"
+        "               failed: gate: AF300: bad when\n"
+        "               resume: aetherflow run 'my flows/demo.yaml' --run-id r1 --flow-job load"
+    )
+
+
+def test_a_run_that_went_well_has_nothing_to_resume() -> None:
+    end = RunFinished(at=AT, flow_id="demo", run_id="r1", status="SUCCESS", duration_seconds=1)
+
+    assert "resume" not in render_summary(end, Digest(flow_file="demo.yaml"))
+
+
+def test_a_resumed_run_forgets_the_failures_of_the_time_before() -> None:
+    old = Digest(flow_file="old.yaml", failures=(Failure("a", "a.b", None),))
+    resumed = RunResumed(at=AT, flow_id="demo", run_id="r1", attempt=2, owner="x", flow_file="new.yaml")
+
+    assert digested(old, resumed) == Digest(flow_file="new.yaml")
+
+
+def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are() -> None:
+    digest = Digest(flow_file="f.yaml")
+    for number in range(1000):
+        digest = digested(
+            digest,
+            JobFinished(
+                at=AT, flow_id="demo", run_id="r1", job_id=f"j{number}", status="FAILED", reason="no"
+            ),
+        )
+    end = RunFinished(at=AT, flow_id="demo", run_id="r1", status="FAILED", duration_seconds=1)
+
+    lines = render_summary(end, digest).splitlines()
+
+    assert sum("failed: " in line for line in lines) == 20
+    assert f"{INDENT}and more: aetherflow runs show r1" in lines
