@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://[^/\s:@'\"]*):(?P<password>[^/\s@'\"]+)@")
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
 
 
 def names_a_secret(key: str) -> bool:
@@ -67,12 +67,12 @@ class Redactor:
             spellings |= _encodings(value)
         added = {spelling for spelling in spellings if len(spelling) >= SHORTEST} - self._parts
         if added:
-            self._parts |= added
+            self._parts = self._parts | added  # a new set: another thread may be compiling the old one
             self._pattern = self._bytes_pattern = None
 
     def add_named(self, values: Any) -> None:
         """Register the texts under keys that are named like secrets, and the passwords in URLs, of a tree."""
-        if isinstance(values, dict):
+        if isinstance(values, Mapping):
             for key, value in values.items():
                 if names_a_secret(str(key)):
                     for text in _texts(value):

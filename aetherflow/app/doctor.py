@@ -101,5 +101,6 @@ def _place(subject: str, directory: Path) -> Finding:
     if not nearest.is_dir():
         return Finding(subject, "error", f"{nearest} is a file, and {directory} should be a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding(subject, "error", f"{nearest} cannot be written", f"chmod it, or choose another {subject}")
+        hint = f"give write permission, or choose another place for the {subject}"
+        return Finding(subject, "error", f"{nearest} cannot be written", hint)
     return Finding(subject, "ok", f"{directory}{'' if nearest == directory else ' can be made'}")

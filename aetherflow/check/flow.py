@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
@@ -32,8 +33,8 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings) -> None:
     used: set[str] = set()
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
-            base = ("jobs", job.index, "steps", number)
-            _check_step(step.spec.type, step.spec.inputs, base, plan, registry, findings, used)
+            where: Path = ("jobs", job.index, "steps", number)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)
         try:
@@ -84,7 +85,7 @@ def _check_step(
 
 def _check_inputs(step_type: StepType, inputs: Mapping[str, Any], base: Path, findings: Findings) -> None:
     """Check names and constant values; what a template gives is known only when the step runs."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(step_type.input_type)}
+    fields = _fields_of(step_type.input_type)
     for name, value in inputs.items():
         if name not in fields:
             hint = _nearest(name, fields) or f"its inputs: {', '.join(fields)}"
@@ -101,6 +102,11 @@ def _check_inputs(step_type: StepType, inputs: Mapping[str, Any], base: Path, fi
             message = f"{step_type.name} needs the input {name!r}"
             where = base if inputs else base[:-1]
             findings.add(where, "AF545", message, f"see: aetherflow steps show {step_type.name}")
+
+
+@cache
+def _fields_of(input_type: type) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(input_type)}
 
 
 def _has_template(value: object) -> bool:

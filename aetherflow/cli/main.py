@@ -46,6 +46,9 @@ def run_command_line(arguments: list[str]) -> int:
         # Whoever read our output has gone (`| head`): say nothing more, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except KeyboardInterrupt:
+        typer.echo("interrupted before the run began", err=True)
+        return 130
     except (typer.Exit, typer.Abort) as leaving:
         return getattr(leaving, "exit_code", 1)
     except Exception as error:

@@ -53,12 +53,24 @@ def run(options: RunOptions) -> int:
     )
     if options.dry_run:
         return _dry_run(examined, options)
-    report = anyio.run(run_flow, examined, request, watchers(examined, options))
+    return anyio.run(_run, examined, request, options)
+
+
+async def _run(examined: Examination, request: RunRequest, options: RunOptions) -> int:
+    chosen = watchers(examined, options)
+    if options.events:
+        from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
+
+        sink: Path | Literal["-"] = "-" if options.events == "-" else Path(options.events)
+        stream = EventStreamObserver(sink)
+        await stream.open()
+        chosen.append(Watcher("events", stream, "wait"))
+    report = await run_flow(examined, request, chosen)
     return report.exit_code
 
 
 def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
-    """Return the observers that the options ask for."""
+    """Return the observer that shows the run to whoever started it: JSON lines, a live tree, or lines."""
     settings = examined.environment.settings
     log_format = options.log_format or settings.log_format
     level = "debug" if options.debug else settings.log_level.lower()
@@ -75,11 +87,6 @@ def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
         chosen.append(Watcher("log", LogObserver(sys.stderr, format="text", level=level), "wait"))
-    if options.events:
-        from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
-
-        sink: Path | Literal["-"] = "-" if options.events == "-" else Path(options.events)
-        chosen.append(Watcher("events", EventStreamObserver(sink), "wait"))
     return chosen
 
 

@@ -1,7 +1,8 @@
 r"""The dotenv format: `KEY=VALUE` lines, read without a shell.
 
-A value is plain (up to ` #` or the end of the line), single quoted (literal, but for `\'`) or double quoted:
-it may span lines, `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes, other backslashes stay. `$X` is plain text.
+A value is plain (up to ` #` or the end of the line), single quoted (literal, but for `\'`) or double quoted.
+In double quotes it may span lines; `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes, other backslashes stay.
+`$X` is plain text.
 """
 
 from __future__ import annotations

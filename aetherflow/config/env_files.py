@@ -54,15 +54,19 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
     Raises:
         ConfigError: the file is missing, unreadable or malformed; names the file, never a value.
     """
-    path = directory / Path(entry.path).expanduser()
-    if entry.optional and not path.exists():
-        return {}
+    path = directory / entry.path
     try:
+        path = directory / Path(entry.path).expanduser()
+        if entry.optional and not path.exists():
+            return {}
         variables = _read(entry.type, path)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
         raise ConfigError(f"{path}: cannot read this env file: {reason}", hint=hint, code="AF503") from None
+    except RuntimeError:
+        message = f"{path}: there is no home directory for this `~`"
+        raise ConfigError(message, hint="write the path out", code="AF503") from None
     return {entry.prefix + key: value for key, value in variables.items()}
 
 
@@ -88,6 +92,10 @@ def _parse_json(text: str, file: str) -> dict[str, str]:
     except json.JSONDecodeError as error:
         place = f"{file}:{error.lineno}:{error.colno}"
         raise ConfigError(f"{place}: this is not JSON: {error.msg.lower()}", code="AF503") from None
+    except ValueError:
+        raise ConfigError(
+            f"{file}: a number of this JSON is too long", hint="quote it", code="AF503"
+        ) from None
     except RecursionError:
         raise ConfigError(f"{file}: this JSON is nested too deeply", code="AF503") from None
     if not isinstance(values, dict):

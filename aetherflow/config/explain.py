@@ -109,6 +109,8 @@ def _shown_template(raw: Any, redactor: Redactor, *, is_secret: bool) -> str:
 
 
 def _shown_token(reference: Reference, *, is_secret: bool) -> str:
+    if is_secret and reference.path[0] != "env":
+        return MASK  # an error, and perhaps a literal secret in double braces
     path = ".".join(reference.path)
     if reference.default is None:
         return f"{{{{{path}}}}}"

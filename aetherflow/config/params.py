@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -62,20 +62,16 @@ def _string(value: Any) -> str:
 
 
 def _int(value: Any) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"a whole number, not {value!r}")
     try:
-        return int(str(value))
+        return int(str(value))  # `True` is no whole number here
     except ValueError:
         raise ValueError(f"a whole number, not {value!r}") from None
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError(f"a number, not {value!r}")
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return float(str(value))
+    except ValueError:
         raise ValueError(f"a number, not {value!r}") from None
 
 
@@ -110,7 +106,7 @@ def _json(value: Any) -> Any:
         raise ValueError(f"JSON ({error})") from None
 
 
-_CONVERSIONS = {
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
     "int": _int,
     "float": _float,

@@ -47,7 +47,7 @@ def prepare_resource(
     decoded, problems = decoded_fields(merged)
     template, wrong = compile_template(merged.sections)
     problems += [_template_problem(problem, decoded) for problem in wrong]
-    problems += [_foreign(reference) for reference in template.references if not _is_env(reference)]
+    problems += [_foreign(reference, decoded) for reference in template.references if not _is_env(reference)]
     broken = {problem.where for problem in wrong}
     problems += [
         _mixed(field)
@@ -105,8 +105,9 @@ def _template_problem(problem: Problem, decoded: list[FieldPath]) -> ResourcePro
     return ResourceProblem(problem.where, problem.code, message, hint)
 
 
-def _foreign(reference: Reference) -> ResourceProblem:
-    path = ".".join(reference.path)
-    message = f"{field_name(reference.where)}: a resource cannot use {{{{{path}}}}}"
+def _foreign(reference: Reference, decoded: list[FieldPath]) -> ResourceProblem:
+    is_secret = reference.where in decoded or is_secret_field(reference.where)
+    token = "this token" if is_secret else f"{{{{{'.'.join(reference.path)}}}}}"
+    message = f"{field_name(reference.where)}: a resource cannot use {token}"
     hint = "resources may use only {{env.NAME}}: they are opened before any step has run"
     return ResourceProblem(reference.where, "AF535", message, hint)

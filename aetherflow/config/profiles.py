@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from aetherflow.config.settings import Settings
-from aetherflow.errors import ConfigError
-from aetherflow.spec.document import parse_document
+from aetherflow.errors import ConfigError, InvalidInput
+from aetherflow.spec.document import Document, parse_document, read_document
 from aetherflow.spec.flow import ProfileSpec
 from aetherflow.spec.load import load_profiles
 
@@ -23,10 +25,23 @@ def configured_profiles(settings: Settings) -> dict[str, ProfileSpec] | None:
         message = f"{FILE_VARIABLE} and {JSON_VARIABLE} are both set ({_sources(settings)})"
         raise ConfigError(message, hint="unset one of them", code="AF502")
     if settings.profiles_json:
-        return load_profiles(parse_document(settings.profiles_json, JSON_VARIABLE))
+        return _load(parse_document(settings.profiles_json, JSON_VARIABLE))
     if settings.profiles_file:
-        return load_profiles(settings.profiles_file)
+        return _load(read_document(settings.profiles_file))
     return None
+
+
+def _load(document: Document) -> dict[str, ProfileSpec]:
+    """Load the profiles; a finding about a value of the wrong kind does not repeat it, it may be a secret."""
+    try:
+        return load_profiles(document)
+    except InvalidInput as error:
+        raise InvalidInput(
+            [
+                msgspec.structs.replace(finding, message=finding.message.partition(", got ")[0])
+                for finding in error.diagnostics
+            ]
+        ) from None
 
 
 def _sources(settings: Settings) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -88,7 +87,7 @@ def load_secrets_provider(settings: Settings) -> SecretsProvider | None:
     if settings.secrets_module:
         return SecretsProvider(load_module(settings.secrets_module, "AETHERFLOW_SECRETS_MODULE", _LOADING))
     if settings.secrets_path:
-        return SecretsProvider(load_file(Path(settings.secrets_path), "AETHERFLOW_SECRETS_PATH", _LOADING))
+        return SecretsProvider(load_file(settings.secrets_path, "AETHERFLOW_SECRETS_PATH", _LOADING))
     return None
 
 

@@ -89,7 +89,11 @@ def load_file(path: Path, variable: str, code: str) -> UserModule:
     Raises:
         ConfigError: there is no such file, or running it failed.
     """
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise _load_error(error, str(path), variable, code) from None
+    if not is_file:
         message = f"{variable}: there is no file {str(path)!r}"
         raise ConfigError(message, hint="give the path of a Python file", code=code)
     name = f"_aetherflow_user_{path.stem}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+import anyio.to_thread
 
 from aetherflow.engine.connector import Connector, Resource
 from aetherflow.errors import AetherFlowError, ErrorInfo, StepError
@@ -33,7 +34,8 @@ class ConnectorPool:
         """
         async with self._locks.setdefault(name, anyio.Lock()):
             if name not in self._open:
-                resource = self._resolve(name)
+                # A secrets provider may ask a vault: not on the loop.
+                resource = await anyio.to_thread.run_sync(self._resolve, name)
                 cls = self._connector_class(f"{resource.kind}:{resource.driver}")
                 self._open[name] = await _opened(cls, resource)
             return self._open[name]

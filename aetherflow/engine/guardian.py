@@ -102,13 +102,13 @@ async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list
 
     Not cancellable, but bounded: the grace, then a few seconds for SIGKILL to work.
     """
+    ending = Ending(f"{MARK}={mark}", grace_seconds, group=group)
     with anyio.CancelScope(shield=True):
-        ending = Ending(f"{MARK}={mark}", grace_seconds, group=group)
         pause = PAUSE_SECONDS / 5
         while not await anyio.to_thread.run_sync(ending.round):
             await anyio.sleep(pause)
             pause = min(2 * pause, 5 * PAUSE_SECONDS)
-        return ending.survivors
+    return ending.survivors
 
 
 async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> list[int]:

@@ -90,7 +90,7 @@ def _living(mark: bytes, group: int) -> list[int]:
     """Return the processes with the mark or in the group; a zombie is dead, whoever should reap it."""
     if sys.platform != "linux":
         return [group] if group and _signal_group(group, 0) else []
-    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))  # noqa: PTH208 - pathlib costs start-up time
     return [
         pid
         for pid in pids

@@ -8,13 +8,10 @@ SIGKILL; on Linux also the processes that left the group, which are found by the
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import anyio
@@ -22,8 +19,9 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
-from aetherflow.engine.guardian import MARK, end_marked, new_mark
+from aetherflow.engine.guardian import end_marked
 from aetherflow.engine.process_pipe import InputPipe, OutputPipe, Take
+from aetherflow.engine.process_start import SPAWN_FAILED, Program, not_started, start
 from aetherflow.errors import StepError
 
 Stream = Literal["stdout", "stderr"]
@@ -32,21 +30,6 @@ DRAIN_SECONDS = 2.0
 """How long the output is read on after the program ended, when a background process holds it open."""
 FLUSH_SECONDS = 10.0
 """How long what was read already may take to be written."""
-SPAWN_FAILED = "AF731"
-
-
-class Program(msgspec.Struct, frozen=True):
-    """What to start.
-
-    Attributes:
-        argv: the program and its arguments; a name without a slash is looked up in the PATH of `environment`.
-        stdin: what the program reads; None: nothing (/dev/null).
-    """
-
-    argv: tuple[str, ...]
-    directory: Path
-    environment: Mapping[str, str]
-    stdin: bytes | None = None
 
 
 class ProcessEnd(msgspec.Struct, frozen=True):
@@ -117,28 +100,6 @@ class Process:
         return self._popen.returncode
 
 
-def start(program: Program, run_id: str, *, stdin: int, stdout: int, stderr: int) -> Process:
-    """Start a program as a child of the engine that leads its own session.
-
-    Raises:
-        StepError: it cannot be started, and why.
-    """
-    try:
-        mark = new_mark(run_id)
-        popen = subprocess.Popen(  # noqa: S603 - running what the flow says is the purpose
-            program.argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=program.directory,
-            env={**program.environment, MARK: mark},
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise _not_started(program, error) from None
-    return Process(popen, mark)
-
-
 async def run_process(
     program: Program,
     *,
@@ -155,24 +116,26 @@ async def run_process(
         StepError: it cannot be started.
     """
     pipes: dict[Stream, OutputPipe] = {}
+    feed: InputPipe | None = None
     with contextlib.ExitStack() as resources:
-        feed: InputPipe | None = None
-        with contextlib.ExitStack() as childs_ends:
+        try:
             for stream in sinks:
                 pipes[stream] = pipe = OutputPipe()
                 resources.callback(pipe.close)
-                childs_ends.callback(pipe.close_write_end)
             if program.stdin is not None:
                 feed = InputPipe(program.stdin)
                 resources.callback(feed.close)
-                childs_ends.callback(feed.close_read_end)
-            process = start(
+        except OSError as error:
+            raise not_started(program, error) from None
+        process = Process(
+            *start(
                 program,
                 run_id,
                 stdin=feed.read_end if feed else subprocess.DEVNULL,
                 stdout=pipes["stdout"].write_end if "stdout" in pipes else subprocess.DEVNULL,
                 stderr=pipes["stderr"].write_end if "stderr" in pipes else subprocess.DEVNULL,
             )
+        )
         return await _attend(process, pipes, feed, sinks, timeout_seconds, grace_seconds)
 
 
@@ -185,6 +148,10 @@ async def _attend(
     grace_seconds: float,
 ) -> ProcessEnd:
     """Feed, read, wait and clean up, in this order also when cancelled."""
+    for pipe in pipes.values():
+        pipe.close_childs_end()
+    if feed is not None:
+        feed.close_childs_end()
     survivors: list[int] = []
     exited = held_open = False
     try:
@@ -202,7 +169,7 @@ async def _attend(
                     survivors = await process.end(grace_seconds)
                 if feed is not None:
                     feed.stop()
-                held_open = await _settle(list(pipes.values()))
+                held_open = await _settle([pipe for pipe in pipes.values() if not pipe.done.is_set()])
     finally:
         exit_code = process.reap()
     return ProcessEnd(exit_code, process.mark, not exited, held_open, tuple(survivors))
@@ -210,61 +177,20 @@ async def _attend(
 
 async def _settle(pipes: list[OutputPipe]) -> bool:
     """Wait for the rest of the output; return whether somebody still held it open."""
-    with anyio.CancelScope(shield=True):
-        await _all_done(pipes, DRAIN_SECONDS)
-        held = [pipe for pipe in pipes if not pipe.done.is_set()]
-        for pipe in held:
-            pipe.stop()
-        await _all_done(held, FLUSH_SECONDS)
+    if await _all_done(pipes, DRAIN_SECONDS):
+        return False
+    held = [pipe for pipe in pipes if not pipe.done.is_set()]
+    for pipe in held:
+        pipe.stop()
+    if not await _all_done(held, FLUSH_SECONDS):
         for pipe in held:
             pipe.abandon()
-    return bool(held)
+    return True
 
 
-async def _all_done(pipes: list[OutputPipe], seconds: float) -> None:
-    with anyio.move_on_after(seconds):
-        for pipe in pipes:
-            await pipe.done.wait()
-
-
-def shown_command(argv: tuple[str, ...], limit: int = 200) -> str:
-    """Return a command as one would type it, shortened."""
-    text = shlex.join(argv)
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
-def _not_started(program: Program, error: OSError | ValueError) -> StepError:
-    """Say why a program could not be started, and what to do."""
-    reason, hint = str(error), ""
-    if isinstance(error, OSError):
-        reason, hint = error.strerror or str(error), _HINTS.get(error.errno or 0, "")
-        if str(error.filename) == str(program.directory) != program.argv[0]:
-            reason = f"the working directory {program.directory}: {reason}"
-            hint = "create it in an earlier step, or correct cwd"
-        elif error.errno == errno.ENOENT:
-            hint = _not_found_hint(program)
-    return StepError(
-        f"cannot start {shown_command(program.argv)}: {reason}",
-        hint=hint,
-        code=SPAWN_FAILED,
-        detail={"command": list(program.argv)},
-    )
-
-
-_HINTS = {
-    errno.EACCES: "make the file executable (chmod +x), or name its interpreter: [python3, script.py]",
-    errno.ENOEXEC: "the file is no program, and has no first line like #!/bin/sh",
-    errno.E2BIG: "pass long values by stdin, or in a file",
-    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower max_parallel_jobs",
-    errno.EAGAIN: "raise the limit of processes (ulimit -u), or lower max_parallel_jobs",
-}
-
-
-def _not_found_hint(program: Program) -> str:
-    name = program.argv[0]
-    if " " in name:
-        return "a plain text is one program name: write command as a list, use args, or set shell: true"
-    if "/" in name:
-        return f"a relative path is looked up in {program.directory}; check also the script's first line (#!)"
-    searched = os.pathsep.join(os.get_exec_path(program.environment))
-    return f"no such program in the PATH of the step: {searched}"
+async def _all_done(pipes: list[OutputPipe], seconds: float) -> bool:
+    if pipes:
+        with anyio.move_on_after(seconds, shield=True):
+            for pipe in pipes:
+                await pipe.done.wait()
+    return all(pipe.done.is_set() for pipe in pipes)

@@ -62,17 +62,13 @@ class Recorder:
         self._context = context
         self._streams = {
             stream: _StreamState(mode, plan.captured_bytes if mode == "capture" else 0, context.redactor)
-            for stream, mode in self._modes(plan)
+            for stream, mode in _modes(plan)
             if mode != "discard"
         }
-        self._log = _LogFile(context.log_file, LOG_LIMIT)
-        self._file = _LogFile(plan.file) if plan.file else None
+        self._log = _AppendedFile(context.log_file, LOG_LIMIT)
+        self._file = _AppendedFile(plan.file) if plan.file else None
         self._writing = anyio.Lock()
         self._lines = _LineBudget(context)
-
-    @staticmethod
-    def _modes(plan: OutputPlan) -> tuple[tuple[Stream, Mode], ...]:
-        return ("stdout", plan.stdout), ("stderr", plan.stderr)
 
     @property
     def sinks(self) -> dict[Stream, Take]:
@@ -124,27 +120,33 @@ class Recorder:
 
     async def _take(self, stream: Stream, data: bytes, *, last: bool = False) -> None:
         state = self._streams[stream]
+        lines = state.whole_lines(data, last=last)
+        if not lines and not (last and state.mode == "file"):
+            return
         async with self._writing:
-            if not (lines := state.whole_lines(data, last=last)):
-                return
             before = self._log.problem
             masked = await anyio.to_thread.run_sync(
                 self._store, state, lines, abandon_on_cancel=True, limiter=self._context.services.threads
             )
             if self._log.problem != before:
                 self._context.say(self._log.problem, "warning")
-            if state.mode in ("inherit", "capture"):
-                self._lines.show(stream, masked)
+        if state.mode in ("inherit", "capture"):
+            self._lines.show(stream, masked)
 
     def _store(self, state: _StreamState, lines: bytes) -> bytes:
         """Mask and write; called in a worker thread."""
         masked = self._context.redactor.bytes(lines)
-        self._log.write(masked)
+        if masked:
+            self._log.write(masked)
         if state.mode == "file" and self._file is not None:
             self._file.write(masked)
             self.file_problem = self._file.problem
         state.keep(masked)
         return masked
+
+
+def _modes(plan: OutputPlan) -> tuple[tuple[Stream, Mode], ...]:
+    return ("stdout", plan.stdout), ("stderr", plan.stderr)
 
 
 class _StreamState:
@@ -200,7 +202,7 @@ class _StreamState:
         )
 
 
-class _LogFile:
+class _AppendedFile:
     """A file that is appended to, made with its folder at the first write.
 
     Attributes:

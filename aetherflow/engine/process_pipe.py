@@ -69,13 +69,16 @@ class OutputPipe:
         """Give up, also what was read already: whoever takes it does not return."""
         self._pumping.cancel()
 
-    def close(self) -> None:
-        """Close the reading end."""
-        os.close(self._read_end)
-
-    def close_write_end(self) -> None:
+    def close_childs_end(self) -> None:
         """Close our copy of the child's end: only then can the reading end see the end of the data."""
         os.close(self.write_end)
+        self.write_end = -1
+
+    def close(self) -> None:
+        """Close what is open."""
+        os.close(self._read_end)
+        if self.write_end >= 0:
+            self.close_childs_end()
 
     async def _read(self) -> bytes:
         """Return what is there, waiting for something; empty at the end."""
@@ -130,12 +133,15 @@ class InputPipe:
         """Write no more: the child has ended."""
         self._writing.cancel()
 
+    def close_childs_end(self) -> None:
+        """Close our copy of the child's end: only then does writing fail when the child has gone."""
+        os.close(self.read_end)
+        self.read_end = -1
+
     def close(self) -> None:
-        """Close the writing end, once."""
+        """Close what is open."""
         if self._write_end >= 0:
             os.close(self._write_end)
             self._write_end = -1
-
-    def close_read_end(self) -> None:
-        """Close our copy of the child's end: only then does writing fail when the child has gone."""
-        os.close(self.read_end)
+        if self.read_end >= 0:
+            self.close_childs_end()

@@ -171,7 +171,9 @@ class Parser:
         """Go one level deeper."""
         self.depth += 1
         if self.depth > MAX_NESTING:
-            raise self.refused(f"nested more than {MAX_NESTING} levels deep", lexeme, "let a step compute a part of it")
+            raise self.refused(
+                f"nested more than {MAX_NESTING} levels deep", lexeme, "let a step compute a part of it"
+            )
 
     def refused(self, expected: str, lexeme: Lexeme | None = None, hint: str = "") -> SyntaxFound:
         """Return what to raise about a lexeme (the next one) that cannot stand where it does."""

@@ -57,8 +57,10 @@ def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference,
     """Read the token that begins at `at`; return its reference and where it ends."""
     token = _TOKEN.match(text, at)
     if token is None:
-        is_closed = text[_resume(text, at) - 2 :].startswith("}}")
-        reason = "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
+        is_closed = text.startswith("}}", _resume(text, at) - 2)
+        reason = (
+            "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
+        )
         return _problem(text, at, where, reason)
     path = tuple(token["path"].split("."))
     if len(path) > MAX_PARTS:

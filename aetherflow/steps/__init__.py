@@ -1,0 +1,1 @@
+"""The step types that are built into the engine."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio.to_thread
 import msgspec
 
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.guardian import end_marked
-from aetherflow.engine.process import ProcessEnd, Program, run_process, shown_command
+from aetherflow.engine.process import ProcessEnd, run_process
 from aetherflow.engine.process_output import OutputPlan, Recorder
+from aetherflow.engine.process_start import Program
 from aetherflow.engine.step import Skipped, StepResult, step
 from aetherflow.errors import StepError
 from aetherflow.steps import process_results as results
+from aetherflow.steps.process_failure import Attempt
 from aetherflow.steps.process_inputs import (
     IdempotencyInputs,
     LogInputs,
@@ -30,12 +31,9 @@ from aetherflow.steps.process_inputs import (
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-EXIT_CODE = "AF732"
-TIMEOUT = "AF733"
-
 
 class _Task(msgspec.Struct, frozen=True):
-    """What one attempt does."""
+    """What every attempt does."""
 
     program: Program
     plan: OutputPlan
@@ -53,10 +51,8 @@ async def external_process(context: StepContext, inputs: ProcessInput) -> StepRe
     task = _task(context, inputs, idempotency)
     marker = results.marker(context, idempotency, task.success)
     if marker is not None:
-        if await _in_thread(context, marker.exists):
-            if not await _in_thread(context, results.failed_checks, context, task.success):
-                return Skipped(f"the marker {marker} exists", {"skipped": True, "marker": str(marker)})
-            await _in_thread(context, results.remove_marker, marker)
+        if await _in_thread(context, results.still_holds, context, marker, task.success):
+            return Skipped(f"the marker {marker} exists", {"skipped": True, "marker": str(marker)})
     elif idempotency.strategy == "marker":
         context.say(
             "idempotency.strategy is marker, but there is no marker_path: it runs every time", "warning"
@@ -72,21 +68,14 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
     attempt = 1
     while True:
         with Recorder(context, task.plan) as recorder:
-            end, failure = await _attempt(context, task, recorder, attempt)
-            if failure is None:
-                outputs: dict[str, Any] = {
-                    "exit_code": end.exit_code,
-                    "attempts": attempt,
-                    **recorder.captured(),
-                }
-                if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
-                    outputs["log_file"] = str(task.plan.file)
-                return outputs
-        if attempt >= task.retry.max_attempts or not _worth_another(task.retry, end, failure):
+            ended, failure = await _attempt(context, task, recorder, attempt)
+        if failure is None:
+            return _outputs(task, recorder, ended)
+        if attempt >= task.retry.max_attempts or not _worth_another(task.retry, ended.end, failure):
             raise failure
         wait = task.retry.wait_after(attempt)
         context.say(
-            f"attempt {attempt} of {task.retry.max_attempts} failed ({_how(end)}); again in {wait:g} s",
+            f"attempt {attempt} of {task.retry.max_attempts} failed ({ended.how}); again in {wait:g} s",
             "warning",
         )
         await context.clock.sleep(wait)
@@ -94,8 +83,8 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
 
 
 async def _attempt(
-    context: StepContext, task: _Task, recorder: Recorder, attempt: int
-) -> tuple[ProcessEnd, StepError | None]:
+    context: StepContext, task: _Task, recorder: Recorder, number: int
+) -> tuple[Attempt, StepError | None]:
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
         await _in_thread(context, task.folder.prepare)
@@ -108,50 +97,17 @@ async def _attempt(
     )
     recorder.finish()
     _tell_what_is_left(context, end)
-    failure = await _failure(context, task, recorder, end, attempt)
+    ended = Attempt(context, task.program, recorder, end, number)
+    failure = ended.ending_failure(task.success.accepted, task.timeout_seconds)
+    if failure is None and task.success.has_checks:
+        problems = await _in_thread(context, results.failed_checks, context, task.success, task.folder)
+        failure = ended.check_failure(problems, context.artifacts) if problems else None
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
         await end_marked(f"{end.mark}\0", task.grace_seconds)
     elif task.folder is not None:
         await _in_thread(context, task.folder.publish)
-    return end, failure
-
-
-async def _failure(
-    context: StepContext, task: _Task, recorder: Recorder, end: ProcessEnd, attempt: int
-) -> StepError | None:
-    """Return why the attempt failed, or None."""
-    command = context.redactor.text(shown_command(task.program.argv))
-    detail: dict[str, Any] = {
-        "exit_code": end.exit_code,
-        "command": list(task.program.argv),
-        "attempts": attempt,
-    }
-    log = ""
-    if recorder.log_file is not None:
-        detail["log_file"] = str(recorder.log_file)
-        log = f"\nwhole output: {recorder.log_file}"
-    if end.timed_out:
-        message = (
-            f"{command}: not finished after {task.timeout_seconds:g} s, and ended{_last_words(recorder)}{log}"
-        )
-        hint = "raise timeout_seconds if the work needs that long"
-        return StepError(message, hint=hint, code=TIMEOUT, kind="timeout", detail=detail)
-    if end.exit_code not in task.success.accepted:
-        message = f"{command}: {_how(end)}{_last_words(recorder)}{log}"
-        return StepError(
-            message, hint=_exit_hint(end.exit_code), code=EXIT_CODE, kind="exit_code", detail=detail
-        )
-    if recorder.file_problem:
-        return StepError(recorder.file_problem, code=results.OUTPUT_FAILED, detail=detail)
-    success = task.success
-    if success.required or success.patterns or success.forbidden:
-        problems = await _in_thread(context, results.failed_checks, context, success, task.folder)
-        if problems:
-            message = f"{command}: {_how(end)}, but {'; '.join(problems)}{log}"
-            hint = f"relative paths are under {context.artifacts}"
-            return StepError(message, hint=hint, code=results.CHECK_FAILED, detail=detail)
-    return None
+    return ended, failure
 
 
 def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyInputs) -> _Task:
@@ -212,36 +168,21 @@ def _environment(
     return environment | {name: as_variable(value) for name, value in (inputs.env or {}).items()}
 
 
+def _outputs(task: _Task, recorder: Recorder, ended: Attempt) -> dict[str, Any]:
+    outputs: dict[str, Any] = {
+        "exit_code": ended.end.exit_code,
+        "attempts": ended.number,
+        **recorder.captured(),
+    }
+    if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
+        outputs["log_file"] = str(task.plan.file)
+    return outputs
+
+
 def _worth_another(retry: RetryInputs, end: ProcessEnd, failure: StepError) -> bool:
     if end.timed_out:
         return retry.retry_on_timeout
     return failure.kind == "exit_code" and retry.after_exit_code(end.exit_code)
-
-
-def _how(end: ProcessEnd) -> str:
-    """Return how a program ended, in words."""
-    if end.timed_out:
-        return "timeout"
-    if end.exit_code >= 0:
-        return f"exit code {end.exit_code}"
-    try:
-        return f"killed by {signal.Signals(-end.exit_code).name}"
-    except ValueError:
-        return f"killed by signal {-end.exit_code}"
-
-
-def _exit_hint(exit_code: int) -> str:
-    return {
-        -signal.SIGKILL: "if nobody killed it, the system did for want of memory: see the kernel's log (dmesg)",
-        -signal.SIGSEGV: "the program crashed: this is a defect in it or in a library of it",
-        126: "the shell found the command, but may not execute it",
-        127: "the shell did not find the command: check the PATH in the step's env",
-    }.get(exit_code, "the reason is in the program's own output")
-
-
-def _last_words(recorder: Recorder) -> str:
-    stream, lines = recorder.last_lines()
-    return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
 
 def _tell_what_is_left(context: StepContext, end: ProcessEnd) -> None:
@@ -253,6 +194,6 @@ def _tell_what_is_left(context: StepContext, end: ProcessEnd) -> None:
         context.say(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")
 
 
-async def _in_thread(context: StepContext, function: Callable[[Unpack[Args]], T], *args: Unpack[Args]) -> T:
-    """Call a function that waits for the disk; a rename that has begun is not left behind by a cancellation."""
+async def _in_thread(context: StepContext, function: Callable[[*Args], T], *args: *Args) -> T:
+    """Call a function that waits for the disk; one that has begun is not left behind by a cancellation."""
     return await anyio.to_thread.run_sync(function, *args, limiter=context.services.threads)

@@ -21,7 +21,7 @@ class _Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping of the inputs; unknown keys are errors."""
 
 
-class LogInputs(_Inputs):
+class LogInputs(_Inputs, frozen=True):
     """`log`: where the output goes, besides the step's log file.
 
     Attributes:
@@ -52,7 +52,7 @@ class LogInputs(_Inputs):
         return 1024 * 1024 if limit is None else limit
 
 
-class RetryInputs(_Inputs):
+class RetryInputs(_Inputs, frozen=True):
     """`retry`: whether and when the program is started again inside the step.
 
     Attributes:
@@ -86,7 +86,7 @@ class RetryInputs(_Inputs):
         return self.retry_on_exit_codes is None or exit_code in _listed(self.retry_on_exit_codes)
 
 
-class SuccessInputs(_Inputs):
+class SuccessInputs(_Inputs, frozen=True):
     """`success`: what must hold after the program ended; paths are relative to the artifacts folder.
 
     Attributes:
@@ -117,25 +117,26 @@ class SuccessInputs(_Inputs):
     @property
     def required(self) -> list[str]:
         """The files that must exist, the marker file among them."""
-        files = _one_spelling("require_files", self.require_files, "required_files", self.required_files)
-        return [*_listed(files), *_listed(self.marker_file or None)]
+        files = _names("require_files", self.require_files, "required_files", self.required_files)
+        return [*files, self.marker_file] if self.marker_file else files
 
     @property
     def patterns(self) -> list[str]:
         """The patterns that must match something."""
-        return _listed(
-            _one_spelling("require_glob", self.require_glob, "required_globs", self.required_globs)
-        )
+        return _names("require_glob", self.require_glob, "required_globs", self.required_globs)
 
     @property
     def forbidden(self) -> list[str]:
         """The files that must not exist."""
-        return _listed(
-            _one_spelling("forbid_files", self.forbid_files, "forbidden_files", self.forbidden_files)
-        )
+        return _names("forbid_files", self.forbid_files, "forbidden_files", self.forbidden_files)
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether there is anything to check but the exit code."""
+        return bool(self.required or self.patterns or self.forbidden)
 
 
-class IdempotencyInputs(_Inputs):
+class IdempotencyInputs(_Inputs, frozen=True):
     """`idempotency`: how a step that runs again does no harm.
 
     Attributes:
@@ -158,7 +159,7 @@ class IdempotencyInputs(_Inputs):
             raise ValueError("idempotency.strategy atomic_dir needs temp_output_dir and final_output_dir")
 
 
-class ProcessInput(_Inputs):
+class ProcessInput(_Inputs, frozen=True):
     """Inputs of `external.process`.
 
     Attributes:
@@ -218,6 +219,13 @@ def _one_spelling(name: str, value: T | None, alias: str, aliased: T | None) -> 
     if value is not None and aliased is not None and value != aliased:
         raise ValueError(f"{name} and {alias} mean the same and differ: keep one of them")
     return aliased if value is None else value
+
+
+def _names(name: str, value: OneOrMany, alias: str, aliased: OneOrMany) -> list[str]:
+    """Return the list under either of two spellings; one text is a list of one."""
+    ours = None if value is None else _listed(value)
+    theirs = None if aliased is None else _listed(aliased)
+    return list(_one_spelling(name, ours, alias, theirs) or [])
 
 
 def _listed(value: T | list[T] | None) -> list[T]:

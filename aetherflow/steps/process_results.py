@@ -1,4 +1,4 @@
-"""What a program must leave behind, and how its results become visible: success checks, marker, output folder.
+"""What a program must leave behind, and how it becomes visible: success checks, marker, output folder.
 
 Everything here looks at and changes files, and is called in a worker thread.
 """
@@ -15,10 +15,8 @@ import msgspec
 
 from aetherflow.engine.context import StepContext
 from aetherflow.errors import StepError
+from aetherflow.steps.process_failure import OUTPUT_FAILED
 from aetherflow.steps.process_inputs import IdempotencyInputs, SuccessInputs
-
-CHECK_FAILED = "AF734"
-OUTPUT_FAILED = "AF735"
 
 
 class OutputFolder(msgspec.Struct, frozen=True):
@@ -139,18 +137,27 @@ def write_marker(context: StepContext, path: Path) -> None:
         ) from None
 
 
-def remove_marker(path: Path) -> None:
-    """Remove a marker that does not hold any more: a failure after it must not look like a success.
+def still_holds(context: StepContext, path: Path, success: SuccessInputs) -> bool:
+    """Whether the marker is there and the success checks hold.
+
+    A marker that does not hold any more is removed: a failure from now on must not look like a success.
 
     Raises:
         StepError: it cannot be removed.
     """
+    if not path.exists():
+        return False
+    if not failed_checks(context, success):
+        return True
     try:
-        path.unlink(missing_ok=True)
+        path.unlink()
     except OSError as error:
         raise StepError(
-            f"cannot remove the old marker {path}: {error.strerror or error}", code=OUTPUT_FAILED
+            f"cannot remove the old marker {path}: {error.strerror or error}",
+            hint="its success checks do not hold any more, so the program must run again",
+            code=OUTPUT_FAILED,
         ) from None
+    return False
 
 
 def failed_checks(
@@ -186,7 +193,8 @@ def _matches(pattern: Path) -> bool:
         return True
     base = next(parent for parent in pattern.parents if parent.exists())
     wanted = str(pattern.relative_to(base))
-    return any(glob.iglob(wanted, root_dir=base, recursive=True, include_hidden=True))
+    found = glob.iglob(wanted, root_dir=base, recursive=True, include_hidden=True)  # noqa: PTH207 - as the shell: ** meets files too
+    return any(found)
 
 
 def _remove(path: Path) -> None:

@@ -49,8 +49,7 @@ class LockTable(msgspec.Struct, frozen=True):
             nonlocal lost
             while not lost:
                 await self.clock.sleep(ttl / 3)
-                now = self.clock.now()
-                lost = not await self.database.transact(lambda raw: leases.renew(raw, lease, now))
+                lost = not await self._renew(lease)
             scope.cancel()
 
         failure: Exception | None = None
@@ -84,6 +83,10 @@ class LockTable(msgspec.Struct, frozen=True):
                 raise _held(key, found, wait)
             await self.clock.sleep(min(POLL_SECONDS, left))
         return found
+
+    async def _renew(self, lease: Lease) -> bool:
+        now = self.clock.now()
+        return await self.database.transact(lambda raw: leases.renew(raw, lease, now))
 
     async def _try(self, key: str, ttl: float, holder: str) -> Lease | Holder:
         now = self.clock.now()

@@ -55,15 +55,15 @@ INSERT INTO step_state (run_id, job_id, step_id, flow_id, step_type, status, att
     outputs, error, reason)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET step_type = excluded.step_type, status = excluded.status,
-    attempt = excluded.attempt, started_at = coalesce(excluded.started_at, started_at), finished_at = excluded.finished_at,
-    outputs = excluded.outputs, error = excluded.error, reason = excluded.reason
+    attempt = excluded.attempt, started_at = coalesce(excluded.started_at, started_at),
+    finished_at = excluded.finished_at, outputs = excluded.outputs, error = excluded.error, reason = excluded.reason
 """
 
 Row = tuple[Any, ...]
 
 
 class Rows(msgspec.Struct):
-    """What a batch of events changes: statements about runs in order, then the last row of each job and step."""
+    """What a batch of events changes: statements about runs in order, then the last row of jobs and steps."""
 
     runs: list[tuple[str, Row]] = []
     jobs: dict[tuple[str, str], Row] = {}

@@ -1,7 +1,7 @@
 """What goes wrong with a database, told so that the person on call can act on it.
 
 AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
-AF743 the resource is no database, AF744 columns of one name, AF745 the URL, its dialect or driver is unusable.
+AF743 the resource is no database, AF744 columns of one name, AF745 the URL, dialect or driver is unusable.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from aetherflow_db.query import Query
 SHOWN_MESSAGE = 300
 """How many characters of a driver's message are told; some drivers quote whole values."""
 
+_LINK = "(Background on this error at:"  # SQLAlchemy ends its own messages with it
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def first_line(error: BaseException) -> str:
     """Return what the driver said, without the statement, values and links that follow on further lines."""
-    lines = str(error).strip().splitlines()
+    lines = str(error).partition(_LINK)[0].strip().splitlines()
     return lines[0].strip()[:SHOWN_MESSAGE] if lines else type(error).__name__
 
 

@@ -94,7 +94,7 @@ def make_engine(resource: str, config: SqlAlchemyConfig, options: SqlAlchemyOpti
             hint="pip install 'aetherflow[db]'",
         ) from error
     url = _url(resource, config.url)
-    if url.get_backend_name() == "sqlite" and "uri" not in url.query:
+    if url.get_backend_name() == "sqlite":
         make_folder(resource, url.database or "")
     try:
         arguments = _pool_arguments(url, options)
@@ -134,7 +134,7 @@ def _url(resource: str, text: str) -> URL:
         # Without its cause: what SQLAlchemy or int() quote may be a part of the password.
         raise StepError(
             f"resource {resource!r}: config.url is no database URL",
-            hint="write dialect://user:password@host:port/database, in a password %40 for @, %3A for :, %2F for /",
+            hint="write dialect://user:password@host:port/database; in a password write %40 for @, %2F for /",
             code="AF745",
         ) from None
 

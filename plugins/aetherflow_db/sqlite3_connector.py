@@ -79,11 +79,12 @@ class Sqlite3Connector(SqlConnector):
         """
         with closing(self._connect()) as connection, switch.armed(connection.interrupt):
             try:
-                cursor = _execute(connection, query)
-                if cursor.description is None:
-                    raise no_rows(self.name, query)
-                columns = tuple(column[0] for column in cursor.description)
-                yield Rows(columns, iter(partial(cursor.fetchmany, fetch_size), []))
+                # Closed before the connection: SQLite keeps the file locked as long as a statement is open.
+                with closing(_execute(connection, query)) as cursor:
+                    if cursor.description is None:
+                        raise no_rows(self.name, query)
+                    columns = tuple(column[0] for column in cursor.description)
+                    yield Rows(columns, iter(partial(cursor.fetchmany, fetch_size), []))
             except (
                 sqlite3.Error,
                 sqlite3.Warning,

@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, one line for each kind
 
 
 def cell(value: Any) -> str | int | float:
-    """Return a value as the field of a TSV file: NULL is empty, booleans are true or false, lists are JSON."""
+    """Return a value as the field of a TSV file: NULL empty, booleans true or false, lists JSON."""
     simple = plain(value)
     match simple:
         case None:

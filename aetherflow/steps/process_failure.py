@@ -1,0 +1,94 @@
+"""Whether a program failed, and what the person on call reads about it."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+from aetherflow.engine.context import StepContext
+from aetherflow.engine.process import ProcessEnd
+from aetherflow.engine.process_output import Recorder
+from aetherflow.engine.process_start import Program
+from aetherflow.errors import StepError
+
+EXIT_CODE = "AF732"
+TIMEOUT = "AF733"
+CHECK_FAILED = "AF734"
+OUTPUT_FAILED = "AF735"
+
+_HINTS = {
+    -signal.SIGKILL: "if nobody killed it, the system did for want of memory: see the kernel's log (dmesg)",
+    -signal.SIGSEGV: "the program crashed: this is a defect in it or in a library of it",
+    126: "the shell found the command, but may not execute it",
+    127: "the shell did not find the command: check the PATH in the step's env",
+}
+
+
+class Attempt:
+    """One run of the program that has ended; builds the error that fits."""
+
+    def __init__(
+        self, context: StepContext, program: Program, recorder: Recorder, end: ProcessEnd, number: int
+    ) -> None:
+        self.end = end
+        self._program = program
+        self._command = _shown(map(context.redactor.text, program.argv))
+        self._recorder = recorder
+        self.number = number
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if self.end.timed_out:
+            return "timeout"
+        if self.end.exit_code >= 0:
+            return f"exit code {self.end.exit_code}"
+        try:
+            return f"killed by {signal.Signals(-self.end.exit_code).name}"
+        except ValueError:  # a real-time signal has no name
+            return f"killed by signal {-self.end.exit_code}"
+
+    def ending_failure(self, accepted: list[int], timeout_seconds: float | None) -> StepError | None:
+        """Return the error of a program that timed out or gave another exit code than the accepted ones."""
+        if self.end.timed_out:
+            message = f"{self._command}: not finished after {timeout_seconds:g} s, so it was ended"
+            error = self._error(message + self._last_words(), TIMEOUT)
+            error.kind, error.hint = "timeout", "raise timeout_seconds if the work needs that long"
+        elif self.end.exit_code not in accepted:
+            error = self._error(f"{self._command}: {self.how}{self._last_words()}", EXIT_CODE)
+            error.kind = "exit_code"
+            error.hint = _HINTS.get(self.end.exit_code, "the reason is in the program's own output")
+        elif self._recorder.file_problem:
+            error = self._error(self._recorder.file_problem, OUTPUT_FAILED)
+        else:
+            return None
+        return error
+
+    def check_failure(self, problems: list[str], base: object) -> StepError:
+        """Return the error of a program that ended well, but did not leave what it should."""
+        error = self._error(f"{self._command}: {self.how}, but {'; '.join(problems)}", CHECK_FAILED)
+        error.hint = f"relative paths are under {base}"
+        return error
+
+    def _error(self, message: str, code: str) -> StepError:
+        detail: dict[str, Any] = {
+            "exit_code": self.end.exit_code,
+            "command": list(self._program.argv),
+            "attempts": self.number,
+        }
+        if (log_file := self._recorder.log_file) is not None:
+            detail["log_file"] = str(log_file)
+            message += f"\nwhole output: {log_file}"
+        return StepError(message, code=code, detail=detail)
+
+    def _last_words(self) -> str:
+        stream, lines = self._recorder.last_lines()
+        return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+
+
+def _shown(argv: Iterable[str], limit: int = 200) -> str:
+    """Return a command as one would type it, shortened."""
+    text = shlex.join(argv)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,42 @@
+# What a developer types. `just setup` first; it needs Python 3.11 or newer and nothing else.
+# Without just: every recipe is plain shell, and the README names the two commands that matter.
+
+python := env("PYTHON", "python3")
+bin := ".venv/bin"
+
+# list the recipes
+default:
+    @just --list
+
+# make .venv with the project and its tools
+setup:
+    test -d .venv || {{python}} -m venv .venv
+    {{bin}}/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+
+# run the demo flow
+run:
+    sh demo/run.sh
+
+# everything that must pass before a commit lands
+test:
+    sh tests/run.sh
+
+# format, lint, types, import contracts
+lint:
+    {{bin}}/ruff format --check .
+    {{bin}}/ruff check .
+    {{bin}}/mypy
+    {{bin}}/lint-imports
+
+# rewrite the code as the formatter wants it
+format:
+    {{bin}}/ruff format .
+    {{bin}}/ruff check --fix .
+
+# measure; prints a table of ratios
+bench *ARGS:
+    {{bin}}/python tests/benchmarks/run.py {{ARGS}}
+
+# the torture suite at its large size
+torture:
+    AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m torture -s

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from aetherflow.config.resource_check import MissingVariable, check_resource, missing_variables
+from aetherflow.config.secrets_provider import Decoder
+from aetherflow.errors import Diagnostic
+from aetherflow.spec.decode import decode
+from aetherflow.spec.document import Document, parse_document
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+
+
+def resource_of(text: str) -> tuple[ResourceSpec, Document]:
+    """Read the keys of one resource, `main`, whose kind and driver stand on lines 3 and 4."""
+    body = "".join(f"    {line}\n" for line in dedent(text).strip().splitlines())
+    document = parse_document(f"resources:\n  main:\n    kind: db\n    driver: x\n{body}", "flow.yaml")
+    spec, findings = decode(document, ResourceSpec, ("resources", "main"))
+    assert spec is not None, findings
+    return spec, document
+
+
+def checked(
+    text: str,
+    env: dict[str, str] | None = None,
+    profiles: dict[str, ProfileSpec] | None = None,
+    decoder: Decoder | None = None,
+) -> list[Diagnostic]:
+    spec, document = resource_of(text)
+    return check_resource("main", spec, profiles, env or {}, document=document, decoder=decoder)
+
+
+def test_a_sound_resource_has_no_findings() -> None:
+    text = """
+        config: {url: "{{env.DB_URL}}", password: "{{env.PW}}", level: HIGH, path: /PATH}
+        decode: {config: {password: true}}
+    """
+    assert checked(text, {"DB_URL": "x", "PATH": "/bin"}, decoder=str) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "config:\n  url: '{{steps.a}}'",
+            "flow.yaml:6:7: error[AF535]: resource 'main': config.url: a resource",
+        ),
+        (
+            "config:\n  pw: x\ndecode:\n  config:\n    pww: true",
+            "flow.yaml:9:9: error[AF531]: resource 'main': dec",
+        ),
+        (
+            "config:\n  pw: x\ndecode:\n  config_paths: [pw, px]",
+            "flow.yaml:8:26: error[AF531]: resource 'main'",
+        ),
+        (
+            "options:\n  hosts: [a, '{{']",
+            "flow.yaml:6:18: error[AF401]: resource 'main': options.hosts.1: Unsup",
+        ),
+        ("profile: nope", "flow.yaml:5:5: error[AF533]: resource 'main' names an unknown profile 'nope'"),
+    ],
+)
+def test_an_error_has_its_place_in_the_flow_file(text: str, expected: str) -> None:
+    (finding,) = checked(text, profiles={"db": ProfileSpec()}, decoder=str)
+    assert str(finding).startswith(expected)
+
+
+def test_what_a_profile_brings_is_told_where_it_is_named() -> None:
+    profiles = {"db": ProfileSpec(config={"url": "{{params.x}}"}, decode={"config": {"zz": True}})}
+    findings = checked("config: {a: 1}\nprofile: db", profiles=profiles, decoder=str)
+    assert [(finding.line, finding.column) for finding in findings] == [(6, 5), (6, 5)]
+    assert all("(from profile db)" in finding.message for finding in findings)
+
+
+def test_a_profile_without_a_profiles_file_is_told_with_the_variable_to_set() -> None:
+    (finding,) = checked("profile: db", profiles=None)
+    assert finding.code == "AF534"
+    assert "AETHERFLOW_PROFILES_FILE" in finding.hint
+
+
+@pytest.mark.parametrize("section", ["config", "options"])
+def test_a_bare_variable_name_is_a_warning_that_shows_the_right_form(section: str) -> None:
+    (finding,) = checked(f"{section}:\n  db:\n    url: DB_URL", {"DB_URL": "postgres://canary"})
+    assert finding == Diagnostic(
+        code="AF537",
+        message=f"resource 'main': {section}.db.url is the text 'DB_URL', "
+        "which is also the name of a variable that is set",
+        file="flow.yaml",
+        line=7,
+        column=9,
+        severity="warning",
+        hint="write '{{env.DB_URL}}' to take the value of the variable",
+    )
+
+
+@pytest.mark.parametrize("value", ["db_url", "UNSET", "DB_URL.x", "'{{env.DB_URL}}'", "5"])
+def test_other_texts_are_no_variable_names(value: str) -> None:
+    assert checked(f"config: {{url: {value}}}", {"DB_URL": "x", "db_url": "x", "5": "x"}) == []
+
+
+def test_fields_to_decode_without_a_provider_are_a_warning() -> None:
+    (finding,) = checked("config: {pw: x, key: y}\ndecode: {config: {pw: true, key: true}}")
+    assert finding.severity == "warning"
+    assert finding.message == (
+        "resource 'main': no secrets provider is set: config.pw, config.key will be used without decoding"
+    )
+    assert (finding.line, finding.code) == (6, "AF538")
+
+
+def test_missing_variables_are_listed_with_their_field() -> None:
+    spec, _ = resource_of("""
+        profile: db
+        config: {a: "{{env.A}}-{{env.B}}", b: ["{{env.SET}}", "{{env.C:default}}", "{{env.EMPTY}}"]}
+    """)
+    profiles = {"db": ProfileSpec(options={"o": "{{env.O}}"})}
+    assert missing_variables("main", spec, profiles, {"SET": "x", "EMPTY": ""}) == [
+        MissingVariable("main", "config.a", "A"),
+        MissingVariable("main", "config.a", "B"),
+        MissingVariable("main", "config.b.2", "EMPTY"),
+        MissingVariable("main", "options.o", "O"),
+    ]
