@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from aetherflow.app.examine import Examination, resolve
 from aetherflow.app.places import Places, places_of
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine import events as e
+from aetherflow.engine import guardian
 from aetherflow.engine.bus import Bus, Observer
 from aetherflow.engine.connector_pool import ConnectorPool
 from aetherflow.engine.context import RunServices
@@ -145,7 +145,7 @@ async def _execute(
     failure: AetherFlowError | None = None
     async with anyio.create_task_group() as helping:
         helping.start_soon(beat)
-        helping.start_soon(_heed_signals, executor, signals, on_signal)
+        helping.start_soon(_heed_signals, executor, beginning.run_id, signals, on_signal)
         try:
             await executor.run(beginning, notices)
         except AetherFlowError as error:
@@ -163,7 +163,9 @@ async def _beat(executor: Executor, database: Database, claim: Claim, clock: Clo
         executor.fail(error)
 
 
-async def _heed_signals(executor: Executor, heard: list[int], on_signal: Callable[[], None] | None) -> None:
+async def _heed_signals(
+    executor: Executor, run_id: str, heard: list[int], on_signal: Callable[[], None] | None
+) -> None:
     """Cancel the run at the first SIGINT or SIGTERM; at the second, kill what still resists."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         if on_signal is not None:
@@ -172,8 +174,8 @@ async def _heed_signals(executor: Executor, heard: list[int], on_signal: Callabl
             heard.append(number)
             if len(heard) == 1:
                 executor.cancel(signal.Signals(number).name)
-            elif (process := sys.modules.get("aetherflow.engine.process")) is not None:
-                process.kill_all()
+            else:
+                await guardian.end_leftovers(run_id, grace_seconds=0)
 
 
 @asynccontextmanager
@@ -219,8 +221,10 @@ async def _services(
         yield services
     finally:
         with anyio.CancelScope(shield=True):
-            if (process := sys.modules.get("aetherflow.engine.process")) is not None:
-                await process.end_leftovers(state.run_id)
+            for pid in await guardian.end_leftovers(state.run_id):
+                announce(
+                    _notice(state, clock, "warning", f"process {pid} of the run could not be ended", "AF708")
+                )
             for problem in await pool.aclose():
                 announce(_notice(state, clock, "warning", problem.message, problem.code))
 

@@ -85,7 +85,7 @@ def _check_step(
 
 def _check_inputs(step_type: StepType, inputs: Mapping[str, Any], base: Path, findings: Findings) -> None:
     """Check names and constant values; what a template gives is known only when the step runs."""
-    fields = _fields_of(step_type.input_type)
+    fields = _fields_of(step_type)
     for name, value in inputs.items():
         if name not in fields:
             hint = _nearest(name, fields) or f"its inputs: {', '.join(fields)}"
@@ -105,8 +105,8 @@ def _check_inputs(step_type: StepType, inputs: Mapping[str, Any], base: Path, fi
 
 
 @cache
-def _fields_of(input_type: type) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.encode_name: field for field in msgspec.structs.fields(input_type)}
+def _fields_of(step_type: StepType) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(step_type.input_type)}
 
 
 def _has_template(value: object) -> bool:

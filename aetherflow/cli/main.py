@@ -53,12 +53,27 @@ def run_command_line(arguments: list[str]) -> int:
         return getattr(leaving, "exit_code", 1)
     except Exception as error:
         if not hasattr(error, "format_message"):
-            raise
+            return _internal_error(error, show_trace="--debug" in arguments)
         usage = getattr(error, "ctx", None)
         help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
         typer.echo(f"error[AF002]: {error.format_message()}\n    hint: {help_command}", err=True)
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _internal_error(error: Exception, *, show_trace: bool) -> int:
+    """Tell a bug of ours as such."""
+    if show_trace:
+        raise error
+    cause: BaseException = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    typer.echo(
+        f"error[AF000]: internal error: {type(cause).__name__}: {cause}\n"
+        "    hint: this is a bug of AetherFlow; --debug shows the traceback to report",
+        err=True,
+    )
+    return 1
 
 
 def _one_flow(argument: Path | None, option: Path | None) -> Path:

@@ -56,7 +56,8 @@ INSERT INTO step_state (run_id, job_id, step_id, flow_id, step_type, status, att
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET step_type = excluded.step_type, status = excluded.status,
     attempt = excluded.attempt, started_at = coalesce(excluded.started_at, started_at),
-    finished_at = excluded.finished_at, outputs = excluded.outputs, error = excluded.error, reason = excluded.reason
+    finished_at = excluded.finished_at, outputs = excluded.outputs, error = excluded.error,
+    reason = excluded.reason
 """
 
 Row = tuple[Any, ...]

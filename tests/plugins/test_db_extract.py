@@ -332,6 +332,24 @@ async def test_a_query_cancelled_while_it_writes_leaves_no_file(a_run: Opener, f
 
 
 @pytest.mark.asyncio
+async def test_a_driver_that_cannot_be_interrupted_stops_between_two_batches(
+    a_run: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StopSwitch, "press", lambda _: None)
+    async with a_run() as run:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.extract, f"{ENDLESS} x FROM n")
+            with anyio.fail_after(10):
+                while not names(run.artifacts):  # noqa: ASYNC110 - the file system sets no event
+                    await anyio.sleep(0.01)
+            cancelled_at = time.monotonic()
+            tasks.cancel_scope.cancel()
+        assert time.monotonic() - cancelled_at < 2
+        assert names(run.artifacts) == []
+        assert run.events == []
+
+
+@pytest.mark.asyncio
 async def test_queries_that_wait_for_a_connection_are_cancelled_too(a_run: Opener) -> None:
     async with a_run() as run:
         async with anyio.create_task_group() as tasks:

@@ -207,6 +207,25 @@ async def test_a_connection_of_a_failed_query_is_thrown_away(url: str) -> None:
         assert driver_connection(connector) is not before
 
 
+@pytest.mark.asyncio
+async def test_a_connection_whose_rows_were_not_wanted_is_thrown_away(url: str) -> None:
+    """Otherwise the next one who takes it from the pool could not write."""
+    async with opened(url, pool_size=1, max_overflow=0) as connector:
+        with (
+            pytest.raises(OSError, match="no space left"),
+            connector.rows(Query("SELECT id FROM orders"), 2, StopSwitch()),
+        ):
+            raise OSError("no space left")
+        with connector._engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO orders (item) VALUES ('new')")
+
+
+@pytest.mark.asyncio
+async def test_no_more_queries_run_at_once_than_the_pool_has_connections(url: str) -> None:
+    async with opened(url, pool_size=2, max_overflow=1) as connector:
+        assert connector.slots.total_tokens == 3
+
+
 def driver_connection(connector: SqlAlchemyConnector) -> object:
     with connector._engine.connect() as connection:
         return connection.connection.driver_connection

@@ -88,7 +88,6 @@ def test_every_kind_of_value_survives_a_jsonl_file(table: tuple[list[str], list[
         ([1, Decimal("2.50"), None], '[1,"2.50",null]'),
         ({"day": date(2026, 1, 2)}, '{"day":"2026-01-02"}'),
     ],
-    ids=repr,
 )
 def test_a_value_is_written_exactly_in_tsv(value: object, expected: object) -> None:
     assert cell(value) == expected
