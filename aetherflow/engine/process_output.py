@@ -108,8 +108,11 @@ class Recorder:
     def finish(self) -> None:
         """Tell what is not where one would look for it; called when the program has ended."""
         say = self._context.say
-        if self._lines.hidden:
-            say(f"{self._lines.hidden} lines came too fast to be shown; see {self._log.path}", "warning")
+        if self._lines.hidden_bytes:
+            say(
+                f"{self._lines.hidden_bytes} bytes of output came too fast to be shown; see {self._log.path}",
+                "warning",
+            )
         for stream, state in self._streams.items():
             if state.cut:
                 say(
@@ -248,11 +251,11 @@ class _LineBudget:
     """Shows lines to the observers, not more than they and we can stand.
 
     Attributes:
-        hidden: how many lines were not shown.
+        hidden_bytes: how much was not shown.
     """
 
     def __init__(self, context: StepContext) -> None:
-        self.hidden = 0
+        self.hidden_bytes = 0
         self._context = context
         self._allowed = float(SHOWN_PER_SECOND)
         self._at = context.clock.monotonic()
@@ -261,11 +264,15 @@ class _LineBudget:
         now = self._context.clock.monotonic()
         self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
         self._at = now
-        count = data.count(b"\n") + (not data.endswith(b"\n"))
-        shown = min(count, int(self._allowed))
-        for line in data.split(b"\n", shown)[:shown]:
+        allowed = int(self._allowed)
+        if not allowed:
+            self.hidden_bytes += len(data)
+            return
+        lines = data.removesuffix(b"\n").split(b"\n", allowed)
+        if len(lines) > allowed:
+            self.hidden_bytes += len(lines.pop())
+        self._allowed -= len(lines)
+        for line in lines:
             for start in range(0, max(len(line), 1), LONGEST_LINE):
                 piece = line[start : start + LONGEST_LINE]
                 self._context.show_line(stream, piece.decode("utf-8", "replace").rstrip("\r"))
-        self._allowed -= shown
-        self.hidden += count - shown

@@ -15,8 +15,10 @@ import anyio.lowlevel
 
 SMALL_READ = 1 << 16
 """What a pipe holds at first (bytes)."""
-LARGE_READ = 1 << 20
-"""What a pipe is enlarged to for a child that writes much, where the system allows it."""
+LARGE_READ = 1 << 19
+"""What is read at once from a child that writes much."""
+LARGE_PIPE = 1 << 20
+"""What the pipe of such a child is enlarged to, where the system allows it."""
 
 
 class Take(Protocol):
@@ -104,7 +106,7 @@ class OutputPipe:
         self._size = LARGE_READ
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
-                fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_READ)
+                fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_PIPE)
 
 
 class InputPipe:

@@ -7,12 +7,14 @@ of the process but may lose the last transactions with the power (https://sqlite
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 
 from aetherflow.errors import StateError, StateUnusable
 from aetherflow.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
@@ -21,6 +23,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's transaction."""
+
+SWITCH_SECONDS = 0.01
+"""How long to wait for another process that makes the same database, before the next try."""
 
 CHECKPOINT_PAGES = 1000
 """After how many pages the log is copied into the database; SQLite's own default, kept explicit."""
@@ -36,6 +41,11 @@ class _Connection(aiosqlite.Connection):
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # has no annotations
         return result
+
+    async def end(self) -> None:
+        """Close, and wait for the thread: one that outlives its loop cannot report and prints a traceback."""
+        await self.close()
+        await anyio.to_thread.run_sync(self._thread.join)
 
 
 class Database:
@@ -66,14 +76,14 @@ class Database:
             with anyio.CancelScope(shield=True):
                 await connection
                 await connection.call(lambda raw: _prepare(raw, synchronous))
-        except sqlite3.Error as error:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
-                await connection.close()
-            raise _explained(path, error, StateUnusable) from None
-        except StateUnusable as error:
-            with anyio.CancelScope(shield=True):
-                await connection.close()
-            raise StateUnusable(f"{path}: {error.message}", hint=error.hint, code=error.code) from None
+                await connection.end()
+            if isinstance(error, sqlite3.Error):
+                raise _explained(path, error, StateUnusable) from None
+            if isinstance(error, StateUnusable):
+                raise _placed(path, error) from None
+            raise
         return cls(path, connection)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -118,15 +128,31 @@ class Database:
                 done.append(await self._connection.call(work))
         except sqlite3.Error as error:
             raise _explained(self.path, error, StateError) from None
+        except StateError as error:
+            raise _placed(self.path, error) from None
         return done[0]
 
 
 def _prepare(raw: sqlite3.Connection, synchronous: str) -> None:
-    """Set the pragmas and bring the schema to the current version."""
+    """Look whether it is ours, set the pragmas and bring the schema to the current version."""
+    raw.execute("BEGIN")  # one snapshot: another process may be making the database right now
+    try:
+        _version(raw)
+    finally:
+        raw.execute("ROLLBACK")
+    _use_write_ahead_log(raw)
+    raw.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    raw.execute("PRAGMA foreign_keys = ON")
+    _migrate(raw)
+
+
+def _version(raw: sqlite3.Connection) -> int:
+    """Return the version of the schema, 0 if the database is new; refuse one that is not for us."""
     application = _pragma(raw, "application_id")
-    version = _pragma(raw, "user_version")
+    version: int = _pragma(raw, "user_version")
     tables = raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if application != APPLICATION_ID and tables:
+    if application != APPLICATION_ID and (application or version or tables):
         raise StateUnusable(
             "this is a SQLite database, but not one of AetherFlow's",
             hint="give flow.state.path a file of its own",
@@ -138,27 +164,46 @@ def _prepare(raw: sqlite3.Connection, synchronous: str) -> None:
             hint="run it with the newer AetherFlow, or use another state file",
             code="AF603",
         )
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
-    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    raw.execute("PRAGMA foreign_keys = ON")
-    if version < VERSION:
-        _migrate(raw)
+    return version
+
+
+def _use_write_ahead_log(raw: sqlite3.Connection) -> None:
+    """Switch the log on; SQLite does not wait for a process that is doing the same, so this does."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            mode = _pragma(raw, "journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(SWITCH_SECONDS)
+        else:
+            break
+    if mode != "wal":
+        raise StateUnusable(
+            f"a write-ahead log cannot be kept there (the journal mode is {mode})",
+            hint="give flow.state.path a file on a local disk",
+        )
 
 
 def _migrate(raw: sqlite3.Connection) -> None:
-    """Run what is missing, under the write lock, so that two processes do not both do it."""
+    """Run what is missing, under the write lock, so that two processes do not both do it.
+
+    A version is written, and taken back, also when nothing is missing: only that tells a file that cannot be
+    written.
+    """
     raw.execute("BEGIN IMMEDIATE")
     try:
-        for number in range(_pragma(raw, "user_version"), VERSION):
+        version = _version(raw)
+        for number in range(version, VERSION):
             for statement in _statements(MIGRATIONS[number]):
                 raw.execute(statement)
             raw.execute(
                 "INSERT INTO schema_version VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", (number + 1,)
             )
-            raw.execute(f"PRAGMA user_version = {number + 1}")
+        raw.execute(f"PRAGMA user_version = {VERSION}")
         raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        raw.execute("COMMIT")
+        raw.execute("COMMIT" if version < VERSION else "ROLLBACK")
     except BaseException:
         if raw.in_transaction:
             raw.execute("ROLLBACK")
@@ -174,6 +219,8 @@ def _statements(script: str) -> list[str]:
         if sqlite3.complete_statement(pending):
             statements.append(pending)
             pending = ""
+    if pending.strip():
+        raise ValueError(f"a migration does not end its last statement: {pending.strip()}")
     return statements
 
 
@@ -203,6 +250,11 @@ _EXPLANATIONS = {
     "SQLITE_CORRUPT": ("it is damaged", "restore it from a backup, or move it away to begin anew"),
     "SQLITE_PERM": ("access was denied", "check the permissions of the file and of its folder"),
 }
+
+
+def _placed(path: Path, error: StateError) -> StateError:
+    """Return the error with the file it is about."""
+    return type(error)(f"{path}: {error.message}", hint=error.hint, code=error.code)
 
 
 def _explained(path: Path, error: sqlite3.Error, kind: type[StateError]) -> StateError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import msgspec
@@ -40,12 +41,14 @@ def lease_lost(lease: Lease) -> LeaseLost:
 class _Entry:
     """A batch of one run, on its way into a transaction."""
 
-    def __init__(self, lease: Lease, events: list[tuple[str, int, str, bytes]], rows: Rows) -> None:
-        self.lease = lease
+    def __init__(self, run: RunJournal, events: list[tuple[str, int, str, bytes]], rows: Rows) -> None:
+        self.run = run
         self.events = events
         self.rows = rows
         self.error: StateError | LeaseLost | None = None
-        self.done = anyio.Event()
+        self.is_done = False
+        self.turn = anyio.Event()
+        """Set when the entry is done, or when it is the one to write for all that wait."""
 
 
 class Journal:
@@ -61,33 +64,50 @@ class Journal:
         return RunJournal(self, lease, next_seq)
 
     async def append(self, entry: _Entry) -> None:
-        """Return when the entry is committed; whoever finds nobody writing writes for all that wait."""
+        """Return when the entry is committed; whoever finds nobody writing writes for all that wait.
+
+        It writes once and hands over to the first that waits: nobody writes for the others for ever.
+        """
         self._waiting.append(entry)
         if self._is_writing:
             with anyio.CancelScope(shield=True):
-                await entry.done.wait()
-        else:
+                await entry.turn.wait()
+        if not entry.is_done:
             self._is_writing = True
+            batch, self._waiting = self._waiting, []
             try:
-                while self._waiting:
-                    batch, self._waiting = self._waiting, []
-                    await self._write(batch)
+                await self._write(batch)
             finally:
-                self._is_writing = False
+                self._end_turn(batch)
         if entry.error is not None:
             raise entry.error
 
     async def _write(self, batch: list[_Entry]) -> None:
+        """Store what is sound; a run that lost an entry gets no later one: its history would have a hole."""
+        sound = [entry for entry in batch if entry.run.failure is None]
+        if not sound:
+            return
         try:
-            lost = await self.database.transact(lambda raw: _store(raw, batch))
-        except StateError as error:
-            for entry in batch:
-                entry.error = error
+            lost = await self.database.transact(lambda raw: _store(raw, sound))
+        except BaseException as error:
+            failure = StateError(f"the events could not be stored: {error!r}")
+            for entry in sound:
+                entry.run.failure = error if isinstance(error, StateError) else failure
+            if not isinstance(error, StateError):
+                raise
         else:
             for entry in lost:
-                entry.error = lease_lost(entry.lease)
+                entry.run.failure = lease_lost(entry.run.lease)
+
+    def _end_turn(self, batch: list[_Entry]) -> None:
         for entry in batch:
-            entry.done.set()
+            entry.error = entry.run.failure
+            entry.is_done = True
+            entry.turn.set()
+        if self._waiting:
+            self._waiting[0].turn.set()
+        else:
+            self._is_writing = False
 
 
 class RunJournal:
@@ -95,8 +115,10 @@ class RunJournal:
 
     def __init__(self, journal: Journal, lease: Lease, next_seq: int) -> None:
         self._journal = journal
-        self._lease = lease
         self._next_seq = next_seq
+        self.lease = lease
+        self.failure: StateError | LeaseLost | None = None
+        """Why nothing more of this run is stored."""
 
     async def append(self, events: Sequence[Event]) -> None:
         """Store the events of the run, in order.
@@ -105,19 +127,41 @@ class RunJournal:
             StateError: they could not be stored; the run must stop.
             LeaseLost: another process has taken the run over.
         """
+        stored = [_storable(event) for event in events]
         encoded = [
-            (event.run_id, self._next_seq + number, event.__struct_config__.tag, _encoder.encode(event))
-            for number, event in enumerate(events)
+            (event.run_id, self._next_seq + number, str(event.__struct_config__.tag), payload)
+            for number, (event, payload) in enumerate(stored)
         ]
         self._next_seq += len(encoded)
-        await self._journal.append(_Entry(self._lease, encoded, project(events)))  # type: ignore[arg-type]
+        await self._journal.append(_Entry(self, encoded, project(event for event, _ in stored)))
+
+
+def _storable(event: Event) -> tuple[Event, bytes]:
+    """Return the event and its JSON; what UTF-8 cannot say (a file name in another encoding) is escaped."""
+    try:
+        return event, _encoder.encode(event)
+    except UnicodeEncodeError:
+        event = msgspec.convert(_escaped(msgspec.to_builtins(event)), type(event))
+        return event, _encoder.encode(event)
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_escaped(key): _escaped(item) for key, item in value.items()}
+        case list():
+            return [_escaped(item) for item in value]
+        case _:
+            return value
 
 
 def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> list[_Entry]:
     """Write the entries whose lease still holds; return the others."""
     lost: list[_Entry] = []
     for entry in batch:
-        if not leases.is_ours(raw, entry.lease):
+        if not leases.is_ours(raw, entry.run.lease):
             lost.append(entry)
             continue
         raw.executemany(
@@ -145,5 +189,9 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
         try:
             history.append(_decoder.decode(payload))
         except msgspec.MsgspecError as error:
-            raise StateError(f"event {seq} of run {run_id} cannot be read: {error}", code="AF604") from None
+            raise StateError(
+                f"event {seq} of run {run_id} cannot be read: {error}",
+                hint="restore the database from a backup, or give another --run-id",
+                code="AF604",
+            ) from None
     return history

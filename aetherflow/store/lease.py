@@ -73,12 +73,13 @@ def renew(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
     return changed.rowcount == 1
 
 
-def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> None:
-    """Give a lease back, if it is still ours."""
-    raw.execute(
+def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
+    """Give a lease back; False if it was ours no more."""
+    changed = raw.execute(
         "UPDATE leases SET released_at = ? WHERE name = ? AND generation = ? AND released_at IS NULL",
         (timestamp(now), lease.name, lease.generation),
     )
+    return changed.rowcount == 1
 
 
 def is_ours(raw: sqlite3.Connection, lease: Lease) -> bool:

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.errors import StepError
+from aetherflow.errors import StateError, StepError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Holder, Lease
@@ -35,6 +35,7 @@ class LockTable(msgspec.Struct, frozen=True):
 
         Raises:
             StepError: held by another after `wait_seconds`, or lost meanwhile (code AF620, AF621).
+            StateError: the database could not be used; the block was cancelled.
         """
         return self._hold(
             key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
@@ -43,16 +44,20 @@ class LockTable(msgspec.Struct, frozen=True):
     @asynccontextmanager
     async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
         lease = await self._acquire(key, ttl, wait, holder)
-        lost = False
+        trouble: StateError | None = None
+        failure: Exception | None = None
+        kept = False
 
         async def renew_until_lost(scope: anyio.CancelScope) -> None:
-            nonlocal lost
-            while not lost:
+            nonlocal trouble
+            try:
                 await self.clock.sleep(ttl / 3)
-                lost = not await self._renew(lease)
+                while await self._renew(lease):
+                    await self.clock.sleep(ttl / 3)
+            except StateError as error:
+                trouble = error
             scope.cancel()
 
-        failure: Exception | None = None
         try:
             async with anyio.create_task_group() as tasks:
                 with anyio.CancelScope() as scope:
@@ -64,16 +69,13 @@ class LockTable(msgspec.Struct, frozen=True):
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                now = self.clock.now()
-                await self.database.transact(lambda raw: leases.release(raw, lease, now))
+                kept = await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
+        if trouble is not None:
+            raise trouble from failure
+        if not kept:
+            raise _lost(key) from failure
         if failure is not None:
             raise failure
-        if lost:
-            raise StepError(
-                f"the lock {key!r} was lost to another process while the step worked under it",
-                hint="the process was paused longer than ttl_seconds; check what the step had done by then",
-                code="AF621",
-            )
 
     async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
         deadline = self.clock.monotonic() + wait
@@ -85,14 +87,22 @@ class LockTable(msgspec.Struct, frozen=True):
         return found
 
     async def _renew(self, lease: Lease) -> bool:
-        now = self.clock.now()
-        return await self.database.transact(lambda raw: leases.renew(raw, lease, now))
+        return await self.database.transact(lambda raw: leases.renew(raw, lease, self.clock.now()))
 
     async def _try(self, key: str, ttl: float, holder: str) -> Lease | Holder:
-        now = self.clock.now()
         return await self.database.transact(
-            lambda raw: leases.acquire(raw, f"lock:{key}", self.owner, holder, now=now, ttl_seconds=ttl)
+            lambda raw: leases.acquire(
+                raw, f"lock:{key}", self.owner, holder, now=self.clock.now(), ttl_seconds=ttl
+            )
         )
+
+
+def _lost(key: str) -> StepError:
+    return StepError(
+        f"the lock {key!r} was lost to another process while the step worked under it",
+        hint="the process was paused longer than ttl_seconds; check what the step had done by then",
+        code="AF621",
+    )
 
 
 def _held(key: str, other: Holder, waited: float) -> StepError:

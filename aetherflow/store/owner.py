@@ -30,22 +30,24 @@ class Owner(msgspec.Struct, frozen=True):
 def this_process() -> Owner:
     """Return the owner that this process is."""
     pid = os.getpid()
-    return Owner(host=_host(), pid=pid, started=_start_time(pid) or "")
+    stat = _stat(pid)
+    return Owner(host=_host(), pid=pid, started=stat.started if stat else "")
 
 
 def is_dead(owner: Owner) -> bool:
     """Whether the process has certainly ended: only this host's own processes can be looked at."""
     if owner.host != _host():
         return False
-    if Path("/proc/self/stat").exists():
-        return _start_time(owner.pid) != owner.started
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # it lives, as somebody else
-    return False
+        pass  # it lives, as somebody else
+    stat = _stat(owner.pid)
+    if stat is None:
+        return False  # the kernel does not tell: no /proc, or one that hides the processes of others
+    return stat.state in "ZX" or stat.started != owner.started
 
 
 def _host() -> str:
@@ -57,14 +59,20 @@ def _host() -> str:
     return " ".join(parts)
 
 
-def _start_time(pid: int) -> str | None:
-    """Return the start time of a process in clock ticks since boot; None if it is gone or a zombie.
+class _Stat(msgspec.Struct, frozen=True):
+    state: str
+    started: str
 
-    Source: proc_pid_stat(5), fields 3 (state) and 22 (starttime), counted after the name in parentheses.
+
+def _stat(pid: int) -> _Stat | None:
+    """Return the state of a process and when it started, in clock ticks since boot; None if not told.
+
+    Source: proc_pid_stat(5), fields 3 (state) and 22 (starttime), counted after the name in parentheses; the
+    name may hold any bytes.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
+    fields = stat.rpartition(b")")[2].decode("ascii").split()
+    return _Stat(fields[0], fields[19])

@@ -64,7 +64,7 @@ Row = tuple[Any, ...]
 
 
 class Rows(msgspec.Struct):
-    """What a batch of events changes: statements about runs in order, then the last row of jobs and steps."""
+    """What a batch of events changes: statements in order, then the last row of each job and step."""
 
     runs: list[tuple[str, Row]] = []
     jobs: dict[tuple[str, str], Row] = {}
@@ -140,6 +140,7 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             rows.runs.append((UPSERT_RUN, row))
         case e.RunResumed():
             again = _json(event.rerun)
+            _settle(rows)
             rows.runs += [
                 (REOPEN_JOBS, (run_id, again)),
                 (REOPEN_STEPS, (run_id, again)),
@@ -151,6 +152,14 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
         case _:
             raise TypeError(f"{type(event).__name__} is not part of a run's history")
+
+
+def _settle(rows: Rows) -> None:
+    """Put the jobs and steps so far into the order of the statements: what follows works on them."""
+    rows.runs += [(UPSERT_JOB, row) for row in rows.jobs.values()]
+    rows.runs += [(UPSERT_STEP, row) for row in rows.steps.values()]
+    rows.jobs.clear()
+    rows.steps.clear()
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""Taking up a run: its lease, its history, and the heartbeat that keeps it ours."""
+"""Taking up a run: its lease, its history, and the heartbeat that keeps it ours.
+
+The clock is read inside of the transaction: before it there may be a long wait for another process.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,11 @@ async def claim_run(database: Database, run_id: str, owner: Owner, clock: Clock)
         HeldByAnother: another process executes the run; who, and since when (exit 75).
         StateError: the database could not be used.
     """
-    now = clock.now()
     lease, history, last = await database.transact(
         lambda raw: (
-            leases.acquire(raw, f"run:{run_id}", owner, f"run {run_id}", now=now, ttl_seconds=TTL_SECONDS),
+            leases.acquire(
+                raw, f"run:{run_id}", owner, f"run {run_id}", now=clock.now(), ttl_seconds=TTL_SECONDS
+            ),
             read_events(raw, run_id),
             raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()[0],
         )
@@ -62,11 +66,9 @@ async def keep_alive(database: Database, lease: Lease, clock: Clock) -> LeaseLos
 
 async def renew_run(database: Database, lease: Lease, clock: Clock) -> bool:
     """Move the end of a run's lease; False if it is ours no more."""
-    now = clock.now()
-    return await database.transact(lambda raw: leases.renew(raw, lease, now))
+    return await database.transact(lambda raw: leases.renew(raw, lease, clock.now()))
 
 
 async def release_run(database: Database, lease: Lease, clock: Clock) -> None:
     """Give the lease of a run back."""
-    now = clock.now()
-    await database.transact(lambda raw: leases.release(raw, lease, now))
+    await database.transact(lambda raw: leases.release(raw, lease, clock.now()))

@@ -84,7 +84,8 @@ CREATE TABLE leases (
 
 CREATE VIEW locks AS
 SELECT substr(name, 6) AS lock_key, holder, owner, generation, acquired_at, expires_at
-FROM leases WHERE name LIKE 'lock:%' AND released_at IS NULL;
+FROM leases WHERE name LIKE 'lock:%' AND released_at IS NULL
+AND expires_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now');
 
 -- A run that says RUNNING while nobody holds its lease any more was INTERRUPTED.
 CREATE VIEW runs AS

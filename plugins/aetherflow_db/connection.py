@@ -36,7 +36,7 @@ class SqlConnector(Connector):
     def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> AbstractContextManager[Rows]:
         """Run a query and give its rows in a `with` block; blocking, so called in a worker thread.
 
-        Nothing is ever committed. `switch` is armed with what interrupts the statement, if the driver can.
+        There is no commit. `switch` is armed with what interrupts the statement, if the driver can.
 
         Raises:
             StepError: the database cannot be reached, or refuses the statement, or it returns no rows.

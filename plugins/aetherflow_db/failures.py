@@ -65,9 +65,9 @@ def connection_failed(resource: str, where: str, error: BaseException) -> StepEr
 
 
 def no_rows(resource: str, query: Query) -> StepError:
-    """Return the error for a statement that ran and has no result at all, as INSERT; it was rolled back."""
+    """Return the error for a statement that ran and has no result at all, as INSERT; it is not committed."""
     return StepError(
-        f"the statement on resource {resource!r} returns no rows; nothing was written",
+        f"the statement on resource {resource!r} returns no rows",
         hint="this step only reads: give a statement that returns rows, such as SELECT",
         code="AF742",
         detail=_detail(resource, query),

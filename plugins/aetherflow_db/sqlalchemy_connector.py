@@ -126,6 +126,5 @@ def _read_only(connection: Connection) -> Iterator[None]:
         return
     connection.exec_driver_sql("PRAGMA query_only = ON")
     yield
-    connection.exec_driver_sql(
-        "PRAGMA query_only = OFF"
-    )  # not after a failure: the connection is thrown away
+    # Not after a failure: the connection is thrown away then.
+    connection.exec_driver_sql("PRAGMA query_only = OFF")

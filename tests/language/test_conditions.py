@@ -309,6 +309,7 @@ def test_fifty_levels_are_allowed() -> None:
     assert condition("(" * 50 + "true" + ")" * 50).evaluate({})
     assert condition("not " * 50 + "true").evaluate({})
     assert condition(" and ".join(["(true)"] * 100)).evaluate({})
+    assert condition(" and ".join(["not false"] * 100)).evaluate({})
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_a_root_is_never_joined_with_what_follows() -> None:
         ("jobs.probe.outputs.files.-1", 4),
         ("jobs.probe.outputs.files." + "9" * 5000, 4),
         ("jobs.probe.outputs.files.\N{SUPERSCRIPT TWO}", 4),
+        ("jobs.probe.outputs.files.\N{ARABIC-INDIC DIGIT ONE}", 4),
         ("params.nothing.more", 2),
         ("run_id.0", 1),
     ],

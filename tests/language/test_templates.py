@@ -157,6 +157,7 @@ def test_a_default_in_json_text_ends_where_the_json_does_not() -> None:
         'printf "{%s}" x',
         "date +{%Y}",
         "${#list[@]} ${x%.txt} ${#y} ${x#} ${y%}",
+        "${#x#} ${% x}",
         "{%",
         "{#",
         "a: {b",

@@ -1,0 +1,55 @@
+"""Timing of whole commands and functions, interleaved, as medians and ratios."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+Timed = Callable[[], float]
+
+
+class Row(NamedTuple):
+    """One line of the table: what was measured against what, both in seconds (median), and the target."""
+
+    what: str
+    against: str
+    seconds: float
+    floor_seconds: float
+    target: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor; for rates, the floor's time over ours is the share reached."""
+        return self.seconds / self.floor_seconds
+
+
+def command(arguments: Sequence[str], env: dict[str, str]) -> Timed:
+    """Return a function that runs a command and says how long it took, in seconds."""
+
+    def run() -> float:
+        started = time.perf_counter()
+        subprocess.run(arguments, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - started
+
+    return run
+
+
+def interleaved(ours: Timed, floor: Timed, rounds: int) -> tuple[float, float]:
+    """Run both in turn, after one round that does not count; return the medians."""
+    ours(), floor()
+    pairs = [(ours(), floor()) for _ in range(rounds)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as text, with the ratio both ways: as a multiple of the floor and as a share of its rate."""
+    lines = [f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}  target"]
+    lines += [
+        f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}s {row.floor_seconds:>8.3f}s "
+        f"{row.ratio:>7.2f}x {1 / row.ratio:>5.2f}x  {row.target}"
+        for row in rows
+    ]
+    return "\n".join(lines)
