@@ -6,22 +6,47 @@ import os
 import sys
 import threading
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    if sys.argv[1:] == ["--version"]:
-        from aetherflow._version import __version__  # noqa: PLC0415 - the answer needs nothing else
-
-        sys.stdout.write(f"aetherflow {__version__}\n")
-        return
-    from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
-
-    code = run_command_line(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _open_missing_streams()
+    try:
+        code = _command(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED  # during start-up; later a run hears it itself
+    _give_up_what_nobody_reads()
     if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
         os._exit(code)  # a step's thread was left behind; waiting for it would hang for ever
     sys.exit(code)
+
+
+def _command(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        from aetherflow._version import __version__  # noqa: PLC0415 - the answer needs nothing else
+
+        sys.stdout.write(f"aetherflow {__version__}\n")
+        return 0
+    from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
+
+    return run_command_line(arguments)
+
+
+def _open_missing_streams() -> None:
+    """Give the null device to a closed standard stream, or the next file opened would take its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _give_up_what_nobody_reads() -> None:
+    """Flush; what cannot be written was told when it was printed, and the interpreter must not try again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -52,8 +51,8 @@ class SystemClock:
 
     def new_id(self) -> str:
         """Return 12 random hex digits."""
-        return uuid.uuid4().hex[:12]
+        return os.urandom(6).hex()
 
     def random(self) -> float:
-        """Return a number in [0, 1); it spreads load, it keeps no secret."""
-        return random.random()  # noqa: S311
+        """Return a number in [0, 1)."""
+        return int.from_bytes(os.urandom(7)) / (1 << 56)

@@ -10,12 +10,15 @@ import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.step import StepType
 from aetherflow.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 STEPS: Mapping[str, str] = {
     "check_items": "aetherflow.steps.check_items:check_items",
@@ -73,32 +76,64 @@ def connector_names() -> list[str]:
 
 
 def _load(what: str, name: str, shipped: Mapping[str, str], group: str) -> Any:
-    target = shipped.get(name)
-    if target is None:
-        plugin = _plugins(group).get(name)
-        if plugin is None:
+    """Return what a name is registered for.
+
+    Raises:
+        ConfigError: it is not known, known twice, or cannot be imported; a broken plugin is named.
+    """
+    source = ""
+    module_name, _, attributes = shipped.get(name, "").partition(":")
+    if not module_name:
+        found = _plugins(group).get(name)
+        if not found:
             raise _unknown(what, name, [*shipped, *_plugins(group)])
-        target = plugin.value
-    module_name, _, attribute = target.partition(":")
+        if len({plugin.value for plugin in found}) > 1:
+            several = " and ".join(sorted(_distribution(plugin) for plugin in found))
+            raise ConfigError(
+                f"the {what} {name!r} is registered more than once: by {several}",
+                hint="uninstall all but one of them",
+                code="AF546",
+            )
+        source = f" of {_distribution(found[0])}"
+        module_name, attributes = found[0].module, found[0].attr
     try:
-        return getattr(import_module(module_name), attribute)
-    except ImportError as error:
-        extra = EXTRAS.get(module_name.partition(".")[0])
-        if extra and error.name and not error.name.startswith(module_name):
-            raise MissingExtra(
-                f"the {what} {name!r} needs the package {error.name!r}, which is not installed",
-                hint=f"pip install 'aetherflow[{extra}]'",
-            ) from None
-        raise ConfigError(
-            f"the {what} {name!r} cannot be imported from {target}: {error}", code="AF542"
-        ) from None
+        module = import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is named
+        raise _not_imported(f"the {what} {name!r}{source}", module_name, error) from None
+    try:
+        return attrgetter(attributes)(module)
     except AttributeError:
-        raise ConfigError(f"the {what} {name!r}: {module_name} has no {attribute!r}", code="AF542") from None
+        message = f"the {what} {name!r}{source}: {module_name} has no {attributes!r}"
+        raise ConfigError(message, code="AF542") from None
+
+
+def _not_imported(named: str, module_name: str, error: Exception) -> ConfigError:
+    package = module_name.partition(".")[0]
+    missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
+    if missing and missing != package and package in EXTRAS:
+        return MissingExtra(
+            f"{named} needs the package {missing!r}, which is not installed",
+            hint=f"pip install 'aetherflow[{EXTRAS[package]}]'",
+        )
+    return ConfigError(
+        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {error}",
+        hint="install what it needs, or repair or uninstall the plugin",
+        code="AF542",
+    )
 
 
 @cache
-def _plugins(group: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=group)}
+def _plugins(group: str) -> dict[str, list[EntryPoint]]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - reads every installed distribution: on a miss only
+
+    plugins: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=group):
+        plugins.setdefault(entry.name, []).append(entry)
+    return plugins
+
+
+def _distribution(plugin: EntryPoint) -> str:
+    return plugin.dist.name if plugin.dist else plugin.value
 
 
 def _unknown(what: str, name: str, known: list[str]) -> ConfigError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -15,12 +16,14 @@ SHORTEST = 4
 because a PIN is `1` hides nothing and makes the log useless."""
 
 _SECRET_NAME = re.compile(
-    r"(?:^|[_.\-])(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization"
+    r"(?:(?:^|[_.\-])|(?=password|passwd|passphrase))"  # PGPASSWORD has no separator
+    r"(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization"
     r"|credentials?)s?(?=$|[_.\-])(?![_.\-](?:files?|paths?|dir|name|id|ttl|seconds|count|type|module|mode)$)",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
+_USERINFO_BYTES = re.compile(_USERINFO.pattern.encode())
 
 
 def names_a_secret(key: str) -> bool:
@@ -42,9 +45,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._whole: set[str] = set()
-        self._parts: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-        self._bytes_pattern: re.Pattern[bytes] | None = None
+        self._parts: frozenset[str] = frozenset()
+        self._patterns: _Patterns | None = None
+        self._adding = threading.Lock()
         for secret in secrets:
             self.add(secret)
 
@@ -55,9 +58,8 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Register a secret value, its encodings, and each line of one that has several."""
-        if not secret.strip() or secret == MASK:
+        if not secret.strip() or secret == MASK or secret in self._whole:
             return
-        self._whole.add(secret)
         spellings = {secret, secret.strip()}
         if "\n" in secret:
             spellings.update(
@@ -65,10 +67,10 @@ class Redactor:
             )
         for value in list(spellings):
             spellings |= _encodings(value)
-        added = {spelling for spelling in spellings if len(spelling) >= SHORTEST} - self._parts
-        if added:
-            self._parts = self._parts | added  # a new set: another thread may be compiling the old one
-            self._pattern = self._bytes_pattern = None
+        added = {spelling for spelling in spellings if len(spelling) >= SHORTEST}
+        with self._adding:  # resources are resolved in worker threads, several at once
+            self._parts |= added
+            self._whole.add(secret)
 
     def add_named(self, values: Any) -> None:
         """Register the texts under keys that are named like secrets, and the passwords in URLs, of a tree."""
@@ -90,18 +92,18 @@ class Redactor:
         if text in self._whole:
             return MASK
         if self._parts:
-            text = self._compiled().sub(MASK, text)
+            text = self._compiled().of_text.sub(MASK, text)
         if "://" in text:
             text = _USERINFO.sub(rf"\g<scheme>:{MASK}@", text)
         return text
 
     def bytes(self, data: bytes) -> bytes:
         """Return a line of a program's output with all secrets masked."""
-        if not self._parts:
-            return data
-        if self._bytes_pattern is None:
-            self._bytes_pattern = re.compile(self._compiled().pattern.encode())
-        return self._bytes_pattern.sub(MASK.encode(), data)
+        if self._parts:
+            data = self._compiled().of_bytes.sub(MASK.encode(), data)
+        if b"://" in data:
+            data = _USERINFO_BYTES.sub(rb"\g<scheme>:" + MASK.encode() + b"@", data)
+        return data
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with secrets masked in every text, and whole under keys named like secrets."""
@@ -115,11 +117,21 @@ class Redactor:
             return [self.value(item) for item in value]
         return value
 
-    def _compiled(self) -> re.Pattern[str]:
-        if self._pattern is None:
-            longest_first = sorted(self._parts, key=lambda part: (-len(part), part))
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-        return self._pattern
+    def _compiled(self) -> _Patterns:
+        parts, patterns = self._parts, self._patterns
+        if patterns is None or patterns.parts is not parts:
+            patterns = self._patterns = _Patterns(parts)
+        return patterns
+
+
+class _Patterns:
+    """What finds a set of secrets; it names the set, so that one made of an older set is not taken for it."""
+
+    def __init__(self, parts: frozenset[str]) -> None:
+        self.parts = parts
+        longest_first = "|".join(map(re.escape, sorted(parts, key=lambda part: (-len(part), part))))
+        self.of_text = re.compile(longest_first)
+        self.of_bytes = re.compile(_raw(longest_first))
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -135,15 +147,40 @@ def _texts(value: Any) -> Iterable[str]:
         yield str(value)
 
 
+def _raw(text: str) -> bytes:
+    """Return the bytes of a text; those of a variable that is no UTF-8 come out as they were."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def _encodings(value: str) -> set[str]:
-    """Return how a value looks in base64 (standard and URL-safe, with and without padding), URLs and JSON."""
-    raw = value.encode()
-    encoded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
-    encoded |= {text.rstrip("=") for text in encoded}
-    return encoded | {
-        quote(value),
-        quote(value, safe=""),
-        quote_plus(value),
+    """Return how a value looks in base64, in URLs, in JSON, and as `repr` shows it in an error's text."""
+    raw = _raw(value)
+    return {
+        *_base64(raw),
+        quote(raw),
+        quote(raw, safe=""),
+        quote_plus(raw),
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
     }
+
+
+def _base64(raw: bytes) -> set[str]:
+    """Return a value in base64, standard and URL-safe: alone, and wherever it may stand inside of more.
+
+    Inside (`Basic` authentication, a file's content) it begins at one of three places of a group of four
+    characters; the characters that it shares with its neighbours are left out.
+    """
+    spellings: set[str] = set()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        spellings |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
+        for offset in range(3):
+            text = encode(bytes(offset) + raw).decode().rstrip("=")
+            inside = text[(8 * offset + 5) // 6 : 8 * (offset + len(raw)) // 6]
+            if len(inside) >= 2 * SHORTEST:
+                spellings.add(inside)
+    return spellings

@@ -6,6 +6,7 @@ if [ ! -x .venv/bin/aetherflow ]; then
     echo "Setting up .venv ..."
     "${PYTHON:-python3}" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    .venv/bin/python -m compileall -q aetherflow plugins
 fi
 export AETHERFLOW_PROFILES_FILE=demo/usecase-singleflow/profiles.yaml
 export AETHERFLOW_SECRETS_PATH=demo/usecase-singleflow/secrets/set_envs.py

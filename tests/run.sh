@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin
+$bin/python -m compileall -q aetherflow plugins  # the tests start the command many times
 $bin/ruff format --check .
 $bin/ruff check .
 $bin/mypy

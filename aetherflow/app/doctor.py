@@ -50,9 +50,22 @@ def settings_in_force(examined: Examination) -> list[Setting]:
     """Return every setting with its value and source, masked."""
     settings = examined.environment.settings
     return [
-        Setting(name, examined.redactor.text(str(getattr(settings, name))), source)
+        Setting(name, examined.redactor.text(_spelled(getattr(settings, name))), source)
         for name, source in settings.sources.items()
     ]
+
+
+def _spelled(value: object) -> str:
+    """Return a setting as its variable would spell it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)
 
 
 def explained_resources(examined: Examination) -> dict[str, list[FieldOrigin]]:
@@ -92,7 +105,21 @@ def _places(examined: Examination) -> list[Finding]:
         places = places_of(examined, dict.fromkeys(required, ""))
     except AetherFlowError as error:
         return [Finding("flow", "error", error.message, error.hint)]
-    return [_place("state", places.state.parent), _place("workspace", places.work_root)]
+    return [_state(places.state), _place("workspace", places.work_root)]
+
+
+def _state(path: Path) -> Finding:
+    """Say whether the state database can be kept there; a run looks into the file itself."""
+    if path.is_dir():
+        return Finding("state", "error", f"{path} is a folder, and should be a file")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return Finding(
+            "state", "error", f"{path} cannot be read and written", "give read and write permission"
+        )
+    folder = _place("state", path.parent)
+    if folder.state == "ok":
+        return Finding("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")
+    return folder
 
 
 def _place(subject: str, directory: Path) -> Finding:

@@ -12,6 +12,8 @@ import msgspec
 from aetherflow.app.examine import Examination
 from aetherflow.config.params import read_params
 from aetherflow.engine.workspace import DEFAULT_LAYOUT
+from aetherflow.errors import ConfigError
+from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
 
 LEAST_PARALLEL_JOBS = 8
@@ -35,23 +37,29 @@ def places_of(examined: Examination, given_params: Mapping[str, Any]) -> Places:
 
     Raises:
         UsageError: the parameters do not fit the flow.
-        MissingValue: a template names what is not set.
+        ConfigError: a template names what is not set.
     """
     flow, settings = examined.plan.flow, examined.environment.settings
     params = read_params(flow.params, given_params)
     scope = {"env": examined.environment.variables, "params": params}
 
-    def rendered(text: str) -> str:
-        return str(compile_template(text)[0].render(scope))
+    def rendered(key: str, text: str) -> str:
+        try:
+            return str(compile_template(text)[0].render(scope))
+        except MissingValue as error:
+            raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None
 
-    state = Path(rendered(flow.state.path)) if flow.state.path else settings.state_root / "aetherflow.sqlite"
-    root = Path(rendered(flow.workspace.root)) if flow.workspace.root else settings.work_root
-    layout = {**DEFAULT_LAYOUT, **{key: rendered(text) for key, text in flow.workspace.layout.items()}}
+    state, root = settings.state_root / "aetherflow.sqlite", settings.work_root
+    if flow.state.path:
+        state = Path(rendered("flow.state.path", flow.state.path))
+    if flow.workspace.root:
+        root = Path(rendered("flow.workspace.root", flow.workspace.root))
+    own = {key: rendered(f"flow.workspace.layout.{key}", text) for key, text in flow.workspace.layout.items()}
     return Places(
         state=state.absolute(),
         logs=state.absolute().with_name(f"{state.stem}.logs"),
         work_root=root.absolute(),
-        layout=layout,
+        layout={**DEFAULT_LAYOUT, **own},
         max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
         params=params,
     )

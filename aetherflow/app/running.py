@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Literal
@@ -25,29 +26,40 @@ from aetherflow.engine.executor import Executor
 from aetherflow.engine.plan import Plan, upstream
 from aetherflow.engine.resume import Resumption, plan_resumption
 from aetherflow.engine.ring import Ring
-from aetherflow.engine.state import RunState, apply, fold
+from aetherflow.engine.state import IllegalEvent, RunState, apply, fold
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
-from aetherflow.errors import AetherFlowError, HeldByAnother, UsageError
+from aetherflow.errors import AetherFlowError, HeldByAnother, StateError, UsageError
+from aetherflow.secret import MASK, Redactor
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.locks import LockTable
 from aetherflow.store.owner import Owner, this_process
 from aetherflow.store.run_lease import Claim, claim_run, keep_alive, release_run
 
+RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 LOCK_HELD = "AF620"
 LIST_AT_MOST = 20
 """How many kept or repeated steps a notice names before it only counts them."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `aetherflow run` was asked for."""
+    """What `aetherflow run` was asked for.
+
+    Raises:
+        UsageError: the run id could name a folder that is not the run's own.
+    """
 
     run_id: str = ""
     flow_job: str = ""
     params: dict[str, Any] = {}
     rerun: tuple[str, ...] = ()
     show_traces: bool = False
+
+    def __post_init__(self) -> None:
+        if self.run_id and (not RUN_ID.fullmatch(self.run_id) or not self.run_id.strip(".")):
+            hint = "letters, digits, '.', '_' and '-', at most 128 characters"
+            raise UsageError(f"{self.run_id!r} is not a run id", hint=hint)
 
 
 class Watcher(msgspec.Struct, frozen=True):
@@ -59,11 +71,16 @@ class Watcher(msgspec.Struct, frozen=True):
 
 
 class RunReport(msgspec.Struct, frozen=True):
-    """How a run ended."""
+    """How a run ended.
+
+    Attributes:
+        detached: observers that did not watch to the end, by name, and why.
+    """
 
     run_id: str
     status: Literal["SUCCESS", "FAILED", "CANCELLED"]
     exit_code: int
+    detached: dict[str, str] = {}
 
 
 async def run_flow(
@@ -93,6 +110,7 @@ async def run_flow(
         claim = await claim_run(database, run_id, owner, clock)
         stack.push_async_callback(_shielded, partial(release_run, database, claim.lease, clock))
         beginning, state, notices = _begin(examined, request, claim, run_id, owner, clock, places)
+        places = _places_of_run(examined, places, state)
         bus = Bus(Journal(database).of_run(claim.lease, claim.next_seq), clock)
         async with (
             _observed(bus, watchers),
@@ -112,7 +130,7 @@ async def run_flow(
                 executor, beginning, notices, partial(_beat, executor, database, claim, clock), on_signal
             )
             await _clean_up(plan, state, services)
-    return _report(state, signals)
+    return _report(state, signals, bus)
 
 
 @asynccontextmanager
@@ -128,7 +146,6 @@ async def _observed(bus: Bus, watchers: Sequence[Watcher]) -> AsyncIterator[None
             failure = error
         finally:
             await bus.aclose()
-        observing.cancel_scope.cancel()
     if failure is not None:
         raise failure
 
@@ -137,30 +154,37 @@ async def _execute(
     executor: Executor,
     beginning: e.Event,
     notices: Sequence[e.Notice],
-    beat: Callable[[], Coroutine[Any, Any, None]],
+    beat: Callable[[anyio.CancelScope], Coroutine[Any, Any, None]],
     on_signal: Callable[[], None] | None,
 ) -> list[int]:
     """Execute the run with its heartbeat and an ear for signals; return the signals heard."""
     signals: list[int] = []
     failure: AetherFlowError | None = None
+    beating = anyio.CancelScope(shield=True)
     async with anyio.create_task_group() as helping:
-        helping.start_soon(beat)
+        helping.start_soon(beat, beating)
         helping.start_soon(_heed_signals, executor, beginning.run_id, signals, on_signal)
         try:
             await executor.run(beginning, notices)
         except AetherFlowError as error:
             failure = error
+        finally:
+            beating.cancel()
         helping.cancel_scope.cancel()
     if failure is not None:
         raise failure
     return signals
 
 
-async def _beat(executor: Executor, database: Database, claim: Claim, clock: Clock) -> None:
-    try:
-        executor.fail(await keep_alive(database, claim.lease, clock))
-    except AetherFlowError as error:
-        executor.fail(error)
+async def _beat(
+    executor: Executor, database: Database, claim: Claim, clock: Clock, scope: anyio.CancelScope
+) -> None:
+    """Keep the run ours until `scope` is cancelled: also while a cancelled run comes to its end."""
+    with scope:
+        try:
+            executor.fail(await keep_alive(database, claim.lease, clock))
+        except AetherFlowError as error:
+            executor.fail(error)
 
 
 async def _heed_signals(
@@ -221,12 +245,13 @@ async def _services(
         yield services
     finally:
         with anyio.CancelScope(shield=True):
-            for pid in await guardian.end_leftovers(state.run_id):
-                announce(
-                    _notice(state, clock, "warning", f"process {pid} of the run could not be ended", "AF708")
-                )
-            for problem in await pool.aclose():
-                announce(_notice(state, clock, "warning", problem.message, problem.code))
+            try:
+                for pid in await guardian.end_leftovers(state.run_id):
+                    message = f"process {pid} of the run could not be ended"
+                    announce(_notice(state, clock, "warning", message, "AF708"))
+            finally:
+                for problem in await pool.aclose():
+                    announce(_notice(state, clock, "warning", problem.message, problem.code))
 
 
 def _begin(
@@ -240,7 +265,8 @@ def _begin(
 ) -> tuple[e.Event, RunState, list[e.Notice]]:
     """Return the event that begins or resumes the run, the state after it, and what a person should know."""
     plan, now = examined.plan, clock.now()
-    state = fold(claim.history)
+    examined.redactor.add_named(places.params)
+    state = _history(claim, run_id)
     if not claim.history:
         started = e.RunStarted(
             at=now,
@@ -253,6 +279,7 @@ def _begin(
             definition=plan.definition,
         )
         apply(state, started)
+        state.params = places.params  # the journal has them masked, the steps need them as they are
         return started, state, []
     if state.flow_id != plan.flow_id:
         raise UsageError(
@@ -272,7 +299,61 @@ def _begin(
         rerun=resumption.rerun,
     )
     apply(state, resumed)
-    return resumed, state, _resume_notices(resumption, state, clock)
+    notices = _resume_notices(resumption, state, clock)
+    notices += _take_up_params(state, places.params, request.params, examined.redactor, clock)
+    return resumed, state, notices
+
+
+def _history(claim: Claim, run_id: str) -> RunState:
+    """Return the state that the stored events lead to.
+
+    Raises:
+        StateError: they contradict each other.
+    """
+    try:
+        return fold(claim.history)
+    except IllegalEvent as error:
+        raise StateError(
+            f"the stored history of run {run_id} makes no sense: {error}",
+            hint="restore the database from a backup, or give another --run-id",
+            code="AF605",
+        ) from None
+
+
+def _take_up_params(
+    state: RunState, params: dict[str, Any], given: Mapping[str, Any], redactor: Redactor, clock: Clock
+) -> list[e.Notice]:
+    """Go on with the parameters that the run began with; secret ones are not stored and are given again.
+
+    Raises:
+        UsageError: a secret parameter is missing.
+    """
+    masked: dict[str, Any] = redactor.value(params)
+    notices: list[e.Notice] = []
+    for name, stored in state.params.items():
+        if name not in params:
+            continue  # the flow has it no more
+        if masked[name] == stored:
+            state.params = {**state.params, name: params[name]}
+        elif stored == MASK:
+            raise UsageError(
+                f"the parameter {name!r} of run {state.run_id} is secret, hence not stored",
+                hint=f"give it again: --param {name}=VALUE",
+                code="AF561",
+            )
+        elif name in given:
+            message = f"the parameter {name} stays what the run began with; a new value takes a new run"
+            notices.append(_notice(state, clock, "warning", message, "AF631"))
+    state.params = {**params, **state.params}
+    return notices
+
+
+def _places_of_run(examined: Examination, places: Places, state: RunState) -> Places:
+    """Return the places as the run's own parameters name them; its database is found already."""
+    if state.params == places.params:
+        return places
+    known = {name: value for name, value in state.params.items() if name in places.params}
+    return msgspec.structs.replace(places_of(examined, known), state=places.state, logs=places.logs)
 
 
 def _resume_notices(resumption: Resumption, state: RunState, clock: Clock) -> list[e.Notice]:
@@ -319,18 +400,20 @@ async def _clean_up(plan: Plan, state: RunState, services: RunServices) -> None:
             services.announce(_notice(state, services.clock, "warning", problem, "AF721"))
 
 
-def _report(state: RunState, signals: Sequence[int]) -> RunReport:
+def _report(state: RunState, signals: Sequence[int], bus: Bus) -> RunReport:
     codes = {
         job.error.code for job in state.jobs.values() if job.status == "FAILED" and job.error is not None
     }
     match state.phase:
         case "SUCCESS":
-            return RunReport(state.run_id, "SUCCESS", 0)
+            return RunReport(state.run_id, "SUCCESS", 0, bus.detached)
         case "CANCELLED":
-            return RunReport(state.run_id, "CANCELLED", 128 + (signals[0] if signals else signal.SIGINT))
+            code = 128 + (signals[0] if signals else signal.SIGINT)
+            return RunReport(state.run_id, "CANCELLED", code, bus.detached)
         case _:
             only_locked = codes == {LOCK_HELD}
-            return RunReport(state.run_id, "FAILED", HeldByAnother.exit_code if only_locked else 1)
+            code = HeldByAnother.exit_code if only_locked else 1
+            return RunReport(state.run_id, "FAILED", code, bus.detached)
 
 
 async def _shielded(call: Callable[[], Any]) -> None:

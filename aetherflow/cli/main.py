@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from aetherflow.errors import AetherFlowError, UsageError
 
 SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
+
+READER_GONE = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 app = typer.Typer(
     name="aetherflow",
@@ -40,25 +41,29 @@ def run_command_line(arguments: list[str]) -> int:
     except AetherFlowError as error:
         from aetherflow.cli.output import print_error  # noqa: PLC0415 - only errors need it
 
+        if isinstance(error.__cause__, BrokenPipeError):
+            return READER_GONE  # `| head` has seen enough: say nothing more, as other tools do
         print_error(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): say nothing more, as other tools do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        typer.echo("interrupted before the run began", err=True)
-        return 130
     except (typer.Exit, typer.Abort) as leaving:
         return getattr(leaving, "exit_code", 1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a usage error of typer, or a bug: neither is a traceback
         if not hasattr(error, "format_message"):
             return _internal_error(error, show_trace="--debug" in arguments)
-        usage = getattr(error, "ctx", None)
-        help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
-        typer.echo(f"error[AF002]: {error.format_message()}\n    hint: {help_command}", err=True)
+        _tell_usage(error)
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _tell_usage(error: Any) -> None:
+    """Tell what is wrong with the command line; a command without arguments gets its help."""
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        typer.echo(message, err=True)
+        return
+    usage = getattr(error, "ctx", None)
+    help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
+    typer.echo(f"error[AF002]: {message}\n    hint: {help_command}", err=True)
 
 
 def _internal_error(error: Exception, *, show_trace: bool) -> int:
@@ -101,11 +106,11 @@ def run(
     flow: Flow = None,
     flow_yaml: FlowOption = None,
     run_id: Annotated[
-        str, typer.Option(help="Name the run; the id of an earlier run goes on with it.", metavar="ID")
-    ] = "",
+        str | None, typer.Option(help="Name the run; the id of an earlier run goes on with it.", metavar="ID")
+    ] = None,
     flow_job: Annotated[
-        str, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
-    ] = "",
+        str | None, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
+    ] = None,
     param: Annotated[
         list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
     ] = None,

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+from aetherflow.observe.output import Output, OutputLostError
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON on standard output."""
-    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
-    sys.stdout.write(text + "\n")
+    print_text(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON on standard output."""
+    print_text(msgspec.json.encode(value, enc_hook=str).decode())
 
 
 def print_text(text: str) -> None:
-    """Print a line on standard output."""
-    sys.stdout.write(text + "\n")
+    """Print a line on standard output.
+
+    Raises:
+        OutputLostError: standard output is closed or full.
+    """
+    Output(sys.stdout, "standard output").write(text + "\n")
 
 
 def say(text: str) -> None:
     """Print a line on standard error."""
-    sys.stderr.write(text + "\n")
+    # Nobody can be told that standard error takes no more; the exit code still says how it ended.
+    with suppress(OutputLostError):
+        Output(sys.stderr, "standard error").write(text + "\n")
 
 
 def print_error(error: AetherFlowError) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import asdict
 
 from aetherflow.app.examine import Examination, examine
 from aetherflow.cli.output import count, print_json, print_text, say
@@ -15,15 +16,13 @@ def validate(flow: Path, *, as_json: bool) -> int:
     """Check a flow; 0 if it can run, 2 if not."""
     try:
         diagnostics = examine(flow, os.environ).diagnostics
-    except InvalidInput as error:
-        diagnostics = list(error.diagnostics)
     except AetherFlowError as error:
-        if not as_json:
+        if not as_json and not isinstance(error, InvalidInput):
             raise
-        diagnostics = [Diagnostic(code=error.code, message=error.message, file=str(flow), hint=error.hint)]
+        diagnostics = _diagnostics_of(error, flow)
     is_valid = not any(d.severity == "error" for d in diagnostics)
     if as_json:
-        print_json({"file": str(flow), "valid": is_valid, "diagnostics": diagnostics})
+        print_json({"file": str(flow), "valid": is_valid, "diagnostics": list(map(asdict, diagnostics))})
     else:
         for diagnostic in diagnostics:
             say(str(diagnostic))
@@ -36,12 +35,15 @@ def doctor(flow: Path, *, as_json: bool) -> int:
     """Say what this machine lacks for a flow; 2 if it could not run."""
     from aetherflow.app.doctor import examine_machine, settings_in_force  # noqa: PLC0415 - not for validate
 
-    examined = _examined(flow)
+    examined = _examined(flow, as_json=as_json)
+    if examined is None:
+        return 2
     findings = examine_machine(examined)
     bad = any(finding.state == "error" for finding in findings)
     settings = settings_in_force(examined)
     if as_json:
-        print_json({"file": str(flow), "ok": not bad, "findings": findings, "settings": settings})
+        told = list(map(asdict, findings))
+        print_json({"file": str(flow), "ok": not bad, "findings": told, "settings": settings})
         return 2 if bad else 0
     for finding in findings:
         print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
@@ -57,7 +59,9 @@ def explain(flow: Path, *, as_json: bool) -> int:
     """Show where every field of every resource comes from."""
     from aetherflow.app.doctor import explained_resources  # noqa: PLC0415 - not for validate
 
-    examined = _examined(flow)
+    examined = _examined(flow, as_json=as_json)
+    if examined is None:
+        return 2
     resources = explained_resources(examined)
     if as_json:
         print_json({"file": str(flow), "resources": resources})
@@ -76,14 +80,28 @@ def explain(flow: Path, *, as_json: bool) -> int:
     return 0
 
 
-def _examined(flow: Path) -> Examination:
-    examined = examine(flow, os.environ)
-    _require_structure(examined)
+def _examined(flow: Path, *, as_json: bool) -> Examination | None:
+    """Return a flow whose graph and templates are right; what is wrong with resources is the answer itself.
+
+    With `as_json`, what is wrong is printed as JSON, and None returned.
+
+    Raises:
+        AetherFlowError: the flow cannot be examined.
+    """
+    try:
+        examined = examine(flow, os.environ)
+        if any(not d.code.startswith("AF5") for d in examined.errors):
+            examined.raise_if_invalid()
+    except AetherFlowError as error:
+        if not as_json:
+            raise
+        diagnostics = list(map(asdict, _diagnostics_of(error, flow)))
+        print_json({"file": str(flow), "ok": False, "diagnostics": diagnostics})
+        return None
     return examined
 
 
-def _require_structure(examined: Examination) -> None:
-    """Refuse a flow whose graph or templates are wrong; what is wrong with resources is the answer itself."""
-    structural: list[Any] = [d for d in examined.errors if not d.code.startswith("AF5")]
-    if structural:
-        raise InvalidInput(structural)
+def _diagnostics_of(error: AetherFlowError, flow: Path) -> list[Diagnostic]:
+    if isinstance(error, InvalidInput):
+        return list(error.diagnostics)
+    return [Diagnostic(code=error.code, message=error.message, file=str(flow), hint=error.hint)]

@@ -12,7 +12,7 @@ import msgspec
 
 from aetherflow.app.examine import Examination, examine
 from aetherflow.app.running import RunRequest, Watcher, run_flow
-from aetherflow.cli.output import count, print_json, print_text, say
+from aetherflow.cli.output import count, print_json_line, print_text, say
 from aetherflow.errors import UsageError
 
 RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -23,8 +23,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     """The options of the command as they were typed."""
 
     flow: Path
-    run_id: str
-    flow_job: str
+    run_id: str | None
+    flow_job: str | None
     params: tuple[str, ...]
     rerun: tuple[str, ...]
     events: str
@@ -45,14 +45,14 @@ def run(options: RunOptions) -> int:
     for warning in examined.diagnostics:
         say(str(warning))
     request = RunRequest(
-        run_id=options.run_id,
-        flow_job=options.flow_job,
+        run_id=options.run_id or "",
+        flow_job=options.flow_job or "",
         params=dict(_split(text) for text in options.params),
         rerun=options.rerun,
         show_traces=options.debug,
     )
     if options.dry_run:
-        return _dry_run(examined, options)
+        return _dry_run(examined, request, options)
     return anyio.run(_run, examined, request, options)
 
 
@@ -72,10 +72,9 @@ async def _run(examined: Examination, request: RunRequest, options: RunOptions) 
 def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
     """Return the observer that shows the run to whoever started it: JSON lines, a live tree, or lines."""
     settings = examined.environment.settings
-    log_format = options.log_format or settings.log_format
     level = "debug" if options.debug else settings.log_level.lower()
     chosen: list[Watcher] = []
-    if log_format == "json":
+    if _log_format(examined, options) == "json":
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - only one of the three is needed
 
         chosen.append(Watcher("log", LogObserver(sys.stdout, format="json", level=level), "wait"))
@@ -90,6 +89,10 @@ def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
     return chosen
 
 
+def _log_format(examined: Examination, options: RunOptions) -> str:
+    return options.log_format or examined.environment.settings.log_format
+
+
 def _can_repaint() -> bool:
     if not sys.stderr.isatty():
         return False
@@ -101,10 +104,16 @@ def _can_repaint() -> bool:
 def _check(options: RunOptions) -> None:
     if options.log_format not in ("", "text", "json"):
         raise UsageError(f"--log-format {options.log_format}: it is text or json")
+    if options.flow_job == "":
+        raise UsageError("--flow-job is empty", hint="name a job, or leave the option out to run them all")
     name = options.run_id
-    if name and (not set(name) <= RUN_ID_CHARACTERS or len(name) > RUN_ID_LENGTH or name.strip(".") == ""):
+    if name is None:
+        if options.rerun:
+            raise UsageError("--rerun needs the run to go on with", hint="add --run-id ID")
+        return
+    if not set(name) <= RUN_ID_CHARACTERS or len(name) > RUN_ID_LENGTH or name.strip(".") == "":
         raise UsageError(
-            f"--run-id {name}: not a run id",
+            f"--run-id {name!r}: not a run id",
             hint=f"letters, digits, '.', '_' and '-', at most {RUN_ID_LENGTH} characters",
         )
 
@@ -116,15 +125,18 @@ def _split(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _dry_run(examined: Examination, options: RunOptions) -> int:
+def _dry_run(examined: Examination, request: RunRequest, options: RunOptions) -> int:
     """Say what would run, in an order in which it could."""
     from aetherflow.app.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.app.places import places_of  # noqa: PLC0415 - as above
 
-    jobs = outline(examined.plan, options.flow_job)
-    if options.log_format == "json":
-        print_json({"flow_id": examined.plan.flow_id, "jobs": jobs, "diagnostics": examined.diagnostics})
+    places_of(examined, request.params)  # refuses what the run would refuse
+    jobs = outline(examined.plan, request.flow_job)
+    if _log_format(examined, options) == "json":
+        print_json_line({"flow_id": examined.plan.flow_id, "jobs": jobs, "diagnostics": examined.diagnostics})
         return 0
     for job in jobs:
         print_text(str(job))
-    say(f"{options.flow}: {len(jobs)} jobs would run; {count(examined.diagnostics)}; nothing was run")
+    number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
+    say(f"{options.flow}: {number} would run; {count(examined.diagnostics)}; nothing was run")
     return 0

@@ -71,24 +71,45 @@ def _print_type(name: str, summary: str, sections: dict[str, list[Field]], *, as
     print_text(f"{name}: {summary}" if summary else name)
     for title, fields in sections.items():
         print_text(f"{title}:" if fields else f"{title}: anything")
-        for field in fields:
-            needed = "required" if field["required"] else f"default {field.get('default', 'none')}"
-            print_text(f"  {field['name']}: {field['type']} ({needed})")
+        _print_fields(fields, "  ")
+
+
+def _print_fields(fields: list[Field], indent: str) -> None:
+    for field in fields:
+        needed = "required" if field["required"] else f"default {field.get('default', 'none')}"
+        print_text(f"{indent}{field['name']}: {field['type']} ({needed})")
+        _print_fields(field.get("fields", []), indent + "  ")
 
 
 def _fields(struct: type[Any]) -> list[Field]:
     if not issubclass(struct, msgspec.Struct):
         return []
     schema = msgspec.json.schema(struct)
-    definition = schema["$defs"][struct.__name__] if "$ref" in schema else schema
+    return _described(schema, schema.get("$defs", {}))
+
+
+def _described(form: dict[str, Any], definitions: dict[str, Any]) -> list[Field]:
+    """Return the fields of a JSON Schema, those of the structures in it as `fields` of theirs."""
+    form = _definition(form, definitions)
     described = []
-    for field in msgspec.structs.fields(struct):
-        form = definition["properties"][field.encode_name]
-        entry: Field = {"name": field.encode_name, "type": _type_text(form), "required": field.required}
-        if "default" in form:
-            entry["default"] = msgspec.json.encode(form["default"]).decode()
+    for name, part in form.get("properties", {}).items():
+        entry: Field = {
+            "name": name,
+            "type": _type_text(part),
+            "required": name in form.get("required", ()),
+        }
+        if "default" in part:
+            entry["default"] = msgspec.json.encode(part["default"]).decode()
+        for option in part.get("anyOf", [part]):
+            if inner := _described(option, definitions):
+                entry["fields"] = inner
         described.append(entry)
     return described
+
+
+def _definition(form: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = definitions[str(form["$ref"]).rpartition("/")[2]] if "$ref" in form else form
+    return found
 
 
 def _type_text(form: dict[str, Any]) -> str:
@@ -98,9 +119,9 @@ def _type_text(form: dict[str, Any]) -> str:
     if "enum" in form:
         return " | ".join(map(str, form["enum"]))
     if "$ref" in form:
-        return str(form["$ref"]).rpartition("/")[2]
+        return "mapping"
     if form.get("type") == "array":
-        return f"list of {_type_text(form.get('items') or {})}"
+        return f"list of {_type_text(form['items'])}" if form.get("items") else "list"
     return {"string": "text", "object": "mapping"}.get(
         form.get("type", ""), str(form.get("type", "anything"))
     )

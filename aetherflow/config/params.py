@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -31,13 +32,16 @@ def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dic
             problems.append(f"the flow has no parameter {name!r}: {known}")
     values: dict[str, Any] = {}
     for name, spec in specs.items():
-        if name not in given and spec.default is None:
+        value = given.get(name)
+        if value is None:  # null in a scheduler file says no more than leaving it out
+            value = spec.default
+        if value is None:
             if spec.required:
                 problems.append(f"the parameter {name!r} is required ({spec.type}): --param {name}=VALUE")
             values[name] = None
             continue
         try:
-            values[name] = convert(spec, given.get(name, spec.default))
+            values[name] = convert(spec, value)
         except ValueError as error:
             problems.append(f"the parameter {name!r} must be {error}")
     if problems:
@@ -52,9 +56,12 @@ def convert(spec: ParamSpec, value: Any) -> Any:
         ValueError: it cannot be read as that; the text says what is needed.
     """
     converted = _CONVERSIONS[spec.type](value)
-    if spec.enum and converted not in spec.enum:
-        raise ValueError(f"one of {', '.join(map(str, spec.enum))}, not {value!r}")
-    return converted
+    if not spec.enum:
+        return converted
+    for option in spec.enum:
+        if _string(option) == _string(converted):  # the command line gives texts, the file may hold numbers
+            return option if spec.type == "enum" else converted
+    raise ValueError(f"one of {', '.join(map(_string, spec.enum))}, not {value!r}")
 
 
 def _string(value: Any) -> str:
@@ -70,9 +77,12 @@ def _int(value: Any) -> int:
 
 def _float(value: Any) -> float:
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
-        raise ValueError(f"a number, not {value!r}") from None
+        number = math.nan
+    if not math.isfinite(number):  # JSON, in which a run is stored, knows neither infinity nor NaN
+        raise ValueError(f"a number, not {value!r}")
+    return number
 
 
 def _bool(value: Any) -> bool:

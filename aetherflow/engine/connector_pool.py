@@ -34,11 +34,14 @@ class ConnectorPool:
         """
         async with self._locks.setdefault(name, anyio.Lock()):
             if name not in self._open:
-                # A secrets provider may ask a vault: not on the loop.
-                resource = await anyio.to_thread.run_sync(self._resolve, name)
-                cls = self._connector_class(f"{resource.kind}:{resource.driver}")
+                # A secrets provider may ask a vault, a connector imports its library: not on the loop.
+                cls, resource = await anyio.to_thread.run_sync(self._prepared, name, abandon_on_cancel=True)
                 self._open[name] = await _opened(cls, resource)
             return self._open[name]
+
+    def _prepared(self, name: str) -> tuple[type[Connector], Resource]:
+        resource = self._resolve(name)
+        return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
 
     async def aclose(self) -> list[ErrorInfo]:
         """Close all; return what went wrong, for nobody can act on it any more but a reader of the log."""

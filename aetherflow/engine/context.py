@@ -227,7 +227,12 @@ class StepContext:
         When the step is cancelled, `stopping` becomes true and the function gets THREAD_STOP_SECONDS to end;
         a thread that does not is left behind and reported.
         """
-        stop = self._stopping = self._stopping or threading.Event()
+        async with self.services.threads:  # cancelled while it waits for its turn, it never starts
+            if self._stopping is None or self._stopping.is_set():
+                self._stopping = threading.Event()  # the wish that ended an earlier call is not for this one
+            return await self._call(function, args, self._stopping)
+
+    async def _call(self, function: Callable[[*Args], T], args: tuple[*Args], stop: threading.Event) -> T:
         done = anyio.Event()
         outcome: list[T] = []
         failure: list[BaseException] = []
@@ -236,10 +241,10 @@ class StepContext:
             try:
                 outcome.append(
                     await anyio.to_thread.run_sync(
-                        function, *args, abandon_on_cancel=True, limiter=self.services.threads
+                        function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
                     )
                 )
-            except Exception as error:  # noqa: BLE001 - carried over to the caller, below
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - carried over to the caller, below
                 failure.append(error)
             finally:
                 done.set()

@@ -104,16 +104,8 @@ def decide(plan: Plan, state: RunState, frontier: Frontier, event: e.Event) -> I
                 yield from _next_step(state, unit, 0)
             elif not frontier.fans[unit.job.index].unfinished:
                 yield _gather(state, unit)
-        case e.StepStarted():
-            unit = frontier.unit(event.job_id)
-            yield Work(unit, unit.job.steps[frontier.at_step[event.job_id]], event.attempt)
-        case e.StepRetrying():
-            unit = frontier.unit(event.job_id)
-            step = unit.job.steps[frontier.at_step[event.job_id]]
-            if state.cancelling:
-                yield EndStep(unit, step, "CANCELLED", state.cancel_reason)
-            else:
-                yield WaitAndRetry(unit, step, event.attempt + 1, event.wait_seconds)
+        case e.StepStarted() | e.StepRetrying():
+            yield _attempt(state, frontier, event)
         case e.StepFinished():
             unit = frontier.unit(event.job_id)
             yield from _after_step(state, unit, frontier.at_step.get(event.job_id), event)
@@ -136,13 +128,12 @@ def admit(plan: Plan, state: RunState, frontier: Frontier, scope: Mapping[str, A
         if (unit := _next_unstarted(frontier)) is not None:
             status: e.JobEnd = "BLOCKED" if state.cancelling == "fail_fast" else "CANCELLED"
             return EndJob(unit, status, state.cancel_reason)
-    else:
-        if frontier.has_room and (unit := frontier.next_instance()) is not None:
+    elif frontier.has_room:
+        unit, job = frontier.next_instance(), frontier.ready()
+        if unit is not None and (job is None or unit.job.index < job.index):
             return StartJob(unit)
-        if (job := frontier.ready()) is not None:
-            command = _open_job(state, frontier, job, scope)
-            if not isinstance(command, StartJob) or frontier.has_room or command.items is not None:
-                return command
+        if job is not None:
+            return _open_job(state, frontier, job, scope)
     if frontier.unfinished or frontier.running:
         return None
     return _end_run(plan, state)
@@ -199,6 +190,17 @@ def _next_step(state: RunState, unit: Unit, number: int) -> Iterator[Command]:
     yield EndJob(unit, "SUCCESS", outputs=state.jobs[unit.id].outputs)
 
 
+def _attempt(state: RunState, frontier: Frontier, event: e.StepStarted | e.StepRetrying) -> Command:
+    """Work on an attempt, or wait for the next one; a run that is being cancelled does neither."""
+    unit = frontier.unit(event.job_id)
+    step = unit.job.steps[frontier.at_step[event.job_id]]
+    if state.cancelling:
+        return EndStep(unit, step, "CANCELLED", state.cancel_reason)
+    if isinstance(event, e.StepRetrying):
+        return WaitAndRetry(unit, step, event.attempt + 1, event.wait_seconds)
+    return Work(unit, step, event.attempt)
+
+
 def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFinished) -> Iterator[Command]:
     if number is None or event.step_id != unit.job.steps[number].spec.id:
         return  # ended without having run: the rest of a skipped job
@@ -226,10 +228,10 @@ def _skip_rest(job: JobState, unit: Unit, number: int, reason: str) -> Iterator[
 
 def _after_job(plan: Plan, state: RunState, frontier: Frontier, event: e.JobFinished) -> Iterator[Command]:
     unit = frontier.unit(event.job_id)
-    if unit.item != WHOLE and not frontier.fans[unit.job.index].unfinished:
-        yield _gather(state, Unit(unit.job))
     if event.status == "FAILED" and plan.flow.fail_fast and not state.cancelling:
         yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
+    if unit.item != WHOLE and not frontier.fans[unit.job.index].unfinished:
+        yield _gather(state, Unit(unit.job))
 
 
 def _gather(state: RunState, unit: Unit) -> EndJob:

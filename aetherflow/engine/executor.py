@@ -6,12 +6,15 @@ follows. While a commit waits for the disk, the reports of other jobs gather and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TypedDict
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
+import msgspec
 
 from aetherflow.engine import events as e
 from aetherflow.engine.bus import Bus
@@ -113,11 +116,13 @@ class Executor:
                     cause=cause,
                 )
             )
+            self._bus.hurry()
 
     def fail(self, error: AetherFlowError) -> None:
         """Give the run up without another word to the journal: it must not be written any more."""
         self._failure = error
         self._inbox.wake()
+        self._bus.hurry()
 
     async def _heed_cancellation(self) -> None:
         try:
@@ -179,6 +184,7 @@ class Executor:
         with scope:
             if self._ring.state.cancelling is not None:
                 scope.cancel()
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
             outcome = await self._attempt(unit, step, attempt)
         self._scopes.pop(unit.id, None)
         cancelled = scope.cancel_called and (outcome is None or outcome.result is None)
@@ -206,29 +212,37 @@ class Executor:
             self._services, job_id=unit.id, step_id=step.spec.id, step_type=step.spec.type, attempt=attempt
         )
         scope = job_scope(self._ring.names, self._ring.state, unit)
-        limit, code, whose = self._time_limit(unit, step)
+        limit, over = self._time_limit(unit, step)
         if limit is None:
             return await attempt_step(context, step, self._step_types, scope)
         outcome: Outcome | None = None
         with anyio.CancelScope() as timed:
+            if not limit:
+                timed.cancel()
+                await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._expire, limit, timed)
                 outcome = await attempt_step(context, step, self._step_types, scope)
                 tasks.cancel_scope.cancel()
         if outcome is None or (timed.cancel_called and outcome.result is None):
-            message = f"{whose} timeout_seconds passed after {limit:g} s"
-            return Outcome(error=ErrorInfo(code=code, message=message, kind="timeout"))
+            return Outcome(error=over)
         return outcome
 
-    def _time_limit(self, unit: Unit, step: StepPlan) -> tuple[float | None, str, str]:
-        """Return how many seconds an attempt may take, the code of the limit, and whose it is."""
+    def _time_limit(self, unit: Unit, step: StepPlan) -> tuple[float | None, ErrorInfo]:
+        """Return how many seconds an attempt may take, and the error when they are over."""
+        own, left = step.spec.timeout_seconds, self._time_left(unit)
+        if left < (math.inf if own is None else own):
+            message = f"the job's timeout_seconds passed after {unit.job.timeout_seconds:g} s"
+            return left, ErrorInfo(code=JOB_TIMEOUT, message=message, kind="timeout")
+        message = f"the step's timeout_seconds passed after {own or 0:g} s"
+        return own, ErrorInfo(code="AF710", message=message, kind="timeout")
+
+    def _time_left(self, unit: Unit) -> float:
+        """Return how many seconds the job still has; they count from its first step on."""
+        if unit.job.timeout_seconds is None:
+            return math.inf
         now = self._services.clock.monotonic()
-        own = step.spec.timeout_seconds
-        if unit.job.timeout_seconds is not None:
-            left = max(self._deadlines.setdefault(unit.id, now + unit.job.timeout_seconds) - now, 0)
-            if own is None or left < own:
-                return left, JOB_TIMEOUT, "the job's"
-        return own, "AF710", "the step's"
+        return max(self._deadlines.setdefault(unit.id, now + unit.job.timeout_seconds) - now, 0)
 
     async def _expire(self, seconds: float, scope: anyio.CancelScope) -> None:
         await self._services.clock.sleep(seconds)
@@ -247,6 +261,8 @@ class Executor:
         wait = None
         if error.code != JOB_TIMEOUT and self._ring.state.cancelling is None:
             wait = next_wait(step.retry, attempt, error, self._services.clock.random)
+        if wait is not None and wait >= self._time_left(unit):
+            wait, error = None, _not_tried_again(error)
         if wait is None:
             self._report_end(unit, step, attempt, "FAILED", duration, error=error)
             return
@@ -304,3 +320,9 @@ class Executor:
     async def _end_run_after(self, seconds: float) -> None:
         await self._services.clock.sleep(seconds)
         self.cancel(f"the run's timeout_seconds passed after {seconds:g} s", "timeout")
+
+
+def _not_tried_again(error: ErrorInfo) -> ErrorInfo:
+    """Return the error of an attempt whose repetition would begin after its job's time is over."""
+    why = "not tried again: the job's timeout_seconds would be over by then"
+    return msgspec.structs.replace(error, message=f"{error.message} ({why})")

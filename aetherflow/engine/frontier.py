@@ -66,17 +66,18 @@ class Frontier:
     def _build(self, state: RunState) -> None:
         ended = [state.job(job.id).status in DONE for job in self.plan.jobs]
         for job in self.plan.jobs:
-            befores = [b for b in (*job.needs, *job.after) if self.is_selected(b)]
+            befores = [b for b in (*job.needs, *job.after) if self.is_selected(b) and not ended[b]]
+            self._open.append(len(befores))
+            if ended[job.index] or not self.is_selected(job.index):
+                continue  # it waits for nothing, also when a job before it runs again
+            self.unfinished += 1
             for before in befores:
                 self._dependents.setdefault(before, []).append(job.index)
-            self._open.append(sum(not ended[before] for before in befores))
             for need in job.needs:
                 if ended[need] and state.job(self.plan.jobs[need].id).status != "SUCCESS":
                     self.blocked_by.setdefault(job.index, self.plan.jobs[need].id)
-            if self.is_selected(job.index) and not ended[job.index]:
-                self.unfinished += 1
-                if not self._open[job.index]:
-                    self._ready.append(job.index)  # ascending, hence already a heap
+            if not befores:
+                self._ready.append(job.index)  # ascending, hence already a heap
 
     def is_selected(self, index: int) -> bool:
         """Whether this job takes part in the run."""
@@ -93,13 +94,19 @@ class Frontier:
 
     def next_instance(self, *, beyond_limits: bool = False) -> Unit | None:
         """Return the next instance of a `for_each` job that may start, in file and item order."""
-        for index, fan in self.fans.items():
-            job = self.plan.jobs[index]
-            if fan.following < fan.total and (
-                beyond_limits or job.max_parallel is None or fan.running < job.max_parallel
-            ):
-                return Unit(job, fan.following)
-        return None
+        startable = [
+            index
+            for index, fan in self.fans.items()
+            if self._may_start(index, fan, beyond_limits=beyond_limits)
+        ]
+        if not startable:
+            return None
+        index = min(startable)
+        return Unit(self.plan.jobs[index], self.fans[index].following)
+
+    def _may_start(self, index: int, fan: Fan, *, beyond_limits: bool) -> bool:
+        most = self.plan.jobs[index].max_parallel
+        return fan.following < fan.total and (beyond_limits or most is None or fan.running < most)
 
     def unit(self, job_id: str) -> Unit:
         """Return the unit that a job id names."""
@@ -157,10 +164,14 @@ class Frontier:
         self._leave_ready(index)
         self.unfinished -= 1
         for dependent in self._dependents.get(index, ()):
-            if event.status != "SUCCESS" and index in self.plan.jobs[dependent].needs:
-                self.blocked_by.setdefault(dependent, unit.id)
+            if (
+                event.status != "SUCCESS"
+                and dependent not in self.blocked_by
+                and index in self.plan.jobs[dependent].needs
+            ):
+                self.blocked_by[dependent] = unit.id
             self._open[dependent] -= 1
-            if not self._open[dependent] and self.is_selected(dependent):
+            if not self._open[dependent]:
                 heapq.heappush(self._ready, dependent)
 
     def _leave_ready(self, index: int) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from collections.abc import Container, Iterable
+from collections.abc import Container
 
 import msgspec
 
 from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.language.condition import Condition, compile_condition
-from aetherflow.language.reference import Reference
+from aetherflow.language.reference import Reference, nearest
 from aetherflow.language.template import Template, compile_template
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import LoadedFlow
@@ -21,6 +20,7 @@ ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
 RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt")
+CYCLES_TOLD = 20
 HOOKS = ("on_success", "on_failure", "on_exit")
 
 
@@ -88,9 +88,12 @@ class _Planner:
                 self._template(value, ("resources", name, key), None, RESOURCE_ROOTS, set(), set())
 
     def refuse_cycles(self, jobs: tuple[JobPlan, ...]) -> None:
-        """Tell the first cycle among the jobs, if there is one."""
-        cycle = find_cycle({job.index: (*job.needs, *job.after) for job in jobs})
-        if cycle:
+        """Tell the cycles among the jobs; of those that share a job, the first."""
+        edges = {job.index: (*job.needs, *job.after) for job in jobs}
+        for _ in range(CYCLES_TOLD):
+            cycle = find_cycle(edges)
+            if cycle is None:
+                return
             names = " -> ".join(jobs[index].id for index in cycle)
             self.findings.add(
                 jobs[cycle[0]].place,
@@ -98,9 +101,10 @@ class _Planner:
                 f"the jobs wait for each other in a circle: {names}",
                 "remove one depends_on, or one reference to jobs.*, of the circle",
             )
+            edges.update(dict.fromkeys(cycle, ()))
 
     def _needs(self, spec: JobSpec, base: Path) -> tuple[int, ...]:
-        needs: list[int] = []
+        needs: dict[int, None] = {}  # in order, each once
         for number, name in enumerate(spec.depends_on):
             where = (*base, "depends_on", number)
             if name == spec.id:
@@ -110,10 +114,10 @@ class _Planner:
                     where,
                     "AF131",
                     f"job {spec.id!r} depends on {name!r}, which is no job of this flow",
-                    _nearest(name, self.index),
+                    nearest(name, (other for other in self.index if other != spec.id)),
                 )
-            elif self.index[name] not in needs:
-                needs.append(self.index[name])
+            else:
+                needs[self.index[name]] = None
         return tuple(needs)
 
     def _when(self, spec: JobSpec, base: Path, after: set[int]) -> Condition | None:
@@ -165,7 +169,7 @@ class _Planner:
                     base,
                     "AF403",
                     f"{{{{{'.'.join(reference.path)}}}}}: {reference.path[0]!r} is not known here",
-                    _nearest(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
+                    nearest(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
                 )
         return template
 
@@ -179,8 +183,8 @@ class _Planner:
     ) -> None:
         """Check what a reference names, and note the order edge it makes."""
         root, *rest = reference.path
-        if root == "params" and rest and rest[0] not in self.spec.flow.params:
-            hint = _nearest(rest[0], self.spec.flow.params) or "declare it under flow.params"
+        if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
+            hint = nearest(rest[0], self.spec.flow.params) or "declare it under flow.params"
             self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
             self._report(
@@ -190,6 +194,10 @@ class _Planner:
                 f"{'.'.join(reference.path)!r} is not known",
                 f"run has {', '.join(RUN_KEYS)}",
             )
+        elif root in ("steps", "jobs") and not rest:
+            hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"
+            code = "AF405" if root == "steps" else "AF406"
+            self._report(reference, base, code, f"{root!r} alone is no value", hint)
         elif root == "steps" and job is not None:
             self._check_step(reference, base, job, earlier)
         elif root == "jobs" and job is not None:
@@ -208,21 +216,21 @@ class _Planner:
                 "a step sees the steps before it in its job; move it, or swap the two",
             )
         else:
-            wanted = reference.path[1] if len(reference.path) > 1 else ""
+            wanted = reference.path[1]
             self._report(
                 reference,
                 base,
                 "AF405",
                 f"job {job.id!r} has no step {wanted!r}",
-                _nearest(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
+                nearest(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
             )
 
     def _check_job(self, reference: Reference, base: Path, job: JobSpec, after: set[int]) -> None:
         named = _longest(reference.path[1:], self.index)
         if not named:
-            wanted = reference.path[1] if len(reference.path) > 1 else ""
+            wanted = reference.path[1]
             self._report(
-                reference, base, "AF406", f"the flow has no job {wanted!r}", _nearest(wanted, self.index)
+                reference, base, "AF406", f"the flow has no job {wanted!r}", nearest(wanted, self.index)
             )
             return
         if named == job.id:
@@ -248,14 +256,14 @@ class _Planner:
             rest[0] == "outputs"
             and len(rest) > 1
             and not rest[1].isdigit()
-            and rest[1] not in self.outputs[named]
+            and not _longest(rest[1:], self.outputs[named])
         ):
             self._report(
                 reference,
                 base,
                 "AF407",
                 f"job {named!r} declares no output {rest[1]!r}",
-                _nearest(rest[1], self.outputs[named])
+                nearest(rest[1], self.outputs[named])
                 or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
             )
 
@@ -269,8 +277,3 @@ def _longest(path: tuple[str, ...], known: Container[str]) -> str:
     """Return the longest known id that `path` begins with (ids may hold dots), or an empty text."""
     joined = (".".join(path[:length]) for length in range(len(path), 0, -1))
     return next((name for name in joined if name in known), "")
-
-
-def _nearest(wanted: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.6)
-    return f"did you mean {found[0]!r}?" if found else ""

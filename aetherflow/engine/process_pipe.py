@@ -55,6 +55,8 @@ class OutputPipe:
             with self._pumping:
                 while data := await self._read():
                     await take(data)
+                    # A child may always be faster: neither reading nor taking need ever wait.
+                    await anyio.lowlevel.checkpoint()
                 await take(b"", last=True)
         finally:
             self.done.set()

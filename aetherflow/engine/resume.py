@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from aetherflow.engine.frontier import instance_id
 from aetherflow.engine.plan import JobPlan, Plan, downstream
-from aetherflow.engine.state import DONE, RunState
+from aetherflow.engine.state import DONE, JobState, RunState
 from aetherflow.errors import UsageError
 
 
@@ -41,16 +41,22 @@ def plan_resumption(plan: Plan, state: RunState, rerun: Sequence[str] = ()) -> R
     gated = [
         plan.jobs[index].id
         for index in sorted(downstream(plan, reopened))
-        if state.job(plan.jobs[index].id).status == "SKIPPED" and not state.jobs[plan.jobs[index].id].steps
+        if _was_skipped_unopened(state.job(plan.jobs[index].id))
     ]
     again_named = list(dict.fromkeys([*named, *gated]))
+    names = set(again_named)
     kept: list[str] = []
     again: list[str] = []
     changed: list[str] = []
     for job in plan.jobs:
         for job_id in _instances(job, state):
-            _sort_out(job, job_id, state, set(again_named), kept, again, changed)
+            _sort_out(job, job_id, state, names, kept, again, changed)
     return Resumption(again_named, kept, again, changed)
+
+
+def _was_skipped_unopened(job: JobState) -> bool:
+    """Whether a job was skipped by its gate, or for want of items: nothing of it has begun."""
+    return job.status == "SKIPPED" and not job.steps and job.items is None
 
 
 def _instances(job: JobPlan, state: RunState) -> list[str]:
@@ -63,22 +69,33 @@ def _named(plan: Plan, state: RunState, rerun: Sequence[str]) -> list[str]:
     names: list[str] = []
     jobs = {job.id: job for job in plan.jobs}
     for wanted in rerun:
-        job_id, step_id = (wanted, "") if wanted in jobs else wanted.rpartition(".")[::2]
-        job = jobs.get(job_id)
-        step_ids = [step.id for step in job.steps] if job else []
-        if job is None or (step_id and step_id not in step_ids):
+        job, step_id = _job_and_step(jobs, wanted)
+        if job is None:
             raise UsageError(
                 f"--rerun {wanted}: the flow has no such job or step",
                 hint=f"give JOB or JOB.STEP; the jobs are {', '.join(list(jobs)[:20])}",
             )
+        step_ids = [step.id for step in job.steps]
         first = step_ids.index(step_id) if step_id else 0
         for instance in _instances(job, state):
             names += [f"{instance}.{later}" for later in step_ids[first:]] if first else [instance]
-        for index in sorted(downstream(plan, [job_id]) - {job.index}):
+        for index in sorted(downstream(plan, [job.id]) - {job.index}):
             names += [plan.jobs[index].id, *_instances(plan.jobs[index], state)]
-        if not first:
-            names.append(job_id)
+        if not first or job.for_each is not None:  # instances run again only within their job
+            names.append(job.id)
     return list(dict.fromkeys(names))
+
+
+def _job_and_step(jobs: Mapping[str, JobPlan], wanted: str) -> tuple[JobPlan | None, str]:
+    """Return the job, and the step if one is named, of `JOB` or `JOB.STEP`; both ids may hold dots."""
+    if wanted in jobs:
+        return jobs[wanted], ""
+    parts = wanted.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        job, step_id = jobs.get(".".join(parts[:length])), ".".join(parts[length:])
+        if job is not None and any(step.id == step_id for step in job.steps):
+            return job, step_id
+    return None, ""
 
 
 def _sort_out(
@@ -91,6 +108,11 @@ def _sort_out(
     changed: list[str],
 ) -> None:
     known = state.job(job_id)
+    reopens = (
+        known.status not in DONE
+        or job_id in rerun
+        or any(f"{job_id}.{step_id}" in rerun for step_id in known.steps)
+    )
     if known.status == "SKIPPED" and not known.steps and job_id not in rerun:
         kept.append(f"{job_id} ({known.status})")
     for step in job.steps:
@@ -98,7 +120,7 @@ def _sort_out(
         ended = known.steps.get(step.id)
         if ended is None:
             continue
-        if ended.status not in DONE and known.status not in DONE:
+        if ended.status not in DONE and reopens:
             status = "INTERRUPTED" if ended.status == "RUNNING" else ended.status
             again.append(f"{name} ({status})")
         elif job_id in rerun or name in rerun:

@@ -22,8 +22,8 @@ from aetherflow.engine.decide import (
     admit,
     decide,
 )
-from aetherflow.engine.frontier import Frontier
-from aetherflow.engine.plan import Plan
+from aetherflow.engine.frontier import Frontier, Unit
+from aetherflow.engine.plan import Plan, StepPlan
 from aetherflow.engine.scope import run_scope
 from aetherflow.engine.state import RunState, apply
 
@@ -118,6 +118,7 @@ class Ring:
                     step_id=step.spec.id,
                     step_type=step.spec.type,
                     status=status,
+                    attempt=self._attempts(unit, step),
                     reason=reason,
                 )
             case StartJob(unit, items):
@@ -150,3 +151,8 @@ class Ring:
                 )
             case _:
                 return None
+
+    def _attempts(self, unit: Unit, step: StepPlan) -> int:
+        """Return which attempt of a step was the last; 1 for one that has not begun, as events have it."""
+        known = self.state.jobs[unit.id].steps.get(step.id)
+        return max(known.attempt, 1) if known else 1

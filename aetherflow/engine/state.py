@@ -119,6 +119,8 @@ def apply(state: RunState, event: e.Event) -> None:
     Raises:
         IllegalEvent: the event cannot happen in this state; the state is unchanged.
     """
+    if state.run_id and event.run_id != state.run_id:
+        raise IllegalEvent(f"run {event.run_id}: the event belongs to another run than {state.run_id}")
     match event:
         case e.StepStarted() | e.StepFinished() | e.StepRetrying():
             _apply_to_step(state, event)
@@ -160,8 +162,10 @@ def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.St
             step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
             step.outputs, step.job_outputs = event.outputs, event.job_outputs
             step.reason, step.error = event.reason, event.error
+            job.steps[event.step_id] = step
             if event.job_outputs:
-                job.outputs = {**job.outputs, **event.job_outputs}
+                is_last = next(reversed(job.steps)) == event.step_id
+                job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
     job.steps[event.step_id] = step
 
 
@@ -186,8 +190,6 @@ def _apply_to_run(
     state: RunState, event: e.RunStarted | e.RunResumed | e.CancelRequested | e.RunFinished
 ) -> None:
     where = f"run {event.run_id}"
-    if state.run_id and event.run_id != state.run_id:
-        raise IllegalEvent(f"{where}: the event belongs to another run than {state.run_id}")
     match event:
         case e.RunStarted():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
@@ -218,6 +220,12 @@ def _reopen(state: RunState, rerun: frozenset[str]) -> None:
                 job.steps[step_id] = StepState(step_type=step.step_type)
         job.status, job.reason, job.error = "PENDING", "", None
         job.items = None if whole else job.items
-        job.outputs = {}
-        for step in job.steps.values():
-            job.outputs.update(step.job_outputs)
+        job.outputs = _promoted(job)
+
+
+def _promoted(job: JobState) -> dict[str, Any]:
+    """Return what the steps of a job promoted; of one key that several promoted, the last step's value."""
+    outputs: dict[str, Any] = {}
+    for step in job.steps.values():
+        outputs.update(step.job_outputs)
+    return outputs

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import random
+import socket
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, get_args
 
 import anyio
 import msgspec
@@ -14,7 +17,10 @@ from aetherflow.engine.context import StepContext
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
+from aetherflow.secret import Redactor
 from aetherflow.spec.flow import RetrySpec
+
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
 class StepTypes(Protocol):
@@ -45,22 +51,31 @@ async def attempt_step(
     redactor = context.redactor
     try:
         inputs = step.inputs.render(scope)
+        redactor.add_named(inputs)
         result = await call_step(context, step_types(step.spec.type), inputs)
         masked = StepResult(
-            result.status, redactor.value(_plain(result.outputs)), redactor.text(result.reason)
+            result.status, redactor.value(_plain(result.outputs)), redactor.text(_unicode(result.reason))
         )
         promoted = _promote(step, masked, scope)
         return Outcome(masked, redactor.value(_plain(promoted)))
-    except Exception as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
-        info = describe(error)
-        masked_info = ErrorInfo(
-            code=info.code,
-            message=redactor.text(info.message),
-            kind=info.kind,
-            hint=redactor.text(info.hint),
-            detail=redactor.value(_plain(info.detail)),
-        )
-        return Outcome(error=masked_info, trace=redactor.text("".join(traceback.format_exception(error))))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
+        trace = "".join(traceback.format_exception(error))
+        return Outcome(error=_masked(describe(error), redactor), trace=redactor.text(_unicode(trace)))
+
+
+def _masked(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
+    """Return what a step's author told of an error, fit to be stored: the right types, plain and masked."""
+    try:
+        detail = redactor.value(_plain(info.detail if isinstance(info.detail, Mapping) else {}))
+    except (StepError, RecursionError):
+        detail = {}  # the error is told without what cannot be written
+    return ErrorInfo(
+        code=_unicode(info.code),
+        message=redactor.text(_unicode(info.message)),
+        kind=info.kind if info.kind in get_args(FailureKind) else "other",
+        hint=redactor.text(_unicode(info.hint)),
+        detail=detail,
+    )
 
 
 async def call_step(context: StepContext, step_type: StepType, inputs: dict[str, Any]) -> StepResult:
@@ -75,20 +90,25 @@ async def call_step(context: StepContext, step_type: StepType, inputs: dict[str,
     else:
         returned = await context.run_sync(step_type.run, context, typed)
     match returned:
-        case StepResult():
+        case StepResult(status="SUCCESS" | "SKIPPED", outputs=Mapping()):
             return returned
+        case StepResult():
+            what = (
+                f"a StepResult with status {returned.status!r} and {type(returned.outputs).__name__} outputs"
+            )
         case None:
             return StepResult()
         case msgspec.Struct():
-            return StepResult(outputs={k: getattr(returned, k) for k in returned.__struct_fields__})
+            return StepResult(outputs=_fields(returned))
         case Mapping():
             return StepResult(outputs=dict(returned))
         case _:
-            raise StepError(
-                f"the step type {step_type.name} returned {type(returned).__name__}",
-                hint="a step returns a StepResult, a Struct, a mapping or None",
-                code="AF705",
-            )
+            what = type(returned).__name__
+    raise StepError(
+        f"the step type {step_type.name} returned {what}",
+        hint="a step returns a StepResult (SUCCESS or SKIPPED), a Struct, a mapping or None",
+        code="AF705",
+    )
 
 
 async def run_inner(
@@ -106,18 +126,15 @@ async def run_inner(
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return an error as data: ours as it is, others with their type and kind."""
-    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return describe(error.exceptions[0])
-    if isinstance(error, AetherFlowError):
-        return error.info()
-    kind: FailureKind = "other"
-    if isinstance(error, TimeoutError):
-        kind = "timeout"
-    elif isinstance(error, ConnectionError | anyio.BrokenResourceError | anyio.ClosedResourceError):
-        kind = "connection"
-    text = str(error) or "no further message"
-    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind)
+    """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
+    first, *others = _leaves(error)
+    info = _describe_one(first)
+    if not others:
+        return info
+    told = dict.fromkeys(_describe_one(other).message for other in others)
+    return msgspec.structs.replace(
+        info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
+    )
 
 
 def next_wait(
@@ -133,10 +150,44 @@ def next_wait(
         return None
     if "any" not in retry.retry_on and error.kind not in retry.retry_on:
         return None
-    wait = min(
-        retry.backoff_seconds * retry.backoff_multiplier ** min(attempt - 1, 64), retry.max_backoff_seconds
-    )
+    wait = min(_backoff(retry, attempt), retry.max_backoff_seconds)
     return wait * (0.5 + chance() / 2) if retry.jitter else wait
+
+
+def _backoff(retry: RetrySpec, attempt: int) -> float:
+    if not retry.backoff_seconds:
+        return 0
+    try:
+        return float(retry.backoff_seconds * retry.backoff_multiplier ** (attempt - 1))
+    except OverflowError:
+        return math.inf
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _describe_one(error: BaseException) -> ErrorInfo:
+    if isinstance(error, AetherFlowError):
+        return error.info()
+    kind: FailureKind = "other"
+    if isinstance(error, TimeoutError):
+        kind = "timeout"
+    elif isinstance(
+        error, ConnectionError | socket.gaierror | anyio.BrokenResourceError | anyio.ClosedResourceError
+    ) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        kind = "connection"
+    if isinstance(error, SystemExit):
+        return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
+    try:
+        text = str(error) or "no further message"
+    except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
+        text = f"its text cannot be read ({type(failure).__name__})"
+    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind)
 
 
 def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
@@ -184,15 +235,47 @@ class _With(Mapping[str, Any]):
         return len(self._base) + (self._key not in self._base)
 
 
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a Struct under their encoded names; UNSET ones are left out."""
+    fields = zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True)
+    values = {name: getattr(struct, attribute) for name, attribute in fields}
+    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
+
+
 def _plain(value: Any) -> Any:
     """Return the value as the JSON it will be stored as, so that a resumed run sees what a first one saw."""
     if not value:
         return {}
     try:
-        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str))
+        try:
+            return _as_json(value)
+        except UnicodeEncodeError:
+            return _as_json(_escaped(msgspec.to_builtins(value, enc_hook=_as_text, str_keys=True)))
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise StepError(
             f"the outputs cannot be written as JSON: {error}",
             hint="give texts, numbers, booleans, lists and mappings with text keys",
             code="AF707",
         ) from None
+
+
+def _as_json(value: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_as_text))
+
+
+def _as_text(value: Any) -> Any:
+    """Return a value that JSON does not know: a mapping of another kind as a dict, all else as text."""
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _escaped(value: Any) -> Any:
+    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is told with `\udcXX`."""
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return _unicode(value) if isinstance(value, str) else value
+
+
+def _unicode(text: object) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode()

@@ -79,7 +79,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     the disk. The temporary file is removed when the block raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
         with temporary.open("rb") as written:

@@ -60,25 +60,43 @@ class LogObserver:
                 self._output.write(batch)
 
     def _render(self, events: Sequence[Event]) -> str:
-        logger = self._logger = self._logger or self._make_logger()
         for event in events:
             digest = digested(self._digests.get(event.run_id, Digest()), event)
             self._digests[event.run_id] = digest
             if isinstance(event, RunFinished):
                 del self._digests[event.run_id]
-            logger.log(SEVERITY[level_of(event)], name_of(event), source=event, digest=digest)
+            if SEVERITY[level_of(event)] >= SEVERITY[self._level]:
+                self._log(event, digest)
         batch = self._rendered.getvalue()
         self._rendered.seek(0)
         self._rendered.truncate()
         return batch
 
-    def _make_logger(self) -> FilteringBoundLogger:
-        import structlog  # noqa: PLC0415 - costs more than all else here (it imports rich): only when there is a run
+    def _log(self, event: Event, digest: Digest) -> None:
+        """Render one event: a structured record through structlog, or a line for people without it.
 
-        detail = self._level == "debug"
-        chain: list[Processor] = [_TextRenderer(self._zone, detail=detail)]
+        structlog imports rich and costs as much start-up as the engine; a line needs neither.
+        """
         if self._format == "json":
-            chain = [_RecordOf(detail=detail), structlog.processors.JSONRenderer(serializer=_serialized)]
+            self._logger = self._logger or self._make_logger()
+            self._logger.log(SEVERITY[level_of(event)], name_of(event), source=event)
+            return
+        text = self._text(event, digest)
+        if text is not None:
+            self._rendered.write(text + "\n")
+
+    def _text(self, event: Event, digest: Digest) -> str | None:
+        if isinstance(event, RunFinished):
+            return render_summary(event, digest, zone=self._zone)
+        return render_text(event, zone=self._zone, detail=self._level == "debug")
+
+    def _make_logger(self) -> FilteringBoundLogger:
+        import structlog  # noqa: PLC0415 - only for structured logs, see _log
+
+        chain: list[Processor] = [
+            _RecordOf(detail=self._level == "debug"),
+            structlog.processors.JSONRenderer(serializer=_serialized),
+        ]
         logger: FilteringBoundLogger = structlog.wrap_logger(
             structlog.WriteLogger(self._rendered),
             processors=chain,
@@ -97,25 +115,6 @@ class _RecordOf:
 
     def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
         return record(entry["source"], detail=self._detail)
-
-
-class _TextRenderer:
-    """A processor, the last one: the event that is logged as text for people."""
-
-    def __init__(self, zone: tzinfo | None, *, detail: bool) -> None:
-        self._zone = zone
-        self._detail = detail
-
-    def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
-        import structlog  # noqa: PLC0415 - imported by the observer already
-
-        event = entry["source"]
-        if isinstance(event, RunFinished):
-            return render_summary(event, entry["digest"], zone=self._zone)
-        text = render_text(event, zone=self._zone, detail=self._detail)
-        if text is None:
-            raise structlog.DropEvent
-        return text
 
 
 def _serialized(entry: Any, **_options: Any) -> str:

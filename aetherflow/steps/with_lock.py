@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.step import StepResult, step
+from aetherflow.spec.flow import PositiveSeconds, Seconds
 
 
 class InnerStepInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,8 +32,8 @@ class WithLockInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     lock_key: Annotated[str, Meta(min_length=1)]
     step: InnerStepInput
-    ttl_seconds: Annotated[float, Meta(gt=0)] = 600
-    wait_seconds: Annotated[float, Meta(ge=0)] = 0
+    ttl_seconds: PositiveSeconds = 600
+    wait_seconds: Seconds = 0
 
 
 @step("with_lock")

@@ -167,13 +167,17 @@ def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> list[_Entry]:
         raw.executemany(
             "INSERT INTO events (run_id, seq, event, payload) VALUES (?, ?, ?, CAST(? AS TEXT))", entry.events
         )
-        for statement, row in entry.rows.runs:
-            raw.execute(statement, row)
-        if entry.rows.jobs:
-            raw.executemany(UPSERT_JOB, entry.rows.jobs.values())
-        if entry.rows.steps:
-            raw.executemany(UPSERT_STEP, entry.rows.steps.values())
+        _write_rows(raw, entry.rows)
     return lost
+
+
+def _write_rows(raw: sqlite3.Connection, rows: Rows) -> None:
+    for statement, row in rows.runs:
+        raw.execute(statement, row)
+    if rows.jobs:
+        raw.executemany(UPSERT_JOB, rows.jobs.values())
+    if rows.steps:
+        raw.executemany(UPSERT_STEP, rows.steps.values())
 
 
 def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:

@@ -73,7 +73,7 @@ class Rows(msgspec.Struct):
 
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds, always of the same length, so that texts compare as times."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond:06d}Z"
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def project(events: Iterable[e.Event]) -> Rows:

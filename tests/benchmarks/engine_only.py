@@ -1,4 +1,4 @@
-"""Run a flow in this process and print how long the engine took, in seconds: no start-up, no loading, no log."""
+"""Run a flow in this process and print how long the engine took: no start-up, no loading, no log."""
 
 from __future__ import annotations
 

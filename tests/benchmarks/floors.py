@@ -1,4 +1,4 @@
-"""What the engine is measured against: plain SQLite doing the same number of commits, or the same rows grouped."""
+"""What the engine is measured against: plain SQLite, as many commits, or the same rows in groups."""
 
 from __future__ import annotations
 

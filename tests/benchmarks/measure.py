@@ -45,7 +45,7 @@ def interleaved(ours: Timed, floor: Timed, rounds: int) -> tuple[float, float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as text, with the ratio both ways: as a multiple of the floor and as a share of its rate."""
+    """Return the rows as text, with the ratio both ways: multiples of the time, share of the rate."""
     lines = [f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}  target"]
     lines += [
         f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}s {row.floor_seconds:>8.3f}s "

@@ -1,4 +1,4 @@
-"""Measure AetherFlow and print a table of ratios: `just bench`, or `.venv/bin/python tests/benchmarks/run.py`.
+"""Measure AetherFlow and print a table of ratios (`just bench`).
 
 Every row has its own floor, measured in turn with it, so that a slow or busy machine slows both. Nothing is
 asserted here: a target that is missed is a fact to explain, not a red test.
@@ -7,6 +7,7 @@ asserted here: a target that is missed is a fact to explain, not a red test.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def main() -> None:
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
     arguments = parser.parse_args()
+    for package in ("aetherflow", "plugins"):  # as an installed wheel has it
+        compileall.compile_dir(Path(__file__).parents[2] / package, quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         rows: list[Row] = []
         for name in arguments.group or groups:
@@ -42,12 +45,9 @@ def main() -> None:
 
 def flow(folder: Path, name: str, jobs: int, steps: int, step: str, head: str = "") -> Path:
     """Write a flow of so many jobs of so many equal steps, with a state database of its own."""
-    lines = [
-        "version: 1",
-        f"flow: {{id: {name}, state: {{path: {folder / name}.sqlite}}, "
-        f"workspace: {{root: {folder / 'work'}}}{head}}}",
-        "jobs:",
-    ]
+    state, work = folder / f"{name}.sqlite", folder / "work"
+    keys = f"id: {name}, state: {{path: {state}}}, workspace: {{root: {work}}}{head}"
+    lines = ["version: 1", f"flow: {{{keys}}}", "jobs:"]
     for job in range(jobs):
         lines += [f"  - id: j{job}", "    steps:"]
         lines += [f"      - {{id: s{number}, {step}}}" for number in range(steps)]
@@ -62,7 +62,8 @@ TRUE = "type: external.process, inputs: {command: /bin/true}"
 
 def environment() -> dict[str, str]:
     """Return the environment without the settings of whoever measures."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AETHERFLOW_")}
+    own = ("AETHERFLOW_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def start_up(folder: Path, rounds: int) -> Iterator[Row]:
@@ -72,7 +73,8 @@ def start_up(folder: Path, rounds: int) -> Iterator[Row]:
     nothing = [PYTHON, "-c", "pass"]
     cases = [
         ("aetherflow --version", [AETHERFLOW, "--version"], nothing, "python -c pass", "<= 2x"),
-        ("aetherflow --help", [AETHERFLOW, "--help"], [PYTHON, "-c", "import typer"], "python, import typer", "<= 1.3x"),
+        ("aetherflow --help", [AETHERFLOW, "--help"], [PYTHON, "-c", "import typer"],
+         "python, import typer", "<= 1.3x"),
         ("aetherflow --help", [AETHERFLOW, "--help"], nothing, "python -c pass", ""),
         ("aetherflow validate, one step", [AETHERFLOW, "validate", one], nothing, "python -c pass", ""),
         ("aetherflow run, one durable step", [AETHERFLOW, "run", one], nothing, "python -c pass", ""),
@@ -131,8 +133,8 @@ def processes(folder: Path, rounds: int) -> Iterator[Row]:
     def floor() -> float:
         return xargs(200) - xargs(40)
 
-    yield Row("160 more /bin/true as steps, 8 at a time", "160 more by xargs -P8", *interleaved(ours, floor, rounds),
-              "<= 1.25x")  # fmt: skip
+    medians = interleaved(ours, floor, rounds)
+    yield Row("160 more /bin/true as steps, 8 at a time", "160 more by xargs -P8", *medians, "<= 1.25x")
 
 
 def xargs(count: int) -> float:

@@ -56,23 +56,30 @@ def scenarios(draw: st.DrawFn, most_jobs: int = 5) -> Scenario:
     heal; `fail_fast` comes only with failures that heal.
     """
     size = draw(st.integers(1, most_jobs))
-    fail_fast = draw(st.integers(0, 4)) == 0
-    failures: dict[str, int] = {}
-    skips: set[str] = set()
-    jobs = [_job(draw, number, fail_fast, failures, skips) for number in range(size)]
-    in_file = draw(st.permutations(jobs))
+    script = _Script(fail_fast=draw(st.integers(0, 4)) == 0)
+    in_file = draw(st.permutations([_job(draw, number, script) for number in range(size)]))
     return Scenario(
         flow=msgspec.json.encode(in_file).decode(),
-        plan=plan_of_jobs(*in_file, fail_fast=fail_fast),
+        plan=plan_of_jobs(*in_file, fail_fast=script.fail_fast),
         limit=draw(st.integers(1, 3)),
-        failures=failures,
-        skips=frozenset(skips),
+        failures=script.failures,
+        skips=frozenset(script.skips),
     )
 
 
-def _job(
-    draw: st.DrawFn, number: int, fail_fast: bool, failures: dict[str, int], skips: set[str]
-) -> dict[str, Any]:
+class _Script(msgspec.Struct):
+    """What a scenario's steps shall do, while it is drawn."""
+
+    fail_fast: bool
+    failures: dict[str, int] = {}
+    skips: set[str] = set()
+
+
+_items = st.lists(st.integers(1, 9), max_size=3)
+_KINDS = ("works", "works", "works", "skips", "skips job", "heals", "heals", "broken", "forgiven")
+
+
+def _job(draw: st.DrawFn, number: int, script: _Script) -> dict[str, Any]:
     earlier = [f"j{n}" for n in range(number)]
     needs = draw(st.lists(st.sampled_from(earlier), max_size=2, unique=True)) if earlier else []
     job: dict[str, Any] = {"id": f"j{number}", "depends_on": needs}
@@ -83,31 +90,19 @@ def _job(
         )
     inputs: dict[str, Any] = {need: f"{{{{jobs.{need}.outputs.key:none}}}}" for need in needs}
     if draw(st.integers(0, 3)) == 0:
-        from_job = bool(needs) and not fail_fast and draw(st.booleans())
+        from_job = bool(needs) and not script.fail_fast and draw(st.booleans())
         job["for_each"] = f"{{{{jobs.{needs[0]}.outputs.items}}}}" if from_job else draw(_items)
         job["max_parallel"] = draw(st.sampled_from([None, 1, 2]))
-        inputs["item"] = "{{item}}"
+        inputs["item"] = "{{item:null}}"
     kinds = draw(st.lists(st.sampled_from(_KINDS), min_size=1, max_size=3))
     job["steps"] = [
-        _step(draw, f"s{place}", job["id"], kind, inputs, fail_fast, failures, skips)
-        for place, kind in enumerate(kinds)
+        _step(draw, job["id"], f"s{place}", kind, inputs, script) for place, kind in enumerate(kinds)
     ]
     return job
 
 
-_items = st.lists(st.integers(1, 9), max_size=3)
-_KINDS = ("works", "works", "works", "skips", "skips job", "heals", "heals", "broken", "forgiven")
-
-
 def _step(
-    draw: st.DrawFn,
-    step_id: str,
-    job_id: str,
-    kind: str,
-    inputs: dict[str, Any],
-    fail_fast: bool,
-    failures: dict[str, int],
-    skips: set[str],
+    draw: st.DrawFn, job_id: str, step_id: str, kind: str, inputs: dict[str, Any], script: _Script
 ) -> dict[str, Any]:
     name = f"{job_id}.{step_id}"
     step: dict[str, Any] = {
@@ -119,16 +114,16 @@ def _step(
     }
     match kind:
         case "skips":
-            skips.add(name)
+            script.skips.add(name)
         case "skips job":
-            skips.add(name)
+            script.skips.add(name)
             step["on_no_data"] = "skip_job"
         case "heals":
-            failures[name] = draw(st.integers(1, 2))
-        case "broken" if not fail_fast:
-            failures[name] = FOREVER
+            script.failures[name] = draw(st.integers(1, 2))
+        case "broken" if not script.fail_fast:
+            script.failures[name] = FOREVER
         case "forgiven":
-            failures[name] = FOREVER
+            script.failures[name] = FOREVER
             step["continue_on_error"] = True
         case _:
             pass

@@ -1,4 +1,4 @@
-"""A run without an executor: plans from text, a clock that only ticks, and work that ends as a script says."""
+"""A run without an executor: plans from text, a clock that only ticks, work that ends as a script says."""
 
 from __future__ import annotations
 
@@ -219,9 +219,7 @@ class Session:
     def cancel(self, cause: e.CancelCause = "request") -> None:
         """Ask the run to stop."""
         self.tell(
-            e.CancelRequested(
-                at=self.clock.now(), flow_id="f", run_id=RUN_ID, reason="enough", cause=cause
-            )
+            e.CancelRequested(at=self.clock.now(), flow_id="f", run_id=RUN_ID, reason="enough", cause=cause)
         )
 
     def finish(self, chance: Random | None = None) -> RunState:

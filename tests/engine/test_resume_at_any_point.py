@@ -1,4 +1,4 @@
-"""The heart of a resume: wherever a run was cut, going on never repeats and never loses, and ends the same."""
+"""The heart of a resume: wherever a run was cut, going on repeats nothing, loses nothing, ends the same."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aetherflow.engine import events as e
-from aetherflow.engine.resume import plan_resumption
 from aetherflow.engine.state import DONE, RunState, fold
 from tests.engine.random_flows import Scenario, scenarios
-from tests.engine.scripted_ring import Session, encoded
+from tests.engine.scripted_ring import Session
 
 EXAMPLES = 3000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 300
 
@@ -58,7 +57,9 @@ def check_continuation(cut: Sequence[e.Event], session: Session, dead: RunState)
         if step.status in DONE
     }
     started = {
-        (event.job_id, event.step_id) for event in session.history[len(cut) :] if isinstance(event, e.StepStarted)
+        (event.job_id, event.step_id)
+        for event in session.history[len(cut) :]
+        if isinstance(event, e.StepStarted)
     }
     assert not started & done.keys()
     for (job_id, step_id), step in done.items():

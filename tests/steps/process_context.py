@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,3 +83,30 @@ def shown(events: list[Event], stream: str = "stdout") -> list[str]:
 def said(events: list[Event]) -> str:
     """Return the notices, one a line."""
     return "\n".join(event.message for event in events if isinstance(event, Notice))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not, whoever should reap it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in b"ZX"
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Poll what the system tells nobody about; return whether it came true in time."""
+    with anyio.move_on_after(seconds):
+        while not condition():
+            await anyio.sleep(0.01)
+    return condition()
+
+
+async def pids_in(file: Path, count: int) -> list[int]:
+    """Return the process ids that a program writes to a file, one a line, as soon as all are there."""
+
+    def complete() -> bool:
+        return file.exists() and len(file.read_text().splitlines()) >= count
+
+    assert await eventually(complete)
+    return [int(line) for line in file.read_text().split()]

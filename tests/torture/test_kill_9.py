@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,15 +46,21 @@ def flow_text(root: Path) -> str:
             needs = [f"j{(layer - 1) * 5 + place}", f"j{(layer - 1) * 5 + (place + 1) % 5}"]
             lines += [f"    depends_on: [{', '.join(needs)}]"]
             lines += [f"    when: jobs.{needs[0]}.outputs.count == 2"]
+        script = f'printf "%s\\n" "$1" >> {root}/effects/$1; sleep 0.01'
         lines += [
             "    steps:",
-            "      - {id: first, type: check_items, inputs: {items: [a, b]}, outputs: {count: '{{result.count}}'}}",
+            "      - id: first",
+            "        type: check_items",
+            "        inputs: {items: [a, b]}",
+            "        outputs: {count: '{{result.count}}'}",
             "      - id: effect",
             "        type: external.process",
             "        inputs:",
-            f'          command: [sh, -c, \'printf "%s\\n" "$1" >> {root}/effects/$1; sleep 0.01\', sh, j{number}]',
-            "      - {id: last, type: check_items, inputs: {items: ['{{job.outputs.count}}']}, "
-            "outputs: {last: '{{result.count}}'}}",
+            f"          command: [sh, -c, '{script}', sh, j{number}]",
+            "      - id: last",
+            "        type: check_items",
+            "        inputs: {items: ['{{job.outputs.count}}']}",
+            "        outputs: {last: '{{result.count}}'}",
         ]
     return "\n".join(lines) + "\n"
 
@@ -65,15 +72,15 @@ def acknowledged(database: Path, run_id: str) -> dict[str, int]:
     connection = sqlite3.connect(database, timeout=30)
     try:
         rows = connection.execute(
-            "SELECT job_id || '.' || step_id, count(*) FROM events WHERE run_id = ? AND event = 'step_finished' "
-            "AND json_extract(payload, '$.status') = 'SUCCESS' GROUP BY 1",
+            "SELECT job_id || '.' || step_id, count(*) FROM events WHERE run_id = ? "
+            "AND event = 'step_finished' AND json_extract(payload, '$.status') = 'SUCCESS' GROUP BY 1",
             (run_id,),
         ).fetchall()
     except sqlite3.OperationalError:
         return {}  # killed before the tables were there
     finally:
         connection.close()
-    return {name: count for name, count in rows}
+    return dict(rows)
 
 
 def living_children(run_id: str) -> list[int]:
@@ -134,10 +141,10 @@ def run_until_done(root: Path, run_id: str, chance: random.Random, kills_wanted:
 
 @pytest.mark.parametrize("worker", range(WORKERS))
 def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
-    worker: int, tmp_path: Path
+    worker: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seed = int(os.environ.get("AETHERFLOW_SEED", "0")) or random.SystemRandom().randrange(2**32)
-    chance = random.Random(seed + worker)
+    chance = random.Random(seed + worker)  # noqa: S311 - repeatable, keeps no secret
     (tmp_path / "effects").mkdir()
     (tmp_path / "flow.yaml").write_text(flow_text(tmp_path))
     kills = starts = runs = 0
@@ -145,8 +152,8 @@ def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
     while kills < KILLS // WORKERS:
         run_id = f"torture-{worker}-{runs}-{tmp_path.parent.name}"
         runs += 1
-        for effects in (tmp_path / "effects").iterdir():
-            effects.unlink()
+        for file in (tmp_path / "effects").iterdir():
+            file.unlink()
         killed, started = run_until_done(tmp_path, run_id, chance, KILLS // WORKERS - kills)
         kills, starts = kills + killed, starts + started
         counts = acknowledged(tmp_path / "state.sqlite", run_id)
@@ -157,18 +164,17 @@ def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
         assert all(effects[job] <= begun[job] for job in effects), "a step ran without a stored start"
         unacknowledged += sum(effects.values()) - len(effects)
         check_outputs(tmp_path / "state.sqlite", run_id)
-    print(  # noqa: T201 - the torture suite prints its seed and its counts
-        f"\nkill -9: seed {seed}, worker {worker}: {kills} kills, {starts} starts, {runs} runs ended; "
-        f"0 acknowledged steps repeated, 0 lost, {unacknowledged} unacknowledged repeats, 0 children left"
-    )
+    counted = f"{kills} kills, {starts} starts, {runs} runs ended, 0 acknowledged steps repeated, 0 lost"
+    counted += f", {unacknowledged} unacknowledged repeats, 0 children left"
+    record_property("torture", f"kill -9, worker {worker}, seed {seed}: {counted}")
 
 
 def started_effects(database: Path, run_id: str) -> Counter[str]:
     """Return how often each job's effect step has a stored start."""
     connection = sqlite3.connect(database)
     rows = connection.execute(
-        "SELECT job_id, count(*) FROM events WHERE run_id = ? AND event = 'step_started' AND step_id = 'effect' "
-        "GROUP BY 1",
+        "SELECT job_id, count(*) FROM events WHERE run_id = ? AND event = 'step_started' "
+        "AND step_id = 'effect' GROUP BY 1",
         (run_id,),
     ).fetchall()
     connection.close()
