@@ -28,9 +28,23 @@ connectors_app = typer.Typer(
 )
 app.add_typer(steps_app, name="steps")
 app.add_typer(connectors_app, name="connectors")
+runs_app = typer.Typer(
+    help="Runs, as the state database has them.", no_args_is_help=True, rich_markup_mode=None
+)
+locks_app = typer.Typer(help="Locks that steps hold.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(runs_app, name="runs")
+app.add_typer(locks_app, name="locks")
 
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
+State = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
+]
+FlowOfState = Annotated[
+    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
+]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -209,3 +223,43 @@ def connectors_show(
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
     types.show_connector(name, as_json=json)
+
+
+@runs_app.command("list")
+def runs_list(
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
+    status: Annotated[str, typer.Option(help="Only runs with this status.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the newest runs."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.list_runs(state, flow_yaml, flow_id=flow, status=status, limit=limit, as_json=json)
+
+
+@runs_app.command("show")
+def runs_show(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
+    """Show a run with its jobs, steps and errors."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.show_run(run, state, flow_yaml, as_json=json)
+
+
+@app.command()
+def logs(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
+    """Print what the programs of a run wrote."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.show_logs(run, state, flow_yaml)
+
+
+@locks_app.command("list")
+def locks_list(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
+    """List the locks that are held."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.list_locks(state, flow_yaml, as_json=json)

@@ -53,12 +53,17 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
         (
             "{{run.started}}",
-            "12:27: error[AF403]: 'run.started' is not known\n"
-            "    hint: run has id, started_at, scheduled_at, attempt",
+            (
+                "12:27: error[AF403]: 'run.started' is not known\n"
+                "    hint: run has id, started_at, scheduled_at, attempt"
+            ),
         ),
         (
             "{{run}}",
-            "12:27: error[AF403]: 'run' is not known\n    hint: run has id, started_at, scheduled_at, attempt",
+            (
+                "12:27: error[AF403]: 'run' is not known\n"
+                "    hint: run has id, started_at, scheduled_at, attempt"
+            ),
         ),
         (
             "{{params.dya}}",
@@ -70,13 +75,17 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
         (
             "{{steps.third.n}}",
-            "12:27: error[AF405]: step 'third' has not run yet when this is read\n"
-            "    hint: a step sees the steps before it in its job; move it, or swap the two",
+            (
+                "12:27: error[AF405]: step 'third' has not run yet when this is read\n"
+                "    hint: a step sees the steps before it in its job; move it, or swap the two"
+            ),
         ),
         (
             "{{steps.second.n}}",
-            "12:27: error[AF405]: step 'second' has not run yet when this is read\n"
-            "    hint: a step sees the steps before it in its job; move it, or swap the two",
+            (
+                "12:27: error[AF405]: step 'second' has not run yet when this is read\n"
+                "    hint: a step sees the steps before it in its job; move it, or swap the two"
+            ),
         ),
         (
             "{{steps.frist.n}}",
@@ -84,18 +93,24 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
         (
             "{{steps.look.n}}",
-            "12:27: error[AF405]: job 'load' has no step 'look'\n"
-            "    hint: a step of another job is reached by jobs.JOB.outputs.KEY",
+            (
+                "12:27: error[AF405]: job 'load' has no step 'look'\n"
+                "    hint: a step of another job is reached by jobs.JOB.outputs.KEY"
+            ),
         ),
         (
             "{{steps}}",
-            "12:27: error[AF405]: 'steps' alone is no value\n"
-            "    hint: write steps.STEP.KEY or jobs.JOB.outputs.KEY",
+            (
+                "12:27: error[AF405]: 'steps' alone is no value\n"
+                "    hint: write steps.STEP.KEY or jobs.JOB.outputs.KEY"
+            ),
         ),
         (
             "{{jobs}}",
-            "12:27: error[AF406]: 'jobs' alone is no value\n"
-            "    hint: write steps.STEP.KEY or jobs.JOB.outputs.KEY",
+            (
+                "12:27: error[AF406]: 'jobs' alone is no value\n"
+                "    hint: write steps.STEP.KEY or jobs.JOB.outputs.KEY"
+            ),
         ),
         (
             "{{jobs.prob.outputs.count}}",
@@ -104,18 +119,24 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ("{{jobs.xyz.outputs.count}}", "12:27: error[AF406]: the flow has no job 'xyz'"),
         (
             "{{jobs.load.outputs.rows}}",
-            "12:27: error[AF406]: job 'load' cannot refer to itself as jobs.load\n"
-            "    hint: within a job use job.outputs.KEY or steps.STEP.KEY",
+            (
+                "12:27: error[AF406]: job 'load' cannot refer to itself as jobs.load\n"
+                "    hint: within a job use job.outputs.KEY or steps.STEP.KEY"
+            ),
         ),
         (
             "{{jobs.probe.count}}",
-            "12:27: error[AF406]: 'jobs.probe.count': a job has outputs and status\n"
-            "    hint: write jobs.probe.outputs.KEY or jobs.probe.status",
+            (
+                "12:27: error[AF406]: 'jobs.probe.count': a job has outputs and status\n"
+                "    hint: write jobs.probe.outputs.KEY or jobs.probe.status"
+            ),
         ),
         (
             "{{jobs.probe}}",
-            "12:27: error[AF406]: 'jobs.probe': a job has outputs and status\n"
-            "    hint: write jobs.probe.outputs.KEY or jobs.probe.status",
+            (
+                "12:27: error[AF406]: 'jobs.probe': a job has outputs and status\n"
+                "    hint: write jobs.probe.outputs.KEY or jobs.probe.status"
+            ),
         ),
         (
             "{{jobs.probe.outputs.cont}}",
@@ -123,19 +144,21 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
         (
             "{{jobs.probe.outputs.xyz}}",
-            "12:27: warning[AF407]: job 'probe' declares no output 'xyz'\n"
-            "    hint: a step's `outputs:` mapping makes outputs of the job: "
-            'outputs: {KEY: "{{result.KEY}}"}',
-        ),
-        (
-            "a {% if %}",
-            "12:27: error[AF401]: Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}\n"
-            "    hint: remove '{% %}', or use a step to compute the value",
+            (
+                "12:27: warning[AF407]: job 'probe' declares no output 'xyz'\n"
+                "    hint: a step's `outputs:` mapping makes outputs of the job: "
+                'outputs: {KEY: "{{result.KEY}}"}'
+            ),
         ),
     ],
 )
 def test_a_bad_reference_is_told_where_it_stands(text: str, said: str) -> None:
     assert say(flow_with(text=text)) == [said]
+
+
+def test_a_template_that_cannot_be_read_is_told_where_it_stands() -> None:
+    (said,) = say(flow_with(text="a {% if %}"))
+    assert said.startswith("12:27: error[AF401]: Unsupported templating syntax.")
 
 
 @pytest.mark.parametrize(
@@ -153,8 +176,10 @@ def test_what_a_step_may_read_is_no_finding(text: str) -> None:
 def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
     assert say(flow_with(output="{{result.n}} {{steps.second.n}} {{steps.first.n}}")) == []
     assert say(flow_with(output="{{steps.third.n}}")) == [
-        "13:29: error[AF405]: step 'third' has not run yet when this is read\n"
-        "    hint: a step sees the steps before it in its job; move it, or swap the two"
+        (
+            "13:28: error[AF405]: step 'third' has not run yet when this is read\n"
+            "    hint: a step sees the steps before it in its job; move it, or swap the two"
+        )
     ]
 
 
@@ -168,8 +193,10 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
         (
             "depends_on: [prob, lod]",
             [
-                "7:18: error[AF131]: job 'load' depends on 'prob', which is no job of this flow\n"
-                "    hint: did you mean 'probe'?",
+                (
+                    "7:18: error[AF131]: job 'load' depends on 'prob', which is no job of this flow\n"
+                    "    hint: did you mean 'probe'?"
+                ),
                 "7:24: error[AF131]: job 'load' depends on 'lod', which is no job of this flow",
             ],
         ),
@@ -181,29 +208,37 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
         (
             "when: jobs.load.status == 'SUCCESS'",
             [
-                "7:11: error[AF406]: job 'load' cannot refer to itself as jobs.load\n"
-                "    hint: within a job use job.outputs.KEY or steps.STEP.KEY"
+                (
+                    "7:11: error[AF406]: job 'load' cannot refer to itself as jobs.load\n"
+                    "    hint: within a job use job.outputs.KEY or steps.STEP.KEY"
+                )
             ],
         ),
         (
             "when: params.day ==",
             [
-                "7:24: error[AF421]: the condition cannot be read at its end: expected a path or a literal\n"
-                "    hint: a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
+                (
+                    "7:24: error[AF421]: the condition cannot be read at its end: expected a path or a literal\n"
+                    "    hint: a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
+                )
             ],
         ),
         (
             'for_each: "{{steps.first.files}}"',
             [
-                "7:18: error[AF403]: {{steps.first.files}}: 'steps' is not known here\n"
-                "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                (
+                    "7:18: error[AF403]: {{steps.first.files}}: 'steps' is not known here\n"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                )
             ],
         ),
         (
             "for_each: [1, '{{item}}']",
             [
-                "7:22: error[AF403]: {{item}}: 'item' is not known here\n"
-                "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                (
+                    "7:22: error[AF403]: {{item}}: 'item' is not known here\n"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                )
             ],
         ),
     ],
@@ -275,10 +310,15 @@ jobs:
 
 def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
     assert say(META) == [
-        "6:44: error[AF403]: {{run_id}}: 'run_id' is not known here\n    hint: what is known here: env, params",
+        (
+            "6:44: error[AF403]: {{run_id}}: 'run_id' is not known here\n"
+            "    hint: what is known here: env, params"
+        ),
         "7:28: error[AF404]: the flow has no parameter 'dya'\n    hint: did you mean 'day'?",
-        "8:29: error[AF403]: {{jobs.a.status}}: 'jobs' is not known here\n"
-        "    hint: what is known here: env, params",
+        (
+            "8:29: error[AF403]: {{jobs.a.status}}: 'jobs' is not known here\n"
+            "    hint: what is known here: env, params"
+        ),
         "13:43: error[AF403]: {{params.day}}: 'params' is not known here\n    hint: what is known here: env",
         "14:21: error[AF403]: {{secret.x}}: 'secret' is not known here\n    hint: what is known here: env",
     ]

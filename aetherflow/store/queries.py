@@ -1,0 +1,119 @@
+"""What the commands ask of a state database: runs, their jobs and steps, locks. Reading only."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """One run; `status` is INTERRUPTED when its process died."""
+
+    run_id: str
+    flow_id: str
+    flow_file: str
+    status: str
+    attempt: int
+    started_at: str
+    finished_at: str | None
+    params: dict[str, Any]
+    reason: str
+    owner: str
+
+
+class StepRow(msgspec.Struct, frozen=True):
+    """One step of a run that has begun or ended."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    status: str
+    attempt: int
+    started_at: str | None
+    finished_at: str | None
+    outputs: dict[str, Any] | None
+    error: dict[str, Any] | None
+    reason: str | None
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """One job of a run that has begun or ended."""
+
+    job_id: str
+    status: str
+    started_at: str | None
+    finished_at: str | None
+    outputs: dict[str, Any] | None
+    error: dict[str, Any] | None
+    reason: str | None
+
+
+class LockRow(msgspec.Struct, frozen=True):
+    """One lock that is held."""
+
+    lock_key: str
+    holder: str
+    owner: str
+    acquired_at: str
+    expires_at: str
+
+
+def list_runs(
+    raw: sqlite3.Connection, *, flow_id: str = "", status: str = "", limit: int = 20
+) -> list[RunRow]:
+    """Return the newest runs first."""
+    rows = raw.execute(
+        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
+        "FROM runs WHERE (?1 = '' OR flow_id = ?1) AND (?2 = '' OR status = ?2) "
+        "ORDER BY started_at DESC, run_id LIMIT ?3",
+        (flow_id, status.upper(), limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def find_run(raw: sqlite3.Connection, run_id: str) -> RunRow | None:
+    """Return one run, or None if there is none of that id."""
+    row = raw.execute(
+        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
+        "FROM runs WHERE run_id = ?",
+        (run_id,),
+    ).fetchone()
+    return None if row is None else _run(row)
+
+
+def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
+    """Return the jobs of a run in the order in which they began."""
+    rows = raw.execute(
+        "SELECT job_id, status, started_at, finished_at, outputs, error, reason FROM job_state "
+        "WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id",
+        (run_id,),
+    )
+    return [JobRow(*row[:4], _json(row[4]), _json(row[5]), row[6]) for row in rows]
+
+
+def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
+    """Return the steps of a run in the order in which they began."""
+    rows = raw.execute(
+        "SELECT job_id, step_id, step_type, status, attempt, started_at, finished_at, outputs, error, reason "
+        "FROM step_state WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id, step_id",
+        (run_id,),
+    )
+    return [StepRow(*row[:7], _json(row[7]), _json(row[8]), row[9]) for row in rows]
+
+
+def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
+    """Return the locks that are held, the oldest first."""
+    rows = raw.execute(
+        "SELECT lock_key, holder, owner, acquired_at, expires_at FROM locks ORDER BY acquired_at"
+    )
+    return [LockRow(*row) for row in rows]
+
+
+def _run(row: tuple[Any, ...]) -> RunRow:
+    return RunRow(*row[:7], _json(row[7]) or {}, *row[8:])
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
