@@ -39,7 +39,7 @@ class RunHistory(msgspec.Struct, frozen=True):
 
 
 def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, str]) -> Path:
-    """Return the state database to look at: the one named, the flow's, or the shared one of the settings.
+    """Return the state database to look at: the one named, the flow's, or that of the settings.
 
     Raises:
         StateUnusable: there is none yet.

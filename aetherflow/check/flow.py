@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import msgspec
 
@@ -14,6 +13,7 @@ from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError
+from aetherflow.language.reference import nearest
 
 
 class Registry(Protocol):
@@ -61,8 +61,8 @@ def _check_step(
     except AetherFlowError as error:
         findings.add((*base, "type"), error.code, error.message, error.hint)
         return
-    if step_type.input_type is not dict:
-        _check_inputs(step_type, inputs, (*base, "inputs"), findings)
+    if (struct := _struct_in(step_type.input_type)) is not None:
+        _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
     resource = inputs.get("resource")
     if isinstance(resource, str) and "{{" not in resource:
         used.add(resource)
@@ -71,42 +71,74 @@ def _check_step(
                 (*base, "inputs", "resource"),
                 "AF550",
                 f"the flow has no resource {resource!r}",
-                _nearest(resource, plan.resources) or "declare it under resources",
+                nearest(resource, plan.resources) or "declare it under resources",
             )
     elif resource is not None:
         used.update(plan.resources)  # known only when it runs
     inner = inputs.get("step")
-    if type_name == "with_lock" and isinstance(inner, dict) and isinstance(inner.get("type"), str):
-        inner_inputs = inner.get("inputs") or {}
-        if isinstance(inner_inputs, dict):
+    if type_name == "with_lock" and isinstance(inner, dict):
+        inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
+        if _has_template(inner_type):
+            used.update(plan.resources)  # known only when it runs
+        elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
             inner_base = (*base, "inputs", "step")
-            _check_step(inner["type"], inner_inputs, inner_base, plan, registry, findings, used)
+            _check_step(inner_type, inner_inputs, inner_base, plan, registry, findings, used)
 
 
-def _check_inputs(step_type: StepType, inputs: Mapping[str, Any], base: Path, findings: Findings) -> None:
-    """Check names and constant values; what a template gives is known only when the step runs."""
-    fields = _fields_of(step_type)
+def _check_inputs(
+    step_type: StepType,
+    struct: type[msgspec.Struct],
+    inputs: Mapping[str, Any],
+    base: Path,
+    findings: Findings,
+    inside: str = "",
+) -> None:
+    """Check names and constant values; what a template gives is known only when the step runs.
+
+    `inside` is the path, with a dot at its end, of the input that these inputs are part of.
+    """
+    before = len(findings.diagnostics)
+    see = f"see: aetherflow steps show {step_type.name}"
+    fields = _fields_of(struct)
     for name, value in inputs.items():
+        where, called = (*base, name), f"{inside}{name}"
         if name not in fields:
-            hint = _nearest(name, fields) or f"its inputs: {', '.join(fields)}"
-            findings.add((*base, name), "AF543", f"{step_type.name} has no input {name!r}", hint)
-        elif not _has_template(value):
-            try:
-                msgspec.convert(value, fields[name].type, strict=False)
-            except msgspec.ValidationError as error:
-                problem = str(error).replace(" - at `$", f" at `{name}")
-                hint = f"see: aetherflow steps show {step_type.name}"
-                findings.add((*base, name), "AF544", f"input {name!r} of {step_type.name}: {problem}", hint)
+            hint = nearest(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
+            findings.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
+        elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
+            _check_inputs(step_type, inner, value, where, findings, f"{called}.")
+        elif not _has_template(value) and (problem := _misfit(value, fields[name].type, called)):
+            findings.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", see)
     for name, field in fields.items():
         if field.required and name not in inputs:
-            message = f"{step_type.name} needs the input {name!r}"
-            where = base if inputs else base[:-1]
-            findings.add(where, "AF545", message, f"see: aetherflow steps show {step_type.name}")
+            where = base if inputs or inside else base[:-1]
+            findings.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
+    if len(findings.diagnostics) > before or _has_template(inputs):
+        return
+    if problem := _misfit(inputs, struct, inside[:-1]):  # what its fields must keep together
+        findings.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
+
+
+def _misfit(value: object, wanted: Any, called: str) -> str:
+    """Return why a constant cannot be converted, or an empty text."""
+    try:
+        msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        return str(error).replace(" - at `$", f" - at `{called}")
+    return ""
+
+
+def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+    """Return the Struct in `SomeStruct` or `SomeStruct | None`, if there is one."""
+    for candidate in get_args(wanted) or (wanted,):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
 
 
 @cache
-def _fields_of(step_type: StepType) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.encode_name: field for field in msgspec.structs.fields(step_type.input_type)}
+def _fields_of(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
 def _has_template(value: object) -> bool:
@@ -117,8 +149,3 @@ def _has_template(value: object) -> bool:
     if isinstance(value, list):
         return any(_has_template(item) for item in value)
     return False
-
-
-def _nearest(wanted: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(wanted, list(known), n=1)
-    return f"did you mean {found[0]!r}?" if found else ""

@@ -90,7 +90,7 @@ def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
         "WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id",
         (run_id,),
     )
-    return [JobRow(*row[:4], _json(row[4]), _json(row[5]), row[6]) for row in rows]
+    return [JobRow(*_decoded(row, 4, 5)) for row in rows]
 
 
 def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
@@ -100,7 +100,7 @@ def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
         "FROM step_state WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id, step_id",
         (run_id,),
     )
-    return [StepRow(*row[:7], _json(row[7]), _json(row[8]), row[9]) for row in rows]
+    return [StepRow(*_decoded(row, 7, 8)) for row in rows]
 
 
 def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
@@ -112,8 +112,12 @@ def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
 
 
 def _run(row: tuple[Any, ...]) -> RunRow:
-    return RunRow(*row[:7], _json(row[7]) or {}, *row[8:])
+    return RunRow(*_decoded(row, 7))
 
 
-def _json(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)
+def _decoded(row: tuple[Any, ...], *columns: int) -> list[Any]:
+    """Return a row with these columns read as JSON."""
+    values = list(row)
+    for column in columns:
+        values[column] = None if values[column] is None else msgspec.json.decode(values[column])
+    return values

@@ -46,7 +46,8 @@ async def child(*argv):
 
 async def main():
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(child, "bash", "-c", "sleep 1000 & echo $! >> pids; echo $$ >> pids; trap '' TERM; wait")
+        stubborn = "sleep 1000 & echo $! >> pids; echo $$ >> pids; trap '' TERM; wait"
+        tasks.start_soon(child, "bash", "-c", stubborn)
         tasks.start_soon(child, sys.executable, "-c", sys.argv[1], "pids")
         await anyio.sleep(0)
         Path("guardian").write_text(f"{guardian._engine.guardian}\\n")
@@ -63,7 +64,8 @@ async def engine(
     environment = {**os.environ, "PYTHONPATH": str(Path(guardian.__file__).parents[2])}
     if mark:
         environment[MARK] = mark
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=folder, env=environment) as process:
+    argv = [sys.executable, "-c", script, *arguments]
+    with subprocess.Popen(argv, cwd=folder, env=environment) as process:  # noqa: ASYNC220 - starting is quick
         try:
             yield process
         finally:

@@ -57,12 +57,18 @@ def program(folder: Path, *argv: str, stdin: bytes | None = None) -> Program:
     return Program(argv, folder, {"PATH": os.environ["PATH"]}, stdin)
 
 
+def zombies() -> list[str]:
+    """Return the children of this process that nobody has reaped."""
+    states = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
+    return [" ".join(state) for state in states if state[:2] == ["Z", str(os.getpid())]]
+
+
 async def run(
-    made: Program, heard: Heard | None = None, *, timeout: float | None = None, grace: float = 5
+    made: Program, heard: Heard | None = None, *, limit: float | None = None, grace: float = 5
 ) -> ProcessEnd:
     sinks = (heard or Heard()).sinks()
     with anyio.fail_after(60):
-        return await run_process(made, run_id="r", sinks=sinks, timeout_seconds=timeout, grace_seconds=grace)
+        return await run_process(made, run_id="r", sinks=sinks, timeout_seconds=limit, grace_seconds=grace)
 
 
 async def cancel_when(made: Program, ready: anyio.Event, *, grace: float = 5) -> None:
@@ -137,7 +143,7 @@ async def test_without_stdin_there_is_nothing_to_read(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     made = program(tmp_path, "bash", "-c", "sleep 1000 & echo $! >> pids; sleep 1000 & echo $! >> pids; wait")
-    end = await run(made, timeout=0.5)
+    end = await run(made, limit=0.5)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 2)))
 
@@ -147,7 +153,7 @@ async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: 
     script = (
         "trap '' TERM; (trap '' TERM; echo $BASHPID >> pids; while :; do sleep 1000; done) & wait; sleep 1000"
     )
-    end = await run(program(tmp_path, "bash", "-c", script), timeout=0.5, grace=0.3)
+    end = await run(program(tmp_path, "bash", "-c", script), limit=0.5, grace=0.3)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGKILL)
     assert not any(map(is_alive, await pids_in(tmp_path / "pids", 1)))
 
@@ -156,27 +162,27 @@ async def test_a_group_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: 
 async def test_a_program_gets_its_grace_to_clean_up(tmp_path: Path) -> None:
     heard = Heard()
     script = "trap 'echo cleaned; exit 0' TERM; sleep 1000 & wait"
-    end = await run(program(tmp_path, "bash", "-c", script), heard, timeout=0.5, grace=20)
+    end = await run(program(tmp_path, "bash", "-c", script), heard, limit=0.5, grace=20)
     assert (end.timed_out, end.exit_code, heard.data["stdout"]) == (True, 0, b"cleaned\n")
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_gets_the_grace_too_when_its_parent_is_already_gone(tmp_path: Path) -> None:
-    script = "(trap 'sleep 0.3; echo cleaned > done; exit' TERM; echo $BASHPID > pids; sleep 1000 & wait) & sleep 1000"
-    await run(program(tmp_path, "bash", "-c", script), timeout=0.5, grace=20)
+    grandchild = "trap 'sleep 0.3; echo cleaned > done; exit' TERM; sleep 1000 & wait"
+    await run(program(tmp_path, "bash", "-c", f"({grandchild}) & sleep 1000"), limit=0.5, grace=20)
     assert (tmp_path / "done").read_text() == "cleaned\n"
 
 
 @pytest.mark.asyncio
 async def test_a_grandchild_in_the_group_is_asked_only_once(tmp_path: Path) -> None:
     script = "trap 'echo TERM >> asked' TERM; touch ready; while :; do sleep 0.05; done"
-    await run(program(tmp_path, "bash", "-c", script), timeout=0.5, grace=0.7)
+    await run(program(tmp_path, "bash", "-c", script), limit=0.5, grace=0.7)
     assert (tmp_path / "asked").read_text() == "TERM\n"
 
 
 @pytest.mark.asyncio
 async def test_a_stopped_program_ends_too(tmp_path: Path) -> None:
-    end = await run(program(tmp_path, "bash", "-c", "kill -STOP $$; sleep 1000"), timeout=0.5, grace=20)
+    end = await run(program(tmp_path, "bash", "-c", "kill -STOP $$; sleep 1000"), limit=0.5, grace=20)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
 
 
@@ -308,7 +314,9 @@ async def test_a_failing_sink_ends_the_program(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_the_child_leads_its_session_and_carries_the_mark(tmp_path: Path) -> None:
     heard = Heard()
-    script = "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0)); print(os.environ['AETHERFLOW_PROCESS'])"
+    script = (
+        "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0), os.environ['AETHERFLOW_PROCESS'])"
+    )
     made = Program((sys.executable, "-c", script), tmp_path, {MARK: "another engine's"})
     end = await run(made, heard)
     assert heard.data["stdout"].decode().split() == ["True", end.mark]
@@ -330,14 +338,11 @@ async def test_no_file_and_no_zombie_is_left(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that counts
     for _ in range(5):
         await run(program(tmp_path, "sh", "-c", "echo; cat", stdin=b"x"))
-        await run(program(tmp_path, "sleep", "1000"), timeout=0.05)
+        await run(program(tmp_path, "sleep", "1000"), limit=0.05)
         with pytest.raises(StepError):
             await run(program(tmp_path, "no-such-program", stdin=b"x"))
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - names are all that counts
-    with pytest.raises(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-        raise ChildProcessError  # only the guardian is left, and it lives
+    assert zombies() == []
 
 
 @pytest.mark.parametrize(
@@ -380,7 +385,7 @@ async def test_without_pidfd_a_thread_waits(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patched:
         patched.setattr(os, "pidfd_open", missing)
         assert (await run(program(tmp_path, "sh", "-c", "exit 5"))).exit_code == 5
-        end = await run(program(tmp_path, "sleep", "1000"), timeout=0.1)
+        end = await run(program(tmp_path, "sleep", "1000"), limit=0.1)
     assert (end.timed_out, end.exit_code) == (True, -signal.SIGTERM)
 
 
@@ -388,7 +393,7 @@ async def test_without_pidfd_a_thread_waits(tmp_path: Path, monkeypatch: pytest.
 async def test_a_lost_exit_status_is_an_error_and_no_success(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        with pytest.raises(StepError, match="exit status of process .* was lost"):
+        with pytest.raises(StepError, match="was lost"):
             await run(program(tmp_path, "false"))
     finally:
         signal.signal(signal.SIGCHLD, before)

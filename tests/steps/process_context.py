@@ -97,7 +97,7 @@ def is_alive(pid: int) -> bool:
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     """Poll what the system tells nobody about; return whether it came true in time."""
     with anyio.move_on_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nothing could set an event
             await anyio.sleep(0.01)
     return condition()
 
@@ -105,8 +105,8 @@ async def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool
 async def pids_in(file: Path, count: int) -> list[int]:
     """Return the process ids that a program writes to a file, one a line, as soon as all are there."""
 
-    def complete() -> bool:
-        return file.exists() and len(file.read_text().splitlines()) >= count
+    def listed() -> list[int]:
+        return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    assert await eventually(complete)
-    return [int(line) for line in file.read_text().split()]
+    assert await eventually(lambda: len(listed()) >= count)
+    return listed()
