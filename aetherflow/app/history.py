@@ -53,7 +53,7 @@ def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, st
     if not path.exists():
         raise StateUnusable(
             f"there is no state database {path}",
-            hint="name the one you mean: --state FILE, or --flow-yaml FLOW for a flow with a state of its own",
+            hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",
             code="AF605",
         )
     return path

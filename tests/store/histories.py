@@ -32,6 +32,7 @@ _reruns = st.lists(
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Make = Callable[[], e.Event]
+Names = dict[str, Any]
 
 
 class _Author:
@@ -72,7 +73,7 @@ class _Author:
         for step_id in STEPS:
             step = job.steps.get(step_id)
             attempt = step.attempt if step else 0
-            names = {"job_id": job_id, "step_id": step_id, "step_type": f"type of {step_id}"}
+            names: Names = {"job_id": job_id, "step_id": step_id, "step_type": f"type of {step_id}"}
             if step is None or step.status == "PENDING":
                 yield self.begin_step(names, attempt + 1)
                 yield self.end_step(names, attempt, ["SKIPPED", "CANCELLED"])
@@ -109,15 +110,15 @@ class _Author:
             error=self.draw(st.none() | _errors),
         )
 
-    def begin_step(self, names: dict[str, str], attempt: int) -> Make:
+    def begin_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepStarted(**self.common, **names, attempt=attempt)
 
-    def retry_step(self, names: dict[str, str], attempt: int) -> Make:
+    def retry_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepRetrying(
             **self.common, **names, attempt=attempt, wait_seconds=1.5, error=self.draw(_errors)
         )
 
-    def end_step(self, names: dict[str, str], attempt: int, statuses: list[str]) -> Make:
+    def end_step(self, names: Names, attempt: int, statuses: list[str]) -> Make:
         return lambda: e.StepFinished(
             **self.common,
             **names,

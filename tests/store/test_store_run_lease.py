@@ -17,7 +17,16 @@ from aetherflow.store.lease import Lease
 from aetherflow.store.owner import Owner, this_process
 from aetherflow.store.run_lease import TTL_SECONDS, Claim, claim_run, keep_alive, release_run, renew_run
 from tests.store.clock_double import FakeClock
-from tests.store.real_parts import ELSEWHERE, children, job_started, opened, query, started, write_locked
+from tests.store.real_parts import (
+    ELSEWHERE,
+    Child,
+    children,
+    job_started,
+    opened,
+    query,
+    started,
+    write_locked,
+)
 
 CLAIMER = """
 import asyncio, sys
@@ -51,6 +60,12 @@ async def take_over(database: Database, clock: FakeClock, run_id: str) -> None:
         )
     )
     assert isinstance(found, Lease)
+
+
+def kill_without_reaping(child: Child) -> None:
+    """Kill the process and leave it a zombie."""
+    child.process.kill()
+    os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
 
 
 @pytest.mark.asyncio
@@ -194,8 +209,7 @@ async def test_the_run_of_a_living_process_is_kept_and_of_a_killed_one_taken_at_
             assert child.hear() == "generation 1"
             with pytest.raises(HeldByAnother, match=f"process {child.process.pid} on"):
                 await claim_run(database, "r", me, clock)
-            child.process.kill()
-            os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
+            kill_without_reaping(child)
             claim = await claim_run(database, "r", me, clock)
     assert claim.lease.generation == 2
 
