@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -16,6 +17,8 @@ def main() -> None:
         code = _command(sys.argv[1:])
     except KeyboardInterrupt:
         code = INTERRUPTED  # during start-up; later a run hears it itself
+    except OSError as error:
+        code = _unprinted(error)
     _give_up_what_nobody_reads()
     if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
         os._exit(code)  # a step's thread was left behind; waiting for it would hang for ever
@@ -31,6 +34,13 @@ def _command(arguments: list[str]) -> int:
     from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
 
     return run_command_line(arguments)
+
+
+def _unprinted(error: OSError) -> int:
+    """Tell that the answer could not be printed, if there is anybody left to tell."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"error[AF810]: cannot write the answer: {error.strerror or error}\n")
+    return 1
 
 
 def _open_missing_streams() -> None:

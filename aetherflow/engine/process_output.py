@@ -34,6 +34,8 @@ LAST_BYTES = 4096
 """How much of the end of the output is kept for error messages."""
 SHOWN_PER_SECOND = 10_000
 """Lines shown live; more would hold up the program. The log file has them all."""
+LONG_LINE = 1000
+"""A line counts as one more line for each such number of bytes in it."""
 
 
 class OutputPlan(msgspec.Struct, frozen=True):
@@ -264,15 +266,12 @@ class _LineBudget:
         now = self._context.clock.monotonic()
         self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
         self._at = now
-        allowed = int(self._allowed)
-        if not allowed:
-            self.hidden_bytes += len(data)
-            return
-        lines = data.removesuffix(b"\n").split(b"\n", allowed)
-        if len(lines) > allowed:
-            self.hidden_bytes += len(lines.pop())
-        self._allowed -= len(lines)
-        for line in lines:
-            for start in range(0, max(len(line), 1), LONGEST_LINE):
-                piece = line[start : start + LONGEST_LINE]
-                self._context.show_line(stream, piece.decode("utf-8", "replace").rstrip("\r"))
+        start = 0
+        while start < len(data) and self._allowed >= 1:
+            end = data.find(b"\n", start, start + LONGEST_LINE)
+            after = end + 1 if end >= 0 else min(start + LONGEST_LINE, len(data))
+            piece = data[start : end if end >= 0 else after]
+            self._context.show_line(stream, piece.decode("utf-8", "replace").rstrip("\r"))
+            self._allowed -= 1 + len(piece) // LONG_LINE
+            start = after
+        self.hidden_bytes += len(data) - start

@@ -50,7 +50,8 @@ async def attempt_step(
     """Run a step once. Cancellation passes through; every other failure is an outcome."""
     redactor = context.redactor
     try:
-        inputs = step.inputs.render(scope)
+        # A copy: what is rendered belongs to the flow and to the state, and a step may change what it gets.
+        inputs = msgspec.to_builtins(step.inputs.render(scope), enc_hook=_as_text)
         redactor.add_named(inputs)
         result = await call_step(context, step_types(step.spec.type), inputs)
         masked = StepResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -59,8 +60,13 @@ def program(folder: Path, *argv: str, stdin: bytes | None = None) -> Program:
 
 def zombies() -> list[str]:
     """Return the children of this process that nobody has reaped."""
-    states = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
-    return [" ".join(state) for state in states if state[:2] == ["Z", str(os.getpid())]]
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            text = file.read_text()
+            if text.rpartition(")")[2].split()[:2] == ["Z", str(os.getpid())]:
+                found.append(text)
+    return found
 
 
 async def run(
@@ -404,7 +410,7 @@ async def test_many_stubborn_programs_end_together(tmp_path: Path) -> None:
     async def one() -> None:
         await run(
             program(tmp_path, "bash", "-c", "trap '' TERM; while :; do sleep 1000; done"),
-            timeout=1,
+            limit=1,
             grace=0.5,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableSequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,14 +42,14 @@ class _Unused:
 
 def process_context(
     folder: Path,
-    events: list[Event] | None = None,
+    events: MutableSequence[Event] | None = None,
     *,
     env: Mapping[str, str] | None = None,
     secrets: tuple[str, ...] = (),
     clock: Clock | None = None,
     run_id: str = RUN_ID,
 ) -> StepContext:
-    """Return a context whose files are all below `folder` and whose events go to the list."""
+    """Return a context whose files are all below `folder` and whose events are appended to `events`."""
     unused = _Unused()
     services = RunServices(
         flow_id="flow",
