@@ -100,9 +100,8 @@ def _variables(examined: Examination) -> list[Finding]:
 
 
 def _places(examined: Examination) -> list[Finding]:
-    required = [name for name, spec in examined.plan.flow.params.items() if spec.required]
     try:
-        places = places_of(examined, dict.fromkeys(required, ""))
+        places = places_of(examined, None)
     except AetherFlowError as error:
         return [Finding("flow", "error", error.message, error.hint)]
     return [_state(places.state), _place("workspace", places.work_root)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.app.examine import Examination
 from aetherflow.config.params import read_params
@@ -30,8 +31,10 @@ class Places(msgspec.Struct, frozen=True):
     params: dict[str, Any]
 
 
-def places_of(examined: Examination, given_params: Mapping[str, Any]) -> Places:
+def places_of(examined: Examination, given_params: Mapping[str, Any] | None) -> Places:
     """Resolve the flow's `workspace` and `state`, whose texts may name `env` and `params`.
+
+    Without `given_params` (None: nothing is going to run) a required parameter may be missing.
 
     The logs of steps stand beside the database, in a folder of its name: they outlive the workspace.
 
@@ -40,7 +43,10 @@ def places_of(examined: Examination, given_params: Mapping[str, Any]) -> Places:
         ConfigError: a template names what is not set.
     """
     flow, settings = examined.plan.flow, examined.environment.settings
-    params = read_params(flow.params, given_params)
+    specs = flow.params
+    if given_params is None:
+        specs = {name: replace(spec, required=False) for name, spec in specs.items()}
+    params = read_params(specs, given_params or {})
     scope = {"env": examined.environment.variables, "params": params}
 
     def rendered(key: str, text: str) -> str:

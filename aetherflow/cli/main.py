@@ -231,8 +231,8 @@ def runs_list(
     state: State = None,
     flow_yaml: FlowOfState = None,
     flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
-    status: Annotated[str, typer.Option(help="Only runs with this status.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Only runs with this status.")] = "",
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest first.")] = 20,
     json: Json = False,
 ) -> None:
     """List the newest runs."""

@@ -73,6 +73,8 @@ def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
     """Return the observer that shows the run to whoever started it: JSON lines, a live tree, or lines."""
     settings = examined.environment.settings
     level = "debug" if options.debug else settings.log_level.lower()
+    if level == "critical":
+        level = "error"  # no event is graver than an error
     chosen: list[Watcher] = []
     if _log_format(examined, options) == "json":
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - only one of the three is needed

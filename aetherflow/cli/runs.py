@@ -11,18 +11,25 @@ from aetherflow.app import history
 from aetherflow.app.history import RunHistory
 from aetherflow.cli.output import print_json, print_text
 from aetherflow.errors import UsageError
+from aetherflow.observe.output import writing_to
+from aetherflow.observe.text import one_line
+from aetherflow.store.queries import StepRow
+
+STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
 
 def list_runs(
     state: Path | None, flow: Path | None, *, flow_id: str, status: str, limit: int, as_json: bool
 ) -> None:
     """Print the newest runs, one a line."""
-    rows = history.runs(_path(state, flow), flow_id=flow_id, status=status, limit=limit)
+    if status.upper() not in ("", *STATUSES):
+        raise UsageError(f"--status {status}: there is no such status", hint=f"one of {', '.join(STATUSES)}")
+    rows = history.runs(_path(state, flow), flow_id=flow_id, status=status.upper(), limit=limit)
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        reason = f"  {row.reason}" if row.reason else ""
+        reason = f"  {one_line(row.reason)}" if row.reason else ""
         print_text(f"{row.started_at[:19]}Z  {row.status:<11}  {row.run_id:<20}  {row.flow_id}{reason}")
     if not rows:
         print_text("no runs")
@@ -45,12 +52,11 @@ def show_logs(run_id: str, state: Path | None, flow: Path | None) -> None:
     if not files:
         raise UsageError(f"no step of run {run_id} wrote a log", hint=f"aetherflow runs show {run_id}")
     for file in files:
-        sys.stdout.write(f"== {file.parent.name}.{file.stem} ({file})\n")
-        sys.stdout.flush()
-        with file.open("rb") as log:
+        print_text(f"== {file.parent.name}.{file.stem} ({file})")
+        with file.open("rb") as log, writing_to(sys.stdout.buffer, "standard output"):
             shutil.copyfileobj(log, sys.stdout.buffer)
-        sys.stdout.buffer.write(b"\n")
-        sys.stdout.buffer.flush()
+            sys.stdout.buffer.write(b"\n")
+            sys.stdout.buffer.flush()
 
 
 def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
@@ -73,17 +79,24 @@ def _path(state: Path | None, flow: Path | None) -> Path:
 
 def _print_history(found: RunHistory) -> None:
     run = found.run
-    print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{f' ({run.reason})' if run.reason else ''}")
+    because = f" ({one_line(run.reason)})" if run.reason else ""
+    print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
     print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
     print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
     for job in found.jobs:
-        print_text(f"  {job.status:<9} {job.job_id}{f': {job.reason}' if job.reason else ''}")
+        print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
         for step in found.steps:
-            if step.job_id != job.job_id:
-                continue
-            reason = f": {step.reason}" if step.reason else ""
-            print_text(
-                f"    {step.status:<9} {step.step_id} ({step.step_type}), attempt {step.attempt}{reason}"
-            )
-            if step.error:
-                print_text(f"      {step.error.get('code')}: {step.error.get('message')}")
+            if step.job_id == job.job_id:
+                _print_step(step)
+
+
+def _print_step(step: StepRow) -> None:
+    name = f"{step.step_id} ({step.step_type})"
+    print_text(f"    {step.status:<9} {name}, attempt {step.attempt}{_because(step.reason)}")
+    if step.error:
+        for line in f"{step.error.get('code')}: {step.error.get('message')}".splitlines():
+            print_text(f"      {one_line(line)}")
+
+
+def _because(reason: str | None) -> str:
+    return f": {one_line(reason)}" if reason else ""

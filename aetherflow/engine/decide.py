@@ -257,7 +257,7 @@ def _end_run(plan: Plan, state: RunState) -> EndRun:
     statuses = {state.job(job.id).status for job in plan.jobs}
     if state.cancelling == "timeout":
         return EndRun("FAILED", state.cancel_reason)
-    if "CANCELLED" in statuses and state.cancelling == "request":
+    if "CANCELLED" in statuses and (state.cancelling == "request" or "FAILED" not in statuses):
         return EndRun("CANCELLED", state.cancel_reason)
     if "FAILED" in statuses:
         return EndRun("FAILED", state.cancel_reason)

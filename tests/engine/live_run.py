@@ -1,10 +1,10 @@
-"""A run with real parts: a flow from text, a state database, a bus, an executor; only the steps are a test's own."""
+"""A run with real parts: a flow from text, a state database, a bus, an executor; only its steps are ours."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from aetherflow.engine.resume import plan_resumption
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.engine.step import StepType, step
-from aetherflow.engine.step_runner import run_inner
+from aetherflow.engine.step_runner import StepTypes, run_inner
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import StepError
 from aetherflow.secret import Redactor
@@ -107,6 +107,7 @@ class LiveRun:
         self.claim = claim
         self.database = database
         self.seen = Recorder()
+        self.ended = anyio.Event()
         self.beginning: e.Event
 
     async def run(self) -> RunState:
@@ -119,6 +120,7 @@ class LiveRun:
             except Exception as error:  # noqa: BLE001 - raised again outside of the group
                 failure = error
             finally:
+                self.ended.set()
                 await self.bus.aclose()
         if failure is not None:
             raise failure
@@ -141,7 +143,7 @@ def plan_of_file(text: str, folder: Path) -> Plan:
     return plan
 
 
-def step_types(steps: Steps) -> Callable[[str], StepType]:
+def step_types(steps: Steps) -> StepTypes:
     """Return a registry of these step types; a plain function becomes one."""
     if isinstance(steps, Mapping):
         known = {name: step(name)(function) for name, function in steps.items()}
@@ -266,6 +268,3 @@ def one_step(kind: str = "t", *, inputs: str = "{}", more: str = "", job: str = 
     """Return a flow of one job `a` with one step `s`."""
     steps = f"[{{id: s, type: {kind}, inputs: {inputs}{', ' + more if more else ''}}}]"
     return flow(f"{{id: a, {job + ', ' if job else ''}steps: {steps}}}")
-
-
-Live = AbstractAsyncContextManager[LiveRun]

@@ -218,7 +218,8 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
             "when: params.day ==",
             [
                 (
-                    "7:24: error[AF421]: the condition cannot be read at its end: expected a path or a literal\n"
+                    "7:24: error[AF421]: the condition cannot be read at its end: "
+                    "expected a path or a literal\n"
                     "    hint: a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
                 )
             ],

@@ -110,3 +110,16 @@ async def pids_in(file: Path, count: int) -> list[int]:
 
     assert await eventually(lambda: len(listed()) >= count)
     return listed()
+
+
+class StillClock(SystemClock):
+    """A clock that stands still; it notes how long somebody wanted to sleep and goes on at once."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)

@@ -1,0 +1,191 @@
+"""The installed command as a person starts it: in a folder, with an environment that holds nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+BIN = Path(sys.executable).parent
+AETHERFLOW = str(BIN / "aetherflow")
+SECONDS = 30
+"""How long a command may take before the test gives up; far more than any needs."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return standard output as JSON."""
+        return json.loads(self.out)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class CommandLine:
+    """`aetherflow` in a folder, with a state root below it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state" / "aetherflow.sqlite"
+        self.env = {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "AETHERFLOW_STATE_ROOT": str(self.state.parent),
+        }
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file into the folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def run(
+        self, *arguments: str, env: dict[str, str] | None = None, stdout: int | IO[Any] = subprocess.PIPE
+    ) -> Result:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [AETHERFLOW, *arguments],
+            cwd=self.folder,
+            env=self.env | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
+
+    def bash(self, script: str, env: dict[str, str] | None = None) -> Result:
+        """Run a script with bash, in the folder."""
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env=self.env | (env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=2 * SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> Running:
+        """Start a command and go on."""
+        return Running(
+            subprocess.Popen(
+                [AETHERFLOW, *arguments],
+                cwd=self.folder,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+
+    def query(self, sql: str, path: Path | None = None) -> list[tuple[Any, ...]]:
+        """Ask the state database."""
+        connection = sqlite3.connect(path or self.state)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+
+class Running:
+    """A command that runs; use it with `with`, so that it never outlives its test."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def event(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Read JSON lines from standard output up to this one."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == name and fields.items() <= event.items():
+                return event
+        raise AssertionError(f"no {name} {fields}: {self.end()}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone."""
+        self.process.send_signal(number)
+
+    def end(self) -> Result:
+        """Wait for the end; return what was printed and not yet read."""
+        out, err = self.process.communicate(timeout=SECONDS)
+        return Result(self.process.returncode, out, err)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Poll a condition of the operating system that no event tells."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+
+
+def has_place(text: str, file: str, place: str, code: str) -> bool:
+    """Whether a line of the text is `FILE:PLACE: error[CODE]: ...`."""
+    return bool(re.search(rf"^{re.escape(file)}:{place}: error\[{code}\]: \S", text, re.MULTILINE))
+
+
+def no_trace(result: Result) -> bool:
+    """Whether nothing looks like a program that broke."""
+    return not any(word in result.out + result.err for word in ("Traceback", "AF000", "Exception ignored"))
+
+
+def flow(steps: str, head: str = "flow: {id: f}") -> str:
+    """Return a flow with one job `a` of these steps (YAML, one per line)."""
+    indented = "\n".join(f"      {line}" for line in steps.strip().splitlines())
+    return f"version: 1\n{head}\njobs:\n  - id: a\n    steps:\n{indented}\n"
+
+
+OK = flow("- {id: s, type: check_items, inputs: {items: [x]}}")
+SKIPS = flow("- {id: s, type: check_items, inputs: {items: []}}")
+FAILS = flow("- {id: s, type: external.process, inputs: {command: [sh, -c, 'echo oh no >&2; exit 3']}}")
+WAITS = flow(
+    """
+- id: s
+  type: external.process
+  inputs: {command: [sh, -c, 'echo up; until test -e "$0"; do sleep 0.02; done', "{{env.GO}}"]}
+"""
+)
+"""A flow whose step says `up` and ends when the file $GO is there."""

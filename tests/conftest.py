@@ -1,0 +1,23 @@
+"""What tests of the command line share, and the report of the torture suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import CommandLine
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    """The installed command, working in a folder of its own."""
+    return CommandLine(tmp_path)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seeds and counts of the torture suite."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "torture":
+                terminalreporter.write_line(str(value))

@@ -1,0 +1,263 @@
+"""A deterministic world for the real executor: virtual time, scripted steps, a journal that may fail.
+
+Time moves only when every task waits: then the sleeper with the earliest deadline wakes. Chance comes from
+one seed, so a simulation can be run again and gives the same trace, byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, NoReturn
+
+import anyio
+import anyio.lowlevel
+import msgspec
+
+from aetherflow.engine import events as e
+from aetherflow.engine.bus import Bus
+from aetherflow.engine.context import RunServices, StepContext
+from aetherflow.engine.executor import Executor
+from aetherflow.engine.plan import Plan
+from aetherflow.engine.resume import plan_resumption
+from aetherflow.engine.ring import Ring
+from aetherflow.engine.state import DONE, RunState, apply, fold
+from aetherflow.engine.step import Skipped, StepResult, StepType
+from aetherflow.engine.workspace import Workspace
+from aetherflow.errors import StateError, StepError
+from aetherflow.secret import Redactor
+from tests.engine.scripted_ring import RUN_ID, START
+
+Fault = Literal["nothing is stored", "stored but not acknowledged"]
+
+
+class VirtualClock:
+    """Time that passes only while everybody waits."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._seconds = 0.0
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._slept = 0
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._seconds)
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def random(self) -> float:
+        return self._chance.random()
+
+    def new_id(self) -> str:
+        return f"{self._chance.getrandbits(48):012x}"
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await anyio.lowlevel.checkpoint()
+            return
+        self._slept += 1
+        sleeper = (self._seconds + seconds, self._slept, anyio.Event())
+        heapq.heappush(self._sleepers, sleeper)
+        try:
+            await sleeper[2].wait()
+        except anyio.get_cancelled_exc_class():
+            if sleeper in self._sleepers:
+                self._sleepers.remove(sleeper)
+                heapq.heapify(self._sleepers)
+            raise
+
+    async def pass_time(self) -> None:
+        """Wake one sleeper after another, each time when all tasks are blocked; to be cancelled."""
+        while True:
+            await all_tasks_blocked()
+            assert self._sleepers, "every task waits and nobody will ever wake up"
+            self._seconds, _, wake = heapq.heappop(self._sleepers)
+            wake.set()
+
+
+async def all_tasks_blocked() -> None:
+    """Return when no other task can go on.
+
+    What `anyio.wait_all_tasks_blocked` waits for, without its pauses of 0.1 s: nothing but this task is in the
+    loop's queue of what is ready. Nothing here waits for threads, files or the machine's time.
+    """
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # there is no public way to ask
+    while True:
+        await asyncio.sleep(0)
+        if not ready:
+            return
+
+
+class Disk:
+    """A journal in memory that takes a moment to commit and may fail at one of its appends."""
+
+    def __init__(self, world: World, stored: Sequence[e.Event], fail_at: int, fault: Fault) -> None:
+        self.stored = list(stored)
+        self.appends = 0
+        self._world = world
+        self._fail_at = fail_at
+        self._fault = fault
+
+    async def append(self, events: Sequence[e.Event]) -> None:
+        self.appends += 1
+        number = self.appends
+        await self._world.clock.sleep(self._world.chance.choice([0, 0.001, 0.02]))
+        if number == self._fail_at:
+            if self._fault == "stored but not acknowledged":
+                self.stored += events
+            self._world.is_broken = True
+            raise StateError("the disk is full", code="AF602")
+        self.stored += events
+        self._world.note(f"commit {len(events)}")
+
+
+class _Unused:
+    """Stands for what no scripted step touches."""
+
+    async def get(self, name: str) -> NoReturn:
+        raise AssertionError(name)
+
+    def hold(self, key: str, **_: Any) -> AbstractAsyncContextManager[None]:
+        raise AssertionError(key)
+
+    async def __call__(self, context: StepContext, **_: Any) -> StepResult:
+        raise AssertionError(context.step_id)
+
+
+class Does(msgspec.Struct, frozen=True):
+    """What a scripted step does: works for a while, then succeeds, skips, or fails for the first few times."""
+
+    seconds: float = 0
+    fails: int = 0
+    skips: bool = False
+
+
+class World:
+    """What outlives an execution of a run: the disk, what the steps did outside, the trace of it all."""
+
+    def __init__(self, plan: Plan, seed: int, *, limit: int) -> None:
+        self.plan = plan
+        self.chance = Random(seed)  # noqa: S311 - reproducible, that is the point
+        self.clock = VirtualClock(self.chance)
+        self.limit = limit
+        self.trace: list[str] = []
+        self.begun: Counter[tuple[str, str]] = Counter()
+        self.done_for_good: set[tuple[str, str]] = set()
+        self.is_broken = False
+        self.disk = Disk(self, (), 0, "nothing is stored")
+
+    def note(self, line: str) -> None:
+        """Write a line into the trace; what a broken run still does is in no particular order."""
+        if not self.is_broken:
+            self.trace.append(f"{self.clock.monotonic():.6f} {line}")
+
+    async def execute(
+        self, *, fail_at: int = 0, fault: Fault = "nothing is stored", cancel_at: float | None = None
+    ) -> RunState:
+        """Execute the run once, on top of what is stored, and return its state in memory.
+
+        Raises:
+            StateError: the disk failed, as it was told to.
+        """
+        self.is_broken = False
+        self.disk = Disk(self, self.disk.stored, fail_at, fault)
+        state = fold(self.disk.stored)
+        self.done_for_good = {
+            (job_id, step_id)
+            for job_id, job in state.jobs.items()
+            for step_id, step in job.steps.items()
+            if step.status in DONE
+        }
+        beginning = self._beginning(state)
+        apply(state, beginning)
+        ring = Ring(self.plan, state, env={}, clock=self.clock, limit=self.limit)
+        bus = Bus(self.disk, self.clock)
+        executor = Executor(ring, bus, self._services(bus), self._step_type)
+        async with self._passing_time() as others:
+            if cancel_at is not None:
+                others.start_soon(self._cancel, executor, cancel_at)
+            await executor.run(beginning)
+        return state
+
+    @asynccontextmanager
+    async def _passing_time(self) -> AsyncIterator[anyio.abc.TaskGroup]:
+        """Let time pass during the block; an error of the block passes on as it is."""
+        failure: StateError | None = None
+        async with anyio.create_task_group() as others:
+            others.start_soon(self.clock.pass_time)
+            try:
+                yield others
+            except StateError as error:
+                failure = error
+            others.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _cancel(self, executor: Executor, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        self.note("cancel")
+        executor.cancel("enough")
+
+    def _beginning(self, state: RunState) -> e.Event:
+        if not self.disk.stored:
+            return e.RunStarted(at=self.clock.now(), flow_id="f", run_id=RUN_ID, flow_file="f", owner="me")
+        return e.RunResumed(
+            at=self.clock.now(),
+            flow_id="f",
+            run_id=RUN_ID,
+            attempt=state.attempt + 1,
+            owner="me",
+            rerun=plan_resumption(self.plan, state).rerun,
+        )
+
+    def _services(self, bus: Bus) -> RunServices:
+        nowhere = Path("/nowhere")
+        return RunServices(
+            flow_id="f",
+            run_id=RUN_ID,
+            env={},
+            clock=self.clock,
+            redactor=Redactor(),
+            workspace=Workspace(nowhere, "f", RUN_ID),
+            log_directory=nowhere,
+            connectors=_Unused(),
+            locks=_Unused(),
+            inner_step=_Unused(),
+            announce=bus.announce,
+            threads=anyio.CapacityLimiter(1),
+        )
+
+    def _step_type(self, name: str) -> StepType:
+        return StepType(name, self._step, Does)
+
+    async def _step(self, context: StepContext, does: Does) -> StepResult:
+        """Do what the script says, once what must be stored before is seen to be stored."""
+        name = f"{context.job_id}.{context.step_id}"
+        self._check_that_its_start_is_stored(context)
+        self.begun[context.job_id, context.step_id] += 1
+        self.note(f"begin {name} {context.attempt}")
+        try:
+            await self.clock.sleep(does.seconds)
+        except anyio.get_cancelled_exc_class():
+            self.note(f"stop {name}")
+            raise
+        self.note(f"end {name}")
+        if self.begun[context.job_id, context.step_id] <= does.fails:
+            raise StepError("it broke", kind="connection")
+        return Skipped("nothing to do") if does.skips else StepResult(outputs={"n": context.attempt})
+
+    def _check_that_its_start_is_stored(self, context: StepContext) -> None:
+        where = context.job_id, context.step_id
+        assert where not in self.done_for_good, f"{where} was done and runs again"
+        state = fold(self.disk.stored)
+        step = state.jobs[context.job_id].steps[context.step_id]
+        assert (step.status, step.attempt) == ("RUNNING", context.attempt)
+        job = next(job for job in self.plan.jobs if job.id == context.job_id.partition("[")[0])
+        assert all(state.job(self.plan.jobs[need].id).status == "SUCCESS" for need in job.needs)

@@ -1,0 +1,296 @@
+"""What the program must leave behind: success checks, markers, output folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aetherflow.engine.context import StepContext
+from aetherflow.engine.events import Event
+from aetherflow.errors import StepError
+from aetherflow.steps.process_results import OutputFolder
+from tests.steps.process_context import StillClock, process_context, run_step, said
+
+ATOMIC = {"strategy": "atomic_dir", "temp_output_dir": "tmp/out", "final_output_dir": "final"}
+WRITE = 'echo new > "$AETHERFLOW_OUTPUT_DIR/data.txt"; '
+
+
+async def sh(context: StepContext, script: str, **inputs: Any) -> dict[str, Any]:
+    return (await run_step(context, command=["sh", "-c", script], **inputs)).outputs
+
+
+def files_below(folder: Path) -> dict[str, str]:
+    """Return the files of a folder and what is in them."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("success", "problem"),
+    [
+        ({"require_files": ["there", "missing"]}, "missing file: missing"),
+        ({"required_files": "missing"}, "missing file: missing"),
+        ({"marker_file": "_SUCCESS"}, "missing file: _SUCCESS"),
+        ({"require_glob": "part-*.csv"}, "nothing matches: part-*.csv"),
+        ({"required_globs": ["th*", "deep/**/*.csv"]}, "nothing matches: deep/**/*.csv"),
+        ({"forbid_files": "there"}, "forbidden file: there"),
+        ({"forbidden_files": ["_ERROR", "there"]}, "forbidden file: there"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_check_that_does_not_hold_fails_the_step(
+    tmp_path: Path, success: dict[str, Any], problem: str
+) -> None:
+    context = process_context(tmp_path)
+    with pytest.raises(StepError) as raised:
+        await sh(context, "touch there", success=success)
+    assert (raised.value.code, raised.value.kind) == ("AF734", "other")
+    assert raised.value.message.endswith(f": exit code 0, but {problem}")
+    assert str(context.artifacts) in raised.value.hint
+
+
+@pytest.mark.asyncio
+async def test_all_checks_that_do_not_hold_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="missing file: a; missing file: b; nothing matches: c\\*"):
+        await sh(
+            process_context(tmp_path), "true", success={"require_files": ["a", "b"], "require_glob": "c*"}
+        )
+
+
+@pytest.mark.asyncio
+async def test_checks_that_hold_are_a_success(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    script = "mkdir -p d/e; touch a d/e/part-1.csv .hidden _SUCCESS"
+    success = {
+        "require_files": ["a", str(context.artifacts / "d")],
+        "require_glob": ["d/**/*.csv", "d/*/part-?.csv", ".hid*", "a", str(context.artifacts / "d/e/part-*")],
+        "forbid_files": "_ERROR",
+        "marker_file": "_SUCCESS",
+    }
+    assert (await sh(context, script, success=success))["exit_code"] == 0
+
+
+@pytest.mark.asyncio
+async def test_a_pattern_below_a_folder_with_brackets_matches(tmp_path: Path) -> None:
+    context = process_context(tmp_path / "job[0]")
+    pattern = str(context.artifacts / "part-*")
+    assert (await sh(context, "touch part-1", success={"require_glob": pattern}))["exit_code"] == 0
+
+
+@pytest.mark.asyncio
+async def test_a_marker_skips_the_program_the_next_time(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    inputs: dict[str, Any] = {
+        "command": ["sh", "-c", "echo x >> ran"],
+        "idempotency": {"strategy": "marker", "marker_path": "done/marker"},
+        "outputs": {"table": "t"},
+    }
+    first = await run_step(context, **inputs)
+    marker = context.artifacts / "done/marker"
+    assert first.outputs == {"exit_code": 0, "attempts": 1, "table": "t"}
+    assert json.loads(marker.read_text()) == {"run_id": "run-1", "job_id": "job", "step_id": "step"}
+    second = await run_step(context, **inputs)
+    assert (second.status, second.outputs) == ("SKIPPED", {"skipped": True, "marker": str(marker)})
+    assert str(marker) in second.reason
+    assert (context.artifacts / "ran").read_text() == "x\n"
+
+
+@pytest.mark.asyncio
+async def test_a_failure_leaves_no_marker(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    with pytest.raises(StepError):
+        await sh(context, "exit 1", idempotency={"strategy": "marker", "marker_path": "marker"})
+    assert not (context.artifacts / "marker").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_marker_whose_checks_do_not_hold_counts_for_nothing(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    inputs: dict[str, Any] = {
+        "idempotency": {"strategy": "marker", "marker_path": "marker"},
+        "success": {"require_files": "data"},
+    }
+    await sh(context, "touch data", **inputs)
+    (context.artifacts / "data").unlink()
+    with pytest.raises(StepError, match="exit code 1"):
+        await sh(context, "touch data; exit 1", **inputs)  # half done: the old marker must not bless it
+    assert not (context.artifacts / "marker").exists()
+    assert (await sh(context, "touch data", **inputs))["exit_code"] == 0
+    assert (await sh(context, "exit 1", **inputs))["skipped"] is True
+
+
+@pytest.mark.asyncio
+async def test_the_marker_file_of_the_success_checks_is_the_default_marker(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    inputs: dict[str, Any] = {"idempotency": {"strategy": "marker"}, "success": {"marker_file": "_SUCCESS"}}
+    with pytest.raises(StepError, match="missing file: _SUCCESS"):
+        await sh(context, "true", **inputs)
+    await sh(context, "echo mine > _SUCCESS", **inputs)
+    assert (context.artifacts / "_SUCCESS").read_text() == "mine\n"
+    assert (await sh(context, "exit 1", **inputs))["skipped"] is True
+
+
+@pytest.mark.asyncio
+async def test_a_marker_strategy_without_a_marker_runs_and_says_so(tmp_path: Path) -> None:
+    events: list[Event] = []
+    outputs = await sh(process_context(tmp_path, events), "true", idempotency={"strategy": "marker"})
+    assert outputs["exit_code"] == 0
+    assert "there is no marker_path" in said(events)
+
+
+@pytest.mark.asyncio
+async def test_a_marker_that_cannot_be_written_fails_the_step(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    with pytest.raises(StepError, match="cannot write the marker") as raised:
+        await sh(context, "touch file", idempotency={"strategy": "marker", "marker_path": "file/marker"})
+    assert raised.value.code == "AF735"
+
+
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.asyncio
+async def test_the_output_appears_when_the_program_has_succeeded(tmp_path: Path, *, replace: bool) -> None:
+    context = process_context(tmp_path)
+    idempotency = {**ATOMIC, "atomic_rename": replace}
+    await sh(context, WRITE + "test ! -e final; mkdir $AETHERFLOW_OUTPUT_DIR/d", idempotency=idempotency)
+    assert files_below(context.artifacts / "final") == {"data.txt": "new\n"}
+    assert (context.artifacts / "final" / "d").is_dir()
+    assert not (context.artifacts / "tmp" / "out").exists()
+
+
+@pytest.mark.asyncio
+async def test_the_old_output_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    final = context.artifacts / "final"
+    final.mkdir()
+    (final / "old.txt").write_text("old\n")
+    await sh(context, WRITE + "test -e final/old.txt", idempotency=ATOMIC)
+    assert files_below(context.artifacts) == {"final/data.txt": "new\n"}
+
+
+@pytest.mark.asyncio
+async def test_without_atomic_rename_the_files_are_merged_into_the_old_output(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    final = context.artifacts / "final"
+    (final / "d").mkdir(parents=True)
+    (final / "old.txt").write_text("old\n")
+    (final / "data.txt").write_text("old\n")
+    (final / "d" / "kept").write_text("old\n")
+    script = WRITE + 'mkdir "$AETHERFLOW_OUTPUT_DIR/d"; echo new > "$AETHERFLOW_OUTPUT_DIR/d/added"'
+    await sh(context, script, idempotency={**ATOMIC, "atomic_rename": False})
+    assert files_below(context.artifacts) == {
+        "final/old.txt": "old\n",
+        "final/data.txt": "new\n",
+        "final/d/kept": "old\n",
+        "final/d/added": "new\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "success"),
+    [
+        ("exit 1", {}),
+        ("true", {"require_files": "final/missing"}),
+        ("true", {"forbid_files": "final/data.txt"}),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_failure_leaves_the_old_output_as_it_was(
+    tmp_path: Path, script: str, success: dict[str, Any]
+) -> None:
+    context = process_context(tmp_path)
+    final = context.artifacts / "final"
+    final.mkdir()
+    (final / "missing").write_text("only the old output has it\n")
+    with pytest.raises(StepError):
+        await sh(context, WRITE + script, idempotency=ATOMIC, success=success)
+    assert files_below(final) == {"missing": "only the old output has it\n"}
+
+
+@pytest.mark.asyncio
+async def test_checks_may_name_the_output_by_either_folder(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    success = {"require_files": ["final/data.txt", "tmp/out/data.txt"], "require_glob": "final/*.txt"}
+    assert (await sh(context, WRITE, idempotency=ATOMIC, success=success))["exit_code"] == 0
+
+
+@pytest.mark.asyncio
+async def test_merged_output_is_checked_together_with_what_is_there(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    (context.artifacts / "final").mkdir()
+    (context.artifacts / "final" / "old.txt").write_text("old")
+    success = {"require_files": ["final/data.txt", "final/old.txt"]}
+    outputs = await sh(context, WRITE, idempotency={**ATOMIC, "atomic_rename": False}, success=success)
+    assert outputs["exit_code"] == 0
+
+
+@pytest.mark.asyncio
+async def test_every_attempt_begins_with_an_empty_folder(tmp_path: Path) -> None:
+    context = process_context(tmp_path, clock=StillClock())
+    left = context.artifacts / "tmp/out"
+    left.mkdir(parents=True)
+    (left / "from a crash").write_text("x")
+    script = 'echo x >> tries; touch "$AETHERFLOW_OUTPUT_DIR/try$(wc -l < tries)"; test $(wc -l < tries) = 2'
+    await sh(context, script, idempotency=ATOMIC, retry={"max_attempts": 2})
+    assert sorted(files_below(context.artifacts / "final")) == ["try2"]
+
+
+@pytest.mark.parametrize(("temporary", "final"), [("a", "a"), ("a/b", "a"), ("a", "a/b")])
+@pytest.mark.asyncio
+async def test_the_folders_must_not_contain_each_other(tmp_path: Path, temporary: str, final: str) -> None:
+    idempotency = {"strategy": "atomic_dir", "temp_output_dir": temporary, "final_output_dir": final}
+    with pytest.raises(StepError, match="must not contain each other"):
+        await sh(process_context(tmp_path), "true", idempotency=idempotency)
+
+
+@pytest.mark.asyncio
+async def test_an_output_folder_that_cannot_be_replaced_is_an_error(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    (context.artifacts / "file").write_text("x")
+    with pytest.raises(StepError, match="cannot move the output") as raised:
+        await sh(context, WRITE, idempotency={**ATOMIC, "final_output_dir": "file/final"})
+    assert (raised.value.code, "one filesystem" in raised.value.hint) == ("AF735", True)
+
+
+@pytest.mark.asyncio
+async def test_a_final_folder_that_is_a_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    target = context.artifacts / "elsewhere"
+    target.mkdir()
+    (target / "kept").write_text("kept\n")
+    (context.artifacts / "final").symlink_to(target)
+    await sh(context, WRITE, idempotency=ATOMIC)
+    assert not (context.artifacts / "final").is_symlink()
+    assert files_below(context.artifacts) == {"final/data.txt": "new\n", "elsewhere/kept": "kept\n"}
+
+
+def folder_with(root: Path, **contents: str) -> OutputFolder:
+    """Make the named folders, each with one file, and return an OutputFolder over them."""
+    for name, text in contents.items():
+        folder = root / {"temporary": "tmp", "final": "final", "aside": ".final.replaced"}[name]
+        folder.mkdir()
+        (folder / "file").write_text(text)
+    return OutputFolder(root / "tmp", root / "final")
+
+
+def test_a_crash_between_the_two_renames_is_undone(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, temporary="new", aside="old")
+    folder.prepare()
+    assert files_below(tmp_path) == {"final/file": "old"}
+    assert (tmp_path / "tmp").is_dir()
+
+
+def test_a_crash_before_the_old_output_was_deleted_is_finished(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, final="new", aside="old")
+    folder.prepare()
+    assert files_below(tmp_path) == {"final/file": "new"}
+
+
+def test_when_the_new_output_cannot_be_moved_the_old_one_comes_back(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, temporary="new", final="old")
+    shutil.rmtree(tmp_path / "tmp")
+    with pytest.raises(StepError, match="cannot move the output"):
+        folder.publish()
+    assert files_below(tmp_path) == {"final/file": "old"}
