@@ -138,5 +138,5 @@ def _distribution(plugin: EntryPoint) -> str:
 
 def _unknown(what: str, name: str, known: list[str]) -> ConfigError:
     nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"installed: {', '.join(sorted(known))}"
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"installed: {', '.join(sorted(set(known)))}"
     return ConfigError(f"unknown {what} {name!r}", hint=hint, code="AF540")

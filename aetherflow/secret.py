@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -129,9 +130,15 @@ class _Patterns:
 
     def __init__(self, parts: frozenset[str]) -> None:
         self.parts = parts
-        longest_first = "|".join(map(re.escape, sorted(parts, key=lambda part: (-len(part), part))))
-        self.of_text = re.compile(longest_first)
-        self.of_bytes = re.compile(_raw(longest_first))
+        self._longest_first = sorted(parts, key=lambda part: (-len(part), part))
+
+    @cached_property
+    def of_text(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self._longest_first)))
+
+    @cached_property
+    def of_bytes(self) -> re.Pattern[bytes]:
+        return re.compile(b"|".join(re.escape(_raw(part)) for part in self._longest_first))
 
 
 def _texts(value: Any) -> Iterable[str]:

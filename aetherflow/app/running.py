@@ -26,7 +26,7 @@ from aetherflow.engine.executor import Executor
 from aetherflow.engine.plan import Plan, upstream
 from aetherflow.engine.resume import Resumption, plan_resumption
 from aetherflow.engine.ring import Ring
-from aetherflow.engine.state import IllegalEvent, RunState, apply, fold
+from aetherflow.engine.state import IllegalEvent, RunState, apply, fold, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import AetherFlowError, HeldByAnother, StateError, UsageError
@@ -297,6 +297,7 @@ def _begin(
         selected_job=request.flow_job,
         definition=plan.definition,
         rerun=resumption.rerun,
+        endings=state.endings,
     )
     apply(state, resumed)
     notices = _resume_notices(resumption, state, clock)
@@ -402,7 +403,9 @@ async def _clean_up(plan: Plan, state: RunState, services: RunServices) -> None:
 
 def _report(state: RunState, signals: Sequence[int], bus: Bus) -> RunReport:
     codes = {
-        job.error.code for job in state.jobs.values() if job.status == "FAILED" and job.error is not None
+        job.error.code
+        for job_id, job in state.jobs.items()
+        if job.status == "FAILED" and job.error is not None and not is_hook(job_id)
     }
     match state.phase:
         case "SUCCESS":

@@ -11,6 +11,7 @@ import msgspec
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import Plan
+from aetherflow.engine.state import HOOK
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError
 from aetherflow.language.reference import nearest
@@ -34,6 +35,10 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings) -> None:
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
             where: Path = ("jobs", job.index, "steps", number)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
+    for hook in plan.hooks:
+        for number, step in enumerate(hook.steps):
+            where = ("flow", hook.id.removeprefix(HOOK), number)
             _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)

@@ -51,10 +51,14 @@ class ConnectorPool:
                 with anyio.fail_after(CLOSE_SECONDS, shield=True):
                     await connector.aclose()
             except Exception as error:  # noqa: BLE001 - told, and the other connectors are closed all the same
-                message = f"resource {name} could not be closed: {error or type(error).__name__}"
+                message = f"resource {name} could not be closed: {_said(error)}"
                 problems.append(ErrorInfo(code="AF703", message=message))
         self._open.clear()
         return problems
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 async def _opened(cls: type[Connector], resource: Resource) -> Connector:
@@ -64,7 +68,7 @@ async def _opened(cls: type[Connector], resource: Resource) -> Connector:
         raise
     except Exception as error:
         raise StepError(
-            f"resource {resource.name} ({resource.kind}:{resource.driver}) cannot be opened: {error}",
+            f"resource {resource.name} ({resource.kind}:{resource.driver}) cannot be opened: {_said(error)}",
             hint="check its config and options, and that the other side answers",
             kind="connection",
             code="AF704",

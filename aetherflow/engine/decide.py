@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from aetherflow.engine import events as e
-from aetherflow.engine.frontier import WHOLE, Frontier, Unit, instance_id
+from aetherflow.engine.frontier import WHOLE, Frontier, Unit, hook, instance_id, whole
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan
-from aetherflow.engine.state import DONE, JobState, RunState
+from aetherflow.engine.state import DONE, HOOK, JobState, RunState, is_hook
 from aetherflow.errors import AetherFlowError, ErrorInfo
 
 JOB_TIMEOUT = "AF711"
@@ -88,6 +88,13 @@ class CancelRun(Command, frozen=True):
     cause: e.CancelCause
 
 
+class BeginEnding(Command, frozen=True):
+    """All jobs have ended; the flow's ending steps follow."""
+
+    status: e.RunEnd
+    reason: str = ""
+
+
 class EndRun(Command, frozen=True):
     """Everything has ended."""
 
@@ -136,7 +143,7 @@ def admit(plan: Plan, state: RunState, frontier: Frontier, scope: Mapping[str, A
             return _open_job(state, frontier, job, scope)
     if frontier.unfinished or frontier.running:
         return None
-    return _end_run(plan, state)
+    return _next_of_ending(plan, state)
 
 
 def _next_unstarted(frontier: Frontier) -> Unit | None:
@@ -144,12 +151,12 @@ def _next_unstarted(frontier: Frontier) -> Unit | None:
     if (unit := frontier.next_instance(beyond_limits=True)) is not None:
         return unit
     job = frontier.ready()
-    return None if job is None else Unit(job)
+    return None if job is None else whole(job)
 
 
 def _open_job(state: RunState, frontier: Frontier, job: JobPlan, scope: Mapping[str, Any]) -> Command:
     """Start a ready job, unless a job it needs did not succeed or its gate is closed."""
-    unit = Unit(job)
+    unit = whole(job)
     if (culprit := frontier.blocked_by.get(job.index)) is not None:
         return EndJob(unit, "BLOCKED", f"job {culprit} did not succeed")
     try:
@@ -228,10 +235,11 @@ def _skip_rest(job: JobState, unit: Unit, number: int, reason: str) -> Iterator[
 
 def _after_job(plan: Plan, state: RunState, frontier: Frontier, event: e.JobFinished) -> Iterator[Command]:
     unit = frontier.unit(event.job_id)
-    if event.status == "FAILED" and plan.flow.fail_fast and not state.cancelling:
+    failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(event.job_id)
+    if failed_fast and not state.cancelling:
         yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
     if unit.item != WHOLE and not frontier.fans[unit.job.index].unfinished:
-        yield _gather(state, Unit(unit.job))
+        yield _gather(state, whole(unit.job))
 
 
 def _gather(state: RunState, unit: Unit) -> EndJob:
@@ -253,12 +261,34 @@ def _gather(state: RunState, unit: Unit) -> EndJob:
     return EndJob(unit, "SUCCESS", outputs=outputs)
 
 
-def _end_run(plan: Plan, state: RunState) -> EndRun:
+def _next_of_ending(plan: Plan, state: RunState) -> Command:
+    """Say how the jobs ended; then start the ending steps that this calls for; then end the run."""
+    if state.outcome is None:
+        status, reason = _outcome(plan, state)
+        if not _hooks_for(plan, status):
+            return EndRun(status, reason)
+        return BeginEnding(status, reason)
+    for job in _hooks_for(plan, state.outcome):
+        unit = hook(job, state.endings)
+        if state.job(unit.id).status == "PENDING":
+            return EndJob(unit, "CANCELLED", state.cancel_reason) if state.cancelling else StartJob(unit)
+    return EndRun(state.outcome, state.outcome_reason)
+
+
+def _hooks_for(plan: Plan, status: e.RunEnd) -> list[JobPlan]:
+    """Return the ending steps that follow an outcome, in the order in which they run."""
+    wanted = {f"{HOOK}on_exit"}
+    if status != "CANCELLED":
+        wanted.add(f"{HOOK}on_{'success' if status == 'SUCCESS' else 'failure'}")
+    return [job for job in plan.hooks if job.id in wanted]
+
+
+def _outcome(plan: Plan, state: RunState) -> tuple[e.RunEnd, str]:
     statuses = {state.job(job.id).status for job in plan.jobs}
     if state.cancelling == "timeout":
-        return EndRun("FAILED", state.cancel_reason)
+        return "FAILED", state.cancel_reason
     if "CANCELLED" in statuses and (state.cancelling == "request" or "FAILED" not in statuses):
-        return EndRun("CANCELLED", state.cancel_reason)
+        return "CANCELLED", state.cancel_reason
     if "FAILED" in statuses:
-        return EndRun("FAILED", state.cancel_reason)
-    return EndRun("SUCCESS")
+        return "FAILED", state.cancel_reason
+    return "SUCCESS", ""

@@ -49,6 +49,7 @@ class RunResumed(Event, frozen=True):
     Attributes:
         attempt: which time this is that the run is executed (the first execution was 1).
         rerun: `job` or `job.step` entries whose earlier success counts no more.
+        endings: how often the run had ended; the ending steps of those times stay as they are.
     """
 
     attempt: int
@@ -57,6 +58,7 @@ class RunResumed(Event, frozen=True):
     selected_job: str = ""
     definition: str = ""
     rerun: list[str] = []
+    endings: int = 0
 
 
 class CancelRequested(Event, frozen=True):
@@ -64,6 +66,13 @@ class CancelRequested(Event, frozen=True):
 
     reason: str
     cause: CancelCause = "request"
+
+
+class RunEnding(Event, frozen=True):
+    """All jobs have ended; `on_success`, `on_failure` and `on_exit` steps follow, by the outcome."""
+
+    status: RunEnd
+    reason: str = ""
 
 
 class RunFinished(Event, frozen=True):
@@ -158,6 +167,7 @@ Journalled = (
     RunStarted
     | RunResumed
     | CancelRequested
+    | RunEnding
     | RunFinished
     | JobStarted
     | JobFinished

@@ -13,7 +13,7 @@ import msgspec
 
 from aetherflow.engine import events as e
 from aetherflow.engine.plan import JobPlan, Plan
-from aetherflow.engine.state import DONE, RunState
+from aetherflow.engine.state import DONE, RunState, is_hook
 
 WHOLE = -1
 """The item number of a job that is no instance of a `for_each`."""
@@ -25,15 +25,30 @@ def instance_id(job_id: str, item: int) -> str:
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
-    """A job to execute: one of the plan, or one instance of a `for_each` job of it."""
+    """A job to execute: one of the plan, or one instance of a `for_each` job of it.
+
+    Attributes:
+        id: the job id under which its events appear.
+    """
 
     job: JobPlan
-    item: int = WHOLE
+    item: int
+    id: str
 
-    @property
-    def id(self) -> str:
-        """The job id under which its events appear."""
-        return instance_id(self.job.id, self.item)
+
+def whole(job: JobPlan) -> Unit:
+    """Return a job of the plan as a unit."""
+    return Unit(job, WHOLE, job.id)
+
+
+def instance(job: JobPlan, item: int) -> Unit:
+    """Return one instance of a `for_each` job as a unit."""
+    return Unit(job, item, instance_id(job.id, item))
+
+
+def hook(job: JobPlan, endings: int) -> Unit:
+    """Return ending steps as a unit: each time a run ends they are another job, `@on_exit`, `@on_exit.2`."""
+    return Unit(job, WHOLE, f"{job.id}.{endings + 1}" if endings else job.id)
 
 
 class Fan(msgspec.Struct, gc=False):
@@ -57,6 +72,7 @@ class Frontier:
         self.blocked_by: dict[int, str] = {}
         self._selected = selected
         self.index = {job.id: job.index for job in plan.jobs}
+        self._hooks = {job.id: job for job in plan.hooks}
         self._dependents: dict[int, list[int]] = {}
         self._open: list[int] = []
         self._ready: list[int] = []
@@ -102,7 +118,7 @@ class Frontier:
         if not startable:
             return None
         index = min(startable)
-        return Unit(self.plan.jobs[index], self.fans[index].following)
+        return instance(self.plan.jobs[index], self.fans[index].following)
 
     def _may_start(self, index: int, fan: Fan, *, beyond_limits: bool) -> bool:
         most = self.plan.jobs[index].max_parallel
@@ -112,8 +128,12 @@ class Frontier:
         """Return the unit that a job id names."""
         if (running := self.running.get(job_id)) is not None:
             return running
+        if is_hook(job_id):
+            name, _, number = job_id.partition(".")
+            return hook(self._hooks[name], int(number or 1) - 1)
         name, _, item = job_id.partition("[")
-        return Unit(self.plan.jobs[self.index[name]], int(item[:-1]) if item else WHOLE)
+        job = self.plan.jobs[self.index[name]]
+        return instance(job, int(item[:-1])) if item else whole(job)
 
     def advance(self, state: RunState, event: e.Event) -> None:
         """Follow an event that was applied to the state."""
@@ -158,6 +178,8 @@ class Frontier:
             fan.unfinished -= 1
             fan.running -= was_running
             self._pass_by_begun(state, unit.job)
+            return
+        if is_hook(unit.id):
             return
         index = unit.job.index
         self.fans.pop(index, None)

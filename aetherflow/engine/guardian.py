@@ -118,6 +118,8 @@ async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECON
     """
     if run_id not in _engine.runs:
         return []
+    _engine.runs.discard(run_id)  # first: a child that starts meanwhile enters the run again
     survivors = await end_marked(f"{_engine.id}:{run_id}:", grace_seconds)
-    _engine.runs.discard(run_id)
+    if survivors:
+        _engine.runs.add(run_id)
     return survivors

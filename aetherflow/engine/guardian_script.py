@@ -108,11 +108,14 @@ def _carries(pid: int, mark: bytes) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
+    """Whether all threads of a process have ended; the first one alone may be gone before the others."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(b")")[2].split()[0] in b"ZX"
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return True
+    state, threads = fields[0], int(fields[17])
+    return state in b"ZX" and threads <= 1
 
 
 def _group_of(pid: int) -> int:

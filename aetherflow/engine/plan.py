@@ -64,13 +64,19 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Everything an executor needs to know of a flow."""
+    """Everything an executor needs to know of a flow.
+
+    Attributes:
+        hooks: the steps of `on_success`, `on_failure` and `on_exit`, as far as there are any, as jobs named
+            `@on_success` and so on; they run after all jobs have ended.
+    """
 
     flow: FlowMeta
     file: str
     jobs: tuple[JobPlan, ...]
     resources: dict[str, ResourceSpec]
     definition: str
+    hooks: tuple[JobPlan, ...] = ()
 
     @property
     def flow_id(self) -> str:

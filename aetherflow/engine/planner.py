@@ -9,6 +9,7 @@ import msgspec
 
 from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.engine.state import HOOK
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference, nearest
 from aetherflow.language.template import Template, compile_template
@@ -19,7 +20,7 @@ STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
-RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt")
+RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "failed_jobs", "errors")
 CYCLES_TOLD = 20
 HOOKS = ("on_success", "on_failure", "on_exit")
 
@@ -28,6 +29,7 @@ def build_plan(loaded: LoadedFlow, findings: Findings) -> Plan:
     """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it)."""
     planner = _Planner(loaded.spec, findings)
     jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
+    hooks = tuple(planner.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
     planner.metadata()
     planner.refuse_cycles(jobs)
     definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()
@@ -37,6 +39,7 @@ def build_plan(loaded: LoadedFlow, findings: Findings) -> Plan:
         jobs=jobs,
         resources=loaded.spec.resources,
         definition=definition,
+        hooks=hooks,
     )
 
 
@@ -59,22 +62,34 @@ class _Planner:
         if spec.for_each is not None:
             roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
             for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
-        retry = spec.retry or self.spec.flow.retry or RetrySpec()
-        earlier: set[str] = set()
-        steps: list[StepPlan] = []
-        for number, step in enumerate(spec.steps):
-            steps.append(self._step(spec, step, (*base, "steps", number), earlier, retry, after))
-            earlier.add(step.id)
+        steps = self._steps(spec, (*base, "steps"), after)
         return JobPlan(
             index=index,
             id=spec.id,
-            steps=tuple(steps),
+            steps=steps,
             needs=needs,
             after=tuple(sorted(after - set(needs))),
             when=when,
             for_each=for_each,
             max_parallel=spec.max_parallel,
             timeout_seconds=spec.timeout_seconds,
+            place=self.findings.place(base),
+        )
+
+    def hook(self, name: str) -> JobPlan:
+        """Plan `on_success`, `on_failure` or `on_exit` as a job that waits for all others."""
+        base: Path = ("flow", name)
+        spec = JobSpec(id=f"_{name}", steps=getattr(self.spec.flow, name))
+        return JobPlan(
+            index=-1,
+            id=f"{HOOK}{name}",
+            steps=self._steps(spec, base, set()),
+            needs=(),
+            after=(),
+            when=None,
+            for_each=None,
+            max_parallel=None,
+            timeout_seconds=None,
             place=self.findings.place(base),
         )
 
@@ -131,6 +146,15 @@ class _Planner:
             for reference in condition.references:
                 self._check(reference, (*base, "when"), spec, set(), after)
         return condition
+
+    def _steps(self, job: JobSpec, base: Path, after: set[int]) -> tuple[StepPlan, ...]:
+        retry = job.retry or self.spec.flow.retry or RetrySpec()
+        earlier: set[str] = set()
+        steps: list[StepPlan] = []
+        for number, step in enumerate(job.steps):
+            steps.append(self._step(job, step, (*base, number), earlier, retry, after))
+            earlier.add(step.id)
+        return tuple(steps)
 
     def _step(
         self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]

@@ -58,9 +58,10 @@ class Process:
     def __init__(self, popen: subprocess.Popen[bytes], mark: str) -> None:
         self.mark = mark
         self._popen = popen
+        self._has_exited = False
         self._handle = -1
         if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):  # too many open files: then a thread waits
+            with contextlib.suppress(OSError):  # too many open files, for example: then a thread waits
                 self._handle = os.pidfd_open(popen.pid)
 
     async def exited(self) -> None:
@@ -69,12 +70,25 @@ class Process:
             await anyio.wait_readable(self._handle)
         else:
             await anyio.to_thread.run_sync(
-                self._popen.wait, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                self._wait, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
             )
+        self._has_exited = True
 
     async def end(self, grace_seconds: float) -> list[int]:
         """End the program and all it started; return the processes that could not be ended."""
-        return await end_marked(f"{self.mark}\0", grace_seconds, group=self._popen.pid)
+        survivors = await end_marked(f"{self.mark}\0", grace_seconds, group=self._popen.pid)
+        if not survivors:
+            with anyio.move_on_after(FLUSH_SECONDS, shield=True):
+                await self.exited()
+        return survivors
+
+    def _wait(self) -> None:
+        """Wait in a thread; without reaping, where the system can."""
+        if hasattr(os, "waitid"):
+            with contextlib.suppress(ChildProcessError):  # the status was lost: `reap` will say so
+                os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._popen.wait()
 
     def reap(self) -> int:
         """Take the exit status of a program that has ended, and release its number.
@@ -87,7 +101,7 @@ class Process:
             self._handle = -1
         if self._popen.returncode is None:
             try:
-                pid, status = os.waitpid(self._popen.pid, os.WNOHANG)
+                pid, status = os.waitpid(self._popen.pid, 0 if self._has_exited else os.WNOHANG)
             except ChildProcessError:
                 self._popen.returncode = 0
                 raise StepError(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from aetherflow.clock import Clock
 from aetherflow.engine import events as e
 from aetherflow.engine.decide import (
+    BeginEnding,
     CancelRun,
     Command,
     EndJob,
@@ -133,10 +134,12 @@ class Ring:
                     status=status,
                     reason=reason,
                     error=error,
-                    outputs=outputs,
+                    outputs=outputs or self.state.job(unit.id).outputs,
                 )
             case CancelRun(reason, cause):
                 return e.CancelRequested(at=at, flow_id=flow_id, run_id=run_id, reason=reason, cause=cause)
+            case BeginEnding(status, reason):
+                return e.RunEnding(at=at, flow_id=flow_id, run_id=run_id, status=status, reason=reason)
             case EndRun(status, reason):
                 jobs, steps = self.state.counts()
                 return e.RunFinished(

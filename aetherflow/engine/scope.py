@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from aetherflow.engine.frontier import WHOLE, Unit
-from aetherflow.engine.state import JobState, RunState, StepState
+from aetherflow.engine.state import JobState, RunState, StepState, is_hook
 
 
 class JobsView(Mapping[str, Any]):
@@ -45,6 +45,55 @@ class StepsView(Mapping[str, Any]):
         return len(self._steps)
 
 
+class RunView(Mapping[str, Any]):
+    """`run`: the run itself; its status is the outcome once the jobs have ended, RUNNING until then."""
+
+    _keys = ("id", "started_at", "scheduled_at", "attempt", "status", "failed_jobs", "errors")
+
+    def __init__(self, state: RunState, scheduled_at: str | None) -> None:
+        self._state = state
+        self._scheduled_at = scheduled_at
+
+    def __getitem__(self, key: str) -> Any:
+        state = self._state
+        match key:
+            case "id":
+                return state.run_id
+            case "started_at":
+                return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
+            case "scheduled_at":
+                return self._scheduled_at or self["started_at"]
+            case "attempt":
+                return state.attempt
+            case "status":
+                return state.outcome or "RUNNING"
+            case "failed_jobs":
+                return [failure["job"] for failure in _failures(state)]
+            case "errors":
+                return _failures(state)
+            case _:
+                raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def _failures(state: RunState) -> list[dict[str, str]]:
+    """Return the failed jobs, each with the code and message of its error."""
+    return [
+        {
+            "job": job_id,
+            "code": job.error.code if job.error else "",
+            "message": job.error.message if job.error else job.reason,
+        }
+        for job_id, job in state.jobs.items()
+        if job.status == "FAILED" and not is_hook(job_id)
+    ]
+
+
 def step_view(step: StepState) -> dict[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
     return {"status": step.status, "outputs": step.outputs, "reason": step.reason, **step.outputs}
@@ -54,19 +103,13 @@ def run_scope(
     state: RunState, job_ids: Collection[str], env: Mapping[str, str], scheduled_at: str | None = None
 ) -> dict[str, Any]:
     """Return the names that hold in the whole run; what `when` and `for_each` see."""
-    started = state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
     return {
         "env": env,
         "params": state.params,
         "jobs": JobsView(state, job_ids),
         "run_id": state.run_id,
         "flow_id": state.flow_id,
-        "run": {
-            "id": state.run_id,
-            "started_at": started,
-            "scheduled_at": scheduled_at or started,
-            "attempt": state.attempt,
-        },
+        "run": RunView(state, scheduled_at),
     }
 
 

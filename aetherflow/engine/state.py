@@ -22,6 +22,20 @@ DONE: frozenset[str] = frozenset({"SUCCESS", "SKIPPED"})
 """What a resume keeps."""
 
 
+HOOK = "@"
+"""First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
+
+
+def is_hook(job_id: str) -> bool:
+    """Whether a job id names the ending steps of a flow."""
+    return job_id.startswith(HOOK)
+
+
+def ending_of(job_id: str) -> int:
+    """Return which ending of the run a hook belongs to: 1 for `@on_exit`, 2 for `@on_exit.2`."""
+    return int(job_id.partition(".")[2] or 1)
+
+
 class IllegalEvent(Exception):
     """An event that cannot happen in this state: a bug in the engine or a damaged journal."""
 
@@ -51,7 +65,13 @@ class JobState(msgspec.Struct, gc=False):
 
 
 class RunState(msgspec.Struct, gc=False):
-    """What is known of one run."""
+    """What is known of one run.
+
+    Attributes:
+        cancelling: why the run stops, while it does.
+        outcome: how the jobs ended, while the flow's own ending steps run.
+        endings: how often the run has ended; a resumed run ends again.
+    """
 
     flow_id: str = ""
     run_id: str = ""
@@ -61,6 +81,9 @@ class RunState(msgspec.Struct, gc=False):
     params: dict[str, Any] = {}
     cancelling: e.CancelCause | None = None
     cancel_reason: str = ""
+    outcome: e.RunEnd | None = None
+    outcome_reason: str = ""
+    endings: int = 0
     jobs: dict[str, JobState] = {}
 
     def job(self, job_id: str) -> JobState:
@@ -71,7 +94,9 @@ class RunState(msgspec.Struct, gc=False):
         """Return how many jobs, and how many steps, have each status."""
         jobs: dict[str, int] = {}
         steps: dict[str, int] = {}
-        for job in self.jobs.values():
+        for job_id, job in self.jobs.items():
+            if is_hook(job_id):
+                continue
             jobs[job.status] = jobs.get(job.status, 0) + 1
             for step in job.steps.values():
                 steps[step.status] = steps.get(step.status, 0) + 1
@@ -82,6 +107,7 @@ class RunState(msgspec.Struct, gc=False):
 RUN_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
     ("NEW", e.RunStarted): frozenset({"RUNNING"}),
     ("RUNNING", e.CancelRequested): frozenset({"RUNNING"}),
+    ("RUNNING", e.RunEnding): frozenset({"RUNNING"}),
     ("RUNNING", e.RunFinished): frozenset({"SUCCESS", "FAILED", "CANCELLED"}),
     **{
         (phase, e.RunResumed): frozenset({"RUNNING"})
@@ -126,7 +152,7 @@ def apply(state: RunState, event: e.Event) -> None:
             _apply_to_step(state, event)
         case e.JobStarted() | e.JobFinished():
             _apply_to_job(state, event)
-        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.RunFinished():
+        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.RunEnding() | e.RunFinished():
             _apply_to_run(state, event)
         case _:
             raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
@@ -187,7 +213,8 @@ def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
 
 
 def _apply_to_run(
-    state: RunState, event: e.RunStarted | e.RunResumed | e.CancelRequested | e.RunFinished
+    state: RunState,
+    event: e.RunStarted | e.RunResumed | e.CancelRequested | e.RunEnding | e.RunFinished,
 ) -> None:
     where = f"run {event.run_id}"
     match event:
@@ -199,18 +226,26 @@ def _apply_to_run(
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.phase, state.attempt = "RUNNING", event.attempt
             state.cancelling, state.cancel_reason = None, ""
+            state.outcome, state.outcome_reason = None, ""
             _reopen(state, frozenset(event.rerun))
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.cancelling, state.cancel_reason = event.cause, event.reason
+        case e.RunEnding():
+            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            state.outcome, state.outcome_reason = event.status, event.reason
+            state.cancelling, state.cancel_reason = None, ""  # what ends the jobs does not end the ending
         case e.RunFinished():
             _check(RUN_TABLE, state.phase, event, event.status, where)
             state.phase = event.status
+            state.endings += 1
 
 
 def _reopen(state: RunState, rerun: frozenset[str]) -> None:
     """Make everything that is not done, and what `rerun` names, PENDING again."""
     for job_id, job in state.jobs.items():
+        if is_hook(job_id) and ending_of(job_id) <= state.endings:
+            continue
         whole = job_id in rerun
         named = {step_id for step_id in job.steps if whole or f"{job_id}.{step_id}" in rerun}
         if job.status in DONE and not whole and not named:

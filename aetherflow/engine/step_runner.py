@@ -251,7 +251,7 @@ def _plain(value: Any) -> Any:
         try:
             return _as_json(value)
         except UnicodeEncodeError:
-            return _as_json(_escaped(msgspec.to_builtins(value, enc_hook=_as_text, str_keys=True)))
+            return _as_json(_escaped(value))
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise StepError(
             f"the outputs cannot be written as JSON: {error}",
@@ -266,16 +266,22 @@ def _as_json(value: Any) -> Any:
 
 def _as_text(value: Any) -> Any:
     """Return a value that JSON does not know: a mapping of another kind as a dict, all else as text."""
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    return dict(value) if isinstance(value, Mapping) else _unicode(value)
 
 
 def _escaped(value: Any) -> Any:
     r"""Return a tree whose texts can be UTF-8: a file name of another encoding is told with `\udcXX`."""
-    if isinstance(value, dict):
-        return {_escaped(key): _escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_escaped(item) for item in value]
-    return _unicode(value) if isinstance(value, str) else value
+    match value:
+        case str():
+            return _unicode(value)
+        case Mapping():
+            return {_unicode(k) if isinstance(k, str) else k: _escaped(item) for k, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_escaped(item) for item in value]
+        case msgspec.Struct():
+            return _escaped(_fields(value))
+        case _:
+            return value
 
 
 def _unicode(text: object) -> str:

@@ -17,6 +17,7 @@ from aetherflow.engine.events import (
     JobFinished,
     JobStarted,
     Notice,
+    RunEnding,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -113,6 +114,11 @@ def _(event: RunResumed) -> str:
 @sentence.register
 def _(event: CancelRequested) -> str:
     return f"{_run(event)}  {_CAUSE[event.cause]}: {indented(event.reason)}"
+
+
+@sentence.register
+def _(event: RunEnding) -> str:
+    return f"{_run(event)}  ends {event.status}{_because(event.reason)}, its ending steps follow"
 
 
 @sentence.register

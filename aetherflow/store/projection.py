@@ -29,7 +29,9 @@ FINISH_RUN = "UPDATE run_state SET status = ?, finished_at = ?, reason = ? WHERE
 REOPEN_JOBS = """
 UPDATE job_state SET status = 'PENDING', started_at = NULL, finished_at = NULL, outputs = NULL,
        error = NULL, reason = NULL
-WHERE run_id = ?1 AND (
+WHERE run_id = ?1
+  AND (job_id NOT LIKE '@%' OR CAST(substr(job_id || '.1', instr(job_id || '.1', '.') + 1) AS INTEGER) > ?3)
+  AND (
     status NOT IN ('SUCCESS', 'SKIPPED') OR job_id IN (SELECT value FROM json_each(?2))
     OR EXISTS (SELECT 1 FROM step_state s JOIN json_each(?2) r ON r.value = s.job_id || '.' || s.step_id
                WHERE s.run_id = ?1 AND s.job_id = job_state.job_id))
@@ -142,12 +144,14 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             again = _json(event.rerun)
             _settle(rows)
             rows.runs += [
-                (REOPEN_JOBS, (run_id, again)),
+                (REOPEN_JOBS, (run_id, again, event.endings)),
                 (REOPEN_STEPS, (run_id, again)),
                 (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
             ]
         case e.CancelRequested():
             rows.runs.append((CANCEL_RUN, (event.reason, run_id)))
+        case e.RunEnding():
+            pass  # the run still runs; what its ending steps do is told as theirs
         case e.RunFinished():
             rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
         case _:

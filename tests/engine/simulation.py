@@ -85,8 +85,8 @@ class VirtualClock:
 async def all_tasks_blocked() -> None:
     """Return when no other task can go on.
 
-    What `anyio.wait_all_tasks_blocked` waits for, without its pauses of 0.1 s: nothing but this task is in the
-    loop's queue of what is ready. Nothing here waits for threads, files or the machine's time.
+    What `anyio.wait_all_tasks_blocked` waits for, without its pauses of 0.1 s: nothing but this task is in
+    the loop's queue of what is ready. Nothing here waits for threads, files or the machine's time.
     """
     ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # there is no public way to ask
     while True:
@@ -132,7 +132,7 @@ class _Unused:
 
 
 class Does(msgspec.Struct, frozen=True):
-    """What a scripted step does: works for a while, then succeeds, skips, or fails for the first few times."""
+    """What a scripted step does: works for a while, then succeeds, skips, or fails the first few times."""
 
     seconds: float = 0
     fails: int = 0
@@ -190,12 +190,22 @@ class World:
     async def _passing_time(self) -> AsyncIterator[anyio.abc.TaskGroup]:
         """Let time pass during the block; an error of the block passes on as it is."""
         failure: StateError | None = None
+        passing = anyio.CancelScope(
+            shield=True
+        )  # a run that is cancelled from outside still needs time to end
+
+        async def pass_time() -> None:
+            with passing:
+                await self.clock.pass_time()
+
         async with anyio.create_task_group() as others:
-            others.start_soon(self.clock.pass_time)
+            others.start_soon(pass_time)
             try:
                 yield others
             except StateError as error:
                 failure = error
+            finally:
+                passing.cancel()
             others.cancel_scope.cancel()
         if failure is not None:
             raise failure

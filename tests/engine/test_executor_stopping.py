@@ -283,8 +283,8 @@ async def test_an_attempt_that_took_too_long_is_tried_again_where_retry_on_says_
 async def test_a_job_is_ended_when_its_time_is_over_whatever_its_steps_allow(tmp_path: Path) -> None:
     hang, clock = Hang(), FakeClock()
     text = flow(
-        "{id: a, timeout_seconds: 9, steps: [{id: s, type: hang, timeout_seconds: 60, retry: {max_attempts: 5},"
-        " continue_on_error: true}, {id: later, type: t}]}"
+        "{id: a, timeout_seconds: 9, steps: [{id: s, type: hang, timeout_seconds: 60,"
+        " retry: {max_attempts: 5}, continue_on_error: true}, {id: later, type: t}]}"
     )
     async with live(text, tmp_path, hanging(hang), clock=clock) as run:
         await ended_by_clock(run, clock, hang, 9)
@@ -434,11 +434,10 @@ async def test_a_run_that_was_taken_over_stops_and_writes_nothing_more(tmp_path:
 @pytest.mark.asyncio
 async def test_a_run_that_is_given_up_stops_without_another_word_to_the_journal(tmp_path: Path) -> None:
     hang = Hang()
-    async with live(TWO_JOBS, tmp_path, hanging(hang)) as run:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_give_up, run, hang)
-            with pytest.raises(StateError, match="the heartbeat failed"):
-                await run.run()
+    async with live(TWO_JOBS, tmp_path, hanging(hang)) as run, anyio.create_task_group() as tasks:
+        tasks.start_soon(_give_up, run, hang)
+        with pytest.raises(StateError, match="the heartbeat failed"):
+            await run.run()
     assert hang.stopped
     assert stored(tmp_path)[-1] == "step_started a.s"
 

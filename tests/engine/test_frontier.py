@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aetherflow.engine import events as e
-from aetherflow.engine.frontier import WHOLE, Fan, Frontier, Unit, instance_id
+from aetherflow.engine.frontier import WHOLE, Fan, Frontier, instance, instance_id, whole
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import RunState, apply, fold
 from tests.engine.scripted_ring import RUN_ID, START, Session, by_name, failed, plan_of_jobs
@@ -103,8 +103,9 @@ def test_room_is_what_the_limit_leaves(diamond: Plan) -> None:
 @pytest.mark.parametrize(("item", "expected"), [(WHOLE, "a.b"), (0, "a.b[0]"), (12, "a.b[12]")])
 def test_a_unit_has_the_id_of_its_job_or_its_item_and_is_found_by_it(item: int, expected: str) -> None:
     plan = plan_of_jobs({"id": "a.b"})
-    assert instance_id("a.b", item) == Unit(plan.jobs[0], item).id == expected
-    assert Frontier(plan, begun(), None, 1).unit(expected) == Unit(plan.jobs[0], item)
+    unit = whole(plan.jobs[0]) if item == WHOLE else instance(plan.jobs[0], item)
+    assert instance_id("a.b", item) == unit.id == expected
+    assert Frontier(plan, begun(), None, 1).unit(expected) == unit
 
 
 def test_a_fan_starts_its_items_in_order_within_its_own_limit() -> None:

@@ -406,6 +406,20 @@ async def test_a_lost_exit_status_is_an_error_and_no_success(tmp_path: Path) -> 
 
 
 @pytest.mark.asyncio
+async def test_a_program_whose_first_thread_is_gone_still_counts_as_alive(tmp_path: Path) -> None:
+    script = (
+        "import ctypes, signal, threading, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        "open('ready', 'w').close()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    end = await run(program(tmp_path, sys.executable, "-c", script), limit=1, grace=0.3)
+    assert (tmp_path / "ready").exists()
+    assert (end.timed_out, end.exit_code, end.survivors) == (True, -signal.SIGKILL, ())
+
+
+@pytest.mark.asyncio
 async def test_many_stubborn_programs_end_together(tmp_path: Path) -> None:
     async def one() -> None:
         await run(

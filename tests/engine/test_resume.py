@@ -190,6 +190,17 @@ def test_instances_are_kept_and_run_again_one_by_one_with_the_items_they_began_w
     assert again.state.job("fan").items == ["p", "q"]
 
 
+def test_a_fan_goes_on_with_its_items_even_if_they_would_be_others_now() -> None:
+    plan = plan_of_jobs(
+        {"id": "u", "steps": steps("s", outputs={"n": "{{result.n}}"})},
+        {"id": "fan", "for_each": ["one", "{{jobs.u.outputs.n:two}}"]},
+    )
+    session = ended(plan, by_name(u_s=failed(), **{"fan[0]_s": failed()}))
+    again = Session(plan, session.history, play=by_name(u_s=Ending(result={"n": "new"})))
+    assert again.finish().phase == "SUCCESS"
+    assert again.state.job("fan").items == ["one", "two"]
+
+
 def test_rerun_of_a_fan_makes_all_its_instances_again() -> None:
     session = ended(FAN, by_name(list_s=ITEMS))
     assert sorted(resumption(session, "fan").rerun) == ["end", "fan", "fan[0]", "fan[1]"]
@@ -233,6 +244,20 @@ def test_a_failed_step_that_was_forgiven_is_kept_with_its_job_and_runs_again_wit
     assert resumption(session).kept == ["a.x (FAILED)", "a.y (SUCCESS)", "a.z (SUCCESS)"]
     found = resumption(session, "a.z")
     assert (found.kept, found.again) == (["a.y (SUCCESS)"], ["a.x (FAILED)", "a.z (--rerun)"])
+
+
+def test_a_rerun_step_that_finds_no_data_now_skips_the_steps_that_had_run_after_it() -> None:
+    plan = plan_of_jobs({"id": "a", "steps": [*steps("x"), *steps("y", on_no_data="skip_job"), *steps("z")]})
+    session = ended(plan)
+    again = Session(plan, session.history, rerun=["a.y"], play=by_name(a_y=Ending("SKIPPED")))
+    again.finish()
+    job = again.state.job("a")
+    assert job.status == "SKIPPED"
+    assert {step_id: step.status for step_id, step in job.steps.items()} == {
+        "x": "SUCCESS",
+        "y": "SKIPPED",
+        "z": "SKIPPED",
+    }
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

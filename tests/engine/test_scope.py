@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aetherflow.engine.frontier import Unit
+from aetherflow.engine.frontier import instance, whole
 from aetherflow.engine.scope import JobsView, StepsView, job_scope, run_scope, step_view
 from aetherflow.engine.state import JobState, RunState, StepState
 from aetherflow.language.reference import look_up
@@ -32,17 +32,20 @@ def state() -> RunState:
 
 def test_the_whole_run_sees_its_names() -> None:
     scope = run_scope(state(), ["a.b", "later"], {"HOME": "/root"})
-    assert {key: value for key, value in scope.items() if key != "jobs"} == {
+    assert {key: value for key, value in scope.items() if key not in ("jobs", "run")} == {
         "env": {"HOME": "/root"},
         "params": {"day": "2026-01-01"},
         "run_id": "r",
         "flow_id": "f",
-        "run": {
-            "id": "r",
-            "started_at": "2026-01-02T03:04:05Z",
-            "scheduled_at": "2026-01-02T03:04:05Z",
-            "attempt": 2,
-        },
+    }
+    assert dict(scope["run"]) == {
+        "id": "r",
+        "started_at": "2026-01-02T03:04:05Z",
+        "scheduled_at": "2026-01-02T03:04:05Z",
+        "attempt": 2,
+        "status": "RUNNING",
+        "failed_jobs": [],
+        "errors": [],
     }
 
 
@@ -96,7 +99,7 @@ def test_the_outputs_of_a_step_win_over_what_stands_beside_them() -> None:
 
 def test_a_job_sees_itself_and_its_steps_and_no_item() -> None:
     plan = plan_of_jobs({"id": "a.b"})
-    scope = job_scope({"env": {}}, state(), Unit(plan.jobs[0]))
+    scope = job_scope({"env": {}}, state(), whole(plan.jobs[0]))
     assert scope["job"] == {"id": "a.b", "outputs": {"n": 1}}
     assert look_up(scope, ("steps", "s", "rows")) == 3
     assert scope.keys() == {"env", "job", "steps"}
@@ -104,5 +107,5 @@ def test_a_job_sees_itself_and_its_steps_and_no_item() -> None:
 
 def test_an_instance_sees_its_item_and_its_number() -> None:
     plan = plan_of_jobs({"id": "fan", "for_each": [1, 2]})
-    scope = job_scope({}, state(), Unit(plan.jobs[0], 1))
+    scope = job_scope({}, state(), instance(plan.jobs[0], 1))
     assert (scope["item"], scope["item_index"], scope["job"]["id"]) == ({"path": "y"}, 1, "fan[1]")

@@ -15,6 +15,7 @@ from aetherflow.engine.events import (
     JobFinished,
     JobStarted,
     Notice,
+    RunEnding,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -94,6 +95,14 @@ CASES: list[tuple[Event, str, str]] = [
             '{"timestamp":"2026-01-02T22:14:03Z","level":"warning","event":"cancel_requested",'
             '"flow_id":"demo",'
             '"run_id":"r1","reason":"job a failed","cause":"fail_fast"}'
+        ),
+    ),
+    (
+        RunEnding(at=AT, flow_id="demo", run_id="r1", status="FAILED"),
+        "22:14:03 INFO  run r1 of demo  ends FAILED, its ending steps follow",
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_ending",'
+            '"flow_id":"demo","run_id":"r1","status":"FAILED"}'
         ),
     ),
     (

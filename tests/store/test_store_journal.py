@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -135,7 +138,18 @@ async def test_what_waits_for_the_writer_goes_into_one_transaction(path: Path) -
 @pytest.mark.asyncio
 async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
     """The others append without a pause; the one that writes returns after its own commit."""
-    rounds, made_meanwhile, made = 200, -1, 0
+    rounds, made_meanwhile, made = 100, -1, 0
+    second_commit, queued = anyio.Event(), threading.Event()
+    loop = anyio.lowlevel.current_token()
+    begun_so_far: list[str] = []
+
+    def watch(statement: str) -> None:
+        """Hold the second transaction until one more append waits: from then on one always does."""
+        if statement == "BEGIN IMMEDIATE":
+            begun_so_far.append(statement)
+            if len(begun_so_far) == 2:
+                anyio.from_thread.run_sync(second_commit.set, token=loop)
+                assert queued.wait(10)
 
     async def append_once(run: RunJournal) -> None:
         nonlocal made_meanwhile
@@ -150,15 +164,19 @@ async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
             await run.append([job_started(run_id, str(number))])
             made += 1
 
-    async with begun(path, "writes", "second", "third") as (_, runs):
+    async with begun(path, "writes", "second", "third") as (database, runs):
+        await database.read(lambda raw: raw.set_trace_callback(watch))
         with write_locked(path) as lock:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(append_once, runs[0])
                 await anyio.wait_all_tasks_blocked()
                 tasks.start_soon(append_on_and_on, runs[1], "second")
-                tasks.start_soon(append_on_and_on, runs[2], "third")
                 await anyio.wait_all_tasks_blocked()
                 lock.release()
+                await second_commit.wait()
+                tasks.start_soon(append_on_and_on, runs[2], "third")
+                await anyio.lowlevel.checkpoint()
+                queued.set()
     assert 0 <= made_meanwhile < 10
 
 

@@ -96,14 +96,14 @@ def told_by_rows(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_split_into_batches_leads_to_the_same_rows(data: st.DataObject) -> None:
     events = data.draw(histories())
     assert tables_after(data.draw(splits(events))) == tables_after([[event] for event in events])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(histories())
 def test_the_rows_say_what_the_fold_says(events: list[e.Event]) -> None:
     assert told_by_rows(tables_after([events])) == told_by(fold(events))
@@ -202,6 +202,33 @@ def test_timestamps_compare_as_the_times_they_tell(first: datetime, data: st.Dat
     assert datetime.fromisoformat(timestamp(first)) == first
 
 
+@pytest.mark.parametrize("kind", e.Journalled.__args__)
+def test_every_event_of_a_history_can_be_projected(kind: type[e.Event]) -> None:
+    values = {
+        "event": kind.__struct_config__.tag,
+        "at": "2026-01-01T00:00:00Z",
+        "flow_id": "flow",
+        "run_id": RUN,
+        **STEP,
+        "status": "FAILED",
+        "attempt": 1,
+        "owner": "me",
+        "flow_file": "f.yaml",
+        "reason": "because",
+        "duration_seconds": 1,
+        "wait_seconds": 1,
+        "error": {"code": "AF700", "message": "no"},
+    }
+    tables_after([[msgspec.convert(values, kind)]])
+
+
+def only_known(found: Any, known: Any) -> Any:
+    """Return what was found without the fields that came later than what is known."""
+    if not isinstance(found, dict) or not isinstance(known, dict):
+        return found
+    return {key: only_known(value, known[key]) for key, value in found.items() if key in known}
+
+
 def test_a_journal_of_version_1_is_still_understood() -> None:
     """The log and what it leads to were stored once; later code must read it the same way."""
     lines = (FIXTURES / "journal_v1.jsonl").read_text(encoding="utf-8").splitlines()
@@ -214,7 +241,6 @@ def test_a_journal_of_version_1_is_still_understood() -> None:
     )
     history = read_events(raw, "nightly-7")
     raw.close()
-    assert {type(one) for one in history} == set(e.Journalled.__args__)
     assert [json_of(one) for one in history] == lines
-    assert msgspec.to_builtins(fold(history)) == expected["state"]
+    assert only_known(msgspec.to_builtins(fold(history)), expected["state"]) == expected["state"]
     assert tables_after([history]) == expected["tables"]

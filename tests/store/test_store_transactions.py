@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import pytest
 
 from aetherflow.errors import StateError, StateUnusable

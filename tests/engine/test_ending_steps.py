@@ -1,0 +1,199 @@
+"""on_success, on_failure and on_exit: they follow the outcome, see it, and never change it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from aetherflow.clock import SystemClock
+from aetherflow.engine import events as e
+from aetherflow.engine.decide import Command, Work
+from aetherflow.engine.findings import Findings
+from aetherflow.engine.plan import Plan
+from aetherflow.engine.planner import build_plan
+from aetherflow.engine.ring import Ring
+from aetherflow.engine.scope import job_scope
+from aetherflow.engine.state import RunState, apply, fold
+from aetherflow.errors import ErrorInfo
+from aetherflow.spec.load import load_flow
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+HEAD = """version: 1
+flow:
+  id: f
+  on_success: [{id: cheer, type: check_items, inputs: {items: [x]}}]
+  on_failure: [{id: tell, type: check_items, inputs: {items: "{{run.errors}}"}}]
+  on_exit: [{id: bye, type: check_items, inputs: {items: ["{{run.status}}"]}}]
+jobs:
+  - id: a
+    steps: [{id: s, type: check_items, inputs: {items: [x]}}]
+"""
+
+
+class Play:
+    """A run driven by hand: every attempt that begins is ended as the test says."""
+
+    def __init__(self, plan: Plan, history: list[e.Event] | None = None) -> None:
+        self.plan = plan
+        self.events: list[e.Event] = list(history or [])
+        state = fold(self.events)
+        beginning: e.Event = (
+            e.RunResumed(
+                at=AT,
+                flow_id="f",
+                run_id="r",
+                attempt=state.attempt + 1,
+                owner="o",
+                endings=state.endings,
+            )
+            if history
+            else e.RunStarted(at=AT, flow_id="f", run_id="r", flow_file="f.yaml", owner="o")
+        )
+        apply(state, beginning)
+        self.events.append(beginning)
+        self.state: RunState = state
+        self.ring = Ring(plan, state, env={}, clock=SystemClock(), limit=4)
+        self.open: list[Command] = []
+        self.take([])
+
+    def take(self, happenings: list[e.Event]) -> None:
+        turn = self.ring.turn(happenings)
+        self.events += turn.events
+        self.open = [*self.open, *turn.commands]
+
+    def end_next(self, status: e.StepEnd = "SUCCESS") -> str:
+        """End the attempt that began first; return which step it was."""
+        work = self.open.pop(0)
+        assert isinstance(work, Work)
+        error = ErrorInfo(code="AF732", message="exit code 1") if status == "FAILED" else None
+        finished = e.StepFinished(
+            at=AT,
+            flow_id="f",
+            run_id="r",
+            job_id=work.unit.id,
+            step_id=work.step.id,
+            step_type=work.step.spec.type,
+            status=status,
+            error=error,
+        )
+        self.take([finished])
+        return f"{work.unit.id}.{work.step.id}"
+
+    def play(self, failing: frozenset[str] = frozenset()) -> list[str]:
+        """End everything that begins; return the steps in order."""
+        order = []
+        while self.open:
+            work = self.open[0]
+            assert isinstance(work, Work)
+            order.append(self.end_next("FAILED" if work.unit.id in failing else "SUCCESS"))
+        return order
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return plan_of(tmp_path, HEAD)
+
+
+def plan_of(folder: Path, text: str) -> Plan:
+    path = folder / "f.yaml"
+    path.write_text(text)
+    loaded = load_flow(path)
+    findings = Findings(loaded.document)
+    plan = build_plan(loaded, findings)
+    assert findings.diagnostics == []
+    return plan
+
+
+def test_success_is_followed_by_on_success_and_on_exit(plan: Plan) -> None:
+    play = Play(plan)
+    assert play.play() == ["a.s", "@on_success.cheer", "@on_exit.bye"]
+    assert play.state.phase == "SUCCESS"
+
+
+def test_failure_is_followed_by_on_failure_and_on_exit(plan: Plan) -> None:
+    play = Play(plan)
+    assert play.play(frozenset({"a"})) == ["a.s", "@on_failure.tell", "@on_exit.bye"]
+    assert play.state.phase == "FAILED"
+
+
+def test_a_cancelled_run_is_followed_by_on_exit_only(plan: Plan) -> None:
+    play = Play(plan)
+    play.take([e.CancelRequested(at=AT, flow_id="f", run_id="r", reason="SIGINT")])
+    play.open = play.open[:1]
+    play.end_next("CANCELLED")
+    assert play.play() == ["@on_exit.bye"]
+    assert play.state.phase == "CANCELLED"
+
+
+@pytest.mark.parametrize("hook", ["@on_failure", "@on_exit"])
+def test_a_failing_ending_step_does_not_hide_the_outcome(plan: Plan, hook: str) -> None:
+    play = Play(plan)
+    assert play.play(frozenset({"a", hook}))[-1] == "@on_exit.bye"
+    assert play.state.phase == "FAILED"
+    success = Play(plan)
+    success.play(frozenset({hook}))
+    assert success.state.phase == "SUCCESS"
+
+
+def test_the_counts_of_a_run_are_those_of_its_jobs(plan: Plan) -> None:
+    play = Play(plan)
+    play.play(frozenset({"@on_exit"}))
+    finished = play.events[-1]
+    assert isinstance(finished, e.RunFinished)
+    assert (finished.jobs, finished.steps) == ({"SUCCESS": 1}, {"SUCCESS": 1})
+
+
+def test_ending_steps_see_the_status_and_the_errors(plan: Plan) -> None:
+    play = Play(plan)
+    assert play.ring.names["run"]["status"] == "RUNNING"
+    play.end_next("FAILED")
+    work = play.open[0]
+    assert isinstance(work, Work)
+    scope = job_scope(play.ring.names, play.state, work.unit)
+    assert scope["run"]["status"] == "FAILED"
+    assert scope["run"]["failed_jobs"] == ["a"]
+    errors = [{"job": "a", "code": "AF732", "message": "exit code 1"}]
+    assert work.step.inputs.render(scope) == {"items": errors}
+
+
+def test_a_resumed_run_ends_anew_and_its_earlier_ending_stays(plan: Plan) -> None:
+    first = Play(plan)
+    first.play(frozenset({"a", "@on_failure"}))
+    second = Play(plan, first.events)
+    assert second.play() == ["a.s", "@on_success.2.cheer", "@on_exit.2.bye"]
+    assert second.state.phase == "SUCCESS"
+    assert second.state.jobs["@on_failure"].status == "FAILED"
+    assert second.state.jobs["@on_exit"].status == "SUCCESS"
+
+
+def test_a_crash_while_the_run_ends_repeats_no_ending_step_that_was_acknowledged(plan: Plan) -> None:
+    whole = Play(plan)
+    order = whole.play()
+    for cut in range(1, len(whole.events) + 1):
+        prefix = whole.events[:cut]
+        done = {f"{event.job_id}.{event.step_id}" for event in prefix if isinstance(event, e.StepFinished)}
+        if isinstance(prefix[-1], e.RunFinished):
+            continue
+        resumed = Play(plan, prefix)
+        assert resumed.play() == [step for step in order if step not in done]
+        assert resumed.state.phase == "SUCCESS"
+
+
+def test_a_second_cancel_ends_the_ending_steps_too(plan: Plan) -> None:
+    play = Play(plan)
+    play.end_next("FAILED")
+    play.take([e.CancelRequested(at=AT, flow_id="f", run_id="r", reason="SIGINT")])
+    play.open = play.open[:1]
+    play.end_next("CANCELLED")
+    assert play.open == []
+    assert play.state.phase == "FAILED"
+    assert play.state.jobs["@on_exit"].status == "CANCELLED"
+
+
+def test_a_flow_without_ending_steps_has_no_ending(tmp_path: Path) -> None:
+    play = Play(plan_of(tmp_path, "version: 1\nflow: {id: f}\n" + HEAD[HEAD.index("jobs:") :]))
+    play.play()
+    assert not any(isinstance(event, e.RunEnding) for event in play.events)
+    assert play.state.phase == "SUCCESS"
