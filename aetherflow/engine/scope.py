@@ -22,6 +22,9 @@ class JobsView(Mapping[str, Any]):
         job = self._state.job(job_id)
         return {"status": job.status, "outputs": job.outputs}
 
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._job_ids
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._job_ids)
 
