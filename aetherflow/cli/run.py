@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def run(options: RunOptions) -> int:
     )
     if options.dry_run:
         return _dry_run(examined, request, options)
+    gc.freeze()  # the plan stays; the collector need not look at it again and again
+    gc.enable()
     return anyio.run(_run, examined, request, options)
 
 

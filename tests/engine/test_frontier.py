@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aetherflow.engine import events as e
-from aetherflow.engine.frontier import WHOLE, Fan, Frontier, instance, instance_id, whole
+from aetherflow.engine.frontier import WHOLE, Fan, Frontier, Unit, instance, instance_id, whole
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import RunState, apply, fold
 from tests.engine.scripted_ring import RUN_ID, START, Session, by_name, failed, plan_of_jobs

@@ -1,0 +1,217 @@
+"""The demo as its reader types it: the commands come from its README, only the two /tmp folders are moved."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.cli.command_line import CommandLine, Result, no_trace
+
+DEMO = Path(__file__).parents[2] / "demo" / "usecase-singleflow"
+FLOW = "demo/usecase-singleflow/flows/demo_flow.yaml"
+ITEMS = "items: [demo]"
+SQL = "sql: select 1 as COL"
+BEHIND_THE_GATE = ("extract_only", "locked_ops", "os_tool")
+
+
+class Reader:
+    """Somebody who follows the README in a fresh copy of the demo."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cli = CommandLine(root)
+        self.work, self.state = root / "demo_work", root / "demo_state.d" / "demo_flow.sqlite"
+        self.moved = {"/tmp/demo_work": str(self.work), "/tmp/demo_state": str(self.state.parent)}  # noqa: S108 - the demo's own
+        copy = root / "demo" / "usecase-singleflow"
+        shutil.copytree(DEMO, copy)
+        (root / ".venv").symlink_to(sys.prefix)
+        flow = root / FLOW
+        flow.write_text(self._move(flow.read_text()))
+        readme = self._move((copy / "README.md").read_text())
+        self.prepare, self.checks, self.named_run, self.look = re.findall(
+            r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL
+        )
+
+    def _move(self, text: str) -> str:
+        for old, new in self.moved.items():
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
+    def type(self, command: str) -> Result:
+        """Type a command in a shell that was prepared as the README says."""
+        return self.cli.bash(f"{self.prepare}\n{command}")
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the flow."""
+        flow = self.root / FLOW
+        text = flow.read_text()
+        assert text.count(old) == 1
+        flow.write_text(text.replace(old, new))
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Ask the state database; every row by its columns."""
+        with closing(sqlite3.connect(self.state)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql)]
+
+
+class FirstVisit(msgspec.Struct, frozen=True):
+    """The reader after `Check it, run it`, and what each command printed."""
+
+    reader: Reader
+    validate: Result
+    as_json: Result
+    doctor: Result
+    explain: Result
+    run: Result
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> FirstVisit:
+    """Type the commands of `Check it, run it`."""
+    reader = Reader(tmp_path_factory.mktemp("demo"))
+    results = [reader.type(command) for command in reader.checks.splitlines()]
+    return FirstVisit(reader, *results)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    """A reader who has typed nothing yet."""
+    return Reader(tmp_path)
+
+
+def test_every_command_of_the_readme_succeeds(visit: FirstVisit) -> None:
+    results = [visit.validate, visit.as_json, visit.doctor, visit.explain, visit.run]
+
+    assert [result.code for result in results] == [0, 0, 0, 0, 0]
+    assert all(no_trace(result) for result in results)
+
+
+def test_the_flow_is_valid_for_people_and_for_programs(visit: FirstVisit) -> None:
+    assert visit.validate.out == f"{FLOW}: valid\n"
+    assert visit.as_json.json() == {"file": FLOW, "valid": True, "diagnostics": []}
+
+
+def test_doctor_and_explain_say_where_the_url_comes_from(visit: FirstVisit) -> None:
+    assert "ok       resource db_main: all variables are set" in visit.doctor.out
+    assert "secrets/set_envs.py" in visit.doctor.out
+    assert (
+        "config.url: {{env.DB_URL}} -> sqlite:///demo_state/demo.sqlite  (profile db_default)"
+        in visit.explain.out
+    )
+
+
+def test_the_run_writes_what_the_readme_says(visit: FirstVisit) -> None:
+    reader = visit.reader
+    (run,) = reader.query("select run_id, status from runs")
+    artifacts = reader.work / "demo_flow" / "{}" / run["run_id"] / "artifacts"
+
+    assert run["status"] == "SUCCESS"
+    assert (Path(str(artifacts).format("extract_only")) / "data.tsv").read_bytes() == b"COL\n1\n"
+    assert (Path(str(artifacts).format("locked_ops")) / "locked.tsv").read_bytes() == b"COL\n2\n"
+    assert (reader.root / "demo_state" / "demo.sqlite").parent.is_dir(), "SQLite's folder is made"
+    assert f"RUN={run['run_id']}" in visit.run.err
+
+
+def test_the_state_holds_the_outputs_of_the_steps(visit: FirstVisit) -> None:
+    reader = visit.reader
+    (run,) = reader.query("select run_id from runs")
+    outputs = {row["step_id"]: json.loads(row["outputs"]) for row in reader.query("select * from step_state")}
+    (gate,) = reader.query("select outputs from job_state where job_id = 'probe'")
+
+    assert json.loads(gate["outputs"]) == {"has_data": True, "count": 1}
+    assert outputs["check"] == {"has_data": True, "count": 1}
+    assert outputs["extract"]["rows"] == 1
+    assert outputs["echo"]["exit_code"] == 0
+    assert outputs["echo"]["stdout"] == f"FLOW=demo_flow RUN={run['run_id']}\nDEMO_ENV=hello\n"
+
+
+def test_the_jobs_behind_the_gate_run_at_the_same_time(visit: FirstVisit) -> None:
+    events = visit.reader.query("select seq, event, job_id from events where event like 'step_%'")
+    begun = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_started"}
+    ended = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_finished"}
+
+    assert begun.keys() == {"probe", *BEHIND_THE_GATE}
+    assert ended["probe"] < min(begun[job] for job in BEHIND_THE_GATE)
+    assert max(begun[job] for job in BEHIND_THE_GATE) < min(ended[job] for job in BEHIND_THE_GATE)
+
+
+def test_the_query_of_the_readme_shows_a_row_for_each_step(visit: FirstVisit) -> None:
+    match = re.fullmatch(r'sqlite3 (\S+) "(.*)"\n', visit.reader.look)
+    assert match
+    assert match[1] == str(visit.reader.state)
+
+    rows = visit.reader.query(match[2])
+
+    assert "select * from step_state limit 20" in match[2]
+    assert {(row["job_id"], row["step_id"], row["status"]) for row in rows} == {
+        ("probe", "check", "SUCCESS"),
+        ("extract_only", "extract", "SUCCESS"),
+        ("locked_ops", "locked_extract", "SUCCESS"),
+        ("os_tool", "echo", "SUCCESS"),
+    }
+
+
+def test_with_no_items_the_gate_stays_closed_and_that_is_no_error(reader: Reader) -> None:
+    reader.edit(ITEMS, "items: []")
+
+    result = reader.type(f"aetherflow run {FLOW}")
+
+    assert result.code == 0, result
+    jobs = {row["job_id"]: row["status"] for row in reader.query("select job_id, status from job_state")}
+    steps = reader.query("select job_id, status from step_state")
+    assert {job: jobs[job] for job in BEHIND_THE_GATE} == dict.fromkeys(BEHIND_THE_GATE, "SKIPPED")
+    assert steps == [{"job_id": "probe", "status": "SKIPPED"}]
+    assert not (reader.work / "demo_flow" / "extract_only").exists()
+
+
+def test_what_failed_is_mended_and_only_that_runs_again(reader: Reader) -> None:
+    assert "--run-id demo_resume_001" in reader.named_run
+    reader.edit(SQL, "sql: select * from does_not_exist")
+    broken = reader.type(reader.named_run)
+
+    assert broken.code == 1
+    failed = next(line for line in broken.err.splitlines() if "failed: " in line)
+    assert "extract_only.extract" in failed
+    assert "does_not_exist" in failed
+    assert "run demo_resume_001 of demo_flow  FAILED" in broken.err
+    assert no_trace(broken)
+    (last,) = reader.query("select max(seq) as seq from events")
+
+    reader.edit("sql: select * from does_not_exist", SQL)
+    mended = reader.type(reader.named_run)
+
+    assert mended.code == 0, mended
+    assert "kept: probe.check (SUCCESS)" in mended.err
+    assert "runs again: extract_only.extract (FAILED)" in mended.err
+    after = f"run_id = 'demo_resume_001' and seq > {last['seq']}"
+    begun = reader.query(f"select step_id from events where {after} and event = 'step_started'")
+    assert begun == [{"step_id": "extract"}]
+    (gate,) = reader.query("select outputs from job_state where job_id = 'probe'")
+    assert json.loads(gate["outputs"]) == {"has_data": True, "count": 1}
+    data = reader.work / "demo_flow" / "extract_only" / "demo_resume_001" / "artifacts" / "data.tsv"
+    assert data.read_bytes() == b"COL\n1\n"
+
+
+def test_without_its_profiles_the_flow_says_what_to_set(reader: Reader) -> None:
+    result = reader.type(f"unset AETHERFLOW_PROFILES_FILE\naetherflow validate {FLOW}")
+
+    assert result.code == 2
+    assert "AETHERFLOW_PROFILES_FILE" in result.err
+
+
+def test_without_its_url_doctor_names_the_variable(reader: Reader) -> None:
+    result = reader.type(f"unset DB_URL\naetherflow doctor {FLOW}")
+
+    assert result.code == 2
+    assert "DB_URL" in result.out
