@@ -23,7 +23,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
+_USERINFO = re.compile(r"(?P<scheme>://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
 _USERINFO_BYTES = re.compile(_USERINFO.pattern.encode())
 
 

@@ -20,7 +20,7 @@ from aetherflow.engine.planner import build_plan
 from aetherflow.errors import ConfigError, Diagnostic, InvalidInput
 from aetherflow.secret import Redactor
 from aetherflow.spec.flow import ProfileSpec
-from aetherflow.spec.load import load_flow
+from aetherflow.spec.load import read_flow
 
 
 class Examination(msgspec.Struct, frozen=True):
@@ -54,11 +54,19 @@ def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
         InvalidInput: the file cannot be read as a flow at all.
         ConfigError: a setting, the profiles file or the secrets provider cannot be used.
     """
-    loaded = load_flow(flow)
+    loaded, found = read_flow(flow)
+    if loaded is None:
+        raise InvalidInput(found)
     redactor = Redactor()
     environment = load_environment(process_env, redactor=redactor)
+    if environment.settings.mode == "enterprise":
+        raise ConfigError(
+            "AETHERFLOW_MODE=enterprise is not built yet; its restrictions would not be in force",
+            hint="unset it, or set it to internal_fast",
+            code="AF504",
+        )
     profiles = configured_profiles(environment.settings)
-    findings = Findings(loaded.document)
+    findings = Findings(loaded.document, found)
     plan = build_plan(loaded, findings)
     check_flow(plan, registry, findings)
     _check_resources(plan, environment, profiles, findings)

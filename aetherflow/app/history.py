@@ -47,7 +47,7 @@ def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, st
     if state is not None:
         path = state.absolute()
     elif flow is not None:
-        path = places_of(examine(flow, process_env), {}).state
+        path = places_of(examine(flow, process_env), None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
     if not path.exists():

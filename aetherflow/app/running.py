@@ -336,7 +336,7 @@ def _take_up_params(
             continue  # the flow has it no more
         if masked[name] == stored:
             state.params = {**state.params, name: params[name]}
-        elif stored == MASK:
+        elif MASK in msgspec.json.encode(stored).decode():
             raise UsageError(
                 f"the parameter {name!r} of run {state.run_id} is secret, hence not stored",
                 hint=f"give it again: --param {name}=VALUE",

@@ -20,6 +20,12 @@ from aetherflow.errors import AetherFlowError, ErrorInfo
 JOB_TIMEOUT = "AF711"
 """Code of a step that was ended because its job's time was over."""
 
+INTERRUPTED = "AF713"
+"""Code of a step that was interrupted and must not be repeated."""
+
+PASSED_OVER = "interrupted, on_interrupt: skip"
+"""Reason of a step that was interrupted and is skipped; `on_no_data` does not follow from it."""
+
 
 class Command(msgspec.Struct, frozen=True, gc=False):
     """The base of all commands."""
@@ -56,6 +62,16 @@ class EndStep(Command, frozen=True):
     step: StepPlan
     status: e.StepEnd
     reason: str
+
+
+class SettleStep(Command, frozen=True):
+    """End a step that was interrupted and shall not run again (`on_interrupt`)."""
+
+    unit: Unit
+    number: int
+    status: e.StepEnd
+    reason: str = ""
+    error: ErrorInfo | None = None
 
 
 class Work(Command, frozen=True):
@@ -188,13 +204,36 @@ def _next_step(state: RunState, unit: Unit, number: int) -> Iterator[Command]:
             if state.cancelling:
                 yield EndJob(unit, "CANCELLED", state.cancel_reason)
             else:
-                yield StartStep(unit, number)
+                yield _settle(state, unit, number) or StartStep(unit, number)
             return
-        if known.status == "SKIPPED" and steps[number].skips_job:
+        if known.status == "SKIPPED" and _skips_rest(steps[number], known.reason):
             yield from _skip_rest(state.jobs[unit.id], unit, number + 1, known.reason)
             return
         number += 1
     yield EndJob(unit, "SUCCESS", outputs=state.jobs[unit.id].outputs)
+
+
+def _settle(state: RunState, unit: Unit, number: int) -> SettleStep | None:
+    """Return the end of a step that was interrupted, unless it may run again."""
+    spec = unit.job.steps[number].spec
+    interruption = state.interrupted.get((unit.id, spec.id))
+    if interruption is None or spec.on_interrupt == "rerun":
+        return None
+    if spec.on_interrupt == "skip":
+        return SettleStep(unit, number, "SKIPPED", PASSED_OVER)
+    noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    error = ErrorInfo(
+        code=INTERRUPTED,
+        message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, noticed at "
+        f"{noticed}) and must not be repeated (on_interrupt: fail)",
+        hint="find out what it did; resume the run once more, and it runs again",
+    )
+    return SettleStep(unit, number, "FAILED", error=error)
+
+
+def _skips_rest(step: StepPlan, reason: str) -> bool:
+    """Whether the job ends SKIPPED because this step was, for this reason."""
+    return step.skips_job and reason != PASSED_OVER
 
 
 def _attempt(state: RunState, frontier: Frontier, event: e.StepStarted | e.StepRetrying) -> Command:
@@ -213,7 +252,7 @@ def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFi
         return  # ended without having run: the rest of a skipped job
     step = unit.job.steps[number]
     match event.status:
-        case "SKIPPED" if step.skips_job:
+        case "SKIPPED" if _skips_rest(step, event.reason):
             yield from _skip_rest(state.jobs[unit.id], unit, number + 1, event.reason)
         case "FAILED" if not step.spec.continue_on_error or (event.error and event.error.code == JOB_TIMEOUT):
             yield EndJob(

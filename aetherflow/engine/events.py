@@ -34,13 +34,14 @@ class Event(
 
 
 class RunStarted(Event, frozen=True):
-    """A new run began."""
+    """A new run began; `flow_file` is as it was typed, in the working directory `directory`."""
 
     flow_file: str
     owner: str
     params: dict[str, Any] = {}
     selected_job: str = ""
     definition: str = ""
+    directory: str = ""
 
 
 class RunResumed(Event, frozen=True):
@@ -50,6 +51,11 @@ class RunResumed(Event, frozen=True):
         attempt: which time this is that the run is executed (the first execution was 1).
         rerun: `job` or `job.step` entries whose earlier success counts no more.
         endings: how often the run had ended; the ending steps of those times stay as they are.
+        directory: the working directory, to which `flow_file` is relative.
+        only: the one job that runs again, if only one was asked for.
+        reasons: what became of each step and why, by kind (`kept`, `again` ...), as `job.step (WHY)`; of each
+            kind the first ones only.
+        totals: how many there are of each kind.
     """
 
     attempt: int
@@ -59,6 +65,10 @@ class RunResumed(Event, frozen=True):
     definition: str = ""
     rerun: list[str] = []
     endings: int = 0
+    directory: str = ""
+    only: str = ""
+    reasons: dict[str, list[str]] = {}
+    totals: dict[str, int] = {}
 
 
 class CancelRequested(Event, frozen=True):
@@ -103,13 +113,19 @@ class JobFinished(Event, frozen=True):
 
 
 class StepStarted(Event, frozen=True):
-    """An attempt of a step began; `definition` fingerprints what the flow said of it."""
+    """An attempt of a step began.
+
+    Attributes:
+        definition: fingerprint of what the flow said of the step.
+        version: of the distribution that its type came from.
+    """
 
     job_id: str
     step_id: str
     step_type: str
     attempt: int = 1
     definition: str = ""
+    version: str = ""
 
 
 class StepRetrying(Event, frozen=True):

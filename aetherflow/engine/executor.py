@@ -282,7 +282,11 @@ class Executor:
         if not waited or self._ring.state.cancelling is not None:
             self._report_end(unit, step, attempt - 1, "CANCELLED", 0, reason=self._ring.state.cancel_reason)
             return
-        self._inbox.post(e.StepStarted(**self._identity(unit, step, attempt), definition=step.fingerprint()))
+        self._inbox.post(
+            e.StepStarted(
+                **self._identity(unit, step, attempt), definition=step.fingerprint(), version=step.version
+            )
+        )
 
     def _report_end(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aetherflow.errors import Diagnostic, Position, Severity
 from aetherflow.language.reference import Problem
 from aetherflow.spec.document import Document
@@ -12,9 +14,9 @@ Path = tuple[str | int, ...]
 class Findings:
     """The diagnostics of one document, in the order in which they were found."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, found: Iterable[Diagnostic] = ()) -> None:
         self.document = document
-        self.diagnostics: list[Diagnostic] = []
+        self.diagnostics = list(found)
 
     @property
     def has_errors(self) -> bool:

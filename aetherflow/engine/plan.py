@@ -18,13 +18,14 @@ from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 
 
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
-    """A step, ready to run."""
+    """A step, ready to run; `version` is that of the distribution its type comes from, if it is known."""
 
     spec: StepSpec
     inputs: Template
     outputs: Template
     retry: RetrySpec
     place: Position
+    version: str = ""
 
     @property
     def id(self) -> str:

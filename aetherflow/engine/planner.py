@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -25,9 +25,14 @@ CYCLES_TOLD = 20
 HOOKS = ("on_success", "on_failure", "on_exit")
 
 
-def build_plan(loaded: LoadedFlow, findings: Findings) -> Plan:
-    """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it)."""
-    planner = _Planner(loaded.spec, findings)
+def build_plan(
+    loaded: LoadedFlow, findings: Findings, version_of: Callable[[str], str] = lambda _: ""
+) -> Plan:
+    """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it).
+
+    `version_of` gives the version of a step type.
+    """
+    planner = _Planner(loaded.spec, findings, version_of)
     jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
     hooks = tuple(planner.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
     planner.metadata()
@@ -46,9 +51,10 @@ def build_plan(loaded: LoadedFlow, findings: Findings) -> Plan:
 class _Planner:
     """The names a flow defines, while its parts are checked against them."""
 
-    def __init__(self, spec: FlowFile, findings: Findings) -> None:
+    def __init__(self, spec: FlowFile, findings: Findings, version_of: Callable[[str], str]) -> None:
         self.spec = spec
         self.findings = findings
+        self.version_of = version_of
         self.index = {job.id: number for number, job in enumerate(spec.jobs)}
         self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
 
@@ -170,6 +176,7 @@ class _Planner:
             outputs=outputs,
             retry=spec.retry or retry,
             place=self.findings.place(base),
+            version=self.version_of(spec.type),
         )
 
     def _template(

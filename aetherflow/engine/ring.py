@@ -18,6 +18,7 @@ from aetherflow.engine.decide import (
     EndJob,
     EndRun,
     EndStep,
+    SettleStep,
     StartJob,
     StartStep,
     admit,
@@ -109,6 +110,22 @@ class Ring:
                     step_id=step.spec.id,
                     step_type=step.spec.type,
                     definition=step.fingerprint(),
+                    version=step.version,
+                )
+            case SettleStep(unit, number, status, reason, error):
+                step = unit.job.steps[number]
+                self.frontier.at_step[unit.id] = number
+                return e.StepFinished(
+                    at=at,
+                    flow_id=flow_id,
+                    run_id=run_id,
+                    job_id=unit.id,
+                    step_id=step.spec.id,
+                    step_type=step.spec.type,
+                    status=status,
+                    attempt=self.state.interrupted[unit.id, step.spec.id].attempt,
+                    reason=reason,
+                    error=error,
                 )
             case EndStep(unit, step, status, reason):
                 return e.StepFinished(

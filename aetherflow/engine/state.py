@@ -36,6 +36,10 @@ def ending_of(job_id: str) -> int:
     return int(job_id.partition(".")[2] or 1)
 
 
+INTERRUPTED = "INTERRUPTED"
+"""What the table calls a PENDING step that a death of its process cut off: it may end FAILED at once."""
+
+
 class IllegalEvent(Exception):
     """An event that cannot happen in this state: a bug in the engine or a damaged journal."""
 
@@ -51,6 +55,14 @@ class StepState(msgspec.Struct, gc=False):
     job_outputs: dict[str, Any] = {}
     reason: str = ""
     error: ErrorInfo | None = None
+    version: str = ""
+
+
+class Interruption(msgspec.Struct, frozen=True, gc=False):
+    """An attempt of a step was running when its process died; `noticed_at` is when the run was resumed."""
+
+    attempt: int
+    noticed_at: datetime
 
 
 class JobState(msgspec.Struct, gc=False):
@@ -71,6 +83,7 @@ class RunState(msgspec.Struct, gc=False):
         cancelling: why the run stops, while it does.
         outcome: how the jobs ended, while the flow's own ending steps run.
         endings: how often the run has ended; a resumed run ends again.
+        interrupted: what a death of the process cut off and has not begun again, by job id and step id.
     """
 
     flow_id: str = ""
@@ -85,6 +98,7 @@ class RunState(msgspec.Struct, gc=False):
     outcome_reason: str = ""
     endings: int = 0
     jobs: dict[str, JobState] = {}
+    interrupted: dict[tuple[str, str], Interruption] = {}
 
     def job(self, job_id: str) -> JobState:
         """Return the state of a job; one that nothing happened to is PENDING."""
@@ -122,6 +136,8 @@ JOB_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
 STEP_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
     ("PENDING", e.StepStarted): frozenset({"RUNNING"}),
     ("PENDING", e.StepFinished): frozenset({"SKIPPED", "CANCELLED"}),
+    (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
+    (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
     ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
     ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
 }
@@ -175,16 +191,19 @@ def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.St
     if state.phase != "RUNNING" or job is None or job.status != "RUNNING":
         raise IllegalEvent(f"{where}: {type(event).__name__} while its job is not RUNNING")
     step = job.steps.get(event.step_id) or StepState()
+    name = (event.job_id, event.step_id)
+    status = INTERRUPTED if name in state.interrupted else step.status
     match event:
         case e.StepStarted():
-            _check(STEP_TABLE, step.status, event, "RUNNING", where)
+            _check(STEP_TABLE, status, event, "RUNNING", where)
             step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
             step.definition, step.error, step.reason = event.definition, None, ""
+            step.version = event.version
         case e.StepRetrying():
-            _check(STEP_TABLE, step.status, event, "PENDING", where)
+            _check(STEP_TABLE, status, event, "PENDING", where)
             step.status, step.error = "PENDING", event.error
         case e.StepFinished():
-            _check(STEP_TABLE, step.status, event, event.status, where)
+            _check(STEP_TABLE, status, event, event.status, where)
             step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
             step.outputs, step.job_outputs = event.outputs, event.job_outputs
             step.reason, step.error = event.reason, event.error
@@ -193,6 +212,7 @@ def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.St
                 is_last = next(reversed(job.steps)) == event.step_id
                 job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
     job.steps[event.step_id] = step
+    state.interrupted.pop(name, None)
 
 
 def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
@@ -227,7 +247,7 @@ def _apply_to_run(
             state.phase, state.attempt = "RUNNING", event.attempt
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
-            _reopen(state, frozenset(event.rerun))
+            _reopen(state, frozenset(event.rerun), event.at)
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.cancelling, state.cancel_reason = event.cause, event.reason
@@ -241,8 +261,8 @@ def _apply_to_run(
             state.endings += 1
 
 
-def _reopen(state: RunState, rerun: frozenset[str]) -> None:
-    """Make everything that is not done, and what `rerun` names, PENDING again."""
+def _reopen(state: RunState, rerun: frozenset[str], now: datetime) -> None:
+    """Make everything that is not done, and what `rerun` names, PENDING again; note what was running."""
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
@@ -253,6 +273,10 @@ def _reopen(state: RunState, rerun: frozenset[str]) -> None:
         for step_id, step in job.steps.items():
             if step_id in named or step.status not in DONE:
                 job.steps[step_id] = StepState(step_type=step.step_type)
+                if step_id in named:
+                    state.interrupted.pop((job_id, step_id), None)  # somebody wants it again: so be it
+                elif step.status == "RUNNING":
+                    state.interrupted[job_id, step_id] = Interruption(step.attempt, now)
         job.status, job.reason, job.error = "PENDING", "", None
         job.items = None if whole else job.items
         job.outputs = _promoted(job)

@@ -137,7 +137,9 @@ def _(event: JobStarted) -> str:
 
 @sentence.register
 def _(event: JobFinished) -> str:
-    return f"{one_line(event.job_id)}  {event.status}{_because(event.reason, event.error)}"
+    # Its step told the error already; what stands alone here is an error of the job itself.
+    error = None if event.reason else event.error
+    return f"{one_line(event.job_id)}  {event.status}{_because(event.reason, error)}"
 
 
 @sentence.register

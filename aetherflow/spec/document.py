@@ -113,10 +113,23 @@ def read_document(path: Path) -> Document:
     Raises:
         InvalidInput: if it cannot be read, or is not the YAML that we take.
     """
+    return parse_document(_read(path), str(path))
+
+
+def scan_file(path: Path) -> tuple[Document | None, list[Diagnostic]]:
+    """Read a YAML file as far as it goes: the document, if it could be read to its end, and what is wrong.
+
+    Raises:
+        InvalidInput: the file cannot be read at all.
+    """
+    return _scan(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
     file = str(path)
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         looked = f"it was looked for in {path.absolute().parent}"
         raise _unreadable(file, "there is no such file", looked) from None
@@ -127,7 +140,6 @@ def read_document(path: Path) -> Document:
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise _unreadable(file, f"this file cannot be read: {reason}", "check the path") from None
-    return parse_document(data, file)
 
 
 def parse_document(data: bytes | str, file: str) -> Document:
@@ -136,8 +148,16 @@ def parse_document(data: bytes | str, file: str) -> Document:
     Raises:
         InvalidInput: with everything that is wrong with the text, up to the first error of syntax.
     """
+    document, findings = _scan(data, file)
+    if document is None or findings:
+        raise InvalidInput(findings)
+    return document
+
+
+def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnostic]]:
     raw, text = _checked_text(data, file)
     reader = _Reader(file)
+    document: Document | None = None
     try:
         with _collector_paused():
             document = reader.document(raw)
@@ -147,9 +167,7 @@ def parse_document(data: bytes | str, file: str) -> Document:
         reader.findings.append(_finding(file, "AF102", *explain_control_character(error, text)))
     except _TooMuchError:
         pass  # the finding is there; reading on makes no sense
-    if reader.findings:
-        raise InvalidInput(reader.findings)
-    return document
+    return document, reader.findings
 
 
 def scalar_value(text: str) -> Any:

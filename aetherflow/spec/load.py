@@ -10,7 +10,7 @@ import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
-from aetherflow.spec.document import Document, NodePath, read_document
+from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.suggest import quoted
 
@@ -31,12 +31,27 @@ def load_flow(path: Path) -> LoadedFlow:
     Raises:
         InvalidInput: with everything that is wrong with its text and shape, in the order of the file.
     """
-    document = read_document(path)
-    spec, findings = decode(document, FlowFile)
-    findings += _duplicate_ids(document)
-    if spec is None or findings:
-        raise InvalidInput(sorted(findings, key=lambda finding: (finding.line, finding.column)))
-    return LoadedFlow(spec, document, path)
+    loaded, findings = read_flow(path)
+    if loaded is None or findings:
+        raise InvalidInput(findings)
+    return loaded
+
+
+def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
+    """Read a flow file as far as it goes, so that what is wrong later can be told together with what is now.
+
+    Returns the flow, if its shape is right, and the findings in the order of the file.
+
+    Raises:
+        InvalidInput: the file cannot be read at all.
+    """
+    document, findings = scan_file(path)
+    if document is None:
+        return None, findings
+    spec, wrong = decode(document, FlowFile)
+    findings = [*findings, *wrong, *_duplicate_ids(document)]
+    findings.sort(key=lambda finding: (finding.line, finding.column))
+    return None if spec is None else LoadedFlow(spec, document, path), findings
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:

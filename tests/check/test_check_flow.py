@@ -189,10 +189,11 @@ def test_resources_are_checked_where_they_are_used_and_where_they_are_declared(t
             "{id: u, type: db_extract, inputs: {resource: odd, sql: s, output: o}}",
         )
     )
+    driver, resource = place(text, "driver: sqlite4"), place(text, "resource: mian")
     assert told(checked(text, tmp_path)) == [
         "3:3 warning[AF552] no step uses the resource 'unused' by its name",
-        f"{place(text, 'driver: sqlite4')} error[AF540] unknown connector 'db:sqlite4' (did you mean 'db:sqlite3'?)",
-        f"{place(text, 'resource: mian')} error[AF550] the flow has no resource 'mian' (did you mean 'main'?)",
+        f"{driver} error[AF540] unknown connector 'db:sqlite4' (did you mean 'db:sqlite3'?)",
+        f"{resource} error[AF550] the flow has no resource 'mian' (did you mean 'main'?)",
     ]
 
 
@@ -310,3 +311,22 @@ def test_constants_are_checked_as_deep_as_they_are_constant(
 def test_a_step_that_takes_anything_is_given_anything(tmp_path: Path) -> None:
     text = steps("{id: s, type: free, inputs: {x: 1}}", "{id: t, type: anything, inputs: {y: [1]}}")
     assert checked(text, tmp_path, OwnTypes(free, anything)) == []
+
+
+def test_ending_steps_are_checked_where_they_stand(tmp_path: Path) -> None:
+    text = (
+        "version: 1\n"
+        "flow:\n"
+        "  id: demo\n"
+        "  on_failure:\n"
+        "    - {id: tell, type: check_itms}\n"
+        "  on_exit:\n"
+        "    - {id: tidy, type: check_items, inputs: {items: [a], xyz: 1}}\n"
+        "jobs:\n"
+        "  - {id: a, steps: [{id: s, type: check_items, inputs: {items: x}}]}\n"
+    )
+    assert told(checked(text, tmp_path)) == [
+        f"{place(text, 'type: check_itms')} error[AF540] unknown step type 'check_itms'"
+        " (did you mean 'check_items'?)",
+        f"{place(text, 'xyz')} error[AF543] check_items has no input 'xyz' (its inputs: items, min_count)",
+    ]

@@ -27,7 +27,7 @@ from aetherflow.engine.executor import Executor
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.resume import plan_resumption
 from aetherflow.engine.ring import Ring
-from aetherflow.engine.state import DONE, RunState, apply, fold
+from aetherflow.engine.state import DONE, RunState, StepState, apply, fold
 from aetherflow.engine.step import Skipped, StepResult, StepType
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import StateError, StepError
@@ -74,10 +74,11 @@ class VirtualClock:
             raise
 
     async def pass_time(self) -> None:
-        """Wake one sleeper after another, each time when all tasks are blocked; to be cancelled."""
+        """Wake one sleeper after another, each time when all tasks are blocked; return when nobody sleeps."""
         while True:
             await all_tasks_blocked()
-            assert self._sleepers, "every task waits and nobody will ever wake up"
+            if not self._sleepers:
+                return
             self._seconds, _, wake = heapq.heappop(self._sleepers)
             wake.set()
 
@@ -150,6 +151,7 @@ class World:
         self.trace: list[str] = []
         self.begun: Counter[tuple[str, str]] = Counter()
         self.done_for_good: set[tuple[str, str]] = set()
+        self.violations: list[str] = []
         self.is_broken = False
         self.disk = Disk(self, (), 0, "nothing is stored")
 
@@ -180,23 +182,26 @@ class World:
         ring = Ring(self.plan, state, env={}, clock=self.clock, limit=self.limit)
         bus = Bus(self.disk, self.clock)
         executor = Executor(ring, bus, self._services(bus), self._step_type)
-        async with self._passing_time() as others:
-            if cancel_at is not None:
-                others.start_soon(self._cancel, executor, cancel_at)
-            await executor.run(beginning)
+        try:
+            async with self._passing_time(executor) as others:
+                if cancel_at is not None:
+                    others.start_soon(self._cancel, executor, cancel_at)
+                await executor.run(beginning)
+        finally:
+            assert self.violations == []
         return state
 
     @asynccontextmanager
-    async def _passing_time(self) -> AsyncIterator[anyio.abc.TaskGroup]:
+    async def _passing_time(self, executor: Executor) -> AsyncIterator[anyio.abc.TaskGroup]:
         """Let time pass during the block; an error of the block passes on as it is."""
         failure: StateError | None = None
-        passing = anyio.CancelScope(
-            shield=True
-        )  # a run that is cancelled from outside still needs time to end
+        passing = anyio.CancelScope(shield=True)  # a cancelled run needs time to end, too
 
         async def pass_time() -> None:
             with passing:
                 await self.clock.pass_time()
+                self.violations.append("every task waits and nobody will ever wake up")
+                executor.fail(StateError("given up"))
 
         async with anyio.create_task_group() as others:
             others.start_soon(pass_time)
@@ -250,7 +255,10 @@ class World:
     async def _step(self, context: StepContext, does: Does) -> StepResult:
         """Do what the script says, once what must be stored before is seen to be stored."""
         name = f"{context.job_id}.{context.step_id}"
-        self._check_that_its_start_is_stored(context)
+        if (wrong := self._what_is_not_stored(context)) is not None:
+            self.violations.append(
+                f"{name} began although {wrong}"
+            )  # raised here it would only fail the step
         self.begun[context.job_id, context.step_id] += 1
         self.note(f"begin {name} {context.attempt}")
         try:
@@ -263,11 +271,15 @@ class World:
             raise StepError("it broke", kind="connection")
         return Skipped("nothing to do") if does.skips else StepResult(outputs={"n": context.attempt})
 
-    def _check_that_its_start_is_stored(self, context: StepContext) -> None:
+    def _what_is_not_stored(self, context: StepContext) -> str | None:
+        """Return what should be stored before an attempt begins and is not."""
         where = context.job_id, context.step_id
-        assert where not in self.done_for_good, f"{where} was done and runs again"
+        if where in self.done_for_good:
+            return "it was done for good"
         state = fold(self.disk.stored)
-        step = state.jobs[context.job_id].steps[context.step_id]
-        assert (step.status, step.attempt) == ("RUNNING", context.attempt)
+        step = state.job(context.job_id).steps.get(context.step_id, StepState())
+        if (step.status, step.attempt) != ("RUNNING", context.attempt):
+            return f"what is stored is {step.status} in attempt {step.attempt}"
         job = next(job for job in self.plan.jobs if job.id == context.job_id.partition("[")[0])
-        assert all(state.job(self.plan.jobs[need].id).status == "SUCCESS" for need in job.needs)
+        needs = {self.plan.jobs[need].id: state.job(self.plan.jobs[need].id).status for need in job.needs}
+        return None if set(needs.values()) <= {"SUCCESS"} else f"what it needs is stored as {needs}"

@@ -82,7 +82,9 @@ class Lives(RuleBasedStateMachine):
     @rule(job=jobs, step=steps, end=step_ends, values=promoted)
     def a_step_ends(self, job: str, step: str, end: e.StepEnd, values: dict[str, int]) -> None:
         status = self.step_status(job, step)
-        may_it = status == "RUNNING" or (status == "PENDING" and end in ("SKIPPED", "CANCELLED"))
+        was_cut_off = (job, step) in self.state.interrupted
+        at_once = ("SKIPPED", "CANCELLED", *(["FAILED"] if was_cut_off else []))
+        may_it = status == "RUNNING" or (status == "PENDING" and end in at_once)
         event = e.StepFinished(
             **COMMON, job_id=job, step_id=step, step_type="t", status=end, job_outputs=values
         )
