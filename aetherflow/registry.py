@@ -13,6 +13,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from aetherflow._version import __version__
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.step import StepType
 from aetherflow.errors import ConfigError, MissingExtra
@@ -48,6 +49,19 @@ def step_type(name: str) -> StepType:
             code="AF541",
         )
     return found
+
+
+def step_version(name: str) -> str:
+    """Return the distribution of a step type and its version; empty where they are not known.
+
+    Of AetherFlow itself only the first two numbers count: a repair does not make another step of one.
+    """
+    if name in STEPS:
+        return f"aetherflow {'.'.join(__version__.split('.')[:2])}"
+    found = _plugins("aetherflow.steps").get(name)
+    if not found or found[0].dist is None:
+        return ""
+    return f"{found[0].dist.name} {found[0].dist.version}"
 
 
 def connector_class(name: str) -> type[Connector]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow import registry
+from aetherflow._version import __version__
 from aetherflow.errors import ConfigError, MissingExtra
 
 STEP = """
@@ -188,3 +189,15 @@ def test_a_wheel_without_its_own_plugin_is_no_missing_extra(monkeypatch: pytest.
         registry.step_type("db_extract")
     assert not isinstance(raised.value, MissingExtra)
     assert "cannot be imported from aetherflow_db.extract" in raised.value.message
+
+
+def test_the_version_of_a_shipped_type_is_known_without_looking_at_distributions() -> None:
+    registry._plugins.cache_clear()
+    assert registry.step_version("check_items") == f"aetherflow {__version__.rpartition('.')[0]}"
+    assert registry._plugins.cache_info().misses == 0
+
+
+def test_the_version_of_a_plugin_s_type_is_that_of_its_distribution(plugins: Plugins) -> None:
+    plugins.add("made-up", "[aetherflow.steps]\nmade_up_count = made_up_none:count\n")
+    assert registry.step_version("made_up_count") == "made-up 1.0"
+    assert registry.step_version("made_up_other") == ""

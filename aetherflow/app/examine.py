@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,7 @@ def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
         )
     profiles = configured_profiles(environment.settings)
     findings = Findings(loaded.document, found)
-    plan = build_plan(loaded, findings)
+    plan = build_plan(loaded, findings, cache(registry.step_version))
     check_flow(plan, registry, findings)
     _check_resources(plan, environment, profiles, findings)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))

@@ -1,41 +1,82 @@
-"""What happened: the runs and locks of a state database, for the commands that show them."""
+"""What happened: the runs and locks of a state database, for the commands that show and end them."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.app.examine import examine
 from aetherflow.app.places import places_of
+from aetherflow.clock import SystemClock
 from aetherflow.config.environment import load_environment
-from aetherflow.errors import StateUnusable, UsageError
+from aetherflow.engine.events import RunResumed
+from aetherflow.engine.state import INTERRUPTED
+from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
+from aetherflow.store import locks as locks_room
 from aetherflow.store.database import Database
+from aetherflow.store.lease import Standing, held
 from aetherflow.store.queries import (
     JobRow,
     LockRow,
     RunRow,
     StepRow,
+    beginnings_of,
     find_run,
     jobs_of,
     list_locks,
     list_runs,
     steps_of,
 )
+from aetherflow.store.run_lease import is_executed, request_cancel
 
 T = TypeVar("T")
 
 
+WAIT_SECONDS = 0.2
+"""How often a command that waits for the end of a run looks."""
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """Who was asked to cancel a run; `status` is how it ended, if that was waited for."""
+
+    run_id: str
+    executed_by: str
+    since: str
+    status: str | None
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Who held a lock that was released, since when, and whether that lease still counted."""
+
+    lock_key: str
+    holder: str
+    owner: str
+    since: str
+    was: Standing
+
+
 class RunHistory(msgspec.Struct, frozen=True):
-    """A run with its jobs and steps."""
+    """A run with its jobs and steps, and how it was resumed.
+
+    In a run that is INTERRUPTED, what was running is INTERRUPTED too.
+    """
 
     run: RunRow
     jobs: list[JobRow]
     steps: list[StepRow]
+    resumes: list[RunResumed] = []
+
+    @property
+    def interrupted(self) -> list[str]:
+        """The steps (`job.step`) that ran when the run's process died."""
+        return [f"{step.job_id}.{step.step_id}" for step in self.steps if step.status == INTERRUPTED]
 
 
 def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, str]) -> Path:
@@ -61,7 +102,7 @@ def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, st
 
 def runs(path: Path, *, flow_id: str, status: str, limit: int) -> list[RunRow]:
     """Return the newest runs."""
-    return _read(path, lambda raw: list_runs(raw, flow_id=flow_id, status=status, limit=limit))
+    return read_state(path, lambda raw: list_runs(raw, flow_id=flow_id, status=status, limit=limit))
 
 
 def run_history(path: Path, run_id: str) -> RunHistory:
@@ -73,9 +114,18 @@ def run_history(path: Path, run_id: str) -> RunHistory:
 
     def read(raw: sqlite3.Connection) -> RunHistory | None:
         run = find_run(raw, run_id)
-        return None if run is None else RunHistory(run, jobs_of(raw, run_id), steps_of(raw, run_id))
+        if run is None:
+            return None
+        resumes = [event for event in beginnings_of(raw, run_id) if isinstance(event, RunResumed)]
+        jobs, steps = jobs_of(raw, run_id), steps_of(raw, run_id)
+        if run.status == INTERRUPTED:
+            jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
+            steps = [
+                replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps
+            ]
+        return RunHistory(run, jobs, steps, resumes)
 
-    history = _read(path, read)
+    history = read_state(path, read)
     if history is None:
         raise UsageError(
             f"there is no run {run_id!r} in {path}", hint="aetherflow runs list shows what there is"
@@ -85,7 +135,78 @@ def run_history(path: Path, run_id: str) -> RunHistory:
 
 def locks(path: Path) -> list[LockRow]:
     """Return the locks that are held."""
-    return _read(path, list_locks)
+    return read_state(path, list_locks)
+
+
+def cancel_run(path: Path, run_id: str, *, wait: bool) -> Cancellation:
+    """Ask the process that executes a run to cancel it; with `wait`, return when it does so no more.
+
+    Raises:
+        UsageError: nobody executes it: it has ended, was interrupted, or there is no such run.
+    """
+    clock = SystemClock()
+
+    async def cancel(database: Database) -> Cancellation:
+        grip = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", clock.now()))
+        if grip is None:
+            raise await database.read(lambda raw: _not_executed(raw, path, run_id))
+        while wait and await database.read(
+            lambda raw: is_executed(raw, run_id, grip.generation, clock.now())
+        ):
+            await clock.sleep(WAIT_SECONDS)
+        status = await database.read(lambda raw: _status(raw, run_id, clock.now())) if wait else None
+        return Cancellation(run_id, str(grip.holder.owner), grip.holder.acquired_at, status)
+
+    return _with_state(path, cancel)
+
+
+def release_lock(path: Path, key: str, *, force: bool) -> Release:
+    """Take a lock away from a holder that is dead or whose lease ran out; from a live one only by `force`.
+
+    Raises:
+        UsageError: nobody holds a lock of that name.
+        HeldByAnother: its holder lives, and `force` was not given.
+    """
+
+    async def release(database: Database) -> Release:
+        now = SystemClock().now
+        grip = await database.transact(lambda raw: locks_room.release_lock(raw, key, now(), force=force))
+        if grip is None:
+            raise UsageError(
+                f"nobody holds a lock {key!r} in {path}", hint="aetherflow locks list shows what is held"
+            )
+        if grip.standing == "live" and not force:
+            raise HeldByAnother(
+                f"the lock {key!r} is held by {grip.holder}, and its process has not ended",
+                hint="wait for it, or add --force: it then loses the lock, and its work is stopped",
+                code="AF620",
+            )
+        holder = grip.holder
+        return Release(key, holder.holder, str(holder.owner), holder.acquired_at, grip.standing)
+
+    return _with_state(path, release)
+
+
+def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
+    """Return the error of a run that cannot be cancelled because nobody executes it."""
+    status = _status(raw, run_id, SystemClock().now())
+    if status is None:
+        return UsageError(
+            f"there is no run {run_id!r} in {path}", hint="aetherflow runs list shows what there is"
+        )
+    return UsageError(
+        f"run {run_id} is not being executed: it is {status}", hint=f"aetherflow runs show {run_id}"
+    )
+
+
+def _status(raw: sqlite3.Connection, run_id: str, now: datetime) -> str | None:
+    """Return the status of a run; INTERRUPTED at once when its process is dead."""
+    run = find_run(raw, run_id)
+    if run is None:
+        return None
+    grip = held(raw, f"run:{run_id}", now)
+    is_executed_now = grip is not None and grip.standing == "live"
+    return INTERRUPTED if run.status == "RUNNING" and not is_executed_now else run.status
 
 
 def step_logs(path: Path, run_id: str) -> list[Path]:
@@ -94,12 +215,17 @@ def step_logs(path: Path, run_id: str) -> list[Path]:
     return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
 
 
-def _read(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    async def read() -> T:
+def read_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Return what `work` reads from a state database."""
+    return _with_state(path, lambda database: database.read(work))
+
+
+def _with_state(path: Path, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    async def opened() -> T:
         database = await Database.open(path)
         try:
-            return await database.read(work)
+            return await work(database)
         finally:
             await database.aclose()
 
-    return anyio.run(read)
+    return anyio.run(opened)

@@ -42,30 +42,70 @@ def places_of(examined: Examination, given_params: Mapping[str, Any] | None) -> 
         UsageError: the parameters do not fit the flow.
         ConfigError: a template names what is not set.
     """
-    flow, settings = examined.plan.flow, examined.environment.settings
-    specs = flow.params
+    specs = examined.plan.flow.params
     if given_params is None:
         specs = {name: replace(spec, required=False) for name, spec in specs.items()}
-    params = read_params(specs, given_params or {})
+    return resolve_places(examined, read_params(specs, given_params or {}))
+
+
+def state_of_known_run(examined: Examination, given_params: Mapping[str, Any]) -> Path:
+    """Return the state database of a run that may have its parameters there already.
+
+    Required ones may be missing, unless the path itself is made of parameters.
+
+    Raises:
+        UsageError: the parameters do not fit the flow.
+        ConfigError: a template names what is not set.
+    """
+    flow = examined.plan.flow
+    specs = flow.params
+    path = compile_template(flow.state.path)[0]
+    if not any(reference.path[0] == "params" for reference in path.references):
+        specs = {name: replace(spec, required=False) for name, spec in specs.items()}
+    return _state(examined, read_params(specs, given_params))
+
+
+def resolve_places(examined: Examination, params: dict[str, Any]) -> Places:
+    """Resolve the places with parameters that have been read.
+
+    Raises:
+        ConfigError: a template names what is not set.
+    """
+    flow, settings = examined.plan.flow, examined.environment.settings
     scope = {"env": examined.environment.variables, "params": params}
 
-    def rendered(key: str, text: str) -> str:
-        try:
-            return str(compile_template(text)[0].render(scope))
-        except MissingValue as error:
-            raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None
-
-    state, root = settings.state_root / "aetherflow.sqlite", settings.work_root
-    if flow.state.path:
-        state = Path(rendered("flow.state.path", flow.state.path))
+    state, root = _state(examined, params), settings.work_root
     if flow.workspace.root:
-        root = Path(rendered("flow.workspace.root", flow.workspace.root))
-    own = {key: rendered(f"flow.workspace.layout.{key}", text) for key, text in flow.workspace.layout.items()}
+        root = Path(_rendered("flow.workspace.root", flow.workspace.root, scope))
+    own = {
+        key: _rendered(f"flow.workspace.layout.{key}", text, scope)
+        for key, text in flow.workspace.layout.items()
+    }
     return Places(
-        state=state.absolute(),
-        logs=state.absolute().with_name(f"{state.stem}.logs"),
+        state=state,
+        logs=logs_beside(state),
         work_root=root.absolute(),
         layout={**DEFAULT_LAYOUT, **own},
         max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
         params=params,
     )
+
+
+def logs_beside(state: Path) -> Path:
+    """Return the folder of the step logs that belong to a state database."""
+    return state.with_name(f"{state.stem}.logs")
+
+
+def _state(examined: Examination, params: Mapping[str, Any]) -> Path:
+    flow, settings = examined.plan.flow, examined.environment.settings
+    if not flow.state.path:
+        return (settings.state_root / "aetherflow.sqlite").absolute()
+    scope = {"env": examined.environment.variables, "params": params}
+    return Path(_rendered("flow.state.path", flow.state.path, scope)).absolute()
+
+
+def _rendered(key: str, text: str, scope: Mapping[str, Any]) -> str:
+    try:
+        return str(compile_template(text)[0].render(scope))
+    except MissingValue as error:
+        raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None

@@ -45,6 +45,22 @@ FlowOfState = Annotated[
     Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
+]
+ParamsFile = Annotated[
+    Path | None, typer.Option(help="Parameters from a YAML or JSON file; --param wins.", metavar="FILE")
+]
+Events = Annotated[
+    str,
+    typer.Option(
+        help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
+    ),
+]
+LogFormat = Annotated[
+    str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -125,30 +141,20 @@ def run(
     flow_job: Annotated[
         str | None, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
     ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
-    ] = None,
+    param: Params = None,
+    params_file: ParamsFile = None,
     rerun: Annotated[
         list[str] | None,
         typer.Option(
             help="Run this job or step again, and what follows it; repeatable.", metavar="JOB[.STEP]"
         ),
     ] = None,
-    events: Annotated[
-        str,
-        typer.Option(
-            help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
-        ),
-    ] = "",
-    log_format: Annotated[
-        str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
-    ] = "",
+    events: Events = "",
+    log_format: LogFormat = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the flow, show what would run, run nothing.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     """Run a flow, or go on with an earlier run of it."""
     from aetherflow.cli import run as command  # noqa: PLC0415 - imports the engine
@@ -163,6 +169,7 @@ def run(
         log_format=log_format,
         dry_run=dry_run,
         debug=debug,
+        params_file=params_file,
     )
     raise typer.Exit(command.run(options))
 
@@ -249,6 +256,89 @@ def runs_show(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None,
     runs.show_run(run, state, flow_yaml, as_json=json)
 
 
+@runs_app.command("cancel")
+def runs_cancel(
+    run: RunId,
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    json: Json = False,
+) -> None:
+    """Cancel a run that another process executes, as Ctrl-C would."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.cancel_run(run, state, flow_yaml, wait=wait, as_json=json)
+
+
+@runs_app.command("retry")
+def runs_retry(
+    *,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The id of a run; default: the last that did not end well.")
+    ] = "",
+    state: State = None,
+    flow_yaml: Annotated[
+        Path | None,
+        typer.Option("--flow-yaml", metavar="FLOW", help="The flow file, and its state database."),
+    ] = None,
+    begin_at: Annotated[
+        str,
+        typer.Option("--from", metavar="JOB[.STEP]", help="Run this job or step again, and what follows it."),
+    ] = "",
+    only: Annotated[
+        str, typer.Option(metavar="JOB", help="Run this job again, with all its steps, and no other.")
+    ] = "",
+    with_downstream: Annotated[
+        bool, typer.Option("--with-downstream", help="With --only: also the jobs that follow it.")
+    ] = False,
+    param: Params = None,
+    params_file: ParamsFile = None,
+    events: Events = "",
+    log_format: LogFormat = "",
+    debug: Debug = False,
+) -> None:
+    """Go on with a run, with its flow file as it is now."""
+    from aetherflow.cli import retry as command  # noqa: PLC0415 - imports the engine
+
+    options = command.RetryOptions(
+        run_id=run,
+        state=state,
+        flow=flow_yaml,
+        begin_at=begin_at,
+        only=only,
+        with_downstream=with_downstream,
+        params=tuple(param or ()),
+        params_file=params_file,
+        events=events,
+        log_format=log_format,
+        debug=debug,
+    )
+    raise typer.Exit(command.retry(options))
+
+
+@runs_app.command("prune")
+def runs_prune(
+    *,
+    keep_days: Annotated[
+        int | None, typer.Option(min=0, max=36500, metavar="N", help="Keep what ended in the last N days.")
+    ] = None,
+    keep_runs: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Keep the newest N ended runs of each flow.")
+    ] = None,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete old runs that no option keeps, with their logs; also while others run."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    raise typer.Exit(
+        runs.prune(state, flow_yaml, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run, as_json=json)
+    )
+
+
 @app.command()
 def logs(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
     """Print what the programs of a run wrote."""
@@ -263,3 +353,20 @@ def locks_list(*, state: State = None, flow_yaml: FlowOfState = None, json: Json
     from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
 
     runs.list_locks(state, flow_yaml, as_json=json)
+
+
+@locks_app.command("release")
+def locks_release(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The lock, as `locks list` names it.")],
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also take it from a holder that lives; its work is stopped.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Release a lock whose holder is dead or whose lease ran out."""
+    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+
+    runs.release_lock(key, state, flow_yaml, force=force, as_json=json)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import msgspec
 
 from aetherflow.app.examine import Examination, examine
-from aetherflow.app.running import RunRequest, Watcher, run_flow
+from aetherflow.app.params_file import read_params_file
+from aetherflow.app.request import RunRequest
+from aetherflow.app.running import Watcher, run_flow
 from aetherflow.cli.output import count, print_json_line, print_text, say
 from aetherflow.errors import UsageError
 
@@ -32,6 +35,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     log_format: str
     dry_run: bool
     debug: bool
+    params_file: Path | None = None
 
 
 def run(options: RunOptions) -> int:
@@ -40,7 +44,7 @@ def run(options: RunOptions) -> int:
     Raises:
         AetherFlowError: it could not be begun, or its state could not be kept.
     """
-    _check(options)
+    check_options(options)
     examined = examine(options.flow, os.environ)
     examined.raise_if_invalid()
     for warning in examined.diagnostics:
@@ -48,7 +52,7 @@ def run(options: RunOptions) -> int:
     request = RunRequest(
         run_id=options.run_id or "",
         flow_job=options.flow_job or "",
-        params=dict(_split(text) for text in options.params),
+        params=given_params(examined, options.params_file, options.params),
         rerun=options.rerun,
         show_traces=options.debug,
     )
@@ -56,6 +60,22 @@ def run(options: RunOptions) -> int:
         return _dry_run(examined, request, options)
     gc.freeze()  # the plan stays; the collector need not look at it again and again
     gc.enable()
+    return execute(examined, request, options)
+
+
+def given_params(examined: Examination, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of `--params-file` and `--param`; the latter win.
+
+    Raises:
+        InvalidInput: the file is wrong.
+        UsageError: a text is not `NAME=VALUE`.
+    """
+    in_file = read_params_file(file, examined.plan.flow.params) if file is not None else {}
+    return in_file | dict(_split(text) for text in texts)
+
+
+def execute(examined: Examination, request: RunRequest, options: RunOptions) -> int:
+    """Run the flow before the eyes of the observers that the options ask for; return the exit code."""
     return anyio.run(_run, examined, request, options)
 
 
@@ -106,7 +126,12 @@ def _can_repaint() -> bool:
     return can_repaint(sys.stderr)
 
 
-def _check(options: RunOptions) -> None:
+def check_options(options: RunOptions) -> None:
+    """Refuse options that make no sense, before anything is read.
+
+    Raises:
+        UsageError: the first one that is wrong.
+    """
     if options.log_format not in ("", "text", "json"):
         raise UsageError(f"--log-format {options.log_format}: it is text or json")
     if options.flow_job == "":

@@ -1,20 +1,38 @@
-"""`runs list|show`, `logs` and `locks list`: what happened, from the state database."""
+"""`runs list|show|cancel|prune`, `logs` and `locks list|release`: what the state database knows."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
+import anyio
+
 from aetherflow.app import history
+from aetherflow.app import prune as pruning
 from aetherflow.app.history import RunHistory
-from aetherflow.cli.output import print_json, print_text
+from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.engine.events import RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.observe.output import writing_to
 from aetherflow.observe.text import one_line
+from aetherflow.store.projection import timestamp
 from aetherflow.store.queries import StepRow
 
+_KINDS = {
+    "again": "runs again",
+    "settled": "does not run again",
+    "changed": "kept although the flow defines it otherwise",
+    "upgraded": "kept although the step type has another version",
+    "left": "not run",
+}
+_WAS = {
+    "dead": "whose process has ended",
+    "expired": "whose lease had run out",
+    "live": "which loses it at its next renewal",
+}
 STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
 
@@ -44,6 +62,32 @@ def show_run(run_id: str, state: Path | None, flow: Path | None, *, as_json: boo
         _print_history(found)
 
 
+def prune(
+    state: Path | None,
+    flow: Path | None,
+    *,
+    keep_days: int | None,
+    keep_runs: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Delete old runs and print which; return the exit code."""
+    path = _path(state, flow)
+    done = anyio.run(partial(pruning.prune, path, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run))
+    if as_json:
+        print_json(done)
+    else:
+        for run in done.runs:
+            print_text(f"{run.ended_at[:19]}Z  {run.status:<11}  {run.run_id:<20}  {run.flow_id}")
+        number = "1 run" if len(done.runs) == 1 else f"{len(done.runs)} runs"
+        print_text(f"{number} would be deleted" if dry_run else f"{number} deleted")
+        if done.runs and not dry_run:
+            print_text(f"{done.free_bytes / 1e6:.1f} MB of {path} are free for new runs")
+    for problem in done.problems:
+        say(f"warning: {one_line(problem)}")
+    return 1 if done.problems else 0
+
+
 def show_logs(run_id: str, state: Path | None, flow: Path | None) -> None:
     """Print what the programs of a run wrote, step after step."""
     path = _path(state, flow)
@@ -71,6 +115,27 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
         print_text("no locks are held")
 
 
+def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool, as_json: bool) -> None:
+    """Ask for the end of a run and say who executes it; with `wait`, also how it ended."""
+    found = history.cancel_run(_path(state, flow), run_id, wait=wait)
+    if as_json:
+        print_json(found)
+        return
+    print_text(f"run {run_id}: asked {found.executed_by} to cancel it, which executes it since {found.since}")
+    if found.status is not None:
+        print_text(f"run {run_id}: {found.status}")
+
+
+def release_lock(key: str, state: Path | None, flow: Path | None, *, force: bool, as_json: bool) -> None:
+    """Release a lock and say who held it."""
+    found = history.release_lock(_path(state, flow), key, force=force)
+    if as_json:
+        print_json(found)
+        return
+    who = f"{one_line(found.holder)} ({found.owner}) since {found.since}"
+    print_text(f"released the lock {one_line(key)}; it was held by {who}, {_WAS[found.was]}")
+
+
 def _path(state: Path | None, flow: Path | None) -> Path:
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
@@ -83,11 +148,25 @@ def _print_history(found: RunHistory) -> None:
     print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
     print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
     print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
+    if found.interrupted:
+        print_text(f"  interrupted: {', '.join(found.interrupted)}; aetherflow runs retry {run.run_id}")
+    for resume in found.resumes:
+        _print_resume(resume)
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
         for step in found.steps:
             if step.job_id == job.job_id:
                 _print_step(step)
+
+
+def _print_resume(resume: RunResumed) -> None:
+    """Print why each step was kept or ran again when a run went on."""
+    at = timestamp(resume.at)
+    print_text(f"  resumed {at} (attempt {resume.attempt}) by {resume.owner}")
+    for kind, entries in resume.reasons.items():
+        more = resume.totals.get(kind, len(entries)) - len(entries)
+        shown = ", ".join(map(one_line, entries))
+        print_text(f"    {_KINDS.get(kind, kind)}: {shown}{f' and {more} more' if more > 0 else ''}")
 
 
 def _print_step(step: StepRow) -> None:

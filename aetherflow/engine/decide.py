@@ -224,8 +224,8 @@ def _settle(state: RunState, unit: Unit, number: int) -> SettleStep | None:
     noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     error = ErrorInfo(
         code=INTERRUPTED,
-        message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, noticed at "
-        f"{noticed}) and must not be repeated (on_interrupt: fail)",
+        message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, "
+        f"noticed at {noticed}) and must not be repeated (on_interrupt: fail)",
         hint="find out what it did; resume the run once more, and it runs again",
     )
     return SettleStep(unit, number, "FAILED", error=error)

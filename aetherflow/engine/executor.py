@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypedDict
 
 import anyio
@@ -21,9 +22,11 @@ from aetherflow.engine.bus import Bus
 from aetherflow.engine.context import RunServices, StepContext
 from aetherflow.engine.decide import JOB_TIMEOUT, Command, StopWork, WaitAndRetry, Work
 from aetherflow.engine.frontier import Unit
+from aetherflow.engine.job_lock import JobLock, job_lock_key
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.scope import job_scope
+from aetherflow.engine.state import is_hook
 from aetherflow.engine.step_runner import Outcome, StepTypes, attempt_step, next_wait
 from aetherflow.errors import AetherFlowError, ErrorInfo
 
@@ -78,6 +81,7 @@ class Executor:
         self._inbox = Inbox()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._deadlines: dict[str, float] = {}
+        self._job_locks: dict[str, JobLock] = {}
         self._failure: AetherFlowError | None = None
         self._workers: anyio.abc.TaskGroup
 
@@ -149,6 +153,7 @@ class Executor:
                 raise self._failure
             turn = ring.turn(self._still_possible(reports))
             await self._bus.publish(turn.events)
+            self._give_back_locks(turn.events)
 
     def _still_possible(self, reports: list[e.Event]) -> list[e.Event]:
         """Drop a second wish to cancel; everything else is a fact."""
@@ -165,6 +170,7 @@ class Executor:
     def _perform(self, command: Command) -> None:
         match command:
             case Work(unit, step, attempt):
+                self._lock_job(unit)
                 scope = self._scopes[unit.id] = anyio.CancelScope()
                 self._workers.start_soon(self._work, unit, step, attempt, scope)
             case WaitAndRetry(unit, step, attempt, seconds):
@@ -176,6 +182,35 @@ class Executor:
             case _:
                 raise TypeError(f"the executor cannot perform {type(command).__name__}")
 
+    def _lock_job(self, unit: Unit) -> None:
+        """Let a task take the lock of the unit's job before the job's first step, if the flow wants that.
+
+        Instances of a `for_each` share the lock of their job. After a failure the next attempt tries again.
+        """
+        locks, job_id = self._ring.plan.flow.locks, unit.job.id
+        if locks.scope != "job" or is_hook(unit.id):
+            return
+        known = self._job_locks.get(job_id)
+        if known is not None and known.error is None:
+            return
+        lock = self._job_locks[job_id] = JobLock()
+        holding = self._services.locks.hold(
+            job_lock_key(self._ring.state.flow_id, job_id),
+            ttl_seconds=locks.ttl_seconds,
+            wait_seconds=0,
+            job_id=job_id,
+            step_id="",
+        )
+        self._workers.start_soon(lock.hold, holding)
+
+    def _give_back_locks(self, events: Sequence[e.Event]) -> None:
+        """Give back the locks of jobs whose end is durable."""
+        if not self._job_locks:
+            return
+        for event in events:
+            if isinstance(event, e.JobFinished) and (lock := self._job_locks.pop(event.job_id, None)):
+                lock.give_back()
+
     async def _work(self, unit: Unit, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> None:
         """Run one attempt and report how it ended."""
         clock = self._services.clock
@@ -185,7 +220,8 @@ class Executor:
             if self._ring.state.cancelling is not None:
                 scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
-            outcome = await self._attempt(unit, step, attempt)
+            work, lock = partial(self._attempt, unit, step, attempt), self._job_locks.get(unit.job.id)
+            outcome = await (work() if lock is None else lock.work(work))
         self._scopes.pop(unit.id, None)
         cancelled = scope.cancel_called and (outcome is None or outcome.result is None)
         duration = round(clock.monotonic() - started, 6)

@@ -90,7 +90,8 @@ class Frontier:
             for before in befores:
                 self._dependents.setdefault(before, []).append(job.index)
             for need in job.needs:
-                if ended[need] and state.job(self.plan.jobs[need].id).status != "SUCCESS":
+                is_settled = ended[need] or not self.is_selected(need)
+                if is_settled and state.job(self.plan.jobs[need].id).status != "SUCCESS":
                     self.blocked_by.setdefault(job.index, self.plan.jobs[need].id)
             if not befores:
                 self._ready.append(job.index)  # ascending, hence already a heap

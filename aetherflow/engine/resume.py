@@ -75,7 +75,7 @@ def plan_resumption(
         UsageError: `rerun` names what the flow does not have, or `only` cannot run alone.
     """
     taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
-    names = _named(plan, state, rerun, option)
+    names = _named(plan, state, rerun, option, selected)
     if only:
         names += _alone(plan, state, only, selected)
     reopened = {job.id for job in taking_part if state.job(job.id).status not in DONE}
@@ -85,13 +85,16 @@ def plan_resumption(
         if (selected is None or index in selected) and _was_skipped_unopened(state.job(plan.jobs[index].id))
     ]
     names = list(dict.fromkeys([*names, *gated]))
+    reopening, why = set(names), f"--only {only}" if only else option
     found = Resumption(names, [], [], [])
     for job in taking_part:
         for job_id in _instances(job, state):
-            _sort_out(job, job_id, state, set(names), found, f"--only {only}" if only else option)
+            _sort_out(job, job_id, state, reopening, found, why)
     if selected is not None:
         left = (job.id for job in plan.jobs if job.index not in selected)
-        found.left.extend(f"{job} ({status})" for job in left if (status := state.job(job).status) not in DONE)
+        found.left.extend(
+            f"{job} ({status})" for job in left if (status := state.job(job).status) not in DONE
+        )
     return found
 
 
@@ -125,7 +128,9 @@ def _known_jobs(plan: Plan) -> str:
     return f"the jobs are {', '.join(job.id for job in plan.jobs[:20])}"
 
 
-def _named(plan: Plan, state: RunState, rerun: Sequence[str], option: str) -> list[str]:
+def _named(
+    plan: Plan, state: RunState, rerun: Sequence[str], option: str, selected: Collection[int] | None
+) -> list[str]:
     """Return the jobs and steps that `--rerun` names, and all that follows them."""
     names: list[str] = []
     jobs = {job.id: job for job in plan.jobs}
@@ -135,6 +140,11 @@ def _named(plan: Plan, state: RunState, rerun: Sequence[str], option: str) -> li
             raise UsageError(
                 f"{option} {wanted}: the flow has no such job or step",
                 hint=f"give JOB or JOB.STEP; {_known_jobs(plan)}",
+            )
+        if selected is not None and job.index not in selected:
+            raise UsageError(
+                f"{option} {wanted}: the job {job.id} takes no part in this run",
+                hint="--flow-job had limited the run: resume it without, with run --run-id",
             )
         step_ids = [step.id for step in job.steps]
         first = step_ids.index(step_id) if step_id else 0

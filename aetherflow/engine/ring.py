@@ -112,33 +112,8 @@ class Ring:
                     definition=step.fingerprint(),
                     version=step.version,
                 )
-            case SettleStep(unit, number, status, reason, error):
-                step = unit.job.steps[number]
-                self.frontier.at_step[unit.id] = number
-                return e.StepFinished(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
-                    job_id=unit.id,
-                    step_id=step.spec.id,
-                    step_type=step.spec.type,
-                    status=status,
-                    attempt=self.state.interrupted[unit.id, step.spec.id].attempt,
-                    reason=reason,
-                    error=error,
-                )
-            case EndStep(unit, step, status, reason):
-                return e.StepFinished(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
-                    job_id=unit.id,
-                    step_id=step.spec.id,
-                    step_type=step.spec.type,
-                    status=status,
-                    attempt=self._attempts(unit, step),
-                    reason=reason,
-                )
+            case EndStep() | SettleStep():
+                return self._step_ended(command)
             case StartJob(unit, items):
                 items = None if items is None else self._redact(items)
                 return e.JobStarted(at=at, flow_id=flow_id, run_id=run_id, job_id=unit.id, items=items)
@@ -171,6 +146,29 @@ class Ring:
                 )
             case _:
                 return None
+
+    def _step_ended(self, command: EndStep | SettleStep) -> e.StepFinished:
+        """Return the end of a step that does not run."""
+        unit, error = command.unit, None
+        if isinstance(command, SettleStep):
+            step, error = unit.job.steps[command.number], command.error
+            attempt = self.state.interrupted[unit.id, step.id].attempt
+            self.frontier.at_step[unit.id] = command.number
+        else:
+            step = command.step
+            attempt = self._attempts(unit, step)
+        return e.StepFinished(
+            at=self.clock.now(),
+            flow_id=self.state.flow_id,
+            run_id=self.state.run_id,
+            job_id=unit.id,
+            step_id=step.id,
+            step_type=step.spec.type,
+            status=command.status,
+            attempt=attempt,
+            reason=command.reason,
+            error=error,
+        )
 
     def _attempts(self, unit: Unit, step: StepPlan) -> int:
         """Return which attempt of a step was the last; 1 for one that has not begun, as events have it."""

@@ -25,7 +25,9 @@ SEVERITY: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error"
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
-_DETAIL = frozenset({"definition", "endings", "items", "outputs", "job_outputs"})
+_DETAIL = frozenset(
+    {"definition", "directory", "endings", "reasons", "totals", "version", "items", "outputs", "job_outputs"}
+)
 
 
 def parse_level(name: str) -> Level:

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from aetherflow.errors import StateError, StateUnusable
+from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 T = TypeVar("T")
@@ -60,15 +61,18 @@ class Database:
         """Open the database, made or brought to the current version where needed.
 
         Raises:
-            StateUnusable: the path cannot be opened or written, is no database, or is not ours.
+            StateUnusable: the path cannot be opened or written, is on a network, is no database or not ours.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_network(path)
         except OSError as error:
             raise StateUnusable(
                 f"cannot make the folder of the state database {path}: {error.strerror or error}",
                 hint="set flow.state.path or AETHERFLOW_STATE_ROOT to a place that can be written",
             ) from None
+        except StateUnusable as error:
+            raise _placed(path, error) from None
         connection = _Connection(
             lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None), iter_chunk_size=64
         )

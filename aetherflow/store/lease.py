@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
 from aetherflow.store.owner import Owner, is_dead
 from aetherflow.store.projection import timestamp
+
+Standing = Literal["live", "expired", "dead"]
+"""What a lease is worth: it counts, its time is over, or its process has ended."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -35,23 +39,33 @@ class Holder(msgspec.Struct, frozen=True):
         return f"{self.holder} ({self.owner}) since {self.acquired_at}"
 
 
+class Grip(msgspec.Struct, frozen=True):
+    """A lease that was not given back: who has it, and whether that still keeps others out."""
+
+    holder: Holder
+    generation: int
+    standing: Standing
+
+
 def acquire(
-    raw: sqlite3.Connection, name: str, owner: Owner, holder: str, *, now: datetime, ttl_seconds: float
+    raw: sqlite3.Connection,
+    name: str,
+    owner: Owner,
+    holder: str,
+    *,
+    now: datetime,
+    ttl_seconds: float,
+    run_id: str = "",
 ) -> Lease | Holder:
     """Take the lease if it is free, has run out, or its process is dead; else say who has it."""
-    row = raw.execute(
-        "SELECT generation, owner, holder, acquired_at, expires_at, released_at FROM leases WHERE name = ?",
-        (name,),
-    ).fetchone()
-    generation = 1
-    if row is not None:
-        generation = row[0] + 1
-        other = Holder(row[2], msgspec.json.decode(row[1], type=Owner), row[3], row[4])
-        is_free = row[5] is not None or other.expires_at < timestamp(now) or is_dead(other.owner)
-        if not is_free:
-            return other
+    grip = held(raw, name, now)
+    if grip is not None and grip.standing == "live":
+        return grip.holder
+    row = raw.execute("SELECT generation FROM leases WHERE name = ?", (name,)).fetchone()
+    generation = 1 if row is None else row[0] + 1
     raw.execute(
-        "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT OR REPLACE INTO leases (name, generation, owner, holder, acquired_at, expires_at, run_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             generation,
@@ -59,9 +73,28 @@ def acquire(
             holder,
             timestamp(now),
             timestamp(now + timedelta(seconds=ttl_seconds)),
+            run_id,
         ),
     )
     return Lease(name, generation, ttl_seconds)
+
+
+def held(raw: sqlite3.Connection, name: str, now: datetime) -> Grip | None:
+    """Return who has the lease, or None if it was never taken or was given back."""
+    row = raw.execute(
+        "SELECT generation, owner, holder, acquired_at, expires_at FROM leases "
+        "WHERE name = ? AND released_at IS NULL",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return None
+    holder = Holder(row[2], msgspec.json.decode(row[1], type=Owner), row[3], row[4])
+    standing: Standing = "live"
+    if is_dead(holder.owner):
+        standing = "dead"
+    elif holder.expires_at < timestamp(now):
+        standing = "expired"
+    return Grip(holder, row[0], standing)
 
 
 def renew(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
@@ -80,6 +113,14 @@ def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
         (timestamp(now), lease.name, lease.generation),
     )
     return changed.rowcount == 1
+
+
+def release_all_of(raw: sqlite3.Connection, run_id: str, now: datetime) -> None:
+    """Give back every lock that is held for a run."""
+    raw.execute(
+        "UPDATE leases SET released_at = ? WHERE run_id = ? AND name LIKE 'lock:%' AND released_at IS NULL",
+        (timestamp(now), run_id),
+    )
 
 
 def is_ours(raw: sqlite3.Connection, lease: Lease) -> bool:

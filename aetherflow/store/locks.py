@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
 import anyio
 import msgspec
@@ -12,7 +14,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import StateError, StepError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
-from aetherflow.store.lease import Holder, Lease
+from aetherflow.store.lease import Grip, Holder, Lease
 from aetherflow.store.owner import Owner
 
 POLL_SECONDS = 0.5
@@ -37,9 +39,8 @@ class LockTable(msgspec.Struct, frozen=True):
             StepError: held by another after `wait_seconds`, or lost meanwhile (code AF620, AF621).
             StateError: the database could not be used; the block was cancelled.
         """
-        return self._hold(
-            key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
-        )
+        where = f"{job_id}.{step_id}" if step_id else job_id
+        return self._hold(key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {where}")
 
     @asynccontextmanager
     async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
@@ -92,16 +93,35 @@ class LockTable(msgspec.Struct, frozen=True):
     async def _try(self, key: str, ttl: float, holder: str) -> Lease | Holder:
         return await self.database.transact(
             lambda raw: leases.acquire(
-                raw, f"lock:{key}", self.owner, holder, now=self.clock.now(), ttl_seconds=ttl
+                raw,
+                f"lock:{key}",
+                self.owner,
+                holder,
+                now=self.clock.now(),
+                ttl_seconds=ttl,
+                run_id=self.run_id,
             )
         )
+
+
+def release_lock(raw: sqlite3.Connection, key: str, now: datetime, *, force: bool) -> Grip | None:
+    """Take a lock away if it counts no more, or by force; return who had it, or None if nobody did.
+
+    A live one stays with its holder unless `force`; a holder that lost it learns it at its next renewal.
+    """
+    grip = leases.held(raw, f"lock:{key}", now)
+    if grip is not None and (force or grip.standing != "live"):
+        leases.release(raw, Lease(f"lock:{key}", grip.generation, 0), now)
+    return grip
 
 
 def _lost(key: str) -> StepError:
     return StepError(
         f"the lock {key!r} was lost to another process while the step worked under it",
-        hint="the process was paused longer than ttl_seconds; check what the step had done by then",
+        hint="the process was paused longer than ttl_seconds, or the lock was released by force (aetherflow "
+        "locks release); check what the step had done by then",
         code="AF621",
+        detail={"lock_key": key},
     )
 
 
@@ -109,7 +129,7 @@ def _held(key: str, other: Holder, waited: float) -> StepError:
     after = f" (waited {waited:g} s)" if waited else ""
     return StepError(
         f"the lock {key!r} is held by {other}{after}",
-        hint="wait for it to end, give wait_seconds, or look at it: select * from locks",
+        hint="wait for it to end, give wait_seconds, or look at it: aetherflow locks list",
         code="AF620",
         detail={
             "lock_key": key,

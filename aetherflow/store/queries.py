@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
+
+from aetherflow.engine.events import RunResumed, RunStarted
+from aetherflow.store.owner import Owner, is_dead
+
+_beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -64,13 +72,7 @@ def list_runs(
     raw: sqlite3.Connection, *, flow_id: str = "", status: str = "", limit: int = 20
 ) -> list[RunRow]:
     """Return the newest runs first."""
-    rows = raw.execute(
-        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
-        "FROM runs WHERE (?1 = '' OR flow_id = ?1) AND (?2 = '' OR status = ?2) "
-        "ORDER BY started_at DESC, run_id LIMIT ?3",
-        (flow_id, status.upper(), limit),
-    )
-    return [_run(row) for row in rows]
+    return list(islice(_newest(raw, flow_id, [status.upper()] if status else []), limit))
 
 
 def find_run(raw: sqlite3.Connection, run_id: str) -> RunRow | None:
@@ -80,7 +82,36 @@ def find_run(raw: sqlite3.Connection, run_id: str) -> RunRow | None:
         "FROM runs WHERE run_id = ?",
         (run_id,),
     ).fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else _run(raw, row)
+
+
+def _newest(raw: sqlite3.Connection, flow_id: str, statuses: Sequence[str]) -> Iterator[RunRow]:
+    """Yield the newest runs first: of a flow, if one is named, and with these statuses, if there are any."""
+    rows = raw.execute(
+        "SELECT run_id, flow_id, flow_file, status, attempt, started_at, finished_at, params, reason, owner "
+        "FROM runs WHERE (?1 = '' OR flow_id = ?1) AND (?2 = '[]' OR status = 'RUNNING' "
+        "OR status IN (SELECT value FROM json_each(?2))) ORDER BY started_at DESC, run_id",
+        (flow_id, msgspec.json.encode(statuses).decode()),
+    )
+    for row in rows:
+        run = _run(raw, row)
+        if not statuses or run.status in statuses:
+            yield run
+
+
+def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | None:
+    """Return the newest run that failed, was cancelled or whose process died; None if there is none."""
+    return next(_newest(raw, flow_id, ["FAILED", "CANCELLED", "INTERRUPTED"]), None)
+
+
+def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | RunResumed]:
+    """Return how a run began and went on, in order."""
+    rows = raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event IN ('run_started', 'run_resumed') "
+        "ORDER BY seq",
+        (run_id,),
+    )
+    return [_beginnings.decode(payload) for (payload,) in rows]
 
 
 def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
@@ -111,8 +142,17 @@ def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
     return [LockRow(*row) for row in rows]
 
 
-def _run(row: tuple[Any, ...]) -> RunRow:
-    return RunRow(*_decoded(row, 7))
+def _run(raw: sqlite3.Connection, row: tuple[Any, ...]) -> RunRow:
+    """Return a run; the view knows leases by their time only, a dead process of this host is seen at once."""
+    run = RunRow(*_decoded(row, 7))
+    if run.status != "RUNNING":
+        return run
+    lease = raw.execute(
+        "SELECT owner FROM leases WHERE name = ? AND released_at IS NULL", (f"run:{run.run_id}",)
+    ).fetchone()
+    if lease is not None and is_dead(msgspec.json.decode(lease[0], type=Owner)):
+        return replace(run, status="INTERRUPTED")
+    return run
 
 
 def _decoded(row: tuple[Any, ...], *columns: int) -> list[Any]:

@@ -1,9 +1,13 @@
-"""Taking up a run: its lease, its history, and the heartbeat that keeps it ours.
+"""Taking up a run: its lease, its history, the heartbeat that keeps it ours, and the wish to cancel it.
 
 The clock is read inside of the transaction: before it there may be a long wait for another process.
 """
 
 from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 
@@ -13,11 +17,15 @@ from aetherflow.errors import HeldByAnother
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost, lease_lost, read_events
-from aetherflow.store.lease import Holder, Lease
+from aetherflow.store.lease import Grip, Holder, Lease
 from aetherflow.store.owner import Owner
 
 TTL_SECONDS = 30.0
 """How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
+
+
+LOOK_SECONDS = 1.0
+"""How often a process looks whether its run is still its own, and whether somebody wants it to end."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -31,37 +39,113 @@ class Claim(msgspec.Struct, frozen=True):
 async def claim_run(database: Database, run_id: str, owner: Owner, clock: Clock) -> Claim:
     """Take the lease of a run and read its history, in one transaction.
 
+    Locks that an earlier process still holds for the run are given back: it may not write any more, so it
+    must not keep its own run waiting.
+
     Raises:
         HeldByAnother: another process executes the run; who, and since when (exit 75).
         StateError: the database could not be used.
     """
-    lease, history, last = await database.transact(
-        lambda raw: (
-            leases.acquire(
-                raw, f"run:{run_id}", owner, f"run {run_id}", now=clock.now(), ttl_seconds=TTL_SECONDS
-            ),
-            read_events(raw, run_id),
-            raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()[0],
+
+    def claim(raw: sqlite3.Connection) -> Claim | Holder:
+        lease = leases.acquire(
+            raw, f"run:{run_id}", owner, f"run {run_id}", now=clock.now(), ttl_seconds=TTL_SECONDS
         )
-    )
+        if isinstance(lease, Holder):
+            return lease
+        leases.release_all_of(raw, run_id, clock.now())
+        last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
+        return Claim(lease, read_events(raw, run_id), last[0] + 1)
+
+    lease = await database.transact(claim)
     if isinstance(lease, Holder):
         raise HeldByAnother(
             f"run {run_id} is being executed by {lease.owner} since {lease.acquired_at}",
             hint="wait until it has ended, or give another --run-id",
         )
-    return Claim(lease, history, last + 1)
+    return lease
 
 
-async def keep_alive(database: Database, lease: Lease, clock: Clock) -> LeaseLost:
+async def claim_flow(
+    database: Database, flow_id: str, run_id: str, owner: Owner, clock: Clock, ttl_seconds: float
+) -> Lease:
+    """Take the lock that lets one run of the flow execute at a time; `keep_alive` keeps it.
+
+    Raises:
+        HeldByAnother: another run of the flow is being executed; which, by whom, since when (exit 75).
+        StateError: the database could not be used.
+    """
+    lease = await database.transact(
+        lambda raw: leases.acquire(
+            raw,
+            f"lock:flow:{flow_id}",
+            owner,
+            f"{flow_id}, run {run_id}",
+            now=clock.now(),
+            ttl_seconds=ttl_seconds,
+            run_id=run_id,
+        )
+    )
+    if isinstance(lease, Holder):
+        raise HeldByAnother(
+            f"one run of the flow {flow_id} at a time (locks.scope: flow): the lock 'flow:{flow_id}' "
+            f"is held by {lease}",
+            hint=f"wait until that run has ended, or cancel it; aetherflow locks release flow:{flow_id}",
+            code="AF620",
+        )
+    return lease
+
+
+async def keep_alive(
+    database: Database, lease: Lease, clock: Clock, on_cancel: Callable[[str], None] = lambda _reason: None
+) -> LeaseLost:
     """Renew the lease until it is lost, and return the error that says so; cancel to stop.
+
+    Args:
+        database: where the lease is.
+        lease: of a run, or the lock of a flow.
+        clock: tells when to look and when to renew.
+        on_cancel: called with the reason, again and again, once somebody has asked for the run's end.
 
     Raises:
         StateError: the database could not be used.
     """
+    renewed = clock.monotonic()
     while True:
-        await clock.sleep(lease.ttl_seconds / 3)
-        if not await renew_run(database, lease, clock):
+        await clock.sleep(min(LOOK_SECONDS, lease.ttl_seconds / 3))
+        if clock.monotonic() - renewed >= lease.ttl_seconds / 3:
+            if not await renew_run(database, lease, clock):
+                return lease_lost(lease)
+            renewed = clock.monotonic()
+        is_ours, reason = await database.read(lambda raw: _look(raw, lease))
+        if not is_ours:
             return lease_lost(lease)
+        if reason is not None:
+            on_cancel(reason)
+
+
+def request_cancel(raw: sqlite3.Connection, run_id: str, reason: str, now: datetime) -> Grip | None:
+    """Ask the process that executes a run to cancel it; return who that is, or None if nobody does."""
+    grip = leases.held(raw, f"run:{run_id}", now)
+    if grip is None or grip.standing != "live":
+        return None
+    raw.execute("UPDATE leases SET cancel_reason = ? WHERE name = ?", (reason, f"run:{run_id}"))
+    return grip
+
+
+def is_executed(raw: sqlite3.Connection, run_id: str, generation: int, now: datetime) -> bool:
+    """Whether a process still executes the run that it had under this generation of its lease."""
+    grip = leases.held(raw, f"run:{run_id}", now)
+    return grip is not None and grip.generation == generation and grip.standing == "live"
+
+
+def _look(raw: sqlite3.Connection, lease: Lease) -> tuple[bool, str | None]:
+    """Return whether the lease is ours, and why somebody wants its run to end."""
+    row = raw.execute(
+        "SELECT cancel_reason FROM leases WHERE name = ? AND generation = ? AND released_at IS NULL",
+        (lease.name, lease.generation),
+    ).fetchone()
+    return (False, None) if row is None else (True, row[0])
 
 
 async def renew_run(database: Database, lease: Lease, clock: Clock) -> bool:

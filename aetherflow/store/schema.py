@@ -79,7 +79,9 @@ CREATE TABLE leases (
     holder      TEXT NOT NULL,
     acquired_at TEXT NOT NULL,
     expires_at  TEXT NOT NULL,
-    released_at TEXT
+    released_at TEXT,
+    run_id        TEXT NOT NULL DEFAULT '', -- the run that a lock is held for
+    cancel_reason TEXT                      -- somebody asks the holder to end its run
 ) WITHOUT ROWID;
 
 CREATE VIEW locks AS

@@ -212,7 +212,13 @@ TOKEN = "canary-token-77"  # noqa: S105 - it is looked for
 @pytest.mark.asyncio
 async def test_secret_parameters_reach_the_steps_and_nothing_else(place: Place) -> None:
     heard: list[Any] = []
-    ACTIONS["None"] = lambda context, inputs: heard.append((context.step_id, inputs["all"]))
+
+    def hear(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+        heard.append((context.step_id, inputs["all"]))
+        context.say(f"got {inputs['all']}")
+        return inputs
+
+    ACTIONS["None"] = hear
     ACTIONS["fail"] = fail
     given = {"day": "2026-02-03", "api_token": TOKEN, "url": "sftp://bob:canary-pw@h"}
     assert (await place.run(SECRETS, run_id="r", params=given)).exit_code == 1

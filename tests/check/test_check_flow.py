@@ -325,8 +325,8 @@ def test_ending_steps_are_checked_where_they_stand(tmp_path: Path) -> None:
         "jobs:\n"
         "  - {id: a, steps: [{id: s, type: check_items, inputs: {items: x}}]}\n"
     )
+    kind, name = place(text, "type: check_itms"), place(text, "xyz")
     assert told(checked(text, tmp_path)) == [
-        f"{place(text, 'type: check_itms')} error[AF540] unknown step type 'check_itms'"
-        " (did you mean 'check_items'?)",
-        f"{place(text, 'xyz')} error[AF543] check_items has no input 'xyz' (its inputs: items, min_count)",
+        f"{kind} error[AF540] unknown step type 'check_itms' (did you mean 'check_items'?)",
+        f"{name} error[AF543] check_items has no input 'xyz' (its inputs: items, min_count)",
     ]

@@ -328,7 +328,7 @@ async def test_an_observer_that_cannot_be_closed_is_remembered() -> None:
 async def test_a_hung_observer_does_not_hold_the_end(
     monkeypatch: pytest.MonkeyPatch, when_full: str, *, also_at_end: bool
 ) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.4)
     bus, hung = Bus(Memory(), SystemClock()), Hung(also_at_end=also_at_end)
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "hung", hung, when_full=when_full)  # type: ignore[arg-type]  # one of the two
@@ -336,8 +336,8 @@ async def test_a_hung_observer_does_not_hold_the_end(
         await anyio.wait_all_tasks_blocked()
         before = anyio.current_time()
         await bus.aclose()
-        assert 0.15 < anyio.current_time() - before < 0.3
-    assert anyio.current_time() - before < 0.4
+        assert 0.3 < anyio.current_time() - before < 0.7
+    assert anyio.current_time() - before < 0.75
     assert hung.closings == 1
     assert bus.detached == {"hung": "it did not take what was left for it in time"}
 
@@ -357,7 +357,7 @@ async def test_a_run_that_shall_stop_is_not_held_by_an_observer_that_hangs(
             await anyio.wait_all_tasks_blocked()
             before = anyio.current_time()
             bus.hurry()
-        assert 0.15 < anyio.current_time() - before < 0.4
+        assert 0.15 < anyio.current_time() - before < 2
         await bus.publish([began("late")])
         await bus.aclose()
     assert bus.dropped == {"hung": 4}
@@ -415,6 +415,28 @@ async def test_events_announced_by_other_threads_arrive_whole() -> None:
     for name in "abcf":
         own = [job for job in jobs(seen.events) if job.startswith(name)]
         assert own == [f"{name}{number}" for number in range(50)]
+
+
+@pytest.mark.asyncio
+async def test_an_event_of_another_thread_wakes_a_loop_that_has_nothing_else_to_do() -> None:
+    arrived, threads = threading.Event(), list[int]()
+
+    class Waking(Recorder):
+        async def __call__(self, events: Sequence[Event]) -> None:
+            threads.extend(threading.get_ident() for _ in events)
+            arrived.set()
+
+    bus = Bus(Memory(), SystemClock())
+
+    def announce() -> bool:
+        bus.announce(began("a"))
+        return arrived.wait(5)
+
+    async with anyio.create_task_group() as tasks:
+        bus.subscribe(tasks, "waking", Waking())
+        assert await anyio.to_thread.run_sync(announce)
+        await bus.aclose()
+    assert threads == [threading.get_ident()]
 
 
 @pytest.mark.asyncio

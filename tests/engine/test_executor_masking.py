@@ -92,7 +92,7 @@ TEXT = flow(
     *(
         f"{{id: {end}, steps: [{{id: s, type: tell, inputs: {{end: {end}, db: {{password: {NAMED}}}}},"
         " retry: {max_attempts: 2, retry_on: [connection]},"
-        " outputs: {text: '{{result.text}}', named: '{{result.named}}'}}]}"
+        " outputs: {text: '{{result.text}}', named: '{{result.named}}', token: '{{result.text}}'}}]}"
         for end in ENDS
     ),
     "{id: each, depends_on: [success], for_each: '{{jobs.success.outputs.text}}',"
@@ -147,7 +147,8 @@ async def test_what_is_around_a_secret_stays_and_values_under_secret_names_go_wh
     outputs = run.step("success.s").outputs
     assert outputs["named"] == {"password": "***", "list": [{"api_key": "***", "clientSecret": "***"}]}
     assert outputs["text"].endswith("| postgresql://bob:***@db/x | *** alone")
-    assert run.state.jobs["success"].outputs["named"] == outputs["named"]
+    promoted = run.state.jobs["success"].outputs
+    assert (promoted["named"], promoted["token"]) == (outputs["named"], "***")
     error = run.step("step_error.s").error
     assert error.detail["headers"] == {"Authorization": "***"}
     assert run.step("its_own.s").error.message == "ValueError: login with *** refused"

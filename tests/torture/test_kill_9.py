@@ -10,9 +10,7 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-LARGE = os.environ.get("AETHERFLOW_TORTURE") == "large"
+from tests.torture.processes import LARGE, marked, query, said, seed, start, wait_until
+
 KILLS = 1000 if LARGE else 200
 WORKERS = 4
-COMMAND = Path(sys.executable).with_name("aetherflow")
 DEADLINE_SECONDS = 60.0
 
 pytestmark = pytest.mark.torture
@@ -67,75 +65,39 @@ def flow_text(root: Path) -> str:
 
 def acknowledged(database: Path, run_id: str) -> dict[str, int]:
     """Return how often each step has a stored SUCCESS."""
-    if not database.exists():
-        return {}
-    connection = sqlite3.connect(database, timeout=30)
-    try:
-        rows = connection.execute(
-            "SELECT job_id || '.' || step_id, count(*) FROM events WHERE run_id = ? "
-            "AND event = 'step_finished' AND json_extract(payload, '$.status') = 'SUCCESS' GROUP BY 1",
-            (run_id,),
-        ).fetchall()
-    except sqlite3.OperationalError:
-        return {}  # killed before the tables were there
-    finally:
-        connection.close()
-    return dict(rows)
+    sql = (
+        "SELECT job_id || '.' || step_id, count(*) FROM events WHERE run_id = ? "
+        "AND event = 'step_finished' AND json_extract(payload, '$.status') = 'SUCCESS' GROUP BY 1"
+    )
+    return {str(name): int(str(count)) for name, count in query(database, sql, run_id)}
 
 
-def living_children(run_id: str) -> list[int]:
-    """Return the processes whose environment says that they belong to the run."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"AETHERFLOW_RUN_ID={run_id}\0".encode() in environment:
-            found.append(int(entry.name))
-    return found
-
-
-def wait_for_no_children(run_id: str) -> list[int]:
-    """Return what still lives after the guardian had its time."""
-    deadline = time.monotonic() + 10
-    while (left := living_children(run_id)) and time.monotonic() < deadline:
-        time.sleep(0.02)  # there is no event for the end of a process that is not ours
-    return left
-
-
-def run_until_done(root: Path, run_id: str, chance: random.Random, kills_wanted: int) -> tuple[int, int]:
+def run_until_done(
+    root: Path, run_id: str, moment: Callable[[], float], kills_wanted: int
+) -> tuple[int, int]:
     """Start the run and kill it until it has been killed enough and then ends; return (kills, starts)."""
     flow, database = root / "flow.yaml", root / "state.sqlite"
     kills = starts = 0
     while True:
         starts += 1
-        with (root / f"{run_id}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [COMMAND, "run", flow, "--run-id", run_id],
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = start(flow, run_id)
         if kills >= kills_wanted:
-            assert process.wait(DEADLINE_SECONDS) == 0, (root / f"{run_id}.log").read_text()[-4000:]
+            assert process.wait(DEADLINE_SECONDS) == 0, said(flow, run_id)[-4000:]
             return kills, starts
         before = acknowledged(database, run_id)
         try:
-            code = process.wait(chance.uniform(0.15, 0.9))
+            code = process.wait(moment())
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-            assert wait_for_no_children(run_id) == [], "children outlived the engine"
+            wait_until(lambda: not marked(run_id), "children outlived the engine")
             after = acknowledged(database, run_id)
             assert all(after.get(name, 0) >= count for name, count in before.items()), (
                 "an acknowledgement was lost"
             )
         else:
-            assert code == 0, (root / f"{run_id}.log").read_text()[-4000:]
+            assert code == 0, said(flow, run_id)[-4000:]
             return kills, starts
 
 
@@ -143,18 +105,23 @@ def run_until_done(root: Path, run_id: str, chance: random.Random, kills_wanted:
 def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
     worker: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    seed = int(os.environ.get("AETHERFLOW_SEED", "0")) or random.SystemRandom().randrange(2**32)
-    chance = random.Random(seed + worker)  # noqa: S311 - repeatable, keeps no secret
+    number = seed()
+    chance = random.Random(number + worker)  # noqa: S311 - repeatable, keeps no secret
     (tmp_path / "effects").mkdir()
     (tmp_path / "flow.yaml").write_text(flow_text(tmp_path))
     kills = starts = runs = 0
     unacknowledged = 0
+    began = time.monotonic()
+    assert run_until_done(tmp_path, f"whole-{worker}-{tmp_path.parent.name}", lambda: 0, 0) == (0, 1)
+    whole = time.monotonic() - began
     while kills < KILLS // WORKERS:
         run_id = f"torture-{worker}-{runs}-{tmp_path.parent.name}"
         runs += 1
         for file in (tmp_path / "effects").iterdir():
             file.unlink()
-        killed, started = run_until_done(tmp_path, run_id, chance, KILLS // WORKERS - kills)
+        killed, started = run_until_done(
+            tmp_path, run_id, lambda: chance.uniform(0.2, 1.0) * whole, KILLS // WORKERS - kills
+        )
         kills, starts = kills + killed, starts + started
         counts = acknowledged(tmp_path / "state.sqlite", run_id)
         assert counts == {f"j{n}.{step}": 1 for n in range(20) for step in ("first", "effect", "last")}
@@ -166,26 +133,21 @@ def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
         check_outputs(tmp_path / "state.sqlite", run_id)
     counted = f"{kills} kills, {starts} starts, {runs} runs ended, 0 acknowledged steps repeated, 0 lost"
     counted += f", {unacknowledged} unacknowledged repeats, 0 children left"
-    record_property("torture", f"kill -9, worker {worker}, seed {seed}: {counted}")
+    record_property("torture", f"kill -9, worker {worker}, seed {number}: {counted}")
 
 
-def started_effects(database: Path, run_id: str) -> Counter[str]:
+def started_effects(database: Path, run_id: str) -> Counter[object]:
     """Return how often each job's effect step has a stored start."""
-    connection = sqlite3.connect(database)
-    rows = connection.execute(
+    sql = (
         "SELECT job_id, count(*) FROM events WHERE run_id = ? AND event = 'step_started' "
-        "AND step_id = 'effect' GROUP BY 1",
-        (run_id,),
-    ).fetchall()
-    connection.close()
-    return Counter(dict(rows))
+        "AND step_id = 'effect' GROUP BY 1"
+    )
+    return Counter({job: int(str(count)) for job, count in query(database, sql, run_id)})
 
 
 def check_outputs(database: Path, run_id: str) -> None:
     """Outputs are whole after any number of kills, and the database is sound."""
-    connection = sqlite3.connect(database)
-    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    jobs = connection.execute("SELECT status, outputs FROM job_state WHERE run_id = ?", (run_id,)).fetchall()
-    connection.close()
+    assert query(database, "PRAGMA integrity_check") == [("ok",)]
+    jobs = query(database, "SELECT status, outputs FROM job_state WHERE run_id = ?", run_id)
     assert {status for status, _ in jobs} == {"SUCCESS"}
-    assert [json.loads(outputs) for _, outputs in jobs] == [{"count": 2, "last": 1}] * 20
+    assert [json.loads(str(outputs)) for _, outputs in jobs] == [{"count": 2, "last": 1}] * 20

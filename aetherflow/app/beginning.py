@@ -1,0 +1,207 @@
+"""How a run begins, or goes on: the event that says so, its parameters, what a person should know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.app.examine import Examination
+from aetherflow.app.request import RunRequest, selected
+from aetherflow.clock import Clock
+from aetherflow.config.params import read_params
+from aetherflow.engine import events as e
+from aetherflow.engine.resume import Resumption, plan_resumption
+from aetherflow.engine.state import IllegalEvent, RunState, apply, fold
+from aetherflow.errors import StateError, UsageError
+from aetherflow.secret import MASK, Redactor
+from aetherflow.spec.flow import ParamSpec
+from aetherflow.store.owner import Owner
+from aetherflow.store.run_lease import Claim
+
+LIST_AT_MOST = 20
+"""How many kept or repeated steps a notice names before it only counts them."""
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """The event that begins or resumes a run, the state after it, and what a person should know."""
+
+    event: e.RunStarted | e.RunResumed
+    state: RunState
+    notices: list[e.Notice]
+
+
+def begin(
+    examined: Examination, request: RunRequest, claim: Claim, run_id: str, owner: Owner, clock: Clock
+) -> Beginning:
+    """Begin a run, or go on with it if there is a history.
+
+    Raises:
+        UsageError: the request does not fit the flow, or the run belongs to another flow.
+        StateError: the stored history contradicts itself.
+    """
+    state = _history(claim, run_id)
+    if claim.history:
+        return _resume(examined, request, state, owner, clock)
+    plan = examined.plan
+    params = read_params(plan.flow.params, request.params)
+    examined.redactor.add_named(params)
+    started = e.RunStarted(
+        at=clock.now(),
+        flow_id=plan.flow_id,
+        run_id=run_id,
+        flow_file=plan.file,
+        owner=str(owner),
+        params=examined.redactor.value(params),
+        selected_job=request.flow_job,
+        definition=plan.definition,
+        directory=str(Path.cwd()),
+    )
+    apply(state, started)
+    state.params = params  # the journal has them masked, the steps need them as they are
+    return Beginning(started, state, [])
+
+
+def _resume(
+    examined: Examination, request: RunRequest, state: RunState, owner: Owner, clock: Clock
+) -> Beginning:
+    plan, run_id = examined.plan, state.run_id
+    if state.flow_id != plan.flow_id:
+        raise UsageError(
+            f"run {run_id} is a run of the flow {state.flow_id!r}, not of {plan.flow_id!r}",
+            hint="give another --run-id, or the flow it belongs to",
+        )
+    params, kept = params_of_resumed(plan.flow.params, state, request.params, examined.redactor)
+    resumption = plan_resumption(
+        plan,
+        state,
+        request.rerun_names,
+        only=request.only,
+        selected=selected(plan, request),
+        option=request.rerun_option,
+    )
+    resumed = e.RunResumed(
+        at=clock.now(),
+        flow_id=plan.flow_id,
+        run_id=run_id,
+        attempt=state.attempt + 1,
+        owner=str(owner),
+        flow_file=plan.file,
+        selected_job=request.flow_job,
+        definition=plan.definition,
+        rerun=resumption.rerun,
+        endings=state.endings,
+        directory=str(Path.cwd()),
+        only=request.only,
+        reasons=resumption.reasons(),
+        totals=resumption.totals(),
+    )
+    apply(state, resumed)
+    state.params = params
+    notices = _resume_notices(resumption, request.rerun_option, state, clock)
+    for name in kept:
+        message = f"the parameter {name} stays what the run began with; a new value takes a new run"
+        notices.append(notice(state, clock, "warning", message, "AF631"))
+    return Beginning(resumed, state, notices)
+
+
+def _history(claim: Claim, run_id: str) -> RunState:
+    """Return the state that the stored events lead to.
+
+    Raises:
+        StateError: they contradict each other.
+    """
+    try:
+        return fold(claim.history)
+    except IllegalEvent as error:
+        raise StateError(
+            f"the stored history of run {run_id} makes no sense: {error}",
+            hint="restore the database from a backup, or give another --run-id",
+            code="AF605",
+        ) from None
+
+
+def params_of_resumed(
+    specs: Mapping[str, ParamSpec], state: RunState, given: Mapping[str, Any], redactor: Redactor
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the parameters of a run that goes on, and which were given anew without effect.
+
+    A run goes on with what it began with. Secret values are not stored and are given again; so is what the
+    flow has come to require since.
+
+    Raises:
+        UsageError: a parameter is not known, unfit, secret and not given, or required and not known.
+    """
+    lenient = {name: msgspec.structs.replace(spec, required=False) for name, spec in specs.items()}
+    params = read_params(lenient, given)
+    redactor.add_named(params)
+    masked: dict[str, Any] = redactor.value(params)
+    kept: list[str] = []
+    for name, stored in state.params.items():
+        if name not in params or masked[name] == stored:
+            continue  # the flow has it no more, or it is what it was
+        if stored is None and specs[name].required:
+            continue  # it was left out when it still could be
+        if _is_masked(stored):
+            raise UsageError(
+                f"the parameter {name!r} of run {state.run_id} is secret, hence not stored",
+                hint=f"give it again: --param {name}=VALUE",
+                code="AF561",
+            )
+        if given.get(name) is not None:
+            kept.append(name)
+        params[name] = stored
+    if missing := [name for name, spec in specs.items() if spec.required and params[name] is None]:
+        needed = {name: specs[name] for name in missing}
+        read_params(needed, {})  # says what is missing
+    return params, kept
+
+
+def _is_masked(stored: Any) -> bool:
+    """Whether a stored value, or a part of it, is a mask in the place of a secret."""
+    match stored:
+        case str():
+            return MASK in stored
+        case dict():
+            return any(map(_is_masked, stored.values()))
+        case list():
+            return any(map(_is_masked, stored))
+        case _:
+            return False
+
+
+def _resume_notices(resumption: Resumption, option: str, state: RunState, clock: Clock) -> list[e.Notice]:
+    notices = []
+    if resumption.kept:
+        notices.append(notice(state, clock, "info", f"kept: {_listed(resumption.kept)}"))
+    again = _listed(resumption.again) if resumption.again else "nothing that had begun"
+    notices.append(notice(state, clock, "info", f"runs again: {again}"))
+    if resumption.settled:
+        message = f"does not run again: {_listed(resumption.settled)}"
+        notices.append(notice(state, clock, "warning", message, "AF633"))
+    if resumption.left:
+        notices.append(notice(state, clock, "warning", f"not run now: {_listed(resumption.left)}", "AF634"))
+    for name in resumption.changed[:LIST_AT_MOST]:
+        message = f"{name} is kept although the flow now defines it otherwise; {option} {name} runs it again"
+        notices.append(notice(state, clock, "warning", message, "AF630"))
+    if resumption.upgraded:
+        message = f"kept although the step type has another version now: {_listed(resumption.upgraded)}"
+        notices.append(notice(state, clock, "warning", message, "AF632"))
+    return notices
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:LIST_AT_MOST])
+    more = len(names) - LIST_AT_MOST
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def notice(
+    state: RunState, clock: Clock, level: Literal["info", "warning"], message: str, code: str = ""
+) -> e.Notice:
+    """Return something worth telling about a run."""
+    return e.Notice(
+        at=clock.now(), flow_id=state.flow_id, run_id=state.run_id, level=level, message=message, code=code
+    )

@@ -1,0 +1,61 @@
+"""Parameters from a file: `--params-file`, YAML or JSON, a mapping of names to values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aetherflow.config.params import convert
+from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.spec.document import Document, read_document
+from aetherflow.spec.flow import ParamSpec
+
+CODE = "AF562"
+
+
+def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, Any]:
+    """Return the parameters in a file; a null says no more than leaving the name out.
+
+    Raises:
+        InvalidInput: it cannot be read, is no mapping, or holds what the flow does not declare or cannot
+            take; every finding with its place.
+    """
+    document = read_document(path)
+    values = document.value
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        message = f"a file of parameters is a mapping of names to values, not a {type(values).__name__}"
+        raise InvalidInput([_finding(document, "", message, "write NAME: VALUE, one a line")])
+    findings = [
+        finding
+        for name, value in values.items()
+        if (finding := _check(document, name, value, specs.get(name), specs))
+    ]
+    if findings:
+        raise InvalidInput(findings)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(
+    document: Document, name: str, value: Any, spec: ParamSpec | None, specs: Mapping[str, ParamSpec]
+) -> Diagnostic | None:
+    if spec is None:
+        near = difflib.get_close_matches(name, specs, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(specs) or 'none'}"
+        return _finding(document, name, f"the flow has no parameter {name!r}", hint)
+    try:
+        if value is not None:
+            convert(spec, value)
+    except ValueError as error:
+        return _finding(document, name, f"the parameter {name!r} must be {error}", "")
+    return None
+
+
+def _finding(document: Document, name: str, message: str, hint: str) -> Diagnostic:
+    place = document.position((name,) if name else ())
+    return Diagnostic(
+        code=CODE, message=message, file=document.file, line=place.line, column=place.column, hint=hint
+    )

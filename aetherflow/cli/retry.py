@@ -1,0 +1,96 @@
+"""`aetherflow runs retry`: go on with a run, with the flow file as it is on disk now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.app.examine import examine
+from aetherflow.app.history import state_of
+from aetherflow.app.request import RunRequest
+from aetherflow.app.retry import Retry, find_retry
+from aetherflow.cli.output import say
+from aetherflow.cli.run import RunOptions, check_options, execute, given_params
+from aetherflow.errors import UsageError
+
+
+class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of the command as they were typed."""
+
+    run_id: str
+    state: Path | None
+    flow: Path | None
+    begin_at: str
+    only: str
+    with_downstream: bool
+    params: tuple[str, ...]
+    params_file: Path | None
+    events: str
+    log_format: str
+    debug: bool
+
+
+def retry(options: RetryOptions) -> int:
+    """Go on with the run and return the exit code.
+
+    Raises:
+        AetherFlowError: it could not be begun, or its state could not be kept.
+    """
+    _check(options)
+    state = state_of(options.state, options.flow if options.state is None else None, os.environ)
+    flow_id = examine(options.flow, os.environ).plan.flow_id if options.flow else ""
+    found = find_retry(state, options.run_id, flow_id)
+    running = _run_options(options, found)
+    check_options(running)
+    params_file = options.params_file.absolute() if options.params_file else None
+    if found.directory and Path(found.directory).is_dir():
+        os.chdir(found.directory)  # relative paths of the flow mean what they meant
+    examined = examine(running.flow, os.environ)
+    examined.raise_if_invalid()
+    for warning in examined.diagnostics:
+        say(str(warning))
+    request = RunRequest(
+        run_id=found.run_id,
+        flow_job="" if options.only else found.flow_job,
+        params=given_params(examined, params_file, options.params),
+        rerun=(options.begin_at,) if options.begin_at else (),
+        rerun_option="--from",
+        only=options.only,
+        with_downstream=options.with_downstream,
+        state=state,
+        show_traces=options.debug,
+    )
+    say(f"run {found.run_id} of {examined.plan.flow_id} goes on with {running.flow}")
+    return execute(examined, request, running)
+
+
+def _check(options: RetryOptions) -> None:
+    if options.begin_at and options.only:
+        raise UsageError(
+            "give --from or --only, not both", hint="--only JOB --with-downstream is both in one"
+        )
+    if options.with_downstream and not options.only:
+        raise UsageError("--with-downstream belongs to --only JOB", hint="--from includes what follows")
+
+
+def _run_options(options: RetryOptions, found: Retry) -> RunOptions:
+    """Return the options as `run` has them; paths stay right when the working directory changes."""
+    flow = Path(found.flow_file)
+    if options.flow is not None:
+        flow = options.flow.absolute()
+    elif found.directory and Path(found.directory) != Path.cwd():
+        flow = Path(found.directory) / flow
+    events = options.events
+    return RunOptions(
+        flow=flow,
+        run_id=found.run_id,
+        flow_job=None,
+        params=options.params,
+        rerun=(),
+        events=events if events in ("", "-") else str(Path(events).absolute()),
+        log_format=options.log_format,
+        dry_run=False,
+        debug=options.debug,
+    )

@@ -1,0 +1,63 @@
+"""Which file system a path is on: SQLite's write-ahead log needs memory that all its processes share.
+
+Over a network there is none between two hosts, and locks there are promises that are often not kept: the
+database would be damaged without a word (https://sqlite.org/wal.html, https://sqlite.org/howtocorrupt.html).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from aetherflow.errors import StateUnusable
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs"}
+    | {"nfs4", "orangefs", "pvfs2", "smb2", "smb3", "smbfs"}
+    | {f"fuse.{name}" for name in ("ceph-fuse", "cephfs", "davfs2", "gcsfuse", "glusterfs", "goofys")}
+    | {f"fuse.{name}" for name in ("juicefs", "mount-s3", "rclone", "s3fs", "smbnetfs", "sshfs")}
+)
+"""Their names as Linux gives them."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+def refuse_network(path: Path) -> None:
+    """Refuse a state database on a network file system; where the platform does not tell, nothing is checked.
+
+    Raises:
+        StateUnusable: the file is, or would be, on one.
+    """
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return
+    kind = file_system_of(os.path.realpath(path), mounts)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StateUnusable(
+            f"it is on a network file system ({kind}), where SQLite cannot keep its write-ahead log: the "
+            "processes that use it must share one host's memory",
+            hint="give flow.state.path or AETHERFLOW_STATE_ROOT a place on a local disk",
+            code="AF606",
+        )
+
+
+def file_system_of(path: str, mounts: str) -> str:
+    """Return the type of the file system that an absolute path is on; empty if no mount point holds it.
+
+    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point is field 5, and the
+    type follows the separator ` - `. Of two mounts at the same point the later one hides the earlier.
+    """
+    found, longest = "", -1
+    for line in mounts.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not separator or len(fields) <= 4:  # noqa: PLR2004 - the number of fields before the mount point
+            continue
+        point = PurePosixPath(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), fields[4]))
+        depth = len(point.parts)
+        if depth >= longest and PurePosixPath(path).is_relative_to(point):
+            found, longest = after.partition(" ")[0], depth
+    return found

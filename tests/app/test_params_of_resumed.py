@@ -1,0 +1,68 @@
+"""The parameters of a run that goes on: what it began with, and what must be given again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aetherflow.app.beginning import params_of_resumed
+from aetherflow.engine.state import RunState
+from aetherflow.errors import UsageError
+from aetherflow.secret import Redactor
+from aetherflow.spec.flow import ParamSpec
+
+SPECS = {
+    "day": ParamSpec(type="date", required=True),
+    "rows": ParamSpec(type="int", default=3),
+    "doc": ParamSpec(type="json"),
+    "api_token": ParamSpec(),
+}
+
+
+def resumed(stored: dict[str, Any], given: dict[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
+    return params_of_resumed(SPECS, RunState(run_id="r", params=stored), given or {}, Redactor())
+
+
+def test_what_the_run_began_with_holds_and_a_default_fills_what_it_did_not_have() -> None:
+    params, kept = resumed({"day": "2026-01-31", "gone": 1})
+    assert params == {"day": "2026-01-31", "rows": 3, "doc": None, "api_token": None}
+    assert kept == []
+
+
+def test_another_value_is_not_taken_and_is_named_the_same_one_is_not() -> None:
+    params, kept = resumed({"day": "2026-01-31", "rows": 5}, {"day": "2026-02-01", "rows": "5"})
+    assert (params["day"], params["rows"], kept) == ("2026-01-31", 5, ["day"])
+
+
+def test_a_json_text_is_not_read_a_second_time() -> None:
+    assert resumed({"day": "2026-01-31", "doc": "[1]"})[0]["doc"] == "[1]"
+
+
+@pytest.mark.parametrize("stored", ["***", "db://u:***@host", {"a": ["x", "***"]}])
+def test_what_is_stored_with_a_mask_in_it_must_be_given_again(stored: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        resumed({"day": "2026-01-31", "doc": stored})
+    assert caught.value.code == "AF561"
+    assert "'doc' of run r is secret" in caught.value.message
+
+
+def test_a_secret_that_is_given_again_reaches_the_run() -> None:
+    params, kept = resumed({"day": "2026-01-31", "api_token": "***"}, {"api_token": "canary-1"})
+    assert (params["api_token"], kept) == ("canary-1", [])
+    url = {"doc": {"url": "db://u:canary-2@host"}}
+    assert resumed({"day": "2026-01-31", "doc": {"url": "db://u:***@host"}}, url)[0]["doc"] == url["doc"]
+
+
+def test_what_was_left_out_and_is_required_now_can_be_given() -> None:
+    with pytest.raises(UsageError, match="the parameter 'day' is required"):
+        resumed({"day": None})
+    assert resumed({"day": None}, {"day": "2026-02-01"})[0]["day"] == "2026-02-01"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [({"dya": "x"}, "did you mean 'day'"), ({"rows": "x"}, "whole number")]
+)
+def test_unknown_and_unfit_parameters_are_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        resumed({"day": "2026-01-31"}, given)

@@ -1,0 +1,283 @@
+"""Going on with a run: after a kill -9 by `on_interrupt`, and by `runs retry` with what is on disk now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import CommandLine, lives, no_trace, until
+
+PAYING = """
+version: 1
+flow: {id: f}
+jobs:
+  - id: a
+    steps:
+      - id: before
+        type: external.process
+        inputs: {command: [sh, -c, 'echo before >> "$0"', "{{env.TRACE}}"]}
+      - id: pay
+        on_interrupt: POLICY
+        type: external.process
+        inputs:
+          command:
+            - sh
+            - -c
+            - echo "$AETHERFLOW_IDEMPOTENCY_KEY" >> "$0"; echo $$; until test -e "$1"; do sleep 0.02; done
+            - "{{env.TRACE}}"
+            - "{{env.GO}}"
+      - id: after
+        type: external.process
+        inputs: {command: [sh, -c, 'echo after >> "$0"', "{{env.TRACE}}"]}
+  - id: b
+    depends_on: [a]
+    steps:
+      - {id: last, type: external.process, inputs: {command: [sh, -c, 'echo last >> "$0"', "{{env.TRACE}}"]}}
+"""
+
+
+def step(job: str, name: str, script: str) -> str:
+    """Return a step that notes its name and then does what the script says."""
+    return (
+        f"      - {{id: {name}, type: external.process, inputs: {{command: [sh, -c, "
+        f'\'echo {job}.{name} >> "$0"; {script}\', "{{{{env.TRACE}}}}", "{{{{env.GO}}}}"]}}}}\n'
+    )
+
+
+CHAIN = (
+    "version: 1\nflow: {id: chain}\njobs:\n"
+    "  - id: a\n    steps:\n" + step("a", "x", "true") + step("a", "y", "true") +
+    "  - id: b\n    depends_on: [a]\n    steps:\n" + step("b", "s", 'test -e "$1"') +
+    "  - id: c\n    depends_on: [b]\n    steps:\n" + step("c", "s", "true") +
+    "  - id: free\n    steps:\n" + step("free", "s", "true")
+)  # fmt: skip
+
+
+class Place(CommandLine):
+    """A folder whose steps note what they do, and go on when a file is there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.trace, self.go = folder / "trace", folder / "go"
+        self.env |= {"TRACE": str(self.trace), "GO": str(self.go)}
+
+    def traced(self) -> list[str]:
+        """Return what the steps have noted since the last time."""
+        lines = self.trace.read_text().split() if self.trace.exists() else []
+        self.trace.unlink(missing_ok=True)
+        return lines
+
+    def status(self, run_id: str) -> str:
+        """Return the status of a run."""
+        [(status,)] = self.query(f"select status from runs where run_id = '{run_id}'")
+        return str(status)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def killed_while_paying(place: Place, policy: str) -> None:
+    """Run the flow and kill the command with -9 while it pays; its children end by themselves."""
+    place.write("flow.yaml", PAYING.replace("POLICY", policy))
+    with place.start("run", "flow.yaml", "--run-id", "r", "--log-format", "json") as running:
+        child = int(running.event("step_output", step_id="pay")["text"])
+        running.process.kill()
+        running.end()
+    until(lambda: not lives(child))
+    place.go.touch()
+    assert place.traced() == ["before", "r/a/pay"]
+
+
+def test_runs_show_names_the_step_that_was_interrupted(place: Place) -> None:
+    killed_while_paying(place, "fail")
+    shown = place.run("runs", "show", "r")
+    assert "run r of f: INTERRUPTED" in shown.out
+    assert "interrupted: a.pay; aetherflow runs retry r" in shown.out
+    steps = place.run("runs", "show", "r", "--json").json()["steps"]
+    assert {step["step_id"]: step["status"] for step in steps} == {"before": "SUCCESS", "pay": "INTERRUPTED"}
+
+
+def test_after_a_kill_an_interrupted_step_runs_again_with_the_same_idempotency_key(place: Place) -> None:
+    killed_while_paying(place, "rerun")
+    done = place.run("run", "flow.yaml", "--run-id", "r")
+    assert (done.code, no_trace(done)) == (0, True)
+    assert place.traced() == ["r/a/pay", "after", "last"]
+    assert "runs again: a.pay (INTERRUPTED)" in done.err
+
+
+def test_after_a_kill_a_step_that_is_skipped_does_not_run_and_the_run_goes_on(place: Place) -> None:
+    killed_while_paying(place, "skip")
+    done = place.run("run", "flow.yaml", "--run-id", "r")
+    assert (done.code, no_trace(done)) == (0, True)
+    assert place.traced() == ["after", "last"]
+    found = place.query("select status, reason from step_state where step_id = 'pay'")
+    assert found == [("SKIPPED", "interrupted, on_interrupt: skip")]
+
+
+def test_after_a_kill_a_step_that_must_not_be_repeated_fails_until_a_person_resumes_once_more(
+    place: Place,
+) -> None:
+    killed_while_paying(place, "fail")
+    done = place.run("run", "flow.yaml", "--run-id", "r")
+    assert (done.code, no_trace(done)) == (1, True)
+    assert "AF713" in done.err
+    assert "must not be repeated (on_interrupt: fail)" in done.err
+    assert place.traced() == []
+    assert place.query("select job_id, status from job_state order by 1") == [
+        ("a", "FAILED"),
+        ("b", "BLOCKED"),
+    ]
+    assert "does not run again: a.pay" in place.run("runs", "show", "r").out
+    assert place.run("runs", "retry").code == 0
+    assert place.traced() == ["r/a/pay", "after", "last"]
+
+
+def chain_failed(place: Place) -> None:
+    """Run the chain, whose job `b` fails while the file is not there; then put it there."""
+    place.write("flow.yaml", CHAIN)
+    assert place.run("run", "flow.yaml", "--run-id", "r").code == 1
+    place.go.touch()
+    assert sorted(place.traced()) == ["a.x", "a.y", "b.s", "free.s"]
+
+
+def test_retry_without_a_name_goes_on_with_the_last_run_that_did_not_end_well(place: Place) -> None:
+    place.write("flow.yaml", CHAIN)
+    assert place.run("run", "flow.yaml", "--run-id", "older").code == 1
+    chain_failed_later = place.run("run", "flow.yaml", "--run-id", "r")
+    assert chain_failed_later.code == 1
+    place.go.touch()
+    assert place.run("run", "flow.yaml", "--run-id", "fine").code == 0
+    place.traced()
+    done = place.run("runs", "retry")
+    assert (done.code, no_trace(done)) == (0, True)
+    assert "run r of chain goes on" in done.err
+    assert place.traced() == ["b.s", "c.s"]
+    assert (place.status("r"), place.status("older")) == ("SUCCESS", "FAILED")
+
+
+def test_retry_finds_a_run_whose_process_has_just_died(place: Place) -> None:
+    killed_while_paying(place, "skip")
+    assert "INTERRUPTED" in place.run("runs", "list", "--status", "interrupted").out
+    assert place.run("runs", "list", "--status", "running").out == "no runs\n"
+    done = place.run("runs", "retry")
+    assert done.code == 0
+    assert place.traced() == ["after", "last"]
+
+
+def test_retry_says_when_there_is_nothing_to_retry(place: Place) -> None:
+    place.go.touch()
+    place.write("flow.yaml", CHAIN)
+    assert place.run("run", "flow.yaml", "--run-id", "r").code == 0
+    done = place.run("runs", "retry")
+    assert done.code == 2
+    assert "is FAILED, CANCELLED or INTERRUPTED" in done.err
+    unknown = place.run("runs", "retry", "nobody")
+    assert unknown.code == 2
+    assert "there is no run 'nobody'" in unknown.err
+
+
+def test_retry_finds_the_flow_file_from_another_directory(place: Place) -> None:
+    chain_failed(place)
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    done = place.bash("cd elsewhere && aetherflow runs retry r --events e.jsonl")
+    assert done.code == 0
+    assert place.traced() == ["b.s", "c.s"]
+    assert (elsewhere / "e.jsonl").exists()
+
+
+def test_retry_fails_with_the_exit_code_of_the_run(place: Place) -> None:
+    chain_failed(place)
+    place.go.unlink()
+    assert place.run("runs", "retry", "r").code == 1
+    assert place.traced() == ["b.s"]
+
+
+def test_retry_with_the_flow_named_takes_its_state_and_only_its_runs(place: Place) -> None:
+    chain_failed(place)
+    other = CHAIN.replace("id: chain", "id: other").replace("test -e", "false &&")
+    place.write("other.yaml", other)
+    assert place.run("run", "other.yaml", "--run-id", "later").code == 1
+    place.traced()
+    done = place.run("runs", "retry", "--flow-yaml", "flow.yaml")
+    assert done.code == 0
+    assert place.traced() == ["b.s", "c.s"]
+
+
+def test_retry_from_a_step_runs_it_and_what_follows_it(place: Place) -> None:
+    chain_failed(place)
+    done = place.run("runs", "retry", "--from", "a.y")
+    assert done.code == 0
+    assert place.traced() == ["a.y", "b.s", "c.s"]
+    assert "a.y (--from)" in done.err
+
+
+def test_retry_only_runs_one_job_with_its_done_steps_and_nothing_after_it(place: Place) -> None:
+    chain_failed(place)
+    assert place.run("runs", "retry", "r").code == 0
+    place.traced()
+    assert place.run("runs", "retry", "r", "--only", "a").code == 0
+    assert place.traced() == ["a.x", "a.y"]
+    assert place.query("select distinct status from job_state") == [("SUCCESS",)]
+
+
+def test_retry_only_leaves_what_had_not_run_and_says_so(place: Place) -> None:
+    chain_failed(place)
+    done = place.run("runs", "retry", "r", "--only", "b")
+    assert done.code == 0
+    assert place.traced() == ["b.s"]
+    assert "not run now: c (BLOCKED)" in done.err
+    assert place.run("runs", "retry", "r").code == 0
+    assert place.traced() == ["c.s"]
+
+
+def test_retry_only_with_downstream_runs_what_follows_too(place: Place) -> None:
+    chain_failed(place)
+    assert place.run("runs", "retry", "r", "--only", "a", "--with-downstream").code == 0
+    assert place.traced() == ["a.x", "a.y", "b.s", "c.s"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--only", "c"], "--only c: it needs the job b, which is FAILED"),
+        (["--only", "zzz"], "--only zzz: the flow has no such job"),
+        (["--from", "a.zzz"], "--from a.zzz: the flow has no such job or step"),
+        (["--from", "a", "--only", "a"], "give --from or --only"),
+        (["--with-downstream"], "--with-downstream belongs to --only"),
+        (["--log-format", "xml"], "--log-format xml"),
+    ],
+)
+def test_retry_refuses_what_makes_no_sense_and_runs_nothing(
+    place: Place, options: list[str], told: str
+) -> None:
+    chain_failed(place)
+    done = place.run("runs", "retry", "r", *options)
+    assert (done.code, no_trace(done)) == (2, True)
+    assert told in done.err
+    assert place.traced() == []
+    assert place.status("r") == "FAILED"
+
+
+def test_retry_takes_the_flow_as_it_is_now_and_tells_what_it_leaves_valid(place: Place) -> None:
+    chain_failed(place)
+    changed = CHAIN.replace("echo b.s", "echo new.s").replace("echo a.x", "echo new.x")
+    place.write("flow.yaml", changed)
+    done = place.run("runs", "retry")
+    assert done.code == 0
+    assert place.traced() == ["new.s", "c.s"]
+    assert "a.x is kept although the flow now defines it otherwise; --from a.x runs it again" in done.err
+    shown = place.run("runs", "show", "r").out
+    assert "kept: a.x (SUCCESS), a.y (SUCCESS), free.s (SUCCESS)" in shown
+    assert "runs again: b.s (FAILED)" in shown
+    assert "kept although the flow defines it otherwise: a.x" in shown
+
+
+def test_the_version_of_a_step_type_is_stored_with_each_step(place: Place) -> None:
+    chain_failed(place)
+    versions = place.query("select distinct payload ->> '$.version' from events where event = 'step_started'")
+    assert len(versions) == 1
+    assert versions[0][0].startswith("aetherflow ")
