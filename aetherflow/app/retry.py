@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.app.history import read_state
+from aetherflow.engine.events import RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.store.queries import beginnings_of, find_run, last_unfinished_run
 
@@ -50,7 +51,10 @@ def _find(raw: sqlite3.Connection, run_id: str, flow_id: str) -> Retry | None:
     run = find_run(raw, run_id) if run_id else last_unfinished_run(raw, flow_id)
     if run is None:
         return None
-    for event in reversed(beginnings_of(raw, run.run_id)):
+    begun = beginnings_of(raw, run.run_id)[::-1]
+    whole = (event for event in begun if not (isinstance(event, RunResumed) and event.only))
+    flow_job = next((event.selected_job for event in whole), "")
+    for event in begun:
         if event.flow_file:
-            return Retry(run.run_id, event.flow_file, event.directory, event.selected_job)
-    return Retry(run.run_id, run.flow_file)
+            return Retry(run.run_id, event.flow_file, event.directory, flow_job)
+    return Retry(run.run_id, run.flow_file, flow_job=flow_job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import random
 import socket
 import traceback
@@ -13,6 +12,7 @@ from typing import Any, Protocol, get_args
 import anyio
 import msgspec
 
+from aetherflow.engine.backoff import exponential
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
@@ -151,17 +151,9 @@ def next_wait(
         return None
     if "any" not in retry.retry_on and error.kind not in retry.retry_on:
         return None
-    wait = min(_backoff(retry, attempt), retry.max_backoff_seconds)
+    most = retry.max_backoff_seconds
+    wait = exponential(retry.backoff_seconds, retry.backoff_multiplier, attempt, most)
     return wait * (0.5 + chance() / 2) if retry.jitter else wait
-
-
-def _backoff(retry: RetrySpec, attempt: int) -> float:
-    if not retry.backoff_seconds:
-        return 0
-    try:
-        return float(retry.backoff_seconds * retry.backoff_multiplier ** (attempt - 1))
-    except OverflowError:
-        return math.inf
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

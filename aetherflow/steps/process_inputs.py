@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from aetherflow.engine.backoff import exponential
 from aetherflow.engine.process_output import Mode
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
 
@@ -78,8 +80,8 @@ class RetryInputs(_Inputs, frozen=True):
     def wait_after(self, attempt: int) -> float:
         """Return the seconds between this attempt and the next one."""
         first = _one_spelling("backoff_seconds", self.backoff_seconds, "sleep_seconds", self.sleep_seconds)
-        wait = (first or 0.0) * self.backoff_multiplier ** min(attempt - 1, 64)
-        return min(wait, self.max_backoff_seconds) if self.max_backoff_seconds else wait
+        most = self.max_backoff_seconds or math.inf
+        return exponential(first or 0.0, self.backoff_multiplier, attempt, most)
 
     def after_exit_code(self, exit_code: int) -> bool:
         """Whether an exit code that is no success is worth another attempt."""

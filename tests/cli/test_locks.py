@@ -54,7 +54,9 @@ def go(cli: CommandLine, run: Running) -> Result:
 def killed(cli: CommandLine, text: str) -> None:
     """Run a flow and kill its process, with the lock in its hand."""
     with running(cli, text) as run:
-        children = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _has_parent(p, run.pid)]
+        children = [
+            int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _has_parent(p, run.pid)
+        ]
         run.send(signal.SIGKILL)
         run.end()
     until(lambda: not any(map(lives, children)))
@@ -92,7 +94,9 @@ def test_a_second_run_of_the_flow_is_refused_and_leaves_nothing_behind(cli: Comm
 
 def test_a_flow_of_another_name_is_not_kept_out(cli: CommandLine) -> None:
     with running(cli, ONE_RUN) as first:
-        cli.write("other.yaml", flow("- {id: s, type: check_items, inputs: {items: [1]}}").replace("f}", "g}"))
+        cli.write(
+            "other.yaml", flow("- {id: s, type: check_items, inputs: {items: [1]}}").replace("f}", "g}")
+        )
         assert cli.run("run", "other.yaml").code == 0
         assert go(cli, first).code == 0
 

@@ -240,6 +240,18 @@ def test_retry_only_with_downstream_runs_what_follows_too(place: Place) -> None:
     assert place.traced() == ["a.x", "a.y", "b.s", "c.s"]
 
 
+def test_retry_keeps_to_the_jobs_that_flow_job_had_selected(place: Place) -> None:
+    place.write("flow.yaml", CHAIN)
+    assert place.run("run", "flow.yaml", "--run-id", "r", "--flow-job", "b").code == 1
+    place.go.touch()
+    place.traced()
+    assert place.run("runs", "retry", "r", "--only", "a").code == 0
+    assert place.run("runs", "retry", "r").code == 0
+    assert place.traced() == ["a.x", "a.y", "b.s"]
+    refused = place.run("runs", "retry", "r", "--from", "c")
+    assert (refused.code, "the job c takes no part in this run" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -17,8 +17,9 @@ import pytest
 
 from aetherflow.clock import SystemClock
 from aetherflow.engine import bus as bus_module
-from aetherflow.engine.bus import Bus, Mailbox
+from aetherflow.engine.bus import Bus
 from aetherflow.engine.events import Event, JobStarted, Notice, RunStarted
+from aetherflow.engine.mailbox import Mailbox
 from aetherflow.errors import StateError
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal

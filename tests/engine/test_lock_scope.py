@@ -11,6 +11,7 @@ import pytest
 
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.job_lock import JobLock, job_lock_key
+from aetherflow.engine.step import StepResult
 from aetherflow.engine.step_runner import Outcome
 from aetherflow.errors import StepError
 from aetherflow.store import lease as leases
@@ -88,7 +89,7 @@ async def test_a_job_that_is_held_elsewhere_fails_and_the_others_run(tmp_path: P
     clock = FakeClock()
     text = flow(
         "{id: a, steps: [{id: s, type: t}]}",
-        "{id: b, needs: [a], steps: [{id: s, type: t}]}",
+        "{id: b, depends_on: [a], steps: [{id: s, type: t}]}",
         "{id: c, steps: [{id: s, type: t}]}",
         head=SCOPED,
     )
@@ -135,13 +136,12 @@ async def test_a_job_that_loses_its_lock_is_stopped_and_says_so(tmp_path: Path) 
         began.set()
         await anyio.sleep_forever()
 
-    async with live(TWO_STEPS, tmp_path, {"t": t}, clock=clock) as run:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run.run)
-            await began.wait()
-            await take(run, clock, "job:demo/a", force=True)
-            await clock.sleeping(1)
-            clock.advance(10)
+    async with live(TWO_STEPS, tmp_path, {"t": t}, clock=clock) as run, anyio.create_task_group() as tasks:
+        tasks.start_soon(run.run)
+        await began.wait()
+        await take(run, clock, "job:demo/a", force=True)
+        await clock.sleeping(1)
+        clock.advance(10)
 
     error = run.state.jobs["a"].error
     assert error is not None
@@ -159,12 +159,11 @@ async def test_a_cancelled_run_gives_the_locks_of_its_jobs_back(tmp_path: Path) 
         began.set()
         await anyio.sleep_forever()
 
-    async with live(TWO_STEPS, tmp_path, {"t": t}) as run:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run.run)
-            await began.wait()
-            assert query(tmp_path, HELD) == [("job:demo/a",)]
-            run.executor.cancel("enough")
+    async with live(TWO_STEPS, tmp_path, {"t": t}) as run, anyio.create_task_group() as tasks:
+        tasks.start_soon(run.run)
+        await began.wait()
+        assert query(tmp_path, HELD) == [("job:demo/a",)]
+        run.executor.cancel("enough")
 
     assert run.state.phase == "CANCELLED"
     assert query(tmp_path, HELD) == []
@@ -173,13 +172,11 @@ async def test_a_cancelled_run_gives_the_locks_of_its_jobs_back(tmp_path: Path) 
 @pytest.mark.asyncio
 async def test_ending_steps_take_no_lock(tmp_path: Path) -> None:
     seen: list[Any] = []
-    text = flow(
-        "{id: a, steps: [{id: s, type: t}]}", head=f"{SCOPED}, on_exit: [{{id: bye, type: t}}]"
-    )
+    text = flow("{id: a, steps: [{id: s, type: t}]}", head=f"{SCOPED}, on_exit: [{{id: bye, type: t}}]")
     async with live(text, tmp_path, watching(tmp_path, seen)) as run:
         assert (await run.run()).phase == "SUCCESS"
 
-    assert [held for _, held in seen] == [["job:demo/a"], []]
+    assert [name for name, _ in seen] == ["a.s", "@on_exit.bye"]
     assert query(tmp_path, TAKEN) == [("job:demo/a", 1)]
 
 
@@ -198,7 +195,9 @@ class Lost:
 
 
 @pytest.mark.asyncio
-async def test_a_result_that_was_there_before_the_loss_stays_a_fact() -> None:
+async def test_a_result_that_was_there_before_the_loss_stays_a_fact_and_the_next_step_does_not_begin() -> (
+    None
+):
     job_lock, lock = JobLock(), Lost()
 
     async def attempt() -> Outcome:
@@ -206,17 +205,20 @@ async def test_a_result_that_was_there_before_the_loss_stays_a_fact() -> None:
             lock.lost.set()
             job_lock.give_back()
             await anyio.wait_all_tasks_blocked()
-        return outcome
+            assert job_lock.error is not None
+        return Outcome(StepResult())
 
-    outcome = Outcome(error=StepError("its own").info())
+    async def never() -> Outcome:
+        raise AssertionError("it began without its lock")
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(job_lock.hold, lock)
-        found = await job_lock.work(attempt)
-        later = await job_lock.work(attempt)
+        first = await job_lock.work(attempt)
+        second = await job_lock.work(never)
 
-    assert found.error is not None
-    assert later.error is not None
-    assert [found.error.code, later.error.code] == ["AF621", "AF621"]
+    assert (first.result, first.error) == (StepResult(), None)
+    assert second.error is not None
+    assert second.error.code == "AF621"
 
 
 def test_the_key_of_a_job_names_its_flow() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aetherflow.errors import HeldByAnother
+from aetherflow.errors import HeldByAnother, StepError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost
@@ -106,13 +106,11 @@ async def test_a_request_ends_with_the_lease_that_it_was_made_for(path: Path, cl
         clock.advance(TTL_SECONDS + 1)
         second = await claim_run(database, "r", this_process(), clock)
         assert query(path, "SELECT cancel_reason FROM leases") == [(None,)]
-        executed = [
-            await database.read(lambda raw, g=g: is_executed(raw, "r", g, clock.now()))
-            for g in (first.lease.generation, second.lease.generation)
-        ]
+        assert (first.lease.generation, second.lease.generation) == (1, 2)
+        assert not await database.read(lambda raw: is_executed(raw, "r", 1, clock.now()))
+        assert await database.read(lambda raw: is_executed(raw, "r", 2, clock.now()))
         await release_run(database, second.lease, clock)
         assert not await database.read(lambda raw: is_executed(raw, "r", 2, clock.now()))
-    assert executed == [False, True]
 
 
 @pytest.mark.asyncio
@@ -156,18 +154,91 @@ async def test_a_claimed_run_gives_back_what_its_former_process_held_and_nothing
 ) -> None:
     async with opened(path) as database:
         await claim_run(database, "r", ELSEWHERE, clock)
-        mine = LockTable(database, clock, ELSEWHERE, "f", "r").hold(
-            "mine", ttl_seconds=600, wait_seconds=0, job_id="a", step_id="s"
-        )
         await claim_flow(database, "f", "r", ELSEWHERE, clock, 600)
         await claim_flow(database, "g", "another", ELSEWHERE, clock, 600)
-        with pytest.raises(BaseExceptionGroup if False else Exception) as caught:  # noqa: B017, PT011
-            async with mine:
-                clock_then = clock.now()
-                await database.transact(
-                    lambda raw: raw.execute(
-                        "UPDATE leases SET expires_at = acquired_at WHERE name = 'run:r'"
-                    )
-                )
-                assert clock_then == clock.now()
-        assert caught
+        clock.advance(TTL_SECONDS + 1)
+        assert (await claim_run(database, "r", this_process(), clock)).lease.generation == 2
+    assert query(path, "SELECT name FROM leases WHERE released_at IS NULL ORDER BY 1") == [
+        ("lock:flow:g",),
+        ("run:r",),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_is_refused_leaves_the_locks_of_the_run_alone(
+    path: Path, clock: FakeClock
+) -> None:
+    async with opened(path) as database:
+        await claim_run(database, "r", ELSEWHERE, clock)
+        await claim_flow(database, "f", "r", ELSEWHERE, clock, 600)
+        with pytest.raises(HeldByAnother):
+            await claim_run(database, "r", this_process(), clock)
+    assert query(path, "SELECT count(*) FROM leases WHERE released_at IS NULL") == [(2,)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("owner", "seconds", "standing", "is_taken"),
+    [
+        (ELSEWHERE, 60, "live", False),
+        (ELSEWHERE, 61, "expired", True),
+        (this_process(), 60, "live", False),
+        (dead(), 0, "dead", True),
+    ],
+)
+async def test_a_lock_is_taken_away_when_its_holder_counts_no_more(
+    path: Path, clock: FakeClock, owner: Owner, seconds: float, standing: str, *, is_taken: bool
+) -> None:
+    async with opened(path) as database:
+        await claim_flow(database, "f", "r", owner, clock, 60)
+        clock.advance(seconds)
+        grip = await take_away(database, clock, "flow:f", force=False)
+        left = await take_away(database, clock, "flow:f", force=False)
+    assert grip is not None
+    assert (grip.standing, grip.holder.holder) == (standing, "f, run r")
+    assert (left is None) is is_taken
+
+
+@pytest.mark.asyncio
+async def test_force_takes_a_live_lock_and_the_next_holder_has_a_higher_generation(
+    path: Path, clock: FakeClock
+) -> None:
+    async with opened(path) as database:
+        first = await claim_flow(database, "f", "r", ELSEWHERE, clock, 60)
+        assert await take_away(database, clock, "flow:f", force=True) is not None
+        assert await take_away(database, clock, "flow:f", force=True) is None
+        assert not await database.transact(lambda raw: leases.renew(raw, first, clock.now()))
+        second = await claim_flow(database, "f", "s", this_process(), clock, 60)
+    assert second == Lease("lock:flow:f", 2, 60)
+
+
+@pytest.mark.asyncio
+async def test_the_work_under_a_lock_that_was_taken_away_is_stopped_at_the_next_renewal(
+    path: Path, clock: FakeClock
+) -> None:
+    codes: list[str] = []
+    async with opened(path) as database:
+        table = LockTable(database, clock, this_process(), "f", "r")
+
+        async def work() -> None:
+            with pytest.raises(StepError) as caught:
+                async with table.hold("key", ttl_seconds=30, wait_seconds=0, job_id="a", step_id=""):
+                    await anyio.sleep_forever()
+            codes.append(caught.value.code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            await clock.sleeping(1)
+            grip = await take_away(database, clock, "key", force=True)
+            clock.advance(10)
+    assert codes == ["AF621"]
+    assert grip is not None
+    assert grip.holder.holder == "f, run r, a"
+
+
+@pytest.mark.asyncio
+async def test_a_run_lease_is_no_lock_and_cannot_be_released_as_one(path: Path, clock: FakeClock) -> None:
+    async with opened(path) as database:
+        await claim_run(database, "r", ELSEWHERE, clock)
+        assert await take_away(database, clock, "r", force=True) is None
+        assert await take_away(database, clock, "run:r", force=True) is None

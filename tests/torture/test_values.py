@@ -1,4 +1,4 @@
-"""Values are data: whatever they hold, they reach a program's argv byte for byte and are never rendered again."""
+"""Values are data: whatever they hold, they reach a program's argv as given and are never rendered again."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ WRITE = "import os, sys; open(sys.argv[1], 'wb').write(b'\\0'.join(map(os.fsenco
 
 
 def values(chance: random.Random, count: int) -> dict[str, str]:
-    """Return so many values, by name; an empty one and ones of a single piece are among them."""
-    return {f"v{n}": "".join(chance.choices(PIECES, k=chance.randrange(9))) for n in range(count)}
+    """Return so many values, by name; none is empty, since an empty text asks for a default."""
+    return {f"v{n}": "".join(chance.choices(PIECES, k=chance.randrange(1, 9))) for n in range(count)}
 
 
 def flow_of(batches: list[dict[str, str]], folder: Path) -> str:
-    """Return a flow (JSON is YAML) of two jobs per batch: from the parameters, and from the first's outputs."""
+    """Return a flow (JSON is YAML), two jobs a batch: from the parameters, and from the first's outputs."""
     jobs = []
     for number, batch in enumerate(batches):
         for name, source in (
@@ -100,7 +100,8 @@ def test_ten_thousand_values_are_rendered_as_given_and_reach_argv_byte_for_byte(
 
     result = cli.run("run", "flow.yaml", "--run-id", "r", *params)
 
-    assert result.code == 0, result.err[-4000:]
+    code, said = result.code, result.err[-4000:]
+    assert code == 0, said
     for n, batch in enumerate(batches):
         given = [text if place % 2 else f"<{text}>" for place, text in enumerate(batch.values())]
         for name in (f"a{n}", f"b{n}"):
@@ -115,5 +116,6 @@ def test_ten_thousand_values_are_rendered_as_given_and_reach_argv_byte_for_byte(
     )
     record_property(
         "torture",
-        f"values, seed {number}: {VALUES} rendered as given, twice, {special} with special marks, argv identical",
+        f"values, seed {number}: {VALUES} rendered as given, twice, "
+        f"{special} with special marks, argv identical",
     )
