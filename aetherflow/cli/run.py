@@ -89,6 +89,8 @@ async def _run(examined: Examination, request: RunRequest, options: RunOptions) 
         await stream.open()
         chosen.append(Watcher("events", stream, "wait"))
     report = await run_flow(examined, request, chosen)
+    for name, why in report.detached.items():
+        say(f"warning: the {name} did not show the run to its end: {why}")
     return report.exit_code
 
 

@@ -107,7 +107,7 @@ def test_ten_thousand_values_are_rendered_as_given_and_reach_argv_byte_for_byte(
         for name in (f"a{n}", f"b{n}"):
             received = (cli.folder / name).read_bytes().decode().split("\0")[:-1]
             assert received == given, f"seed {number}: {name}"
-        (stored,) = cli.query(f"SELECT outputs FROM step_state WHERE job_id = 'a{n}'")
+        (stored,) = cli.query(f"SELECT outputs FROM job_state WHERE job_id = 'a{n}'")
         assert json.loads(stored[0]) == {"all": batch}, f"seed {number}"
     special = sum(
         any(mark in text for mark in ("{{", "${", "$(", "%", "'", '"'))
