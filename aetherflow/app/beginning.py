@@ -14,7 +14,7 @@ from aetherflow.clock import Clock
 from aetherflow.config.params import read_params
 from aetherflow.engine import events as e
 from aetherflow.engine.resume import Resumption, plan_resumption
-from aetherflow.engine.state import IllegalEvent, RunState, apply, fold
+from aetherflow.engine.state import IllegalEvent, RunState, apply, endings_closed, fold
 from aetherflow.errors import StateError, UsageError
 from aetherflow.secret import MASK, Redactor
 from aetherflow.spec.flow import ParamSpec
@@ -45,6 +45,11 @@ def begin(
     state = _history(claim, run_id)
     if claim.history:
         return _resume(examined, request, state, owner, clock)
+    if request.rerun_names or request.only:
+        raise UsageError(
+            f"run {run_id} has not run yet: there is nothing to run again",
+            hint="look at the run id: aetherflow runs list",
+        )
     plan = examined.plan
     params = read_params(plan.flow.params, request.params)
     examined.redactor.add_named(params)
@@ -92,7 +97,7 @@ def _resume(
         selected_job=request.flow_job,
         definition=plan.definition,
         rerun=resumption.rerun,
-        endings=state.endings,
+        endings=endings_closed(state, resumption.rerun),
         directory=str(Path.cwd()),
         only=request.only,
         reasons=resumption.reasons(),

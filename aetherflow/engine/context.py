@@ -162,7 +162,17 @@ class StepContext:
     def lock(
         self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0
     ) -> AbstractAsyncContextManager[None]:
-        """Hold a named lock in an `async with` block; the lease is renewed meanwhile."""
+        """Hold a named lock in an `async with` block; the lease is renewed meanwhile.
+
+        Raises:
+            StepError: the key holds a secret: it would be stored, and shown to whoever waits for the lock.
+        """
+        if self.redactor.text(key) != key:
+            raise StepError(
+                "the lock_key holds a secret, and the keys of locks are stored and shown",
+                hint="name the lock by something that may be seen",
+                code="AF622",
+            )
         return self.services.locks.hold(
             key,
             ttl_seconds=ttl_seconds,

@@ -254,7 +254,7 @@ def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFi
     match event.status:
         case "SKIPPED" if _skips_rest(step, event.reason):
             yield from _skip_rest(state.jobs[unit.id], unit, number + 1, event.reason)
-        case "FAILED" if not step.spec.continue_on_error or (event.error and event.error.code == JOB_TIMEOUT):
+        case "FAILED" if not step.spec.continue_on_error or _ends_job(state, unit, event.error):
             yield EndJob(
                 unit, "FAILED", f"step {event.step_id} failed", event.error, state.jobs[unit.id].outputs
             )
@@ -262,6 +262,12 @@ def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFi
             yield EndJob(unit, "CANCELLED", event.reason)
         case _:
             yield from _next_step(state, unit, number + 1)
+
+
+def _ends_job(state: RunState, unit: Unit, error: ErrorInfo | None) -> bool:
+    """Whether a failure ends its job in spite of `continue_on_error`: no time left, or no lock."""
+    lock = f"job:{state.flow_id}/{unit.job.id}"
+    return error is not None and (error.code == JOB_TIMEOUT or error.detail.get("lock_key") == lock)
 
 
 def _skip_rest(job: JobState, unit: Unit, number: int, reason: str) -> Iterator[Command]:

@@ -49,7 +49,7 @@ class RunResumed(Event, frozen=True):
 
     Attributes:
         attempt: which time this is that the run is executed (the first execution was 1).
-        rerun: `job` or `job.step` entries whose earlier success counts no more.
+        rerun: `job` or `job/step` entries whose earlier success counts no more.
         endings: how often the run had ended; the ending steps of those times stay as they are.
         directory: the working directory, to which `flow_file` is relative.
         only: the one job that runs again, if only one was asked for.

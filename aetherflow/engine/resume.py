@@ -8,7 +8,7 @@ import msgspec
 
 from aetherflow.engine.frontier import instance_id
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, downstream
-from aetherflow.engine.state import DONE, JobState, RunState, StepState
+from aetherflow.engine.state import DONE, JobState, RunState, StepState, step_entry
 from aetherflow.errors import UsageError
 
 REASONS_STORED = 1000
@@ -19,7 +19,7 @@ class Resumption(msgspec.Struct, frozen=True):
     """How a run goes on; each entry is `job` or `job.step`, most with the reason in parentheses.
 
     Attributes:
-        rerun: earlier successes that count no more.
+        rerun: earlier successes that count no more, as the journal names them (`job`, `job/step`).
         kept: finished steps and skipped jobs that are not run again.
         again: what had not been finished, with its status.
         changed: kept steps whose definition is another one than the one they ran with.
@@ -149,7 +149,8 @@ def _named(
         step_ids = [step.id for step in job.steps]
         first = step_ids.index(step_id) if step_id else 0
         for instance in _instances(job, state):
-            names += [f"{instance}.{later}" for later in step_ids[first:]] if first else [instance]
+            later = (step_entry(instance, step) for step in step_ids[first:])
+            names += later if first else [instance]
         for index in sorted(downstream(plan, [job.id]) - {job.index}):
             names += [plan.jobs[index].id, *_instances(plan.jobs[index], state)]
         if not first or job.for_each is not None:  # instances run again only within their job
@@ -177,7 +178,7 @@ def _sort_out(
     reopens = (
         known.status not in DONE
         or job_id in rerun
-        or any(f"{job_id}.{step_id}" in rerun for step_id in known.steps)
+        or any(step_entry(job_id, step_id) in rerun for step_id in known.steps)
     )
     if known.status == "SKIPPED" and not known.steps and job_id not in rerun:
         found.kept.append(f"{job_id} ({known.status})")
@@ -186,7 +187,7 @@ def _sort_out(
         ended = known.steps.get(step.id)
         if ended is None:
             continue
-        is_named = job_id in rerun or name in rerun
+        is_named = job_id in rerun or step_entry(job_id, step.id) in rerun
         if ended.status not in DONE and reopens:
             was_cut_off = ended.status == "RUNNING" or (job_id, step.id) in state.interrupted
             if was_cut_off and not is_named and step.spec.on_interrupt != "rerun":

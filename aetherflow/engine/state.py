@@ -6,7 +6,7 @@ bug and raises, whoever sent it. The same fold serves a live run, a resumed one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -38,6 +38,21 @@ def ending_of(job_id: str) -> int:
 
 INTERRUPTED = "INTERRUPTED"
 """What the table calls a PENDING step that a death of its process cut off: it may end FAILED at once."""
+
+
+def step_entry(job_id: str, step_id: str) -> str:
+    """Return how `RunResumed.rerun` names a step: ids may hold dots, but no slash."""
+    return f"{job_id}/{step_id}"
+
+
+def endings_closed(state: RunState, rerun: Sequence[str]) -> int:
+    """Return how many endings are over when a run goes on.
+
+    An ending that its process's death cut off goes on only if nothing that it followed runs again: else the
+    run ends anew, and tells anew.
+    """
+    was_cut_off = state.phase == "RUNNING" and state.outcome is not None
+    return state.endings + (was_cut_off and (state.outcome != "SUCCESS" or bool(rerun)))
 
 
 class IllegalEvent(Exception):
@@ -247,6 +262,7 @@ def _apply_to_run(
             state.phase, state.attempt = "RUNNING", event.attempt
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
+            state.endings = max(state.endings, event.endings)
             _reopen(state, frozenset(event.rerun), event.at)
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
@@ -267,7 +283,7 @@ def _reopen(state: RunState, rerun: frozenset[str], now: datetime) -> None:
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
         whole = job_id in rerun
-        named = {step_id for step_id in job.steps if whole or f"{job_id}.{step_id}" in rerun}
+        named = {step_id for step_id in job.steps if whole or step_entry(job_id, step_id) in rerun}
         if job.status in DONE and not whole and not named:
             continue
         for step_id, step in job.steps.items():

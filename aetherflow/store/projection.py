@@ -33,7 +33,7 @@ WHERE run_id = ?1
   AND (job_id NOT LIKE '@%' OR CAST(substr(job_id || '.1', instr(job_id || '.1', '.') + 1) AS INTEGER) > ?3)
   AND (
     status NOT IN ('SUCCESS', 'SKIPPED') OR job_id IN (SELECT value FROM json_each(?2))
-    OR EXISTS (SELECT 1 FROM step_state s JOIN json_each(?2) r ON r.value = s.job_id || '.' || s.step_id
+    OR EXISTS (SELECT 1 FROM step_state s JOIN json_each(?2) r ON r.value = s.job_id || '/' || s.step_id
                WHERE s.run_id = ?1 AND s.job_id = job_state.job_id))
 """
 REOPEN_STEPS = """
@@ -41,7 +41,7 @@ UPDATE step_state SET status = 'PENDING', attempt = 0, started_at = NULL, finish
        error = NULL, reason = NULL
 WHERE run_id = ?1 AND (
     job_id IN (SELECT value FROM json_each(?2))
-    OR job_id || '.' || step_id IN (SELECT value FROM json_each(?2))
+    OR job_id || '/' || step_id IN (SELECT value FROM json_each(?2))
     OR (status NOT IN ('SUCCESS', 'SKIPPED') AND job_id IN (
         SELECT job_id FROM job_state WHERE run_id = ?1 AND status = 'PENDING')))
 """

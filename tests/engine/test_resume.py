@@ -81,9 +81,9 @@ def test_a_cancelled_step_and_one_that_waited_for_its_retry_run_again() -> None:
         (["c"], ["c"]),
         (["b"], ["b", "c"]),
         (["a"], ["a", "b", "c"]),
-        (["b.y"], ["b.y", "b.z", "c"]),
+        (["b.y"], ["b/y", "b/z", "c"]),
         (["b.x"], ["b", "c"]),
-        (["a.y"], ["a.y", "b", "c"]),
+        (["a.y"], ["a/y", "b", "c"]),
         (["free", "c"], ["free", "c"]),
     ],
 )
@@ -96,7 +96,7 @@ def test_rerun_names_a_job_or_a_step_and_what_follows_it(rerun: list[str], names
     started = {
         event.job_id for event in again.history[len(session.history) :] if isinstance(event, e.JobStarted)
     }
-    assert started == {name.partition(".")[0] for name in names} - {"c"}
+    assert started == {name.partition("/")[0] for name in names} - {"c"}
 
 
 def test_rerun_of_a_step_keeps_those_before_it_and_says_so() -> None:
@@ -116,7 +116,7 @@ def test_rerun_of_what_is_not_there_is_refused(wanted: str) -> None:
 def test_rerun_finds_jobs_and_steps_with_dots_in_their_ids() -> None:
     plan = plan_of_jobs({"id": "a.b", "steps": steps("p", "x.y", "z")}, {"id": "other"})
     session = ended(plan)
-    assert resumption(session, "a.b.x.y").rerun == ["a.b.x.y", "a.b.z"]
+    assert resumption(session, "a.b.x.y").rerun == ["a.b/x.y", "a.b/z"]
     assert resumption(session, "a.b").rerun == ["a.b"]
 
 

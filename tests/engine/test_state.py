@@ -277,7 +277,7 @@ def test_rerun_of_a_step_reopens_its_job_and_takes_back_what_it_promoted() -> No
         *through(("a", "SUCCESS", {"k": 1}), ("b", "SUCCESS", {"k": 2, "b": 2})),
         job_finished("SUCCESS", outputs={"k": 2, "b": 2}),
     ]
-    job = fold([*history, resumed("j.b")]).job("j")
+    job = fold([*history, resumed("j/b")]).job("j")
     assert (job.status, job.outputs) == ("PENDING", {"k": 1})
     assert {step_id: step.status for step_id, step in job.steps.items()} == {"a": "SUCCESS", "b": "PENDING"}
 

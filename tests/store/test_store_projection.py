@@ -178,7 +178,7 @@ def test_a_job_that_is_run_again_forgets_only_what_is_run_again() -> None:
     ]
     kept = tables_after([[*done, event(e.RunResumed, 20, attempt=2, owner="two")]])
     assert [row["status"] for row in kept["job_state"] + kept["step_state"]] == ["SUCCESS"] * 3
-    again = tables_after([[*done, event(e.RunResumed, 20, attempt=2, owner="two", rerun=["j.z"])]])
+    again = tables_after([[*done, event(e.RunResumed, 20, attempt=2, owner="two", rerun=["j/z"])]])
     assert [(row["step_id"], row["status"], row["outputs"]) for row in again["step_state"]] == [
         ("s", "SUCCESS", '{"n":1}'),
         ("z", "PENDING", None),

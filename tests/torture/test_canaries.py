@@ -295,7 +295,6 @@ def test_no_canary_is_found_anywhere(
     )
 
 
-@pytest.mark.xfail(strict=True, reason="a lock is stored and listed under the key that the flow gives it")
 def test_a_canary_in_the_key_of_a_lock_is_not_stored(cli: CommandLine) -> None:
     nest = Nest(cli, seed())
     inner = {"type": "check_items", "inputs": {"items": ["x"]}}
