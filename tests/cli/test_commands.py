@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a missing parameter": (("run", "params.yaml"), "--param day=VALUE"),
     "a missing parameter of a dry run": (("run", "params.yaml", "--dry-run"), "--param day=VALUE"),
     "rerun without a run": (("run", "ok.yaml", "--rerun", "a"), "--run-id"),
-    "events that cannot be written": (("run", "ok.yaml", "--events", "/nowhere/e"), "/nowhere/e"),
+    "events that cannot be written": (("run", "ok.yaml", "--events", "/dev/null/e"), "/dev/null/e"),
     "an unknown step type": (("steps", "show", "chek_items"), "did you mean 'check_items'?"),
     "an unknown connector": (("connectors", "show", "db:sqlit3"), "did you mean 'db:sqlite3'?"),
     "a missing argument": (("steps", "show"), "TYPE"),

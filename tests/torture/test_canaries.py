@@ -25,7 +25,7 @@ NAMES = ("PLAIN_TOKEN", "LINES_SECRET", "ODD_PASSWORD", "EXPANDED_TOKEN")
 ALCHEMY = {"driver": "sqlalchemy", "decode": {"config": {"url": True}}}
 RESOURCES: dict[str, dict[str, Any]] = {
     "lite": {"driver": "sqlite3", "config": {"path": "{{env.DATA}}"}},
-    "nowhere": {"driver": "sqlite3", "config": {"path": "/nowhere/{{env.PLAIN_TOKEN}}/x.db"}},
+    "nowhere": {"driver": "sqlite3", "config": {"path": "/dev/null/{{env.PLAIN_TOKEN}}/x.db"}},
     "driver": {"driver": "sqlalchemy", "config": {"url": "nodb://me:{{env.PLAIN_TOKEN}}@host/x"}},
     "decoded": ALCHEMY | {"config": {"url": "{{env.URL_CODED}}"}},
     "refused": ALCHEMY | {"config": {"url": "{{env.REFUSED_CODED}}"}},
