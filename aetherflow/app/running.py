@@ -26,6 +26,7 @@ from aetherflow.engine.bus import Bus, Observer
 from aetherflow.engine.connector_pool import ConnectorPool
 from aetherflow.engine.context import RunServices
 from aetherflow.engine.executor import Executor
+from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.state import RunState, is_hook
@@ -101,10 +102,12 @@ async def run_flow(
         places = replace(
             resolve_places(examined, state.params), state=state_path, logs=logs_beside(state_path)
         )
+        large = LargeOutputs(places.logs / run_id)
+        await large.load(state)
         bus = Bus(Journal(database).of_run(claim.lease, claim.next_seq), clock)
         async with (
             _observed(bus, watchers),
-            _services(examined, places, state, database, owner, clock, bus) as services,
+            _services(examined, places, state, database, owner, clock, bus, large) as services,
         ):
             ring = Ring(
                 plan,
@@ -114,6 +117,7 @@ async def run_flow(
                 limit=places.max_parallel_jobs,
                 selected=taking_part,
                 redact=services.redactor.value,
+                resolve=large.resolve,
             )
             executor = Executor(ring, bus, services, registry.step_type, show_traces=request.show_traces)
             signals = await _execute(
@@ -210,6 +214,7 @@ async def _services(
     owner: Owner,
     clock: Clock,
     bus: Bus,
+    large: LargeOutputs,
 ) -> AsyncIterator[RunServices]:
     """Make what the steps share; close it at the end, and end what they left running."""
     redactor = examined.redactor
@@ -239,6 +244,7 @@ async def _services(
         inner_step=inner,
         announce=announce,
         threads=anyio.CapacityLimiter(places.max_parallel_jobs + 4),
+        large_outputs=large,
     )
     try:
         yield services

@@ -15,6 +15,7 @@ import msgspec
 from aetherflow.clock import Clock
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.events import Event, Notice, StepOutput
+from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.workspace import Workspace, written_whole
 from aetherflow.errors import StepError
@@ -60,7 +61,7 @@ class InnerStep(Protocol):
 
 
 class RunServices(msgspec.Struct, frozen=True):
-    """What all steps of a run share."""
+    """What all steps of a run share; without `large_outputs` every output goes into the journal."""
 
     flow_id: str
     run_id: str
@@ -74,6 +75,7 @@ class RunServices(msgspec.Struct, frozen=True):
     inner_step: InnerStep
     announce: Callable[[Event], None]
     threads: anyio.CapacityLimiter
+    large_outputs: LargeOutputs | None = None
 
 
 class StepContext:

@@ -247,7 +247,7 @@ class Executor:
         context = StepContext(
             self._services, job_id=unit.id, step_id=step.spec.id, step_type=step.spec.type, attempt=attempt
         )
-        scope = job_scope(self._ring.names, self._ring.state, unit)
+        scope = job_scope(self._ring.names, self._ring.state, unit, self._ring.resolve)
         limit, over = self._time_limit(unit, step)
         if limit is None:
             return await attempt_step(context, step, self._step_types, scope)

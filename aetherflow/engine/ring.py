@@ -26,7 +26,7 @@ from aetherflow.engine.decide import (
 )
 from aetherflow.engine.frontier import Frontier, Unit
 from aetherflow.engine.plan import Plan, StepPlan
-from aetherflow.engine.scope import run_scope
+from aetherflow.engine.scope import Resolve, as_they_are, run_scope
 from aetherflow.engine.state import RunState, apply
 
 
@@ -51,13 +51,15 @@ class Ring:
         selected: Collection[int] | None = None,
         scheduled_at: str | None = None,
         redact: Callable[[Any], Any] = lambda value: value,
+        resolve: Resolve = as_they_are,
     ) -> None:
         """Take up a run whose RunStarted or RunResumed has been applied to `state`."""
         self.plan = plan
         self.state = state
         self.clock = clock
         self.frontier = Frontier(plan, state, selected, limit)
-        self.names: dict[str, Any] = run_scope(state, self.frontier.index, env, scheduled_at)
+        self.names: dict[str, Any] = run_scope(state, self.frontier.index, env, scheduled_at, resolve)
+        self.resolve = resolve
         self._redact = redact
         self._started = clock.monotonic()
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from aetherflow.engine.frontier import WHOLE, Unit
 from aetherflow.engine.state import JobState, RunState, StepState, is_hook
 
+Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Puts the values of large outputs in the place of their references."""
+
+
+def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return outputs of which none is stored elsewhere."""
+    return outputs
+
 
 class JobsView(Mapping[str, Any]):
     """`jobs`: every job of the flow as `{status, outputs}`; one that has not begun is PENDING."""
 
-    def __init__(self, state: RunState, job_ids: Collection[str]) -> None:
+    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve) -> None:
         self._state = state
         self._job_ids = job_ids
+        self._resolve = resolve
 
     def __getitem__(self, job_id: str) -> Any:
         if job_id not in self._job_ids:
             raise KeyError(job_id)
         job = self._state.job(job_id)
-        return {"status": job.status, "outputs": job.outputs}
+        return {"status": job.status, "outputs": self._resolve(job.outputs)}
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._job_ids
@@ -35,11 +44,12 @@ class JobsView(Mapping[str, Any]):
 class StepsView(Mapping[str, Any]):
     """`steps`: the steps of one job, as their outputs with `outputs` and `status` beside them."""
 
-    def __init__(self, job: JobState) -> None:
+    def __init__(self, job: JobState, resolve: Resolve) -> None:
         self._steps = job.steps
+        self._resolve = resolve
 
     def __getitem__(self, step_id: str) -> Any:
-        return step_view(self._steps[step_id])
+        return step_view(self._steps[step_id], self._resolve)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._steps)
@@ -97,29 +107,37 @@ def _failures(state: RunState) -> list[dict[str, str]]:
     ]
 
 
-def step_view(step: StepState) -> dict[str, Any]:
+def step_view(step: StepState, resolve: Resolve) -> dict[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
-    return {"status": step.status, "outputs": step.outputs, "reason": step.reason, **step.outputs}
+    outputs = resolve(step.outputs)
+    return {"status": step.status, "outputs": outputs, "reason": step.reason, **outputs}
 
 
 def run_scope(
-    state: RunState, job_ids: Collection[str], env: Mapping[str, str], scheduled_at: str | None = None
+    state: RunState,
+    job_ids: Collection[str],
+    env: Mapping[str, str],
+    scheduled_at: str | None = None,
+    resolve: Resolve = as_they_are,
 ) -> dict[str, Any]:
     """Return the names that hold in the whole run; what `when` and `for_each` see."""
     return {
         "env": env,
         "params": state.params,
-        "jobs": JobsView(state, job_ids),
+        "jobs": JobsView(state, job_ids, resolve),
         "run_id": state.run_id,
         "flow_id": state.flow_id,
         "run": RunView(state, scheduled_at),
     }
 
 
-def job_scope(names: Mapping[str, Any], state: RunState, unit: Unit) -> dict[str, Any]:
+def job_scope(
+    names: Mapping[str, Any], state: RunState, unit: Unit, resolve: Resolve = as_they_are
+) -> dict[str, Any]:
     """Return what the steps of a job see."""
     job = state.jobs[unit.id]
-    scope = {**names, "job": {"id": unit.id, "outputs": job.outputs}, "steps": StepsView(job)}
+    own = {"id": unit.id, "outputs": resolve(job.outputs)}
+    scope = {**names, "job": own, "steps": StepsView(job, resolve)}
     if unit.item != WHOLE:
         scope["item_index"] = unit.item
         scope["item"] = (state.jobs[unit.job.id].items or [])[unit.item]

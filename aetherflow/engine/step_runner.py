@@ -58,10 +58,20 @@ async def attempt_step(
             result.status, redactor.value(_plain(result.outputs)), redactor.text(_unicode(result.reason))
         )
         promoted = _promote(step, masked, scope)
-        return Outcome(masked, redactor.value(_plain(promoted)))
+        return await _kept(context, masked, redactor.value(_plain(promoted)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
         trace = "".join(traceback.format_exception(error))
         return Outcome(error=_masked(describe(error), redactor), trace=redactor.text(_unicode(trace)))
+
+
+async def _kept(context: StepContext, result: StepResult, promoted: dict[str, Any]) -> Outcome:
+    """Return the outcome as the journal keeps it: large values are files by then."""
+    large = context.services.large_outputs
+    if large is None:
+        return Outcome(result, promoted)
+    outputs = await large.set_aside(result.outputs)
+    kept = StepResult(result.status, outputs, result.reason)
+    return Outcome(kept, await large.set_aside(promoted) if promoted else promoted)
 
 
 def _masked(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
