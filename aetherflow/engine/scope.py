@@ -20,7 +20,7 @@ def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
 class JobsView(Mapping[str, Any]):
     """`jobs`: every job of the flow as `{status, outputs}`; one that has not begun is PENDING."""
 
-    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve) -> None:
+    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve = as_they_are) -> None:
         self._state = state
         self._job_ids = job_ids
         self._resolve = resolve
@@ -44,7 +44,7 @@ class JobsView(Mapping[str, Any]):
 class StepsView(Mapping[str, Any]):
     """`steps`: the steps of one job, as their outputs with `outputs` and `status` beside them."""
 
-    def __init__(self, job: JobState, resolve: Resolve) -> None:
+    def __init__(self, job: JobState, resolve: Resolve = as_they_are) -> None:
         self._steps = job.steps
         self._resolve = resolve
 
@@ -107,7 +107,7 @@ def _failures(state: RunState) -> list[dict[str, str]]:
     ]
 
 
-def step_view(step: StepState, resolve: Resolve) -> dict[str, Any]:
+def step_view(step: StepState, resolve: Resolve = as_they_are) -> dict[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
     outputs = resolve(step.outputs)
     return {"status": step.status, "outputs": outputs, "reason": step.reason, **outputs}
