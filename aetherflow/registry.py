@@ -6,7 +6,6 @@ is found by its entry point (groups `aetherflow.steps` and `aetherflow.connector
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -151,6 +150,7 @@ def _distribution(plugin: EntryPoint) -> str:
 
 
 def _unknown(what: str, name: str, known: list[str]) -> ConfigError:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"installed: {', '.join(sorted(set(known)))}"
+    from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
+
+    hint = did_you_mean(name, known) or f"installed: {', '.join(sorted(set(known)))}"
     return ConfigError(f"unknown {what} {name!r}", hint=hint, code="AF540")

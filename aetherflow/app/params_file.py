@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from aetherflow.config.params import convert
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.document import Document, read_document
 from aetherflow.spec.flow import ParamSpec
+from aetherflow.spec.suggest import did_you_mean
 
 CODE = "AF562"
 
@@ -43,8 +43,7 @@ def _check(
     document: Document, name: str, value: Any, spec: ParamSpec | None, specs: Mapping[str, ParamSpec]
 ) -> Diagnostic | None:
     if spec is None:
-        near = difflib.get_close_matches(name, specs, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(specs) or 'none'}"
+        hint = did_you_mean(name, specs) or f"it has {', '.join(specs) or 'none'}"
         return _finding(document, name, f"the flow has no parameter {name!r}", hint)
     try:
         if value is not None:

@@ -14,7 +14,7 @@ from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import HOOK
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError
-from aetherflow.language.reference import nearest
+from aetherflow.spec.suggest import did_you_mean
 
 
 class Registry(Protocol):
@@ -76,7 +76,7 @@ def _check_step(
                 (*base, "inputs", "resource"),
                 "AF550",
                 f"the flow has no resource {resource!r}",
-                nearest(resource, plan.resources) or "declare it under resources",
+                did_you_mean(resource, plan.resources) or "declare it under resources",
             )
     elif resource is not None:
         used.update(plan.resources)  # known only when it runs
@@ -108,7 +108,9 @@ def _check_inputs(
     for name, value in inputs.items():
         where, called = (*base, name), f"{inside}{name}"
         if name not in fields:
-            hint = nearest(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
+            hint = (
+                did_you_mean(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
+            )
             findings.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
         elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
             _check_inputs(step_type, inner, value, where, findings, f"{called}.")

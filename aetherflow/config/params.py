@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -12,6 +11,7 @@ import msgspec
 
 from aetherflow.errors import UsageError
 from aetherflow.spec.flow import ParamSpec
+from aetherflow.spec.suggest import did_you_mean
 
 _CODE = "AF560"
 
@@ -27,8 +27,7 @@ def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dic
     problems: list[str] = []
     for name in given:
         if name not in specs:
-            near = difflib.get_close_matches(name, specs, n=1)
-            known = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(specs) or 'none'}"
+            known = did_you_mean(name, specs) or f"it has {', '.join(specs) or 'none'}"
             problems.append(f"the flow has no parameter {name!r}: {known}")
     values: dict[str, Any] = {}
     for name, spec in specs.items():

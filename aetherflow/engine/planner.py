@@ -11,10 +11,11 @@ from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.engine.state import HOOK
 from aetherflow.language.condition import Condition, compile_condition
-from aetherflow.language.reference import Reference, nearest
+from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import LoadedFlow
+from aetherflow.spec.suggest import did_you_mean
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
 ITEM_ROOTS = ("item", "item_index")
@@ -135,7 +136,7 @@ class _Planner:
                     where,
                     "AF131",
                     f"job {spec.id!r} depends on {name!r}, which is no job of this flow",
-                    nearest(name, (other for other in self.index if other != spec.id)),
+                    did_you_mean(name, (other for other in self.index if other != spec.id)),
                 )
             else:
                 needs[self.index[name]] = None
@@ -200,7 +201,7 @@ class _Planner:
                     base,
                     "AF403",
                     f"{{{{{'.'.join(reference.path)}}}}}: {reference.path[0]!r} is not known here",
-                    nearest(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
+                    did_you_mean(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
                 )
         return template
 
@@ -215,7 +216,7 @@ class _Planner:
         """Check what a reference names, and note the order edge it makes."""
         root, *rest = reference.path
         if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
-            hint = nearest(rest[0], self.spec.flow.params) or "declare it under flow.params"
+            hint = did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
             self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
             self._report(
@@ -253,7 +254,7 @@ class _Planner:
                 base,
                 "AF405",
                 f"job {job.id!r} has no step {wanted!r}",
-                nearest(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
+                did_you_mean(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
             )
 
     def _check_job(self, reference: Reference, base: Path, job: JobSpec, after: set[int]) -> None:
@@ -261,7 +262,7 @@ class _Planner:
         if not named:
             wanted = reference.path[1]
             self._report(
-                reference, base, "AF406", f"the flow has no job {wanted!r}", nearest(wanted, self.index)
+                reference, base, "AF406", f"the flow has no job {wanted!r}", did_you_mean(wanted, self.index)
             )
             return
         if named == job.id:
@@ -294,7 +295,7 @@ class _Planner:
                 base,
                 "AF407",
                 f"job {named!r} declares no output {rest[1]!r}",
-                nearest(rest[1], self.outputs[named])
+                did_you_mean(rest[1], self.outputs[named])
                 or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
             )
 

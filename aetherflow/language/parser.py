@@ -6,7 +6,8 @@ from typing import Any
 
 from aetherflow.language.lexer import Lexeme, lexemes
 from aetherflow.language.operand import Operand, all_of, any_of, compared, constant, negated, path
-from aetherflow.language.reference import MAX_PARTS, Problem, Reference, nearest
+from aetherflow.language.reference import MAX_PARTS, Problem, Reference
+from aetherflow.spec.suggest import did_you_mean
 
 MAX_NESTING = 50
 ROOTS = ("jobs", "params", "env")
@@ -192,7 +193,7 @@ def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> Problem | None:
     root = path[0]
     shown = _short(lexeme.text)
     if root not in ROOTS:
-        hint = nearest(root, ROOTS) or "text is written in quotes"
+        hint = did_you_mean(root, ROOTS) or "text is written in quotes"
         message = f"{shown!r} is not known in a condition: a path begins with jobs, params or env"
         return Problem(message, (), lexeme.offset, "AF422", hint)
     match path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from aetherflow.errors import AetherFlowError
+from aetherflow.spec.suggest import did_you_mean
 
 PATH = r"[^\W\d][\w-]*(?:\.\w[\w-]*)*"
 """A path as a regular expression: identifiers (numbers too, but not first) joined by dots."""
@@ -18,7 +18,6 @@ MAX_PARTS = 64
 """More parts than any real path has; what is prepared for a path grows with the square of its parts."""
 
 _NAMES_SHOWN = 20
-_NAMES_COMPARED = 1000
 _LONGEST_INDEX = 9
 
 
@@ -143,12 +142,6 @@ def kind_of(value: Any) -> str:
             return "a text"
 
 
-def nearest(wanted: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'NAME'?`, or an empty text when no known name is alike."""
-    found = difflib.get_close_matches(wanted, list(islice(known, _NAMES_COMPARED)), n=1)
-    return f"did you mean {found[0]!r}?" if found else ""
-
-
 def _what_is_there(path: tuple[str, ...], node: Any, reached: int) -> str:
     place = ".".join(path[:reached])
     if reached == len(path):
@@ -157,7 +150,7 @@ def _what_is_there(path: tuple[str, ...], node: Any, reached: int) -> str:
         return f"{place} is a list of {len(node)}, numbered from 0" if node else f"{place} is an empty list"
     if not isinstance(node, Mapping):
         return f"{place} is {kind_of(node)} and has no parts"
-    suggestion = nearest(path[reached], map(str, node))
+    suggestion = did_you_mean(path[reached], map(str, node))
     if place == "env":
         said = f"no environment variable {'.'.join(path[1:])!r} is set"
     elif not place:

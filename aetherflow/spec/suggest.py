@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import yaml
 
 LONGEST_SHOWN = 60
 """Characters of a value that a message repeats; a file may hold texts of megabytes."""
+
+NAMES_COMPARED = 1000
+"""A flow may hold 100,000 names, and a slip in every job."""
 
 _OTHER_TOOLS_SAY = {
     "needs": "depends_on",
@@ -28,6 +32,12 @@ _OTHER_TOOLS_SAY = {
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return the known word that was probably meant, or an empty text."""
     return _nearest(word[:LONGEST_SHOWN], tuple(known))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'NAME'?`, or an empty text when no known name is alike."""
+    found = nearest(word, tuple(islice(known, NAMES_COMPARED)))
+    return f"did you mean {found!r}?" if found else ""
 
 
 @lru_cache(maxsize=1024)  # the same slip is often repeated in every job of a large flow

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aetherflow.language.reference import MissingValue, NoValue, look_up, nearest, reader
+from aetherflow.language.reference import MissingValue, NoValue, look_up, reader
 from aetherflow.language.template import compile_template
+from aetherflow.spec.suggest import did_you_mean
 
 SCOPE: dict[str, Any] = {
     "env": {"HOME": "/home/ops", "DB_PASSWORD": "hunter2-hunter2", "EMPTY": ""},
@@ -190,6 +191,6 @@ def test_a_long_list_of_names_is_cut() -> None:
 
 
 def test_the_nearest_name_is_suggested_only_when_it_is_near() -> None:
-    assert nearest("cuont", ["count", "files"]) == "did you mean 'count'?"
-    assert nearest("zzz", ["count", "files"]) == ""
-    assert nearest("x", []) == ""
+    assert did_you_mean("cuont", ["count", "files"]) == "did you mean 'count'?"
+    assert did_you_mean("zzz", ["count", "files"]) == ""
+    assert did_you_mean("x", []) == ""
