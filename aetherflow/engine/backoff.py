@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Callable
+
+from aetherflow.errors import ErrorInfo
+from aetherflow.spec.flow import RetrySpec
 
 
 def exponential(
@@ -15,3 +20,21 @@ def exponential(
         return min(first_seconds * multiplier ** (attempt - 1), most_seconds)
     except OverflowError:
         return most_seconds
+
+
+def next_wait(
+    retry: RetrySpec, attempt: int, error: ErrorInfo, chance: Callable[[], float] = random.random
+) -> float | None:
+    """Return how many seconds to wait before the next attempt, or None if there is none.
+
+    Exponential backoff: `backoff_seconds * backoff_multiplier ** (attempt - 1)`, at most
+    `max_backoff_seconds`; with jitter the wait is drawn from the upper half of that, so that many steps that
+    failed together do not come back together.
+    """
+    if attempt >= retry.max_attempts or error.kind == "cancelled":
+        return None
+    if "any" not in retry.retry_on and error.kind not in retry.retry_on:
+        return None
+    most = retry.max_backoff_seconds
+    wait = exponential(retry.backoff_seconds, retry.backoff_multiplier, attempt, most)
+    return wait * (0.5 + chance() / 2) if retry.jitter else wait

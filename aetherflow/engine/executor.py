@@ -18,6 +18,7 @@ import anyio.lowlevel
 import msgspec
 
 from aetherflow.engine import events as e
+from aetherflow.engine.backoff import next_wait
 from aetherflow.engine.bus import Bus
 from aetherflow.engine.context import RunServices, StepContext
 from aetherflow.engine.decide import JOB_TIMEOUT, Command, StopWork, WaitAndRetry, Work
@@ -27,7 +28,7 @@ from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.scope import job_scope
 from aetherflow.engine.state import is_hook
-from aetherflow.engine.step_runner import Outcome, StepTypes, attempt_step, next_wait
+from aetherflow.engine.step_runner import Outcome, StepTypes, attempt_step
 from aetherflow.errors import AetherFlowError, ErrorInfo
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import random
-import socket
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, get_args
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import anyio
 import msgspec
 
-from aetherflow.engine.backoff import exponential
 from aetherflow.engine.context import StepContext
+from aetherflow.engine.failure import describe, masked_failure
+from aetherflow.engine.plain import as_text, plain_json, plain_text, struct_fields
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
-from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
-from aetherflow.secret import Redactor
-from aetherflow.spec.flow import RetrySpec
-
-_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+from aetherflow.errors import ErrorInfo, StepError
 
 
 class StepTypes(Protocol):
@@ -51,17 +44,21 @@ async def attempt_step(
     redactor = context.redactor
     try:
         # A copy: what is rendered belongs to the flow and to the state, and a step may change what it gets.
-        inputs = msgspec.to_builtins(step.inputs.render(scope), enc_hook=_as_text)
+        inputs = msgspec.to_builtins(step.inputs.render(scope), enc_hook=as_text)
         redactor.add_named(inputs)
         result = await call_step(context, step_types(step.spec.type), inputs)
         masked = StepResult(
-            result.status, redactor.value(_plain(result.outputs)), redactor.text(_unicode(result.reason))
+            result.status,
+            redactor.value(plain_json(result.outputs)),
+            redactor.text(plain_text(result.reason)),
         )
         promoted = _promote(step, masked, scope)
-        return await _kept(context, masked, redactor.value(_plain(promoted)))
+        return await _kept(context, masked, redactor.value(plain_json(promoted)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
         trace = "".join(traceback.format_exception(error))
-        return Outcome(error=_masked(describe(error), redactor), trace=redactor.text(_unicode(trace)))
+        return Outcome(
+            error=masked_failure(describe(error), redactor), trace=redactor.text(plain_text(trace))
+        )
 
 
 async def _kept(context: StepContext, result: StepResult, promoted: dict[str, Any]) -> Outcome:
@@ -72,21 +69,6 @@ async def _kept(context: StepContext, result: StepResult, promoted: dict[str, An
     outputs = await large.set_aside(result.outputs)
     kept = StepResult(result.status, outputs, result.reason)
     return Outcome(kept, await large.set_aside(promoted) if promoted else promoted)
-
-
-def _masked(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
-    """Return what a step's author told of an error, fit to be stored: the right types, plain and masked."""
-    try:
-        detail = redactor.value(_plain(info.detail if isinstance(info.detail, Mapping) else {}))
-    except (StepError, RecursionError):
-        detail = {}  # the error is told without what cannot be written
-    return ErrorInfo(
-        code=_unicode(info.code),
-        message=redactor.text(_unicode(info.message)),
-        kind=info.kind if info.kind in get_args(FailureKind) else "other",
-        hint=redactor.text(_unicode(info.hint)),
-        detail=detail,
-    )
 
 
 async def call_step(context: StepContext, step_type: StepType, inputs: dict[str, Any]) -> StepResult:
@@ -110,7 +92,7 @@ async def call_step(context: StepContext, step_type: StepType, inputs: dict[str,
         case None:
             return StepResult()
         case msgspec.Struct():
-            return StepResult(outputs=_fields(returned))
+            return StepResult(outputs=struct_fields(returned))
         case Mapping():
             return StepResult(outputs=dict(returned))
         case _:
@@ -134,63 +116,6 @@ async def run_inner(
         attempt=context.attempt,
     )
     return await call_step(inner, step_types(step_type), inputs)
-
-
-def describe(error: BaseException) -> ErrorInfo:
-    """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
-    first, *others = _leaves(error)
-    info = _describe_one(first)
-    if not others:
-        return info
-    told = dict.fromkeys(_describe_one(other).message for other in others)
-    return msgspec.structs.replace(
-        info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
-    )
-
-
-def next_wait(
-    retry: RetrySpec, attempt: int, error: ErrorInfo, chance: Callable[[], float] = random.random
-) -> float | None:
-    """Return how many seconds to wait before the next attempt, or None if there is none.
-
-    Exponential backoff: `backoff_seconds * backoff_multiplier ** (attempt - 1)`, at most
-    `max_backoff_seconds`; with jitter the wait is drawn from the upper half of that, so that many steps that
-    failed together do not come back together.
-    """
-    if attempt >= retry.max_attempts or error.kind == "cancelled":
-        return None
-    if "any" not in retry.retry_on and error.kind not in retry.retry_on:
-        return None
-    most = retry.max_backoff_seconds
-    wait = exponential(retry.backoff_seconds, retry.backoff_multiplier, attempt, most)
-    return wait * (0.5 + chance() / 2) if retry.jitter else wait
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
-def _describe_one(error: BaseException) -> ErrorInfo:
-    if isinstance(error, AetherFlowError):
-        return error.info()
-    kind: FailureKind = "other"
-    if isinstance(error, TimeoutError):
-        kind = "timeout"
-    elif isinstance(
-        error, ConnectionError | socket.gaierror | anyio.BrokenResourceError | anyio.ClosedResourceError
-    ) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
-        kind = "connection"
-    if isinstance(error, SystemExit):
-        return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
-    try:
-        text = str(error) or "no further message"
-    except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
-        text = f"its text cannot be read ({type(failure).__name__})"
-    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind)
 
 
 def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
@@ -236,55 +161,3 @@ class _With(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._base) + (self._key not in self._base)
-
-
-def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields of a Struct under their encoded names; UNSET ones are left out."""
-    fields = zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True)
-    values = {name: getattr(struct, attribute) for name, attribute in fields}
-    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as the JSON it will be stored as, so that a resumed run sees what a first one saw."""
-    if not value:
-        return {}
-    try:
-        try:
-            return _as_json(value)
-        except UnicodeEncodeError:
-            return _as_json(_escaped(value))
-    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-        raise StepError(
-            f"the outputs cannot be written as JSON: {error}",
-            hint="give texts, numbers, booleans, lists and mappings with text keys",
-            code="AF707",
-        ) from None
-
-
-def _as_json(value: Any) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_as_text))
-
-
-def _as_text(value: Any) -> Any:
-    """Return a value that JSON does not know: a mapping of another kind as a dict, all else as text."""
-    return dict(value) if isinstance(value, Mapping) else _unicode(value)
-
-
-def _escaped(value: Any) -> Any:
-    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is told with `\udcXX`."""
-    match value:
-        case str():
-            return _unicode(value)
-        case Mapping():
-            return {_unicode(k) if isinstance(k, str) else k: _escaped(item) for k, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_escaped(item) for item in value]
-        case msgspec.Struct():
-            return _escaped(_fields(value))
-        case _:
-            return value
-
-
-def _unicode(text: object) -> str:
-    return str(text).encode("utf-8", "backslashreplace").decode()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.engine import events as e
+from aetherflow.engine.backoff import next_wait
 from aetherflow.engine.decide import Command, StopWork, WaitAndRetry, Work
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.plan import Plan
@@ -20,7 +21,6 @@ from aetherflow.engine.resume import plan_resumption
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.scope import job_scope
 from aetherflow.engine.state import RunState, apply, fold
-from aetherflow.engine.step_runner import next_wait
 from aetherflow.errors import Diagnostic, ErrorInfo
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document

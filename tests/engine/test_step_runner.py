@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aetherflow.engine.backoff import next_wait
 from aetherflow.engine.context import StepContext
+from aetherflow.engine.failure import describe
 from aetherflow.engine.step import StepResult
-from aetherflow.engine.step_runner import describe, next_wait
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
 from aetherflow.spec.flow import RetrySpec
 from tests.engine.live_run import LiveRun, flow, live, one_step, query

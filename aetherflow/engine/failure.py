@@ -1,0 +1,71 @@
+"""Why a step failed, as data: the cause in words, its kind for `retry_on`, fit to be stored."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+import anyio
+import msgspec
+
+from aetherflow.engine.plain import plain_json, plain_text
+from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
+from aetherflow.secret import Redactor
+
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
+    """Return what a step's author told of an error, fit to be stored: the right types, plain and masked."""
+    try:
+        detail = redactor.value(plain_json(info.detail if isinstance(info.detail, Mapping) else {}))
+    except (StepError, RecursionError):
+        detail = {}  # the error is told without what cannot be written
+    return ErrorInfo(
+        code=plain_text(info.code),
+        message=redactor.text(plain_text(info.message)),
+        kind=info.kind if info.kind in get_args(FailureKind) else "other",
+        hint=redactor.text(plain_text(info.hint)),
+        detail=detail,
+    )
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
+    first, *others = _leaves(error)
+    info = _describe_one(first)
+    if not others:
+        return info
+    told = dict.fromkeys(_describe_one(other).message for other in others)
+    return msgspec.structs.replace(
+        info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _describe_one(error: BaseException) -> ErrorInfo:
+    if isinstance(error, AetherFlowError):
+        return error.info()
+    kind: FailureKind = "other"
+    if isinstance(error, TimeoutError):
+        kind = "timeout"
+    elif isinstance(
+        error, ConnectionError | socket.gaierror | anyio.BrokenResourceError | anyio.ClosedResourceError
+    ) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        kind = "connection"
+    if isinstance(error, SystemExit):
+        return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
+    try:
+        text = str(error) or "no further message"
+    except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
+        text = f"its text cannot be read ({type(failure).__name__})"
+    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind)

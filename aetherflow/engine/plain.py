@@ -1,0 +1,63 @@
+"""What steps yield, as plain JSON: what is stored is what a first run and a resumed one both see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import StepError
+
+
+def plain_json(value: Any) -> Any:
+    """Return the value as the JSON it will be stored as, so that a resumed run sees what a first one saw."""
+    if not value:
+        return {}
+    try:
+        try:
+            return _as_json(value)
+        except UnicodeEncodeError:
+            return _as_json(_escaped(value))
+    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise StepError(
+            f"the outputs cannot be written as JSON: {error}",
+            hint="give texts, numbers, booleans, lists and mappings with text keys",
+            code="AF707",
+        ) from None
+
+
+def _as_json(value: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=as_text))
+
+
+def as_text(value: Any) -> Any:
+    """Return a value that JSON does not know: a mapping of another kind as a dict, all else as text."""
+    return dict(value) if isinstance(value, Mapping) else plain_text(value)
+
+
+def _escaped(value: Any) -> Any:
+    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is told with `\udcXX`."""
+    match value:
+        case str():
+            return plain_text(value)
+        case Mapping():
+            return {plain_text(k) if isinstance(k, str) else k: _escaped(item) for k, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_escaped(item) for item in value]
+        case msgspec.Struct():
+            return _escaped(struct_fields(value))
+        case _:
+            return value
+
+
+def plain_text(text: object) -> str:
+    """Return anything as text that can be stored: lone surrogates are written as escapes."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def struct_fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a Struct under their encoded names; UNSET ones are left out."""
+    fields = zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True)
+    values = {name: getattr(struct, attribute) for name, attribute in fields}
+    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
