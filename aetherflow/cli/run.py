@@ -81,6 +81,11 @@ def execute(examined: Examination, request: RunRequest, options: RunOptions) -> 
 
 async def _run(examined: Examination, request: RunRequest, options: RunOptions) -> int:
     chosen = watchers(examined, options)
+    if options.events == "-" and _log_format(examined, options) == "json":
+        raise UsageError(
+            "--events - and the JSON log would both write to standard output",
+            hint="give --events a file",
+        )
     if options.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
 

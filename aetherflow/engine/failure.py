@@ -14,6 +14,12 @@ from aetherflow.engine.plain import plain_json, plain_text
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
 from aetherflow.secret import Redactor
 
+_HINTS = {
+    errno.ENOSPC: "make room on the disk, mostly that of the workspace; then resume the run",
+    errno.EDQUOT: "the quota is used up: make room, then resume the run",
+    errno.EACCES: "check the permissions of the path",
+    errno.EROFS: "the file system is mounted read-only",
+}
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
@@ -68,4 +74,5 @@ def _describe_one(error: BaseException) -> ErrorInfo:
         text = str(error) or "no further message"
     except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
         text = f"its text cannot be read ({type(failure).__name__})"
-    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind)
+    hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind, hint=hint)

@@ -101,14 +101,15 @@ def sentence(event: Event) -> str | None:  # noqa: ARG001 - what has no words of
 def _(event: RunStarted) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
     given = f", params {_json(event.params)}" if event.params else ""
-    return f"{_run(event)}  started {event.at:%Y-%m-%d} (UTC): {one_line(event.flow_file)}{only}{given}"
+    at = f"{event.at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{_run(event)}  started at {at}: {one_line(event.flow_file)}{only}{given}"
 
 
 @sentence.register
 def _(event: RunResumed) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
     again = f", to be done again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
-    return f"{_run(event)}  goes on {event.at:%Y-%m-%d} (UTC), attempt {event.attempt}{only}{again}"
+    return f"{_run(event)}  goes on at {event.at:%Y-%m-%dT%H:%M:%SZ}, attempt {event.attempt}{only}{again}"
 
 
 @sentence.register

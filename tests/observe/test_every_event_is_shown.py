@@ -35,7 +35,7 @@ BOOM = ErrorInfo(code="AF700", message="no such table: sales", hint="create it f
 CASES: list[tuple[Event, str, str]] = [
     (
         RunStarted(at=AT, flow_id="demo", run_id="r1", flow_file="flows/demo.yaml", owner="host:1"),
-        "22:14:03 INFO  run r1 of demo  started 2026-01-02 (UTC): flows/demo.yaml",
+        "22:14:03 INFO  run r1 of demo  started at 2026-01-02T22:14:03Z: flows/demo.yaml",
         (
             '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_started","flow_id":"demo",'
             '"run_id":"r1","flow_file":"flows/demo.yaml","owner":"host:1"}'
@@ -53,7 +53,7 @@ CASES: list[tuple[Event, str, str]] = [
             definition="a long fingerprint",
         ),
         (
-            "22:14:03 INFO  run r1 of demo  started 2026-01-02 (UTC): demo.yaml, job pull only, "
+            "22:14:03 INFO  run r1 of demo  started at 2026-01-02T22:14:03Z: demo.yaml, job pull only, "
             'params {"day":"2026-01-01"}'
         ),
         (
@@ -64,7 +64,7 @@ CASES: list[tuple[Event, str, str]] = [
     ),
     (
         RunResumed(at=AT, flow_id="demo", run_id="r1", attempt=2, owner="host:1", rerun=["a", "b.c"]),
-        "22:14:03 INFO  run r1 of demo  goes on 2026-01-02 (UTC), attempt 2, to be done again: a, b.c",
+        "22:14:03 INFO  run r1 of demo  goes on at 2026-01-02T22:14:03Z, attempt 2, to be done again: a, b.c",
         (
             '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_resumed","flow_id":"demo",'
             '"run_id":"r1","attempt":2,"owner":"host:1","rerun":["a","b.c"]}'

@@ -62,7 +62,7 @@ async def logged(events: list[Event], *, format: Format, level: str = "info") ->
 @pytest.mark.asyncio
 async def test_a_run_reads_like_a_story() -> None:
     assert await logged(a_failed_run(), format="text") == (
-        "22:14:03 INFO  run r1 of demo  started 2026-01-02 (UTC): demo.yaml\n"
+        "22:14:03 INFO  run r1 of demo  started at 2026-01-02T22:14:03Z: demo.yaml\n"
         "22:14:03 INFO  a  started\n"
         "22:14:03 INFO  a.s | working\n"
         "22:14:03 ERROR a.s  external.process FAILED in 0.50 s: AF730: exit code 3\n"

@@ -228,7 +228,7 @@ async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch:
 
     assert "\x1b" not in shown
     assert [line[9:] for line in shown.splitlines()] == [
-        "INFO  run r1 of demo  started 2026-01-02 (UTC): demo.yaml",
+        "INFO  run r1 of demo  started at 2026-01-02T22:14:03Z: demo.yaml",
         "INFO  load  started",
         "INFO  load.copy  external.process started",
         "INFO  load.copy | 10 rows",
