@@ -124,7 +124,7 @@ def _history(claim: Claim, run_id: str) -> RunState:
         raise StateError(
             f"the stored history of run {run_id} makes no sense: {error}",
             hint="restore the database from a backup, or give another --run-id",
-            code="AF605",
+            code="AF609",
         ) from None
 
 

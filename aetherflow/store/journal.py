@@ -14,6 +14,7 @@ import anyio
 import msgspec
 
 from aetherflow.engine.events import Event, Journalled
+from aetherflow.engine.plain import plain_text
 from aetherflow.errors import HeldByAnother, StateError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
@@ -148,7 +149,7 @@ def _storable(event: Event) -> tuple[Event, bytes]:
 def _escaped(value: Any) -> Any:
     match value:
         case str():
-            return value.encode("utf-8", "backslashreplace").decode()
+            return plain_text(value)
         case dict():
             return {_escaped(key): _escaped(item) for key, item in value.items()}
         case list():

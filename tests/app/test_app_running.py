@@ -194,7 +194,7 @@ async def test_a_run_whose_history_contradicts_itself_is_told_as_that(place: Pla
     raw.close()
     with pytest.raises(StateError, match="the stored history of run r makes no sense") as raised:
         await place.run(ONE, run_id="r")
-    assert raised.value.code == "AF605"
+    assert raised.value.code == "AF609"
 
 
 # ---- parameters
