@@ -10,6 +10,7 @@ import msgspec
 from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.engine.state import HOOK
+from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
@@ -297,12 +298,20 @@ class _Planner:
                 f"job {named!r} declares no output {rest[1]!r}",
                 did_you_mean(rest[1], self.outputs[named])
                 or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
+                "warning",
             )
 
-    def _report(self, reference: Reference, base: Path, code: str, message: str, hint: str = "") -> None:
+    def _report(
+        self,
+        reference: Reference,
+        base: Path,
+        code: str,
+        message: str,
+        hint: str = "",
+        severity: Severity = "error",
+    ) -> None:
         place = self.findings.document.text_position((*base, *reference.where), reference.offset)
-        severity = "warning" if code == "AF407" else "error"
-        self.findings.add(place, code, message, hint, severity)  # type: ignore[arg-type]  # one of the two
+        self.findings.add(place, code, message, hint, severity)
 
 
 def _longest(path: tuple[str, ...], known: Container[str]) -> str:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -83,7 +84,7 @@ class LockTable(msgspec.Struct, frozen=True):
         while isinstance(found := await self._try(key, ttl, holder), Holder):
             left = deadline - self.clock.monotonic()
             if left <= 0:
-                raise _held(key, found, wait)
+                raise _held(key, found, wait, self.database.path)
             await self.clock.sleep(min(POLL_SECONDS, left))
         return found
 
@@ -125,11 +126,11 @@ def _lost(key: str) -> StepError:
     )
 
 
-def _held(key: str, other: Holder, waited: float) -> StepError:
+def _held(key: str, other: Holder, waited: float, state: Path) -> StepError:
     after = f" (waited {waited:g} s)" if waited else ""
     return StepError(
         f"the lock {key!r} is held by {other}{after}",
-        hint="wait for it to end, give wait_seconds, or look at it: aetherflow locks list",
+        hint=f"wait for it to end, give wait_seconds, or look at it: aetherflow locks list --state {state}",
         code="AF620",
         detail={
             "lock_key": key,
