@@ -23,6 +23,7 @@ from aetherflow.store import locks as locks_room
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Standing, held
 from aetherflow.store.queries import (
+    AttemptRow,
     JobRow,
     LockRow,
     RunRow,
@@ -32,6 +33,7 @@ from aetherflow.store.queries import (
     jobs_of,
     list_locks,
     list_runs,
+    retries_of,
     steps_of,
 )
 from aetherflow.store.run_lease import is_executed, request_cancel
@@ -63,7 +65,7 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class RunHistory(msgspec.Struct, frozen=True):
-    """A run with its jobs and steps, and how it was resumed.
+    """A run with its jobs and steps, the attempts that were repeated, and how it was resumed.
 
     In a run that is INTERRUPTED, what was running is INTERRUPTED too.
     """
@@ -72,6 +74,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     jobs: list[JobRow]
     steps: list[StepRow]
     resumes: list[RunResumed] = []
+    retries: list[AttemptRow] = []
 
     @property
     def interrupted(self) -> list[str]:
@@ -123,7 +126,7 @@ def run_history(path: Path, run_id: str) -> RunHistory:
             steps = [
                 replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps
             ]
-        return RunHistory(run, jobs, steps, resumes)
+        return RunHistory(run, jobs, steps, resumes, retries_of(raw, run_id))
 
     history = read_state(path, read)
     if history is None:

@@ -117,7 +117,7 @@ async def run_flow(
                 limit=places.max_parallel_jobs,
                 selected=taking_part,
                 redact=services.redactor.value,
-                resolve=large.resolve,
+                large=large,
             )
             executor = Executor(ring, bus, services, registry.step_type, show_traces=request.show_traces)
             signals = await _execute(

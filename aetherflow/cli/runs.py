@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
@@ -19,7 +21,9 @@ from aetherflow.errors import UsageError
 from aetherflow.observe.output import writing_to
 from aetherflow.observe.text import one_line
 from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import StepRow
+from aetherflow.store.queries import AttemptRow, StepRow
+
+R = TypeVar("R", StepRow, AttemptRow)
 
 _KINDS = {
     "again": "runs again",
@@ -152,11 +156,22 @@ def _print_history(found: RunHistory) -> None:
         print_text(f"  interrupted: {', '.join(found.interrupted)}; aetherflow runs retry {run.run_id}")
     for resume in found.resumes:
         _print_resume(resume)
+    steps, retries = _by_job(found.steps), _by_job(found.retries)
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
-        for step in found.steps:
-            if step.job_id == job.job_id:
-                _print_step(step)
+        for step in steps.get(job.job_id, ()):
+            _print_step(step)
+            for attempt in retries.get(job.job_id, ()):
+                if attempt.step_id == step.step_id:
+                    _print_retry(attempt)
+
+
+def _by_job(rows: Iterable[R]) -> dict[str, list[R]]:
+    """Return the rows of steps or attempts by their job, in order."""
+    found: dict[str, list[R]] = {}
+    for row in rows:
+        found.setdefault(row.job_id, []).append(row)
+    return found
 
 
 def _print_resume(resume: RunResumed) -> None:
@@ -175,6 +190,15 @@ def _print_step(step: StepRow) -> None:
     if step.error:
         for line in f"{step.error.get('code')}: {step.error.get('message')}".splitlines():
             print_text(f"      {one_line(line)}")
+
+
+def _print_retry(attempt: AttemptRow) -> None:
+    """Print an attempt that was repeated: what was waited, and why."""
+    why = one_line(f"{attempt.error.get('code')}: {attempt.error.get('message')}".partition("\n")[0])
+    print_text(
+        f"      attempt {attempt.attempt} failed at {attempt.failed_at[:19]}Z; "
+        f"the next waited {attempt.wait_seconds:g} s: {why}"
+    )
 
 
 def _because(reason: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.engine import events as e
-from aetherflow.engine.frontier import WHOLE, Frontier, Unit, hook, instance_id, whole
+from aetherflow.engine.frontier import WHOLE, Frontier, Unit, hook, instance, instance_id, whole
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan
 from aetherflow.engine.state import DONE, HOOK, JobState, RunState, is_hook
 from aetherflow.errors import AetherFlowError, ErrorInfo
@@ -35,7 +35,7 @@ class StartJob(Command, frozen=True):
     """Begin a job, or go on with it after a resume."""
 
     unit: Unit
-    items: list[Any] | None = None
+    items: e.Items | None = None
 
 
 class EndJob(Command, frozen=True):
@@ -283,8 +283,27 @@ def _after_job(plan: Plan, state: RunState, frontier: Frontier, event: e.JobFini
     failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(event.job_id)
     if failed_fast and not state.cancelling:
         yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
-    if unit.item != WHOLE and not frontier.fans[unit.job.index].unfinished:
+    if unit.job.for_each is None:
+        return
+    if unit.item == WHOLE:
+        yield from _never_opened(state, unit, event.status)
+    elif (fan := frontier.fans.get(unit.job.index)) is not None and not fan.unfinished:
         yield _gather(state, whole(unit.job))
+
+
+def _never_opened(state: RunState, unit: Unit, end: e.JobEnd) -> Iterator[EndJob]:
+    """End the instances of an earlier time that wait for a `for_each` job which has ended without them.
+
+    It did not begin again, or its list has become shorter.
+    """
+    items = state.jobs[unit.id].items
+    number = 0
+    while (known := state.jobs.get(instance_id(unit.job.id, number))) is not None:
+        if known.status == "PENDING":
+            is_gone = end == "SKIPPED" or (items is not None and number >= len(items))
+            status: e.JobEnd = "SKIPPED" if is_gone else "CANCELLED" if end == "CANCELLED" else "BLOCKED"
+            yield EndJob(instance(unit.job, number), status, f"job {unit.id} ended without it")
+        number += 1
 
 
 def _gather(state: RunState, unit: Unit) -> EndJob:

@@ -95,11 +95,25 @@ class RunFinished(Event, frozen=True):
     steps: dict[str, int] = {}
 
 
+class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
+    """The items of a `for_each` job, so large that they are a file beside the step logs."""
+
+    file: str
+    bytes: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+Items = list[Any] | StoredItems
+
+
 class JobStarted(Event, frozen=True):
     """A job began, or goes on after a resume; `items` are those of a `for_each` job."""
 
     job_id: str
-    items: list[Any] | None = None
+    items: Items | None = None
 
 
 class JobFinished(Event, frozen=True):

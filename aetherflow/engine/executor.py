@@ -143,7 +143,7 @@ class Executor:
         await self._bus.publish([beginning])
         for notice in notices:
             self._bus.announce(notice)
-        await self._bus.publish(turn.events)
+        await self._publish(turn.events)
         while True:
             for command in turn.commands:
                 self._perform(command)
@@ -153,8 +153,14 @@ class Executor:
             if self._failure is not None:
                 raise self._failure
             turn = ring.turn(self._still_possible(reports))
-            await self._bus.publish(turn.events)
+            await self._publish(turn.events)
             self._give_back_locks(turn.events)
+
+    async def _publish(self, events: Sequence[e.Event]) -> None:
+        """Make events durable, and before them the files that they refer to."""
+        if self._ring.large is not None:
+            await self._ring.large.write()
+        await self._bus.publish(events)
 
     def _still_possible(self, reports: list[e.Event]) -> list[e.Event]:
         """Drop a second wish to cancel; everything else is a fact."""

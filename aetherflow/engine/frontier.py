@@ -175,7 +175,9 @@ class Frontier:
         was_running = self.running.pop(unit.id, None) is not None
         self.at_step.pop(unit.id, None)
         if unit.item != WHOLE:
-            fan = self.fans[unit.job.index]
+            fan = self.fans.get(unit.job.index)
+            if fan is None:
+                return  # left over when its job ended
             fan.unfinished -= 1
             fan.running -= was_running
             self._pass_by_begun(state, unit.job)

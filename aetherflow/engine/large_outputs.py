@@ -2,7 +2,8 @@
 
 The journal and the state hold `{"$file": "outputs/<sha256>.json", "bytes": n}`; templates and conditions see
 the value, in a first run and in a resumed one. A file is named by its content, so it is checked when it is
-read, and a value that several steps pass on is stored once.
+read, and a value that several steps pass on is stored once. The items of a large `for_each`, and the lists
+that it gathers, are kept in the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
+from aetherflow.engine.events import Items, StoredItems
 from aetherflow.engine.state import RunState
 from aetherflow.engine.workspace import written_whole
 from aetherflow.errors import StateError
@@ -32,6 +34,7 @@ class LargeOutputs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._values: dict[str, Any] = {}
+        self._unwritten: dict[str, bytes] = {}
 
     async def set_aside(self, outputs: dict[str, Any]) -> dict[str, Any]:
         """Return the outputs with a reference in place of every large value, which is on the disk by then.
@@ -44,8 +47,41 @@ class LargeOutputs:
         small: dict[str, Any] = {}
         for key, value in outputs.items():
             content = msgspec.json.encode(value)
-            small[key] = await self._store(value, content) if len(content) > LARGE_BYTES else value
+            small[key] = await self._store(value, content) if _is_large(content) else value
         return small
+
+    def defer(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the outputs with a reference in place of every large value; `write` makes the files."""
+        small: dict[str, Any] = {}
+        for key, value in outputs.items():
+            content = msgspec.json.encode(value)
+            small[key] = _reference(self._deferred(value, content), content) if _is_large(content) else value
+        return small
+
+    def defer_items(self, items: list[Any]) -> Items:
+        """Return the items of a `for_each`, or a reference if they are large; `write` makes the file."""
+        content = msgspec.json.encode(items)
+        if not _is_large(content):
+            return items
+        return StoredItems(self._deferred(items, content), len(content), len(items))
+
+    async def write(self) -> None:
+        """Make the files of what was deferred, before the events that refer to them are stored.
+
+        Raises:
+            StateError: one cannot be written; the run must stop.
+        """
+        while self._unwritten:
+            name, content = self._unwritten.popitem()
+            path = self.folder / name
+            try:
+                await anyio.to_thread.run_sync(_write, path, content)
+            except OSError as error:
+                raise StateError(
+                    f"a value of the run cannot be stored: {path}: {error.strerror or error}",
+                    hint="make room, or check the permissions of the folder",
+                    code="AF608",
+                ) from None
 
     def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the outputs with the values that their references, also those in lists, stand for."""
@@ -54,29 +90,42 @@ class LargeOutputs:
         return {key: self._value(value) for key, value in outputs.items()}
 
     async def load(self, state: RunState) -> None:
-        """Read what the outputs of a run that goes on refer to.
+        """Read what the outputs and items of a run that goes on refer to.
 
         Raises:
             StateError: a file is missing or damaged; it is named.
         """
         names = sorted(set(_references(state)) - set(self._values))
-        if names:
-            values = await anyio.to_thread.run_sync(lambda: [self._read(name) for name in names])
+        while names:
+            wanted = names
+            values = await anyio.to_thread.run_sync(lambda: [self._read(name) for name in wanted])  # noqa: B023 - called at once
             self._values.update(zip(names, values, strict=True))
+            lists = (value for value in values if isinstance(value, list))  # gathered ones refer to others
+            names = sorted(set(_references_in(lists)) - set(self._values))
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list) and any(isinstance(item, dict) and REFERENCE in item for item in value):
             return [self._value(item) for item in value]
+        if isinstance(value, StoredItems):
+            return self._values[value.file]
         if isinstance(value, dict) and REFERENCE in value:
-            return self._values.get(value[REFERENCE], value)
+            kept = self._values.get(value[REFERENCE], value)
+            return self._value(kept) if isinstance(kept, list) else kept
         return value
 
     async def _store(self, value: Any, content: bytes) -> dict[str, Any]:
-        name = f"outputs/{hashlib.sha256(content).hexdigest()}.json"
+        name = _name(content)
         if name not in self._values:
             await anyio.to_thread.run_sync(_write, self.folder / name, content)
             self._values[name] = value
-        return {REFERENCE: name, "bytes": len(content)}
+        return _reference(name, content)
+
+    def _deferred(self, value: Any, content: bytes) -> str:
+        name = _name(content)
+        if name not in self._values:
+            self._unwritten[name] = content
+            self._values[name] = value
+        return name
 
     def _read(self, name: str) -> Any:
         path = self.folder / name
@@ -87,6 +136,18 @@ class LargeOutputs:
         if hashlib.sha256(content).hexdigest() != path.stem:
             raise _unusable(path, "its content is not what the step had yielded")
         return msgspec.json.decode(content)
+
+
+def _is_large(content: bytes) -> bool:
+    return len(content) > LARGE_BYTES
+
+
+def _name(content: bytes) -> str:
+    return f"outputs/{hashlib.sha256(content).hexdigest()}.json"
+
+
+def _reference(name: str, content: bytes) -> dict[str, Any]:
+    return {REFERENCE: name, "bytes": len(content)}
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -102,6 +163,8 @@ def _write(path: Path, content: bytes) -> None:
 
 def _references(state: RunState) -> Iterator[str]:
     for job in state.jobs.values():
+        if isinstance(job.items, StoredItems):
+            yield job.items.file
         yield from _references_in(job.outputs.values())
         for step in job.steps.values():
             yield from _references_in(step.outputs.values())

@@ -79,12 +79,11 @@ def plan_resumption(
     if only:
         names += _alone(plan, state, only, selected)
     reopened = {job.id for job in taking_part if state.job(job.id).status not in DONE}
-    gated = [
-        plan.jobs[index].id
-        for index in sorted(downstream(plan, reopened))
-        if (selected is None or index in selected) and _was_skipped_unopened(state.job(plan.jobs[index].id))
-    ]
-    names = list(dict.fromkeys([*names, *gated]))
+    for index in sorted(downstream(plan, reopened)):
+        job = plan.jobs[index]
+        if (selected is None or index in selected) and _was_skipped_unopened(state.job(job.id)):
+            names += [job.id, *_instances(job, state)]
+    names = list(dict.fromkeys(names))
     reopening, why = set(names), f"--only {only}" if only else option
     found = Resumption(names, [], [], [])
     for job in taking_part:
@@ -104,8 +103,12 @@ def _was_skipped_unopened(job: JobState) -> bool:
 
 
 def _instances(job: JobPlan, state: RunState) -> list[str]:
+    """Return the job itself, or its instances: of its items, and those that an earlier list has left."""
     items = state.job(job.id).items
-    return [job.id] if items is None else [instance_id(job.id, number) for number in range(len(items))]
+    number = 0 if items is None else len(items)
+    while instance_id(job.id, number) in state.jobs:
+        number += 1
+    return [instance_id(job.id, item) for item in range(number)] if number or items is not None else [job.id]
 
 
 def _alone(plan: Plan, state: RunState, job_id: str, selected: Collection[int] | None) -> list[str]:

@@ -24,7 +24,8 @@ from aetherflow.engine.decide import (
     admit,
     decide,
 )
-from aetherflow.engine.frontier import Frontier, Unit
+from aetherflow.engine.frontier import WHOLE, Frontier, Unit
+from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.plan import Plan, StepPlan
 from aetherflow.engine.scope import Resolve, as_they_are, run_scope
 from aetherflow.engine.state import RunState, apply
@@ -51,15 +52,16 @@ class Ring:
         selected: Collection[int] | None = None,
         scheduled_at: str | None = None,
         redact: Callable[[Any], Any] = lambda value: value,
-        resolve: Resolve = as_they_are,
+        large: LargeOutputs | None = None,
     ) -> None:
         """Take up a run whose RunStarted or RunResumed has been applied to `state`."""
         self.plan = plan
         self.state = state
         self.clock = clock
         self.frontier = Frontier(plan, state, selected, limit)
-        self.names: dict[str, Any] = run_scope(state, self.frontier.index, env, scheduled_at, resolve)
-        self.resolve = resolve
+        self.large = large
+        self.resolve: Resolve = large.resolve if large is not None else as_they_are
+        self.names: dict[str, Any] = run_scope(state, self.frontier.index, env, scheduled_at, self.resolve)
         self._redact = redact
         self._started = clock.monotonic()
 
@@ -117,9 +119,17 @@ class Ring:
             case EndStep() | SettleStep():
                 return self._step_ended(command)
             case StartJob(unit, items):
-                items = None if items is None else self._redact(items)
-                return e.JobStarted(at=at, flow_id=flow_id, run_id=run_id, job_id=unit.id, items=items)
+                return e.JobStarted(
+                    at=at, flow_id=flow_id, run_id=run_id, job_id=unit.id, items=self._stored(items)
+                )
             case EndJob(unit, status, reason, error, outputs):
+                if (
+                    outputs
+                    and self.large is not None
+                    and unit.job.for_each is not None
+                    and unit.item == WHOLE
+                ):
+                    outputs = self.large.defer(outputs)
                 return e.JobFinished(
                     at=at,
                     flow_id=flow_id,
@@ -148,6 +158,13 @@ class Ring:
                 )
             case _:
                 return None
+
+    def _stored(self, items: e.Items | None) -> e.Items | None:
+        """Return the items of a `for_each` as the journal keeps them: masked, a reference if large."""
+        if not isinstance(items, list):
+            return items  # a resumed run goes on with what was stored
+        masked: list[Any] = self._redact(items)
+        return masked if self.large is None else self.large.defer_items(masked)
 
     def _step_ended(self, command: EndStep | SettleStep) -> e.StepFinished:
         """Return the end of a step that does not run."""

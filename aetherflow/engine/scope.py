@@ -140,5 +140,5 @@ def job_scope(
     scope = {**names, "job": own, "steps": StepsView(job, resolve)}
     if unit.item != WHOLE:
         scope["item_index"] = unit.item
-        scope["item"] = (state.jobs[unit.job.id].items or [])[unit.item]
+        scope["item"] = resolve({"items": state.jobs[unit.job.id].items})["items"][unit.item]
     return scope

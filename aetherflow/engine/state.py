@@ -86,7 +86,7 @@ class JobState(msgspec.Struct, gc=False):
     status: JobStatus = "PENDING"
     outputs: dict[str, Any] = {}
     steps: dict[str, StepState] = {}
-    items: list[Any] | None = None
+    items: e.Items | None = None
     reason: str = ""
     error: ErrorInfo | None = None
 

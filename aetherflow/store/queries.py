@@ -58,6 +58,18 @@ class JobRow(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+class AttemptRow(msgspec.Struct, frozen=True):
+    """An attempt of a step that failed and was followed by another one, after a wait."""
+
+    job_id: str
+    step_id: str
+    attempt: int
+    started_at: str
+    failed_at: str
+    wait_seconds: float
+    error: dict[str, Any]
+
+
 class LockRow(msgspec.Struct, frozen=True):
     """One lock that is held."""
 
@@ -132,6 +144,16 @@ def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
         (run_id,),
     )
     return [StepRow(*_decoded(row, 7, 8)) for row in rows]
+
+
+def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
+    """Return the attempts of a run that were repeated, in order: what was waited before the next, and why."""
+    rows = raw.execute(
+        "SELECT job_id, step_id, attempt, started_at, finished_at, wait_seconds, error FROM attempts "
+        "WHERE run_id = ? AND wait_seconds IS NOT NULL ORDER BY seq",
+        (run_id,),
+    )
+    return [AttemptRow(*_decoded(row, 6)) for row in rows]
 
 
 def list_locks(raw: sqlite3.Connection) -> list[LockRow]:

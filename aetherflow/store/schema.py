@@ -1,6 +1,6 @@
 """The tables and views of the state database, and the way from one version to the next (forward only).
 
-A person may query `runs`, `job_state`, `step_state`, `events`, `locks` and `schema_version`.
+A person may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks` and `schema_version`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,33 @@ SELECT r.run_id, r.flow_id, r.flow_file,
 FROM run_state r;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1,)
+VERSION_2 = """
+-- Every attempt of every step: how it ended; if another one followed, what was waited before it, and why. An
+-- attempt that nothing ended runs now, or was cut off when its process died.
+CREATE VIEW attempts AS
+WITH steps AS (
+    SELECT run_id, seq, event, payload, at, job_id, step_id,
+           lead(event) OVER following AS ended_by,
+           lead(payload) OVER following AS ending
+    FROM events WHERE event IN ('step_started', 'step_retrying', 'step_finished')
+    WINDOW following AS (PARTITION BY run_id, job_id, step_id ORDER BY seq)
+)
+SELECT run_id, json_extract(payload, '$.flow_id') AS flow_id, job_id, step_id,
+       json_extract(payload, '$.step_type') AS step_type,
+       coalesce(json_extract(payload, '$.attempt'), 1) AS attempt,
+       CASE ended_by WHEN 'step_finished' THEN json_extract(ending, '$.status')
+           WHEN 'step_retrying' THEN 'FAILED' WHEN 'step_started' THEN 'INTERRUPTED'
+           ELSE (SELECT status FROM runs r WHERE r.run_id = steps.run_id) END AS status,
+       at AS started_at,
+       CASE WHEN ended_by <> 'step_started' THEN json_extract(ending, '$.at') END AS finished_at,
+       json_extract(ending, '$.wait_seconds') AS wait_seconds,
+       json_extract(ending, '$.error') AS error,
+       json_extract(ending, '$.reason') AS reason,
+       seq
+FROM steps WHERE event = 'step_started';
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
 """The script that leads to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)

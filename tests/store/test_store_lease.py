@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aetherflow.store import lease as leases
 from aetherflow.store.lease import Holder, Lease
 from aetherflow.store.owner import Owner, this_process
-from aetherflow.store.schema import VERSION_1
+from aetherflow.store.schema import MIGRATIONS
 from tests.store.clock_double import FakeClock
 from tests.store.real_parts import ELSEWHERE
 
@@ -25,7 +25,7 @@ def raw() -> Iterator[sqlite3.Connection]:
 def database() -> sqlite3.Connection:
     """Return an empty database."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(VERSION_1)
+    connection.executescript("".join(MIGRATIONS))
     return connection
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,33 +12,26 @@ from hypothesis import strategies as st
 from aetherflow.engine import events as e
 from aetherflow.engine.state import RunState, fold
 from aetherflow.errors import ErrorInfo
-from aetherflow.store.journal import _write_rows, read_events
+from aetherflow.store.journal import _write_rows
 from aetherflow.store.projection import project, timestamp
-from aetherflow.store.schema import VERSION_1
+from aetherflow.store.schema import MIGRATIONS
 from tests.store.histories import RUN, histories, splits
 from tests.store.real_parts import T0
+from tests.store.tables import tables_of
 
-FIXTURES = Path(__file__).parent / "fixtures"
 JOB_ENDS = {"SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"}
 
 
 def tables_after(batches: list[list[e.Event]]) -> dict[str, list[dict[str, Any]]]:
     """Project the batches into an empty database and return its rows."""
     raw = sqlite3.connect(":memory:", isolation_level=None)
-    raw.executescript(VERSION_1)
+    raw.executescript("".join(MIGRATIONS))
     raw.execute("BEGIN")
     for batch in batches:
         _write_rows(raw, project(batch))
-    tables = {name: rows_of(raw, name) for name in ("run_state", "job_state", "step_state")}
+    tables = tables_of(raw)
     raw.close()
     return tables
-
-
-def rows_of(raw: sqlite3.Connection, table: str) -> list[dict[str, Any]]:
-    """Return all rows of a table, by their key."""
-    cursor = raw.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def json_of(value: Any) -> str:
@@ -220,27 +212,3 @@ def test_every_event_of_a_history_can_be_projected(kind: type[e.Event]) -> None:
         "error": {"code": "AF700", "message": "no"},
     }
     tables_after([[msgspec.convert(values, kind)]])
-
-
-def only_known(found: Any, known: Any) -> Any:
-    """Return what was found without the fields that came later than what is known."""
-    if not isinstance(found, dict) or not isinstance(known, dict):
-        return found
-    return {key: only_known(value, known[key]) for key, value in found.items() if key in known}
-
-
-def test_a_journal_of_version_1_is_still_understood() -> None:
-    """The log and what it leads to were stored once; later code must read it the same way."""
-    lines = (FIXTURES / "journal_v1.jsonl").read_text(encoding="utf-8").splitlines()
-    expected = msgspec.json.decode((FIXTURES / "journal_v1.expected.json").read_bytes())
-    raw = sqlite3.connect(":memory:", isolation_level=None)
-    raw.executescript(VERSION_1)
-    raw.executemany(
-        "INSERT INTO events (run_id, seq, event, payload) VALUES ('nightly-7', ?, ?, ?)",
-        [(seq, msgspec.json.decode(line)["event"], line) for seq, line in enumerate(lines, start=1)],
-    )
-    history = read_events(raw, "nightly-7")
-    raw.close()
-    assert [json_of(one) for one in history] == lines
-    assert only_known(msgspec.to_builtins(fold(history)), expected["state"]) == expected["state"]
-    assert tables_after([history]) == expected["tables"]

@@ -3,23 +3,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from aetherflow.engine import events as e
+from aetherflow.errors import ErrorInfo
 from aetherflow.store import lease as leases
 from aetherflow.store.journal import _write_rows
 from aetherflow.store.lease import Lease
 from aetherflow.store.owner import this_process
 from aetherflow.store.projection import project
-from aetherflow.store.schema import VERSION_1
-from tests.store.real_parts import started
+from aetherflow.store.schema import MIGRATIONS
+from tests.store.real_parts import T0, started
 
 
 @pytest.fixture
 def raw() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(VERSION_1)
+    connection.executescript("".join(MIGRATIONS))
     yield connection
     connection.close()
 
@@ -76,3 +79,48 @@ def test_locks_shows_the_locks_that_are_held_and_nothing_else(raw: sqlite3.Conne
     leases.release(raw, take(raw, "lock:given back"), datetime.now(UTC))
     rows = raw.execute("SELECT lock_key, holder, generation FROM locks ORDER BY lock_key").fetchall()
     assert rows == [("held", "a holder", 1), ("with:colon", "a holder", 1)]
+
+
+def attempts(raw: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Return what the view says of each attempt, in order."""
+    return raw.execute(
+        "SELECT attempt, status, started_at IS NOT NULL, finished_at IS NOT NULL, wait_seconds, "
+        "json_extract(error, '$.message'), reason FROM attempts ORDER BY seq"
+    ).fetchall()
+
+
+def write(raw: sqlite3.Connection, events: list[e.Event]) -> None:
+    """Store events and their rows."""
+    payloads = [(n, str(one.__struct_config__.tag), msgspec.json.encode(one)) for n, one in enumerate(events)]
+    raw.executemany("INSERT INTO events VALUES ('r', ?, ?, CAST(? AS TEXT))", payloads)
+    _write_rows(raw, project(events))
+
+
+def test_attempts_shows_each_attempt_with_what_was_waited_and_why(raw: sqlite3.Connection) -> None:
+    common: dict[str, Any] = {"at": T0, "flow_id": "flow", "run_id": "r", "job_id": "a"}
+    step: dict[str, Any] = {**common, "step_id": "s", "step_type": "t"}
+    no = ErrorInfo(code="AF700", message="no")
+    take(raw, "run:r")
+    write(
+        raw,
+        [
+            started("r"),
+            e.JobStarted(**common),
+            e.StepStarted(**step, attempt=1),
+            e.StepRetrying(**step, attempt=1, wait_seconds=2.5, error=no),
+            e.StepStarted(**step, attempt=2),
+            e.RunResumed(at=T0, flow_id="flow", run_id="r", attempt=2, owner="me"),
+            e.JobStarted(**common),
+            e.StepStarted(**step, attempt=1),
+            e.StepFinished(**step, attempt=1, status="SKIPPED", reason="nothing"),
+            e.StepStarted(**(step | {"step_id": "z"}), attempt=1),
+        ],
+    )
+    assert attempts(raw) == [
+        (1, "FAILED", 1, 1, 2.5, "no", None),
+        (2, "INTERRUPTED", 1, 0, None, None, None),
+        (1, "SKIPPED", 1, 1, None, None, "nothing"),
+        (1, "RUNNING", 1, 0, None, None, None),
+    ]
+    raw.execute("UPDATE leases SET released_at = acquired_at")
+    assert attempts(raw)[-1][1] == "INTERRUPTED"
