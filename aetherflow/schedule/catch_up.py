@@ -1,0 +1,168 @@
+"""What becomes of ticks that are due, or overdue: run, missed or coalesced; never a flood.
+
+After downtime, a suspended machine or a jump of the clock many ticks may be due at once. The policy says
+which of them run:
+
+    misfire_grace_seconds   a tick that is late by more is LATE; the grace begins when the jitter has passed.
+                            None: nothing is ever late
+    coalesce                of several ticks in time only the newest runs, for all of them
+    catch_up: none          late ticks are missed
+              latest        the newest tick runs, late or not, for the late ones of the window
+              all           every tick of the window runs, oldest first, whatever `coalesce` says
+    catch_up_window_seconds how old a late tick may be to be caught up; None: any age
+    catch_up_max            at most so many run at once, the newest; older ones are missed
+
+Decisions go by ticks, not by the clock: all ticks up to `through` are decided, and the next decision begins
+there. A clock that was put back therefore decides nothing twice; until it is past `through` nothing is due,
+and `clock_behind_seconds` says so. The work does not grow with the length of the downtime: ticks that do not
+run come as ranges with a count.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from aetherflow.schedule.jitter import jitter
+from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, next_second
+from aetherflow.schedule.zone import instant, seconds
+
+CatchUp = Literal["none", "latest", "all"]
+Outcome = Literal["missed", "coalesced"]
+
+
+class CatchUpPolicy(msgspec.Struct, frozen=True):
+    """Which of several due ticks run, see the module."""
+
+    misfire_grace_seconds: int | None = 300
+    coalesce: bool = True
+    catch_up: CatchUp = "none"
+    catch_up_window_seconds: int | None = None
+    catch_up_max: int = 100
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A tick that runs; `is_late` if it is caught up."""
+
+    tick: datetime
+    is_late: bool
+
+
+class NotRun(msgspec.Struct, frozen=True):
+    """Ticks that follow each other and do not run, for one reason.
+
+    Attributes:
+        first: the first of them, in UTC.
+        last: the last of them; the same if there is one.
+        count: how many there are.
+        outcome: missed, or coalesced into the run that follows.
+        reason: a sentence for the person on call.
+    """
+
+    first: datetime
+    last: datetime
+    count: int
+    outcome: Outcome
+    reason: str
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What becomes of the ticks after the last decided one, up to and including `through`.
+
+    Attributes:
+        through: the newest tick that is decided now or was before: where the next decision begins.
+        runs: oldest first.
+        not_run: oldest first.
+        clock_behind_seconds: how far the clock is before the last decided tick; 0 as a rule.
+    """
+
+    through: datetime
+    runs: tuple[Run, ...] = ()
+    not_run: tuple[NotRun, ...] = ()
+    clock_behind_seconds: int = 0
+
+
+def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: datetime) -> Decision:
+    """Decide about every tick later than `decided` that is due `now`.
+
+    Args:
+        table: the item's ticks.
+        policy: what the item says about late ones.
+        decided: `through` of the decision before; at first, when the item came into force.
+        now: the wall time, aware.
+    """
+    start, at = seconds(decided) + 1, seconds(now)
+    end = _end_of_due(table, start, at)
+    if end is None:
+        return Decision(decided, clock_behind_seconds=max(0, start - 1 - at))
+    grace = policy.misfire_grace_seconds
+    in_time = start if grace is None else max(start, at - grace - table.jitter_seconds)
+    caught_up = min(in_time, _window(policy, start, at))
+    chosen = _chosen(table, policy, caught_up, in_time, end)
+    not_run = _not_run(table, policy, (start, caught_up, in_time, chosen[0] if chosen else end))
+    return Decision(instant(end - 1), tuple(Run(instant(tick), tick < in_time) for tick in chosen), not_run)
+
+
+def _end_of_due(table: Timetable, start: int, at: int) -> int | None:
+    """Return the second after the newest tick that is due; None if none is.
+
+    Ticks fire in their order: one whose jitter is over waits for one before it whose jitter is not.
+    """
+    surely = at - table.jitter_seconds + 1  # every tick before has had its jitter
+    newest = latest_ticks(table, start, surely, 1)
+    end = newest[0] + 1 if newest else None
+    tick = next_second(table, max(start, surely) - 1)
+    while tick is not None and tick + jitter(table.item, tick, table.jitter_seconds) <= at:
+        end = tick + 1
+        tick = next_second(table, tick)
+    return end
+
+
+def _window(policy: CatchUpPolicy, start: int, at: int) -> int:
+    """Return the first second whose ticks are caught up however late they are."""
+    if policy.catch_up == "none":
+        return at + 1
+    window = policy.catch_up_window_seconds
+    return start if window is None else max(start, at - window)
+
+
+def _chosen(table: Timetable, policy: CatchUpPolicy, caught_up: int, in_time: int, end: int) -> list[int]:
+    """Return the ticks that run, oldest first, of those that are caught up or in time."""
+    if policy.catch_up == "all":
+        return latest_ticks(table, caught_up, end, policy.catch_up_max)
+    if policy.coalesce:
+        return latest_ticks(table, caught_up, end, 1)
+    return latest_ticks(table, in_time, end, policy.catch_up_max) or latest_ticks(table, caught_up, end, 1)
+
+
+def _not_run(
+    table: Timetable, policy: CatchUpPolicy, bounds: tuple[int, int, int, int]
+) -> tuple[NotRun, ...]:
+    """Return the ticks before the first run: too late, caught up or in time, in this order."""
+    start, caught_up, in_time, end = bounds
+    late: tuple[Outcome, str] = ("missed", _why_late(policy))
+    coalesced: tuple[Outcome, str] = ("coalesced", "one run stands for all ticks that were due at once")
+    too_many: tuple[Outcome, str] = ("missed", f"more than {policy.catch_up_max} ticks were due at once")
+    found = [_range(table, start, min(caught_up, end), *late)]
+    if policy.catch_up == "all" or policy.coalesce:
+        found.append(_range(table, caught_up, end, *(too_many if policy.catch_up == "all" else coalesced)))
+    else:
+        found.append(_range(table, caught_up, min(in_time, end), *coalesced))
+        found.append(_range(table, in_time, end, *too_many))
+    return tuple(some for some in found if some)
+
+
+def _range(table: Timetable, start: int, end: int, outcome: Outcome, reason: str) -> NotRun | None:
+    count = count_ticks(table, start, end) if start < end else 0
+    if not count:
+        return None
+    first, last = next_second(table, start - 1), latest_ticks(table, start, end, 1)[0]
+    return NotRun(instant(last if first is None else first), instant(last), count, outcome, reason)
+
+
+def _why_late(policy: CatchUpPolicy) -> str:
+    if policy.catch_up == "none":
+        return f"late by more than misfire_grace_time, {policy.misfire_grace_seconds} s"
+    return f"older than catch_up_window, {policy.catch_up_window_seconds} s"
