@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow import registry
+from aetherflow.check.advice import check_advice
 from aetherflow.check.flow import check_flow
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
@@ -18,25 +19,39 @@ from aetherflow.engine.connector import Resource
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.planner import build_plan
-from aetherflow.errors import ConfigError, Diagnostic, InvalidInput
+from aetherflow.errors import ConfigError, Diagnostic, InvalidInput, Severity
 from aetherflow.secret import Redactor
 from aetherflow.spec.flow import ProfileSpec
 from aetherflow.spec.load import read_flow
 
 
 class Examination(msgspec.Struct, frozen=True):
-    """A flow, planned and checked; run it only if `errors` is empty."""
+    """A flow, planned and checked; run it only if `errors` is empty.
+
+    Attributes:
+        is_as_written: whether the plan is what the file says, or what it was probably meant to say.
+    """
 
     plan: Plan
     environment: Environment
     profiles: dict[str, ProfileSpec] | None
     redactor: Redactor
     diagnostics: list[Diagnostic]
+    is_as_written: bool = True
 
     @property
     def errors(self) -> list[Diagnostic]:
         """The findings that forbid a run."""
         return [d for d in self.diagnostics if d.severity == "error"]
+
+    def raise_if_guessed(self) -> None:
+        """Refuse a flow whose file had to be guessed at; what it refers to may be wrong.
+
+        Raises:
+            InvalidInput: with all findings.
+        """
+        if not self.is_as_written:
+            raise InvalidInput(self.diagnostics)
 
     def raise_if_invalid(self) -> None:
         """Refuse a flow with errors.
@@ -67,12 +82,14 @@ def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
             code="AF504",
         )
     profiles = configured_profiles(environment.settings)
-    findings = Findings(loaded.document, found)
+    findings = Findings(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
     check_flow(plan, registry, findings)
-    _check_resources(plan, environment, profiles, findings)
+    severity: Severity = "error" if environment.settings.validate_env_strict else "warning"
+    _check_resources(plan, environment, profiles, findings, severity)
+    check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
-    return Examination(plan, environment, profiles, redactor, ordered)
+    return Examination(plan, environment, profiles, redactor, ordered, loaded.guesses is None)
 
 
 def resolve(examined: Examination, name: str) -> Resource:
@@ -98,10 +115,14 @@ def resolve(examined: Examination, name: str) -> Resource:
 
 
 def _check_resources(
-    plan: Plan, environment: Environment, profiles: dict[str, ProfileSpec] | None, findings: Findings
+    plan: Plan,
+    environment: Environment,
+    profiles: dict[str, ProfileSpec] | None,
+    findings: Findings,
+    severity: Severity,
 ) -> None:
     """Check each resource with its profile; a variable that is not set is an error only when asked for."""
-    env, settings = environment.variables, environment.settings
+    env = environment.variables
     decoder = environment.secrets.decode if environment.secrets else None
     for name, spec in plan.resources.items():
         found = check_resource(name, spec, profiles, env, document=findings.document, decoder=decoder)
@@ -110,10 +131,10 @@ def _check_resources(
             continue
         for missing in missing_variables(name, spec, profiles, env):
             findings.add(
-                ("resources", name),
+                ("resources", name, *missing.path),
                 "AF536",
                 f"resource {name!r}: {missing.field} needs the environment variable {missing.variable}, "
                 "which is not set",
                 f"set {missing.variable} before the run",
-                "error" if settings.validate_env_strict else "warning",
+                severity,
             )

@@ -87,11 +87,14 @@ def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, st
 
     Raises:
         StateUnusable: there is none yet.
+        InvalidInput: the flow file has no right shape.
     """
     if state is not None:
         path = state.absolute()
     elif flow is not None:
-        path = places_of(examine(flow, process_env), None).state
+        examined = examine(flow, process_env)
+        examined.raise_if_guessed()
+        path = places_of(examined, None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
     if not path.exists():

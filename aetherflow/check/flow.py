@@ -42,13 +42,18 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings) -> None:
             _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)
-        try:
-            registry.connector_class(f"{resource.kind}:{resource.driver}")
-        except AetherFlowError as error:
-            findings.add((*base, "driver"), error.code, error.message, error.hint)
+        if not findings.is_guess((*base, "kind")):
+            _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, findings)
         if name not in used:
             message = f"no step uses the resource {name!r} by its name"
             findings.add(base, "AF552", message, severity="warning")
+
+
+def _check_driver(name: str, where: Path, registry: Registry, findings: Findings) -> None:
+    try:
+        registry.connector_class(name)
+    except AetherFlowError as error:
+        findings.add(where, error.code, error.message, error.hint)
 
 
 def _check_step(
@@ -61,6 +66,10 @@ def _check_step(
     used: set[str],
 ) -> None:
     """Check one step, and the step inside it if it has one (`with_lock`)."""
+    _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, findings, used)
+    if findings.is_guess((*base, "type")):
+        used.update(plan.resources)  # whatever it is, it might use them
+        return
     try:
         step_type = registry.step_type(type_name)
     except AetherFlowError as error:
@@ -68,18 +77,6 @@ def _check_step(
         return
     if (struct := _struct_in(step_type.input_type)) is not None:
         _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
-    resource = inputs.get("resource")
-    if isinstance(resource, str) and "{{" not in resource:
-        used.add(resource)
-        if resource not in plan.resources:
-            findings.add(
-                (*base, "inputs", "resource"),
-                "AF550",
-                f"the flow has no resource {resource!r}",
-                did_you_mean(resource, plan.resources) or "declare it under resources",
-            )
-    elif resource is not None:
-        used.update(plan.resources)  # known only when it runs
     inner = inputs.get("step")
     if type_name == "with_lock" and isinstance(inner, dict):
         inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
@@ -88,6 +85,17 @@ def _check_step(
         elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
             inner_base = (*base, "inputs", "step")
             _check_step(inner_type, inner_inputs, inner_base, plan, registry, findings, used)
+
+
+def _check_resource(resource: Any, where: Path, plan: Plan, findings: Findings, used: set[str]) -> None:
+    """Note that a step uses a resource; say so if the flow has none of that name."""
+    if isinstance(resource, str) and "{{" not in resource:
+        used.add(resource)
+        if resource not in plan.resources:
+            hint = did_you_mean(resource, plan.resources) or "declare it under resources"
+            findings.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
+    elif resource is not None:
+        used.update(plan.resources)  # known only when it runs
 
 
 def _check_inputs(

@@ -40,7 +40,7 @@ def retry(options: RetryOptions) -> int:
     """
     _check(options)
     state = state_of(options.state, options.flow if options.state is None else None, os.environ)
-    flow_id = examine(options.flow, os.environ).plan.flow_id if options.flow else ""
+    flow_id = _flow_id(options.flow) if options.flow else ""
     found = find_retry(state, options.run_id, flow_id)
     running = _run_options(options, found)
     check_options(running)
@@ -64,6 +64,12 @@ def retry(options: RetryOptions) -> int:
     )
     say(f"run {found.run_id} of {examined.plan.flow_id} goes on with {running.flow}")
     return execute(examined, request, running)
+
+
+def _flow_id(flow: Path) -> str:
+    examined = examine(flow, os.environ)
+    examined.raise_if_guessed()
+    return examined.plan.flow_id
 
 
 def _check(options: RetryOptions) -> None:

@@ -19,11 +19,12 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class MissingVariable(msgspec.Struct, frozen=True):
-    """A variable that a field needs and that is not set, or is empty."""
+    """A variable that a field needs and that is not set, or is empty; `path` leads to it in the resource."""
 
     resource: str
     field: str
     variable: str
+    path: FieldPath = ()
 
 
 def check_resource(
@@ -62,8 +63,16 @@ def missing_variables(
     Raises:
         UnknownProfile: the resource names a profile that does not exist.
     """
-    missing = missing_references(prepare_resource(name, spec, profiles), env)
-    return [MissingVariable(name, field_name(one.where), variable_name(one)) for one in missing]
+    prepared = prepare_resource(name, spec, profiles)
+    return [
+        MissingVariable(
+            name,
+            field_name(one.where),
+            variable_name(one),
+            one.where if prepared.merged.source(one.where) == "flow" else ("profile",),
+        )
+        for one in missing_references(prepared, env)
+    ]
 
 
 def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[ResourceProblem]:

@@ -310,7 +310,7 @@ class _Planner:
         hint: str = "",
         severity: Severity = "error",
     ) -> None:
-        place = self.findings.document.text_position((*base, *reference.where), reference.offset)
+        place = self.findings.text_place((*base, *reference.where), reference.offset)
         self.findings.add(place, code, message, hint, severity)
 
 

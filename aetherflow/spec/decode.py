@@ -38,11 +38,19 @@ def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T 
     try:
         return msgspec.convert(value, wanted), []
     except msgspec.ValidationError as error:
-        explainer = _Explainer(document)
-        explainer.check(value, kinds.type_info(wanted), path)
-        if not explainer.findings:
+        findings = explain(document, value, kinds.type_info(wanted), path)
+        if not findings:
+            explainer = _Explainer(document)
             explainer.report(_path_of(error, path), "AF110", str(error).partition(" - at `")[0], "")
-        return None, sorted(explainer.findings, key=lambda finding: (finding.line, finding.column))
+            findings = explainer.findings
+        return None, sorted(findings, key=lambda finding: (finding.line, finding.column))
+
+
+def explain(document: Document, value: Any, kind: kinds.Type, path: NodePath) -> list[Diagnostic]:
+    """Return in words how the value at `path` differs from a type; nothing if it does not."""
+    explainer = _Explainer(document)
+    explainer.check(value, kind, path)
+    return explainer.findings
 
 
 class _Explainer:
@@ -68,10 +76,10 @@ class _Explainer:
 
     def check(self, value: Any, kind: kinds.Type, path: NodePath) -> None:
         """Compare a value with the type it should have."""
-        kind, description = _unwrapped(kind)
+        kind, description = unwrapped(kind)
         if isinstance(kind, kinds.UnionType):
             self.check_union(value, kind, path)
-        elif not _fits(value, kind):
+        elif not fits(value, kind):
             self.wrong_type(value, [kind], path)
         elif isinstance(kind, kinds.StructType):
             self.check_struct(value, kind, path)
@@ -98,8 +106,8 @@ class _Explainer:
         """Compare with the alternative that is of the value's own kind."""
         if value is None and union.includes_none:
             return
-        options = [_unwrapped(kind)[0] for kind in union.types if not isinstance(kind, kinds.NoneType)]
-        fitting = [kind for kind in options if _fits(value, kind)]
+        options = [unwrapped(kind)[0] for kind in union.types if not isinstance(kind, kinds.NoneType)]
+        fitting = [kind for kind in options if fits(value, kind)]
         if fitting:
             self.check(value, fitting[0], path)
         else:
@@ -117,6 +125,8 @@ class _Explainer:
                 meant.add(suggestion)
                 hint = f"did you mean {suggestion!r}?" if suggestion else _known_keys(fields)
                 self.report((*path, key), "AF111", f"unknown key {quoted(key)} in {named}", hint)
+                if suggestion:
+                    self.check(value[key], fields[suggestion].type, (*path, key))
         for name, field in fields.items():
             if name in value:
                 self.check(value[name], field.type, (*path, name))
@@ -181,7 +191,7 @@ class _Explainer:
         self.report(path, "AF110", message, _conversion(value, expected[0]))
 
 
-def _unwrapped(kind: kinds.Type) -> tuple[kinds.Type, str]:
+def unwrapped(kind: kinds.Type) -> tuple[kinds.Type, str]:
     """Return the type without its metadata, and the description that the metadata holds."""
     description = ""
     while isinstance(kind, kinds.Metadata):
@@ -203,7 +213,7 @@ _KINDS: dict[type[kinds.Type], tuple[tuple[type, ...], str]] = {
 """What plain data a type takes, and how a message calls it."""
 
 
-def _fits(value: Any, kind: kinds.Type) -> bool:
+def fits(value: Any, kind: kinds.Type) -> bool:
     """Whether the value is of the kind that the type asks for, whatever is in it."""
     if isinstance(kind, kinds.LiteralType):
         return type(value) in {type(option) for option in kind.values}
@@ -250,7 +260,7 @@ def _known_keys(names: Iterable[str]) -> str:
 
 def _example(kind: kinds.Type) -> str:
     """Return what may stand after a missing key."""
-    kind, _ = _unwrapped(kind)
+    kind, _ = unwrapped(kind)
     if isinstance(kind, kinds.LiteralType) and len(kind.values) == 1:
         return str(kind.values[0])
     return "..."

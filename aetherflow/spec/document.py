@@ -162,7 +162,9 @@ def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnosti
         with _collector_paused():
             document = reader.document(raw)
     except yaml.MarkedYAMLError as error:
-        reader.findings.append(_finding(file, "AF103", *explain_syntax(error, text)))
+        # libyaml has a limit of nesting too, and on one line reaches it before we do
+        code = "AF106" if "nesting depth" in (error.problem or "") else "AF103"
+        reader.findings.append(_finding(file, code, *explain_syntax(error, text)))
     except yaml.reader.ReaderError as error:
         reader.findings.append(_finding(file, "AF102", *explain_control_character(error, text)))
     except _TooMuchError:

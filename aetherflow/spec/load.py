@@ -12,17 +12,23 @@ from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.flow import FlowFile, ProfileSpec
+from aetherflow.spec.mend import Guesses, mend
 from aetherflow.spec.suggest import quoted
 
 HOOKS = ("on_success", "on_failure", "on_exit")
 
 
 class LoadedFlow(msgspec.Struct, frozen=True, eq=False):
-    """A flow file whose shape is right; what it refers to is not checked yet."""
+    """A flow file as Structs; what it refers to is not checked yet.
+
+    Attributes:
+        guesses: how a file of wrong shape was read as it was meant; then it must not be run.
+    """
 
     spec: FlowFile
     document: Document
     path: Path
+    guesses: Guesses | None = None
 
 
 def load_flow(path: Path) -> LoadedFlow:
@@ -40,7 +46,8 @@ def load_flow(path: Path) -> LoadedFlow:
 def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
     """Read a flow file as far as it goes, so that what is wrong later can be told together with what is now.
 
-    Returns the flow, if its shape is right, and the findings in the order of the file.
+    Returns the flow, as it was meant if its shape is wrong, and the findings in the order of the file; None
+    if it cannot be said what was meant.
 
     Raises:
         InvalidInput: the file cannot be read at all.
@@ -51,7 +58,10 @@ def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
     spec, wrong = decode(document, FlowFile)
     findings = [*findings, *wrong, *_duplicate_ids(document)]
     findings.sort(key=lambda finding: (finding.line, finding.column))
-    return None if spec is None else LoadedFlow(spec, document, path), findings
+    if spec is not None:
+        return LoadedFlow(spec, document, path), findings
+    mended = mend(document, FlowFile)
+    return None if mended is None else LoadedFlow(mended[0], document, path, mended[1]), findings
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:

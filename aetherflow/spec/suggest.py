@@ -136,6 +136,11 @@ _SYNTAX = (
         "the text after '|' or '>' begins on the line below",
         "start a new line, indented",
     ),
+    (
+        "nesting depth",
+        "mappings and lists are nested too deeply",
+        "is a bracket not closed? otherwise flatten the data",
+    ),
     ("tag handle", "this tag is not declared", "put a text that begins with '!' in quotes"),
     ("incompatible YAML", "only YAML 1.1 and 1.2 can be read", "remove the line that begins with %YAML"),
     ("<document start>", "text follows the end of the document", "remove the line '...' or what follows it"),

@@ -115,8 +115,8 @@ def test_missing_variables_are_listed_with_their_field() -> None:
     """)
     profiles = {"db": ProfileSpec(options={"o": "{{env.O}}"})}
     assert missing_variables("main", spec, profiles, {"SET": "x", "EMPTY": ""}) == [
-        MissingVariable("main", "config.a", "A"),
-        MissingVariable("main", "config.a", "B"),
-        MissingVariable("main", "config.b.2", "EMPTY"),
-        MissingVariable("main", "options.o", "O"),
+        MissingVariable("main", "config.a", "A", ("config", "a")),
+        MissingVariable("main", "config.a", "B", ("config", "a")),
+        MissingVariable("main", "config.b.2", "EMPTY", ("config", "b", 2)),
+        MissingVariable("main", "options.o", "O", ("profile",)),
     ]
