@@ -1,4 +1,4 @@
-"""From a path to a checked file: the flow file and the profiles file."""
+"""From a path to a checked file: the flow file, the scheduler file and the profiles file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.mend import Guesses, mend
+from aetherflow.spec.schedule import ScheduleFile
 from aetherflow.spec.suggest import quoted
 
 HOOKS = ("on_success", "on_failure", "on_exit")
@@ -64,6 +65,29 @@ def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
     return None if mended is None else LoadedFlow(mended[0], document, path, mended[1]), findings
 
 
+class LoadedSchedule(msgspec.Struct, frozen=True, eq=False):
+    """A scheduler file whose shape is right; what it refers to is not checked yet."""
+
+    spec: ScheduleFile
+    document: Document
+    path: Path
+
+
+def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
+    """Read a scheduler file as far as it goes, as `read_flow` does a flow.
+
+    Raises:
+        InvalidInput: the file cannot be read at all.
+    """
+    document, findings = scan_file(path)
+    if document is None:
+        return None, findings
+    spec, wrong = decode(document, ScheduleFile)
+    findings = [*findings, *wrong, *_duplicate_ids(document)]
+    findings.sort(key=lambda finding: (finding.line, finding.column))
+    return None if spec is None else LoadedSchedule(spec, document, path), findings
+
+
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     """Read a profiles file, or take one that is parsed already.
 
@@ -99,9 +123,11 @@ def _duplicate_ids(document: Document) -> list[Diagnostic]:
 
 
 def _lists_with_ids(file: Any) -> Iterator[tuple[NodePath, str]]:
-    """Yield the lists of jobs and of steps, with what their items are called."""
+    """Yield the lists of jobs, of steps and of schedule items, with what their items are called."""
     if not isinstance(file, dict):
         return
+    if isinstance(file.get("items"), list):
+        yield ("items",), "item"
     jobs, flow = file.get("jobs"), file.get("flow")
     if isinstance(jobs, list):
         yield ("jobs",), "job"

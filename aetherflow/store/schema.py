@@ -1,6 +1,7 @@
 """The tables and views of the state database, and the way from one version to the next (forward only).
 
-A person may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks` and `schema_version`.
+A person may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks`, `firings` and
+`schema_version`.
 """
 
 from __future__ import annotations
@@ -126,7 +127,59 @@ SELECT run_id, json_extract(payload, '$.flow_id') AS flow_id, job_id, step_id,
 FROM steps WHERE event = 'step_started';
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
+VERSION_3 = """
+-- What schedulers decided: one row per tick of an item, and per firing that a person asked for. An open row
+-- is a durable claim: `server` looks after it until it is closed; when that one dies, another takes it over.
+CREATE TABLE firings (
+    firing_id     INTEGER PRIMARY KEY,
+    scheduler     TEXT NOT NULL,            -- the id of the scheduler file, else its path
+    item_id       TEXT NOT NULL,
+    scheduled_at  TEXT NOT NULL,
+    cause         TEXT NOT NULL,            -- tick, catch_up, manual
+    decided_at    TEXT NOT NULL,
+    outcome       TEXT NOT NULL,            -- WAITING QUEUED RUNNING; SUCCESS FAILED CANCELLED SKIPPED MISSED
+    run_id        TEXT UNIQUE,              -- fixed with the firing, whoever begins the run
+    started_at    TEXT,
+    finished_at   TEXT,                     -- null as long as the firing is open
+    reason        TEXT NOT NULL DEFAULT '', -- why it waits, or did not run, or failed
+    due_at        TEXT NOT NULL,            -- the scheduled time with its jitter
+    ticks         INTEGER NOT NULL DEFAULT 1, -- how many ticks, up to this one, the row stands for
+    priority      INTEGER NOT NULL DEFAULT 0,
+    server        TEXT NOT NULL DEFAULT '', -- name of a lease; empty: any server may take it
+    cancel_reason TEXT,                     -- somebody asks the server to end the run
+    UNIQUE (scheduler, item_id, scheduled_at)
+);
+CREATE INDEX firings_open ON firings (scheduler, item_id) WHERE finished_at IS NULL;
+
+-- A run and its firing end in one transaction, where both are in this database; a retry changes the outcome.
+CREATE TRIGGER firing_ends AFTER UPDATE OF status ON run_state
+WHEN NEW.status IN ('SUCCESS', 'FAILED', 'CANCELLED')
+BEGIN
+    UPDATE firings SET outcome = NEW.status, finished_at = NEW.finished_at, reason = NEW.reason
+    WHERE run_id = NEW.run_id;
+END;
+
+-- Up to when the ticks of an item have been decided, and what the item was then.
+CREATE TABLE schedule_items (
+    scheduler  TEXT NOT NULL,
+    item_id    TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    decided_to TEXT NOT NULL,
+    PRIMARY KEY (scheduler, item_id)
+) WITHOUT ROWID;
+
+-- Which servers look after which scheduler files.
+CREATE TABLE schedulers (
+    scheduler TEXT NOT NULL,
+    server    TEXT NOT NULL,
+    file      TEXT NOT NULL,
+    loaded_at TEXT NOT NULL,
+    problem   TEXT NOT NULL DEFAULT '',     -- why the file on the disk is not in force
+    PRIMARY KEY (scheduler, server)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
 """The script that leads to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)

@@ -1,0 +1,104 @@
+"""The scheduler file as typed, frozen Structs: exactly the keys a user may write (README, «Schedules»)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aetherflow.spec.flow import Identifier, PositiveInt, PositiveSeconds, Seconds, StateSpec
+
+CatchUp = Literal["none", "latest", "all"]
+Overlap = Literal["skip", "queue", "cancel_running"]
+OnCrash = Literal["resume", "fail", "leave"]
+DstGap = Literal["run_once", "skip"]
+DstOverlap = Literal["first", "both"]
+
+Day = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d\d-\d\d(?!\n)$", description="a date like 2026-12-31 (year-month-day)")
+]
+
+
+class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping of the file; `called` is how a message names it."""
+
+    called: ClassVar[str] = "this mapping"
+
+
+class CalendarSpec(_Spec, frozen=True):
+    """`calendars.NAME`: the local dates on which an item may fire.
+
+    Attributes:
+        weekdays: only on these, `mon` or `mon-fri`; left out, on all (with `working_day`: Monday to Friday).
+        exclude: never on these dates (holidays).
+        include: on these dates too; without `weekdays`, on these alone.
+        working_day: only on this one of each month: 1 or first, 2, ... or -1 or last, -2, ...
+    """
+
+    called = "a calendar"
+
+    weekdays: list[str] | None = None
+    exclude: list[Day] = []
+    include: list[Day] = []
+    working_day: int | Literal["first", "last"] | None = None
+
+
+class ItemSpec(_Spec, frozen=True):
+    """One item: when to fire, and what to run then."""
+
+    called = "an item"
+
+    id: Identifier
+    cron: str | None = None
+    interval_seconds: Annotated[int, Meta(ge=1, le=315_360_000)] | None = None
+    at: str | None = None
+    timezone: str | None = None
+    flow_yaml: str | None = None
+    flow_job: str | None = None
+    params: dict[str, Any] = {}
+    bundle_manifest: str | None = None
+    allow_stale_bundle: bool = False
+    misfire_grace_time: Seconds = 300
+    max_instances: PositiveInt = 1
+    overlap: Overlap = "skip"
+    coalesce: bool = True
+    enabled: bool = True
+    jitter_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    catch_up: CatchUp = "none"
+    catch_up_window: PositiveSeconds | None = None
+    catch_up_maximum: PositiveInt = 100
+    calendar: str | None = None
+    after: list[str] = []
+    dst_gap: DstGap = "run_once"
+    dst_overlap: DstOverlap = "first"
+    priority: int = 0
+    description: str = ""
+
+
+class ScheduleFile(_Spec, frozen=True):
+    """The whole file.
+
+    Attributes:
+        id: what the items are known under in the state database; without it, the path of the file.
+        pools: slots by name, shared by the steps of all flows.
+    """
+
+    called = "the scheduler file"
+
+    version: Literal[1]
+    items: Annotated[list[ItemSpec], Meta(min_length=1)]
+    id: Identifier | None = None
+    description: str = ""
+    timezone: str | None = None
+    calendars: dict[str, CalendarSpec] = {}
+    state: StateSpec = StateSpec()
+    max_parallel_runs: PositiveInt | None = None
+    shutdown_grace_seconds: Seconds | None = None
+    on_crash: OnCrash | None = None
+    pools: dict[str, PositiveInt] = {}
+
+
+def is_schedule(file: Any) -> bool:
+    """Whether the plain data of a file is meant as a scheduler file: it has items and no flow."""
+    return isinstance(file, dict) and "items" in file and "flow" not in file and "jobs" not in file

@@ -1,0 +1,311 @@
+"""Firings: what schedulers decided, tick by tick, and who looks after what is not over yet.
+
+A firing's row is the durable claim of its tick: it is inserted together with the run id and the place in the
+queue, under a UNIQUE constraint, so that of any number of servers one inserts it. The functions work inside
+a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from aetherflow.store import lease as leases
+from aetherflow.store.projection import timestamp
+
+Cause = Literal["tick", "catch_up", "manual"]
+Open = Literal["WAITING", "QUEUED", "RUNNING"]
+Outcome = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"]
+
+
+class Firing(msgspec.Struct, frozen=True):
+    """One row; times are RFC 3339 in UTC, of one length, so that they compare as texts.
+
+    Attributes:
+        due_at: the scheduled time with its jitter.
+        ticks: how many ticks, up to this one, the row stands for: long downtimes are told in one.
+        server: who looks after it; empty when any server may take it.
+        cancel_reason: why somebody wants its run to end.
+    """
+
+    firing_id: int
+    scheduler: str
+    item_id: str
+    scheduled_at: str
+    cause: Cause
+    decided_at: str
+    outcome: Outcome
+    run_id: str | None
+    started_at: str | None
+    finished_at: str | None
+    reason: str
+    due_at: str
+    ticks: int
+    priority: int
+    server: str
+    cancel_reason: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.finished_at is None
+
+    @property
+    def scheduled(self) -> datetime:
+        """The scheduled time."""
+        return datetime.fromisoformat(self.scheduled_at)
+
+
+class NewFiring(msgspec.Struct, frozen=True):
+    """A firing to insert; one that does not run has an outcome that says so and no run id."""
+
+    scheduler: str
+    item_id: str
+    scheduled_at: datetime
+    cause: Cause
+    outcome: Outcome
+    run_id: str | None = None
+    reason: str = ""
+    due_at: datetime | None = None
+    ticks: int = 1
+    priority: int = 0
+    server: str = ""
+
+
+def insert_firing(raw: sqlite3.Connection, new: NewFiring, now: datetime) -> Firing | None:
+    """Store a firing; None if that tick of the item has a row already.
+
+    A manual firing takes the next free microsecond instead: two persons may ask at the same time.
+    """
+    scheduled = new.scheduled_at
+    while (stored := _insert(raw, new, scheduled, now)) is None and new.cause == "manual":
+        scheduled += timedelta(microseconds=1)
+    return stored
+
+
+def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: datetime) -> Firing | None:
+    is_over = new.outcome in ("SKIPPED", "MISSED")
+    rows = raw.execute(
+        "INSERT INTO firings (scheduler, item_id, scheduled_at, cause, decided_at, outcome, run_id, "
+        "finished_at, reason, due_at, ticks, priority, server) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (scheduler, item_id, scheduled_at) DO NOTHING RETURNING *",
+        (
+            new.scheduler,
+            new.item_id,
+            timestamp(scheduled),
+            new.cause,
+            timestamp(now),
+            new.outcome,
+            new.run_id,
+            timestamp(now) if is_over else None,
+            new.reason,
+            timestamp(new.due_at or scheduled),
+            new.ticks,
+            new.priority,
+            new.server,
+        ),
+    )
+    return next(iter(_read(rows)), None)
+
+
+def _read(rows: sqlite3.Cursor) -> list[Firing]:
+    """Return the rows as firings; a column that a newer version has added is left out."""
+    known = set(Firing.__struct_fields__)
+    places = [(number, column[0]) for number, column in enumerate(rows.description) if column[0] in known]
+    return [Firing(**{name: row[number] for number, name in places}) for row in rows]
+
+
+def find_firing(raw: sqlite3.Connection, firing_id: int) -> Firing | None:
+    """Return one firing."""
+    rows = raw.execute("SELECT * FROM firings WHERE firing_id = ?", (firing_id,))
+    return next(iter(_read(rows)), None)
+
+
+def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:
+    """Return what is not over, of a scheduler or of one item of it, in the order of the scheduled times."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE finished_at IS NULL AND scheduler = ?1 "
+        "AND (?2 = '' OR item_id = ?2) ORDER BY scheduled_at, firing_id",
+        (scheduler, item_id),
+    )
+    return _read(rows)
+
+
+def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
+    """Mark a firing as started; False if it is ours no more, or was not to start.
+
+    In the same transaction as the claim of its run, where both are in one database.
+    """
+    changed = raw.execute(
+        "UPDATE firings SET outcome = 'RUNNING', started_at = ?, reason = '' "
+        "WHERE firing_id = ? AND server = ? AND outcome = 'QUEUED'",
+        (timestamp(now), firing_id, server),
+    )
+    return changed.rowcount == 1
+
+
+def move_firing(
+    raw: sqlite3.Connection, firing_id: int, server: str, outcome: Open, reason: str = ""
+) -> bool:
+    """Let an open firing of ours wait, queue or wait for something else; False if it is ours no more."""
+    changed = raw.execute(
+        "UPDATE firings SET outcome = ?, reason = ? "
+        "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
+        (outcome, reason, firing_id, server),
+    )
+    return changed.rowcount == 1
+
+
+def close_firing(
+    raw: sqlite3.Connection, firing_id: int, server: str, outcome: Outcome, reason: str, now: datetime
+) -> bool:
+    """Say how a firing of ours ended; False if it is over already, or ours no more."""
+    changed = raw.execute(
+        "UPDATE firings SET outcome = ?, reason = ?, finished_at = ? "
+        "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
+        (outcome, reason, timestamp(now), firing_id, server),
+    )
+    return changed.rowcount == 1
+
+
+def ask_to_cancel(raw: sqlite3.Connection, firing_id: int, reason: str) -> None:
+    """Ask the server of a firing to end its run."""
+    raw.execute(
+        "UPDATE firings SET cancel_reason = ? WHERE firing_id = ? AND finished_at IS NULL",
+        (reason, firing_id),
+    )
+
+
+def take_over(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> list[Firing]:
+    """Take the open firings that nobody looks after, and return them as they were.
+
+    Those are the ones that wait for any server, and those of servers that are dead or whose lease ran out.
+    The run of a firing that had begun may have ended since, or be interrupted: the caller finds out.
+    """
+    others = raw.execute(
+        "SELECT DISTINCT server FROM firings WHERE finished_at IS NULL AND scheduler = ? AND server <> ?",
+        (scheduler, server),
+    ).fetchall()
+    free = [name for (name,) in others if not name or not is_alive(raw, name, now)]
+    taken: list[Firing] = []
+    for name in free:
+        rows = raw.execute(
+            "SELECT * FROM firings WHERE finished_at IS NULL AND scheduler = ? AND server = ? "
+            "ORDER BY scheduled_at, firing_id",
+            (scheduler, name),
+        )
+        taken += _read(rows)
+        raw.execute(
+            "UPDATE firings SET server = ? WHERE finished_at IS NULL AND scheduler = ? AND server = ?",
+            (server, scheduler, name),
+        )
+    return taken
+
+
+def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
+    """Whether a server's lease counts."""
+    grip = leases.held(raw, server, now)
+    return grip is not None and grip.standing == "live"
+
+
+def count_started(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:
+    """Return how many firings of an item run or are about to, whoever looks after them."""
+    count: int = raw.execute(
+        "SELECT count(*) FROM firings WHERE finished_at IS NULL AND scheduler = ? AND item_id = ? "
+        "AND outcome IN ('QUEUED', 'RUNNING')",
+        (scheduler, item_id),
+    ).fetchone()[0]
+    return count
+
+
+def firings_between(
+    raw: sqlite3.Connection, scheduler: str, item_id: str, begin: datetime, end: datetime
+) -> list[Firing]:
+    """Return the firings of an item that were scheduled from `begin` until before `end`, in order."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at >= ? "
+        "AND scheduled_at < ? ORDER BY scheduled_at",
+        (scheduler, item_id, timestamp(begin), timestamp(end)),
+    )
+    return _read(rows)
+
+
+def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
+    """Return the last decided firing of each item."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ?1 AND firing_id IN "
+        "(SELECT max(firing_id) FROM firings WHERE scheduler = ?1 GROUP BY item_id)",
+        (scheduler,),
+    )
+    return {firing.item_id: firing for firing in _read(rows)}
+
+
+def run_seconds(raw: sqlite3.Connection, scheduler: str, item_id: str, newest: int = 20) -> list[float]:
+    """Return how long the newest runs of an item that succeeded took."""
+    rows = raw.execute(
+        "SELECT started_at, finished_at FROM firings WHERE scheduler = ? AND item_id = ? "
+        "AND outcome = 'SUCCESS' AND started_at IS NOT NULL ORDER BY scheduled_at DESC LIMIT ?",
+        (scheduler, item_id, newest),
+    )
+    return [
+        (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
+        for started, finished in rows
+    ]
+
+
+def recorded_end(raw: sqlite3.Connection, run_id: str) -> tuple[str, str] | None:
+    """Return the status and the reason of a run that has ended, as this database has it."""
+    row = raw.execute(
+        "SELECT status, reason FROM run_state WHERE run_id = ? AND status <> 'RUNNING'", (run_id,)
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def decided_to(raw: sqlite3.Connection, scheduler: str, item_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return up to when the ticks of items have been decided; unknown items are left out."""
+    found: dict[str, datetime] = {}
+    for item_id in item_ids:
+        row = raw.execute(
+            "SELECT decided_to FROM schedule_items WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
+        ).fetchone()
+        if row is not None:
+            found[item_id] = datetime.fromisoformat(row[0])
+    return found
+
+
+def register_items(
+    raw: sqlite3.Connection, scheduler: str, items: Mapping[str, tuple[str, datetime]]
+) -> dict[str, datetime]:
+    """Make items known, each with its definition and from when it counts; return up to when they are decided.
+
+    An item that is known as it is goes on where it was; one that is new, or defined otherwise, begins anew.
+    """
+    known = {
+        item_id: (definition, at)
+        for item_id, definition, at in raw.execute(
+            "SELECT item_id, definition, decided_to FROM schedule_items WHERE scheduler = ?", (scheduler,)
+        )
+    }
+    result: dict[str, datetime] = {}
+    fresh: list[tuple[str, str, str, str]] = []
+    for item_id, (definition, since) in items.items():
+        if item_id in known and known[item_id][0] == definition:
+            result[item_id] = datetime.fromisoformat(known[item_id][1])
+        else:
+            result[item_id] = since
+            fresh.append((scheduler, item_id, definition, timestamp(since)))
+    raw.executemany("INSERT OR REPLACE INTO schedule_items VALUES (?, ?, ?, ?)", fresh)
+    return result
+
+
+def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tuple[str, datetime]]) -> None:
+    """Move the time up to which the ticks of items are decided."""
+    raw.executemany(
+        "UPDATE schedule_items SET decided_to = ? WHERE scheduler = ? AND item_id = ?",
+        [(timestamp(at), scheduler, item_id) for item_id, at in items],
+    )
