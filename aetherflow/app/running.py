@@ -33,6 +33,7 @@ from aetherflow.engine.state import RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import AetherFlowError, HeldByAnother
+from aetherflow.runner.ticket import RunReport
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.lease import Lease
@@ -51,19 +52,6 @@ class Watcher(msgspec.Struct, frozen=True):
     name: str
     observer: Observer
     when_full: Literal["wait", "drop"] = "drop"
-
-
-class RunReport(msgspec.Struct, frozen=True):
-    """How a run ended.
-
-    Attributes:
-        detached: observers that did not watch to the end, by name, and why.
-    """
-
-    run_id: str
-    status: Literal["SUCCESS", "FAILED", "CANCELLED"]
-    exit_code: int
-    detached: dict[str, str] = {}
 
 
 async def run_flow(
