@@ -1,24 +1,28 @@
-"""Step and connector types by name. Nothing is imported before a flow names it.
+"""Step and connector types by name, for one look at one flow. Nothing is imported before a flow names it.
 
-What ships in this wheel is found in a table, without looking at the installed distributions; everything else
-is found by its entry point (groups `aetherflow.steps` and `aetherflow.connectors`).
+What ships in this wheel is found in a table, without looking at anything else. On the first other name, what
+is installed is asked for its entry points, and the plugin paths are loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aetherflow._version import __version__
+from aetherflow.config.settings import Settings
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.step import StepType
-from aetherflow.errors import ConfigError, MissingExtra
+from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from aetherflow.plugins.find import Plugins
 
 STEPS: Mapping[str, str] = {
     "check_items": "aetherflow.steps.check_items:check_items",
@@ -33,91 +37,192 @@ CONNECTORS: Mapping[str, str] = {
 EXTRAS: Mapping[str, str] = {"aetherflow_db": "db"}
 """Which extra brings what a first-party plugin imports."""
 
+STEP = "step type"
+CONNECTOR = "connector"
+_GROUPS = {STEP: "aetherflow.steps", CONNECTOR: "aetherflow.connectors"}
 
-def step_type(name: str) -> StepType:
-    """Return a step type, imported now if it was not.
 
-    Raises:
-        ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
+def registry_of(settings: Settings, plugin_paths: Sequence[Path] = ()) -> Registry:
+    """Return the registry that settings ask for.
+
+    Args:
+        settings: say which plugin paths the environment names, and whether they may be broken.
+        plugin_paths: more of them, from a bundle. In enterprise mode they are the only ones.
     """
-    found = _load("step type", name, STEPS, "aetherflow.steps")
-    if not isinstance(found, StepType):
-        raise ConfigError(
-            f"the step type {name!r} is registered, but what it names is a {type(found).__name__}",
-            hint="decorate the function with @aetherflow.step(NAME)",
-            code="AF541",
-        )
-    return found
+    inherited = () if settings.mode == "enterprise" else settings.plugin_paths
+    return Registry((*inherited, *plugin_paths), strict=settings.plugin_strict)
 
 
-def step_version(name: str) -> str:
-    """Return the distribution of a step type and its version; empty where they are not known.
+class Registry:
+    """The types that one run, or one look at a flow, knows: shipped, installed, and in plugin paths.
 
-    Of AetherFlow itself only the first two numbers count: a repair does not make another step of one.
+    Attributes:
+        paths: the plugin paths.
+        strict: whether a plugin that cannot be loaded is an error; else it is a warning.
     """
-    if name in STEPS:
-        return f"aetherflow {'.'.join(__version__.split('.')[:2])}"
-    found = _plugins("aetherflow.steps").get(name)
-    if not found or found[0].dist is None:
-        return ""
-    return f"{found[0].dist.name} {found[0].dist.version}"
 
+    def __init__(self, paths: Sequence[Path] = (), *, strict: bool = True) -> None:
+        self.paths = tuple(paths)
+        self.strict = strict
 
-def connector_class(name: str) -> type[Connector]:
-    """Return the class of a connector `kind:driver`, imported now if it was not.
+    def step_type(self, name: str) -> StepType:
+        """Return a step type, imported now if it was not.
 
-    Raises:
-        ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
-    """
-    found = _load("connector", name, CONNECTORS, "aetherflow.connectors")
-    if not (isinstance(found, type) and issubclass(found, Connector)):
-        raise ConfigError(
-            f"the connector {name!r} is registered, but what it names is no subclass of aetherflow.Connector",
-            code="AF541",
-        )
-    return found
-
-
-def step_names() -> list[str]:
-    """Return the names of all step types that are installed, sorted."""
-    return sorted({*STEPS, *_plugins("aetherflow.steps")})
-
-
-def connector_names() -> list[str]:
-    """Return the names of all connectors that are installed, sorted."""
-    return sorted({*CONNECTORS, *_plugins("aetherflow.connectors")})
-
-
-def _load(what: str, name: str, shipped: Mapping[str, str], group: str) -> Any:
-    """Return what a name is registered for.
-
-    Raises:
-        ConfigError: it is not known, known twice, or cannot be imported; a broken plugin is named.
-    """
-    source = ""
-    module_name, _, attributes = shipped.get(name, "").partition(":")
-    if not module_name:
-        found = _plugins(group).get(name)
-        if not found:
-            raise _unknown(what, name, [*shipped, *_plugins(group)])
-        if len({plugin.value for plugin in found}) > 1:
-            several = " and ".join(sorted(_distribution(plugin) for plugin in found))
+        Raises:
+            ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
+        """
+        found = self._find(STEP, name)
+        if not isinstance(found, StepType):
             raise ConfigError(
-                f"the {what} {name!r} is registered more than once: by {several}",
-                hint="uninstall all but one of them",
-                code="AF546",
+                f"the step type {name!r} is registered, but what it names is a {type(found).__name__}",
+                hint="decorate the function with @aetherflow.step(NAME)",
+                code="AF541",
             )
-        source = f" of {_distribution(found[0])}"
-        module_name, attributes = found[0].module, found[0].attr
+        return found
+
+    def connector_class(self, name: str) -> type[Connector]:
+        """Return the class of a connector `kind:driver`, imported now if it was not.
+
+        Raises:
+            ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
+        """
+        found = self._find(CONNECTOR, name)
+        if not (isinstance(found, type) and issubclass(found, Connector)):
+            raise ConfigError(
+                f"the connector {name!r} is registered, but what it names is no subclass of "
+                "aetherflow.Connector",
+                code="AF541",
+            )
+        return found
+
+    def step_version(self, name: str) -> str:
+        """Return what tells one version of a step type from another; empty where it is not known.
+
+        Of AetherFlow itself the first two numbers count: a repair does not make another step of one. Of an
+        installed plugin it is its version, of a file in a plugin path a hash of its content.
+        """
+        if name in STEPS:
+            return f"aetherflow {'.'.join(__version__.split('.')[:2])}"
+        entries = _entries(_GROUPS[STEP]).get(name)
+        if entries:
+            return f"{entries[0].dist.name} {entries[0].dist.version}" if entries[0].dist else ""
+        plugin = self._plugins.by_name.get((STEP, name))
+        return plugin.version if plugin else ""
+
+    def step_names(self) -> list[str]:
+        """Return the names of all step types that there are, sorted."""
+        return self._names(STEP)
+
+    def connector_names(self) -> list[str]:
+        """Return the names of all connectors that there are, sorted."""
+        return self._names(CONNECTOR)
+
+    def source(self, what: str, name: str) -> str:
+        """Return where a type comes from: `aetherflow`, a distribution, or `file:line`."""
+        if name in _shipped(what):
+            return "aetherflow"
+        if entries := _entries(_GROUPS[what]).get(name):
+            return _distribution(entries[0])
+        plugin = self._plugins.by_name.get((what, name))
+        return plugin.source if plugin else ""
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """What is wrong with the plugins that were loaded; nothing is loaded for it."""
+        return list(self._plugins.problems) if "_plugins" in vars(self) else []
+
+    @cached_property
+    def _plugins(self) -> Plugins:
+        from aetherflow.plugins.find import find_plugins  # noqa: PLC0415 - only for names that do not ship
+
+        taken: dict[tuple[str, str], str] = {}
+        for what, group in _GROUPS.items():
+            taken |= {(what, name): _distribution(entries[0]) for name, entries in _entries(group).items()}
+            taken |= {(what, name): "aetherflow" for name in _shipped(what)}
+        return find_plugins(self.paths, taken, strict=self.strict)
+
+    def _names(self, what: str) -> list[str]:
+        declared = [name for kind, name in self._plugins.by_name if kind == what]
+        return sorted({*_shipped(what), *_entries(_GROUPS[what]), *declared})
+
+    def _find(self, what: str, name: str) -> Any:
+        """Return what a name is registered for.
+
+        Raises:
+            ConfigError: it is not known, installed twice, or cannot be imported; a broken plugin is named.
+        """
+        if target := _shipped(what).get(name):
+            return _imported(f"the {what} {name!r}", *target.split(":"))
+        plugins = self._plugins
+        if entries := _entries(_GROUPS[what]).get(name):
+            if len({entry.value for entry in entries}) > 1:
+                several = " and ".join(sorted(map(_distribution, entries)))
+                raise ConfigError(
+                    f"the {what} {name!r} is registered more than once: by {several}",
+                    hint="uninstall all but one of them",
+                    code="AF546",
+                )
+            named = f"the {what} {name!r} of {_distribution(entries[0])}"
+            return _imported(named, entries[0].module, entries[0].attr)
+        if plugin := plugins.by_name.get((what, name)):
+            return plugin.found
+        raise self._unknown(what, name)
+
+    def _unknown(self, what: str, name: str) -> ConfigError:
+        from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
+
+        known = self._names(what)
+        hint = did_you_mean(name, known)
+        if not hint and (broken := self.diagnostics):
+            hint = f"perhaps it is in the plugin that cannot be loaded: {broken[0].file}:{broken[0].line}"
+        return ConfigError(
+            f"unknown {what} {name!r}", hint=hint or f"installed: {', '.join(known)}", code="AF540"
+        )
+
+
+def _shipped(what: str) -> Mapping[str, str]:
+    return STEPS if what == STEP else CONNECTORS
+
+
+def _entries(group: str) -> dict[str, list[EntryPoint]]:
+    from aetherflow.plugins.installed import entries_of  # noqa: PLC0415 - only for names that do not ship
+
+    return entries_of(group)
+
+
+def _distribution(entry: EntryPoint) -> str:
+    from aetherflow.plugins.installed import distribution  # noqa: PLC0415 - as above
+
+    return distribution(entry)
+
+
+def _imported(named: str, module_name: str, attributes: str) -> Any:
+    """Return what an entry of a table stands for.
+
+    Raises:
+        ConfigError: it cannot be imported; says why.
+    """
     try:
         module = import_module(module_name)
+    except AetherFlowError as error:  # a decorator that is used wrongly tells its place
+        raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
     except Exception as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is named
-        raise _not_imported(f"the {what} {name!r}{source}", module_name, error) from None
+        raise _not_imported(named, module_name, error) from None
     try:
         return attrgetter(attributes)(module)
     except AttributeError:
-        message = f"the {what} {name!r}{source}: {module_name} has no {attributes!r}"
+        message = f"{named}: {module_name} has no {attributes!r}"
         raise ConfigError(message, code="AF542") from None
+
+
+def _at(error: Exception) -> str:
+    """Return ` at file:line`: the deepest line that the error passed, or the one that is no Python."""
+    from traceback import extract_tb  # noqa: PLC0415 - only an error needs it
+
+    if isinstance(error, SyntaxError):
+        return f" at {error.filename}:{error.lineno}" if error.filename else ""
+    lines = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    return f" at {lines[-1].filename}:{lines[-1].lineno}" if lines[1:] else ""
 
 
 def _not_imported(named: str, module_name: str, error: Exception) -> ConfigError:
@@ -129,28 +234,7 @@ def _not_imported(named: str, module_name: str, error: Exception) -> ConfigError
             hint=f"pip install 'aetherflow[{EXTRAS[package]}]'",
         )
     return ConfigError(
-        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {error}",
+        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {error}{_at(error)}",
         hint="install what it needs, or repair or uninstall the plugin",
         code="AF542",
     )
-
-
-@cache
-def _plugins(group: str) -> dict[str, list[EntryPoint]]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - reads every installed distribution: on a miss only
-
-    plugins: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=group):
-        plugins.setdefault(entry.name, []).append(entry)
-    return plugins
-
-
-def _distribution(plugin: EntryPoint) -> str:
-    return plugin.dist.name if plugin.dist else plugin.value
-
-
-def _unknown(what: str, name: str, known: list[str]) -> ConfigError:
-    from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
-
-    hint = did_you_mean(name, known) or f"installed: {', '.join(sorted(set(known)))}"
-    return ConfigError(f"unknown {what} {name!r}", hint=hint, code="AF540")

@@ -13,6 +13,8 @@ import pytest
 from aetherflow import registry
 from aetherflow._version import __version__
 from aetherflow.errors import ConfigError, MissingExtra
+from aetherflow.plugins.installed import entries_of
+from aetherflow.registry import Registry
 
 STEP = """
 from typing import Any
@@ -39,16 +41,16 @@ class Plugins:
         if module:
             (self.folder / f"{module}.py").write_text(source)
         importlib.invalidate_caches()
-        registry._plugins.cache_clear()
+        entries_of.cache_clear()
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins]:
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
-    registry._plugins.cache_clear()
+    entries_of.cache_clear()
     yield Plugins(tmp_path)
-    registry._plugins.cache_clear()
+    entries_of.cache_clear()
     for name in set(sys.modules) - before:
         if name.startswith("made_up_"):
             del sys.modules[name]
@@ -56,13 +58,13 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins
 
 @pytest.mark.parametrize("name", sorted(registry.STEPS))
 def test_every_step_type_that_ships_is_there_under_its_own_name(name: str) -> None:
-    assert registry.step_type(name).name == name
-    assert registry.step_type(name).summary
+    assert Registry().step_type(name).name == name
+    assert Registry().step_type(name).summary
 
 
 @pytest.mark.parametrize("name", sorted(registry.CONNECTORS))
 def test_every_connector_that_ships_is_there(name: str) -> None:
-    assert registry.connector_class(name).__name__.endswith("Connector")
+    assert Registry().connector_class(name).__name__.endswith("Connector")
 
 
 def test_the_table_says_what_the_entry_points_of_the_wheel_say() -> None:
@@ -80,7 +82,7 @@ def test_the_table_says_what_the_entry_points_of_the_wheel_say() -> None:
 )
 def test_an_unknown_step_type_is_told_with_the_nearest_name(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        registry.step_type(name)
+        Registry().step_type(name)
     assert (raised.value.code, raised.value.message) == ("AF540", f"unknown step type {name!r}")
     assert raised.value.hint == hint
     assert raised.value.exit_code == 2
@@ -88,8 +90,8 @@ def test_an_unknown_step_type_is_told_with_the_nearest_name(name: str, hint: str
 
 def test_an_unknown_name_like_no_other_is_told_with_all_that_is_installed() -> None:
     with pytest.raises(ConfigError, match="unknown connector 'ftp:gopher'") as raised:
-        registry.connector_class("ftp:gopher")
-    assert raised.value.hint == f"installed: {', '.join(registry.connector_names())}"
+        Registry().connector_class("ftp:gopher")
+    assert raised.value.hint == f"installed: {', '.join(Registry().connector_names())}"
 
 
 def test_a_plugin_is_found_by_its_entry_point_and_listed(plugins: Plugins) -> None:
@@ -100,11 +102,11 @@ def test_a_plugin_is_found_by_its_entry_point_and_listed(plugins: Plugins) -> No
         module="made_up_plugin",
         source=source,
     )
-    assert "made_up.step" in registry.step_names()
+    assert "made_up.step" in Registry().step_names()
     assert "made_up_plugin" not in sys.modules
-    assert registry.step_type("made_up.step").summary == "Do nothing."
+    assert Registry().step_type("made_up.step").summary == "Do nothing."
     with pytest.raises(ConfigError) as raised:
-        registry.step_type("made_up.stap")
+        Registry().step_type("made_up.stap")
     assert raised.value.hint == "did you mean 'made_up.step'?"
 
 
@@ -123,7 +125,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(plugins: Plugins, source: str
         "broken-plugin", "[aetherflow.steps]\nb = made_up_broken:b\n", module="made_up_broken", source=source
     )
     with pytest.raises(ConfigError) as raised:
-        registry.step_type("b")
+        Registry().step_type("b")
     assert raised.value.code == "AF542"
     assert not isinstance(raised.value, MissingExtra)
     assert raised.value.message.startswith(
@@ -137,7 +139,7 @@ def test_a_plugin_without_what_its_entry_point_names_is_told(plugins: Plugins) -
         "p", "[aetherflow.steps]\nb = made_up_empty:Group.b\n", module="made_up_empty", source="x = 1"
     )
     with pytest.raises(ConfigError) as raised:
-        registry.step_type("b")
+        Registry().step_type("b")
     assert raised.value.message == "the step type 'b' of p: made_up_empty has no 'Group.b'"
 
 
@@ -145,9 +147,9 @@ def test_what_is_no_step_type_and_no_connector_is_refused(plugins: Plugins) -> N
     entries = "[aetherflow.steps]\nb = made_up_wrong:b\n[aetherflow.connectors]\nx:y = made_up_wrong:b\n"
     plugins.add("p", entries, module="made_up_wrong", source="def b(): ...")
     with pytest.raises(ConfigError, match="what it names is a function") as step:
-        registry.step_type("b")
+        Registry().step_type("b")
     with pytest.raises(ConfigError, match=r"is no subclass of aetherflow\.Connector") as connector:
-        registry.connector_class("x:y")
+        Registry().connector_class("x:y")
     assert (step.value.code, connector.value.code) == ("AF541", "AF541")
 
 
@@ -155,7 +157,7 @@ def test_two_plugins_that_want_the_same_name_are_both_named(plugins: Plugins) ->
     plugins.add("one-plugin", "[aetherflow.steps]\nb = made_up_one:b\n")
     plugins.add("other-plugin", "[aetherflow.steps]\nb = made_up_other:b\n")
     with pytest.raises(ConfigError) as raised:
-        registry.step_type("b")
+        Registry().step_type("b")
     assert raised.value.code == "AF546"
     assert raised.value.message == (
         "the step type 'b' is registered more than once: by one-plugin and other-plugin"
@@ -164,7 +166,7 @@ def test_two_plugins_that_want_the_same_name_are_both_named(plugins: Plugins) ->
 
 def test_a_plugin_does_not_replace_what_ships(plugins: Plugins) -> None:
     plugins.add("p", "[aetherflow.steps]\ncheck_items = made_up_evil:b\n")
-    assert registry.step_type("check_items").run.__module__ == "aetherflow.steps.check_items"
+    assert Registry().step_type("check_items").run.__module__ == "aetherflow.steps.check_items"
 
 
 def test_a_first_party_step_without_its_package_says_which_extra_brings_it(
@@ -174,7 +176,7 @@ def test_a_first_party_step_without_its_package_says_which_extra_brings_it(
     monkeypatch.setattr(registry, "EXTRAS", {"made_up_db": "db"})
     plugins.add("p", "", module="made_up_db", source="import not_installed.deep")
     with pytest.raises(MissingExtra) as raised:
-        registry.connector_class("db:made_up")
+        Registry().connector_class("db:made_up")
     assert raised.value.message == (
         "the connector 'db:made_up' needs the package 'not_installed', which is not installed"
     )
@@ -186,18 +188,18 @@ def test_a_wheel_without_its_own_plugin_is_no_missing_extra(monkeypatch: pytest.
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aetherflow_db", None)
     with pytest.raises(ConfigError) as raised:
-        registry.step_type("db_extract")
+        Registry().step_type("db_extract")
     assert not isinstance(raised.value, MissingExtra)
     assert "cannot be imported from aetherflow_db.extract" in raised.value.message
 
 
 def test_the_version_of_a_shipped_type_is_known_without_looking_at_distributions() -> None:
-    registry._plugins.cache_clear()
-    assert registry.step_version("check_items") == f"aetherflow {__version__.rpartition('.')[0]}"
-    assert registry._plugins.cache_info().misses == 0
+    entries_of.cache_clear()
+    assert Registry().step_version("check_items") == f"aetherflow {__version__.rpartition('.')[0]}"
+    assert entries_of.cache_info().misses == 0
 
 
 def test_the_version_of_a_plugin_s_type_is_that_of_its_distribution(plugins: Plugins) -> None:
     plugins.add("made-up", "[aetherflow.steps]\nmade_up_count = made_up_none:count\n")
-    assert registry.step_version("made_up_count") == "made-up 1.0"
-    assert registry.step_version("made_up_other") == ""
+    assert Registry().step_version("made_up_count") == "made-up 1.0"
+    assert Registry().step_version("made_up_other") == ""

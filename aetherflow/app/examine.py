@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
-from aetherflow import registry
 from aetherflow.check.advice import check_advice
 from aetherflow.check.flow import check_flow
 from aetherflow.config.environment import Environment, load_environment
@@ -20,6 +19,7 @@ from aetherflow.engine.findings import Findings
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.planner import build_plan
 from aetherflow.errors import ConfigError, Diagnostic, InvalidInput, Severity
+from aetherflow.registry import Registry, registry_of
 from aetherflow.secret import Redactor
 from aetherflow.spec.flow import ProfileSpec
 from aetherflow.spec.load import read_flow
@@ -36,6 +36,7 @@ class Examination(msgspec.Struct, frozen=True):
     environment: Environment
     profiles: dict[str, ProfileSpec] | None
     redactor: Redactor
+    registry: Registry
     diagnostics: list[Diagnostic]
     is_as_written: bool = True
 
@@ -63,8 +64,13 @@ class Examination(msgspec.Struct, frozen=True):
             raise InvalidInput(self.diagnostics)
 
 
-def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
+def examine(flow: Path, process_env: Mapping[str, str], *, plugin_paths: Sequence[Path] = ()) -> Examination:
     """Load, plan and check a flow.
+
+    Args:
+        flow: the flow file.
+        process_env: the environment of the process.
+        plugin_paths: plugin paths beside those of the settings.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
@@ -82,6 +88,7 @@ def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
             code="AF504",
         )
     profiles = configured_profiles(environment.settings)
+    registry = registry_of(environment.settings, plugin_paths)
     findings = Findings(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
     check_flow(plan, registry, findings)
@@ -89,7 +96,10 @@ def examine(flow: Path, process_env: Mapping[str, str]) -> Examination:
     _check_resources(plan, environment, profiles, findings, severity)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
-    return Examination(plan, environment, profiles, redactor, ordered, loaded.guesses is None)
+    told = [*registry.diagnostics, *ordered]  # a broken plugin is why a type is unknown: it comes first
+    return Examination(
+        plan, environment, profiles, redactor, registry, told, is_as_written=loaded.guesses is None
+    )
 
 
 def resolve(examined: Examination, name: str) -> Resource:

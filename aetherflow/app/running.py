@@ -14,7 +14,6 @@ import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow import registry
 from aetherflow.app.beginning import Beginning, begin, notice
 from aetherflow.app.examine import Examination, resolve
 from aetherflow.app.places import Places, logs_beside, places_of, resolve_places, state_of_known_run
@@ -107,7 +106,9 @@ async def run_flow(
                 redact=services.redactor.value,
                 large=large,
             )
-            executor = Executor(ring, bus, services, registry.step_type, show_traces=request.show_traces)
+            executor = Executor(
+                ring, bus, services, examined.registry.step_type, show_traces=request.show_traces
+            )
             signals = await _execute(
                 executor, beginning, partial(_beat, executor, database, leases, clock), on_signal
             )
@@ -206,8 +207,8 @@ async def _services(
 ) -> AsyncIterator[RunServices]:
     """Make what the steps share; close it at the end, and end what they left running."""
     redactor = examined.redactor
-    pool = ConnectorPool(partial(resolve, examined), registry.connector_class)
-    inner = partial(run_inner, step_types=registry.step_type)
+    pool = ConnectorPool(partial(resolve, examined), examined.registry.connector_class)
+    inner = partial(run_inner, step_types=examined.registry.step_type)
 
     def announce(event: e.Event) -> None:
         match event:

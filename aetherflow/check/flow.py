@@ -18,7 +18,7 @@ from aetherflow.spec.suggest import did_you_mean
 
 
 class Registry(Protocol):
-    """Where types are looked up; the module `aetherflow.registry` is one."""
+    """Where types are looked up: `aetherflow.registry.Registry`."""
 
     def step_type(self, name: str) -> StepType:
         """Return the step type of that name."""

@@ -203,7 +203,7 @@ def steps_list(*, json: Json = False) -> None:
     """List the step types."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
-    types.list_steps(as_json=json)
+    raise typer.Exit(types.list_steps(as_json=json))
 
 
 @steps_app.command("show")
@@ -211,7 +211,7 @@ def steps_show(name: Annotated[str, typer.Argument(metavar="TYPE")], *, json: Js
     """Show the inputs and outputs of a step type."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
-    types.show_step(name, as_json=json)
+    raise typer.Exit(types.show_step(name, as_json=json))
 
 
 @connectors_app.command("list")
@@ -219,7 +219,7 @@ def connectors_list(*, json: Json = False) -> None:
     """List the connectors."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
-    types.list_connectors(as_json=json)
+    raise typer.Exit(types.list_connectors(as_json=json))
 
 
 @connectors_app.command("show")
@@ -229,7 +229,7 @@ def connectors_show(
     """Show the config and options of a connector."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
-    types.show_connector(name, as_json=json)
+    raise typer.Exit(types.show_connector(name, as_json=json))
 
 
 @runs_app.command("list")

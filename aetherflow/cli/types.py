@@ -2,53 +2,87 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from aetherflow import registry
-from aetherflow.cli.output import print_json, print_text
+from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
+from aetherflow.registry import CONNECTOR, STEP, Registry, registry_of
+from aetherflow.secret import Redactor
 
 Field = dict[str, Any]
 
 
-def list_steps(*, as_json: bool) -> None:
-    """Print all step types with their summaries."""
-    _print_list(
-        [_summary(name, registry.step_type, "summary") for name in registry.step_names()], as_json=as_json
-    )
-
-
-def list_connectors(*, as_json: bool) -> None:
-    """Print all connectors with their summaries."""
-    rows = [_summary(name, registry.connector_class, "__doc__") for name in registry.connector_names()]
+def list_steps(*, as_json: bool) -> int:
+    """Print all step types with their summaries and where they come from; 2 if a plugin is broken."""
+    registry = _registry()
+    rows = [
+        _row(name, registry.source(STEP, name), lambda name: registry.step_type(name).summary)
+        for name in registry.step_names()
+    ]
     _print_list(rows, as_json=as_json)
+    return _tell_problems(registry)
 
 
-def show_step(name: str, *, as_json: bool) -> None:
-    """Print the inputs and outputs of a step type."""
-    found = registry.step_type(name)
-    _print_type(
-        found.name,
-        found.summary,
-        {"inputs": _fields(found.input_type), "outputs": _fields(found.output_type)},
-        as_json=as_json,
-    )
+def list_connectors(*, as_json: bool) -> int:
+    """Print all connectors with their summaries and where they come from; 2 if a plugin is broken."""
+    registry = _registry()
+    rows = [
+        _row(name, registry.source(CONNECTOR, name), lambda name: registry.connector_class(name).__doc__)
+        for name in registry.connector_names()
+    ]
+    _print_list(rows, as_json=as_json)
+    return _tell_problems(registry)
 
 
-def show_connector(name: str, *, as_json: bool) -> None:
-    """Print the config and options of a connector."""
-    found = registry.connector_class(name)
+def show_step(name: str, *, as_json: bool) -> int:
+    """Print the inputs and outputs of a step type; 2 if a plugin is broken."""
+    registry = _registry()
+    found = _found(registry, registry.step_type, name)
+    sections = {"inputs": _fields(found.input_type), "outputs": _fields(found.output_type)}
+    _print_type(name, found.summary, registry.source(STEP, name), sections, as_json=as_json)
+    return _tell_problems(registry)
+
+
+def show_connector(name: str, *, as_json: bool) -> int:
+    """Print the config and options of a connector; 2 if a plugin is broken."""
+    registry = _registry()
+    found = _found(registry, registry.connector_class, name)
     sections = {"config": _fields(found.config_type), "options": _fields(found.options_type)}
-    _print_type(name, _first_line(found.__doc__), sections, as_json=as_json)
+    source = registry.source(CONNECTOR, name)
+    _print_type(name, _first_line(found.__doc__), source, sections, as_json=as_json)
+    return _tell_problems(registry)
 
 
-def _summary(name: str, load: Any, attribute: str) -> dict[str, str]:
+def _registry() -> Registry:
+    return registry_of(load_environment(os.environ, redactor=Redactor()).settings)
+
+
+def _found(registry: Registry, load: Callable[[str], Any], name: str) -> Any:
     try:
-        return {"name": name, "summary": _first_line(getattr(load(name), attribute))}
+        return load(name)
+    except AetherFlowError:
+        _tell_problems(registry)
+        raise
+
+
+def _tell_problems(registry: Registry) -> int:
+    """Tell what is wrong with plugins, and return the exit code."""
+    for diagnostic in registry.diagnostics:
+        say(str(diagnostic))
+    return 2 if any(diagnostic.severity == "error" for diagnostic in registry.diagnostics) else 0
+
+
+def _row(name: str, source: str, summary_of: Callable[[str], str | None]) -> dict[str, str]:
+    try:
+        summary = _first_line(summary_of(name))
     except AetherFlowError as error:
-        return {"name": name, "summary": f"cannot be used: {error.message}"}
+        summary = f"cannot be used: {error.message}"
+    return {"name": name, "summary": summary, "source": source}
 
 
 def _first_line(text: str | None) -> str:
@@ -61,14 +95,19 @@ def _print_list(rows: list[dict[str, str]], *, as_json: bool) -> None:
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        print_text(f"{row['name']:<{width}}  {row['summary']}".rstrip())
+        source = "" if row["source"] == "aetherflow" else f"  [{row['source']}]"
+        print_text(f"{row['name']:<{width}}  {row['summary']}".rstrip() + source)
 
 
-def _print_type(name: str, summary: str, sections: dict[str, list[Field]], *, as_json: bool) -> None:
+def _print_type(
+    name: str, summary: str, source: str, sections: dict[str, list[Field]], *, as_json: bool
+) -> None:
     if as_json:
-        print_json({"name": name, "summary": summary, **sections})
+        print_json({"name": name, "summary": summary, "source": source, **sections})
         return
     print_text(f"{name}: {summary}" if summary else name)
+    if source != "aetherflow":
+        print_text(f"from {source}")
     for title, fields in sections.items():
         print_text(f"{title}:" if fields else f"{title}: anything")
         _print_fields(fields, "  ")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import abc
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
+from aetherflow.engine.declared import declare, misuse
+
 C = TypeVar("C", bound="type[Connector]")
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+")
+_CODE = "AF548"
 
 
 class Resource(msgspec.Struct, frozen=True):
@@ -45,19 +51,26 @@ class Connector(abc.ABC):
         """Release everything; called once, also after a failed run."""
 
 
-class ConnectorType(msgspec.Struct, frozen=True):
-    """A registered connector: `kind:driver` and the class behind it."""
-
-    name: str
-    connector: type[Connector]
-    summary: str = ""
-
-
 def connector(name: str) -> Callable[[C], C]:
-    """Name a Connector class `kind:driver`, as flows spell it in `kind` and `driver`."""
+    """Name a Connector class `kind:driver`, as flows spell it in `kind` and `driver`.
+
+    Raises:
+        ConfigError: what is decorated is no connector, or lacks a method (AF548), with its file and line.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        said = getattr(name, "__name__", repr(name))
+        raise misuse(f"@connector is given kind:driver, not {said}", 'write: @connector("db:mine")', _CODE)
 
     def register(cls: C) -> C:
-        cls.connector_name = name  # type: ignore[attr-defined]  # read by the registry only
+        given: Any = cls
+        if not (isinstance(given, type) and issubclass(given, Connector)):
+            said = getattr(given, "__name__", repr(given))
+            message = f"connector {name!r}: {said} is no subclass of aetherflow.Connector"
+            raise misuse(message, "write: class Mine(Connector): ...", _CODE)
+        if missing := sorted(cls.__abstractmethods__):
+            message = f"connector {name!r}: {cls.__name__} does not define {' and '.join(missing)}"
+            raise misuse(message, f"write: async def {missing[0]}(...)", _CODE)
+        declare("connector", name, cls)
         return cls
 
     return register

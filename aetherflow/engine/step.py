@@ -1,13 +1,14 @@
-"""What a step type is: a function with typed inputs, and what it may return."""
+"""What a step type is: a function or class with typed inputs, and what it may return."""
 
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
+
+from aetherflow.engine.declared import declare
 
 StepFunction = Callable[..., Any]
 
@@ -26,7 +27,7 @@ def Skipped(reason: str, outputs: dict[str, Any] | None = None) -> StepResult:  
 
 
 class StepType(msgspec.Struct, frozen=True):
-    """A registered step type.
+    """A registered step type; called, it does what the function or class that it was made of does.
 
     Attributes:
         name: what `type:` in a flow says.
@@ -34,7 +35,7 @@ class StepType(msgspec.Struct, frozen=True):
             StepResult, a Struct, a mapping or None.
         input_type: Struct that the rendered inputs are converted to; `dict` accepts anything.
         output_type: Struct of the outputs, for the documentation; `dict` where it is open.
-        summary: the first line of the function's docstring.
+        summary: the first line of the docstring.
     """
 
     name: str
@@ -48,41 +49,28 @@ class StepType(msgspec.Struct, frozen=True):
         """Whether `run` is a coroutine function; otherwise it runs in a worker thread."""
         return inspect.iscoroutinefunction(self.run)
 
+    def __call__(self, context: Any, inputs: Any) -> Any:
+        """Call the step with a context and its typed inputs."""
+        return self.run(context, inputs)
 
-def step(name: str) -> Callable[[StepFunction], StepType]:
-    """Make a step type of a function `(context: StepContext, inputs: SomeStruct) -> SomeStruct`.
 
-    The input and output types are read from the annotations of the function.
+def step(name: str) -> Callable[[Any], StepType]:
+    """Make a step type of a function `(context: StepContext, inputs: Struct) -> Struct`, or of a class.
+
+    The input and output types of a function are read from its annotations. A class has a method
+    `run(self, context, inputs)` and, as attributes or annotations of that method, its `Input` and `Output`;
+    every attempt of a step gets an instance of its own.
 
     Raises:
-        TypeError: the function does not take exactly a context and its inputs.
+        ConfigError: what is decorated cannot be a step (AF547), with its file and line.
     """
+    from aetherflow.engine.step_signature import check_name, step_of  # noqa: PLC0415 - it makes a StepType
 
-    def register(function: StepFunction) -> StepType:
-        parameters = list(inspect.signature(function).parameters)
-        if len(parameters) != 2:  # noqa: PLR2004 - the context and the inputs
-            raise TypeError(
-                f"step {name!r}: the function takes (context, inputs), not ({', '.join(parameters)})"
-            )
-        hints = typing.get_type_hints(function)
-        return StepType(
-            name=name,
-            run=function,
-            input_type=hints.get(parameters[1], dict),
-            output_type=_struct_of(hints.get("return")),
-            summary=(inspect.getdoc(function) or "").partition("\n")[0],
-        )
+    check_name(name)
+
+    def register(target: Any) -> StepType:
+        made = step_of(name, target)
+        declare("step type", name, made)
+        return made
 
     return register
-
-
-def _struct_of(annotation: object) -> type[Any]:
-    """Return the Struct in `SomeStruct | StepResult`, or dict where the annotation names none."""
-    for candidate in typing.get_args(annotation) or (annotation,):
-        if (
-            isinstance(candidate, type)
-            and issubclass(candidate, msgspec.Struct)
-            and candidate is not StepResult
-        ):
-            return candidate
-    return dict

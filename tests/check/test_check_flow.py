@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from aetherflow import registry
 from aetherflow.check.flow import check_flow
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.planner import build_plan
 from aetherflow.engine.step import StepType, step
 from aetherflow.errors import Diagnostic
+from aetherflow.registry import Registry
 from aetherflow.spec.load import load_flow
 
 HEAD = "version: 1\nflow: {id: demo}\n"
@@ -24,13 +24,13 @@ IN_OWN = "(see: aetherflow steps show own)"
 IN_LOCK = "(see: aetherflow steps show with_lock)"
 
 
-def checked(text: str, folder: Path, types: Any = registry) -> list[Diagnostic]:
+def checked(text: str, folder: Path, types: Any = None) -> list[Diagnostic]:
     """Return the findings of a flow, in file order."""
     file = folder / "flow.yaml"
     file.write_text(text)
     loaded = load_flow(file)
     findings = Findings(loaded.document)
-    check_flow(build_plan(loaded, findings), types, findings)
+    check_flow(build_plan(loaded, findings), types or Registry(), findings)
     assert {d.file for d in findings.diagnostics} <= {str(file)}
     return sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
 
