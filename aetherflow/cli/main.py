@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aetherflow.cli.init_commands import init_app
 from aetherflow.errors import AetherFlowError, UsageError
 
 SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
@@ -34,6 +35,7 @@ runs_app = typer.Typer(
 locks_app = typer.Typer(help="Locks that steps hold.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 app.add_typer(locks_app, name="locks")
+app.add_typer(init_app, name="init")
 
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
