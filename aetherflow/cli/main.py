@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aetherflow.cli import authoring
 from aetherflow.cli.init_commands import init_app
 from aetherflow.errors import AetherFlowError, UsageError
 
@@ -372,3 +373,6 @@ def locks_release(
     from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
 
     runs.release_lock(key, state, flow_yaml, force=force, as_json=json)
+
+
+authoring.add_to(app)

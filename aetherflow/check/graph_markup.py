@@ -1,0 +1,43 @@
+"""A graph of jobs as Mermaid and as DOT, with every label escaped."""
+
+from __future__ import annotations
+
+from aetherflow.check.graph import Graph, Node
+
+_MERMAID = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"})
+_DOT = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+def mermaid(graph: Graph) -> str:
+    """Return a Mermaid flowchart: solid arrows need success, dotted ones wait for the end."""
+    names = {node.id: f"job{number}" for number, node in enumerate(graph.jobs)}
+    lines = ["flowchart TD"]
+    for node in graph.jobs:
+        label = "<br/>".join(line.translate(_MERMAID) for line in _label(node))
+        opened, closed = ("{{", "}}") if node.gate else ("[", "]")
+        lines.append(f'    {names[node.id]}{opened}"{label}"{closed}')
+    for edge in graph.edges:
+        arrow = "-->" if edge.kind == "needs" else "-.->"
+        lines.append(f"    {names[edge.source]} {arrow} {names[edge.target]}")
+    return "\n".join(lines)
+
+
+def dot(graph: Graph) -> str:
+    """Return a graph for Graphviz: solid edges need success, dashed ones wait for the end."""
+    lines = [f"digraph {_quoted(graph.flow)} {{", "    node [shape=box];"]
+    for node in graph.jobs:
+        shape = ", shape=hexagon" if node.gate else ""
+        label = "\\n".join(line.translate(_DOT) for line in _label(node))
+        lines.append(f'    {_quoted(node.id)} [label="{label}"{shape}];')
+    for edge in graph.edges:
+        style = "" if edge.kind == "needs" else " [style=dashed]"
+        lines.append(f"    {_quoted(edge.source)} -> {_quoted(edge.target)}{style};")
+    return "\n".join([*lines, "}"])
+
+
+def _label(node: Node) -> list[str]:
+    return [node.id, *(["for each item"] if node.for_each else []), *([node.gate] if node.gate else [])]
+
+
+def _quoted(text: str) -> str:
+    return f'"{text.translate(_DOT)}"'

@@ -1,0 +1,55 @@
+"""Commands for who writes flows: graph, schema, explain-code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aetherflow.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+GraphFormat = Literal["text", "mermaid", "dot"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("graph")(graph)
+    app.command("explain-code")(explain_code)
+
+
+def graph(
+    *,
+    flow: Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")] = None,
+    flow_yaml: Annotated[
+        Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")
+    ] = None,
+    graph_format: Annotated[
+        GraphFormat, typer.Option("--format", help="A drawing for the terminal, or text for other tools.")
+    ] = "text",
+    json: Json = False,
+) -> None:
+    """Draw the jobs of a flow and what each one waits for."""
+    from aetherflow.cli import graph as command  # noqa: PLC0415 - imports the spec
+
+    if (flow is None) == (flow_yaml is None):
+        raise UsageError("name one flow file: aetherflow graph FLOW (or --flow-yaml FLOW)")
+    command.print_graph(flow or flow_yaml or Path(), graph_format, as_json=json)
+
+
+def explain_code(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As AF111.")] = "",
+    *,
+    every: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what the code of an error or warning means, and what to do."""
+    from aetherflow.cli import codes  # noqa: PLC0415 - imports the entries
+
+    if bool(code) == every:
+        raise UsageError("name one code: aetherflow explain-code AF111 (or --list)")
+    if every:
+        codes.list_codes(as_json=json)
+    else:
+        codes.explain_code(code, as_json=json)

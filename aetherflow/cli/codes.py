@@ -1,0 +1,35 @@
+"""`explain-code`: what a code means."""
+
+from __future__ import annotations
+
+from msgspec.structs import asdict
+
+from aetherflow.cli.output import print_json, print_text
+from aetherflow.codes import all_codes, entry_of
+from aetherflow.errors import UsageError
+
+
+def explain_code(code: str, *, as_json: bool) -> None:
+    """Print what one code means.
+
+    Raises:
+        UsageError: there is no such code.
+    """
+    known = code.strip().upper()
+    known = known if known.startswith("AF") else f"AF{known}"
+    entry = entry_of(known)
+    if entry is None:
+        raise UsageError(f"there is no code {code!r}", hint="aetherflow explain-code --list names them all")
+    if as_json:
+        print_json({"code": known, **asdict(entry)})
+        return
+    print_text(f"{known}: {entry.meaning}\n  for example: {entry.example}\n  what to do:  {entry.remedy}")
+
+
+def list_codes(*, as_json: bool) -> None:
+    """Print every code with its meaning."""
+    if as_json:
+        print_json([{"code": code, **asdict(entry)} for code, entry in all_codes().items()])
+        return
+    for code, entry in all_codes().items():
+        print_text(f"{code}  {entry.meaning}")

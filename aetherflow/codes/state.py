@@ -1,0 +1,108 @@
+"""AF6xx: the state database, runs and locks."""
+
+from __future__ import annotations
+
+from aetherflow.codes.entry import Entry
+
+ENTRIES = {
+    "AF600": Entry(
+        "The state database cannot be read or written; nothing may go on that depends on it.",
+        "the disk became full during a run",
+        "Make room, or repair the permissions, and run again with the same run id.",
+    ),
+    "AF601": Entry(
+        "The state database cannot be opened; no run was started.",
+        "flow.state.path in a folder that may not be written",
+        "Correct the path or its permissions, or restore the file from a backup.",
+    ),
+    "AF602": Entry(
+        "The state path is a SQLite database of another program.",
+        "state: {path: firefox/places.sqlite}",
+        "Give flow.state.path a file of its own.",
+    ),
+    "AF603": Entry(
+        "The state database was written by a newer AetherFlow.",
+        "a database of schema version 9",
+        "Use the newer version, or another state file.",
+    ),
+    "AF604": Entry(
+        "A stored event of a run cannot be read.",
+        "a database that was edited by hand",
+        "Restore it from a backup, or give another --run-id.",
+    ),
+    "AF605": Entry(
+        "There is no state database at the place that was named.",
+        "aetherflow runs list in a fresh installation",
+        "Name it by --state FILE, or by --flow-yaml FLOW if the flow has its own.",
+    ),
+    "AF606": Entry(
+        "The state database would be on a network file system, where SQLite cannot be trusted.",
+        "AETHERFLOW_STATE_ROOT=/mnt/nfs/state",
+        "Give it a place on a local disk.",
+    ),
+    "AF607": Entry(
+        "A large output of a run, stored as a file of its own, is missing or damaged.",
+        "a file of STATE.logs/RUN/outputs that was deleted",
+        "Restore the file, or run the step again: --rerun JOB.STEP.",
+    ),
+    "AF608": Entry(
+        "A large output of a run could not be stored.",
+        "the disk is full",
+        "Make room, or check the permissions of the folder, and run again with the same run id.",
+    ),
+    "AF609": Entry(
+        "The stored history of a run contradicts itself.",
+        "a database that was merged from two",
+        "Restore it from a backup, or give another --run-id.",
+    ),
+    "AF610": Entry(
+        "A run id is in use by another process.",
+        "aetherflow run flow.yaml --run-id first, twice at once",
+        "Wait for the other process; the message names it. Exit code 75 means: try again later.",
+    ),
+    "AF611": Entry(
+        "Another process has taken the run over; this one stops and writes nothing more.",
+        "a laptop that slept longer than the lease",
+        "Look at the run: aetherflow runs show RUN.",
+    ),
+    "AF620": Entry(
+        "A lock is held by another.",
+        "two flows with with_lock and the same lock_key",
+        "Wait for it, give wait_seconds, or look at it: aetherflow locks list.",
+    ),
+    "AF621": Entry(
+        "A lock was lost while a step worked under it, and the step was ended.",
+        "aetherflow locks release KEY --force",
+        "Check what the step had done by then; give a longer ttl_seconds if the machine was paused.",
+    ),
+    "AF622": Entry(
+        "The key of a lock holds a secret; keys are stored and shown.",
+        'lock_key: "{{env.API_TOKEN}}"',
+        "Name the lock by something that may be seen.",
+    ),
+    "AF630": Entry(
+        "A kept step is defined otherwise now than when it ran.",
+        "the sql of a step was edited, then the run resumed",
+        "Nothing, if its result still counts; else --rerun JOB.STEP.",
+    ),
+    "AF631": Entry(
+        "A parameter given anew has no effect: a run goes on with what it began with.",
+        "--run-id first --param day=2026-02-02",
+        "Begin a new run to use the new value.",
+    ),
+    "AF632": Entry(
+        "A kept step came from another version of its plugin.",
+        "a plugin was upgraded between two runs of one run id",
+        "Nothing, if its result still counts; else --rerun JOB.STEP.",
+    ),
+    "AF633": Entry(
+        "An interrupted step does not run again, as its on_interrupt says.",
+        "on_interrupt: skip",
+        "Name it in --rerun if it shall run again.",
+    ),
+    "AF634": Entry(
+        "Jobs that have not succeeded were left out of this run.",
+        "aetherflow runs retry --only load",
+        "They run at the next resume: aetherflow runs retry.",
+    ),
+}
