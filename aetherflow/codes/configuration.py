@@ -136,6 +136,16 @@ ENTRIES = {
         "two distributions with a step csv_to_parquet",
         "Uninstall all but one of them.",
     ),
+    "AF547": Entry(
+        "A plugin declares something as a step that cannot be one.",
+        '@step("count") on a function with three parameters',
+        "Write async def NAME(context: StepContext, inputs: SomeStruct) -> SomeStruct.",
+    ),
+    "AF548": Entry(
+        "A plugin declares something as a connector that cannot be one.",
+        '@connector("db") without a driver',
+        "Derive it from aetherflow.Connector and name it kind:driver.",
+    ),
     "AF550": Entry(
         "A step names a resource that the flow does not declare.",
         "inputs: {resource: warehose}",
@@ -160,5 +170,25 @@ ENTRIES = {
         "A file of parameters is wrong.",
         "--params-file with a name that the flow does not declare",
         "Correct the line that is named.",
+    ),
+    "AF580": Entry(
+        "A plugin path is neither a folder nor a .py file.",
+        "AETHERFLOW_PLUGIN_PATHS=nowhere",
+        "Correct the path; the variable names folders and .py files, separated by commas.",
+    ),
+    "AF581": Entry(
+        "A file of a plugin is not Python.",
+        "a plugin with an unclosed bracket",
+        "Repair the line that is named.",
+    ),
+    "AF582": Entry(
+        "A plugin raised an error while it was loaded.",
+        "a plugin that opens a file which is not there",
+        "Repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to go on without it.",
+    ),
+    "AF583": Entry(
+        "A plugin imports a module that is not installed.",
+        "import pandas in a plugin",
+        "Install the package that brings it.",
     ),
 }

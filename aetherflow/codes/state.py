@@ -105,4 +105,29 @@ ENTRIES = {
         "aetherflow runs retry --only load",
         "They run at the next resume: aetherflow runs retry.",
     ),
+    "AF650": Entry(
+        "A server takes no further run: its queue is full.",
+        "more runs started at once than the queue holds",
+        "Try again when some have ended.",
+    ),
+    "AF651": Entry(
+        "A run is queued or executed already by this server.",
+        "the same run id started twice",
+        "Wait for it, or give the new run an id of its own.",
+    ),
+    "AF652": Entry(
+        "A server is shutting down; no run begins any more.",
+        "a run started while the server ends",
+        "Start it again when the server is back.",
+    ),
+    "AF653": Entry(
+        "A run was withdrawn before it had begun.",
+        "aetherflow runs cancel RUN while it waits in the queue",
+        "Start it again if it shall run.",
+    ),
+    "AF654": Entry(
+        "A run ended by an error of AetherFlow or of a plugin that nobody foresaw.",
+        "a connector that calls sys.exit",
+        "The server's log holds the traceback; report it.",
+    ),
 }

@@ -42,7 +42,7 @@ def test_a_flow_that_is_wrong_is_not_drawn(cli: CommandLine) -> None:
     result = cli.run("graph", "flow.yaml")
 
     assert (result.code, result.out) == (2, "")
-    assert "flow.yaml:5:25: error[AF131]" in result.err
+    assert "flow.yaml:5:26: error[AF131]" in result.err
     assert cli.run("graph").code == 2
 
 
