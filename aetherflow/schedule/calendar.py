@@ -14,6 +14,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -106,13 +107,14 @@ def why_closed(calendar: Calendar, day: date) -> str:
     if calendar.working_day is None or day == _chosen_day(calendar, day.year, day.month):
         return ""
     which = _which(calendar.working_day)
-    return f"{day} is not {which} working day of the month in the calendar {quoted(calendar.name)}"
+    return f"{day} is not the {which} working day of the month in the calendar {quoted(calendar.name)}"
 
 
 def _which(number: int) -> str:
+    place = {1: "first", 2: "second", 3: "third"}.get(abs(number), f"{abs(number)}th")
     if number > 0:
-        return "the first" if number == 1 else f"working day {number},"
-    return "the last" if number == -1 else f"the last but {-number - 1}"
+        return place
+    return "last" if number == -1 else f"{place} to last"
 
 
 def _is_working_day(calendar: Calendar, day: date) -> bool:
@@ -121,6 +123,7 @@ def _is_working_day(calendar: Calendar, day: date) -> bool:
     return day.weekday() in calendar.weekdays or day in calendar.include
 
 
+@lru_cache(maxsize=4096)  # each tick of a month asks again
 def _chosen_day(calendar: Calendar, year: int, month: int) -> date | None:
     """Return the one working day of a month that `working_day` leaves; None if it has not so many."""
     days = (date(year, month, day) for day in range(1, monthrange(year, month)[1] + 1))

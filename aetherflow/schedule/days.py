@@ -89,7 +89,7 @@ def _parse_of_week(text: str, offset: int) -> tuple[int, tuple[tuple[int, int], 
             weekday = number(DAY_OF_WEEK, found["day"], offset) % 7
             nth.append((weekday, _LAST if found["last"] else _nth(found["nth"], offset)))
         offset += len(item) + 1
-    return (plain | plain >> 7) & 0b1111111, tuple(nth)
+    return (plain | plain >> 7) & _EVERY_WEEKDAY, tuple(nth)
 
 
 def _nth(text: str, offset: int) -> int:
@@ -114,9 +114,12 @@ def days_of_month(days: Days, first: int, length: int) -> int:
     for day in days.nearest:
         if day <= length:
             by_date |= 1 << _nearest_working_day(day or length, first, length)
-    for weekday in range(7):
-        if days.of_week >> weekday & 1:
-            by_weekday |= _WEEKLY << (weekday - first) % 7
+    if days.of_week == _EVERY_WEEKDAY:
+        by_weekday = _EVERY_DAY
+    else:
+        for weekday in range(7):
+            if days.of_week >> weekday & 1:
+                by_weekday |= _WEEKLY << (weekday - first) % 7
     for weekday, nth in days.nth:
         begins = 1 + (weekday - first) % 7
         by_weekday |= 1 << (begins + 7 * (nth - 1) if nth else begins + (length - begins) // 7 * 7)
@@ -124,6 +127,7 @@ def days_of_month(days: Days, first: int, length: int) -> int:
     return matching & ((2 << length) - 2)
 
 
+_EVERY_WEEKDAY, _EVERY_DAY = (1 << 7) - 1, (1 << 32) - 2
 _WEEKLY = sum(1 << day for day in range(1, 36, 7))
 """The first of the month and every seventh day after it."""
 

@@ -62,7 +62,7 @@ class Zone:
 
     def offset(self, at: int) -> int:
         """Return the seconds by which local time is ahead of UTC at an instant, by zoneinfo."""
-        ahead = (EPOCH + at * _SECOND).astimezone(self.info).utcoffset()
+        ahead = datetime.fromtimestamp(at, self.info).utcoffset()
         return ahead // _SECOND if ahead else 0
 
     def _periods(self, year: int) -> tuple[list[int], list[Period]]:

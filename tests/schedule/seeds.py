@@ -1,0 +1,12 @@
+"""The seeds of the sweeps of this room."""
+
+from __future__ import annotations
+
+import os
+
+from tests.torture.processes import LARGE, seed
+
+
+def drawn_seed() -> int:
+    """Return the same seed in every small run, a new one in a large run; AETHERFLOW_SEED sets either."""
+    return seed() if LARGE or "AETHERFLOW_SEED" in os.environ else 5
