@@ -15,7 +15,7 @@ from aetherflow.config.params import read_params
 from aetherflow.engine import events as e
 from aetherflow.engine.resume import Resumption, plan_resumption
 from aetherflow.engine.state import IllegalEvent, RunState, apply, endings_closed, fold
-from aetherflow.errors import StateError, UsageError
+from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.secret import MASK, Redactor
 from aetherflow.spec.flow import ParamSpec
 from aetherflow.store.owner import Owner
@@ -41,8 +41,13 @@ def begin(
     Raises:
         UsageError: the request does not fit the flow, or the run belongs to another flow.
         StateError: the stored history contradicts itself.
+        HeldByAnother: a run to recover needs no recovery any more.
     """
-    state = _history(claim, run_id)
+    state = history_of(claim, run_id)
+    if request.is_recovery and state.phase != "RUNNING":
+        raise HeldByAnother(
+            f"run {run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile", code="AF655"
+        )
     if claim.history:
         return _resume(examined, request, state, owner, clock)
     if request.rerun_names or request.only:
@@ -63,6 +68,8 @@ def begin(
         selected_job=request.flow_job,
         definition=plan.definition,
         directory=str(Path.cwd()),
+        origin=request.origin,
+        scheduled_at=request.scheduled_at,
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
@@ -102,6 +109,8 @@ def _resume(
         only=request.only,
         reasons=resumption.reasons(),
         totals=resumption.totals(),
+        origin=request.origin,
+        recoveries=state.recoveries + 1 if request.is_recovery else 0,
     )
     apply(state, resumed)
     state.params = params
@@ -112,7 +121,7 @@ def _resume(
     return Beginning(resumed, state, notices)
 
 
-def _history(claim: Claim, run_id: str) -> RunState:
+def history_of(claim: Claim, run_id: str) -> RunState:
     """Return the state that the stored events lead to.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.engine.events import Origin
 from aetherflow.engine.plan import Plan, downstream, upstream
 from aetherflow.errors import UsageError
 
@@ -23,6 +24,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         rerun_option: what a message calls that.
         only: the one job that runs again; `with_downstream` adds the jobs that follow it.
         state: the state database in which the run was found; else the flow says where it is.
+        origin: who executes the run: a person's command, or a server, which looks after it when it crashes.
+        scheduled_at: the instant that a new run stands for (RFC 3339); else when it starts.
+        is_recovery: a server died with the run; it goes on only if nobody else has ended it meanwhile.
 
     Raises:
         UsageError: the run id could name a folder that is not the run's own.
@@ -37,6 +41,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     with_downstream: bool = False
     state: Path | None = None
     show_traces: bool = False
+    origin: Origin = ""
+    scheduled_at: str = ""
+    is_recovery: bool = False
 
     def __post_init__(self) -> None:
         if self.run_id and (not RUN_ID.fullmatch(self.run_id) or not self.run_id.strip(".")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,17 +33,17 @@ from aetherflow.engine.state import RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import AetherFlowError, HeldByAnother
-from aetherflow.runner.ticket import RunReport
+from aetherflow.runner.ticket import RunControl, RunReport
 from aetherflow.store.database import Database
-from aetherflow.store.journal import Journal
 from aetherflow.store.lease import Lease
 from aetherflow.store.locks import LockTable
+from aetherflow.store.open_states import OpenStates
 from aetherflow.store.owner import Owner, this_process
 from aetherflow.store.run_lease import claim_flow, claim_run, keep_alive, release_run
 
 LOCK_HELD = "AF620"
 
-__all__ = ["RunReport", "RunRequest", "Watcher", "run_flow"]
+__all__ = ["RunReport", "RunRequest", "Watcher", "execute_run", "run_flow"]
 
 
 class Watcher(msgspec.Struct, frozen=True):
@@ -61,7 +62,37 @@ async def run_flow(
     clock: Clock | None = None,
     on_signal: Callable[[], None] | None = None,
 ) -> RunReport:
-    """Run a flow, or go on with a run of it, to its end.
+    """Run a flow, or go on with a run of it, to its end, alone in its process: signals are for it.
+
+    Raises:
+        UsageError: the request does not fit the flow, or the run id belongs to another flow.
+        HeldByAnother: another process executes the run, or another run of a flow that runs one at a time.
+        StateError: the state database cannot be used.
+    """
+    control, states = RunControl(), OpenStates()
+    signals: list[int] = []
+    begun = partial(_heed_signals, control, signals, on_signal)
+    report = await execute_run(
+        examined, request, watchers, states=states, control=control, clock=clock, helper=begun
+    )
+    if report.status == "CANCELLED" and signals:
+        return replace(report, exit_code=128 + signals[0])
+    return report
+
+
+async def execute_run(
+    examined: Examination,
+    request: RunRequest,
+    watchers: Sequence[Watcher],
+    *,
+    states: OpenStates,
+    control: RunControl,
+    clock: Clock | None = None,
+    helper: Callable[[], Coroutine[Any, Any, None]] = anyio.sleep_forever,
+) -> RunReport:
+    """Run a flow, or go on with a run of it, to its end, beside others that have their own.
+
+    `helper` runs beside the run from its beginning to its end and is cancelled then.
 
     Raises:
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
@@ -75,8 +106,8 @@ async def run_flow(
     run_id = request.run_id or clock.new_id()
     owner = this_process()
     async with AsyncExitStack() as stack:
-        database = await Database.open(state_path, plan.flow.state.synchronous)
-        stack.push_async_callback(database.aclose)
+        shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
+        database = shared.database
         claim = await claim_run(database, run_id, owner, clock)
         stack.push_async_callback(_shielded, partial(release_run, database, claim.lease, clock))
         leases = [claim.lease]
@@ -91,7 +122,7 @@ async def run_flow(
         )
         large = LargeOutputs(places.logs / run_id)
         await large.load(state)
-        bus = Bus(Journal(database).of_run(claim.lease, claim.next_seq), clock)
+        bus = Bus(shared.journal.of_run(claim.lease, claim.next_seq), clock)
         async with (
             _observed(bus, watchers),
             _services(examined, places, state, database, owner, clock, bus, large) as services,
@@ -105,15 +136,17 @@ async def run_flow(
                 selected=taking_part,
                 redact=services.redactor.value,
                 large=large,
+                scheduled_at=state.scheduled_at or None,
             )
             executor = Executor(
                 ring, bus, services, examined.registry.step_type, show_traces=request.show_traces
             )
-            signals = await _execute(
-                executor, beginning, partial(_beat, executor, database, leases, clock), on_signal
+            beat = partial(_beat, executor, database, leases, clock)
+            await _execute(
+                executor, beginning, beat, partial(_heed_control, executor, run_id, control), helper
             )
             await _clean_up(plan, state, services)
-    return _report(state, signals, bus)
+    return _report(state, bus)
 
 
 @asynccontextmanager
@@ -137,15 +170,15 @@ async def _execute(
     executor: Executor,
     beginning: Beginning,
     beat: Callable[[anyio.CancelScope], Coroutine[Any, Any, None]],
-    on_signal: Callable[[], None] | None,
-) -> list[int]:
-    """Execute the run with its heartbeat and an ear for signals; return the signals heard."""
-    signals: list[int] = []
+    *helpers: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Execute the run with its heartbeat and with what heeds wishes from outside."""
     failure: AetherFlowError | None = None
     beating = anyio.CancelScope(shield=True)
     async with anyio.create_task_group() as helping:
         helping.start_soon(beat, beating)
-        helping.start_soon(_heed_signals, executor, beginning.event.run_id, signals, on_signal)
+        for helper in helpers:
+            helping.start_soon(helper)
         try:
             await executor.run(beginning.event, beginning.notices)
         except AetherFlowError as error:
@@ -155,7 +188,6 @@ async def _execute(
         helping.cancel_scope.cancel()
     if failure is not None:
         raise failure
-    return signals
 
 
 async def _beat(
@@ -179,19 +211,24 @@ async def _beat(
                 keeping.start_soon(keep, lease)
 
 
-async def _heed_signals(
-    executor: Executor, run_id: str, heard: list[int], on_signal: Callable[[], None] | None
-) -> None:
-    """Cancel the run at the first SIGINT or SIGTERM; at the second, kill what still resists."""
+async def _heed_control(executor: Executor, run_id: str, control: RunControl) -> None:
+    """Cancel the run when it shall end; each time that is forced, kill what still resists."""
+    executor.cancel(await control.cancelled())
+    for times in itertools.count(1):
+        await control.forced(times)
+        await guardian.end_leftovers(run_id, grace_seconds=0)
+
+
+async def _heed_signals(control: RunControl, heard: list[int], on_signal: Callable[[], None] | None) -> None:
+    """Cancel the run at the first SIGINT or SIGTERM; force its end at every further one."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         if on_signal is not None:
             on_signal()
         async for number in received:
+            if heard:
+                control.force()
             heard.append(number)
-            if len(heard) == 1:
-                executor.cancel(signal.Signals(number).name)
-            else:
-                await guardian.end_leftovers(run_id, grace_seconds=0)
+            control.cancel(signal.Signals(number).name)
 
 
 @asynccontextmanager
@@ -268,9 +305,9 @@ async def _clean_up(plan: Plan, state: RunState, services: RunServices) -> None:
             services.announce(notice(state, services.clock, "warning", problem, "AF721"))
 
 
-def _report(state: RunState, signals: Sequence[int], bus: Bus) -> RunReport:
-    codes = {
-        job.error.code
+def _report(state: RunState, bus: Bus) -> RunReport:
+    failed = {
+        job_id: job.error
         for job_id, job in state.jobs.items()
         if job.status == "FAILED" and job.error is not None and not is_hook(job_id)
     }
@@ -278,12 +315,19 @@ def _report(state: RunState, signals: Sequence[int], bus: Bus) -> RunReport:
         case "SUCCESS":
             return RunReport(state.run_id, "SUCCESS", 0, bus.detached)
         case "CANCELLED":
-            code = 128 + (signals[0] if signals else signal.SIGINT)
-            return RunReport(state.run_id, "CANCELLED", code, bus.detached)
+            code = 128 + signal.SIGINT
+            return RunReport(state.run_id, "CANCELLED", code, bus.detached, state.outcome_reason)
         case _:
-            only_locked = codes == {LOCK_HELD}
-            code = HeldByAnother.exit_code if only_locked else 1
-            return RunReport(state.run_id, "FAILED", code, bus.detached)
+            first = next(iter(failed), "")
+            why = f"job {first} failed: {failed[first].message}" if first else "a job failed"
+            return RunReport(
+                state.run_id,
+                "FAILED",
+                HeldByAnother.exit_code if {error.code for error in failed.values()} == {LOCK_HELD} else 1,
+                bus.detached,
+                state.outcome_reason or why,
+                failed[first].code if first else "",
+            )
 
 
 async def _shielded(call: Callable[[], Any]) -> None:

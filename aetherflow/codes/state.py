@@ -130,4 +130,24 @@ ENTRIES = {
         "a connector that calls sys.exit",
         "The server's log holds the traceback; report it.",
     ),
+    "AF655": Entry(
+        "A run that a server left behind needs no recovery: somebody else has ended it meanwhile.",
+        "two servers that start at once on one database",
+        "Nothing is to be done; aetherflow runs show RUN tells how it ended.",
+    ),
+    "AF656": Entry(
+        "This server cannot fetch bundles.",
+        "a run with a bundle_manifest",
+        "Start it by aetherflow run --bundle-manifest, or name a flow file.",
+    ),
+    "AF657": Entry(
+        "A run stays INTERRUPTED after a crash of its server, because its flow says so.",
+        "flow: {on_crash: leave}",
+        "Look what it did; aetherflow run FLOW --run-id RUN goes on with it.",
+    ),
+    "AF658": Entry(
+        "A run was ended because its server died while it executed it.",
+        "flow: {on_crash: fail}, or a run whose server died again and again",
+        "Look what was done; aetherflow runs retry RUN goes on with it.",
+    ),
 }

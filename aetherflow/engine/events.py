@@ -16,6 +16,9 @@ from aetherflow.errors import ErrorInfo
 JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
+Origin = Literal["", "serve"]
+"""Who executes a run: a person's command, or a server, which goes on with it after a crash."""
+
 CancelCause = Literal["request", "timeout", "fail_fast"]
 
 
@@ -34,7 +37,11 @@ class Event(
 
 
 class RunStarted(Event, frozen=True):
-    """A new run began; `flow_file` is as it was typed, in the working directory `directory`."""
+    """A new run began; `flow_file` is as it was typed, in the working directory `directory`.
+
+    Attributes:
+        scheduled_at: the instant that the run stands for (RFC 3339); empty: when it began.
+    """
 
     flow_file: str
     owner: str
@@ -42,6 +49,8 @@ class RunStarted(Event, frozen=True):
     selected_job: str = ""
     definition: str = ""
     directory: str = ""
+    origin: Origin = ""
+    scheduled_at: str = ""
 
 
 class RunResumed(Event, frozen=True):
@@ -56,6 +65,7 @@ class RunResumed(Event, frozen=True):
         reasons: what became of each step and why, by kind (`kept`, `again` ...), as `job.step (WHY)`; of each
             kind the first ones only.
         totals: how many there are of each kind.
+        recoveries: how often in a row a server went on with the run because one had died; 0 if a person did.
     """
 
     attempt: int
@@ -69,6 +79,8 @@ class RunResumed(Event, frozen=True):
     only: str = ""
     reasons: dict[str, list[str]] = {}
     totals: dict[str, int] = {}
+    origin: Origin = ""
+    recoveries: int = 0
 
 
 class CancelRequested(Event, frozen=True):

@@ -98,6 +98,8 @@ class RunState(msgspec.Struct, gc=False):
         cancelling: why the run stops, while it does.
         outcome: how the jobs ended, while the flow's own ending steps run.
         endings: how often the run has ended; a resumed run ends again.
+        scheduled_at: the instant that the run stands for; empty: when it started.
+        recoveries: how often in a row a server went on with the run because one had died.
         interrupted: what a death of the process cut off and has not begun again, by job id and step id.
     """
 
@@ -111,6 +113,8 @@ class RunState(msgspec.Struct, gc=False):
     cancel_reason: str = ""
     outcome: e.RunEnd | None = None
     outcome_reason: str = ""
+    scheduled_at: str = ""
+    recoveries: int = 0
     endings: int = 0
     jobs: dict[str, JobState] = {}
     interrupted: dict[tuple[str, str], Interruption] = {}
@@ -257,9 +261,10 @@ def _apply_to_run(
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
             state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
+            state.scheduled_at = event.scheduled_at
         case e.RunResumed():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
-            state.phase, state.attempt = "RUNNING", event.attempt
+            state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
             state.endings = max(state.endings, event.endings)
@@ -273,7 +278,7 @@ def _apply_to_run(
             state.cancelling, state.cancel_reason = None, ""  # what ends the jobs does not end the ending
         case e.RunFinished():
             _check(RUN_TABLE, state.phase, event, event.status, where)
-            state.phase = event.status
+            state.phase, state.outcome_reason, state.recoveries = event.status, event.reason, 0
             state.endings += 1
 
 

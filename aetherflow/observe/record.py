@@ -83,4 +83,4 @@ def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
 
 
 def _is_empty(name: str, value: Any) -> bool:
-    return value is None or value in ("", {}, []) or (name == "attempt" and value == 0)
+    return value is None or value in ("", {}, []) or (name in ("attempt", "recoveries") and value == 0)

@@ -31,6 +31,12 @@ TELL_SECONDS = 10.0
 CANCEL_SECONDS = 30.0
 """How long cancelled runs have to end in order before the rest is killed."""
 
+FORCE_SECONDS = 2.0
+"""How long to wait before what a run has started meanwhile (its ending steps) is killed too."""
+
+FORCES = 15
+"""How often that is done before the runner gives up on a run."""
+
 SERVER_STOPS = "AF652"
 
 
@@ -154,10 +160,11 @@ class Runner:
                     self._is_over = True
             watch.cancel_scope.cancel()
 
-    async def drain(self, grace_seconds: float, cancel_seconds: float = CANCEL_SECONDS) -> None:
-        """Start nothing more; let what runs end, then cancel it, then kill what resists. Returns at the end.
+    async def drain(self, grace_seconds: float, cancel_seconds: float = CANCEL_SECONDS) -> bool:
+        """Start nothing more; let what runs end, then cancel it, then kill what resists.
 
-        A second call, or `force`, skips what patience is left.
+        A second call, or `force`, skips what patience is left. Returns whether everything has ended: a step
+        that heeds neither its cancellation nor a killed process is beyond a runner.
         """
         if self._is_draining:
             self.force()
@@ -168,8 +175,12 @@ class Runner:
         for active in self._active.values():
             active.control.cancel("the server stops")
         await self._idle_within(cancel_seconds)
-        self.force()
-        await self._idle_within(None)
+        for _ in range(FORCES):
+            if not self._active:
+                break
+            self.force()
+            await self._idle_within(FORCE_SECONDS, although_forced=True)
+        return not self._active
 
     def force(self) -> None:
         """Cancel what runs and kill what resists, now."""
@@ -186,23 +197,19 @@ class Runner:
             if not self._is_over:
                 workers.start_soon(self.drain, 0.0)
 
-    async def _idle_within(self, seconds: float | None) -> None:
+    async def _idle_within(self, seconds: float, *, although_forced: bool = False) -> None:
         """Wait until nothing runs, or the time is over, or somebody forces the end."""
 
         async def idle() -> None:
-            while self._active and not (self._is_forced and seconds is not None):
+            while self._active and (although_forced or not self._is_forced):
                 await self._changed.wait()
-            scope.cancel()
-
-        async def expire(limit: float) -> None:
-            await self._clock.sleep(limit)
             scope.cancel()
 
         async with anyio.create_task_group() as waiting:
             scope = waiting.cancel_scope
             waiting.start_soon(idle)
-            if seconds is not None:
-                waiting.start_soon(expire, seconds)
+            await self._clock.sleep(seconds)
+            scope.cancel()
 
     def _fill_slots(self, workers: anyio.abc.TaskGroup) -> None:
         while not self._is_draining and len(self._active) < self._slots:

@@ -96,32 +96,36 @@ class RunControl:
 
     def __init__(self) -> None:
         self.reason = ""
+        self._forces = 0
         self._cancelled = anyio.Event()
         self._forced = anyio.Event()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run shall end."""
+        return self._cancelled.is_set()
+
     def cancel(self, reason: str) -> None:
         """Ask the run to end; the first reason counts."""
-        if not self._cancelled.is_set():
+        if not self.is_cancelled:
             self.reason = reason
             self._cancelled.set()
 
     def force(self) -> None:
-        """Kill what still resists; without `cancel` before it, nothing else happens."""
+        """Kill what resists just now; may be called again."""
+        self._forces += 1
         self._forced.set()
+        self._forced = anyio.Event()
 
     async def cancelled(self) -> str:
         """Wait until the run shall end, and return why."""
         await self._cancelled.wait()
         return self.reason
 
-    async def forced(self) -> None:
-        """Wait until the patience with the run is over."""
-        await self._forced.wait()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the run shall end."""
-        return self._cancelled.is_set()
+    async def forced(self, times: int = 1) -> None:
+        """Wait until `force` was called that often."""
+        while self._forces < times:
+            await self._forced.wait()
 
 
 class Execute(Protocol):

@@ -11,6 +11,7 @@ JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCK
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RunStatus = Literal["RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
 RetryOn = Literal["timeout", "connection", "exit_code", "any"]
+OnCrash = Literal["resume", "fail", "leave"]
 ParamType = Literal["string", "int", "float", "bool", "date", "datetime", "json", "enum"]
 
 _TEN_YEARS = 315_360_000  # seconds; what lies beyond, infinity too, makes no date
@@ -142,6 +143,7 @@ class FlowMeta(_Spec, frozen=True):
     fail_fast: bool = False
     timeout_seconds: PositiveSeconds | None = None
     retry: RetrySpec | None = None
+    on_crash: OnCrash | None = None
     on_success: list[StepSpec] = []
     on_failure: list[StepSpec] = []
     on_exit: list[StepSpec] = []

@@ -120,6 +120,14 @@ class Database:
         """
         return await self._call(work)
 
+    async def write_fully(self) -> None:
+        """Make every commit from now on survive a power loss.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        await self._call(lambda raw: raw.execute("PRAGMA synchronous = FULL"))
+
     async def aclose(self) -> None:
         """Close the connection; the last one to close folds the write-ahead log into the file."""
         with anyio.CancelScope(shield=True):

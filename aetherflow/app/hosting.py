@@ -1,0 +1,128 @@
+"""Many runs in one process: what they share (open state databases), and how each is executed on its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import anyio
+import anyio.to_thread
+
+from aetherflow.app.examine import Examination, examine
+from aetherflow.app.recovery import MOST_RECOVERIES, end_as_failed
+from aetherflow.app.request import RunRequest
+from aetherflow.app.running import Watcher, execute_run
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.engine.events import Event
+from aetherflow.errors import ConfigError
+from aetherflow.runner.ticket import Refusal, RunControl, RunReport, RunTicket
+from aetherflow.spec.flow import OnCrash
+from aetherflow.store.open_states import OpenStates
+
+Watchers = Callable[[RunTicket, Examination], Sequence[Watcher]]
+Load = Callable[[RunTicket, Mapping[str, str]], Examination]
+
+LOADING_THREADS = 8
+"""How many flows are read at a time; one whose secrets provider hangs keeps no more than its own thread."""
+
+
+def load_flow_of(ticket: RunTicket, process_env: Mapping[str, str]) -> Examination:
+    """Read and check the flow of a ticket, with an environment of its own.
+
+    Raises:
+        InvalidInput: the flow is wrong.
+        ConfigError: a setting, the profiles file or the secrets provider cannot be used.
+    """
+    if ticket.bundle_manifest is not None:
+        raise ConfigError(f"run {ticket.run_id}: this server cannot fetch bundles", code="AF656")
+    examined = examine(ticket.flow_file, process_env)
+    examined.raise_if_invalid()
+    return examined
+
+
+class RunHost:
+    """Executes runs beside each other in this process; `execute` is what a `Runner` needs.
+
+    Attributes:
+        states: the open state databases; whoever needs one of them in this process uses it from here.
+    """
+
+    def __init__(
+        self,
+        *,
+        load: Load = load_flow_of,
+        watchers: Watchers = lambda _ticket, _examined: (),
+        on_crash: OnCrash = "resume",
+        clock: Clock | None = None,
+    ) -> None:
+        """Take how a flow is loaded (in a worker thread), who watches a run, and what follows a crash."""
+        self.states = OpenStates()
+        self._load = load
+        self._watchers = watchers
+        self._on_crash = on_crash
+        self._clock = clock or SystemClock()
+        self._loading = anyio.CapacityLimiter(LOADING_THREADS)
+
+    async def execute(
+        self, ticket: RunTicket, control: RunControl, started: Callable[[], Awaitable[None]]
+    ) -> RunReport | Refusal:
+        """Load the flow as it is on the disk now, and run it, or go on with its run.
+
+        Raises:
+            AetherFlowError: the run could not be begun, or its state not be kept.
+        """
+        examined = await anyio.to_thread.run_sync(
+            self._load, ticket, dict(os.environ), abandon_on_cancel=True, limiter=self._loading
+        )
+        if control.is_cancelled:
+            return Refusal(ticket.run_id, control.reason, "AF653")
+        request = _request(ticket)
+        if ticket.is_recovery:
+            policy = examined.plan.flow.on_crash or self._on_crash
+            if policy == "leave":
+                reason = "its server died; it is left as it is (on_crash: leave)"
+                hint = f"aetherflow run {ticket.flow_file} --run-id {ticket.run_id} goes on with it"
+                return Refusal(ticket.run_id, reason, "AF657", hint)
+            ended = await end_as_failed(
+                self.states,
+                examined,
+                request,
+                self._clock,
+                at_least=0 if policy == "fail" else MOST_RECOVERIES,
+            )
+            if ended is not None:
+                await started()
+                return ended
+        watchers = [Watcher("beginning", _Beginning(started)), *self._watchers(ticket, examined)]
+        return await execute_run(
+            examined, request, watchers, states=self.states, control=control, clock=self._clock
+        )
+
+
+class _Beginning:
+    """Tells that the first events of a run are durable."""
+
+    def __init__(self, started: Callable[[], Awaitable[None]]) -> None:
+        self._started: Callable[[], Awaitable[None]] | None = started
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        del events
+        started, self._started = self._started, None
+        if started is not None:
+            await started()
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+def _request(ticket: RunTicket) -> RunRequest:
+    at = ticket.scheduled_at
+    return RunRequest(
+        run_id=ticket.run_id,
+        flow_job=ticket.flow_job,
+        params=ticket.params,
+        state=ticket.state,
+        origin="serve",
+        scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
+        is_recovery=ticket.is_recovery,
+    )

@@ -1,0 +1,79 @@
+"""The state databases that a process has open: one connection and one writer for all runs on a database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import msgspec
+
+from aetherflow.store.database import Database
+from aetherflow.store.journal import Journal
+
+Synchronous = Literal["full", "normal"]
+
+
+class OpenState(msgspec.Struct, frozen=True, eq=False):
+    """An open state database and what the runs of this process share of it."""
+
+    database: Database
+    journal: Journal
+
+
+class _Shared:
+    """A database while somebody uses it."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.opening = anyio.Lock()
+        self.state: OpenState | None = None
+        self.synchronous: Synchronous = "normal"
+
+
+class OpenStates:
+    """Opens a database for its first user and closes it after the last."""
+
+    def __init__(self) -> None:
+        self._shared: dict[Path, _Shared] = {}
+
+    @property
+    def paths(self) -> list[Path]:
+        """The databases that are open."""
+        return list(self._shared)
+
+    @asynccontextmanager
+    async def use(self, path: Path, synchronous: Synchronous = "full") -> AsyncIterator[OpenState]:
+        """Have the database in the block; of several users the most careful decides how it is written.
+
+        Raises:
+            StateUnusable: the path cannot be opened or written, is on a network, is no database or not ours.
+        """
+        real = _real(path)
+        shared = self._shared.setdefault(real, _Shared())
+        shared.users += 1
+        try:
+            yield await self._opened(shared, path, synchronous)
+        finally:
+            shared.users -= 1
+            if not shared.users:
+                del self._shared[real]
+                if shared.state is not None:
+                    await shared.state.database.aclose()
+
+    async def _opened(self, shared: _Shared, path: Path, synchronous: Synchronous) -> OpenState:
+        async with shared.opening:
+            if shared.state is None:
+                database = await Database.open(path, synchronous)
+                shared.state, shared.synchronous = OpenState(database, Journal(database)), synchronous
+            elif synchronous == "full" and shared.synchronous == "normal":
+                await shared.state.database.write_fully()
+                shared.synchronous = "full"
+            return shared.state
+
+
+def _real(path: Path) -> Path:
+    """Return the path without links: two names of one file are one database."""
+    return path.resolve()
