@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,13 +11,26 @@ import typer
 from aetherflow.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+FileKind = Literal["flow", "profiles", "scheduler"]
 GraphFormat = Literal["text", "mermaid", "dot"]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("schema")(schema)
     app.command("graph")(graph)
     app.command("explain-code")(explain_code)
+
+
+def schema(
+    *,
+    kind: Annotated[FileKind, typer.Option(help="The kind of file that it describes.")] = "flow",
+) -> None:
+    """Print the JSON Schema of a file, for editors; it knows the step types that are installed."""
+    from aetherflow.app.schema import schema_of  # noqa: PLC0415 - imports every step type
+    from aetherflow.cli.output import print_json  # noqa: PLC0415 - as above
+
+    print_json(schema_of(kind, os.environ))
 
 
 def graph(

@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-init_app = typer.Typer(help="Write files to begin with.", no_args_is_help=True, rich_markup_mode=None)
+
+class _ProjectByDefault(TyperGroup):
+    """`init [DIR]` is `init project [DIR]`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in front where none is named."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["project", *args]
+        return super().parse_args(ctx, args)
+
+
+init_app = typer.Typer(
+    cls=_ProjectByDefault,
+    help="Write files to begin with: `init [DIR]` writes a project, as `init project [DIR]`.",
+    rich_markup_mode=None,
+)
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")]
+
+
+@init_app.command("project")
+def init_project(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where it goes.")] = Path(),
+    *,
+    force: Force = False,
+) -> None:
+    """Write a small project that runs as it is: a flow, profiles, a README."""
+    from aetherflow.app.init_project import write_project  # noqa: PLC0415 - only this command needs it
+    from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
+
+    for path in write_project(folder, force=force):
+        print_text(str(path))
+    print_text(
+        f"try it: {'' if folder == Path() else f'cd {folder} && '}aetherflow run flow.yaml --run-id first"
+    )
 
 
 @init_app.command("plugin")

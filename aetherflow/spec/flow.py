@@ -42,7 +42,13 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class WorkspaceSpec(_Spec, frozen=True):
-    """`flow.workspace`: where the files of a run live and when they go."""
+    """`flow.workspace`: where the files of a run live and when they go.
+
+    Attributes:
+        root: the folder of all runs; default: the setting AETHERFLOW_WORK_ROOT; may use env and params.
+        cleanup_policy: when the files of a run are removed at its end.
+        layout: the names of the folders `artifacts`, `scratch` and `manifests`.
+    """
 
     called = "'workspace'"
 
@@ -52,7 +58,13 @@ class WorkspaceSpec(_Spec, frozen=True):
 
 
 class StateSpec(_Spec, frozen=True):
-    """`flow.state`: the database that remembers the runs."""
+    """`flow.state`: the database that remembers the runs.
+
+    Attributes:
+        backend: the kind of database.
+        path: default: aetherflow.sqlite below the setting AETHERFLOW_STATE_ROOT; may use env and params.
+        synchronous: full survives a power loss; normal is faster and survives a crash.
+    """
 
     called = "'state'"
 
@@ -62,7 +74,12 @@ class StateSpec(_Spec, frozen=True):
 
 
 class LocksSpec(_Spec, frozen=True):
-    """`flow.locks`: whether two runs of the flow, or of one of its jobs, exclude each other."""
+    """`flow.locks`: whether two runs of the flow, or of one of its jobs, exclude each other.
+
+    Attributes:
+        scope: none, job (the same job of two runs), or flow (two runs).
+        ttl_seconds: how long the lock of a holder that died on another host counts.
+    """
 
     called = "'locks'"
 
@@ -71,7 +88,15 @@ class LocksSpec(_Spec, frozen=True):
 
 
 class ParamSpec(_Spec, frozen=True):
-    """`flow.params.NAME`: a typed parameter of a run."""
+    """`flow.params.NAME`: a typed parameter of a run.
+
+    Attributes:
+        type: what the value must be.
+        default: the value when none is given.
+        description: what it is for.
+        required: whether a value must be given.
+        enum: the values that are allowed; empty: all.
+    """
 
     called = "a parameter"
 
@@ -83,7 +108,16 @@ class ParamSpec(_Spec, frozen=True):
 
 
 class RetrySpec(_Spec, frozen=True):
-    """`retry` of the flow, a job or a step; seconds."""
+    """`retry` of the flow, a job or a step; seconds.
+
+    Attributes:
+        max_attempts: the first one included.
+        backoff_seconds: the wait before the second attempt.
+        backoff_multiplier: what each further wait is longer by.
+        max_backoff_seconds: the longest wait.
+        jitter: whether waits are shortened by chance, so that not all come back at once.
+        retry_on: which failures are tried again.
+    """
 
     called = "'retry'"
 
@@ -96,7 +130,20 @@ class RetrySpec(_Spec, frozen=True):
 
 
 class StepSpec(_Spec, frozen=True):
-    """One step: a type and what it gets."""
+    """One step: a type and what it gets.
+
+    Attributes:
+        id: unique in its job; others read its outputs as steps.ID.KEY.
+        type: what it does; `aetherflow steps list` names the types.
+        description: what it is for.
+        inputs: what the type takes; values may be templates.
+        outputs: what it adds to the outputs of its job, from templates with `result`.
+        on_no_data: skip_job ends the job SKIPPED when this step is SKIPPED.
+        timeout_seconds: how long an attempt may take.
+        retry: whether a failed attempt is repeated.
+        continue_on_error: whether the job goes on after a failure; the step stays FAILED.
+        on_interrupt: what a resume does with the step if its process had died in the middle of it.
+    """
 
     called = "a step"
 
@@ -113,7 +160,19 @@ class StepSpec(_Spec, frozen=True):
 
 
 class JobSpec(_Spec, frozen=True):
-    """One job: steps that run in order."""
+    """One job: steps that run in order.
+
+    Attributes:
+        id: unique in the flow; others read its outputs as jobs.ID.outputs.KEY.
+        steps: run in order.
+        description: what it is for.
+        depends_on: jobs that must have ended SUCCESS.
+        when: a condition; if it is false the job is SKIPPED.
+        for_each: a list, or a template that gives one: an instance of the job for each `item`.
+        max_parallel: how many instances run at once.
+        timeout_seconds: how long the job may take.
+        retry: the default of its steps.
+    """
 
     called = "a job"
 
@@ -129,7 +188,23 @@ class JobSpec(_Spec, frozen=True):
 
 
 class FlowMeta(_Spec, frozen=True):
-    """`flow`: what holds for the whole run."""
+    """`flow`: what holds for the whole run.
+
+    Attributes:
+        id: the name of the flow.
+        description: what it is for.
+        workspace: where the files of a run live.
+        state: where the state lives.
+        locks: whether runs exclude each other.
+        params: the parameters of a run, by name.
+        max_parallel_jobs: default: 4 per CPU, at least 8; 1 runs strictly in the order of the file.
+        fail_fast: whether the first failed job stops the run.
+        timeout_seconds: how long the run may take.
+        retry: the default of all steps.
+        on_success: steps that run after a run that succeeded.
+        on_failure: steps that run after a run that failed.
+        on_exit: steps that run after every run.
+    """
 
     called = "'flow'"
 
@@ -150,7 +225,16 @@ class FlowMeta(_Spec, frozen=True):
 
 
 class ResourceSpec(_Spec, frozen=True):
-    """`resources.NAME`: what a connector is opened with, before templates and decoding."""
+    """`resources.NAME`: what a connector is opened with, before templates and decoding.
+
+    Attributes:
+        kind: what it is, such as db.
+        driver: how it is reached; `aetherflow connectors list` names the pairs kind:driver.
+        profile: an entry of the profiles file that these keys are laid over.
+        config: where it is, and who connects; values may use {{env.NAME}}.
+        options: how it is used; values may use {{env.NAME}}.
+        decode: the fields that go through the secrets provider.
+    """
 
     called = "a resource"
 
@@ -163,7 +247,14 @@ class ResourceSpec(_Spec, frozen=True):
 
 
 class FlowFile(_Spec, frozen=True):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        version: the version of this format.
+        flow: what holds for the whole run.
+        jobs: what is done.
+        resources: what steps connect to, by name.
+    """
 
     called = "the flow file"
 
@@ -174,7 +265,13 @@ class FlowFile(_Spec, frozen=True):
 
 
 class ProfileSpec(_Spec, frozen=True):
-    """One entry of the profiles file: the part of a resource that differs between places."""
+    """One entry of the profiles file: the part of a resource that differs between places.
+
+    Attributes:
+        config: where it is, and who connects; values may use {{env.NAME}}.
+        options: how it is used; values may use {{env.NAME}}.
+        decode: the fields that go through the secrets provider.
+    """
 
     called = "a profile"
 

@@ -13,7 +13,13 @@ from aetherflow.spec.flow import PositiveSeconds, Seconds
 
 
 class InnerStepInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The step that runs under the lock."""
+    """The step that runs under the lock.
+
+    Attributes:
+        type: what it does.
+        id: how it is named in the log.
+        inputs: what its type takes.
+    """
 
     type: str
     id: str = "locked"

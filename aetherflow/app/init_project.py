@@ -1,0 +1,43 @@
+"""`aetherflow init`: a small project that runs as it is."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from aetherflow.errors import UsageError
+
+_FILES = {
+    "README.md": "README.md.txt",
+    "flow.yaml": "flow.yaml.txt",
+    "profiles.yaml": "profiles.yaml.txt",
+    ".env.example": "env.example.txt",
+    ".gitignore": "gitignore.txt",
+}
+"""The files of a project, and what is written into them."""
+
+
+def write_project(folder: Path, *, force: bool) -> list[Path]:
+    """Write a new project into a folder, and return its files.
+
+    Args:
+        folder: where it goes; made if it is not there.
+        force: overwrite files that are there.
+
+    Raises:
+        UsageError: a file is there already (then nothing is written), or one cannot be written.
+    """
+    source = files("aetherflow.app") / "project_template"
+    texts = {folder / name: (source / template).read_text("utf-8") for name, template in _FILES.items()}
+    if there := [path for path in texts if path.exists() and not force]:
+        raise UsageError(
+            f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already",
+            hint="name another folder, or overwrite with --force",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or folder}: {error.strerror or error}") from None
+    return list(texts)

@@ -1,0 +1,101 @@
+"""The JSON Schema of each kind of file, with the step types and connectors that are installed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import msgspec
+
+from aetherflow.config.environment import load_environment
+from aetherflow.errors import AetherFlowError
+from aetherflow.registry import Registry, registry_of
+from aetherflow.spec.flow import FlowFile, ProfileSpec
+from aetherflow.spec.json_schema import Definitions, Schema, case, described, document_schema
+from aetherflow.spec.schedule import ScheduleFile
+
+Kind = Literal["flow", "profiles", "scheduler"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
+    """Return the JSON Schema (draft-07) of a kind of file.
+
+    Raises:
+        ConfigError: a setting cannot be used, or a plugin path cannot be loaded.
+    """
+    if kind == "scheduler":
+        return document_schema("AetherFlow scheduler file", ScheduleFile)
+    if kind == "profiles":
+        return document_schema("AetherFlow profiles file", dict[str, ProfileSpec])
+    registry = registry_of(load_environment(process_env).settings)
+    definitions = Definitions()
+    schema = document_schema("AetherFlow flow file", FlowFile, definitions)
+    step = definitions.written["StepSpec"]
+    names = registry.step_names()
+    cases = _step_cases(registry, names, definitions)
+    step["properties"]["type"]["enum"] = names
+    by_type = [{"$ref": "#/definitions/InputsByType"}]
+    step["allOf"] = by_type
+    for name, inner in definitions.written.items():
+        if ":" in name and {"type", "inputs"} <= inner["properties"].keys():  # the step inside a step
+            inner["properties"]["type"]["anyOf"] = [{"enum": names}, {"pattern": r"\{\{"}]
+            inner["allOf"] = by_type
+    definitions.written["InputsByType"] = {"allOf": cases}
+    definitions.written["ResourceSpec"]["allOf"] = _resource_cases(registry)
+    return schema
+
+
+def _step_cases(registry: Registry, names: list[str], definitions: Definitions) -> list[Schema]:
+    """Return, for each step type that says what it takes, the schema of its inputs."""
+    cases = []
+    for name in names:
+        try:
+            step_type = registry.step_type(name)
+        except AetherFlowError:
+            continue  # its package is not installed: nothing is known of its inputs
+        if not issubclass(step_type.input_type, msgspec.Struct):
+            continue
+        definitions.schema(step_type.input_type, prefix=f"{name}:", inputs=True)
+        inputs = f"{name}:{step_type.input_type.__name__}"
+        then: Schema = {"properties": {"inputs": {"$ref": f"#/definitions/{inputs}"}}}
+        if definitions.written[inputs].get("required"):
+            then["required"] = ["inputs"]
+        cases.append(case("type", [name], then))
+    return cases
+
+
+def _resource_cases(registry: Registry) -> list[Schema]:
+    """Return which drivers each kind has, and which config and options each driver."""
+    drivers: dict[str, list[str]] = {}
+    cases = []
+    for name in registry.connector_names():
+        kind, _, driver = name.partition(":")
+        drivers.setdefault(kind, []).append(driver)
+        try:
+            found = registry.connector_class(name)
+        except AetherFlowError:
+            continue
+        sections = {"config": found.config_type, "options": found.options_type}
+        hints = {
+            key: {"properties": properties}
+            for key, struct in sections.items()
+            if (properties := _hints(struct))
+        }
+        if hints:
+            cases.append(case("kind", [kind], case("driver", [driver], {"properties": hints})))
+    kinds: list[Schema] = [
+        case("kind", [kind], {"properties": {"driver": {"enum": known}}}) for kind, known in drivers.items()
+    ]
+    return [{"properties": {"kind": {"enum": list(drivers)}}}, *kinds, *cases]
+
+
+def _hints(struct: type) -> Schema:
+    """Return the fields of a connector to choose from; values may be templates, or come from a profile."""
+    if not issubclass(struct, msgspec.Struct):
+        return {}
+    _, about = described(struct)
+    return {
+        field.encode_name: {"description": about[field.name]} if field.name in about else {}
+        for field in msgspec.structs.fields(struct)
+    }
