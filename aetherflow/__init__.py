@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aetherflow.engine.context import StepContext
     from aetherflow.engine.step import Skipped, StepResult, StepType, step
     from aetherflow.errors import AetherFlowError, ConfigError, MissingExtra, StepError
+    from aetherflow.registry import connector_names, step_names
 
 __all__ = [
     "AetherFlowError",
@@ -30,7 +31,9 @@ __all__ = [
     "StepType",
     "__version__",
     "connector",
+    "connector_names",
     "step",
+    "step_names",
 ]
 
 _HOMES = {
@@ -46,6 +49,8 @@ _HOMES = {
     "StepResult": "engine.step",
     "StepType": "engine.step",
     "step": "engine.step",
+    "connector_names": "registry",
+    "step_names": "registry",
 }
 
 

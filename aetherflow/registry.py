@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aetherflow._version import __version__
 from aetherflow.config.settings import Settings
 from aetherflow.engine.connector import Connector
+from aetherflow.engine.declared import all_declared
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
 
@@ -178,6 +179,17 @@ class Registry:
         return ConfigError(
             f"unknown {what} {name!r}", hint=hint or f"installed: {', '.join(known)}", code="AF540"
         )
+
+
+def step_names() -> list[str]:
+    """Return the names of all step types that ship, are installed, or were registered in this process."""
+    return sorted({*Registry().step_names(), *(one.name for one in all_declared() if one.what == STEP)})
+
+
+def connector_names() -> list[str]:
+    """Return the names of all connectors that ship, are installed, or were registered in this process."""
+    declared = (one.name for one in all_declared() if one.what == CONNECTOR)
+    return sorted({*Registry().connector_names(), *declared})
 
 
 def _shipped(what: str) -> Mapping[str, str]:

@@ -12,9 +12,12 @@ import pytest
 
 from aetherflow import registry
 from aetherflow._version import __version__
+from aetherflow.config.settings import load_settings
+from aetherflow.engine.connector import Connector
 from aetherflow.errors import ConfigError, MissingExtra
 from aetherflow.plugins.installed import entries_of
-from aetherflow.registry import Registry
+from aetherflow.registry import STEP as STEP_TYPE
+from aetherflow.registry import Registry, registry_of
 
 STEP = """
 from typing import Any
@@ -203,3 +206,102 @@ def test_the_version_of_a_plugin_s_type_is_that_of_its_distribution(plugins: Plu
     plugins.add("made-up", "[aetherflow.steps]\nmade_up_count = made_up_none:count\n")
     assert Registry().step_version("made_up_count") == "made-up 1.0"
     assert Registry().step_version("made_up_other") == ""
+
+
+LEGACY = """
+from aetherflow.core.api import ConnectorBase, Step, register_connector, register_step
+
+def register():
+    @register_step("made_up.old")
+    class Old(Step):
+        '''Do it the old way.'''
+        def run(self):
+            return {}
+
+    register_connector("made_up", "old")(ConnectorBase)
+"""
+
+
+def test_a_wheel_of_the_old_kind_registers_when_it_is_asked(plugins: Plugins) -> None:
+    plugins.add(
+        "old-plugin", "[aetherflow.plugins]\np = made_up_old:register\n", module="made_up_old", source=LEGACY
+    )
+    types = Registry()
+
+    assert types.step_type("made_up.old").summary == "Do it the old way."
+    assert issubclass(types.connector_class("made_up:old"), Connector)
+    assert types.source(STEP_TYPE, "made_up.old") == "old-plugin"
+    assert types.step_version("made_up.old") == "old-plugin 1.0"
+    assert "made_up.old" in Registry().step_names()
+    assert types.diagnostics == []
+
+
+def test_a_broken_wheel_of_the_old_kind_is_told_and_the_others_are_used(plugins: Plugins) -> None:
+    plugins.add(
+        "old-plugin", "[aetherflow.plugins]\np = made_up_old:register\n", module="made_up_old", source=LEGACY
+    )
+    source = "def register():\n    raise RuntimeError('no licence')\n"
+    plugins.add(
+        "broken",
+        "[aetherflow.plugins]\nb = made_up_broken:register\n",
+        module="made_up_broken",
+        source=source,
+    )
+    strict, loose = Registry(), Registry(strict=False)
+
+    assert strict.step_type("made_up.old").name == loose.step_type("made_up.old").name
+    (problem,) = strict.diagnostics
+    assert (problem.code, problem.severity, problem.line) == ("AF582", "error", 2)
+    assert problem.file == str(plugins.folder / "made_up_broken.py")
+    assert [d.severity for d in loose.diagnostics] == ["warning"]
+
+
+def test_a_file_in_a_plugin_path_does_not_replace_what_is_installed(plugins: Plugins, tmp_path: Path) -> None:
+    source = STEP.format(name="made_up.step", attribute="made_up")
+    plugins.add(
+        "made-up",
+        "[aetherflow.steps]\nmade_up.step = made_up_plugin:made_up\n",
+        module="made_up_plugin",
+        source=source,
+    )
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path/a.py").write_text(source)
+    types = Registry([tmp_path / "path"])
+
+    assert types.step_type("made_up.step").run.__module__ == "made_up_plugin"
+    (problem,) = types.diagnostics
+    assert (
+        problem.message == "the step type 'made_up.step' is registered more than once: by made-up, and here"
+    )
+    assert problem.file == str(tmp_path / "path/a.py")
+
+
+def test_a_decorator_that_is_used_wrongly_in_a_wheel_is_told_with_its_line(plugins: Plugins) -> None:
+    source = "from aetherflow import step\n\n@step('b')\ndef b(): ...\n"
+    plugins.add("p", "[aetherflow.steps]\nb = made_up_wrong:b\n", module="made_up_wrong", source=source)
+    with pytest.raises(ConfigError) as raised:
+        Registry().step_type("b")
+    assert raised.value.code == "AF547"
+    assert f"{plugins.folder}/made_up_wrong.py:3: step 'b': the function takes" in raised.value.message
+
+
+def test_the_line_of_a_broken_wheel_is_told(plugins: Plugins) -> None:
+    plugins.add(
+        "p", "[aetherflow.steps]\nb = made_up_line:b\n", module="made_up_line", source="x = 1\n1 / 0\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        Registry().step_type("b")
+    assert raised.value.message.endswith(
+        f"ZeroDivisionError: division by zero at {plugins.folder}/made_up_line.py:2"
+    )
+
+
+def test_enterprise_mode_inherits_no_plugin_paths(tmp_path: Path) -> None:
+    env = {"AETHERFLOW_PLUGIN_PATHS": str(tmp_path), "AETHERFLOW_PLUGIN_STRICT": "false", "HOME": "/nowhere"}
+    own = tmp_path / "own"
+
+    fast = registry_of(load_settings(env), [own])
+    enterprise = registry_of(load_settings(env | {"AETHERFLOW_MODE": "enterprise"}), [own])
+
+    assert (fast.paths, fast.strict) == ((tmp_path, own), False)
+    assert enterprise.paths == (own,)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
@@ -90,6 +92,8 @@ class StepContext:
         self.step_type = step_type
         self.attempt = attempt
         self._stopping: threading.Event | None = None
+        self._loop: anyio.lowlevel.EventLoopToken | None = None
+        self._waiting: set[anyio.CancelScope] = set()
 
     @property
     def flow_id(self) -> str:
@@ -135,6 +139,15 @@ class StepContext:
     def manifests(self) -> Path:
         """The job's manifests folder, made on first use."""
         return self.services.workspace.directory(self.job_id, "manifests")
+
+    def directory(self, area: str, job_id: str = "") -> Path:
+        """Return the folder of a key of `workspace.layout`, made on first use; "" is the job's own folder.
+
+        Args:
+            area: artifacts, scratch, manifests, or a key that the flow adds to the layout.
+            job_id: another job of the run; by default the step's own.
+        """
+        return self.services.workspace.directory(job_id or self.job_id, area)
 
     @property
     def log_file(self) -> Path:
@@ -239,10 +252,36 @@ class StepContext:
         When the step is cancelled, `stopping` becomes true and the function gets THREAD_STOP_SECONDS to end;
         a thread that does not is left behind and reported.
         """
+        self._loop = anyio.lowlevel.current_token()
         async with self.services.threads:  # cancelled while it waits for its turn, it never starts
             if self._stopping is None or self._stopping.is_set():
                 self._stopping = threading.Event()  # the wish that ended an earlier call is not for this one
             return await self._call(function, args, self._stopping)
+
+    def run_async(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+        """Call a coroutine function from a sync step, or from a thread that it started.
+
+        When the step is cancelled, the call ends with a StepError of kind "cancelled".
+
+        Raises:
+            StepError: called on the event loop, which would wait for itself (AF549), or stopped.
+        """
+        if self._loop is None or _on_loop():
+            raise StepError(
+                "context.run_async was called from async code",
+                hint="await the coroutine; run_async is for sync steps",
+                code="AF549",
+            )
+        return anyio.from_thread.run(self._cancellable, function, args, token=self._loop)
+
+    async def _cancellable(self, function: Callable[[*Args], Awaitable[T]], args: tuple[*Args]) -> T:
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                return await function(*args)
+            finally:
+                self._waiting.discard(scope)
+        raise StepError("stopped on request", kind="cancelled", code="AF702")
 
     async def _call(self, function: Callable[[*Args], T], args: tuple[*Args], stop: threading.Event) -> T:
         done = anyio.Event()
@@ -267,6 +306,8 @@ class StepContext:
                 await done.wait()
             except anyio.get_cancelled_exc_class():
                 stop.set()
+                for waiting in self._waiting:
+                    waiting.cancel()
                 with anyio.move_on_after(THREAD_STOP_SECONDS, shield=True):
                     await done.wait()
                 if not done.is_set():
@@ -277,6 +318,14 @@ class StepContext:
         if failure:
             raise failure[0]
         return outcome[0]
+
+
+def _on_loop() -> bool:
+    try:
+        anyio.lowlevel.current_token()
+    except anyio.NoEventLoopError:
+        return False
+    return True
 
 
 async def _shielded(call: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:

@@ -57,6 +57,11 @@ def declared_by(package: str) -> list[Declared]:
     return [declared for name in modules for declared in _DECLARED[name].values()]
 
 
+def all_declared() -> list[Declared]:
+    """Return what any module of this process declared."""
+    return [declared for found in list(_DECLARED.values()) for declared in found.values()]
+
+
 def misuse(problem: str, hint: str, code: str) -> Misuse:
     """Return the error about a decorator that is used wrongly, with the file and line that use it."""
     _, file, line = _caller()
