@@ -133,8 +133,8 @@ ENTRIES = {
     ),
     "AF546": Entry(
         "Two plugins register the same name.",
-        "two distributions with a step csv_to_parquet",
-        "Uninstall all but one of them.",
+        "two distributions, or two files in plugin paths, with a step csv_to_parquet",
+        "Give one of them another name, or uninstall all but one.",
     ),
     "AF547": Entry(
         "A plugin declares something as a step that cannot be one.",
@@ -145,6 +145,11 @@ ENTRIES = {
         "A plugin declares something as a connector that cannot be one.",
         '@connector("db") without a driver',
         "Derive it from aetherflow.Connector and name it kind:driver.",
+    ),
+    "AF549": Entry(
+        "A step calls context.run_async on the event loop, which would wait for itself.",
+        "context.run_async(context.connector, name) in an async step",
+        "Await the coroutine; run_async is for sync steps.",
     ),
     "AF550": Entry(
         "A step names a resource that the flow does not declare.",
