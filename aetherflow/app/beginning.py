@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +54,7 @@ def begin(
     if request.rerun_names or request.only:
         raise UsageError(
             f"run {run_id} has not run yet: there is nothing to run again",
-            hint="look at the run id: aetherflow runs list",
+            hint=f"look at the run id: aetherflow runs list --flow-yaml {shlex.quote(examined.plan.file)}",
         )
     plan = examined.plan
     params = read_params(plan.flow.params, request.params)

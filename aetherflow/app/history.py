@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.app.examine import examine
-from aetherflow.app.places import places_of
+from aetherflow.app.places import logs_beside, places_of, state_option
 from aetherflow.clock import SystemClock
 from aetherflow.config.environment import load_environment
 from aetherflow.engine.events import RunResumed
@@ -134,7 +134,8 @@ def run_history(path: Path, run_id: str) -> RunHistory:
     history = read_state(path, read)
     if history is None:
         raise UsageError(
-            f"there is no run {run_id!r} in {path}", hint="aetherflow runs list shows what there is"
+            f"there is no run {run_id!r} in {path}",
+            hint=f"aetherflow runs list {state_option(path)} shows what there is",
         )
     return history
 
@@ -179,7 +180,8 @@ def release_lock(path: Path, key: str, *, force: bool) -> Release:
         grip = await database.transact(lambda raw: locks_room.release_lock(raw, key, now(), force=force))
         if grip is None:
             raise UsageError(
-                f"nobody holds a lock {key!r} in {path}", hint="aetherflow locks list shows what is held"
+                f"nobody holds a lock {key!r} in {path}",
+                hint=f"aetherflow locks list {state_option(path)} shows what is held",
             )
         if grip.standing == "live" and not force:
             raise HeldByAnother(
@@ -198,10 +200,12 @@ def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageErro
     status = _status(raw, run_id, SystemClock().now())
     if status is None:
         return UsageError(
-            f"there is no run {run_id!r} in {path}", hint="aetherflow runs list shows what there is"
+            f"there is no run {run_id!r} in {path}",
+            hint=f"aetherflow runs list {state_option(path)} shows what there is",
         )
     return UsageError(
-        f"run {run_id} is not being executed: it is {status}", hint=f"aetherflow runs show {run_id}"
+        f"run {run_id} is not being executed: it is {status}",
+        hint=f"aetherflow runs show {run_id} {state_option(path)}",
     )
 
 
@@ -217,18 +221,22 @@ def _status(raw: sqlite3.Connection, run_id: str, now: datetime) -> str | None:
 
 def step_logs(path: Path, run_id: str) -> list[Path]:
     """Return the log files of the steps of a run, in the order in which they were begun."""
-    folder = path.with_name(f"{path.stem}.logs") / run_id
+    folder = logs_beside(path) / run_id
     return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
 
 
 def read_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Return what `work` reads from a state database."""
-    return _with_state(path, lambda database: database.read(work))
+    """Return what `work` reads from a state database, also from one that cannot be written."""
+    return _with_state(path, lambda database: database.read(work), Database.open_to_look)
 
 
-def _with_state(path: Path, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+def _with_state(
+    path: Path,
+    work: Callable[[Database], Coroutine[Any, Any, T]],
+    open_database: Callable[[Path], Coroutine[Any, Any, Database]] = Database.open,
+) -> T:
     async def opened() -> T:
-        database = await Database.open(path)
+        database = await open_database(path)
         try:
             return await work(database)
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.app.history import read_state
+from aetherflow.app.places import state_option
 from aetherflow.engine.events import RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.store.queries import beginnings_of, find_run, last_unfinished_run
@@ -38,12 +39,13 @@ def find_retry(state: Path, run_id: str, flow_id: str = "") -> Retry:
     if found is not None:
         return found
     if run_id:
-        hint = "aetherflow runs list shows what there is"
+        hint = f"aetherflow runs list {state_option(state)} shows what there is"
         raise UsageError(f"there is no run {run_id!r} in {state}", hint=hint)
     of_flow = f" of the flow {flow_id!r}" if flow_id else ""
     raise UsageError(
         f"no run{of_flow} in {state} is FAILED, CANCELLED or INTERRUPTED",
-        hint="aetherflow runs list shows what there is; name the run to retry another one",
+        hint=f"aetherflow runs list {state_option(state)} shows what there is; name the run to retry "
+        "another one",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,14 @@ from msgspec.structs import replace
 
 from aetherflow.app.beginning import Beginning, begin, notice
 from aetherflow.app.examine import Examination, resolve
-from aetherflow.app.places import Places, logs_beside, places_of, resolve_places, state_of_known_run
+from aetherflow.app.places import (
+    Places,
+    logs_beside,
+    places_of,
+    resolve_places,
+    state_of_known_run,
+    state_option,
+)
 from aetherflow.app.request import RunRequest, selected
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine import events as e
@@ -32,7 +40,7 @@ from aetherflow.engine.ring import Ring
 from aetherflow.engine.state import RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
-from aetherflow.errors import AetherFlowError, HeldByAnother
+from aetherflow.errors import AetherFlowError, HeldByAnother, StateError, StateUnusable
 from aetherflow.runner.ticket import RunControl, RunReport
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease
@@ -42,6 +50,9 @@ from aetherflow.store.owner import Owner, this_process
 from aetherflow.store.run_lease import claim_flow, claim_run, keep_alive, release_run
 
 LOCK_HELD = "AF620"
+
+HURRY_SECONDS = 5.0
+"""How long a run that was asked to stop waits for a database that another process has locked."""
 
 __all__ = ["RunReport", "RunRequest", "Watcher", "execute_run", "run_flow"]
 
@@ -71,7 +82,7 @@ async def run_flow(
     """
     control, states = RunControl(), OpenStates()
     signals: list[int] = []
-    begun = partial(_heed_signals, control, signals, on_signal)
+    begun = partial(_heed_signals, control, states, signals, on_signal)
     report = await execute_run(
         examined, request, watchers, states=states, control=control, clock=clock, helper=begun
     )
@@ -105,7 +116,7 @@ async def execute_run(
     taking_part = selected(plan, request)
     run_id = request.run_id or clock.new_id()
     owner = this_process()
-    async with AsyncExitStack() as stack:
+    async with _told_how_to_go_on(examined, request, run_id), AsyncExitStack() as stack:
         shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
         database = shared.database
         claim = await claim_run(database, run_id, owner, clock)
@@ -147,6 +158,26 @@ async def execute_run(
             )
             await _clean_up(plan, state, services)
     return _report(state, bus)
+
+
+@asynccontextmanager
+async def _told_how_to_go_on(examined: Examination, request: RunRequest, run_id: str) -> AsyncIterator[None]:
+    """Tell which run it was whose state could not be kept, and the command that goes on with it.
+
+    Raises:
+        StateError: as the block has raised it, with the run's id and the command.
+    """
+    try:
+        yield
+    except StateUnusable:
+        raise  # nothing has begun
+    except StateError as error:
+        job = f" --flow-job {shlex.quote(request.flow_job)}" if request.flow_job else ""
+        command = f"aetherflow run {shlex.quote(examined.plan.file)} --run-id {run_id}{job}"
+        if request.state is not None:
+            command = f"aetherflow runs retry {run_id} {state_option(request.state)}"
+        hint = f"{error.hint}; {command}" if error.hint else command
+        raise type(error)(f"run {run_id} stopped: {error.message}", hint=hint, code=error.code) from None
 
 
 @asynccontextmanager
@@ -219,12 +250,15 @@ async def _heed_control(executor: Executor, run_id: str, control: RunControl) ->
         await guardian.end_leftovers(run_id, grace_seconds=0)
 
 
-async def _heed_signals(control: RunControl, heard: list[int], on_signal: Callable[[], None] | None) -> None:
+async def _heed_signals(
+    control: RunControl, states: OpenStates, heard: list[int], on_signal: Callable[[], None] | None
+) -> None:
     """Cancel the run at the first SIGINT or SIGTERM; force its end at every further one."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         if on_signal is not None:
             on_signal()
         async for number in received:
+            states.hurry(0 if heard else HURRY_SECONDS)
             if heard:
                 control.force()
             heard.append(number)
@@ -271,6 +305,7 @@ async def _services(
         announce=announce,
         threads=anyio.CapacityLimiter(places.max_parallel_jobs + 4),
         large_outputs=large,
+        execution=state.attempt,
     )
     try:
         yield services

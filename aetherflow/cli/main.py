@@ -343,11 +343,19 @@ def runs_prune(
 
 
 @app.command()
-def logs(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
+def logs(
+    run: RunId,
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the bytes as they are, control characters too.")
+    ] = False,
+) -> None:
     """Print what the programs of a run wrote."""
-    from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
+    from aetherflow.cli import logs as command  # noqa: PLC0415 - opens the state database
 
-    runs.show_logs(run, state, flow_yaml)
+    command.show_logs(run, state, flow_yaml, raw=raw)
 
 
 @locks_app.command("list")

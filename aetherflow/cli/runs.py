@@ -1,10 +1,8 @@
-"""`runs list|show|cancel|prune`, `logs` and `locks list|release`: what the state database knows."""
+"""`runs list|show|cancel|prune` and `locks list|release`: what the state database knows."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -15,10 +13,10 @@ import anyio
 from aetherflow.app import history
 from aetherflow.app import prune as pruning
 from aetherflow.app.history import RunHistory
+from aetherflow.app.places import state_option
 from aetherflow.cli.output import print_json, print_text, say
 from aetherflow.engine.events import RunResumed
 from aetherflow.errors import UsageError
-from aetherflow.observe.output import writing_to
 from aetherflow.observe.text import one_line
 from aetherflow.store.projection import timestamp
 from aetherflow.store.queries import AttemptRow, StepRow
@@ -37,6 +35,7 @@ _WAS = {
     "expired": "whose lease had run out",
     "live": "which loses it at its next renewal",
 }
+UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
 STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
 
@@ -46,7 +45,7 @@ def list_runs(
     """Print the newest runs, one a line."""
     if status.upper() not in ("", *STATUSES):
         raise UsageError(f"--status {status}: there is no such status", hint=f"one of {', '.join(STATUSES)}")
-    rows = history.runs(_path(state, flow), flow_id=flow_id, status=status.upper(), limit=limit)
+    rows = history.runs(state_path(state, flow), flow_id=flow_id, status=status.upper(), limit=limit)
     if as_json:
         print_json(rows)
         return
@@ -59,11 +58,12 @@ def list_runs(
 
 def show_run(run_id: str, state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     """Print a run with its jobs, steps and errors."""
-    found = history.run_history(_path(state, flow), run_id)
+    path = state_path(state, flow)
+    found = history.run_history(path, run_id)
     if as_json:
         print_json(found)
     else:
-        _print_history(found)
+        _print_history(found, path)
 
 
 def prune(
@@ -76,7 +76,7 @@ def prune(
     as_json: bool,
 ) -> int:
     """Delete old runs and print which; return the exit code."""
-    path = _path(state, flow)
+    path = state_path(state, flow)
     done = anyio.run(partial(pruning.prune, path, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run))
     if as_json:
         print_json(done)
@@ -92,24 +92,9 @@ def prune(
     return 1 if done.problems else 0
 
 
-def show_logs(run_id: str, state: Path | None, flow: Path | None) -> None:
-    """Print what the programs of a run wrote, step after step."""
-    path = _path(state, flow)
-    history.run_history(path, run_id)
-    files = history.step_logs(path, run_id)
-    if not files:
-        raise UsageError(f"no step of run {run_id} wrote a log", hint=f"aetherflow runs show {run_id}")
-    for file in files:
-        print_text(f"== {file.parent.name}.{file.stem} ({file})")
-        with file.open("rb") as log, writing_to(sys.stdout.buffer, "standard output"):
-            shutil.copyfileobj(log, sys.stdout.buffer)
-            sys.stdout.buffer.write(b"\n")
-            sys.stdout.buffer.flush()
-
-
 def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     """Print the locks that are held."""
-    rows = history.locks(_path(state, flow))
+    rows = history.locks(state_path(state, flow))
     if as_json:
         print_json(rows)
         return
@@ -121,7 +106,7 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
 
 def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool, as_json: bool) -> None:
     """Ask for the end of a run and say who executes it; with `wait`, also how it ended."""
-    found = history.cancel_run(_path(state, flow), run_id, wait=wait)
+    found = history.cancel_run(state_path(state, flow), run_id, wait=wait)
     if as_json:
         print_json(found)
         return
@@ -132,7 +117,7 @@ def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool
 
 def release_lock(key: str, state: Path | None, flow: Path | None, *, force: bool, as_json: bool) -> None:
     """Release a lock and say who held it."""
-    found = history.release_lock(_path(state, flow), key, force=force)
+    found = history.release_lock(state_path(state, flow), key, force=force)
     if as_json:
         print_json(found)
         return
@@ -140,20 +125,28 @@ def release_lock(key: str, state: Path | None, flow: Path | None, *, force: bool
     print_text(f"released the lock {one_line(key)}; it was held by {who}, {_WAS[found.was]}")
 
 
-def _path(state: Path | None, flow: Path | None) -> Path:
+def state_path(state: Path | None, flow: Path | None) -> Path:
+    """Return the state database that a command shall look at.
+
+    Raises:
+        UsageError: two were named.
+        StateUnusable: there is none yet.
+    """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
     return history.state_of(state, flow, os.environ)
 
 
-def _print_history(found: RunHistory) -> None:
+def _print_history(found: RunHistory, path: Path) -> None:
     run = found.run
     because = f" ({one_line(run.reason)})" if run.reason else ""
     print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
     print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
     print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
     if found.interrupted:
-        print_text(f"  interrupted: {', '.join(found.interrupted)}; aetherflow runs retry {run.run_id}")
+        print_text(f"  interrupted: {', '.join(found.interrupted)}")
+    if run.status in UNFINISHED:
+        print_text(f"  resume: aetherflow runs retry {run.run_id} {state_option(path)}")
     for resume in found.resumes:
         _print_resume(resume)
     steps, retries = _by_job(found.steps), _by_job(found.retries)

@@ -65,6 +65,16 @@ ENTRIES = {
         "a laptop that slept longer than the lease",
         "Look at the run: aetherflow runs show RUN.",
     ),
+    "AF612": Entry(
+        "A state database that cannot be written cannot be looked at as it is.",
+        "runs list as somebody who may only read, while an old version has left its log there",
+        "Look at it once as somebody who may write there, or at a copy of the file and its -wal.",
+    ),
+    "AF613": Entry(
+        "The database does not take the events of a run; other runs on it go on.",
+        "a state database that was changed by another program",
+        "Check it (sqlite3 FILE 'PRAGMA integrity_check'), then run again with the same run id.",
+    ),
     "AF620": Entry(
         "A lock is held by another.",
         "two flows with with_lock and the same lock_key",

@@ -63,7 +63,11 @@ class InnerStep(Protocol):
 
 
 class RunServices(msgspec.Struct, frozen=True):
-    """What all steps of a run share; without `large_outputs` every output goes into the journal."""
+    """What all steps of a run share; without `large_outputs` every output goes into the journal.
+
+    Attributes:
+        execution: which time this is that the run is executed; a resumed run is executed once more.
+    """
 
     flow_id: str
     run_id: str
@@ -78,6 +82,7 @@ class RunServices(msgspec.Struct, frozen=True):
     announce: Callable[[Event], None]
     threads: anyio.CapacityLimiter
     large_outputs: LargeOutputs | None = None
+    execution: int = 1
 
 
 class StepContext:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import os
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +68,12 @@ class Recorder:
             for stream, mode in _modes(plan)
             if mode != "discard"
         }
-        self._log = _AppendedFile(context.log_file, LOG_LIMIT)
+        execution = context.services.execution
+        mark = (
+            f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
+            f"{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
+        )
+        self._log = _AppendedFile(context.log_file, LOG_LIMIT, mark=mark, is_marked=execution > 1)
         self._file = _AppendedFile(plan.file) if plan.file else None
         self._writing = anyio.Lock()
         self._lines = _LineBudget(context)
@@ -212,11 +218,16 @@ class _AppendedFile:
 
     Attributes:
         problem: why not everything is in the file; empty while all is well.
+        mark: a line that stands before what is appended to other content; `is_marked`: also at the beginning.
     """
 
-    def __init__(self, path: Path, limit: int | None = None) -> None:
+    def __init__(
+        self, path: Path, limit: int | None = None, *, mark: str = "", is_marked: bool = False
+    ) -> None:
         self.path = path
         self.problem = ""
+        self.mark = mark
+        self.is_marked = is_marked
         self._limit = self._left = limit
         self._file: FileIO | None = None
 
@@ -230,7 +241,8 @@ class _AppendedFile:
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = FileIO(self.path, "ab")
+                self._file = FileIO(self.path, "ab+")
+                data = self._marked(self._file) + data
             if self._left is not None and len(data) > self._left:
                 self.problem = (
                     f"{self.path} has reached its limit of {self._limit} bytes; the rest is not kept"
@@ -243,6 +255,14 @@ class _AppendedFile:
                 self._left -= len(data)
         except OSError as error:
             self.problem = f"cannot write {self.path}: {error.strerror or error}"
+
+    def _marked(self, file: FileIO) -> bytes:
+        """Return the line that separates what comes from what is there."""
+        size = os.fstat(file.fileno()).st_size
+        if not self.mark or not (size or self.is_marked):
+            return b""
+        is_open = size and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        return (b"\n" if is_open else b"") + f"{self.mark}\n".encode()
 
     def close(self) -> None:
         if self._file is not None:

@@ -54,7 +54,7 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
         why = problem(failure.error) if failure.error else indented(failure.reason or "no reason given")
         lines.append(f"{INDENT}failed: {one_line(failure.where)}: {why}")
     if digest.more:
-        lines.append(f"{INDENT}and more: aetherflow runs show {one_line(shlex.quote(event.run_id))}")
+        lines.append(f"{INDENT}and more: {_show_command(event.run_id, digest)}")
     if event.status != "SUCCESS":
         lines.append(f"{INDENT}resume: {resume_command(event.run_id, digest)}")
     return "\n".join(lines)
@@ -65,6 +65,12 @@ def resume_command(run_id: str, digest: Digest) -> str:
     flow_file = shlex.quote(digest.flow_file) if digest.flow_file else "FLOW"
     job = f" --flow-job {shlex.quote(digest.selected_job)}" if digest.selected_job else ""
     return one_line(f"aetherflow run {flow_file} --run-id {shlex.quote(run_id)}{job}")
+
+
+def _show_command(run_id: str, digest: Digest) -> str:
+    """Return the command line that shows all of a run, in the state database that its flow names."""
+    flow = f" --flow-yaml {shlex.quote(digest.flow_file)}" if digest.flow_file else ""
+    return one_line(f"aetherflow runs show {shlex.quote(run_id)}{flow}")
 
 
 def _is_told(digest: Digest, event: JobFinished) -> bool:

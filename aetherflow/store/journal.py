@@ -1,7 +1,8 @@
 """The state subscriber: makes the events of a run durable, in one transaction with what they project to.
 
 Events of all runs that wait on the same database go into one transaction (group commit): while one commit
-waits for the disk, the next batch gathers.
+waits for the disk, the next batch gathers. A batch that the database refuses, and not the disk, fails its own
+run only.
 """
 
 from __future__ import annotations
@@ -85,24 +86,25 @@ class Journal:
 
     async def _write(self, batch: list[_Entry]) -> None:
         """Store what is sound; a run that lost an entry gets no later one: its history would have a hole."""
-        sound = [entry for entry in batch if entry.run.failure is None]
+        for entry in batch:
+            entry.error = entry.run.failure
+        sound = [entry for entry in batch if entry.error is None]
         if not sound:
             return
         try:
-            lost = await self.database.transact(lambda raw: _store(raw, sound))
+            with anyio.CancelScope(shield=True):  # whoever writes does so for all
+                await self.database.transact(lambda raw: _store(raw, sound))
         except BaseException as error:
             failure = StateError(f"the events could not be stored: {error!r}")
             for entry in sound:
-                entry.run.failure = error if isinstance(error, StateError) else failure
+                entry.error = entry.run.failure = error if isinstance(error, StateError) else failure
             if not isinstance(error, StateError):
                 raise
-        else:
-            for entry in lost:
-                entry.run.failure = lease_lost(entry.run.lease)
+        for entry in sound:
+            entry.run.failure = entry.run.failure or entry.error
 
     def _end_turn(self, batch: list[_Entry]) -> None:
         for entry in batch:
-            entry.error = entry.run.failure
             entry.is_done = True
             entry.turn.set()
         if self._waiting:
@@ -158,18 +160,47 @@ def _escaped(value: Any) -> Any:
             return value
 
 
-def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> list[_Entry]:
-    """Write the entries whose lease still holds; return the others."""
-    lost: list[_Entry] = []
+_REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""What is wrong with a batch itself; other errors are those of the disk and concern all."""
+
+
+def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> None:
+    """Write the entries whose lease still holds, each within a savepoint; the others get their error."""
+    refused: dict[RunJournal, StateError | LeaseLost] = {}
     for entry in batch:
-        if not leases.is_ours(raw, entry.run.lease):
-            lost.append(entry)
-            continue
+        if entry.run not in refused:
+            if not leases.is_ours(raw, entry.run.lease):
+                refused[entry.run] = lease_lost(entry.run.lease)
+            elif (error := _try_to_store(raw, entry)) is not None:
+                refused[entry.run] = error
+        entry.error = refused.get(entry.run)
+
+
+def _try_to_store(raw: sqlite3.Connection, entry: _Entry) -> StateError | None:
+    """Write an entry, or nothing of it; return why the database does not take it."""
+    raw.execute("SAVEPOINT batch")
+    try:
         raw.executemany(
             "INSERT INTO events (run_id, seq, event, payload) VALUES (?, ?, ?, CAST(? AS TEXT))", entry.events
         )
         _write_rows(raw, entry.rows)
-    return lost
+    except _REFUSALS as error:
+        raw.execute("ROLLBACK TO batch")
+        raw.execute("RELEASE batch")
+        return _refusal(raw, entry, error)
+    raw.execute("RELEASE batch")
+    return None
+
+
+def _refusal(raw: sqlite3.Connection, entry: _Entry, error: sqlite3.Error) -> StateError:
+    """Return the error of a run whose events the database does not take."""
+    (_, _, path) = raw.execute("PRAGMA database_list").fetchone()
+    return StateError(
+        f"{path}: the events of {entry.run.lease.name} cannot be stored: {error}",
+        hint="nothing of this batch was stored; check the database (sqlite3 FILE 'PRAGMA integrity_check'), "
+        "then run again with the same --run-id",
+        code="AF613",
+    )
 
 
 def _write_rows(raw: sqlite3.Connection, rows: Rows) -> None:

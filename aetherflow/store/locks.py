@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -130,7 +131,8 @@ def _held(key: str, other: Holder, waited: float, state: Path) -> StepError:
     after = f" (waited {waited:g} s)" if waited else ""
     return StepError(
         f"the lock {key!r} is held by {other}{after}",
-        hint=f"wait for it to end, give wait_seconds, or look at it: aetherflow locks list --state {state}",
+        hint=f"wait for it to end, give wait_seconds, or look at it: aetherflow locks list "
+        f"--state {shlex.quote(str(state))}",
         code="AF620",
         detail={
             "lock_key": key,

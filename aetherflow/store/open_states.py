@@ -44,6 +44,12 @@ class OpenStates:
         """The databases that are open."""
         return list(self._shared)
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds for the transactions of other processes, from now on."""
+        for shared in self._shared.values():
+            if shared.state is not None:
+                shared.state.database.hurry(seconds)
+
     @asynccontextmanager
     async def use(self, path: Path, synchronous: Synchronous = "full") -> AsyncIterator[OpenState]:
         """Have the database in the block; of several users the most careful decides how it is written.

@@ -5,6 +5,7 @@ The clock is read inside of the transaction: before it there may be a long wait 
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
@@ -90,7 +91,8 @@ async def claim_flow(
         raise HeldByAnother(
             f"one run of the flow {flow_id} at a time (locks.scope: flow): the lock 'flow:{flow_id}' "
             f"is held by {lease}",
-            hint=f"wait until that run has ended, or cancel it; aetherflow locks release flow:{flow_id}",
+            hint="wait until that run has ended, or cancel it; aetherflow locks release "
+            f"{shlex.quote(f'flow:{flow_id}')} --state {shlex.quote(str(database.path))}",
             code="AF620",
         )
     return lease

@@ -95,7 +95,8 @@ def test_runs_show_names_the_step_that_was_interrupted(place: Place) -> None:
     killed_while_paying(place, "fail")
     shown = place.run("runs", "show", "r")
     assert "run r of f: INTERRUPTED" in shown.out
-    assert "interrupted: a.pay; aetherflow runs retry r" in shown.out
+    assert "interrupted: a.pay\n" in shown.out
+    assert "resume: aetherflow runs retry r --state /" in shown.out
     steps = place.run("runs", "show", "r", "--json").json()["steps"]
     assert {step["step_id"]: step["status"] for step in steps} == {"before": "SUCCESS", "pay": "INTERRUPTED"}
 

@@ -194,4 +194,4 @@ def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are()
     lines = render_summary(end, digest).splitlines()
 
     assert sum("failed: " in line for line in lines) == 20
-    assert f"{INDENT}and more: aetherflow runs show r1" in lines
+    assert f"{INDENT}and more: aetherflow runs show r1 --flow-yaml f.yaml" in lines

@@ -12,7 +12,9 @@ import pytest
 
 from aetherflow.errors import StateError, StateUnusable
 from aetherflow.store import database as room
-from aetherflow.store.database import Database, _statements
+from aetherflow.store import opening
+from aetherflow.store.database import Database
+from aetherflow.store.opening import _statements
 from aetherflow.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from tests.store.real_parts import children, opened, query
 
@@ -137,8 +139,8 @@ async def test_a_migration_goes_forward_and_keeps_what_is_there(
 ) -> None:
     async with opened(path) as database:
         await database.transact(lambda raw: raw.execute("INSERT INTO schema_version VALUES (99, 'kept')"))
-    monkeypatch.setattr(room, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x TEXT);\n"))
-    monkeypatch.setattr(room, "VERSION", VERSION + 1)
+    monkeypatch.setattr(opening, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x TEXT);\n"))
+    monkeypatch.setattr(opening, "VERSION", VERSION + 1)
     async with opened(path):
         pass
     assert query(path, "SELECT max(version) FROM schema_version WHERE version < 99") == [(VERSION + 1,)]
@@ -154,8 +156,8 @@ async def test_a_migration_that_fails_leaves_the_old_version_whole(
     async with opened(path):
         pass
     broken = "CREATE TABLE more (x TEXT);\nINSERT INTO nowhere VALUES (1);\n"
-    monkeypatch.setattr(room, "MIGRATIONS", (*MIGRATIONS, broken))
-    monkeypatch.setattr(room, "VERSION", VERSION + 1)
+    monkeypatch.setattr(opening, "MIGRATIONS", (*MIGRATIONS, broken))
+    monkeypatch.setattr(opening, "VERSION", VERSION + 1)
     with pytest.raises(StateUnusable, match=re.escape(str(path))):
         await Database.open(path)
     assert query(path, "PRAGMA user_version") == [(VERSION,)]

@@ -1,0 +1,53 @@
+"""`aetherflow logs`: what the programs of a run wrote, safe to look at on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from aetherflow.app import history
+from aetherflow.app.places import state_option
+from aetherflow.cli.output import print_text
+from aetherflow.cli.runs import state_path
+from aetherflow.errors import UsageError
+from aetherflow.observe.output import writing_to
+from aetherflow.observe.text import one_line
+
+PIECE_BYTES = 1 << 16
+"""A longer line is shown in pieces."""
+
+
+def show_logs(run_id: str, state: Path | None, flow: Path | None, *, raw: bool) -> None:
+    """Print what the programs of a run wrote, step by step; control characters as escapes, unless `raw`."""
+    path = state_path(state, flow)
+    history.run_history(path, run_id)
+    files = history.step_logs(path, run_id)
+    if not files:
+        raise UsageError(
+            f"no step of run {run_id} wrote a log",
+            hint=f"aetherflow runs show {run_id} {state_option(path)}",
+        )
+    for file in files:
+        step, _, attempt = file.stem.rpartition(".")
+        print_text(one_line(f"== {file.parent.name}.{step}, attempt {attempt} ({file})"))
+        with file.open("rb") as log, writing_to(sys.stdout.buffer, "standard output"):
+            if raw:
+                shutil.copyfileobj(log, sys.stdout.buffer)
+                sys.stdout.buffer.write(b"\n")
+            else:
+                sys.stdout.buffer.writelines(_safe_lines(log))
+            sys.stdout.buffer.flush()
+
+
+def _safe_lines(log: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines without colours, and with escapes in the place of other control characters."""
+    is_whole = True
+    while piece := log.readline(PIECE_BYTES):
+        is_whole = piece.endswith(b"\n")
+        text = piece.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
+        yield one_line(text).encode() + (b"\n" if is_whole else b"")
+    if not is_whole:
+        yield b"\n"

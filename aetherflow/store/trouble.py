@@ -1,0 +1,57 @@
+"""What SQLite's errors mean for the person on call: a sentence that names the file, and what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from aetherflow.errors import StateError
+
+_EXPLANATIONS = {
+    "SQLITE_FULL": (
+        "the disk is full",
+        "make room, then run again with the same --run-id: what was done is kept",
+    ),
+    "SQLITE_IOERR": (
+        "the disk reported an error",
+        "look at the system log; then run again with the same --run-id",
+    ),
+    "SQLITE_READONLY": ("it cannot be written", "check the permissions of the file and of its folder"),
+    "SQLITE_CANTOPEN": ("it cannot be opened", "check that the path is a file and its folder can be written"),
+    "SQLITE_NOTADB": (
+        "it is no SQLite database",
+        "give flow.state.path another file; this one was left as it is",
+    ),
+    "SQLITE_CORRUPT": ("it is damaged", "restore it from a backup, or move it away to begin anew"),
+    "SQLITE_PERM": ("access was denied", "check the permissions of the file and of its folder"),
+}
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process has the lock; it may be free at the next try."""
+    return (getattr(error, "sqlite_errorname", None) or "").startswith("SQLITE_BUSY")
+
+
+def placed(path: Path, error: StateError) -> StateError:
+    """Return the error with the file it is about."""
+    return type(error)(f"{path}: {error.message}", hint=error.hint, code=error.code)
+
+
+def explained(path: Path, error: sqlite3.Error, kind: type[StateError]) -> StateError:
+    """Return what an error of SQLite means."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    for prefix, (what, hint) in _EXPLANATIONS.items():
+        if name.startswith(prefix):
+            return kind(f"the state database {path} cannot be used: {what} ({error})", hint=hint)
+    return kind(f"the state database {path} cannot be used: {error}")
+
+
+def locked(path: Path, waited: float, holders: str, kind: type[StateError]) -> StateError:
+    """Return the error of a database that another process did not let go of in time."""
+    who = f": {holders}" if holders else ""
+    return kind(
+        f"the state database {path} cannot be used: another process has kept it locked for more than "
+        f"{waited:g} s{who}",
+        hint="end what holds it, or look who has the file open (fuser, lsof); then run again with the same "
+        "--run-id",
+    )

@@ -1,0 +1,79 @@
+"""`logs`: what programs wrote, safe to look at, and which execution wrote it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.cli.command_line import CommandLine, flow
+
+NASTY = r"""
+- id: s
+  type: external.process
+  inputs:
+    command: [printf, 'title \033]0;owned\007 \033[31mred\033[0m\rback\b\n\\ttab\ttab \377 ü\n== forged\n%s',
+      "\e[2Jend"]
+"""
+FAILS_ONCE = flow(
+    """
+- id: s
+  type: external.process
+  inputs: {command: [sh, -c, 'echo "try"; printf open; test -e "$0"', "{{env.GO}}"]}
+  retry: {max_attempts: 2, backoff_seconds: 0}
+"""
+)
+
+
+def test_control_characters_of_programs_do_not_reach_the_terminal(cli: CommandLine) -> None:
+    cli.write("flow.yaml", flow(NASTY))
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
+
+    shown = cli.run("logs", "r")
+
+    assert shown.code == 0
+    assert re.findall(r"[^\n\t -~ü\ufffd]", shown.out) == []
+    heading, *lines = shown.out.splitlines()
+    assert heading.startswith("== a.s, attempt 1 (/")
+    assert lines == [
+        r"title \x1b]0;owned\x07 red\rback\x08",
+        "\\ttab\ttab \ufffd ü",
+        "== forged",
+        "end",
+    ]
+
+
+def test_raw_prints_the_bytes(cli: CommandLine, tmp_path: Path) -> None:
+    cli.write("flow.yaml", flow(NASTY))
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
+
+    with (tmp_path / "out").open("wb") as out:
+        assert cli.run("logs", "r", "--raw", stdout=out).code == 0
+
+    printed = (tmp_path / "out").read_bytes()
+    log = next(cli.state.parent.rglob("s.1.log")).read_bytes()
+    assert b"\x1b]0;owned\x07" in log
+    assert printed.partition(b"\n")[2] == log + b"\n"
+
+
+def test_lines_of_each_attempt_and_execution_can_be_told_apart(cli: CommandLine, tmp_path: Path) -> None:
+    cli.write("flow.yaml", FAILS_ONCE)
+    cli.env["GO"] = str(tmp_path / "go")
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
+    (tmp_path / "go").touch()
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
+
+    lines = [
+        re.sub(r"\(/.*|\d{4}-\d\d-\d\dT.*", "...", line) for line in cli.run("logs", "r").out.splitlines()
+    ]
+
+    assert lines == [
+        "== a.s, attempt 2 ...",
+        "try",
+        "open",
+        "== a.s, attempt 1 ...",
+        "try",
+        "open",
+        "[aetherflow: execution 2 of the run, attempt 1 of the step, ...",
+        "try",
+        "open",
+    ]
