@@ -20,6 +20,7 @@ run come as ranges with a count.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Literal
 
@@ -36,10 +37,10 @@ Outcome = Literal["missed", "coalesced"]
 class CatchUpPolicy(msgspec.Struct, frozen=True):
     """Which of several due ticks run, see the module."""
 
-    misfire_grace_seconds: int | None = 300
+    misfire_grace_seconds: float | None = 300
     coalesce: bool = True
     catch_up: CatchUp = "none"
-    catch_up_window_seconds: int | None = None
+    catch_up_window_seconds: float | None = None
     catch_up_max: int = 100
 
 
@@ -98,7 +99,7 @@ def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: 
     if end is None:
         return Decision(decided, clock_behind_seconds=max(0, start - 1 - at))
     grace = policy.misfire_grace_seconds
-    in_time = start if grace is None else max(start, at - grace - table.jitter_seconds)
+    in_time = start if grace is None else max(start, at - math.floor(grace) - table.jitter_seconds)
     caught_up = min(in_time, _window(policy, start, at))
     chosen = _chosen(table, policy, caught_up, in_time, end)
     not_run = _not_run(table, policy, (start, caught_up, in_time, chosen[0] if chosen else end))
@@ -125,7 +126,7 @@ def _window(policy: CatchUpPolicy, start: int, at: int) -> int:
     if policy.catch_up == "none":
         return at + 1
     window = policy.catch_up_window_seconds
-    return start if window is None else max(start, at - window)
+    return start if window is None else max(start, at - math.floor(window))
 
 
 def _chosen(table: Timetable, policy: CatchUpPolicy, caught_up: int, in_time: int, end: int) -> list[int]:
@@ -142,10 +143,14 @@ def _not_run(
 ) -> tuple[NotRun, ...]:
     """Return the ticks before the first run: too late, caught up or in time, in this order."""
     start, caught_up, in_time, end = bounds
-    late: tuple[Outcome, str] = ("missed", _why_late(policy))
     coalesced: tuple[Outcome, str] = ("coalesced", "one run stands for all ticks that were due at once")
-    too_many: tuple[Outcome, str] = ("missed", f"more than {policy.catch_up_max} ticks were due at once")
-    found = [_range(table, start, min(caught_up, end), *late)]
+    too_many: tuple[Outcome, str] = (
+        "missed",
+        f"more than catch_up_maximum, {policy.catch_up_max}, were due at once",
+    )
+    found = []
+    if start < caught_up:
+        found.append(_range(table, start, min(caught_up, end), "missed", _why_late(policy)))
     if policy.catch_up == "all" or policy.coalesce:
         found.append(_range(table, caught_up, end, *(too_many if policy.catch_up == "all" else coalesced)))
     else:
@@ -164,5 +169,5 @@ def _range(table: Timetable, start: int, end: int, outcome: Outcome, reason: str
 
 def _why_late(policy: CatchUpPolicy) -> str:
     if policy.catch_up == "none":
-        return f"late by more than misfire_grace_time, {policy.misfire_grace_seconds} s"
-    return f"older than catch_up_window, {policy.catch_up_window_seconds} s"
+        return f"late by more than misfire_grace_time, {policy.misfire_grace_seconds:g} s"
+    return f"older than catch_up_window, {policy.catch_up_window_seconds:g} s"

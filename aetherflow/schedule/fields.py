@@ -46,7 +46,9 @@ _ITEM = re.compile(r"(?P<star>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?")
 
 
 def bits(numbers: range) -> int:
-    """Return the numbers as bits of an int."""
+    """Return the numbers, which go up, as bits of an int."""
+    if numbers.step == 1:
+        return (1 << numbers.stop) - (1 << numbers.start)
     return sum(1 << number for number in numbers)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
 from measure import Row, Timed, command, interleaved, table
+from schedule_ticks import schedule_ticks
 
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
@@ -27,7 +28,7 @@ PARALLEL = 8
 
 def main() -> None:
     """Run the groups of benchmarks that were asked for, all by default."""
-    groups = {"start": start_up, "durable": durable_steps, "processes": processes}
+    groups = {"start": start_up, "durable": durable_steps, "processes": processes, "schedule": schedule_ticks}
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
