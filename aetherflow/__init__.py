@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Any
 from aetherflow._version import __version__
 
 if TYPE_CHECKING:
+    from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
     from aetherflow.engine.connector import Connector, Resource, connector
     from aetherflow.engine.context import StepContext
     from aetherflow.engine.step import Skipped, StepResult, StepType, step
-    from aetherflow.errors import AetherFlowError, ConfigError, MissingExtra, StepError
+    from aetherflow.errors import AetherFlowError, BundleError, ConfigError, MissingExtra, StepError
     from aetherflow.registry import connector_names, step_names
 
 __all__ = [
     "AetherFlowError",
+    "BundleError",
+    "BundleFile",
+    "BundleSource",
     "ConfigError",
     "Connector",
     "MissingExtra",
     "Resource",
     "Skipped",
+    "SourceChanged",
+    "SourceRequest",
     "StepContext",
     "StepError",
     "StepResult",
@@ -38,6 +44,11 @@ __all__ = [
 
 _HOMES = {
     "AetherFlowError": "errors",
+    "BundleError": "errors",
+    "BundleFile": "bundle.source",
+    "BundleSource": "bundle.source",
+    "SourceChanged": "bundle.source",
+    "SourceRequest": "bundle.source",
     "ConfigError": "errors",
     "MissingExtra": "errors",
     "StepError": "errors",

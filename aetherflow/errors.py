@@ -118,6 +118,12 @@ class HeldByAnother(AetherFlowError):
     exit_code = 75
 
 
+class BundleError(AetherFlowError):
+    """A bundle cannot be brought here, or what is here cannot be used (exit 1)."""
+
+    default_code = "AF860"
+
+
 class StepError(AetherFlowError):
     """A step failed, for a reason that its author foresaw.
 

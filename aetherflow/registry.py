@@ -23,6 +23,7 @@ from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingE
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from aetherflow.bundle.source import BundleSource
     from aetherflow.plugins.find import Plugins
 
 STEPS: Mapping[str, str] = {
@@ -35,6 +36,7 @@ CONNECTORS: Mapping[str, str] = {
     "db:sqlalchemy": "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector",
     "db:sqlite3": "aetherflow_db.sqlite3_connector:Sqlite3Connector",
 }
+SOURCES: Mapping[str, str] = {"filesystem": "aetherflow.bundle.filesystem_source:FilesystemSource"}
 EXTRAS: Mapping[str, str] = {"aetherflow_db": "db"}
 """Which extra brings what a first-party plugin imports."""
 
@@ -190,6 +192,34 @@ def connector_names() -> list[str]:
     """Return the names of all connectors that ship, are installed, or were registered in this process."""
     declared = (one.name for one in all_declared() if one.what == CONNECTOR)
     return sorted({*Registry().connector_names(), *declared})
+
+
+def bundle_source(name: str) -> type[BundleSource]:
+    """Return the class behind a type of bundle source, imported now if it was not.
+
+    Raises:
+        ConfigError: nothing that is installed implements it, or it cannot be imported.
+    """
+    from aetherflow.bundle.source import BundleSource  # noqa: PLC0415 - only bundles need it
+
+    group = "aetherflow.bundle_sources"
+    installed = _entries(group) if name not in SOURCES else {}
+    if name not in SOURCES and name not in installed:
+        there = ", ".join(sorted({*SOURCES, *installed}))
+        raise ConfigError(
+            f"no installed package implements bundle sources of type {name!r}",
+            hint=f"install one that registers it under the entry points {group}; there is: {there}",
+            code="AF861",
+        )
+    target = SOURCES.get(name) or installed[name][0].value
+    found = _imported(f"the bundle source {name!r}", *target.split(":"))
+    if not (isinstance(found, type) and issubclass(found, BundleSource)):
+        raise ConfigError(
+            f"the bundle source {name!r} is registered, but what it names is no subclass of "
+            "aetherflow.BundleSource",
+            code="AF541",
+        )
+    return found
 
 
 def _shipped(what: str) -> Mapping[str, str]:

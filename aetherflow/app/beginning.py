@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +50,9 @@ def begin(
             f"run {run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile", code="AF655"
         )
     if claim.history:
-        return _resume(examined, request, state, owner, clock)
+        beginning = _resume(examined, request, state, owner, clock)
+        beginning.notices.extend(_bundle_notices(examined.bundle, claim.history, state, clock))
+        return beginning
     if request.rerun_names or request.only:
         raise UsageError(
             f"run {run_id} has not run yet: there is nothing to run again",
@@ -71,6 +73,7 @@ def begin(
         directory=str(Path.cwd()),
         origin=request.origin,
         scheduled_at=request.scheduled_at,
+        bundle=examined.bundle,
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
@@ -112,6 +115,7 @@ def _resume(
         totals=resumption.totals(),
         origin=request.origin,
         recoveries=state.recoveries + 1 if request.is_recovery else 0,
+        bundle=examined.bundle,
     )
     apply(state, resumed)
     state.params = params
@@ -205,6 +209,24 @@ def _resume_notices(resumption: Resumption, option: str, state: RunState, clock:
         message = f"kept although the step type has another version now: {_listed(resumption.upgraded)}"
         notices.append(notice(state, clock, "warning", message, "AF632"))
     return notices
+
+
+def _bundle_notices(
+    bundle: e.BundleUse | None, history: Sequence[e.Event], state: RunState, clock: Clock
+) -> list[e.Notice]:
+    """Say that the run goes on with another bundle, or another state of it, than it had the last time."""
+    before = next(
+        event.bundle for event in reversed(history) if isinstance(event, e.RunStarted | e.RunResumed)
+    )
+    was, now = _bundle_name(before), _bundle_name(bundle)
+    if was == now:
+        return []
+    message = f"the run had its flow from {was}, and goes on with {now}"
+    return [notice(state, clock, "warning", message, "AF867")]
+
+
+def _bundle_name(bundle: e.BundleUse | None) -> str:
+    return f"the bundle {bundle.id} {bundle.fingerprint[:12]}" if bundle else "no bundle"
 
 
 def _listed(names: list[str]) -> str:

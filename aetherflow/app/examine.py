@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,14 +16,18 @@ from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.resource_check import check_resource, missing_variables
 from aetherflow.config.resources import resolve_resource
 from aetherflow.engine.connector import Resource
+from aetherflow.engine.events import BundleUse
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.planner import build_plan
-from aetherflow.errors import ConfigError, Diagnostic, InvalidInput, Severity
+from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, Severity
 from aetherflow.registry import Registry, registry_of
 from aetherflow.secret import Redactor
-from aetherflow.spec.flow import ProfileSpec
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.load import read_flow
+
+if TYPE_CHECKING:
+    from aetherflow.app.open_bundle import OpenBundle
 
 
 class Examination(msgspec.Struct, frozen=True):
@@ -30,6 +35,7 @@ class Examination(msgspec.Struct, frozen=True):
 
     Attributes:
         is_as_written: whether the plan is what the file says, or what it was probably meant to say.
+        bundle: where the flow comes from, if it comes from a bundle.
     """
 
     plan: Plan
@@ -39,6 +45,7 @@ class Examination(msgspec.Struct, frozen=True):
     registry: Registry
     diagnostics: list[Diagnostic]
     is_as_written: bool = True
+    bundle: BundleUse | None = None
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -64,13 +71,13 @@ class Examination(msgspec.Struct, frozen=True):
             raise InvalidInput(self.diagnostics)
 
 
-def examine(flow: Path, process_env: Mapping[str, str], *, plugin_paths: Sequence[Path] = ()) -> Examination:
+def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | None = None) -> Examination:
     """Load, plan and check a flow.
 
     Args:
-        flow: the flow file.
-        process_env: the environment of the process.
-        plugin_paths: plugin paths beside those of the settings.
+        flow: the flow file; one of a bundle is found by `bundle.flow_file`.
+        process_env: what the environment of the run begins with.
+        bundle: the bundle that the flow is in.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
@@ -80,7 +87,11 @@ def examine(flow: Path, process_env: Mapping[str, str], *, plugin_paths: Sequenc
     if loaded is None:
         raise InvalidInput(found)
     redactor = Redactor()
-    environment = load_environment(process_env, redactor=redactor)
+    environment = (
+        bundle.environment(process_env, redactor)
+        if bundle
+        else load_environment(process_env, redactor=redactor)
+    )
     if environment.settings.mode == "enterprise":
         raise ConfigError(
             "AETHERFLOW_MODE=enterprise is not built yet; its restrictions would not be in force",
@@ -88,17 +99,31 @@ def examine(flow: Path, process_env: Mapping[str, str], *, plugin_paths: Sequenc
             code="AF504",
         )
     profiles = configured_profiles(environment.settings)
-    registry = registry_of(environment.settings, plugin_paths)
+    registry = registry_of(environment.settings, bundle.plugin_paths if bundle else ())
     findings = Findings(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
-    check_flow(plan, registry, findings)
     severity: Severity = "error" if environment.settings.validate_env_strict else "warning"
-    _check_resources(plan, environment, profiles, findings, severity)
+    own = dict(plan.resources)
+    inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
+    plan = msgspec.structs.replace(plan, resources=inherited | own)
+    check_flow(plan, registry, findings, inherited)
+    _check_resources(own, environment, profiles, findings, severity)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
-    told = [*registry.diagnostics, *ordered]  # a broken plugin is why a type is unknown: it comes first
+    if bundle is not None:
+        in_manifest = Findings(bundle.manifest.document)
+        _check_drivers(inherited, registry, in_manifest)
+        _check_resources(inherited, environment, profiles, in_manifest, severity)
+        ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return Examination(
-        plan, environment, profiles, redactor, registry, told, is_as_written=loaded.guesses is None
+        plan=plan,
+        environment=environment,
+        profiles=profiles,
+        redactor=redactor,
+        registry=registry,
+        diagnostics=[*registry.diagnostics, *ordered],  # a broken plugin is why a type is unknown
+        is_as_written=loaded.guesses is None,
+        bundle=bundle.use(flow) if bundle else None,
     )
 
 
@@ -112,20 +137,43 @@ def resolve(examined: Examination, name: str) -> Resource:
     if spec is None:
         known = ", ".join(examined.plan.resources) or "none"
         raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {known}", code="AF550")
-    secrets = examined.environment.secrets
+    return resolved_resource(name, spec, examined.environment, examined.profiles, examined.redactor)
+
+
+def resolved_resource(
+    name: str,
+    spec: ResourceSpec,
+    environment: Environment,
+    profiles: Mapping[str, ProfileSpec] | None,
+    redactor: Redactor,
+) -> Resource:
+    """Return a resource as its connector gets it: merged, rendered, decoded.
+
+    Raises:
+        ConfigError: its profile, a template or a decode rule cannot be resolved.
+    """
     resolved = resolve_resource(
         name,
         spec,
-        examined.profiles,
-        examined.environment.variables,
-        decoder=secrets.decode if secrets else None,
-        redactor=examined.redactor,
+        profiles,
+        environment.variables,
+        decoder=environment.secrets.decode if environment.secrets else None,
+        redactor=redactor,
     )
     return Resource(name, resolved.kind, resolved.driver, resolved.config, resolved.options)
 
 
+def _check_drivers(resources: Mapping[str, ResourceSpec], registry: Registry, findings: Findings) -> None:
+    """Check that there is a connector for each resource."""
+    for name, spec in resources.items():
+        try:
+            registry.connector_class(f"{spec.kind}:{spec.driver}")
+        except AetherFlowError as error:
+            findings.add(("resources", name, "driver"), error.code, error.message, error.hint)
+
+
 def _check_resources(
-    plan: Plan,
+    resources: Mapping[str, ResourceSpec],
     environment: Environment,
     profiles: dict[str, ProfileSpec] | None,
     findings: Findings,
@@ -134,7 +182,7 @@ def _check_resources(
     """Check each resource with its profile; a variable that is not set is an error only when asked for."""
     env = environment.variables
     decoder = environment.secrets.decode if environment.secrets else None
-    for name, spec in plan.resources.items():
+    for name, spec in resources.items():
         found = check_resource(name, spec, profiles, env, document=findings.document, decoder=decoder)
         findings.diagnostics += found
         if any(d.severity == "error" for d in found):

@@ -9,7 +9,7 @@ import msgspec
 
 from aetherflow.app.history import read_state
 from aetherflow.app.places import state_option
-from aetherflow.engine.events import RunResumed
+from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.store.queries import beginnings_of, find_run, last_unfinished_run
 
@@ -21,12 +21,14 @@ class Retry(msgspec.Struct, frozen=True):
         flow_file: as it was typed when the run was last begun.
         directory: the working directory of that time; empty where the journal does not say.
         flow_job: what `--flow-job` had selected.
+        bundle: the bundle that the flow came from, if it did.
     """
 
     run_id: str
     flow_file: str
     directory: str = ""
     flow_job: str = ""
+    bundle: BundleUse | None = None
 
 
 def find_retry(state: Path, run_id: str, flow_id: str = "") -> Retry:
@@ -58,5 +60,5 @@ def _find(raw: sqlite3.Connection, run_id: str, flow_id: str) -> Retry | None:
     flow_job = next((event.selected_job for event in whole), "")
     for event in begun:
         if event.flow_file:
-            return Retry(run.run_id, event.flow_file, event.directory, flow_job)
+            return Retry(run.run_id, event.flow_file, event.directory, flow_job, event.bundle)
     return Retry(run.run_id, run.flow_file, flow_job=flow_job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from typing import Any, Protocol, get_args
 
@@ -29,8 +29,11 @@ class Registry(Protocol):
         ...
 
 
-def check_flow(plan: Plan, registry: Registry, findings: Findings) -> None:
-    """Add to `findings` what is wrong with the steps and resources of a plan."""
+def check_flow(plan: Plan, registry: Registry, findings: Findings, inherited: Container[str] = ()) -> None:
+    """Add to `findings` what is wrong with the steps and resources of a plan.
+
+    `inherited` are the resources that do not stand in the flow file; they are looked at where they stand.
+    """
     used: set[str] = set()
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
@@ -42,6 +45,8 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings) -> None:
             _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)
+        if name in inherited:
+            continue
         if not findings.is_guess((*base, "kind")):
             _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, findings)
         if name not in used:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aetherflow.cli import authoring
+from aetherflow.cli.bundle_commands import bundle_app
 from aetherflow.cli.init_commands import init_app
 from aetherflow.errors import AetherFlowError, UsageError
 
@@ -30,6 +31,7 @@ connectors_app = typer.Typer(
 )
 app.add_typer(steps_app, name="steps")
 app.add_typer(connectors_app, name="connectors")
+app.add_typer(bundle_app, name="bundle")
 runs_app = typer.Typer(
     help="Runs, as the state database has them.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -53,6 +55,15 @@ Params = Annotated[
 ]
 ParamsFile = Annotated[
     Path | None, typer.Option(help="Parameters from a YAML or JSON file; --param wins.", metavar="FILE")
+]
+BundleManifest = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Sync this bundle, and take the flow from it; without FLOW its entry flow."
+    ),
+]
+AllowStale = Annotated[
+    bool, typer.Option("--allow-stale-bundle", help="Use what is here if the bundle cannot be synced.")
 ]
 Events = Annotated[
     str,
@@ -114,7 +125,9 @@ def _internal_error(error: Exception, *, show_trace: bool) -> int:
     return 1
 
 
-def _one_flow(argument: Path | None, option: Path | None) -> Path:
+def _one_flow(argument: Path | None, option: Path | None, manifest: Path | None = None) -> Path:
+    if manifest is not None and argument is None and option is None:
+        return Path()  # the entry flow of the bundle
     if (argument is None) == (option is None):
         raise UsageError("name one flow file: aetherflow COMMAND FLOW (or --flow-yaml FLOW)")
     return argument or option or Path()
@@ -157,13 +170,15 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the flow, show what would run, run nothing.")
     ] = False,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
     debug: Debug = False,
 ) -> None:
     """Run a flow, or go on with an earlier run of it."""
     from aetherflow.cli import run as command  # noqa: PLC0415 - imports the engine
 
     options = command.RunOptions(
-        flow=_one_flow(flow, flow_yaml),
+        flow=_one_flow(flow, flow_yaml, bundle_manifest),
         run_id=run_id,
         flow_job=flow_job,
         params=tuple(param or ()),
@@ -173,32 +188,58 @@ def run(
         dry_run=dry_run,
         debug=debug,
         params_file=params_file,
+        bundle_manifest=bundle_manifest,
+        allow_stale_bundle=allow_stale_bundle,
     )
     raise typer.Exit(command.run(options))
 
 
 @app.command()
-def validate(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+def validate(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    json: Json = False,
+) -> None:
     """Check a flow and all it refers to; nothing is run."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    raise typer.Exit(report.validate(_one_flow(flow, flow_yaml), as_json=json))
+    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    raise typer.Exit(report.validate(asked, as_json=json))
 
 
 @app.command()
-def doctor(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+def doctor(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    json: Json = False,
+) -> None:
     """Say what this machine lacks for a flow: variables, packages, a place for the state."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    raise typer.Exit(report.doctor(_one_flow(flow, flow_yaml), as_json=json))
+    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    raise typer.Exit(report.doctor(asked, as_json=json))
 
 
 @app.command()
-def explain(*, flow: Flow = None, flow_yaml: FlowOption = None, json: Json = False) -> None:
+def explain(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    json: Json = False,
+) -> None:
     """Show where every field of every resource comes from; values of secrets are masked."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    raise typer.Exit(report.explain(_one_flow(flow, flow_yaml), as_json=json))
+    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    raise typer.Exit(report.explain(asked, as_json=json))
 
 
 @steps_app.command("list")
@@ -299,6 +340,7 @@ def runs_retry(
     params_file: ParamsFile = None,
     events: Events = "",
     log_format: LogFormat = "",
+    allow_stale_bundle: AllowStale = False,
     debug: Debug = False,
 ) -> None:
     """Go on with a run, with its flow file as it is now."""
@@ -315,6 +357,7 @@ def runs_retry(
         params_file=params_file,
         events=events,
         log_format=log_format,
+        allow_stale_bundle=allow_stale_bundle,
         debug=debug,
     )
     raise typer.Exit(command.retry(options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import asdict
 
 from aetherflow.app.examine import Examination, examine
@@ -12,10 +13,34 @@ from aetherflow.cli.output import count, print_json, print_text, say
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
 
 
-def validate(flow: Path, *, as_json: bool) -> int:
+class Asked(msgspec.Struct, frozen=True):
+    """The flow that a command looks at: a file, or, with a manifest, one of a bundle."""
+
+    flow: Path
+    manifest: Path | None = None
+    allow_stale: bool = False
+
+    def examine(self) -> Examination:
+        """Load and check it; a bundle is synced first.
+
+        Raises:
+            AetherFlowError: it cannot be examined.
+        """
+        if self.manifest is None:
+            return examine(self.flow, os.environ)
+        from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
+
+        with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
+            return examine(bundle.flow_file(self.flow if self.flow.name else None), os.environ, bundle)
+
+    def __str__(self) -> str:
+        return str(self.flow if self.manifest is None or self.flow.name else self.manifest)
+
+
+def validate(flow: Asked, *, as_json: bool) -> int:
     """Check a flow; 0 if it can run, 2 if not."""
     try:
-        diagnostics = examine(flow, os.environ).diagnostics
+        diagnostics = flow.examine().diagnostics
     except AetherFlowError as error:
         if not as_json and not isinstance(error, InvalidInput):
             raise
@@ -31,7 +56,7 @@ def validate(flow: Path, *, as_json: bool) -> int:
     return 0 if is_valid else 2
 
 
-def doctor(flow: Path, *, as_json: bool) -> int:
+def doctor(flow: Asked, *, as_json: bool) -> int:
     """Say what this machine lacks for a flow; 2 if it could not run."""
     from aetherflow.app.doctor import examine_machine, settings_in_force  # noqa: PLC0415 - not for validate
 
@@ -55,7 +80,7 @@ def doctor(flow: Path, *, as_json: bool) -> int:
     return 2 if bad else 0
 
 
-def explain(flow: Path, *, as_json: bool) -> int:
+def explain(flow: Asked, *, as_json: bool) -> int:
     """Show where every field of every resource comes from."""
     from aetherflow.app.doctor import explained_resources  # noqa: PLC0415 - not for validate
 
@@ -80,7 +105,7 @@ def explain(flow: Path, *, as_json: bool) -> int:
     return 0
 
 
-def _examined(flow: Path, *, as_json: bool) -> Examination | None:
+def _examined(flow: Asked, *, as_json: bool) -> Examination | None:
     """Return a flow whose graph and templates are right; what is wrong with resources is the answer itself.
 
     With `as_json`, what is wrong is printed as JSON, and None returned.
@@ -89,7 +114,7 @@ def _examined(flow: Path, *, as_json: bool) -> Examination | None:
         AetherFlowError: the flow cannot be examined.
     """
     try:
-        examined = examine(flow, os.environ)
+        examined = flow.examine()
         if any(not d.code.startswith("AF5") for d in examined.errors):
             examined.raise_if_invalid()
     except AetherFlowError as error:
@@ -101,7 +126,7 @@ def _examined(flow: Path, *, as_json: bool) -> Examination | None:
     return examined
 
 
-def _diagnostics_of(error: AetherFlowError, flow: Path) -> list[Diagnostic]:
+def _diagnostics_of(error: AetherFlowError, flow: Asked) -> list[Diagnostic]:
     if isinstance(error, InvalidInput):
         return list(error.diagnostics)
     return [Diagnostic(code=error.code, message=error.message, file=str(flow), hint=error.hint)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,6 +15,9 @@ from aetherflow.app.retry import Retry, find_retry
 from aetherflow.cli.output import say
 from aetherflow.cli.run import RunOptions, check_options, execute, given_params
 from aetherflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from aetherflow.app.open_bundle import OpenBundle
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +34,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     events: str
     log_format: str
     debug: bool
+    allow_stale_bundle: bool = False
 
 
 def retry(options: RetryOptions) -> int:
@@ -44,17 +49,31 @@ def retry(options: RetryOptions) -> int:
     found = find_retry(state, options.run_id, flow_id)
     running = _run_options(options, found)
     check_options(running)
-    params_file = options.params_file.absolute() if options.params_file else None
     if found.directory and Path(found.directory).is_dir():
         os.chdir(found.directory)  # relative paths of the flow mean what they meant
-    examined = examine(running.flow, os.environ)
+    if found.bundle is None or options.flow is not None:
+        return _go_on(options, running, found, state, None)
+    from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
+
+    with bundle_in_use(Path(found.bundle.manifest), allow_stale=options.allow_stale_bundle) as bundle:
+        flow = bundle.root / found.bundle.flow
+        if not flow.is_file():
+            flow = bundle.flow_file(Path(found.bundle.flow))  # says what there is
+        running = msgspec.structs.replace(running, flow=flow)
+        return _go_on(options, running, found, state, bundle)
+
+
+def _go_on(
+    options: RetryOptions, running: RunOptions, found: Retry, state: Path, bundle: OpenBundle | None
+) -> int:
+    examined = examine(running.flow, os.environ, bundle)
     examined.raise_if_invalid()
     for warning in examined.diagnostics:
         say(str(warning))
     request = RunRequest(
         run_id=found.run_id,
         flow_job="" if options.only else found.flow_job,
-        params=given_params(examined, params_file, options.params),
+        params=given_params(examined, running.params_file, options.params),
         rerun=(options.begin_at,) if options.begin_at else (),
         rerun_option="--from",
         only=options.only,
@@ -99,4 +118,5 @@ def _run_options(options: RetryOptions, found: Retry) -> RunOptions:
         log_format=options.log_format,
         dry_run=False,
         debug=options.debug,
+        params_file=options.params_file.absolute() if options.params_file else None,
     )

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import msgspec
@@ -18,6 +18,9 @@ from aetherflow.app.request import RunRequest
 from aetherflow.app.running import Watcher, run_flow
 from aetherflow.cli.output import count, print_json_line, print_text, say
 from aetherflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from aetherflow.app.open_bundle import OpenBundle
 
 RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 RUN_ID_LENGTH = 128
@@ -36,6 +39,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     dry_run: bool
     debug: bool
     params_file: Path | None = None
+    bundle_manifest: Path | None = None
+    allow_stale_bundle: bool = False
 
 
 def run(options: RunOptions) -> int:
@@ -45,7 +50,17 @@ def run(options: RunOptions) -> int:
         AetherFlowError: it could not be begun, or its state could not be kept.
     """
     check_options(options)
-    examined = examine(options.flow, os.environ)
+    if options.bundle_manifest is None:
+        return _run_flow(options, None)
+    from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
+
+    with bundle_in_use(options.bundle_manifest, allow_stale=options.allow_stale_bundle) as bundle:
+        flow = bundle.flow_file(options.flow if options.flow.name else None)
+        return _run_flow(msgspec.structs.replace(options, flow=flow), bundle)
+
+
+def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
+    examined = examine(options.flow, os.environ, bundle)
     examined.raise_if_invalid()
     for warning in examined.diagnostics:
         say(str(warning))

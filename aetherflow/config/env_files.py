@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
-
-import msgspec
-from msgspec import Meta
+from typing import Any
 
 from aetherflow.config.dotenv import parse_dotenv
 from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
+from aetherflow.spec.env_file import EnvFile
 
 ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
-
-
-class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of `AETHERFLOW_ENV_FILES_JSON` or of a bundle's `env_files`.
-
-    `directory` and `dir-of-files` are older spellings of `dir`.
-    """
-
-    called: ClassVar[str] = "an env file"
-
-    path: Annotated[str, Meta(min_length=1)]
-    type: Literal["dotenv", "json", "dir", "directory", "dir-of-files"] = "dotenv"
-    optional: bool = False
-    prefix: str = ""
 
 
 def parse_env_files(text: str) -> list[EnvFile]:

@@ -12,11 +12,12 @@ from types import MappingProxyType
 
 import msgspec
 
-from aetherflow.config.env_files import ENV_FILES_VARIABLE, EnvFile, parse_env_files, read_env_file
+from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files, read_env_file
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
 from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
 from aetherflow.errors import ConfigError
 from aetherflow.secret import Redactor
+from aetherflow.spec.env_file import EnvFile
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ def load_environment(
     directory: Path | None = None,
     bundle_env_files: Sequence[EnvFile] = (),
     bundle_directory: Path | None = None,
+    bundle_variables: Mapping[str, str] | None = None,
     redactor: Redactor | None = None,
 ) -> Environment:
     """Build the snapshot of a run with its settings and its secrets provider.
@@ -71,6 +73,7 @@ def load_environment(
         directory: where relative paths of `AETHERFLOW_ENV_FILES_JSON` start; default: the working directory.
         bundle_env_files: the entries of the bundle's manifest.
         bundle_directory: where relative paths of those start; default: `directory`.
+        bundle_variables: what tells flows where their bundle is; no env file changes it.
         redactor: learns the values of all variables that are named like a secret.
 
     Raises:
@@ -84,6 +87,7 @@ def load_environment(
             layers.add(read_env_file(entry, directory), f"env file {entry.path}")
     for entry in bundle_env_files:
         layers.add(read_env_file(entry, bundle_directory or directory), f"bundle env file {entry.path}")
+    layers.add(bundle_variables or {}, "bundle")
     secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
     if secrets is not None:
         layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")

@@ -36,6 +36,23 @@ class Event(
     run_id: str
 
 
+class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The bundle that a run has its flow from.
+
+    Attributes:
+        fingerprint: of all its files, as they were.
+        manifest: the absolute path of the manifest.
+        flow: the flow file, relative to the root of the bundle.
+        stale: whether the source could not be asked, and the last snapshot was used as it was allowed.
+    """
+
+    id: str
+    fingerprint: str
+    manifest: str
+    flow: str
+    stale: bool = False
+
+
 class RunStarted(Event, frozen=True):
     """A new run began; `flow_file` is as it was typed, in the working directory `directory`.
 
@@ -51,6 +68,7 @@ class RunStarted(Event, frozen=True):
     directory: str = ""
     origin: Origin = ""
     scheduled_at: str = ""
+    bundle: BundleUse | None = None
 
 
 class RunResumed(Event, frozen=True):
@@ -81,6 +99,7 @@ class RunResumed(Event, frozen=True):
     totals: dict[str, int] = {}
     origin: Origin = ""
     recoveries: int = 0
+    bundle: BundleUse | None = None
 
 
 class CancelRequested(Event, frozen=True):

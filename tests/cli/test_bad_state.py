@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -110,4 +110,8 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(cli: CommandLine) -
 def _has_open(process: subprocess.Popen[str], path: Path) -> bool:
     assert process.poll() is None
     folder = Path(f"/proc/{process.pid}/fd")
-    return str(path) in {os.path.realpath(link) for link in folder.iterdir()}
+    found = set()
+    for link in folder.iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(os.path.realpath(link))
+    return str(path) in found

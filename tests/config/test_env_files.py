@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.config.env_files import EnvFile, parse_env_files, read_env_file
+from aetherflow.config.env_files import parse_env_files, read_env_file
 from aetherflow.errors import ConfigError, InvalidInput
+from aetherflow.spec.env_file import EnvFile
 
 
 def test_entries_are_read_with_their_defaults() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from aetherflow.config.env_files import EnvFile
 from aetherflow.config.environment import build_environment, load_environment
 from aetherflow.errors import ConfigError
 from aetherflow.secret import Redactor
+from aetherflow.spec.env_file import EnvFile
 
 
 def entries(*values: dict[str, Any]) -> str:

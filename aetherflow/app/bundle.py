@@ -1,0 +1,162 @@
+"""Bundles, put together: the manifest, its source with its connector, the sync, the snapshot to work with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from aetherflow.app.examine import resolved_resource
+from aetherflow.app.open_bundle import OpenBundle
+from aetherflow.bundle.listing import Difference
+from aetherflow.bundle.places import bundle_places, fingerprint_of
+from aetherflow.bundle.report import SyncReport, read_report
+from aetherflow.bundle.snapshot import active_snapshot, hold_active
+from aetherflow.bundle.source import SourceRequest
+from aetherflow.bundle.sync import LOCK_WAIT_SECONDS, OpenSource, compare, sync
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.profiles import configured_profiles
+from aetherflow.engine.connector import Resource
+from aetherflow.engine.connector_pool import ConnectorPool
+from aetherflow.errors import AetherFlowError, BundleError, HeldByAnother, InvalidInput
+from aetherflow.registry import bundle_source, registry_of
+from aetherflow.secret import Redactor
+from aetherflow.spec.load_manifest import LoadedManifest, load_manifest
+
+
+class BundleStatus(msgspec.Struct, frozen=True):
+    """What is known of a bundle on this machine.
+
+    Attributes:
+        active: the fingerprint of the snapshot that new runs get; empty if there is none.
+        source: what a sync would change, if the source can be asked.
+        source_error: why it cannot.
+    """
+
+    id: str
+    root: str
+    active: str
+    last_sync: SyncReport | None = None
+    source: Difference | None = None
+    source_error: str = ""
+
+
+async def open_bundle(
+    manifest: Path,
+    process_env: Mapping[str, str],
+    *,
+    allow_stale: bool = False,
+    clock: Clock | None = None,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> OpenBundle:
+    """Sync a bundle and begin to use what is active then.
+
+    Args:
+        manifest: the path of the manifest.
+        process_env: the environment; the source's resource sees it and `AETHERFLOW_ENV_FILES_JSON`.
+        allow_stale: use what is active when the sync fails.
+        clock: time.
+        wait_seconds: how long to wait for another process that syncs the bundle.
+
+    Raises:
+        InvalidInput: the manifest is wrong.
+        ConfigError: a setting, the source's resource or its type cannot be used.
+        BundleError: the sync failed, and stale files are not allowed or not there.
+        HeldByAnother: as before, because another process is syncing all the time.
+    """
+    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
+    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    places = bundle_places(environment.settings.work_root, loaded.spec.bundle.id)
+    try:
+        async with _source(loaded, environment) as open_source:
+            synced = await sync(
+                loaded.spec.bundle, places, open_source, clock or SystemClock(), wait_seconds=wait_seconds
+            )
+    except (BundleError, HeldByAnother) as error:
+        held = await anyio.to_thread.run_sync(hold_active, places)
+        if held is not None and allow_stale:
+            return OpenBundle(loaded, places, held, stale=error.message)
+        if held is None:
+            raise
+        held.close()
+        hint = f"{error.hint}; or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
+        raise type(error)(error.message, hint=hint.removeprefix("; "), code=error.code) from None
+    return OpenBundle(loaded, places, synced.hold)
+
+
+async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncReport:
+    """Sync a bundle, and say what that changed.
+
+    Raises:
+        AetherFlowError: as `open_bundle`.
+    """
+    with await open_bundle(manifest, process_env) as opened:
+        report = await anyio.to_thread.run_sync(read_report, opened.places.report)
+    if report is None:
+        raise BundleError(f"{opened.places.report} went away", hint="sync again", code="AF859")
+    return report
+
+
+async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> BundleStatus:
+    """Return what is known of a bundle, and what a sync would change; nothing is changed.
+
+    Raises:
+        InvalidInput: the manifest is wrong.
+        ConfigError: a setting cannot be used.
+    """
+    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
+    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    places = bundle_places(environment.settings.work_root, loaded.spec.bundle.id)
+    difference, trouble = None, ""
+    try:
+        async with _source(loaded, environment) as open_source:
+            difference = await compare(loaded.spec.bundle, places, open_source)
+    except AetherFlowError as error:
+        trouble = error.message
+    return BundleStatus(
+        id=loaded.spec.bundle.id,
+        root=str(places.root),
+        active=fingerprint_of(await anyio.to_thread.run_sync(active_snapshot, places)),
+        last_sync=await anyio.to_thread.run_sync(read_report, places.report),
+        source=difference,
+        source_error=trouble,
+    )
+
+
+@asynccontextmanager
+async def _source(loaded: LoadedManifest, environment: Environment) -> AsyncIterator[OpenSource]:
+    """Give what opens the source; its connector is closed at the end of the block.
+
+    Raises:
+        ConfigError: nothing implements sources of this type.
+    """
+    spec, redactor = loaded.spec, Redactor()
+    redactor.add_named(environment.variables)
+    source_class = await anyio.to_thread.run_sync(bundle_source, spec.bundle.source.type)
+
+    def resolve(name: str) -> Resource:
+        profiles = configured_profiles(environment.settings)
+        return resolved_resource(name, spec.resources[name], environment, profiles, redactor)
+
+    pool = ConnectorPool(resolve, registry_of(environment.settings).connector_class)
+    request = SourceRequest(
+        bundle_id=spec.bundle.id,
+        spec=spec.bundle.source,
+        directory=loaded.directory,
+        connect=partial(pool.get, spec.bundle.source.resource or ""),
+    )
+    try:
+        yield partial(source_class.open, request)
+    except AetherFlowError as error:
+        if not isinstance(error, InvalidInput):
+            error.message = redactor.text(error.message)
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pool.aclose()

@@ -1,0 +1,220 @@
+"""Snapshots: whole, read-only trees; one is active, and any may be in use by a run.
+
+A snapshot has its name only when all of it is on the disk, and loses its name before any of it is removed. So
+whatever is killed when: what has the name of a snapshot is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from aetherflow.bundle.index import Index
+from aetherflow.bundle.objects import EXECUTABLE, READ_ONLY
+from aetherflow.bundle.places import BundlePlaces, is_snapshot
+from aetherflow.errors import BundleError
+
+OLD_KEPT = 2
+"""How many snapshots that nobody uses are kept beside the active one."""
+
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_FOLDER = 0o555
+_BUILDING = 0o755
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """The use of a snapshot: as long as it is not closed, and its process lives, the snapshot stays."""
+
+    path: Path
+    descriptor: int
+
+    def close(self) -> None:
+        """Give it up."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def active_snapshot(places: BundlePlaces) -> str:
+    """Return the name of the active snapshot; an empty text if there is none."""
+    try:
+        target = places.active.readlink()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise BundleError(
+            f"{places.active} is not the link that a sync makes: {error.strerror or error}",
+            hint="remove it, and sync again",
+            code="AF859",
+        ) from None
+    name = target.name
+    return name if is_snapshot(name) and (places.snapshots / name).is_dir() else ""
+
+
+def hold(places: BundlePlaces, name: str) -> Hold | None:
+    """Begin to use a snapshot; None if it is not there (any more)."""
+    path = places.snapshots / name
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return Hold(path, descriptor)
+    except (BlockingIOError, FileNotFoundError):
+        pass  # it is being removed
+    os.close(descriptor)
+    return None
+
+
+def hold_active(places: BundlePlaces) -> Hold | None:
+    """Begin to use the active snapshot; None if there is none."""
+    while name := active_snapshot(places):
+        if (held := hold(places, name)) is not None:
+            return held
+    return None
+
+
+def build(places: BundlePlaces, index: Index) -> str:
+    """Make the tree of an index from its objects, if it is not there, and return its name.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    fingerprint = index.fingerprint()
+    names = [path.name for path in places.snapshots.iterdir() if path.name.startswith(fingerprint)]
+    for name in sorted(filter(is_snapshot, names)):
+        if is_intact(places.snapshots / name, index):
+            return name
+    name = f"{fingerprint}-{secrets.token_hex(4)}" if fingerprint in names else fingerprint
+    temporary = places.snapshots / f".{secrets.token_hex(8)}"
+    temporary.mkdir(mode=_BUILDING)
+    folders = {temporary}
+    for path, entry in index.entries.items():
+        target = temporary / path
+        if target.parent not in folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.update(p for p in target.parents if p.is_relative_to(temporary))
+        _link(places.objects / entry.object, target)
+    for folder in sorted(folders, reverse=True):  # the inner ones first
+        folder.chmod(_FOLDER)
+        sync_folder(folder)
+    temporary.rename(places.snapshots / name)
+    sync_folder(places.snapshots)
+    return name
+
+
+def is_intact(tree: Path, index: Index) -> bool:
+    """Whether a snapshot has the files of the index and no others, none of them written to since."""
+    found = set()
+    for folder, folders, files in os.walk(tree):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            what = path.lstat()
+            if stat.S_ISDIR(what.st_mode):
+                continue
+            entry = index.entries.get(relative := path.relative_to(tree).as_posix())
+            if entry is None or not stat.S_ISREG(what.st_mode):
+                return False
+            if (what.st_size, what.st_mtime_ns) != (entry.listed.size, index.stored[entry.object]):
+                return False
+            found.add(relative)
+    return found == set(index.entries)
+
+
+def activate(places: BundlePlaces, name: str) -> None:
+    """Make a snapshot the one that new runs get, in one step.
+
+    Raises:
+        BundleError: the file system has no symbolic links.
+        OSError: it cannot be written.
+    """
+    os.utime(places.snapshots / name)  # the newest ones are kept
+    if active_snapshot(places) == name:
+        return
+    temporary = places.root / f".active.{secrets.token_hex(8)}"
+    try:
+        temporary.symlink_to(Path(places.snapshots.name, name))
+    except (NotImplementedError, OSError) as error:
+        if getattr(error, "errno", errno.ENOSYS) not in _NO_LINKS:
+            raise
+        raise BundleError(
+            f"{places.root} is on a file system without symbolic links, which the switch of a bundle needs",
+            hint="give AETHERFLOW_WORK_ROOT a place on another file system",
+            code="AF863",
+        ) from None
+    temporary.replace(places.active)
+    sync_folder(places.root)
+
+
+def remove_old(places: BundlePlaces, keep: str) -> list[str]:
+    """Remove snapshots that nobody uses, but the newest few; return their names."""
+    names = [path.name for path in places.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
+    names.sort(key=lambda name: (places.snapshots / name).stat().st_mtime_ns, reverse=True)
+    return [name for name in names[OLD_KEPT:] if _removed(places, name)]
+
+
+def remove_leftovers(places: BundlePlaces) -> None:
+    """Remove what killed syncs left; the caller holds the lock, so nobody is at work on it."""
+    for path in places.root.glob(".active.*"):
+        path.unlink()
+    for path in places.snapshots.glob(".*"):
+        _remove_tree(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _removed(places: BundlePlaces, name: str) -> bool:
+    path, grave = places.snapshots / name, places.snapshots / f".{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.rename(grave)
+    except BlockingIOError:
+        return False  # in use
+    finally:
+        os.close(descriptor)
+    _remove_tree(grave)
+    return True
+
+
+def _remove_tree(tree: Path) -> None:
+    for folder, _, _ in os.walk(tree):
+        Path(folder).chmod(_BUILDING)
+    shutil.rmtree(tree)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give an object another name in the tree, or copy it where a file cannot have two."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV):
+            raise
+        with source.open("rb") as content, target.open("xb") as copy:
+            shutil.copyfileobj(content, copy)
+            copy.flush()
+            target.chmod(EXECUTABLE if source.suffix else READ_ONLY)
+            found = source.stat()
+            os.utime(target, ns=(found.st_mtime_ns, found.st_mtime_ns))
+            os.fsync(copy.fileno())

@@ -1,0 +1,252 @@
+"""Sync: bring here what changed in the source, and make the whole of it active, or change nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from aetherflow.bundle.index import Entry, Index, is_same, read_index, write_index
+from aetherflow.bundle.limits import Limits
+from aetherflow.bundle.listing import Difference, difference, list_files, read_file, unreadable
+from aetherflow.bundle.lock import exclusive
+from aetherflow.bundle.objects import Objects, Sink, remove_others
+from aetherflow.bundle.places import BundlePlaces, fingerprint_of
+from aetherflow.bundle.report import SyncReport, write_report
+from aetherflow.bundle.snapshot import (
+    Hold,
+    activate,
+    build,
+    hold,
+    remove_leftovers,
+    remove_old,
+    sync_folder,
+)
+from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged
+from aetherflow.clock import Clock
+from aetherflow.errors import BundleError, StepError
+from aetherflow.spec.manifest import BundleSpec
+
+ATTEMPTS = 3
+"""How often a source that changes meanwhile is listed and read before the sync gives up."""
+
+AGAIN_SECONDS = 0.5
+LOCK_WAIT_SECONDS = 60.0
+FETCHES = 4
+"""Files that are read at the same time."""
+
+OpenSource = Callable[[], Awaitable[BundleSource]]
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """A sync that ended well; `hold` keeps its snapshot in use."""
+
+    report: SyncReport
+    hold: Hold
+
+
+async def sync(
+    bundle: BundleSpec,
+    places: BundlePlaces,
+    open_source: OpenSource,
+    clock: Clock,
+    *,
+    limits: Limits | None = None,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> Synced:
+    """Make the files of the source the active snapshot.
+
+    Raises:
+        BundleError: it could not be done; what was active still is.
+        HeldByAnother: another process was syncing all the time.
+    """
+    at = clock.now().isoformat(timespec="seconds")
+    try:
+        async with exclusive(places.lock, f"the bundle {bundle.id!r}", clock, wait_seconds):
+            work = _Sync(bundle, places, clock, limits or Limits())
+            try:
+                return await work.whole(open_source, at)
+            except BundleError as error:
+                failed = SyncReport(at=at, code=error.code, error=error.message)
+                with suppress(OSError):  # where nothing can be stored, the error itself has to do
+                    await anyio.to_thread.run_sync(write_report, places.report, failed)
+                raise
+    except OSError as error:
+        raise _unwritable(places, error) from None
+
+
+async def compare(bundle: BundleSpec, places: BundlePlaces, open_source: OpenSource) -> Difference:
+    """Return what a sync would change; nothing is changed.
+
+    Raises:
+        BundleError: the source cannot be listed.
+    """
+    known = await anyio.to_thread.run_sync(read_index, places.index)
+    async with _opened(open_source) as source:
+        listed = await list_files(source, Limits())
+    return difference(known.entries, listed, strict=bundle.source.strict_fingerprint)
+
+
+class _Sync:
+    """One sync, by the holder of the lock."""
+
+    def __init__(self, bundle: BundleSpec, places: BundlePlaces, clock: Clock, limits: Limits) -> None:
+        self.places = places
+        self.clock = clock
+        self.limits = limits
+        self.strict = bundle.source.strict_fingerprint
+        self.always = bundle.fetch_policy == "always"
+        self.entries: dict[str, Entry] = {}
+        self.objects = Objects(places.objects, {})
+        self.fetched: dict[str, int] = {}
+
+    async def whole(self, open_source: OpenSource, at: str) -> Synced:
+        """Fetch, build and switch.
+
+        Raises:
+            BundleError: the source does not give what it lists, or nothing can be stored.
+        """
+        try:
+            await anyio.to_thread.run_sync(_prepare, self.places)
+            async with _opened(open_source) as source:
+                await self._fetch_all(source)
+            return await anyio.to_thread.run_sync(self._switch, at)
+        except OSError as error:
+            raise _unwritable(self.places, error) from None
+
+    async def _fetch_all(self, source: BundleSource) -> None:
+        """Read what is not here yet, until the source holds what was read."""
+        known = await anyio.to_thread.run_sync(read_index, self.places.index)
+        self.objects = await anyio.to_thread.run_sync(Objects, self.places.objects, known.stored)
+        self.entries = {} if self.always else dict(known.entries)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._fetch_once(source)
+            except SourceChanged as change:
+                if attempt == ATTEMPTS:
+                    message = f"the source keeps changing: {change.message}"
+                    hint = "sync when nobody writes to it"
+                    raise BundleError(message, hint=hint, code=change.code) from None
+                await self.clock.sleep(AGAIN_SECONDS * attempt)
+            else:
+                return
+            finally:
+                with anyio.CancelScope(shield=True):  # what was read need not be read again
+                    await anyio.to_thread.run_sync(
+                        write_index, self.places.index, self.entries, self.objects.stored
+                    )
+
+    async def _fetch_once(self, source: BundleSource) -> None:
+        listed = await list_files(source, self.limits)
+        missing = [file for file in listed.values() if not self._is_here(file)]
+        await self._fetch(source, missing)
+        if missing and await list_files(source, self.limits) != listed:
+            raise SourceChanged("files came, went or changed while others were read")
+        self.entries = {path: Entry(file, self.entries[path].sha256) for path, file in listed.items()}
+
+    def _is_here(self, file: BundleFile) -> bool:
+        entry = self.entries.get(file.path)
+        if entry is None or entry.object not in self.objects.stored:
+            return False
+        # within one sync, times and sizes are enough to tell what was read a moment ago
+        return is_same(entry.listed, file, strict=self.strict and file.path not in self.fetched)
+
+    async def _fetch(self, source: BundleSource, files: list[BundleFile]) -> None:
+        """Read files, a few at a time, and stop at the first that fails."""
+        waiting = iter(files)
+        failures: list[Exception] = []
+
+        async def work() -> None:
+            for file in waiting:
+                try:
+                    await self._read(source, file)
+                except (BundleError, StepError, OSError) as error:
+                    failures.append(error)
+                    fetching.cancel_scope.cancel()
+                    return
+
+        async with anyio.create_task_group() as fetching:
+            for _ in range(FETCHES):
+                fetching.start_soon(work)
+        if failures:
+            raise failures[0]
+
+    async def _read(self, source: BundleSource, file: BundleFile) -> None:
+        sink = await anyio.to_thread.run_sync(Sink, self.objects, file)
+        try:
+            async with aclosing(read_file(source, file)) as chunks:
+                async for chunk in chunks:
+                    await anyio.to_thread.run_sync(sink.write, chunk)
+            self.entries[file.path] = await anyio.to_thread.run_sync(sink.finish)
+            self.fetched[file.path] = file.size
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(sink.close)
+
+    def _switch(self, at: str) -> Synced:
+        """Build the snapshot, make it active, and remove what nobody needs any more."""
+        places, index = self.places, Index(self.entries, self.objects.stored)
+        sync_folder(places.objects)
+        name = build(places, index)
+        was_active = os.path.realpath(places.active)
+        activate(places, name)
+        held = hold(places, name)
+        if held is None:
+            raise BundleError(f"{places.snapshots / name} went away", hint="sync again", code="AF859")
+        try:
+            remove_old(places, name)
+            remove_others(self.objects, {entry.object for entry in self.entries.values()})
+            report = SyncReport(
+                at=at,
+                fingerprint=fingerprint_of(name),
+                files=len(self.entries),
+                size=index.size,
+                fetched=len(self.fetched),
+                fetched_bytes=sum(self.fetched.values()),
+                switched=was_active != os.path.realpath(places.active),
+            )
+            write_report(places.report, report)
+        except BaseException:
+            held.close()
+            raise
+        return Synced(report, held)
+
+
+def _prepare(places: BundlePlaces) -> None:
+    places.objects.mkdir(parents=True, exist_ok=True)
+    places.snapshots.mkdir(exist_ok=True)
+    remove_leftovers(places)
+
+
+@asynccontextmanager
+async def _opened(open_source: OpenSource) -> AsyncIterator[BundleSource]:
+    """Give the source, and close it at the end.
+
+    Raises:
+        BundleError: it cannot be opened, or its connector fails.
+    """
+    try:
+        try:
+            source = await open_source()
+        except OSError as error:
+            raise unreadable("the source cannot be opened", error) from None
+        try:
+            yield source
+        finally:
+            with anyio.CancelScope(shield=True):
+                await source.aclose()
+    except StepError as error:
+        raise BundleError(f"the source: {error.message}", hint=error.hint, code=error.code) from None
+
+
+def _unwritable(places: BundlePlaces, error: OSError) -> BundleError:
+    where = error.filename or places.root
+    return BundleError(
+        f"the bundle cannot be stored: {where}: {(error.strerror or type(error).__name__).lower()}",
+        hint="look at the free space and the rights of AETHERFLOW_WORK_ROOT",
+        code="AF859",
+    )

@@ -1,0 +1,22 @@
+"""An env file as a user names it: in `AETHERFLOW_ENV_FILES_JSON`, or under `env_files` of a manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of `AETHERFLOW_ENV_FILES_JSON` or of a bundle's `env_files`.
+
+    `directory` and `dir-of-files` are older spellings of `dir`.
+    """
+
+    called: ClassVar[str] = "an env file"
+
+    path: Annotated[str, Meta(min_length=1)]
+    type: Literal["dotenv", "json", "dir", "directory", "dir-of-files"] = "dotenv"
+    optional: bool = False
+    prefix: str = ""

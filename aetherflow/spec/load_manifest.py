@@ -1,0 +1,122 @@
+"""From a path to a checked manifest: its shape, and what its keys say together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.spec.decode import decode
+from aetherflow.spec.document import Document, NodePath, scan_file
+from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
+from aetherflow.spec.suggest import did_you_mean, quoted
+
+INSIDE = (
+    ("bundle", "layout", "flows_dir"),
+    ("bundle", "layout", "profiles_file"),
+    ("bundle", "layout", "plugins_dir"),
+    ("bundle", "entry_flow"),
+)
+"""The keys whose paths must stay inside the bundle."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+class LoadedManifest(msgspec.Struct, frozen=True, eq=False):
+    """A manifest without errors, where it stands, and its text with positions."""
+
+    spec: ManifestFile
+    document: Document
+    path: Path
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the manifest, to which its paths on this machine are relative."""
+        return self.path.absolute().parent
+
+
+def load_manifest(path: Path) -> LoadedManifest:
+    """Read a manifest.
+
+    Raises:
+        InvalidInput: with everything that is wrong with it, in the order of the file.
+    """
+    document, findings = scan_file(path)
+    if document is None:
+        raise InvalidInput(findings)
+    spec, wrong = decode(document, ManifestFile)
+    findings = [*findings, *wrong, *_findings(document)]
+    if spec is None or findings:
+        raise InvalidInput(sorted(findings, key=lambda finding: (finding.line, finding.column)))
+    return LoadedManifest(spec, document, path)
+
+
+def stays_inside(text: str) -> bool:
+    """Whether a path is relative and does not climb out of where it starts."""
+    parts = text.replace("\\", "/").split("/")
+    return not text.startswith(("/", "\\")) and ".." not in parts and not _DRIVE.match(text)
+
+
+def _findings(document: Document) -> Iterator[Diagnostic]:
+    """Yield what is wrong with plain data of any shape, so that it is told together with errors of shape."""
+    yield from _source_findings(document)
+    for path in INSIDE:
+        text = _at(document.value, path)
+        if isinstance(text, str) and not stays_inside(text):
+            message = f"{path[-1]!r}: {quoted(text)} leaves the bundle"
+            yield _finding(
+                document, path, "AF851", message, "write a path relative to the root of the bundle"
+            )
+    entries = _at(document.value, ("env_files",))
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        text = _at(entry, ("path",))
+        if isinstance(text, str) and ".." in text.replace("\\", "/").split("/"):
+            message = f"'path': {quoted(text)} leaves the bundle"
+            hint = "write a path below the root of the bundle, or an absolute one"
+            yield _finding(document, ("env_files", number, "path"), "AF851", message, hint)
+
+
+def _source_findings(document: Document) -> Iterator[Diagnostic]:
+    """Yield what the type of the source asks for and does not get, or gets and does not know."""
+    at: NodePath = ("bundle", "source")
+    source = _at(document.value, at)
+    kind = _at(source, ("type",))
+    if not isinstance(source, dict) or not isinstance(kind, str) or kind not in SOURCE_KEYS:
+        return
+    needed, optional = SOURCE_KEYS[kind]
+    for key in needed:
+        if key not in source:
+            message = f"missing key {key!r} in 'source': a source of type {kind} needs it"
+            yield _finding(document, at, "AF850", message, f"add '{key}: ...'")
+    known = {key for keys in SOURCE_KEYS.values() for group in keys for key in group}
+    for key in source:
+        if key in known and key not in (*needed, *optional):
+            owners = " or ".join(
+                name for name, keys in SOURCE_KEYS.items() if any(key in part for part in keys)
+            )
+            message = f"{key!r} does not belong to a source of type {kind}"
+            yield _finding(document, (*at, key), "AF850", message, f"remove it; it belongs to {owners}")
+    name, resources = source.get("resource"), _at(document.value, ("resources",))
+    names = list(resources) if isinstance(resources, dict) else []
+    if isinstance(name, str) and "resource" in needed and name not in names:
+        hint = did_you_mean(name, names) or "declare it under 'resources' of the manifest"
+        message = f"the source uses the resource {quoted(name)}, which the manifest does not have"
+        yield _finding(document, (*at, "resource"), "AF852", message, hint)
+
+
+def _at(value: Any, path: NodePath) -> Any:
+    """Return what stands at a path of plain data; None where there is no such node."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _finding(document: Document, path: NodePath, code: str, message: str, hint: str) -> Diagnostic:
+    place = document.position(path)
+    return Diagnostic(
+        code=code, message=message, file=document.file, line=place.line, column=place.column, hint=hint
+    )

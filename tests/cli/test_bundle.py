@@ -1,0 +1,275 @@
+"""`--bundle-manifest`, `bundle sync|status`, and a bundle run that goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import CommandLine, no_trace, until
+
+MANIFEST = """
+version: 1
+bundle:
+  id: demo
+  source: {type: filesystem, base_path: share}
+  entry_flow: hello.yaml
+"""
+HELLO = """
+version: 1
+flow: {id: hello}
+jobs:
+  - id: a
+    steps:
+      - {id: s, type: external.process, inputs: {command: [cat, "{{env.AETHERFLOW_ACTIVE_DIR}}/data.txt"]}}
+"""
+OTHER = HELLO.replace("id: hello", "id: other")
+OPTION = ("--bundle-manifest", "bundle.yaml")
+
+
+@pytest.fixture
+def shop(cli: CommandLine) -> CommandLine:
+    """A manifest and a source with two flows and a file they print."""
+    cli.write("bundle.yaml", MANIFEST)
+    cli.write("share/flows/hello.yaml", HELLO)
+    cli.write("share/flows/other.yaml", OTHER)
+    cli.write("share/data.txt", "first\n")
+    return cli
+
+
+def root(cli: CommandLine) -> Path:
+    return cli.state.parent / "work" / "bundles" / "demo"
+
+
+def test_the_entry_flow_of_a_bundle_runs_from_its_snapshot(shop: CommandLine) -> None:
+    result = shop.run("run", *OPTION, "--run-id", "r")
+
+    assert result.code == 0, result
+    assert "a.s | first" in result.err
+    [(event,)] = shop.query("select payload from events where event = 'run_started'")
+    bundle = json.loads(event)["bundle"]
+    assert bundle == {
+        "id": "demo",
+        "fingerprint": (root(shop) / "active").readlink().name,
+        "manifest": str(shop.folder / "bundle.yaml"),
+        "flow": "flows/hello.yaml",
+    }
+
+
+def test_another_flow_is_named_relative_to_the_flows_folder_or_to_the_root(shop: CommandLine) -> None:
+    for name in ("other.yaml", "flows/other.yaml"):
+        result = shop.run("run", name, *OPTION, "--log-format", "json")
+        assert result.code == 0, result
+        assert result.lines()[0]["flow_id"] == "other"
+
+    result = shop.run("run", "othr.yaml", *OPTION)
+
+    assert result.code == 2
+    assert "error[AF865]: the bundle 'demo' has no flow 'othr.yaml'" in result.err
+    assert "did you mean 'other.yaml'?" in result.err
+
+
+@pytest.mark.parametrize("name", ["../bundle.yaml", "/etc/passwd", "flows/../../../../bundle.yaml"])
+def test_a_flow_outside_of_the_bundle_is_refused(shop: CommandLine, name: str) -> None:
+    result = shop.run("validate", name, *OPTION)
+
+    assert result.code == 2
+    assert "AF865" in result.err
+
+
+def test_a_bundle_without_entry_flow_asks_for_one(shop: CommandLine) -> None:
+    shop.write("bundle.yaml", MANIFEST.replace("  entry_flow: hello.yaml\n", ""))
+
+    result = shop.run("run", *OPTION)
+
+    assert result.code == 2
+    assert "error[AF865]: the bundle 'demo' has no entry flow" in result.err
+    assert shop.run("validate", "hello.yaml", *OPTION).code == 0
+
+
+def test_validate_doctor_explain_and_dry_run_work_on_a_bundle(shop: CommandLine) -> None:
+    for command in (["validate"], ["doctor"], ["explain"], ["run", "--dry-run"]):
+        result = shop.run(*command, *OPTION)
+        assert result.code == 0, result
+        assert no_trace(result)
+
+    shop.write("share/flows/hello.yaml", HELLO.replace("type:", "typ:"))
+    result = shop.run("validate", *OPTION)
+    assert result.code == 2
+    assert "flows/hello.yaml:7:17: error[AF111]" in result.err
+
+
+def test_sync_and_status_tell_what_is_and_what_changed(shop: CommandLine) -> None:
+    status = shop.run("bundle", "status", *OPTION)
+    assert status.code == 0
+    assert "active     none" in status.out
+    assert "source     3 new, 0 changed, 0 removed" in status.out
+    assert not root(shop).exists(), "status changes nothing"
+
+    synced = shop.run("bundle", "sync", *OPTION)
+    assert synced.code == 0
+    assert synced.out.startswith("active is now ")
+    assert "source     as it was synced" in shop.run("bundle", "status", *OPTION).out
+
+    shop.write("share/data.txt", "second\n")
+    (shop.folder / "share/flows/other.yaml").unlink()
+    found = shop.run("bundle", "status", *OPTION, "--json").json()
+    assert found["source"] == {"added": 0, "changed": 1, "removed": 1}
+    report = shop.run("bundle", "sync", *OPTION, "--json").json()
+    assert (report["switched"], report["fetched"], report["files"]) == (True, 1, 2)
+    assert report["fingerprint"] != found["active"]
+
+
+def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(shop: CommandLine) -> None:
+    gone = shop.folder / "share"
+    assert shop.run("run", *OPTION).code == 0
+    fingerprint = (root(shop) / "active").readlink().name
+    shutil.rmtree(gone)
+
+    refused = shop.run("run", *OPTION)
+    assert refused.code == 1
+    assert f"error[AF856]: the source folder {gone} cannot be opened" in refused.err
+    assert f"--allow-stale-bundle to use {fingerprint[:12]}" in refused.err
+
+    allowed = shop.run("run", *OPTION, "--allow-stale-bundle", "--run-id", "stale")
+    assert allowed.code == 0, allowed
+    assert f"warning[AF866]: the bundle 'demo' may be stale, {fingerprint[:12]} is used" in allowed.err
+    [(event,)] = shop.query("select payload from events where event = 'run_started' and run_id = 'stale'")
+    assert json.loads(event)["bundle"]["stale"] is True
+
+    status = shop.run("bundle", "status", *OPTION)
+    assert "failed: [AF856]" in status.out
+    assert "source     cannot be asked" in status.out
+    assert fingerprint in status.out
+
+
+def test_without_any_snapshot_nothing_stale_can_be_allowed(shop: CommandLine) -> None:
+    shutil.rmtree(shop.folder / "share")
+
+    result = shop.run("run", *OPTION, "--allow-stale-bundle")
+
+    assert result.code == 1
+    assert "error[AF856]" in result.err
+    assert "--allow-stale-bundle" not in result.err
+
+
+def test_a_wrong_manifest_is_told_with_its_places(shop: CommandLine) -> None:
+    shop.write("bundle.yaml", MANIFEST.replace("base_path: share", "resource: x"))
+
+    result = shop.run("run", *OPTION)
+
+    assert result.code == 2
+    assert "bundle.yaml:5:3: error[AF850]: missing key 'base_path'" in result.err
+
+
+def test_a_type_of_source_that_nobody_implements_says_so(shop: CommandLine) -> None:
+    shop.write(
+        "bundle.yaml",
+        MANIFEST.replace("{type: filesystem, base_path: share}", "{type: smb, resource: r, base_path: b}")
+        + "resources: {r: {kind: smb, driver: none}}\n",
+    )
+
+    result = shop.run("bundle", "sync", *OPTION)
+
+    assert result.code == 2
+    assert "error[AF861]: no installed package implements bundle sources of type 'smb'" in result.err
+    assert "aetherflow.bundle_sources" in result.err
+
+
+def test_a_run_that_goes_on_with_a_changed_bundle_is_warned(shop: CommandLine) -> None:
+    assert shop.run("run", *OPTION, "--run-id", "r").code == 0
+    assert "AF867" not in shop.run("run", *OPTION, "--run-id", "r").err
+    shop.write("share/data.txt", "second\n")
+
+    result = shop.run("run", *OPTION, "--run-id", "r", "--rerun", "a")
+
+    assert result.code == 0
+    assert "AF867: the run had its flow from the bundle demo " in result.err
+    assert "a.s | second" in result.err
+
+
+def test_runs_retry_goes_on_with_the_bundle_from_anywhere(shop: CommandLine, tmp_path: Path) -> None:
+    shop.write("share/flows/hello.yaml", HELLO.replace("[cat,", "['false',"))
+    assert shop.run("run", *OPTION, "--run-id", "r").code == 1
+    shop.write("share/flows/hello.yaml", HELLO)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shop.folder = elsewhere
+
+    result = shop.run("runs", "retry", "r")
+
+    assert result.code == 0, result
+    assert "a.s | first" in result.err
+    assert "AF867" in result.err
+
+
+def test_a_run_keeps_its_snapshot_while_the_bundle_moves_on(shop: CommandLine) -> None:
+    shop.write(
+        "share/flows/hello.yaml",
+        HELLO.replace(
+            '[cat, "{{env.AETHERFLOW_ACTIVE_DIR}}/data.txt"]',
+            '[sh, -c, \'echo up; until test -e "$0"; do sleep 0.02; done; cat "$1/data.txt"\', '
+            '"{{env.GO}}", "{{env.AETHERFLOW_ACTIVE_DIR}}"]',
+        ),
+    )
+    go = shop.folder / "go"
+    shop.env["GO"] = str(go)
+    with shop.start("run", *OPTION, "--log-format", "json") as running:
+        running.event("step_output", text="up")
+        began_with = (root(shop) / "active").readlink().name
+        for number in range(5):
+            shop.write("share/data.txt", f"version {number}\n")
+            assert shop.run("bundle", "sync", *OPTION).code == 0
+        assert (root(shop) / "snapshots" / began_with).is_dir()
+        assert len(list((root(shop) / "snapshots").iterdir())) == 4
+        go.touch()
+        assert running.event("step_output", text="first")
+        assert running.end().code == 0
+
+    assert shop.run("bundle", "sync", *OPTION).code == 0
+    until(lambda: not (root(shop) / "snapshots" / began_with).exists())
+
+
+def test_the_profiles_env_files_and_resources_of_a_bundle_are_used(shop: CommandLine) -> None:
+    shop.write(
+        "bundle.yaml",
+        MANIFEST + "  layout: {profiles_file: places.yaml}\n"
+        "env_files: [{path: night.env}]\n"
+        "resources: {lake: {kind: db, driver: sqlite3, profile: lake}, "
+        "own: {kind: db, driver: sqlite3, config: {path: wrong}}}\n",
+    )
+    shop.write("share/places.yaml", "lake: {config: {path: '{{env.LAKE}}'}}\n")
+    shop.write("share/night.env", f"LAKE={shop.folder}/lake.sqlite\n")
+    shop.write(
+        "share/flows/hello.yaml",
+        HELLO
+        + "      - {id: d, type: db_extract, inputs: {resource: lake, sql: 'select 1 as n', output: n.tsv}}\n"
+        "      - {id: e, type: db_extract, inputs: {resource: own, sql: 'select 2 as n', output: m.tsv}}\n"
+        f"resources: {{own: {{kind: db, driver: sqlite3, config: {{path: '{shop.folder}/own.sqlite'}}}}}}\n",
+    )
+    for name in ("lake", "own"):
+        shop.query("select 1", shop.folder / f"{name}.sqlite")
+        (shop.folder / f"{name}.sqlite").touch()
+
+    assert "valid" in shop.run("validate", *OPTION).out
+    assert shop.run("run", *OPTION).code == 0
+    setting = next(
+        one
+        for one in shop.run("doctor", *OPTION, "--json").json()["settings"]
+        if one["name"] == "profiles_file"
+    )
+    assert setting["source"] == "bundle demo"
+    assert shop.run("explain", *OPTION, "--json").json()["resources"]["lake"][0]["source"] == "profile lake"
+
+
+def test_a_wrong_resource_of_the_manifest_is_told_at_its_place_there(shop: CommandLine) -> None:
+    shop.write(
+        "bundle.yaml", MANIFEST + "resources:\n  lake: {kind: db, driver: sqlit3, config: {path: x}}\n"
+    )
+
+    result = shop.run("validate", *OPTION)
+
+    assert result.code == 2
+    assert "bundle.yaml:8:20: error[AF540]" in result.err
