@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import msgspec
 
 from aetherflow.check.advice import check_advice
 from aetherflow.check.flow import check_flow
+from aetherflow.config.cache_option import split_cache
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.resource_check import check_resource, missing_variables
@@ -127,17 +128,29 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
     )
 
 
-def resolve(examined: Examination, name: str) -> Resource:
-    """Return a resource of the flow as its connector gets it: merged, rendered, decoded.
+def resolve(
+    examined: Examination,
+    name: str,
+    *,
+    mark: Callable[[], Mapping[str, str]] = dict,
+    warn: Callable[[str], None] | None = None,
+) -> Resource:
+    """Return a resource of the flow as its connector gets it: merged, rendered, secrets fetched and decoded.
+
+    Blocking: a secret may come from a file, a program or a vault. A program gets the variables of `mark`;
+    `warn` hears what is doubtful.
 
     Raises:
-        ConfigError: it is not declared, or its profile, a template or a decode rule cannot be resolved.
+        ConfigError: it is not declared, or its profile, a template, a secret or a decode rule cannot be
+            resolved.
     """
     spec = examined.plan.resources.get(name)
     if spec is None:
         known = ", ".join(examined.plan.resources) or "none"
         raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {known}", code="AF550")
-    return resolved_resource(name, spec, examined.environment, examined.profiles, examined.redactor)
+    return resolved_resource(
+        name, spec, examined.environment, examined.profiles, examined.redactor, mark=mark, warn=warn
+    )
 
 
 def resolved_resource(
@@ -146,11 +159,14 @@ def resolved_resource(
     environment: Environment,
     profiles: Mapping[str, ProfileSpec] | None,
     redactor: Redactor,
+    *,
+    mark: Callable[[], Mapping[str, str]] = dict,
+    warn: Callable[[str], None] | None = None,
 ) -> Resource:
-    """Return a resource as its connector gets it: merged, rendered, decoded.
+    """Return a resource as its connector gets it; see `resolve`.
 
     Raises:
-        ConfigError: its profile, a template or a decode rule cannot be resolved.
+        ConfigError: its profile, a template, a secret or a decode rule cannot be resolved.
     """
     resolved = resolve_resource(
         name,
@@ -159,8 +175,12 @@ def resolved_resource(
         environment.variables,
         decoder=environment.secrets.decode if environment.secrets else None,
         redactor=redactor,
+        strict=environment.settings.strict_templates,
+        mark=mark,
+        warn=warn,
     )
-    return Resource(name, resolved.kind, resolved.driver, resolved.config, resolved.options)
+    cache, options = split_cache(name, resolved.options, environment.settings)
+    return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
 
 
 def _check_drivers(resources: Mapping[str, ResourceSpec], registry: Registry, findings: Findings) -> None:
@@ -181,9 +201,17 @@ def _check_resources(
 ) -> None:
     """Check each resource with its profile; a variable that is not set is an error only when asked for."""
     env = environment.variables
-    decoder = environment.secrets.decode if environment.secrets else None
+    secrets = environment.secrets
     for name, spec in resources.items():
-        found = check_resource(name, spec, profiles, env, document=findings.document, decoder=decoder)
+        found = check_resource(
+            name,
+            spec,
+            profiles,
+            env,
+            document=findings.document,
+            decoder=secrets.decoder if secrets else None,
+            provider=secrets.source.origin if secrets else "",
+        )
         findings.diagnostics += found
         if any(d.severity == "error" for d in found):
             continue

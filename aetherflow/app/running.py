@@ -37,6 +37,7 @@ from aetherflow.engine.executor import Executor
 from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.ring import Ring
+from aetherflow.engine.shared_connectors import SharedConnectors
 from aetherflow.engine.state import RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
@@ -109,6 +110,7 @@ async def execute_run(
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
         HeldByAnother: another process executes the run, or another run of a flow that runs one at a time.
         StateError: the state database cannot be used.
+        ConfigError: the metrics module cannot be used.
     """
     clock = clock or SystemClock()
     plan = examined.plan
@@ -116,6 +118,7 @@ async def execute_run(
     taking_part = selected(plan, request)
     run_id = request.run_id or clock.new_id()
     owner = this_process()
+    measuring = _measuring(examined)
     async with _told_how_to_go_on(examined, request, run_id), AsyncExitStack() as stack:
         shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
         database = shared.database
@@ -135,7 +138,7 @@ async def execute_run(
         await large.load(state)
         bus = Bus(shared.journal.of_run(claim.lease, claim.next_seq), clock)
         async with (
-            _observed(bus, watchers),
+            _observed(bus, [*watchers, *measuring]),
             _services(examined, places, state, database, owner, clock, bus, large) as services,
         ):
             ring = Ring(
@@ -158,6 +161,21 @@ async def execute_run(
             )
             await _clean_up(plan, state, services)
     return _report(state, bus)
+
+
+def _measuring(examined: Examination) -> list[Watcher]:
+    """Return the observer that feeds the `METRICS` of `AETHERFLOW_METRICS_MODULE`, if there is one.
+
+    Raises:
+        ConfigError: the module cannot be used.
+    """
+    if not examined.environment.settings.metrics_module:
+        return []
+    from aetherflow.config.metrics_module import load_metrics  # noqa: PLC0415 - few runs have one
+    from aetherflow.observe.metrics import MetricsObserver  # noqa: PLC0415 - as above
+
+    sink = load_metrics(examined.environment.settings.metrics_module)
+    return [Watcher("metrics", MetricsObserver(sink), "drop")]
 
 
 @asynccontextmanager
@@ -278,8 +296,15 @@ async def _services(
 ) -> AsyncIterator[RunServices]:
     """Make what the steps share; close it at the end, and end what they left running."""
     redactor = examined.redactor
-    pool = ConnectorPool(partial(resolve, examined), examined.registry.connector_class)
+    shared = SharedConnectors.join()
+    settings = examined.environment.settings
     inner = partial(run_inner, step_types=examined.registry.step_type)
+
+    def warn(message: str) -> None:
+        announce(notice(state, clock, "warning", message))
+
+    def mark() -> dict[str, str]:
+        return {guardian.MARK: guardian.new_mark(state.run_id)}
 
     def announce(event: e.Event) -> None:
         match event:
@@ -291,13 +316,18 @@ async def _services(
                 pass
         bus.announce(event)
 
+    pool = ConnectorPool(
+        partial(resolve, examined, mark=mark, warn=warn), examined.registry.connector_class, shared
+    )
     services = RunServices(
         flow_id=state.flow_id,
         run_id=state.run_id,
         env=examined.environment.variables,
         clock=clock,
         redactor=redactor,
-        workspace=Workspace(places.work_root, state.flow_id, state.run_id, places.layout),
+        workspace=Workspace(
+            places.work_root, state.flow_id, state.run_id, places.layout, settings.strict_sandbox
+        ),
         log_directory=places.logs,
         connectors=pool,
         locks=LockTable(database, clock, owner, state.flow_id, state.run_id),
@@ -306,6 +336,7 @@ async def _services(
         threads=anyio.CapacityLimiter(places.max_parallel_jobs + 4),
         large_outputs=large,
         execution=state.attempt,
+        strict_templates=settings.strict_templates,
     )
     try:
         yield services
@@ -316,7 +347,7 @@ async def _services(
                     message = f"process {pid} of the run could not be ended"
                     announce(notice(state, clock, "warning", message, "AF708"))
             finally:
-                for problem in await pool.aclose():
+                for problem in [*await pool.aclose(), *await shared.leave()]:
                     announce(notice(state, clock, "warning", problem.message, problem.code))
 
 

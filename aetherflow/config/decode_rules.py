@@ -17,6 +17,7 @@ from aetherflow.config.fields import (
     field_name,
     fields,
     find_field,
+    is_reference,
 )
 from aetherflow.config.merge import MergedResource
 from aetherflow.spec.suggest import nearest
@@ -93,7 +94,8 @@ def _target(resource: MergedResource, rule: _Rule) -> FieldPath | ResourceProble
         hint = f"did you mean {meant}?" if meant else f"fields there: {', '.join(known) or 'none'}"
         message = f"{rule_name} names {name}, which this resource does not have"
         return ResourceProblem(rule.where, "AF531", message, hint)
-    if isinstance(field_at(resource.sections, target), Mapping | list):
+    found = field_at(resource.sections, target)
+    if isinstance(found, Mapping | list) and not is_reference(found):
         message = f"{rule_name} names {name}, which is not a single value"
         return ResourceProblem(rule.where, "AF532", message, "name each text in it that is to be decoded")
     return target

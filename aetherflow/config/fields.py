@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -12,6 +12,7 @@ from aetherflow.secret import names_a_secret
 
 FieldPath = tuple[str | int, ...]
 SECTIONS = ("config", "options")
+SECRET_KEY = "secret"  # noqa: S105 - the key of a reference to a secret, none itself
 
 
 class ResourceProblem(msgspec.Struct, frozen=True):
@@ -30,8 +31,10 @@ def field_name(path: FieldPath) -> str:
 
 
 def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
-    """Yield every leaf of a tree with its path; an empty mapping or list is a leaf."""
-    if isinstance(value, Mapping) and value:
+    """Yield every leaf of a tree with its path; an empty mapping or list, and `{secret: ...}`, is a leaf."""
+    if is_reference(value) and len(path) > 1:
+        yield path, value
+    elif isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from fields(item, (*path, key))
     elif isinstance(value, list) and value:
@@ -39,6 +42,11 @@ def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
             yield from fields(item, (*path, index))
     else:
         yield path, value
+
+
+def is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value of a resource is a mapping of the key `secret` alone: it says where a secret is."""
+    return isinstance(value, Mapping) and value.keys() == {SECRET_KEY}
 
 
 def find_field(tree: Any, path: FieldPath) -> FieldPath | None:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 
 from aetherflow.config.decode_rules import decoded_fields
-from aetherflow.config.fields import FieldPath, ResourceProblem, field_at, field_name, is_secret_field
+from aetherflow.config.fields import (
+    SECRET_KEY,
+    FieldPath,
+    ResourceProblem,
+    field_at,
+    field_name,
+    fields,
+    is_reference,
+    is_secret_field,
+)
 from aetherflow.config.merge import MergedResource, merge_resource
-from aetherflow.language.reference import NoValue, Problem, Reference, look_up
+from aetherflow.config.secret_reference import (
+    SecretReference,
+    beside_others,
+    parse_reference,
+    reference_problem,
+)
+from aetherflow.language.reference import MissingValue, NoValue, Problem, Reference, look_up
 from aetherflow.language.scan import scan
 from aetherflow.language.template import Template, compile_template
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
@@ -22,6 +39,7 @@ class PreparedResource(msgspec.Struct, frozen=True):
         merged: the resource with its profile.
         template: the tree `{config, options}`.
         decoded: the fields that go through the provider's `decode`.
+        secrets: the fields that are `{secret: ...}`, with its text.
         problems: the errors that no environment can mend.
     """
 
@@ -29,10 +47,11 @@ class PreparedResource(msgspec.Struct, frozen=True):
     template: Template
     decoded: tuple[FieldPath, ...]
     problems: tuple[ResourceProblem, ...]
+    secrets: Mapping[FieldPath, str] = {}
 
     def is_secret(self, field: FieldPath) -> bool:
-        """Whether the value of a field is masked as a whole, be it decoded or named like a secret."""
-        return field in self.decoded or is_secret_field(field)
+        """Whether the value of a field is masked as a whole: decoded, fetched, or named like a secret."""
+        return field in self.decoded or field in self.secrets or is_secret_field(field)
 
 
 def prepare_resource(
@@ -54,13 +73,42 @@ def prepare_resource(
         for field in decoded
         if field not in broken and _is_mixed(field_at(merged.sections, field))
     ]
-    return PreparedResource(merged, template, tuple(decoded), tuple(problems))
+    secrets = {path: value for path, value in fields(merged.sections) if is_reference(value)}
+    problems += [bad for path, value in secrets.items() if (bad := reference_problem(path, value))]
+    problems += [bad for path, value in _mappings(merged.sections) if (bad := beside_others(path, value))]
+    return PreparedResource(
+        merged,
+        template,
+        tuple(decoded),
+        tuple(problems),
+        {path: str(value[SECRET_KEY]) for path, value in secrets.items()},
+    )
+
+
+def _mappings(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    if isinstance(value, Mapping) and len(path) > 1:
+        yield path, value
+    for key, item in items:
+        if isinstance(item, Mapping | list):
+            yield from _mappings(item, (*path, key))
 
 
 def missing_references(prepared: PreparedResource, env: Mapping[str, str]) -> list[Reference]:
     """Return the references to the environment that have neither a value nor a default."""
     references = prepared.template.references
     return [one for one in references if one.default is None and _is_env(one) and not env_value(one, env)]
+
+
+def known_secrets(prepared: PreparedResource, env: Mapping[str, str]) -> dict[FieldPath, SecretReference]:
+    """Return where the secrets of a resource are, as far as the environment lets their templates render."""
+    known = {}
+    for field, written in prepared.secrets.items():
+        template, problems = compile_template(written)
+        if not problems:
+            with suppress(MissingValue, ValueError):  # both are told by whoever looks for what is wrong
+                known[field] = parse_reference(str(template.render({"env": env})))
+    return known
 
 
 def env_value(reference: Reference, env: Mapping[str, str]) -> str:

@@ -7,13 +7,22 @@ from collections.abc import Mapping
 
 import msgspec
 
+from aetherflow.config.cache_option import CACHE_OPTION, is_cache_scope
+from aetherflow.config.cache_option import HINT as CACHE_HINT
 from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, fields
 from aetherflow.config.merge import UnknownProfile
-from aetherflow.config.prepared import PreparedResource, missing_references, prepare_resource, variable_name
+from aetherflow.config.prepared import (
+    PreparedResource,
+    known_secrets,
+    missing_references,
+    prepare_resource,
+    variable_name,
+)
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.errors import Diagnostic
 from aetherflow.spec.document import Document
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+from aetherflow.spec.suggest import quoted
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -35,8 +44,11 @@ def check_resource(
     *,
     document: Document,
     decoder: Decoder | None = None,
+    provider: str = "",
 ) -> list[Diagnostic]:
     """Return everything wrong or doubtful about a resource, with its place in the flow file.
+
+    `provider` names the secrets provider that is set, be it one that cannot decode.
 
     What a profile brings is told at the key `profile`. Missing variables are not among it, see
     `missing_variables`.
@@ -46,9 +58,9 @@ def check_resource(
     except UnknownProfile as error:
         problem = ResourceProblem(("profile",), error.code, error.message, error.hint)
         return [_diagnostic(document, name, problem)]
-    problems = [*prepared.problems, *_bare_variables(prepared, env)]
+    problems = [*prepared.problems, *_bare_variables(prepared, env), *_cache_option(prepared)]
     if prepared.decoded and decoder is None:
-        problems.append(_no_provider(prepared))
+        problems.append(_no_decoder(prepared, provider))
     return [_diagnostic(document, name, _placed(prepared, problem)) for problem in problems]
 
 
@@ -60,19 +72,35 @@ def missing_variables(
 ) -> list[MissingVariable]:
     """Return the variables that a resource needs, that have no value, and that have no default.
 
+    A secret of the provider `env` is one of them.
+
     Raises:
         UnknownProfile: the resource names a profile that does not exist.
     """
     prepared = prepare_resource(name, spec, profiles)
+    missing = [(one.where, variable_name(one)) for one in missing_references(prepared, env)]
+    missing += [
+        (field, reference.name)
+        for field, reference in known_secrets(prepared, env).items()
+        if reference.provider == "env" and not env.get(reference.name)
+    ]
     return [
         MissingVariable(
             name,
-            field_name(one.where),
-            variable_name(one),
-            one.where if prepared.merged.source(one.where) == "flow" else ("profile",),
+            field_name(where),
+            variable,
+            where if prepared.merged.source(where) == "flow" else ("profile",),
         )
-        for one in missing_references(prepared, env)
+        for where, variable in missing
     ]
+
+
+def _cache_option(prepared: PreparedResource) -> list[ResourceProblem]:
+    value = prepared.merged.options.get(CACHE_OPTION)
+    if value is None or is_cache_scope(value) or (isinstance(value, str) and "{{" in value):
+        return []
+    where = ("options", CACHE_OPTION)
+    return [ResourceProblem(where, "AF513", f"options.cache cannot be {quoted(str(value))}", CACHE_HINT)]
 
 
 def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[ResourceProblem]:
@@ -90,8 +118,12 @@ def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[
     ]
 
 
-def _no_provider(prepared: PreparedResource) -> ResourceProblem:
+def _no_decoder(prepared: PreparedResource, provider: str) -> ResourceProblem:
     named = ", ".join(map(field_name, prepared.decoded))
+    if provider:
+        message = f"{provider} has no function `decode`, which {named} needs"
+        hint = "define `def decode(value: str) -> str`, or remove `decode` from the resource"
+        return ResourceProblem(("decode",), "AF521", message, hint)
     message = f"no secrets provider is set: {named} will be used without decoding"
     hint = "set AETHERFLOW_SECRETS_MODULE or AETHERFLOW_SECRETS_PATH"
     return ResourceProblem(("decode",), "AF538", message, hint, "warning")

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-from aetherflow.config.fields import FieldPath, ResourceProblem, field_at, field_name, fields
+from aetherflow.config.fields import (
+    SECRET_KEY,
+    FieldPath,
+    ResourceProblem,
+    field_at,
+    field_name,
+    fields,
+)
 from aetherflow.config.prepared import (
     env_value,
     missing_references,
     prepare_resource,
     variable_name,
 )
+from aetherflow.config.secret_reference import SecretReference, parse_reference
 from aetherflow.config.secrets_provider import Decoder
+from aetherflow.config.value_providers import Surroundings, fetch_secret
 from aetherflow.errors import ConfigError
-from aetherflow.language.reference import Reference
+from aetherflow.language.reference import Lenient, Reference
+from aetherflow.language.template import compile_template
 from aetherflow.secret import Redactor, names_a_secret, url_password
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest
@@ -41,8 +52,11 @@ def resolve_resource(
     *,
     decoder: Decoder | None,
     redactor: Redactor,
+    strict: bool = True,
+    mark: Callable[[], Mapping[str, str]] = dict,
+    warn: Callable[[str], None] | None = None,
 ) -> ResolvedResource:
-    """Resolve a resource of a flow.
+    """Resolve a resource of a flow; blocking, when secrets are fetched from files, programs or a keyring.
 
     Args:
         name: the name of the resource.
@@ -51,19 +65,37 @@ def resolve_resource(
         env: the environment snapshot.
         decoder: `decode` of the secrets provider; without one, fields to decode keep their value.
         redactor: learns every secret of the resource before this function returns.
+        strict: whether a variable without a value is an error, or an empty text and a warning.
+        mark: gives the variables that a program that is asked for a secret gets beside `env`.
+        warn: hears what is doubtful.
 
     Raises:
         UnknownProfile: the resource names a profile that does not exist.
-        ConfigError: a template, a decode rule or a variable is wrong (all are named), or decoding failed.
+        ConfigError: a template, a decode rule or a variable is wrong (all are named), a secret cannot be
+            fetched, or decoding failed.
     """
+
+    def doubt(message: str) -> None:
+        if warn is not None:
+            warn(f"resource {name!r}: {message}")
+
     prepared = prepare_resource(name, spec, profiles)
-    problems = list(prepared.problems) + [
-        missing_problem(reference, env) for reference in missing_references(prepared, env)
-    ]
+    problems = list(prepared.problems)
+    if strict:
+        problems += [missing_problem(reference, env) for reference in missing_references(prepared, env)]
     if problems:
         raise _invalid(name, problems)
     register_references(prepared.template.references, env, redactor)
-    values: dict[str, Any] = prepared.template.render({"env": env})
+    scope: Mapping[str, Any] = {"env": env}
+    if not strict:
+        scope = Lenient(scope, lambda gap: doubt(f"{gap.message}; an empty text is used"))
+    values: dict[str, Any] = prepared.template.render(scope)
+    around = Surroundings(env, mark, doubt)
+    for field, written in prepared.secrets.items():
+        place = f"resource {name!r}: {field_name(field)}"
+        secret = _fetched(written, field_at(values, field)[SECRET_KEY], around, place)
+        redactor.add(secret)
+        values = _replaced(values, field, secret)
     for field in prepared.decoded:
         value = field_at(values, field)
         if not isinstance(value, str):
@@ -111,6 +143,25 @@ def _invalid(name: str, problems: list[ResourceProblem]) -> ConfigError:
         return ConfigError(f"resource {name!r}: {first.message}", hint=first.hint, code=first.code)
     lines = [f"resource {name!r}: {one.message}\n    hint: {one.hint}" for one in problems]
     return ConfigError("\n".join(lines), code=first.code)
+
+
+def _fetched(written: str, rendered: object, around: Surroundings, place: str) -> str:
+    """Fetch a secret; the words of a command are told apart before its templates are rendered.
+
+    So a value of the environment stays one argument, whatever it holds.
+    """
+    try:
+        reference = parse_reference(str(rendered))
+        if written.startswith("command:"):
+            words = shlex.split(written.removeprefix("command:"))
+            argv = [str(compile_template(word)[0].render({"env": around.env})) for word in words]
+            reference = SecretReference("command", shlex.join(argv))
+        return fetch_secret(reference, around)
+    except ValueError as error:
+        hint = "the reference comes from the environment: correct the variable"
+        raise ConfigError(f"{place}: this names no secret: {error}", hint=hint, code="AF570") from None
+    except ConfigError as error:
+        raise type(error)(f"{place}: {error.message}", hint=error.hint, code=error.code) from None
 
 
 def _decoded(decoder: Decoder, value: str, place: str) -> str:

@@ -11,9 +11,11 @@ from aetherflow.config.env_files import value_text
 from aetherflow.config.settings import Settings
 from aetherflow.config.user_module import UserModule, load_file, load_module
 from aetherflow.errors import ConfigError
+from aetherflow.spec.suggest import nearest
 
 Decoder = Callable[[str], str]
 
+_FUNCTIONS = ("decode", "expand_env")
 _LOADING = "AF520"
 _MISSING_FUNCTION = "AF521"
 _RAISED = "AF522"
@@ -24,6 +26,11 @@ class SecretsProvider(msgspec.Struct, frozen=True):
     """The user's module behind two functions that fail with a place and never with a value."""
 
     source: UserModule
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What decodes values, or None if the module only has `expand_env`."""
+        return self.decode if self.source.function("decode", _MISSING_FUNCTION) else None
 
     def decode(self, value: str) -> str:
         """Return the plain text of a value.
@@ -82,13 +89,28 @@ def load_secrets_provider(settings: Settings) -> SecretsProvider | None:
     """Return the provider that the settings name, or None; the module wins over the path.
 
     Raises:
-        ConfigError: the module or file does not exist, or loading it failed.
+        ConfigError: the module or file does not exist, or loading it failed, or it has neither function, or
+            one that is no function.
     """
     if settings.secrets_module:
-        return SecretsProvider(load_module(settings.secrets_module, "AETHERFLOW_SECRETS_MODULE", _LOADING))
+        return _checked(load_module(settings.secrets_module, "AETHERFLOW_SECRETS_MODULE", _LOADING))
     if settings.secrets_path:
-        return SecretsProvider(load_file(settings.secrets_path, "AETHERFLOW_SECRETS_PATH", _LOADING))
+        return _checked(load_file(settings.secrets_path, "AETHERFLOW_SECRETS_PATH", _LOADING))
     return None
+
+
+def _checked(source: UserModule) -> SecretsProvider:
+    """Return the provider of a module that has something to provide."""
+    provided = [source.function(name, _MISSING_FUNCTION) for name in _FUNCTIONS]
+    if not any(provided):
+        public = [name for name, value in vars(source.module).items() if inspect.isfunction(value)]
+        meant = next((name for name in public if nearest(name, _FUNCTIONS)), "")
+        message = f"{source.origin}: there is neither `decode` nor `expand_env` ({source.variable})"
+        hint = (
+            f"rename `{meant}`" if meant else "define `def decode(value: str) -> str`, or unset the variable"
+        )
+        raise ConfigError(message, hint=hint, code="AF524")
+    return SecretsProvider(source)
 
 
 def _takes_an_argument(function: Callable[..., object]) -> bool:

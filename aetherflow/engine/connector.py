@@ -1,11 +1,11 @@
-"""What a connector is: something opened once per run from a resource, used by steps, closed at the end."""
+"""What a connector is: something opened from a resource, used by steps, closed at the end."""
 
 from __future__ import annotations
 
 import abc
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
@@ -17,14 +17,22 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+")
 _CODE = "AF548"
 
 
+CacheScope = Literal["run", "process", "none"]
+
+
 class Resource(msgspec.Struct, frozen=True):
-    """A resource of the flow, resolved: profile merged, templates rendered, secrets decoded."""
+    """A resource of the flow, resolved: profile merged, templates rendered, secrets decoded.
+
+    Attributes:
+        cache: who shares its connector: the steps of a run, the runs of the process, or nobody.
+    """
 
     name: str
     kind: str
     driver: str
     config: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    cache: CacheScope = "run"
 
 
 class Connector(abc.ABC):

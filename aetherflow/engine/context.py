@@ -20,7 +20,7 @@ from aetherflow.engine.events import Event, Notice, StepOutput
 from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.workspace import Workspace, written_whole
-from aetherflow.errors import StepError
+from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.secret import Redactor
 
 T = TypeVar("T")
@@ -33,8 +33,12 @@ THREAD_STOP_SECONDS = 15.0
 class Connectors(Protocol):
     """The open connectors of a run."""
 
-    async def get(self, name: str) -> Connector:
+    async def get(self, name: str, user: object = None) -> Connector:
         """Return the connector of the resource `name`, opened at its first use."""
+        ...
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Close what is open for this user alone; return what went wrong."""
         ...
 
 
@@ -67,6 +71,7 @@ class RunServices(msgspec.Struct, frozen=True):
 
     Attributes:
         execution: which time this is that the run is executed; a resumed run is executed once more.
+        strict_templates: whether a missing value fails the step, or is an empty text and a warning.
     """
 
     flow_id: str
@@ -83,6 +88,7 @@ class RunServices(msgspec.Struct, frozen=True):
     threads: anyio.CapacityLimiter
     large_outputs: LargeOutputs | None = None
     execution: int = 1
+    strict_templates: bool = True
 
 
 class StepContext:
@@ -99,6 +105,7 @@ class StepContext:
         self._stopping: threading.Event | None = None
         self._loop: anyio.lowlevel.EventLoopToken | None = None
         self._waiting: set[anyio.CancelScope] = set()
+        self._uses_connectors = False
 
     @property
     def flow_id(self) -> str:
@@ -165,7 +172,11 @@ class StepContext:
         Raises:
             StepError: a relative path that leaves that folder.
         """
-        return self.services.workspace.resolve(self.job_id, text)
+        workspace = self.services.workspace
+        path = workspace.resolve(self.job_id, text)
+        if not workspace.strict and not Path(text).is_absolute() and workspace.is_outside(self.job_id, path):
+            self.say(f"the path {text!r} leaves the job's artifacts folder", "warning")
+        return path
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
         """Give a temporary name to write to in a `with` block; `path` appears whole when the block ends."""
@@ -177,7 +188,14 @@ class StepContext:
         Raises:
             StepError: it cannot be opened.
         """
-        return await self.services.connectors.get(name)
+        self._uses_connectors = True
+        return await self.services.connectors.get(name, self)
+
+    async def release_connectors(self) -> None:
+        """Close the connectors that this attempt alone had open; called when it has ended."""
+        if self._uses_connectors:
+            for problem in await self.services.connectors.release(self):
+                self.say(problem.message, "warning")
 
     def lock(
         self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0

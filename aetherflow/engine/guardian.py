@@ -17,6 +17,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 
 import anyio
 import anyio.to_thread
@@ -72,11 +73,14 @@ class _Engine:
 
 
 _engine = _Engine()
+_starting = threading.Lock()
+"""Steps start programs on the loop, a secret may take one in a worker thread: one guardian is enough."""
 
 
 def _after_fork() -> None:
     """Make a forked worker an engine of its own: it must not keep our guardian waiting."""
-    global _engine  # noqa: PLW0603 - there is one engine per process, and this is a new process
+    global _engine, _starting  # noqa: PLW0603 - there is one engine per process, and this is a new process
+    _starting = threading.Lock()  # whoever held it is not here
     with contextlib.suppress(OSError):  # whoever forked may have closed everything already
         _engine.forget_guardian()
     _engine = _Engine()
@@ -91,10 +95,11 @@ def new_mark(run_id: str) -> str:
     Raises:
         OSError: the guardian could not be started.
     """
-    if sys.platform == "linux":
-        _engine.ensure_guardian()
-    _engine.runs.add(run_id)
-    return f"{_engine.id}:{run_id}:{next(_engine.numbers)}"
+    with _starting:
+        if sys.platform == "linux":
+            _engine.ensure_guardian()
+        _engine.runs.add(run_id)
+        return f"{_engine.id}:{run_id}:{next(_engine.numbers)}"
 
 
 async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list[int]:

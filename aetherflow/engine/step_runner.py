@@ -14,6 +14,7 @@ from aetherflow.engine.plain import as_text, plain_json, plain_text, struct_fiel
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.language.reference import Lenient
 
 
 class StepTypes(Protocol):
@@ -44,7 +45,7 @@ async def attempt_step(
     redactor = context.redactor
     try:
         # A copy: what is rendered belongs to the flow and to the state, and a step may change what it gets.
-        inputs = msgspec.to_builtins(step.inputs.render(scope), enc_hook=as_text)
+        inputs = msgspec.to_builtins(step.inputs.render(_forgiving(context, scope)), enc_hook=as_text)
         redactor.add_named(inputs)
         result = await call_step(context, step_types(step.spec.type), inputs)
         masked = StepResult(
@@ -52,13 +53,22 @@ async def attempt_step(
             redactor.value(plain_json(result.outputs)),
             redactor.text(plain_text(result.reason)),
         )
-        promoted = _promote(step, masked, scope)
+        promoted = _promote(context, step, masked, scope)
         return await _kept(context, masked, redactor.value(plain_json(promoted)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
         trace = "".join(traceback.format_exception(error))
         return Outcome(
             error=masked_failure(describe(error), redactor), trace=redactor.text(plain_text(trace))
         )
+    finally:
+        await context.release_connectors()
+
+
+def _forgiving(context: StepContext, scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the scope, or with lenient templates one in which a missing value is an empty text."""
+    if context.services.strict_templates:
+        return scope
+    return Lenient(scope, lambda gap: context.say(f"{gap.message}; an empty text is used", "warning"))
 
 
 async def _kept(context: StepContext, result: StepResult, promoted: dict[str, Any]) -> Outcome:
@@ -115,7 +125,10 @@ async def run_inner(
         step_type=step_type,
         attempt=context.attempt,
     )
-    return await call_step(inner, step_types(step_type), inputs)
+    try:
+        return await call_step(inner, step_types(step_type), inputs)
+    finally:
+        await inner.release_connectors()
 
 
 def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
@@ -131,7 +144,9 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
         ) from None
 
 
-def _promote(step: StepPlan, result: StepResult, scope: Mapping[str, Any]) -> dict[str, Any]:
+def _promote(
+    context: StepContext, step: StepPlan, result: StepResult, scope: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what the step adds to its job's outputs; of a SKIPPED step, those values that exist."""
     if not step.spec.outputs:
         return {}
@@ -141,7 +156,7 @@ def _promote(step: StepPlan, result: StepResult, scope: Mapping[str, Any]) -> di
     if result.status == "SKIPPED":
         promoted: dict[str, Any] = step.outputs.render_present(seen)
         return promoted
-    rendered: dict[str, Any] = step.outputs.render(seen)
+    rendered: dict[str, Any] = step.outputs.render(_forgiving(context, seen))
     return rendered
 
 

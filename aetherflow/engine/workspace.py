@@ -20,12 +20,17 @@ DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """The folders of one run; nothing is created before somebody asks for it."""
+    """The folders of one run; nothing is created before somebody asks for it.
+
+    Attributes:
+        strict: whether a relative path that leaves its folder is refused (`AETHERFLOW_STRICT_SANDBOX`).
+    """
 
     root: Path
     flow_id: str
     run_id: str
     layout: Mapping[str, str] = DEFAULT_LAYOUT
+    strict: bool = True
 
     def job_directory(self, job_id: str) -> Path:
         """Return the folder of a job in this run; it may not exist."""
@@ -41,21 +46,25 @@ class Workspace(msgspec.Struct, frozen=True):
         """Return the path that `text` names: absolute as it is, relative under the job's artifacts.
 
         Raises:
-            StepError: a relative path that leaves the artifacts folder, by `..` or through a symbolic link.
+            StepError: a relative path that leaves the artifacts folder, by `..` or through a symbolic link,
+                while the sandbox is strict.
         """
         given = Path(text)
         if given.is_absolute():
             return given
         base = self.directory(job_id, "artifacts")
         path = Path(os.path.normpath(base / given))
-        real_base = base.resolve()
-        if not path.resolve().is_relative_to(real_base):
+        if self.strict and self.is_outside(job_id, path):
             raise StepError(
                 f"the path {text!r} leaves the job's artifacts folder {base}",
                 hint="use a path below it, or an absolute path",
                 code="AF720",
             )
         return path
+
+    def is_outside(self, job_id: str, path: Path) -> bool:
+        """Whether a path leads out of the job's artifacts folder, symbolic links followed."""
+        return not path.resolve().is_relative_to(self.directory(job_id, "artifacts").resolve())
 
     def remove(self, job_ids: list[str]) -> list[str]:
         """Delete the folders of these jobs; return a sentence for each that could not be deleted."""

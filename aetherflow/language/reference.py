@@ -71,6 +71,18 @@ class MissingValue(AetherFlowError):
         self.reference = reference
 
 
+class Lenient(dict[str, Any]):
+    """A scope in which what is missing is an empty text (`AETHERFLOW_STRICT_TEMPLATES=false`).
+
+    Attributes:
+        tell: hears of every missing value.
+    """
+
+    def __init__(self, scope: Mapping[str, Any], tell: Callable[[MissingValue], None]) -> None:
+        super().__init__(scope)
+        self.tell = tell
+
+
 def look_up(scope: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Return the value at `path`: mappings by key, lists by number.
 

@@ -14,7 +14,15 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.language.reference import MissingValue, NoValue, Problem, Reference, missing, reader
+from aetherflow.language.reference import (
+    Lenient,
+    MissingValue,
+    NoValue,
+    Problem,
+    Reference,
+    missing,
+    reader,
+)
 from aetherflow.language.scan import UNSUPPORTED, Part, scan
 
 MAX_DEPTH = 200
@@ -48,7 +56,8 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         """Return the value with all tokens replaced; what is constant is shared with `raw`, do not change it.
 
         Raises:
-            MissingValue: a token without a default refers to what is not there, is null or is empty.
+            MissingValue: a token without a default refers to what is not there, is null or is empty, and the
+                scope is not `Lenient`.
         """
         return self.raw if self._render is None else self._render(scope)
 
@@ -153,16 +162,20 @@ def _token(reference: Reference) -> Render:
         try:
             value = read(scope)
         except NoValue as gap:
-            if default is None:
-                raise missing(reference, gap.node, gap.reached) from None
-            return default
+            return _absent(scope, reference, gap.node, gap.reached) if default is None else default
         if value is None or value == "":
-            if default is None:
-                raise missing(reference, value, size)
-            return default
+            return _absent(scope, reference, value, size) if default is None else default
         return value
 
     return render
+
+
+def _absent(scope: Mapping[str, Any], reference: Reference, node: Any, reached: int) -> str:
+    error = missing(reference, node, reached)
+    if not isinstance(scope, Lenient):
+        raise error from None
+    scope.tell(error)
+    return ""
 
 
 def _as_text(value: Any) -> str:

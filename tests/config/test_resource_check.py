@@ -26,9 +26,12 @@ def checked(
     env: dict[str, str] | None = None,
     profiles: dict[str, ProfileSpec] | None = None,
     decoder: Decoder | None = None,
+    provider: str = "",
 ) -> list[Diagnostic]:
     spec, document = resource_of(text)
-    return check_resource("main", spec, profiles, env or {}, document=document, decoder=decoder)
+    return check_resource(
+        "main", spec, profiles, env or {}, document=document, decoder=decoder, provider=provider
+    )
 
 
 def test_a_sound_resource_has_no_findings() -> None:
@@ -106,6 +109,98 @@ def test_fields_to_decode_without_a_provider_are_a_warning() -> None:
         "resource 'main': no secrets provider is set: config.pw, config.key will be used without decoding"
     )
     assert (finding.line, finding.code) == (6, "AF538")
+
+
+def test_fields_to_decode_with_a_provider_that_cannot_are_an_error() -> None:
+    (finding,) = checked("config: {pw: x}\ndecode: {config: {pw: true}}", provider="set_envs.py")
+    assert (finding.severity, finding.code, finding.line) == ("error", "AF521", 6)
+    assert finding.message == "resource 'main': set_envs.py has no function `decode`, which config.pw needs"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "hint"),
+    [
+        ("config: {pw: {secret: 5}}", "5:14", "config.pw: `secret` is not a text", "write {secret:"),
+        (
+            "config: {pw: {secret: hunter2}}",
+            "5:14",
+            "config.pw: this names no secret: it begins",
+            "write {secret:",
+        ),
+        (
+            "config: {pw: {secret: 'fiel:/x'}}",
+            "5:14",
+            "config.pw: this names no secret",
+            "did you mean 'file'?",
+        ),
+        (
+            "config: {pw: {secret: 'file:'}}",
+            "5:14",
+            "config.pw: this names no secret: nothing follows file:",
+            "",
+        ),
+        (
+            "config: {pw: {secret: 'env:A B'}}",
+            "5:14",
+            "config.pw: this names no secret: env: is followed by",
+            "",
+        ),
+        ("config: {pw: {secret: 'keyring:x'}}", "5:14", "config.pw: this names no secret: keyring: is", ""),
+        (
+            'config: {pw: {secret: "command:a \'b"}}',
+            "5:14",
+            "config.pw: this names no secret: a quote in",
+            "",
+        ),
+        (
+            "config: {pw: {secret: 'file:/x', user: u}}",
+            "5:19",
+            "config.pw.secret names a secret, but other",
+            "a map",
+        ),
+        (
+            "options: {cache: forever}",
+            "5:15",
+            "options.cache cannot be 'forever'",
+            "options.cache is one of run,",
+        ),
+    ],
+)
+def test_the_shape_of_a_secret_and_of_the_cache_is_checked(
+    text: str, place: str, message: str, hint: str
+) -> None:
+    (finding,) = checked(text)
+    assert str(finding).startswith(f"flow.yaml:{place}: error[AF5")
+    assert finding.message.startswith(f"resource 'main': {message}")
+    assert finding.hint.startswith(hint)
+    assert "hunter2" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "config: {pw: {secret: 'file:/run/secrets/db'}}",
+        "config: {pw: {secret: 'file:{{env.DIR:/run}}/db'}}",
+        "config: {pw: {secret: '{{env.WHERE:file:/x}}'}}",
+        "config: {pw: {secret: 'command:pass show {{env.DIR:x}}'}}",
+        "config: {pw: {secret: 'keyring:https://vault/x/etl'}}",
+        "config: {pw: {secret: plain, id: five}}",
+        "config: {secret: plain}",
+        "options: {cache: none}",
+        "options: {cache: '{{env.CACHE:run}}'}",
+    ],
+)
+def test_what_is_right_or_not_yet_known_is_not_complained_about(text: str) -> None:
+    assert checked(text) == []
+
+
+def test_a_secret_in_a_variable_that_is_not_set_is_a_missing_variable() -> None:
+    spec, _ = resource_of("""
+        config: {pw: {secret: "env:DB_PASSWORD"}, other: {secret: "file:/nowhere"}, set: {secret: "env:SET"}}
+    """)
+    assert missing_variables("main", spec, {}, {"SET": "x"}) == [
+        MissingVariable("main", "config.pw", "DB_PASSWORD")
+    ]
 
 
 def test_missing_variables_are_listed_with_their_field() -> None:

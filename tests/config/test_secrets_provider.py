@@ -55,7 +55,7 @@ def test_a_file_is_loaded_without_a_trace_in_the_modules(tmp_path: Path) -> None
         ("def expand_env(*rest): return {'A': rest[0]['HOME']}", {"A": "/h"}),
         ("class _E:\n  def __call__(self, env): return {'A': '1'}\nexpand_env = _E()", {"A": "1"}),
         ("def expand_env(env): return {'A': 5, 'B': True, 'C': 1.5}", {"A": "5", "B": "true", "C": "1.5"}),
-        ("expand_env = None", {}),
+        ("expand_env = None\ndef decode(value): return value", {}),
         ("def decode(value): return value", {}),
     ],
 )
@@ -78,9 +78,12 @@ def expand_canary(provider: SecretsProvider) -> object:
 @pytest.mark.parametrize(
     ("call", "text", "code", "expected"),
     [
-        (decode_canary, "", "AF521", "set_envs.py: there is no function `decode`"),
-        (decode_canary, "decode = 5", "AF521", "set_envs.py: `decode` is not a function"),
-        (expand_canary, "expand_env = {}", "AF521", "set_envs.py: `expand_env` is not a function"),
+        (
+            decode_canary,
+            "def expand_env(): return {}",
+            "AF521",
+            "set_envs.py: there is no function `decode`",
+        ),
         (
             decode_canary,
             "def decode(value):\n    return _open(value)\ndef _open(value):\n    raise ValueError(value)",
@@ -218,3 +221,36 @@ def test_a_module_that_lacks_something_itself_is_not_called_missing(
         load_secrets_provider(load_settings({"HOME": "/h", "AETHERFLOW_SECRETS_MODULE": "af_needy_secrets"}))
     assert "af_needy_secrets.py:2: loading this module failed" in raised.value.message
     assert "no_such_vault_client" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "hint"),
+    [
+        (
+            "",
+            "AF524",
+            "there is neither `decode` nor `expand_env` (",
+            "define `def decode(value: str) -> str`",
+        ),
+        ("def deocde(value): return value", "AF524", "there is neither", "rename `deocde`"),
+        ("decode = None", "AF524", "there is neither", "define"),
+        ("decode = 5", "AF521", "`decode` is not a function (", "define `def decode(...)`"),
+        ("expand_env = {}", "AF521", "`expand_env` is not a function (", "define `def expand_env(...)`"),
+    ],
+)
+def test_a_module_that_provides_nothing_is_refused_when_it_is_loaded(
+    tmp_path: Path, text: str, code: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        provider_of(tmp_path, text)
+    assert raised.value.code == code
+    assert f"set_envs.py: {message}" in raised.value.message
+    assert raised.value.hint.startswith(hint)
+    assert "AETHERFLOW_SECRETS_PATH" in raised.value.message
+
+
+def test_whether_it_can_decode_is_known_before_a_resource_needs_it(tmp_path: Path) -> None:
+    assert provider_of(tmp_path, "def expand_env(): return {}").decoder is None
+    decoder = provider_of(tmp_path, "def decode(value): return value[::-1]").decoder
+    assert decoder is not None
+    assert decoder("abc") == "cba"

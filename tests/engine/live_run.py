@@ -27,7 +27,7 @@ from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.engine.step import StepType, step
 from aetherflow.engine.step_runner import StepTypes, run_inner
 from aetherflow.engine.workspace import Workspace
-from aetherflow.errors import StepError
+from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.secret import Redactor
 from aetherflow.spec.load import load_flow
 from aetherflow.store.database import Database
@@ -81,9 +81,14 @@ class Recorder:
 class NoConnectors:
     """A run without resources."""
 
-    async def get(self, name: str) -> Connector:
+    async def get(self, name: str, user: object = None) -> Connector:
         """Refuse."""
-        raise StepError(f"no resource {name}")
+        raise StepError(f"no resource {name} for {user}")
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Nothing is open."""
+        assert user
+        return []
 
 
 class LiveRun:

@@ -122,8 +122,11 @@ class Disk:
 class _Unused:
     """Stands for what no scripted step touches."""
 
-    async def get(self, name: str) -> NoReturn:
-        raise AssertionError(name)
+    async def get(self, name: str, user: object = None) -> NoReturn:
+        raise AssertionError(name, user)
+
+    async def release(self, user: object) -> NoReturn:
+        raise AssertionError(user)
 
     def hold(self, key: str, **_: Any) -> AbstractAsyncContextManager[None]:
         raise AssertionError(key)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import anyio
 import pytest
 
-from aetherflow.engine import connector_pool
+from aetherflow.engine import shared_connectors
 from aetherflow.engine.connector import Connector, Resource
 from aetherflow.engine.connector_pool import ConnectorPool
 from aetherflow.errors import ConfigError, StepError
@@ -170,7 +170,7 @@ async def test_an_unknown_resource_is_refused_and_nothing_is_opened() -> None:
 async def test_one_that_cannot_be_closed_and_one_that_hangs_are_told_and_the_others_are_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connector_pool, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(shared_connectors, "CLOSE_SECONDS", 0.1)
     closed: list[str] = []
 
     async def close(self: Base) -> None:

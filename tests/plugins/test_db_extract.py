@@ -31,6 +31,7 @@ from aetherflow.clock import SystemClock
 from aetherflow.engine.context import RunServices
 from aetherflow.engine.events import Event, Notice
 from aetherflow.engine.workspace import Workspace
+from aetherflow.errors import ErrorInfo
 from aetherflow.secret import Redactor
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
@@ -43,8 +44,13 @@ class OpenConnectors:
     def __init__(self, **connectors: Connector) -> None:
         self._connectors = connectors
 
-    async def get(self, name: str) -> Connector:
+    async def get(self, name: str, user: object = None) -> Connector:
+        assert user
         return self._connectors[name]
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        assert user
+        return []
 
 
 class NoLocks:

@@ -26,8 +26,11 @@ RUN_ID = "run-1"
 class _Unused:
     """Stands for what no process step touches."""
 
-    async def get(self, name: str) -> NoReturn:
-        raise AssertionError(name)
+    async def get(self, name: str, user: object = None) -> NoReturn:
+        raise AssertionError(name, user)
+
+    async def release(self, user: object) -> NoReturn:
+        raise AssertionError(user)
 
     def hold(
         self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str

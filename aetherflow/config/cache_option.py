@@ -1,0 +1,37 @@
+"""`options.cache` of a resource: who shares its connector; the settings say it for resources that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from aetherflow.config.settings import Settings
+from aetherflow.errors import ConfigError
+
+CacheScope = Literal["run", "process", "none"]
+CACHE_OPTION = "cache"
+HINT = f"options.cache is one of {', '.join(get_args(CacheScope))}"
+_SCOPES: dict[object, CacheScope] = {scope: scope for scope in get_args(CacheScope)}
+
+
+def split_cache(
+    resource: str, options: Mapping[str, Any], settings: Settings
+) -> tuple[CacheScope, dict[str, Any]]:
+    """Return who shares the connector of a resource, and its options without that word.
+
+    Raises:
+        ConfigError: `options.cache` is none of the words.
+    """
+    rest = dict(options)
+    asked = rest.pop(CACHE_OPTION, None)
+    if asked is not None and not is_cache_scope(asked):
+        message = f"resource {resource!r}: options.cache cannot be {asked!r}"
+        raise ConfigError(message, hint=HINT, code="AF513")
+    if settings.connector_cache_disabled:
+        return "none", rest
+    return (settings.connector_cache_default if asked is None else _SCOPES[asked]), rest
+
+
+def is_cache_scope(value: object) -> bool:
+    """Whether a value is one of the words that `options.cache` may have."""
+    return isinstance(value, str) and value in _SCOPES

@@ -1,0 +1,112 @@
+"""`{secret: "PROVIDER:NAME"}` in a resource or a profile: where a secret is, instead of the secret itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from aetherflow.config.fields import SECRET_KEY as KEY
+from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, is_reference
+from aetherflow.spec.suggest import did_you_mean
+
+Provider = Literal["env", "file", "command", "keyring"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+
+_EXAMPLES: Mapping[Provider, str] = {
+    "env": "env:DB_PASSWORD",
+    "file": "file:/run/secrets/db",
+    "command": "command:pass show db",
+    "keyring": "keyring:service/user",
+}
+_CODE = "AF570"
+
+
+class SecretReference(msgspec.Struct, frozen=True):
+    """Where a secret is.
+
+    Attributes:
+        provider: who has it.
+        name: what the provider calls it: a variable, a path, a command line, `service/user`.
+    """
+
+    provider: Provider
+    name: str
+
+
+def parse_reference(text: str) -> SecretReference:
+    """Return what a rendered reference names.
+
+    Raises:
+        ValueError: its form is wrong; says how, never what.
+    """
+    provider, colon, name = text.partition(":")
+    known = next((one for one in PROVIDERS if one == provider), None)
+    if not colon or known is None:
+        raise ValueError(f"it begins with one of {', '.join(f'{one}:' for one in PROVIDERS)}")
+    if not name.strip():
+        raise ValueError(f"nothing follows {known}:")
+    _SHAPES[known](name)
+    return SecretReference(known, name)
+
+
+def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> ResourceProblem | None:
+    """Return what is wrong with a reference as it is written, templates and all."""
+    text = value[KEY]
+    named = field_name(where)
+    if not isinstance(text, str):
+        return ResourceProblem(where, _CODE, f"{named}: `secret` is not a text", _hint())
+    provider, _, name = text.partition(":")
+    if "{{" in provider:
+        return None  # who has the secret is known only when the resource is opened
+    try:
+        if provider in PROVIDERS and "{{" in name and provider != "command":
+            return None
+        parse_reference(text)
+    except ValueError as error:
+        meant = did_you_mean(provider, PROVIDERS) if ":" in text else ""
+        return ResourceProblem(where, _CODE, f"{named}: this names no secret: {error}", meant or _hint())
+    return None
+
+
+def beside_others(where: FieldPath, value: object) -> ResourceProblem | None:
+    """Return the error for a reference that has keys beside it: it would be taken for the secret itself."""
+    if not isinstance(value, Mapping) or KEY not in value or is_reference(value):
+        return None
+    text = value[KEY]
+    if not isinstance(text, str) or text.partition(":")[0] not in PROVIDERS or ":" not in text:
+        return None
+    message = f"{field_name((*where, KEY))} names a secret, but other keys stand beside it"
+    return ResourceProblem((*where, KEY), _CODE, message, "a mapping {secret: ...} has no other key")
+
+
+def _hint() -> str:
+    return "write " + ", ".join(f'{{secret: "{example}"}}' for example in _EXAMPLES.values())
+
+
+def _check_variable(name: str) -> None:
+    if "=" in name or any(map(str.isspace, name)):
+        raise ValueError("env: is followed by the name of a variable")
+
+
+def _check_command(name: str) -> None:
+    try:
+        shlex.split(name)
+    except ValueError:
+        raise ValueError("a quote in the command is not closed") from None
+
+
+def _check_entry(name: str) -> None:
+    service, slash, user = name.rpartition("/")
+    if not (service and slash and user):
+        raise ValueError("keyring: is followed by service/user")
+
+
+_SHAPES: Mapping[Provider, Callable[[str], None]] = {
+    "env": _check_variable,
+    "file": lambda _: None,
+    "command": _check_command,
+    "keyring": _check_entry,
+}
