@@ -35,6 +35,16 @@ ENTRIES = {
         "a resource of kind db without SQLAlchemy",
         "Install the extra that the hint names: pip install 'aetherflow[db]'.",
     ),
+    "AF511": Entry(
+        "The metrics module cannot be loaded, or its METRICS can hear nothing.",
+        "AETHERFLOW_METRICS_MODULE=ops.metrics where METRICS is a class",
+        "METRICS is a function that takes an event, or an object with on_run_end and the like.",
+    ),
+    "AF513": Entry(
+        "A resource says by an unknown word who shares its connector.",
+        "options: {cache: forever}",
+        "Write run, process or none.",
+    ),
     "AF520": Entry(
         "The secrets provider cannot be loaded.",
         "AETHERFLOW_SECRETS_PATH=nowhere.py",
@@ -54,6 +64,11 @@ ENTRIES = {
         "A function of the secrets provider returned something of the wrong kind.",
         "decode() that returns bytes",
         "decode returns text; expand_env returns a mapping of names to texts.",
+    ),
+    "AF524": Entry(
+        "The secrets provider has neither of the functions that it could have.",
+        "AETHERFLOW_SECRETS_PATH=vault.py with a function deocde",
+        "Define `def decode(value: str) -> str` or `def expand_env(env)`, or unset the variable.",
     ),
     "AF530": Entry(
         "A field that is decoded mixes text and templates.",
@@ -175,6 +190,31 @@ ENTRIES = {
         "A file of parameters is wrong.",
         "--params-file with a name that the flow does not declare",
         "Correct the line that is named.",
+    ),
+    "AF570": Entry(
+        "A field that says where its secret is says it in a form that is not known.",
+        "password: {secret: hunter2}",
+        'Write {secret: "env:NAME"}, "file:PATH", "command:PROGRAM ARGUMENTS" or "keyring:SERVICE/USER".',
+    ),
+    "AF571": Entry(
+        "The file that holds a secret cannot be read.",
+        'password: {secret: "file:/run/secrets/nowhere"}',
+        "Correct the path, or let the user who runs the flow read it.",
+    ),
+    "AF572": Entry(
+        "The program that should print a secret cannot be started, failed, or did not end in time.",
+        'password: {secret: "command:pass show nothing"}',
+        "Run it by hand; it must not ask for anything.",
+    ),
+    "AF573": Entry(
+        "The keyring of the operating system has no such secret, is locked, or is not there.",
+        'password: {secret: "keyring:db/etl"} on a server without a desktop',
+        "Store it with `keyring set SERVICE USER`, unlock the keyring, or use file: or command:.",
+    ),
+    "AF574": Entry(
+        "A secret is empty, too long, or no text.",
+        'password: {secret: "command:true"}',
+        "Put the secret where the reference says that it is.",
     ),
     "AF580": Entry(
         "A plugin path is neither a folder nor a .py file.",

@@ -199,7 +199,7 @@ def test_a_secret_in_a_variable_that_is_not_set_is_a_missing_variable() -> None:
         config: {pw: {secret: "env:DB_PASSWORD"}, other: {secret: "file:/nowhere"}, set: {secret: "env:SET"}}
     """)
     assert missing_variables("main", spec, {}, {"SET": "x"}) == [
-        MissingVariable("main", "config.pw", "DB_PASSWORD")
+        MissingVariable("main", "config.pw", "DB_PASSWORD", ("config", "pw"))
     ]
 
 
