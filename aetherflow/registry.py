@@ -13,12 +13,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from aetherflow._version import __version__
 from aetherflow.config.settings import Settings
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.declared import all_declared
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
+from aetherflow.secret import Redactor
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -45,15 +48,18 @@ CONNECTOR = "connector"
 _GROUPS = {STEP: "aetherflow.steps", CONNECTOR: "aetherflow.connectors"}
 
 
-def registry_of(settings: Settings, plugin_paths: Sequence[Path] = ()) -> Registry:
+def registry_of(
+    settings: Settings, plugin_paths: Sequence[Path] = (), redactor: Redactor | None = None
+) -> Registry:
     """Return the registry that settings ask for.
 
     Args:
         settings: say which plugin paths the environment names, and whether they may be broken.
         plugin_paths: more of them, from a bundle. In enterprise mode they are the only ones.
+        redactor: masks what plugins say when they cannot be loaded.
     """
     inherited = () if settings.mode == "enterprise" else settings.plugin_paths
-    return Registry((*inherited, *plugin_paths), strict=settings.plugin_strict)
+    return Registry((*inherited, *plugin_paths), strict=settings.plugin_strict, redactor=redactor)
 
 
 class Registry:
@@ -64,9 +70,12 @@ class Registry:
         strict: whether a plugin that cannot be loaded is an error; else it is a warning.
     """
 
-    def __init__(self, paths: Sequence[Path] = (), *, strict: bool = True) -> None:
+    def __init__(
+        self, paths: Sequence[Path] = (), *, strict: bool = True, redactor: Redactor | None = None
+    ) -> None:
         self.paths = tuple(paths)
         self.strict = strict
+        self._redactor = redactor or Redactor()
 
     def step_type(self, name: str) -> StepType:
         """Return a step type, imported now if it was not.
@@ -132,7 +141,8 @@ class Registry:
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """What is wrong with the plugins that were loaded; nothing is loaded for it."""
-        return list(self._plugins.problems) if "_plugins" in vars(self) else []
+        problems = self._plugins.problems if "_plugins" in vars(self) else []
+        return [replace(problem, message=self._redactor.text(problem.message)) for problem in problems]
 
     @cached_property
     def _plugins(self) -> Plugins:
@@ -155,7 +165,7 @@ class Registry:
             ConfigError: it is not known, installed twice, or cannot be imported; a broken plugin is named.
         """
         if target := _shipped(what).get(name):
-            return _imported(f"the {what} {name!r}", *target.split(":"))
+            return _imported(f"the {what} {name!r}", *target.split(":"), redactor=self._redactor)
         plugins = self._plugins
         if entries := _entries(_GROUPS[what]).get(name):
             if len({entry.value for entry in entries}) > 1:
@@ -166,7 +176,7 @@ class Registry:
                     code="AF546",
                 )
             named = f"the {what} {name!r} of {_distribution(entries[0])}"
-            return _imported(named, entries[0].module, entries[0].attr)
+            return _imported(named, entries[0].module, entries[0].attr, redactor=self._redactor)
         if plugin := plugins.by_name.get((what, name)):
             return plugin.found
         raise self._unknown(what, name)
@@ -238,7 +248,7 @@ def _distribution(entry: EntryPoint) -> str:
     return distribution(entry)
 
 
-def _imported(named: str, module_name: str, attributes: str) -> Any:
+def _imported(named: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
     """Return what an entry of a table stands for.
 
     Raises:
@@ -249,7 +259,8 @@ def _imported(named: str, module_name: str, attributes: str) -> Any:
     except AetherFlowError as error:  # a decorator that is used wrongly tells its place
         raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
     except Exception as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is named
-        raise _not_imported(named, module_name, error) from None
+        said = (redactor or Redactor()).text(str(error))
+        raise _not_imported(named, module_name, error, said) from None
     try:
         return attrgetter(attributes)(module)
     except AttributeError:
@@ -267,7 +278,7 @@ def _at(error: Exception) -> str:
     return f" at {lines[-1].filename}:{lines[-1].lineno}" if lines[1:] else ""
 
 
-def _not_imported(named: str, module_name: str, error: Exception) -> ConfigError:
+def _not_imported(named: str, module_name: str, error: Exception, said: str) -> ConfigError:
     package = module_name.partition(".")[0]
     missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if missing and missing != package and package in EXTRAS:
@@ -276,7 +287,7 @@ def _not_imported(named: str, module_name: str, error: Exception) -> ConfigError
             hint=f"pip install 'aetherflow[{EXTRAS[package]}]'",
         )
     return ConfigError(
-        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {error}{_at(error)}",
+        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {said}{_at(error)}",
         hint="install what it needs, or repair or uninstall the plugin",
         code="AF542",
     )

@@ -93,7 +93,7 @@ def test_the_rerun_of_the_first_minute_keeps_the_gate_and_runs_the_greeting(read
 
 
 def test_the_step_of_the_readme_is_registered_and_counts(cli: CommandLine) -> None:
-    (code,) = blocks("python")
+    code, *_ = blocks("python")
     module = _imported(cli.write("readme_step.py", code))
 
     step = module.count_lines
@@ -105,7 +105,7 @@ def test_the_step_of_the_readme_is_registered_and_counts(cli: CommandLine) -> No
 
 
 def test_the_step_of_the_readme_runs_in_a_flow_once_it_is_registered(cli: CommandLine) -> None:
-    (code,) = blocks("python")
+    code, *_ = blocks("python")
     entry = re.search(r'`(\w+ = "\w+:\w+")`', TEXT)
     assert entry
     cli.write("plugins/my_package.py", code)
@@ -126,6 +126,27 @@ def test_the_step_of_the_readme_runs_in_a_flow_once_it_is_registered(cli: Comman
 
     assert result.code == 0, result
     assert cli.query("select outputs from step_state") == [('{"lines":2}',)]
+
+
+def test_the_class_and_the_connector_of_the_readme_work_in_a_plugin_path(cli: CommandLine) -> None:
+    _, *code = blocks("python")
+    for number, text in enumerate(code):
+        cli.write(f"plugins/block_{number}.py", text)
+    cli.write(
+        "flow.yaml",
+        OK.replace(
+            "jobs:", "resources:\n  q: {kind: queue, driver: folder, config: {path: .}}\njobs:"
+        ).replace("check_items, inputs: {items: [x]}", "count_words, inputs: {text: two words}"),
+    )
+    env = {"AETHERFLOW_PLUGIN_PATHS": "plugins"}
+
+    result = cli.run("run", "flow.yaml", env=env)
+    shown = cli.run("connectors", "show", "queue:folder", "--json", env=env)
+
+    assert result.code == 0, result
+    assert "2 words" in result.err
+    assert cli.query("select outputs from step_state") == [('{"words":2}',)]
+    assert [field["name"] for field in shown.json()["config"]] == ["path"]
 
 
 def _imported(path: Path) -> Any:

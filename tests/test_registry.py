@@ -18,6 +18,7 @@ from aetherflow.errors import ConfigError, MissingExtra
 from aetherflow.plugins.installed import entries_of
 from aetherflow.registry import STEP as STEP_TYPE
 from aetherflow.registry import Registry, registry_of
+from aetherflow.secret import Redactor
 
 STEP = """
 from typing import Any
@@ -305,3 +306,11 @@ def test_enterprise_mode_inherits_no_plugin_paths(tmp_path: Path) -> None:
 
     assert (fast.paths, fast.strict) == ((tmp_path, own), False)
     assert enterprise.paths == (own,)
+
+
+def test_a_secret_that_a_wheel_raises_is_masked(plugins: Plugins) -> None:
+    source = "raise RuntimeError('login with canary-12345')"
+    plugins.add("p", "[aetherflow.steps]\nb = made_up_secret:b\n", module="made_up_secret", source=source)
+    with pytest.raises(ConfigError) as raised:
+        Registry(redactor=Redactor(("canary-12345",))).step_type("b")
+    assert "RuntimeError: login with *** at " in raised.value.message

@@ -100,7 +100,8 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
             code="AF504",
         )
     profiles = configured_profiles(environment.settings)
-    registry = registry_of(environment.settings, bundle.plugin_paths if bundle else ())
+    plugin_paths = bundle.plugin_paths if bundle else ()
+    registry = registry_of(environment.settings, plugin_paths, redactor)
     findings = Findings(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
     severity: Severity = "error" if environment.settings.validate_env_strict else "warning"

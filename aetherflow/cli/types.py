@@ -59,7 +59,9 @@ def show_connector(name: str, *, as_json: bool) -> int:
 
 
 def _registry() -> Registry:
-    return registry_of(load_environment(os.environ, redactor=Redactor()).settings)
+    redactor = Redactor()
+    settings = load_environment(os.environ, redactor=redactor).settings
+    return registry_of(settings, redactor=redactor)
 
 
 def _found(registry: Registry, load: Callable[[str], Any], name: str) -> Any:

@@ -108,3 +108,14 @@ def test_lists_tell_broken_plugins_and_show_the_others(cli: CommandLine) -> None
     assert "warning[AF582]" in loose.err
     assert "error[AF582]" in shown.err
     assert "error[AF540]: unknown step type 'not_there'" in shown.err
+
+
+def test_a_secret_that_a_plugin_raises_is_masked(cli: CommandLine) -> None:
+    cli.write("plugins/a.py", "import os\nraise RuntimeError(os.environ['MY_PASSWORD'])\n")
+    cli.write("flow.yaml", USES)
+    env = {**PATHS, "MY_PASSWORD": "hunter2hunter2"}
+
+    for arguments in (["validate", "flow.yaml"], ["steps", "list"], ["run", "flow.yaml"]):
+        result = cli.run(*arguments, env=env)
+        assert "the plugin cannot be loaded: RuntimeError: ***" in result.err
+        assert "hunter2" not in result.out + result.err
