@@ -91,9 +91,8 @@ class OldConnector(Connector):
     @classmethod
     async def open(cls, resource: Resource) -> Self:
         """Make it, in a worker thread."""
-        connection = await anyio.to_thread.run_sync(
-            _made, cls.wrapped, resource, OPENING.get(), abandon_on_cancel=True
-        )
+        ctx = OPENING.get() if resource.cache != "process" else None  # it outlives the run
+        connection = await anyio.to_thread.run_sync(_made, cls.wrapped, resource, ctx, abandon_on_cancel=True)
         return cls(connection)
 
     async def aclose(self) -> None:

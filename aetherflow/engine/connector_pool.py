@@ -58,7 +58,7 @@ class ConnectorPool:
         """Open a connector that several steps use, or note that this is none."""
         match resource.cache:
             case "process":
-                self._open[name] = await self._shared.get(resource, self, partial(opened, cls, resource))
+                self._open[name] = await self._shared.get(cls, resource, self, partial(opened, cls, resource))
                 self._borrowed.add(name)
             case "run":
                 self._open[name] = await opened(cls, resource)

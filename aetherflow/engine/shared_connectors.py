@@ -34,11 +34,11 @@ class _Shared:
 
 
 class SharedConnectors:
-    """Open connectors by what they were opened with; use it on one event loop only."""
+    """Open connectors by their class and what they were opened with; use it on one event loop only."""
 
     def __init__(self) -> None:
         self._members = 0
-        self._entries: dict[bytes, _Shared] = {}
+        self._entries: dict[tuple[type[Connector], bytes], _Shared] = {}
 
     @classmethod
     def join(cls) -> SharedConnectors:
@@ -60,14 +60,22 @@ class SharedConnectors:
         return await _closed(entries)
 
     async def get(
-        self, resource: Resource, user: object, open_it: Callable[[], Awaitable[Connector]]
+        self,
+        cls: type[Connector],
+        resource: Resource,
+        user: object,
+        open_it: Callable[[], Awaitable[Connector]],
     ) -> Connector:
         """Return the connector of a resource, opened now if nobody has; `user` keeps it until `release`.
 
         Raises:
             AetherFlowError: it cannot be opened.
         """
-        key = hashlib.blake2b(msgspec.json.encode(resource, enc_hook=repr, order="deterministic")).digest()
+        encoded = msgspec.json.encode(resource, enc_hook=repr, order="deterministic")
+        key = (
+            cls,
+            hashlib.blake2b(encoded).digest(),
+        )  # runs may have other plugins, so another class of the name
         entry = self._entries.pop(key, None) or _Shared()
         self._entries[key] = entry  # the last used stands last
         entry.users.add(user)

@@ -132,6 +132,22 @@ async def test_other_settings_make_another_connector(log: list[str]) -> None:
 
 
 @pytest.mark.asyncio
+async def test_another_class_under_the_same_name_is_another_connector(log: list[str]) -> None:
+    class Changed(Counted):
+        pass
+
+    shared = SharedConnectors.join()
+    one = pool_of("process", shared)
+    two = ConnectorPool(lambda name: Resource(name, "db", "fake", cache="process"), lambda _: Changed, shared)
+    assert type(await one.get("a")) is Counted
+    assert type(await two.get("a")) is Changed
+    await one.aclose()
+    await two.aclose()
+    await shared.leave()
+    assert log.count("open a") == log.count("close a") == 2
+
+
+@pytest.mark.asyncio
 async def test_two_runs_that_ask_at_once_open_it_once(log: list[str]) -> None:
     shared = SharedConnectors.join()
     pools = [pool_of("process", shared) for _ in range(4)]
