@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -17,7 +19,12 @@ from tests.engine.history_watch import Watch
 from tests.engine.scripted_ring import encoded, plan_of_jobs
 from tests.engine.simulation import Fault, VirtualClock, World, all_tasks_blocked
 
-SEEDS = range(5000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 200)
+SEEDS = 5000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 500
+PORTION = 50
+PORTIONS = range(0, SEEDS, PORTION)
+"""The first seed of each test: a test per seed would cost more than the simulation."""
+
+Record = Callable[[str, object], None]
 SECONDS = (0, 0, 0.5, 1, 2, 7)
 FAULTS: tuple[Fault, ...] = ("nothing is stored", "stored but not acknowledged")
 
@@ -79,9 +86,29 @@ def check_history(world: World) -> None:
         watch.see(event)
 
 
+@contextmanager
+def named(seed: int) -> Iterator[None]:
+    """Say which seed it was that failed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"seed {seed}")
+        raise
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_a_seed_gives_one_trace_and_an_orderly_history(seed: int) -> None:
+@pytest.mark.parametrize("first", PORTIONS)
+async def test_a_seed_gives_one_trace_and_an_orderly_history(first: int, record_property: Record) -> None:
+    events = 0
+    for seed in range(first, first + PORTION):
+        with named(seed):
+            events += await check_twice(seed)
+    counted = f"{PORTION} seeds twice, byte-identical, {events} events in order, replay = live"
+    record_property("torture", f"simulator, seeds {first} to {first + PORTION - 1}: {counted}")
+
+
+async def check_twice(seed: int) -> int:
+    """Run a seed twice and compare; return how many events a run had."""
     traces, histories = [], []
     for _ in range(2):
         world = random_world(seed)
@@ -93,11 +120,23 @@ async def test_a_seed_gives_one_trace_and_an_orderly_history(seed: int) -> None:
         histories.append(encoded(world.disk.stored))
     assert traces[0] == traces[1]
     assert histories[0] == histories[1]
+    return histories[0].count(b"\n") + 1
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_what_a_failing_journal_did_not_acknowledge_never_happened(seed: int) -> None:
+@pytest.mark.parametrize("first", PORTIONS)
+async def test_what_a_failing_journal_did_not_acknowledge_never_happened(
+    first: int, record_property: Record
+) -> None:
+    for seed in range(first, first + PORTION):
+        with named(seed):
+            await check_a_failing_journal(seed)
+    counted = f"{PORTION} journals failed, nothing unacknowledged followed, all runs carried through"
+    record_property("torture", f"simulator, seeds {first} to {first + PORTION - 1}: {counted}")
+
+
+async def check_a_failing_journal(seed: int) -> None:
+    """Let a journal fail at a random append, and carry the run through afterwards."""
     chance = Random(seed)  # noqa: S311 - reproducible
     rehearsal = random_world(seed)
     await rehearsal.execute()

@@ -1,27 +1,57 @@
-"""Long random lives of a run: the fold over the events is the live state, and nothing illegal passes."""
+"""Long random lives of a run: the fold over the events is the live state, and nothing illegal passes.
+
+What may happen is said here once more, in the words of the contract: the code's table is not asked.
+"""
 
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from aetherflow.engine import events as e
-from aetherflow.engine.state import IllegalEvent, JobState, RunState, StepState, apply, fold
+from aetherflow.engine.state import (
+    INTERRUPTED,
+    JOB_TABLE,
+    RUN_TABLE,
+    STEP_TABLE,
+    IllegalEvent,
+    JobState,
+    RunState,
+    StepState,
+    apply,
+    fold,
+)
+from aetherflow.errors import ErrorInfo
+from aetherflow.store.journal import _write_rows
+from aetherflow.store.projection import project
+from aetherflow.store.schema import MIGRATIONS
+from tests.store.tables import tables_of
 
-LARGE = os.environ.get("AETHERFLOW_TORTURE") == "large"
+STEPS = 200_000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 10_000
+EXAMPLE_STEPS = 60
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 COMMON: dict[str, Any] = {"at": AT, "flow_id": "f", "run_id": "r"}
 
 jobs = st.sampled_from(["a", "b", "b[0]"])
-steps = st.sampled_from(["x", "y", "z"])
+steps = st.sampled_from(["x", "z"])
 promoted = st.dictionaries(st.sampled_from(["k", "l"]), st.integers(0, 9), max_size=2)
 step_ends = st.sampled_from(get_args(e.StepEnd))
 job_ends = st.sampled_from(get_args(e.JobEnd))
@@ -30,6 +60,11 @@ job_ends = st.sampled_from(get_args(e.JobEnd))
 class Lives(RuleBasedStateMachine):
     """One run: legal moves change it, illegal ones are refused, a resume is checked entry by entry."""
 
+    taken: ClassVar[Counter[str]] = Counter()
+    """How many steps all lives together had: legal and refused ones."""
+    reached: ClassVar[set[tuple[str, str, str]]] = set()
+    """The transitions that all lives together had: status, event, next status."""
+
     def __init__(self) -> None:
         super().__init__()
         self.state = RunState()
@@ -37,14 +72,30 @@ class Lives(RuleBasedStateMachine):
 
     def happens(self, event: e.Event, *, may_it: bool) -> None:
         """Apply an event that the rules of this test, not the code's table, call legal or not."""
+        self.taken["legal" if may_it else "refused"] += 1
         if may_it:
+            before_it = self.status_for(event)
             apply(self.state, event)
+            self.reached.add((before_it, type(event).__name__, self.status_for(event)))
             self.history.append(event)
             return
         before = deepcopy(self.state)
         with pytest.raises(IllegalEvent):
             apply(self.state, event)
         assert self.state == before
+
+    def status_for(self, event: e.Event) -> str:
+        """Return the status of what an event is about: `step RUNNING`."""
+        match event:
+            case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+                if (event.job_id, event.step_id) in self.state.interrupted:
+                    return f"step {INTERRUPTED}"
+                step = self.state.job(event.job_id).steps.get(event.step_id, StepState())
+                return f"step {step.status}"
+            case e.JobStarted() | e.JobFinished():
+                return f"job {self.state.job(event.job_id).status}"
+            case _:
+                return f"run {self.state.phase}"
 
     def step_status(self, job: str, step: str) -> str:
         """Return a step's status, or nothing where no step can have one."""
@@ -90,6 +141,54 @@ class Lives(RuleBasedStateMachine):
         )
         self.happens(event, may_it=may_it)
 
+    @rule(job=jobs, step=steps, attempt=st.integers(1, 3), seconds=st.floats(0, 100))
+    def a_step_is_tried_again(self, job: str, step: str, attempt: int, seconds: float) -> None:
+        event = e.StepRetrying(
+            **COMMON,
+            job_id=job,
+            step_id=step,
+            step_type="t",
+            attempt=attempt,
+            wait_seconds=seconds,
+            error=ErrorInfo(code="AF700", message="no"),
+        )
+        self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
+
+    @rule(job=jobs, step=steps, end=step_ends)
+    def work_goes_on(self, job: str, step: str, end: e.StepEnd) -> None:
+        """Do what comes next for a step, so that many lives come as far as to its end."""
+        common: dict[str, Any] = {**COMMON, "job_id": job}
+        if self.job_status(job) == "PENDING":
+            self.happens(e.JobStarted(**common), may_it=True)
+        elif (status := self.step_status(job, step)) == "PENDING":
+            self.happens(e.StepStarted(**common, step_id=step, step_type="t"), may_it=True)
+        elif status == "RUNNING":
+            self.happens(e.StepFinished(**common, step_id=step, step_type="t", status=end), may_it=True)
+
+    @rule(job=jobs, step=steps)
+    def more_work_goes_on(self, job: str, step: str) -> None:
+        self.work_goes_on(job, step, "SUCCESS")
+
+    @rule(job=jobs, step=steps, then=st.sampled_from(["again", "FAILED", "SKIPPED", "CANCELLED"]))
+    def the_process_dies_in_a_step(self, job: str, step: str, then: Any) -> None:
+        """Cut a step off, go on with the run, and do with the step what `on_interrupt` may ask for."""
+        while self.job_status(job) == "PENDING" or self.step_status(job, step) == "PENDING":
+            self.work_goes_on(job, step, "SUCCESS")
+        if self.step_status(job, step) != "RUNNING":
+            return
+        self.the_run_is_resumed([])
+        self.happens(e.JobStarted(**COMMON, job_id=job), may_it=True)
+        named: dict[str, Any] = {**COMMON, "job_id": job, "step_id": step, "step_type": "t"}
+        again = e.StepStarted(**named)
+        self.happens(again if then == "again" else e.StepFinished(**named, status=then), may_it=True)
+
+    @rule(end=st.sampled_from(get_args(e.RunEnd)))
+    def the_ending_steps_begin(self, end: e.RunEnd) -> None:
+        event = e.RunEnding(**COMMON, status=end, reason="so it ended")
+        self.happens(event, may_it=self.state.phase == "RUNNING")
+        if self.state.phase == "RUNNING":
+            assert (self.state.outcome, self.state.cancelling) == (end, None)
+
     @rule(end=st.sampled_from(get_args(e.RunEnd)))
     def the_run_ends(self, end: e.RunEnd) -> None:
         event = e.RunFinished(**COMMON, status=end, duration_seconds=0)
@@ -120,6 +219,17 @@ class Lives(RuleBasedStateMachine):
             msgspec.json.decode(msgspec.json.encode(event), type=e.Journalled) for event in self.history
         ]
         assert fold(stored) == self.state
+        one_by_one = rows_after([[event] for event in stored])
+        assert rows_after([stored]) == one_by_one, "the projections can be rebuilt from the events"
+
+
+def rows_after(batches: list[list[e.Event]]) -> dict[str, list[dict[str, Any]]]:
+    """Project batches of events into an empty database, as commits would, and return its rows."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        raw.executescript("".join(MIGRATIONS))
+        for batch in batches:
+            _write_rows(raw, project(batch))
+        return tables_of(raw)
 
 
 def check_reopened(job_id: str, old: JobState, new: JobState, rerun: set[str]) -> None:
@@ -142,10 +252,33 @@ def check_reopened(job_id: str, old: JobState, new: JobState, rerun: set[str]) -
     assert new.outputs == outputs
 
 
-TestLives = Lives.TestCase
-TestLives.settings = settings(
-    max_examples=2000 if LARGE else 100,
-    stateful_step_count=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def transitions() -> set[tuple[str, str, str]]:
+    """Return every transition that the code's tables allow."""
+    return {
+        (f"{what} {status}", event.__name__, f"{what} {after}")
+        for what, table in (("run", RUN_TABLE), ("job", JOB_TABLE), ("step", STEP_TABLE))
+        for (status, event), following in table.items()
+        for after in following
+    }
+
+
+def test_ten_thousand_steps_replay_to_the_live_state_and_take_every_transition(
+    record_property: Callable[[str, object], None],
+) -> None:
+    Lives.taken, Lives.reached = Counter(), set()
+    lives = settings(
+        max_examples=STEPS // 40,
+        stateful_step_count=EXAMPLE_STEPS,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(Lives, settings=lives)
+    steps, allowed = Lives.taken.total(), transitions()
+    assert steps >= STEPS
+    assert Lives.reached - allowed == set(), "taken, but not in the table"
+    assert allowed - Lives.reached == set(), "in the table, but never taken"
+    record_property(
+        "torture",
+        f"state machine: {steps} steps, {Lives.taken['refused']} illegal events refused, "
+        f"{len(allowed)} transitions of {len(allowed)} taken, replay = live, rows rebuilt = rows stored",
+    )
