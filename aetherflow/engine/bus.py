@@ -138,7 +138,8 @@ class Bus:
                 await subscription.finished.wait()
         for subscription in self._subscriptions:
             if not subscription.finished.is_set():
-                self.detached.setdefault(subscription.name, "it did not take what was left for it in time")
+                reason = f"it did not take what was left for it in time{_losses(subscription)}"
+                self.detached.setdefault(subscription.name, reason)
                 subscription.scope.cancel()
         with anyio.move_on_after(FLUSH_SECONDS / 5, shield=True):
             for subscription in self._subscriptions:
@@ -178,7 +179,7 @@ class Bus:
         subscription.mailbox.close()
         if subscription in self._attached:
             self._attached.remove(subscription)
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}{_losses(subscription)}"
         self.detached.setdefault(subscription.name, reason)
         if self._last is not None:
             self.announce(
@@ -189,3 +190,10 @@ class Bus:
         return Notice(
             at=self._clock.now(), flow_id=like.flow_id, run_id=like.run_id, level="warning", message=message
         )
+
+
+def _losses(subscription: _Subscription) -> str:
+    """Return what else is to be told of an observer that takes no more: the losses it was not told of."""
+    lost = subscription.mailbox.dropped - subscription.reported
+    subscription.reported += lost
+    return f"; {lost} events were lost to it before" if lost else ""

@@ -1,0 +1,57 @@
+"""100,000 events over a real journal, past a slow, a raising and a hung observer at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.torture.processes import LARGE, query
+
+EVENTS = 1_000_000 if LARGE else 100_000
+MOST_BYTES = 50_000_000
+
+pytestmark = pytest.mark.torture
+
+
+def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_lost_is_told(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    database = tmp_path / "state.sqlite"
+    script = Path(__file__).with_name("crowded_bus.py")
+    done = subprocess.run(
+        [sys.executable, script, database, str(EVENTS)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    report = json.loads(done.stdout)
+    seen, dropped, detached = report["observers"], report["dropped"], report["detached"]
+
+    assert report["stored"] == EVENTS
+    numbers = query(database, "SELECT min(seq), max(seq), count(*) FROM events WHERE run_id = 'crowded'")
+    assert numbers == [(1, EVENTS, EVENTS)], "the journal has a hole"
+    assert report["grown"] < MOST_BYTES
+
+    assert (seen["healthy"]["taken"], dropped.get("healthy", 0)) == (EVENTS, 0)
+    assert all(one["in_order"] for one in seen.values())
+    assert dropped["slow"] == seen["slow"]["told"] > 0
+    assert seen["slow"]["taken"] + dropped["slow"] == EVENTS
+    assert detached.keys() == {"raising", "hung"}
+    assert detached["raising"].startswith("OSError: the disk of the log is full")
+    told = re.fullmatch(r"it did not take .* in time; (\d+) events were lost to it before", detached["hung"])
+    assert told is not None, detached
+    assert int(told[1]) == dropped["hung"] > 0
+    record_property(
+        "torture",
+        f"bus: {EVENTS} events stored, {report['grown'] / 1e6:.1f} MB more memory, drops counted = told: "
+        f"slow {dropped['slow']}, hung {dropped['hung']}; raising detached",
+    )
