@@ -16,6 +16,8 @@ from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.resource_check import check_resource, missing_variables
 from aetherflow.config.resources import resolve_resource
+from aetherflow.config.restrictions import Restrictions, restrictions_of
+from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Resource
 from aetherflow.engine.events import BundleUse
 from aetherflow.engine.findings import Findings
@@ -37,6 +39,7 @@ class Examination(msgspec.Struct, frozen=True):
     Attributes:
         is_as_written: whether the plan is what the file says, or what it was probably meant to say.
         bundle: where the flow comes from, if it comes from a bundle.
+        restrictions: what the mode forbids.
     """
 
     plan: Plan
@@ -47,6 +50,7 @@ class Examination(msgspec.Struct, frozen=True):
     diagnostics: list[Diagnostic]
     is_as_written: bool = True
     bundle: BundleUse | None = None
+    restrictions: Restrictions = Restrictions()
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -93,29 +97,27 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
         if bundle
         else load_environment(process_env, redactor=redactor)
     )
-    if environment.settings.mode == "enterprise":
-        raise ConfigError(
-            "AETHERFLOW_MODE=enterprise is not built yet; its restrictions would not be in force",
-            hint="unset it, or set it to internal_fast",
-            code="AF504",
-        )
-    profiles = configured_profiles(environment.settings)
-    plugin_paths = bundle.plugin_paths if bundle else ()
-    registry = registry_of(environment.settings, plugin_paths, redactor)
+    settings = environment.settings
+    restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
+    profiles = configured_profiles(settings)
+    plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
+    registry = registry_of(settings, plugin_paths, redactor)
     findings = Findings(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
-    severity: Severity = "error" if environment.settings.validate_env_strict else "warning"
+    severity: Severity = "error" if settings.validate_env_strict else "warning"
     own = dict(plan.resources)
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     check_flow(plan, registry, findings, inherited)
     _check_resources(own, environment, profiles, findings, severity)
+    _check_archives(own, restrictions, findings)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = Findings(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
         _check_resources(inherited, environment, profiles, in_manifest, severity)
+        _check_archives(inherited, restrictions, in_manifest)
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return Examination(
         plan=plan,
@@ -126,6 +128,7 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
         diagnostics=[*registry.diagnostics, *ordered],  # a broken plugin is why a type is unknown
         is_as_written=loaded.guesses is None,
         bundle=bundle.use(flow) if bundle else None,
+        restrictions=restrictions,
     )
 
 
@@ -191,6 +194,17 @@ def _check_drivers(resources: Mapping[str, ResourceSpec], registry: Registry, fi
             registry.connector_class(f"{spec.kind}:{spec.driver}")
         except AetherFlowError as error:
             findings.add(("resources", name, "driver"), error.code, error.message, error.hint)
+
+
+def _check_archives(
+    resources: Mapping[str, ResourceSpec], restrictions: Restrictions, findings: Findings
+) -> None:
+    """Refuse archive drivers that the mode does not allow."""
+    allowed = restrictions.zip_drivers
+    for name, spec in resources.items():
+        if allowed is not None and spec.kind == "archive" and spec.driver not in allowed:
+            message, hint = driver_refused(spec.driver, allowed)
+            findings.add(("resources", name, "driver"), "AF872", message, hint)
 
 
 def _check_resources(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from aetherflow.bundle.places import BundlePlaces, fingerprint_of
 from aetherflow.bundle.snapshot import Hold
 from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.restrictions import ENTERPRISE, Restrictions, restrictions_of
+from aetherflow.config.settings import Settings
 from aetherflow.engine.events import BundleUse
 from aetherflow.errors import UsageError
 from aetherflow.secret import Redactor
@@ -20,12 +22,6 @@ from aetherflow.spec.suggest import did_you_mean
 
 FLOW_SUFFIXES = (".yaml", ".yml")
 FLOWS_TOLD = 20
-
-
-def places_on_machine(manifest: LoadedManifest, texts: str | list[str]) -> list[Path]:
-    """Return what `paths` of a manifest names; relative paths start at its folder."""
-    names = [texts] if isinstance(texts, str) else texts
-    return [manifest.directory / Path(name).expanduser() for name in names]
 
 
 class OpenBundle(msgspec.Struct, frozen=True):
@@ -66,13 +62,22 @@ class OpenBundle(msgspec.Struct, frozen=True):
         """The resources of the manifest, for flows that do not declare one of the same name."""
         return self.manifest.spec.resources
 
-    @property
-    def plugin_paths(self) -> list[Path]:
-        """Where plugins are looked for beside the settings: in enterprise mode only what `paths` names."""
-        manifest = self.manifest.spec
-        inside = manifest.bundle.layout.plugins_dir
-        own = [self.root / inside] if inside and manifest.mode != "enterprise" else []
-        return [*own, *places_on_machine(self.manifest, manifest.paths.plugins)]
+    def plugin_paths(self, mode: str) -> list[Path]:
+        """Return where plugins are; in enterprise mode only what `paths` of the manifest names."""
+        inside = self.manifest.spec.bundle.layout.plugins_dir
+        own = [self.root / inside] if inside and mode != ENTERPRISE else []
+        return [*own, *self._on_machine(self.manifest.spec.paths.plugins)]
+
+    def restrictions(self, settings: Settings) -> Restrictions:
+        """Return what the mode of a run forbids."""
+        paths = self.manifest.spec.paths
+        allowed = (self.root, *self._on_machine(paths.allow), *self._on_machine(paths.plugins))
+        return restrictions_of(settings, allowed, self.manifest.spec.zip_drivers)
+
+    def _on_machine(self, texts: str | list[str]) -> list[Path]:
+        """Return what `paths` of the manifest names; relative paths start at its folder."""
+        names = [texts] if isinstance(texts, str) else texts
+        return [self.manifest.directory / Path(name).expanduser() for name in names]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -95,16 +100,14 @@ class OpenBundle(msgspec.Struct, frozen=True):
             bundle_env_files=self.manifest.spec.env_files,
             bundle_directory=self.root,
             bundle_variables=self.variables,
+            is_enterprise=self.manifest.spec.mode == ENTERPRISE,
             redactor=redactor,
         )
-        settings, manifest = environment.settings, self.manifest.spec
-        changed: dict[str, Any] = {}
-        if manifest.bundle.layout.profiles_file and not (settings.profiles_file or settings.profiles_json):
-            changed["profiles_file"] = self.root / manifest.bundle.layout.profiles_file
-        if manifest.mode == "enterprise":
-            changed["mode"] = manifest.mode
-        sources = settings.sources | dict.fromkeys(changed, f"bundle {self.id}")
-        settings = msgspec.structs.replace(settings, **changed, sources=sources)
+        settings, profiles = environment.settings, self.manifest.spec.bundle.layout.profiles_file
+        if not profiles or settings.profiles_file or settings.profiles_json:
+            return environment
+        sources = settings.sources | {"profiles_file": f"bundle {self.id}"}
+        settings = msgspec.structs.replace(settings, profiles_file=self.root / profiles, sources=sources)
         return msgspec.structs.replace(environment, settings=settings)
 
     def flow_file(self, flow: Path | None) -> Path:

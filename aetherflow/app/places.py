@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from aetherflow.app.examine import Examination
 from aetherflow.config.params import read_params
+from aetherflow.config.restrictions import check_place
 from aetherflow.engine.workspace import DEFAULT_LAYOUT
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import MissingValue
@@ -82,11 +83,15 @@ def resolve_places(examined: Examination, params: dict[str, Any]) -> Places:
         key: _rendered(f"flow.workspace.layout.{key}", text, scope)
         for key, text in flow.workspace.layout.items()
     }
+    layout = {**DEFAULT_LAYOUT, **own}
+    check_place("flow.workspace.root", root, examined.restrictions, (settings.work_root,))
+    for key, text in layout.items():
+        check_place(f"flow.workspace.layout.{key}", root / text, examined.restrictions, (root,))
     return Places(
         state=state,
         logs=logs_beside(state),
         work_root=root.absolute(),
-        layout={**DEFAULT_LAYOUT, **own},
+        layout=layout,
         max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
         params=params,
     )
@@ -107,7 +112,9 @@ def _state(examined: Examination, params: Mapping[str, Any]) -> Path:
     if not flow.state.path:
         return (settings.state_root / "aetherflow.sqlite").absolute()
     scope = {"env": examined.environment.variables, "params": params}
-    return Path(_rendered("flow.state.path", flow.state.path, scope)).absolute()
+    path = Path(_rendered("flow.state.path", flow.state.path, scope)).absolute()
+    check_place("flow.state.path", path, examined.restrictions, (settings.state_root, settings.work_root))
+    return path
 
 
 def _rendered(key: str, text: str, scope: Mapping[str, Any]) -> str:

@@ -326,8 +326,14 @@ async def _services(
         clock=clock,
         redactor=redactor,
         workspace=Workspace(
-            places.work_root, state.flow_id, state.run_id, places.layout, settings.strict_sandbox
+            places.work_root,
+            state.flow_id,
+            state.run_id,
+            places.layout,
+            settings.strict_sandbox,
+            examined.restrictions.paths,
         ),
+        zip_drivers=examined.restrictions.zip_drivers,
         log_directory=places.logs,
         connectors=pool,
         locks=LockTable(database, clock, owner, state.flow_id, state.run_id),

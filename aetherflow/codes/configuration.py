@@ -25,11 +25,6 @@ ENTRIES = {
         'AETHERFLOW_ENV_FILES_JSON=\'[{"type": "dotenv", "path": "nowhere.env"}]\'',
         'Correct the path or the line; `"optional": true` allows the file to be absent.',
     ),
-    "AF504": Entry(
-        "A mode is asked for that is not built yet.",
-        "AETHERFLOW_MODE=enterprise",
-        "Unset it, or set it to internal_fast.",
-    ),
     "AF510": Entry(
         "A step or connector needs a package that is not installed.",
         "a resource of kind db without SQLAlchemy",

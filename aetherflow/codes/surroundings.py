@@ -95,4 +95,24 @@ ENTRIES = {
         "aetherflow runs retry RUN, after a sync",
         "Look whether what changed matters to the steps that are kept; --rerun runs them again.",
     ),
+    "AF870": Entry(
+        "A step, in enterprise mode, names a path outside of what is allowed.",
+        "inputs: {output: /etc/cron.d/job}",
+        "Use a relative path, or list the place in the manifest: paths: {allow: [...]}.",
+    ),
+    "AF871": Entry(
+        "Enterprise mode is on, and the flow puts its workspace or its state where it may not.",
+        "workspace: {root: /etc}",
+        "Leave it out, choose a place under AETHERFLOW_WORK_ROOT, or list it in the manifest.",
+    ),
+    "AF872": Entry(
+        "Enterprise mode is on, and the manifest does not list this archive driver.",
+        "resources: {packer: {kind: archive, driver: external}}",
+        "List it under zip_drivers of the manifest, or use one that is listed.",
+    ),
+    "AF873": Entry(
+        "Enterprise mode is on, and an env file of the bundle sets an AETHERFLOW_ variable.",
+        "AETHERFLOW_MODE=internal_fast in a bundle's env file",
+        "Set it in the environment of the process.",
+    ),
 }

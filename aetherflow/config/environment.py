@@ -13,6 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files, read_env_file
+from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
 from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
 from aetherflow.errors import ConfigError
@@ -64,6 +65,7 @@ def load_environment(
     bundle_env_files: Sequence[EnvFile] = (),
     bundle_directory: Path | None = None,
     bundle_variables: Mapping[str, str] | None = None,
+    is_enterprise: bool = False,
     redactor: Redactor | None = None,
 ) -> Environment:
     """Build the snapshot of a run with its settings and its secrets provider.
@@ -74,7 +76,10 @@ def load_environment(
         bundle_env_files: the entries of the bundle's manifest.
         bundle_directory: where relative paths of those start; default: `directory`.
         bundle_variables: what tells flows where their bundle is; no env file changes it.
+        is_enterprise: whether the manifest asks for enterprise mode.
         redactor: learns the values of all variables that are named like a secret.
+
+    In enterprise mode, be it asked for here or by the environment, env files of a bundle change no setting.
 
     Raises:
         ConfigError: an env file, a setting or the secrets provider cannot be used.
@@ -85,18 +90,29 @@ def load_environment(
     if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
         for entry in parse_env_files(text):
             layers.add(read_env_file(entry, directory), f"env file {entry.path}")
+    mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins).mode
     for entry in bundle_env_files:
-        layers.add(read_env_file(entry, bundle_directory or directory), f"bundle env file {entry.path}")
+        variables, origin = (
+            read_env_file(entry, bundle_directory or directory),
+            f"bundle env file {entry.path}",
+        )
+        if mode == ENTERPRISE:
+            check_bundle_variables(variables, origin)
+        layers.add(variables, origin)
     layers.add(bundle_variables or {}, "bundle")
     secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
     if secrets is not None:
         layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")
     if redactor is not None:
         redactor.add_named(layers.variables)
+    settings = load_settings(layers.variables, layers.origins)
+    if is_enterprise and settings.mode != ENTERPRISE:
+        sources = settings.sources | {"mode": "bundle"}
+        settings = msgspec.structs.replace(settings, mode="enterprise", sources=sources)
     return Environment(
         variables=MappingProxyType(layers.variables),
         origins=MappingProxyType(layers.origins),
-        settings=load_settings(layers.variables, layers.origins),
+        settings=settings,
         secrets=secrets,
     )
 

@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from aetherflow.clock import Clock
+from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.events import Event, Notice, StepOutput
 from aetherflow.engine.large_outputs import LargeOutputs
@@ -87,6 +88,7 @@ class RunServices(msgspec.Struct, frozen=True):
     announce: Callable[[Event], None]
     threads: anyio.CapacityLimiter
     large_outputs: LargeOutputs | None = None
+    zip_drivers: frozenset[str] | None = None
     execution: int = 1
     strict_templates: bool = True
 
@@ -177,6 +179,17 @@ class StepContext:
         if not workspace.strict and not Path(text).is_absolute() and workspace.is_outside(self.job_id, path):
             self.say(f"the path {text!r} leaves the job's artifacts folder", "warning")
         return path
+
+    def check_zip_driver(self, driver: str) -> None:
+        """Ask whether an archive driver may be used; a step that packs or unpacks does so first.
+
+        Raises:
+            StepError: enterprise mode is on, and the manifest does not list it.
+        """
+        allowed = self.services.zip_drivers
+        if allowed is not None and driver not in allowed:
+            message, hint = driver_refused(driver, allowed)
+            raise StepError(message, hint=hint, code="AF872")
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
         """Give a temporary name to write to in a `with` block; `path` appears whole when the block ends."""

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 
 DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
@@ -24,6 +25,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     Attributes:
         strict: whether a relative path that leaves its folder is refused (`AETHERFLOW_STRICT_SANDBOX`).
+        allowed: what the paths of steps must be under, beside `root`; None: they may lead anywhere.
     """
 
     root: Path
@@ -31,6 +33,7 @@ class Workspace(msgspec.Struct, frozen=True):
     run_id: str
     layout: Mapping[str, str] = DEFAULT_LAYOUT
     strict: bool = True
+    allowed: tuple[Path, ...] | None = None
 
     def job_directory(self, job_id: str) -> Path:
         """Return the folder of a job in this run; it may not exist."""
@@ -47,10 +50,11 @@ class Workspace(msgspec.Struct, frozen=True):
 
         Raises:
             StepError: a relative path that leaves the artifacts folder, by `..` or through a symbolic link,
-                while the sandbox is strict.
+                while the sandbox is strict; or one that leaves what is allowed.
         """
         given = Path(text)
         if given.is_absolute():
+            self._check_allowed(text, given)
             return given
         base = self.directory(job_id, "artifacts")
         path = Path(os.path.normpath(base / given))
@@ -60,7 +64,16 @@ class Workspace(msgspec.Struct, frozen=True):
                 hint="use a path below it, or an absolute path",
                 code="AF720",
             )
+        self._check_allowed(text, path)
         return path
+
+    def _check_allowed(self, text: str, path: Path) -> None:
+        if self.allowed is not None and not is_under(path, (self.root, *self.allowed)):
+            raise StepError(
+                f"enterprise mode does not allow the path {text!r}",
+                hint="use one under the workspace or the bundle, or list it in the manifest: paths.allow",
+                code="AF870",
+            )
 
     def is_outside(self, job_id: str, path: Path) -> bool:
         """Whether a path leads out of the job's artifacts folder, symbolic links followed."""

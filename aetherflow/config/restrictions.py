@@ -1,0 +1,67 @@
+"""What enterprise mode forbids: places, archive drivers, and settings that a bundle would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.config.settings import PREFIX, Settings
+from aetherflow.errors import ConfigError
+
+ENTERPRISE = "enterprise"
+
+
+class Restrictions(msgspec.Struct, frozen=True):
+    """The restrictions of a run; None means that there is no such restriction.
+
+    Attributes:
+        paths: what absolute paths must be under, beside the workspace.
+        zip_drivers: the archive drivers that may be used.
+    """
+
+    paths: tuple[Path, ...] | None = None
+    zip_drivers: frozenset[str] | None = None
+
+
+def restrictions_of(settings: Settings, paths: Iterable[Path], zip_drivers: Iterable[str]) -> Restrictions:
+    """Return what the mode forbids, but for these paths and drivers."""
+    if settings.mode != ENTERPRISE:
+        return Restrictions()
+    return Restrictions(tuple(path.absolute() for path in paths), frozenset(zip_drivers))
+
+
+def check_place(key: str, path: Path, restrictions: Restrictions, roots: Iterable[Path]) -> None:
+    """Refuse a place that a flow chooses for itself where it may not.
+
+    Raises:
+        ConfigError: it is neither under one of the roots nor under an allowed path.
+    """
+    if restrictions.paths is None or is_under(path, (*roots, *restrictions.paths)):
+        return
+    raise ConfigError(
+        f"{key} is {path}, which enterprise mode does not allow",
+        hint="choose a place under AETHERFLOW_WORK_ROOT, or list it in the manifest: paths: {allow: [...]}",
+        code="AF871",
+    )
+
+
+def check_bundle_variables(variables: Mapping[str, str], origin: str) -> None:
+    """Refuse settings in an env file of a bundle.
+
+    Raises:
+        ConfigError: it sets one.
+    """
+    if found := sorted(name for name in variables if name.startswith(PREFIX)):
+        raise ConfigError(
+            f"{origin} sets {', '.join(found)}: in enterprise mode a bundle cannot change settings",
+            hint="set them in the environment of the process",
+            code="AF873",
+        )
+
+
+def is_under(path: Path, roots: Iterable[Path]) -> bool:
+    """Whether a path, with all symbolic links followed, is one of the roots or below one."""
+    real = path.resolve()
+    return any(real.is_relative_to(root.resolve()) for root in roots)
