@@ -112,10 +112,7 @@ def latest_ticks(table: Timetable, start: int, end: int, most: int) -> list[int]
     reach = 60
     while end - reach > start and count_ticks(table, end - reach, end) < most:
         reach *= 4
-    low, high = (
-        max(start, end - reach),
-        end,
-    )  # enough ticks from low on (or all of them), too few from high on
+    low, high = max(start, end - reach), end  # from low on there are enough, or all; from high on too few
     if count_ticks(table, low, end) > most:
         while high - low > 1:
             middle = (low + high) // 2

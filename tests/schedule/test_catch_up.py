@@ -81,6 +81,14 @@ def test_the_reasons() -> None:
     assert one.not_run[0].reason == "one run stands for all ticks that were due at once"
 
 
+def test_a_tick_is_due_when_its_jitter_is_over() -> None:
+    table = Timetable("late", HOURLY.trigger, HOURLY.zone, jitter_seconds=1800)
+    due = timetable.due_at(table, NOON + timedelta(hours=1))
+    assert due > NOON + timedelta(hours=1)
+    assert decide_due(table, CatchUpPolicy(0), NOON, due - timedelta(seconds=1)) == Decision(NOON)
+    assert told(decide_due(table, CatchUpPolicy(0), NOON, due)) == ["run 13"]
+
+
 def test_parts_of_a_second_are_dropped() -> None:
     """Ticks are whole seconds: one that is late by 300.9 s is late by 300, and 300.9 s of grace are 300."""
     assert told(after_hours(1 + 300.9 / 3600, CatchUpPolicy(300.9))) == ["run 13"]
