@@ -13,6 +13,8 @@ from aetherflow._version import __version__
 
 if TYPE_CHECKING:
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
+    from aetherflow.engine.certificate import certificate_check, peer_certificate_check
+    from aetherflow.engine.check import Check, free_space_check
     from aetherflow.engine.connector import Connector, Resource, connector
     from aetherflow.engine.context import StepContext
     from aetherflow.engine.step import Skipped, StepResult, StepType, step
@@ -24,6 +26,7 @@ __all__ = [
     "BundleError",
     "BundleFile",
     "BundleSource",
+    "Check",
     "ConfigError",
     "Connector",
     "MissingExtra",
@@ -36,8 +39,11 @@ __all__ = [
     "StepResult",
     "StepType",
     "__version__",
+    "certificate_check",
     "connector",
     "connector_names",
+    "free_space_check",
+    "peer_certificate_check",
     "step",
     "step_names",
 ]
@@ -52,6 +58,10 @@ _HOMES = {
     "ConfigError": "errors",
     "MissingExtra": "errors",
     "StepError": "errors",
+    "Check": "engine.check",
+    "free_space_check": "engine.check",
+    "certificate_check": "engine.certificate",
+    "peer_certificate_check": "engine.certificate",
     "Connector": "engine.connector",
     "Resource": "engine.connector",
     "connector": "engine.connector",

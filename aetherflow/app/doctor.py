@@ -1,27 +1,26 @@
-"""What this machine lacks for a flow: `doctor` and `explain`."""
+"""What this machine lacks, for a flow or for any: `doctor`."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Literal
+from importlib.util import find_spec
 
 import msgspec
 
 from aetherflow.app.examine import Examination
+from aetherflow.app.extras import extra_findings
+from aetherflow.app.finding import Finding
+from aetherflow.app.machine import machine_findings, place_finding, state_findings
 from aetherflow.app.places import places_of
-from aetherflow.config.explain import FieldOrigin, explain_resource
+from aetherflow.config.environment import Environment
+from aetherflow.config.prepared import known_secrets, prepare_resource
 from aetherflow.config.resource_check import missing_variables
+from aetherflow.config.secret_presence import secret_presence
 from aetherflow.errors import AetherFlowError
+from aetherflow.registry import EXTRAS
+from aetherflow.secret import Redactor
+from aetherflow.spec.flow import ResourceSpec
 
-
-class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that was looked at, and how it is."""
-
-    subject: str
-    state: Literal["ok", "warning", "error"]
-    message: str
-    hint: str = ""
+__all__ = ["Finding", "Setting", "examine_machine", "examine_surroundings", "settings_in_force"]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -33,30 +32,38 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def examine_machine(examined: Examination) -> list[Finding]:
-    """Look at everything a run would need; problems do not stop the others from being told."""
+    """Look at everything a run of a flow would need; problems do not stop the others from being told."""
     findings = [
         Finding(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in examined.diagnostics
         if d.code != "AF536"
     ]
-    findings += _variables(examined)
-    findings += _places(examined)
-    if examined.environment.secrets is not None:
-        findings.append(Finding("secrets provider", "ok", examined.environment.secrets.source.origin))
-    return findings
+    for name, spec in examined.plan.resources.items():
+        findings += _resource(examined, name, spec)
+    return _masked(
+        [*findings, *_places(examined), *machine_findings(examined.environment)], examined.redactor
+    )
 
 
-def settings_in_force(examined: Examination) -> list[Setting]:
+def examine_surroundings(environment: Environment, redactor: Redactor) -> list[Finding]:
+    """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
+    settings = environment.settings
+    findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute())
+    findings.append(place_finding("workspace", settings.work_root.absolute()))
+    return _masked([*findings, *machine_findings(environment), *extra_findings()], redactor)
+
+
+def settings_in_force(environment: Environment, redactor: Redactor) -> list[Setting]:
     """Return every setting with its value and source, masked."""
-    settings = examined.environment.settings
+    settings = environment.settings
     return [
-        Setting(name, examined.redactor.text(_spelled(getattr(settings, name))), source)
+        Setting(name, redactor.text(_spelled(name, getattr(settings, name))), source)
         for name, source in settings.sources.items()
     ]
 
 
-def _spelled(value: object) -> str:
-    """Return a setting as its variable would spell it."""
+def _spelled(name: str, value: object) -> str:
+    """Return a setting as its variable would spell it; profiles in JSON may hold secrets without a name."""
     match value:
         case None:
             return ""
@@ -64,39 +71,61 @@ def _spelled(value: object) -> str:
             return str(value).lower()
         case tuple():
             return ",".join(map(str, value))
+        case str() if name == "profiles_json":
+            return f"(JSON, {len(value)} characters)"
         case _:
             return str(value)
 
 
-def explained_resources(examined: Examination) -> dict[str, list[FieldOrigin]]:
-    """Return where each field of each resource comes from, values masked."""
-    return {
-        name: explain_resource(
-            name, spec, examined.profiles, examined.environment.variables, redactor=examined.redactor
+def _masked(findings: list[Finding], redactor: Redactor) -> list[Finding]:
+    mask = redactor.text
+    return [Finding(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+
+
+def _resource(examined: Examination, name: str, spec: ResourceSpec) -> list[Finding]:
+    subject, env = f"resource {name}", examined.environment.variables
+    try:
+        missing = missing_variables(name, spec, examined.profiles, env)
+        secrets = known_secrets(prepare_resource(name, spec, examined.profiles), env)
+    except AetherFlowError:
+        return []  # told already, as a diagnostic of the flow
+    findings = [
+        Finding(
+            subject,
+            "error",
+            f"{one.field} needs the environment variable {one.variable}, which is not set",
+            f"export {one.variable}=...",
         )
-        for name, spec in examined.plan.resources.items()
-    }
+        for one in missing
+    ]
+    if not missing:
+        findings.append(Finding(subject, "ok", "all variables are set"))
+    for field, reference in secrets.items():
+        if reference.provider != "env":  # its variable is one of those above
+            found = secret_presence(reference, env)
+            path = ".".join(map(str, field))
+            findings.append(Finding(subject, found.state, f"{path}: {found.message}", found.hint))
+    return [*findings, *_packages(examined, subject, spec)]
 
 
-def _variables(examined: Examination) -> list[Finding]:
-    findings: list[Finding] = []
-    for name, spec in examined.plan.resources.items():
-        try:
-            missing = missing_variables(name, spec, examined.profiles, examined.environment.variables)
-        except AetherFlowError:
-            continue  # told already, as a diagnostic of the flow
-        findings += [
-            Finding(
-                f"resource {name}",
-                "error",
-                f"{one.field} needs the environment variable {one.variable}, which is not set",
-                f"export {one.variable}=...",
-            )
-            for one in missing
-        ]
-        if not missing:
-            findings.append(Finding(f"resource {name}", "ok", "all variables are set"))
-    return findings
+def _packages(examined: Examination, subject: str, spec: ResourceSpec) -> list[Finding]:
+    """Tell the packages that opening a resource needs and that are not installed."""
+    driver = f"{spec.kind}:{spec.driver}"
+    try:
+        cls = examined.registry.connector_class(driver)
+    except AetherFlowError:
+        return []  # told already, as a diagnostic of the flow
+    extra = EXTRAS.get(cls.__module__.partition(".")[0])
+    return [
+        Finding(
+            subject,
+            "error",
+            f"{driver} needs the package {package!r}, which is not installed",
+            f"pip install 'aetherflow[{extra}]'" if extra else f"pip install {package}",
+        )
+        for package in cls.packages
+        if find_spec(package) is None
+    ]
 
 
 def _places(examined: Examination) -> list[Finding]:
@@ -104,29 +133,4 @@ def _places(examined: Examination) -> list[Finding]:
         places = places_of(examined, None)
     except AetherFlowError as error:
         return [Finding("flow", "error", error.message, error.hint)]
-    return [_state(places.state), _place("workspace", places.work_root)]
-
-
-def _state(path: Path) -> Finding:
-    """Say whether the state database can be kept there; a run looks into the file itself."""
-    if path.is_dir():
-        return Finding("state", "error", f"{path} is a folder, and should be a file")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        return Finding(
-            "state", "error", f"{path} cannot be read and written", "give read and write permission"
-        )
-    folder = _place("state", path.parent)
-    if folder.state == "ok":
-        return Finding("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")
-    return folder
-
-
-def _place(subject: str, directory: Path) -> Finding:
-    """Say whether a folder exists, or could be made, and can be written."""
-    nearest = next((path for path in (directory, *directory.parents) if path.exists()), Path("/"))
-    if not nearest.is_dir():
-        return Finding(subject, "error", f"{nearest} is a file, and {directory} should be a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        hint = f"give write permission, or choose another place for the {subject}"
-        return Finding(subject, "error", f"{nearest} cannot be written", hint)
-    return Finding(subject, "ok", f"{directory}{'' if nearest == directory else ' can be made'}")
+    return [*state_findings(places.state), place_finding("workspace", places.work_root)]

@@ -217,13 +217,18 @@ def doctor(
     flow_yaml: FlowOption = None,
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also open every resource of the flow: login, rights, room.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Say what this machine lacks for a flow: variables, packages, a place for the state."""
+    """Say what this machine lacks, for FLOW or for any: variables, packages, clock, a place for the state."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
-    raise typer.Exit(report.doctor(asked, as_json=json))
+    asked = None
+    if flow or flow_yaml or bundle_manifest:
+        asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    raise typer.Exit(report.doctor(asked, as_json=json, connect=connect))
 
 
 @app.command()

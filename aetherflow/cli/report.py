@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import asdict
 
 from aetherflow.app.examine import Examination, examine
 from aetherflow.cli.output import count, print_json, print_text, say
-from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+from aetherflow.config.environment import load_environment
+from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
+from aetherflow.secret import Redactor
+
+if TYPE_CHECKING:
+    from aetherflow.app.doctor import Setting
+    from aetherflow.app.finding import Finding
+    from aetherflow.config.explain import FieldOrigin
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -56,53 +64,96 @@ def validate(flow: Asked, *, as_json: bool) -> int:
     return 0 if is_valid else 2
 
 
-def doctor(flow: Asked, *, as_json: bool) -> int:
-    """Say what this machine lacks for a flow; 2 if it could not run."""
-    from aetherflow.app.doctor import examine_machine, settings_in_force  # noqa: PLC0415 - not for validate
+def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
+    """Say what this machine lacks, for a flow or for any; 2 if it could not run.
 
+    Raises:
+        UsageError: resources are to be tried, and there is no flow that has some.
+    """
+    from aetherflow.app import doctor  # noqa: PLC0415 - not for validate
+
+    if flow is None:
+        if connect:
+            raise UsageError(
+                "--connect tries the resources of a flow", hint="aetherflow doctor FLOW --connect"
+            )
+        redactor = Redactor()
+        try:
+            environment = load_environment(os.environ, redactor=redactor)
+        except AetherFlowError as error:
+            if as_json:
+                findings = [
+                    doctor.Finding("settings", "error", f"[{error.code}] {error.message}", error.hint)
+                ]
+                return _print_findings("", findings, [], as_json=True)
+            raise
+        findings = doctor.examine_surroundings(environment, redactor)
+        return _print_findings("", findings, doctor.settings_in_force(environment, redactor), as_json=as_json)
     examined = _examined(flow, as_json=as_json)
     if examined is None:
         return 2
-    findings = examine_machine(examined)
+    findings = doctor.examine_machine(examined)
+    if connect:
+        from aetherflow.app.connect import try_resources  # noqa: PLC0415 - only when it is asked for
+
+        findings += try_resources(examined)
+    settings = doctor.settings_in_force(examined.environment, examined.redactor)
+    return _print_findings(str(flow), findings, settings, as_json=as_json)
+
+
+def _print_findings(flow: str, findings: list[Finding], settings: list[Setting], *, as_json: bool) -> int:
+    """Print what was found; with a flow, of the settings only those that somebody has set."""
     bad = any(finding.state == "error" for finding in findings)
-    settings = settings_in_force(examined)
     if as_json:
         told = list(map(asdict, findings))
-        print_json({"file": str(flow), "ok": not bad, "findings": told, "settings": settings})
+        print_json({"file": flow or None, "ok": not bad, "findings": told, "settings": settings})
         return 2 if bad else 0
     for finding in findings:
         print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
         if finding.hint:
             print_text(f"         hint: {finding.hint}")
     for setting in settings:
-        if setting.source != "default":
-            print_text(f"setting  {setting.name} = {setting.value} ({setting.source})")
+        if not flow or setting.source != "default":
+            print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")
     return 2 if bad else 0
 
 
 def explain(flow: Asked, *, as_json: bool) -> int:
-    """Show where every field of every resource comes from."""
-    from aetherflow.app.doctor import explained_resources  # noqa: PLC0415 - not for validate
+    """Show where every field of every resource comes from; 2 if one cannot be explained."""
+    from aetherflow.app.explain import explained_resources  # noqa: PLC0415 - not for validate
 
     examined = _examined(flow, as_json=as_json)
     if examined is None:
         return 2
     resources = explained_resources(examined)
+    bad = any(resource.problem for resource in resources.values())
     if as_json:
         print_json({"file": str(flow), "resources": resources})
-        return 0
-    for name, origins in resources.items():
-        spec = examined.plan.resources[name]
-        print_text(f"{name} ({spec.kind}:{spec.driver})")
-        for origin in origins:
-            notes = [origin.source]
-            notes += ["decoded"] if origin.decoded else []
-            notes += [f"missing: {', '.join(origin.missing)}"] if origin.missing else []
-            rendered = "" if origin.value == origin.template else f" -> {origin.value}"
-            print_text(f"  {origin.field}: {origin.template}{rendered}  ({'; '.join(notes)})")
+        return 2 if bad else 0
+    for name, resource in resources.items():
+        profile = f", profile {resource.profile}" if resource.profile else ""
+        print_text(f"{name} ({resource.driver}{profile})")
+        if resource.problem:
+            print_text(f"  error: {resource.problem}")
+        width = max((len(origin.field) for origin in resource.fields), default=0)
+        for origin in resource.fields:
+            print_text(f"  {origin.field:<{width}}  {_explained(origin)}")
     if not resources:
         print_text(f"{flow}: the flow has no resources")
-    return 0
+    return 2 if bad else 0
+
+
+def _explained(origin: FieldOrigin) -> str:
+    """Return `TEMPLATE -> VALUE  (WHERE FROM; WHAT IS DONE WITH IT)`."""
+    if origin.source == "default":
+        return f"{origin.value}  (default)"
+    notes = [origin.source]
+    notes += [f"{variable.name}: {variable.source}" for variable in origin.variables]
+    notes += [f"secret by {origin.provider}"] if origin.provider else []
+    notes += ["decoded"] if origin.decoded else []
+    value = "nothing yet" if origin.missing else origin.value
+    rendered = "" if value == origin.template else f" -> {value}"
+    return f"{origin.template}{rendered}  ({'; '.join(notes)})"
 
 
 def _examined(flow: Asked, *, as_json: bool) -> Examination | None:

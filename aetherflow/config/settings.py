@@ -18,6 +18,14 @@ from aetherflow.spec.suggest import nearest
 PREFIX = "AETHERFLOW_"
 DEFAULT = "default"
 ENVIRONMENT = "environment"
+OTHER_VARIABLES = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("FLOW_ID", "RUN_ID", "JOB_ID", "STEP_ID", "IDEMPOTENCY_KEY", "OUTPUT_DIR", "PROCESS"),
+        *("LOCAL_ROOT_DIR", "ACTIVE_DIR", "CACHE_DIR"),
+    )
+)
+"""What is no setting: variables that a run gives to its programs, or a bundle to its templates."""
 _CODE = "AF501"
 
 
@@ -74,6 +82,17 @@ def load_settings(env: Mapping[str, str], origins: Mapping[str, str] | None = No
     work_root = values.pop("work_root", None) or state_root / "work"
     sources = {name: texts[name][1] if name in texts else DEFAULT for name in _READERS}
     return Settings(state_root=state_root, work_root=work_root, **values, sources=sources)
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the variables that look like settings and are none, each with the one that was meant or ""."""
+    known = {f"{PREFIX}{name.upper()}" for name in _READERS} | OTHER_VARIABLES
+    given = [name for name in env if name.upper().startswith(PREFIX) and name not in known]
+    unknown = []
+    for name in sorted(given):
+        meant = nearest(name[len(PREFIX) :], tuple(_READERS))  # the common prefix makes all of them alike
+        unknown.append((name, f"{PREFIX}{meant.upper()}" if meant else ""))
+    return unknown
 
 
 def _read(texts: Mapping[str, tuple[str, str]], home: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
+from aetherflow.engine.check import Check
 from aetherflow.engine.declared import declare, misuse
 
 C = TypeVar("C", bound="type[Connector]")
@@ -40,10 +41,14 @@ class Connector(abc.ABC):
 
     A subclass names the Structs of its `config` and `options`; unknown keys in them are reported when the
     connector is opened. `open` may wait; blocking libraries are called through a worker thread.
+
+    Attributes:
+        packages: modules that `open` imports and that may not be installed; `doctor` looks for them.
     """
 
     config_type: ClassVar[type[Any]] = dict
     options_type: ClassVar[type[Any]] = dict
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abc.abstractmethod
@@ -53,6 +58,16 @@ class Connector(abc.ABC):
         Raises:
             StepError: with kind "connection" when the other side does not answer or refuses.
         """
+
+    async def check(self) -> list[Check]:
+        """Say what works with the other side: login, rights, free space, the age of a certificate.
+
+        `doctor --connect` asks after it has opened the connector; nothing may be changed there.
+
+        Raises:
+            StepError: it does not work at all; told like a failed check.
+        """
+        return [Check("connection", "ok", "it can be opened")]
 
     @abc.abstractmethod
     async def aclose(self) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import anyio.to_thread
 
-from aetherflow import Resource, StepError, connector
+from aetherflow import Check, Resource, StepError, connector
 from aetherflow_db.connection import SqlConnector, settings
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows, StopSwitch
 from aetherflow_db.sqlalchemy_engine import SqlAlchemyConfig, SqlAlchemyOptions, make_engine, place
+from aetherflow_db.sqlite_file import file_checks
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
@@ -27,6 +28,7 @@ class SqlAlchemyConnector(SqlConnector):
 
     config_type: ClassVar[type[SqlAlchemyConfig]] = SqlAlchemyConfig
     options_type: ClassVar[type[SqlAlchemyOptions]] = SqlAlchemyOptions
+    packages: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
 
     def __init__(self, name: str, engine: Engine, options: SqlAlchemyOptions) -> None:
         """Take the resource's name, and an engine with the options that it was made of."""
@@ -46,6 +48,35 @@ class SqlAlchemyConnector(SqlConnector):
         options = settings(resource, "options", SqlAlchemyOptions).flat()
         engine = await anyio.to_thread.run_sync(make_engine, resource.name, config, options)
         return cls(resource.name, engine, options)
+
+    async def check(self) -> list[Check]:
+        """Log in, ask for a row, and say what can be seen there; of a SQLite file also its rights and room.
+
+        Raises:
+            StepError: the database cannot be reached, or refuses the login.
+        """
+        return await anyio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+
+    def _check(self) -> list[Check]:
+        import sqlalchemy  # noqa: PLC0415 - an optional dependency, and slow to import
+
+        url = self._engine.url
+        checks = file_checks(url.database or "") if url.get_backend_name() == "sqlite" else []
+        if any(check.name == "file" for check in checks):
+            return checks  # connecting would make it
+        with self._connect() as connection:
+            try:
+                connection.execute(sqlalchemy.select(sqlalchemy.literal(1))).all()
+                found = sqlalchemy.inspect(connection)
+                count = len(found.get_table_names()) + len(found.get_view_names())
+            except sqlalchemy.exc.SQLAlchemyError as error:
+                connection.invalidate()
+                raise connection_failed(self.name, place(url), getattr(error, "orig", error)) from error
+        return [
+            Check("login", "ok", f"connected to {place(url)}"),
+            Check("read", "ok", f"{count} tables and views can be seen"),
+            *checks,
+        ]
 
     async def aclose(self) -> None:
         """Close the pooled connections."""

@@ -12,11 +12,11 @@ import anyio.to_thread
 import msgspec
 from msgspec import Meta
 
-from aetherflow import ConfigError, Resource, connector
+from aetherflow import Check, ConfigError, Resource, connector
 from aetherflow_db.connection import SqlConnector, settings
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows, StopSwitch
-from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, make_folder
+from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, file_checks, make_folder
 
 URL_PREFIX = "sqlite:///"
 
@@ -66,6 +66,28 @@ class Sqlite3Connector(SqlConnector):
         options = settings(resource, "options", Sqlite3Options)
         await anyio.to_thread.run_sync(make_folder, resource.name, database)
         return cls(resource.name, database, options)
+
+    async def check(self) -> list[Check]:
+        """Say whether the file is a database that can be read, and written, and how much room it has.
+
+        Raises:
+            StepError: it cannot be opened, or is no database.
+        """
+        return await anyio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+
+    def _check(self) -> list[Check]:
+        checks = file_checks(self._database)
+        if any(check.name == "file" for check in checks):
+            return checks  # connecting would make it
+        with closing(self._connect()) as connection:
+            try:
+                names = connection.execute(
+                    "SELECT count(*) FROM sqlite_master WHERE type IN ('table', 'view')"
+                )
+                count = names.fetchone()[0]
+            except sqlite3.Error as error:
+                raise connection_failed(self.name, f"the SQLite file {self._database}", error) from error
+        return [Check("read", "ok", f"{count} tables and views can be seen"), *checks]
 
     async def aclose(self) -> None:
         """Nothing stays open between queries."""

@@ -1,9 +1,12 @@
-"""A SQLite database's folder: made when it is missing, as SQLite makes the file."""
+"""A SQLite database's file and folder: the folder is made when it is missing, as SQLite makes the file."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
+from aetherflow import Check, free_space_check
 from aetherflow_db.failures import connection_failed
 
 MEMORY = ":memory:"
@@ -25,3 +28,26 @@ def make_folder(resource: str, database: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise connection_failed(resource, f"the folder {folder}", error) from error
+
+
+def file_checks(database: str) -> list[Check]:
+    """Return what the operating system says of a SQLite file: rights and free space. It need not be there."""
+    if database in {"", MEMORY} or database.startswith(URI_PREFIX):
+        return []
+    file = Path(database)
+    folder = file.parent
+    checks = [_write_check(file)] if file.exists() else [_absent(file)]
+    if folder.exists():
+        checks.append(free_space_check(shutil.disk_usage(folder).free, f"in {folder.absolute()}"))
+    return checks
+
+
+def _absent(file: Path) -> Check:
+    message = f"{file} does not exist; the first statement makes an empty database"
+    return Check("file", "warning", message, "check the path, if there should be data")
+
+
+def _write_check(file: Path) -> Check:
+    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
+        return Check("write", "ok", "the file can be written")
+    return Check("write", "ok", "the file can only be read")

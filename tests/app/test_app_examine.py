@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aetherflow.app.doctor import Finding, examine_machine, explained_resources, settings_in_force
+from aetherflow.app.doctor import Finding, examine_machine, settings_in_force
 from aetherflow.app.dry_run import outline
 from aetherflow.app.examine import examine, resolve
+from aetherflow.app.explain import explained_resources
 from aetherflow.app.places import places_of
 from aetherflow.errors import ConfigError, InvalidInput, UsageError
 from tests.app.app_parts import Place, flow
@@ -77,8 +78,9 @@ def test_a_profile_stands_behind_the_keys_of_a_resource(place: Place) -> None:
     )
     examined = place.examined(text, AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.json"))
     assert resolve(examined, "db").config == {"path": "own.db", "timeout": 7}
-    origins = {origin.field: origin.source for origin in explained_resources(examined)["db"]}
-    assert set(origins) == {"config.path", "config.timeout"}
+    origins = {origin.field: origin.source for origin in explained_resources(examined)["db"].fields}
+    assert set(origins) == {"config.path", "config.timeout", "options.timeout_seconds", "options.cache"}
+    assert origins["options.timeout_seconds"] == "default"
     assert origins["config.path"] != origins["config.timeout"]
 
 
@@ -190,7 +192,10 @@ def test_the_settings_in_force_are_told_with_their_source_and_masked(place: Plac
         AETHERFLOW_WORK_ROOT="/srv/canary-pw",
         DB_PASSWORD="canary-pw",  # noqa: S106 - a canary
     )
-    settings = {one.name: (one.value, one.source) for one in settings_in_force(examined)}
+    settings = {
+        one.name: (one.value, one.source)
+        for one in settings_in_force(examined.environment, examined.redactor)
+    }
     assert settings["log_level"][0].lower() == "debug"
     assert settings["work_root"][0] == "/srv/***"
     assert settings["log_level"][1] != settings["log_format"][1]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aetherflow.config.explain import FieldOrigin, explain_resource
+from aetherflow.config.explain import FieldOrigin, Variable, explain_resource
 from aetherflow.config.merge import UnknownProfile
 from aetherflow.secret import Redactor
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
@@ -33,11 +33,26 @@ def test_each_field_has_its_source_template_and_value() -> None:
         options={"pool": 5, "ssl": True, "none": None},
     )
     assert found == [
-        FieldOrigin("config.url", "profile db", "{{env.HOST}}/{{env.NAME:main}}", "db1/main"),
-        FieldOrigin("config.password", "profile db", "{{env.PW}}", "***", decoded=True),
+        FieldOrigin(
+            "config.url",
+            "profile db",
+            "{{env.HOST}}/{{env.NAME:main}}",
+            "db1/main",
+            variables=(Variable("HOST", "environment"), Variable("NAME", "default")),
+        ),
+        FieldOrigin(
+            "config.password",
+            "profile db",
+            "{{env.PW}}",
+            "***",
+            decoded=True,
+            variables=(Variable("PW", "environment"),),
+        ),
         FieldOrigin("config.auth.user", "flow", "own", "own"),
         FieldOrigin("config.ports.0", "flow", "1", "1"),
-        FieldOrigin("config.ports.1", "flow", "{{env.P}}", "", missing=("P",)),
+        FieldOrigin(
+            "config.ports.1", "flow", "{{env.P}}", "", missing=("P",), variables=(Variable("P", "not set"),)
+        ),
         FieldOrigin("config.empty", "flow", "{}", "{}"),
         FieldOrigin("options.pool", "flow", "5", "5"),
         FieldOrigin("options.ssl", "flow", "true", "true"),

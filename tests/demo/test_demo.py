@@ -106,9 +106,10 @@ def test_doctor_and_explain_say_where_the_url_comes_from(visit: FirstVisit) -> N
     assert "ok       resource db_main: all variables are set" in visit.doctor.out
     assert "secrets/set_envs.py" in visit.doctor.out
     assert (
-        "config.url: {{env.DB_URL}} -> sqlite:///demo_state/demo.sqlite  (profile db_default)"
-        in visit.explain.out
+        "config.url             {{env.DB_URL}} -> sqlite:///demo_state/demo.sqlite"
+        "  (profile db_default; DB_URL: environment)\n" in visit.explain.out
     )
+    assert visit.explain.out.startswith("db_main (db:sqlalchemy, profile db_default)\n")
 
 
 def test_the_run_writes_what_the_readme_says(visit: FirstVisit) -> None:

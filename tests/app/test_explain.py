@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from aetherflow.app.explain import explained_resources
+from aetherflow.config.explain import FieldOrigin, Variable
+from tests.app.app_parts import Place, flow
+
+EXTRACT = flow(
+    "{id: a, steps: [{id: s, type: db_extract, inputs: {resource: db, sql: select 1, output: x}}]}"
+)
+
+
+def test_a_field_is_of_the_flow_the_profile_or_a_default_and_its_variables_have_a_layer(place: Place) -> None:
+    (place.folder / "night.env").write_text("DB_FILE=night.db\n")
+    (place.folder / "profiles.yaml").write_text(
+        "main: {config: {path: '{{env.DIR:/data}}/{{env.DB_FILE}}'}}\n"
+    )
+    examined = place.examined(
+        EXTRACT + "resources:\n  db: {kind: db, driver: sqlite3, profile: main, options: {cache: none}}\n",
+        AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.yaml"),
+        AETHERFLOW_ENV_FILES_JSON=f'[{{"path": "{place.folder}/night.env"}}]',
+    )
+    found = explained_resources(examined)["db"]
+    assert (found.driver, found.profile, found.problem) == ("db:sqlite3", "main", "")
+    assert found.fields == [
+        FieldOrigin(
+            "config.path",
+            "profile main",
+            "{{env.DIR:/data}}/{{env.DB_FILE}}",
+            "/data/night.db",
+            variables=(Variable("DIR", "default"), Variable("DB_FILE", f"env file {place.folder}/night.env")),
+        ),
+        FieldOrigin("options.cache", "flow", "none", "none"),
+        FieldOrigin("options.timeout_seconds", "default", "5.0", "5.0"),
+    ]
+
+
+def test_a_secret_is_explained_by_where_it_is(place: Place) -> None:
+    config = (
+        "{path: 'x-{{env.PIN}}', a: {secret: 'env:PIN'}, b: {secret: 'file:{{env.DIR:/run}}/pin'},"
+        " c: {secret: 'env:NONE'}, d: {secret: 'command:pass show {{env.NONE}}'}}"
+    )
+    text = EXTRACT + f"resources:\n  db: {{kind: db, driver: sqlite3, config: {config}}}\n"
+    fields = explained_resources(place.examined(text, PIN="canary-7f3a9c"))["db"].fields
+    assert fields[1:5] == [
+        FieldOrigin(
+            "config.a", "flow", "env:PIN", "***", variables=(Variable("PIN", "environment"),), provider="env"
+        ),
+        FieldOrigin(
+            "config.b",
+            "flow",
+            "file:{{env.DIR:/run}}/pin",
+            "***",
+            variables=(Variable("DIR", "default"),),
+            provider="file",
+        ),
+        FieldOrigin(
+            "config.c",
+            "flow",
+            "env:NONE",
+            "",
+            missing=("NONE",),
+            variables=(Variable("NONE", "not set"),),
+            provider="env",
+        ),
+        FieldOrigin(
+            "config.d",
+            "flow",
+            "command:pass show {{env.NONE}}",
+            "",
+            missing=("NONE",),
+            variables=(Variable("NONE", "not set"),),
+        ),
+    ]
+    assert "canary" not in repr(fields)
+
+
+def test_a_resource_whose_profile_is_not_there_hides_no_other(place: Place) -> None:
+    text = EXTRACT + (
+        "resources:\n  gone: {kind: db, driver: sqlite3, profile: nope}\n"
+        "  db: {kind: db, driver: sqlite3, config: {path: x.db}}\n"
+    )
+    from aetherflow.app.examine import examine  # noqa: PLC0415 - `examined` allows no errors
+
+    examined = examine(place.write(text), {**place.env, "AETHERFLOW_PROFILES_JSON": "{}"})
+    found = explained_resources(examined)
+    assert found["gone"].problem == "resource 'gone' names an unknown profile 'nope'"
+    assert found["db"].fields[0].value == "x.db"
