@@ -10,6 +10,12 @@ import sys
 INTERRUPTED = 130
 
 
+def scheduler() -> None:
+    """Run `aetherflow-scheduler ...`, which is `aetherflow scheduler ...`."""
+    sys.argv.insert(1, "scheduler")
+    main()
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code.
 

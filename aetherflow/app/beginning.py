@@ -45,7 +45,7 @@ def begin(
         HeldByAnother: a run to recover needs no recovery any more.
     """
     state = history_of(claim, run_id)
-    if request.is_recovery and state.phase != "RUNNING":
+    if request.is_recovery and claim.history and state.phase != "RUNNING":
         raise HeldByAnother(
             f"run {run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile", code="AF655"
         )

@@ -11,7 +11,7 @@ import anyio.to_thread
 from aetherflow.app.examine import Examination, examine
 from aetherflow.app.recovery import MOST_RECOVERIES, end_as_failed
 from aetherflow.app.request import RunRequest
-from aetherflow.app.running import Watcher, execute_run
+from aetherflow.app.running import Guard, Watcher, execute_run
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.events import Event
 from aetherflow.errors import ConfigError
@@ -52,13 +52,15 @@ class RunHost:
         *,
         load: Load = load_flow_of,
         watchers: Watchers = lambda _ticket, _examined: (),
+        guard: Callable[[RunTicket], Guard | None] = lambda _ticket: None,
         on_crash: OnCrash = "resume",
         clock: Clock | None = None,
     ) -> None:
-        """Take how a flow is loaded (in a worker thread), who watches a run, and what follows a crash."""
+        """Take how a flow is loaded (in a thread), who watches a run and what guards it, and `on_crash`."""
         self.states = OpenStates()
         self._load = load
         self._watchers = watchers
+        self._guard = guard
         self._on_crash = on_crash
         self._clock = clock or SystemClock()
         self._loading = anyio.CapacityLimiter(LOADING_THREADS)
@@ -95,7 +97,13 @@ class RunHost:
                 return ended
         watchers = [Watcher("beginning", _Beginning(started)), *self._watchers(ticket, examined)]
         return await execute_run(
-            examined, request, watchers, states=self.states, control=control, clock=self._clock
+            examined,
+            request,
+            watchers,
+            states=self.states,
+            control=control,
+            clock=self._clock,
+            guard=self._guard(ticket),
         )
 
 

@@ -68,6 +68,8 @@ async def end_as_failed(
         claim = await claim_run(shared.database, request.run_id, this_process(), clock)
         try:
             state = history_of(claim, request.run_id)
+            if not claim.history:
+                return None  # it was claimed, and its server died before it began
             if state.phase != "RUNNING":
                 raise HeldByAnother(
                     f"run {state.run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -48,14 +49,14 @@ from aetherflow.store.lease import Lease
 from aetherflow.store.locks import LockTable
 from aetherflow.store.open_states import OpenStates
 from aetherflow.store.owner import Owner, this_process
-from aetherflow.store.run_lease import claim_flow, claim_run, keep_alive, release_run
+from aetherflow.store.run_lease import Claim, claim_flow, claim_run, keep_alive, release_run
 
 LOCK_HELD = "AF620"
 
 HURRY_SECONDS = 5.0
 """How long a run that was asked to stop waits for a database that another process has locked."""
 
-__all__ = ["RunReport", "RunRequest", "Watcher", "execute_run", "run_flow"]
+__all__ = ["Guard", "RunReport", "RunRequest", "Watcher", "execute_run", "run_flow"]
 
 
 class Watcher(msgspec.Struct, frozen=True):
@@ -64,6 +65,16 @@ class Watcher(msgspec.Struct, frozen=True):
     name: str
     observer: Observer
     when_full: Literal["wait", "drop"] = "drop"
+
+
+class Guard(msgspec.Struct, frozen=True, eq=False):
+    """What must hold or a run is not begun: `check` raises then, in a transaction on `database`.
+
+    That is the one that claims the run, if that is in the same database, else one right after it.
+    """
+
+    database: Database
+    check: Callable[[sqlite3.Connection], None]
 
 
 async def run_flow(
@@ -101,6 +112,7 @@ async def execute_run(
     control: RunControl,
     clock: Clock | None = None,
     helper: Callable[[], Coroutine[Any, Any, None]] = anyio.sleep_forever,
+    guard: Guard | None = None,
 ) -> RunReport:
     """Run a flow, or go on with a run of it, to its end, beside others that have their own.
 
@@ -122,8 +134,10 @@ async def execute_run(
     async with _told_how_to_go_on(examined, request, run_id), AsyncExitStack() as stack:
         shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
         database = shared.database
-        claim = await claim_run(database, run_id, owner, clock)
+        claim = await _claimed(database, run_id, owner, clock, guard)
         stack.push_async_callback(_shielded, partial(release_run, database, claim.lease, clock))
+        if guard is not None and guard.database is not database:
+            await guard.database.transact(guard.check)
         leases = [claim.lease]
         if plan.flow.locks.scope == "flow":
             ttl = plan.flow.locks.ttl_seconds
@@ -400,6 +414,12 @@ def _report(state: RunState, bus: Bus) -> RunReport:
                 state.outcome_reason or why,
                 failed[first].code if first else "",
             )
+
+
+async def _claimed(database: Database, run_id: str, owner: Owner, clock: Clock, guard: Guard | None) -> Claim:
+    if guard is None or guard.database is not database:
+        return await claim_run(database, run_id, owner, clock)
+    return await claim_run(database, run_id, owner, clock, guard.check)
 
 
 async def _shielded(call: Callable[[], Any]) -> None:

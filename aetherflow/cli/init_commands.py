@@ -58,3 +58,18 @@ def init_plugin(
     for path in write_plugin(name, force=force):
         print_text(str(path))
     print_text(f"try it: cd {name} && AETHERFLOW_PLUGIN_PATHS=src aetherflow run example.yaml")
+
+
+@init_app.command("systemd")
+def init_systemd(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="SCHEDULER.yaml...", help="The scheduler files to serve.")
+    ],
+) -> None:
+    """Print a systemd unit that serves scheduler files as you, from this folder."""
+    import os  # noqa: PLC0415 - only this command needs it
+
+    from aetherflow.app.systemd_unit import systemd_unit  # noqa: PLC0415 - as above
+    from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
+
+    print_text(systemd_unit(files, os.environ).rstrip("\n"))

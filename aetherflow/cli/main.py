@@ -10,6 +10,7 @@ import typer
 from aetherflow.cli import authoring
 from aetherflow.cli.bundle_commands import bundle_app
 from aetherflow.cli.init_commands import init_app
+from aetherflow.cli.scheduler_commands import scheduler_app, serve
 from aetherflow.errors import AetherFlowError, UsageError
 
 SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
@@ -39,6 +40,8 @@ locks_app = typer.Typer(help="Locks that steps hold.", no_args_is_help=True, ric
 app.add_typer(runs_app, name="runs")
 app.add_typer(locks_app, name="locks")
 app.add_typer(init_app, name="init")
+app.command()(serve)
+app.add_typer(scheduler_app, name="scheduler")
 
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]

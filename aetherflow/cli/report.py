@@ -48,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True):
 def validate(flow: Asked, *, as_json: bool) -> int:
     """Check a flow; 0 if it can run, 2 if not."""
     try:
-        diagnostics = flow.examine().diagnostics
+        diagnostics = _diagnostics(flow)
     except AetherFlowError as error:
         if not as_json and not isinstance(error, InvalidInput):
             raise
@@ -62,6 +62,17 @@ def validate(flow: Asked, *, as_json: bool) -> int:
         verdict = "valid" if is_valid else "not valid"
         print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
     return 0 if is_valid else 2
+
+
+def _diagnostics(asked: Asked) -> list[Diagnostic]:
+    """Return what is wrong with a flow, or with a scheduler file and the flows that it names."""
+    from aetherflow.app import schedules  # noqa: PLC0415 - not for doctor
+
+    if asked.manifest is not None or not schedules.looks_like_schedule(asked.flow):
+        return asked.examine().diagnostics
+    examined = schedules.examine_schedule(asked.flow)
+    schedules.check_flows(examined, os.environ)
+    return examined.diagnostics
 
 
 def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:

@@ -14,10 +14,12 @@ from aetherflow.engine.events import Event, RunFinished
 from aetherflow.observe.output import Output, json_line
 from aetherflow.observe.record import SEVERITY, level_of, name_of, parse_level, record
 from aetherflow.observe.summary import Digest, digested, render_summary
-from aetherflow.observe.text import render_text
+from aetherflow.observe.text import INDENT, one_line, render_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
+
+NOTHING = Digest()
 
 Format = Literal["text", "json"]
 
@@ -29,14 +31,24 @@ class LogObserver:
         stream: where the log goes; it stays open.
         format: lines for people, or a JSON object per line.
         level: debug, info, warning or error, in any case.
+        many_runs: lines about jobs and steps also name the run.
         zone: the zone of the times that people see; None is the machine's own. JSON is always UTC.
     """
 
-    def __init__(self, stream: TextIO, *, format: Format, level: str, zone: tzinfo | None = None) -> None:  # noqa: A002 - the word of the setting
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        format: Format,  # noqa: A002 - the word of the setting
+        level: str,
+        zone: tzinfo | None = None,
+        many_runs: bool = False,
+    ) -> None:
         self._output = Output(stream)
         self._format = format
         self._level = parse_level(level)
         self._zone = zone
+        self._many_runs = many_runs
         self._digests: dict[str, Digest] = {}
         self._rendered = io.StringIO()
         self._logger: FilteringBoundLogger | None = None
@@ -61,10 +73,11 @@ class LogObserver:
 
     def _render(self, events: Sequence[Event]) -> str:
         for event in events:
-            digest = digested(self._digests.get(event.run_id, Digest()), event)
-            self._digests[event.run_id] = digest
+            digest = digested(self._digests.get(event.run_id, NOTHING), event)
+            if digest is not NOTHING:
+                self._digests[event.run_id] = digest
             if isinstance(event, RunFinished):
-                del self._digests[event.run_id]
+                self._digests.pop(event.run_id, None)
             if SEVERITY[level_of(event)] >= SEVERITY[self._level]:
                 self._log(event, digest)
         batch = self._rendered.getvalue()
@@ -88,7 +101,11 @@ class LogObserver:
     def _text(self, event: Event, digest: Digest) -> str | None:
         if isinstance(event, RunFinished):
             return render_summary(event, digest, zone=self._zone)
-        return render_text(event, zone=self._zone, detail=self._level == "debug")
+        text = render_text(event, zone=self._zone, detail=self._level == "debug")
+        if text is not None and self._many_runs and hasattr(event, "job_id"):
+            at = len(INDENT)
+            text = f"{text[:at]}{one_line(event.run_id)}  {text[at:]}"
+        return text
 
     def _make_logger(self) -> FilteringBoundLogger:
         import structlog  # noqa: PLC0415 - only for structured logs, see _log

@@ -17,14 +17,25 @@ from aetherflow.engine.events import (
     StepFinished,
     StepRetrying,
 )
+from aetherflow.engine.firing_events import (
+    FiringFinished,
+    FiringMissed,
+    FiringScheduled,
+    FiringTakenOver,
+    ScheduleInvalid,
+    ScheduleNotice,
+)
 from aetherflow.errors import UsageError
 
 Level = Literal["debug", "info", "warning", "error"]
 
 SEVERITY: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+LATE_SECONDS = 1.0
+"""From when a firing is called late."""
+
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
-_IDS = ("flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
+_IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
 _DETAIL = frozenset(
     {"definition", "directory", "endings", "reasons", "totals", "version", "items", "outputs", "job_outputs"}
 )
@@ -45,12 +56,20 @@ def parse_level(name: str) -> Level:
 def level_of(event: Event) -> Level:
     """Return how much an event matters."""
     match event:
-        case Notice():
+        case Notice() | ScheduleNotice():
             return event.level
+        case FiringFinished():
+            return _LEVEL_OF_STATUS.get(event.outcome, "info")
+        case FiringMissed() | FiringTakenOver():
+            return "warning"
+        case ScheduleInvalid():
+            return "error"
         case StepRetrying() | CancelRequested():
             return "warning"
         case StepFinished() | JobFinished() | RunFinished():
             return _LEVEL_OF_STATUS.get(event.status, "info")
+        case FiringScheduled():
+            return "warning" if event.late_seconds >= LATE_SECONDS else "info"
         case _:
             return "info"
 
@@ -83,4 +102,4 @@ def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
 
 
 def _is_empty(name: str, value: Any) -> bool:
-    return value is None or value in ("", {}, []) or (name in ("attempt", "recoveries") and value == 0)
+    return value is None or value in ("", {}, [], ()) or (name in ("attempt", "recoveries") and value == 0)

@@ -97,6 +97,11 @@ class Runner:
         """Whether nothing runs and nothing waits."""
         return not self._active and not self._queue
 
+    async def idle(self) -> None:
+        """Wait until nothing runs and nothing waits."""
+        while not self.is_idle:
+            await self._changed.wait()
+
     def queued(self) -> list[RunTicket]:
         """Return what waits, in the order in which it will start."""
         return self._queue.waiting()

@@ -70,8 +70,8 @@ class ItemSpec(_Spec, frozen=True):
     catch_up_maximum: PositiveInt = 100
     calendar: str | None = None
     after: list[str] = []
-    dst_gap: DstGap = "run_once"
-    dst_overlap: DstOverlap = "first"
+    dst_gap: DstGap | None = None
+    dst_overlap: DstOverlap | None = None
     priority: int = 0
     description: str = ""
 

@@ -126,6 +126,15 @@ def find_firing(raw: sqlite3.Connection, firing_id: int) -> Firing | None:
     return next(iter(_read(rows)), None)
 
 
+def has_firing(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> bool:
+    """Whether a tick of an item has a row."""
+    row = raw.execute(
+        "SELECT 1 FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at = ?",
+        (scheduler, item_id, timestamp(scheduled)),
+    ).fetchone()
+    return row is not None
+
+
 def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:
     """Return what is not over, of a scheduler or of one item of it, in the order of the scheduled times."""
     rows = raw.execute(
@@ -309,3 +318,45 @@ def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tupl
         "UPDATE schedule_items SET decided_to = ? WHERE scheduler = ? AND item_id = ?",
         [(timestamp(at), scheduler, item_id) for item_id, at in items],
     )
+
+
+def drop_unbegun(raw: sqlite3.Connection, firing_id: int, reason: str, now: datetime) -> bool:
+    """Cancel a firing that has not begun, whoever looks after it; False if it has."""
+    changed = raw.execute(
+        "UPDATE firings SET outcome = 'CANCELLED', reason = ?, finished_at = ? "
+        "WHERE firing_id = ? AND outcome IN ('WAITING', 'QUEUED') AND started_at IS NULL",
+        (reason, timestamp(now), firing_id),
+    )
+    return changed.rowcount == 1
+
+
+def release_unbegun(raw: sqlite3.Connection, server: str) -> int:
+    """Leave what a server has not begun to whoever comes next; return how many firings that are."""
+    changed = raw.execute(
+        "UPDATE firings SET server = '' WHERE server = ? AND finished_at IS NULL "
+        "AND outcome IN ('WAITING', 'QUEUED')",
+        (server,),
+    )
+    return changed.rowcount
+
+
+def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
+    """Return the firing that a run belongs to."""
+    rows = raw.execute("SELECT * FROM firings WHERE run_id = ?", (run_id,))
+    return next(iter(_read(rows)), None)
+
+
+def note_file(
+    raw: sqlite3.Connection, scheduler: str, server: str, file: str, now: datetime, problem: str
+) -> None:
+    """Note that a server serves a scheduler file, and what is wrong with the one on the disk."""
+    raw.execute(
+        "INSERT OR REPLACE INTO schedulers VALUES (?, ?, ?, ?, ?)",
+        (scheduler, server, file, timestamp(now), problem),
+    )
+
+
+def forget_server(raw: sqlite3.Connection, server: str) -> None:
+    """Delete a server's lease and what it served: its open firings are free from then on."""
+    raw.execute("DELETE FROM schedulers WHERE server = ?", (server,))
+    raw.execute("DELETE FROM leases WHERE name = ?", (server,))

@@ -37,11 +37,17 @@ class Claim(msgspec.Struct, frozen=True):
     next_seq: int
 
 
-async def claim_run(database: Database, run_id: str, owner: Owner, clock: Clock) -> Claim:
+async def claim_run(
+    database: Database,
+    run_id: str,
+    owner: Owner,
+    clock: Clock,
+    also: Callable[[sqlite3.Connection], None] = lambda _raw: None,
+) -> Claim:
     """Take the lease of a run and read its history, in one transaction.
 
     Locks that an earlier process still holds for the run are given back: it may not write any more, so it
-    must not keep its own run waiting.
+    must not keep its own run waiting. `also` is done in the same transaction; if it raises, nothing is done.
 
     Raises:
         HeldByAnother: another process executes the run; who, and since when (exit 75).
@@ -55,6 +61,7 @@ async def claim_run(database: Database, run_id: str, owner: Owner, clock: Clock)
         if isinstance(lease, Holder):
             return lease
         leases.release_all_of(raw, run_id, clock.now())
+        also(raw)
         last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
         return Claim(lease, read_events(raw, run_id), last[0] + 1)
 

@@ -37,9 +37,8 @@ class Reader:
         flow = root / FLOW
         flow.write_text(self._move(flow.read_text()))
         readme = self._move((copy / "README.md").read_text())
-        self.prepare, self.checks, self.named_run, self.look = re.findall(
-            r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL
-        )
+        blocks = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+        self.prepare, self.checks, self.named_run, self.look, self.schedule, self.fire = blocks
 
     def _move(self, text: str) -> str:
         for old, new in self.moved.items():
@@ -216,3 +215,27 @@ def test_without_its_url_doctor_names_the_variable(reader: Reader) -> None:
 
     assert result.code == 2
     assert "DB_URL" in result.out
+
+
+def test_the_flow_runs_by_itself_and_by_hand(reader: Reader) -> None:
+    validate, look_ahead, run = reader.schedule.splitlines()
+    assert reader.type(validate).code == 0
+    ahead = reader.type(look_ahead)
+    assert (ahead.code, len(ahead.out.splitlines())) == (0, 3)
+    assert all(line.endswith("demo_every_5m") for line in ahead.out.splitlines())
+    fire, status = reader.fire.splitlines()
+    nobody = reader.type(fire)
+    assert nobody.code == 2
+    assert "AF209" in nobody.err
+    script = f"""
+{run} > server.out 2>&1 &
+until grep -q '^serving' server.out; do sleep 0.1; done
+{fire} && until {status} | grep -q 'demo_every_5m: last .* SUCCESS'; do sleep 0.1; done
+{status}
+kill -TERM $! && wait $!
+"""
+    done = reader.type(script)
+    assert done.code == 143, done
+    assert "demo_every_5m: last" in done.out
+    assert {row["status"] for row in reader.query("SELECT status FROM runs")} == {"SUCCESS"}
+    assert no_trace(Result(0, (reader.root / "server.out").read_text(), ""))

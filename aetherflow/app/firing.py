@@ -1,0 +1,165 @@
+"""`scheduler fire`: an item now, by hand; a running server takes it up, or this process runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from aetherflow.app.running import Watcher
+from aetherflow.app.scheduler_status import served_files
+from aetherflow.app.schedules import load_schedule, state_of_schedules
+from aetherflow.app.server_settings import settings_of
+from aetherflow.app.serving import Server, open_server
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.errors import HeldByAnother, UsageError
+from aetherflow.schedule.deciding import Decider
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.spec.suggest import did_you_mean
+from aetherflow.store.database import Database
+from aetherflow.store.firings import Firing, close_firing, find_firing
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """A firing by hand; `server` is who takes it up, or nobody if it does not run."""
+
+    scheduler: str
+    item: str
+    scheduled_at: str
+    outcome: str
+    run_id: str | None
+    reason: str
+    server: str
+
+
+async def fire(
+    name: str,
+    file: Path | None,
+    state: Path | None,
+    *,
+    here: bool,
+    watchers: Sequence[Watcher] = (),
+    clock: Clock | None = None,
+) -> Fired:
+    """Fire an item; with `here`, return when its run has ended.
+
+    Raises:
+        UsageError: there is no such item, or nobody who would take it up.
+        HeldByAnother: the item's overlap rule keeps it from running now.
+        InvalidInput: the scheduler file is wrong.
+        StateError: the state database cannot be used.
+    """
+    clock = clock or SystemClock()
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_of_schedules(schedules, state, os.environ)
+    database = await Database.open(path)
+    try:
+        served = await database.read(lambda raw: served_files(raw, clock.now()))
+        if file is None:
+            schedules = [load_schedule(Path(one)) for one, _, _ in served.values()]
+        schedule, item = _found(name, schedules, path)
+        live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.standing == "live"]
+        if not here and not live:
+            raise UsageError(
+                f"no server serves {schedule.file} on {path}, so nobody would run it",
+                hint="start one: aetherflow serve FILE; or add --here to run it in this process",
+                code="AF209",
+            )
+        if not here:
+            decider = Decider("", clock.now, clock.new_id)
+            firing = await database.transact(lambda raw: decider.fire(raw, item, ""))
+            return _fired(firing, f"{live[0].owner}")
+    finally:
+        await database.aclose()
+    return await _fire_here(schedule, item, path, watchers, clock)
+
+
+def _found(name: str, schedules: Sequence[Schedule], state: Path) -> tuple[Schedule, Item]:
+    """Return the item of that name, or of the name FILE_ID/ITEM where several files have one."""
+    scheduler, _, short = name.rpartition("/")
+    found = [
+        (schedule, schedule.items[short])
+        for schedule in schedules
+        if short in schedule.items and scheduler in ("", schedule.id)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{schedule.id}/{short}" for schedule, _ in found)
+        raise UsageError(
+            f"several scheduler files have an item {short!r}", hint=f"name one of {names}", code="AF209"
+        )
+    if not schedules:
+        raise UsageError(
+            f"no server serves anything on {state}",
+            hint="name the scheduler file: --file SCHEDULER.yaml --here",
+            code="AF209",
+        )
+    known = [item for schedule in schedules for item in schedule.items]
+    hint = did_you_mean(short, known) or f"the items are {', '.join(known[:20])}"
+    raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
+
+
+async def _fire_here(
+    schedule: Schedule, item: Item, state: Path, watchers: Sequence[Watcher], clock: Clock
+) -> Fired:
+    async with open_server([schedule], settings_of([schedule]), state, watchers, clock, os.environ) as server:
+        decider = Decider(server.lease.name, clock.now, clock.new_id)
+        firing = await server.database.transact(
+            lambda raw: _fire_or_skip(raw, decider, item, server.lease.name)
+        )
+        if firing.outcome != "QUEUED":
+            raise HeldByAnother(
+                f"item {item.id!r} does not run now: {firing.reason}",
+                hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN",
+                code="AF620",
+            )
+        server.scheduler.adopt(schedule)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.runner.run)
+            async with anyio.create_task_group() as helping:
+                helping.start_soon(server.lease.keep)
+                helping.start_soon(_heed_signals, server, firing)
+                await server.scheduler.submit(item, firing)
+                await server.runner.idle()
+                helping.cancel_scope.cancel()
+            await server.runner.drain(0)
+        ended = await server.database.read(partial(find_firing, firing_id=firing.firing_id))
+    return _fired(ended or firing, "this process")
+
+
+def _fire_or_skip(raw: sqlite3.Connection, decider: Decider, item: Item, server: str) -> Firing:
+    """Fire; a firing that would have to wait is not left behind."""
+    firing = decider.fire(raw, item, server)
+    if firing.outcome == "WAITING":
+        close_firing(raw, firing.firing_id, server, "SKIPPED", firing.reason, decider.now())
+    return firing
+
+
+async def _heed_signals(server: Server, firing: Firing) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        is_first = True
+        async for number in received:
+            if is_first:
+                await server.runner.cancel(firing.run_id or "", signal.Signals(number).name)
+            else:
+                server.runner.force()
+            is_first = False
+
+
+def _fired(firing: Firing, server: str) -> Fired:
+    return Fired(
+        scheduler=firing.scheduler,
+        item=firing.item_id,
+        scheduled_at=firing.scheduled_at,
+        outcome=firing.outcome,
+        run_id=firing.run_id,
+        reason=firing.reason,
+        server=server if firing.is_open or firing.run_id else "",
+    )

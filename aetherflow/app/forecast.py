@@ -1,0 +1,152 @@
+"""What a scheduler file will do: its next firings, and every firing of a time to come or gone by."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aetherflow.errors import UsageError
+from aetherflow.schedule.calendar import local_date, why_closed
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.schedule.timetable import closed_ticks, due_at, next_tick, notes, ticks
+from aetherflow.schedule.zone import seconds
+
+MOST_FIRINGS = 100_000
+"""How many firings one simulation may have: more is a mistake in the dates."""
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """A firing to come: when in UTC and on the item's own clocks, and what is special about it.
+
+    Attributes:
+        due: the scheduled time with its jitter.
+        runs: false if the calendar or the overlap rule keeps it from running.
+    """
+
+    item: str
+    scheduled: datetime
+    local: str
+    due: datetime
+    runs: bool = True
+    notes: list[str] = []
+
+
+def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Forecast]:
+    """Return the next firings of all items that are enabled, in the order of their times."""
+    heap: list[tuple[datetime, int, Item]] = []
+    for number, item in enumerate(schedule.enabled):
+        tick = next_tick(item.table, after)
+        if tick is not None:
+            heapq.heappush(heap, (tick, number, item))
+    found: list[Forecast] = []
+    while heap and len(found) < count:
+        tick, number, item = heapq.heappop(heap)
+        found.append(_forecast(item, tick))
+        following = next_tick(item.table, tick)
+        if following is not None:
+            heapq.heappush(heap, (following, number, item))
+    return found
+
+
+def simulate(
+    schedule: Schedule, begin: datetime, end: datetime, durations: Mapping[str, list[float]]
+) -> list[Forecast]:
+    """Return every firing from `begin` until before `end`, with what would keep it from running.
+
+    Args:
+        schedule: the file.
+        begin: the first instant.
+        end: the instant after the last.
+        durations: of recorded runs, by item, in seconds.
+
+    Raises:
+        UsageError: there are too many firings, or `end` is not after `begin`.
+    """
+    if end <= begin:
+        raise UsageError("--to is not later than --from", hint="give an instant after --from")
+    found: list[Forecast] = []
+    for item in schedule.enabled:
+        taken = _overlapped(item, _ticks(item, begin, end), durations.get(item.id, []))
+        closed = (_closed(item, tick) for tick in closed_ticks(item.table, _before(begin), _before(end)))
+        for forecast in (*taken, *closed):
+            found.append(forecast)
+            if len(found) > MOST_FIRINGS:
+                raise UsageError(
+                    f"there are more than {MOST_FIRINGS} firings in that time", hint="give a shorter time"
+                )
+    return sorted(found, key=lambda forecast: (forecast.scheduled, forecast.item))
+
+
+def parse_instant(text: str, zone: ZoneInfo) -> datetime:
+    """Read a date, or a date and a time; without an offset it is on the clocks of the zone.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        if len(text) == len("2026-12-31"):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no date and no instant", hint="write 2026-12-31, or 2026-12-31T18:00"
+        ) from None
+    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def zone_of(schedule: Schedule) -> ZoneInfo:
+    """Return the zone of a file."""
+    return ZoneInfo(schedule.spec.timezone or "UTC")
+
+
+def _ticks(item: Item, begin: datetime, end: datetime) -> Iterator[datetime]:
+    return ticks(item.table, _before(begin), _before(end))
+
+
+def _before(at: datetime) -> datetime:
+    return at - timedelta(seconds=1)
+
+
+def _forecast(item: Item, tick: datetime, told: Iterable[str] = (), *, runs: bool = True) -> Forecast:
+    local = tick.astimezone(ZoneInfo(item.zone)).isoformat(timespec="seconds")
+    described = [*notes(item.table, tick), *told]
+    if item.spec.after:
+        described.append(f"after {', '.join(item.spec.after)}")
+    return Forecast(item.id, tick, local, due_at(item.table, tick), runs, described)
+
+
+def _closed(item: Item, tick: datetime) -> Forecast:
+    calendar = item.table.calendar
+    why = why_closed(calendar, local_date(item.table.zone, seconds(tick))) if calendar else ""
+    return _forecast(item, tick, [why], runs=False)
+
+
+def _overlapped(item: Item, scheduled: Iterable[datetime], durations: list[float]) -> Iterator[Forecast]:
+    """Yield the firings with what the overlap rule does, if runs take as long as they did (their median)."""
+    usual = median(durations) if durations else 0.0
+    ends: list[datetime] = []
+    for tick in scheduled:
+        due = due_at(item.table, tick)
+        ends = [end for end in ends if end > due]
+        if not usual or len(ends) < item.spec.max_instances:
+            ends.append(due + timedelta(seconds=usual))
+            yield _forecast(item, tick)
+            continue
+        took = f"runs take {usual:.0f} s"
+        match item.spec.overlap:
+            case "skip":
+                yield _forecast(item, tick, [f"skipped: the one before has not ended ({took})"], runs=False)
+            case "cancel_running":
+                ends = [*sorted(ends)[1:], due + timedelta(seconds=usual)]
+                yield _forecast(item, tick, [f"cancels the one before ({took})"])
+            case _:
+                begin = sorted(ends)[-item.spec.max_instances]
+                ends.append(begin + timedelta(seconds=usual))
+                wait = (begin - due).total_seconds()
+                yield _forecast(item, tick, [f"waits {wait:.0f} s for the one before ({took})"])

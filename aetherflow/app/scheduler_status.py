@@ -1,0 +1,141 @@
+"""How a scheduler stands: which servers live, and of each item the last firing, the next, what is open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.app.schedules import load_schedule
+from aetherflow.errors import AetherFlowError
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.schedule.timetable import next_tick
+from aetherflow.store import lease as leases
+from aetherflow.store.firings import Firing, last_firings, open_firings
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """A server that serves a file."""
+
+    server: str
+    owner: str
+    since: str
+    standing: leases.Standing
+
+
+class ItemStatus(msgspec.Struct, frozen=True):
+    """One item; times are RFC 3339 in UTC.
+
+    Attributes:
+        lag_seconds: how long after its time the last firing began, or was decided if it did not.
+    """
+
+    item: str
+    enabled: bool
+    last: str | None
+    outcome: str | None
+    reason: str
+    run_id: str | None
+    lag_seconds: float | None
+    next: str | None
+    running: int
+    queued: int
+    waiting: int
+
+
+class SchedulerStatus(msgspec.Struct, frozen=True):
+    """A scheduler file; `problem` is what is wrong with the one on the disk."""
+
+    scheduler: str
+    file: str
+    servers: list[ServerStatus]
+    problem: str
+    items: list[ItemStatus]
+
+
+def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str, str, list[ServerStatus]]]:
+    """Return what servers serve: by the id of the file, its path, its problem, and the servers."""
+    found: dict[str, tuple[str, str, list[ServerStatus]]] = {}
+    rows = raw.execute(
+        "SELECT scheduler, server, file, problem FROM schedulers ORDER BY scheduler, loaded_at"
+    )
+    for scheduler, server, file, problem in rows.fetchall():
+        grip = leases.held(raw, server, now)
+        if grip is None:
+            continue
+        status = ServerStatus(
+            server.removeprefix("server:"), str(grip.holder.owner), grip.holder.acquired_at, grip.standing
+        )
+        known = found.setdefault(scheduler, (file, problem, []))
+        found[scheduler] = (file, problem or known[1], [*known[2], status])
+    return found
+
+
+def status_of(
+    raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
+) -> list[SchedulerStatus]:
+    """Return how some schedules stand; without any, those that servers serve."""
+    served = served_files(raw, now)
+    known = dict(schedules)
+    problems: dict[str, str] = {}
+    if not known:
+        for scheduler, (file, _, _) in served.items():
+            try:
+                known[scheduler] = load_schedule(Path(file))
+            except AetherFlowError as error:
+                problems[scheduler] = error.message.splitlines()[0]
+    told = []
+    for scheduler in known or served:
+        file, problem, servers = served.get(scheduler, ("", "", []))
+        schedule = known.get(scheduler)
+        told.append(
+            SchedulerStatus(
+                scheduler,
+                file or str(schedule.file.absolute() if schedule else ""),
+                servers,
+                problems.get(scheduler, problem),
+                _items(raw, scheduler, schedule, now),
+            )
+        )
+    return told
+
+
+def _items(
+    raw: sqlite3.Connection, scheduler: str, schedule: Schedule | None, now: datetime
+) -> list[ItemStatus]:
+    last = last_firings(raw, scheduler)
+    opened = open_firings(raw, scheduler)
+    names = list(schedule.items) if schedule else list(last)
+    return [
+        _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, now)
+        for name in names
+    ]
+
+
+def _item(
+    name: str, item: Item | None, last: Firing | None, opened: list[Firing], now: datetime
+) -> ItemStatus:
+    mine = [firing.outcome for firing in opened if firing.item_id == name]
+    is_enabled = item is not None and item.spec.enabled
+    following = next_tick(item.table, now) if item is not None and is_enabled else None
+    return ItemStatus(
+        item=name,
+        enabled=is_enabled,
+        last=last.scheduled_at if last else None,
+        outcome=last.outcome if last else None,
+        reason=last.reason if last else "",
+        run_id=last.run_id if last else None,
+        lag_seconds=_lag(last) if last else None,
+        next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
+        running=mine.count("RUNNING"),
+        queued=mine.count("QUEUED"),
+        waiting=mine.count("WAITING"),
+    )
+
+
+def _lag(firing: Firing) -> float:
+    began = datetime.fromisoformat(firing.started_at or firing.decided_at)
+    return round(max((began - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0), 3)

@@ -1,0 +1,43 @@
+"""What systemd is told by its notification socket: ready, reloading, stopping, still alive (sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from aetherflow.clock import Clock
+
+
+class Notifier:
+    """Sends datagrams to `NOTIFY_SOCKET`; without one, or when nobody listens there, it does nothing."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._address = env.get("NOTIFY_SOCKET", "")
+        pid = env.get("WATCHDOG_PID", "")
+        is_ours = not pid or pid == str(os.getpid())
+        microseconds = env.get("WATCHDOG_USEC", "") if is_ours else ""
+        self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
+
+    def tell(self, *lines: str) -> None:
+        """Send a message; its length is far below what a socket takes at once, so this does not wait."""
+        if not self._address.startswith(("/", "@")):
+            return
+        address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto("\n".join(lines).encode(), address)
+            except OSError:
+                return  # nobody listens: the server must not end for that
+
+    def reloading(self) -> None:
+        """Say that the files are being read again; `tell("READY=1")` ends it."""
+        self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    async def watch(self, clock: Clock) -> None:
+        """Tell, at half the time that systemd allows, that the loop is alive."""
+        while self.watchdog_seconds > 0:
+            self.tell("WATCHDOG=1")
+            await clock.sleep(self.watchdog_seconds / 2)

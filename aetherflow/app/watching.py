@@ -1,0 +1,46 @@
+"""Notices that a file has changed: by its size, its times and its number, looked at in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from aetherflow.clock import Clock
+
+LOOK_SECONDS = 1.0
+"""How often the files are looked at. A change counts when it looks the same twice: it is whole then."""
+
+Signature = tuple[int, int, int, int] | None
+
+
+def signature(path: Path) -> Signature:
+    """Return what changes when a file is written or replaced; None if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def signatures(paths: Sequence[Path]) -> list[Signature]:
+    """Return the signatures of some files."""
+    return [signature(path) for path in paths]
+
+
+async def watch_files(
+    paths: Sequence[Path], clock: Clock, on_change: Callable[[Path], Awaitable[None]]
+) -> None:
+    """Call `on_change` for each file that was changed, until cancelled."""
+    known = await anyio.to_thread.run_sync(signatures, paths)
+    seen = list(known)
+    while True:
+        await clock.sleep(LOOK_SECONDS)
+        now = await anyio.to_thread.run_sync(signatures, paths)
+        for number, path in enumerate(paths):
+            if now[number] != known[number] and now[number] == seen[number]:
+                known[number] = now[number]
+                await on_change(path)
+        seen = now

@@ -1,0 +1,112 @@
+"""A scheduler file as it is in force: its items with their timetables, policies and flows. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aetherflow.schedule.calendar import local_date
+from aetherflow.schedule.catch_up import CatchUpPolicy
+from aetherflow.schedule.timetable import Timetable
+from aetherflow.schedule.trigger import Moment
+from aetherflow.schedule.zone import seconds
+from aetherflow.spec.schedule import ItemSpec, ScheduleFile
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One item of a scheduler file.
+
+    Attributes:
+        scheduler: what the items of its file are known under in the state database.
+        zone: the IANA name of its time zone.
+        flow_file: the flow it runs; None if a bundle says which.
+        manifest: the bundle's manifest; None without one.
+        definition: a fingerprint of when it ticks; when that changes, it begins anew.
+    """
+
+    scheduler: str
+    spec: ItemSpec
+    table: Timetable
+    policy: CatchUpPolicy
+    zone: str
+    flow_file: Path | None
+    manifest: Path | None
+    definition: str
+
+    @property
+    def id(self) -> str:
+        """Its name in its file."""
+        return self.spec.id
+
+    def beginning(self, now: datetime) -> datetime:
+        """Return up to when an item that is seen for the first time counts as decided.
+
+        A single moment counts even when it has passed: it is run or told as missed, never forgotten.
+        """
+        if isinstance(self.table.trigger, Moment):
+            return datetime.min.replace(year=1971, tzinfo=UTC)
+        return now
+
+    def day_of(self, at: datetime) -> tuple[datetime, datetime]:
+        """Return the beginning and the end, in UTC, of the local day in which an instant lies."""
+        day = local_date(self.table.zone, seconds(at))
+        zone = ZoneInfo(self.zone)
+        begin, end = (
+            datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC) for d in (day, day + timedelta(1))
+        )
+        return begin, end
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A scheduler file without errors."""
+
+    id: str
+    file: Path
+    spec: ScheduleFile
+    items: dict[str, Item]
+
+    @property
+    def enabled(self) -> list[Item]:
+        """The items that tick."""
+        return [item for item in self.items.values() if item.spec.enabled]
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """How a scheduler file differs from what was in force; ids in the order of the file."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def changes(old: Schedule | None, new: Schedule) -> Changes:
+    """Compare a file with what was in force of it."""
+    before = old.items if old is not None else {}
+    return Changes(
+        added=[name for name in new.items if name not in before],
+        removed=[name for name in before if name not in new.items],
+        changed=[name for name, item in new.items.items() if name in before and before[name] != item],
+    )
+
+
+def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
+    """Return what identifies when an item ticks: not what it runs, nor how it treats late ticks."""
+    told = [
+        spec.cron,
+        spec.interval_seconds,
+        spec.at,
+        zone,
+        calendar,
+        spec.enabled,
+        spec.dst_gap,
+        spec.dst_overlap,
+        bool(spec.after),
+    ]
+    return sha256(msgspec.json.encode(told)).hexdigest()[:16]

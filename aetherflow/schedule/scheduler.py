@@ -1,0 +1,271 @@
+"""The scheduler: an asynchronous task that fires items when they are due, and looks after their firings.
+
+It decides in the state database and starts nothing itself: firings that are queued go to `Runs`. Everything
+that must hold with several servers on one database is in the transactions of `deciding` and `tending`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from typing import Literal, Protocol
+
+import anyio
+from msgspec.structs import replace
+
+from aetherflow.clock import Clock
+from aetherflow.engine.firing_events import ScheduleEvent, ScheduleNotice
+from aetherflow.errors import AetherFlowError, StateError
+from aetherflow.schedule.agenda import Agenda
+from aetherflow.schedule.alarm import Alarm
+from aetherflow.schedule.deciding import Decided, Decider
+from aetherflow.schedule.item import Changes, Item, Schedule, changes
+from aetherflow.schedule.telling import clock_went_back, decided_event, ended_event, taken_event
+from aetherflow.schedule.tending import GONE, needs_tending, tend
+from aetherflow.store.database import Database
+from aetherflow.store.firings import (
+    Firing,
+    close_firing,
+    move_firing,
+    register_items,
+    release_unbegun,
+)
+
+ITEMS_PER_TRANSACTION = 200
+"""How many due items one transaction decides about: some milliseconds for which others may wait."""
+
+LOOK_SECONDS = 1.0
+"""How often a server looks for firings of dead servers, by hand, and for those that wait."""
+
+AGAIN_SECONDS = 1.0
+"""How long the scheduler waits after the database failed, before it tries again."""
+
+Ended = Literal["SUCCESS", "FAILED", "CANCELLED"]
+
+
+class Runs(Protocol):
+    """What executes the runs of firings."""
+
+    async def submit(self, item: Item, firing: Firing, *, is_recovery: bool) -> None:
+        """Take a firing's run; it tells `Scheduler.ended` when it is over.
+
+        Raises:
+            AetherFlowError: it cannot be taken now.
+        """
+        ...
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        """End a run; False if it is not here."""
+        ...
+
+
+class Scheduler:
+    """Fires the items of scheduler files, as one of any number of servers on a database."""
+
+    def __init__(
+        self,
+        database: Database,
+        server: str,
+        clock: Clock,
+        runs: Runs,
+        tell: Callable[[ScheduleEvent], None],
+    ) -> None:
+        self.server = server
+        self._database = database
+        self._clock = clock
+        self._runs = runs
+        self._tell = tell
+        self._decider = Decider(server, clock.now, clock.new_id)
+        self._agenda = Agenda()
+        self._alarm = Alarm(clock)
+        self._look = Alarm(clock)
+        self._submitted: set[str] = set()
+        self._recovered: set[str] = set()
+        self._is_failing = False
+        self._scope = anyio.CancelScope()
+        self.schedules: dict[str, Schedule] = {}
+
+    async def put(self, schedule: Schedule) -> Changes:
+        """Bring a schedule into force, in the place of the one of its id; return what has changed.
+
+        Raises:
+            StateError: the database could not be used; the old one stays in force.
+        """
+        old = self.schedules.get(schedule.id)
+        now = self._clock.now()
+        beginnings = {item.id: (item.definition, item.beginning(now)) for item in schedule.items.values()}
+        decided = await self._database.transact(lambda raw: register_items(raw, schedule.id, beginnings))
+        if old is not None:
+            self._agenda.remove(old)
+        self.schedules[schedule.id] = schedule
+        for item in schedule.enabled:
+            self._agenda.put(item, decided[item.id])
+        self._alarm.move()
+        self._look.move()
+        return changes(old, schedule)
+
+    def adopt(self, schedule: Schedule) -> None:
+        """Know a schedule without firing its items."""
+        self.schedules[schedule.id] = schedule
+
+    async def run(self) -> None:
+        """Fire until cancelled or stopped."""
+        with self._scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._repeat, self._look_after)
+                tasks.start_soon(self._repeat, self._fire)
+
+    def stop(self) -> None:
+        """Fire nothing more; what runs goes on."""
+        self._scope.cancel()
+
+    async def _repeat(self, work: Callable[[], object]) -> None:
+        """Do the work again and again; a database that fails is told once, and tried again."""
+        while True:
+            try:
+                await work()  # type: ignore[misc]  # a coroutine function
+                self._is_failing = False
+            except StateError as error:
+                if not self._is_failing:
+                    self._is_failing = True
+                    self._notice(f"{error.message}; the scheduler tries again every second", error.code)
+                await self._clock.sleep(AGAIN_SECONDS)
+
+    async def _fire(self) -> None:
+        await self._alarm.wait(self._agenda.next_due())
+        await self.fire_due()
+
+    async def fire_due(self) -> None:
+        """Decide about what is due now, and submit what may start.
+
+        Raises:
+            StateError: the database could not be used; what was due still is.
+        """
+        while due := self._agenda.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
+            due.sort(key=lambda item: item.scheduler)
+            for _, group in groupby(due, key=lambda item: item.scheduler):
+                items = list(group)
+                try:
+                    decided = await self._database.transact(partial(self._decider.decide, items=items))
+                except StateError:
+                    await self._put_back(due)
+                    raise
+                await self._take_note(decided)
+
+    async def _put_back(self, items: Iterable[Item]) -> None:
+        """Let items be due as they were: nothing was decided about them."""
+        for item in items:
+            schedule = self.schedules.get(item.scheduler)
+            if schedule is not None and schedule.items.get(item.id) is item:
+                self._agenda.put_due(item, self._clock.now())
+
+    async def _take_note(self, decided: list[Decided]) -> None:
+        queued: list[tuple[Item, Firing]] = []
+        for one in decided:
+            schedule = self.schedules.get(one.item.scheduler)
+            if schedule is not None and schedule.items.get(one.item.id) is one.item:
+                self._agenda.put(one.item, one.decided)
+            if one.clock_behind:
+                self._tell(clock_went_back(one, self._clock.now()))
+            for firing in one.firings:
+                self._tell(decided_event(firing, self._clock.now()))
+                if firing.outcome == "QUEUED":
+                    queued.append((one.item, firing))
+        for item, firing in queued:
+            await self.submit(item, firing)
+
+    async def _look_after(self) -> None:
+        await self._look.wait_for(LOOK_SECONDS)
+        await self.look_after()
+
+    async def look_after(self) -> None:
+        """Take over what nobody looks after, let what waits go on, end what is not wanted any more.
+
+        Raises:
+            StateError: the database could not be used.
+        """
+        for schedule in list(self.schedules.values()):
+            await self._look_after_schedule(schedule)
+
+    async def _look_after_schedule(self, schedule: Schedule) -> None:
+        server, now = self.server, self._clock.now
+        if not await self._database.read(lambda raw: needs_tending(raw, schedule, server, now())):
+            return
+        tended = await self._database.transact(lambda raw: tend(raw, schedule, server, now()))
+        for firing in tended.taken:
+            if firing.started_at is not None:
+                self._recovered.add(firing.run_id or "")
+            self._tell(taken_event(firing, now()))
+        for firing in tended.ended:
+            self._tell(decided_event(firing, now()))
+        for run_id, reason in tended.unwanted:
+            await self._runs.cancel(run_id, reason)
+        for firing in tended.queued:
+            item = schedule.items.get(firing.item_id)
+            if item is None:
+                await self.ended(firing, "SKIPPED", GONE)
+            else:
+                await self.submit(item, firing)
+
+    async def submit(self, item: Item, firing: Firing) -> None:
+        """Hand a firing over, once; what cannot be taken now is tried again at the next look."""
+        run_id = firing.run_id or ""
+        if run_id in self._submitted:
+            return
+        self._submitted.add(run_id)
+        try:
+            await self._runs.submit(item, firing, is_recovery=run_id in self._recovered)
+        except AetherFlowError as error:
+            self._submitted.discard(run_id)
+            await self._move(firing, "QUEUED", error.message)
+
+    async def ended(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
+        """Take note that the run of a firing is over, or could not begin; another server may have it now.
+
+        Raises:
+            StateError: that could not be stored.
+        """
+        now = self._clock.now()
+        try:
+            await self._database.transact(
+                lambda raw: close_firing(raw, firing.firing_id, self.server, outcome, reason, now)
+            )
+        finally:
+            self._forget(firing)
+        self._tell(ended_event(replace(firing, outcome=outcome, reason=reason), now))
+
+    async def not_now(self, firing: Firing, reason: str) -> None:
+        """Let a firing wait whose run cannot begin yet."""
+        await self._move(firing, "WAITING", reason)
+        self._submitted.discard(firing.run_id or "")
+
+    def given_up(self, firing: Firing) -> None:
+        """Take note that another server has a firing that was ours."""
+        self._forget(firing)
+
+    async def release(self) -> None:
+        """Leave what has not begun to whoever comes next; call it when nothing is started any more."""
+        await self._database.transact(lambda raw: release_unbegun(raw, self.server))
+
+    def _forget(self, firing: Firing) -> None:
+        self._submitted.discard(firing.run_id or "")
+        self._recovered.discard(firing.run_id or "")
+        self._look.move()
+
+    async def _move(self, firing: Firing, outcome: Literal["QUEUED", "WAITING"], reason: str) -> None:
+        await self._database.transact(
+            lambda raw: move_firing(raw, firing.firing_id, self.server, outcome, reason)
+        )
+
+    def _notice(self, message: str, code: str) -> None:
+        name = next(iter(self.schedules), "")
+        self._tell(
+            ScheduleNotice(at=self._clock.now(), scheduler=name, message=message, level="error", code=code)
+        )
+
+
+def lag(firing: Firing, at: datetime) -> float:
+    """Return how many seconds after its time a firing is."""
+    return max((at - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0)

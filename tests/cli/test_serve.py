@@ -1,0 +1,210 @@
+"""`aetherflow serve` as a process: it fires, ends in order, survives kill -9, heeds changes and systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import FAILS, OK, WAITS, CommandLine, Running, no_trace, until
+
+EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
+NEVER = "version: 1\nid: night\nitems:\n- {id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}\n"
+
+
+def serve(cli: CommandLine, text: str, flow: str = OK, *more: str) -> Running:
+    """Start a server of one file in `scheduler.yaml`, with its events as JSON lines."""
+    cli.write("flow.yaml", flow)
+    cli.write("scheduler.yaml", text)
+    return cli.start("serve", "scheduler.yaml", "--log-format", "json", *more)
+
+
+def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
+    """Read events until all that are wanted were there, in any order: runs and scheduler tell apart."""
+    missing = list(wanted)
+    assert server.process.stdout is not None
+    for line in server.process.stdout:
+        event = json.loads(line)
+        missing = [(n, f) for n, f in missing if event["event"] != n or not f.items() <= event.items()]
+        if not missing:
+            return
+    raise AssertionError(f"not told: {missing}: {server.end()}")
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_waited_for_in_vain() -> Iterator[None]:
+    """End every server of a test that hangs: what reads its events then sees their end."""
+    pids = f"{os.getpid()}"
+    timer = threading.Timer(60, lambda: subprocess.run(["pkill", "-KILL", "-P", pids], check=False))
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def firings(cli: CommandLine, columns: str) -> list[tuple[Any, ...]]:
+    return cli.query(f"SELECT {columns} FROM firings ORDER BY scheduled_at")
+
+
+def test_a_server_needs_something_to_serve(cli: CommandLine) -> None:
+    done = cli.run("serve")
+    assert (done.code, done.out) == (2, "")
+    assert "aetherflow serve SCHEDULER.yaml" in done.err
+
+
+def test_a_wrong_file_is_told_and_nothing_begins(cli: CommandLine) -> None:
+    cli.write("scheduler.yaml", "version: 1\nitems:\n- {id: a, cron: '* * *', flow_yaml: no.yaml}\n")
+    done = cli.run("serve", "scheduler.yaml")
+    assert done.code == 2
+    assert "scheduler.yaml:3:" in done.err
+    assert "error[AF203]" in done.err
+    assert not cli.state.exists()
+
+
+def test_a_server_fires_and_ends_in_order(cli: CommandLine) -> None:
+    with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:
+        fired = server.event("firing_scheduled", item_id="a")
+        run_id = fired["run_id"]
+        server.event("step_output", run_id=run_id)
+        server.send(signal.SIGTERM)
+        server.event("schedule_notice")
+        (cli.folder / "go").touch()
+        server.event("firing_finished", run_id=run_id, outcome="SUCCESS")
+        done = server.end()
+    assert done.code == 143, done
+    assert no_trace(done)
+    rows = firings(cli, "run_id, outcome, server")
+    assert rows[0][:2] == (run_id, "SUCCESS")
+    assert {row[1] for row in rows} <= {"SUCCESS", "SKIPPED"}
+    assert cli.query("SELECT status FROM runs") == [("SUCCESS",)]
+    assert cli.query("SELECT count(*) FROM leases WHERE name LIKE 'server:%'") == [(0,)]
+
+
+def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
+    with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "never"))) as server:
+        run_id = server.event("firing_scheduled", item_id="a")["run_id"]
+        server.event("step_output", run_id=run_id)
+        server.send(signal.SIGINT)
+        server.event("schedule_notice")
+        server.send(signal.SIGINT)
+        server.event("firing_finished", run_id=run_id, outcome="CANCELLED")
+        assert server.end().code == 130
+    assert firings(cli, "outcome")[0] == ("CANCELLED",)
+
+
+def test_after_kill_9_the_run_of_a_firing_goes_on_under_its_id(cli: CommandLine) -> None:
+    flow = WAITS.replace("{{env.GO}}", str(cli.folder / "go"))
+    once = EVERY_SECOND.replace("interval_seconds: 1", "interval_seconds: 1, overlap: skip")
+    with serve(cli, once, flow) as server:
+        run_id = server.event("firing_scheduled", item_id="a")["run_id"]
+        server.event("step_output", run_id=run_id)
+        server.process.kill()
+        server.end()
+    assert (run_id, "RUNNING") in firings(cli, "run_id, outcome")
+    with serve(cli, once, flow) as server:
+        hear(server, ("firing_taken_over", {"run_id": run_id}), ("run_resumed", {"run_id": run_id}))
+        (cli.folder / "go").touch()
+        server.event("firing_finished", run_id=run_id, outcome="SUCCESS")
+        server.send(signal.SIGTERM)
+        assert server.end().code == 143
+    assert cli.query(f"SELECT status, attempt FROM runs WHERE run_id = '{run_id}'") == [("SUCCESS", 2)]
+    assert len(set(firings(cli, "scheduled_at"))) == len(firings(cli, "scheduled_at"))
+
+
+def test_a_flow_that_cannot_run_fails_its_firing_and_the_server_goes_on(cli: CommandLine) -> None:
+    with serve(cli, EVERY_SECOND, FAILS) as server:
+        server.event("firing_finished", outcome="FAILED")
+        cli.write("flow.yaml", "version: 1\nflow: {id: f}\n")
+        while "AF112" not in server.event("firing_finished", outcome="FAILED")["reason"]:
+            pass
+        cli.write("flow.yaml", OK)
+        server.event("firing_finished", outcome="SUCCESS")
+
+
+def test_changes_of_the_file_are_told_and_a_wrong_file_changes_nothing(cli: CommandLine) -> None:
+    with serve(cli, NEVER) as server:
+        assert server.event("schedule_loaded")["item_count"] == 1
+        cli.write("scheduler.yaml", NEVER + "- {id: b, interval_seconds: 1, flow_yaml: flow.yaml}\n")
+        assert server.event("schedule_loaded")["added"] == ["b"]
+        server.event("firing_finished", item_id="b")
+        cli.write("scheduler.yaml", "version: 1\nid: night\nitms: []\n")
+        assert "unknown key 'itms'" in server.event("schedule_invalid")["problem"]
+        server.event("firing_finished", item_id="b")
+        assert "unknown key" in cli.run("scheduler", "status", "--json").json()["schedulers"][0]["problem"]
+        cli.write("scheduler.yaml", NEVER.replace("2099", "2098"))
+        server.send(signal.SIGHUP)
+        loaded = server.event("schedule_loaded")
+        assert (loaded["removed"], loaded["changed"]) == (["b"], ["a"])
+
+
+def test_by_hand_an_item_is_run_by_the_server_or_here(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    path = cli.write("scheduler.yaml", NEVER)
+    nobody = cli.run("scheduler", "fire", "a", "--file", str(path))
+    assert nobody.code == 2
+    assert "error[AF209]: no server serves" in nobody.err
+    assert "--here" in nobody.err
+    here = cli.run("scheduler", "fire", "a", "--file", str(path), "--here", "--json")
+    assert (here.code, here.json()["outcome"]) == (0, "SUCCESS"), here.err
+    with serve(cli, NEVER) as server:
+        server.event("schedule_loaded")
+        until(lambda: bool(cli.query("SELECT 1 FROM schedulers")))
+        fired = cli.run("scheduler", "fire", "a", "--json")
+        assert fired.code == 0, fired.err
+        server.event("firing_taken_over", run_id=fired.json()["run_id"])
+        server.event("firing_finished", run_id=fired.json()["run_id"], outcome="SUCCESS")
+        wrong = cli.run("scheduler", "fire", "b")
+        assert (wrong.code, "there is no item 'b'" in wrong.err) == (2, True)
+    assert firings(cli, "cause, outcome") == [("manual", "SUCCESS"), ("manual", "SUCCESS")]
+
+
+def test_the_exit_code_of_fire_here_is_that_of_the_run(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FAILS)
+    cli.write("scheduler.yaml", NEVER)
+    done = cli.run("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
+    assert done.code == 1
+    assert done.out.startswith("a: FAILED (run ")
+
+
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_systemd_is_told(cli: CommandLine, kind: str, tmp_path: Path) -> None:
+    name = str(tmp_path / "notify") if kind == "path" else f"\0aetherflow-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(name)
+        systemd.settimeout(30)
+        cli.env |= {"NOTIFY_SOCKET": name.replace("\0", "@"), "WATCHDOG_USEC": "400000"}
+
+        def hear(wanted: str) -> str:
+            while wanted not in (told := systemd.recv(4096).decode()):
+                pass
+            return told
+
+        with serve(cli, NEVER) as server:
+            assert "READY=1" in hear("READY=1")
+            hear("WATCHDOG=1")
+            hear("WATCHDOG=1")
+            server.send(signal.SIGHUP)
+            assert "MONOTONIC_USEC=" in hear("RELOADING=1")
+            hear("READY=1")
+            server.send(signal.SIGTERM)
+            hear("STOPPING=1")
+            assert server.end().code == 143
+
+
+def test_two_files_with_one_id_or_two_opinions_are_refused(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("a.yaml", NEVER)
+    cli.write("b.yaml", NEVER)
+    done = cli.run("serve", "a.yaml", "b.yaml")
+    assert (done.code, "the same id 'night'" in done.err) == (2, True)
+    cli.write("a.yaml", NEVER.replace("id: night", "id: day\nmax_parallel_runs: 2"))
+    cli.write("b.yaml", NEVER.replace("id: night", "id: night\nmax_parallel_runs: 3"))
+    done = cli.run("serve", "a.yaml", "b.yaml")
+    assert (done.code, "max_parallel_runs is 2 and 3" in done.err) == (2, True)
