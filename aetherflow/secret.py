@@ -22,6 +22,7 @@ _SECRET_NAME = re.compile(
     r"|credentials?)s?(?=$|[_.\-])(?![_.\-](?:files?|paths?|dir|name|id|ttl|seconds|count|type|module|mode)$)",
     re.IGNORECASE,
 )
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USERINFO = re.compile(r"(?P<scheme>://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
 _USERINFO_BYTES = re.compile(_USERINFO.pattern.encode())
@@ -165,13 +166,14 @@ def _raw(text: str) -> bytes:
 def _encodings(value: str) -> set[str]:
     """Return how a value looks in base64, in URLs, in JSON, and as `repr` shows it in an error's text."""
     raw = _raw(value)
+    quoted = {quote(raw), quote(raw, safe=""), quote_plus(raw)}
+    in_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     return {
         *_base64(raw),
-        quote(raw),
-        quote(raw, safe=""),
-        quote_plus(raw),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
+        *quoted,
+        *(_PERCENT.sub(lambda code: code[0].lower(), text) for text in quoted),
+        *in_json,
+        *(json.dumps(text)[1:-1] for text in in_json),  # JSON inside of a text of JSON
         repr(value)[1:-1],
     }
 

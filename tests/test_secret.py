@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Set as AbstractSet
 from urllib.parse import quote, quote_plus
@@ -103,6 +104,8 @@ def test_the_password_in_a_url(text: str, password: str | None) -> None:
         quote_plus(CANARY),
         json.dumps(CANARY)[1:-1],
         json.dumps(CANARY, ensure_ascii=False)[1:-1],
+        json.dumps(json.dumps(CANARY)[1:-1])[1:-1],
+        re.sub("%..", lambda code: code[0].lower(), quote(CANARY, safe="")),
         repr(CANARY)[1:-1],
     ],
 )

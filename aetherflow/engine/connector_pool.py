@@ -24,10 +24,13 @@ class ConnectorPool:
         connector_class: Callable[[str], type[Connector]],
         shared: SharedConnectors | None = None,
     ) -> None:
-        """Take what gives a resource by its name, a class by `kind:driver`, and what other runs share."""
+        """Take what gives a resource by its name, a class by `kind:driver`, and what other runs share.
+
+        Without the latter, the pool shares its connectors with nobody.
+        """
         self._resolve = resolve
         self._connector_class = connector_class
-        self._shared = shared or SharedConnectors()
+        self._shared = shared
         self._open: dict[str, Connector] = {}
         self._own: dict[object, dict[str, Connector]] = {}
         self._locks: dict[tuple[str, object], anyio.Lock] = {}
@@ -57,10 +60,10 @@ class ConnectorPool:
     async def _open_common(self, name: str, cls: type[Connector], resource: Resource) -> None:
         """Open a connector that several steps use, or note that this is none."""
         match resource.cache:
-            case "process":
+            case "process" if self._shared is not None:
                 self._open[name] = await self._shared.get(cls, resource, self, partial(opened, cls, resource))
                 self._borrowed.add(name)
-            case "run":
+            case "run" | "process":
                 self._open[name] = await opened(cls, resource)
             case "none":
                 self._uncached.add(name)
@@ -97,7 +100,7 @@ class ConnectorPool:
         for name, connector in reversed(opened_here.items()):
             if name not in self._borrowed:
                 problems += await close(name, connector)
-        return [*problems, *await self._shared.release(self)]
+        return problems if self._shared is None else [*problems, *await self._shared.release(self)]
 
 
 async def opened(cls: type[Connector], resource: Resource) -> Connector:

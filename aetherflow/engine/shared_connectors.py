@@ -1,13 +1,14 @@
 """The connectors that all runs of one process share (`process`): opened by the first, closed after the last.
 
-A command executes one run, so there it is the same as `run`; a server keeps them between its runs by joining
-for as long as it lives.
+A command executes one run, so there it is the same as `run`; a server keeps them between its runs by
+`kept_open` around its life.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import msgspec
@@ -93,6 +94,17 @@ class SharedConnectors:
         unopened = [key for key in idle if self._entries[key].connector is None]
         surplus = [key for key in idle if key not in unopened][:-MOST_IDLE]
         return await _closed([self._entries.pop(key) for key in (*unopened, *surplus)])
+
+
+@asynccontextmanager
+async def kept_open(tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Keep what the runs of this event loop share open in the block; `tell` hears what could not be closed."""
+    shared = SharedConnectors.join()
+    try:
+        yield
+    finally:
+        for problem in await shared.leave():
+            tell(problem.message)
 
 
 _of_this_loop: RunVar[SharedConnectors | None] = RunVar("shared_connectors")

@@ -121,6 +121,29 @@ async def test_a_run_alone_in_its_process_closes_it_at_its_end(log: list[str]) -
 
 
 @pytest.mark.asyncio
+async def test_a_pool_that_shares_with_nobody_closes_what_it_opened(log: list[str]) -> None:
+    pool = pool_of("process")
+    assert await pool.get("a", "x") is await pool.get("a", "y")
+    await pool.aclose()
+    assert log == ["open a", "close a"]
+
+
+@pytest.mark.asyncio
+async def test_a_server_keeps_them_open_and_hears_what_could_not_be_closed(log: list[str]) -> None:
+    told: list[str] = []
+    async with shared_connectors.kept_open(told.append):
+        for _ in range(3):
+            shared = SharedConnectors.join()
+            pool = pool_of("process", shared, sticks=True)
+            await pool.get("a")
+            await pool.aclose()
+            await shared.leave()
+        assert told == []
+    assert log == ["open a"]
+    assert told == ["resource a could not be closed: stuck"]
+
+
+@pytest.mark.asyncio
 async def test_other_settings_make_another_connector(log: list[str]) -> None:
     shared = SharedConnectors.join()
     one, two = pool_of("process", shared, user="one"), pool_of("process", shared, user="two")

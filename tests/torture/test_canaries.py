@@ -29,6 +29,11 @@ RESOURCES: dict[str, dict[str, Any]] = {
     "driver": {"driver": "sqlalchemy", "config": {"url": "nodb://me:{{env.PLAIN_TOKEN}}@host/x"}},
     "decoded": ALCHEMY | {"config": {"url": "{{env.URL_CODED}}"}},
     "refused": ALCHEMY | {"config": {"url": "{{env.REFUSED_CODED}}"}},
+    "from_env": ALCHEMY | {"config": {"url": {"secret": "env:URL_CODED"}}},
+    "from_program": {
+        "driver": "sqlalchemy",
+        "config": {"url": {"secret": "command:sh -c 'printf nodb://me:%s@host/x $PLAIN_TOKEN'"}},
+    },
     "options": {
         "driver": "sqlalchemy",
         "config": {"url": "sqlite://"},
@@ -44,6 +49,7 @@ REPORTS = (
     ("explain", "flow.yaml"),
     ("explain", "flow.yaml", "--json"),
     ("doctor", "flow.yaml"),
+    ("doctor", "flow.yaml", "--connect", "--json"),
 )
 WORD_LETTERS = 16
 PROVIDER = """
