@@ -1,0 +1,176 @@
+"""A small file system that fills up and a disk that reports errors, under the state of the real command.
+
+What was acknowledged (shown in the log) is stored, the database is sound, the message names the file and the
+command that goes on, and once the disk is well the run goes on without repeating anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.torture.processes import COMMAND, LARGE, query
+
+STEPS = 60
+PASSES = {
+    "write": range(0, 400, 10) if LARGE else (0, 9, 100, 250),
+    "sync": range(66) if LARGE else (0, 2, 20, 45),
+}
+"""How many calls succeed before the disk breaks: while the database is made, and at a step's commit."""
+
+Record = Callable[[str, object], None]
+
+pytestmark = pytest.mark.torture
+
+
+def write_flow(folder: Path, state: Path) -> Path:
+    """Write a flow of one job with many small steps whose outputs take up room."""
+    steps = "".join(
+        f"      - {{id: s{n}, type: check_items, inputs: {{items: [x]}}, outputs: {{o{n}: '{'x' * 500}'}}}}\n"
+        for n in range(STEPS)
+    )
+    flow = folder / "flow.yaml"
+    flow.write_text(
+        f"version: 1\nflow: {{id: disk, state: {{path: {state}}}, workspace: {{root: {folder}/work}}}}\n"
+        f"jobs:\n  - id: a\n    steps:\n{steps}"
+    )
+    return flow
+
+
+def run(flow: Path, run_id: str, **env: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """Run the command; return it and the steps that it has shown as done."""
+    done = subprocess.run(
+        [COMMAND, "run", flow, "--run-id", run_id, "--log-format", "json"],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    shown = {one["step_id"] for one in records if one["event"] == "step_finished"}
+    return done, shown
+
+
+def successes(state: Path, run_id: str) -> Counter[str]:
+    """Return how often each step has a stored SUCCESS."""
+    rows = query(
+        state,
+        "SELECT step_id, count(*) FROM events WHERE run_id = ? AND event = 'step_finished' "
+        "AND json_extract(payload, '$.status') = 'SUCCESS' GROUP BY 1",
+        run_id,
+    )
+    return Counter({str(step): int(str(count)) for step, count in rows})
+
+
+def check_the_failure(state: Path, run_id: str, done: subprocess.CompletedProcess[str], why: str) -> None:
+    """Assert that the command has told what it could not do, and how to go on."""
+    assert done.returncode in (1, 2), done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"the state database {state} cannot be used: {why}" in done.stderr
+    assert "hint: " in done.stderr
+    if done.returncode == 1:  # 2: the run had not begun
+        assert f"run {run_id} stopped: " in done.stderr
+        assert f"--run-id {run_id}" in done.stderr.splitlines()[-1]
+
+
+def check_what_is_stored(state: Path, run_id: str, shown: set[str]) -> Counter[str]:
+    """Assert that the database is sound and holds what was shown; return what it holds."""
+    if state.exists() and state.stat().st_size:
+        assert query(state, "PRAGMA integrity_check") == [("ok",)]
+    stored = successes(state, run_id)
+    assert shown <= stored.keys(), "an acknowledged step is gone"
+    return stored
+
+
+@pytest.fixture
+def one_megabyte(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(mounting, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}; ENOSPC is injected by the test below")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_file_system_loses_nothing_and_the_run_goes_on_when_there_is_room(
+    one_megabyte: Path, tmp_path: Path, record_property: Record
+) -> None:
+    state = one_megabyte / "state.sqlite"
+    flow = write_flow(tmp_path, state)
+
+    done, shown = run(flow, "full")
+    check_the_failure(state, "full", done, "the disk is full")
+    kept = check_what_is_stored(state, "full", shown)
+    assert 0 < len(kept) < STEPS
+    again, _ = run(flow, "full")
+    assert again.returncode in (1, 2), "it is still full"
+    check_what_is_stored(state, "full", set(kept))
+
+    subprocess.run(["mount", "-o", "remount,size=20m", one_megabyte], check=True)
+    healed, _ = run(flow, "full")
+    assert healed.returncode == 0, healed.stderr
+    assert successes(state, "full") == Counter(f"s{n}" for n in range(STEPS))
+    record_property(
+        "torture",
+        f"full file system of 1 MB: {len(shown)} steps acknowledged, {len(kept)} stored, 0 lost, 0 repeated",
+    )
+
+
+@pytest.fixture(scope="module")
+def faulty_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that lets calls fail, compiled."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler here: errors of the disk cannot be injected (.ci/run installs one)")
+    library = tmp_path_factory.mktemp("faulty") / "faulty_disk.so"
+    source = Path(__file__).with_name("faulty_disk.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+@pytest.mark.parametrize(
+    ("error", "why"), [(errno.EIO, "the disk reported an error"), (errno.ENOSPC, "the disk")]
+)
+def test_errors_of_the_disk_lose_nothing_and_the_run_goes_on_when_it_is_well(
+    call: str, error: int, why: str, faulty_disk: Path, tmp_path: Path, record_property: Record
+) -> None:
+    kept_in_all = acknowledged = 0
+    passes = list(PASSES[call])[-1 if error == errno.ENOSPC else 0 :]
+    for after in passes:
+        folder = tmp_path / str(after)
+        folder.mkdir()
+        state = folder / "state.sqlite"
+        flow = write_flow(folder, state)
+        fault = {"FAULT_PATH": str(state), "FAULT_CALL": call, "FAULT_AFTER": str(after)}
+
+        done, shown = run(flow, "r", LD_PRELOAD=str(faulty_disk), FAULT_ERRNO=str(error), **fault)
+        check_the_failure(state, "r", done, why)
+        kept = check_what_is_stored(state, "r", shown)
+        healed, _ = run(flow, "r")
+
+        assert healed.returncode == 0, healed.stderr
+        assert successes(state, "r") == Counter(f"s{n}" for n in range(STEPS)), "repeated or lost"
+        assert query(state, "PRAGMA integrity_check") == [("ok",)]
+        acknowledged += len(shown)
+        kept_in_all += len(kept)
+    assert acknowledged > 0
+    record_property(
+        "torture",
+        f"{errno.errorcode[error]} of {call}, from call {', '.join(map(str, passes))} on: "
+        f"{acknowledged} steps acknowledged, {kept_in_all} stored, 0 lost, 0 repeated",
+    )
