@@ -12,13 +12,14 @@ Timed = Callable[[], float]
 
 
 class Row(NamedTuple):
-    """One line of the table: what was measured against what, both in seconds (median), and the target."""
+    """One line of the table: what was measured against what (median of seconds, or megabytes), the target."""
 
     what: str
     against: str
     seconds: float
     floor_seconds: float
     target: str
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
@@ -48,7 +49,7 @@ def table(rows: Sequence[Row]) -> str:
     """Return the rows as text, with the ratio both ways: multiples of the time, share of the rate."""
     lines = [f"{'what':<44} {'against':<40} {'ours':>9} {'floor':>9} {'x floor':>8} {'rate':>6}  target"]
     lines += [
-        f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}s {row.floor_seconds:>8.3f}s "
+        f"{row.what:<44} {row.against:<40} {row.seconds:>8.3f}{row.unit} {row.floor_seconds:>8.3f}{row.unit} "
         f"{row.ratio:>7.2f}x {1 / row.ratio:>5.2f}x  {row.target}"
         for row in rows
     ]

@@ -28,7 +28,13 @@ PARALLEL = 8
 
 def main() -> None:
     """Run the groups of benchmarks that were asked for, all by default."""
-    groups = {"start": start_up, "durable": durable_steps, "processes": processes, "schedule": schedule_ticks}
+    groups = {
+        "start": start_up,
+        "durable": durable_steps,
+        "fans": fans,
+        "processes": processes,
+        "schedule": schedule_ticks,
+    }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
     parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
@@ -44,13 +50,20 @@ def main() -> None:
     sys.stdout.write(table(rows) + "\n")
 
 
-def flow(folder: Path, name: str, jobs: int, steps: int, step: str, head: str = "") -> Path:
-    """Write a flow of so many jobs of so many equal steps, with a state database of its own."""
+def flow(
+    folder: Path, name: str, jobs: int, steps: int, step: str, head: str = "", *, items: int = 0
+) -> Path:
+    """Write a flow of so many jobs of so many equal steps, with a state database of its own.
+
+    With `items`, each job is a `for_each` over so many.
+    """
     state, work = folder / f"{name}.sqlite", folder / "work"
     keys = f"id: {name}, state: {{path: {state}}}, workspace: {{root: {work}}}{head}"
     lines = ["version: 1", f"flow: {{{keys}}}", "jobs:"]
     for job in range(jobs):
-        lines += [f"  - id: j{job}", "    steps:"]
+        lines += [f"  - id: j{job}"]
+        lines += [f"    for_each: {list(range(items))}"] if items else []
+        lines += ["    steps:"]
         lines += [f"      - {{id: s{number}, {step}}}" for number in range(steps)]
     path = folder / f"{name}.yaml"
     path.write_text("\n".join(lines) + "\n")
@@ -87,8 +100,11 @@ def start_up(folder: Path, rounds: int) -> Iterator[Row]:
         yield Row(what, against, *medians, target)
 
 
-def engine(path: Path) -> Timed:
-    """Return a function that runs a flow anew, in a process of its own, and says how long the engine took."""
+def engine(path: Path, *, memory: bool = False) -> Timed:
+    """Return a function that runs a flow anew, in a process of its own, and says how long the engine took.
+
+    With `memory` it says how much memory (MB) that process had at most.
+    """
 
     def run() -> float:
         for stale in path.parent.glob(f"{path.stem}.sqlite*"):
@@ -97,7 +113,8 @@ def engine(path: Path) -> Timed:
         done = subprocess.run(
             [PYTHON, str(script), str(path)], check=True, env=environment(), capture_output=True, text=True
         )
-        return float(done.stdout)
+        seconds, peak = map(float, done.stdout.split())
+        return peak if memory else seconds
 
     return run
 
@@ -121,6 +138,22 @@ def durable_steps(folder: Path, rounds: int) -> Iterator[Row]:
         path = flow(folder, f"durable_{jobs}_{steps}", jobs, steps, CHECK)
         medians = interleaved(engine(path), floor(jobs * steps), rounds)
         yield Row(what, against, *medians, target)
+
+
+FEW_ITEMS, MANY_ITEMS = 1_000, 10_000
+
+
+def fans(folder: Path, rounds: int) -> Iterator[Row]:
+    """An instance of a `for_each` against a job of its own, and how the memory grows with the items."""
+    few = flow(folder, "few_items", 1, 1, CHECK, items=FEW_ITEMS)
+    many = flow(folder, "many_items", 1, 1, CHECK, items=MANY_ITEMS)
+    jobs = flow(folder, "many_jobs", MANY_ITEMS, 1, CHECK)
+    medians = interleaved(engine(many), engine(jobs), rounds)
+    yield Row(f"for_each over {MANY_ITEMS:,} items", f"{MANY_ITEMS:,} jobs x 1 step", *medians, "<= 1.5x")
+    peaks = interleaved(engine(many, memory=True), engine(few, memory=True), rounds)
+    item = (peaks[0] - peaks[1]) * 1000 / (MANY_ITEMS - FEW_ITEMS)
+    what = f"memory of {MANY_ITEMS:,} items ({item:.1f} kB an item)"
+    yield Row(what, f"of {FEW_ITEMS:,} items", *peaks, "<= 2x", "MB")
 
 
 def processes(folder: Path, rounds: int) -> Iterator[Row]:
