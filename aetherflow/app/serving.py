@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -31,6 +31,7 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.bus import Bus
 from aetherflow.engine.events import Event
 from aetherflow.engine.firing_events import ScheduleNotice
+from aetherflow.engine.shared_connectors import kept_open
 from aetherflow.errors import AetherFlowError
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
 from aetherflow.runner.runner import Runner
@@ -150,6 +151,11 @@ async def open_server(
         stack.push_async_callback(bus.aclose)
         for watcher in shared:
             bus.subscribe(watching, watcher.name, watcher.observer, when_full=watcher.when_full)
+        await stack.enter_async_context(
+            kept_open(
+                lambda told: bus.announce(_problem(told, schedules, clock, level="warning", code="AF703"))
+            )
+        )
         runs = FiringRuns(load_flow_of, clock)
         host = RunHost(
             load=runs.load,
@@ -231,7 +237,12 @@ async def _stop(server: Server) -> None:
     await server.scheduler.release()
 
 
-def _problem(problem: str, schedules: Sequence[Schedule], clock: Clock) -> ScheduleNotice:
-    return ScheduleNotice(
-        at=clock.now(), scheduler=schedules[0].id, message=problem, level="error", code="AF211"
-    )
+def _problem(
+    problem: str,
+    schedules: Sequence[Schedule],
+    clock: Clock,
+    *,
+    level: Literal["warning", "error"] = "error",
+    code: str = "AF211",
+) -> ScheduleNotice:
+    return ScheduleNotice(at=clock.now(), scheduler=schedules[0].id, message=problem, level=level, code=code)

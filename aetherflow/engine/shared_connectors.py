@@ -98,13 +98,14 @@ class SharedConnectors:
 
 @asynccontextmanager
 async def kept_open(tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Keep what the runs of this event loop share open in the block; `tell` hears what could not be closed."""
+    """Keep open what the runs of this event loop share; `tell` hears what could not be closed at the end."""
     shared = SharedConnectors.join()
     try:
         yield
     finally:
         for problem in await shared.leave():
-            tell(problem.message)
+            # Not what the connector said: no run is left that knows which of its words are secret.
+            tell(problem.message.partition(": ")[0])
 
 
 _of_this_loop: RunVar[SharedConnectors | None] = RunVar("shared_connectors")
