@@ -82,11 +82,13 @@ class RunHistory(msgspec.Struct, frozen=True):
         return [f"{step.job_id}.{step.step_id}" for step in self.steps if step.status == INTERRUPTED]
 
 
-def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, str]) -> Path:
+def state_of(
+    state: Path | None, flow: Path | None, process_env: Mapping[str, str], *, must_exist: bool = True
+) -> Path:
     """Return the state database to look at: the one named, the flow's, or that of the settings.
 
     Raises:
-        StateUnusable: there is none yet.
+        StateUnusable: there is none yet, and there must be.
         InvalidInput: the flow file has no right shape.
     """
     if state is not None:
@@ -97,7 +99,7 @@ def state_of(state: Path | None, flow: Path | None, process_env: Mapping[str, st
         path = places_of(examined, None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
-    if not path.exists():
+    if must_exist and not path.exists():
         raise StateUnusable(
             f"there is no state database {path}",
             hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",
@@ -228,6 +230,11 @@ def step_logs(path: Path, run_id: str) -> list[Path]:
 def read_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     """Return what `work` reads from a state database, also from one that cannot be written."""
     return _with_state(path, lambda database: database.read(work), Database.open_to_look)
+
+
+def change_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Do work in one transaction of a state database, which is made if there is none."""
+    return _with_state(path, lambda database: database.transact(work))
 
 
 def _with_state(

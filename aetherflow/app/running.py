@@ -47,8 +47,9 @@ from aetherflow.runner.ticket import RunControl, RunReport
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease
 from aetherflow.store.locks import LockTable
-from aetherflow.store.open_states import OpenStates
+from aetherflow.store.open_states import OpenState, OpenStates
 from aetherflow.store.owner import Owner, this_process
+from aetherflow.store.pool_table import RunPools
 from aetherflow.store.run_lease import Claim, claim_flow, claim_run, keep_alive, release_run
 
 LOCK_HELD = "AF620"
@@ -153,7 +154,7 @@ async def execute_run(
         bus = Bus(shared.journal.of_run(claim.lease, claim.next_seq), clock)
         async with (
             _observed(bus, [*watchers, *measuring]),
-            _services(examined, places, state, database, owner, clock, bus, large) as services,
+            _services(examined, places, state, shared, owner, clock, bus, large) as services,
         ):
             ring = Ring(
                 plan,
@@ -302,7 +303,7 @@ async def _services(
     examined: Examination,
     places: Places,
     state: RunState,
-    database: Database,
+    opened: OpenState,
     owner: Owner,
     clock: Clock,
     bus: Bus,
@@ -350,7 +351,8 @@ async def _services(
         zip_drivers=examined.restrictions.zip_drivers,
         log_directory=places.logs,
         connectors=pool,
-        locks=LockTable(database, clock, owner, state.flow_id, state.run_id),
+        locks=LockTable(opened.database, clock, owner, state.flow_id, state.run_id),
+        pools=RunPools(opened.pools, clock, owner, state.flow_id, state.run_id),
         inner_step=inner,
         announce=announce,
         threads=anyio.CapacityLimiter(places.max_parallel_jobs + 4),

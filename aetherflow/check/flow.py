@@ -14,6 +14,7 @@ from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import HOOK
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError
+from aetherflow.spec.flow import StepSpec
 from aetherflow.spec.suggest import did_you_mean
 
 
@@ -38,10 +39,12 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings, inherited: Co
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
             where: Path = ("jobs", job.index, "steps", number)
+            _check_slots(step.spec, where, findings)
             _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for hook in plan.hooks:
         for number, step in enumerate(hook.steps):
             where = ("flow", hook.id.removeprefix(HOOK), number)
+            _check_slots(step.spec, where, findings)
             _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)
@@ -52,6 +55,12 @@ def check_flow(plan: Plan, registry: Registry, findings: Findings, inherited: Co
         if name not in used:
             message = f"no step uses the resource {name!r} by its name"
             findings.add(base, "AF552", message, severity="warning")
+
+
+def _check_slots(step: StepSpec, where: Path, findings: Findings) -> None:
+    if step.pool is None and step.slots != 1:
+        message = f"step {step.id!r} wants {step.slots} slots, but of no pool"
+        findings.add((*where, "slots"), "AF644", message, "add pool: NAME, or leave slots out")
 
 
 def _check_driver(name: str, where: Path, registry: Registry, findings: Findings) -> None:

@@ -10,6 +10,7 @@ import typer
 from aetherflow.cli import authoring
 from aetherflow.cli.bundle_commands import bundle_app
 from aetherflow.cli.init_commands import init_app
+from aetherflow.cli.pools_commands import pools_app
 from aetherflow.cli.scheduler_commands import scheduler_app, serve
 from aetherflow.errors import AetherFlowError, UsageError
 
@@ -39,6 +40,7 @@ runs_app = typer.Typer(
 locks_app = typer.Typer(help="Locks that steps hold.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 app.add_typer(locks_app, name="locks")
+app.add_typer(pools_app, name="pools")
 app.add_typer(init_app, name="init")
 app.command()(serve)
 app.add_typer(scheduler_app, name="scheduler")

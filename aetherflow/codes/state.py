@@ -115,6 +115,31 @@ ENTRIES = {
         "aetherflow runs retry --only load",
         "They run at the next resume: aetherflow runs retry.",
     ),
+    "AF640": Entry(
+        "A step needs a pool that the state database does not have.",
+        "pool: warehose",
+        "Make it: aetherflow pools set NAME SLOTS, or name it under pools in the scheduler file.",
+    ),
+    "AF641": Entry(
+        "A step wants more slots of a pool than there are.",
+        "slots: 3 of a pool of 2",
+        "Lower slots, or enlarge the pool by aetherflow pools set NAME SLOTS.",
+    ),
+    "AF642": Entry(
+        "A step lost the slots of its pool while it worked, and was ended.",
+        "a process that was paused for longer than 30 s",
+        "Check what the step had done by then, then go on with the run.",
+    ),
+    "AF643": Entry(
+        "A pool that is in use cannot be removed.",
+        "aetherflow pools remove warehouse while a step holds a slot",
+        "Wait for what aetherflow pools list shows.",
+    ),
+    "AF644": Entry(
+        "A step says how many slots it wants, but not of which pool.",
+        "{id: copy, type: db_extract, slots: 2}",
+        "Add pool: NAME, or leave slots out.",
+    ),
     "AF650": Entry(
         "A server takes no further run: its queue is full.",
         "more runs started at once than the queue holds",

@@ -19,6 +19,7 @@ from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.events import Event, Notice, StepOutput
 from aetherflow.engine.large_outputs import LargeOutputs
+from aetherflow.engine.pools import NO_POOLS, Pools
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.workspace import Workspace, written_whole
 from aetherflow.errors import ErrorInfo, StepError
@@ -91,6 +92,7 @@ class RunServices(msgspec.Struct, frozen=True):
     zip_drivers: frozenset[str] | None = None
     execution: int = 1
     strict_templates: bool = True
+    pools: Pools = NO_POOLS
 
 
 class StepContext:

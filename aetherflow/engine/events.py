@@ -157,6 +157,26 @@ class JobFinished(Event, frozen=True):
     error: ErrorInfo | None = None
 
 
+class StepWaiting(Event, frozen=True):
+    """A step cannot begin yet: the slots of a pool that it needs are taken. It stays PENDING.
+
+    Attributes:
+        slots: how many it needs; `size` is how many the pool has.
+        held_by: who has slots; the first ones only.
+        ahead: how many others wait before it.
+    """
+
+    job_id: str
+    step_id: str
+    step_type: str
+    pool: str
+    slots: int
+    size: int
+    held_by: list[str] = []
+    ahead: int = 0
+    attempt: int = 1
+
+
 class StepStarted(Event, frozen=True):
     """An attempt of a step began.
 
@@ -232,7 +252,16 @@ Journalled = (
     | RunFinished
     | JobStarted
     | JobFinished
+    | StepWaiting
     | StepStarted
     | StepRetrying
     | StepFinished
 )
+
+
+def waits_for(event: StepWaiting) -> str:
+    """Return what a step waits for, in words."""
+    number = f"{event.slots} slot{'' if event.slots == 1 else 's'}"
+    held = f", held by {'; '.join(event.held_by)}" if event.held_by else ""
+    ahead = f", {event.ahead} ahead" if event.ahead else ""
+    return f"waits for {number} of the pool {event.pool} ({event.size}){held}{ahead}"

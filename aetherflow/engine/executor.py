@@ -7,7 +7,7 @@ follows. While a commit waits for the disk, the reports of other jobs gather and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypedDict
@@ -21,10 +21,11 @@ from aetherflow.engine import events as e
 from aetherflow.engine.backoff import next_wait
 from aetherflow.engine.bus import Bus
 from aetherflow.engine.context import RunServices, StepContext
-from aetherflow.engine.decide import JOB_TIMEOUT, Command, StopWork, WaitAndRetry, Work
+from aetherflow.engine.decide import JOB_TIMEOUT, Command, StartStep, StopWork, WaitAndRetry, Work
 from aetherflow.engine.frontier import Unit
-from aetherflow.engine.job_lock import JobLock, job_lock_key
+from aetherflow.engine.holding import Holding, job_lock_key
 from aetherflow.engine.plan import StepPlan
+from aetherflow.engine.pools import PoolWait
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.scope import job_scope
 from aetherflow.engine.state import is_hook
@@ -82,7 +83,8 @@ class Executor:
         self._inbox = Inbox()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._deadlines: dict[str, float] = {}
-        self._job_locks: dict[str, JobLock] = {}
+        self._job_locks: dict[str, Holding] = {}
+        self._slots: dict[str, Holding] = {}
         self._failure: AetherFlowError | None = None
         self._workers: anyio.abc.TaskGroup
 
@@ -183,6 +185,10 @@ class Executor:
             case WaitAndRetry(unit, step, attempt, seconds):
                 scope = self._scopes[unit.id] = anyio.CancelScope()
                 self._workers.start_soon(self._wait_and_start, unit, step, attempt, seconds, scope)
+            case StartStep(unit, number):  # only one that needs slots of a pool: the others start at once
+                scope = self._scopes[unit.id] = anyio.CancelScope()
+                step = unit.job.steps[number]
+                self._workers.start_soon(self._wait_and_start, unit, step, 1, 0, scope)
             case StopWork(unit):
                 if (running := self._scopes.get(unit.id)) is not None:
                     running.cancel()
@@ -200,7 +206,7 @@ class Executor:
         known = self._job_locks.get(job_id)
         if known is not None and known.error is None:
             return
-        lock = self._job_locks[job_id] = JobLock()
+        lock = self._job_locks[job_id] = Holding()
         holding = self._services.locks.hold(
             job_lock_key(self._ring.state.flow_id, job_id),
             ttl_seconds=locks.ttl_seconds,
@@ -227,9 +233,12 @@ class Executor:
             if self._ring.state.cancelling is not None:
                 scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
-            work, lock = partial(self._attempt, unit, step, attempt), self._job_locks.get(unit.job.id)
-            outcome = await (work() if lock is None else lock.work(work))
+            work: Callable[[], Awaitable[Outcome]] = partial(self._attempt, unit, step, attempt)
+            for held in (self._slots.get(unit.id), self._job_locks.get(unit.job.id)):
+                work = work if held is None else partial(held.work, work)
+            outcome = await work()
         self._scopes.pop(unit.id, None)
+        self._give_back_slots(unit)
         cancelled = scope.cancel_called and (outcome is None or outcome.result is None)
         duration = round(clock.monotonic() - started, 6)
         if outcome is None or cancelled:
@@ -316,20 +325,56 @@ class Executor:
     async def _wait_and_start(
         self, unit: Unit, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope
     ) -> None:
-        """Wait, then report that the next attempt begins."""
+        """Wait, for slots too if the step needs some; then report that the next attempt begins."""
         waited = False
         with scope:
-            await self._services.clock.sleep(seconds)
+            if seconds:
+                await self._services.clock.sleep(seconds)
+            if step.spec.pool is not None:
+                await self._take_slots(unit, step, attempt, step.spec.pool)
             waited = True
         self._scopes.pop(unit.id, None)
         if not waited or self._ring.state.cancelling is not None:
-            self._report_end(unit, step, attempt - 1, "CANCELLED", 0, reason=self._ring.state.cancel_reason)
+            self._give_back_slots(unit)
+            before = max(attempt - 1, 1)
+            self._report_end(unit, step, before, "CANCELLED", 0, reason=self._ring.state.cancel_reason)
             return
         self._inbox.post(
             e.StepStarted(
                 **self._identity(unit, step, attempt), definition=step.fingerprint(), version=step.version
             )
         )
+
+    async def _take_slots(self, unit: Unit, step: StepPlan, attempt: int, pool: str) -> None:
+        """Let a task take slots of a pool for one attempt, and wait for them; why there are none is kept.
+
+        The wait counts for the time of the job and of the run, not for that of the step.
+        """
+        slots = self._slots[unit.id] = Holding()
+
+        def tell(wait: PoolWait) -> None:
+            if not slots.is_over:
+                self._inbox.post(_waiting(self._identity(unit, step, attempt), wait))
+
+        holding = self._services.pools.hold(
+            pool, step.spec.slots, job_id=unit.id, step_id=step.id, on_wait=tell
+        )
+        self._workers.start_soon(slots.hold, holding)
+        left = self._time_left(unit)
+        if left == math.inf:
+            await slots.settled()
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._expire, left, tasks.cancel_scope)
+            await slots.settled()
+            tasks.cancel_scope.cancel()
+        if not slots.is_settled:
+            slots.fail(self._time_limit(unit, step)[1])
+            slots.give_back()
+
+    def _give_back_slots(self, unit: Unit) -> None:
+        if (slots := self._slots.pop(unit.id, None)) is not None:
+            slots.give_back()
 
     def _report_end(
         self,
@@ -367,6 +412,17 @@ class Executor:
     async def _end_run_after(self, seconds: float) -> None:
         await self._services.clock.sleep(seconds)
         self.cancel(f"the run's timeout_seconds passed after {seconds:g} s", "timeout")
+
+
+def _waiting(identity: _Identity, wait: PoolWait) -> e.StepWaiting:
+    return e.StepWaiting(
+        **identity,
+        pool=wait.pool,
+        slots=wait.slots,
+        size=wait.size,
+        held_by=list(wait.held_by),
+        ahead=wait.ahead,
+    )
 
 
 def _not_tried_again(error: ErrorInfo) -> ErrorInfo:

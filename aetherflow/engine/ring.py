@@ -104,18 +104,7 @@ class Ring:
         at, flow_id, run_id = self.clock.now(), self.state.flow_id, self.state.run_id
         match command:
             case StartStep(unit, number):
-                step = unit.job.steps[number]
-                self.frontier.at_step[unit.id] = number
-                return e.StepStarted(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
-                    job_id=unit.id,
-                    step_id=step.spec.id,
-                    step_type=step.spec.type,
-                    definition=step.fingerprint(),
-                    version=step.version,
-                )
+                return self._step_started(unit, number)
             case EndStep() | SettleStep():
                 return self._step_ended(command)
             case StartJob(unit, items):
@@ -165,6 +154,23 @@ class Ring:
             return items  # a resumed run goes on with what was stored
         masked: list[Any] = self._redact(items)
         return masked if self.large is None else self.large.defer_items(masked)
+
+    def _step_started(self, unit: Unit, number: int) -> e.StepStarted | None:
+        """Return the start of a step; None if it needs slots of a pool, which take waiting."""
+        step = unit.job.steps[number]
+        self.frontier.at_step[unit.id] = number
+        if step.spec.pool is not None:
+            return None
+        return e.StepStarted(
+            at=self.clock.now(),
+            flow_id=self.state.flow_id,
+            run_id=self.state.run_id,
+            job_id=unit.id,
+            step_id=step.spec.id,
+            step_type=step.spec.type,
+            definition=step.fingerprint(),
+            version=step.version,
+        )
 
     def _step_ended(self, command: EndStep | SettleStep) -> e.StepFinished:
         """Return the end of a step that does not run."""

@@ -153,8 +153,10 @@ JOB_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
     ("RUNNING", e.JobFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
 }
 STEP_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
+    ("PENDING", e.StepWaiting): frozenset({"PENDING"}),
     ("PENDING", e.StepStarted): frozenset({"RUNNING"}),
     ("PENDING", e.StepFinished): frozenset({"SKIPPED", "CANCELLED"}),
+    (INTERRUPTED, e.StepWaiting): frozenset({INTERRUPTED}),
     (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
     (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
     ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
@@ -183,7 +185,7 @@ def apply(state: RunState, event: e.Event) -> None:
     if state.run_id and event.run_id != state.run_id:
         raise IllegalEvent(f"run {event.run_id}: the event belongs to another run than {state.run_id}")
     match event:
-        case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+        case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
             _apply_to_step(state, event)
         case e.JobStarted() | e.JobFinished():
             _apply_to_job(state, event)
@@ -204,7 +206,9 @@ def _check(
         raise IllegalEvent(f"{what} is {status}: {type(event).__name__} to {next_status} cannot happen")
 
 
-def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
+def _apply_to_step(
+    state: RunState, event: e.StepWaiting | e.StepStarted | e.StepFinished | e.StepRetrying
+) -> None:
     where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
     job = state.jobs.get(event.job_id)
     if state.phase != "RUNNING" or job is None or job.status != "RUNNING":
@@ -213,6 +217,11 @@ def _apply_to_step(state: RunState, event: e.StepStarted | e.StepFinished | e.St
     name = (event.job_id, event.step_id)
     status = INTERRUPTED if name in state.interrupted else step.status
     match event:
+        case e.StepWaiting():
+            _check(STEP_TABLE, status, event, status, where)
+            step.step_type, step.attempt, step.error = event.step_type, event.attempt, None
+            job.steps[event.step_id] = step
+            return  # what cut the step off before is still to be known when it begins
         case e.StepStarted():
             _check(STEP_TABLE, status, event, "RUNNING", where)
             step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt

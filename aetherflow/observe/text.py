@@ -25,6 +25,8 @@ from aetherflow.engine.events import (
     StepOutput,
     StepRetrying,
     StepStarted,
+    StepWaiting,
+    waits_for,
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
@@ -149,6 +151,11 @@ def _(event: StepStarted) -> str:
 
 
 @sentence.register
+def _(event: StepWaiting) -> str:
+    return f"{_step(event)}  {one_line(event.step_type)} {one_line(waits_for(event))}"
+
+
+@sentence.register
 def _(event: StepRetrying) -> str:
     return (
         f"{_step(event)}  {one_line(event.step_type)} attempt {event.attempt} failed, "
@@ -180,7 +187,7 @@ def _run(event: Event) -> str:
     return f"run {one_line(event.run_id)} of {one_line(event.flow_id)}"
 
 
-def _step(event: StepStarted | StepRetrying | StepFinished | StepOutput | Notice) -> str:
+def _step(event: StepWaiting | StepStarted | StepRetrying | StepFinished | StepOutput | Notice) -> str:
     return one_line(f"{event.job_id}.{event.step_id}" if event.step_id else event.job_id)
 
 

@@ -17,6 +17,8 @@ from aetherflow.engine.events import (
     StepOutput,
     StepRetrying,
     StepStarted,
+    StepWaiting,
+    waits_for,
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.text import duration, one_line
@@ -77,7 +79,7 @@ class RunTree:
                 self.jobs[event.job_id] = JobView(started=event.at)
             case JobFinished():
                 self._end_job(event)
-            case StepStarted() | StepRetrying() | StepFinished():
+            case StepWaiting() | StepStarted() | StepRetrying() | StepFinished():
                 self._apply_step(event)
             case StepOutput():
                 self._apply_output(event)
@@ -88,11 +90,13 @@ class RunTree:
         if step and step.status == "RUNNING" and (line := one_line(event.text.strip())):
             step.line = line
 
-    def _apply_step(self, event: StepStarted | StepRetrying | StepFinished) -> None:
+    def _apply_step(self, event: StepWaiting | StepStarted | StepRetrying | StepFinished) -> None:
         job = self.jobs.setdefault(event.job_id, JobView(started=event.at))
         step = job.steps.setdefault(event.step_id, StepView(step_type=event.step_type, started=event.at))
         step.attempt = max(step.attempt, event.attempt)
         match event:
+            case StepWaiting():
+                step.why = one_line(waits_for(event))
             case StepStarted():
                 step.status, step.why = "RUNNING", ""
             case StepRetrying():

@@ -143,6 +143,8 @@ class StepSpec(_Spec, frozen=True):
         retry: whether a failed attempt is repeated.
         continue_on_error: whether the job goes on after a failure; the step stays FAILED.
         on_interrupt: what a resume does with the step if its process had died in the middle of it.
+        pool: whose slots it needs while it runs; `aetherflow pools set NAME SLOTS` makes a pool.
+        slots: how many of them.
     """
 
     called = "a step"
@@ -157,6 +159,8 @@ class StepSpec(_Spec, frozen=True):
     retry: RetrySpec | None = None
     continue_on_error: bool = False
     on_interrupt: Literal["rerun", "fail", "skip"] = "rerun"
+    pool: Identifier | None = None
+    slots: PositiveInt = 1
 
 
 class JobSpec(_Spec, frozen=True):
@@ -201,6 +205,7 @@ class FlowMeta(_Spec, frozen=True):
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
         retry: the default of all steps.
+        on_crash: what becomes of a run whose server died; default: what the server says, else resume.
         on_success: steps that run after a run that succeeded.
         on_failure: steps that run after a run that failed.
         on_exit: steps that run after every run.

@@ -12,6 +12,7 @@ import msgspec
 
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
+from aetherflow.store.pool_table import PoolTable
 
 Synchronous = Literal["full", "normal"]
 
@@ -21,6 +22,7 @@ class OpenState(msgspec.Struct, frozen=True, eq=False):
 
     database: Database
     journal: Journal
+    pools: PoolTable
 
 
 class _Shared:
@@ -73,7 +75,8 @@ class OpenStates:
         async with shared.opening:
             if shared.state is None:
                 database = await Database.open(path, synchronous)
-                shared.state, shared.synchronous = OpenState(database, Journal(database)), synchronous
+                shared.state = OpenState(database, Journal(database), PoolTable(database))
+                shared.synchronous = synchronous
             elif synchronous == "full" and shared.synchronous == "normal":
                 await shared.state.database.write_fully()
                 shared.synchronous = "full"

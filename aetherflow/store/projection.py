@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.engine import events as e
+from aetherflow.engine.events import waits_for
 
 UPSERT_RUN = """
 INSERT INTO run_state (
@@ -83,7 +84,7 @@ def project(events: Iterable[e.Event]) -> Rows:
     rows = Rows()
     for event in events:
         match event:
-            case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+            case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
                 _project_step(rows, event)
             case e.JobStarted() | e.JobFinished():
                 _project_job(rows, event)
@@ -92,12 +93,14 @@ def project(events: Iterable[e.Event]) -> Rows:
     return rows
 
 
-def _project_step(rows: Rows, event: e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
+def _project_step(rows: Rows, event: e.StepWaiting | e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
     key = (event.run_id, event.job_id, event.step_id)
     before = rows.steps.get(key)
     started = before[7] if before else None
     finished = outputs = error = reason = None
     match event:
+        case e.StepWaiting():
+            status, reason = "PENDING", waits_for(event)
         case e.StepStarted():
             status, started = "RUNNING", timestamp(event.at)
         case e.StepRetrying():

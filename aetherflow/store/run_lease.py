@@ -20,6 +20,7 @@ from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost, lease_lost, read_events
 from aetherflow.store.lease import Grip, Holder, Lease
 from aetherflow.store.owner import Owner
+from aetherflow.store.pools import give_back_all_of
 
 TTL_SECONDS = 30.0
 """How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
@@ -46,8 +47,9 @@ async def claim_run(
 ) -> Claim:
     """Take the lease of a run and read its history, in one transaction.
 
-    Locks that an earlier process still holds for the run are given back: it may not write any more, so it
-    must not keep its own run waiting. `also` is done in the same transaction; if it raises, nothing is done.
+    Locks and slots that an earlier process still holds for the run are given back: it may not write any
+    more, so it must not keep its own run waiting. `also` is done in the same transaction; if it raises,
+    nothing is done.
 
     Raises:
         HeldByAnother: another process executes the run; who, and since when (exit 75).
@@ -61,6 +63,7 @@ async def claim_run(
         if isinstance(lease, Holder):
             return lease
         leases.release_all_of(raw, run_id, clock.now())
+        give_back_all_of(raw, run_id)
         also(raw)
         last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
         return Claim(lease, read_events(raw, run_id), last[0] + 1)

@@ -179,7 +179,29 @@ CREATE TABLE schedulers (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = """
+-- Named slots that steps of many runs share.
+CREATE TABLE pools (
+    name       TEXT PRIMARY KEY,
+    slots      INTEGER NOT NULL,
+    changed_at TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Who holds slots, and who waits for some. The number is the order of asking and is never used again.
+CREATE TABLE pool_claims (
+    claim_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    pool       TEXT NOT NULL,
+    slots      INTEGER NOT NULL,
+    run_id     TEXT NOT NULL,
+    holder     TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    asked_at   TEXT NOT NULL,
+    granted_at TEXT,                        -- null: it waits
+    expires_at TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 """The script that leads to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)

@@ -330,3 +330,13 @@ def test_ending_steps_are_checked_where_they_stand(tmp_path: Path) -> None:
         f"{kind} error[AF540] unknown step type 'check_itms' (did you mean 'check_items'?)",
         f"{name} error[AF543] check_items has no input 'xyz' (its inputs: items, min_count)",
     ]
+
+
+def test_slots_belong_to_a_pool(tmp_path: Path) -> None:
+    text = steps(
+        "{id: t, type: check_items, inputs: {items: [a]}, pool: p, slots: 2}",
+        "{id: s, type: check_items, inputs: {items: [a]}, slots: 3}",
+    )
+    at = place(text, "slots: 3")
+    message = "step 's' wants 3 slots, but of no pool (add pool: NAME, or leave slots out)"
+    assert told(checked(text, tmp_path)) == [f"{at} error[AF644] {message}"]

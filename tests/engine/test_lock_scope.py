@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from aetherflow.engine.context import StepContext
-from aetherflow.engine.job_lock import JobLock, job_lock_key
+from aetherflow.engine.holding import Holding, job_lock_key
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.step_runner import Outcome
 from aetherflow.errors import StepError
@@ -198,7 +198,7 @@ class Lost:
 async def test_a_result_that_was_there_before_the_loss_stays_a_fact_and_the_next_step_does_not_begin() -> (
     None
 ):
-    job_lock, lock = JobLock(), Lost()
+    job_lock, lock = Holding(), Lost()
 
     async def attempt() -> Outcome:
         with anyio.CancelScope(shield=True):

@@ -87,7 +87,7 @@ class Lives(RuleBasedStateMachine):
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
         match event:
-            case e.StepStarted() | e.StepFinished() | e.StepRetrying():
+            case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
                 if (event.job_id, event.step_id) in self.state.interrupted:
                     return f"step {INTERRUPTED}"
                 step = self.state.job(event.job_id).steps.get(event.step_id, StepState())
@@ -130,6 +130,12 @@ class Lives(RuleBasedStateMachine):
         event = e.StepStarted(**COMMON, job_id=job, step_id=step, step_type="t", attempt=attempt)
         self.happens(event, may_it=self.step_status(job, step) == "PENDING")
 
+    @rule(job=jobs, step=steps)
+    def a_step_waits(self, job: str, step: str) -> None:
+        may_it = self.step_status(job, step) == "PENDING"
+        event = e.StepWaiting(**COMMON, job_id=job, step_id=step, step_type="t", pool="p", slots=1, size=1)
+        self.happens(event, may_it=may_it)
+
     @rule(job=jobs, step=steps, end=step_ends, values=promoted)
     def a_step_ends(self, job: str, step: str, end: e.StepEnd, values: dict[str, int]) -> None:
         status = self.step_status(job, step)
@@ -154,31 +160,44 @@ class Lives(RuleBasedStateMachine):
         )
         self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
 
-    @rule(job=jobs, step=steps, end=step_ends)
-    def work_goes_on(self, job: str, step: str, end: e.StepEnd) -> None:
+    @rule(job=jobs, step=steps, end=st.sampled_from([*get_args(e.StepEnd), "again"]), at_once=st.booleans())
+    def work_goes_on(self, job: str, step: str, end: Any, *, at_once: bool) -> None:
         """Do what comes next for a step, so that many lives come as far as to its end."""
-        common: dict[str, Any] = {**COMMON, "job_id": job}
+        named: dict[str, Any] = {**COMMON, "job_id": job, "step_id": step, "step_type": "t"}
+        status = self.step_status(job, step)
         if self.job_status(job) == "PENDING":
-            self.happens(e.JobStarted(**common), may_it=True)
-        elif (status := self.step_status(job, step)) == "PENDING":
-            self.happens(e.StepStarted(**common, step_id=step, step_type="t"), may_it=True)
+            self.happens(e.JobStarted(**COMMON, job_id=job), may_it=True)
+        elif status == "PENDING" and at_once and end in ("SKIPPED", "CANCELLED"):
+            self.happens(e.StepFinished(**named, status=end), may_it=True)
+        elif status == "PENDING":
+            self.happens(e.StepStarted(**named), may_it=True)
+        elif status == "RUNNING" and end == "again":
+            error = ErrorInfo(code="AF700", message="no")
+            self.happens(e.StepRetrying(**named, attempt=1, wait_seconds=0, error=error), may_it=True)
         elif status == "RUNNING":
-            self.happens(e.StepFinished(**common, step_id=step, step_type="t", status=end), may_it=True)
+            self.happens(e.StepFinished(**named, status=end), may_it=True)
 
     @rule(job=jobs, step=steps)
     def more_work_goes_on(self, job: str, step: str) -> None:
-        self.work_goes_on(job, step, "SUCCESS")
+        self.work_goes_on(job, step, "SUCCESS", at_once=False)
 
-    @rule(job=jobs, step=steps, then=st.sampled_from(["again", "FAILED", "SKIPPED", "CANCELLED"]))
-    def the_process_dies_in_a_step(self, job: str, step: str, then: Any) -> None:
+    @rule(
+        job=jobs,
+        step=steps,
+        waits=st.booleans(),
+        then=st.sampled_from(["again", "FAILED", "SKIPPED", "CANCELLED"]),
+    )
+    def the_process_dies_in_a_step(self, job: str, step: str, then: Any, *, waits: bool) -> None:
         """Cut a step off, go on with the run, and do with the step what `on_interrupt` may ask for."""
         while self.job_status(job) == "PENDING" or self.step_status(job, step) == "PENDING":
-            self.work_goes_on(job, step, "SUCCESS")
+            self.work_goes_on(job, step, "SUCCESS", at_once=False)
         if self.step_status(job, step) != "RUNNING":
             return
         self.the_run_is_resumed([])
         self.happens(e.JobStarted(**COMMON, job_id=job), may_it=True)
         named: dict[str, Any] = {**COMMON, "job_id": job, "step_id": step, "step_type": "t"}
+        if waits:
+            self.a_step_waits(job, step)
         again = e.StepStarted(**named)
         self.happens(again if then == "again" else e.StepFinished(**named, status=then), may_it=True)
 

@@ -23,6 +23,7 @@ from aetherflow.engine.events import (
     StepOutput,
     StepRetrying,
     StepStarted,
+    StepWaiting,
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
@@ -160,6 +161,31 @@ CASES: list[tuple[Event, str, str]] = [
         (
             '{"timestamp":"2026-01-02T22:14:03Z","level":"warning","event":"job_finished","flow_id":"demo",'
             '"run_id":"r1","job_id":"load","status":"BLOCKED","reason":"extract FAILED"}'
+        ),
+    ),
+    (
+        StepWaiting(
+            at=AT,
+            flow_id="demo",
+            run_id="r1",
+            job_id="extract",
+            step_id="pull",
+            step_type="db_extract",
+            pool="warehouse",
+            slots=2,
+            size=4,
+            held_by=["other, run r2, load.s"],
+            ahead=1,
+        ),
+        (
+            "22:14:03 INFO  extract.pull  db_extract waits for 2 slots of the pool warehouse (4), "
+            "held by other, run r2, load.s, 1 ahead"
+        ),
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"step_waiting","flow_id":"demo",'
+            '"run_id":"r1",'
+            '"job_id":"extract","step_id":"pull","step_type":"db_extract","attempt":1,'
+            '"pool":"warehouse","slots":2,"size":4,"held_by":["other, run r2, load.s"],"ahead":1}'
         ),
     ),
     (

@@ -202,7 +202,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         (
             "flow.yaml:19:27: error[AF111]: unknown key 'shell' in a step\n"
             "    hint: known keys: id, type, description, inputs, outputs, on_no_data, "
-            "timeout_seconds, retry, continue_on_error, on_interrupt"
+            "timeout_seconds, retry, continue_on_error, on_interrupt, pool, slots"
         ),
     ),
     "a wrong type at depth": (
@@ -237,7 +237,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
             "    hint: write a value after the colon, or remove the key\n"
             "flow.yaml:38:9: error[AF111]: unknown key 'inputs2' in a step\n"
             "    hint: known keys: id, type, description, inputs, outputs, on_no_data, "
-            "timeout_seconds, retry, continue_on_error, on_interrupt"
+            "timeout_seconds, retry, continue_on_error, on_interrupt, pool, slots"
         ),
     ),
     "an id that is no name": (

@@ -76,6 +76,7 @@ class _Author:
             names: Names = {"job_id": job_id, "step_id": step_id, "step_type": f"type of {step_id}"}
             if step is None or step.status == "PENDING":
                 yield self.begin_step(names, attempt + 1)
+                yield self.let_step_wait(names, attempt + 1)
                 yield self.end_step(names, attempt, ["SKIPPED", "CANCELLED"])
             elif step.status == "RUNNING":
                 yield self.retry_step(names, attempt)
@@ -112,6 +113,11 @@ class _Author:
 
     def begin_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepStarted(**self.common, **names, attempt=attempt)
+
+    def let_step_wait(self, names: Names, attempt: int) -> Make:
+        return lambda: e.StepWaiting(
+            **self.common, **names, attempt=attempt, pool="p", slots=1, size=2, held_by=["another"]
+        )
 
     def retry_step(self, names: Names, attempt: int) -> Make:
         return lambda: e.StepRetrying(

@@ -208,6 +208,9 @@ def test_every_event_of_a_history_can_be_projected(kind: type[e.Event]) -> None:
         "flow_file": "f.yaml",
         "reason": "because",
         "duration_seconds": 1,
+        "pool": "warehouse",
+        "slots": 1,
+        "size": 2,
         "wait_seconds": 1,
         "error": {"code": "AF700", "message": "no"},
     }

@@ -1,0 +1,205 @@
+"""The slots of pools, as the runs of one process take them: waiting in turn, renewing, giving back.
+
+Whoever gives slots back grants them to whoever is next, in the same transaction; a waiter of this process
+wakes at once, one of another process when that one looks. While anybody here waits, one of them looks every
+POLL_SECONDS, for all: only so a holder in another process, or its death, is noticed.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.engine.pools import PoolWait
+from aetherflow.errors import StateError, StepError
+from aetherflow.store import pools
+from aetherflow.store.database import Database
+from aetherflow.store.owner import Owner
+from aetherflow.store.pools import NewClaim
+
+POLL_SECONDS = 0.5
+"""How often a process with waiting steps looks at the pools."""
+
+TTL_SECONDS = 30.0
+"""How long slots of a host that died stay taken; those of a dead process of this host are free at once."""
+
+
+class PoolTable:
+    """The pools of one database; all runs of this process share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[int, anyio.Event] = {}
+        self._failed: set[int] = set()
+        self._looked = -math.inf
+        self._renewed = -math.inf
+
+    @asynccontextmanager
+    async def hold(
+        self, wish: NewClaim, clock: Clock, on_wait: Callable[[PoolWait], None]
+    ) -> AsyncIterator[None]:
+        """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
+
+        Raises:
+            StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
+            StateError: the database could not be used; the block was cancelled.
+        """
+        claim = await self._ask(wish, clock, on_wait)
+        trouble: StateError | None = None
+        failure: Exception | None = None
+        kept = False
+
+        async def renew_until_lost(scope: anyio.CancelScope) -> None:
+            nonlocal trouble
+            try:
+                await clock.sleep(wish.ttl_seconds / 3)
+                while await self._renew(claim, wish, clock):
+                    await clock.sleep(wish.ttl_seconds / 3)
+            except StateError as error:
+                trouble = error
+            scope.cancel()
+
+        try:
+            claim = await self._granted(claim, wish, clock)
+            async with anyio.create_task_group() as tasks:
+                with anyio.CancelScope() as scope:
+                    tasks.start_soon(renew_until_lost, scope)
+                    try:
+                        yield
+                    except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
+                        failure = error
+                tasks.cancel_scope.cancel()
+        finally:
+            kept = await self._give_back(claim, clock)
+        if trouble is not None:
+            raise trouble from failure
+        if not kept:
+            raise _lost(wish.pool) from failure
+        if failure is not None:
+            raise failure
+
+    async def _ask(self, wish: NewClaim, clock: Clock, on_wait: Callable[[PoolWait], None]) -> int:
+        def work(raw: sqlite3.Connection) -> tuple[int, list[int], PoolWait | None]:
+            now = clock.now()
+            claim = pools.ask(raw, wish, now)
+            grants = pools.settle(raw, now)
+            return claim, grants, None if claim in grants else pools.wait_of(raw, claim, now)
+
+        claim, grants, wait = await self._database.transact(work)
+        self._wake(grants)
+        if wait is not None:
+            self._waiting[claim] = anyio.Event()
+            on_wait(wait)
+        return claim
+
+    async def _granted(self, claim: int, wish: NewClaim, clock: Clock) -> int:
+        """Wait for the grant; return the number of the claim, a new one if it ran out meanwhile."""
+        while (event := self._waiting.get(claim)) is not None:
+            await _first(event.wait, lambda: clock.sleep(POLL_SECONDS))
+            if not event.is_set() and clock.monotonic() - self._looked >= POLL_SECONDS:
+                self._looked = clock.monotonic()
+                await self._look(clock, wish.ttl_seconds)
+            if claim in self._failed:
+                self._failed.discard(claim)
+                await self._give_back(claim, clock)
+                claim = await self._ask(wish, clock, lambda _wait: None)
+            elif event.is_set():
+                del self._waiting[claim]
+        return claim
+
+    async def _look(self, clock: Clock, ttl_seconds: float) -> None:
+        """See what is due, and wake those of this process that need not wait any more.
+
+        A claim that is gone (this process was paused for longer than it lasted), or that can never be
+        granted, has failed: its step asks again, and is told.
+        """
+        mine = set(self._waiting)
+        is_time = clock.monotonic() - self._renewed >= ttl_seconds / 3
+
+        def act(raw: sqlite3.Connection) -> None:
+            pools.renew(raw, mine, clock.now(), ttl_seconds)
+            pools.settle(raw, clock.now())
+
+        due = await self._database.read(lambda raw: pools.survey(raw, clock.now()))
+        if is_time or due.stale or due.grants:
+            self._renewed = clock.monotonic()
+            await self._database.transact(act)
+        found = await self._database.read(lambda raw: pools.granted(raw, mine))
+        self._failed |= (mine - found.keys()) | (mine & set(due.vain))
+        self._failed &= self._waiting.keys()
+        self._wake([claim for claim in mine if found.get(claim) or claim in self._failed])
+
+    async def _renew(self, claim: int, wish: NewClaim, clock: Clock) -> bool:
+        def work(raw: sqlite3.Connection) -> bool:
+            pools.renew(raw, [claim], clock.now(), wish.ttl_seconds)
+            return pools.granted(raw, [claim]).get(claim, False)
+
+        return await self._database.transact(work)
+
+    async def _give_back(self, claim: int, clock: Clock) -> bool:
+        """End the claim, grant what that frees; return whether it was there to the end."""
+
+        def work(raw: sqlite3.Connection) -> tuple[bool, list[int]]:
+            return pools.give_back(raw, claim), pools.settle(raw, clock.now())
+
+        self._waiting.pop(claim, None)
+        with anyio.CancelScope(shield=True):
+            kept, grants = await self._database.transact(work)
+        self._wake(grants)
+        return kept
+
+    def _wake(self, claims: list[int]) -> None:
+        for claim in claims:
+            if (event := self._waiting.get(claim)) is not None:
+                event.set()
+
+
+class RunPools(msgspec.Struct, frozen=True):
+    """The pools of one database, as one run takes slots of them."""
+
+    table: PoolTable
+    clock: Clock
+    owner: Owner
+    flow_id: str
+    run_id: str
+
+    def hold(
+        self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
+
+        Raises:
+            StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
+            StateError: the database could not be used; the block was cancelled.
+        """
+        holder = f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
+        wish = NewClaim(pool, slots, self.run_id, holder, self.owner, TTL_SECONDS)
+        return self.table.hold(wish, self.clock, on_wait)
+
+
+async def _first(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Wait until one of them is over, and leave the others."""
+    async with anyio.create_task_group() as tasks:
+
+        async def one(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            tasks.cancel_scope.cancel()
+
+        for wait in waits:
+            tasks.start_soon(one, wait)
+
+
+def _lost(pool: str) -> StepError:
+    return StepError(
+        f"the slots of the pool {pool!r} were lost while the step worked with them",
+        hint=f"the process was paused for more than {TTL_SECONDS:g} s, or another one took the run over; "
+        "check what the step had done by then",
+        code="AF642",
+        detail={"pool": pool},
+    )

@@ -1,0 +1,81 @@
+"""`aetherflow pools`, with real processes that share the slots."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.cli.command_line import CommandLine, Running, flow, no_trace
+
+STEP = """
+- id: s
+  type: external.process
+  pool: warehouse
+  inputs: {command: [sh, -c, 'echo up; until test -e "$0"; do sleep 0.02; done', "{{env.GO}}"]}
+"""
+JSON = ("--log-format", "json")
+
+
+def test_a_pool_is_made_changed_shown_and_removed(cli: CommandLine) -> None:
+    assert cli.run("pools", "list").code == 2  # there is no state yet, and a list makes none
+    made = cli.run("pools", "set", "warehouse", "1")
+    assert (made.code, made.out) == (0, f"the pool warehouse has 1 slot in {cli.state}\n")
+    assert cli.run("pools", "set", "warehouse", "4").code == 0
+    listed = cli.run("pools", "list")
+    assert listed.out == "warehouse  0 of 4 slots held, 0 waiting\n"
+    assert cli.run("pools", "remove", "warehouse").code == 0
+    assert cli.run("pools", "list").out == "there are no pools\n"
+    gone = cli.run("pools", "remove", "warehouse")
+    assert (gone.code, "there is no pool 'warehouse'" in gone.err) == (2, True)
+    for number in ("0", "-1", "9999999"):
+        assert cli.run("pools", "set", "--", "warehouse", number).code == 2
+    assert no_trace(gone)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_processes_share_the_slots_and_a_killed_one_leaves_none_behind(
+    cli: CommandLine, *, killed: bool
+) -> None:
+    cli.env["GO"] = str(cli.folder / "go")
+    cli.write("flow.yaml", flow(STEP))
+    assert cli.run("pools", "set", "warehouse", "1").code == 0
+    with cli.start("run", "flow.yaml", "--run-id", "first", *JSON) as first:
+        first.event("step_output", text="up")
+        second = cli.start("run", "flow.yaml", "--run-id", "second", *JSON)
+        shared(cli, first, second, killed=killed)
+    (pool,) = json.loads(cli.run("pools", "list", "--json").out)
+    assert (pool["used"], pool["waiting"]) == (0, [])
+
+
+def shared(cli: CommandLine, first: Running, second: Running, *, killed: bool) -> None:
+    """Look at two runs of which the first has the only slot; then let it go."""
+    with second:
+        event = second.event("step_waiting")
+        assert (event["pool"], event["size"], event["held_by"]) == ("warehouse", 1, ["f, run first, a.s"])
+        (pool,) = json.loads(cli.run("pools", "list", "--json").out)
+        assert (pool["slots"], pool["used"], len(pool["held"]), len(pool["waiting"])) == (1, 1, 1, 1)
+        text = cli.run("pools", "list").out
+        assert f"held    1  {pool['held'][0]['holder']} since " in text
+        refused = cli.run("pools", "remove", "warehouse")
+        assert (refused.code, "AF643" in refused.err) == (75, True)
+        shown = cli.run("runs", "show", "second")
+        assert "waits for 1 slot of the pool warehouse (1), held by f, run first, a.s" in shown.out
+        if killed:
+            first.send(signal.SIGKILL)
+            first.end()
+        else:
+            (cli.folder / "go").touch()
+        second.event("step_output", text="up")
+        (cli.folder / "go").touch()
+        second.event("run_summary", status="SUCCESS")
+
+
+def test_a_step_that_names_no_pool_of_the_database_fails_with_what_to_do(cli: CommandLine) -> None:
+    cli.write("flow.yaml", flow(STEP))
+    done = cli.run("run", "flow.yaml", env={"GO": "/dev/null"})
+    assert done.code == 1
+    assert "AF640: there is no pool 'warehouse'" in done.err
+    assert "aetherflow pools set warehouse SLOTS" in done.err
+    assert no_trace(done)
