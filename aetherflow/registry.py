@@ -7,7 +7,6 @@ is installed is asked for its entry points, and the plugin paths are loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -76,6 +75,7 @@ class Registry:
         self.paths = tuple(paths)
         self.strict = strict
         self._redactor = redactor or Redactor()
+        self._found: Plugins | None = None
 
     def step_type(self, name: str) -> StepType:
         """Return a step type, imported now if it was not.
@@ -141,11 +141,17 @@ class Registry:
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """What is wrong with the plugins that were loaded; nothing is loaded for it."""
-        problems = self._plugins.problems if "_plugins" in vars(self) else []
+        problems = self._found.problems if self._found else []
         return [replace(problem, message=self._redactor.text(problem.message)) for problem in problems]
 
-    @cached_property
+    @property
     def _plugins(self) -> Plugins:
+        # No cached_property: before Python 3.12 one lock is held for all registries while it is computed.
+        if self._found is None:
+            self._found = self._find_plugins()
+        return self._found
+
+    def _find_plugins(self) -> Plugins:
         from aetherflow.plugins.find import find_plugins  # noqa: PLC0415 - only for names that do not ship
 
         taken: dict[tuple[str, str], str] = {}

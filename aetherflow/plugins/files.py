@@ -94,16 +94,16 @@ def load(path: Path) -> Loaded:
     unit = _read(path)
     if isinstance(unit, Diagnostic):
         return Loaded(Unit(path, "", {}, {}, ()), [], [unit])
-    with _LOADING:
-        if unit.package in _LOADED:
-            return _LOADED[unit.package]
-        _UNITS.setdefault(unit.package, unit)
+    if unit.package in _LOADED:
+        return _LOADED[unit.package]
+    _UNITS.setdefault(unit.package, unit)
+    with _INSTALLING:
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)  # before the finder of files, which would read them anew
-        loaded = _load(_UNITS[unit.package])
-        if not loaded.problems:  # what is broken is tried again: a missing package may be there the next time
-            _LOADED[unit.package] = loaded
-        return loaded
+    loaded = _load(_UNITS[unit.package])
+    if not loaded.problems:  # what is broken is tried again: a missing package may be there the next time
+        _LOADED[unit.package] = loaded
+    return loaded
 
 
 def _load(unit: Unit) -> Loaded:
@@ -251,4 +251,5 @@ def _folder_spec(fullname: str, folder: Path) -> ModuleSpec:
 _FINDER = _Finder()
 _UNITS: dict[str, Unit] = {}
 _LOADED: dict[str, Loaded] = {}
-_LOADING = threading.RLock()
+_INSTALLING = threading.Lock()
+"""Held for a moment only: a plugin that hangs while it is imported keeps no other from being loaded."""

@@ -28,6 +28,10 @@ def plugin_problem(error: BaseException, files: Container[str], *, default: str)
     if isinstance(error, AetherFlowError):
         return Diagnostic(error.code, error.message, file, line, hint=error.hint)
     if isinstance(error, ModuleNotFoundError) and error.name:
+        if error.name.startswith("aetherflow."):
+            message = f"the plugin imports {error.name!r}, which AetherFlow does not have"
+            hint = "plugins import from aetherflow, those of AetherFlow 0.0.x from aetherflow.core.api"
+            return Diagnostic("AF583", message, file, line, hint=hint)
         message = f"the plugin needs the module {error.name!r}, which is not installed"
         return Diagnostic("AF583", message, file, line, hint="install the package that brings it")
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,10 @@ BROKEN = {
         "import not_there.deep\n",
         f"a.py:1:1: error[AF583]: the plugin needs the module 'not_there', {INSTALL}",
     ),
+    "an inner module of the original": (
+        "from aetherflow.core.runner import run_flow\n",
+        "a.py:1:1: error[AF583]: the plugin imports 'aetherflow.core.runner', which AetherFlow does not",
+    ),
     "no such name": (
         "from os import nowhere\n",
         f"a.py:1:1: {CANNOT} ImportError: cannot import name 'nowhere'",
@@ -357,3 +362,33 @@ def test_where_a_type_comes_from_is_known(tmp_path: Path) -> None:
     assert registry.source(STEP, "a").startswith(f"{tmp_path}/a.py:")
     assert registry.source(CONNECTOR, "x:y").startswith(f"{tmp_path}/a.py:")
     assert registry.source(STEP, "unknown") == ""
+
+
+def test_a_plugin_that_hangs_while_it_is_imported_keeps_no_other_from_being_loaded(tmp_path: Path) -> None:
+    reached, go = tmp_path / "reached", tmp_path / "go"
+    os.mkfifo(reached)
+    os.mkfifo(go)
+    waits = f"open({str(reached)!r}, 'w').close()\nopen({str(go)!r}).close()\n"
+    write(tmp_path, {"slow/a.py": waits + step_source("slow"), "quick/a.py": step_source("quick")})
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(call, Registry([tmp_path / "slow"]), "slow")
+        reached.open().close()  # it is being imported now
+        quick = pool.submit(call, Registry([tmp_path / "quick"]), "quick")
+        try:
+            assert quick.result(timeout=10) == "quick"
+            assert not slow.done()
+        finally:
+            go.open("w").close()
+        assert slow.result(timeout=10) == "slow"
+
+
+def test_many_threads_load_a_path_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    note = f"with open({str(log)!r}, 'a') as f:\n    f.write('x')\n"
+    folder = write(tmp_path / "p", {"a.py": note + step_source("a")})
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: Registry([folder]).step_type("a"), range(16)))
+
+    assert len({id(one) for one in found}) == 1
+    assert log.read_text() == "x"
