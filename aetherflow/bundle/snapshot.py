@@ -169,8 +169,9 @@ def remove_old(places: BundlePlaces, keep: str) -> list[str]:
 
 def remove_leftovers(places: BundlePlaces) -> None:
     """Remove what killed syncs left; the caller holds the lock, so nobody is at work on it."""
-    for path in places.root.glob(".active.*"):
-        path.unlink()
+    for folder in (places.root, places.cache):
+        for path in folder.glob(".*"):
+            path.unlink()
     for path in places.snapshots.glob(".*"):
         _remove_tree(path)
 

@@ -214,6 +214,7 @@ async def test_leftovers_of_killed_syncs_are_removed(place: Place) -> None:
     await place.sync()
     (place.places.objects / ".0123.part").write_text("half")
     (place.places.root / ".active.0123").symlink_to("nowhere")
+    (place.places.cache / ".index.json.0123.part").write_text("{")
     half = place.places.snapshots / ".0123" / "flows"
     half.mkdir(parents=True)
     (half / "x").write_text("x")
@@ -223,4 +224,4 @@ async def test_leftovers_of_killed_syncs_are_removed(place: Place) -> None:
 
     assert place.objects() == place.expected_objects()
     assert place.snapshots() == {place.active}
-    assert list(place.places.root.glob(".active*")) == []
+    assert list(place.places.root.rglob(".*")) == []

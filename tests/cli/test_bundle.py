@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import CommandLine, no_trace, until
+from tests.cli.command_line import AETHERFLOW, CommandLine, no_trace, until
 
 MANIFEST = """
 version: 1
@@ -273,3 +275,27 @@ def test_a_wrong_resource_of_the_manifest_is_told_at_its_place_there(shop: Comma
 
     assert result.code == 2
     assert "bundle.yaml:8:20: error[AF540]" in result.err
+
+
+def test_a_full_disk_leaves_the_last_bundle_active(shop: CommandLine) -> None:
+    assert shop.run("bundle", "sync", *OPTION).code == 0
+    before = (root(shop) / "active").readlink()
+    shop.write("share/large", "x" * 200_000)
+
+    full = subprocess.run(
+        [AETHERFLOW, "bundle", "sync", *OPTION],
+        cwd=shop.folder,
+        env=shop.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        check=False,
+    )
+
+    assert full.returncode == 1, full
+    assert "error[AF859]: the bundle cannot be stored: " in full.stderr
+    assert "file too large" in full.stderr
+    assert (root(shop) / "active").readlink() == before
+    assert shop.run("bundle", "sync", *OPTION).code == 0
+    assert (root(shop) / "active" / "large").stat().st_size == 200_000

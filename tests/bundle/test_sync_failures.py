@@ -1,0 +1,261 @@
+"""A source that fails, lies or changes: what was active stays, and the error says why."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from aetherflow.bundle.report import read_report
+from aetherflow.bundle.source import BundleFile
+from aetherflow.bundle.sync import sync
+from aetherflow.errors import BundleError, StepError
+from tests.bundle.bundle_parts import MemorySource, NoWaiting, Place
+
+pytestmark = pytest.mark.asyncio
+HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+"""The sha256 of `hello`."""
+
+
+async def from_memory(place: Place, source: MemorySource, *, strict: bool = False) -> None:
+    spec = place.spec(strict_fingerprint=strict)
+    (await sync(spec, place.places, source.opened, NoWaiting())).hold.close()
+
+
+async def refused(place: Place, code: str, source: MemorySource | None = None) -> BundleError:
+    """Sync, and check that it is refused, that nothing changed and that it is remembered."""
+    before = place.active
+    with pytest.raises(BundleError) as caught:
+        await (from_memory(place, source) if source else place.sync())
+    assert caught.value.code == code, caught.value
+    assert place.active == before
+    report = read_report(place.places.report)
+    assert report is not None
+    assert (report.code, report.error) == (code, caught.value.message)
+    assert place.snapshots() == ({before} if before else set())
+    assert [name for name in place.objects() if name.startswith(".")] == []
+    return caught.value
+
+
+async def test_a_file_that_changes_once_is_read_again(place: Place) -> None:
+    changes = iter(["changed meanwhile"])
+
+    def change(file: BundleFile) -> None:
+        if file.path == "flows/hello.yaml" and (text := next(changes, "")):
+            place.write(file.path, text)
+
+    await place.sync(on_read=change)
+
+    assert place.reads.count("flows/hello.yaml") == 2
+    assert place.tree()["flows/hello.yaml"] == "changed meanwhile"
+
+
+async def test_a_file_that_changes_after_it_was_read_is_noticed(place: Place) -> None:
+    """Files that belong together must be of one moment, as far as a source can tell."""
+
+    def change(file: BundleFile) -> None:
+        if file.path == "run.sh" and place.reads.count("run.sh") == 1:
+            place.write("flows/hello.yaml", "the other half of the change")
+
+    place.write("run.sh", "one half of the change", mode=0o755)
+    await place.sync(on_read=change)
+
+    assert place.tree() == place.in_source()
+
+
+async def test_a_file_that_comes_while_others_are_read_is_there(place: Place) -> None:
+    def come(_: BundleFile) -> None:
+        if not (place.source / "late.txt").exists():
+            place.write("late.txt", "late")
+
+    await place.sync(on_read=come)
+
+    assert place.tree()["late.txt"] == "late"
+
+
+async def test_a_file_that_goes_away_while_it_is_read_is_not_there(place: Place) -> None:
+    await place.sync(on_read=lambda _: (place.source / "run.sh").unlink(missing_ok=True))
+
+    assert "run.sh" not in place.tree()
+    assert len(place.tree()) == 2
+
+
+async def test_a_source_that_never_rests_is_refused(place: Place) -> None:
+    await place.sync()
+    before = place.active
+    place.write("run.sh", "x")
+    counter = iter(range(100))
+
+    def change(file: BundleFile) -> None:
+        place.write(file.path, "y" * next(counter))
+
+    with pytest.raises(BundleError, match="the source keeps changing") as caught:
+        await place.sync(on_read=change)
+
+    assert caught.value.code == "AF857"
+    assert place.active == before
+
+
+async def test_a_file_that_becomes_a_link_is_refused_and_not_followed(place: Place) -> None:
+    secret = place.folder / "secret"
+    secret.write_text("#!/bin/sh")
+
+    def swap(_: BundleFile) -> None:
+        (place.source / "run.sh").unlink(missing_ok=True)
+        (place.source / "run.sh").symlink_to(secret)
+
+    with pytest.raises(BundleError) as caught:
+        await place.sync(on_read=swap)
+
+    assert caught.value.code == "AF855"
+    assert place.active == ""
+
+
+async def test_a_folder_that_becomes_a_link_is_refused_and_not_followed(place: Place) -> None:
+    outside = place.folder / "outside"
+    outside.mkdir()
+    (outside / "hello.yaml").write_text("hello")
+
+    def swap(file: BundleFile) -> None:
+        if file.path == "flows/hello.yaml" and not (place.source / "flows").is_symlink():
+            (place.source / "flows").rename(place.folder / "moved")
+            (place.source / "flows").symlink_to(outside)
+
+    with pytest.raises(BundleError) as caught:
+        await place.sync(on_read=swap)
+
+    assert caught.value.code == "AF855"
+
+
+async def test_a_sha256_that_the_source_knows_is_checked(place: Place) -> None:
+    right = MemorySource((BundleFile("a", 5, sha256=HELLO), b"hello"))
+    await from_memory(place, right)
+    assert place.tree() == {"a": "hello"}
+    assert right.closed == 1
+
+    wrong = MemorySource((BundleFile("a", 5, sha256=HELLO[:-1] + "0"), b"hello"))
+    error = await refused(place, "AF858", wrong)
+    assert "a: the source says sha256 2cf2" in error.message
+    assert wrong.closed == 1
+
+
+async def test_a_known_sha256_spares_the_reading_even_when_strict(place: Place) -> None:
+    source = MemorySource((BundleFile("a", 5, mtime_ns=1, sha256=HELLO), b"hello"))
+    await from_memory(place, source, strict=True)
+    source.files["a"] = (BundleFile("a", 5, mtime_ns=2, sha256=HELLO), b"hello")
+
+    await from_memory(place, source, strict=True)
+
+    assert source.reads == ["a"]
+
+
+async def test_without_sha256_and_time_a_file_is_always_read(place: Place) -> None:
+    source = MemorySource((BundleFile("a", 5), b"hello"))
+    await from_memory(place, source)
+    await from_memory(place, source)
+
+    assert source.reads == ["a", "a"]
+
+
+@pytest.mark.parametrize("content", [b"hell", b"hello!", b""])
+async def test_another_size_than_listed_is_refused(place: Place, content: bytes) -> None:
+    await refused(place, "AF857", MemorySource((BundleFile("a", 5, mtime_ns=1), content)))
+
+
+async def test_a_source_that_breaks_in_the_middle_changes_nothing(place: Place) -> None:
+    await place.sync()
+    source = MemorySource(*((BundleFile(f"f{n}", 5, mtime_ns=n), b"hello") for n in range(20)))
+    source.failure = OSError(errno.ECONNRESET, "Connection reset by peer")
+
+    error = await refused(place, "AF856", source)
+
+    assert "cannot be read from the source: connection reset by peer" in error.message
+    source.failure = None
+    await from_memory(place, source)
+    assert len(place.tree()) == 20
+
+
+async def test_a_connector_that_fails_is_told_as_in_a_run(place: Place) -> None:
+    source = MemorySource((BundleFile("a", 5), b"hello"))
+    source.failure = StepError("the server hung up", hint="ask its owner", kind="connection", code="AF704")
+
+    error = await refused(place, "AF704", source)
+
+    assert error.message == "the source: the server hung up"
+
+
+async def test_what_was_read_before_a_failure_is_not_read_again(place: Place) -> None:
+    source = MemorySource(*((BundleFile(f"f{n}", 5, mtime_ns=n), b"hello") for n in range(9)))
+    source.files["f8"] = (BundleFile("f8", 5, sha256="0" * 64), b"hello")
+    await refused(place, "AF858", source)
+    first = set(source.reads)
+    source.files["f8"] = (BundleFile("f8", 5, sha256=HELLO), b"hello")
+    source.reads.clear()
+
+    await from_memory(place, source)
+
+    assert source.reads == ["f8"]
+    assert len(first) == 9
+
+
+@pytest.mark.parametrize("where", ["objects", "snapshots"])
+async def test_a_place_that_cannot_be_written_is_named(place: Place, where: str) -> None:
+    await place.sync()
+    before = place.active
+    folder = place.places.objects if where == "objects" else place.places.snapshots
+    folder.rename(folder.with_name("aside"))
+    folder.write_text("not a folder")
+    place.write("new", "new")
+
+    with pytest.raises(BundleError) as caught:
+        await place.sync()
+
+    assert caught.value.code == "AF859"
+    assert str(folder) in caught.value.message
+    folder.unlink()
+    folder.with_name("aside").rename(folder)
+    assert place.active == before
+
+
+async def test_an_active_that_is_no_link_is_told(place: Place) -> None:
+    place.places.active.mkdir(parents=True)
+
+    with pytest.raises(BundleError, match="is not the link that a sync makes") as caught:
+        await place.sync()
+
+    assert caught.value.code == "AF859"
+
+
+async def test_a_file_system_without_links_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # what vfat says
+
+    monkeypatch.setattr(Path, "symlink_to", no_links)
+
+    error = await refused_without_links(place)
+
+    assert "file system without symbolic links" in error.message
+
+
+async def refused_without_links(place: Place) -> BundleError:
+    with pytest.raises(BundleError) as caught:
+        await place.sync()
+    assert caught.value.code == "AF863"
+    return caught.value
+
+
+async def test_without_hard_links_files_are_copied(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_links)
+    await place.sync()
+    assert place.tree() == place.in_source()
+    assert os.access(place.places.active / "run.sh", os.X_OK)
+
+    again = (await place.sync()).report
+
+    assert (again.fetched, again.switched) == (0, False)
+    assert place.objects() == place.expected_objects()
