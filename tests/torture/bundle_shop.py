@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aetherflow.bundle.places import bundle_places
 from aetherflow.bundle.snapshot import hold_active
-from tests.torture.processes import COMMAND
+from tests.torture.processes import COMMAND, wait_until
 
 FILES = 60
 KEPT = 30
@@ -81,6 +81,17 @@ class Shop:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def wait_for_lock(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when the sync has begun its work, or ended."""
+        signed = f'"process {process.pid} on '
+        wait_until(
+            lambda: (
+                (self.places.lock.exists() and signed in self.places.lock.read_text())
+                or process.poll() is not None
+            ),
+            "the sync did not begin",
+        )
 
     def finish(self) -> None:
         """Sync to the end: what is active is what the source holds, and nothing is left over."""
