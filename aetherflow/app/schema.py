@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from aetherflow.config.cache_option import CACHE_OPTION, CacheScope
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.registry import Registry, registry_of
@@ -42,8 +43,18 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
             inner["properties"]["type"]["anyOf"] = [{"enum": names}, {"pattern": r"\{\{"}]
             inner["allOf"] = by_type
     definitions.written["InputsByType"] = {"allOf": cases}
-    definitions.written["ResourceSpec"]["allOf"] = _resource_cases(registry)
+    resource = definitions.written["ResourceSpec"]
+    resource["allOf"] = _resource_cases(registry)
+    resource["properties"]["options"]["properties"] = {CACHE_OPTION: _cache_option()}
     return schema
+
+
+def _cache_option() -> Schema:
+    """Return the one option that every resource has."""
+    return {
+        "description": "Who shares the open connector: the steps of a run, the runs of a process, or nobody.",
+        "anyOf": [{"enum": list(get_args(CacheScope))}, {"type": "string", "pattern": r"\{\{"}],
+    }
 
 
 def _step_cases(registry: Registry, names: list[str], definitions: Definitions) -> list[Schema]:
