@@ -6,9 +6,9 @@ from aetherflow.codes.entry import Entry
 
 ENTRIES = {
     "AF500": Entry(
-        "A setting, profile or resource cannot be used; an error without a more exact code.",
-        "a resource of which several fields are wrong at once",
-        "Read the message; it names the places.",
+        "Something of the configuration cannot be used; an error without a more exact code.",
+        'raise ConfigError("...") in a plugin',
+        "Read the message.",
     ),
     "AF501": Entry(
         "A setting has a value that it does not take, or the settings module cannot be used.",

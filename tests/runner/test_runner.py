@@ -39,8 +39,9 @@ async def test_a_run_is_queued_or_executed_once_at_a_time() -> None:
         await runner.submit(ticket("b"))
         await seen.until("a", "started")
         for run_id in "ab":
-            with pytest.raises(UsageError, match=f"run {run_id} is queued or executed already"):
+            with pytest.raises(UsageError, match=f"run {run_id} is queued or executed already") as refused:
                 await runner.submit(ticket(run_id))
+            assert refused.value.code == "AF651"
         executions.gate("a").set()
         await seen.until("a", "ended")
         await seen.until("b", "started")

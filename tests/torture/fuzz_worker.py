@@ -118,11 +118,11 @@ def _problem(code: int, output: str, data: bytes, seconds: float, memory: int) -
         return f"a bug: {output[-600:]}"
     if code not in (0, 2):
         return f"exit code {code}: {output[-300:]}"
-    places = [(int(line), int(column)) for _, line, column in _PLACE.findall(output)]
+    places = [(file, int(line), int(column)) for file, line, column in _PLACE.findall(output)]
     if code == 2 and not places:
         return f"refused without a place: {output[-300:]}"
     lines = len(re.split(rb"\r\n|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]", data)) + 1
-    if any(line > lines or column < 1 for line, column in places):
+    if any(column < 1 or (line > lines and file == SPOILED) for file, line, column in places):
         return f"a place beyond the {lines} lines of the file: {places}"
     if seconds > MOST_SECONDS:
         return f"it took {seconds:.1f} s"

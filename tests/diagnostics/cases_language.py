@@ -1,0 +1,30 @@
+"""AF4xx: templates, conditions, and what a flow says by them."""
+
+from __future__ import annotations
+
+from tests.diagnostics.case import RUN, Case, Told, job, process, steps
+
+ITEMS = "{id: s, type: check_items, inputs: {items: ['%s']}}"
+
+CASES: dict[str, Case | Told] = {
+    "AF401": Case(steps(ITEMS % "{{ name | upper }}")),
+    "AF402": Case(steps("{id: s, type: check_items, inputs: {items: []}, outputs: {'{{params.x}}': 1}}")),
+    "AF403": Case(steps(ITEMS % "{{parms.x}}")),
+    "AF404": Case(steps(ITEMS % "{{params.dya}}", head="flow: {id: f, params: {day: {type: date}}}")),
+    "AF405": Case(steps(ITEMS % "{{steps.later.count}}", ITEMS.replace("id: s", "id: later") % "x")),
+    "AF406": Case(job("when: jobs.c.status == 'SUCCESS'")),
+    "AF407": Case(job("when: jobs.a.outputs.count")),
+    "AF410": Case(steps(ITEMS % "{{job.outputs.count}}"), RUN),
+    "AF420": Case(job("when: jobs.a.outputs.count > 3"), RUN),
+    "AF421": Case(job("when: jobs.a.outputs.n = 3")),
+    "AF422": Case(job("when: steps.a.count > 0")),
+    "AF430": Case(steps(ITEMS % "{{env.FILES}}")),
+    "AF431": Case(steps(ITEMS % "${HOME}/data")),
+    "AF432": Case(
+        process("command: [mysql, '--password={{params.pw}}']", head="flow: {id: f, params: {pw: {}}}")
+    ),
+    "AF433": Case(
+        steps("{id: s, type: mail_send, inputs: {resource: m, to: x, subject: 'login {{env.API_TOKEN:x}}'}}")
+    ),
+    "AF434": Case(job("depends_on: [a], when: jobs.a.status == 'FAILED'")),
+}

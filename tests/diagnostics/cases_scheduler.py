@@ -1,0 +1,65 @@
+"""AF2xx: the scheduler."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from aetherflow.app.firing_runs import FiringRuns
+from aetherflow.app.serving import _problem
+from aetherflow.clock import SystemClock
+from aetherflow.store.database import Database
+from tests.diagnostics.case import OK, Case, Told
+
+VALIDATE = "aetherflow validate scheduler.yaml"
+NEXT = "aetherflow scheduler next scheduler.yaml"
+
+
+def item(keys: str, more: str = "", script: str = NEXT, flow: str = OK) -> Case:
+    """Return the case of a scheduler file with an item `a` of these keys."""
+    return Case(flow, script, {"scheduler.yaml": f"version: 1\n{more}items:\n  - {{id: a, {keys}}}\n"})
+
+
+async def _taken(folder: Path) -> None:
+    """Let a server begin the run of a firing that the database does not give it."""
+    database = await Database.open(folder / "state.sqlite")
+    firing: Any = SimpleNamespace(firing_id=1, item_id="a", scheduled_at="2026-01-01T00:00:00Z")
+    runs: Any = SimpleNamespace(
+        _known=SimpleNamespace(scheduler=SimpleNamespace(server="us")),
+        _clock=SimpleNamespace(now=lambda: datetime(2026, 1, 1, tzinfo=UTC)),
+    )
+    try:
+        await database.transact(lambda raw: FiringRuns._begin(runs, firing, raw))
+    finally:
+        await database.aclose()
+
+
+def _gone_wrong(_: Path) -> str:
+    """Tell what went wrong in a server that goes on."""
+    schedules: Any = [SimpleNamespace(id="night")]
+    notice = _problem("the run of item a: KeyError: 'x'", schedules, SystemClock())
+    return f"{notice.level} {notice.code}: {notice.message}"
+
+
+HOURLY = "interval_seconds: 3600, flow_yaml: flow.yaml"
+
+CASES: dict[str, Case | Told] = {
+    "AF200": item(f"cron: '@daily', {HOURLY}"),
+    "AF201": item(f"{HOURLY}, calendar: bankig", "calendars: {banking: {weekdays: [mon-fri]}}\n"),
+    "AF202": item("interval_seconds: 3600"),
+    "AF203": item(HOURLY.replace("flow.yaml", "flwo.yaml")),
+    "AF204": item(f"{HOURLY}, after: [laod]"),
+    "AF205": item(f"{HOURLY}, after: [b]}}\n  - {{id: b, {HOURLY}, after: [a]"),
+    "AF206": item(
+        HOURLY,
+        "max_parallel_runs: 4\n",
+        "sed s/4/8/ scheduler.yaml > other.yaml; aetherflow serve scheduler.yaml other.yaml",
+    ),
+    "AF207": item(HOURLY, script=VALIDATE, flow="version: 1\n"),
+    "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
+    "AF210": Told(_taken),
+    "AF211": Told(_gone_wrong),
+    "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
+}

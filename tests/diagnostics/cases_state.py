@@ -1,0 +1,78 @@
+"""AF6xx: the state database, runs, locks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from aetherflow.app.hosting import RunHost, load_flow_of
+from aetherflow.runner.ticket import Refusal, RunControl, RunTicket
+from tests.cli.command_line import AETHERFLOW
+from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, steps
+
+PYTHON = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
+SQL = f"python -c '{PYTHON}' \"$STATE\" "
+LOCKED = "{id: s, type: with_lock, inputs: {lock_key: '%s', step: {type: check_items, inputs: {items: []}}}}"
+DIES = (
+    "flow: {id: f}\njobs:\n  - id: a\n    steps:\n      - id: s\n        type: external.process\n"
+    "        on_interrupt: %s\n        inputs: {command: [sh, -c, 'kill -9 $PPID; sleep 9']}\n"
+)
+POOL = "{id: s, type: check_items, inputs: {items: []}, pool: warehouse%s}"
+FAILS = job("depends_on: [a]").replace("items: [x]}}", "items: [x], min_count: '{{env.N}}'}}", 1)
+
+
+def _recovered(folder: Path, on_crash: str, times: int = 1) -> str:
+    """Let a server find a run whose process has died, and return what it says."""
+    flow = folder / "flow.yaml"
+    flow.write_text("version: 1\n" + (DIES % "rerun").replace("{id: f}", f"{{id: f, on_crash: {on_crash}}}"))
+    ticket = RunTicket(run_id="r", flow_file=flow, is_recovery=True)
+
+    async def started() -> None:
+        pass
+
+    async def recover() -> Any:
+        host = RunHost()
+        for _ in range(times):
+            outcome = await host.execute(ticket, RunControl(), started)
+        return outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AETHERFLOW_STATE_ROOT", str(folder))
+        subprocess.run([AETHERFLOW, "run", flow, "--run-id", "r"], capture_output=True, check=False)
+        outcome = anyio.run(recover)
+    hint = f"\n    hint: {outcome.hint}" if isinstance(outcome, Refusal) else ""
+    return f"{outcome.code}: {outcome.reason}{hint}"
+
+
+CASES: dict[str, Case | Told] = {
+    "AF601": Case(OK, f'mkdir -p "$STATE"; {RUN}'),
+    "AF602": Case(OK, f"{SQL}'create table theirs (x)'; {RUN}"),
+    "AF603": Case(OK, f"{SQL}'pragma application_id = 0x41457466; pragma user_version = 99'; {RUN}"),
+    "AF604": Case(OK, f"{RUN}; {SQL}\"update events set payload = '{{}}' where seq = 1\"; {RUN}"),
+    "AF605": Case(script="aetherflow runs list"),
+    "AF622": Case(steps(LOCKED % "{{env.API_TOKEN}}"), RUN, env={"API_TOKEN": "correct horse"}),
+    "AF630": Case(OK, f"{RUN}; sed -i 's/items: .x./items: [x, y]/' flow.yaml; {RUN}"),
+    "AF631": Case(
+        OK.replace("flow: {id: f}", "flow: {id: f, params: {day: {}}}"),
+        f"{RUN} --param day=1; {RUN} --param day=2",
+    ),
+    "AF632": Case(MINE, f"{RUN}; echo '# newer' >> plugins/mine.py; {RUN}", plugin("return {}"), PLUGINS),
+    "AF633": Case("version: 1\n" + DIES % "skip", f"{RUN}; {RUN}"),
+    "AF640": Case(steps(POOL % ""), RUN),
+    "AF641": Case(steps(POOL % ", slots: 3"), f"aetherflow pools set warehouse 2; {RUN}"),
+    "AF644": Case(steps("{id: s, type: check_items, inputs: {items: []}, slots: 2}")),
+    "AF655": Told(lambda folder: _recovered(folder, "fail", 2)),
+    "AF656": Told(
+        lambda _: load_flow_of(
+            RunTicket(run_id="r", flow_file=Path("f"), bundle_manifest=Path("b")), os.environ
+        )
+    ),
+    "AF657": Told(lambda folder: _recovered(folder, "leave")),
+    "AF658": Told(lambda folder: _recovered(folder, "fail")),
+    "AF634": Case(FAILS, f"{RUN}; aetherflow runs retry r --only a", env={"N": "x"}),
+}

@@ -1,0 +1,79 @@
+"""AF7xx and AF8xx: steps that failed, and what is around a run."""
+
+from __future__ import annotations
+
+from tests.diagnostics.case import MINE, PLUGINS, RUN, Case, Told, job, plugin, process, resource, steps
+from tests.diagnostics.cases_state import DIES
+
+SQL = "{id: s, type: db_extract, inputs: {resource: r, sql: %s, output: o.jsonl, format: jsonl}}"
+MEMORY = "kind: db, driver: sqlite3, config: {path: ':memory:'}"
+CONNECTOR = """\
+from aetherflow import Connector, StepContext, connector, step
+
+
+@connector("my:own")
+class Mine(Connector):
+    @classmethod
+    async def open(cls, resource):
+        if resource.config.get("broken"):
+            raise OSError("nobody answers")
+        return cls()
+
+    async def aclose(self):
+        raise OSError("half sent")
+
+
+@step("mine")
+async def mine(context: StepContext, inputs: dict):
+    await context.connector("r")
+"""
+OWN = {"plugins/mine.py": CONNECTOR}
+USES = "{id: s, type: mine, inputs: {resource: r}}"
+
+
+def fails(body: str) -> Case:
+    """Return the case of a step of a plugin."""
+    return Case(MINE, RUN, plugin(body), PLUGINS)
+
+
+CASES: dict[str, Case | Told] = {
+    "AF700": fails("from aetherflow import StepError\nraise StepError('no rows', hint='look at the source')"),
+    "AF701": fails("1 / 0"),
+    "AF703": Case(resource("kind: my, driver: own", USES), RUN, OWN, PLUGINS),
+    "AF704": Case(resource("kind: my, driver: own, config: {broken: true}", USES), RUN, OWN, PLUGINS),
+    "AF705": fails("return 5"),
+    "AF706": Case(
+        steps("{id: s, type: check_items, inputs: {items: [], min_count: '{{env.N}}'}}"),
+        RUN,
+        env={"N": "many"},
+    ),
+    "AF707": fails("endless = []\nendless.append(endless)\nreturn {'a': endless}"),
+    "AF710": Case(process("command: [sleep, '9']", ", timeout_seconds: 0.2"), RUN),
+    "AF711": Case(
+        job("timeout_seconds: 0.2", step="{id: s, type: external.process, inputs: {command: [sleep, '9']}}"),
+        RUN,
+    ),
+    "AF712": Case(
+        job("for_each: '{{params.n}}'", "flow: {id: f, params: {n: {type: int, default: 5}}}"), RUN
+    ),
+    "AF713": Case("version: 1\n" + DIES % "fail", f"{RUN}; {RUN}"),
+    "AF720": Case(resource(MEMORY, (SQL % "select 1").replace("o.jsonl", "../../o")), RUN),
+    "AF731": Case(process("command: [no_such_program]"), RUN),
+    "AF732": Case(process("command: [sh, -c, 'echo oh no >&2; exit 3']"), RUN),
+    "AF733": Case(process("command: [sleep, '9'], timeout_seconds: 0.2"), RUN),
+    "AF734": Case(process("command: ['true'], success: {require_files: [out.csv]}"), RUN),
+    "AF735": Case(
+        process(
+            "command: [sh, -c, 'touch file'],"
+            " idempotency: {strategy: atomic_dir, temp_output_dir: t, final_output_dir: file/o}"
+        ),
+        RUN,
+    ),
+    "AF740": Case(resource(MEMORY, SQL % "selct 1"), RUN),
+    "AF741": Case(resource(MEMORY.replace("':memory:'", "/"), SQL % "select 1"), RUN),
+    "AF742": Case(resource(MEMORY, SQL % "create table t(x)"), RUN),
+    "AF743": Case(resource("kind: my, driver: own", SQL % "select 1"), RUN, OWN, PLUGINS),
+    "AF744": Case(resource(MEMORY, SQL % "'select 1 as a, 2 as a'"), RUN),
+    "AF745": Case(resource("kind: db, driver: sqlalchemy, config: {url: 'nothing'}"), RUN),
+    "AF810": Case(script="aetherflow explain-code AF111 > /dev/full"),
+}

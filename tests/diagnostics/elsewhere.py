@@ -1,0 +1,30 @@
+"""Codes that only a fault of some size brings about; a test that makes it shows them, and is named here."""
+
+from __future__ import annotations
+
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "AF573": ("a keyring that is locked", "tests/config/test_value_providers.py"),
+    "AF600": ("a database fails in the middle of a run", "tests/app/test_app_hosting.py"),
+    "AF606": ("a network file system", "tests/store/test_store_filesystem.py"),
+    "AF607": ("a file of a large output is lost", "tests/cli/test_large_outputs.py"),
+    "AF608": ("a file of a large output cannot be written", "tests/engine/test_large_items.py"),
+    "AF609": ("a history that contradicts itself", "tests/app/test_app_running.py"),
+    "AF610": ("two processes with one run id", "tests/cli/test_signals.py"),
+    "AF611": ("a run that is taken over", "tests/cli/test_locks.py"),
+    "AF620": ("a lock that another process holds", "tests/cli/test_locks.py"),
+    "AF621": ("a lock that is taken by force", "tests/cli/test_locks.py"),
+    "AF612": ("a database that may only be read", "tests/store/test_store_read_only.py"),
+    "AF613": ("a database that refuses the events of one run", "tests/store/test_store_group_commit.py"),
+    "AF642": ("a lease of a pool that ran out", "tests/store/test_store_pool_table.py"),
+    "AF643": ("a pool that is in use", "tests/cli/test_pools.py"),
+    "AF650": ("a full queue of a server", "tests/runner/test_runner.py"),
+    "AF651": ("a run that a server has already", "tests/runner/test_runner.py"),
+    "AF652": ("a server that shuts down", "tests/runner/test_runner.py"),
+    "AF653": ("a run withdrawn from a queue", "tests/runner/test_runner.py"),
+    "AF654": ("a bug within a server", "tests/runner/test_runner.py"),
+    "AF854": ("a source with very many files", "tests/bundle/test_sync.py"),
+    "AF702": ("a thread that is asked to stop", "tests/engine/test_context.py"),
+    "AF708": ("a process that cannot be ended", "tests/app/test_left_process.py"),
+    "AF721": ("files that cannot be removed", "tests/app/test_app_running.py"),
+}
+"""For each code why it has no case, and the file of the test that shows it."""

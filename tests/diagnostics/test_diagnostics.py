@@ -1,0 +1,125 @@
+"""Every code has a case, and its exact text is kept in `snapshots/CODE.txt`.
+
+AETHERFLOW_SNAPSHOTS=write rewrites the texts; look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aetherflow.cli.output import print_error
+from aetherflow.codes import all_codes
+from aetherflow.errors import AetherFlowError
+from tests.cli.command_line import CommandLine
+from tests.diagnostics import (
+    cases_bundles,
+    cases_configuration,
+    cases_files,
+    cases_language,
+    cases_scheduler,
+    cases_state,
+    cases_steps,
+)
+from tests.diagnostics.case import Case, Told
+from tests.diagnostics.elsewhere import ELSEWHERE
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+CASES: dict[str, Case | Told] = {
+    **cases_files.CASES,
+    **cases_language.CASES,
+    **cases_configuration.CASES,
+    **cases_state.CASES,
+    **cases_steps.CASES,
+    **cases_bundles.CASES,
+    **cases_scheduler.CASES,
+}
+CHANGING = (
+    (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "TIME"),
+    (re.compile(r"\bin \d+\.\d\d s\b"), "in N s"),
+    (re.compile(r"\b(pid|process) \d+( on \S+)?"), r"\1 N"),
+    (re.compile(r"\b[0-9a-f]{12,}\b"), "HASH"),
+    (re.compile(r"/\S*/site-packages/"), "SITE/"),
+)
+
+
+def told_by_command(case: Case, cli: CommandLine) -> str:
+    """Type what the case says and return what is printed."""
+    for name, text in {"flow.yaml": case.flow, **case.files}.items():
+        if text or name != "flow.yaml":
+            cli.write(name, text)
+    cli.state.parent.mkdir()
+    result = cli.bash(case.script, env={"STATE": str(cli.state), **case.env})
+    return result.out + result.err
+
+
+def told_by_function(case: Told, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Call the function of the case and return what is printed of its error, or what the error is."""
+    try:
+        error = anyio.run(case.by, folder) if iscoroutinefunction(case.by) else case.by(folder)
+    except AetherFlowError as raised:
+        print_error(raised)
+        error = None
+    printed = capsys.readouterr()
+    if isinstance(error, str):
+        return error
+    return printed.out + printed.err if error is None else f"{type(error).__name__} {error.info()}"
+
+
+def paragraph(text: str, code: str) -> str:
+    """Return the first line that names the code, with the indented lines that belong to it."""
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if code in line), None)
+    assert first is not None, f"{code} is not told:\n{text}"
+    last = first + 1
+    while last < len(lines) and lines[last].startswith("  "):
+        last += 1
+    return "\n".join(lines[first:last]) + "\n"
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_the_text_of_a_code(code: str, cli: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
+    case = CASES[code]
+    text = (
+        told_by_command(case, cli) if isinstance(case, Case) else told_by_function(case, cli.folder, capsys)
+    )
+    assert "Traceback" not in text
+
+    told = paragraph(text.replace(str(cli.folder), "DIR"), code)
+    for pattern, word in CHANGING:
+        told = pattern.sub(word, told)
+
+    path = SNAPSHOTS / f"{code}.txt"
+    if os.environ.get("AETHERFLOW_SNAPSHOTS") == "write":
+        path.write_text(told, encoding="utf-8")
+    assert path.exists(), "AETHERFLOW_SNAPSHOTS=write writes it"
+    assert told == path.read_text(encoding="utf-8")
+
+
+def test_every_code_has_a_case_or_a_test_elsewhere() -> None:
+    assert sorted(all_codes().keys() - CASES.keys() - ELSEWHERE.keys()) == []
+
+
+def test_no_case_is_of_a_code_that_does_not_exist_and_none_is_kept_twice() -> None:
+    assert sorted((CASES.keys() | ELSEWHERE.keys()) - all_codes().keys()) == []
+    assert sorted(CASES.keys() & ELSEWHERE.keys()) == []
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("code", ELSEWHERE)
+def test_a_test_elsewhere_shows_the_code(code: str) -> None:
+    why, file = ELSEWHERE[code]
+
+    assert why
+    assert code in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_those_that_have_no_case_are_few() -> None:
+    assert len(ELSEWHERE) < len(all_codes()) / 5
