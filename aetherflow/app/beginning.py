@@ -44,6 +44,14 @@ def begin(
         StateError: the stored history contradicts itself.
         HeldByAnother: a run to recover needs no recovery any more.
     """
+    beginning = _begin(examined, request, claim, run_id, owner, clock)
+    beginning.notices.extend(_plugin_notices(examined, beginning.state, clock))
+    return beginning
+
+
+def _begin(
+    examined: Examination, request: RunRequest, claim: Claim, run_id: str, owner: Owner, clock: Clock
+) -> Beginning:
     state = history_of(claim, run_id)
     if request.is_recovery and claim.history and state.phase != "RUNNING":
         raise HeldByAnother(
@@ -209,6 +217,14 @@ def _resume_notices(resumption: Resumption, option: str, state: RunState, clock:
         message = f"kept although the step type has another version now: {_listed(resumption.upgraded)}"
         notices.append(notice(state, clock, "warning", message, "AF632"))
     return notices
+
+
+def _plugin_notices(examined: Examination, state: RunState, clock: Clock) -> list[e.Notice]:
+    """Say which plugins the run goes on without."""
+    return [
+        notice(state, clock, "warning", f"{d.file}:{d.line}: {d.message}", d.code)
+        for d in examined.registry.diagnostics
+    ]
 
 
 def _bundle_notices(

@@ -13,7 +13,7 @@ from aetherflow.app.history import state_of
 from aetherflow.app.request import RunRequest
 from aetherflow.app.retry import Retry, find_retry
 from aetherflow.cli.output import say
-from aetherflow.cli.run import RunOptions, check_options, execute, given_params
+from aetherflow.cli.run import RunOptions, check_options, execute, given_params, tell_warnings
 from aetherflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def _go_on(
 ) -> int:
     examined = examine(running.flow, os.environ, bundle)
     examined.raise_if_invalid()
-    for warning in examined.diagnostics:
-        say(str(warning))
+    tell_warnings(examined, plugins_too=False)
     request = RunRequest(
         run_id=found.run_id,
         flow_job="" if options.only else found.flow_job,

@@ -62,8 +62,7 @@ def run(options: RunOptions) -> int:
 def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
     examined = examine(options.flow, os.environ, bundle)
     examined.raise_if_invalid()
-    for warning in examined.diagnostics:
-        say(str(warning))
+    tell_warnings(examined, plugins_too=options.dry_run)
     request = RunRequest(
         run_id=options.run_id or "",
         flow_job=options.flow_job or "",
@@ -76,6 +75,14 @@ def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
     gc.freeze()  # the plan stays; the collector need not look at it again and again
     gc.enable()
     return execute(examined, request, options)
+
+
+def tell_warnings(examined: Examination, *, plugins_too: bool) -> None:
+    """Say the warnings about a flow; a run tells those about plugins itself."""
+    broken = examined.registry.diagnostics
+    for warning in examined.diagnostics:
+        if plugins_too or warning not in broken:
+            say(str(warning))
 
 
 def given_params(examined: Examination, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:

@@ -58,11 +58,20 @@ def test_without_strictness_a_broken_plugin_file_is_a_warning_of_validate_and_ru
     cli.write("flow.yaml", USES)
     env = {**PATHS, "AETHERFLOW_PLUGIN_STRICT": "false"}
 
-    validated, run = cli.run("validate", "flow.yaml", env=env), cli.run("run", "flow.yaml", env=env)
+    validated = cli.run("validate", "flow.yaml", env=env)
+    run = cli.run("run", "flow.yaml", "--run-id", "r", env=env)
+    resumed = cli.run("run", "flow.yaml", "--run-id", "r", "--log-format", "json", env=env)
+    dry = cli.run("run", "flow.yaml", "--dry-run", env=env)
 
-    assert (validated.code, run.code) == (0, 0)
-    for result in (validated, run):
-        assert f"{cli.folder}/plugins/a.py:1:1: warning[AF582]: the plugin cannot be loaded: " in result.err
+    problem = "the plugin cannot be loaded: ZeroDivisionError: division by zero"
+    for result in (validated, dry):
+        assert f"{cli.folder}/plugins/a.py:1:1: warning[AF582]: {problem}\n" in result.err
+    assert run.err.count(problem) == 1
+    assert any("WARN" in line and "plugins/a.py:1: the plugin" in line for line in run.err.splitlines())
+    (told,) = [line for line in resumed.lines() if line.get("code") == "AF582"]
+    assert told["level"] == "warning"
+    for result in (validated, run, resumed, dry):
+        assert result.code == 0
         assert no_trace(result)
 
 
