@@ -15,7 +15,11 @@ _NOT_FOR_USERS = {"all", "dev"}
 def extras() -> dict[str, dict[str, str]]:
     """Return for each extra its packages and their installed versions; empty for one that is not there."""
     found: dict[str, dict[str, str]] = {}
-    for requirement in metadata.requires(DISTRIBUTION) or ():
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or ()
+    except metadata.PackageNotFoundError:
+        return {}  # run from a folder, without an installation that would know
+    for requirement in requirements:
         match = _REQUIREMENT.match(requirement)
         if match and match["extra"] not in _NOT_FOR_USERS:
             found.setdefault(match["extra"], {})[match["name"]] = _version(match["name"])

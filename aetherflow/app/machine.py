@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import zoneinfo
@@ -24,6 +25,9 @@ from aetherflow.store.filesystem import refuse_network
 CLOCK_TOLERANCE = timedelta(minutes=5)
 A_ZONE = "Europe/Berlin"
 """A zone with daylight saving time, which a machine without the database of zones does not have."""
+
+_POSIX_RULE = re.compile(r"([A-Za-z]{3,}|<[^>]+>)[+-]?\d")
+"""A zone that says its offset itself, as `CET-1CEST`: it needs no name."""
 
 
 def machine_findings(environment: Environment, *, now: datetime | None = None) -> list[Finding]:
@@ -110,7 +114,7 @@ def _zones(environment: Environment) -> Finding:
         message = "the database of time zones is missing"
         return Finding("time zones", "error", message, "install tzdata (the system's, or pip install tzdata)")
     zone = environment.variables.get("TZ", "").lstrip(":")
-    if zone and not zone.startswith("/"):
+    if zone and not zone.startswith("/") and not _POSIX_RULE.match(zone):
         try:
             zoneinfo.ZoneInfo(zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):

@@ -192,3 +192,22 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     stop.set()
     reader.join()
     assert seen == {(size, size)}
+
+
+def test_a_lenient_workspace_lets_a_relative_path_leave_and_knows_that_it_does(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "flow", "run-1", strict=False)
+    artifacts = workspace.directory("a", "artifacts")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (artifacts / "link").symlink_to(elsewhere)
+    assert workspace.resolve("a", "../../up.txt") == artifacts.parents[1] / "up.txt"
+    for text, outside in {
+        "../../up.txt": True,
+        "link/in.txt": True,
+        "in.txt": False,
+        "b/../in.txt": False,
+    }.items():
+        assert workspace.is_outside("a", workspace.resolve("a", text)) is outside, text
+    strict = Workspace(tmp_path, "flow", "run-1")
+    with pytest.raises(StepError, match="leaves the job's artifacts folder"):
+        strict.resolve("a", "link/in.txt")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aetherflow.language.reference import MissingValue, Reference
+from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.language.template import MAX_DEPTH, Template, compile_template
 
 SCOPE: dict[str, Any] = {
@@ -347,3 +347,23 @@ def test_json_written_into_a_flow_is_plain_text(value: object) -> None:
     compiled = template(text)
     assert compiled.is_constant
     assert compiled.render({}) == text
+
+
+def test_in_a_lenient_scope_what_is_missing_is_an_empty_text_and_is_told() -> None:
+    told: list[str] = []
+    scope = Lenient(
+        {"env": {"EMPTY": "", "SET": "x"}, "steps": {}}, lambda gap: told.append(".".join(gap.reference.path))
+    )
+    template, problems = compile_template(
+        {
+            "a": "{{env.NONE}}",
+            "b": ["<{{env.EMPTY}}>"],
+            "c": "{{env.NONE:d}}",
+            "d": "{{env.SET}}{{steps.s.x}}",
+        }
+    )
+    assert problems == []
+    assert template.render(scope) == {"a": "", "b": ["<>"], "c": "d", "d": "x"}
+    assert told == ["env.NONE", "env.EMPTY", "steps.s.x"]
+    with pytest.raises(MissingValue):
+        template.render(dict(scope))
