@@ -14,6 +14,7 @@ from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import HOOK
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError
+from aetherflow.spec.convert import convert
 from aetherflow.spec.flow import StepSpec
 from aetherflow.spec.suggest import did_you_mean
 
@@ -151,7 +152,7 @@ def _check_inputs(
 def _misfit(value: object, wanted: Any, called: str) -> str:
     """Return why a constant cannot be converted, or an empty text."""
     try:
-        msgspec.convert(value, wanted, strict=False)
+        convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
         return str(error).replace(" - at `$", f" - at `{called}")
     return ""

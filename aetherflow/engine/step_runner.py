@@ -15,6 +15,7 @@ from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.language.reference import Lenient
+from aetherflow.spec.convert import convert
 
 
 class StepTypes(Protocol):
@@ -135,7 +136,7 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
     if step_type.input_type is dict:
         return inputs
     try:
-        return msgspec.convert(inputs, step_type.input_type, strict=False)
+        return convert(inputs, step_type.input_type, strict=False)
     except msgspec.ValidationError as error:
         raise StepError(
             f"the inputs of {step_type.name} do not fit: {error}",

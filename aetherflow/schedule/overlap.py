@@ -12,7 +12,14 @@ from typing import Literal
 import msgspec
 
 from aetherflow.schedule.item import Item
-from aetherflow.store.firings import Firing, ask_to_cancel, drop_unbegun, firings_between, open_firings
+from aetherflow.store.firings import (
+    Firing,
+    ask_to_cancel,
+    count_open,
+    drop_unbegun,
+    firings_between,
+    open_firings,
+)
 from aetherflow.store.run_lease import request_cancel
 
 QUEUE_MAXIMUM = 100
@@ -36,9 +43,9 @@ def judge_new(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: dat
     followed = _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
-    others = open_firings(raw, item.scheduler, item.id)
-    if len(others) < item.spec.max_instances:
+    if count_open(raw, item.scheduler, item.id) < item.spec.max_instances:
         return followed
+    others = open_firings(raw, item.scheduler, item.id)
     match item.spec.overlap:
         case "skip":
             return Verdict("SKIPPED", f"{_described(others)} (max_instances {item.spec.max_instances})")

@@ -191,7 +191,8 @@ class Scheduler:
 
     async def _look_after_schedule(self, schedule: Schedule) -> None:
         server, now = self.server, self._clock.now
-        if not await self._database.read(lambda raw: needs_tending(raw, schedule, server, now())):
+        known = self._submitted
+        if not await self._database.read(lambda raw: needs_tending(raw, schedule, server, now(), known)):
             return
         tended = await self._database.transact(lambda raw: tend(raw, schedule, server, now()))
         for firing in tended.taken:

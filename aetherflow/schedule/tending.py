@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -31,15 +32,21 @@ class Tended(msgspec.Struct, frozen=True):
     unwanted: list[tuple[str, str]]
 
 
-def needs_tending(raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime) -> bool:
-    """Whether there is anything to write for a schedule; only reads."""
+def needs_tending(
+    raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime, submitted: Collection[str]
+) -> bool:
+    """Whether there is anything to do; only reads. `submitted` are the runs that are on their way."""
     live: dict[str, bool] = {server: True}
     for firing in open_firings(raw, schedule.id):
         if firing.server not in live:
             live[firing.server] = bool(firing.server) and is_alive(raw, firing.server, now)
         if not live[firing.server]:
             return True
-        if firing.server == server and (firing.outcome != "RUNNING" or firing.cancel_reason):
+        if firing.server == server and (
+            firing.outcome == "WAITING"
+            or firing.cancel_reason
+            or (firing.outcome == "QUEUED" and firing.run_id not in submitted)
+        ):
             return True
     return False
 

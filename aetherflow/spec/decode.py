@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow.errors import Diagnostic
+from aetherflow.spec.convert import convert
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.suggest import nearest, quoted, shortened, shown
 
@@ -36,7 +37,7 @@ def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T 
     for name in path:
         value = value[name]
     try:
-        return msgspec.convert(value, wanted), []
+        return convert(value, wanted), []
     except msgspec.ValidationError as error:
         findings = explain(document, value, kinds.type_info(wanted), path)
         if not findings:

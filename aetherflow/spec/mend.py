@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect as kinds
 
+from aetherflow.spec.convert import convert
 from aetherflow.spec.decode import explain, fits, unwrapped
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.suggest import nearest
@@ -59,7 +60,7 @@ def mend(document: Document, wanted: type[T]) -> tuple[T, Guesses] | None:
     mender = _Mender(document)
     value = mender.mend(document.value, kinds.type_info(wanted), ())
     try:
-        spec = msgspec.convert(value, wanted)
+        spec = convert(value, wanted)
     except msgspec.ValidationError:
         return None
     silent = {code for path in mender.made_up for part in path[-1:] for code in _FOLLOWS.get(str(part), ())}

@@ -222,11 +222,10 @@ def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
     return grip is not None and grip.standing == "live"
 
 
-def count_started(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:
-    """Return how many firings of an item run or are about to, whoever looks after them."""
+def count_open(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:
+    """Return how many firings of an item are not over, whoever looks after them."""
     count: int = raw.execute(
-        "SELECT count(*) FROM firings WHERE finished_at IS NULL AND scheduler = ? AND item_id = ? "
-        "AND outcome IN ('QUEUED', 'RUNNING')",
+        "SELECT count(*) FROM firings WHERE finished_at IS NULL AND scheduler = ? AND item_id = ?",
         (scheduler, item_id),
     ).fetchone()[0]
     return count

@@ -19,6 +19,9 @@ Standing = Literal["live", "expired", "dead"]
 """What a lease is worth: it counts, its time is over, or its process has ended."""
 
 
+_owners = msgspec.json.Decoder(Owner)  # made here: two threads must not meet a type at once
+
+
 class Lease(msgspec.Struct, frozen=True):
     """A lease that this process was given."""
 
@@ -88,7 +91,7 @@ def held(raw: sqlite3.Connection, name: str, now: datetime) -> Grip | None:
     ).fetchone()
     if row is None:
         return None
-    holder = Holder(row[2], msgspec.json.decode(row[1], type=Owner), row[3], row[4])
+    holder = Holder(row[2], _owners.decode(row[1]), row[3], row[4])
     standing: Standing = "live"
     if is_dead(holder.owner):
         standing = "dead"

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from aetherflow.engine.events import RunResumed, RunStarted
 from aetherflow.store.owner import Owner, is_dead
 
+_owners = msgspec.json.Decoder(Owner)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 
 
@@ -172,7 +173,7 @@ def _run(raw: sqlite3.Connection, row: tuple[Any, ...]) -> RunRow:
     lease = raw.execute(
         "SELECT owner FROM leases WHERE name = ? AND released_at IS NULL", (f"run:{run.run_id}",)
     ).fetchone()
-    if lease is not None and is_dead(msgspec.json.decode(lease[0], type=Owner)):
+    if lease is not None and is_dead(_owners.decode(lease[0])):
         return replace(run, status="INTERRUPTED")
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, TypeVar
@@ -100,6 +101,10 @@ async def read(
     return outcome[0]
 
 
+_one_at_a_time = threading.Lock()
+"""Two threads that are the first to convert to a type end the process (msgspec 0.21)."""
+
+
 def settings(resource: Resource, part: Literal["config", "options"], shape: type[S]) -> S:
     """Return a resource's config or options as the Struct that the connector names.
 
@@ -107,7 +112,8 @@ def settings(resource: Resource, part: Literal["config", "options"], shape: type
         ConfigError: an unknown or missing key, or a value of the wrong type.
     """
     try:
-        return msgspec.convert(getattr(resource, part), shape, strict=False)
+        with _one_at_a_time:
+            return msgspec.convert(getattr(resource, part), shape, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"resource {resource.name!r} ({resource.kind}:{resource.driver}), {part}: {error}",

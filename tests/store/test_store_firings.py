@@ -142,14 +142,14 @@ def test_items_go_on_where_they_were_unless_they_are_defined_otherwise(raw: sqli
     assert room.decided_to(raw, "night", ["a", "b", "c"]) == {"a": T0 + timedelta(minutes=5), "b": later}
 
 
-def test_what_runs_or_is_about_to_counts(raw: sqlite3.Connection) -> None:
+def test_what_is_not_over_counts(raw: sqlite3.Connection) -> None:
     first = queued(raw)
     second = queued(raw, minute=1)
     queued(raw, item="other")
-    assert room.count_started(raw, "night", "nightly") == 2
+    assert room.count_open(raw, "night", "nightly") == 2
     assert room.move_firing(raw, second.firing_id, "server:a", "WAITING", "for a lock")
     assert room.close_firing(raw, first.firing_id, "server:a", "SUCCESS", "", T0)
-    assert room.count_started(raw, "night", "nightly") == 0
+    assert room.count_open(raw, "night", "nightly") == 1
     window = room.firings_between(raw, "night", "nightly", T0, T0 + timedelta(minutes=1))
     assert [firing.outcome for firing in window] == ["SUCCESS"]
 

@@ -1,0 +1,26 @@
+"""Conversion by msgspec, one at a time: two threads must not be the first to meet a type together.
+
+Seen with msgspec 0.21 on Python 3.11: two threads that convert to the same Struct for the first time, as a
+server does that loads two flows at once, end the process with a segmentation fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_one_at_a_time = threading.Lock()
+
+
+def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
+    """Return plain data as a type.
+
+    Raises:
+        msgspec.ValidationError: it does not fit.
+    """
+    with _one_at_a_time:
+        return msgspec.convert(value, wanted, strict=strict)
