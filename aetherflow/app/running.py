@@ -131,7 +131,9 @@ async def execute_run(
     taking_part = selected(plan, request)
     run_id = request.run_id or clock.new_id()
     owner = this_process()
-    measuring = _measuring(examined)
+    measuring: list[Watcher] = []
+    if examined.environment.settings.metrics_module:
+        measuring = await anyio.to_thread.run_sync(_measuring, examined, abandon_on_cancel=True)
     async with _told_how_to_go_on(examined, request, run_id), AsyncExitStack() as stack:
         shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
         database = shared.database
@@ -179,17 +181,15 @@ async def execute_run(
 
 
 def _measuring(examined: Examination) -> list[Watcher]:
-    """Return the observer that feeds the `METRICS` of `AETHERFLOW_METRICS_MODULE`, if there is one.
+    """Return the observer that feeds the `METRICS` of `AETHERFLOW_METRICS_MODULE`; blocks while it imports it.
 
     Raises:
         ConfigError: the module cannot be used.
     """
-    if not examined.environment.settings.metrics_module:
-        return []
     from aetherflow.config.metrics_module import load_metrics  # noqa: PLC0415 - few runs have one
     from aetherflow.observe.metrics import MetricsObserver  # noqa: PLC0415 - as above
 
-    sink = load_metrics(examined.environment.settings.metrics_module)
+    sink = load_metrics(examined.environment.settings.metrics_module or "")
     return [Watcher("metrics", MetricsObserver(sink), "drop")]
 
 

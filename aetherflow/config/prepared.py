@@ -23,8 +23,8 @@ from aetherflow.config.merge import MergedResource, merge_resource
 from aetherflow.config.secret_reference import (
     SecretReference,
     beside_others,
-    parse_reference,
     reference_problem,
+    rendered_reference,
 )
 from aetherflow.language.reference import MissingValue, NoValue, Problem, Reference, look_up
 from aetherflow.language.scan import scan
@@ -104,10 +104,8 @@ def known_secrets(prepared: PreparedResource, env: Mapping[str, str]) -> dict[Fi
     """Return where the secrets of a resource are, as far as the environment lets their templates render."""
     known = {}
     for field, written in prepared.secrets.items():
-        template, problems = compile_template(written)
-        if not problems:
-            with suppress(MissingValue, ValueError):  # both are told by whoever looks for what is wrong
-                known[field] = parse_reference(str(template.render({"env": env})))
+        with suppress(MissingValue, ValueError):  # both are told by whoever looks for what is wrong
+            known[field] = rendered_reference(written, env)
     return known
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -10,7 +9,6 @@ from urllib.parse import unquote
 import msgspec
 
 from aetherflow.config.fields import (
-    SECRET_KEY,
     FieldPath,
     ResourceProblem,
     field_at,
@@ -23,12 +21,11 @@ from aetherflow.config.prepared import (
     prepare_resource,
     variable_name,
 )
-from aetherflow.config.secret_reference import SecretReference, parse_reference
+from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Surroundings, fetch_secret
 from aetherflow.errors import ConfigError
-from aetherflow.language.reference import Lenient, Reference
-from aetherflow.language.template import compile_template
+from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.secret import Redactor, names_a_secret, url_password
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest
@@ -93,7 +90,7 @@ def resolve_resource(
     around = Surroundings(env, mark, doubt)
     for field, written in prepared.secrets.items():
         place = f"resource {name!r}: {field_name(field)}"
-        secret = _fetched(written, field_at(values, field)[SECRET_KEY], around, place)
+        secret = _fetched(written, around, place)
         redactor.add(secret)
         values = _replaced(values, field, secret)
     for field in prepared.decoded:
@@ -145,18 +142,11 @@ def _invalid(name: str, problems: list[ResourceProblem]) -> ConfigError:
     return ConfigError("\n".join(lines), code=first.code)
 
 
-def _fetched(written: str, rendered: object, around: Surroundings, place: str) -> str:
-    """Fetch a secret; the words of a command are told apart before its templates are rendered.
-
-    So a value of the environment stays one argument, whatever it holds.
-    """
+def _fetched(written: str, around: Surroundings, place: str) -> str:
     try:
-        reference = parse_reference(str(rendered))
-        if written.startswith("command:"):
-            words = shlex.split(written.removeprefix("command:"))
-            argv = [str(compile_template(word)[0].render({"env": around.env})) for word in words]
-            reference = SecretReference("command", shlex.join(argv))
-        return fetch_secret(reference, around)
+        return fetch_secret(rendered_reference(written, around.env), around)
+    except MissingValue as error:  # with lenient templates: where a secret is cannot be guessed
+        raise ConfigError(f"{place}: {error.message}", hint=error.hint, code="AF536") from None
     except ValueError as error:
         hint = "the reference comes from the environment: correct the variable"
         raise ConfigError(f"{place}: this names no secret: {error}", hint=hint, code="AF570") from None

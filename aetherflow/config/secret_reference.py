@@ -10,6 +10,7 @@ import msgspec
 
 from aetherflow.config.fields import SECRET_KEY as KEY
 from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, is_reference
+from aetherflow.language.template import compile_template
 from aetherflow.spec.suggest import did_you_mean
 
 Provider = Literal["env", "file", "command", "keyring"]
@@ -22,6 +23,7 @@ _EXAMPLES: Mapping[Provider, str] = {
     "keyring": "keyring:service/user",
 }
 _CODE = "AF570"
+_COMMAND = "command:"
 
 
 class SecretReference(msgspec.Struct, frozen=True):
@@ -52,6 +54,23 @@ def parse_reference(text: str) -> SecretReference:
     return SecretReference(known, name)
 
 
+def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
+    """Return what a reference names once its templates are rendered.
+
+    The words of a command are told apart before: a value of the environment stays in one word, whatever it
+    holds.
+
+    Raises:
+        MissingValue: a template refers to a variable without a value, and has no default.
+        ValueError: what comes out has no right form; says how, never what.
+    """
+    scope = {"env": env}
+    if not written.startswith(_COMMAND):
+        return parse_reference(str(compile_template(written)[0].render(scope)))
+    words = shlex.split(written.removeprefix(_COMMAND))
+    return SecretReference("command", shlex.join(str(compile_template(w)[0].render(scope)) for w in words))
+
+
 def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> ResourceProblem | None:
     """Return what is wrong with a reference as it is written, templates and all."""
     text = value[KEY]
@@ -65,6 +84,8 @@ def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> ResourcePro
         if provider in PROVIDERS and "{{" in name and provider != "command":
             return None
         parse_reference(text)
+        if provider == "command" and any(compile_template(word)[1] for word in shlex.split(name)):
+            raise ValueError("a template in a command has spaces: put the word into quotes")  # noqa: TRY301 - told like the others
     except ValueError as error:
         meant = did_you_mean(provider, PROVIDERS) if ":" in text else ""
         return ResourceProblem(where, _CODE, f"{named}: this names no secret: {error}", meant or _hint())

@@ -184,6 +184,7 @@ def test_the_shape_of_a_secret_and_of_the_cache_is_checked(
         "config: {pw: {secret: '{{env.WHERE:file:/x}}'}}",
         "config: {pw: {secret: 'command:pass show {{env.DIR:x}}'}}",
         "config: {pw: {secret: 'keyring:https://vault/x/etl'}}",
+        "config: {pw: {secret: \"command:pass show '{{env.DIR:a b}}'\"}}",
         "config: {pw: {secret: plain, id: five}}",
         "config: {secret: plain}",
         "options: {cache: none}",
@@ -192,6 +193,12 @@ def test_the_shape_of_a_secret_and_of_the_cache_is_checked(
 )
 def test_what_is_right_or_not_yet_known_is_not_complained_about(text: str) -> None:
     assert checked(text) == []
+
+
+def test_a_template_in_a_command_that_is_cut_into_words_is_told() -> None:
+    (finding,) = checked("config: {pw: {secret: 'command:pass show {{env.DIR:a b}}'}}")
+    assert finding.code == "AF570"
+    assert finding.message.endswith("a template in a command has spaces: put the word into quotes")
 
 
 def test_a_secret_in_a_variable_that_is_not_set_is_a_missing_variable() -> None:

@@ -71,9 +71,11 @@ def test_the_own_text_of_a_resource_replaces_the_reference_of_its_profile() -> N
 
 
 def test_a_value_of_the_environment_stays_one_word_of_a_command() -> None:
-    env = {"ENTRY": f"{CANARY}; echo 'more' words"}
-    found = resolved({"password": {"secret": "command:printf %s {{env.ENTRY}}"}}, env)
-    assert found.config["password"] == env["ENTRY"]
+    for entry in (f"{CANARY}; echo 'more' words", "o'brien", '"', "{{env.PATH}}", "$(id) `id`"):
+        found = resolved({"password": {"secret": "command:printf %s {{env.ENTRY}}"}}, {"ENTRY": entry})
+        assert found.config["password"] == entry
+    quoted = {"password": {"secret": "command:printf '%s, %s' 'a {{env.NONE:b c}}' d"}}
+    assert resolved(quoted).config == {"password": "a b c, d"}
 
 
 def test_a_fetched_secret_may_be_decoded() -> None:
@@ -131,3 +133,6 @@ def test_with_lenient_templates_a_missing_variable_is_an_empty_text_and_a_doubt(
     assert doubts[0].startswith("resource 'main': {{env.MISSING}} has no value")
     with pytest.raises(ConfigError, match="NEVER is not set"):
         resolved({"password": {"secret": "env:NEVER"}}, strict=False)
+    with pytest.raises(ConfigError, match=r"config\.password: .*env\.DIR") as raised:
+        resolved({"password": {"secret": "file:{{env.DIR}}/db"}}, strict=False)
+    assert raised.value.code == "AF536"
