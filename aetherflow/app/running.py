@@ -181,7 +181,7 @@ async def execute_run(
 
 
 def _measuring(examined: Examination) -> list[Watcher]:
-    """Return the observer that feeds the `METRICS` of `AETHERFLOW_METRICS_MODULE`; blocks while it imports it.
+    """Return the observer that feeds the `METRICS` of the metrics module, which is imported: it may block.
 
     Raises:
         ConfigError: the module cannot be used.
