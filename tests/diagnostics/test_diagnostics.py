@@ -47,6 +47,8 @@ CHANGING = (
     (re.compile(r"\b(pid|process) \d+( on \S+)?"), r"\1 N"),
     (re.compile(r"\b[0-9a-f]{12,}\b"), "HASH"),
     (re.compile(r"/\S*/site-packages/"), "SITE/"),
+    (re.compile(r"(in the PATH of the step: )\S+"), r"\1PATH"),
+    (re.compile(r"(than this AetherFlow knows) \(\d+\)"), r"\1 (N)"),
 )
 
 
