@@ -106,6 +106,10 @@ def _resume(
         selected=selected(plan, request),
         option=request.rerun_option,
     )
+    # A run of which nothing was executed did not kill its server.
+    was_in_a_step = any(
+        step.status == "RUNNING" for job in state.jobs.values() for step in job.steps.values()
+    )
     resumed = e.RunResumed(
         at=clock.now(),
         flow_id=plan.flow_id,
@@ -122,7 +126,7 @@ def _resume(
         reasons=resumption.reasons(),
         totals=resumption.totals(),
         origin=request.origin,
-        recoveries=state.recoveries + 1 if request.is_recovery else 0,
+        recoveries=state.recoveries + was_in_a_step if request.is_recovery else 0,
         bundle=examined.bundle,
     )
     apply(state, resumed)

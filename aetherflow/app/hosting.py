@@ -54,10 +54,14 @@ class RunHost:
         watchers: Watchers = lambda _ticket, _examined: (),
         guard: Callable[[RunTicket], Guard | None] = lambda _ticket: None,
         on_crash: OnCrash = "resume",
+        pools: Mapping[str, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Take how a flow is loaded (in a thread), who watches a run and what guards it, and `on_crash`."""
-        self.states = OpenStates()
+        """Take how a flow is loaded (in a thread), who watches a run and what guards it.
+
+        `on_crash` is for flows that do not say it; every database that is opened has the `pools`.
+        """
+        self.states = OpenStates(pools, clock)
         self._load = load
         self._watchers = watchers
         self._guard = guard

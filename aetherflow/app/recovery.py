@@ -19,7 +19,7 @@ from aetherflow.store.owner import this_process
 from aetherflow.store.run_lease import claim_run, release_run
 
 MOST_RECOVERIES = 3
-"""How often in a row a run is resumed because its server died: it may be what kills the servers."""
+"""How often in a row a run is resumed whose server died in one of its steps: that may be what kills it."""
 
 CRASHED = "AF658"
 """Code of a run that was ended because its server died."""

@@ -162,6 +162,7 @@ async def open_server(
             watchers=lambda _ticket, _examined: shared,
             guard=runs.guard,
             on_crash=settings.on_crash,
+            pools=settings.pools,
             clock=clock,
         )
         opened = await stack.enter_async_context(host.states.use(state))

@@ -83,7 +83,8 @@ class RunResumed(Event, frozen=True):
         reasons: what became of each step and why, by kind (`kept`, `again` ...), as `job.step (WHY)`; of each
             kind the first ones only.
         totals: how many there are of each kind.
-        recoveries: how often in a row a server went on with the run because one had died; 0 if a person did.
+        recoveries: how often in a row a server died in a step of the run and no step had succeeded meanwhile;
+            0 if a person goes on with it.
     """
 
     attempt: int

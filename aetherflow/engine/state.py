@@ -99,7 +99,7 @@ class RunState(msgspec.Struct, gc=False):
         outcome: how the jobs ended, while the flow's own ending steps run.
         endings: how often the run has ended; a resumed run ends again.
         scheduled_at: the instant that the run stands for; empty: when it started.
-        recoveries: how often in a row a server went on with the run because one had died.
+        recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: what a death of the process cut off and has not begun again, by job id and step id.
     """
 
@@ -235,6 +235,7 @@ def _apply_to_step(
             step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
             step.outputs, step.job_outputs = event.outputs, event.job_outputs
             step.reason, step.error = event.reason, event.error
+            state.recoveries = 0 if event.status in DONE else state.recoveries
             job.steps[event.step_id] = step
             if event.job_outputs:
                 is_last = next(reversed(job.steps)) == event.step_id

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,9 +11,11 @@ from typing import Literal
 import anyio
 import msgspec
 
+from aetherflow.clock import Clock, SystemClock
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.pool_table import PoolTable
+from aetherflow.store.pools import set_pool
 
 Synchronous = Literal["full", "normal"]
 
@@ -38,8 +41,11 @@ class _Shared:
 class OpenStates:
     """Opens a database for its first user and closes it after the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool_sizes: Mapping[str, int] | None = None, clock: Clock | None = None) -> None:
+        """Take the pools that every database shall have, with their sizes."""
         self._shared: dict[Path, _Shared] = {}
+        self._pool_sizes = pool_sizes or {}
+        self._clock = clock or SystemClock()
 
     @property
     def paths(self) -> list[Path]:
@@ -75,12 +81,25 @@ class OpenStates:
         async with shared.opening:
             if shared.state is None:
                 database = await Database.open(path, synchronous)
+                await self._size_pools(database)
                 shared.state = OpenState(database, Journal(database), PoolTable(database))
                 shared.synchronous = synchronous
             elif synchronous == "full" and shared.synchronous == "normal":
                 await shared.state.database.write_fully()
                 shared.synchronous = "full"
             return shared.state
+
+    async def _size_pools(self, database: Database) -> None:
+        def work(raw: sqlite3.Connection) -> None:
+            for name, slots in self._pool_sizes.items():
+                set_pool(raw, name, slots, self._clock.now())
+
+        if self._pool_sizes:
+            try:
+                await database.transact(work)
+            except BaseException:
+                await database.aclose()
+                raise
 
 
 def _real(path: Path) -> Path:

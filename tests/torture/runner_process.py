@@ -1,0 +1,66 @@
+"""A server's runner without its scheduler, as a process that a test may kill.
+
+    python -m tests.torture.runner_process SLOTS [FLOW RUN_ID]...
+
+It goes on with what a dead one left behind, runs the flows, prints every change as a JSON line, and ends when
+nothing is left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from aetherflow.app.hosting import RunHost
+from aetherflow.app.recovery import recovery_tickets
+from aetherflow.clock import SystemClock
+from aetherflow.config.environment import load_environment
+from aetherflow.runner.runner import Runner
+from aetherflow.runner.ticket import Refusal, RunReport, RunTicket, TicketStatus
+
+
+class Printer:
+    """Prints what is told, a line at a time."""
+
+    async def on_change(
+        self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+    ) -> None:
+        """Print it."""
+        told = {"run_id": ticket.run_id, "status": status, "report": report}
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        sys.stdout.flush()
+
+
+def complain(problem: str) -> None:
+    """Tell what went wrong."""
+    sys.stderr.write(problem)
+
+
+async def main(slots: int, wanted: list[tuple[str, str]]) -> None:
+    """Run everything to its end."""
+    host, clock = RunHost(), SystemClock()
+    state = load_environment(dict(os.environ)).settings.state_root / "aetherflow.sqlite"
+    runner = Runner(
+        host.execute,
+        max_parallel_runs=slots,
+        observer=Printer(),
+        on_problem=complain,
+    )
+    async with host.states.use(state), anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.run)
+        for ticket in await recovery_tickets(host.states, state, clock):
+            await runner.submit(ticket)
+        for flow, run_id in wanted:
+            await runner.submit(RunTicket(run_id=run_id, flow_file=Path(flow)))
+        await runner.idle()
+        await runner.drain(0)
+
+
+if __name__ == "__main__":
+    names = sys.argv[2:]
+    anyio.run(main, int(sys.argv[1]), list(zip(names[::2], names[1::2], strict=True)))
