@@ -58,10 +58,13 @@ def is_same(known: BundleFile, listed: BundleFile, *, strict: bool) -> bool:
     return not strict and listed.mtime_ns is not None and known == listed
 
 
+_indexes = msgspec.json.Decoder(Index)  # made here: two threads must not meet a type at once
+
+
 def read_index(path: Path) -> Index:
     """Return what the last sync remembered; nothing if it is not there or not whole: all is read anew."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Index)
+        return _indexes.decode(path.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return Index()
 

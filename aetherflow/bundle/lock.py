@@ -67,6 +67,9 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
+_holders = msgspec.json.Decoder(Holder)  # made here: two threads must not meet a type at once
+
+
 def _sign(descriptor: int, holder: Holder) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, msgspec.json.encode(holder), 0)
@@ -74,6 +77,6 @@ def _sign(descriptor: int, holder: Holder) -> None:
 
 def _holder(descriptor: int) -> str:
     try:
-        return str(msgspec.json.decode(os.pread(descriptor, 4096, 0), type=Holder))
+        return str(_holders.decode(os.pread(descriptor, 4096, 0)))
     except msgspec.DecodeError:
         return "another process"  # it has the lock and has not signed yet

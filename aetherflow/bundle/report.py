@@ -35,9 +35,12 @@ def write_report(path: Path, report: SyncReport) -> None:
         temporary.write_bytes(msgspec.json.encode(report))
 
 
+_reports = msgspec.json.Decoder(SyncReport)  # made here: two threads must not meet a type at once
+
+
 def read_report(path: Path) -> SyncReport | None:
     """Return the report; None if no sync has ended yet."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SyncReport)
+        return _reports.decode(path.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None

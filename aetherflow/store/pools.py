@@ -23,6 +23,8 @@ from aetherflow.store.projection import timestamp
 
 HOLDERS_TOLD = 10
 
+_owners = msgspec.json.Decoder(Owner)  # made here: two threads must not meet a type at once
+
 
 class NewClaim(msgspec.Struct, frozen=True):
     """A wish for slots: `holder` is a sentence about who wants them."""
@@ -242,7 +244,7 @@ def _claims(raw: sqlite3.Connection, now: datetime) -> tuple[list[ClaimRow], lis
     for row in rows:
         claim = ClaimRow(*row)
         if claim.owner not in dead:
-            dead[claim.owner] = is_dead(msgspec.json.decode(claim.owner, type=Owner))
+            dead[claim.owner] = is_dead(_owners.decode(claim.owner))
         if dead[claim.owner] or claim.expires_at < moment:
             stale.append(claim.claim_id)
         else:

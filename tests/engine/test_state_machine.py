@@ -179,7 +179,13 @@ class Lives(RuleBasedStateMachine):
 
     @rule(job=jobs, step=steps)
     def more_work_goes_on(self, job: str, step: str) -> None:
-        self.work_goes_on(job, step, "SUCCESS", at_once=False)
+        """Come to the end of a step, then to that of its job."""
+        if self.step_status(job, step) == "SUCCESS":
+            outputs = self.state.job(job).outputs
+            event = e.JobFinished(**COMMON, job_id=job, status="SUCCESS", outputs=outputs)
+            self.happens(event, may_it=True)
+        else:
+            self.work_goes_on(job, step, "SUCCESS", at_once=False)
 
     @rule(
         job=jobs,
