@@ -16,14 +16,12 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aetherflow.cli.output import print_error
 from aetherflow.cli.report import Asked, validate
-from aetherflow.errors import AetherFlowError, InvalidInput
-from aetherflow.spec.load import read_schedule
+from aetherflow.errors import AetherFlowError
 from aetherflow.spec.load_manifest import load_manifest
 from tests.torture.fuzz_seeds import KINDS, SPOILED
 from tests.torture.mutations import spoiled
@@ -35,29 +33,13 @@ _CODE = re.compile(r"(?:error|warning)\[(AF[0-9]{3})\]")
 _PLACE = re.compile(r"^(\S[^\n]*?):(\d+):(\d+): error\[AF[0-9]{3}\]: \S", re.MULTILINE)
 
 
-def _validate(path: Path) -> int:
+def _read(kind: str) -> int:
+    """Read a spoiled file; of a manifest no more than that: it must not sync folders of this machine."""
+    path = Path(KINDS[kind].read)
+    if kind == "manifest":
+        load_manifest(path)
+        return 0
     return validate(Asked(path), as_json=False)
-
-
-def _manifest(path: Path) -> int:
-    """Read a manifest, and no more: a spoiled one must not sync folders of this machine."""
-    load_manifest(path)
-    return 0
-
-
-def _schedule(path: Path) -> int:
-    _, findings = read_schedule(path)
-    if findings:
-        raise InvalidInput(findings)
-    return 0
-
-
-READERS: dict[str, Callable[[Path], int]] = {
-    "flow": _validate,
-    "profiles": _validate,
-    "manifest": _manifest,
-    "scheduler": _schedule,
-}
 
 
 def main(seed: str, first: int, last: int) -> None:
@@ -97,7 +79,7 @@ def _run(kind: str, data: bytes) -> tuple[int, str]:
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         os.environ.update(KINDS[kind].env)
         try:
-            code = READERS[kind](Path(KINDS[kind].read))
+            code = _read(kind)
         except AetherFlowError as error:
             print_error(error)
             code = error.exit_code
