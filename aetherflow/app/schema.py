@@ -13,9 +13,10 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.registry import Registry, registry_of
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.json_schema import Definitions, Schema, case, described, document_schema
+from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
 
-Kind = Literal["flow", "profiles", "scheduler"]
+Kind = Literal["flow", "profiles", "manifest", "scheduler"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -27,6 +28,8 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
     """
     if kind == "scheduler":
         return document_schema("AetherFlow scheduler file", ScheduleFile)
+    if kind == "manifest":
+        return document_schema("AetherFlow manifest of a bundle", ManifestFile)
     if kind == "profiles":
         return document_schema("AetherFlow profiles file", dict[str, ProfileSpec])
     registry = registry_of(load_environment(process_env).settings)

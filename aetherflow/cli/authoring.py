@@ -11,7 +11,7 @@ import typer
 from aetherflow.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-FileKind = Literal["flow", "profiles", "scheduler"]
+FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 GraphFormat = Literal["text", "mermaid", "dot"]
 
 

@@ -12,6 +12,12 @@ class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of `AETHERFLOW_ENV_FILES_JSON` or of a bundle's `env_files`.
 
     `directory` and `dir-of-files` are older spellings of `dir`.
+
+    Attributes:
+        path: relative to the working directory, or to the root of the bundle.
+        type: dotenv (NAME=VALUE lines), json (an object), or dir (a file for each variable).
+        optional: whether it may be absent.
+        prefix: put before every name.
     """
 
     called: ClassVar[str] = "an env file"

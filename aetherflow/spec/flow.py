@@ -209,7 +209,6 @@ class FlowMeta(_Spec, frozen=True):
         on_success: steps that run after a run that succeeded.
         on_failure: steps that run after a run that failed.
         on_exit: steps that run after every run.
-        on_crash: what a server does with a run whose process died.
     """
 
     called = "'flow'"

@@ -32,7 +32,19 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SourceSpec(_Spec, frozen=True):
-    """`bundle.source`: where the files come from; `SOURCE_KEYS` says which keys belong to which type."""
+    """`bundle.source`: where the files come from; `SOURCE_KEYS` says which keys belong to which type.
+
+    Attributes:
+        type: how the files are reached.
+        resource: whose connector reaches them; under `resources` of the manifest.
+        base_path: the folder of the files; a relative one starts at the manifest.
+        list_sql: a query for the files: path, size, mtime, sha256.
+        fetch_sql: a query for the content of one.
+        list_path: the URL path that lists the files.
+        fetch_path: the URL path of one.
+        prefix_param: the parameter that base_path is given in.
+        strict_fingerprint: whether nothing but the content says that a file is unchanged.
+    """
 
     called = "'source'"
 
@@ -48,7 +60,13 @@ class SourceSpec(_Spec, frozen=True):
 
 
 class LayoutSpec(_Spec, frozen=True):
-    """`bundle.layout`: what lies where in the bundle, relative to its root."""
+    """`bundle.layout`: what lies where in the bundle, relative to its root.
+
+    Attributes:
+        flows_dir: the folder of the flows.
+        profiles_file: used unless the settings name profiles.
+        plugins_dir: a plugin path, in internal_fast mode.
+    """
 
     called = "'layout'"
 
@@ -58,7 +76,15 @@ class LayoutSpec(_Spec, frozen=True):
 
 
 class BundleSpec(_Spec, frozen=True):
-    """`bundle`: its name, its source, and what is in it."""
+    """`bundle`: its name, its source, and what is in it.
+
+    Attributes:
+        id: the name of its folder on this machine.
+        source: where the files come from.
+        layout: what lies where.
+        entry_flow: the flow that is run when none is named.
+        fetch_policy: cache_check reads what changed; always reads every file at each sync.
+    """
 
     called = "'bundle'"
 
@@ -84,7 +110,17 @@ class PathsSpec(_Spec, frozen=True):
 
 
 class ManifestFile(_Spec, frozen=True):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        version: the version of this format.
+        bundle: what it is and where it comes from.
+        mode: enterprise lets a flow use only what is listed here.
+        resources: for the source, and for flows that do not declare the name themselves.
+        paths: places on this machine.
+        zip_drivers: the archive drivers that enterprise mode allows.
+        env_files: variables for the flows, from the root of the bundle.
+    """
 
     called = "the manifest"
 

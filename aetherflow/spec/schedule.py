@@ -45,7 +45,35 @@ class CalendarSpec(_Spec, frozen=True):
 
 
 class ItemSpec(_Spec, frozen=True):
-    """One item: when to fire, and what to run then."""
+    """One item: when to fire, and what to run then.
+
+    Attributes:
+        id: unique in the file; firings are known under it.
+        cron: five fields, six with seconds, or a name such as @daily; or interval_seconds, or at, instead.
+        interval_seconds: fires so often.
+        at: fires once: a local date and time of day, or an instant with an offset.
+        timezone: an IANA name; default: that of the file.
+        flow_yaml: the flow to run, relative to this file, then to the working directory.
+        flow_job: run only this job, and the jobs it waits for.
+        params: the parameters of the run.
+        bundle_manifest: the bundle that the flow belongs to; without flow_yaml, its entry flow is run.
+        allow_stale_bundle: whether the last good copy of the bundle will do.
+        misfire_grace_time: a firing that is late by more seconds than this is not run, and told.
+        max_instances: how many of its runs may execute at once.
+        overlap: what becomes of a firing while so many runs execute.
+        coalesce: whether several missed firings become one.
+        enabled: false leaves the item out.
+        jitter_seconds: each firing is moved by chance, by at most so many seconds.
+        catch_up: which firings that were missed while no server ran are made up for.
+        catch_up_window: how many seconds back.
+        catch_up_maximum: how many at most.
+        calendar: fires only on the dates of this calendar.
+        after: items that must have succeeded for the same tick before.
+        dst_gap: what a time does that clocks skip.
+        dst_overlap: what a time does that clocks show twice.
+        priority: of runs that wait for a slot, the higher goes first.
+        description: what it is for.
+    """
 
     called = "an item"
 
@@ -82,6 +110,15 @@ class ScheduleFile(_Spec, frozen=True):
     Attributes:
         id: what the items are known under in the state database; without it, the path of the file.
         pools: slots by name, shared by the steps of all flows.
+        version: the version of this format.
+        items: what fires.
+        description: what it is for.
+        timezone: an IANA name, for all items that have none of their own.
+        calendars: dates by name.
+        state: the database of the firings, and of the runs of flows that name none.
+        max_parallel_runs: how many runs execute at once.
+        shutdown_grace_seconds: how long runs may go on when the server is asked to stop.
+        on_crash: what becomes of a run whose server died, unless its flow says so.
     """
 
     called = "the scheduler file"

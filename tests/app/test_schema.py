@@ -21,6 +21,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.load import load_profiles
+from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
 from tests.cli.command_line import CommandLine
 
@@ -252,7 +253,39 @@ def test_the_schema_of_scheduler_files(text: str, is_right: bool) -> None:  # no
     assert (decode(document, ScheduleFile)[0] is not None) is is_right
 
 
-@pytest.mark.parametrize("kind", ["flow", "profiles"])
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("version: 1\nbundle: {id: b, source: {type: filesystem, base_path: share}}\n", True),
+        (
+            "version: 1\nmode: enterprise\nbundle: {id: b, source: {type: sftp}}\npaths: {plugins: [a]}\n",
+            True,
+        ),
+        ("version: 1\nbundle: {id: b, source: {type: ftp}}\n", False),
+        ("version: 1\nbundle: {id: b}\n", False),
+        ("version: 1\nbundle: {id: b, source: {type: sftp}, layout: {flow_dir: x}}\n", False),
+        ("version: 1\nbundle: {id: b, source: {type: sftp}}\nenv_files: [{type: x, path: p}]\n", False),
+    ],
+)
+def test_the_schema_of_manifests(text: str, is_right: bool) -> None:  # noqa: FBT001 - what the case says
+    document = parse_document(text, "f")
+    assert accepts(document.value, "manifest") is is_right
+    assert (decode(document, ManifestFile)[0] is not None) is is_right
+
+
+def test_manifests_and_scheduler_files_of_the_readme_fit_their_schemas() -> None:
+    seen = set()
+    for block in re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    ):
+        kind = "manifest" if "\nbundle:" in block else "scheduler" if "\nitems:" in block else ""
+        if kind:
+            seen.add(kind)
+            assert list(validator(kind).iter_errors(parse_document(block, kind).value)) == []
+    assert seen == {"manifest", "scheduler"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_described(kind: str) -> None:
     definitions = validator(kind).schema["definitions"]
 
