@@ -85,7 +85,7 @@ def _begin(
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
-    return Beginning(started, state, [])
+    return Beginning(started, state, _bundle_notices(examined.bundle, (), state, clock))
 
 
 def _resume(
@@ -234,15 +234,22 @@ def _plugin_notices(examined: Examination, state: RunState, clock: Clock) -> lis
 def _bundle_notices(
     bundle: e.BundleUse | None, history: Sequence[e.Event], state: RunState, clock: Clock
 ) -> list[e.Notice]:
-    """Say that the run goes on with another bundle, or another state of it, than it had the last time."""
-    before = next(
-        event.bundle for event in reversed(history) if isinstance(event, e.RunStarted | e.RunResumed)
-    )
-    was, now = _bundle_name(before), _bundle_name(bundle)
-    if was == now:
-        return []
-    message = f"the run had its flow from {was}, and goes on with {now}"
-    return [notice(state, clock, "warning", message, "AF867")]
+    """Say that the bundle may be stale, or is another one, or in another state, than the last time."""
+    notices = []
+    if bundle and bundle.stale:
+        message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)
+        notices.append(notice(state, clock, "warning", message, "AF866"))
+    begun = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
+    was, now = _bundle_name(begun[-1] if begun else bundle), _bundle_name(bundle)
+    if was != now:
+        message = f"the run had its flow from {was}, and goes on with {now}"
+        notices.append(notice(state, clock, "warning", message, "AF867"))
+    return notices
+
+
+def stale_sentence(bundle_id: str, fingerprint: str, reason: str) -> str:
+    """Return what is said when a bundle that could not be synced is used all the same."""
+    return f"the bundle {bundle_id!r} may be stale, {fingerprint[:12]} is used: {reason}"
 
 
 def _bundle_name(bundle: e.BundleUse | None) -> str:

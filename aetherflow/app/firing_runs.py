@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,9 @@ from aetherflow.schedule.scheduler import Scheduler
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, begin_firing, recorded_end
 from aetherflow.store.open_states import OpenStates
+
+if TYPE_CHECKING:
+    from aetherflow.app.open_bundle import OpenBundle
 
 TAKEN = "AF210"
 """Another server has the firing now."""
@@ -76,13 +80,15 @@ class FiringRuns:
         """End a run, or withdraw it."""
         return await self._known.runner.cancel(run_id, reason)
 
-    def load(self, ticket: RunTicket, process_env: Mapping[str, str]) -> Examination:
+    def load(
+        self, ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None
+    ) -> Examination:
         """Load the flow of a ticket, and note where its state is, in case that its end must be looked up.
 
         Raises:
             AetherFlowError: the flow or its environment is wrong.
         """
-        examined = self._load(ticket, process_env)
+        examined = self._load(ticket, process_env, bundle)
         if ticket.run_id in self._firings:
             self._state_paths[ticket.run_id] = places_of(examined, ticket.params).state
         return examined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -14,28 +15,29 @@ from aetherflow.app.request import RunRequest
 from aetherflow.app.running import Guard, Watcher, execute_run
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.events import Event
-from aetherflow.errors import ConfigError
 from aetherflow.runner.ticket import Refusal, RunControl, RunReport, RunTicket
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.open_states import OpenStates
 
+if TYPE_CHECKING:
+    from aetherflow.app.open_bundle import OpenBundle
+
 Watchers = Callable[[RunTicket, Examination], Sequence[Watcher]]
-Load = Callable[[RunTicket, Mapping[str, str]], Examination]
+Load = Callable[[RunTicket, Mapping[str, str], "OpenBundle | None"], Examination]
 
 LOADING_THREADS = 8
 """How many flows are read at a time; one whose secrets provider hangs keeps no more than its own thread."""
 
 
-def load_flow_of(ticket: RunTicket, process_env: Mapping[str, str]) -> Examination:
-    """Read and check the flow of a ticket, with an environment of its own.
+def load_flow_of(ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None) -> Examination:
+    """Read and check the flow of a ticket, with an environment of its own; `bundle` is the one it is in.
 
     Raises:
         InvalidInput: the flow is wrong.
         ConfigError: a setting, the profiles file or the secrets provider cannot be used.
     """
-    if ticket.bundle_manifest is not None:
-        raise ConfigError(f"run {ticket.run_id}: this server cannot fetch bundles", code="AF656")
-    examined = examine(ticket.flow_file, process_env)
+    flow = ticket.flow_file if bundle is None else bundle.flow_file(ticket.flow_file)
+    examined = examine(flow, process_env, bundle)
     examined.raise_if_invalid()
     return examined
 
@@ -72,13 +74,32 @@ class RunHost:
     async def execute(
         self, ticket: RunTicket, control: RunControl, started: Callable[[], Awaitable[None]]
     ) -> RunReport | Refusal:
-        """Load the flow as it is on the disk now, and run it, or go on with its run.
+        """Load the flow as it is now, and run it, or go on with its run; a bundle is synced first.
 
         Raises:
             AetherFlowError: the run could not be begun, or its state not be kept.
         """
+        if ticket.bundle_manifest is None:
+            return await self._execute(ticket, control, started, None)
+        from aetherflow.app.bundle import open_bundle  # noqa: PLC0415 - only for bundles
+
+        with await open_bundle(
+            ticket.bundle_manifest,
+            dict(os.environ),
+            allow_stale=ticket.allow_stale_bundle,
+            clock=self._clock,
+        ) as bundle:
+            return await self._execute(ticket, control, started, bundle)
+
+    async def _execute(
+        self,
+        ticket: RunTicket,
+        control: RunControl,
+        started: Callable[[], Awaitable[None]],
+        bundle: OpenBundle | None,
+    ) -> RunReport | Refusal:
         examined = await anyio.to_thread.run_sync(
-            self._load, ticket, dict(os.environ), abandon_on_cancel=True, limiter=self._loading
+            self._load, ticket, dict(os.environ), bundle, abandon_on_cancel=True, limiter=self._loading
         )
         if control.is_cancelled:
             return Refusal(ticket.run_id, control.reason, "AF653")

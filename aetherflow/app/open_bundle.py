@@ -111,7 +111,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(environment, settings=settings)
 
     def flow_file(self, flow: Path | None) -> Path:
-        """Return the file of a flow of the bundle; without one, of the entry flow.
+        """Return the file of a flow of the bundle; without one (None, or an empty path) of the entry flow.
 
         It is looked for in `layout.flows_dir`, then from the root of the bundle.
 
@@ -119,7 +119,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
             UsageError: there is none, or no entry flow.
         """
         bundle = self.manifest.spec.bundle
-        name = bundle.entry_flow if flow is None else str(flow)
+        name = bundle.entry_flow if flow is None or not flow.name else str(flow)
         if not name:
             raise UsageError(
                 f"the bundle {self.id!r} has no entry flow",
@@ -150,5 +150,5 @@ class OpenBundle(msgspec.Struct, frozen=True):
             fingerprint=self.fingerprint,
             manifest=str(self.manifest.path.absolute()),
             flow=flow.relative_to(self.root).as_posix(),
-            stale=bool(self.stale),
+            stale=self.stale,
         )

@@ -10,24 +10,22 @@ from pathlib import Path
 
 import anyio
 
+from aetherflow.app.beginning import stale_sentence
 from aetherflow.app.bundle import BundleStatus, bundle_status, open_bundle, sync_bundle
 from aetherflow.app.open_bundle import OpenBundle
 from aetherflow.cli.output import print_json, print_text, say
 
 
 @contextmanager
-def bundle_in_use(manifest: Path, *, allow_stale: bool) -> Iterator[OpenBundle]:
-    """Sync a bundle and keep its snapshot for the block; a stale one is told.
+def bundle_in_use(manifest: Path, *, allow_stale: bool, tell: bool = True) -> Iterator[OpenBundle]:
+    """Sync a bundle and keep its snapshot for the block; `tell` says whether one that is stale is told here.
 
     Raises:
         AetherFlowError: there is nothing to work with.
     """
     with anyio.run(partial(open_bundle, manifest, os.environ, allow_stale=allow_stale)) as bundle:
-        if bundle.stale:
-            say(
-                f"warning[AF866]: the bundle {bundle.id!r} may be stale, {bundle.fingerprint[:12]} is used: "
-                f"{bundle.stale}"
-            )
+        if bundle.stale and tell:
+            say(f"warning[AF866]: {stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)}")
         yield bundle
 
 

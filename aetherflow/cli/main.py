@@ -130,7 +130,11 @@ def _internal_error(error: Exception, *, show_trace: bool) -> int:
     return 1
 
 
-def _one_flow(argument: Path | None, option: Path | None, manifest: Path | None = None) -> Path:
+def _one_flow(
+    argument: Path | None, option: Path | None, manifest: Path | None = None, *, allow_stale: bool = False
+) -> Path:
+    if allow_stale and manifest is None:
+        raise UsageError("--allow-stale-bundle belongs to --bundle-manifest FILE")
     if manifest is not None and argument is None and option is None:
         return Path()  # the entry flow of the bundle
     if (argument is None) == (option is None):
@@ -183,7 +187,7 @@ def run(
     from aetherflow.cli import run as command  # noqa: PLC0415 - imports the engine
 
     options = command.RunOptions(
-        flow=_one_flow(flow, flow_yaml, bundle_manifest),
+        flow=_one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle),
         run_id=run_id,
         flow_job=flow_job,
         params=tuple(param or ()),
@@ -211,7 +215,8 @@ def validate(
     """Check a flow and all it refers to; nothing is run."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    one = _one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+    asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
     raise typer.Exit(report.validate(asked, as_json=json))
 
 
@@ -232,7 +237,8 @@ def doctor(
 
     asked = None
     if flow or flow_yaml or bundle_manifest:
-        asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+        one = _one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+    asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
     raise typer.Exit(report.doctor(asked, as_json=json, connect=connect))
 
 
@@ -248,7 +254,8 @@ def explain(
     """Show where every field of every resource comes from; values of secrets are masked."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
-    asked = report.Asked(_one_flow(flow, flow_yaml, bundle_manifest), bundle_manifest, allow_stale_bundle)
+    one = _one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+    asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
     raise typer.Exit(report.explain(asked, as_json=json))
 
 

@@ -39,7 +39,7 @@ class Asked(msgspec.Struct, frozen=True):
         from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
 
         with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
-            return examine(bundle.flow_file(self.flow if self.flow.name else None), os.environ, bundle)
+            return examine(bundle.flow_file(self.flow), os.environ, bundle)
 
     def __str__(self) -> str:
         return str(self.flow if self.manifest is None or self.flow.name else self.manifest)

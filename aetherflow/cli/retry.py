@@ -55,7 +55,9 @@ def retry(options: RetryOptions) -> int:
         return _go_on(options, running, found, state, None)
     from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
 
-    with bundle_in_use(Path(found.bundle.manifest), allow_stale=options.allow_stale_bundle) as bundle:
+    with bundle_in_use(
+        Path(found.bundle.manifest), allow_stale=options.allow_stale_bundle, tell=False
+    ) as bundle:
         flow = bundle.root / found.bundle.flow
         if not flow.is_file():
             flow = bundle.flow_file(Path(found.bundle.flow))  # says what there is

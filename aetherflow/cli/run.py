@@ -54,8 +54,10 @@ def run(options: RunOptions) -> int:
         return _run_flow(options, None)
     from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
 
-    with bundle_in_use(options.bundle_manifest, allow_stale=options.allow_stale_bundle) as bundle:
-        flow = bundle.flow_file(options.flow if options.flow.name else None)
+    with bundle_in_use(
+        options.bundle_manifest, allow_stale=options.allow_stale_bundle, tell=options.dry_run
+    ) as bundle:
+        flow = bundle.flow_file(options.flow)
         return _run_flow(msgspec.structs.replace(options, flow=flow), bundle)
 
 

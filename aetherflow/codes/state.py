@@ -170,11 +170,6 @@ ENTRIES = {
         "two servers that start at once on one database",
         "Nothing is to be done; aetherflow runs show RUN tells how it ended.",
     ),
-    "AF656": Entry(
-        "This server cannot fetch bundles.",
-        "a run with a bundle_manifest",
-        "Start it by aetherflow run --bundle-manifest, or name a flow file.",
-    ),
     "AF657": Entry(
         "A run stays INTERRUPTED after a crash of its server, because its flow says so.",
         "flow: {on_crash: leave}",

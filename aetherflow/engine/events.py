@@ -43,14 +43,14 @@ class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         fingerprint: of all its files, as they were.
         manifest: the absolute path of the manifest.
         flow: the flow file, relative to the root of the bundle.
-        stale: whether the source could not be asked, and the last snapshot was used as it was allowed.
+        stale: why the bundle could not be synced, and the last snapshot was used; empty if it was synced.
     """
 
     id: str
     fingerprint: str
     manifest: str
     flow: str
-    stale: bool = False
+    stale: str = ""
 
 
 class RunStarted(Event, frozen=True):

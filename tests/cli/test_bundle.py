@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,46 @@ jobs:
       - {id: s, type: external.process, inputs: {command: [cat, "{{env.AETHERFLOW_ACTIVE_DIR}}/data.txt"]}}
 """
 OTHER = HELLO.replace("id: hello", "id: other")
+STARTED = "select payload from events where event = 'run_started'"
+SOURCE = """
+from pathlib import Path
+from aetherflow import BundleFile, BundleSource, Connector, StepError
+
+
+class Server(Connector):
+    @classmethod
+    async def open(cls, resource):
+        self = cls()
+        self.folder = Path(resource.config["folder"])
+        if not self.folder.is_dir():
+            raise StepError(f"no folder for the token {resource.config['token']}", code="AF704")
+        self.say("open")
+        return self
+
+    def say(self, word):
+        with self.folder.with_suffix(".log").open("a") as log:
+            log.write(word + chr(10))
+
+    async def aclose(self):
+        self.say("close")
+
+
+class RestSource(BundleSource):
+    @classmethod
+    async def open(cls, request):
+        assert (request.spec.list_path, request.spec.fetch_path) == ("/l", "/f")
+        self = cls()
+        self.folder = (await request.connect()).folder
+        return self
+
+    async def list(self):
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                yield BundleFile(path.relative_to(self.folder).as_posix(), path.stat().st_size, mtime_ns=1)
+
+    async def read(self, file):
+        yield (self.folder / file.path).read_bytes()
+"""
 OPTION = ("--bundle-manifest", "bundle.yaml")
 
 
@@ -137,9 +179,9 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
 
     allowed = shop.run("run", *OPTION, "--allow-stale-bundle", "--run-id", "stale")
     assert allowed.code == 0, allowed
-    assert f"warning[AF866]: the bundle 'demo' may be stale, {fingerprint[:12]} is used" in allowed.err
+    assert f"AF866: the bundle 'demo' may be stale, {fingerprint[:12]} is used: " in allowed.err
     [(event,)] = shop.query("select payload from events where event = 'run_started' and run_id = 'stale'")
-    assert json.loads(event)["bundle"]["stale"] is True
+    assert json.loads(event)["bundle"]["stale"].startswith("the source folder")
 
     status = shop.run("bundle", "status", *OPTION)
     assert "failed: [AF856]" in status.out
@@ -299,3 +341,84 @@ def test_a_full_disk_leaves_the_last_bundle_active(shop: CommandLine) -> None:
     assert (root(shop) / "active").readlink() == before
     assert shop.run("bundle", "sync", *OPTION).code == 0
     assert (root(shop) / "active" / "large").stat().st_size == 200_000
+
+
+def test_a_server_runs_the_flows_of_bundles(shop: CommandLine) -> None:
+    shop.write(
+        "scheduler.yaml",
+        "version: 1\nid: night\nitems:\n"
+        "- {id: a, interval_seconds: 1, bundle_manifest: bundle.yaml}\n"
+        "- {id: b, interval_seconds: 1, bundle_manifest: bundle.yaml, flow_yaml: other.yaml}\n"
+        "- {id: c, interval_seconds: 1, bundle_manifest: stale.yaml, allow_stale_bundle: true}\n",
+    )
+    shop.write("stale.yaml", MANIFEST.replace("share", "nowhere").replace("hello.yaml", "other.yaml"))
+    assert shop.run("bundle", "sync", *OPTION).code == 0
+
+    with shop.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        timer = threading.Timer(60, server.process.kill)  # what waits for an event then sees the end
+        timer.start()
+        for flow_id in ("hello", "other"):
+            server.event("run_summary", flow_id=flow_id, status="SUCCESS")
+        assert "may be stale" in server.event("notice", code="AF866")["message"]
+        server.send(signal.SIGTERM)
+        server.end()
+        timer.cancel()
+
+    told = {json.loads(event)["bundle"]["flow"] for (event,) in shop.query(STARTED)}
+    assert told == {"flows/hello.yaml", "flows/other.yaml"}
+
+
+def test_flows_find_their_bundle_by_three_variables(shop: CommandLine) -> None:
+    shop.write(
+        "share/flows/hello.yaml",
+        HELLO.replace(
+            '[cat, "{{env.AETHERFLOW_ACTIVE_DIR}}/data.txt"]',
+            "[echo, '{{env.AETHERFLOW_LOCAL_ROOT_DIR}}', '{{env.AETHERFLOW_ACTIVE_DIR}}', "
+            "'{{env.AETHERFLOW_CACHE_DIR}}']",
+        ),
+    )
+    shop.write("bundle.yaml", MANIFEST + "env_files: [{path: my.env}]\n")
+    shop.write("share/my.env", "AETHERFLOW_ACTIVE_DIR=/etc\n")
+
+    result = shop.run("run", *OPTION)
+
+    active = (root(shop) / "active").resolve()
+    assert f"a.s | {root(shop)} {active} {root(shop)}/cache\n" in result.err
+
+
+def test_a_plugin_brings_a_type_of_source_with_its_connector(shop: CommandLine) -> None:
+    """An installed package registers `rest`; the manifest's resource is resolved, opened and closed."""
+    shop.write("site/my_source.py", SOURCE)
+    shop.write("site/my_source-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: my-source\nVersion: 1\n")
+    shop.write(
+        "site/my_source-1.dist-info/entry_points.txt",
+        "[aetherflow.bundle_sources]\nrest = my_source:RestSource\n"
+        "[aetherflow.connectors]\nrest:mine = my_source:Server\n",
+    )
+    shop.write(
+        "bundle.yaml",
+        MANIFEST.replace(
+            "{type: filesystem, base_path: share}",
+            "{type: rest, resource: server, list_path: /l, fetch_path: /f}",
+        )
+        + "resources:\n  server: {kind: rest, driver: mine, "
+        "config: {folder: '{{env.FOLDER}}', token: 'hush-hush'}}\n",
+    )
+    shop.env |= {"PYTHONPATH": str(shop.folder / "site"), "FOLDER": str(shop.folder / "share")}
+
+    result = shop.run("run", *OPTION)
+
+    assert result.code == 0, result
+    assert "a.s | first" in result.err
+    assert (shop.folder / "share.log").read_text() == "open\nclose\n"
+
+    refused = shop.run("bundle", "sync", *OPTION, env={"FOLDER": str(shop.folder / "nowhere")})
+    assert refused.code == 1
+    assert "error[AF704]: the source: no folder for the token ***" in refused.err
+
+
+def test_a_stale_bundle_is_allowed_for_bundles_only(shop: CommandLine) -> None:
+    for command in (["run"], ["validate"], ["doctor"], ["explain"]):
+        result = shop.run(*command, "share/flows/hello.yaml", "--allow-stale-bundle")
+        assert result.code == 2
+        assert "--allow-stale-bundle belongs to --bundle-manifest FILE" in result.err
