@@ -51,7 +51,7 @@ def active_snapshot(places: BundlePlaces) -> str:
     """Return the name of the active snapshot; an empty text if there is none."""
     try:
         target = places.active.readlink()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         raise BundleError(

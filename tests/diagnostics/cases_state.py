@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow.app.hosting import RunHost, load_flow_of
+from aetherflow.app.hosting import RunHost
 from aetherflow.runner.ticket import Refusal, RunControl, RunTicket
 from tests.cli.command_line import AETHERFLOW
 from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, steps
@@ -67,11 +66,6 @@ CASES: dict[str, Case | Told] = {
     "AF641": Case(steps(POOL % ", slots: 3"), f"aetherflow pools set warehouse 2; {RUN}"),
     "AF644": Case(steps("{id: s, type: check_items, inputs: {items: []}, slots: 2}")),
     "AF655": Told(lambda folder: _recovered(folder, "fail", 2)),
-    "AF656": Told(
-        lambda _: load_flow_of(
-            RunTicket(run_id="r", flow_file=Path("f"), bundle_manifest=Path("b")), os.environ
-        )
-    ),
     "AF657": Told(lambda folder: _recovered(folder, "leave")),
     "AF658": Told(lambda folder: _recovered(folder, "fail")),
     "AF634": Case(FAILS, f"{RUN}; aetherflow runs retry r --only a", env={"N": "x"}),
