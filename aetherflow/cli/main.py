@@ -238,7 +238,7 @@ def doctor(
     asked = None
     if flow or flow_yaml or bundle_manifest:
         one = _one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
-    asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
+        asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
     raise typer.Exit(report.doctor(asked, as_json=json, connect=connect))
 
 

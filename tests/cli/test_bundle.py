@@ -305,7 +305,10 @@ def test_the_profiles_env_files_and_resources_of_a_bundle_are_used(shop: Command
         if one["name"] == "profiles_file"
     )
     assert setting["source"] == "bundle demo"
-    assert shop.run("explain", *OPTION, "--json").json()["resources"]["lake"][0]["source"] == "profile lake"
+    assert (
+        shop.run("explain", *OPTION, "--json").json()["resources"]["lake"]["fields"][0]["source"]
+        == "profile lake"
+    )
 
 
 def test_a_wrong_resource_of_the_manifest_is_told_at_its_place_there(shop: CommandLine) -> None:
