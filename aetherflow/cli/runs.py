@@ -99,7 +99,10 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        print_text(f"{row.lock_key}  held by {row.holder} since {row.acquired_at}, until {row.expires_at}")
+        print_text(
+            f"{row.lock_key}  held by {row.holder} ({row.process}) since {row.acquired_at}, "
+            f"until {row.expires_at}"
+        )
     if not rows:
         print_text("no locks are held")
 

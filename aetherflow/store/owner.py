@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -17,11 +20,13 @@ class Owner(msgspec.Struct, frozen=True):
         host: host name, boot id and process-id namespace, as far as the platform tells them.
         pid: process id on that host.
         started: when the process started, in the kernel's own unit; a reused pid differs here.
+        started_at: the same for people (RFC 3339 UTC, to the second); empty where the kernel does not tell.
     """
 
     host: str
     pid: int
     started: str
+    started_at: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host.partition(' ')[0]}"
@@ -31,7 +36,9 @@ def this_process() -> Owner:
     """Return the owner that this process is."""
     pid = os.getpid()
     stat = _stat(pid)
-    return Owner(host=_host(), pid=pid, started=stat.started if stat else "")
+    if stat is None:
+        return Owner(host=_host(), pid=pid, started="")
+    return Owner(host=_host(), pid=pid, started=stat.started, started_at=_moment(int(stat.started)))
 
 
 def is_dead(owner: Owner) -> bool:
@@ -57,6 +64,13 @@ def _host() -> str:
     with contextlib.suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return " ".join(parts)
+
+
+@cache
+def _moment(ticks: int) -> str:
+    """Return when so many clock ticks since boot were, as the clock on the wall says it now."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return datetime.fromtimestamp(time.time() - age, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class _Stat(msgspec.Struct, frozen=True):

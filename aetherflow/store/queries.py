@@ -72,13 +72,15 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class LockRow(msgspec.Struct, frozen=True):
-    """One lock that is held."""
+    """One lock that is held; `process` says which process its owner is, where, and since when it runs."""
 
     lock_key: str
     holder: str
     owner: str
     acquired_at: str
     expires_at: str
+    generation: int
+    process: str
 
 
 def list_runs(
@@ -160,9 +162,14 @@ def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
 def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
     """Return the locks that are held, the oldest first."""
     rows = raw.execute(
-        "SELECT lock_key, holder, owner, acquired_at, expires_at FROM locks ORDER BY acquired_at"
+        "SELECT lock_key, holder, owner, acquired_at, expires_at, generation FROM locks ORDER BY acquired_at"
     )
-    return [LockRow(*row) for row in rows]
+    return [LockRow(*(*row, _process(row[2]))) for row in rows]
+
+
+def _process(owner: str) -> str:
+    known = msgspec.json.decode(owner, type=Owner)
+    return f"{known}, which started at {known.started_at}" if known.started_at else str(known)
 
 
 def _run(raw: sqlite3.Connection, row: tuple[Any, ...]) -> RunRow:

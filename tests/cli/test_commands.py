@@ -390,6 +390,8 @@ def test_locks_that_are_held_can_be_looked_up(cli: CommandLine) -> None:
     with cli.start("run", "flow.yaml", "--log-format", "json") as run:
         run.event("step_output", text="up")
         held = cli.run("locks", "list", "--json").json()
+        listed = cli.run("locks", "list").out
+        assert re.search(rf"\(process {run.pid} on \S+, which started at \d{{4}}-.*Z\) since ", listed)
         second = cli.run("run", "flow.yaml")
         go.touch()
         assert run.end().code == 0

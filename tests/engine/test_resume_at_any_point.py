@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from tests.engine.random_flows import Scenario, scenarios
 from tests.engine.scripted_ring import Session
 
 EXAMPLES = 3000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 300
+
+pytestmark = pytest.mark.torture
 
 
 def summary(state: RunState) -> dict[str, Any]:

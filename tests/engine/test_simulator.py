@@ -28,6 +28,8 @@ Record = Callable[[str, object], None]
 SECONDS = (0, 0, 0.5, 1, 2, 7)
 FAULTS: tuple[Fault, ...] = ("nothing is stored", "stored but not acknowledged")
 
+pytestmark = pytest.mark.torture
+
 
 def random_plan(chance: Random) -> Plan:
     """Return a flow of a few jobs with everything that can happen to them."""

@@ -56,6 +56,8 @@ promoted = st.dictionaries(st.sampled_from(["k", "l"]), st.integers(0, 9), max_s
 step_ends = st.sampled_from(get_args(e.StepEnd))
 job_ends = st.sampled_from(get_args(e.JobEnd))
 
+pytestmark = pytest.mark.torture
+
 
 class Lives(RuleBasedStateMachine):
     """One run: legal moves change it, illegal ones are refused, a resume is checked entry by entry."""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -71,6 +74,19 @@ def test_a_living_process_that_the_kernel_hides_is_not_taken_for_dead(
     monkeypatch.setattr(room, "_stat", lambda _: None)
     assert not is_dead(mine)
     assert is_dead(msgspec.structs.replace(mine, pid=2**22 - 1))
+
+
+def test_an_owner_says_when_its_process_started() -> None:
+    before = datetime.now(UTC)
+    child = subprocess.run(
+        [sys.executable, "-c", "from aetherflow.store.owner import this_process as p; print(p().started_at)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    started = datetime.fromisoformat(child.stdout.strip())
+    assert before - timedelta(seconds=3) < started < datetime.now(UTC) + timedelta(seconds=1)
+    assert this_process() == this_process()
 
 
 def test_an_owner_is_told_by_process_and_host() -> None:

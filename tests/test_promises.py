@@ -1,0 +1,42 @@
+"""The README's promises: each has a test that exists, and says what it counted last."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+README = TESTS.parent / "README.md"
+HEADING = "## What AetherFlow promises, and how it is proven\n"
+
+
+def promises() -> list[tuple[str, str, str]]:
+    """Return the rows of the table: the promise, its test, its counts."""
+    section = README.read_text(encoding="utf-8").partition(HEADING)[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [(promise, test.strip("`"), counts) for promise, test, counts in rows[2:]]
+
+
+def functions_of(file: Path) -> set[str]:
+    """Return the names of the functions that a file defines."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize(("promise", "test", "counts"), promises())
+def test_every_promise_has_a_test_and_its_counts(promise: str, test: str, counts: str) -> None:
+    file, _, name = test.partition("::")
+    assert promise
+    assert (TESTS / file).is_file(), f"{file} is gone"
+    assert name in functions_of(TESTS / file), f"{test} is gone"
+    assert re.search(r"\d", counts), "say what it counted"
+
+
+def test_every_file_of_the_torture_suite_proves_a_promise() -> None:
+    named = {test.partition("::")[0] for _, test, _ in promises()}
+    files = {f"torture/{file.name}" for file in (TESTS / "torture").glob("test_*.py")}
+    assert files - named == set()
+    assert len(promises()) > 10
