@@ -41,9 +41,21 @@ def _command(arguments: list[str]) -> int:
         sys.stdout.write(f"aetherflow {__version__}\n")
         sys.stdout.flush()
         return 0
+    _end_at_once_when_interrupted()
     from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
 
     return run_command_line(arguments)
+
+
+def _end_at_once_when_interrupted() -> None:
+    """Let Ctrl-C end the process as SIGTERM does; a KeyboardInterrupt in the middle of an import may be lost.
+
+    What has something to put in order, as a run has, listens to both from its beginning on.
+    """
+    import signal  # noqa: PLC0415 - not for --version
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as nohup does
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
 
 def _unprinted(error: OSError) -> int:
