@@ -13,7 +13,7 @@ import msgspec
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.schedule.timetable import closed_ticks, due_at, next_tick, notes, ticks
+from aetherflow.schedule.timetable import closed_ticks, count_ticks, due_at, next_tick, notes, ticks
 from aetherflow.schedule.zone import seconds
 
 MOST_FIRINGS = 100_000
@@ -69,16 +69,16 @@ def simulate(
     """
     if end <= begin:
         raise UsageError("--to is not later than --from", hint="give an instant after --from")
+    open_tables = [msgspec.structs.replace(item.table, calendar=None) for item in schedule.enabled]
+    if sum(count_ticks(table, seconds(begin), seconds(end)) for table in open_tables) > MOST_FIRINGS:
+        raise UsageError(
+            f"there are more than {MOST_FIRINGS} firings in that time", hint="give a shorter time"
+        )
     found: list[Forecast] = []
     for item in schedule.enabled:
         taken = _overlapped(item, _ticks(item, begin, end), durations.get(item.id, []))
         closed = (_closed(item, tick) for tick in closed_ticks(item.table, _before(begin), _before(end)))
-        for forecast in (*taken, *closed):
-            found.append(forecast)
-            if len(found) > MOST_FIRINGS:
-                raise UsageError(
-                    f"there are more than {MOST_FIRINGS} firings in that time", hint="give a shorter time"
-                )
+        found += [*taken, *closed]
     return sorted(found, key=lambda forecast: (forecast.scheduled, forecast.item))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,8 +32,9 @@ def check_schedule(loaded: LoadedSchedule, findings: Findings) -> Schedule:
     name = loaded.spec.id or str(loaded.path.absolute())
     calendars = _calendars(loaded, findings)
     items: dict[str, Item] = {}
+    files = cache(partial(_file, loaded.path.absolute().parent))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
-        item = _Reader(loaded, name, number, findings).item(spec, calendars)
+        item = _Reader(loaded, name, number, findings, files).item(spec, calendars)
         if item is not None:
             items.setdefault(item.id, item)
     _check_after(loaded, findings)
@@ -42,11 +44,19 @@ def check_schedule(loaded: LoadedSchedule, findings: Findings) -> Schedule:
 class _Reader:
     """Reads one item; what is wrong is told, and the rest read on."""
 
-    def __init__(self, loaded: LoadedSchedule, scheduler: str, number: int, findings: Findings) -> None:
+    def __init__(
+        self,
+        loaded: LoadedSchedule,
+        scheduler: str,
+        number: int,
+        findings: Findings,
+        files: Callable[[str], Path | None],
+    ) -> None:
         self.loaded = loaded
         self.scheduler = scheduler
         self.base: Place = ("items", number)
         self.findings = findings
+        self.files = files
         self.is_wrong = False
 
     def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
@@ -106,7 +116,7 @@ class _Reader:
         where = (*self.base, given[0])
         match given[0]:
             case "cron":
-                return self.parsed(where, lambda: parse_cron(spec.cron or ""))
+                return self.parsed(where, lambda: _cron(spec.cron or ""))
             case "at":
                 return self.parsed(where, lambda: parse_moment(spec.at or ""))
             case _:
@@ -136,10 +146,10 @@ class _Reader:
         """Return a file beside the scheduler file, else below the working directory."""
         if text is None:
             return None
+        path = self.files(text)
+        if path is not None:
+            return path
         beside = self.loaded.path.absolute().parent / Path(text).expanduser()
-        for path in (beside, Path(text).expanduser().absolute()):
-            if path.is_file():
-                return path
         hint = f"looked for {beside} and {Path(text).absolute()}"
         self.tell(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
         return None
@@ -161,6 +171,15 @@ class _Reader:
             ):
                 self.findings.add(place, problem.code, problem.message, problem.hint)
             return None
+
+
+_cron = lru_cache(maxsize=4096)(parse_cron)
+
+
+def _file(folder: Path, text: str) -> Path | None:
+    """Return a file below a folder, else below the working directory."""
+    named = Path(text).expanduser()
+    return next((path for path in (folder / named, named.absolute()) if path.is_file()), None)
 
 
 def _calendars(loaded: LoadedSchedule, findings: Findings) -> dict[str, Calendar | None]:

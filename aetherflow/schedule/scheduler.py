@@ -7,7 +7,7 @@ that must hold with several servers on one database is in the transactions of `d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Literal, Protocol
@@ -20,7 +20,7 @@ from aetherflow.engine.firing_events import ScheduleEvent, ScheduleNotice
 from aetherflow.errors import AetherFlowError, StateError
 from aetherflow.schedule.agenda import Agenda
 from aetherflow.schedule.alarm import Alarm
-from aetherflow.schedule.deciding import Decided, Decider
+from aetherflow.schedule.deciding import CLOCK_BACK_SECONDS, Decided, Decider
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
 from aetherflow.schedule.telling import clock_went_back, decided_event, ended_event, taken_event
 from aetherflow.schedule.tending import GONE, needs_tending, tend
@@ -78,13 +78,14 @@ class Scheduler:
         self._runs = runs
         self._tell = tell
         self._decider = Decider(server, clock.now, clock.new_id)
-        self._agenda = Agenda()
+        self.agenda = Agenda()
         self._alarm = Alarm(clock)
         self._look = Alarm(clock)
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
         self._is_failing = False
         self._scope = anyio.CancelScope()
+        self._seen: datetime | None = None
         self.schedules: dict[str, Schedule] = {}
 
     async def put(self, schedule: Schedule) -> Changes:
@@ -98,10 +99,10 @@ class Scheduler:
         beginnings = {item.id: (item.definition, item.beginning(now)) for item in schedule.items.values()}
         decided = await self._database.transact(lambda raw: register_items(raw, schedule.id, beginnings))
         if old is not None:
-            self._agenda.remove(old)
+            self.agenda.remove(old)
         self.schedules[schedule.id] = schedule
         for item in schedule.enabled:
-            self._agenda.put(item, decided[item.id])
+            self.agenda.put(item, decided[item.id])
         self._alarm.move()
         self._look.move()
         return changes(old, schedule)
@@ -134,7 +135,7 @@ class Scheduler:
                 await self._clock.sleep(AGAIN_SECONDS)
 
     async def _fire(self) -> None:
-        await self._alarm.wait(self._agenda.next_due())
+        await self._alarm.wait(self.agenda.next_due())
         await self.fire_due()
 
     async def fire_due(self) -> None:
@@ -143,7 +144,7 @@ class Scheduler:
         Raises:
             StateError: the database could not be used; what was due still is.
         """
-        while due := self._agenda.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
+        while due := self.agenda.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
             due.sort(key=lambda item: item.scheduler)
             for _, group in groupby(due, key=lambda item: item.scheduler):
                 items = list(group)
@@ -159,14 +160,14 @@ class Scheduler:
         for item in items:
             schedule = self.schedules.get(item.scheduler)
             if schedule is not None and schedule.items.get(item.id) is item:
-                self._agenda.put_due(item, self._clock.now())
+                self.agenda.put_due(item, self._clock.now())
 
     async def _take_note(self, decided: list[Decided]) -> None:
         queued: list[tuple[Item, Firing]] = []
         for one in decided:
             schedule = self.schedules.get(one.item.scheduler)
             if schedule is not None and schedule.items.get(one.item.id) is one.item:
-                self._agenda.put(one.item, one.decided)
+                self.agenda.put(one.item, one.decided)
             if one.clock_behind:
                 self._tell(clock_went_back(one, self._clock.now()))
             for firing in one.firings:
@@ -186,8 +187,20 @@ class Scheduler:
         Raises:
             StateError: the database could not be used.
         """
+        self._heed_clock()
         for schedule in list(self.schedules.values()):
             await self._look_after_schedule(schedule)
+
+    def _heed_clock(self) -> None:
+        """Look at every item again when the clock was put back: its next tick is before what was due."""
+        now, seen = self._clock.now(), self._seen
+        self._seen = now
+        if seen is None or now >= seen - timedelta(seconds=CLOCK_BACK_SECONDS):
+            return
+        for schedule in self.schedules.values():
+            for item in schedule.enabled:
+                self.agenda.put_due(item, now)
+        self._alarm.move()
 
     async def _look_after_schedule(self, schedule: Schedule) -> None:
         server, now = self.server, self._clock.now

@@ -1,0 +1,139 @@
+"""Every event of a scheduler has words and a record, and says how much it matters."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+
+from aetherflow.engine.events import Event
+from aetherflow.engine.firing_events import (
+    FiringFinished,
+    FiringMissed,
+    FiringScheduled,
+    FiringTakenOver,
+    ScheduleEvent,
+    ScheduleInvalid,
+    ScheduleLoaded,
+    ScheduleNotice,
+)
+from aetherflow.observe import schedule_text
+from aetherflow.observe.log import LogObserver
+from aetherflow.observe.record import record
+from aetherflow.observe.text import render_text
+
+AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
+TICK = datetime(2026, 1, 2, 22, 14, tzinfo=UTC)
+CASES: list[tuple[Event, str]] = [
+    (
+        FiringScheduled(at=AT, scheduler="n", run_id="r1", item_id="a", scheduled_at=TICK, outcome="QUEUED"),
+        "22:14:03 INFO  item a of 2026-01-02T22:14:00Z  fires as run r1",
+    ),
+    (
+        FiringScheduled(
+            at=AT,
+            scheduler="n",
+            run_id="r1",
+            item_id="a",
+            scheduled_at=TICK,
+            outcome="QUEUED",
+            cause="catch_up",
+            late_seconds=180.0,
+        ),
+        "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  fires as run r1, caught up, late by 3 min 00 s",
+    ),
+    (
+        FiringScheduled(
+            at=AT,
+            scheduler="n",
+            run_id="r1",
+            item_id="a",
+            scheduled_at=TICK,
+            outcome="WAITING",
+            cause="manual",
+            reason="waits for b",
+        ),
+        "22:14:03 INFO  item a of 2026-01-02T22:14:00Z  waits, by hand: waits for b",
+    ),
+    (
+        FiringMissed(
+            at=AT, scheduler="n", item_id="a", scheduled_at=TICK, outcome="MISSED", reason="late", ticks=9
+        ),
+        "22:14:03 WARN  9 ticks up to item a of 2026-01-02T22:14:00Z  MISSED: late",
+    ),
+    (
+        FiringTakenOver(
+            at=AT,
+            scheduler="n",
+            run_id="r1",
+            item_id="a",
+            scheduled_at=TICK,
+            outcome="RUNNING",
+            previous_server="s1",
+        ),
+        "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  taken over from s1, RUNNING: run r1",
+    ),
+    (
+        FiringFinished(
+            at=AT, scheduler="n", run_id="r1", item_id="a", scheduled_at=TICK, outcome="FAILED", reason="boom"
+        ),
+        "22:14:03 ERROR item a of 2026-01-02T22:14:00Z  FAILED (run r1): boom",
+    ),
+    (
+        ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=1, is_first=True),
+        "22:14:03 INFO  schedule s.yaml  in force: 1 item",
+    ),
+    (
+        ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=3, added=("a",), changed=("b", "c")),
+        "22:14:03 INFO  schedule s.yaml  read again: added a; changed b, c",
+    ),
+    (
+        ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=3),
+        "22:14:03 INFO  schedule s.yaml  read again: no item has changed",
+    ),
+    (
+        ScheduleInvalid(at=AT, scheduler="n", file="s.yaml", problem="s.yaml:1:1: wrong\nhint"),
+        (
+            "22:14:03 ERROR schedule s.yaml  is wrong now, the one before stays in force: s.yaml:1:1: wrong\n"
+            "               hint"
+        ),
+    ),
+    (
+        ScheduleNotice(at=AT, scheduler="n", message="it went back", item_id="a", code="AF211"),
+        "22:14:03 WARN  item a  AF211: it went back",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "line"), CASES)
+def test_the_words_of_an_event(event: Event, line: str) -> None:
+    assert render_text(event) == line
+
+
+def test_every_event_of_a_scheduler_is_here() -> None:
+    assert {type(event) for event, _ in CASES} == set(ScheduleEvent.__subclasses__())
+    assert schedule_text.NAMES_TOLD > 1
+
+
+def test_a_record_names_scheduler_and_item_and_leaves_out_what_says_nothing() -> None:
+    assert record(CASES[0][0]) == {
+        "timestamp": "2026-01-02T22:14:03Z",
+        "level": "info",
+        "event": "firing_scheduled",
+        "scheduler": "n",
+        "item_id": "a",
+        "run_id": "r1",
+        "scheduled_at": "2026-01-02T22:14:00Z",
+        "outcome": "QUEUED",
+        "cause": "tick",
+        "late_seconds": 0.0,
+    }
+
+
+@pytest.mark.asyncio
+async def test_a_log_of_many_runs_keeps_nothing_of_a_firing() -> None:
+    """A server logs for years: what it remembers of runs must go when they end."""
+    log = LogObserver(io.StringIO(), format="text", level="info")
+    await log([event for event, _ in CASES])
+    assert log._digests == {}

@@ -1,0 +1,224 @@
+"""Servers that die, sleep or lose their clock: nothing runs twice, nothing is forgotten, nothing floods."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aetherflow.schedule.alarm import LOOK_SECONDS, Alarm
+from aetherflow.schedule.catch_up import decide_due
+from aetherflow.schedule.scheduler import Scheduler
+from aetherflow.store.owner import Owner, this_process
+from tests.schedule.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
+
+pytestmark = pytest.mark.asyncio
+EVERY_MINUTE = "id: a, cron: '* * * * *'"
+DEAD = Owner(this_process().host, 2**22 + 1, "1")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite"
+
+
+async def test_what_a_dead_server_had_queued_is_run_under_its_id(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        await first.live(DEAD)
+        for one in (first, second):
+            await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        clock.advance(60)
+        await first.scheduler.fire_due()
+        await second.tick()
+        assert list(second.runs.submitted) == ["r1"]
+        assert not second.runs.submitted["r1"][2], "it had not begun: nothing is to be recovered"
+        assert second.events() == ["firing_taken_over"]
+        assert await second.begin("r1")
+        assert not await first.begin("r1")
+
+
+async def test_what_a_dead_server_was_running_goes_on(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first:
+        await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await first.tick(60)
+        assert await first.begin("r1")
+        clock.advance(31)  # it is paused for longer than its lease
+        async with server(state, "b", clock) as second:
+            await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+            await second.tick()
+            assert second.runs.submitted["r1"][2], "the run is to be recovered"
+            assert await second.begin("r1")
+            await first.end("r1")  # the paused one wakes up and believes that it has ended the run
+            assert rows(state, "outcome, server") == [("RUNNING", "server:b")]
+            await second.end("r1")
+            assert rows(state, "outcome, server") == [("SUCCESS", "server:b")]
+
+
+async def test_a_live_server_keeps_its_firings(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        for one in (first, second):
+            await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await first.tick(29)
+        await first.live()
+        clock.advance(29)
+        await first.live()
+        await first.tick(2)
+        await second.tick()
+        assert second.runs.submitted == {}
+
+
+async def test_a_server_that_stops_leaves_its_queue_to_the_next(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first:
+        await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await first.tick(60)
+        await first.scheduler.release()
+        assert rows(state, "outcome, server") == [("QUEUED", "")]
+    async with server(state, "b", clock) as second:
+        await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await second.tick()
+        assert list(second.runs.submitted) == ["r1"]
+
+
+async def test_overlap_holds_across_servers(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        text = EVERY_MINUTE + ", overlap: cancel_running"
+        await first.scheduler.put(schedule(tmp_path, text))
+        await first.tick(60)
+        assert await first.begin("r1")
+        await second.scheduler.put(schedule(tmp_path, text))
+        for one in (first, second):
+            await one.live()
+        clock.advance(29)
+        for one in (first, second):
+            await one.live()
+        clock.advance(31 - 1)
+        for one in (first, second):
+            await one.live()
+        clock.advance(1)
+        await second.scheduler.fire_due()
+        assert rows(state, "outcome, server") == [("RUNNING", "server:a"), ("WAITING", "server:b")]
+        await first.scheduler.look_after()
+        assert first.runs.cancelled == [("r1", "replaced by the firing of 2026-01-01T00:02:00Z")]
+        await first.end("r1", "CANCELLED")
+        await second.scheduler.look_after()
+        assert list(second.runs.submitted) == ["r2"]
+
+
+async def test_after_downtime_what_ran_is_what_the_policy_says(tmp_path: Path) -> None:
+    """Generated downtimes and forward jumps, each against the pure policy, and never a flood."""
+    number = random.SystemRandom().randrange(2**32)
+    chance = random.Random(number)  # noqa: S311 - chance, not secrets
+    clock = CountingClock()
+    for turn in range(60):
+        path = tmp_path / f"{turn}.sqlite"
+        policy = ", ".join(
+            (
+                f"catch_up: {chance.choice(['none', 'latest', 'all'])}",
+                f"catch_up_maximum: {chance.randrange(1, 6)}",
+                f"misfire_grace_time: {chance.choice([0, 90, 300])}",
+                f"coalesce: {chance.choice(['true', 'false'])}",
+                "max_instances: 1000",
+            )
+        )
+        async with server(path, "a", clock) as one:
+            file = schedule(tmp_path, f"{EVERY_MINUTE}, {policy}")
+            await one.scheduler.put(file)
+            began = clock.now()
+            downtime = chance.choice([30, 200, 4000, 90_000, 3_000_000])
+            if chance.random() < 0.5:
+                clock.jump(downtime)
+                await one.tick()
+            else:
+                clock.advance(downtime)
+                again = Server(one.database, "again", clock)
+                await again.scheduler.put(file)
+                await again.tick()
+            item = file.items["a"]
+            expected = decide_due(item.table, item.policy, began, clock.now())
+            ran = [f"{run.tick:%H:%M:%S}" for run in expected.runs]
+            found = rows(path, "scheduled_at, outcome, ticks")
+            assert [row[0] for row in found if row[1] == "QUEUED"] == ran, (number, turn, policy)
+            told = sum(row[2] for row in found if row[1] != "QUEUED")
+            assert told == sum(some.count for some in expected.not_run), (number, turn, policy)
+            assert len(found) <= 5 + 2 * 101 + 1 + 5, "a flood of rows"
+
+
+async def test_a_clock_that_is_put_back_fires_no_tick_twice_and_the_item_goes_on(
+    tmp_path: Path, state: Path
+) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE + ", max_instances: 100"))
+        clock.jump(3600 * 24 * 365)
+        await one.tick()
+        fired = len(rows(state, "1"))
+        clock.jump(-3600 * 24 * 365)
+        one.events()
+        await one.tick()
+        await one.tick()
+        assert "schedule_notice" in one.events()
+        await one.tick(60)
+        await one.tick(60)
+        assert len(rows(state, "1")) == fired + 2
+        assert len(set(rows(state, "item_id, scheduled_at || ''"))) == fired + 2
+
+
+async def test_the_alarm_reads_the_wall_clock_again_and_again() -> None:
+    clock = CountingClock()
+    alarm = Alarm(clock)
+    rang = anyio.Event()
+
+    async def wait() -> None:
+        await alarm.wait(MIDNIGHT + timedelta(hours=1))
+        rang.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await clock.sleeping(1)
+        clock.jump(3600)  # the machine was suspended, or the clock put forward
+        assert not rang.is_set()
+        clock.advance(LOOK_SECONDS)
+        with anyio.fail_after(5):
+            await rang.wait()
+
+
+async def test_an_alarm_that_is_moved_ends_its_wait() -> None:
+    clock = CountingClock()
+    alarm = Alarm(clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(alarm.wait, None)
+        await clock.sleeping(1)
+        alarm.move()
+    alarm.move()
+    await alarm.wait(None)  # one that was moved before does not wait at all
+
+
+async def test_a_database_that_fails_is_told_once_and_tried_again(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as one:
+        scheduler: Scheduler = one.scheduler
+        await scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await one.database.transact(lambda raw: raw.execute("ALTER TABLE firings RENAME TO gone"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(scheduler.run)
+            for _ in range(65):
+                await clock.sleeping(1)
+                clock.advance(1)
+                await anyio.sleep(0.002)
+            assert one.events().count("schedule_notice") == 1
+            await one.database.transact(lambda raw: raw.execute("ALTER TABLE gone RENAME TO firings"))
+            with anyio.fail_after(20):
+                while not one.runs.submitted:
+                    await clock.sleeping(1)
+                    clock.advance(1)
+                    await anyio.sleep(0.002)
+            scheduler.stop()
+        assert rows(state, "scheduled_at")[0] == ("00:01:00",)
