@@ -39,7 +39,9 @@ class ExaminedSchedule(msgspec.Struct, frozen=True):
 
 
 def looks_like_schedule(path: Path) -> bool:
-    """Whether a file is a scheduler file, by its keys; a file that cannot be read is none."""
+    """Whether a file is a scheduler file, by its keys; a file that cannot be read, or only once, is none."""
+    if path.is_fifo():
+        return False  # it is a flow, and is read by whoever checks it
     try:
         document, _ = scan_file(path)
     except InvalidInput:
