@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -77,7 +78,8 @@ class OpenBundle(msgspec.Struct, frozen=True):
     def _on_machine(self, texts: str | list[str]) -> list[Path]:
         """Return what `paths` of the manifest names; relative paths start at its folder."""
         names = [texts] if isinstance(texts, str) else texts
-        return [self.manifest.directory / Path(name).expanduser() for name in names]
+        # Path.expanduser raises where there is no such user; this leaves the `~` as it is
+        return [self.manifest.directory / os.path.expanduser(name) for name in names]  # noqa: PTH111
 
     @property
     def variables(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache, partial
@@ -149,7 +150,7 @@ class _Reader:
         path = self.files(text)
         if path is not None:
             return path
-        beside = self.loaded.path.absolute().parent / Path(text).expanduser()
+        beside = self.loaded.path.absolute().parent / _expanded(text)
         hint = f"looked for {beside} and {Path(text).absolute()}"
         self.tell(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
         return None
@@ -178,8 +179,14 @@ _cron = lru_cache(maxsize=4096)(parse_cron)
 
 def _file(folder: Path, text: str) -> Path | None:
     """Return a file below a folder, else below the working directory."""
-    named = Path(text).expanduser()
-    return next((path for path in (folder / named, named.absolute()) if path.is_file()), None)
+    named = _expanded(text)
+    # os.path.isfile is also false for what no file can be called: too long a name, a NUL in it
+    return next((path for path in (folder / named, named.absolute()) if os.path.isfile(path)), None)  # noqa: PTH113
+
+
+def _expanded(text: str) -> Path:
+    """Return a path with its `~`; that of a user who does not exist stays as it is written."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
 def _calendars(loaded: LoadedSchedule, findings: Findings) -> dict[str, Calendar | None]:

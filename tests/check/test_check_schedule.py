@@ -121,6 +121,14 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, expecte
         assert one.startswith(beginning), found
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "~no_such_user/f.yaml", "a\\0b"], ids=["long", "~", "NUL"])
+def test_what_no_file_can_be_called_is_no_file(tmp_path: Path, name: str) -> None:
+    (found,) = told(
+        written(tmp_path, f'version: 1\nitems: [{{id: a, cron: "@daily", flow_yaml: "{name}"}}]\n')
+    )
+    assert found.startswith("2:33 AF203 item 'a': there is no file ")
+
+
 def test_a_flow_is_found_beside_the_file_then_in_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
