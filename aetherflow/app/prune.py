@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from aetherflow.errors import HeldByAnother, UsageError
 from aetherflow.store import lease as leases
 from aetherflow.store import prune as rows
 from aetherflow.store.database import Database
+from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Holder, Lease
 from aetherflow.store.owner import this_process
 from aetherflow.store.prune import OldRun
@@ -71,7 +72,7 @@ async def prune(
         old = await database.read(partial(rows.old_runs, before=before, keep=keep_runs))
         if dry_run:
             return Pruned(old, dry_run, 0, [])
-        return await _Prune(database, await _only_one(database, clock), clock).run(old)
+        return await _Prune(database, await _only_one(database, clock), clock).run(old, before)
     finally:
         await database.aclose()
 
@@ -102,8 +103,8 @@ class _Prune:
         self._owner = this_process()
         self._problems: list[str] = []
 
-    async def run(self, old: Sequence[OldRun]) -> Pruned:
-        """Delete these runs, and first what an earlier prune has left."""
+    async def run(self, old: Sequence[OldRun], before: datetime | None) -> Pruned:
+        """Delete these runs, and first what an earlier prune left; and firings that were over before then."""
         deleted: list[OldRun] = []
         try:
             await self._delete(await self._database.read(rows.unfinished))
@@ -114,6 +115,10 @@ class _Prune:
                 )
                 await self._delete([run.run_id for run in buried])
                 deleted += buried
+            if before is not None:
+                forget = partial(delete_old_firings, before=before, limit=rows.BATCH_ROWS)
+                while await self._change(forget) == rows.BATCH_ROWS:
+                    pass
         finally:
             await self._database.transact(lambda raw: leases.release(raw, self._lease, self._clock.now()))
         free = await self._database.read(rows.free_bytes)

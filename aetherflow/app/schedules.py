@@ -19,6 +19,7 @@ from aetherflow.language.template import compile_template
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.spec.document import scan_file
 from aetherflow.spec.load import read_schedule
+from aetherflow.spec.load_manifest import load_manifest
 from aetherflow.spec.schedule import is_schedule
 
 FINDINGS_PER_FLOW = 20
@@ -103,12 +104,25 @@ def check_flows(examined: ExaminedSchedule, process_env: Mapping[str, str]) -> N
     flows: dict[Path, Examination | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(examined.schedule.spec.items)))}
     for item in examined.schedule.items.values():
+        if item.manifest is not None:
+            _check_manifest(item, ("items", numbers[item.id]), examined.findings)
         if item.flow_file is None or item.manifest is not None:
             continue
         is_new = item.flow_file not in flows
         if is_new:
             flows[item.flow_file] = _examined(item.flow_file, process_env)
         _check_item(item, flows[item.flow_file], ("items", numbers[item.id]), examined.findings, tell=is_new)
+
+
+def _check_manifest(item: Item, base: tuple[str | int, ...], findings: Findings) -> None:
+    """Add what is wrong with the manifest of an item; what its bundle holds is known when it is synced."""
+    try:
+        load_manifest(item.manifest or Path())
+    except InvalidInput as error:
+        new = [finding for finding in error.diagnostics if finding not in findings.diagnostics]
+        findings.diagnostics += new[:FINDINGS_PER_FLOW]
+        message = f"the bundle manifest of item {item.id!r} is not valid"
+        findings.add((*base, "bundle_manifest"), "AF207", message, f"correct {item.manifest}")
 
 
 def _examined(flow: Path, process_env: Mapping[str, str]) -> Examination | AetherFlowError:

@@ -359,3 +359,16 @@ def forget_server(raw: sqlite3.Connection, server: str) -> None:
     """Delete a server's lease and what it served: its open firings are free from then on."""
     raw.execute("DELETE FROM schedulers WHERE server = ?", (server,))
     raw.execute("DELETE FROM leases WHERE name = ?", (server,))
+
+
+def delete_old_firings(raw: sqlite3.Connection, before: datetime, limit: int) -> int:
+    """Delete firings that were over before then, but the last of each item; return how many, `limit` at most.
+
+    Up to when the ticks of an item are decided is stored apart: no tick fires again for that.
+    """
+    changed = raw.execute(
+        "DELETE FROM firings WHERE firing_id IN (SELECT firing_id FROM firings WHERE finished_at < ? "
+        "AND firing_id NOT IN (SELECT max(firing_id) FROM firings GROUP BY scheduler, item_id) LIMIT ?)",
+        (timestamp(before), limit),
+    )
+    return changed.rowcount

@@ -162,3 +162,17 @@ def test_how_long_runs_took_is_known(raw: sqlite3.Connection) -> None:
         end = begin + timedelta(seconds=minute + 1)
         assert room.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", end)
     assert room.run_seconds(raw, "night", "nightly", newest=2) == [3.0, 2.0]
+
+
+def test_old_firings_go_but_the_last_of_each_item_and_what_is_open(raw: sqlite3.Connection) -> None:
+    for minute in range(4):
+        firing = queued(raw, minute=minute)
+        if minute != 1:
+            assert room.close_firing(
+                raw, firing.firing_id, "server:a", "SUCCESS", "", T0 + timedelta(minutes=minute)
+            )
+    assert room.delete_old_firings(raw, T0 + timedelta(hours=1), 1) == 1
+    assert room.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 1
+    left = raw.execute("SELECT run_id FROM firings ORDER BY 1").fetchall()
+    assert left == [("nightly-1",), ("nightly-3",)]
+    assert room.delete_old_firings(raw, T0, 100) == 0
