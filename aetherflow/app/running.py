@@ -49,8 +49,8 @@ from aetherflow.store.lease import Lease
 from aetherflow.store.locks import LockTable
 from aetherflow.store.open_states import OpenState, OpenStates
 from aetherflow.store.owner import Owner, this_process
-from aetherflow.store.pool_table import RunPools
 from aetherflow.store.run_lease import Claim, claim_flow, claim_run, keep_alive, release_run
+from aetherflow.store.run_pools import RunPools
 
 LOCK_HELD = "AF620"
 
@@ -352,7 +352,7 @@ async def _services(
         log_directory=places.logs,
         connectors=pool,
         locks=LockTable(opened.database, clock, owner, state.flow_id, state.run_id),
-        pools=RunPools(opened.pools, clock, owner, state.flow_id, state.run_id),
+        pools=RunPools(opened, clock, owner, state.flow_id, state.run_id),
         inner_step=inner,
         announce=announce,
         threads=anyio.CapacityLimiter(places.max_parallel_jobs + 4),

@@ -5,27 +5,35 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
-import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
-from aetherflow.store.pool_table import PoolTable
-from aetherflow.store.pools import set_pool
+
+if TYPE_CHECKING:
+    from aetherflow.store.pool_table import PoolTable
 
 Synchronous = Literal["full", "normal"]
 
 
-class OpenState(msgspec.Struct, frozen=True, eq=False):
+class OpenState:
     """An open state database and what the runs of this process share of it."""
 
-    database: Database
-    journal: Journal
-    pools: PoolTable
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.journal = Journal(database)
+
+    @cached_property
+    def pools(self) -> PoolTable:
+        """The pools, as this process takes slots of them."""
+        from aetherflow.store.pool_table import PoolTable  # noqa: PLC0415 - most runs need none
+
+        return PoolTable(self.database)
 
 
 class _Shared:
@@ -82,7 +90,7 @@ class OpenStates:
             if shared.state is None:
                 database = await Database.open(path, synchronous)
                 await self._size_pools(database)
-                shared.state = OpenState(database, Journal(database), PoolTable(database))
+                shared.state = OpenState(database)
                 shared.synchronous = synchronous
             elif synchronous == "full" and shared.synchronous == "normal":
                 await shared.state.database.write_fully()
@@ -90,6 +98,8 @@ class OpenStates:
             return shared.state
 
     async def _size_pools(self, database: Database) -> None:
+        from aetherflow.store.pools import set_pool  # noqa: PLC0415 - only a server has sizes
+
         def work(raw: sqlite3.Connection) -> None:
             for name, slots in self._pool_sizes.items():
                 set_pool(raw, name, slots, self._clock.now())

@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
-import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.engine.pools import PoolWait
 from aetherflow.errors import StateError, StepError
 from aetherflow.store import pools
 from aetherflow.store.database import Database
-from aetherflow.store.owner import Owner
 from aetherflow.store.pools import NewClaim
 
 POLL_SECONDS = 0.5
@@ -158,29 +156,6 @@ class PoolTable:
         for claim in claims:
             if (event := self._waiting.get(claim)) is not None:
                 event.set()
-
-
-class RunPools(msgspec.Struct, frozen=True):
-    """The pools of one database, as one run takes slots of them."""
-
-    table: PoolTable
-    clock: Clock
-    owner: Owner
-    flow_id: str
-    run_id: str
-
-    def hold(
-        self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
-    ) -> AbstractAsyncContextManager[None]:
-        """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
-
-        Raises:
-            StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
-            StateError: the database could not be used; the block was cancelled.
-        """
-        holder = f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
-        wish = NewClaim(pool, slots, self.run_id, holder, self.owner, TTL_SECONDS)
-        return self.table.hold(wish, self.clock, on_wait)
 
 
 async def _first(*waits: Callable[[], Awaitable[object]]) -> None:

@@ -195,11 +195,6 @@ def give_back(raw: sqlite3.Connection, claim_id: int) -> bool:
     return raw.execute("DELETE FROM pool_claims WHERE claim_id = ?", (claim_id,)).rowcount == 1
 
 
-def give_back_all_of(raw: sqlite3.Connection, run_id: str) -> None:
-    """End every claim of a run: the process that made them may write for it no more."""
-    raw.execute("DELETE FROM pool_claims WHERE run_id = ?", (run_id,))
-
-
 def wait_of(raw: sqlite3.Connection, claim_id: int, now: datetime) -> PoolWait:
     """Return why a claim is not granted yet."""
     claims, _ = _claims(raw, now)

@@ -20,7 +20,6 @@ from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost, lease_lost, read_events
 from aetherflow.store.lease import Grip, Holder, Lease
 from aetherflow.store.owner import Owner
-from aetherflow.store.pools import give_back_all_of
 
 TTL_SECONDS = 30.0
 """How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
@@ -63,7 +62,7 @@ async def claim_run(
         if isinstance(lease, Holder):
             return lease
         leases.release_all_of(raw, run_id, clock.now())
-        give_back_all_of(raw, run_id)
+        raw.execute("DELETE FROM pool_claims WHERE run_id = ?", (run_id,))
         also(raw)
         last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
         return Claim(lease, read_events(raw, run_id), last[0] + 1)

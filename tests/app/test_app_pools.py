@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
+from aetherflow.app.hosting import RunHost
 from aetherflow.clock import SystemClock
 from aetherflow.engine import events as e
 from aetherflow.engine.context import StepContext
@@ -206,3 +207,16 @@ async def test_the_slots_of_a_run_whose_process_lives_but_lost_it_are_given_back
             ('{"host": "another-host", "pid": 1, "started": "1"}', "2026", "2026", "9999"),
         )
     assert (await place.run(flow(job("a")), run_id="r1")).status == "SUCCESS"
+
+
+async def test_a_server_gives_every_database_that_it_opens_its_pools(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = ACTIONS["act"] = Crowd()
+    crowd.open.set()
+    own = flow(job("b", 2), head=f"state: {{path: {place.folder}/own.sqlite}}")
+    async with serving(place, monkeypatch, host=RunHost(pools={"warehouse": 2})) as server:
+        await server.submit(flow(job("a", 2)), "r1")
+        await server.submit(own, "r2")
+        assert [await server.status(run_id) for run_id in ("r1", "r2")] == ["SUCCESS", "SUCCESS"]
+    assert place.query("SELECT name, slots FROM pools") == [("warehouse", 2)]

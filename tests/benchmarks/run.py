@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
+from many_runs import many_runs
 from measure import Row, Timed, command, interleaved, table
 from schedule_ticks import schedule_ticks
 
@@ -34,6 +35,7 @@ def main() -> None:
         "fans": fans,
         "processes": processes,
         "schedule": schedule_ticks,
+        "runs": runs,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
@@ -154,6 +156,11 @@ def fans(folder: Path, rounds: int) -> Iterator[Row]:
     item = (peaks[0] - peaks[1]) * 1000 / (MANY_ITEMS - FEW_ITEMS)
     what = f"memory of {MANY_ITEMS:,} items ({item:.1f} kB an item)"
     yield Row(what, f"of {FEW_ITEMS:,} items", *peaks, "<= 2x", "MB")
+
+
+def runs(folder: Path, rounds: int) -> Iterator[Row]:
+    """Many runs in one process."""
+    return many_runs(folder, lambda where, name, jobs: flow(where, name, jobs, 1, CHECK), engine, rounds)
 
 
 def processes(folder: Path, rounds: int) -> Iterator[Row]:

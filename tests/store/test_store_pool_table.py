@@ -18,9 +18,10 @@ from aetherflow.errors import StateError, StepError
 from aetherflow.store import pool_table as room
 from aetherflow.store import pools
 from aetherflow.store.database import Database
+from aetherflow.store.open_states import OpenState
 from aetherflow.store.owner import Owner, this_process
-from aetherflow.store.pool_table import PoolTable, RunPools
 from aetherflow.store.pools import NewClaim
+from aetherflow.store.run_pools import RunPools
 from tests.store.clock_double import FakeClock
 from tests.store.real_parts import ELSEWHERE, opened, query
 
@@ -32,7 +33,7 @@ async def run_pools(path: Path, clock: FakeClock | SystemClock, size: int = 2) -
     """Open a database that has the pool `p`."""
     async with opened(path) as database:
         await database.transact(lambda raw: pools.set_pool(raw, "p", size, clock.now()))
-        yield RunPools(PoolTable(database), clock, this_process(), "nightly", "run1")
+        yield RunPools(OpenState(database), clock, this_process(), "nightly", "run1")
 
 
 def hold(
@@ -105,7 +106,7 @@ async def test_a_waiter_of_this_process_wakes_without_a_look(path: Path, clock: 
 async def test_what_another_process_frees_is_noticed_at_the_next_look(path: Path, clock: FakeClock) -> None:
     entered = anyio.Event()
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
-        far = await others(taken.table._database, 2, clock)
+        far = await others(taken.opened.database, 2, clock)
 
         async def work() -> None:
             async with hold(taken):
@@ -113,7 +114,7 @@ async def test_what_another_process_frees_is_noticed_at_the_next_look(path: Path
 
         tasks.start_soon(work)
         await clock.sleeping(1)
-        await taken.table._database.transact(lambda raw: pools.give_back(raw, far))
+        await taken.opened.database.transact(lambda raw: pools.give_back(raw, far))
         assert not entered.is_set()
         clock.advance(room.POLL_SECONDS)
         with anyio.fail_after(10):
@@ -123,7 +124,7 @@ async def test_what_another_process_frees_is_noticed_at_the_next_look(path: Path
 async def test_a_claim_that_waits_is_kept_alive_for_as_long_as_it_takes(path: Path, clock: FakeClock) -> None:
     entered = anyio.Event()
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
-        far = await others(taken.table._database, 2, clock)
+        far = await others(taken.opened.database, 2, clock)
 
         async def work() -> None:
             async with hold(taken):
@@ -133,7 +134,7 @@ async def test_a_claim_that_waits_is_kept_alive_for_as_long_as_it_takes(path: Pa
         for _ in range(12):
             await clock.sleeping(1)
             clock.advance(room.TTL_SECONDS / 6)
-            await taken.table._database.transact(
+            await taken.opened.database.transact(
                 lambda raw: pools.renew(raw, [far], clock.now(), room.TTL_SECONDS)
             )
         await clock.sleeping(1)
@@ -186,7 +187,7 @@ async def test_who_loses_the_slots_is_cancelled_and_told(path: Path, clock: Fake
         tasks.start_soon(work)
         await clock.sleeping(1)
         later = clock.now() + timedelta(seconds=room.TTL_SECONDS + 1)
-        await taken.table._database.transact(lambda raw: pools.settle(raw, later))
+        await taken.opened.database.transact(lambda raw: pools.settle(raw, later))
         clock.advance(room.TTL_SECONDS / 3)
     assert [failure.code for failure in failures] == ["AF642"]
 
@@ -196,7 +197,7 @@ async def test_a_pool_made_too_small_or_removed_is_told_to_who_waits_for_it(
 ) -> None:
     codes: list[str] = []
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
-        database = taken.table._database
+        database = taken.opened.database
         await others(database, 1, clock)
 
         async def work(slots: int) -> None:
@@ -222,7 +223,7 @@ async def test_a_pool_made_too_small_or_removed_is_told_to_who_waits_for_it(
 async def test_a_waiter_whose_claim_ran_out_asks_again(path: Path, clock: FakeClock) -> None:
     entered = anyio.Event()
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
-        database = taken.table._database
+        database = taken.opened.database
         far = await others(database, 2, clock)
 
         async def work() -> None:
@@ -254,5 +255,5 @@ async def test_a_database_that_fails_cancels_what_works_and_is_told_as_itself(
 
         tasks.start_soon(work)
         await clock.sleeping(1)
-        await taken.table._database.transact(lambda raw: raw.execute("DROP TABLE pool_claims"))
+        await taken.opened.database.transact(lambda raw: raw.execute("DROP TABLE pool_claims"))
         clock.advance(room.TTL_SECONDS / 3)

@@ -114,14 +114,6 @@ def test_a_smaller_pool_takes_nothing_away_and_who_can_never_be_served_blocks_no
     assert pools.settle(raw, T0) == [modest]
 
 
-def test_the_claims_of_a_run_end_together(raw: sqlite3.Connection) -> None:
-    ask(raw, run_id="r1"), ask(raw, run_id="r2")
-    pools.settle(raw, T0)
-    pools.give_back_all_of(raw, "r1")
-    (row,) = pools.list_pools(raw, T0)
-    assert [claim.run_id for claim in row.held] == ["r2"]
-
-
 def test_a_list_shows_size_holders_and_who_waits(raw: sqlite3.Connection) -> None:
     ask(raw, 2, run_id="r1"), ask(raw, run_id="r2")
     pools.set_pool(raw, "a", 7, T0)

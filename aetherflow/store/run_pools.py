@@ -1,0 +1,39 @@
+"""The pools of a database, as one run takes slots of them; imports no more until a step wants some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.engine.pools import PoolWait
+from aetherflow.store.open_states import OpenState
+from aetherflow.store.owner import Owner
+
+
+class RunPools(msgspec.Struct, frozen=True):
+    """The pools of one database, as one run takes slots of them."""
+
+    opened: OpenState
+    clock: Clock
+    owner: Owner
+    flow_id: str
+    run_id: str
+
+    def hold(
+        self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
+
+        Raises:
+            StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
+            StateError: the database could not be used; the block was cancelled.
+        """
+        from aetherflow.store.pool_table import TTL_SECONDS  # noqa: PLC0415 - most runs need none
+        from aetherflow.store.pools import NewClaim  # noqa: PLC0415 - as above
+
+        holder = f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
+        wish = NewClaim(pool, slots, self.run_id, holder, self.owner, TTL_SECONDS)
+        return self.opened.pools.hold(wish, self.clock, on_wait)
