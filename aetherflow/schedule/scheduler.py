@@ -6,6 +6,7 @@ that must hold with several servers on one database is in the transactions of `d
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +14,6 @@ from itertools import groupby
 from typing import Literal, Protocol
 
 import anyio
-from msgspec.structs import replace
 
 from aetherflow.clock import Clock
 from aetherflow.engine.firing_events import ScheduleEvent, ScheduleNotice
@@ -28,6 +28,7 @@ from aetherflow.store.database import Database
 from aetherflow.store.firings import (
     Firing,
     close_firing,
+    find_firing,
     move_firing,
     register_items,
     release_unbegun,
@@ -86,6 +87,7 @@ class Scheduler:
         self._is_failing = False
         self._scope = anyio.CancelScope()
         self._seen: datetime | None = None
+        self._unstored: list[tuple[Firing, Ended | Literal["SKIPPED"], str]] = []
         self.schedules: dict[str, Schedule] = {}
 
     async def put(self, schedule: Schedule) -> Changes:
@@ -188,6 +190,9 @@ class Scheduler:
             StateError: the database could not be used.
         """
         self._heed_clock()
+        while self._unstored:
+            await self._store_end(*self._unstored[0])
+            del self._unstored[0]
         for schedule in list(self.schedules.values()):
             await self._look_after_schedule(schedule)
 
@@ -238,22 +243,33 @@ class Scheduler:
     async def ended(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
         """Take note that the run of a firing is over, or could not begin; another server may have it now.
 
-        Raises:
-            StateError: that could not be stored.
+        What the database does not take is kept, and stored at one of the next looks.
         """
-        now = self._clock.now()
+        self._forget(firing)
         try:
-            await self._database.transact(
-                lambda raw: close_firing(raw, firing.firing_id, self.server, outcome, reason, now)
-            )
-        finally:
-            self._forget(firing)
-        self._tell(ended_event(replace(firing, outcome=outcome, reason=reason), now))
+            await self._store_end(firing, outcome, reason)
+        except StateError as error:
+            self._unstored.append((firing, outcome, reason))
+            self._notice(f"the end of run {firing.run_id} is not stored yet: {error.message}", error.code)
+
+    async def _store_end(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
+        """Close a firing and tell how it ended, unless another server has it."""
+        now = self._clock.now()
+
+        def close(raw: sqlite3.Connection) -> Firing | None:
+            close_firing(raw, firing.firing_id, self.server, outcome, reason, now)
+            return find_firing(raw, firing.firing_id)
+
+        stored = await self._database.transact(close)
+        if stored is not None and stored.server == self.server:
+            self._tell(ended_event(stored, now))
 
     async def not_now(self, firing: Firing, reason: str) -> None:
         """Let a firing wait whose run cannot begin yet."""
-        await self._move(firing, "WAITING", reason)
-        self._submitted.discard(firing.run_id or "")
+        try:
+            await self._move(firing, "WAITING", reason)
+        finally:
+            self._submitted.discard(firing.run_id or "")
 
     def given_up(self, firing: Firing) -> None:
         """Take note that another server has a firing that was ours."""

@@ -53,7 +53,9 @@ async def test_what_a_dead_server_was_running_goes_on(tmp_path: Path, state: Pat
             await second.tick()
             assert second.runs.submitted["r1"][2], "the run is to be recovered"
             assert await second.begin("r1")
+            first.events()
             await first.end("r1")  # the paused one wakes up and believes that it has ended the run
+            assert first.events() == []
             assert rows(state, "outcome, server") == [("RUNNING", "server:b")]
             await second.end("r1")
             assert rows(state, "outcome, server") == [("SUCCESS", "server:b")]
@@ -222,3 +224,18 @@ async def test_a_database_that_fails_is_told_once_and_tried_again(tmp_path: Path
                     await anyio.sleep(0.002)
             scheduler.stop()
         assert rows(state, "scheduled_at")[0] == ("00:01:00",)
+
+
+async def test_the_end_of_a_run_that_cannot_be_stored_is_stored_later(tmp_path: Path, state: Path) -> None:
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await one.tick(60)
+        assert await one.begin("r1")
+        one.events()
+        await one.database.transact(lambda raw: raw.execute("ALTER TABLE firings RENAME TO gone"))
+        await one.end("r1")
+        assert one.events() == ["schedule_notice"]
+        await one.database.transact(lambda raw: raw.execute("ALTER TABLE gone RENAME TO firings"))
+        await one.scheduler.look_after()
+        assert one.events() == ["firing_finished"]
+        assert rows(state, "outcome") == [("SUCCESS",)]
