@@ -228,12 +228,14 @@ async def _stop(server: Server) -> None:
     server.notifier.tell("STOPPING=1")
     server.scheduler.stop()
     running = len(server.runner.running())
-    if running:
-        grace = server.settings.shutdown_grace_seconds
-        message = f"stops: {running} run{'' if running == 1 else 's'} may take {grace:g} s to end"
-        server.bus.announce(
-            ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info")
-        )
+    grace = server.settings.shutdown_grace_seconds
+    message = "the server stops: "
+    message += (
+        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end"
+        if running
+        else "nothing runs"
+    )
+    server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
     await server.runner.drain(server.settings.shutdown_grace_seconds)
     await server.scheduler.release()
 

@@ -158,7 +158,7 @@ def test_by_hand_an_item_is_run_by_the_server_or_here(cli: CommandLine) -> None:
         until(lambda: bool(cli.query("SELECT 1 FROM schedulers")))
         fired = cli.run("scheduler", "fire", "a", "--json")
         assert fired.code == 0, fired.err
-        server.event("firing_taken_over", run_id=fired.json()["run_id"])
+        server.event("firing_scheduled", run_id=fired.json()["run_id"], cause="manual")
         server.event("firing_finished", run_id=fired.json()["run_id"], outcome="SUCCESS")
         wrong = cli.run("scheduler", "fire", "b")
         assert (wrong.code, "there is no item 'b'" in wrong.err) == (2, True)
