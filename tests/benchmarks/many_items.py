@@ -104,8 +104,8 @@ def main(items: int) -> None:
             idles.append(idle)
     start, floor = median(starts), median(floors)
     print(f"{items} items, median of {ROUNDS}")  # noqa: T201 - a benchmark prints
-    of_file = f"file {median(files):.2f} s; floor {floor:.2f} s, {start / floor:.1f}x"
-    print(f"  start      {start:.2f} s ({of_file})")  # noqa: T201
+    described = f"file {median(files):.2f} s; floor {floor:.2f} s, {start / floor:.1f}x"
+    print(f"  start      {start:.2f} s ({described})")  # noqa: T201
     print(f"  next tick  {median(nexts) * 1e6:.0f} us")  # noqa: T201
     print(f"  idle       {median(idles) * 100:.2f} % of a core")  # noqa: T201
 
