@@ -7,6 +7,7 @@ secret and never what was read, nor what a program wrote on standard error: that
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import signal
 import stat
@@ -22,6 +23,7 @@ from aetherflow.config.secret_reference import SecretReference
 from aetherflow.errors import ConfigError, MissingExtra
 
 COMMAND_SECONDS = 30.0
+POLL_SECONDS = 0.02
 LONGEST_BYTES = 1 << 16
 
 _FILE, _COMMAND, _KEYRING, _VALUE = "AF571", "AF572", "AF573", "AF574"
@@ -127,7 +129,7 @@ def run_command(argv: list[str], around: Surroundings) -> bytes:
     timer.start()
     with child:
         try:
-            content = child.stdout.read(LONGEST_BYTES + 1) if child.stdout else b""
+            content = _output_of(child)
             if len(content) > LONGEST_BYTES:
                 _kill_group(child)
             child.wait()
@@ -139,6 +141,28 @@ def run_command(argv: list[str], around: Surroundings) -> bytes:
         raise ConfigError(message, hint=f"it must not ask for anything; {hint}", code=_COMMAND)
     if child.returncode and len(content) <= LONGEST_BYTES:
         raise ConfigError(f"{argv[0]} ended with exit code {child.returncode}", hint=hint, code=_COMMAND)
+    return content
+
+
+def _output_of(child: subprocess.Popen[bytes]) -> bytes:
+    """Return what a program wrote until it ended.
+
+    The end of the file is not waited for: a daemon that the program has started (an agent of a password
+    store) may hold the pipe open for ever.
+    """
+    content = b""
+    if child.stdout is None:
+        return content
+    while len(content) <= LONGEST_BYTES:
+        is_over = child.poll() is not None  # before looking: what it wrote at its end is seen then
+        ready, _, _ = select.select([child.stdout], [], [], 0 if is_over else POLL_SECONDS)
+        if ready:
+            part = os.read(child.stdout.fileno(), LONGEST_BYTES)
+            if not part:
+                break
+            content += part
+        elif is_over:
+            break
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,6 +168,18 @@ def test_a_program_that_waits_for_ever_is_killed_with_its_children(
         fetched(f"command:sh -c 'sleep 600 & echo $! > {pids}; wait'")
     assert raised.value.code == "AF572"
     assert not _is_alive(int(pids.read_text()))
+
+
+def test_a_daemon_that_keeps_the_pipe_open_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(value_providers, "COMMAND_SECONDS", 5)
+    code = (
+        "import subprocess; "
+        'print("' + CANARY + '", flush=True); '
+        'subprocess.Popen(["sleep", "8"], start_new_session=True)'
+    )
+    began = time.monotonic()
+    assert fetched(script(code)) == CANARY
+    assert time.monotonic() - began < 5
 
 
 def _is_alive(pid: int) -> bool:
