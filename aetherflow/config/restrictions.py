@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.config.settings import PREFIX, Settings
+from aetherflow.config.settings import PLACES, PREFIX, Settings
 from aetherflow.errors import ConfigError
 
 ENTERPRISE = "enterprise"
@@ -48,12 +48,12 @@ def check_place(key: str, path: Path, restrictions: Restrictions, roots: Iterabl
 
 
 def check_bundle_variables(variables: Mapping[str, str], origin: str) -> None:
-    """Refuse settings in an env file of a bundle.
+    """Refuse settings in an env file of a bundle, and what the places of state and work follow from.
 
     Raises:
         ConfigError: it sets one.
     """
-    if found := sorted(name for name in variables if name.startswith(PREFIX)):
+    if found := sorted(name for name in variables if name.startswith(PREFIX) or name in PLACES):
         raise ConfigError(
             f"{origin} sets {', '.join(found)}: in enterprise mode a bundle cannot change settings",
             hint="set them in the environment of the process",

@@ -26,6 +26,8 @@ OTHER_VARIABLES = frozenset(
     )
 )
 """What is no setting: variables that a run gives to its programs, or a bundle to its templates."""
+PLACES = frozenset({"HOME", "XDG_STATE_HOME"})
+"""What is no setting either, but says where state lives when no setting does."""
 _CODE = "AF501"
 
 

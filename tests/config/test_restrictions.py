@@ -66,6 +66,19 @@ def test_env_files_of_a_bundle_change_no_setting(tmp_path: Path, *, is_of_manife
     assert found.settings.plugin_paths == (Path("/evil"),)
 
 
+@pytest.mark.parametrize("name", ["HOME", "XDG_STATE_HOME"])
+def test_env_files_of_a_bundle_do_not_move_the_state_root(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.env").write_text(f"{name}={tmp_path}\n")
+    files = [EnvFile("a.env")]
+
+    with pytest.raises(ConfigError, match=f"sets {name}") as caught:
+        load_environment(ENTERPRISE, bundle_env_files=files, bundle_directory=tmp_path)
+
+    assert caught.value.code == "AF873"
+    found = load_environment(HOME, bundle_env_files=files, bundle_directory=tmp_path)
+    assert found.variables[name] == str(tmp_path)
+
+
 def test_the_manifest_alone_asks_for_the_mode(tmp_path: Path) -> None:
     found = load_environment(
         HOME, bundle_directory=tmp_path, bundle_variables={"AETHERFLOW_CACHE_DIR": "/c"}, is_enterprise=True
