@@ -7,7 +7,15 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from aetherflow.engine.events import Event, JobFinished, RunFinished, RunResumed, RunStarted, StepFinished
+from aetherflow.engine.events import (
+    BundleUse,
+    Event,
+    JobFinished,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepFinished,
+)
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.text import INDENT, indented, one_line, problem, render_text
 
@@ -29,6 +37,7 @@ class Digest(msgspec.Struct, frozen=True):
 
     flow_file: str = ""
     selected_job: str = ""
+    bundle: BundleUse | None = None
     failures: tuple[Failure, ...] = ()
     more: bool = False
 
@@ -37,7 +46,7 @@ def digested(digest: Digest, event: Event) -> Digest:
     """Return the digest with one more event in it."""
     match event:
         case RunStarted() | RunResumed():
-            return Digest(flow_file=event.flow_file, selected_job=event.selected_job)
+            return Digest(event.flow_file, event.selected_job, event.bundle)
         case StepFinished(status="FAILED"):
             where = f"{event.job_id}.{event.step_id} ({event.step_type})"
             return _with(digest, Failure(event.job_id, where, event.error, event.reason))
@@ -63,6 +72,9 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
 def resume_command(run_id: str, digest: Digest) -> str:
     """Return the command line that goes on with a run."""
     flow_file = shlex.quote(digest.flow_file) if digest.flow_file else "FLOW"
+    if digest.bundle is not None:  # its snapshot is not enough: the manifest says what the flow may do
+        manifest = shlex.quote(digest.bundle.manifest)
+        flow_file = f"{shlex.quote(digest.bundle.flow)} --bundle-manifest {manifest}"
     job = f" --flow-job {shlex.quote(digest.selected_job)}" if digest.selected_job else ""
     return one_line(f"aetherflow run {flow_file} --run-id {shlex.quote(run_id)}{job}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -247,6 +248,19 @@ def test_runs_retry_goes_on_with_the_bundle_from_anywhere(shop: CommandLine, tmp
     assert result.code == 0, result
     assert "a.s | first" in result.err
     assert "AF867" in result.err
+
+
+def test_the_resume_line_of_a_failed_run_works_as_it_is(shop: CommandLine) -> None:
+    (shop.folder / "share/data.txt").unlink()
+    failed = shop.run("run", *OPTION, "--run-id", "r1")
+    assert failed.code == 1
+    line = next(one for one in failed.err.splitlines() if "resume: aetherflow " in one)
+
+    again = shop.run(*shlex.split(line.partition("aetherflow ")[2]))
+
+    assert again.code == 1
+    assert "attempt 2" in again.err
+    assert "snapshots" not in line
 
 
 def test_a_run_keeps_its_snapshot_while_the_bundle_moves_on(shop: CommandLine) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.engine.events import (
+    BundleUse,
     CancelRequested,
     Event,
     JobFinished,
@@ -24,7 +25,7 @@ from aetherflow.engine.events import (
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
 from aetherflow.observe.record import record
-from aetherflow.observe.summary import Digest, Failure, digested, render_summary
+from aetherflow.observe.summary import Digest, Failure, digested, render_summary, resume_command
 from aetherflow.observe.text import INDENT, counts, duration, indented, one_line, render_text
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
@@ -164,6 +165,17 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
         "               hint: create it\n"
         "               failed: gate: AF300: bad when\n"
         "               resume: aetherflow run 'my flows/demo.yaml' --run-id r1 --flow-job load"
+    )
+
+
+def test_a_run_of_a_bundle_is_resumed_with_its_manifest() -> None:
+    bundle = BundleUse(
+        id="demo", fingerprint="f", manifest="/etc/my flows/bundle.yaml", flow="flows/demo.yaml"
+    )
+    digest = Digest("/var/bundles/demo/snapshots/f/flows/demo.yaml", "", bundle)
+
+    assert resume_command("r1", digest) == (
+        "aetherflow run flows/demo.yaml --bundle-manifest '/etc/my flows/bundle.yaml' --run-id r1"
     )
 
 
