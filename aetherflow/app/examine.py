@@ -13,9 +13,10 @@ from aetherflow.check.advice import check_advice
 from aetherflow.check.flow import check_flow
 from aetherflow.config.cache_option import split_cache
 from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.prepared import prepare_resource
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.resource_check import check_resource, missing_variables
-from aetherflow.config.resources import resolve_resource
+from aetherflow.config.resources import register_known, resolve_resource
 from aetherflow.config.restrictions import Restrictions, restrictions_of
 from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Resource
@@ -109,14 +110,14 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     check_flow(plan, registry, findings, inherited)
-    _check_resources(own, environment, profiles, findings, severity)
+    _check_resources(own, environment, profiles, findings, severity, redactor)
     _check_archives(own, restrictions, findings)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = Findings(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
-        _check_resources(inherited, environment, profiles, in_manifest, severity)
+        _check_resources(inherited, environment, profiles, in_manifest, severity, redactor)
         _check_archives(inherited, restrictions, in_manifest)
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return Examination(
@@ -213,6 +214,7 @@ def _check_resources(
     profiles: dict[str, ProfileSpec] | None,
     findings: Findings,
     severity: Severity,
+    redactor: Redactor,
 ) -> None:
     """Check each resource with its profile; a variable that is not set is an error only when asked for."""
     env = environment.variables
@@ -230,6 +232,7 @@ def _check_resources(
         findings.diagnostics += found
         if any(d.severity == "error" for d in found):
             continue
+        register_known(prepare_resource(name, spec, profiles), env, redactor)
         for missing in missing_variables(name, spec, profiles, env):
             findings.add(
                 ("resources", name, *missing.path),

@@ -16,12 +16,11 @@ from aetherflow.config.prepared import (
     prepare_resource,
     variable_name,
 )
-from aetherflow.config.resources import register_references, register_values
+from aetherflow.config.resources import known_values, register_known
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.config.settings import ENVIRONMENT
-from aetherflow.language.reference import MissingValue, Reference
+from aetherflow.language.reference import Reference
 from aetherflow.language.scan import scan
-from aetherflow.language.template import compile_template
 from aetherflow.secret import MASK, Redactor, names_a_secret
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
@@ -79,16 +78,9 @@ def explain_resource(
     """
     prepared = prepare_resource(name, spec, profiles)
     leaves = {path: raw for path, raw in fields(prepared.merged.sections) if len(path) > 1}
-    register_references(prepared.template.references, env, redactor)
-    values = {path: _rendered(raw, env) for path, raw in leaves.items() if path not in prepared.secrets}
-    for path, value in values.items():
-        register_values({str(path[-1]): value}, redactor)
-        if prepared.is_secret(path) and isinstance(value, str):
-            redactor.add(value)
+    register_known(prepared, env, redactor)
+    values = known_values(prepared, env)
     secrets = known_secrets(prepared, env)
-    for reference in secrets.values():
-        if reference.provider == "env":
-            redactor.add(env.get(reference.name, ""))
     missing = missing_references(prepared, env)
     explained = []
     for path, raw in leaves.items():
@@ -144,17 +136,6 @@ def _secret_field(
         )
     value = "" if found.missing else MASK
     return msgspec.structs.replace(found, template=template, value=value, provider=reference.provider)
-
-
-def _rendered(raw: Any, env: Mapping[str, str]) -> Any:
-    """Return what a field becomes; an empty text if its template is wrong or a variable is missing."""
-    template, problems = compile_template(raw)
-    if problems:
-        return ""
-    try:
-        return template.render({"env": env})
-    except MissingValue:
-        return ""
 
 
 def _shown_value(value: Any, redactor: Redactor, *, is_secret: bool) -> str:

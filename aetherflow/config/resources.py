@@ -16,7 +16,9 @@ from aetherflow.config.fields import (
     fields,
 )
 from aetherflow.config.prepared import (
+    PreparedResource,
     env_value,
+    known_secrets,
     missing_references,
     prepare_resource,
     variable_name,
@@ -26,6 +28,7 @@ from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Surroundings, fetch_secret
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import Lenient, MissingValue, Reference
+from aetherflow.language.template import compile_template
 from aetherflow.secret import Redactor, names_a_secret, url_password
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest
@@ -104,6 +107,36 @@ def resolve_resource(
             values = _replaced(values, field, plain)
     register_values(values, redactor)
     return ResolvedResource(name, spec.kind, spec.driver, values["config"], values["options"])
+
+
+def known_values(prepared: PreparedResource, env: Mapping[str, str]) -> dict[FieldPath, Any]:
+    """Return each field but `{secret: ...}` as it becomes; an empty text for what cannot be rendered."""
+    leaves = fields(prepared.merged.sections)
+    return {
+        path: _rendered(raw, env) for path, raw in leaves if len(path) > 1 and path not in prepared.secrets
+    }
+
+
+def register_known(prepared: PreparedResource, env: Mapping[str, str], redactor: Redactor) -> None:
+    """Register what is known to be secret before a resource is opened: a program may print it earlier."""
+    register_references(prepared.template.references, env, redactor)
+    for path, value in known_values(prepared, env).items():
+        register_values({str(path[-1]): value}, redactor)
+        if prepared.is_secret(path) and isinstance(value, str):
+            redactor.add(value)
+    for reference in known_secrets(prepared, env).values():
+        if reference.provider == "env":
+            redactor.add(env.get(reference.name, ""))
+
+
+def _rendered(raw: Any, env: Mapping[str, str]) -> Any:
+    template, problems = compile_template(raw)
+    if problems:
+        return ""
+    try:
+        return template.render({"env": env})
+    except MissingValue:
+        return ""
 
 
 def register_references(references: Iterable[Reference], env: Mapping[str, str], redactor: Redactor) -> None:

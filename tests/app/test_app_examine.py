@@ -68,6 +68,23 @@ def test_a_resource_is_resolved_when_it_is_asked_for_and_its_secrets_are_learned
     assert raised.value.hint == "it has db"
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "password: '{{env.ZZ}}'",
+        "x: {secret: 'env:ZZ'}",
+        "url: 'pg://me:{{env.ZZ}}@host'",
+        "x: '{{env.ZZ}}'}, decode: {config: {x: true}",
+    ],
+)
+def test_what_the_environment_holds_of_a_secret_is_masked_before_a_resource_is_opened(
+    place: Place, field: str
+) -> None:
+    resource = f"resources:\n  db: {{kind: db, driver: sqlite3, config: {{path: x.db, {field}}}}}\n"
+    examined = place.examined(flow(EXTRACT) + resource, ZZ="canary-zz")
+    assert examined.redactor.text("a program printed canary-zz") == "a program printed ***"
+
+
 def test_a_profile_stands_behind_the_keys_of_a_resource(place: Place) -> None:
     (place.folder / "profiles.json").write_text(
         json.dumps({"main": {"config": {"path": "profile.db", "timeout": 7}}})
