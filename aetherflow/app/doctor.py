@@ -16,7 +16,7 @@ from aetherflow.config.prepared import known_secrets, prepare_resource
 from aetherflow.config.resource_check import missing_variables
 from aetherflow.config.secret_presence import secret_presence
 from aetherflow.errors import AetherFlowError
-from aetherflow.registry import EXTRAS
+from aetherflow.registry import EXTRAS, registry_of
 from aetherflow.secret import Redactor
 from aetherflow.spec.flow import ResourceSpec
 
@@ -50,7 +50,22 @@ def examine_surroundings(environment: Environment, redactor: Redactor) -> list[F
     settings = environment.settings
     findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute())
     findings.append(place_finding("workspace", settings.work_root.absolute()))
-    return _masked([*findings, *machine_findings(environment), *extra_findings()], redactor)
+    findings += machine_findings(environment)
+    return _masked([*findings, *_plugins(environment, redactor), *extra_findings()], redactor)
+
+
+def _plugins(environment: Environment, redactor: Redactor) -> list[Finding]:
+    """Load the plugins, and say what each plugin path has or why it cannot be loaded."""
+    registry = registry_of(environment.settings, redactor=redactor)
+    if not registry.paths:
+        return []
+    registry.step_names()
+    if not registry.diagnostics:
+        return [Finding("plugins", "ok", ", ".join(map(str, registry.paths)))]
+    return [
+        Finding("plugins", d.severity, f"{d.file}:{d.line}: [{d.code}] {d.message}", d.hint)
+        for d in registry.diagnostics
+    ]
 
 
 def settings_in_force(environment: Environment, redactor: Redactor) -> list[Setting]:

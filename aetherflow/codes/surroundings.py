@@ -111,7 +111,7 @@ ENTRIES = {
         "List it under zip_drivers of the manifest, or use one that is listed.",
     ),
     "AF873": Entry(
-        "Enterprise mode is on, and an env file of the bundle sets an AETHERFLOW_ variable.",
+        "Enterprise mode is on, and an env file of the bundle sets a setting, HOME or XDG_STATE_HOME.",
         "AETHERFLOW_MODE=internal_fast in a bundle's env file",
         "Set it in the environment of the process.",
     ),

@@ -56,6 +56,20 @@ def test_a_name_that_is_nearly_a_setting_is_told_with_the_one_that_was_meant(pla
     ]
 
 
+@pytest.mark.parametrize(("strict", "state"), [("true", "error"), ("false", "warning")])
+def test_a_plugin_that_cannot_be_loaded_is_told_without_a_flow(place: Place, strict: str, state: str) -> None:
+    plugins = place.folder / "plugins"
+    plugins.mkdir()
+    env = {"AETHERFLOW_PLUGIN_PATHS": str(plugins), "AETHERFLOW_PLUGIN_STRICT": strict}
+    whole = examine_surroundings(environment(place, **env), Redactor())
+    (plugins / "broken.py").write_text("import nowhere_x\n")
+    broken = examine_surroundings(environment(place, **env), Redactor())
+
+    assert about(whole, "plugins") == [("ok", str(plugins), "")]
+    told = f"{plugins}/broken.py:1: [AF583] the plugin needs the module 'nowhere_x', which is not installed"
+    assert about(broken, "plugins") == [(state, told, "install the package that brings it")]
+
+
 def test_the_clock_is_compared_with_what_was_installed_and_with_what_has_run(place: Place) -> None:
     now = datetime.now(UTC)
     assert about(machine_findings(environment(place)), "clock")[0][0] == "ok"
