@@ -18,7 +18,7 @@ because a PIN is `1` hides nothing and makes the log useless."""
 
 _SECRET_NAME = re.compile(
     r"(?:(?:^|[_.\-])|(?=password|passwd|passphrase))"  # PGPASSWORD has no separator
-    r"(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization"
+    r"(?:pass(?:word|wd|phrase)?|secret|(?<!max[_.\-])token|api[_-]?key|access[_-]?key|private[_-]?key|authorization"
     r"|credentials?)s?(?=$|[_.\-])(?![_.\-](?:files?|paths?|dir|name|id|ttl|seconds|count|type|module|mode)$)",
     re.IGNORECASE,
 )
