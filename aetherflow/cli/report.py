@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from aetherflow.app.examine import Examination, examine
 from aetherflow.cli.output import count, print_json, print_text, say
 from aetherflow.config.environment import load_environment
-from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
+from aetherflow.errors import AetherFlowError, BundleError, ConfigError, Diagnostic, InvalidInput, UsageError
 from aetherflow.secret import Redactor
 
 if TYPE_CHECKING:
@@ -38,8 +38,11 @@ class Asked(msgspec.Struct, frozen=True):
             return examine(self.flow, os.environ)
         from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
 
-        with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
-            return examine(bundle.flow_file(self.flow), os.environ, bundle)
+        try:
+            with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
+                return examine(bundle.flow_file(self.flow), os.environ, bundle)
+        except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
+            raise ConfigError(error.message, hint=error.hint, code=error.code) from None
 
     def __str__(self) -> str:
         return str(self.flow if self.manifest is None or self.flow.name else self.manifest)

@@ -184,6 +184,12 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
     [(event,)] = shop.query("select payload from events where event = 'run_started' and run_id = 'stale'")
     assert json.loads(event)["bundle"]["stale"].startswith("the source folder")
 
+    for command in ("validate", "doctor", "explain"):
+        looked = shop.run(command, *OPTION)
+        assert looked.code == 2, looked
+        assert f"error[AF856]: the source folder {gone} cannot be opened" in looked.err
+        assert shop.run(command, *OPTION, "--allow-stale-bundle").code == 0
+
     status = shop.run("bundle", "status", *OPTION)
     assert "failed: [AF856]" in status.out
     assert "source     cannot be asked" in status.out
