@@ -58,6 +58,8 @@ async def fire(
     clock = clock or SystemClock()
     schedules = [load_schedule(file)] if file is not None else []
     path = state_of_schedules(schedules, state, os.environ)
+    if not here and not path.exists():
+        raise _unserved(schedules, path)
     database = await Database.open(path)
     try:
         served = await database.read(lambda raw: served_files(raw, clock.now()))
@@ -66,11 +68,7 @@ async def fire(
         schedule, item = _found(name, schedules, path)
         live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.standing == "live"]
         if not here and not live:
-            raise UsageError(
-                f"no server serves {schedule.file} on {path}, so nobody would run it",
-                hint="start one: aetherflow serve FILE; or add --here to run it in this process",
-                code="AF209",
-            )
+            raise _unserved([schedule], path)
         if not here:
             decider = Decider("", clock.now, clock.new_id)
             firing = await database.transact(lambda raw: decider.fire(raw, item, ""))
@@ -96,14 +94,25 @@ def _found(name: str, schedules: Sequence[Schedule], state: Path) -> tuple[Sched
             f"several scheduler files have an item {short!r}", hint=f"name one of {names}", code="AF209"
         )
     if not schedules:
-        raise UsageError(
+        raise _unserved(schedules, state)
+    known = [item for schedule in schedules for item in schedule.items]
+    hint = did_you_mean(short, known) or f"the items are {', '.join(known[:20])}"
+    raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
+
+
+def _unserved(schedules: Sequence[Schedule], state: Path) -> UsageError:
+    """Return the error of an item that nobody would run."""
+    if not schedules:
+        return UsageError(
             f"no server serves anything on {state}",
             hint="name the scheduler file: --file SCHEDULER.yaml --here",
             code="AF209",
         )
-    known = [item for schedule in schedules for item in schedule.items]
-    hint = did_you_mean(short, known) or f"the items are {', '.join(known[:20])}"
-    raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
+    return UsageError(
+        f"no server serves {schedules[0].file} on {state}, so nobody would run it",
+        hint="start one: aetherflow serve FILE; or add --here to run it in this process",
+        code="AF209",
+    )
 
 
 async def _fire_here(

@@ -128,7 +128,7 @@ class FiringRuns:
 
     async def _refused(self, item: Item, firing: Firing, refusal: Refusal, path: Path | None) -> None:
         scheduler = self._known.scheduler
-        reason = " ".join(refusal.reason.split()) if refusal.diagnostics else refusal.reason
+        reason = _first_error(refusal) if refusal.diagnostics else refusal.reason
         match refusal.code:
             case str() if refusal.code == SERVER_STOPS:
                 scheduler.given_up(firing)
@@ -173,6 +173,15 @@ def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTi
         label=item.id,
         is_recovery=is_recovery,
     )
+
+
+def _first_error(refusal: Refusal) -> str:
+    """Return what is wrong with a flow, in one line: it is told at every tick."""
+    errors = [finding for finding in refusal.diagnostics if finding.severity == "error"]
+    first = errors[0]
+    hint = f" ({first.hint})" if first.hint else ""
+    more = f"; {len(errors) - 1} more: aetherflow validate {first.file}" if len(errors) > 1 else ""
+    return f"{first.file}:{first.line}:{first.column}: {first.message}{hint}{more}"
 
 
 def _as_typed(path: Path) -> Path:

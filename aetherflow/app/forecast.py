@@ -12,9 +12,10 @@ import msgspec
 
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
+from aetherflow.schedule.cron import LAST_YEAR
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import closed_ticks, count_ticks, due_at, next_tick, notes, ticks
-from aetherflow.schedule.zone import seconds
+from aetherflow.schedule.zone import EPOCH, seconds
 
 MOST_FIRINGS = 100_000
 """How many firings one simulation may have: more is a mistake in the dates."""
@@ -91,12 +92,18 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
     try:
         if len(text) == len("2026-12-31"):
             day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-        read = datetime.fromisoformat(text)
+            read = datetime(day.year, day.month, day.day, tzinfo=zone)
+        else:
+            read = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
             f"{text!r} is no date and no instant", hint="write 2026-12-31, or 2026-12-31T18:00"
         ) from None
+    if not EPOCH.year < read.year < LAST_YEAR:
+        raise UsageError(
+            f"{text!r}: the year is not in a scheduler's time",
+            hint=f"give one from {EPOCH.year + 1} to {LAST_YEAR - 1}",
+        )
     return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
 
 

@@ -21,6 +21,7 @@ from aetherflow.engine.state import INTERRUPTED
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.store import locks as locks_room
 from aetherflow.store.database import Database
+from aetherflow.store.firings import firing_of_run
 from aetherflow.store.lease import Standing, held
 from aetherflow.store.queries import (
     AttemptRow,
@@ -120,10 +121,10 @@ def run_history(path: Path, run_id: str) -> RunHistory:
         UsageError: there is no such run.
     """
 
-    def read(raw: sqlite3.Connection) -> RunHistory | None:
+    def read(raw: sqlite3.Connection) -> RunHistory:
         run = find_run(raw, run_id)
         if run is None:
-            return None
+            raise _no_run(raw, path, run_id)
         resumes = [event for event in beginnings_of(raw, run_id) if isinstance(event, RunResumed)]
         jobs, steps = jobs_of(raw, run_id), steps_of(raw, run_id)
         if run.status == INTERRUPTED:
@@ -133,13 +134,7 @@ def run_history(path: Path, run_id: str) -> RunHistory:
             ]
         return RunHistory(run, jobs, steps, resumes, retries_of(raw, run_id))
 
-    history = read_state(path, read)
-    if history is None:
-        raise UsageError(
-            f"there is no run {run_id!r} in {path}",
-            hint=f"aetherflow runs list {state_option(path)} shows what there is",
-        )
-    return history
+    return read_state(path, read)
 
 
 def locks(path: Path) -> list[LockRow]:
@@ -201,13 +196,26 @@ def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageErro
     """Return the error of a run that cannot be cancelled because nobody executes it."""
     status = _status(raw, run_id, SystemClock().now())
     if status is None:
+        return _no_run(raw, path, run_id)
+    return UsageError(
+        f"run {run_id} is not being executed: it is {status}",
+        hint=f"aetherflow runs show {run_id} {state_option(path)}",
+    )
+
+
+def _no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
+    """Return the error of a run that is not there; of a firing, with what became of it."""
+    firing = firing_of_run(raw, run_id)
+    if firing is None:
         return UsageError(
             f"there is no run {run_id!r} in {path}",
             hint=f"aetherflow runs list {state_option(path)} shows what there is",
         )
+    why = f": {firing.reason}" if firing.reason else ""
     return UsageError(
-        f"run {run_id} is not being executed: it is {status}",
-        hint=f"aetherflow runs show {run_id} {state_option(path)}",
+        f"run {run_id} is not in {path}: the firing of item {firing.item_id!r} at {firing.scheduled_at} "
+        f"is {firing.outcome}{why}",
+        hint=f"aetherflow scheduler status {state_option(path)}; a flow with a state.path has its runs there",
     )
 
 

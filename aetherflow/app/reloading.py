@@ -15,7 +15,7 @@ from aetherflow.app.systemd import Notifier
 from aetherflow.app.watching import watch_files
 from aetherflow.clock import Clock
 from aetherflow.engine.firing_events import ScheduleEvent, ScheduleInvalid, ScheduleLoaded, ScheduleNotice
-from aetherflow.errors import AetherFlowError, InvalidInput, StateError
+from aetherflow.errors import AetherFlowError, InvalidInput, StateError, UsageError
 from aetherflow.schedule.item import Schedule
 from aetherflow.schedule.scheduler import Scheduler
 
@@ -68,9 +68,11 @@ class Reloader:
 
     async def _reload(self, file: Path) -> None:
         try:
-            schedule = await anyio.to_thread.run_sync(load_schedule, file)
+            schedule = await anyio.to_thread.run_sync(_load, file, abandon_on_cancel=True)
             if schedule.id != self._ids[file]:
-                self._invalid(file, f"its id became {schedule.id!r}: start the server again for that")
+                problem = f"its id became {schedule.id!r}: start the server again for that"
+                self._invalid(file, problem)
+                await self._note(file, problem)
                 return
             await self.put(schedule)
         except InvalidInput as error:
@@ -78,6 +80,7 @@ class Reloader:
             await self._note(file, error.diagnostics[0].message)
         except AetherFlowError as error:
             self._invalid(file, error.message)
+            await self._note(file, error.message)
 
     async def put(self, schedule: Schedule, *, is_first: bool = False) -> None:
         """Bring a file into force and tell how it differs from what was.
@@ -126,3 +129,10 @@ class Reloader:
             await self._lease.serves(schedule, problem)
         except StateError:
             return
+
+
+def _load(file: Path) -> Schedule:
+    """Read a file again, unless it became a pipe or the like: whoever reads that might wait for ever."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise UsageError(f"{file} is no ordinary file any more, and is not read", code="AF101")
+    return load_schedule(file)

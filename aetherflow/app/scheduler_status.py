@@ -30,11 +30,12 @@ class ItemStatus(msgspec.Struct, frozen=True):
     """One item; times are RFC 3339 in UTC.
 
     Attributes:
+        enabled: None if the file on the disk is wrong, so that nobody but its servers knows.
         lag_seconds: how long after its time the last firing began, or was decided if it did not.
     """
 
     item: str
-    enabled: bool
+    enabled: bool | None
     last: str | None
     outcome: str | None
     reason: str
@@ -119,7 +120,7 @@ def _item(
     name: str, item: Item | None, last: Firing | None, opened: list[Firing], now: datetime
 ) -> ItemStatus:
     mine = [firing.outcome for firing in opened if firing.item_id == name]
-    is_enabled = item is not None and item.spec.enabled
+    is_enabled = None if item is None else item.spec.enabled
     following = next_tick(item.table, now) if item is not None and is_enabled else None
     return ItemStatus(
         item=name,

@@ -151,7 +151,8 @@ class _Reader:
         if path is not None:
             return path
         beside = self.loaded.path.absolute().parent / _expanded(text)
-        hint = f"looked for {beside} and {Path(text).absolute()}"
+        below = Path(text).absolute()
+        hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
         self.tell(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
         return None
 

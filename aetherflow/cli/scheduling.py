@@ -82,6 +82,7 @@ def show_status(file: Path | None, state: Path | None, *, as_json: bool) -> None
         return
     if not found:
         print_text(f"no server serves anything on {path}")
+        say("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
     for one in found:
         _print_status(one)
 
@@ -136,7 +137,8 @@ def _described(item: ItemStatus) -> str:
         told += [f"run {item.run_id}"] if item.run_id else []
         told += [item.reason] if item.reason else []
         told += [f"lag {item.lag_seconds:.1f} s"] if item.lag_seconds is not None else []
-    told.append(f"next {item.next}" if item.next else "disabled" if not item.enabled else "no next firing")
+    without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
+    told.append(f"next {item.next}" if item.next else without)
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         told += [f"{number} {what}"] if number else []
     return ", ".join(told)

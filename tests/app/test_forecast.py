@@ -100,3 +100,9 @@ def test_instants_are_read_on_the_clocks_of_the_file() -> None:
     assert parse_instant("2026-07-01T12:00Z", BERLIN) == datetime(2026, 7, 1, 12, tzinfo=UTC)
     with pytest.raises(UsageError, match="no date and no instant"):
         parse_instant("tomorrow", BERLIN)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1970-01-01", "9999-12-31", "9999-12-31T23:59-23:00"])
+def test_an_instant_outside_the_time_of_schedules_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="the year is not in a scheduler's time"):
+        parse_instant(text, BERLIN)

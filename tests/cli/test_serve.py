@@ -39,6 +39,20 @@ def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
     raise AssertionError(f"not told: {missing}: {server.end()}")
 
 
+def begun(server: Running) -> str:
+    """Wait until the first run runs, whether the run or the scheduler tells first; return its id."""
+    ids: dict[str, str] = {}
+    assert server.process.stdout is not None
+    for line in server.process.stdout:
+        event = json.loads(line)
+        if event["event"] in ("firing_scheduled", "step_output"):
+            ids.setdefault(event["event"], event["run_id"])
+        if len(ids) == 2:
+            assert len(set(ids.values())) == 1, ids
+            return ids["firing_scheduled"]
+    raise AssertionError(f"no run has begun: {ids}: {server.end()}")
+
+
 @pytest.fixture(autouse=True)
 def no_server_is_waited_for_in_vain() -> Iterator[None]:
     """End every server of a test that hangs: what reads its events then sees their end."""
@@ -70,9 +84,7 @@ def test_a_wrong_file_is_told_and_nothing_begins(cli: CommandLine) -> None:
 
 def test_a_server_fires_and_ends_in_order(cli: CommandLine) -> None:
     with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:
-        fired = server.event("firing_scheduled", item_id="a")
-        run_id = fired["run_id"]
-        server.event("step_output", run_id=run_id)
+        run_id = begun(server)
         server.send(signal.SIGTERM)
         server.event("schedule_notice")
         (cli.folder / "go").touch()
@@ -89,8 +101,7 @@ def test_a_server_fires_and_ends_in_order(cli: CommandLine) -> None:
 
 def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
     with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "never"))) as server:
-        run_id = server.event("firing_scheduled", item_id="a")["run_id"]
-        server.event("step_output", run_id=run_id)
+        run_id = begun(server)
         server.send(signal.SIGINT)
         server.event("schedule_notice")
         server.send(signal.SIGINT)
@@ -103,8 +114,7 @@ def test_after_kill_9_the_run_of_a_firing_goes_on_under_its_id(cli: CommandLine)
     flow = WAITS.replace("{{env.GO}}", str(cli.folder / "go"))
     once = EVERY_SECOND.replace("interval_seconds: 1", "interval_seconds: 1, overlap: skip")
     with serve(cli, once, flow) as server:
-        run_id = server.event("firing_scheduled", item_id="a")["run_id"]
-        server.event("step_output", run_id=run_id)
+        run_id = begun(server)
         server.process.kill()
         server.end()
     assert (run_id, "RUNNING") in firings(cli, "run_id, outcome")
@@ -208,3 +218,51 @@ def test_two_files_with_one_id_or_two_opinions_are_refused(cli: CommandLine) -> 
     cli.write("b.yaml", NEVER.replace("id: night", "id: night\nmax_parallel_runs: 3"))
     done = cli.run("serve", "a.yaml", "b.yaml")
     assert (done.code, "max_parallel_runs is 2 and 3" in done.err) == (2, True)
+
+
+def test_a_file_that_became_a_pipe_keeps_neither_the_server_nor_its_end(cli: CommandLine) -> None:
+    with serve(cli, NEVER) as server:
+        assert server.event("schedule_loaded")["item_count"] == 1
+        (cli.folder / "scheduler.yaml").unlink()
+        os.mkfifo(cli.folder / "scheduler.yaml")
+        assert "no ordinary file" in server.event("schedule_invalid")["problem"]
+        (cli.folder / "scheduler.yaml").unlink()
+        cli.write("scheduler.yaml", NEVER.replace("night", "day"))
+        assert "its id became 'day'" in server.event("schedule_invalid")["problem"]
+        until(lambda: "became 'day'" in cli.query("SELECT problem FROM schedulers")[0][0])
+        server.send(signal.SIGTERM)
+        assert server.end().code == 143
+
+
+def test_status_of_a_file_that_is_wrong_now_calls_no_item_disabled(cli: CommandLine) -> None:
+    with serve(cli, EVERY_SECOND) as server:
+        server.event("firing_finished", item_id="a")
+        cli.write("scheduler.yaml", "version: 1\nitms: []\n")
+        server.event("schedule_invalid")
+        server.event("firing_finished", item_id="a")
+        status = cli.run("scheduler", "status", "--json").json()["schedulers"][0]
+        assert [(one["item"], one["enabled"], one["next"]) for one in status["items"]] == [("a", None, None)]
+        told = cli.run("scheduler", "status").out
+        assert ("disabled" in told, "next not known" in told) == (False, True), told
+
+
+def test_a_run_that_could_not_begin_is_shown_as_what_its_firing_became(cli: CommandLine) -> None:
+    wrong = "version: 1\nflow: {id: f}\njobs:\n- {id: a, step: 1}\n- {id: a, step: 2}\n"
+    with serve(cli, EVERY_SECOND, wrong) as server:
+        run_id = server.event("firing_finished", outcome="FAILED")["run_id"]
+    for command in ("show", "cancel"):
+        done = cli.run("runs", command, run_id)
+        assert done.code == 2
+        assert "the firing of item 'a'" in done.err
+        assert "flow.yaml:4:" in done.err
+        assert "more: aetherflow validate flow.yaml" in done.err
+
+
+def test_asking_where_no_server_ever_was_makes_no_database(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", NEVER)
+    for more in ([], ["--file", "scheduler.yaml"]):
+        done = cli.run("scheduler", "fire", "a", *more)
+        assert (done.code, "error[AF209]: no server serves" in done.err) == (2, True)
+    assert cli.run("scheduler", "status").code == 2
+    assert not cli.state.exists()
