@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from aetherflow.errors import UsageError
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 GraphFormat = Literal["text", "mermaid", "dot"]
@@ -46,6 +44,7 @@ def graph(
 ) -> None:
     """Draw the jobs of a flow and what each one waits for."""
     from aetherflow.cli import graph as command  # noqa: PLC0415 - imports the spec
+    from aetherflow.errors import UsageError  # noqa: PLC0415 - as above
 
     if (flow is None) == (flow_yaml is None):
         raise UsageError("name one flow file: aetherflow graph FLOW (or --flow-yaml FLOW)")
@@ -60,6 +59,7 @@ def explain_code(
 ) -> None:
     """Say what the code of an error or warning means, and what to do."""
     from aetherflow.cli import codes  # noqa: PLC0415 - imports the entries
+    from aetherflow.errors import UsageError  # noqa: PLC0415 - as above
 
     if bool(code) == every:
         raise UsageError("name one code: aetherflow explain-code AF111 (or --list)")

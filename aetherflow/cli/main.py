@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from aetherflow.cli import authoring
+from aetherflow.cli.asked import asked_for
 from aetherflow.cli.bundle_commands import bundle_app
 from aetherflow.cli.init_commands import init_app
 from aetherflow.cli.pools_commands import pools_app
 from aetherflow.cli.scheduler_commands import scheduler_app, serve
-from aetherflow.errors import AetherFlowError, UsageError
 
 SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
 
@@ -86,22 +86,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 def run_command_line(arguments: list[str]) -> int:
     """Run one command and return the exit code (README, «Exit codes»)."""
     try:
-        result = app(args=arguments, prog_name="aetherflow", standalone_mode=False)
-    except AetherFlowError as error:
-        from aetherflow.cli.output import print_error  # noqa: PLC0415 - only errors need it
+        result = asked_for(app, arguments)(args=arguments, prog_name="aetherflow", standalone_mode=False)
+    except (typer.Exit, typer.Abort) as leaving:
+        return getattr(leaving, "exit_code", 1)
+    except Exception as error:  # noqa: BLE001 - an error of ours, a usage error of typer, or a bug: all are told
+        return _told(error, show_trace="--debug" in arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _told(error: Exception, *, show_trace: bool) -> int:
+    """Tell an error and return the exit code that it has."""
+    from aetherflow.errors import AetherFlowError  # noqa: PLC0415 - only errors need it
+
+    if isinstance(error, AetherFlowError):
+        from aetherflow.cli.output import print_error  # noqa: PLC0415 - as above
 
         if isinstance(error.__cause__, BrokenPipeError):
             return READER_GONE  # `| head` has seen enough: say nothing more, as other tools do
         print_error(error)
         return error.exit_code
-    except (typer.Exit, typer.Abort) as leaving:
-        return getattr(leaving, "exit_code", 1)
-    except Exception as error:  # noqa: BLE001 - a usage error of typer, or a bug: neither is a traceback
-        if not hasattr(error, "format_message"):
-            return _internal_error(error, show_trace="--debug" in arguments)
-        _tell_usage(error)
-        return 2
-    return result if isinstance(result, int) else 0
+    if not hasattr(error, "format_message"):
+        return _internal_error(error, show_trace=show_trace)
+    _tell_usage(error)
+    return 2
 
 
 def _tell_usage(error: Any) -> None:
@@ -133,6 +140,8 @@ def _internal_error(error: Exception, *, show_trace: bool) -> int:
 def _one_flow(
     argument: Path | None, option: Path | None, manifest: Path | None = None, *, allow_stale: bool = False
 ) -> Path:
+    from aetherflow.errors import UsageError  # noqa: PLC0415 - only errors need it
+
     if allow_stale and manifest is None:
         raise UsageError("--allow-stale-bundle belongs to --bundle-manifest FILE")
     if manifest is not None and argument is None and option is None:
