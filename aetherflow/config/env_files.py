@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aetherflow.config.dotenv import parse_dotenv
 from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
@@ -56,6 +55,8 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
 
 def _read(kind: str, path: Path) -> dict[str, str]:
     if kind == "dotenv":
+        from aetherflow.config.dotenv import parse_dotenv  # noqa: PLC0415 - few runs have such a file
+
         return parse_dotenv(_text(path).replace("\r\n", "\n"), str(path))
     if kind == "json":
         return _parse_json(_text(path), str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 
 from aetherflow.errors import ErrorInfo
@@ -23,7 +22,7 @@ def exponential(
 
 
 def next_wait(
-    retry: RetrySpec, attempt: int, error: ErrorInfo, chance: Callable[[], float] = random.random
+    retry: RetrySpec, attempt: int, error: ErrorInfo, chance: Callable[[], float] | None = None
 ) -> float | None:
     """Return how many seconds to wait before the next attempt, or None if there is none.
 
@@ -37,4 +36,10 @@ def next_wait(
         return None
     most = retry.max_backoff_seconds
     wait = exponential(retry.backoff_seconds, retry.backoff_multiplier, attempt, most)
-    return wait * (0.5 + chance() / 2) if retry.jitter else wait
+    return wait * (0.5 + (chance or _chance)() / 2) if retry.jitter else wait
+
+
+def _chance() -> float:
+    import random  # noqa: PLC0415 - most runs wait for nothing
+
+    return random.random()  # noqa: S311 - no secret

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -32,7 +31,7 @@ class _Engine:
     """What this process knows of itself as an engine: its id, its guardian, the runs that had children."""
 
     def __init__(self) -> None:
-        self.id = f"{os.getpid()}.{secrets.token_hex(4)}"
+        self.id = f"{os.getpid()}.{os.urandom(4).hex()}"
         self.runs: set[str] = set()
         self.numbers = itertools.count(1)
         self.guardian = 0

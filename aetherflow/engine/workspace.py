@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,7 +100,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     the disk. The temporary file is removed when the block raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name[:40]}.{os.urandom(4).hex()}.part")
     try:
         yield temporary
         with temporary.open("rb") as written:

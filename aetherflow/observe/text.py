@@ -36,8 +36,8 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 INDENT = " " * len("22:14:03 INFO  ")
 
-_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_COLOUR = r"\x1b\[[0-?]*[ -/]*[@-~]"  # compiled where the first text has such: many runs print none
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _CAUSE = {"request": "asked to stop", "timeout": "out of time", "fail_fast": "stops at the first failure"}
 _WORD = {"debug": "DEBUG", "info": "INFO ", "warning": "WARN ", "error": "ERROR"}
 
@@ -46,7 +46,8 @@ def one_line(text: str) -> str:
     """Return the text without colours, all on one line: control characters but tab are shown as escapes."""
     if text.isprintable():
         return text
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), _COLOUR.sub("", text))
+    plain = re.sub(_COLOUR, "", text)
+    return re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode(), plain)
 
 
 def indented(text: str) -> str:

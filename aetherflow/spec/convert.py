@@ -7,6 +7,7 @@ server does that loads two flows at once, end the process with a segmentation fa
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,3 +25,14 @@ def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
     """
     with _one_at_a_time:
         return msgspec.convert(value, wanted, strict=strict)
+
+
+def json_decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a type, made when it is first asked for."""
+    with _one_at_a_time:
+        return _json_decoder(wanted)
+
+
+@lru_cache
+def _json_decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(wanted)

@@ -17,13 +17,13 @@ import msgspec
 from aetherflow.engine.events import Event, Journalled
 from aetherflow.engine.plain import plain_text
 from aetherflow.errors import HeldByAnother, StateError
+from aetherflow.spec.convert import json_decoder
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease
 from aetherflow.store.projection import UPSERT_JOB, UPSERT_STEP, Rows, project
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Journalled)
 
 
 class LeaseLost(HeldByAnother):
@@ -219,11 +219,12 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
         StateError: an entry cannot be read; its place in the journal is named.
     """
     history: list[Event] = []
+    decode = json_decoder(Journalled).decode  # made at the first use: a new run has nothing to read
     for seq, payload in raw.execute(
         "SELECT seq, payload FROM events WHERE run_id = ? ORDER BY seq", (run_id,)
     ):
         try:
-            history.append(_decoder.decode(payload))
+            history.append(decode(payload))
         except msgspec.MsgspecError as error:
             raise StateError(
                 f"event {seq} of run {run_id} cannot be read: {error}",
