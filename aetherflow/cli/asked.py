@@ -27,7 +27,9 @@ def asked_for(app: typer.Typer, arguments: Sequence[str]) -> typer.Typer:
 
 
 def _narrowed(app: typer.Typer, arguments: Sequence[str]) -> typer.Typer:
-    if not arguments or arguments[0] in HELP:
+    if not arguments:
+        return _listed_only(app) if app.info.no_args_is_help else app
+    if arguments[0] in HELP:
         return _listed_only(app)
     word = arguments[0]
     for group in app.registered_groups:
