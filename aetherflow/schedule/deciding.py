@@ -80,7 +80,9 @@ class Decider(msgspec.Struct, frozen=True):
             if has_firing(raw, item.scheduler, item.id, run.tick):
                 continue  # decided before the clock was put back
             cause = "catch_up" if run.is_late else "tick"
-            verdict = judge_new(raw, item, run.tick, now)
+            several = len(decision.runs)
+            made_up = several if several > 1 or run.is_late else 0
+            verdict = judge_new(raw, item, run.tick, now, made_up=made_up)
             new = NewFiring(
                 item.scheduler,
                 item.id,

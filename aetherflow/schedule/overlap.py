@@ -38,8 +38,14 @@ class Verdict(msgspec.Struct, frozen=True):
 START = Verdict("QUEUED")
 
 
-def judge_new(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime) -> Verdict:
-    """Decide about a firing that has no row yet; one that `cancel_running` prefers ends those before it."""
+def judge_new(
+    raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, *, made_up: int = 0
+) -> Verdict:
+    """Decide about a firing that has no row yet; one that `cancel_running` prefers ends those before it.
+
+    `made_up` is how many ticks are made up for at once: those wait for one another and for what runs,
+    also where `skip` holds for ticks in time, since the catch-up rule says that they run.
+    """
     followed = _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
@@ -47,14 +53,14 @@ def judge_new(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: dat
         return followed
     others = open_firings(raw, item.scheduler, item.id)
     match item.spec.overlap:
-        case "skip":
+        case "skip" if not made_up:
             return Verdict("SKIPPED", f"{_described(others)} (max_instances {item.spec.max_instances})")
         case "cancel_running":
             _replace(raw, others, item.spec.max_instances, scheduled, now)
             return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, 0)
         case _:
             waiting = sum(other.outcome == "WAITING" for other in others)
-            if waiting >= QUEUE_MAXIMUM:
+            if waiting >= max(QUEUE_MAXIMUM, made_up):
                 return Verdict("SKIPPED", f"{waiting} firings of the item wait already")
             return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, 0)
 

@@ -84,7 +84,7 @@ class Scheduler:
         self._look = Alarm(clock)
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
-        self._is_failing = False
+        self._failing: set[Callable[[], object]] = set()
         self._scope = anyio.CancelScope()
         self._seen: datetime | None = None
         self._unstored: list[tuple[Firing, Ended | Literal["SKIPPED"], str]] = []
@@ -129,11 +129,16 @@ class Scheduler:
         while True:
             try:
                 await work()  # type: ignore[misc]  # a coroutine function
-                self._is_failing = False
+                if work in self._failing:
+                    self._failing.discard(work)
+                    if not self._failing:
+                        self._notice("the state database can be used again", level="info")
             except StateError as error:
-                if not self._is_failing:
-                    self._is_failing = True
+                if (
+                    not self._failing
+                ):  # one may still read while the other cannot write: told once all the same
                     self._notice(f"{error.message}; the scheduler tries again every second", error.code)
+                self._failing.add(work)
                 await self._clock.sleep(AGAIN_SECONDS)
 
     async def _fire(self) -> None:
@@ -263,6 +268,13 @@ class Scheduler:
         stored = await self._database.transact(close)
         if stored is not None and stored.server == self.server:
             self._tell(ended_event(stored, now))
+        elif stored is not None:
+            why = f": {reason}" if reason else ""
+            self._notice(
+                f"run {firing.run_id} of item {firing.item_id} ended here {outcome}{why}; what "
+                "counts is what another server says, which has taken it over",
+                level="warning",
+            )
 
     async def not_now(self, firing: Firing, reason: str) -> None:
         """Let a firing wait whose run cannot begin yet."""
@@ -289,10 +301,12 @@ class Scheduler:
             lambda raw: move_firing(raw, firing.firing_id, self.server, outcome, reason)
         )
 
-    def _notice(self, message: str, code: str) -> None:
+    def _notice(
+        self, message: str, code: str = "", level: Literal["info", "warning", "error"] = "error"
+    ) -> None:
         name = next(iter(self.schedules), "")
         self._tell(
-            ScheduleNotice(at=self._clock.now(), scheduler=name, message=message, level="error", code=code)
+            ScheduleNotice(at=self._clock.now(), scheduler=name, message=message, level=level, code=code)
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aetherflow.engine.firing_events import ScheduleNotice
 from aetherflow.schedule.alarm import LOOK_SECONDS, Alarm
 from aetherflow.schedule.catch_up import decide_due
 from aetherflow.schedule.scheduler import Scheduler
@@ -55,7 +56,10 @@ async def test_what_a_dead_server_was_running_goes_on(tmp_path: Path, state: Pat
             assert await second.begin("r1")
             first.events()
             await first.end("r1")  # the paused one wakes up and believes that it has ended the run
-            assert first.events() == []
+            (notice,) = first.told
+            assert isinstance(notice, ScheduleNotice)
+            assert "run r1 of item a ended here SUCCESS" in notice.message
+            assert notice.level == "warning"
             assert rows(state, "outcome, server") == [("RUNNING", "server:b")]
             await second.end("r1")
             assert rows(state, "outcome, server") == [("SUCCESS", "server:b")]
@@ -153,6 +157,31 @@ async def test_after_downtime_what_ran_is_what_the_policy_says(tmp_path: Path) -
             assert len(found) <= 5 + 2 * 101 + 1 + 5, "a flood of rows"
 
 
+@pytest.mark.parametrize(("catch_up", "missed"), [("all", 3), ("latest", 1)])
+async def test_what_is_made_up_for_waits_its_turn_where_other_ticks_are_skipped(
+    tmp_path: Path, state: Path, catch_up: str, missed: int
+) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as one:
+        await one.scheduler.put(
+            schedule(tmp_path, f"{EVERY_MINUTE}, catch_up: {catch_up}, misfire_grace_time: 0")
+        )
+        await one.tick(60)
+        assert await one.begin("r1")
+        await one.tick(200)  # three more ticks were due meanwhile, late ones
+        assert rows(state, "outcome")[-missed:] == [("WAITING",)] * missed
+        await one.tick(40)
+        assert rows(state, "outcome")[-1] == ("SKIPPED",), "a tick in time is skipped as ever"
+        for number in range(1, missed + 2):
+            assert list(one.runs.submitted) == [f"r{number}"], "one after the other"
+            if number > 1:
+                assert await one.begin(f"r{number}")
+            await one.end(f"r{number}")
+            await one.scheduler.look_after()
+        ended = [row[0] for row in rows(state, "outcome")]
+        assert ended.count("SUCCESS") == missed + 1
+
+
 async def test_a_clock_that_is_put_back_fires_no_tick_twice_and_the_item_goes_on(
     tmp_path: Path, state: Path
 ) -> None:
@@ -203,26 +232,31 @@ async def test_an_alarm_that_is_moved_ends_its_wait() -> None:
     await alarm.wait(None)  # one that was moved before does not wait at all
 
 
-async def test_a_database_that_fails_is_told_once_and_tried_again(tmp_path: Path, state: Path) -> None:
+@pytest.mark.parametrize("table", ["firings", "schedule_items"])  # without the second, looking succeeds
+async def test_a_database_that_fails_is_told_once_and_tried_again(
+    tmp_path: Path, state: Path, table: str
+) -> None:
     clock = CountingClock()
     async with server(state, "a", clock) as one:
         scheduler: Scheduler = one.scheduler
         await scheduler.put(schedule(tmp_path, EVERY_MINUTE))
-        await one.database.transact(lambda raw: raw.execute("ALTER TABLE firings RENAME TO gone"))
+        await one.database.transact(lambda raw: raw.execute(f"ALTER TABLE {table} RENAME TO gone"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(scheduler.run)
-            for _ in range(65):
+            for _ in range(70):
                 await clock.sleeping(1)
                 clock.advance(1)
                 await anyio.sleep(0.002)
             assert one.events().count("schedule_notice") == 1
-            await one.database.transact(lambda raw: raw.execute("ALTER TABLE gone RENAME TO firings"))
+            await one.database.transact(lambda raw: raw.execute(f"ALTER TABLE gone RENAME TO {table}"))
             with anyio.fail_after(20):
                 while not one.runs.submitted:
                     await clock.sleeping(1)
                     clock.advance(1)
                     await anyio.sleep(0.002)
             scheduler.stop()
+        (notice,) = [one for one in one.told if isinstance(one, ScheduleNotice)]
+        assert (notice.message, notice.level) == ("the state database can be used again", "info")
         assert rows(state, "scheduled_at")[0] == ("00:01:00",)
 
 
