@@ -60,7 +60,8 @@ class Recorder:
         file_problem: why `OutputPlan.file` could not be written; empty while all is well.
     """
 
-    def __init__(self, context: StepContext, plan: OutputPlan) -> None:
+    def __init__(self, context: StepContext, plan: OutputPlan, number: int = 1) -> None:
+        """Take what is to happen to the output of the step's program, started for the `number`-th time."""
         self.file_problem = ""
         self._context = context
         self._streams = {
@@ -69,9 +70,10 @@ class Recorder:
             if mode != "discard"
         }
         execution = context.services.execution
+        again = f"start {number} of its program, " if number > 1 else ""
         mark = (
             f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
-            f"{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
+            f"{again}{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
         )
         self._log = _AppendedFile(context.log_file, LOG_LIMIT, mark=mark, is_marked=execution > 1)
         self._file = _AppendedFile(plan.file) if plan.file else None

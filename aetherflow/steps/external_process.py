@@ -67,7 +67,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
     """Run the program until it succeeds or the retries are used up."""
     attempt = 1
     while True:
-        with Recorder(context, task.plan) as recorder:
+        with Recorder(context, task.plan, attempt) as recorder:
             ended, failure = await _attempt(context, task, recorder, attempt)
         if failure is None:
             return _outputs(task, recorder, ended)

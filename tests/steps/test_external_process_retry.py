@@ -40,7 +40,12 @@ async def test_it_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
     assert result.outputs == {"exit_code": 0, "attempts": 3, "stdout": "said 3\n"}
     assert clock.sleeps == [2, 6]
     assert "attempt 1 of 5 failed (exit code 1); again in 2 s" in said(events)
-    assert context.log_file.read_text() == "said 1\nsaid 2\nsaid 3\n"
+    lines = context.log_file.read_text().splitlines()
+    assert lines[::2] == ["said 1", "said 2", "said 3"]
+    assert [line.rpartition(", ")[0] for line in lines[1::2]] == [
+        f"[aetherflow: execution 1 of the run, attempt 1 of the step, start {number} of its program"
+        for number in (2, 3)
+    ]
 
 
 @pytest.mark.asyncio

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,9 @@ class Fleet:
                 self.told.append(json.loads(line))
 
 
-def test_never_more_holders_than_slots_and_none_leaks(tmp_path: Path) -> None:
+def test_never_more_holders_than_slots_and_none_leaks(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     number = seed()
     chance = random.Random(number)  # noqa: S311 - a test's own chance
     runners = Runners(tmp_path)
@@ -144,9 +147,10 @@ def test_never_more_holders_than_slots_and_none_leaks(tmp_path: Path) -> None:
 
     done = Counter(line.split()[0] for line in lines_of(runners, "done"))
     side_by_side = sum(line.endswith(" 1") for line in lines_of(runners, "done"))
-    print(  # noqa: T201 - the counts are the result
+    record_property(
+        "torture",
         f"pools: seed {number}, {RUNS * JOBS} steps, {KILLS} kills of which {kills_under_load} under load, "
-        f"{sum(done.values())} executions, {side_by_side} beside another, 0 violations, last {len(last)}"
+        f"{sum(done.values())} executions, {side_by_side} beside another, 0 violations, last {len(last)}",
     )
     assert lines_of(runners, "violations") == []
     assert query(runners.state, "SELECT status, count(*) FROM runs GROUP BY status") == [("SUCCESS", RUNS)]

@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,9 @@ def kilobytes(pid: int) -> int:
     return int(status.partition("VmRSS:")[2].split()[0])
 
 
-def test_a_server_under_load_and_kills_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_server_under_load_and_kills_stays_as_it_is(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     number = seed()
     chance = random.Random(number)  # noqa: S311 - chance, not secrets
     (tmp_path / "flow.yaml").write_text(FLOW)
@@ -126,9 +129,11 @@ def test_a_server_under_load_and_kills_stays_as_it_is(tmp_path: Path) -> None:
     counted = query(state, "SELECT outcome, count(*) FROM firings GROUP BY 1")
     outcomes = {str(outcome): int(str(count)) for outcome, count in counted}
     resumed = query(state, "SELECT count(*) FROM events WHERE event = 'run_resumed'")[0][0]
-    told = f"seed {number}: {SECONDS:.0f} s, {outcomes} firings, {kills} kills, {resumed} runs resumed, "
+    told = (
+        f"soak, seed {number}: {SECONDS:.0f} s, {outcomes} firings, {kills} kills, {resumed} runs resumed, "
+    )
     told += f"log at most {most_log / 1e6:.1f} MB"
-    print(told)  # noqa: T201 - a torture test says what it did
+    record_property("torture", told)
     assert kills >= 2, told
     assert outcomes.get("SUCCESS", 0) >= SECONDS * ITEMS * 0.6, f"the load was not applied: {told}"
     assert set(outcomes) <= {"SUCCESS", "QUEUED", "SKIPPED", "CANCELLED"}, told
