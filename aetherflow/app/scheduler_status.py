@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,9 +12,12 @@ import msgspec
 from aetherflow.app.schedules import load_schedule
 from aetherflow.errors import AetherFlowError
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.schedule.timetable import next_tick
+from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.store import lease as leases
-from aetherflow.store.firings import Firing, last_firings, open_firings
+from aetherflow.store.firings import Firing, known_items, last_firings, open_firings
+
+USUAL_SECONDS = 5
+"""How long a server may take to decide about a tick before `scheduler status` says that it is due."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
@@ -31,6 +34,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         enabled: None if the file on the disk is wrong, so that nobody but its servers knows.
+        due_since: the first tick that is due for some seconds, and about which no server has decided.
         lag_seconds: how long after its time the last firing began, or was decided if it did not.
     """
 
@@ -42,6 +46,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     run_id: str | None
     lag_seconds: float | None
     next: str | None
+    due_since: str | None
     running: int
     queued: int
     waiting: int
@@ -108,16 +113,22 @@ def _items(
     raw: sqlite3.Connection, scheduler: str, schedule: Schedule | None, now: datetime
 ) -> list[ItemStatus]:
     last = last_firings(raw, scheduler)
+    known = known_items(raw, scheduler)
     opened = open_firings(raw, scheduler)
     names = list(schedule.items) if schedule else list(last)
     return [
-        _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, now)
+        _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, now)
         for name in names
     ]
 
 
 def _item(
-    name: str, item: Item | None, last: Firing | None, opened: list[Firing], now: datetime
+    name: str,
+    item: Item | None,
+    last: Firing | None,
+    opened: list[Firing],
+    known: Mapping[str, tuple[str, datetime]],
+    now: datetime,
 ) -> ItemStatus:
     mine = [firing.outcome for firing in opened if firing.item_id == name]
     is_enabled = None if item is None else item.spec.enabled
@@ -131,10 +142,20 @@ def _item(
         run_id=last.run_id if last else None,
         lag_seconds=_lag(last) if last else None,
         next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
+        due_since=_due_since(item, known, now) if item is not None and is_enabled else None,
         running=mine.count("RUNNING"),
         queued=mine.count("QUEUED"),
         waiting=mine.count("WAITING"),
     )
+
+
+def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datetime) -> str | None:
+    definition, decided = known.get(item.id, ("", now))
+    if definition != item.definition:
+        return None  # it begins anew when a server reads the file
+    tick = next_tick(item.table, decided)
+    is_late = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=USUAL_SECONDS)
+    return f"{tick:%Y-%m-%dT%H:%M:%SZ}" if is_late else None
 
 
 def _lag(firing: Firing) -> float:

@@ -20,6 +20,7 @@ from aetherflow.cli.output import print_json, print_text, say
 from aetherflow.cli.serve import watchers
 from aetherflow.clock import SystemClock
 from aetherflow.errors import HeldByAnother, StateUnusable
+from aetherflow.observe.text import duration
 from aetherflow.store.firings import run_seconds
 
 EXIT_CODES = {"SUCCESS": 0, "FAILED": 1, "CANCELLED": 128 + signal.SIGINT, "SKIPPED": HeldByAnother.exit_code}
@@ -136,9 +137,10 @@ def _described(item: ItemStatus) -> str:
         told = [f"last {item.last[:19]}Z {item.outcome}"]
         told += [f"run {item.run_id}"] if item.run_id else []
         told += [item.reason] if item.reason else []
-        told += [f"lag {item.lag_seconds:.1f} s"] if item.lag_seconds is not None else []
+        told += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
     told.append(f"next {item.next}" if item.next else without)
+    told += [f"due since {item.due_since}, nobody has decided"] if item.due_since else []
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         told += [f"{number} {what}"] if number else []
     return ", ".join(told)

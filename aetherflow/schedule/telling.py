@@ -64,14 +64,14 @@ def ended_event(firing: Firing, at: datetime) -> FiringFinished | FiringMissed:
 
 def taken_event(firing: Firing, at: datetime) -> FiringScheduled | FiringTakenOver:
     """Return that a firing is looked after here now; one that a person asked for had nobody before."""
-    if firing.cause == "manual" and not firing.server and firing.outcome == "QUEUED":
+    if firing.cause == "manual" and not firing.server and firing.outcome in ("QUEUED", "WAITING"):
         return FiringScheduled(
             at=at,
             scheduler=firing.scheduler,
             run_id=firing.run_id or "",
             item_id=firing.item_id,
             scheduled_at=firing.scheduled,
-            outcome="QUEUED",
+            outcome=firing.outcome,
             cause="manual",
             reason=firing.reason,
         )

@@ -286,6 +286,14 @@ def decided_to(raw: sqlite3.Connection, scheduler: str, item_ids: Sequence[str])
     return found
 
 
+def known_items(raw: sqlite3.Connection, scheduler: str) -> dict[str, tuple[str, datetime]]:
+    """Return the items that are known, each with its definition and up to when its ticks are decided."""
+    rows = raw.execute(
+        "SELECT item_id, definition, decided_to FROM schedule_items WHERE scheduler = ?", (scheduler,)
+    )
+    return {item_id: (definition, datetime.fromisoformat(at)) for item_id, definition, at in rows}
+
+
 def register_items(
     raw: sqlite3.Connection, scheduler: str, items: Mapping[str, tuple[str, datetime]]
 ) -> dict[str, datetime]:
@@ -293,17 +301,12 @@ def register_items(
 
     An item that is known as it is goes on where it was; one that is new, or defined otherwise, begins anew.
     """
-    known = {
-        item_id: (definition, at)
-        for item_id, definition, at in raw.execute(
-            "SELECT item_id, definition, decided_to FROM schedule_items WHERE scheduler = ?", (scheduler,)
-        )
-    }
+    known = known_items(raw, scheduler)
     result: dict[str, datetime] = {}
     fresh: list[tuple[str, str, str, str]] = []
     for item_id, (definition, since) in items.items():
         if item_id in known and known[item_id][0] == definition:
-            result[item_id] = datetime.fromisoformat(known[item_id][1])
+            result[item_id] = known[item_id][1]
         else:
             result[item_id] = since
             fresh.append((scheduler, item_id, definition, timestamp(since)))

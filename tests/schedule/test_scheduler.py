@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.engine.firing_events import FiringScheduled
 from aetherflow.errors import AetherFlowError
+from aetherflow.schedule.deciding import Decider
 from tests.schedule.scheduler_parts import CountingClock, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -215,3 +217,17 @@ async def test_one_moment_fires_once_and_is_never_forgotten(tmp_path: Path, stat
         await one.tick(1800)
         await one.tick(86400)
         assert len(rows(state)) == 3
+
+
+async def test_a_firing_by_hand_that_must_wait_is_told_as_one(tmp_path: Path, state: Path) -> None:
+    async with server(state) as one:
+        file = schedule(tmp_path, EVERY_MINUTE + ", overlap: queue")
+        await one.scheduler.put(file)
+        await one.tick(60)
+        decider = Decider("", one.clock.now, one.clock.new_id)
+        await one.database.transact(lambda raw: decider.fire(raw, file.items["a"], ""))
+        one.events()
+        await one.scheduler.look_after()
+        (told,) = one.told
+        assert isinstance(told, FiringScheduled)
+        assert (told.outcome, told.cause) == ("WAITING", "manual")
