@@ -9,15 +9,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-import anyio
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.errors import StateError, StepError
+from aetherflow.errors import StepError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Grip, Holder, Lease
 from aetherflow.store.owner import Owner
+from aetherflow.store.renewing import renewed
 
 POLL_SECONDS = 0.5
 """How often a waiting step looks whether the lock is free: its holder may be another process."""
@@ -47,38 +47,14 @@ class LockTable(msgspec.Struct, frozen=True):
     @asynccontextmanager
     async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
         lease = await self._acquire(key, ttl, wait, holder)
-        trouble: StateError | None = None
-        failure: Exception | None = None
-        kept = False
-
-        async def renew_until_lost(scope: anyio.CancelScope) -> None:
-            nonlocal trouble
-            try:
-                await self.clock.sleep(ttl / 3)
-                while await self._renew(lease):
-                    await self.clock.sleep(ttl / 3)
-            except StateError as error:
-                trouble = error
-            scope.cancel()
-
-        try:
-            async with anyio.create_task_group() as tasks:
-                with anyio.CancelScope() as scope:
-                    tasks.start_soon(renew_until_lost, scope)
-                    try:
-                        yield
-                    except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
-                        failure = error
-                tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                kept = await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
-        if trouble is not None:
-            raise trouble from failure
-        if not kept:
-            raise _lost(key) from failure
-        if failure is not None:
-            raise failure
+        async with renewed(
+            self.clock,
+            ttl,
+            renew=lambda: self._renew(lease),
+            give_back=lambda: self._give_back(lease),
+            lost=lambda: _lost(key),
+        ):
+            yield
 
     async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
         deadline = self.clock.monotonic() + wait
@@ -91,6 +67,9 @@ class LockTable(msgspec.Struct, frozen=True):
 
     async def _renew(self, lease: Lease) -> bool:
         return await self.database.transact(lambda raw: leases.renew(raw, lease, self.clock.now()))
+
+    async def _give_back(self, lease: Lease) -> bool:
+        return await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
 
     async def _try(self, key: str, ttl: float, holder: str) -> Lease | Holder:
         return await self.database.transact(

@@ -16,10 +16,11 @@ import anyio
 
 from aetherflow.clock import Clock
 from aetherflow.engine.pools import PoolWait
-from aetherflow.errors import StateError, StepError
+from aetherflow.errors import StepError
 from aetherflow.store import pools
 from aetherflow.store.database import Database
 from aetherflow.store.pools import NewClaim
+from aetherflow.store.renewing import renewed
 
 POLL_SECONDS = 0.5
 """How often a process with waiting steps looks at the pools."""
@@ -48,39 +49,15 @@ class PoolTable:
             StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
             StateError: the database could not be used; the block was cancelled.
         """
-        claim = await self._ask(wish, clock, on_wait)
-        trouble: StateError | None = None
-        failure: Exception | None = None
-        kept = False
-
-        async def renew_until_lost(scope: anyio.CancelScope) -> None:
-            nonlocal trouble
-            try:
-                await clock.sleep(wish.ttl_seconds / 3)
-                while await self._renew(claim, wish, clock):
-                    await clock.sleep(wish.ttl_seconds / 3)
-            except StateError as error:
-                trouble = error
-            scope.cancel()
-
-        try:
-            claim = await self._granted(claim, wish, clock)
-            async with anyio.create_task_group() as tasks:
-                with anyio.CancelScope() as scope:
-                    tasks.start_soon(renew_until_lost, scope)
-                    try:
-                        yield
-                    except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
-                        failure = error
-                tasks.cancel_scope.cancel()
-        finally:
-            kept = await self._give_back(claim, clock)
-        if trouble is not None:
-            raise trouble from failure
-        if not kept:
-            raise _lost(wish.pool) from failure
-        if failure is not None:
-            raise failure
+        claim = await self._granted(await self._ask(wish, clock, on_wait), wish, clock)
+        async with renewed(
+            clock,
+            wish.ttl_seconds,
+            renew=lambda: self._renew(claim, wish, clock),
+            give_back=lambda: self._give_back(claim, clock),
+            lost=lambda: _lost(wish.pool),
+        ):
+            yield
 
     async def _ask(self, wish: NewClaim, clock: Clock, on_wait: Callable[[PoolWait], None]) -> int:
         def work(raw: sqlite3.Connection) -> tuple[int, list[int], PoolWait | None]:
@@ -98,17 +75,21 @@ class PoolTable:
 
     async def _granted(self, claim: int, wish: NewClaim, clock: Clock) -> int:
         """Wait for the grant; return the number of the claim, a new one if it ran out meanwhile."""
-        while (event := self._waiting.get(claim)) is not None:
-            await _first(event.wait, lambda: clock.sleep(POLL_SECONDS))
-            if not event.is_set() and clock.monotonic() - self._looked >= POLL_SECONDS:
-                self._looked = clock.monotonic()
-                await self._look(clock, wish.ttl_seconds)
-            if claim in self._failed:
-                self._failed.discard(claim)
-                await self._give_back(claim, clock)
-                claim = await self._ask(wish, clock, lambda _wait: None)
-            elif event.is_set():
-                del self._waiting[claim]
+        try:
+            while (event := self._waiting.get(claim)) is not None:
+                await _first(event.wait, lambda: clock.sleep(POLL_SECONDS))
+                if not event.is_set() and clock.monotonic() - self._looked >= POLL_SECONDS:
+                    self._looked = clock.monotonic()
+                    await self._look(clock, wish.ttl_seconds)
+                if claim in self._failed:
+                    self._failed.discard(claim)
+                    await self._give_back(claim, clock)
+                    claim = await self._ask(wish, clock, lambda _wait: None)
+                elif event.is_set():
+                    del self._waiting[claim]
+        except BaseException:
+            await self._give_back(claim, clock)  # it leaves the queue
+            raise
         return claim
 
     async def _look(self, clock: Clock, ttl_seconds: float) -> None:

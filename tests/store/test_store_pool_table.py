@@ -243,6 +243,27 @@ async def test_a_waiter_whose_claim_ran_out_asks_again(path: Path, clock: FakeCl
             await entered.wait()
 
 
+async def test_a_waiter_that_asked_again_leaves_the_queue_when_it_is_cancelled(
+    path: Path, clock: FakeClock
+) -> None:
+    async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
+        database = taken.opened.database
+        far = await others(database, 2, clock)
+
+        async def work() -> None:
+            async with hold(taken):
+                await anyio.sleep_forever()
+
+        tasks.start_soon(work)
+        await clock.sleeping(1)
+        await database.transact(lambda raw: pools.give_back(raw, far + 1))
+        clock.advance(room.POLL_SECONDS)
+        await clock.sleeping(1)
+        assert len(claims(path)) == 2  # it has asked again
+        tasks.cancel_scope.cancel()
+    assert claims(path) == [(far, True)]
+
+
 async def test_a_database_that_fails_cancels_what_works_and_is_told_as_itself(
     path: Path, clock: FakeClock
 ) -> None:
