@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from aetherflow.app.new_files import write_new
 from aetherflow.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -38,21 +39,12 @@ def write_plugin(folder: Path, *, force: bool) -> list[Path]:
     names = {"distribution": name.lower().replace("_", "-"), "package": _package(name)}
     source = files("aetherflow.app") / "plugin_template"
     texts = {
-        folder / Template(path).substitute(names): Template((source / template).read_text("utf-8"))
+        folder / Template(path).substitute(names): Template(
+            (source / template).read_text("utf-8")
+        ).substitute(names)
         for path, template in _FILES.items()
     }
-    if there := [path for path in texts if path.exists() and not force]:
-        raise UsageError(
-            f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already",
-            hint="choose another name, or overwrite with --force",
-        )
-    try:
-        for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.substitute(names), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename or folder}: {error.strerror or error}") from None
-    return list(texts)
+    return write_new(texts, force=force, hint="choose another name, or overwrite with --force")
 
 
 def _package(name: str) -> str:

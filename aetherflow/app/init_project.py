@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from aetherflow.errors import UsageError
+from aetherflow.app.new_files import write_new
 
 _FILES = {
     "README.md": "README.md.txt",
@@ -29,15 +29,4 @@ def write_project(folder: Path, *, force: bool) -> list[Path]:
     """
     source = files("aetherflow.app") / "project_template"
     texts = {folder / name: (source / template).read_text("utf-8") for name, template in _FILES.items()}
-    if there := [path for path in texts if path.exists() and not force]:
-        raise UsageError(
-            f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already",
-            hint="name another folder, or overwrite with --force",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename or folder}: {error.strerror or error}") from None
-    return list(texts)
+    return write_new(texts, force=force, hint="name another folder, or overwrite with --force")

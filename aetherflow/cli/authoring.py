@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+from aetherflow.cli.options import Flow, FlowOption, Json
+
 FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 GraphFormat = Literal["text", "mermaid", "dot"]
 
@@ -33,10 +34,8 @@ def schema(
 
 def graph(
     *,
-    flow: Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")] = None,
-    flow_yaml: Annotated[
-        Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")
-    ] = None,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
     graph_format: Annotated[
         GraphFormat, typer.Option("--format", help="A drawing for the terminal, or text for other tools.")
     ] = "text",

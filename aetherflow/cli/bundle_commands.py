@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli.options import Json
+
 bundle_app = typer.Typer(
     help="Bundles of flows, and where they come from.", no_args_is_help=True, rich_markup_mode=None
 )
 
 Manifest = Annotated[Path, typer.Option("--bundle-manifest", metavar="FILE", help="The manifest (YAML).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @bundle_app.command("sync")

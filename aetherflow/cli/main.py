@@ -11,6 +11,7 @@ from aetherflow.cli import authoring
 from aetherflow.cli.asked import asked_for
 from aetherflow.cli.bundle_commands import bundle_app
 from aetherflow.cli.init_commands import init_app
+from aetherflow.cli.options import Events, Flow, FlowOfState, FlowOption, Json, LogFormat, State
 from aetherflow.cli.pools_commands import pools_app
 from aetherflow.cli.scheduler_commands import scheduler_app, serve
 
@@ -45,15 +46,6 @@ app.add_typer(init_app, name="init")
 app.command()(serve)
 app.add_typer(scheduler_app, name="scheduler")
 
-Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
-FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
-]
-FlowOfState = Annotated[
-    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
-]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
 Params = Annotated[
     list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
@@ -70,17 +62,7 @@ BundleManifest = Annotated[
 AllowStale = Annotated[
     bool, typer.Option("--allow-stale-bundle", help="Use what is here if the bundle cannot be synced.")
 ]
-Events = Annotated[
-    str,
-    typer.Option(
-        help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
-    ),
-]
-LogFormat = Annotated[
-    str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
-]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def run_command_line(arguments: list[str]) -> int:

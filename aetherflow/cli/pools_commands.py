@@ -7,18 +7,12 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli.options import FlowOfState, Json, State
+
 pools_app = typer.Typer(
     help="Pools: slots that steps of many runs share.", no_args_is_help=True, rich_markup_mode=None
 )
 
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
-]
-FlowOfState = Annotated[
-    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps name it.")]
 
 

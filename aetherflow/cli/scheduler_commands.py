@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli.options import Events, Json, LogFormat
+
 scheduler_app = typer.Typer(
     help="Scheduler files: run them, look ahead, look back.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -19,17 +21,7 @@ State = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="The scheduler's state database; default: the file's, else the usual."),
 ]
-Events = Annotated[
-    str,
-    typer.Option(
-        help="Append every event as a JSON line to a file, or to standard output (-).", metavar="FILE|-"
-    ),
-]
-LogFormat = Annotated[
-    str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
-]
 Debug = Annotated[bool, typer.Option("--debug", help="Also show debug records.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.mend import Guesses, mend
 from aetherflow.spec.schedule import ScheduleFile
 from aetherflow.spec.suggest import quoted
+
+T = TypeVar("T")
 
 HOOKS = ("on_success", "on_failure", "on_exit")
 
@@ -53,12 +55,9 @@ def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, findings = scan_file(path)
+    document, spec, findings = _read(path, FlowFile)
     if document is None:
         return None, findings
-    spec, wrong = decode(document, FlowFile)
-    findings = [*findings, *wrong, *_duplicate_ids(document)]
-    findings.sort(key=lambda finding: (finding.line, finding.column))
     if spec is not None:
         return LoadedFlow(spec, document, path), findings
     mended = mend(document, FlowFile)
@@ -79,13 +78,8 @@ def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, findings = scan_file(path)
-    if document is None:
-        return None, findings
-    spec, wrong = decode(document, ScheduleFile)
-    findings = [*findings, *wrong, *_duplicate_ids(document)]
-    findings.sort(key=lambda finding: (finding.line, finding.column))
-    return None if spec is None else LoadedSchedule(spec, document, path), findings
+    document, spec, findings = _read(path, ScheduleFile)
+    return None if document is None or spec is None else LoadedSchedule(spec, document, path), findings
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
@@ -99,6 +93,17 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     if profiles is None:
         raise InvalidInput(findings)
     return profiles
+
+
+def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Diagnostic]]:
+    """Return the document and what it says, None if that cannot be said, and the findings in order."""
+    document, findings = scan_file(path)
+    if document is None:
+        return None, None, findings
+    spec, wrong = decode(document, kind)
+    findings = [*findings, *wrong, *_duplicate_ids(document)]
+    findings.sort(key=lambda finding: (finding.line, finding.column))
+    return document, spec, findings
 
 
 def _duplicate_ids(document: Document) -> list[Diagnostic]:

@@ -1,0 +1,33 @@
+"""The files that `aetherflow init` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aetherflow.errors import UsageError
+
+
+def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path]:
+    """Write files and return them, the folders they stand in made where there are none.
+
+    Args:
+        texts: what goes into each file.
+        force: overwrite files that are there.
+        hint: what to do if there are any.
+
+    Raises:
+        UsageError: a file is there already (then nothing is written), or one cannot be written.
+    """
+    if there := [path for path in texts if path.exists() and not force]:
+        raise UsageError(
+            f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already", hint=hint
+        )
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        name = error.filename or next(iter(texts)).parent
+        raise UsageError(f"cannot write {name}: {error.strerror or error}") from None
+    return list(texts)
