@@ -32,7 +32,7 @@ from aetherflow.engine.bus import Bus
 from aetherflow.engine.events import Event
 from aetherflow.engine.firing_events import ScheduleNotice
 from aetherflow.engine.shared_connectors import kept_open
-from aetherflow.errors import AetherFlowError
+from aetherflow.errors import AetherFlowError, StateError
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
 from aetherflow.runner.runner import Runner
 from aetherflow.schedule.item import Schedule
@@ -141,7 +141,39 @@ async def open_server(
     clock: Clock,
     env: Mapping[str, str],
 ) -> AsyncIterator[Server]:
-    """Put the parts together, and take them apart again."""
+    """Put the parts together, and take them apart again.
+
+    Raises:
+        StateError: the state database cannot be used.
+    """
+    try:
+        async with _opened_server(schedules, settings, state, watchers, clock, env) as server:
+            yield server
+    except BaseExceptionGroup as group:
+        error = _expected(group)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> AetherFlowError | None:
+    """Return the first error that several tasks ended with, if it is none that only a bug explains."""
+    leaves: list[BaseException] = [group]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [one for leaf in leaves for one in getattr(leaf, "exceptions", (leaf,))]
+    errors = [leaf for leaf in leaves if isinstance(leaf, AetherFlowError)]
+    return errors[0] if len(errors) == len(leaves) else None
+
+
+@asynccontextmanager
+async def _opened_server(
+    schedules: Sequence[Schedule],
+    settings: ServerSettings,
+    state: Path,
+    watchers: Sequence[Watcher],
+    clock: Clock,
+    env: Mapping[str, str],
+) -> AsyncIterator[Server]:
     shared = [Watcher(w.name, _Shared(w), w.when_full) for w in watchers]
     async with AsyncExitStack() as stack:
         for watcher in watchers:
@@ -167,7 +199,9 @@ async def open_server(
         )
         opened = await stack.enter_async_context(host.states.use(state))
         lease = await ServerLease.take(opened.database, clock)
-        stack.push_async_callback(lease.give_back)
+        stack.push_async_callback(
+            _leave, lease.give_back, lambda told: bus.announce(_problem(told, schedules, clock, code="AF600"))
+        )
         runner = Runner(
             host.execute,
             max_parallel_runs=settings.max_parallel_runs,
@@ -237,7 +271,19 @@ async def _stop(server: Server) -> None:
     )
     server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
     await server.runner.drain(server.settings.shutdown_grace_seconds)
-    await server.scheduler.release()
+    schedules = list(server.scheduler.schedules.values())
+    await _leave(
+        server.scheduler.release,
+        lambda told: server.bus.announce(_problem(told, schedules, server.clock, code="AF600")),
+    )
+
+
+async def _leave(work: Callable[[], Coroutine[Any, Any, None]], tell: Callable[[str], None]) -> None:
+    """Do the last work of a server on its database; where it cannot be done, others see it by themselves."""
+    try:
+        await work()
+    except StateError as error:
+        tell(f"{error.message}; other servers take over when they see that this one has ended")
 
 
 def _problem(

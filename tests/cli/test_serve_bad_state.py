@@ -1,0 +1,52 @@
+"""A server whose state database cannot be opened, or fails while it serves: told as that, never as a bug."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import AETHERFLOW, OK, CommandLine, Running, no_trace
+
+EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_a_database_that_cannot_be_opened_is_told(cli: CommandLine, tmp_path: Path, *, here: bool) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", EVERY_SECOND)
+    (tmp_path / "folder").mkdir()
+    fire = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
+    command = fire if here else ("serve", "scheduler.yaml")
+    done = cli.run(*command, "--state", str(tmp_path / "folder"))
+    assert done.code in (1, 2)
+    assert "AF6" in done.err
+    assert "bug" not in done.err
+    assert no_trace(done)
+
+
+def test_a_database_that_fails_for_good_lets_a_server_end_in_order(cli: CommandLine) -> None:
+    """Files may not grow, as on a full disk: what ends with the server cannot be stored any more."""
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", EVERY_SECOND)
+    full = 160 * 1024
+    process = subprocess.Popen(
+        [AETHERFLOW, "serve", "scheduler.yaml", "--log-format", "json"],
+        cwd=cli.folder,
+        env=cli.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (full, full)),  # noqa: PLW1509 - no threads
+    )
+    with Running(process) as server:
+        server.event("schedule_notice", level="error")
+        server.send(signal.SIGTERM)
+        done = server.end()
+    assert done.code == 143, done
+    assert "bug" not in done.err
+    assert "other servers take over" in done.out
