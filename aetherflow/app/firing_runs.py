@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 TAKEN = "AF210"
 """Another server has the firing now."""
 
-HELD_RUN = "AF610"
-HAS_ENDED = "AF655"
-HELD_LOCK = "AF620"
-
 
 class _Parts(msgspec.Struct, frozen=True, eq=False):
     database: Database
@@ -132,13 +128,13 @@ class FiringRuns:
         match refusal.code:
             case str() if refusal.code == SERVER_STOPS:
                 scheduler.given_up(firing)
-            case "AF210":
+            case "AF210":  # another server has the firing now
                 scheduler.given_up(firing)
             case "AF653":
                 await scheduler.ended(firing, "CANCELLED", reason)
-            case "AF610" | "AF655":
+            case "AF610" | "AF655":  # another process has the run, or it has ended
                 await self._look_up(firing, refusal, path)
-            case "AF620" if item.spec.overlap == "queue":
+            case "AF620" if item.spec.overlap == "queue":  # a lock is held
                 await scheduler.not_now(firing, reason)
             case "AF620":
                 await scheduler.ended(firing, "SKIPPED", reason)

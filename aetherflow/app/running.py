@@ -158,17 +158,7 @@ async def execute_run(
             _observed(bus, [*watchers, *measuring]),
             _services(examined, places, state, shared, owner, clock, bus, large) as services,
         ):
-            ring = Ring(
-                plan,
-                state,
-                env=services.env,
-                clock=clock,
-                limit=places.max_parallel_jobs,
-                selected=taking_part,
-                redact=services.redactor.value,
-                large=large,
-                scheduled_at=state.scheduled_at or None,
-            )
+            ring = _ring(plan, state, services, places.max_parallel_jobs, taking_part)
             executor = Executor(
                 ring, bus, services, examined.registry.step_type, show_traces=request.show_traces
             )
@@ -298,6 +288,20 @@ async def _heed_signals(
             control.cancel(signal.Signals(number).name)
 
 
+def _ring(plan: Plan, state: RunState, services: RunServices, limit: int, selected: set[int] | None) -> Ring:
+    return Ring(
+        plan,
+        state,
+        env=services.env,
+        clock=services.clock,
+        limit=limit,
+        selected=selected,
+        redact=services.redactor.value,
+        large=services.large_outputs,
+        scheduled_at=state.scheduled_at or None,
+    )
+
+
 @asynccontextmanager
 async def _services(
     examined: Examination,
@@ -340,14 +344,7 @@ async def _services(
         env=examined.environment.variables,
         clock=clock,
         redactor=redactor,
-        workspace=Workspace(
-            places.work_root,
-            state.flow_id,
-            state.run_id,
-            places.layout,
-            settings.strict_sandbox,
-            examined.restrictions.paths,
-        ),
+        workspace=_workspace(examined, places, state),
         zip_drivers=examined.restrictions.zip_drivers,
         log_directory=places.logs,
         connectors=pool,
@@ -371,6 +368,17 @@ async def _services(
             finally:
                 for problem in [*await pool.aclose(), *await shared.leave()]:
                     announce(notice(state, clock, "warning", problem.message, problem.code))
+
+
+def _workspace(examined: Examination, places: Places, state: RunState) -> Workspace:
+    return Workspace(
+        places.work_root,
+        state.flow_id,
+        state.run_id,
+        places.layout,
+        examined.environment.settings.strict_sandbox,
+        examined.restrictions.paths,
+    )
 
 
 def _state_path(examined: Examination, request: RunRequest) -> Path:

@@ -37,27 +37,6 @@ class Environment(msgspec.Struct, frozen=True):
     secrets: SecretsProvider | None = None
 
 
-def build_environment(
-    process_env: Mapping[str, str],
-    *,
-    directory: Path | None = None,
-    bundle_env_files: Sequence[EnvFile] = (),
-    bundle_directory: Path | None = None,
-) -> Mapping[str, str]:
-    """Return the immutable snapshot only; see `load_environment` for what goes into it.
-
-    Raises:
-        ConfigError: as `load_environment`.
-        InvalidInput: as `load_environment`.
-    """
-    return load_environment(
-        process_env,
-        directory=directory,
-        bundle_env_files=bundle_env_files,
-        bundle_directory=bundle_directory,
-    ).variables
-
-
 def load_environment(
     process_env: Mapping[str, str],
     *,

@@ -9,7 +9,6 @@ from msgspec import Meta
 
 JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
-RunStatus = Literal["RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
 RetryOn = Literal["timeout", "connection", "exit_code", "any"]
 OnCrash = Literal["resume", "fail", "leave"]
 ParamType = Literal["string", "int", "float", "bool", "date", "datetime", "json", "enum"]

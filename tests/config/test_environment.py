@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aetherflow.config.environment import build_environment, load_environment
+from aetherflow.config.environment import load_environment
 from aetherflow.errors import ConfigError
 from aetherflow.secret import Redactor
 from aetherflow.spec.env_file import EnvFile
@@ -24,7 +24,7 @@ def write(path: Path, text: str) -> Path:
 
 def test_without_anything_to_add_the_snapshot_is_the_process_environment() -> None:
     process = {"HOME": "/h", "A": "1"}
-    assert build_environment(process) == process
+    assert load_environment(process).variables == process
 
 
 def test_each_layer_wins_over_the_one_before(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_snapshot_cannot_be_changed_and_the_process_is_not(
     )
     monkeypatch.setenv("AETHERFLOW_SECRETS_PATH", str(secrets))
     before = dict(os.environ)
-    snapshot: Any = build_environment(os.environ)
+    snapshot: Any = load_environment(os.environ).variables
     assert snapshot["AF_NEW"] == "2"
     assert snapshot["HOME"] == "/h"
     assert dict(os.environ) == before
@@ -91,7 +91,10 @@ def test_relative_env_files_start_at_the_working_directory(
     write(tmp_path / ".env", "A=1")
     monkeypatch.chdir(tmp_path)
     assert (
-        build_environment({"HOME": "/h", "AETHERFLOW_ENV_FILES_JSON": entries({"path": ".env"})})["A"] == "1"
+        load_environment({"HOME": "/h", "AETHERFLOW_ENV_FILES_JSON": entries({"path": ".env"})}).variables[
+            "A"
+        ]
+        == "1"
     )
 
 
