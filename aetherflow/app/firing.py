@@ -126,7 +126,8 @@ async def _fire_here(
         if firing.outcome != "QUEUED":
             raise HeldByAnother(
                 f"item {item.id!r} does not run now: {firing.reason}",
-                hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN",
+                hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; if its process is "
+                "dead, aetherflow runs retry RUN goes on with it, as a server does",
                 code="AF620",
             )
         server.scheduler.adopt(schedule)

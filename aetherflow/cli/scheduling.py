@@ -19,7 +19,7 @@ from aetherflow.app.schedules import load_schedule, state_of_schedules
 from aetherflow.cli.output import print_json, print_text, say
 from aetherflow.cli.serve import watchers
 from aetherflow.clock import SystemClock
-from aetherflow.errors import HeldByAnother, StateUnusable
+from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.observe.text import duration
 from aetherflow.store.firings import run_seconds
 
@@ -90,9 +90,16 @@ def show_status(file: Path | None, state: Path | None, *, as_json: bool) -> None
 
 def fire_item(options: FireOptions) -> int:
     """Fire an item by hand; 0 if it was taken up or succeeded, 75 if the overlap rule forbids it."""
+    log_format = options.log_format
+    if options.as_json and log_format == "json":
+        raise UsageError(
+            "--json and --log-format json would both write to standard output", hint="leave one of them out"
+        )
+    if options.as_json:
+        log_format = "text"  # also where the settings say json: standard output is the report's
 
     async def do() -> Fired:
-        observers = await watchers(options.log_format, debug=options.debug) if options.here else []
+        observers = await watchers(log_format, debug=options.debug) if options.here else []
         return await fire(options.item, options.file, options.state, here=options.here, watchers=observers)
 
     fired = anyio.run(do)
@@ -104,6 +111,8 @@ def fire_item(options: FireOptions) -> int:
     else:
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
         print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {fired.reason}" if fired.reason else ""))
+    if fired.outcome == "CANCELLED" and fired.reason == signal.SIGTERM.name:
+        return 128 + signal.SIGTERM
     return EXIT_CODES.get(fired.outcome, 0)
 
 

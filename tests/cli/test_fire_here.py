@@ -1,0 +1,51 @@
+"""`scheduler fire --here`: its exit codes, its output, and what is said when the one before died."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.cli.command_line import OK, WAITS, CommandLine, until
+
+NEVER = "version: 1\nid: night\nitems:\n- {id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}\n"
+FIRE = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_the_run_and_gives_the_exit_code(cli: CommandLine, number: signal.Signals) -> None:
+    cli.write("flow.yaml", WAITS.replace("{{env.GO}}", str(cli.folder / "never")))
+    cli.write("scheduler.yaml", NEVER)
+    with cli.start(*FIRE, "--log-format", "json") as process:
+        process.event("step_output")
+        process.send(number)
+        done = process.end()
+    assert done.code == 128 + number, done
+    assert "a: CANCELLED (run " in done.out
+
+
+def test_the_report_is_alone_on_standard_output(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", NEVER)
+    wrong = cli.run(*FIRE, "--json", "--log-format", "json")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "both write to standard output" in wrong.err
+    done = cli.run(*FIRE, "--json", env={"AETHERFLOW_LOG_FORMAT": "json"})
+    assert done.code == 0, done
+    assert json.loads(done.out)["outcome"] == "SUCCESS"
+
+
+def test_a_run_whose_process_died_is_gone_on_with_by_retry(cli: CommandLine) -> None:
+    cli.write("flow.yaml", WAITS.replace("{{env.GO}}", str(cli.folder / "go")))
+    cli.write("scheduler.yaml", NEVER)
+    with cli.start(*FIRE, "--log-format", "json") as process:
+        run_id = process.event("step_output")["run_id"]
+        process.process.kill()
+        process.end()
+    until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json() != [])
+    held = cli.run(*FIRE)
+    assert (held.code, "runs retry RUN goes on" in held.err) == (75, True)
+    (cli.folder / "go").touch()
+    assert cli.run("runs", "retry", run_id).code == 0
+    assert cli.run(*FIRE).code == 0
