@@ -6,12 +6,12 @@ command line does not pay for what it does not need.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from aetherflow._version import __version__
 
+TYPE_CHECKING = False  # as type checkers take it; `--version` does not need the typing module
 if TYPE_CHECKING:
+    from typing import Any
+
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
     from aetherflow.engine.certificate import certificate_check, peer_certificate_check
     from aetherflow.engine.check import Check, free_space_check
@@ -78,6 +78,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - `--version` needs none
+
     value = getattr(import_module(f"aetherflow.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

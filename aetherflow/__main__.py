@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import sys
@@ -60,6 +59,8 @@ def _end_at_once_when_interrupted() -> None:
 
 def _unprinted(error: OSError) -> int:
     """Tell that the answer could not be printed, if there is anybody left to tell."""
+    import contextlib  # noqa: PLC0415 - rarely needed
+
     with contextlib.suppress(OSError):
         sys.stderr.write(f"error[AF810]: cannot write the answer: {error.strerror or error}\n")
     return 1
