@@ -138,7 +138,8 @@ def _check_inputs(
         elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
             _check_inputs(step_type, inner, value, where, findings, f"{called}.")
         elif not _has_template(value) and (problem := _misfit(value, fields[name].type, called)):
-            findings.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", see)
+            hint = _choices(value, fields[name].type) or see
+            findings.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
     for name, field in fields.items():
         if field.required and name not in inputs:
             where = base if inputs or inside else base[:-1]
@@ -156,6 +157,17 @@ def _misfit(value: object, wanted: Any, called: str) -> str:
     except msgspec.ValidationError as error:
         return str(error).replace(" - at `$", f" - at `{called}")
     return ""
+
+
+def _choices(value: object, wanted: Any) -> str:
+    """Return which words an input may be, where it is one of some, and the one that was probably meant."""
+    words = [
+        word for part in get_args(wanted) for word in (get_args(part) or (part,)) if isinstance(word, str)
+    ]
+    if not words:
+        return ""
+    meant = did_you_mean(value, words) if isinstance(value, str) else ""
+    return f"{meant} allowed: {', '.join(words)}".strip()
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:

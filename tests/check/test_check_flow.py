@@ -92,6 +92,12 @@ def place(text: str, at: str) -> str:
             "error[AF544] input 'items' of check_items: Expected `str | array | null`, got `int` (%s)",
         ),
         (
+            "{id: s, type: external.process, inputs: {command: [a], log: {stdout: captur}}}",
+            "stdout: captur",
+            "error[AF544] input 'log.stdout' of external.process: Invalid enum value 'captur'"
+            " (did you mean 'capture'? allowed: inherit, capture, file, discard)",
+        ),
+        (
             "{id: s, type: check_items, inputs: {min_count: 1}}",
             "inputs: {min_count",
             "error[AF545] check_items needs the input 'items' (%s)",
