@@ -52,6 +52,7 @@ async def open_bundle(
     process_env: Mapping[str, str],
     *,
     allow_stale: bool = False,
+    offer_stale: bool = True,
     clock: Clock | None = None,
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> OpenBundle:
@@ -61,6 +62,7 @@ async def open_bundle(
         manifest: the path of the manifest.
         process_env: the environment; the source's resource sees it and `AETHERFLOW_ENV_FILES_JSON`.
         allow_stale: use what is active when the sync fails.
+        offer_stale: whether the error tells that this could be allowed.
         clock: time.
         wait_seconds: how long to wait for another process that syncs the bundle.
 
@@ -85,6 +87,8 @@ async def open_bundle(
         if held is None:
             raise
         held.close()
+        if not offer_stale:
+            raise
         hint = f"{error.hint}; or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
         raise type(error)(error.message, hint=hint.removeprefix("; "), code=error.code) from None
     return OpenBundle(loaded, places, synced.hold)
@@ -96,7 +100,7 @@ async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncRep
     Raises:
         AetherFlowError: as `open_bundle`.
     """
-    with await open_bundle(manifest, process_env) as opened:
+    with await open_bundle(manifest, process_env, offer_stale=False) as opened:
         report = await anyio.to_thread.run_sync(read_report, opened.places.report)
     if report is None:
         raise BundleError(f"{opened.places.report} went away", hint="sync again", code="AF859")

@@ -184,6 +184,10 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
     [(event,)] = shop.query("select payload from events where event = 'run_started' and run_id = 'stale'")
     assert json.loads(event)["bundle"]["stale"].startswith("the source folder")
 
+    unsynced = shop.run("bundle", "sync", *OPTION)
+    assert unsynced.code == 1
+    assert "--allow-stale-bundle" not in unsynced.err, "it has no such option"
+
     for command in ("validate", "doctor", "explain"):
         looked = shop.run(command, *OPTION)
         assert looked.code == 2, looked
