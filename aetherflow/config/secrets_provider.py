@@ -45,7 +45,7 @@ class SecretsProvider(msgspec.Struct, frozen=True):
             raise ConfigError(message, hint=hint, code=_MISSING_FUNCTION)
         result = self.source.call(_RAISED, function, value)
         if not isinstance(result, str):
-            raise self._wrong_result(function, "decode", f"returned {_kind(result)}, not text")
+            raise self.misuse(function, "decode", f"returned {_kind(result)}, not text")
         return result
 
     def expand_env(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -63,18 +63,19 @@ class SecretsProvider(msgspec.Struct, frozen=True):
         result = self.source.call(_RAISED, function, *arguments)
         if not isinstance(result, Mapping):
             problem = f"returned {_kind(result)}, not a mapping of variables"
-            raise self._wrong_result(function, "expand_env", problem)
+            raise self.misuse(function, "expand_env", problem)
         variables: dict[str, str] = {}
         for name, value in result.items():
             if not isinstance(name, str):
-                raise self._wrong_result(function, "expand_env", f"returned a name of type {_kind(name)}")
+                raise self.misuse(function, "expand_env", f"returned a name of type {_kind(name)}")
             if not isinstance(value, str | int | float):
                 problem = f"returned {_kind(value)} for {name}, not text"
-                raise self._wrong_result(function, "expand_env", problem)
+                raise self.misuse(function, "expand_env", problem)
             variables[name] = value_text(value)
         return variables
 
-    def _wrong_result(self, function: Callable[..., object], name: str, problem: str) -> ConfigError:
+    def misuse(self, function: Callable[..., object], name: str, problem: str) -> ConfigError:
+        """Return the error for one of the functions that is not made as it should be."""
         code = getattr(function, "__code__", None)
         place = f"{code.co_filename}:{code.co_firstlineno}" if code else self.source.origin
         message = f"{place}: {name} {problem} ({self.source.variable})"
@@ -110,7 +111,11 @@ def _checked(source: UserModule) -> SecretsProvider:
             f"rename `{meant}`" if meant else "define `def decode(value: str) -> str`, or unset the variable"
         )
         raise ConfigError(message, hint=hint, code="AF524")
-    return SecretsProvider(source)
+    provider = SecretsProvider(source)
+    decode = provided[0]
+    if decode is not None and not _takes_an_argument(decode):
+        raise provider.misuse(decode, "decode", "takes no value")
+    return provider
 
 
 def _takes_an_argument(function: Callable[..., object]) -> bool:

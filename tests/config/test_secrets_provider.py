@@ -97,7 +97,6 @@ def expand_canary(provider: SecretsProvider) -> object:
             "set_envs.py:3: decode failed: Error (",
         ),
         (decode_canary, "def decode(value):\n    return {}[value]", "AF522", ":2: decode failed: KeyError ("),
-        (decode_canary, "def decode():\n    return ''", "AF522", "set_envs.py: decode failed: TypeError ("),
         (
             decode_canary,
             "import sys\ndef decode(value):\n    sys.exit(value)",
@@ -247,6 +246,13 @@ def test_a_module_that_provides_nothing_is_refused_when_it_is_loaded(
     assert f"set_envs.py: {message}" in raised.value.message
     assert raised.value.hint.startswith(hint)
     assert "AETHERFLOW_SECRETS_PATH" in raised.value.message
+
+
+def test_a_decode_that_takes_nothing_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"set_envs\.py:1: decode takes no value \(") as raised:
+        provider_of(tmp_path, "def decode(): return 'x'")
+    assert raised.value.code == "AF523"
+    assert provider_of(tmp_path, "def decode(*values): return values[0]").decode("x") == "x"
 
 
 def test_whether_it_can_decode_is_known_before_a_resource_needs_it(tmp_path: Path) -> None:
