@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -110,14 +110,14 @@ def examine(flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | Non
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     check_flow(plan, registry, findings, inherited)
-    _check_resources(own, environment, profiles, findings, severity, redactor)
+    _check_resources(own, environment, profiles, findings, severity, redactor, registry)
     _check_archives(own, restrictions, findings)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = Findings(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
-        _check_resources(inherited, environment, profiles, in_manifest, severity, redactor)
+        _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
         _check_archives(inherited, restrictions, in_manifest)
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return Examination(
@@ -215,6 +215,7 @@ def _check_resources(
     findings: Findings,
     severity: Severity,
     redactor: Redactor,
+    registry: Registry,
 ) -> None:
     """Check each resource with its profile; a variable that is not set is an error only when asked for."""
     env = environment.variables
@@ -228,6 +229,7 @@ def _check_resources(
             document=findings.document,
             decoder=secrets.decoder if secrets else None,
             provider=secrets.source.origin if secrets else "",
+            shapes=_shapes(spec, registry),
         )
         findings.diagnostics += found
         if any(d.severity == "error" for d in found):
@@ -242,3 +244,12 @@ def _check_resources(
                 f"set {missing.variable} before the run",
                 severity,
             )
+
+
+def _shapes(spec: ResourceSpec, registry: Registry) -> dict[str, type[Any]]:
+    """Return what the connector of a resource takes; nothing of one that is not there."""
+    try:
+        found = registry.connector_class(f"{spec.kind}:{spec.driver}")
+    except AetherFlowError:
+        return {}  # told at its driver
+    return {"config": found.config_type, "options": found.options_type}

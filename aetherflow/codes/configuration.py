@@ -56,7 +56,7 @@ ENTRIES = {
         "The message names the line; mend the function.",
     ),
     "AF523": Entry(
-        "A function of the secrets provider returned something of the wrong kind.",
+        "A function of the secrets provider returned something of the wrong kind, or takes nothing.",
         "decode() that returns bytes",
         "decode returns text; expand_env returns a mapping of names to texts.",
     ),
@@ -170,6 +170,21 @@ ENTRIES = {
         "A resource is declared, and no step names it.",
         "resources: {old_db: ...}",
         "Remove it, or ignore the warning if a step gets its name some other way.",
+    ),
+    "AF553": Entry(
+        "A resource has a key in config or options that its connector does not know.",
+        "kind: db, driver: sqlite3, config: {pth: data.db}",
+        "Correct its spelling, or remove it: the connector would refuse it when it is opened.",
+    ),
+    "AF554": Entry(
+        "A resource lacks a key that its connector needs, and no profile brings it.",
+        "kind: db, driver: sqlalchemy, config: {}",
+        "Add it to the resource or to its profile; aetherflow connectors show says what there is.",
+    ),
+    "AF555": Entry(
+        "A value in config or options of a resource has the wrong type.",
+        "options: {pool_size: many}",
+        "Write a value of the type that the message names.",
     ),
     "AF560": Entry(
         "A parameter of the run is unknown, missing or unfit.",

@@ -49,6 +49,11 @@ class PreparedResource(msgspec.Struct, frozen=True):
     problems: tuple[ResourceProblem, ...]
     secrets: Mapping[FieldPath, str] = {}
 
+    @property
+    def driver(self) -> str:
+        """The `kind:driver` of its connector."""
+        return f"{self.merged.own.kind}:{self.merged.own.driver}"
+
     def is_secret(self, field: FieldPath) -> bool:
         """Whether the value of a field is masked as a whole: decoded, fetched, or named like a secret."""
         return field in self.decoded or field in self.secrets or is_secret_field(field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ from aetherflow.config.prepared import (
     prepare_resource,
     variable_name,
 )
+from aetherflow.config.resource_shape import MISSING, shape_problems
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.errors import Diagnostic
 from aetherflow.spec.document import Document
@@ -45,10 +47,12 @@ def check_resource(
     document: Document,
     decoder: Decoder | None = None,
     provider: str = "",
+    shapes: Mapping[str, type[Any]] | None = None,
 ) -> list[Diagnostic]:
     """Return everything wrong or doubtful about a resource, with its place in the flow file.
 
-    `provider` names the secrets provider that is set, be it one that cannot decode.
+    `provider` names the secrets provider that is set, be it one that cannot decode; `shapes` are the Structs
+    of its connector's `config` and `options`.
 
     What a profile brings is told at the key `profile`. Missing variables are not among it, see
     `missing_variables`.
@@ -61,6 +65,7 @@ def check_resource(
     problems = [*prepared.problems, *_bare_variables(prepared, env), *_cache_option(prepared)]
     if prepared.decoded and decoder is None:
         problems.append(_no_decoder(prepared, provider))
+    problems += shape_problems(prepared, shapes or {})
     return [_diagnostic(document, name, _placed(prepared, problem)) for problem in problems]
 
 
@@ -132,7 +137,7 @@ def _no_decoder(prepared: PreparedResource, provider: str) -> ResourceProblem:
 def _placed(prepared: PreparedResource, problem: ResourceProblem) -> ResourceProblem:
     """Return the problem at a place of the flow file: that of `profile` for what the profile brings."""
     source = prepared.merged.source(problem.path)
-    if source == "flow":
+    if source == "flow" or problem.code == MISSING:
         return problem
     path: FieldPath = ("profile",)
     return msgspec.structs.replace(problem, path=path, message=f"{problem.message} (from {source})")

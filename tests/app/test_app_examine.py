@@ -19,8 +19,8 @@ from tests.app.app_parts import Place, flow
 
 RESOURCE = (
     "resources:\n"
-    "  db: {kind: db, driver: sqlite3,"
-    " config: {path: '{{env.DB_PATH}}', password: '{{env.DB_PASSWORD:none}}'}}\n"
+    "  db: {kind: db, driver: sqlalchemy, config: {url: '{{env.DB_PATH}}'},"
+    " options: {connect_args: {password: '{{env.DB_PASSWORD:none}}'}}}\n"
 )
 EXTRACT = "{id: a, steps: [{id: s, type: db_extract, inputs: {resource: db, sql: select 1, output: x}}]}"
 
@@ -60,8 +60,9 @@ def test_a_variable_that_is_not_set_is_a_warning_or_an_error_as_the_settings_say
 def test_a_resource_is_resolved_when_it_is_asked_for_and_its_secrets_are_learned(place: Place) -> None:
     examined = place.examined(flow(EXTRACT) + RESOURCE, DB_PATH="x.db", DB_PASSWORD="canary-pw")  # noqa: S106 - a canary
     resource = resolve(examined, "db")
-    assert (resource.name, resource.kind, resource.driver) == ("db", "db", "sqlite3")
-    assert resource.config == {"path": "x.db", "password": "canary-pw"}
+    assert (resource.name, resource.kind, resource.driver) == ("db", "db", "sqlalchemy")
+    assert resource.config == {"url": "x.db"}
+    assert resource.options == {"connect_args": {"password": "canary-pw"}}
     assert examined.redactor.text("with canary-pw") == "with ***"
     with pytest.raises(ConfigError, match="the flow has no resource 'other'") as raised:
         resolve(examined, "other")
@@ -69,36 +70,36 @@ def test_a_resource_is_resolved_when_it_is_asked_for_and_its_secrets_are_learned
 
 
 @pytest.mark.parametrize(
-    "field",
+    "keys",
     [
-        "password: '{{env.ZZ}}'",
-        "x: {secret: 'env:ZZ'}",
-        "url: 'pg://me:{{env.ZZ}}@host'",
-        "x: '{{env.ZZ}}'}, decode: {config: {x: true}",
+        "config: {url: x}, options: {connect_args: {password: '{{env.ZZ}}'}}",
+        "config: {url: {secret: 'env:ZZ'}}",
+        "config: {url: 'pg://me:{{env.ZZ}}@host'}",
+        "config: {url: '{{env.ZZ}}'}, decode: {config: {url: true}}",
     ],
 )
 def test_what_the_environment_holds_of_a_secret_is_masked_before_a_resource_is_opened(
-    place: Place, field: str
+    place: Place, keys: str
 ) -> None:
-    resource = f"resources:\n  db: {{kind: db, driver: sqlite3, config: {{path: x.db, {field}}}}}\n"
+    resource = f"resources:\n  db: {{kind: db, driver: sqlalchemy, {keys}}}\n"
     examined = place.examined(flow(EXTRACT) + resource, ZZ="canary-zz")
     assert examined.redactor.text("a program printed canary-zz") == "a program printed ***"
 
 
 def test_a_profile_stands_behind_the_keys_of_a_resource(place: Place) -> None:
     (place.folder / "profiles.json").write_text(
-        json.dumps({"main": {"config": {"path": "profile.db", "timeout": 7}}})
+        json.dumps({"main": {"config": {"path": "profile.db", "url": "sqlite:///p.db"}}})
     )
     text = (
         flow(EXTRACT)
         + "resources:\n  db: {kind: db, driver: sqlite3, profile: main, config: {path: own.db}}\n"
     )
     examined = place.examined(text, AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.json"))
-    assert resolve(examined, "db").config == {"path": "own.db", "timeout": 7}
+    assert resolve(examined, "db").config == {"path": "own.db", "url": "sqlite:///p.db"}
     origins = {origin.field: origin.source for origin in explained_resources(examined)["db"].fields}
-    assert set(origins) == {"config.path", "config.timeout", "options.timeout_seconds", "options.cache"}
+    assert set(origins) == {"config.path", "config.url", "options.timeout_seconds", "options.cache"}
     assert origins["options.timeout_seconds"] == "default"
-    assert origins["config.path"] != origins["config.timeout"]
+    assert origins["config.path"] != origins["config.url"]
 
 
 # ---- places
@@ -183,7 +184,7 @@ def test_the_doctor_looks_at_variables_and_places(place: Place) -> None:
     findings = examine_machine(place.examined(flow(EXTRACT) + RESOURCE))
     assert found(findings, "resource db") == (
         "error",
-        "config.path needs the environment variable DB_PATH, which is not set",
+        "config.url needs the environment variable DB_PATH, which is not set",
     )
     assert found(findings, "state") == ("ok", f"{place.state} can be made")
     assert found(findings, "workspace") == ("ok", f"{place.state.parent / 'work'} can be made")

@@ -177,18 +177,21 @@ def test_where_a_setting_came_from_is_told_for_every_layer(
 def test_the_secrets_of_a_resource_are_looked_for_and_not_shown(place: Place) -> None:
     (place.folder / "pin").write_text("canary-7f3a9c")
     (place.folder / "pin").chmod(0o600)
-    config = (
-        f"{{path: x.db, a: {{secret: 'file:{place.folder}/pin'}}, b: {{secret: 'file:/no/pin'}},"
+    secrets = (
+        f"{{a: {{secret: 'file:{place.folder}/pin'}}, b: {{secret: 'file:/no/pin'}},"
         " c: {secret: 'env:PIN'}, d: {secret: 'command:no_such_program x'}}"
     )
     found = examine_machine(
-        place.examined(EXTRACT + f"resources:\n  db: {{kind: db, driver: sqlite3, config: {config}}}\n")
+        place.examined(
+            f"{EXTRACT}resources:\n  db: {{kind: db, driver: sqlalchemy, config: {{url: 'sqlite://'}},"
+            f" options: {{connect_args: {secrets}}}}}\n"
+        )
     )
     assert [(state, message) for state, message, _ in about(found, "resource db")] == [
-        ("error", "config.c needs the environment variable PIN, which is not set"),
-        ("ok", f"config.a: the file {place.folder}/pin is there"),
-        ("error", "config.b: there is no file /no/pin"),
-        ("error", "config.d: there is no program no_such_program"),
+        ("error", "options.connect_args.c needs the environment variable PIN, which is not set"),
+        ("ok", f"options.connect_args.a: the file {place.folder}/pin is there"),
+        ("error", "options.connect_args.b: there is no file /no/pin"),
+        ("error", "options.connect_args.d: there is no program no_such_program"),
     ]
     assert "canary" not in repr(found)
 

@@ -35,18 +35,26 @@ def test_a_field_is_of_the_flow_the_profile_or_a_default_and_its_variables_have_
 
 
 def test_a_secret_is_explained_by_where_it_is(place: Place) -> None:
-    config = (
-        "{path: 'x-{{env.PIN}}', a: {secret: 'env:PIN'}, b: {secret: 'file:{{env.DIR:/run}}/pin'},"
+    secrets = (
+        "{a: {secret: 'env:PIN'}, b: {secret: 'file:{{env.DIR:/run}}/pin'},"
         " c: {secret: 'env:NONE'}, d: {secret: 'command:pass show {{env.NONE}}'}}"
     )
-    text = EXTRACT + f"resources:\n  db: {{kind: db, driver: sqlite3, config: {config}}}\n"
+    text = (
+        f"{EXTRACT}resources:\n  db: {{kind: db, driver: sqlalchemy, config: {{url: 'x-{{{{env.PIN}}}}'}},"
+        f" options: {{connect_args: {secrets}}}}}\n"
+    )
     fields = explained_resources(place.examined(text, PIN="canary-7f3a9c"))["db"].fields
     assert fields[1:5] == [
         FieldOrigin(
-            "config.a", "flow", "env:PIN", "***", variables=(Variable("PIN", "environment"),), provider="env"
+            "options.connect_args.a",
+            "flow",
+            "env:PIN",
+            "***",
+            variables=(Variable("PIN", "environment"),),
+            provider="env",
         ),
         FieldOrigin(
-            "config.b",
+            "options.connect_args.b",
             "flow",
             "file:{{env.DIR:/run}}/pin",
             "***",
@@ -54,7 +62,7 @@ def test_a_secret_is_explained_by_where_it_is(place: Place) -> None:
             provider="file",
         ),
         FieldOrigin(
-            "config.c",
+            "options.connect_args.c",
             "flow",
             "env:NONE",
             "",
@@ -63,7 +71,7 @@ def test_a_secret_is_explained_by_where_it_is(place: Place) -> None:
             provider="env",
         ),
         FieldOrigin(
-            "config.d",
+            "options.connect_args.d",
             "flow",
             "command:pass show {{env.NONE}}",
             "",

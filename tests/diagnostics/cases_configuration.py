@@ -6,9 +6,9 @@ from aetherflow.cli.output import print_error
 from aetherflow.errors import ConfigError
 from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, resource, steps
 
-SQLITE = "kind: db, driver: sqlite3, config: {path: ':memory:'%s}"
-SECRET = SQLITE % ", password: x" + ", decode: {config: {password: true}}"
-SECRET_AT = SQLITE % ", password: {secret: '%s'}"
+SQLITE = "kind: db, driver: sqlalchemy, config: {url: 'sqlite://'}, options: {connect_args: {%s}}"
+SECRET = SQLITE % "password: x" + ", decode: {options: {connect_args: {password: true}}}"
+SECRET_AT = SQLITE % "password: {secret: '%s'}"
 LOOPS = {
     "plugins/mine.py": "from aetherflow import StepContext, step\n\n\n@step('mine')\n"
     "async def mine(context: StepContext, inputs: dict):\n    context.run_async(context.connector, 'r')\n"
@@ -82,6 +82,9 @@ CASES: dict[str, Case | Told] = {
     "AF549": Case(MINE, RUN, LOOPS, PLUGINS),
     "AF550": Case(resource(SQLITE % "").replace("  r: ", "  rr: ")),
     "AF552": Case(OK.replace("jobs:", "resources:\n  r: {kind: db, driver: sqlite3}\njobs:")),
+    "AF553": Case(resource("kind: db, driver: sqlite3, config: {pth: data.db}")),
+    "AF554": Case(resource("kind: db, driver: sqlalchemy")),
+    "AF555": Case(resource("kind: db, driver: sqlite3, options: {timeout_seconds: soon}")),
     "AF560": Case(OK.replace("flow: {id: f}", PARAM), f"{RUN} --param day=yesterday"),
     "AF561": Case(
         OK.replace("flow: {id: f}", "flow: {id: f, params: {token: {}}}"),

@@ -1,0 +1,89 @@
+"""What a connector would refuse when it is opened is told by `validate`, at its place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from aetherflow.config.prepared import prepare_resource
+from aetherflow.config.resource_check import check_resource
+from aetherflow.config.resource_shape import shape_problems
+from aetherflow.spec.document import parse_document
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    url: Annotated[str, Meta(min_length=1)]
+    port: int = 1
+    password: str = ""
+    hosts: list[int] = []
+
+
+class Options(msgspec.Struct, forbid_unknown_fields=True):
+    size: int = 5
+
+
+class Lenient(msgspec.Struct):
+    url: str
+
+
+SHAPES: dict[str, type[Any]] = {"config": Config, "options": Options}
+
+
+def told(
+    config: dict[str, Any],
+    options: dict[str, Any] | None = None,
+    shapes: dict[str, type[Any]] = SHAPES,
+    **more: Any,
+) -> list[tuple[str, str, str]]:
+    spec = ResourceSpec(kind="db", driver="x", config=config, options=options or {}, **more)
+    found = shape_problems(prepare_resource("r", spec, {"p": ProfileSpec(config={"url": "u"})}), shapes)
+    return [(".".join(map(str, one.path)), one.code, one.message) for one in found]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"url": "x", "port": 5, "hosts": [1, 2]},
+        {"url": "x", "port": "5"},
+        {"url": "{{env.URL}}", "port": "{{env.PORT:7}}", "hosts": ["{{env.HOST}}"]},
+        {"url": {"secret": "env:URL"}, "hosts": [{"secret": "env:HOST"}]},
+    ],
+)
+def test_what_fits_or_is_known_later_is_not_told(config: dict[str, Any]) -> None:
+    assert told(config, {"cache": "none", "size": 3}) == []
+
+
+def test_what_the_connector_would_refuse() -> None:
+    assert told({"ulr": "x", "port": "many", "hosts": [1, "b"]}, {"size": None, "siez": 1}) == [
+        ("config.ulr", "AF553", "db:x has no config.ulr"),
+        ("config.port", "AF555", "config.port: Expected `int`, got `str`"),
+        ("config.hosts", "AF555", "config.hosts: Expected `int`, got `str` - at `$[1]`"),
+        ("config", "AF554", "db:x needs config.url"),
+        ("options.size", "AF555", "options.size: Expected `int`, got `null`"),
+        ("options.siez", "AF553", "db:x has no options.siez"),
+    ]
+
+
+def test_a_secret_is_neither_converted_nor_repeated() -> None:
+    assert told({"url": "x", "password": 5}) == []
+    assert told({"url": "x", "port": "canary"}, decode={"config": {"port": True}}) == []
+
+
+def test_a_struct_that_takes_unknown_keys_and_a_mapping_say_nothing() -> None:
+    assert told({"more": 1}, {"any": 1}, {"config": Lenient, "options": dict}) == []
+
+
+def test_what_a_profile_brings_is_there_and_its_mistakes_stand_at_its_name() -> None:
+    assert told({}, profile="p") == []
+    text = "resources:\n  r:\n    kind: db\n    driver: x\n    profile: p\n    config: {port: z}\n"
+    spec = ResourceSpec(kind="db", driver="x", profile="p", config={"port": "z"})
+    profiles = {"p": ProfileSpec(config={"url": "u", "extra": 1})}
+    found = check_resource("r", spec, profiles, {}, document=parse_document(text, "flow.yaml"), shapes=SHAPES)
+    assert [(one.code, one.line, one.column, one.message) for one in found] == [
+        ("AF553", 5, 5, "db:x has no config.extra (from profile p)"),
+        ("AF555", 6, 14, "resource 'r': config.port: Expected `int`, got `str`"),
+    ]
