@@ -90,7 +90,9 @@ def _check_step(
     except AetherFlowError as error:
         findings.add((*base, "type"), error.code, error.message, error.hint)
         return
-    if (struct := _struct_in(step_type.input_type)) is not None:
+    struct = _struct_in(step_type.input_type)
+    used.update(plan.resources if struct is None else plan.resources.keys() & _texts(inputs))
+    if struct is not None:
         _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
     inner = inputs.get("step")
     if type_name == "with_lock" and isinstance(inner, dict):
@@ -157,6 +159,14 @@ def _misfit(value: object, wanted: Any, called: str) -> str:
     except msgspec.ValidationError as error:
         return str(error).replace(" - at `$", f" - at `{called}")
     return ""
+
+
+def _texts(value: object) -> set[str]:
+    """Return the texts of inputs: a step may take the names of resources by any input, or by several."""
+    if isinstance(value, str):
+        return {value}
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for item in items for text in _texts(item)}
 
 
 def _choices(value: object, wanted: Any) -> str:

@@ -94,8 +94,10 @@ def place(text: str, at: str) -> str:
         (
             "{id: s, type: external.process, inputs: {command: [a], log: {stdout: captur}}}",
             "stdout: captur",
-            "error[AF544] input 'log.stdout' of external.process: Invalid enum value 'captur'"
-            " (did you mean 'capture'? allowed: inherit, capture, file, discard)",
+            (
+                "error[AF544] input 'log.stdout' of external.process: Invalid enum value 'captur'"
+                " (did you mean 'capture'? allowed: inherit, capture, file, discard)"
+            ),
         ),
         (
             "{id: s, type: check_items, inputs: {min_count: 1}}",
@@ -205,6 +207,11 @@ def test_resources_are_checked_where_they_are_used_and_where_they_are_declared(t
 
 def test_a_resource_that_a_template_names_may_be_any(tmp_path: Path) -> None:
     text = RESOURCES + steps("{id: t, type: db_extract, inputs: {resource: '{{env.DB}}', sql: s, output: o}}")
+    assert checked(text, tmp_path) == []
+
+
+def test_a_resource_that_another_input_names_is_used(tmp_path: Path) -> None:
+    text = RESOURCES + steps("{id: t, type: check_items, inputs: {items: [[db]]}}")
     assert checked(text, tmp_path) == []
 
 
