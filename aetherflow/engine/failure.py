@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from traceback import walk_tb
 from typing import get_args
 
 import anyio
@@ -20,6 +23,8 @@ _HINTS = {
     errno.EACCES: "check the permissions of the path",
     errno.EROFS: "the file system is mounted read-only",
 }
+_ENGINE = str(Path(__file__).parents[1]) + os.sep
+_NOT_OF_STEPS = (_ENGINE, str(Path(os.__file__).parent) + os.sep, "<")
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
@@ -58,6 +63,17 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def _place(error: BaseException) -> str:
+    """Return `file:line` of the deepest line that the exception passed in the file of the step's own code."""
+    found: dict[str, int] = {}
+    for frame, line in walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if not file.startswith(_NOT_OF_STEPS) or "-packages/" in file.removeprefix(_ENGINE):
+            found[file] = line
+    file = next((name for name in found if f"{os.sep}anyio{os.sep}" not in name), "")
+    return f"{file}:{found[file]}" if file else ""
+
+
 def _describe_one(error: BaseException) -> ErrorInfo:
     if isinstance(error, AetherFlowError):
         return error.info()
@@ -75,4 +91,6 @@ def _describe_one(error: BaseException) -> ErrorInfo:
     except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
         text = f"its text cannot be read ({type(failure).__name__})"
     hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    if not hint and (place := _place(error)):
+        hint = f"raised at {place}; --debug shows the whole traceback"
     return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -371,3 +372,14 @@ async def test_a_step_inside_a_step_has_its_own_id_and_the_attempt_of_the_outer_
         await run.run()
     assert run.step("a.s").outputs == {"x": "{{not.rendered}}", "count": 3}
     assert seen == ["s.in inner 1 run-1/a/s.in", "s.deep False"]
+
+
+def test_an_error_without_a_hint_says_where_the_code_of_the_step_raised_it() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        found = describe(error)
+        line = error.__traceback__.tb_lineno if error.__traceback__ else 0
+    assert found.hint == f"raised at {__file__}:{line}; --debug shows the whole traceback"
+    assert describe(ValueError("never raised")).hint == ""
+    assert describe(StepError("told", hint="mine")).hint == "mine"
