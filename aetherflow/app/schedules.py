@@ -59,7 +59,7 @@ def examine_schedule(path: Path) -> ExaminedSchedule:
     loaded, found = read_schedule(path)
     if loaded is None:
         raise InvalidInput(found)
-    findings = Findings(loaded.document, found)
+    findings = Findings(loaded.document, found, loaded.guesses)
     return ExaminedSchedule(check_schedule(loaded, findings), findings)
 
 

@@ -166,8 +166,8 @@ class _Reader:
             return parse()
         except ScheduleProblem as problem:
             self.is_wrong = True
-            place = self.findings.document.text_position(where, problem.offset)
-            if not any(
+            place = self.findings.text_place(where, problem.offset)
+            if not self.findings.is_guess(where) and not any(
                 d.code == problem.code and (d.line, d.column) == (place.line, place.column)
                 for d in self.findings.diagnostics
             ):

@@ -65,11 +65,16 @@ def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
 
 
 class LoadedSchedule(msgspec.Struct, frozen=True, eq=False):
-    """A scheduler file whose shape is right; what it refers to is not checked yet."""
+    """A scheduler file as Structs; what it refers to is not checked yet.
+
+    Attributes:
+        guesses: how a file of wrong shape was read as it was meant; then it must not be in force.
+    """
 
     spec: ScheduleFile
     document: Document
     path: Path
+    guesses: Guesses | None = None
 
 
 def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
@@ -79,7 +84,12 @@ def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
         InvalidInput: the file cannot be read at all.
     """
     document, spec, findings = _read(path, ScheduleFile)
-    return None if document is None or spec is None else LoadedSchedule(spec, document, path), findings
+    if document is None:
+        return None, findings
+    if spec is not None:
+        return LoadedSchedule(spec, document, path), findings
+    mended = mend(document, ScheduleFile)
+    return None if mended is None else LoadedSchedule(mended[0], document, path, mended[1]), findings
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:

@@ -19,14 +19,22 @@ from aetherflow.spec.suggest import nearest
 T = TypeVar("T")
 
 _FOLLOWS = {
-    "id": ("AF131", "AF405", "AF406"),
+    "id": ("AF131", "AF204", "AF405", "AF406"),
     "jobs": ("AF131", "AF406", "AF407"),
     "steps": ("AF405", "AF407"),
     "outputs": ("AF407",),
-    "params": ("AF404",),
+    "params": ("AF208", "AF404"),
     "resources": ("AF550",),
     "depends_on": ("AF434",),
     "inputs": ("AF545", "AF552"),
+    "items": ("AF204",),
+    "cron": ("AF200",),
+    "interval_seconds": ("AF200",),
+    "at": ("AF200",),
+    "after": ("AF200",),
+    "flow_yaml": ("AF202",),
+    "bundle_manifest": ("AF202",),
+    "calendars": ("AF201",),
 }
 """What is said about other places when something of this name cannot be read."""
 

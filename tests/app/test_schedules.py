@@ -62,3 +62,31 @@ def test_a_wrong_manifest_is_told(cli: CommandLine, tmp_path: Path) -> None:
     assert "AF207" in found[0]
     assert any("bundle.yaml:" in line for line in found)
     assert tmp_path == cli.folder
+
+
+def test_a_mistyped_key_hides_nothing_else(cli: CommandLine) -> None:
+    found = lines(
+        cli,
+        "- {id: a, crn: '61 * * * *', flow_yaml: nowhere.yaml}\n"
+        "- {id: b, cron: 5, flow_yaml: flow.yaml}\n"
+        "- {cron: '* * * *', flow_yaml: flow.yaml, after: [a, missing]}\n"
+        "- {id: d, cron: '@daily', flow_yml: flow.yaml, params: {day: monday}}\n",
+    )
+    assert [line.partition("]")[0] for line in found] == [
+        "scheduler.yaml:3:11: error[AF111",
+        "scheduler.yaml:3:17: error[AF150",
+        "scheduler.yaml:3:30: error[AF203",
+        "scheduler.yaml:4:11: error[AF110",
+        "scheduler.yaml:5:3: error[AF112",
+        "scheduler.yaml:5:11: error[AF150",
+        "scheduler.yaml:6:27: error[AF111",
+        "scheduler.yaml:6:48: error[AF208",
+    ]
+
+
+def test_a_file_that_was_guessed_at_is_not_served(cli: CommandLine) -> None:
+    cli.write("flow.yaml", FLOW)
+    cli.write("scheduler.yaml", "version: 1\nitems:\n- {id: a, corn: '@daily', flow_yaml: flow.yaml}\n")
+    done = cli.run("serve", "scheduler.yaml")
+    assert done.code == 2
+    assert "did you mean 'cron'?" in done.err
