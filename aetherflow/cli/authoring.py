@@ -25,7 +25,7 @@ def schema(
     *,
     kind: Annotated[FileKind, typer.Option(help="The kind of file that it describes.")] = "flow",
 ) -> None:
-    """Print the JSON Schema of a file, for editors; it knows the step types that are installed."""
+    """Print the JSON Schema of a file, for editors. It knows the step types that are installed."""
     from aetherflow.app.schema import schema_of  # noqa: PLC0415 - imports every step type
     from aetherflow.cli.output import print_json  # noqa: PLC0415 - as above
 
@@ -56,7 +56,7 @@ def explain_code(
     every: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
     json: Json = False,
 ) -> None:
-    """Say what the code of an error or warning means, and what to do."""
+    """Say what the code of an error means, and what to do."""
     from aetherflow.cli import codes  # noqa: PLC0415 - imports the entries
     from aetherflow.errors import UsageError  # noqa: PLC0415 - as above
 

@@ -21,7 +21,7 @@ class _ProjectByDefault(TyperGroup):
 
 init_app = typer.Typer(
     cls=_ProjectByDefault,
-    help="Write files to begin with: `init [DIR]` writes a project, as `init project [DIR]`.",
+    help="Write files to begin with. `init [DIR]` writes a project, as `init project [DIR]`.",
     rich_markup_mode=None,
 )
 

@@ -43,7 +43,6 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(locks_app, name="locks")
 app.add_typer(pools_app, name="pools")
 app.add_typer(init_app, name="init")
-app.command()(serve)
 app.add_typer(scheduler_app, name="scheduler")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
@@ -223,7 +222,7 @@ def doctor(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Say what this machine lacks, for FLOW or for any: variables, packages, clock, a place for the state."""
+    """Say what this machine lacks, for FLOW or for any. Variables, packages, clock, room for the state."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
     asked = None
@@ -242,12 +241,15 @@ def explain(
     allow_stale_bundle: AllowStale = False,
     json: Json = False,
 ) -> None:
-    """Show where every field of every resource comes from; values of secrets are masked."""
+    """Show where every field of every resource comes from. Values of secrets are masked."""
     from aetherflow.cli import report  # noqa: PLC0415 - imports the spec
 
     one = _one_flow(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     asked = report.Asked(one, bundle_manifest, allow_stale_bundle)
     raise typer.Exit(report.explain(asked, as_json=json))
+
+
+app.command()(serve)
 
 
 @steps_app.command("list")

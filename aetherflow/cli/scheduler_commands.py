@@ -32,7 +32,7 @@ def serve(
     log_format: LogFormat = "",
     debug: Debug = False,
 ) -> None:
-    """Run the flows of scheduler files when they are due, until SIGTERM or Ctrl-C."""
+    """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C ends it."""
     from aetherflow.cli import serve as command  # noqa: PLC0415 - imports the engine
 
     options = command.ServeOptions(tuple(files or ()), state, events, log_format, debug)
