@@ -51,7 +51,7 @@ def test_a_cancelled_run_leaves_no_process(
         which = chance.choice([signal.SIGINT, signal.SIGTERM])
         process.send_signal(which)
         code = process.wait(30)
-        if "Fatal Python error: init_" not in said(flow, run_id):  # so early that the interpreter itself gave up
+        if "Fatal Python error: init_" not in said(flow, run_id):  # the interpreter itself gave up
             assert code in (128 + which, -which), said(flow, run_id)
         assert marked(run_id) == [], f"{shape}: outlived the run"
         if code > 0 and (stored := query(database, "SELECT status FROM runs WHERE run_id = ?", run_id)):
