@@ -13,7 +13,7 @@ from aetherflow_db.connection import SqlConnector, settings
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows, StopSwitch
 from aetherflow_db.sqlalchemy_engine import SqlAlchemyConfig, SqlAlchemyOptions, make_engine, place
-from aetherflow_db.sqlite_file import file_checks
+from aetherflow_db.sqlite_file import file_checks, make_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
@@ -108,12 +108,13 @@ class SqlAlchemyConnector(SqlConnector):
                 raise
 
     def _connect(self) -> Connection:
+        url = self._engine.url
+        if url.get_backend_name() == "sqlite":
+            make_folder(self.name, url.database or "")
         try:
             return self._engine.connect()
         except Exception as error:  # drivers raise what they like here, a TypeError for connect_args among it
-            raise connection_failed(
-                self.name, place(self._engine.url), getattr(error, "orig", error)
-            ) from error
+            raise connection_failed(self.name, place(url), getattr(error, "orig", error)) from error
 
     def _execute(
         self, connection: Connection, query: Query, fetch_size: int

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta
 
 from aetherflow import MissingExtra, StepError
-from aetherflow_db.sqlite_file import make_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -94,8 +93,6 @@ def make_engine(resource: str, config: SqlAlchemyConfig, options: SqlAlchemyOpti
             hint="pip install 'aetherflow[db]'",
         ) from error
     url = _url(resource, config.url)
-    if url.get_backend_name() == "sqlite":
-        make_folder(resource, url.database or "")
     try:
         arguments = _pool_arguments(url, options)
         engine = sqlalchemy.create_engine(

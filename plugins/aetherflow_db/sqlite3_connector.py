@@ -56,15 +56,13 @@ class Sqlite3Connector(SqlConnector):
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
-        """Check the settings and make the file's folder; the file is opened by each query.
+        """Check the settings; the file is opened by each query, and the first one makes it and its folder.
 
         Raises:
             ConfigError: a setting is missing, unknown or of the wrong type.
-            StepError: the folder cannot be made.
         """
         database = _database(resource.name, settings(resource, "config", Sqlite3Config))
         options = settings(resource, "options", Sqlite3Options)
-        await anyio.to_thread.run_sync(make_folder, resource.name, database)
         return cls(resource.name, database, options)
 
     async def check(self) -> list[Check]:
@@ -114,6 +112,7 @@ class Sqlite3Connector(SqlConnector):
                 raise statement_failed(self.name, query, error) from error
 
     def _connect(self) -> sqlite3.Connection:
+        make_folder(self.name, self._database)
         try:
             connection = sqlite3.connect(
                 self._database,

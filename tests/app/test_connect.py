@@ -137,20 +137,21 @@ def test_one_that_hangs_is_told_and_holds_up_nobody(
 def test_a_sqlite_file_tells_what_can_be_seen_and_how_much_room_there_is(
     place: Place, driver: str, config: str
 ) -> None:
-    file = place.folder / "data.sqlite"
+    file = place.folder / "deep" / "data.sqlite"
     text = f"{ONE}resources:\n  r: {{kind: db, driver: {driver}, config: {config.format(file=file)}}}\n"
     examined = place.examined(text)
     absent = try_resources(examined)
     assert absent[0].state == "warning"
     assert absent[0].message.startswith(f"file: {file} does not exist")
-    assert not file.exists()
+    assert not file.parent.exists(), "to look made something"
+    file.parent.mkdir()
     with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute("CREATE TABLE one (x)")
         raw.execute("CREATE VIEW two AS SELECT * FROM one")
     told = [one.message for one in try_resources(examined)]
     assert "read: 2 tables and views can be seen" in told
     assert "write: the file can be written" in told
-    assert told[-1].endswith(f"free in {place.folder}")
+    assert told[-1].endswith(f"free in {file.parent}")
     file.write_bytes(b"no database at all" * 100)
     (broken,) = try_resources(examined)
     assert (broken.state, broken.message[:7]) == ("error", "[AF741]")

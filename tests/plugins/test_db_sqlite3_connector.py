@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ async def test_the_folder_is_made_as_sqlite_makes_the_file(
     monkeypatch.chdir(tmp_path)
     prefix = "sqlite:///" if key == "url" else ""
     connector = await Sqlite3Connector.open(resource(**{key: f"{prefix}demo_state/deep/demo.sqlite"}))
-    assert (tmp_path / "demo_state/deep").is_dir()
+    assert names(tmp_path) == []
     assert fetch(connector, "SELECT 1") == [[(1,)]]
     assert (tmp_path / "demo_state/deep/demo.sqlite").is_file()
 
@@ -77,7 +78,9 @@ async def test_no_folder_is_made_for_memory_and_file_uris(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    await Sqlite3Connector.open(resource(path=path))
+    connector = await Sqlite3Connector.open(resource(path=path))
+    with nullcontext() if path == ":memory:" else pytest.raises(StepError, match="unable to open"):
+        fetch(connector, "SELECT 1")
     assert names(tmp_path) == []
 
 
@@ -90,8 +93,9 @@ async def test_a_file_uri_is_opened_as_it_says(database: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_folder_that_cannot_be_made_is_a_connection_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
+    connector = await Sqlite3Connector.open(resource(path=str(tmp_path / "file" / "shop.sqlite")))
     with pytest.raises(StepError, match="cannot use the folder") as caught:
-        await Sqlite3Connector.open(resource(path=str(tmp_path / "file" / "shop.sqlite")))
+        fetch(connector, "SELECT 1")
     assert (caught.value.code, caught.value.kind) == ("AF741", "connection")
 
 
