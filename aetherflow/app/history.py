@@ -16,7 +16,7 @@ from aetherflow.app.examine import examine
 from aetherflow.app.places import logs_beside, places_of, state_option
 from aetherflow.clock import SystemClock
 from aetherflow.config.environment import load_environment
-from aetherflow.engine.events import RunResumed
+from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.engine.state import INTERRUPTED
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.store import locks as locks_room
@@ -68,7 +68,8 @@ class Release(msgspec.Struct, frozen=True):
 class RunHistory(msgspec.Struct, frozen=True):
     """A run with its jobs and steps, the attempts that were repeated, and how it was resumed.
 
-    In a run that is INTERRUPTED, what was running is INTERRUPTED too.
+    In a run that is INTERRUPTED, what was running is INTERRUPTED too. `bundle` is what its flow was last read
+    from, if it was a bundle's.
     """
 
     run: RunRow
@@ -76,6 +77,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     steps: list[StepRow]
     resumes: list[RunResumed] = []
     retries: list[AttemptRow] = []
+    bundle: BundleUse | None = None
 
     @property
     def interrupted(self) -> list[str]:
@@ -125,14 +127,16 @@ def run_history(path: Path, run_id: str) -> RunHistory:
         run = find_run(raw, run_id)
         if run is None:
             raise _no_run(raw, path, run_id)
-        resumes = [event for event in beginnings_of(raw, run_id) if isinstance(event, RunResumed)]
+        begun = beginnings_of(raw, run_id)
+        resumes = [event for event in begun if isinstance(event, RunResumed)]
         jobs, steps = jobs_of(raw, run_id), steps_of(raw, run_id)
         if run.status == INTERRUPTED:
             jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
             steps = [
                 replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps
             ]
-        return RunHistory(run, jobs, steps, resumes, retries_of(raw, run_id))
+        bundle = begun[-1].bundle if begun else None
+        return RunHistory(run, jobs, steps, resumes, retries_of(raw, run_id), bundle)
 
     return read_state(path, read)
 

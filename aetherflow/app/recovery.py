@@ -41,9 +41,11 @@ async def recovery_tickets(
 
 
 def _ticket(run: InterruptedRun, path: Path, priority: int) -> RunTicket:
+    bundle = run.bundle
     return RunTicket(
         run_id=run.run_id,
-        flow_file=Path(run.directory, run.flow_file),
+        flow_file=Path(run.directory, run.flow_file) if bundle is None else Path(bundle.flow),
+        bundle_manifest=None if bundle is None else Path(bundle.manifest),
         flow_job=run.selected_job,
         priority=priority,
         label=run.flow_id,

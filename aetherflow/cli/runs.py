@@ -15,7 +15,7 @@ from aetherflow.app import prune as pruning
 from aetherflow.app.history import RunHistory
 from aetherflow.app.places import state_option
 from aetherflow.cli.output import print_json, print_text, say
-from aetherflow.engine.events import RunResumed
+from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.observe.text import one_line
 from aetherflow.store.projection import timestamp
@@ -145,6 +145,8 @@ def _print_history(found: RunHistory, path: Path) -> None:
     because = f" ({one_line(run.reason)})" if run.reason else ""
     print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
     print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
+    if found.bundle is not None:
+        _print_bundle(found.bundle)
     print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
     if found.interrupted:
         print_text(f"  interrupted: {', '.join(found.interrupted)}")
@@ -160,6 +162,12 @@ def _print_history(found: RunHistory, path: Path) -> None:
             for attempt in retries.get(job.job_id, ()):
                 if attempt.step_id == step.step_id:
                     _print_retry(attempt)
+
+
+def _print_bundle(bundle: BundleUse) -> None:
+    stale = f"; it may be stale: {one_line(bundle.stale)}" if bundle.stale else ""
+    manifest = one_line(bundle.manifest)
+    print_text(f"  bundle {bundle.id} {bundle.fingerprint[:12]}, {bundle.flow}, by {manifest}{stale}")
 
 
 def _by_job(rows: Iterable[R]) -> dict[str, list[R]]:

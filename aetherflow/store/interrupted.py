@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.engine.events import RunResumed, RunStarted
+from aetherflow.engine.events import BundleUse, RunResumed, RunStarted
 from aetherflow.store.lease import held
 
 _beginning = msgspec.json.Decoder(RunStarted | RunResumed)
@@ -22,7 +22,7 @@ class InterruptedRun(msgspec.Struct, frozen=True):
     flow_file: str
     directory: str
     selected_job: str
-    attempt: int
+    bundle: BundleUse | None = None
 
 
 def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[InterruptedRun]:
@@ -53,5 +53,5 @@ def _left_behind(raw: sqlite3.Connection, run_id: str, now: datetime) -> Interru
         last.flow_file,
         last.directory,
         last.selected_job,
-        1 if isinstance(last, RunStarted) else last.attempt,
+        last.bundle,
     )

@@ -70,6 +70,20 @@ def test_an_interrupted_run_goes_on_under_its_id_with_what_is_on_the_disk_now(ru
     assert query(runners.state, f"{resumed} WHERE event = 'run_resumed'") == [("serve", 1)]
 
 
+def test_an_interrupted_run_of_a_bundle_goes_on_with_its_bundle(runners: Runners) -> None:
+    (runners.folder / "src").mkdir()
+    Path(flow(runners)).rename(runners.folder / "src" / "entry.yaml")
+    source = f"{{type: filesystem, base_path: {runners.folder}/src}}"
+    parts = f"id: shop, source: {source}, entry_flow: entry.yaml, layout: {{flows_dir: .}}"
+    manifest = runners.write("bundle.yaml", f"version: 1\nbundle: {{{parts}}}\n")
+    killed(runners, manifest, "r1")
+    entry = runners.folder / "src" / "entry.yaml"
+    entry.write_text(entry.read_text().replace("echo two", "echo edited"))
+    go(runners)
+    assert reports(runners.run()) == {"r1": ("SUCCESS", "")}
+    assert traces(runners) == ["one", "two", "edited"]
+
+
 def test_of_two_servers_that_start_at_once_one_goes_on_with_each_run(runners: Runners) -> None:
     text = flow(runners)
     names = [f"r{number}" for number in range(4)]

@@ -183,6 +183,12 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
     assert f"AF866: the bundle 'demo' may be stale, {fingerprint[:12]} is used: " in allowed.err
     [(event,)] = shop.query("select payload from events where event = 'run_started' and run_id = 'stale'")
     assert json.loads(event)["bundle"]["stale"].startswith("the source folder")
+    shown = shop.run("runs", "show", "stale")
+    manifest = shop.folder / "bundle.yaml"
+    assert (
+        f"bundle demo {fingerprint[:12]}, flows/hello.yaml, by {manifest}; it may be stale: the" in shown.out
+    )
+    assert shop.run("runs", "show", "stale", "--json").json()["bundle"]["fingerprint"] == fingerprint
 
     unsynced = shop.run("bundle", "sync", *OPTION)
     assert unsynced.code == 1

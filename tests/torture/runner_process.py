@@ -3,7 +3,7 @@
     python -m tests.torture.runner_process SLOTS [FLOW RUN_ID]...
 
 It goes on with what a dead one left behind, runs the flows, prints every change as a JSON line, and ends when
-nothing is left.
+nothing is left. FLOW may be a bundle's manifest `bundle.yaml`: then it is the bundle's entry flow.
 """
 
 from __future__ import annotations
@@ -41,6 +41,13 @@ def complain(problem: str) -> None:
     sys.stderr.write(problem)
 
 
+def ticket_for(file: Path, run_id: str) -> RunTicket:
+    """Return what the runner is asked to do for a flow, or a bundle's entry flow."""
+    if file.name == "bundle.yaml":
+        return RunTicket(run_id=run_id, flow_file=Path(), bundle_manifest=file)
+    return RunTicket(run_id=run_id, flow_file=file)
+
+
 async def main(slots: int, wanted: list[tuple[str, str]]) -> None:
     """Run everything to its end."""
     host, clock = RunHost(), SystemClock()
@@ -56,7 +63,7 @@ async def main(slots: int, wanted: list[tuple[str, str]]) -> None:
         for ticket in await recovery_tickets(host.states, state, clock):
             await runner.submit(ticket)
         for flow, run_id in wanted:
-            await runner.submit(RunTicket(run_id=run_id, flow_file=Path(flow)))
+            await runner.submit(ticket_for(Path(flow), run_id))
         await runner.idle()
         await runner.drain(0)
 
