@@ -27,12 +27,15 @@ CAPACITY = 1000
 
 
 class Watching:
-    """An observer that counts what it gets and what it is told to have lost; it may raise, or hang."""
+    """An observer that counts what it gets and what it is told to have lost; it may raise, or hang.
+
+    `notices` are those of the bus that tell no loss: that another observer was detached.
+    """
 
     def __init__(self, *, seconds: float = 0, raises_at: int = 0) -> None:
         self.seconds = seconds
         self.raises_at = raises_at
-        self.batches = self.taken = self.told = 0
+        self.batches = self.taken = self.told = self.notices = 0
         self.in_order = True
         self.last = -1
 
@@ -43,7 +46,10 @@ class Watching:
         for event in events:
             if isinstance(event, e.Notice):
                 words = event.message.split()
-                self.told += int(words[-2]) if words[-1] == "events" else 0
+                if words[-1] == "events":
+                    self.told += int(words[-2])
+                else:
+                    self.notices += 1
             elif isinstance(event, e.StepFinished):
                 number = int(event.outputs["n"])
                 self.in_order = self.in_order and number > self.last
