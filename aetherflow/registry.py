@@ -20,6 +20,7 @@ from aetherflow.engine.connector import Connector
 from aetherflow.engine.declared import all_declared
 from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
+from aetherflow.foreign import ends_us
 from aetherflow.secret import Redactor
 
 if TYPE_CHECKING:
@@ -264,7 +265,9 @@ def _imported(named: str, module_name: str, attributes: str, *, redactor: Redact
         module = import_module(module_name)
     except AetherFlowError as error:  # a decorator that is used wrongly tells its place
         raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
-    except Exception as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is named
+    except BaseException as error:  # a plugin may do anything when it is imported; it is named
+        if ends_us(error):
+            raise
         said = (redactor or Redactor()).text(str(error))
         raise _not_imported(named, module_name, error, said) from None
     try:
@@ -274,7 +277,7 @@ def _imported(named: str, module_name: str, attributes: str, *, redactor: Redact
         raise ConfigError(message, code="AF542") from None
 
 
-def _at(error: Exception) -> str:
+def _at(error: BaseException) -> str:
     """Return ` at file:line`: the deepest line that the error passed, or the one that is no Python."""
     from traceback import extract_tb  # noqa: PLC0415 - only an error needs it
 
@@ -284,7 +287,7 @@ def _at(error: Exception) -> str:
     return f" at {lines[-1].filename}:{lines[-1].lineno}" if lines[1:] else ""
 
 
-def _not_imported(named: str, module_name: str, error: Exception, said: str) -> ConfigError:
+def _not_imported(named: str, module_name: str, error: BaseException, said: str) -> ConfigError:
     package = module_name.partition(".")[0]
     missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if missing and missing != package and package in EXTRAS:

@@ -12,6 +12,7 @@ from aetherflow.app.finding import Finding
 from aetherflow.engine.connector_pool import opened
 from aetherflow.engine.shared_connectors import close
 from aetherflow.errors import AetherFlowError
+from aetherflow.foreign import ends_us
 
 CONNECT_SECONDS = 30.0
 """How long a resource may take to open and to say how it is."""
@@ -58,7 +59,9 @@ async def _try(examined: Examination, name: str) -> list[Finding]:
         findings = [_too_slow(name)]
     except AetherFlowError as error:
         findings = [Finding(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
-    except Exception as error:  # noqa: BLE001 - whatever a connector raises says how the other side is
+    except BaseException as error:  # whatever a connector raises says how the other side is
+        if ends_us(error):
+            raise
         findings = [Finding(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
     findings = [Finding(f"connect {name}", "warning", warning) for warning in warnings] + findings
     mask = examined.redactor.text

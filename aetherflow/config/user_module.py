@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from aetherflow.errors import ConfigError
+from aetherflow.foreign import ends_us
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,7 +59,9 @@ class UserModule(msgspec.Struct, frozen=True):
         name = getattr(function, "__name__", "the function")
         try:
             return function(*args, **kwargs)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+        except BaseException as error:
+            if ends_us(error):
+                raise
             place = _place(error, self.origin)
             message = f"{place}: {name} failed: {_described(error)} ({self.variable})"
             raise ConfigError(message, hint=f"run {name} by hand to see more", code=code) from None
@@ -76,7 +79,9 @@ def load_module(name: str, variable: str, code: str) -> UserModule:
         if spec is not None:
             origin = spec.origin or name
             return UserModule(importlib.import_module(name), origin, variable)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+    except BaseException as error:
+        if ends_us(error):
+            raise
         if not (isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")):
             raise _load_error(error, origin, variable, code) from None
     hint = "install it, or add its directory to PYTHONPATH"
@@ -103,7 +108,9 @@ def load_file(path: Path, variable: str, code: str) -> UserModule:
     sys.modules[name] = module  # dataclasses look their module up while it runs
     try:
         loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+    except BaseException as error:
+        if ends_us(error):
+            raise
         raise _load_error(error, str(path), variable, code) from None
     finally:
         sys.modules.pop(name, None)

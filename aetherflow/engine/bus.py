@@ -19,6 +19,7 @@ import anyio.lowlevel
 from aetherflow.clock import Clock
 from aetherflow.engine.events import Event, Notice
 from aetherflow.engine.mailbox import MAILBOX_EVENTS, Mailbox
+from aetherflow.foreign import ends_us
 
 REST_SECONDS = 0.05
 """How long an observer is left alone after a batch: fewer, larger batches cost a fraction of many visits."""
@@ -165,17 +166,21 @@ class Bus:
                     events.append(self._notice(events[-1], message))  # they would have stood here
                 await subscription.observer(events)
                 await subscription.mailbox.rest(REST_SECONDS)
-        except Exception as error:  # noqa: BLE001 - an observer never hurts the run; it is detached and told
+        except BaseException as error:  # an observer never hurts the run; it is detached and told
+            if ends_us(error):
+                raise
             self._detach(subscription, error)
 
     async def _close(self, subscription: _Subscription) -> None:
         subscription.is_closing = True
         try:
             await subscription.observer.aclose()
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # as above
+            if ends_us(error):
+                raise
             self._detach(subscription, error)
 
-    def _detach(self, subscription: _Subscription, error: Exception) -> None:
+    def _detach(self, subscription: _Subscription, error: BaseException) -> None:
         subscription.mailbox.close()
         if subscription in self._attached:
             self._attached.remove(subscription)

@@ -11,6 +11,7 @@ import anyio.to_thread
 from aetherflow.engine.connector import Connector, Resource
 from aetherflow.engine.shared_connectors import SharedConnectors, close
 from aetherflow.errors import AetherFlowError, ErrorInfo, StepError
+from aetherflow.foreign import ends_us
 
 _Prepared = tuple[type[Connector], Resource]
 
@@ -113,7 +114,9 @@ async def opened(cls: type[Connector], resource: Resource) -> Connector:
         return await cls.open(resource)
     except AetherFlowError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if ends_us(error):
+            raise
         raise StepError(
             f"resource {resource.name} ({resource.kind}:{resource.driver}) cannot be opened: "
             f"{str(error) or type(error).__name__}",

@@ -18,11 +18,13 @@ from aetherflow.clock import Clock
 from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.events import Event, Notice, StepOutput
+from aetherflow.engine.failure import as_failure
 from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.pools import NO_POOLS, Pools
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.workspace import Workspace, written_whole
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.foreign import ends_us
 from aetherflow.secret import Redactor
 
 T = TypeVar("T")
@@ -317,6 +319,12 @@ class StepContext:
             self._waiting.add(scope)
             try:
                 return await function(*args)
+            except Exception:
+                raise
+            except BaseException as error:
+                if ends_us(error):
+                    raise
+                raise as_failure(error) from error
             finally:
                 self._waiting.discard(scope)
         raise StepError("stopped on request", kind="cancelled", code="AF702")
@@ -324,7 +332,7 @@ class StepContext:
     async def _call(self, function: Callable[[*Args], T], args: tuple[*Args], stop: threading.Event) -> T:
         done = anyio.Event()
         outcome: list[T] = []
-        failure: list[BaseException] = []
+        failure: list[Exception] = []
 
         async def call() -> None:
             try:
@@ -333,8 +341,10 @@ class StepContext:
                         function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
                     )
                 )
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - carried over to the caller, below
-                failure.append(error)
+            except BaseException as error:  # carried over to the caller, below
+                if ends_us(error):
+                    raise
+                failure.append(error if isinstance(error, Exception) else as_failure(error))
             finally:
                 done.set()
 

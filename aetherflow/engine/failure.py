@@ -24,6 +24,7 @@ _HINTS = {
     errno.EROFS: "the file system is mounted read-only",
 }
 _ENGINE = str(Path(__file__).parents[1]) + os.sep
+_UNSAID = {"CancelledError": "what the step waited for was cancelled, though nobody asked the step to stop"}
 _NOT_OF_STEPS = (_ENGINE, str(Path(os.__file__).parent) + os.sep, "<")
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
@@ -53,6 +54,14 @@ def describe(error: BaseException) -> ErrorInfo:
     return msgspec.structs.replace(
         info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
     )
+
+
+def as_failure(error: BaseException) -> StepError:
+    """Return what stands for an error that is no `Exception`, and ends nothing but its step."""
+    info = describe(error)
+    failure = StepError(info.message, hint=info.hint, kind=info.kind, code=info.code)
+    failure.__cause__ = error
+    return failure
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -87,7 +96,7 @@ def _describe_one(error: BaseException) -> ErrorInfo:
     if isinstance(error, SystemExit):
         return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
     try:
-        text = str(error) or "no further message"
+        text = str(error) or _UNSAID.get(type(error).__name__, "no further message")
     except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
         text = f"its text cannot be read ({type(failure).__name__})"
     hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""

@@ -16,6 +16,7 @@ from anyio.lowlevel import RunVar
 
 from aetherflow.engine.connector import Connector, Resource
 from aetherflow.errors import ErrorInfo
+from aetherflow.foreign import ends_us
 
 MOST_IDLE = 32
 """How many connectors stay open that no run uses: a password that changes daily makes a new one every day."""
@@ -124,7 +125,9 @@ async def close(resource_name: str, connector: Connector) -> list[ErrorInfo]:
     try:
         with anyio.fail_after(CLOSE_SECONDS, shield=True):
             await connector.aclose()
-    except Exception as error:  # noqa: BLE001 - told, and whatever else is open is closed all the same
+    except BaseException as error:  # told, and whatever else is open is closed all the same
+        if ends_us(error):
+            raise
         said = str(error) or type(error).__name__
         return [ErrorInfo(code="AF703", message=f"resource {resource_name} could not be closed: {said}")]
     return []

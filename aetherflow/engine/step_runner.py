@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import msgspec
 
 from aetherflow.engine.context import StepContext
-from aetherflow.engine.failure import describe, masked_failure
+from aetherflow.engine.failure import as_failure, describe, masked_failure
 from aetherflow.engine.plain import as_text, plain_json, plain_text, struct_fields
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.foreign import ends_us
 from aetherflow.language.reference import Lenient
 from aetherflow.spec.convert import convert
 
@@ -56,7 +57,9 @@ async def attempt_step(
         )
         promoted = _promote(context, step, masked, scope)
         return await _kept(context, masked, redactor.value(plain_json(promoted)))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome, told with place and cause
+    except BaseException as error:  # whatever a step raises is its outcome, told with place and cause
+        if ends_us(error):
+            raise
         trace = "".join(traceback.format_exception(error))
         return Outcome(
             error=masked_failure(describe(error), redactor), trace=redactor.text(plain_text(trace))
@@ -86,13 +89,20 @@ async def call_step(context: StepContext, step_type: StepType, inputs: dict[str,
     """Convert the inputs to the step's type and call it; a sync step runs in a worker thread.
 
     Raises:
-        StepError: the inputs do not fit.
+        StepError: the inputs do not fit, or the step raised what is no `Exception`.
     """
-    typed = _typed(step_type, inputs)
-    if step_type.is_async:
-        returned = await step_type.run(context, typed)
-    else:
-        returned = await context.run_sync(step_type.run, context, typed)
+    try:
+        typed = _typed(step_type, inputs)
+        if step_type.is_async:
+            returned = await step_type.run(context, typed)
+        else:
+            returned = await context.run_sync(step_type.run, context, typed)
+    except Exception:
+        raise
+    except BaseException as error:
+        if ends_us(error):
+            raise
+        raise as_failure(error) from error
     match returned:
         case StepResult(status="SUCCESS" | "SKIPPED", outputs=Mapping()):
             return returned

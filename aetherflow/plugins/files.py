@@ -24,6 +24,7 @@ import msgspec
 
 from aetherflow.engine.declared import Declared, declared_by
 from aetherflow.errors import Diagnostic
+from aetherflow.foreign import ends_us
 from aetherflow.plugins.problem import plugin_problem
 
 MOST_FILES = 1000
@@ -113,7 +114,9 @@ def _load(unit: Unit) -> Loaded:
         module = f"{unit.package}.{name}" if name else unit.package
         try:
             importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is told
+        except BaseException as error:  # a plugin may do anything when it is imported; it is told
+            if ends_us(error):
+                raise
             failed.add(module)
             problem = plugin_problem(error, unit.file_names, default=str(unit.files[name].path))
             problems[problem.file, problem.line, problem.message] = problem

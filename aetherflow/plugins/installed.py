@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from aetherflow.engine.declared import Declared, declared_by
 from aetherflow.errors import Diagnostic
+from aetherflow.foreign import ends_us
 from aetherflow.plugins.problem import plugin_problem
 
 GROUP = "aetherflow.plugins"
@@ -38,7 +39,9 @@ def load_installed() -> tuple[list[tuple[EntryPoint, list[Declared]]], list[Diag
             run = found if callable(found) else getattr(found, "register", None)
             if callable(run):
                 run()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything when it is imported; it is told
+        except BaseException as error:  # a plugin may do anything when it is imported; it is told
+            if ends_us(error):
+                raise
             files = {str(getattr(sys.modules.get(entry.module), "__file__", None))}
             problems.append(plugin_problem(error, files, default=f"{distribution(entry)} ({entry.value})"))
             continue

@@ -12,6 +12,7 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import AetherFlowError, InvalidInput, UsageError
+from aetherflow.foreign import ends_us
 from aetherflow.runner.run_queue import RunQueue
 from aetherflow.runner.ticket import (
     Execute,
@@ -253,7 +254,9 @@ class Runner:
             return RunReport(
                 ticket.run_id, "INTERRUPTED", error.exit_code, reason=error.message, code=error.code
             )
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug, in a plugin or here, ends one run, not the server
+        except BaseException as error:  # a bug, in a plugin or here, ends one run, not the server
+            if ends_us(error):
+                raise
             self._on_problem("".join(traceback.format_exception(error)))
             reason = f"an internal error: {type(error).__name__}: {error}"
             if not active.has_started:

@@ -9,6 +9,7 @@ import anyio
 
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
+from aetherflow.foreign import ends_us
 
 
 @asynccontextmanager
@@ -33,7 +34,7 @@ async def renewed(
         StateError: the database could not be used; the block was cancelled.
     """
     trouble: StateError | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     kept = False
 
     async def renew_until_lost(scope: anyio.CancelScope) -> None:
@@ -52,7 +53,9 @@ async def renewed(
                 tasks.start_soon(renew_until_lost, scope)
                 try:
                     yield
-                except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
+                except BaseException as error:  # raised again below, outside of the group
+                    if ends_us(error):
+                        raise
                     failure = error
             tasks.cancel_scope.cancel()
     finally:

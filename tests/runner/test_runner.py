@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -79,7 +81,9 @@ async def test_a_run_can_be_cancelled_while_it_runs_and_while_it_waits() -> None
     assert seen.of("b") == ["queued", "refused"]
 
 
-@pytest.mark.parametrize("broken", [RuntimeError("a bug"), SystemExit(3)])
+@pytest.mark.parametrize(
+    "broken", [RuntimeError("a bug"), SystemExit(3), BaseException("a panic"), asyncio.CancelledError("odd")]
+)
 async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> None:
     executions, seen, problems = Executions(), Seen(), list[str]()
     executions.raises["before"] = broken
