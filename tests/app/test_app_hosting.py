@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from datetime import UTC, datetime
@@ -109,7 +110,15 @@ async def test_what_breaks_one_run_touches_no_other(place: Place, monkeypatch: p
         del context, inputs
         sys.exit(3)
 
-    ACTIONS.update(act=wait, spoil=spoil, leave=leave)
+    async def panic(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        raise BaseException("a panic")  # noqa: TRY002 - what a library in Rust raises is no Exception either
+
+    async def cancelled(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        raise asyncio.CancelledError
+
+    ACTIONS.update(act=wait, spoil=spoil, leave=leave, panic=panic, cancelled=cancelled)
     plugin = place.folder / "broken_plugin.py"
     plugin.write_text("raise SystemExit('this module ends the process')\n")
     own = f"state: {{path: {place.folder}/own.sqlite}}"
@@ -124,8 +133,9 @@ async def test_what_breaks_one_run_touches_no_other(place: Place, monkeypatch: p
             flow("{id: a, steps: [{id: s, type: probe, inputs: {do: spoil}}]}", head=own), "own"
         )
         spoiled = await server.outcome("own")
-        await server.submit(ONE.replace("do: act", "do: leave"), "exit")
-        assert await server.status("exit") == "FAILED"
+        for action in ("leave", "panic", "cancelled"):
+            await server.submit(ONE.replace("do: act", f"do: {action}"), action)
+            assert await server.status(action) == "FAILED"
         at_a_folder = f"state: {{path: {place.folder}}}"
         await server.submit(flow("{id: a, steps: [{id: s, type: probe}]}", head=at_a_folder), "folder")
         assert "cannot be opened" in await server.status("folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import ClassVar, Self
@@ -200,3 +201,17 @@ async def test_connectors_are_closed_though_the_run_is_cancelled() -> None:
         scope.cancel()
         await pool.aclose()
     assert cls.log == ["open a", "close a"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [BaseException("a panic"), asyncio.CancelledError("not ours")])
+async def test_what_a_connector_raises_is_told_whatever_it_is(error: BaseException) -> None:
+    async def fail(_self: object, *_rest: object) -> None:
+        raise error
+
+    with pytest.raises(StepError, match=f"resource a .db:fake. cannot be opened: {error}"):
+        await pool_of(made(open=classmethod(fail))).get("a")  # type: ignore[arg-type]  # made at run time
+    pool = pool_of(made(aclose=fail))
+    await pool.get("a")
+    (problem,) = await pool.aclose()
+    assert problem.message == f"resource a could not be closed: {error}"
