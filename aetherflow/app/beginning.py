@@ -175,7 +175,7 @@ def params_of_resumed(
             continue  # the flow has it no more, or it is what it was
         if stored is None and specs[name].required:
             continue  # it was left out when it still could be
-        if _is_masked(stored):
+        if is_masked(stored):
             raise UsageError(
                 f"the parameter {name!r} of run {state.run_id} is secret, hence not stored",
                 hint=f"give it again: --param {name}=VALUE",
@@ -190,17 +190,26 @@ def params_of_resumed(
     return params, kept
 
 
-def _is_masked(stored: Any) -> bool:
+def is_masked(stored: Any) -> bool:
     """Whether a stored value, or a part of it, is a mask in the place of a secret."""
     match stored:
         case str():
             return MASK in stored
         case dict():
-            return any(map(_is_masked, stored.values()))
+            return any(map(is_masked, stored.values()))
         case list():
-            return any(map(_is_masked, stored))
+            return any(map(is_masked, stored))
         case _:
             return False
+
+
+def secrets_to_give(
+    specs: Mapping[str, ParamSpec], params: Mapping[str, Any], redactor: Redactor
+) -> list[str]:
+    """Return the parameters to give again to a resume: they are secret, and not what the flow says."""
+    optional = {name: msgspec.structs.replace(spec, required=False) for name, spec in specs.items()}
+    usual = read_params(optional, {})
+    return [name for name in specs if is_masked(redactor.value(params)[name]) and params[name] != usual[name]]
 
 
 def _resume_notices(resumption: Resumption, option: str, state: RunState, clock: Clock) -> list[e.Notice]:

@@ -12,9 +12,11 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.app.beginning import is_masked
 from aetherflow.app.examine import examine
-from aetherflow.app.places import logs_beside, places_of, state_option
+from aetherflow.app.places import logs_beside, places_of
 from aetherflow.clock import SystemClock
+from aetherflow.commands import state_option
 from aetherflow.config.environment import load_environment
 from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.engine.state import INTERRUPTED
@@ -78,6 +80,11 @@ class RunHistory(msgspec.Struct, frozen=True):
     resumes: list[RunResumed] = []
     retries: list[AttemptRow] = []
     bundle: BundleUse | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """The parameters that are secret, hence not stored: a resume must be given them again."""
+        return [name for name, stored in self.run.params.items() if is_masked(stored)]
 
     @property
     def interrupted(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,11 +99,6 @@ def resolve_places(examined: Examination, params: dict[str, Any]) -> Places:
 def logs_beside(state: Path) -> Path:
     """Return the folder of the step logs that belong to a state database."""
     return state.with_name(f"{state.stem}.logs")
-
-
-def state_option(state: Path) -> str:
-    """Return the option that makes a command look at this state database."""
-    return f"--state {shlex.quote(str(state))}"
 
 
 def _state(examined: Examination, params: Mapping[str, Any]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.app.history import read_state
-from aetherflow.app.places import state_option
+from aetherflow.commands import state_option
 from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.store.queries import beginnings_of, find_run, last_unfinished_run

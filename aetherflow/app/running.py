@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -17,15 +16,15 @@ import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow.app.beginning import Beginning, begin, notice
+from aetherflow.app.beginning import begin, notice, secrets_to_give
 from aetherflow.app.examine import Examination, resolve
+from aetherflow.app.kept import told_how_to_go_on
 from aetherflow.app.places import (
     Places,
     logs_beside,
     places_of,
     resolve_places,
     state_of_known_run,
-    state_option,
 )
 from aetherflow.app.request import RunRequest, selected
 from aetherflow.clock import Clock, SystemClock
@@ -42,7 +41,7 @@ from aetherflow.engine.shared_connectors import SharedConnectors
 from aetherflow.engine.state import RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
-from aetherflow.errors import AetherFlowError, HeldByAnother, StateError, StateUnusable
+from aetherflow.errors import AetherFlowError, HeldByAnother
 from aetherflow.runner.ticket import RunControl, RunReport
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease
@@ -134,11 +133,12 @@ async def execute_run(
     measuring: list[Watcher] = []
     if examined.environment.settings.metrics_module:
         measuring = await anyio.to_thread.run_sync(_measuring, examined, abandon_on_cancel=True)
-    async with _told_how_to_go_on(examined, request, run_id), AsyncExitStack() as stack:
+    async with told_how_to_go_on(run_id, state_path) as kept, AsyncExitStack() as stack:
         shared = await stack.enter_async_context(states.use(state_path, plan.flow.state.synchronous))
         database = shared.database
         claim = await _claimed(database, run_id, owner, clock, guard)
         stack.push_async_callback(_shielded, partial(release_run, database, claim.lease, clock))
+        kept.is_known = bool(claim.history)
         if guard is not None and guard.database is not database:
             await guard.database.transact(guard.check)
         leases = [claim.lease]
@@ -148,12 +148,13 @@ async def execute_run(
             stack.push_async_callback(_shielded, partial(release_run, database, leases[1], clock))
         beginning = begin(examined, request, claim, run_id, owner, clock)
         state = beginning.state
+        kept.secrets = secrets_to_give(plan.flow.params, state.params, examined.redactor)
         places = replace(
             resolve_places(examined, state.params), state=state_path, logs=logs_beside(state_path)
         )
         large = LargeOutputs(places.logs / run_id)
         await large.load(state)
-        bus = Bus(shared.journal.of_run(claim.lease, claim.next_seq), clock)
+        bus = kept.bus = Bus(shared.journal.of_run(claim.lease, claim.next_seq), clock)
         async with (
             _observed(bus, [*watchers, *measuring]),
             _services(examined, places, state, shared, owner, clock, bus, large) as services,
@@ -163,9 +164,9 @@ async def execute_run(
                 ring, bus, services, examined.registry.step_type, show_traces=request.show_traces
             )
             beat = partial(_beat, executor, database, leases, clock)
-            await _execute(
-                executor, beginning, beat, partial(_heed_control, executor, run_id, control), helper
-            )
+            told = [kept.event(state, clock), *beginning.notices]
+            heed = partial(_heed_control, executor, run_id, control)
+            await _execute(partial(executor.run, beginning.event, told), beat, heed, helper)
             await _clean_up(plan, state, services)
     return _report(state, bus)
 
@@ -181,26 +182,6 @@ def _measuring(examined: Examination) -> list[Watcher]:
 
     sink = load_metrics(examined.environment.settings.metrics_module or "")
     return [Watcher("metrics", MetricsObserver(sink), "drop")]
-
-
-@asynccontextmanager
-async def _told_how_to_go_on(examined: Examination, request: RunRequest, run_id: str) -> AsyncIterator[None]:
-    """Tell which run it was whose state could not be kept, and the command that goes on with it.
-
-    Raises:
-        StateError: as the block has raised it, with the run's id and the command.
-    """
-    try:
-        yield
-    except StateUnusable:
-        raise  # nothing has begun
-    except StateError as error:
-        job = f" --flow-job {shlex.quote(request.flow_job)}" if request.flow_job else ""
-        command = f"aetherflow run {shlex.quote(examined.plan.file)} --run-id {run_id}{job}"
-        if request.state is not None:
-            command = f"aetherflow runs retry {run_id} {state_option(request.state)}"
-        hint = f"{error.hint}; {command}" if error.hint else command
-        raise type(error)(f"run {run_id} stopped: {error.message}", hint=hint, code=error.code) from None
 
 
 @asynccontextmanager
@@ -221,8 +202,7 @@ async def _observed(bus: Bus, watchers: Sequence[Watcher]) -> AsyncIterator[None
 
 
 async def _execute(
-    executor: Executor,
-    beginning: Beginning,
+    run: Callable[[], Coroutine[Any, Any, None]],
     beat: Callable[[anyio.CancelScope], Coroutine[Any, Any, None]],
     *helpers: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
@@ -234,7 +214,7 @@ async def _execute(
         for helper in helpers:
             helping.start_soon(helper)
         try:
-            await executor.run(beginning.event, beginning.notices)
+            await run()
         except AetherFlowError as error:
             failure = error
         finally:

@@ -13,8 +13,8 @@ import anyio
 from aetherflow.app import history
 from aetherflow.app import prune as pruning
 from aetherflow.app.history import RunHistory
-from aetherflow.app.places import state_option
 from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.commands import retry_command
 from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.errors import UsageError
 from aetherflow.observe.text import one_line
@@ -151,7 +151,7 @@ def _print_history(found: RunHistory, path: Path) -> None:
     if found.interrupted:
         print_text(f"  interrupted: {', '.join(found.interrupted)}")
     if run.status in UNFINISHED:
-        print_text(f"  resume: aetherflow runs retry {run.run_id} {state_option(path)}")
+        print_text(f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}")
     for resume in found.resumes:
         _print_resume(resume)
     steps, retries = _by_job(found.steps), _by_job(found.retries)

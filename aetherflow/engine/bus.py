@@ -120,6 +120,11 @@ class Bus:
             subscription.mailbox.offer([event])
 
     @property
+    def has_published(self) -> bool:
+        """Whether anything of the run is durable by its doing."""
+        return self._last is not None
+
+    @property
     def dropped(self) -> dict[str, int]:
         """How many events each observer has lost."""
         return {s.name: s.mailbox.dropped for s in self._subscriptions if s.mailbox.dropped}

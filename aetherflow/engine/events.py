@@ -243,7 +243,19 @@ class Notice(Event, frozen=True):
     attempt: int = 0
 
 
-TRANSIENT = (StepOutput, Notice)
+class RunKept(Event, frozen=True):
+    """The beginning of the run is on the disk: from now on another process can go on with it (transient).
+
+    Attributes:
+        state: the absolute path of the state database that keeps it.
+        secrets: the parameters that must be given again then: they are secret, hence not stored.
+    """
+
+    state: str
+    secrets: list[str] = []
+
+
+TRANSIENT = (StepOutput, Notice, RunKept)
 
 Journalled = (
     RunStarted

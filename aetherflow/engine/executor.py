@@ -88,8 +88,10 @@ class Executor:
         self._failure: AetherFlowError | None = None
         self._workers: anyio.abc.TaskGroup
 
-    async def run(self, beginning: e.Event, notices: Sequence[e.Notice] = ()) -> None:
+    async def run(self, beginning: e.Event, notices: Sequence[e.Event] = ()) -> None:
         """Execute the run to its end; `beginning` has been applied to the ring's state.
+
+        The `notices` are told when it is on the disk.
 
         A cancellation from outside ends the run as CANCELLED, in order, before it passes on.
 
@@ -137,7 +139,7 @@ class Executor:
         finally:
             self.cancel("the program was asked to stop")
 
-    async def _conduct(self, beginning: e.Event, notices: Sequence[e.Notice]) -> None:
+    async def _conduct(self, beginning: e.Event, notices: Sequence[e.Event]) -> None:
         ring = self._ring
         if (limit := ring.plan.flow.timeout_seconds) is not None:
             self._workers.start_soon(self._end_run_after, limit)

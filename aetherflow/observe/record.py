@@ -14,6 +14,7 @@ from aetherflow.engine.events import (
     JobFinished,
     Notice,
     RunFinished,
+    RunKept,
     StepFinished,
     StepRetrying,
 )
@@ -58,13 +59,13 @@ def level_of(event: Event) -> Level:
     match event:
         case Notice() | ScheduleNotice():
             return event.level
+        case RunKept():
+            return "debug"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
-        case FiringMissed() | FiringTakenOver():
-            return "warning"
         case ScheduleInvalid():
             return "error"
-        case StepRetrying() | CancelRequested():
+        case StepRetrying() | CancelRequested() | FiringMissed() | FiringTakenOver():
             return "warning"
         case StepFinished() | JobFinished() | RunFinished():
             return _LEVEL_OF_STATUS.get(event.status, "info")

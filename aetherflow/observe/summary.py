@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, tzinfo
 
 import msgspec
 
+from aetherflow.commands import retry_command, state_option
 from aetherflow.engine.events import (
-    BundleUse,
     Event,
     JobFinished,
     RunFinished,
+    RunKept,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -35,9 +35,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Digest(msgspec.Struct, frozen=True):
     """What the summary of a run needs from its earlier events."""
 
-    flow_file: str = ""
-    selected_job: str = ""
-    bundle: BundleUse | None = None
+    state: str = ""
+    secrets: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     more: bool = False
 
@@ -46,7 +45,9 @@ def digested(digest: Digest, event: Event) -> Digest:
     """Return the digest with one more event in it."""
     match event:
         case RunStarted() | RunResumed():
-            return Digest(event.flow_file, event.selected_job, event.bundle)
+            return Digest()
+        case RunKept():
+            return msgspec.structs.replace(digest, state=event.state, secrets=tuple(event.secrets))
         case StepFinished(status="FAILED"):
             where = f"{event.job_id}.{event.step_id} ({event.step_type})"
             return _with(digest, Failure(event.job_id, where, event.error, event.reason))
@@ -63,26 +64,12 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
         why = problem(failure.error) if failure.error else indented(failure.reason or "no reason given")
         lines.append(f"{INDENT}failed: {one_line(failure.where)}: {why}")
     if digest.more:
-        lines.append(f"{INDENT}and more: {_show_command(event.run_id, digest)}")
+        shown = f"aetherflow runs show {event.run_id} {state_option(digest.state)}"
+        lines.append(f"{INDENT}and more: {one_line(shown)}")
     if event.status != "SUCCESS":
-        lines.append(f"{INDENT}resume: {resume_command(event.run_id, digest)}")
+        command = retry_command(event.run_id, digest.state, digest.secrets)
+        lines.append(f"{INDENT}resume: {one_line(command)}")
     return "\n".join(lines)
-
-
-def resume_command(run_id: str, digest: Digest) -> str:
-    """Return the command line that goes on with a run."""
-    flow_file = shlex.quote(digest.flow_file) if digest.flow_file else "FLOW"
-    if digest.bundle is not None:  # its snapshot is not enough: the manifest says what the flow may do
-        manifest = shlex.quote(digest.bundle.manifest)
-        flow_file = f"{shlex.quote(digest.bundle.flow)} --bundle-manifest {manifest}"
-    job = f" --flow-job {shlex.quote(digest.selected_job)}" if digest.selected_job else ""
-    return one_line(f"aetherflow run {flow_file} --run-id {shlex.quote(run_id)}{job}")
-
-
-def _show_command(run_id: str, digest: Digest) -> str:
-    """Return the command line that shows all of a run, in the state database that its flow names."""
-    flow = f" --flow-yaml {shlex.quote(digest.flow_file)}" if digest.flow_file else ""
-    return one_line(f"aetherflow runs show {shlex.quote(run_id)}{flow}")
 
 
 def _is_told(digest: Digest, event: JobFinished) -> bool:

@@ -19,6 +19,7 @@ from aetherflow.engine.events import (
     Notice,
     RunEnding,
     RunFinished,
+    RunKept,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -113,6 +114,11 @@ def _(event: RunResumed) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
     again = f", to be done again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
     return f"{_run(event)}  goes on at {event.at:%Y-%m-%dT%H:%M:%SZ}, attempt {event.attempt}{only}{again}"
+
+
+@sentence.register
+def _(event: RunKept) -> str:
+    return f"{_run(event)}  is kept in {one_line(event.state)}"
 
 
 @sentence.register

@@ -136,7 +136,7 @@ def test_a_failure_names_the_step_the_run_the_cause_and_the_command_that_goes_on
     assert "failed: a.s (external.process)" in result.err
     assert "exit code 3" in result.err
     assert "oh no" in result.err
-    assert "resume: aetherflow run flow.yaml --run-id night_1\n" in result.err
+    assert f"resume: aetherflow runs retry night_1 --state {cli.state}\n" in result.err
     assert no_trace(result)
 
 

@@ -28,7 +28,7 @@ def test_a_run_that_waits_for_a_locked_database_can_be_stopped_and_resumed(
     assert f"run r stopped: the state database {cli.state}" in result.err
     assert "another process has kept it locked" in result.err
     assert "(python" in result.err or "(pytest" in result.err
-    assert "aetherflow run flow.yaml --run-id r" in result.err
+    assert f"aetherflow runs retry r --state {cli.state}\n" in result.err
     assert cli.query("select status from run_state") == [("RUNNING",)]
     (tmp_path / "go").touch()
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0

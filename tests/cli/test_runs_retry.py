@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -294,3 +295,53 @@ def test_the_version_of_a_step_type_is_stored_with_each_step(place: Place) -> No
     versions = place.query("select distinct payload ->> '$.version' from events where event = 'step_started'")
     assert len(versions) == 1
     assert versions[0][0].startswith("aetherflow ")
+
+
+def resume_line(text: str) -> list[str]:
+    """Return the words of the command after `resume: aetherflow`."""
+    return shlex.split(
+        next(one for one in text.splitlines() if "resume: " in one).partition("aetherflow ")[2]
+    )
+
+
+def test_the_resume_line_goes_on_with_the_run_in_any_folder_and_any_environment(place: Place) -> None:
+    place.write("flows/flow.yaml", CHAIN)
+    failed = place.run("run", "flows/flow.yaml", "--run-id", "r", "--flow-job", "b")
+    assert (failed.code, place.traced()) == (1, ["a.x", "a.y", "b.s"])
+    place.go.touch()
+    place.env["AETHERFLOW_STATE_ROOT"] = str(place.folder / "of another shell")
+    place.folder = place.folder / "flows"
+
+    again = place.run(*resume_line(failed.err))
+
+    assert (again.code, place.traced()) == (0, ["b.s"]), again
+    assert place.status("r") == "SUCCESS"
+
+
+def test_the_resume_line_asks_for_secret_parameters_and_for_no_others(place: Place) -> None:
+    place.write(
+        "flow.yaml",
+        """
+version: 1
+flow:
+  id: f
+  params:
+    token: {type: string, required: true}
+    api_key: {type: string, default: none_needed}
+    day: {type: date, default: "2026-01-01"}
+jobs:
+  - id: a
+    steps:
+      - {id: s, type: external.process, inputs: {command: [test, -e, "{{env.GO}}"]}}
+""",
+    )
+    failed = place.run("run", "flow.yaml", "--run-id", "r", "--param", "token=hush-hush")
+    shown = place.run("runs", "show", "r").out
+    place.go.touch()
+
+    assert "hush" not in failed.err + shown
+    assert resume_line(failed.err)[-2:] == ["--param", "token=VALUE"]
+    assert "api_key" not in " ".join(resume_line(failed.err))
+    assert resume_line(shown)[-4:] == ["--param", "token=VALUE", "--param", "api_key=VALUE"]
+    words = [word.replace("VALUE", "hush-hush") for word in resume_line(failed.err)]
+    assert place.run(*words).code == 0

@@ -144,7 +144,7 @@ def test_a_failure_on_a_terminal_says_why_and_how_to_go_on(cli: CommandLine) -> 
 
     assert code == 1
     assert "exit code 3" in shown
-    assert "aetherflow run flow.yaml --run-id tty" in shown
+    assert "aetherflow runs retry tty --state " in shown
 
 
 def test_a_state_folder_is_made_where_the_settings_say(cli: CommandLine, tmp_path: Path) -> None:

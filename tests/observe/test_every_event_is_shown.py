@@ -17,6 +17,7 @@ from aetherflow.engine.events import (
     Notice,
     RunEnding,
     RunFinished,
+    RunKept,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -69,6 +70,14 @@ CASES: list[tuple[Event, str, str]] = [
         (
             '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_resumed","flow_id":"demo",'
             '"run_id":"r1","attempt":2,"owner":"host:1","rerun":["a","b.c"]}'
+        ),
+    ),
+    (
+        RunKept(at=AT, flow_id="demo", run_id="r1", state="/var/s.sqlite", secrets=["token"]),
+        "22:14:03 DEBUG run r1 of demo  is kept in /var/s.sqlite",
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"debug","event":"run_kept","flow_id":"demo",'
+            '"run_id":"r1","state":"/var/s.sqlite","secrets":["token"]}'
         ),
     ),
     (

@@ -19,6 +19,7 @@ from aetherflow.engine.events import (
     JobStarted,
     Notice,
     RunFinished,
+    RunKept,
     RunStarted,
     StepFinished,
     StepOutput,
@@ -35,6 +36,7 @@ def a_failed_run(run_id: str = "r1") -> list[Event]:
     step: dict[str, Any] = {**run, "job_id": "a", "step_id": "s", "step_type": "external.process"}
     return [
         RunStarted(**run, flow_file="demo.yaml", owner="host:1"),
+        RunKept(**run, state="/var/state.sqlite"),
         Notice(**run, level="debug", message="planned"),
         JobStarted(**run, job_id="a"),
         StepOutput(**step, stream="stdout", text="working"),
@@ -72,7 +74,7 @@ async def test_a_run_reads_like_a_story() -> None:
         "               jobs:  1 FAILED, 1 BLOCKED\n"
         "               steps: none\n"
         "               failed: a.s (external.process): AF730: exit code 3\n"
-        "               resume: aetherflow run demo.yaml --run-id r1\n"
+        "               resume: aetherflow runs retry r1 --state /var/state.sqlite\n"
     )
 
 
@@ -106,7 +108,7 @@ async def test_json_is_one_object_per_line_and_one_summary_at_the_end() -> None:
 @pytest.mark.parametrize(
     ("level", "events"),
     [
-        ("debug", 8),
+        ("debug", 9),
         ("INFO", 7),
         ("warning", 4),
         ("Error", 3),

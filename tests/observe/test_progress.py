@@ -19,6 +19,7 @@ from aetherflow.engine.events import (
     JobStarted,
     Notice,
     RunFinished,
+    RunKept,
     RunStarted,
     StepFinished,
     StepOutput,
@@ -34,6 +35,7 @@ STEP: dict[str, Any] = {**RUN, "job_id": "load", "step_id": "copy", "step_type":
 
 BEGIN: list[Event] = [
     RunStarted(**RUN, flow_file="demo.yaml", owner="host:1"),
+    RunKept(**RUN, state="/s.sqlite"),
     JobStarted(**RUN, job_id="load"),
     StepStarted(**STEP),
     StepOutput(**STEP, stream="stdout", text="10 rows"),
@@ -150,7 +152,7 @@ async def test_the_last_screen_has_errors_above_the_tree_and_the_summary_below_i
         "               steps: 1 FAILED",
         "               failed: load.copy (external.process): AF730: exit code 3",
         "               hint: see the log of the step",
-        "               resume: aetherflow run demo.yaml --run-id r1",
+        "               resume: aetherflow runs retry r1 --state /s.sqlite",
         "",
     ]
     assert screen.cursor_shown

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.engine.events import (
-    BundleUse,
     CancelRequested,
     Event,
     JobFinished,
     Notice,
     RunFinished,
+    RunKept,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -25,7 +25,7 @@ from aetherflow.engine.events import (
 from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
 from aetherflow.observe.record import record
-from aetherflow.observe.summary import Digest, Failure, digested, render_summary, resume_command
+from aetherflow.observe.summary import Digest, Failure, digested, render_summary
 from aetherflow.observe.text import INDENT, counts, duration, indented, one_line, render_text
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_a_summary_is_as_safe_as_a_line(text: str) -> None:
     failure = Failure(text, text, ErrorInfo(code=text, message=text, hint=text))
     end = RunFinished(at=AT, flow_id=text, run_id=text, status="FAILED", duration_seconds=1)
 
-    shown = render_summary(end, Digest(flow_file=text, selected_job=text, failures=(failure,), more=True))
+    shown = render_summary(end, Digest(state=text, secrets=(text,), failures=(failure,), more=True))
 
     first, *more = shown.splitlines()
     assert first.startswith("22:14:03 ERROR ")
@@ -147,6 +147,7 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
     digest = Digest()
     for event in (
         RunStarted(**run, flow_file="my flows/demo.yaml", owner="x", selected_job="load"),
+        RunKept(**run, state="/my states/s.sqlite", secrets=["token"]),
         StepFinished(**run, job_id="load", step_id="put", step_type="db_load", status="FAILED", error=error),
         JobFinished(**run, job_id="load", status="FAILED", error=error),
         JobFinished(**run, job_id="gate", status="FAILED", error=ErrorInfo(code="AF300", message="bad when")),
@@ -164,36 +165,25 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
         "               failed: load.put (db_load): AF700: no such table\n"
         "               hint: create it\n"
         "               failed: gate: AF300: bad when\n"
-        "               resume: aetherflow run 'my flows/demo.yaml' --run-id r1 --flow-job load"
-    )
-
-
-def test_a_run_of_a_bundle_is_resumed_with_its_manifest() -> None:
-    bundle = BundleUse(
-        id="demo", fingerprint="f", manifest="/etc/my flows/bundle.yaml", flow="flows/demo.yaml"
-    )
-    digest = Digest("/var/bundles/demo/snapshots/f/flows/demo.yaml", "", bundle)
-
-    assert resume_command("r1", digest) == (
-        "aetherflow run flows/demo.yaml --bundle-manifest '/etc/my flows/bundle.yaml' --run-id r1"
+        "               resume: aetherflow runs retry r1 --state '/my states/s.sqlite' --param token=VALUE"
     )
 
 
 def test_a_run_that_went_well_has_nothing_to_resume() -> None:
     end = RunFinished(at=AT, flow_id="demo", run_id="r1", status="SUCCESS", duration_seconds=1)
 
-    assert "resume" not in render_summary(end, Digest(flow_file="demo.yaml"))
+    assert "resume" not in render_summary(end, Digest("/s.sqlite"))
 
 
 def test_a_resumed_run_forgets_the_failures_of_the_time_before() -> None:
-    old = Digest(flow_file="old.yaml", failures=(Failure("a", "a.b", None),))
+    old = Digest("/s.sqlite", failures=(Failure("a", "a.b", None),))
     resumed = RunResumed(at=AT, flow_id="demo", run_id="r1", attempt=2, owner="x", flow_file="new.yaml")
 
-    assert digested(old, resumed) == Digest(flow_file="new.yaml")
+    assert digested(old, resumed) == Digest()
 
 
 def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are() -> None:
-    digest = Digest(flow_file="f.yaml")
+    digest = Digest("/var/f.sqlite")
     for number in range(1000):
         digest = digested(
             digest,
@@ -206,4 +196,4 @@ def test_a_summary_lists_only_the_first_failures_and_says_where_the_others_are()
     lines = render_summary(end, digest).splitlines()
 
     assert sum("failed: " in line for line in lines) == 20
-    assert f"{INDENT}and more: aetherflow runs show r1 --flow-yaml f.yaml" in lines
+    assert f"{INDENT}and more: aetherflow runs show r1 --state /var/f.sqlite" in lines

@@ -1,0 +1,65 @@
+"""What a state database has of a run, and how a person goes on with it; also when it could not be kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aetherflow.clock import Clock
+from aetherflow.commands import retry_command
+from aetherflow.engine import events as e
+from aetherflow.engine.bus import Bus
+from aetherflow.engine.state import RunState
+from aetherflow.errors import StateError, StateUnusable
+
+
+class Kept:
+    """What the database has of a run, and what a person types to go on with it.
+
+    Attributes:
+        is_known: the run was there before.
+        secrets: the parameters that are not stored.
+        bus: what makes the run durable; None before it is there.
+    """
+
+    def __init__(self, run_id: str, state_path: Path) -> None:
+        self._run_id = run_id
+        self._state_path = state_path
+        self.is_known = False
+        self.secrets: list[str] = []
+        self.bus: Bus | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that goes on with the run; empty while nothing of it is stored."""
+        if self.is_known or (self.bus is not None and self.bus.has_published):
+            return retry_command(self._run_id, self._state_path, self.secrets)
+        return ""
+
+    def event(self, state: RunState, clock: Clock) -> e.RunKept:
+        """Return what the observers are told of it."""
+        return e.RunKept(
+            at=clock.now(),
+            flow_id=state.flow_id,
+            run_id=state.run_id,
+            state=str(self._state_path),
+            secrets=self.secrets,
+        )
+
+
+@asynccontextmanager
+async def told_how_to_go_on(run_id: str, state_path: Path) -> AsyncIterator[Kept]:
+    """Tell which run it was whose state could not be kept, and the command that goes on with it.
+
+    Raises:
+        StateError: as the block has raised it, with the run's id and the command.
+    """
+    kept = Kept(run_id, state_path)
+    try:
+        yield kept
+    except StateUnusable:
+        raise  # nothing has begun
+    except StateError as error:
+        hint = "; ".join(filter(None, (error.hint, kept.command)))
+        raise type(error)(f"run {run_id} stopped: {error.message}", hint=hint, code=error.code) from None

@@ -1,0 +1,18 @@
+"""The commands that hints and summaries tell people to type: whole, to be pasted in any folder and shell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def state_option(state: Path | str) -> str:
+    """Return the option that makes a command look at this state database."""
+    return f"--state {shlex.quote(str(state))}"
+
+
+def retry_command(run_id: str, state: Path | str, secrets: Iterable[str] = ()) -> str:
+    """Return the command that goes on with a run; the values of secret parameters must be filled in."""
+    given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)
+    return f"aetherflow runs retry {shlex.quote(run_id)} {state_option(state)}{given}"
