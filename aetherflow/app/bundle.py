@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import anyio
@@ -13,12 +13,15 @@ import msgspec
 
 from aetherflow.app.examine import resolved_resource
 from aetherflow.app.open_bundle import OpenBundle
+from aetherflow.bundle.index import read_index
 from aetherflow.bundle.listing import Difference
+from aetherflow.bundle.opened import OpenSource
+from aetherflow.bundle.origin import hold_last, origin_of
 from aetherflow.bundle.places import bundle_places, fingerprint_of
 from aetherflow.bundle.report import SyncReport, read_report
-from aetherflow.bundle.snapshot import active_snapshot, hold_active
+from aetherflow.bundle.snapshot import active_snapshot
 from aetherflow.bundle.source import SourceRequest
-from aetherflow.bundle.sync import LOCK_WAIT_SECONDS, OpenSource, compare, sync
+from aetherflow.bundle.sync import LOCK_WAIT_SECONDS, compare, sync
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
@@ -35,6 +38,7 @@ class BundleStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         active: the fingerprint of the snapshot that new runs get; empty if there is none.
+        of_other_source: whether that is not known to come from this manifest's source.
         source: what a sync would change, if the source can be asked.
         source_error: why it cannot.
     """
@@ -42,6 +46,7 @@ class BundleStatus(msgspec.Struct, frozen=True):
     id: str
     root: str
     active: str
+    of_other_source: bool = False
     last_sync: SyncReport | None = None
     source: Difference | None = None
     source_error: str = ""
@@ -75,22 +80,30 @@ async def open_bundle(
     loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
     environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
     places = bundle_places(environment.settings.work_root, loaded.spec.bundle.id)
+    origin = ""
     try:
-        async with _source(loaded, environment) as open_source:
+        async with _source(loaded, environment) as source:
+            origin = source.origin
             synced = await sync(
-                loaded.spec.bundle, places, open_source, clock or SystemClock(), wait_seconds=wait_seconds
+                loaded.spec.bundle,
+                places,
+                source.open_source,
+                clock or SystemClock(),
+                origin=origin,
+                wait_seconds=wait_seconds,
             )
     except (BundleError, HeldByAnother) as error:
-        held = await anyio.to_thread.run_sync(hold_active, places)
+        held = await anyio.to_thread.run_sync(hold_last, places, origin)
         if held is not None and allow_stale:
             return OpenBundle(loaded, places, held, stale=error.message)
-        if held is None:
-            raise
-        held.close()
-        if not offer_stale:
-            raise
-        hint = f"{error.hint}; or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
-        raise type(error)(error.message, hint=hint.removeprefix("; "), code=error.code) from None
+        more = ""
+        if held is not None:
+            held.close()
+            if offer_stale:
+                more = f"or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
+        elif allow_stale and await anyio.to_thread.run_sync(places.active.is_symlink):
+            more = "what is active here came from another source"
+        raise _with_hint(error, more) from error.__cause__
     return OpenBundle(loaded, places, synced.hold)
 
 
@@ -117,33 +130,50 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
     loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
     environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
     places = bundle_places(environment.settings.work_root, loaded.spec.bundle.id)
-    difference, trouble = None, ""
+    difference, trouble, origin = None, "", ""
     try:
-        async with _source(loaded, environment) as open_source:
-            difference = await compare(loaded.spec.bundle, places, open_source)
+        async with _source(loaded, environment) as source:
+            origin = source.origin
+            difference = await compare(loaded.spec.bundle, places, source.open_source, origin=origin)
     except AetherFlowError as error:
         trouble = error.message
+    active = await anyio.to_thread.run_sync(active_snapshot, places)
+    known = await anyio.to_thread.run_sync(read_index, places.index)
     return BundleStatus(
         id=loaded.spec.bundle.id,
         root=str(places.root),
-        active=fingerprint_of(await anyio.to_thread.run_sync(active_snapshot, places)),
+        active=fingerprint_of(active),
+        of_other_source=bool(active and origin) and known.snapshots.get(active) != origin,
         last_sync=await anyio.to_thread.run_sync(read_report, places.report),
         source=difference,
         source_error=trouble,
     )
 
 
+def _with_hint(error: BundleError | HeldByAnother, more: str) -> AetherFlowError:
+    hint = "; ".join(part for part in (error.hint, more) if part)
+    return type(error)(error.message, hint=hint, code=error.code)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What opens the source of a manifest, and tells it from others."""
+
+    open_source: OpenSource
+    origin: str
+
+
 @asynccontextmanager
-async def _source(loaded: LoadedManifest, environment: Environment) -> AsyncIterator[OpenSource]:
+async def _source(loaded: LoadedManifest, environment: Environment) -> AsyncIterator[_Source]:
     """Give what opens the source; its connector is closed at the end of the block.
 
     Raises:
-        ConfigError: nothing implements sources of this type.
+        ConfigError: nothing implements sources of this type, or its resource cannot be resolved.
     """
     spec, redactor = loaded.spec, Redactor()
     redactor.add_named(environment.variables)
     source_class = await anyio.to_thread.run_sync(bundle_source, spec.bundle.source.type)
 
+    @cache
     def resolve(name: str) -> Resource:
         profiles = configured_profiles(environment.settings)
         return resolved_resource(name, spec.resources[name], environment, profiles, redactor)
@@ -155,8 +185,17 @@ async def _source(loaded: LoadedManifest, environment: Environment) -> AsyncIter
         directory=loaded.directory,
         connect=partial(pool.get, spec.bundle.source.resource or ""),
     )
+
+    def origin() -> str:
+        name = spec.bundle.source.resource
+        told = resolve(name) if name else None
+        where = {"kind": told.kind, "driver": told.driver, "config": told.config} if told else {}
+        return origin_of(spec.bundle.source, loaded.directory, redactor.value(where))
+
     try:
-        yield partial(source_class.open, request)
+        # a secrets provider may ask a vault: not on the loop
+        found = await anyio.to_thread.run_sync(origin, abandon_on_cancel=True)
+        yield _Source(partial(source_class.open, request), found)
     except AetherFlowError as error:
         if not isinstance(error, InvalidInput):
             error.message = redactor.text(error.message)

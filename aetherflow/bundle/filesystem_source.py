@@ -34,6 +34,7 @@ class FilesystemSource(BundleSource):
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.place = str(root)
         self._threads = anyio.CapacityLimiter(_THREADS)
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,10 +29,14 @@ class Index(msgspec.Struct, frozen=True):
     Attributes:
         entries: by path.
         stored: when each object was written, in ns; one that was changed since is not used any more.
+        source: where the entries were read; what another source lists is not compared with them.
+        snapshots: for each snapshot, the origin of the source that it was last made of.
     """
 
     entries: dict[str, Entry] = {}
     stored: dict[str, int] = {}
+    source: str = ""
+    snapshots: dict[str, str] = {}
 
     def fingerprint(self) -> str:
         """Return 32 hex digits that tell this set of files from every other one."""
@@ -41,6 +44,10 @@ class Index(msgspec.Struct, frozen=True):
         for path in sorted(self.entries):
             digest.update(f"{path}\0{self.entries[path].object}\n".encode())
         return digest.hexdigest()[:32]
+
+    def of_source(self, source: str) -> dict[str, Entry]:
+        """Return the entries that were read from a source; none if they are another one's."""
+        return dict(self.entries) if self.source == source else {}
 
     @property
     def size(self) -> int:
@@ -69,7 +76,7 @@ def read_index(path: Path) -> Index:
         return Index()
 
 
-def write_index(path: Path, entries: Mapping[str, Entry], stored: Mapping[str, int]) -> None:
+def write_index(path: Path, index: Index) -> None:
     """Replace the index; a reader never sees half of it."""
     with written_whole(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(Index(dict(entries), dict(stored))))
+        temporary.write_bytes(msgspec.json.encode(index))

@@ -1,18 +1,16 @@
-"""What a source holds: its files, checked as they are listed, and how they differ from what is here."""
+"""What a source lists, against what the manifest asks for and what is here."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import cast
+from collections.abc import Collection
+from pathlib import PurePosixPath
 
 import msgspec
 
 from aetherflow.bundle.index import Entry, is_same
-from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.names import Names
-from aetherflow.bundle.source import BundleFile, BundleSource
+from aetherflow.bundle.source import BundleFile
 from aetherflow.errors import BundleError
+from aetherflow.spec.manifest import BundleSpec
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -26,37 +24,26 @@ class Difference(msgspec.Struct, frozen=True):
         return bool(self.added or self.changed or self.removed)
 
 
-async def list_files(source: BundleSource, limits: Limits) -> dict[str, BundleFile]:
-    """Return the files of a source by path.
+def check_whole(bundle: BundleSpec, listed: Collection[str]) -> None:
+    """Refuse a source without what the manifest names: a folder that was emptied, or is not mounted.
 
     Raises:
-        BundleError: it cannot be listed, or holds too much, or what may not be in a bundle.
+        BundleError: it has no files at all, no entry flow, or no profiles file.
     """
-    names, files, total = Names(), dict[str, BundleFile](), 0
-    try:
-        async with aclosing(cast("AsyncGenerator[BundleFile]", source.list())) as listing:
-            async for file in listing:
-                total += file.size
-                limits.check(len(files) + 1, file, total)
-                names.add(file.path)
-                files[file.path] = file
-    except OSError as error:
-        raise unreadable("the source cannot be listed", error) from None
-    return files
-
-
-async def read_file(source: BundleSource, file: BundleFile) -> AsyncGenerator[bytes]:
-    """Yield what the source sends of a file.
-
-    Raises:
-        BundleError: it cannot be read.
-    """
-    try:
-        async with aclosing(cast("AsyncGenerator[bytes]", source.read(file))) as chunks:
-            async for chunk in chunks:
-                yield chunk
-    except OSError as error:  # of the source: whoever takes the pieces deals with its own
-        raise unreadable(f"{file.path} cannot be read from the source", error) from None
+    if not listed:
+        raise BundleError("the source has no files", hint="look whether it is mounted", code="AF864")
+    entry, layout = bundle.entry_flow, bundle.layout
+    wanted = {
+        "entry_flow": (f"{layout.flows_dir}/{entry}", entry) if entry else (),
+        "profiles_file": (layout.profiles_file,) if layout.profiles_file else (),
+    }
+    for key, places in wanted.items():
+        if places and not any(str(PurePosixPath(place)) in listed for place in places):
+            raise BundleError(
+                f"the source has no {places[0]}, which {key} of the manifest names",
+                hint="put it there, or correct the manifest",
+                code="AF864",
+            )
 
 
 def difference(known: dict[str, Entry], listed: dict[str, BundleFile], *, strict: bool) -> Difference:
@@ -66,9 +53,3 @@ def difference(known: dict[str, Entry], listed: dict[str, BundleFile], *, strict
     )
     added = len(listed.keys() - known.keys())
     return Difference(added, len(listed) - added - same, len(known.keys() - listed.keys()))
-
-
-def unreadable(what: str, error: OSError) -> BundleError:
-    """Return the error for what a source's libraries raised."""
-    reason = error.strerror or str(error) or type(error).__name__
-    return BundleError(f"{what}: {reason.lower()}", hint="look at the source", code="AF856")

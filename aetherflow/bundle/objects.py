@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -113,6 +114,7 @@ def remove_others(objects: Objects, used: Iterable[str]) -> None:
     """Remove the objects that neither these files nor an old snapshot has, and what killed syncs left."""
     kept = set(used)
     for path in objects.directory.iterdir():
-        is_in_snapshot = path.name in objects.stored and path.lstat().st_nlink > 1
-        if path.name not in kept and not is_in_snapshot:
+        found = path.lstat()
+        is_in_snapshot = path.name in objects.stored and found.st_nlink > 1
+        if path.name not in kept and not is_in_snapshot and not stat.S_ISDIR(found.st_mode):
             path.unlink()

@@ -15,6 +15,7 @@ class SyncReport(msgspec.Struct, frozen=True):
     Attributes:
         at: when, RFC 3339.
         switched: whether another snapshot became active.
+        other_source: whether the source is not that of the sync before, so that every file was read.
         error: what went wrong; empty if nothing did.
     """
 
@@ -25,6 +26,7 @@ class SyncReport(msgspec.Struct, frozen=True):
     fetched: int = 0
     fetched_bytes: int = 0
     switched: bool = False
+    other_source: bool = False
     code: str = ""
     error: str = ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -26,6 +27,9 @@ OLD_KEPT = 2
 """How many snapshots that nobody uses are kept beside the active one."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_TREE = re.compile(r"\.[0-9a-f]+")
+"""The name of a tree that is being made or removed; another one with a dot, like `.snapshot`, is not ours."""
+
 _FOLDER = 0o555
 _BUILDING = 0o755
 
@@ -171,9 +175,11 @@ def remove_leftovers(places: BundlePlaces) -> None:
     """Remove what killed syncs left; the caller holds the lock, so nobody is at work on it."""
     for folder in (places.root, places.cache):
         for path in folder.glob(".*"):
-            path.unlink()
+            if path.is_symlink() or path.is_file():
+                path.unlink()
     for path in places.snapshots.glob(".*"):
-        _remove_tree(path)
+        if _TREE.fullmatch(path.name):
+            _remove_tree(path)
 
 
 def sync_folder(path: Path) -> None:

@@ -62,7 +62,14 @@ class SourceChanged(BundleError):
 
 
 class BundleSource(abc.ABC):
-    """Base of all sources. None may block the event loop: blocking libraries go to worker threads."""
+    """Base of all sources. None may block the event loop: blocking libraries go to worker threads.
+
+    Attributes:
+        place: where the files really are, if opening it has shown that: behind links, for instance. What was
+            read from another place is not compared with them.
+    """
+
+    place: str = ""
 
     @classmethod
     @abc.abstractmethod

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 
 import anyio
 import anyio.to_thread
@@ -12,9 +11,10 @@ import msgspec
 
 from aetherflow.bundle.index import Entry, Index, is_same, read_index, write_index
 from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.listing import Difference, difference, list_files, read_file, unreadable
+from aetherflow.bundle.listing import Difference, check_whole, difference
 from aetherflow.bundle.lock import exclusive
 from aetherflow.bundle.objects import Objects, Sink, remove_others
+from aetherflow.bundle.opened import OpenedSource, OpenSource, opened
 from aetherflow.bundle.places import BundlePlaces, fingerprint_of
 from aetherflow.bundle.report import SyncReport, write_report
 from aetherflow.bundle.snapshot import (
@@ -26,9 +26,9 @@ from aetherflow.bundle.snapshot import (
     remove_old,
     sync_folder,
 )
-from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged
+from aetherflow.bundle.source import BundleFile, SourceChanged
 from aetherflow.clock import Clock
-from aetherflow.errors import BundleError, StepError
+from aetherflow.errors import BundleError
 from aetherflow.spec.manifest import BundleSpec
 
 ATTEMPTS = 3
@@ -38,8 +38,6 @@ AGAIN_SECONDS = 0.5
 LOCK_WAIT_SECONDS = 60.0
 FETCHES = 4
 """Files that are read at the same time."""
-
-OpenSource = Callable[[], Awaitable[BundleSource]]
 
 
 class Synced(msgspec.Struct, frozen=True):
@@ -55,10 +53,13 @@ async def sync(
     open_source: OpenSource,
     clock: Clock,
     *,
+    origin: str,
     limits: Limits | None = None,
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Synced:
     """Make the files of the source the active snapshot.
+
+    `origin` tells the source from others (`origin_of`): what was read from another one does not count.
 
     Raises:
         BundleError: it could not be done; what was active still is.
@@ -67,7 +68,7 @@ async def sync(
     at = clock.now().isoformat(timespec="seconds")
     try:
         async with exclusive(places.lock, f"the bundle {bundle.id!r}", clock, wait_seconds):
-            work = _Sync(bundle, places, clock, limits or Limits())
+            work = _Sync(bundle, places, clock, origin, limits or Limits())
             try:
                 return await work.whole(open_source, at)
             except BundleError as error:
@@ -79,25 +80,34 @@ async def sync(
         raise _unwritable(places, error) from None
 
 
-async def compare(bundle: BundleSpec, places: BundlePlaces, open_source: OpenSource) -> Difference:
+async def compare(
+    bundle: BundleSpec, places: BundlePlaces, open_source: OpenSource, *, origin: str
+) -> Difference:
     """Return what a sync would change; nothing is changed.
 
     Raises:
         BundleError: the source cannot be listed.
     """
     known = await anyio.to_thread.run_sync(read_index, places.index)
-    async with _opened(open_source) as source:
-        listed = await list_files(source, Limits())
-    return difference(known.entries, listed, strict=bundle.source.strict_fingerprint)
+    async with opened(bundle.source.type, open_source) as source:
+        listed = await source.list_files(Limits())
+    entries = known.of_source(_told(origin, source))
+    return difference(entries, listed, strict=bundle.source.strict_fingerprint)
 
 
 class _Sync:
     """One sync, by the holder of the lock."""
 
-    def __init__(self, bundle: BundleSpec, places: BundlePlaces, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, bundle: BundleSpec, places: BundlePlaces, clock: Clock, origin: str, limits: Limits
+    ) -> None:
+        self.bundle = bundle
         self.places = places
         self.clock = clock
+        self.origin = origin
         self.limits = limits
+        self.known = Index()
+        self.source = ""
         self.strict = bundle.source.strict_fingerprint
         self.always = bundle.fetch_policy == "always"
         self.entries: dict[str, Entry] = {}
@@ -112,17 +122,18 @@ class _Sync:
         """
         try:
             await anyio.to_thread.run_sync(_prepare, self.places)
-            async with _opened(open_source) as source:
+            async with opened(self.bundle.source.type, open_source) as source:
                 await self._fetch_all(source)
             return await anyio.to_thread.run_sync(self._switch, at)
         except OSError as error:
             raise _unwritable(self.places, error) from None
 
-    async def _fetch_all(self, source: BundleSource) -> None:
+    async def _fetch_all(self, source: OpenedSource) -> None:
         """Read what is not here yet, until the source holds what was read."""
-        known = await anyio.to_thread.run_sync(read_index, self.places.index)
+        self.known = known = await anyio.to_thread.run_sync(read_index, self.places.index)
         self.objects = await anyio.to_thread.run_sync(Objects, self.places.objects, known.stored)
-        self.entries = {} if self.always else dict(known.entries)
+        self.source = _told(self.origin, source)
+        self.entries = {} if self.always else known.of_source(self.source)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._fetch_once(source)
@@ -137,14 +148,15 @@ class _Sync:
             finally:
                 with anyio.CancelScope(shield=True):  # what was read need not be read again
                     await anyio.to_thread.run_sync(
-                        write_index, self.places.index, self.entries, self.objects.stored
+                        write_index, self.places.index, self._index(known.snapshots)
                     )
 
-    async def _fetch_once(self, source: BundleSource) -> None:
-        listed = await list_files(source, self.limits)
+    async def _fetch_once(self, source: OpenedSource) -> None:
+        listed = await source.list_files(self.limits)
+        check_whole(self.bundle, listed)
         missing = [file for file in listed.values() if not self._is_here(file)]
         await self._fetch(source, missing)
-        if missing and await list_files(source, self.limits) != listed:
+        if missing and await source.list_files(self.limits) != listed:
             raise SourceChanged("files came, went or changed while others were read")
         self.entries = {path: Entry(file, self.entries[path].sha256) for path, file in listed.items()}
 
@@ -155,7 +167,7 @@ class _Sync:
         # within one sync, times and sizes are enough to tell what was read a moment ago
         return is_same(entry.listed, file, strict=self.strict and file.path not in self.fetched)
 
-    async def _fetch(self, source: BundleSource, files: list[BundleFile]) -> None:
+    async def _fetch(self, source: OpenedSource, files: list[BundleFile]) -> None:
         """Read files, a few at a time, and stop at the first that fails."""
         waiting = iter(files)
         failures: list[Exception] = []
@@ -164,7 +176,7 @@ class _Sync:
             for file in waiting:
                 try:
                     await self._read(source, file)
-                except (BundleError, StepError, OSError) as error:
+                except (BundleError, OSError) as error:
                     failures.append(error)
                     fetching.cancel_scope.cancel()
                     return
@@ -175,10 +187,10 @@ class _Sync:
         if failures:
             raise failures[0]
 
-    async def _read(self, source: BundleSource, file: BundleFile) -> None:
+    async def _read(self, source: OpenedSource, file: BundleFile) -> None:
         sink = await anyio.to_thread.run_sync(Sink, self.objects, file)
         try:
-            async with aclosing(read_file(source, file)) as chunks:
+            async with aclosing(source.read(file)) as chunks:
                 async for chunk in chunks:
                     await anyio.to_thread.run_sync(sink.write, chunk)
             self.entries[file.path] = await anyio.to_thread.run_sync(sink.finish)
@@ -189,9 +201,11 @@ class _Sync:
 
     def _switch(self, at: str) -> Synced:
         """Build the snapshot, make it active, and remove what nobody needs any more."""
-        places, index = self.places, Index(self.entries, self.objects.stored)
+        places, index = self.places, self._index(self.known.snapshots)
         sync_folder(places.objects)
         name = build(places, index)
+        # before the switch: whatever is killed when, what is active is known to be of its source
+        write_index(places.index, self._index(self._kept_snapshots() | {name: self.origin}))
         was_active = os.path.realpath(places.active)
         activate(places, name)
         held = hold(places, name)
@@ -208,6 +222,7 @@ class _Sync:
                 fetched=len(self.fetched),
                 fetched_bytes=sum(self.fetched.values()),
                 switched=was_active != os.path.realpath(places.active),
+                other_source=self.known.source not in ("", self.source),
             )
             write_report(places.report, report)
         except BaseException:
@@ -215,32 +230,23 @@ class _Sync:
             raise
         return Synced(report, held)
 
+    def _index(self, snapshots: dict[str, str]) -> Index:
+        return Index(self.entries, self.objects.stored, self.source, snapshots)
+
+    def _kept_snapshots(self) -> dict[str, str]:
+        there = self.known.snapshots.items()
+        return {name: origin for name, origin in there if (self.places.snapshots / name).is_dir()}
+
+
+def _told(origin: str, source: OpenedSource) -> str:
+    """Return what the entries of an index are known to be of."""
+    return f"{origin} {source.place}"
+
 
 def _prepare(places: BundlePlaces) -> None:
     places.objects.mkdir(parents=True, exist_ok=True)
     places.snapshots.mkdir(exist_ok=True)
     remove_leftovers(places)
-
-
-@asynccontextmanager
-async def _opened(open_source: OpenSource) -> AsyncIterator[BundleSource]:
-    """Give the source, and close it at the end.
-
-    Raises:
-        BundleError: it cannot be opened, or its connector fails.
-    """
-    try:
-        try:
-            source = await open_source()
-        except OSError as error:
-            raise unreadable("the source cannot be opened", error) from None
-        try:
-            yield source
-        finally:
-            with anyio.CancelScope(shield=True):
-                await source.aclose()
-    except StepError as error:
-        raise BundleError(f"the source: {error.message}", hint=error.hint, code=error.code) from None
 
 
 def _unwritable(places: BundlePlaces, error: OSError) -> BundleError:

@@ -39,6 +39,7 @@ def sync(manifest: Path, *, as_json: bool) -> int:
     print_text(
         f"active {what} {report.fingerprint}: {_files(report.files)}, {report.size:,} bytes; "
         f"fetched {_files(report.fetched)}, {report.fetched_bytes:,} bytes"
+        f"{'; the source is not that of the sync before' if report.other_source else ''}"
     )
     return 0
 
@@ -56,7 +57,7 @@ def status(manifest: Path, *, as_json: bool) -> int:
 
 def _lines(found: BundleStatus) -> Iterator[str]:
     yield f"bundle     {found.id} in {found.root}"
-    yield f"active     {found.active or 'none'}"
+    yield f"active     {found.active or 'none'}{', of another source' if found.of_other_source else ''}"
     last = found.last_sync
     if last is None:
         yield "last sync  none"

@@ -80,6 +80,11 @@ ENTRIES = {
         "AETHERFLOW_WORK_ROOT=/mnt/usb-stick",
         "Give AETHERFLOW_WORK_ROOT a place on another file system.",
     ),
+    "AF864": Entry(
+        "The source has no files, or lacks the entry flow or profiles file that the manifest names.",
+        "base_path: /mnt/share, which is not mounted",
+        "Mount it, put the file there, or correct the manifest; what was active stays so.",
+    ),
     "AF865": Entry(
         "The bundle has no such flow, or no entry flow.",
         "aetherflow run nightly.yml --bundle-manifest bundle.yaml",

@@ -10,6 +10,7 @@ from typing import Any, Self
 from aetherflow.bundle.filesystem_source import FilesystemSource
 from aetherflow.bundle.index import read_index
 from aetherflow.bundle.limits import Limits
+from aetherflow.bundle.origin import origin_of
 from aetherflow.bundle.places import BundlePlaces, bundle_places
 from aetherflow.bundle.snapshot import active_snapshot
 from aetherflow.bundle.source import BundleFile, BundleSource, SourceRequest
@@ -52,7 +53,7 @@ class Place:
     def spec(self, **source: Any) -> BundleSpec:
         """Return `bundle` of a manifest; `fetch_policy` is not of the source."""
         policy = source.pop("fetch_policy", "cache_check")
-        made = SourceSpec(type="filesystem", base_path="source", **source)
+        made = SourceSpec(**{"type": "filesystem", "base_path": "source", **source})
         return BundleSpec(id="demo", source=made, fetch_policy=policy)
 
     async def sync(
@@ -80,6 +81,7 @@ class Place:
             self.places,
             partial(Noting.open, request),
             NoWaiting(),
+            origin=origin_of(spec.source, self.folder, {}),
             limits=limits,
             wait_seconds=wait_seconds,
         )

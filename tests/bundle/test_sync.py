@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 import pytest
 
@@ -126,13 +125,35 @@ async def test_a_strict_fingerprint_sees_what_size_and_time_hide(place: Place) -
     assert place.tree()["flows/hello.yaml"] == "HELLO"
 
 
-async def test_an_empty_source_is_an_empty_bundle(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+async def test_another_folder_of_the_same_names_sizes_and_times_is_read(place: Place) -> None:
+    """As two archives are unpacked whose builds are reproducible: every time is the same."""
+    place.write("../other/flows/hello.yaml", "HELLO")
+    for folder in (place.source, place.folder / "other"):
+        for path in folder.rglob("*"):
+            os.utime(path, (315_532_800, 315_532_800))
+    assert (await place.sync()).report.other_source is False
 
-    report = (await place.sync()).report
+    report = (await place.sync(place.spec(base_path="other"))).report
 
-    assert (report.files, report.switched) == (0, True)
-    assert place.tree() == {}
+    assert place.tree() == {"flows/hello.yaml": "HELLO"}
+    assert (report.other_source, report.fetched) == (True, 1)
+    assert (await place.sync(place.spec(base_path="other"))).report.fetched == 0
+
+
+async def test_a_link_that_leads_elsewhere_now_is_read_anew(place: Place) -> None:
+    place.write("../release2/flows/hello.yaml", "HELLO")
+    for name in ("source/flows/hello.yaml", "release2/flows/hello.yaml"):
+        os.utime(place.folder / name, (315_532_800, 315_532_800))
+    link = place.folder / "current"
+    link.symlink_to("source")
+    spec = place.spec(base_path="current")
+    await place.sync(spec)
+    link.unlink()
+    link.symlink_to("release2")
+
+    await place.sync(spec)
+
+    assert place.tree() == {"flows/hello.yaml": "HELLO"}
 
 
 async def test_a_cache_that_was_written_to_is_not_used(place: Place) -> None:
@@ -225,3 +246,18 @@ async def test_leftovers_of_killed_syncs_are_removed(place: Place) -> None:
     assert place.objects() == place.expected_objects()
     assert place.snapshots() == {place.active}
     assert list(place.places.root.rglob(".*")) == []
+
+
+async def test_what_others_keep_under_a_hidden_name_is_left_alone(place: Place) -> None:
+    """Some servers show a folder `.snapshot` in each of theirs, and nobody may remove it."""
+    await place.sync()
+    folders = (place.places.root, place.places.cache, place.places.objects, place.places.snapshots)
+    for folder in folders:
+        (folder / ".snapshot").mkdir()
+        (folder / ".snapshot" / "hourly").touch()
+    place.write("new", "new")
+
+    await place.sync()
+
+    assert place.tree() == place.in_source()
+    assert all((folder / ".snapshot" / "hourly").exists() for folder in folders)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from aetherflow.bundle.report import read_report
-from aetherflow.bundle.source import BundleFile
+from aetherflow.bundle.source import BundleFile, BundleSource
 from aetherflow.bundle.sync import sync
 from aetherflow.errors import BundleError, StepError
+from aetherflow.spec.manifest import LayoutSpec
 from tests.bundle.bundle_parts import MemorySource, NoWaiting, Place
 
 pytestmark = pytest.mark.asyncio
@@ -21,7 +25,7 @@ HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 async def from_memory(place: Place, source: MemorySource, *, strict: bool = False) -> None:
     spec = place.spec(strict_fingerprint=strict)
-    (await sync(spec, place.places, source.opened, NoWaiting())).hold.close()
+    (await sync(spec, place.places, source.opened, NoWaiting(), origin="memory")).hold.close()
 
 
 async def refused(place: Place, code: str, source: MemorySource | None = None) -> BundleError:
@@ -198,6 +202,105 @@ async def test_what_was_read_before_a_failure_is_not_read_again(place: Place) ->
 
     assert source.reads == ["f8"]
     assert len(first) == 9
+
+
+async def test_a_source_that_was_emptied_is_refused(place: Place) -> None:
+    await place.sync()
+    for path in place.source.iterdir():
+        path.rename(place.folder / path.name)
+
+    error = await refused(place, "AF864")
+
+    assert error.message == "the source has no files"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"entry_flow": "hell.yaml"}, "no flows/hell.yaml, which entry_flow of"),
+        ({"layout": LayoutSpec(profiles_file="places.yaml")}, "no places.yaml, which profiles_file of"),
+    ],
+)
+async def test_a_source_without_what_the_manifest_names_is_refused(
+    place: Place, more: dict[str, Any], words: str
+) -> None:
+    await place.sync()
+    before = place.active
+    place.write("new", "new")
+
+    with pytest.raises(BundleError, match=words) as caught:
+        await place.sync(msgspec.structs.replace(place.spec(), **more))
+
+    assert caught.value.code == "AF864"
+    assert (place.active, place.reads) == (before, [])
+
+
+@pytest.mark.parametrize("entry", ["hello.yaml", "sub/deep.yaml", "./flows/hello.yaml", "flows//hello.yaml"])
+async def test_the_entry_flow_is_looked_for_as_a_run_does(place: Place, entry: str) -> None:
+    await place.sync(msgspec.structs.replace(place.spec(), entry_flow=entry))
+
+    assert place.active
+
+
+class _Broken(MemorySource):
+    """A source whose author made a mistake in one place."""
+
+    wrong = ""
+
+    async def opened(self) -> BundleSource:
+        self._meet("open")
+        return self
+
+    async def list(self) -> AsyncIterator[BundleFile]:
+        self._meet("list")
+        if self.wrong == "listed":
+            yield cast("BundleFile", {"path": "a"})
+        async for file in super().list():
+            yield file
+
+    async def read(self, file: BundleFile) -> AsyncIterator[bytes]:
+        self._meet("read")
+        yield cast("bytes", "text") if self.wrong == "chunk" else self.files[file.path][1]
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._meet("close")
+
+    def _meet(self, place: str) -> None:
+        if self.wrong == place:
+            raise ValueError("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("open", "the source (type filesystem) cannot be opened: ValueError: no such thing"),
+        ("list", "the source (type filesystem) cannot be listed: ValueError: no such thing"),
+        ("listed", "cannot be listed: TypeError: list() yielded dict, not BundleFile"),
+        ("read", "a (type filesystem) cannot be read from the source: ValueError: no such thing"),
+        ("chunk", "cannot be read from the source: TypeError: read() yielded str, not bytes"),
+        ("close", "the source (type filesystem) cannot be closed: ValueError: no such thing"),
+    ],
+)
+async def test_a_mistake_in_the_code_of_a_source_is_told_as_its_own(
+    place: Place, wrong: str, words: str
+) -> None:
+    await place.sync()
+    source = _Broken((BundleFile("a", 5), b"hello"))
+    source.wrong = wrong
+
+    error = await refused(place, "AF860", source)
+
+    assert words in error.message
+    assert ("raised at " + __file__ in error.hint) == ("ValueError" in words)
+    assert source.closed == (wrong != "open")
+
+
+async def test_a_source_that_also_fails_to_close_tells_what_went_wrong_first(place: Place) -> None:
+    source = _Broken((BundleFile("a", 6), b"hello"))
+    source.wrong = "close"
+
+    await refused(place, "AF857", source)
 
 
 @pytest.mark.parametrize("where", ["objects", "snapshots"])

@@ -206,6 +206,43 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
     assert fingerprint in status.out
 
 
+def test_what_came_from_another_source_is_not_offered_nor_used(shop: CommandLine) -> None:
+    """Two manifests of one id: the one must not run the files of the other."""
+    assert shop.run("run", *OPTION).code == 0
+    shop.write("other.yaml", MANIFEST.replace("share", "nowhere"))
+    other = ("--bundle-manifest", "other.yaml")
+
+    refused = shop.run("run", *other)
+    assert refused.code == 1
+    assert "AF856" in refused.err
+    assert "--allow-stale-bundle" not in refused.err
+
+    refused = shop.run("run", *other, "--allow-stale-bundle")
+    assert refused.code == 1
+    assert "what is active here came from another source" in refused.err
+    status = shop.run("bundle", "status", *other)
+    assert ", of another source\n" in status.out
+    assert shop.run("bundle", "status", *other, "--json").json()["of_other_source"] is True
+
+    assert ", of another source" not in shop.run("bundle", "status", *OPTION).out
+    assert "a.s | first" in shop.run("run", *OPTION, "--allow-stale-bundle").err
+    shutil.copytree(shop.folder / "share", shop.folder / "nowhere")
+    assert "the source is not that of the sync before" in shop.run("bundle", "sync", *other).out
+
+
+def test_a_source_that_was_emptied_leaves_the_last_bundle_active(shop: CommandLine) -> None:
+    assert shop.run("run", *OPTION).code == 0
+    before = (root(shop) / "active").readlink()
+    shutil.rmtree(shop.folder / "share/flows")
+
+    refused = shop.run("run", *OPTION)
+    assert refused.code == 1
+    assert "error[AF864]: the source has no flows/hello.yaml, which entry_flow of the manifest" in refused.err
+
+    assert shop.run("run", *OPTION, "--allow-stale-bundle").code == 0
+    assert (root(shop) / "active").readlink() == before
+
+
 def test_without_any_snapshot_nothing_stale_can_be_allowed(shop: CommandLine) -> None:
     shutil.rmtree(shop.folder / "share")
 
@@ -384,8 +421,14 @@ def test_a_server_runs_the_flows_of_bundles(shop: CommandLine) -> None:
         "- {id: b, interval_seconds: 1, bundle_manifest: bundle.yaml, flow_yaml: other.yaml}\n"
         "- {id: c, interval_seconds: 1, bundle_manifest: stale.yaml, allow_stale_bundle: true}\n",
     )
-    shop.write("stale.yaml", MANIFEST.replace("share", "nowhere").replace("hello.yaml", "other.yaml"))
-    assert shop.run("bundle", "sync", *OPTION).code == 0
+    shop.write("gone/flows/other.yaml", OTHER)
+    shop.write("gone/data.txt", "last\n")
+    shop.write(
+        "stale.yaml",
+        MANIFEST.replace("demo", "old").replace("share", "gone").replace("hello.yaml", "other.yaml"),
+    )
+    assert shop.run("bundle", "sync", "--bundle-manifest", "stale.yaml").code == 0
+    shutil.rmtree(shop.folder / "gone")
 
     with shop.start("serve", "scheduler.yaml", "--log-format", "json") as server:
         timer = threading.Timer(60, server.process.kill)  # what waits for an event then sees the end
@@ -448,6 +491,24 @@ def test_a_plugin_brings_a_type_of_source_with_its_connector(shop: CommandLine) 
     refused = shop.run("bundle", "sync", *OPTION, env={"FOLDER": str(shop.folder / "nowhere")})
     assert refused.code == 1
     assert "error[AF704]: the source: no folder for the token ***" in refused.err
+
+    rotated = (shop.folder / "bundle.yaml").read_text().replace("hush-hush", "a-new-one")
+    shop.write("bundle.yaml", rotated)
+    assert "fetched 0 files" in shop.run("bundle", "sync", *OPTION).out
+
+    shop.write("other/flows/hello.yaml", HELLO)
+    shop.write("other/data.txt", "FIRST\n")  # of the size and time that the other server's file has
+    moved = shop.run("run", *OPTION, env={"FOLDER": str(shop.folder / "other")})
+    assert "a.s | FIRST" in moved.err
+
+    shop.write(
+        "site/my_source.py", SOURCE.replace("for path in", "raise ValueError('oops')\n        for path in")
+    )
+    broken = shop.run("run", *OPTION)
+    assert broken.code == 1
+    assert "error[AF860]: the source (type rest) cannot be listed: ValueError: oops" in broken.err
+    assert "site/my_source.py:" in broken.err
+    assert no_trace(broken)
 
 
 def test_a_stale_bundle_is_allowed_for_bundles_only(shop: CommandLine) -> None:

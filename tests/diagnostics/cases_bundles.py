@@ -98,6 +98,7 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF862": Told(_held_twice),
     "AF863": Told(_without_links),
+    "AF864": synced(manifest(), f"rm share/flows/*; {SYNC}"),
     "AF865": synced(manifest(), f"{RUN.replace('run', 'run nope.yaml', 1)}"),
     "AF866": synced(manifest(), f"{SYNC}; mv share elsewhere; {RUN} --allow-stale-bundle"),
     "AF867": synced(manifest(), f"{RUN}; echo '# newer' >> share/flows/flow.yaml; {RUN}"),
