@@ -9,6 +9,8 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.findings import Path as Place
 from aetherflow.schedule.calendar import Calendar, make_calendar
@@ -39,7 +41,17 @@ def check_schedule(loaded: LoadedSchedule, findings: Findings) -> Schedule:
         if item is not None:
             items.setdefault(item.id, item)
     _check_after(loaded, findings)
-    return Schedule(name, loaded.path, loaded.spec, items)
+    return Schedule(
+        name, loaded.path, loaded.spec, {one.id: _following(one, items) for one in items.values()}
+    )
+
+
+def _following(item: Item, items: Mapping[str, Item]) -> Item:
+    """Return an item that knows when those tick that it follows."""
+    if not item.spec.after:
+        return item
+    found = (items[name] for name in item.spec.after if name in items)
+    return replace(item, follows={one.id: one.table for one in found if one.spec.enabled})
 
 
 class _Reader:
@@ -82,6 +94,7 @@ class _Reader:
                 spec.catch_up,
                 None if spec.catch_up_window is None else int(spec.catch_up_window),
                 spec.catch_up_maximum,
+                until_day_ends=not any(getattr(spec, name) is not None for name in TRIGGERS),
             ),
             zone=zone.name,
             flow_file=flow,

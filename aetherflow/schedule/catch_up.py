@@ -5,6 +5,8 @@ which of them run:
 
     misfire_grace_seconds   a tick that is late by more is LATE; the grace begins when the jitter has passed.
                             None: nothing is ever late
+    until_day_ends          a tick is in time until its local day is over, also where its grace is: for items
+                            that have no time of their own, whose daily tick is at midnight
     coalesce                of several ticks in time only the newest runs, for all of them
     catch_up: none          late ticks are missed
               latest        the newest tick runs, late or not, for the late ones of the window
@@ -25,10 +27,11 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.schedule.jitter import jitter
 from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, next_second
-from aetherflow.schedule.zone import instant, seconds
+from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
 
 CatchUp = Literal["none", "latest", "all"]
 Outcome = Literal["missed", "coalesced"]
@@ -42,6 +45,7 @@ class CatchUpPolicy(msgspec.Struct, frozen=True):
     catch_up: CatchUp = "none"
     catch_up_window_seconds: float | None = None
     catch_up_max: int = 100
+    until_day_ends: bool = False
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -98,8 +102,7 @@ def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: 
     end = _end_of_due(table, start, at)
     if end is None:
         return Decision(decided, clock_behind_seconds=max(0, start - 1 - at))
-    grace = policy.misfire_grace_seconds
-    in_time = start if grace is None else max(start, at - math.floor(grace) - table.jitter_seconds)
+    in_time = _first_in_time(table, policy, start, at)
     caught_up = min(in_time, _window(policy, start, at))
     chosen = _chosen(table, policy, caught_up, in_time, end)
     not_run = _not_run(table, policy, (start, caught_up, in_time, chosen[0] if chosen else end))
@@ -119,6 +122,18 @@ def _end_of_due(table: Timetable, start: int, at: int) -> int | None:
         end = tick + 1
         tick = next_second(table, tick)
     return end
+
+
+def _first_in_time(table: Timetable, policy: CatchUpPolicy, start: int, at: int) -> int:
+    """Return the first second whose ticks are not late."""
+    grace = policy.misfire_grace_seconds
+    if grace is None:
+        return start
+    first = at - math.floor(grace) - table.jitter_seconds
+    if policy.until_day_ends:
+        every_day = replace(table, calendar=None)
+        first = min([first, *latest_ticks(every_day, at - TWO_DAYS, at + 1, 1)])
+    return max(start, first)
 
 
 def _window(policy: CatchUpPolicy, start: int, at: int) -> int:
@@ -168,6 +183,8 @@ def _range(table: Timetable, start: int, end: int, outcome: Outcome, reason: str
 
 
 def _why_late(policy: CatchUpPolicy) -> str:
+    if policy.catch_up == "none" and policy.until_day_ends:
+        return "its day was over when a server came to it"
     if policy.catch_up == "none":
         return f"late by more than misfire_grace_time, {policy.misfire_grace_seconds:g} s"
     return f"older than catch_up_window, {policy.catch_up_window_seconds:g} s"

@@ -89,7 +89,7 @@ class Decider(msgspec.Struct, frozen=True):
                 run.tick,
                 cause,  # type: ignore[arg-type]  # one of the two
                 verdict.outcome,
-                run_id=self.new_id() if verdict.outcome in ("QUEUED", "WAITING") else None,
+                run_id=self.new_id() if verdict.counts else None,
                 reason=verdict.reason,
                 due_at=due_at(item.table, run.tick),
                 priority=item.spec.priority,
@@ -120,7 +120,7 @@ class Decider(msgspec.Struct, frozen=True):
     def fire(self, raw: sqlite3.Connection, item: Item, server: str) -> Firing:
         """Fire an item by hand; a server takes it up, or the one that is named has it already."""
         now = self.now()
-        verdict = judge_new(raw, by_hand(item), now, now)
+        verdict = judge_new(raw, item, now, now, by_hand=True)
         new = NewFiring(
             item.scheduler,
             item.id,
@@ -136,11 +136,6 @@ class Decider(msgspec.Struct, frozen=True):
         if firing is None:
             raise AssertionError("a manual firing takes the next free instant")
         return firing
-
-
-def by_hand(item: Item) -> Item:
-    """Return the item as a person's firing sees it: it follows nothing."""
-    return msgspec.structs.replace(item, spec=msgspec.structs.replace(item.spec, after=[]))
 
 
 def _rows(item: Item, decision: Decision) -> list[tuple[NotRun, datetime, int]]:

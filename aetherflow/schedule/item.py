@@ -26,6 +26,7 @@ class Item(msgspec.Struct, frozen=True):
         flow_file: the flow it runs; None if a bundle says which.
         manifest: the bundle's manifest; None without one.
         definition: a fingerprint of when it ticks; when that changes, it begins anew.
+        follows: when the items tick that it follows, by their names; those that are enabled.
     """
 
     scheduler: str
@@ -36,6 +37,7 @@ class Item(msgspec.Struct, frozen=True):
     flow_file: Path | None
     manifest: Path | None
     definition: str
+    follows: dict[str, Timetable] = {}
 
     @property
     def id(self) -> str:
@@ -92,8 +94,13 @@ def changes(old: Schedule | None, new: Schedule) -> Changes:
     return Changes(
         added=[name for name in new.items if name not in before],
         removed=[name for name in before if name not in new.items],
-        changed=[name for name, item in new.items.items() if name in before and before[name] != item],
+        changed=[name for name, item in new.items.items() if name in before and _differ(before[name], item)],
     )
+
+
+def _differ(old: Item, new: Item) -> bool:
+    """Whether what the file says of an item has changed; what it follows is told by itself."""
+    return msgspec.structs.replace(old, follows=new.follows) != new
 
 
 def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:

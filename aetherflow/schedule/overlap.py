@@ -12,10 +12,12 @@ from typing import Literal
 import msgspec
 
 from aetherflow.schedule.item import Item
+from aetherflow.schedule.timetable import next_tick
 from aetherflow.store.firings import (
     Firing,
     ask_to_cancel,
     count_open,
+    decided_to,
     drop_unbegun,
     firings_between,
     open_firings,
@@ -25,78 +27,159 @@ from aetherflow.store.run_lease import request_cancel
 QUEUE_MAXIMUM = 100
 """How many firings of one item wait for their turn; the next ones are skipped."""
 
-ENDED_BADLY = ("FAILED", "CANCELLED")
-
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a firing now, and why, if it does not start."""
+    """What becomes of a firing now, and why, if it does not start.
+
+    Attributes:
+        counts: whether items that follow heed it; not if a firing that is open stands for it.
+    """
 
     outcome: Literal["QUEUED", "WAITING", "SKIPPED", "MISSED"]
     reason: str = ""
+    counts: bool = True
 
 
 START = Verdict("QUEUED")
 
 
 def judge_new(
-    raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, *, made_up: int = 0
+    raw: sqlite3.Connection,
+    item: Item,
+    scheduled: datetime,
+    now: datetime,
+    *,
+    made_up: int = 0,
+    by_hand: bool = False,
 ) -> Verdict:
     """Decide about a firing that has no row yet; one that `cancel_running` prefers ends those before it.
 
     `made_up` is how many ticks are made up for at once: those wait for one another and for what runs,
-    also where `skip` holds for ticks in time, since the catch-up rule says that they run.
+    also where `skip` holds for ticks in time, since the catch-up rule says that they run. A firing
+    `by_hand` follows nothing.
     """
-    followed = _judge_followed(raw, item, scheduled, now)
+    followed = START if by_hand else _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
     if count_open(raw, item.scheduler, item.id) < item.spec.max_instances:
         return followed
-    others = open_firings(raw, item.scheduler, item.id)
+    others = _in_the_way(raw, item, scheduled, now, waits=followed.outcome == "WAITING")
+    if len(others) < item.spec.max_instances:
+        return followed
     match item.spec.overlap:
         case "skip" if not made_up:
-            return Verdict("SKIPPED", f"{_described(others)} (max_instances {item.spec.max_instances})")
+            reason = f"{_described(others)} (max_instances {item.spec.max_instances})"
+            return Verdict("SKIPPED", reason, counts=False)
         case "cancel_running":
             _replace(raw, others, item.spec.max_instances, scheduled, now)
-            return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, 0)
         case _:
             waiting = sum(other.outcome == "WAITING" for other in others)
             if waiting >= max(QUEUE_MAXIMUM, made_up):
-                return Verdict("SKIPPED", f"{waiting} firings of the item wait already")
-            return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, 0)
+                return Verdict("SKIPPED", f"{waiting} firings of the item wait already", counts=False)
+    return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, scheduled, now)
 
 
 def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
     """Decide again about a firing that waits."""
-    followed = Verdict("QUEUED")
-    if firing.cause != "manual":
-        followed = _judge_followed(raw, item, firing.scheduled, now)
-    return followed if followed.outcome != "QUEUED" else _judge_turn(raw, item, firing.firing_id)
+    followed = _judge_followed_of(raw, item, firing, now)
+    if followed.outcome != "QUEUED":
+        return followed
+    return _judge_turn(raw, item, firing.scheduled, now, firing)
 
 
-def _judge_turn(raw: sqlite3.Connection, item: Item, firing_id: int) -> Verdict:
-    """Let a firing start when fewer than `max_instances` have, and none that waits is before it."""
-    others = [o for o in open_firings(raw, item.scheduler, item.id) if o.firing_id != firing_id]
-    started = [other for other in others if other.outcome != "WAITING"]
-    if len(started) >= item.spec.max_instances:
-        return Verdict("WAITING", f"{_described(started)} (max_instances {item.spec.max_instances})")
+def _judge_turn(
+    raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, firing: Firing | None = None
+) -> Verdict:
+    """Let a firing start when fewer than `max_instances` have, or will before it: the oldest goes first.
+
+    With which server the others wait does not matter.
+    """
+    most = item.spec.max_instances
+    mine = None if firing is None else firing.firing_id
+    others = [one for one in _in_the_way(raw, item, scheduled, now) if one.firing_id != mine]
+    started = [one for one in others if one.outcome != "WAITING"]
+    if len(started) >= most:
+        return Verdict("WAITING", f"{_described(started)} (max_instances {most})")
+    ahead = [one for one in others if one.outcome == "WAITING" and _is_before(one, scheduled, firing)]
+    if len(started) + len(ahead) >= most:
+        return Verdict("WAITING", f"{_described(ahead)}; the oldest goes first (max_instances {most})")
     return START
 
 
+def _in_the_way(
+    raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, *, waits: bool = False
+) -> list[Firing]:
+    """Return the open firings of an item that count for its overlap rule; oldest first.
+
+    What waits for other items does not run, perhaps for a day: it is in the way of nothing but of what waits
+    for the same ones. That again (`waits`) is not kept from starting tomorrow by what runs today.
+    """
+    opened = open_firings(raw, item.scheduler, item.id)
+    if waits:
+        begin, end = item.day_of(scheduled)
+        return [one for one in opened if begin <= one.scheduled < end]
+    return [
+        one
+        for one in opened
+        if one.outcome != "WAITING" or _judge_followed_of(raw, item, one, now).outcome == "QUEUED"
+    ]
+
+
+def _is_before(other: Firing, scheduled: datetime, firing: Firing | None) -> bool:
+    """Whether another firing is older; of one instant, the one that was decided first."""
+    if firing is None:
+        return other.scheduled <= scheduled
+    return (other.scheduled_at, other.firing_id) < (firing.scheduled_at, firing.firing_id)
+
+
+def _judge_followed_of(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
+    """Look at what a firing follows, if it does: one by hand follows nothing."""
+    return START if firing.cause == "manual" else _judge_followed(raw, item, firing.scheduled, now)
+
+
 def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime) -> Verdict:
-    """Look at the runs, of the same local day, of the items that this one follows."""
+    """Look at the runs, of the same local day, of the items that this one follows.
+
+    The last firing of the day says how an item ended, also when it was kept from running. Firings that did
+    not count, since another one stands for them or nobody came to them in time, say nothing.
+    """
+    if not item.spec.after:
+        return START
     begin, end = item.day_of(scheduled)
     waits: list[str] = []
+    absent: list[str] = []
     for name in item.spec.after:
-        runs = [f for f in firings_between(raw, item.scheduler, name, begin, end) if f.run_id]
-        if any(run.is_open for run in runs) or not runs:
+        firings = [f for f in firings_between(raw, item.scheduler, name, begin, end) if f.run_id]
+        if any(one.is_open for one in firings) or _ticks_first(raw, item, name, scheduled, now):
             waits.append(name)
-        elif runs[-1].outcome in ENDED_BADLY:
-            return Verdict("SKIPPED", f"{name} ended {runs[-1].outcome} that day (run {runs[-1].run_id})")
-    if not waits:
-        return START
-    if now >= end:
-        return Verdict("MISSED", f"{', '.join(waits)} did not succeed that day")
-    return Verdict("WAITING", f"waits for {', '.join(waits)}")
+        elif not firings:
+            (waits if now < end else absent).append(name)
+        elif firings[-1].outcome != "SUCCESS":
+            return _ended_badly(name, firings[-1])
+    if absent:
+        return Verdict("MISSED", f"{', '.join(absent)} did not succeed that day")
+    return Verdict("WAITING", f"waits for {', '.join(waits)}") if waits else START
+
+
+def _ticks_first(raw: sqlite3.Connection, item: Item, name: str, scheduled: datetime, now: datetime) -> bool:
+    """Whether an item has ticks up to the one that follows it, about which nobody has decided yet.
+
+    When the day is over, those are all of the day: jitter, downtime or a busy server may delay them.
+    """
+    table, end = item.follows.get(name), item.day_of(scheduled)[1]
+    decided = decided_to(raw, item.scheduler, [name]).get(name)
+    if table is None or decided is None:
+        return False
+    tick = next_tick(table, decided)
+    return tick is not None and (tick <= scheduled or (now >= end and tick < end))
+
+
+def _ended_badly(name: str, firing: Firing) -> Verdict:
+    """Return what becomes of what follows a firing that did not succeed."""
+    told = f"{name} ended {firing.outcome} that day"
+    if firing.outcome == "MISSED":
+        return Verdict("MISSED", told)
+    return Verdict("SKIPPED", told + (f" (run {firing.run_id})" if firing.outcome != "SKIPPED" else ""))
 
 
 def _replace(

@@ -68,7 +68,7 @@ class ItemSpec(_Spec, frozen=True):
         catch_up_window: how many seconds back.
         catch_up_maximum: how many at most.
         calendar: fires only on the dates of this calendar.
-        after: items that must have succeeded for the same tick before.
+        after: items whose runs of the same local day must have succeeded before.
         dst_gap: what a time does that clocks skip.
         dst_overlap: what a time does that clocks show twice.
         priority: of runs that wait for a slot, the higher goes first.

@@ -84,6 +84,27 @@ async def test_overlap_queue_runs_what_waited_in_order(tmp_path: Path, state: Pa
         assert rows(state, "outcome, reason")[1] == ("FAILED", "boom")
 
 
+async def test_a_new_tick_does_not_overtake_what_waits(tmp_path: Path, state: Path) -> None:
+    """Between the end of a run and the next look a tick is decided: the oldest still goes first."""
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE + ", overlap: queue"))
+        await one.tick(60)
+        await one.tick(60)
+        await one.begin("r1")
+        await one.end("r1")
+        one.clock.advance(60)
+        await one.scheduler.fire_due()
+        assert rows(state, "outcome, reason")[2] == (
+            "WAITING",
+            "run r2 of 2026-01-01T00:02:00Z waits; the oldest goes first (max_instances 1)",
+        )
+        for run_id in ("r2", "r3"):
+            await one.scheduler.look_after()
+            assert list(one.runs.submitted) == [run_id]
+            await one.begin(run_id)
+            await one.end(run_id)
+
+
 async def test_max_instances_lets_so_many_run(tmp_path: Path, state: Path) -> None:
     async with server(state) as one:
         await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE + ", max_instances: 2"))
@@ -115,59 +136,6 @@ async def test_overlap_cancel_running_drops_what_has_not_begun(tmp_path: Path, s
         assert rows(state, "outcome, run_id") == [("CANCELLED", "r1"), ("QUEUED", "r2")]
         assert not await one.begin("r1")
         assert await one.begin("r2")
-
-
-async def test_what_follows_waits_for_the_same_day_and_starts_when_all_succeeded(
-    tmp_path: Path, state: Path
-) -> None:
-    text = "id: a, cron: '0 1 * * *'\nid: b, cron: '0 2 * * *'\nid: c, after: [a, b]"
-    async with server(state) as one:
-        await one.scheduler.put(schedule(tmp_path, text))
-        await one.tick(24 * 3600)
-        assert rows(state)[-1] == ("c", "00:00:00", "WAITING")
-        assert rows(state, "reason")[-1] == ("waits for a, b",)
-        await one.tick(3600)
-        run_a = next(iter(set(one.runs.submitted)))
-        await one.begin(run_a)
-        await one.tick()
-        await one.end(run_a)
-        await one.tick()
-        assert ("waits for b",) in rows(state, "reason")
-        await one.tick(3600)
-        (run_b,) = one.runs.submitted
-        await one.begin(run_b)
-        await one.end(run_b)
-        await one.tick()
-        (run_c,) = one.runs.submitted
-        assert one.runs.submitted[run_c][0].id == "c"
-
-
-async def test_a_predecessor_that_failed_keeps_its_follower_from_running(tmp_path: Path, state: Path) -> None:
-    text = "id: a, cron: '0 1 * * *'\nid: b, cron: '0 3 * * *', after: [a]"
-    async with server(state) as one:
-        await one.scheduler.put(schedule(tmp_path, text))
-        await one.tick(3600)
-        await one.begin("r1")
-        await one.end("r1", "FAILED", "boom")
-        await one.tick(2 * 3600)
-        assert rows(state, "item_id, outcome, reason")[-1] == (
-            "b",
-            "SKIPPED",
-            "a ended FAILED that day (run r1)",
-        )
-
-
-async def test_a_follower_whose_day_is_over_is_missed(tmp_path: Path, state: Path) -> None:
-    text = "id: a, cron: '0 1 2 1 *'\nid: b, cron: '0 22 1 1 *', after: [a]"
-    async with server(state) as one:
-        await one.scheduler.put(schedule(tmp_path, text, "timezone: Europe/Berlin"))
-        await one.tick(21 * 3600)
-        assert rows(state) == [("b", "21:00:00", "WAITING")]
-        await one.tick(2 * 3600 - 1)
-        assert rows(state)[0][2] == "WAITING"
-        await one.tick(1)
-        assert rows(state, "item_id, outcome, reason")[0] == ("b", "MISSED", "a did not succeed that day")
-        assert "firing_missed" in one.events()
 
 
 async def test_a_firing_that_cannot_be_taken_is_tried_again(tmp_path: Path, state: Path) -> None:

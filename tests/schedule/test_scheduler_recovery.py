@@ -12,6 +12,7 @@ import pytest
 from aetherflow.engine.firing_events import ScheduleNotice
 from aetherflow.schedule.alarm import LOOK_SECONDS, Alarm
 from aetherflow.schedule.catch_up import decide_due
+from aetherflow.schedule.deciding import Decider
 from aetherflow.schedule.scheduler import Scheduler
 from aetherflow.store.owner import Owner, this_process
 from tests.schedule.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
@@ -116,6 +117,45 @@ async def test_overlap_holds_across_servers(tmp_path: Path, state: Path) -> None
         await first.end("r1", "CANCELLED")
         await second.scheduler.look_after()
         assert list(second.runs.submitted) == ["r2"]
+
+
+async def test_a_queue_is_one_for_all_servers(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        file = schedule(tmp_path, "id: a, interval_seconds: 5, overlap: queue")
+        for one in (first, second):
+            await one.scheduler.put(file)
+        for one in (first, first, second):
+            clock.advance(5)
+            await one.scheduler.fire_due()
+        assert rows(state, "outcome, server") == [
+            ("QUEUED", "server:a"),
+            ("WAITING", "server:a"),
+            ("WAITING", "server:b"),
+        ]
+        await first.begin("r1")
+        await first.end("r1")
+        await second.scheduler.look_after()
+        assert second.runs.submitted == {}, "what waits with the other server is older"
+        await first.scheduler.look_after()
+        assert list(first.runs.submitted) == ["r2"]
+        await first.begin("r2")
+        await first.end("r2")
+        await second.scheduler.look_after()
+        assert list(second.runs.submitted) == ["r3"]
+
+
+async def test_what_waits_for_other_items_holds_up_nobody(tmp_path: Path, state: Path) -> None:
+    async with server(state) as one:
+        file = schedule(
+            tmp_path, "id: a, at: '2026-01-02T00:00'\nid: b, cron: '0 * * * *', after: [a], overlap: queue"
+        )
+        await one.scheduler.put(file)
+        await one.tick(3600)
+        decider = Decider("", one.clock.now, one.clock.new_id)
+        await one.database.transact(lambda raw: decider.fire(raw, file.items["b"], ""))
+        await one.tick()
+        assert rows(state, "cause, outcome") == [("tick", "WAITING"), ("manual", "QUEUED")]
 
 
 async def test_after_downtime_what_ran_is_what_the_policy_says(tmp_path: Path) -> None:
