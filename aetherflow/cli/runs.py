@@ -190,10 +190,13 @@ def _print_resume(resume: RunResumed) -> None:
 
 def _print_step(step: StepRow) -> None:
     name = f"{step.step_id} ({step.step_type})"
-    print_text(f"    {step.status:<9} {name}, attempt {step.attempt}{_because(step.reason)}")
+    why, *more = (step.reason or "").splitlines() or [""]
+    print_text(f"    {step.status:<9} {name}, attempt {step.attempt}{_because(why)}")
     if step.error:
-        for line in f"{step.error.get('code')}: {step.error.get('message')}".splitlines():
-            print_text(f"      {one_line(line)}")
+        more += f"{step.error.get('code')}: {step.error.get('message')}".splitlines()
+        more += [f"hint: {step.error['hint']}"] if step.error.get("hint") else []
+    for line in more:
+        print_text(f"      {one_line(line)}")
 
 
 def _print_retry(attempt: AttemptRow) -> None:

@@ -108,7 +108,7 @@ ENTRIES = {
     "AF740": Entry(
         "A statement failed.",
         "sql: selct 1",
-        "Try the statement, which is in the error's detail, on that database.",
+        "Try the statement, which the error shows, on that database.",
     ),
     "AF741": Entry(
         "A database cannot be reached or read.",

@@ -98,7 +98,11 @@ class RunServices(msgspec.Struct, frozen=True):
 
 
 class StepContext:
-    """The context of one attempt of one step; the first argument of every step function."""
+    """The context of one attempt of one step; the first argument of every step function.
+
+    Attributes:
+        last_words: how far the step came; told when a time limit ends it, which it cannot say itself then.
+    """
 
     def __init__(
         self, services: RunServices, *, job_id: str, step_id: str, step_type: str, attempt: int = 1
@@ -108,6 +112,7 @@ class StepContext:
         self.step_id = step_id
         self.step_type = step_type
         self.attempt = attempt
+        self.last_words = ""
         self._stopping: threading.Event | None = None
         self._loop: anyio.lowlevel.EventLoopToken | None = None
         self._waiting: set[anyio.CancelScope] = set()

@@ -259,7 +259,7 @@ def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFi
                 unit, "FAILED", f"step {event.step_id} failed", event.error, state.jobs[unit.id].outputs
             )
         case "CANCELLED":
-            yield EndJob(unit, "CANCELLED", event.reason)
+            yield EndJob(unit, "CANCELLED", state.cancel_reason or event.reason)
         case _:
             yield from _next_step(state, unit, number + 1)
 

@@ -24,6 +24,7 @@ from aetherflow.engine.context import RunServices, StepContext
 from aetherflow.engine.decide import JOB_TIMEOUT, Command, StartStep, StopWork, WaitAndRetry, Work
 from aetherflow.engine.frontier import Unit
 from aetherflow.engine.holding import Holding, job_lock_key
+from aetherflow.engine.plain import plain_text
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.pools import PoolWait
 from aetherflow.engine.ring import Ring
@@ -230,12 +231,15 @@ class Executor:
         """Run one attempt and report how it ended."""
         clock = self._services.clock
         started = clock.monotonic()
+        context = StepContext(
+            self._services, job_id=unit.id, step_id=step.spec.id, step_type=step.spec.type, attempt=attempt
+        )
         outcome: Outcome | None = None
         with scope:
             if self._ring.state.cancelling is not None:
                 scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
-            work: Callable[[], Awaitable[Outcome]] = partial(self._attempt, unit, step, attempt)
+            work: Callable[[], Awaitable[Outcome]] = partial(self._attempt, context, unit, step)
             for held in (self._slots.get(unit.id), self._job_locks.get(unit.job.id)):
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
@@ -244,9 +248,10 @@ class Executor:
         cancelled = scope.cancel_called and (outcome is None or outcome.result is None)
         duration = round(clock.monotonic() - started, 6)
         if outcome is None or cancelled:
-            self._report_end(
-                unit, step, attempt, "CANCELLED", duration, reason=self._ring.state.cancel_reason
-            )
+            reason = self._ring.state.cancel_reason
+            if self._ring.state.cancelling == "timeout":
+                reason = _with_last_words(reason, context)
+            self._report_end(unit, step, attempt, "CANCELLED", duration, reason=reason)
         elif outcome.error is not None:
             self._report_failure(unit, step, attempt, outcome, duration)
         elif outcome.result is not None:
@@ -261,10 +266,7 @@ class Executor:
                 )
             )
 
-    async def _attempt(self, unit: Unit, step: StepPlan, attempt: int) -> Outcome:
-        context = StepContext(
-            self._services, job_id=unit.id, step_id=step.spec.id, step_type=step.spec.type, attempt=attempt
-        )
+    async def _attempt(self, context: StepContext, unit: Unit, step: StepPlan) -> Outcome:
         scope = job_scope(self._ring.names, self._ring.state, unit, self._ring.resolve)
         limit, over = self._time_limit(unit, step)
         if limit is None:
@@ -279,7 +281,8 @@ class Executor:
                 outcome = await attempt_step(context, step, self._step_types, scope)
                 tasks.cancel_scope.cancel()
         if outcome is None or (timed.cancel_called and outcome.result is None):
-            return Outcome(error=over)
+            message = _with_last_words(over.message, context)
+            return Outcome(error=msgspec.structs.replace(over, message=message))
         return outcome
 
     def _time_limit(self, unit: Unit, step: StepPlan) -> tuple[float | None, ErrorInfo]:
@@ -287,9 +290,11 @@ class Executor:
         own, left = step.spec.timeout_seconds, self._time_left(unit)
         if left < (math.inf if own is None else own):
             message = f"the job's timeout_seconds passed after {unit.job.timeout_seconds:g} s"
-            return left, ErrorInfo(code=JOB_TIMEOUT, message=message, kind="timeout")
+            hint = "raise timeout_seconds of the job if its steps need that long"
+            return left, ErrorInfo(code=JOB_TIMEOUT, message=message, kind="timeout", hint=hint)
         message = f"the step's timeout_seconds passed after {own or 0:g} s"
-        return own, ErrorInfo(code="AF710", message=message, kind="timeout")
+        hint = "raise timeout_seconds if the work needs that long"
+        return own, ErrorInfo(code="AF710", message=message, kind="timeout", hint=hint)
 
     def _time_left(self, unit: Unit) -> float:
         """Return how many seconds the job still has; they count from its first step on."""
@@ -425,6 +430,12 @@ def _waiting(identity: _Identity, wait: PoolWait) -> e.StepWaiting:
         held_by=list(wait.held_by),
         ahead=wait.ahead,
     )
+
+
+def _with_last_words(why: str, context: StepContext) -> str:
+    """Return why a step was ended, and how far it came, if it had told that."""
+    words = context.redactor.text(plain_text(context.last_words))
+    return f"{why}: {words}" if words else why
 
 
 def _not_tried_again(error: ErrorInfo) -> ErrorInfo:

@@ -139,6 +139,7 @@ async def run_inner(
     try:
         return await call_step(inner, step_types(step_type), inputs)
     finally:
+        context.last_words = inner.last_words or context.last_words
         await inner.release_connectors()
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
+import anyio
 import anyio.to_thread
 import msgspec
 
@@ -17,7 +18,7 @@ from aetherflow.engine.process_start import Program
 from aetherflow.engine.step import Skipped, StepResult, step
 from aetherflow.errors import StepError
 from aetherflow.steps import process_results as results
-from aetherflow.steps.process_failure import Attempt
+from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import (
     IdempotencyInputs,
     LogInputs,
@@ -78,6 +79,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
             f"attempt {attempt} of {task.retry.max_attempts} failed ({ended.how}); again in {wait:g} s",
             "warning",
         )
+        context.last_words = failure.message
         await context.clock.sleep(wait)
         attempt += 1
 
@@ -88,13 +90,17 @@ async def _attempt(
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
         await _in_thread(context, task.folder.prepare)
-    end = await run_process(
-        task.program,
-        run_id=context.run_id,
-        sinks=recorder.sinks,
-        timeout_seconds=task.timeout_seconds,
-        grace_seconds=task.grace_seconds,
-    )
+    try:
+        end = await run_process(
+            task.program,
+            run_id=context.run_id,
+            sinks=recorder.sinks,
+            timeout_seconds=task.timeout_seconds,
+            grace_seconds=task.grace_seconds,
+        )
+    except anyio.get_cancelled_exc_class():
+        context.last_words = unfinished(context, task.program, recorder)
+        raise
     recorder.finish()
     _tell_what_is_left(context, end)
     ended = Attempt(context, task.program, recorder, end, number)

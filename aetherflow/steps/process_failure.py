@@ -54,12 +54,12 @@ class Attempt:
         """Return the error of a program that timed out or gave another exit code than the accepted ones."""
         if self.end.timed_out:
             message = f"{self._command}: not finished after {timeout_seconds:g} s, so it was ended"
-            error = self._error(message + self._last_words(), TIMEOUT)
+            error = self._error(message + _last_lines(self._recorder), TIMEOUT)
             error.kind, error.hint = "timeout", "raise timeout_seconds if the work needs that long"
         elif self.end.exit_code not in accepted:
-            error = self._error(f"{self._command}: {self.how}{self._last_words()}", EXIT_CODE)
+            error = self._error(f"{self._command}: {self.how}{_last_lines(self._recorder)}", EXIT_CODE)
             error.kind = "exit_code"
-            error.hint = _HINTS.get(self.end.exit_code, "the reason is in the program's own output")
+            error.hint = _HINTS.get(self.end.exit_code, "") or self._where_the_reason_is()
         elif self._recorder.file_problem:
             error = self._error(self._recorder.file_problem, OUTPUT_FAILED)
         else:
@@ -72,6 +72,16 @@ class Attempt:
         error.hint = f"relative paths are under {base}"
         return error
 
+    def _where_the_reason_is(self) -> str:
+        """Return where to look for what only the program itself can tell."""
+        if self._recorder.log_file is not None:
+            return "the reason is in the program's own output"
+        if self.end.exit_code < 0:
+            return "somebody, or the system, sent it that signal"
+        if self._recorder.sinks:
+            return "the program wrote nothing: only its documentation says what this exit code means"
+        return "the program's output was discarded: log.stdout and log.stderr keep it"
+
     def _error(self, message: str, code: str) -> StepError:
         detail: dict[str, Any] = {
             "exit_code": self.end.exit_code,
@@ -80,12 +90,22 @@ class Attempt:
         }
         if (log_file := self._recorder.log_file) is not None:
             detail["log_file"] = str(log_file)
-            message += f"\nwhole output: {log_file}"
-        return StepError(message, code=code, detail=detail)
+        return StepError(message + _whole_output(self._recorder), code=code, detail=detail)
 
-    def _last_words(self) -> str:
-        stream, lines = self._recorder.last_lines()
-        return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+
+def unfinished(context: StepContext, program: Program, recorder: Recorder) -> str:
+    """Return what is to be told of a program that somebody else's time limit ended."""
+    command = _shown(map(context.redactor.text, program.argv))
+    return f"{command}: not finished, so it was ended{_last_lines(recorder)}{_whole_output(recorder)}"
+
+
+def _last_lines(recorder: Recorder) -> str:
+    stream, lines = recorder.last_lines()
+    return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+
+
+def _whole_output(recorder: Recorder) -> str:
+    return f"\nwhole output: {recorder.log_file}" if recorder.log_file is not None else ""
 
 
 def _shown(argv: Iterable[str], limit: int = 200) -> str:

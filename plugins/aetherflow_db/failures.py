@@ -32,22 +32,23 @@ def statement_failed(resource: str, query: Query, error: BaseException) -> StepE
         return connection_failed(resource, "its SQLite file", error)
     if code == sqlite3.SQLITE_READONLY:
         return StepError(
-            f"the statement on resource {resource!r} writes, and this step only reads: {first_line(error)}",
+            f"the statement on resource {resource!r} writes, and this step only reads: {first_line(error)}"
+            + _statement(query),
             hint="give a statement that only returns rows, such as SELECT",
             code="AF742",
             detail=_detail(resource, query),
         )
     if code in _LOCKED:
         return StepError(
-            f"the statement on resource {resource!r} waited too long: {first_line(error)}",
+            f"the statement on resource {resource!r} waited too long: {first_line(error)}{_statement(query)}",
             hint="another process writes to the file; wait longer (timeout_seconds), or let the step retry",
             kind="timeout",
             code="AF740",
             detail=_detail(resource, query),
         )
     return StepError(
-        f"the statement failed on resource {resource!r}: {first_line(error)}",
-        hint="try the statement (in this error's detail) with its params on that database",
+        f"the statement failed on resource {resource!r}: {first_line(error)}{_statement(query)}",
+        hint="try the statement with its params on that database",
         code="AF740",
         detail=_detail(resource, query),
     )
@@ -67,11 +68,16 @@ def connection_failed(resource: str, where: str, error: BaseException) -> StepEr
 def no_rows(resource: str, query: Query) -> StepError:
     """Return the error for a statement that ran and has no result at all, as INSERT; it is not committed."""
     return StepError(
-        f"the statement on resource {resource!r} returns no rows",
+        f"the statement on resource {resource!r} returns no rows{_statement(query)}",
         hint="this step only reads: give a statement that returns rows, such as SELECT",
         code="AF742",
         detail=_detail(resource, query),
     )
+
+
+def _statement(query: Query) -> str:
+    """Return the statement on lines of its own, below what is said of it."""
+    return "\nstatement:\n" + "\n".join(f"  {line}" for line in query.shown.splitlines())
 
 
 def _detail(resource: str, query: Query) -> dict[str, str]:

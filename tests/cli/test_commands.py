@@ -433,3 +433,35 @@ def test_a_command_imports_nothing_heavy_that_it_does_not_need(cli: CommandLine,
 
     assert "aetherflow" in found
     assert found & heavy == set()
+
+
+def test_runs_show_has_what_failed_and_what_to_do_about_it(cli: CommandLine) -> None:
+    cli.write(
+        "flow.yaml",
+        flow("- {id: s, type: db_extract, inputs: {resource: r, sql: select * from sales, output: o.tsv}}")
+        + "resources:\n  r: {kind: db, driver: sqlite3, config: {path: db.sqlite}}\n",
+    )
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
+
+    shown = cli.run("runs", "show", "r").out
+
+    assert "      AF740: the statement failed on resource 'r': no such table: sales\n" in shown
+    assert "      statement:\n        select * from sales\n" in shown
+    assert "      hint: try the statement with its params on that database\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("log", "hint"),
+    [("{}", "the program wrote nothing"), ("{stdout: discard, stderr: discard}", "was discarded")],
+)
+def test_a_program_that_left_no_output_is_not_said_to_tell_the_reason(
+    cli: CommandLine, log: str, hint: str
+) -> None:
+    cli.write(
+        "flow.yaml", flow(f"- {{id: s, type: external.process, inputs: {{command: ['false'], log: {log}}}}}")
+    )
+
+    result = cli.run("run", "flow.yaml")
+
+    assert hint in result.err
+    assert "the reason is in" not in result.err

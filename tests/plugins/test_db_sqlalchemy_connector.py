@@ -110,8 +110,8 @@ async def test_no_folder_is_made_for_a_file_uri(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("sql", "params", "said"),
     [
-        ("SELECT * FROM does_not_exist", None, "no such table: does_not_exist$"),
-        ("SELECT :day", None, "A value is required for bind parameter 'day'$"),
+        ("SELECT * FROM does_not_exist", None, "no such table: does_not_exist\n"),
+        ("SELECT :day", None, "A value is required for bind parameter 'day'\n"),
         ("SELECT :n", {"n": 2**70}, "too large to convert"),
         ("SELECT :n", {"n": [1]}, "Error binding parameter|type 'list' is not supported"),
         ("SELECT 1; SELECT 2", None, "one statement at a time"),
@@ -126,6 +126,7 @@ async def test_a_statement_that_fails_says_what_the_driver_says(
         assert fetch(connector, "SELECT count(*) FROM orders") == [[(7,)]]
     assert (caught.value.code, caught.value.kind) == ("AF740", "other")
     assert caught.value.detail == {"resource": "warehouse", "sql": sql}
+    assert str(caught.value).endswith(f"\nstatement:\n  {sql}")
     assert "sqlalche.me" not in str(caught.value)
 
 

@@ -199,7 +199,7 @@ async def test_when_stderr_is_empty_the_last_lines_are_those_of_stdout(tmp_path:
     [
         ("kill -9 $$", "killed by SIGKILL", "memory"),
         ("kill -SEGV $$", "killed by SIGSEGV", "crashed"),
-        ("kill -40 $$", "killed by signal 40", "own output"),
+        ("kill -40 $$", "killed by signal 40", "sent it that signal"),
         ("no-such-command-here", "exit code 127", "PATH"),
     ],
 )
