@@ -119,8 +119,8 @@ def _resume(
         flow_file=plan.file,
         selected_job=request.flow_job,
         definition=plan.definition,
-        rerun=resumption.rerun,
-        endings=endings_closed(state, resumption.rerun),
+        **resumption.effect(),
+        endings=endings_closed(state, [*resumption.rerun, *resumption.reopened]),
         directory=str(Path.cwd()),
         only=request.only,
         reasons=resumption.reasons(),
@@ -223,13 +223,29 @@ def _resume_notices(resumption: Resumption, option: str, state: RunState, clock:
         notices.append(notice(state, clock, "warning", message, "AF633"))
     if resumption.left:
         notices.append(notice(state, clock, "warning", f"not run now: {_listed(resumption.left)}", "AF634"))
-    for name in resumption.changed[:LIST_AT_MOST]:
-        message = f"{name} is kept although the flow now defines it otherwise; {option} {name} runs it again"
-        notices.append(notice(state, clock, "warning", message, "AF630"))
+    notices += [
+        notice(state, clock, "warning", _otherwise(name, option), "AF630")
+        for name in resumption.changed[:LIST_AT_MOST]
+    ]
+    if resumption.missed:
+        message = f"has not run, its job had ended without it: {_listed(resumption.missed)}"
+        first = f"{option} {resumption.missed[0]} runs it"
+        notices.append(notice(state, clock, "warning", f"{message}; {first}", "AF635"))
+    if resumption.gone:
+        message = f"the flow has it no more: {_listed(resumption.gone)}"
+        notices.append(notice(state, clock, "warning", message, "AF636"))
     if resumption.upgraded:
         message = f"kept although the step type has another version now: {_listed(resumption.upgraded)}"
         notices.append(notice(state, clock, "warning", message, "AF632"))
     return notices
+
+
+def _otherwise(name: str, option: str) -> str:
+    """Return what is said of something that is kept although the flow now defines it otherwise."""
+    job_id, _, what = name.removesuffix(")").partition(" (")
+    if not what:
+        return f"{name} is kept although the flow now defines it otherwise; {option} {name} runs it again"
+    return f"the {what} of {job_id} is another one now, what it gave is kept; {option} {job_id} asks it again"
 
 
 def _plugin_notices(examined: Examination, state: RunState, clock: Clock) -> list[e.Notice]:

@@ -27,8 +27,10 @@ _KINDS = {
     "again": "runs again",
     "settled": "does not run again",
     "changed": "kept although the flow defines it otherwise",
+    "missed": "has not run, its job had ended without it",
     "upgraded": "kept although the step type has another version",
     "left": "not run",
+    "gone": "no longer in the flow",
 }
 _WAS = {
     "dead": "whose process has ended",

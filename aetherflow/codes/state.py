@@ -26,7 +26,7 @@ ENTRIES = {
         "Use the newer version, or another state file.",
     ),
     "AF604": Entry(
-        "A stored event of a run cannot be read.",
+        "A stored event of a run cannot be read, or is missing.",
         "a database that was edited by hand",
         "Restore it from a backup, or give another --run-id.",
     ),
@@ -91,7 +91,7 @@ ENTRIES = {
         "Name the lock by something that may be seen.",
     ),
     "AF630": Entry(
-        "A kept step is defined otherwise now than when it ran.",
+        "A kept step, or the gate or the items of a kept job, is defined otherwise now than when it ran.",
         "the sql of a step was edited, then the run resumed",
         "Nothing, if its result still counts; else --rerun JOB.STEP.",
     ),
@@ -114,6 +114,16 @@ ENTRIES = {
         "Jobs that have not succeeded were left out of this run.",
         "aetherflow runs retry --only load",
         "They run at the next resume: aetherflow runs retry.",
+    ),
+    "AF635": Entry(
+        "A step that was added to a job that had ended does not run by itself.",
+        "a step was added to a job that is SUCCESS, then the run resumed",
+        "Name it in --rerun (or --from); it runs, and what follows it runs again.",
+    ),
+    "AF636": Entry(
+        "A run that goes on has had jobs or steps that the flow has no more.",
+        "a job was taken out of the flow, then the run resumed",
+        "Nothing: what had not succeeded is no part of the run any more; its events stay.",
     ),
     "AF640": Entry(
         "A step needs a pool that the state database does not have.",

@@ -7,7 +7,7 @@ performs the others after their events are durable.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,13 +39,18 @@ class StartJob(Command, frozen=True):
 
 
 class EndJob(Command, frozen=True):
-    """Nothing more is to be done for this job."""
+    """Nothing more is to be done for this job.
+
+    Attributes:
+        decided_by: what the flow says, by which a job is SKIPPED before it begins.
+    """
 
     unit: Unit
     status: e.JobEnd
     reason: str = ""
     error: ErrorInfo | None = None
     outputs: dict[str, Any] = {}
+    decided_by: Literal["", "when", "for_each"] = ""
 
 
 class StartStep(Command, frozen=True):
@@ -177,7 +182,7 @@ def _open_job(state: RunState, frontier: Frontier, job: JobPlan, scope: Mapping[
         return EndJob(unit, "BLOCKED", f"job {culprit} did not succeed")
     try:
         if job.when is not None and not job.when.evaluate(scope):
-            return EndJob(unit, "SKIPPED", f"when: {job.when.text} is false")
+            return EndJob(unit, "SKIPPED", f"when: {job.when.text} is false", decided_by="when")
         if job.for_each is None:
             return StartJob(unit)
         if (known := state.job(job.id).items) is not None:
@@ -190,7 +195,7 @@ def _open_job(state: RunState, frontier: Frontier, job: JobPlan, scope: Mapping[
         problem = ErrorInfo(code="AF712", message=f"for_each of job {job.id} must give a list, not {kind}")
         return EndJob(unit, "FAILED", error=problem)
     if not items:
-        return EndJob(unit, "SKIPPED", "for_each: no items")
+        return EndJob(unit, "SKIPPED", "for_each: no items", decided_by="for_each")
     return StartJob(unit, list(items))
 
 
@@ -221,12 +226,15 @@ def _settle(state: RunState, unit: Unit, number: int) -> SettleStep | None:
         return None
     if spec.on_interrupt == "skip":
         return SettleStep(unit, number, "SKIPPED", PASSED_OVER)
+    again = f"--rerun {unit.id}.{spec.id} runs it again"
+    if not spec.continue_on_error:
+        again = "resume the run once more, and it runs again"
     noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     error = ErrorInfo(
         code=INTERRUPTED,
         message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, "
         f"noticed at {noticed}) and must not be repeated (on_interrupt: fail)",
-        hint="find out what it did; resume the run once more, and it runs again",
+        hint=f"find out what it did; {again}",
     )
     return SettleStep(unit, number, "FAILED", error=error)
 
@@ -352,7 +360,7 @@ def _outcome(plan: Plan, state: RunState) -> tuple[e.RunEnd, str]:
     if state.cancelling == "timeout":
         return "FAILED", state.cancel_reason
     if "CANCELLED" in statuses and (state.cancelling == "request" or "FAILED" not in statuses):
-        return "CANCELLED", state.cancel_reason
+        return "CANCELLED", state.cancel_reason or "a job that took no part is CANCELLED"
     if "FAILED" in statuses:
         return "FAILED", state.cancel_reason
     return "SUCCESS", ""

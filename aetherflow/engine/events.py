@@ -77,6 +77,9 @@ class RunResumed(Event, frozen=True):
     Attributes:
         attempt: which time this is that the run is executed (the first execution was 1).
         rerun: `job` or `job/step` entries whose earlier success counts no more.
+        reopened: jobs that had ended well and go on: a step, or an instance, of theirs is still to run.
+        left: jobs that take no part; one that has ended stays as it is, with its instances.
+        gone: `job` or `job/step` entries that the flow has no more; the state forgets them.
         endings: how often the run had ended; the ending steps of those times stay as they are.
         directory: the working directory, to which `flow_file` is relative.
         only: the one job that runs again, if only one was asked for.
@@ -93,6 +96,9 @@ class RunResumed(Event, frozen=True):
     selected_job: str = ""
     definition: str = ""
     rerun: list[str] = []
+    reopened: list[str] = []
+    left: list[str] = []
+    gone: list[str] = []
     endings: int = 0
     directory: str = ""
     only: str = ""
@@ -142,20 +148,34 @@ Items = list[Any] | StoredItems
 
 
 class JobStarted(Event, frozen=True):
-    """A job began, or goes on after a resume; `items` are those of a `for_each` job."""
+    """A job began, or goes on after a resume; `items` are those of a `for_each` job.
+
+    Attributes:
+        when: fingerprint of the gate that was open.
+        for_each: fingerprint of what listed the items; empty if they were known before.
+    """
 
     job_id: str
     items: Items | None = None
+    when: str = ""
+    for_each: str = ""
 
 
 class JobFinished(Event, frozen=True):
-    """A job ended; SKIPPED and BLOCKED jobs end without having started."""
+    """A job ended; SKIPPED and BLOCKED jobs end without having started.
+
+    Attributes:
+        when: fingerprint of the gate, if it was looked at and the job did not begin.
+        for_each: fingerprint of what listed no items.
+    """
 
     job_id: str
     status: JobEnd
     outputs: dict[str, Any] = {}
     reason: str = ""
     error: ErrorInfo | None = None
+    when: str = ""
+    for_each: str = ""
 
 
 class StepWaiting(Event, frozen=True):

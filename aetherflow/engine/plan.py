@@ -16,6 +16,14 @@ from aetherflow.language.condition import Condition
 from aetherflow.language.template import Template
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 
+NOT_SAID = "-"
+"""Stands for the fingerprint of what the flow does not say of a job."""
+
+
+def _fingerprint(said: Any) -> str:
+    """Return 16 hex digits that change when what is said changes."""
+    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
+
 
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
     """A step, ready to run; `version` is that of the distribution its type comes from, if it is known."""
@@ -39,8 +47,7 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when what the flow says of this step changes."""
-        said = msgspec.json.encode([self.spec.type, self.spec.inputs, self.spec.outputs], order="sorted")
-        return hashlib.blake2b(said, digest_size=8).hexdigest()
+        return _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
 
 
 class JobPlan(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +69,16 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     max_parallel: int | None
     timeout_seconds: float | None
     place: Position
+
+    @property
+    def gate(self) -> str:
+        """A fingerprint of `when`; a dash if the job has none."""
+        return NOT_SAID if self.when is None else _fingerprint(self.when.text)
+
+    @property
+    def listing(self) -> str:
+        """A fingerprint of `for_each`; a dash if the job has none."""
+        return NOT_SAID if self.for_each is None else _fingerprint(self.for_each.raw)
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ from aetherflow.engine.frontier import WHOLE, Frontier, Unit
 from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.plan import Plan, StepPlan
 from aetherflow.engine.scope import Resolve, as_they_are, run_scope
-from aetherflow.engine.state import RunState, apply
+from aetherflow.engine.state import RunState, apply, is_hook
 
 
 class Turn(NamedTuple):
@@ -108,10 +108,8 @@ class Ring:
             case EndStep() | SettleStep():
                 return self._step_ended(command)
             case StartJob(unit, items):
-                return e.JobStarted(
-                    at=at, flow_id=flow_id, run_id=run_id, job_id=unit.id, items=self._stored(items)
-                )
-            case EndJob(unit, status, reason, error, outputs):
+                return self._job_started(unit, items)
+            case EndJob(unit, status, reason, error, outputs, decided_by):
                 if (
                     outputs
                     and self.large is not None
@@ -128,6 +126,8 @@ class Ring:
                     reason=reason,
                     error=error,
                     outputs=outputs or self.state.job(unit.id).outputs,
+                    when=unit.job.gate if decided_by else "",
+                    for_each=unit.job.listing if decided_by == "for_each" else "",
                 )
             case CancelRun(reason, cause):
                 return e.CancelRequested(at=at, flow_id=flow_id, run_id=run_id, reason=reason, cause=cause)
@@ -147,6 +147,20 @@ class Ring:
                 )
             case _:
                 return None
+
+    def _job_started(self, unit: Unit, items: e.Items | None) -> e.JobStarted:
+        """Return the start of a job, with what the flow says of its gate and of its items as they are now."""
+        is_decided = unit.item == WHOLE and not is_hook(unit.id)
+        is_listed = is_decided and self.state.job(unit.id).items is None
+        return e.JobStarted(
+            at=self.clock.now(),
+            flow_id=self.state.flow_id,
+            run_id=self.state.run_id,
+            job_id=unit.id,
+            items=self._stored(items),
+            when=unit.job.gate if is_decided else "",
+            for_each=unit.job.listing if is_listed else "",
+        )
 
     def _stored(self, items: e.Items | None) -> e.Items | None:
         """Return the items of a `for_each` as the journal keeps them: masked, a reference if large."""

@@ -21,6 +21,8 @@ RunPhase = Literal["NEW", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
 DONE: frozenset[str] = frozenset({"SUCCESS", "SKIPPED"})
 """What a resume keeps."""
 
+ENDED_BADLY: frozenset[str] = frozenset({"FAILED", "BLOCKED", "CANCELLED"})
+"""What a resume does again, unless the job takes no part: then it stays so."""
 
 HOOK = "@"
 """First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
@@ -55,6 +57,11 @@ def endings_closed(state: RunState, rerun: Sequence[str]) -> int:
     return state.endings + (was_cut_off and (state.outcome != "SUCCESS" or bool(rerun)))
 
 
+def family(job_id: str) -> str:
+    """Return the job of the flow that a job id belongs to: that of all its instances."""
+    return job_id.partition("[")[0]
+
+
 class IllegalEvent(Exception):
     """An event that cannot happen in this state: a bug in the engine or a damaged journal."""
 
@@ -81,7 +88,12 @@ class Interruption(msgspec.Struct, frozen=True, gc=False):
 
 
 class JobState(msgspec.Struct, gc=False):
-    """What is known of one job; its outputs are those its steps promoted, in step order."""
+    """What is known of one job; its outputs are those its steps promoted, in step order.
+
+    Attributes:
+        when: fingerprint of the gate that was looked at last.
+        for_each: fingerprint of what listed the items, or none.
+    """
 
     status: JobStatus = "PENDING"
     outputs: dict[str, Any] = {}
@@ -89,6 +101,8 @@ class JobState(msgspec.Struct, gc=False):
     items: e.Items | None = None
     reason: str = ""
     error: ErrorInfo | None = None
+    when: str = ""
+    for_each: str = ""
 
 
 class RunState(msgspec.Struct, gc=False):
@@ -258,6 +272,7 @@ def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
             _check(JOB_TABLE, job.status, event, event.status, where)
             job.status, job.reason, job.error = event.status, event.reason, event.error
             job.outputs = event.outputs or job.outputs
+    job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
     state.jobs[event.job_id] = job
 
 
@@ -278,7 +293,8 @@ def _apply_to_run(
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
             state.endings = max(state.endings, event.endings)
-            _reopen(state, frozenset(event.rerun), event.at)
+            _forget(state, event.gone)
+            _reopen(state, event)
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.cancelling, state.cancel_reason = event.cause, event.reason
@@ -292,14 +308,31 @@ def _apply_to_run(
             state.endings += 1
 
 
-def _reopen(state: RunState, rerun: frozenset[str], now: datetime) -> None:
-    """Make everything that is not done, and what `rerun` names, PENDING again; note what was running."""
+def _forget(state: RunState, gone: Iterable[str]) -> None:
+    """Take out what the flow has no more: what it did stays in the history only."""
+    for name in gone:
+        job_id, _, step_id = name.partition("/")
+        if not step_id:
+            state.jobs.pop(job_id, None)
+        elif (job := state.jobs.get(job_id)) is not None:
+            job.steps.pop(step_id, None)
+    names = set(gone)
+    for job_id, step_id in list(state.interrupted) if names else ():
+        if job_id in names or step_entry(job_id, step_id) in names:
+            del state.interrupted[job_id, step_id]
+
+
+def _reopen(state: RunState, event: e.RunResumed) -> None:
+    """Make everything that is not done, and what is named, PENDING again; note what was running."""
+    rerun, reopened, left = frozenset(event.rerun), frozenset(event.reopened), frozenset(event.left)
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
+        if left and job.status in ENDED_BADLY and family(job_id) in left:
+            continue
         whole = job_id in rerun
         named = {step_id for step_id in job.steps if whole or step_entry(job_id, step_id) in rerun}
-        if job.status in DONE and not whole and not named:
+        if job.status in DONE and not whole and not named and job_id not in reopened:
             continue
         for step_id, step in job.steps.items():
             if step_id in named or step.status not in DONE:
@@ -307,9 +340,9 @@ def _reopen(state: RunState, rerun: frozenset[str], now: datetime) -> None:
                 if step_id in named:
                     state.interrupted.pop((job_id, step_id), None)  # somebody wants it again: so be it
                 elif step.status == "RUNNING":
-                    state.interrupted[job_id, step_id] = Interruption(step.attempt, now)
+                    state.interrupted[job_id, step_id] = Interruption(step.attempt, event.at)
         job.status, job.reason, job.error = "PENDING", "", None
-        job.items = None if whole else job.items
+        job.items, job.for_each = (None, "") if whole else (job.items, job.for_each)
         job.outputs = _promoted(job)
 
 

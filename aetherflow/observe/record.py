@@ -39,6 +39,7 @@ _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning"
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
 _DETAIL = frozenset(
     {"definition", "directory", "endings", "reasons", "totals", "version", "items", "outputs", "job_outputs"}
+    | {"reopened", "left", "gone", "when", "for_each"}
 )
 
 

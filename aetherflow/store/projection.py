@@ -27,13 +27,23 @@ UPDATE run_state SET status = 'RUNNING', attempt = ?, finished_at = NULL, reason
 CANCEL_RUN = "UPDATE run_state SET reason = ? WHERE run_id = ?"
 FINISH_RUN = "UPDATE run_state SET status = ?, finished_at = ?, reason = ? WHERE run_id = ?"
 
+FORGET_JOBS = "DELETE FROM job_state WHERE run_id = ?1 AND job_id IN (SELECT value FROM json_each(?2))"
+FORGET_STEPS = """
+DELETE FROM step_state WHERE run_id = ?1 AND (
+    job_id IN (SELECT value FROM json_each(?2))
+    OR job_id || '/' || step_id IN (SELECT value FROM json_each(?2)))
+"""
 REOPEN_JOBS = """
 UPDATE job_state SET status = 'PENDING', started_at = NULL, finished_at = NULL, outputs = NULL,
        error = NULL, reason = NULL
 WHERE run_id = ?1
   AND (job_id NOT LIKE '@%' OR CAST(substr(job_id || '.1', instr(job_id || '.1', '.') + 1) AS INTEGER) > ?3)
+  AND NOT (
+    status IN ('FAILED', 'BLOCKED', 'CANCELLED')
+    AND substr(job_id, 1, instr(job_id || '[', '[') - 1) IN (SELECT value FROM json_each(?5)))
   AND (
     status NOT IN ('SUCCESS', 'SKIPPED') OR job_id IN (SELECT value FROM json_each(?2))
+    OR job_id IN (SELECT value FROM json_each(?4))
     OR EXISTS (SELECT 1 FROM step_state s JOIN json_each(?2) r ON r.value = s.job_id || '/' || s.step_id
                WHERE s.run_id = ?1 AND s.job_id = job_state.job_id))
 """
@@ -144,10 +154,12 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             )  # fmt: skip
             rows.runs.append((UPSERT_RUN, row))
         case e.RunResumed():
-            again = _json(event.rerun)
+            again, gone = _json(event.rerun), _json(event.gone)
             _settle(rows)
+            if event.gone:
+                rows.runs += [(FORGET_JOBS, (run_id, gone)), (FORGET_STEPS, (run_id, gone))]
             rows.runs += [
-                (REOPEN_JOBS, (run_id, again, event.endings)),
+                (REOPEN_JOBS, (run_id, again, event.endings, _json(event.reopened), _json(event.left))),
                 (REOPEN_STEPS, (run_id, again)),
                 (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
             ]

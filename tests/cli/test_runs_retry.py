@@ -247,7 +247,7 @@ def test_retry_keeps_to_the_jobs_that_flow_job_had_selected(place: Place) -> Non
     assert place.run("run", "flow.yaml", "--run-id", "r", "--flow-job", "b").code == 1
     place.go.touch()
     place.traced()
-    assert place.run("runs", "retry", "r", "--only", "a").code == 0
+    assert place.run("runs", "retry", "r", "--only", "a").code == 1, "b is still FAILED"
     assert place.run("runs", "retry", "r").code == 0
     assert place.traced() == ["a.x", "a.y", "b.s"]
     refused = place.run("runs", "retry", "r", "--from", "c")
@@ -345,3 +345,78 @@ jobs:
     assert resume_line(shown)[-4:] == ["--param", "token=VALUE", "--param", "api_key=VALUE"]
     words = [word.replace("VALUE", "hush-hush") for word in resume_line(failed.err)]
     assert place.run(*words).code == 0
+
+
+def test_a_step_that_was_added_to_a_finished_job_is_told_and_runs_when_it_is_named(place: Place) -> None:
+    chain_failed(place)
+    place.write("flow.yaml", CHAIN.replace("  - id: b\n", step("a", "added", "true") + "  - id: b\n", 1))
+    done = place.run("runs", "retry", "r")
+    assert done.code == 0
+    assert place.traced() == ["b.s", "c.s"]
+    assert "AF635: has not run, its job had ended without it: a.added; --from a.added runs it" in done.err
+    assert "has not run, its job had ended without it: a.added" in place.run("runs", "show", "r").out
+    done = place.run("runs", "retry", "r", "--from", "a.added")
+    assert done.code == 0
+    assert "runs again: a.added (--from), b.s (--from), c.s (--from)" in done.err
+    assert place.traced() == ["a.added", "b.s", "c.s"]
+    assert place.query("select distinct status from step_state") == [("SUCCESS",)]
+
+
+def test_retry_only_leaves_a_failure_where_it_is(place: Place) -> None:
+    chain_failed(place)
+    place.go.unlink()
+    done = place.run("runs", "retry", "r", "--only", "free")
+    assert done.code == 1
+    assert place.traced() == ["free.s"]
+    assert "not run now: b (FAILED), c (BLOCKED)" in done.err
+    assert place.status("r") == "FAILED"
+    assert place.query("select job_id, status, error is null from job_state order by 1") == [
+        ("a", "SUCCESS", 1),
+        ("b", "FAILED", 0),
+        ("c", "BLOCKED", 1),
+        ("free", "SUCCESS", 1),
+    ]
+
+
+FANNED = """
+version: 1
+flow: {id: fanned}
+jobs:
+  - id: each
+    for_each: [good, bad]
+    steps:
+      - id: s
+        type: external.process
+        inputs:
+          command: [sh, -c, 'echo "$1" >> "$0"; test "$1" != bad', "{{env.TRACE}}", "{{item}}"]
+"""
+
+
+def test_what_changed_of_a_fan_is_told_and_the_commands_that_are_told_work(place: Place) -> None:
+    place.write("flow.yaml", FANNED)
+    assert place.run("run", "flow.yaml", "--run-id", "r").code == 1
+    assert sorted(place.traced()) == ["bad", "good"]
+    place.write("flow.yaml", FANNED.replace("[good, bad]", "[good, better]").replace("; test", " ; test"))
+    done = place.run("runs", "retry", "r")
+    assert done.code == 1
+    assert place.traced() == ["bad"]
+    assert (
+        "each.s is kept although the flow now defines it otherwise; --from each.s runs it again" in done.err
+    )
+    told = "the for_each of each is another one now, what it gave is kept; --from each asks it again"
+    assert told in done.err
+    assert place.run("runs", "retry", "r", "--from", "each[1].s").code == 1
+    assert place.traced() == ["bad"]
+    assert place.run("runs", "retry", "r", "--from", "each").code == 0
+    assert sorted(place.traced()) == ["better", "good"]
+
+
+def test_what_the_flow_has_no_more_leaves_nothing_pending_behind(place: Place) -> None:
+    place.write("flow.yaml", FANNED)
+    assert place.run("run", "flow.yaml", "--run-id", "r").code == 1
+    place.write("flow.yaml", FANNED.replace("    for_each: [good, bad]\n", "").replace("{{item}}", "plain"))
+    done = place.run("runs", "retry", "r")
+    assert done.code == 0
+    assert "AF636: the flow has it no more: each[0] (SUCCESS), each[1] (FAILED)" in done.err
+    assert place.query("select job_id, status from job_state") == [("each", "SUCCESS")]
+    assert place.query("select job_id, step_id, status from step_state") == [("each", "s", "SUCCESS")]

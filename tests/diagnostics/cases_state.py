@@ -62,6 +62,8 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF632": Case(MINE, f"{RUN}; echo '# newer' >> plugins/mine.py; {RUN}", plugin("return {}"), PLUGINS),
     "AF633": Case("version: 1\n" + DIES % "skip", f"{RUN}; {RUN}"),
+    "AF635": Case(OK, f"{RUN}; sed -n 's/id: s/id: t/p' flow.yaml >> flow.yaml; {RUN}"),
+    "AF636": Case(OK, f"{RUN}; sed -i 's/id: s/id: t/' flow.yaml; {RUN}"),
     "AF640": Case(steps(POOL % ""), RUN),
     "AF641": Case(steps(POOL % ", slots: 3"), f"aetherflow pools set warehouse 2; {RUN}"),
     "AF644": Case(steps("{id: s, type: check_items, inputs: {items: []}, slots: 2}")),

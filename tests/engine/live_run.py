@@ -194,7 +194,7 @@ async def live(
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner=str(owner),
-            rerun=resumption.rerun,
+            **resumption.effect(),
         )
     else:
         beginning = e.RunStarted(

@@ -136,26 +136,26 @@ class Session:
         )
         self._play = play or (lambda _work, _failures, _inputs: Ending())
         self.state = fold(self.history)
-        beginning = self._beginning(params or {}, rerun)
+        beginning = self._beginning(params or {}, rerun, selected)
         apply(self.state, beginning)
         self.history.append(beginning)
         self.ring = Ring(plan, self.state, env={}, clock=self.clock, limit=limit, selected=selected)
         self.tell()
 
-    def _beginning(self, params: dict[str, Any], rerun: Sequence[str]) -> e.Event:
+    def _beginning(self, params: dict[str, Any], rerun: Sequence[str], selected: set[int] | None) -> e.Event:
         now = self.clock.now()
         if not self.history:
             return e.RunStarted(
                 at=now, flow_id="f", run_id=RUN_ID, flow_file="flow.yaml", owner="me", params=params
             )
-        names = plan_resumption(self.plan, self.state, rerun).rerun
+        found = plan_resumption(self.plan, self.state, rerun, selected=selected)
         return e.RunResumed(
             at=now,
             flow_id="f",
             run_id=RUN_ID,
             attempt=self.state.attempt + 1,
             owner="me",
-            rerun=names,
+            **found.effect(),
         )
 
     @property

@@ -232,7 +232,7 @@ class World:
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner="me",
-            rerun=plan_resumption(self.plan, state).rerun,
+            **plan_resumption(self.plan, state).effect(),
         )
 
     def _services(self, bus: Bus) -> RunServices:

@@ -293,7 +293,7 @@ def test_a_job_whose_other_need_has_failed_and_takes_no_part_is_blocked() -> Non
     session.finish()
     again = Session(plan, session.history, rerun=["a"], selected={0, 2})
     again.finish()
-    assert again.statuses() == {"a": "SUCCESS", "bad": "PENDING", "end": "BLOCKED"}
+    assert again.statuses() == {"a": "SUCCESS", "bad": "FAILED", "end": "BLOCKED"}
     assert again.state.jobs["end"].reason == "job bad did not succeed"
 
 

@@ -272,7 +272,7 @@ def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, 
     before = fold(cut)
     found = plan_resumption(scenario.plan, before, rerun)
     resumed = e.RunResumed(
-        at=cut[0].at, flow_id="f", run_id=cut[0].run_id, attempt=2, owner="me", rerun=found.rerun
+        at=cut[0].at, flow_id="f", run_id=cut[0].run_id, attempt=2, owner="me", **found.effect()
     )
     after = fold([*cut, resumed])
     statuses = {
@@ -282,5 +282,8 @@ def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, 
     }
     said_again = {entry.partition(" ")[0] for entry in found.again}
     said_kept = {entry.partition(" ")[0] for entry in found.kept} - before.jobs.keys()
-    assert said_again == {name for name, (_, now) in statuses.items() if now == "PENDING"}
+    said_new = said_again - statuses.keys()
+    assert {name.rpartition(".")[0] for name in said_new} <= set(found.reopened)
+    assert all(after.jobs[job_id].status == "PENDING" for job_id in found.reopened)
+    assert said_again - said_new == {name for name, (_, now) in statuses.items() if now == "PENDING"}
     assert said_kept == {name for name, (then, now) in statuses.items() if now == then != "PENDING"}

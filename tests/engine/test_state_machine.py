@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ from aetherflow.engine.state import (
     StepState,
     apply,
     fold,
+    step_entry,
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.store.journal import _write_rows
@@ -226,14 +227,50 @@ class Lives(RuleBasedStateMachine):
         event = e.CancelRequested(**COMMON, reason="enough")
         self.happens(event, may_it=self.state.phase == "RUNNING")
 
-    @rule(rerun=st.lists(st.sampled_from(["a", "b", "b[0]", "a/x", "b[0]/z"]), max_size=2))
-    def the_run_is_resumed(self, rerun: list[str]) -> None:
+    @rule(
+        rerun=st.lists(st.sampled_from(["a", "b", "b[0]", "a/x", "b[0]/z"]), max_size=2),
+        reopened=st.lists(jobs, max_size=1),
+        left=st.lists(st.sampled_from(["a", "b"]), max_size=1),
+        gone=st.lists(st.sampled_from(["a", "b[0]", "b/x", "b[0]/z"]), max_size=1),
+    )
+    def the_run_is_resumed(
+        self,
+        rerun: list[str],
+        reopened: Sequence[str] = (),
+        left: Sequence[str] = (),
+        gone: Sequence[str] = (),
+    ) -> None:
         before = deepcopy(self.state.jobs)
-        event = e.RunResumed(**COMMON, attempt=self.state.attempt + 1, owner="me", rerun=rerun)
+        rerun = [name for name in rerun if name[0] not in left]  # what takes no part does not run again
+        event = e.RunResumed(
+            **COMMON,
+            attempt=self.state.attempt + 1,
+            owner="me",
+            rerun=rerun,
+            reopened=[job for job in reopened if job[0] not in left],
+            left=list(left),
+            gone=list(gone),
+        )
         self.happens(event, may_it=True)
         assert (self.state.phase, self.state.cancelling) == ("RUNNING", None)
+        assert not any(step_entry(*name) in gone or name[0] in gone for name in self.state.interrupted)
         for job_id, job in before.items():
-            check_reopened(job_id, job, self.state.jobs[job_id], set(rerun))
+            if job_id in gone:
+                assert job_id not in self.state.jobs
+                continue
+            now = self.state.jobs[job_id]
+            job.steps = {
+                step_id: step
+                for step_id, step in job.steps.items()
+                if step_entry(job_id, step_id) not in gone
+            }
+            if job_id[0] in left and job.status in ("FAILED", "BLOCKED", "CANCELLED"):
+                assert now == job
+            elif job_id in event.reopened and job.status in ("SUCCESS", "SKIPPED"):
+                job.status = "FAILED"  # it goes on as one would that had not ended well
+                check_reopened(job_id, job, now, set(rerun))
+            else:
+                check_reopened(job_id, job, now, set(rerun))
 
     @precondition(lambda self: self.state.phase != "NEW")
     @rule()
