@@ -13,8 +13,11 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST = 4
-"""Values shorter than this (characters) are masked only where they stand alone: masking every `1` of a log
-because a PIN is `1` hides nothing and makes the log useless."""
+"""Values shorter than this (characters) are masked only where they stand alone, as a value or on a line:
+masking every `1` of a log because a PIN is `1` hides nothing and makes the log useless."""
+
+_WIDTHS = (76, 64)
+"""The lines that base64 is written in: by `base64` and in mails, by `openssl` and in PEM."""
 
 _SECRET_NAME = re.compile(
     r"(?:(?:^|[_.\-])|(?=password|passwd|passphrase))"  # PGPASSWORD has no separator
@@ -23,6 +26,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _PERCENT = re.compile("%[0-9A-F]{2}")
+_ALONE = r"^([ \t]*)(?:{})(?=[ \t]*\r?$)"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USERINFO = re.compile(r"(?P<scheme>://[^/\s:@'\"]*):(?P<password>[^/\s'\"]+)@")
 _USERINFO_BYTES = re.compile(_USERINFO.pattern.encode())
@@ -69,7 +73,7 @@ class Redactor:
             )
         for value in list(spellings):
             spellings |= _encodings(value)
-        added = {spelling for spelling in spellings if len(spelling) >= SHORTEST}
+        added = {spelling for spelling in spellings if len(spelling) >= SHORTEST} | {secret.strip()}
         with self._adding:  # resources are resolved in worker threads, several at once
             self._parts |= added
             self._whole.add(secret)
@@ -94,15 +98,21 @@ class Redactor:
         if text in self._whole:
             return MASK
         if self._parts:
-            text = self._compiled().of_text.sub(MASK, text)
+            patterns = self._compiled()
+            text = patterns.of_text.sub(MASK, text)
+            if patterns.short:
+                text = patterns.alone_in_text.sub(rf"\1{MASK}", text)
         if "://" in text:
             text = _USERINFO.sub(rf"\g<scheme>:{MASK}@", text)
         return text
 
     def bytes(self, data: bytes) -> bytes:
-        """Return a line of a program's output with all secrets masked."""
+        """Return lines of a program's output with all secrets masked."""
         if self._parts:
-            data = self._compiled().of_bytes.sub(MASK.encode(), data)
+            patterns = self._compiled()
+            data = patterns.of_bytes.sub(MASK.encode(), data)
+            if patterns.short:
+                data = patterns.alone_in_bytes.sub(rb"\1" + MASK.encode(), data)
         if b"://" in data:
             data = _USERINFO_BYTES.sub(rb"\g<scheme>:" + MASK.encode() + b"@", data)
         return data
@@ -131,15 +141,38 @@ class _Patterns:
 
     def __init__(self, parts: frozenset[str]) -> None:
         self.parts = parts
-        self._longest_first = sorted(parts, key=lambda part: (-len(part), part))
+        self.short = sorted(part for part in parts if len(part) < SHORTEST)
+        self._long = [part for part in parts if len(part) >= SHORTEST]
 
     @cached_property
     def of_text(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(re.escape, self._longest_first)))
+        return re.compile(_one_of(self._long))
 
     @cached_property
     def of_bytes(self) -> re.Pattern[bytes]:
-        return re.compile(b"|".join(re.escape(_raw(part)) for part in self._longest_first))
+        # a byte is here the character of its number, so that one function serves both
+        return re.compile(_one_of(_raw(part).decode("latin-1") for part in self._long).encode("latin-1"))
+
+    @cached_property
+    def alone_in_text(self) -> re.Pattern[str]:
+        return re.compile(_ALONE.format("|".join(map(re.escape, self.short))), re.MULTILINE)
+
+    @cached_property
+    def alone_in_bytes(self) -> re.Pattern[bytes]:
+        short = b"|".join(re.escape(_raw(part)) for part in self.short)
+        return re.compile(_ALONE.encode().replace(b"{}", short), re.MULTILINE)
+
+
+def _one_of(parts: Iterable[str]) -> str:
+    """Return a pattern of texts, where the longest wins.
+
+    They are sorted by their first character: of hundreds, which a key of many lines has, few are then tried
+    at each place.
+    """
+    by_first: dict[str, list[str]] = {}
+    for part in sorted(parts, key=lambda part: (-len(part), part)):
+        by_first.setdefault(part[0], []).append(re.escape(part[1:]))
+    return "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_first.items()) or "(?!)"
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -182,7 +215,8 @@ def _base64(raw: bytes) -> set[str]:
     """Return a value in base64, standard and URL-safe: alone, and wherever it may stand inside of more.
 
     Inside (`Basic` authentication, a file's content) it begins at one of three places of a group of four
-    characters; the characters that it shares with its neighbours are left out.
+    characters; the characters that it shares with its neighbours are left out. What begins with the value may
+    be written in lines.
     """
     spellings: set[str] = set()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -192,4 +226,15 @@ def _base64(raw: bytes) -> set[str]:
             inside = text[(8 * offset + 5) // 6 : 8 * (offset + len(raw)) // 6]
             if len(inside) >= 2 * SHORTEST:
                 spellings.add(inside)
+            if not offset:
+                spellings.update(_lines(text))
+                spellings.update(_lines(inside))
     return spellings
+
+
+def _lines(text: str) -> Iterable[str]:
+    """Yield the lines that a text in base64 is written in, if it has several, but for very short ones."""
+    for width in _WIDTHS:
+        if len(text) > width:
+            lines = (text[start : start + width] for start in range(0, len(text), width))
+            yield from (line for line in lines if len(line) >= 2 * SHORTEST)

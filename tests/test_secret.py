@@ -129,6 +129,30 @@ def test_a_secret_inside_of_more_base64_is_masked(before: str) -> None:
         assert inside not in masked
 
 
+@pytest.mark.parametrize("size", [57, 58, 90, 114, 300])
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("width", [76, 64])
+def test_a_long_secret_in_lines_of_base64_is_masked(size: int, end: str, width: int) -> None:
+    secret = "".join(chr(33 + 7 * number % 90) for number in range(size))
+    coded = base64.b64encode(f"{secret}{end}".encode()).decode()
+    lines = [coded[start : start + width] for start in range(0, len(coded), width)]
+    redactor = Redactor([secret])
+
+    shown = redactor.bytes("\n".join(lines).encode()).decode().splitlines()
+
+    for line, masked in zip(lines, shown, strict=True):
+        assert masked.startswith(MASK) or len(line) < 2 * SHORTEST
+        assert len(masked.removeprefix(MASK)) < 2 * SHORTEST
+    if width == 76:
+        assert base64.encodebytes(f"{secret}{end}".encode()).decode().splitlines() == lines
+
+
+def test_a_pem_in_lines_of_base64_is_masked() -> None:
+    key = "\n".join(["-----BEGIN KEY-----", *(chr(97 + n) * 64 for n in range(9)), "-----END KEY-----", ""])
+    text = base64.encodebytes(key.encode()).decode()
+    assert {line.rstrip("=") for line in Redactor([key]).text(text).split()} == {MASK}
+
+
 def as_bytes(text: str) -> bytes:
     """Return the bytes of a text as the system has them."""
     try:
@@ -167,6 +191,12 @@ def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
     assert redactor.text("7") == MASK
     assert redactor.value(["7", {"n": "7"}]) == [MASK, {"n": MASK}]
     assert redactor.text("17 rows of 70") == "17 rows of 70"
+
+
+def test_a_short_secret_is_masked_where_it_stands_alone_on_a_line() -> None:
+    redactor = Redactor(["742", "ü\n"])
+    assert redactor.text("pin:\n  742\r\n1742\n742 742\n742") == "pin:\n  ***\r\n1742\n742 742\n***"
+    assert redactor.bytes("742\n7421\n\tü\n".encode()) == b"***\n7421\n\t***\n"
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "\n", MASK])

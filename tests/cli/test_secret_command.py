@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -58,3 +59,19 @@ def test_each_provider_gives_the_secret_to_the_connector_and_to_nobody_else(cli:
     broken = cli.run("run", "flow.yaml", "--run-id", "broken", env={"PATH": "/nowhere"})
     assert broken.code == 1
     assert "config.path: cannot start cat: no such file or directory" in broken.err
+
+
+def test_a_short_secret_alone_on_a_line_is_masked_live_in_the_error_and_in_the_log(cli: CommandLine) -> None:
+    command = "[sh, -c, 'echo \"$DB_PASSWORD\"; exit 3']"
+    cli.write(
+        "flow.yaml",
+        "version: 1\nflow: {id: f}\njobs:\n- id: a\n  steps:\n"
+        f"  - {{id: s, type: external.process, inputs: {{command: {command}}}}}\n",
+    )
+
+    result = cli.run("run", "flow.yaml", "--run-id", "r", env={"DB_PASSWORD": "742"})
+
+    assert result.code == 1
+    for shown in (result.err, cli.run("runs", "show", "r", "--json").out, cli.run("logs", "r").out):
+        assert "***" in shown
+        assert not re.search(r"\b742\b", shown)

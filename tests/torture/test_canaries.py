@@ -67,12 +67,15 @@ def decode(value):
 SPEAK = """
 import base64, json, os, sys, time, urllib.parse
 streams = (sys.stdout, sys.stderr)
-for name in ("PLAIN_TOKEN", "LINES_SECRET", "ODD_PASSWORD", "EXPANDED_TOKEN"):
+for name in ("PLAIN_TOKEN", "LINES_SECRET", "ODD_PASSWORD", "EXPANDED_TOKEN", "LONG_SECRET"):
     value = os.environ[name]
     coded = base64.b64encode(value.encode()).decode()
     inside = base64.b64encode(b"user:" + value.encode() + b"!").decode()
-    spellings = [value, coded, inside, urllib.parse.quote(value), urllib.parse.quote(value, safe=""),
-                 urllib.parse.quote_plus(value), json.dumps(value), repr(value), f"{value} twice {value}"]
+    lines = base64.encodebytes(value.encode()).decode()
+    pem = "\\n".join(coded[start : start + 64] for start in range(0, len(coded), 64))
+    spellings = [value, coded, lines, pem, inside]
+    spellings += [urllib.parse.quote(value), urllib.parse.quote(value, safe=""),
+                  urllib.parse.quote_plus(value), json.dumps(value), repr(value), f"{value} twice {value}"]
     for stream in streams:
         for text in spellings:
             print(text, file=stream)
@@ -101,6 +104,7 @@ def secrets(chance: random.Random) -> dict[str, str]:
         "PLAIN_TOKEN": word(),
         "LINES_SECRET": f"{word()}\n{word()}",
         "ODD_PASSWORD": f"q\"{word()}'/ é+%\\{word()}",
+        "LONG_SECRET": "\n".join(word() * 4 for _ in range(9)),
     }
 
 
@@ -115,6 +119,9 @@ def spellings(value: str) -> set[bytes]:
             base64.b64encode(raw).decode().rstrip("="),
             base64.urlsafe_b64encode(raw).decode().rstrip("="),
         }
+        for width in (64, 76):
+            text = base64.b64encode(raw).decode()
+            found |= {line for n in range(0, len(text), width) if len(line := text[n : n + width]) > 16}
     return {text.encode() for text in found} | {text.encode() for text in _cores(value)}
 
 
