@@ -261,6 +261,7 @@ async def _stop(server: Server) -> None:
     """Fire nothing more, let the runs end, leave to others what has not begun."""
     server.notifier.tell("STOPPING=1")
     server.scheduler.stop()
+    await _release(server)
     running = len(server.runner.running())
     grace = server.settings.shutdown_grace_seconds
     message = "the server stops: "
@@ -271,6 +272,11 @@ async def _stop(server: Server) -> None:
     )
     server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
     await server.runner.drain(server.settings.shutdown_grace_seconds)
+    await _release(server)
+
+
+async def _release(server: Server) -> None:
+    """Leave what has not begun to others: at once, that nobody waits for it while the last runs end."""
     schedules = list(server.scheduler.schedules.values())
     await _leave(
         server.scheduler.release,

@@ -22,8 +22,9 @@ from aetherflow.schedule.agenda import Agenda
 from aetherflow.schedule.alarm import Alarm
 from aetherflow.schedule.deciding import CLOCK_BACK_SECONDS, Decided, Decider
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
+from aetherflow.schedule.strangers import Strangers
 from aetherflow.schedule.telling import clock_went_back, decided_event, ended_event, taken_event
-from aetherflow.schedule.tending import GONE, needs_tending, tend
+from aetherflow.schedule.tending import GONE, Tended, needs_tending, tend
 from aetherflow.store.database import Database
 from aetherflow.store.firings import (
     Firing,
@@ -84,6 +85,7 @@ class Scheduler:
         self._look = Alarm(clock)
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
+        self._strangers = Strangers()
         self._failing: set[Callable[[], object]] = set()
         self._scope = anyio.CancelScope()
         self._seen: datetime | None = None
@@ -213,11 +215,19 @@ class Scheduler:
         self._alarm.move()
 
     async def _look_after_schedule(self, schedule: Schedule) -> None:
-        server, now = self.server, self._clock.now
-        known = self._submitted
-        if not await self._database.read(lambda raw: needs_tending(raw, schedule, server, now(), known)):
+        now = self._clock.now
+
+        def needs(raw: sqlite3.Connection) -> bool:
+            left = self._strangers.left_to_others(raw, schedule, self.server, now())
+            return needs_tending(raw, schedule, self.server, now(), self._submitted, left)
+
+        def look(raw: sqlite3.Connection) -> Tended:
+            left = self._strangers.left_to_others(raw, schedule, self.server, now())
+            return tend(raw, schedule, self.server, now(), left)
+
+        if not await self._database.read(needs):
             return
-        tended = await self._database.transact(lambda raw: tend(raw, schedule, server, now()))
+        tended = await self._database.transact(look)
         for firing in tended.taken:
             if firing.started_at is not None:
                 self._recovered.add(firing.run_id or "")

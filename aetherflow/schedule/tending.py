@@ -11,7 +11,15 @@ from msgspec.structs import replace
 
 from aetherflow.schedule.item import Schedule
 from aetherflow.schedule.overlap import judge_waiting
-from aetherflow.store.firings import Firing, close_firing, is_alive, move_firing, open_firings, take_over
+from aetherflow.store.firings import (
+    Firing,
+    close_firing,
+    is_alive,
+    leave_unbegun,
+    move_firing,
+    open_firings,
+    take_over,
+)
 
 GONE = "the item is not in the scheduler file any more"
 
@@ -33,11 +41,21 @@ class Tended(msgspec.Struct, frozen=True):
 
 
 def needs_tending(
-    raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime, submitted: Collection[str]
+    raw: sqlite3.Connection,
+    schedule: Schedule,
+    server: str,
+    now: datetime,
+    submitted: Collection[str],
+    left: Collection[int],
 ) -> bool:
-    """Whether there is anything to do; only reads. `submitted` are the runs that are on their way."""
+    """Whether there is anything to do; only reads.
+
+    `submitted` are the runs that are on their way, `left` the firings to leave to other servers.
+    """
     live: dict[str, bool] = {server: True}
     for firing in open_firings(raw, schedule.id):
+        if firing.firing_id in left and firing.server != server:
+            continue
         if firing.server not in live:
             live[firing.server] = bool(firing.server) and is_alive(raw, firing.server, now)
         if not live[firing.server]:
@@ -51,9 +69,11 @@ def needs_tending(
     return False
 
 
-def tend(raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime) -> Tended:
-    """Take over what nobody looks after, and judge again what waits."""
-    taken = take_over(raw, schedule.id, server, now)
+def tend(
+    raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime, left: Collection[int] = ()
+) -> Tended:
+    """Take over what nobody looks after, but what is `left` to other servers; judge again what waits."""
+    taken = take_over(raw, schedule.id, server, now, left)
     for firing in taken:
         if firing.outcome == "RUNNING":
             move_firing(raw, firing.firing_id, server, "QUEUED", "its server died; the run goes on")
@@ -65,6 +85,9 @@ def tend(raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime
             continue
         if firing.cancel_reason and firing.run_id:
             unwanted.append((firing.run_id, firing.cancel_reason))
+        if firing.firing_id in left:
+            leave_unbegun(raw, firing.firing_id, server)
+            continue
         match firing.outcome:
             case "WAITING":
                 _judge(raw, schedule, server, firing, now, queued, ended)

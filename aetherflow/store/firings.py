@@ -8,7 +8,7 @@ a transaction of the caller.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -190,8 +190,10 @@ def ask_to_cancel(raw: sqlite3.Connection, firing_id: int, reason: str) -> None:
     )
 
 
-def take_over(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> list[Firing]:
-    """Take the open firings that nobody looks after, and return them as they were.
+def take_over(
+    raw: sqlite3.Connection, scheduler: str, server: str, now: datetime, leave: Collection[int] = ()
+) -> list[Firing]:
+    """Take the open firings that nobody looks after, but those to `leave`; return them as they were.
 
     Those are the ones that wait for any server, and those of servers that are dead or whose lease ran out.
     The run of a firing that had begun may have ended since, or be interrupted: the caller finds out.
@@ -208,11 +210,10 @@ def take_over(raw: sqlite3.Connection, scheduler: str, server: str, now: datetim
             "ORDER BY scheduled_at, firing_id",
             (scheduler, name),
         )
-        taken += _read(rows)
-        raw.execute(
-            "UPDATE firings SET server = ? WHERE finished_at IS NULL AND scheduler = ? AND server = ?",
-            (server, scheduler, name),
-        )
+        taken += [firing for firing in _read(rows) if firing.firing_id not in leave]
+    raw.executemany(
+        "UPDATE firings SET server = ? WHERE firing_id = ?", [(server, firing.firing_id) for firing in taken]
+    )
     return taken
 
 
@@ -220,6 +221,23 @@ def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
     """Whether a server's lease counts."""
     grip = leases.held(raw, server, now)
     return grip is not None and grip.standing == "live"
+
+
+def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> bool:
+    """Whether there is another live server that serves a scheduler file."""
+    rows = raw.execute(
+        "SELECT server FROM schedulers WHERE scheduler = ? AND server <> ?", (scheduler, server)
+    )
+    return any(is_alive(raw, name, now) for (name,) in rows.fetchall())
+
+
+def leave_unbegun(raw: sqlite3.Connection, firing_id: int, server: str) -> None:
+    """Leave a firing of ours that has not begun to whoever comes next."""
+    raw.execute(
+        "UPDATE firings SET server = '' WHERE firing_id = ? AND server = ? AND finished_at IS NULL "
+        "AND outcome IN ('WAITING', 'QUEUED')",
+        (firing_id, server),
+    )
 
 
 def count_open(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:

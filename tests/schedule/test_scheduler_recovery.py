@@ -14,6 +14,8 @@ from aetherflow.schedule.alarm import LOOK_SECONDS, Alarm
 from aetherflow.schedule.catch_up import decide_due
 from aetherflow.schedule.deciding import Decider
 from aetherflow.schedule.scheduler import Scheduler
+from aetherflow.schedule.tending import GONE
+from aetherflow.store.firings import note_file
 from aetherflow.store.owner import Owner, this_process
 from tests.schedule.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
@@ -91,6 +93,79 @@ async def test_a_server_that_stops_leaves_its_queue_to_the_next(tmp_path: Path, 
         await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         await second.tick()
         assert list(second.runs.submitted) == ["r1"]
+
+
+async def serves(one: Server, folder: Path, items: str) -> None:
+    """Let a server serve a file with these items, and note that it does."""
+    await one.scheduler.put(schedule(folder, items))
+    await one.database.transact(lambda raw: note_file(raw, "night", one.name, "file", one.clock.now(), ""))
+
+
+NEWER = EVERY_MINUTE + ", enabled: false\nid: b, cron: '* * * * *', overlap: queue"
+
+
+async def test_firings_of_items_that_only_another_server_knows_are_left_to_it(
+    tmp_path: Path, state: Path
+) -> None:
+    clock = CountingClock()
+    async with (
+        server(state, "old", clock) as old,
+        server(state, "new", clock) as new,
+        server(state, "dying", clock) as dying,
+    ):
+        await serves(old, tmp_path, EVERY_MINUTE + ", enabled: false")
+        await serves(new, tmp_path, NEWER)
+        await dying.live(DEAD)
+        await dying.scheduler.put(schedule(tmp_path, NEWER))
+        clock.advance(60)
+        await dying.scheduler.fire_due()  # QUEUED
+        await dying.database.transact(
+            lambda raw: Decider("", clock.now, clock.new_id).fire(
+                raw, new.scheduler.schedules["night"].items["b"], ""
+            )
+        )  # WAITING
+        for one in (old, new):
+            await one.live()
+        await old.scheduler.look_after()
+        assert [row[0] for row in rows(state, "outcome")] == ["QUEUED", "WAITING"]
+        await new.scheduler.look_after()
+        assert rows(state, "outcome, server") == [("QUEUED", "server:new"), ("WAITING", "server:new")]
+
+
+async def test_a_server_whose_file_lost_an_item_leaves_its_firings_to_those_that_have_it(
+    tmp_path: Path, state: Path
+) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        await serves(first, tmp_path, NEWER)
+        await first.tick(60)
+        await first.tick(60)
+        await serves(second, tmp_path, NEWER)
+        await serves(first, tmp_path, EVERY_MINUTE + ", enabled: false")
+        await second.live()
+        await first.scheduler.look_after()
+        assert rows(state, "outcome, server") == [("QUEUED", ""), ("WAITING", "")]
+        assert not await first.begin("r1")
+        await second.scheduler.look_after()
+        assert list(second.runs.submitted) == ["r1"]
+
+
+async def test_a_firing_whose_item_no_server_knows_is_closed_in_the_end(tmp_path: Path, state: Path) -> None:
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        await serves(first, tmp_path, NEWER)
+        await first.tick(60)
+        await first.tick(60)
+        for one in (first, second):
+            await serves(one, tmp_path, EVERY_MINUTE + ", enabled: false")
+        for seconds in range(0, 70, 10):
+            clock.advance(10)
+            for one in (first, second):
+                await one.live()
+            for one in (first, second):
+                await one.scheduler.look_after()
+            assert rows(state, "outcome")[1] == ("WAITING" if seconds < 60 else "SKIPPED",)
+        assert rows(state, "outcome, reason")[1] == ("SKIPPED", GONE)
 
 
 async def test_overlap_holds_across_servers(tmp_path: Path, state: Path) -> None:
