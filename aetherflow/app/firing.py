@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import anyio
 import msgspec
 
 from aetherflow.app.running import Watcher
-from aetherflow.app.scheduler_status import served_files
+from aetherflow.app.scheduler_status import load_served, served_files
 from aetherflow.app.schedules import load_schedule, state_of_schedules
 from aetherflow.app.server_settings import settings_of
 from aetherflow.app.serving import Server, open_server
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import HeldByAnother, UsageError
+from aetherflow.errors import AetherFlowError, HeldByAnother, UsageError
 from aetherflow.schedule.deciding import Decider
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
-from aetherflow.store.firings import Firing, close_firing, find_firing
+from aetherflow.store.firings import Firing, close_firing, find_firing, known_items
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -63,9 +63,11 @@ async def fire(
     database = await Database.open(path)
     try:
         served = await database.read(lambda raw: served_files(raw, clock.now()))
+        candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
         if file is None:
-            schedules = [load_schedule(Path(one)) for one, _, _ in served.values()]
-        schedule, item = _found(name, schedules, path)
+            candidates = load_served(served)
+        known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
+        schedule, item = _found(name, candidates, known, path)
         live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.standing == "live"]
         if not here and not live:
             raise _unserved([schedule], path)
@@ -78,25 +80,36 @@ async def fire(
     return await _fire_here(schedule, item, path, watchers, clock)
 
 
-def _found(name: str, schedules: Sequence[Schedule], state: Path) -> tuple[Schedule, Item]:
-    """Return the item of that name, or of the name FILE_ID/ITEM where several files have one."""
+def _found(
+    name: str,
+    schedules: Mapping[str, Schedule | AetherFlowError],
+    known: Mapping[str, Sequence[str]],
+    state: Path,
+) -> tuple[Schedule, Item]:
+    """Return the item of that name, or of the name FILE_ID/ITEM where several files have one.
+
+    A file that is wrong matters only to its own items: those that are `known` of it since it was right.
+    """
     scheduler, _, short = name.rpartition("/")
-    found = [
-        (schedule, schedule.items[short])
-        for schedule in schedules
-        if short in schedule.items and scheduler in ("", schedule.id)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{schedule.id}/{short}" for schedule, _ in found)
+    items = {
+        one: known[one] if isinstance(found, AetherFlowError) else list(found.items)
+        for one, found in schedules.items()
+    }
+    having = [one for one in schedules if short in items[one] and scheduler in ("", one)]
+    if len(having) > 1:
+        names = ", ".join(f"{one}/{short}" for one in having)
         raise UsageError(
             f"several scheduler files have an item {short!r}", hint=f"name one of {names}", code="AF209"
         )
+    for one in having:
+        found = schedules[one]
+        if isinstance(found, AetherFlowError):
+            raise found
+        return found, found.items[short]
     if not schedules:
-        raise _unserved(schedules, state)
-    known = [item for schedule in schedules for item in schedule.items]
-    hint = did_you_mean(short, known) or f"the items are {', '.join(known[:20])}"
+        raise _unserved([], state)
+    every = [item for one in schedules for item in items[one]]
+    hint = did_you_mean(short, every) or f"the items are {', '.join(every[:20])}"
     raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
 
 
@@ -140,8 +153,16 @@ async def _fire_here(
                 await server.runner.idle()
                 helping.cancel_scope.cancel()
             await server.runner.drain(0)
-        ended = await server.database.read(partial(find_firing, firing_id=firing.firing_id))
-    return _fired(ended or firing, "this process")
+        ended = await server.database.transact(
+            lambda raw: _ended(raw, firing, server.lease.name, clock.now())
+        )
+    if ended.is_open:
+        raise HeldByAnother(
+            f"run {ended.run_id} of item {item.id!r} was taken over by a server: this process was paused",
+            hint=f"aetherflow runs show {ended.run_id} says what becomes of it",
+            code="AF210",
+        )
+    return _fired(ended, "this process")
 
 
 def _fire_or_skip(raw: sqlite3.Connection, decider: Decider, item: Item, server: str) -> Firing:
@@ -150,6 +171,14 @@ def _fire_or_skip(raw: sqlite3.Connection, decider: Decider, item: Item, server:
     if firing.outcome == "WAITING":
         close_firing(raw, firing.firing_id, server, "SKIPPED", firing.reason, decider.now())
     return firing
+
+
+def _ended(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) -> Firing:
+    """Return what became of a firing; one whose run could not begin, since a lock is held, is closed."""
+    left = find_firing(raw, firing.firing_id) or firing
+    if left.is_open and close_firing(raw, left.firing_id, server, "SKIPPED", left.reason, now):
+        return find_firing(raw, firing.firing_id) or firing
+    return left
 
 
 async def _heed_signals(server: Server, firing: Firing) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.app.schedules import load_schedule
-from aetherflow.errors import AetherFlowError
+from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.store import lease as leases
@@ -83,30 +83,44 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str,
 def status_of(
     raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
 ) -> list[SchedulerStatus]:
-    """Return how some schedules stand; without any, those that servers serve."""
+    """Return how some schedules stand; without any, all that servers serve, whatever is on the disk."""
     served = served_files(raw, now)
-    known = dict(schedules)
-    problems: dict[str, str] = {}
-    if not known:
-        for scheduler, (file, _, _) in served.items():
-            try:
-                known[scheduler] = load_schedule(Path(file))
-            except AetherFlowError as error:
-                problems[scheduler] = error.message.splitlines()[0]
+    known: dict[str, Schedule | AetherFlowError] = dict(schedules) or load_served(served)
     told = []
-    for scheduler in known or served:
+    for scheduler, found in known.items():
         file, problem, servers = served.get(scheduler, ("", "", []))
-        schedule = known.get(scheduler)
-        told.append(
-            SchedulerStatus(
-                scheduler,
-                file or str(schedule.file.absolute() if schedule else ""),
-                servers,
-                problems.get(scheduler, problem),
-                _items(raw, scheduler, schedule, now),
-            )
-        )
+        schedule = None if isinstance(found, AetherFlowError) else found
+        if isinstance(found, AetherFlowError):
+            problem = found.message.splitlines()[0]
+        elif not file:
+            file = str(found.file.absolute())
+        items = _items(raw, scheduler, schedule, now)
+        told.append(SchedulerStatus(scheduler, file, servers, problem, items))
     return told
+
+
+def load_served(
+    served: Mapping[str, tuple[str, str, list[ServerStatus]]],
+) -> dict[str, Schedule | AetherFlowError]:
+    """Return the files that servers serve as they are on the disk, or what is wrong with them."""
+    found: dict[str, Schedule | AetherFlowError] = {}
+    for scheduler, (file, _, _) in served.items():
+        try:
+            schedule = load_schedule(Path(file))
+        except AetherFlowError as error:
+            found[scheduler] = error
+            continue
+        found[scheduler] = schedule if schedule.id == scheduler else _renamed(schedule)
+    return found
+
+
+def _renamed(schedule: Schedule) -> UsageError:
+    """Return what is wrong with a file whose items would be known under another id than those in force."""
+    return UsageError(
+        f"{schedule.file}: its id became {schedule.id!r}",
+        hint="start its server again, or give it back its id",
+        code="AF206",
+    )
 
 
 def _items(
@@ -115,7 +129,7 @@ def _items(
     last = last_firings(raw, scheduler)
     known = known_items(raw, scheduler)
     opened = open_firings(raw, scheduler)
-    names = list(schedule.items) if schedule else list(last)
+    names = list(schedule.items) if schedule else sorted({*known, *last})
     return [
         _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, now)
         for name in names

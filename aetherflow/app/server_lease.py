@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from os.path import samestat
+from pathlib import Path
 from typing import Self
 
 from aetherflow.clock import Clock
@@ -25,6 +27,7 @@ class ServerLease:
         self._database = database
         self._clock = clock
         self._files: dict[str, tuple[str, str]] = {}
+        self._file = database.path.stat()
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
@@ -47,13 +50,28 @@ class ServerLease:
                 forget_server(raw, name)
 
     async def keep(self) -> None:
-        """Renew the lease until cancelled; a database that fails for a while is tried again."""
+        """Renew the lease until cancelled; a database that fails for a while is tried again.
+
+        Raises:
+            StateError: the file of the database is not there any more, or is another one.
+        """
         while True:
             await self._clock.sleep(TTL_SECONDS / 6)
+            if not self._is_there():
+                raise _file_is_gone(self._database.path)
             try:
                 await self._database.transact(self._renew)
             except StateError:
                 continue  # the scheduler, which needs the database too, tells it
+
+    def _is_there(self) -> bool:
+        """Whether the path still names the file that is open; where nobody can tell, it does."""
+        try:
+            return samestat(self._database.path.stat(), self._file)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
 
     def _renew(self, raw: sqlite3.Connection) -> None:
         """Renew; what another server took for dead, and forgot, is written anew."""
@@ -75,3 +93,12 @@ class ServerLease:
     async def give_back(self) -> None:
         """Leave no trace of the server but its firings."""
         await self._database.transact(lambda raw: forget_server(raw, self.name))
+
+
+def _file_is_gone(path: Path) -> StateError:
+    return StateError(
+        f"the state database {path} was deleted, moved or replaced while the server used it: what the server "
+        "stores is in no file any more, and other servers do not know what it has fired",
+        hint="put the file back if you have it, then start the server again; never touch it while one runs",
+        code="AF212",
+    )

@@ -65,4 +65,9 @@ ENTRIES = {
         "the log names the item or the run",
         "Look at the message; aetherflow scheduler status shows what each item does.",
     ),
+    "AF212": Entry(
+        "The state database of a server was deleted, moved or replaced; the server has stopped.",
+        "rm state/aetherflow.sqlite while aetherflow serve runs",
+        "Put the file back if you have it, and start the server again; stop servers before you touch it.",
+    ),
 }

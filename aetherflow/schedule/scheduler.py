@@ -31,6 +31,7 @@ from aetherflow.store.firings import (
     close_firing,
     find_firing,
     move_firing,
+    put_off,
     register_items,
     release_unbegun,
 )
@@ -253,7 +254,10 @@ class Scheduler:
             await self._runs.submit(item, firing, is_recovery=run_id in self._recovered)
         except AetherFlowError as error:
             self._submitted.discard(run_id)
-            await self._move(firing, "QUEUED", error.message)
+            reason = error.message
+            await self._database.transact(
+                lambda raw: move_firing(raw, firing.firing_id, self.server, "QUEUED", reason)
+            )
 
     async def ended(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
         """Take note that the run of a firing is over, or could not begin; another server may have it now.
@@ -288,10 +292,14 @@ class Scheduler:
 
     async def not_now(self, firing: Firing, reason: str) -> None:
         """Let a firing wait whose run cannot begin yet."""
+        run_id = firing.run_id or ""
+        has_begun = run_id in self._recovered
         try:
-            await self._move(firing, "WAITING", reason)
+            await self._database.transact(
+                lambda raw: put_off(raw, firing.firing_id, self.server, reason, has_begun=has_begun)
+            )
         finally:
-            self._submitted.discard(firing.run_id or "")
+            self._submitted.discard(run_id)
 
     def given_up(self, firing: Firing) -> None:
         """Take note that another server has a firing that was ours."""
@@ -305,11 +313,6 @@ class Scheduler:
         self._submitted.discard(firing.run_id or "")
         self._recovered.discard(firing.run_id or "")
         self._look.move()
-
-    async def _move(self, firing: Firing, outcome: Literal["QUEUED", "WAITING"], reason: str) -> None:
-        await self._database.transact(
-            lambda raw: move_firing(raw, firing.firing_id, self.server, outcome, reason)
-        )
 
     def _notice(
         self, message: str, code: str = "", level: Literal["info", "warning", "error"] = "error"

@@ -148,10 +148,11 @@ def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> 
 def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
     """Mark a firing as started; False if it is ours no more, or was not to start.
 
-    In the same transaction as the claim of its run, where both are in one database.
+    In the same transaction as the claim of its run, where both are in one database. A run that goes on after
+    its server died began when it began.
     """
     changed = raw.execute(
-        "UPDATE firings SET outcome = 'RUNNING', started_at = ?, reason = '' "
+        "UPDATE firings SET outcome = 'RUNNING', started_at = coalesce(started_at, ?), reason = '' "
         "WHERE firing_id = ? AND server = ? AND outcome = 'QUEUED'",
         (timestamp(now), firing_id, server),
     )
@@ -166,6 +167,16 @@ def move_firing(
         "UPDATE firings SET outcome = ?, reason = ? "
         "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
         (outcome, reason, firing_id, server),
+    )
+    return changed.rowcount == 1
+
+
+def put_off(raw: sqlite3.Connection, firing_id: int, server: str, reason: str, *, has_begun: bool) -> bool:
+    """Let a firing of ours wait whose run cannot be begun, or gone on with; False if it is not ours."""
+    changed = raw.execute(
+        "UPDATE firings SET outcome = 'WAITING', reason = ?, started_at = CASE WHEN ? THEN started_at END "
+        "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
+        (reason, has_begun, firing_id, server),
     )
     return changed.rowcount == 1
 

@@ -49,3 +49,23 @@ def test_a_run_whose_process_died_is_gone_on_with_by_retry(cli: CommandLine) -> 
     (cli.folder / "go").touch()
     assert cli.run("runs", "retry", run_id).code == 0
     assert cli.run(*FIRE).code == 0
+
+
+@pytest.mark.parametrize("rule", ["skip", "queue"])
+def test_a_lock_that_is_held_is_an_exit_code_and_leaves_no_firing_behind(cli: CommandLine, rule: str) -> None:
+    """Nobody else was asked to run it: no server may do so later, unasked."""
+    locked = WAITS.replace("{{env.GO}}", str(cli.folder / "go")).replace(
+        "{id: f", "{id: f, locks: {scope: flow}"
+    )
+    assert "scope: flow" in locked
+    cli.write("flow.yaml", locked)
+    cli.write("scheduler.yaml", NEVER.replace("flow_yaml", f"overlap: {rule}, flow_yaml"))
+    with cli.start("run", "flow.yaml", "--log-format", "json") as process:
+        process.event("step_output")
+        held = cli.run(*FIRE, "--json")
+        (cli.folder / "go").touch()
+        assert process.end().code == 0
+    assert (held.code, held.json()["outcome"]) == (75, "SKIPPED"), held
+    assert "one run of the flow" in held.json()["reason"]
+    assert cli.query("SELECT outcome FROM firings WHERE finished_at IS NOT NULL") == [("SKIPPED",)]
+    assert cli.run(*FIRE).code == 0

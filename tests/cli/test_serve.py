@@ -99,6 +99,20 @@ def test_a_server_fires_and_ends_in_order(cli: CommandLine) -> None:
     assert cli.query("SELECT count(*) FROM leases WHERE name LIKE 'server:%'") == [(0,)]
 
 
+def test_what_waits_is_free_as_soon_as_a_server_is_asked_to_stop(cli: CommandLine) -> None:
+    """The last runs may take an hour to end; another server need not wait for its turn so long."""
+    text = EVERY_SECOND.replace("flow_yaml", "overlap: queue, flow_yaml")
+    with serve(cli, text, WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:
+        run_id = begun(server)
+        until(lambda: bool(cli.query("SELECT 1 FROM firings WHERE outcome = 'WAITING'")))
+        server.send(signal.SIGTERM)
+        server.event("schedule_notice")
+        assert cli.query("SELECT DISTINCT server FROM firings WHERE outcome = 'WAITING'") == [("",)]
+        assert (run_id, "RUNNING") in cli.query("SELECT run_id, outcome FROM firings")
+        (cli.folder / "go").touch()
+        assert server.end().code == 143
+
+
 def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
     with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "never"))) as server:
         run_id = begun(server)
@@ -244,6 +258,36 @@ def test_status_of_a_file_that_is_wrong_now_calls_no_item_disabled(cli: CommandL
         assert [(one["item"], one["enabled"], one["next"]) for one in status["items"]] == [("a", None, None)]
         told = cli.run("scheduler", "status").out
         assert ("disabled" in told, "next not known" in told) == (False, True), told
+
+
+@pytest.mark.parametrize("how", ["wrong", "gone", "renamed"])
+def test_a_file_that_is_wrong_now_hides_neither_itself_nor_the_others(cli: CommandLine, how: str) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("m1.yaml", NEVER.replace("night", "m1"))
+    cli.write("m2.yaml", NEVER.replace("night", "m2").replace("id: a", "id: b"))
+    with cli.start("serve", "m1.yaml", "m2.yaml", "--log-format", "json") as server:
+        hear(server, ("schedule_loaded", {"scheduler": "m1"}), ("schedule_loaded", {"scheduler": "m2"}))
+        until(lambda: len(cli.query("SELECT 1 FROM schedulers")) == 2)
+        match how:
+            case "wrong":
+                cli.write("m2.yaml", "version: 1\nitms: []\n")
+            case "gone":
+                (cli.folder / "m2.yaml").unlink()
+            case _:
+                cli.write("m2.yaml", NEVER.replace("night", "m3"))
+        server.event("schedule_invalid")
+        first, second = cli.run("scheduler", "status", "--json").json()["schedulers"]
+        assert (first["scheduler"], first["problem"], second["scheduler"]) == ("m1", "", "m2")
+        assert second["problem"]
+        assert [(one["item"], one["next"]) for one in second["items"]] == [("b", None)]
+        assert "the one before is in force" in cli.run("scheduler", "status").out
+        for name in ("a", "m1/a"):
+            fired = cli.run("scheduler", "fire", name, "--json")
+            assert (fired.code, fired.json()["scheduler"]) == (0, "m1"), fired
+            server.event("firing_finished", run_id=fired.json()["run_id"], outcome="SUCCESS")
+        wrong = cli.run("scheduler", "fire", "b")
+        assert wrong.code == 2
+        assert "m2.yaml" in wrong.err
 
 
 def test_a_run_that_could_not_begin_is_shown_as_what_its_firing_became(cli: CommandLine) -> None:

@@ -50,3 +50,20 @@ def test_a_database_that_fails_for_good_lets_a_server_end_in_order(cli: CommandL
     assert done.code == 143, done
     assert "bug" not in done.err
     assert "other servers take over" in done.out
+
+
+@pytest.mark.parametrize("by", ["rm", "another"])
+def test_a_server_whose_database_is_taken_away_stops_and_says_so(cli: CommandLine, by: str) -> None:
+    """What it fired would be known to nobody: a server with a new file would fire the same ticks."""
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", EVERY_SECOND)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        server.event("firing_finished", outcome="SUCCESS")
+        for path in cli.state.parent.glob("aetherflow.sqlite*"):
+            path.unlink()
+        if by == "another":
+            assert cli.run("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here").code == 0
+        done = server.end()
+    assert done.code == 1, done
+    assert f"error[AF212]: the state database {cli.state} was deleted" in done.err
+    assert no_trace(done)

@@ -7,11 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
+
 from aetherflow.app.firing_runs import FiringRuns
+from aetherflow.app.server_lease import ServerLease
 from aetherflow.app.serving import _problem
 from aetherflow.clock import SystemClock
 from aetherflow.store.database import Database
 from tests.diagnostics.case import OK, Case, Told
+from tests.store.clock_double import FakeClock
 
 VALIDATE = "aetherflow validate scheduler.yaml"
 NEXT = "aetherflow scheduler next scheduler.yaml"
@@ -43,6 +47,23 @@ def _gone_wrong(_: Path) -> str:
     return f"{notice.level} {notice.code}: {notice.message}"
 
 
+async def _file_gone(folder: Path) -> None:
+    """Let the state database of a server be deleted."""
+    database = await Database.open(folder / "state.sqlite")
+    clock = FakeClock()
+    try:
+        lease = await ServerLease.take(database, clock)
+        database.path.unlink()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lease.keep)
+            await clock.sleeping(1)
+            clock.advance(30)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    finally:
+        await database.aclose()
+
+
 HOURLY = "interval_seconds: 3600, flow_yaml: flow.yaml"
 
 CASES: dict[str, Case | Told] = {
@@ -61,5 +82,6 @@ CASES: dict[str, Case | Told] = {
     "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
     "AF210": Told(_taken),
     "AF211": Told(_gone_wrong),
+    "AF212": Told(_file_gone),
     "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
 }
