@@ -23,6 +23,7 @@ from aetherflow.schedule.deciding import Decider
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import Firing, close_firing, find_firing, known_items
 
 
@@ -58,7 +59,7 @@ async def fire(
     clock = clock or SystemClock()
     schedules = [load_schedule(file)] if file is not None else []
     path = state_of_schedules(schedules, state, os.environ)
-    if not here and not path.exists():
+    if not here and is_missing(path):
         raise _unserved(schedules, path)
     database = await Database.open(path)
     try:

@@ -23,6 +23,7 @@ from aetherflow.engine.state import INTERRUPTED
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.store import locks as locks_room
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import firing_of_run
 from aetherflow.store.lease import Standing, held
 from aetherflow.store.queries import (
@@ -109,7 +110,7 @@ def state_of(
         path = places_of(examined, None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
-    if must_exist and not path.exists():
+    if must_exist and is_missing(path):
         raise StateUnusable(
             f"there is no state database {path}",
             hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",

@@ -47,12 +47,13 @@ def machine_findings(environment: Environment, *, now: datetime | None = None) -
 
 def state_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
     """Say whether the state database can be kept there, can be read, and is not from the future."""
-    if path.is_dir():
-        return [Finding("state", "error", f"{path} is a folder, and should be a file")]
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        message = f"{path} cannot be read and written"
-        return [Finding("state", "error", message, "give read and write permission")]
     folder = place_finding("state", path.parent)
+    if os.access(path, os.F_OK):  # it is there, and its folder may be entered
+        if path.is_dir():
+            return [Finding("state", "error", f"{path} is a folder, and should be a file")]
+        if not os.access(path, os.R_OK | os.W_OK):
+            message = f"{path} cannot be read and written"
+            return [Finding("state", "error", message, "give read and write permission")]
     if folder.state != "ok":
         return [folder]
     try:
@@ -83,7 +84,9 @@ def place_finding(subject: str, directory: Path) -> Finding:
 
 
 def _nearest(directory: Path) -> Path:
-    return next((path for path in (directory, *directory.parents) if path.exists()), Path("/"))
+    """Return the folder itself, or the nearest above it that is there and can be seen."""
+    found = (path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    return next(found, Path("/"))
 
 
 def _newest(raw: sqlite3.Connection) -> datetime | None:

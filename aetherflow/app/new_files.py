@@ -19,11 +19,11 @@ def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path
     Raises:
         UsageError: a file is there already (then nothing is written), or one cannot be written.
     """
-    if there := [path for path in texts if path.exists() and not force]:
-        raise UsageError(
-            f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already", hint=hint
-        )
     try:
+        if there := [path for path in texts if path.exists() and not force]:
+            raise UsageError(
+                f"{', '.join(map(str, there))} {'is' if len(there) == 1 else 'are'} there already", hint=hint
+            )
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

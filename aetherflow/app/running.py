@@ -44,6 +44,7 @@ from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import AetherFlowError, HeldByAnother
 from aetherflow.runner.ticket import RunControl, RunReport
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
 from aetherflow.store.lease import Lease
 from aetherflow.store.locks import LockTable
 from aetherflow.store.open_states import OpenState, OpenStates
@@ -368,7 +369,7 @@ def _state_path(examined: Examination, request: RunRequest) -> Path:
     """
     if request.state is not None:
         return request.state
-    if request.run_id and (known := state_of_known_run(examined, request.params)).exists():
+    if request.run_id and not is_missing(known := state_of_known_run(examined, request.params)):
         return known
     return places_of(examined, request.params).state
 

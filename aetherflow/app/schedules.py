@@ -41,11 +41,11 @@ class ExaminedSchedule(msgspec.Struct, frozen=True):
 
 def looks_like_schedule(path: Path) -> bool:
     """Whether a file is a scheduler file, by its keys; a file that cannot be read, or only once, is none."""
-    if path.is_fifo():
-        return False  # it is a flow, and is read by whoever checks it
     try:
+        if path.is_fifo():
+            return False  # it is a flow, and is read by whoever checks it
         document, _ = scan_file(path)
-    except InvalidInput:
+    except (InvalidInput, OSError):
         return False
     return document is not None and is_schedule(document.value)
 

@@ -79,6 +79,16 @@ def _told(error: Exception, *, show_trace: bool) -> int:
     """Tell an error and return the exit code that it has."""
     from aetherflow.errors import AetherFlowError  # noqa: PLC0415 - only errors need it
 
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, BrokenPipeError):
+        return READER_GONE
+    if isinstance(error, OSError):
+        from aetherflow.cli.refusal import refusal  # noqa: PLC0415 - as above
+
+        if show_trace:
+            _show_trace(error)
+        error = refusal(error) or error
     if isinstance(error, AetherFlowError):
         from aetherflow.cli.output import print_error  # noqa: PLC0415 - as above
 
@@ -105,17 +115,18 @@ def _tell_usage(error: Any) -> None:
 
 def _internal_error(error: Exception, *, show_trace: bool) -> int:
     """Tell a bug of ours as such."""
+    hint = "this is a bug of AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
     if show_trace:
-        raise error
-    cause: BaseException = error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    typer.echo(
-        f"error[AF000]: internal error: {type(cause).__name__}: {cause}\n"
-        "    hint: this is a bug of AetherFlow; --debug shows the traceback to report",
-        err=True,
-    )
+        _show_trace(error)
+        hint = "this is a bug of AetherFlow; report this traceback"
+    typer.echo(f"error[AF000]: internal error: {type(error).__name__}: {error}\n    hint: {hint}", err=True)
     return 1
+
+
+def _show_trace(error: Exception) -> None:
+    import traceback  # noqa: PLC0415 - only bugs need it
+
+    typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
 
 def _one_flow(
@@ -134,14 +145,21 @@ def _one_flow(
 
 @app.callback(invoke_without_command=True, help=SUMMARY)
 def root(
+    context: typer.Context,
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[  # noqa: ARG001 - looked up in the command line: an error may come before it is read
+        bool, typer.Option("--debug", help="Show the traceback of an internal error.")
+    ] = False,
 ) -> None:
     """Take the options that stand before a command."""
     if version:
         from aetherflow._version import __version__  # noqa: PLC0415 - only here
 
         typer.echo(f"aetherflow {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
         raise typer.Exit
 
 

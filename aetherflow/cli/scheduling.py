@@ -21,6 +21,7 @@ from aetherflow.cli.serve import watchers
 from aetherflow.clock import SystemClock
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.observe.text import duration
+from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import run_seconds
 
 EXIT_CODES = {"SUCCESS": 0, "FAILED": 1, "CANCELLED": 128 + signal.SIGINT, "SKIPPED": HeldByAnother.exit_code}
@@ -50,7 +51,7 @@ def show_simulation(file: Path, begin: str, end: str, state: Path | None, *, as_
     zone = zone_of(schedule)
     path = state_of_schedules([schedule], state, os.environ)
     durations: dict[str, list[float]] = {}
-    if path.exists():
+    if not is_missing(path):
         durations = read_state(
             path, lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
         )
@@ -66,7 +67,7 @@ def show_status(file: Path | None, state: Path | None, *, as_json: bool) -> None
     """
     schedules = [load_schedule(file)] if file is not None else []
     path = state_of_schedules(schedules, state, os.environ)
-    if not path.exists():
+    if is_missing(path):
         raise StateUnusable(
             f"there is no state database {path}",
             hint="a server makes it; name another one: --state FILE",

@@ -8,7 +8,7 @@ ENTRIES = {
     "AF000": Entry(
         "AetherFlow met an error that it does not know: a bug of its own.",
         "error[AF000]: internal error: KeyError: 'x'",
-        "Run the command again with --debug and report the traceback.",
+        "Run it again as `aetherflow --debug COMMAND ...` and report the traceback.",
     ),
     "AF001": Entry(
         "An error without a code of its own.",
@@ -19,5 +19,10 @@ ENTRIES = {
         "The command line asks for something that makes no sense.",
         "aetherflow run flow.yaml --rerun probe (without --run-id)",
         "Correct the arguments; `aetherflow COMMAND --help` names them.",
+    ),
+    "AF003": Entry(
+        "The operating system refuses what the command needs: a file, a folder, the working directory.",
+        "aetherflow init project/of/another/user",
+        "Correct the permissions, make room, or work elsewhere, as the message says.",
     ),
 }

@@ -24,6 +24,17 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
+def is_missing(path: Path) -> bool:
+    """Whether there is no such file; one that may not be looked at is not missing: opening it tells why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def refuse_network(path: Path) -> None:
     """Refuse a state database on a network file system; where the platform does not tell, nothing is checked.
 

@@ -17,7 +17,10 @@ _EXPLANATIONS = {
         "look at the system log; then run again with the same --run-id",
     ),
     "SQLITE_READONLY": ("it cannot be written", "check the permissions of the file and of its folder"),
-    "SQLITE_CANTOPEN": ("it cannot be opened", "check that the path is a file and its folder can be written"),
+    "SQLITE_CANTOPEN": (
+        "it cannot be opened",
+        "check that the path is a file, and that this user may enter and write its folder",
+    ),
     "SQLITE_NOTADB": (
         "it is no SQLite database",
         "give flow.state.path another file; this one was left as it is",

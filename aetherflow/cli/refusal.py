@@ -1,0 +1,48 @@
+"""What the operating system refused a command, told as that: it is no bug of AetherFlow."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from aetherflow.errors import AetherFlowError, ConfigError
+from aetherflow.observe.output import OutputLostError
+
+CODE = "AF003"
+
+_HINTS = {
+    errno.EACCES: "check the permissions of it and of the folders above it",
+    errno.EPERM: "check who owns it, and what this user may do",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "the quota is used up: make room",
+    errno.EIO: "look at the system log",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "the whole machine has too many open files",
+    errno.ENOTDIR: "a file stands where a folder should be",
+    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
+
+
+def refusal(error: OSError) -> AetherFlowError | None:
+    """Return what is to be told of an error of the system; None if a program causes such errors by itself."""
+    if isinstance(error, FileNotFoundError) and _is_directory_gone():
+        return ConfigError(
+            "the working directory is not there any more", hint="cd to a folder that exists", code=CODE
+        )
+    hint = _HINTS.get(error.errno or 0)
+    if hint is None:
+        return None
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return OutputLostError(f"cannot write the answer: {error.strerror}", hint=hint)
+    what = "" if error.filename is None else f"{error.filename}: "
+    return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=CODE)
+
+
+def _is_directory_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
