@@ -1,8 +1,8 @@
 r"""The dotenv format: `KEY=VALUE` lines, read without a shell.
 
 A value is plain (up to ` #` or the end of the line), single quoted (literal, but for `\'`) or double quoted.
-In double quotes it may span lines; `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes, other backslashes stay.
-`$X` is plain text.
+In quotes it may span lines, as a key in PEM does. In double quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are
+escapes, other backslashes stay. `$X` is plain text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _KEY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\-]*)[ \
 _QUOTE = re.compile(r"[ \t]*(?P<quote>['\"])")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE = re.compile(r"'(?P<value>(?:\\'|[^'\n])*)'")
+_SINGLE_OF_LINES = re.compile(r"'(?P<value>(?:\\'|[^'])*)'(?=[ \t]*(?:#|\n|\Z))")
 _COMMENT = re.compile(r"[ \t]#.*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
@@ -52,7 +53,7 @@ def _value(text: str, key: re.Match[str], file: str) -> tuple[str, int]:
         stop = len(text) if end_of_line < 0 else end_of_line
         return _COMMENT.sub("", text[key.end() : stop]).strip(" \t\r"), stop + 1
     quote, start = opened["quote"], opened.start("quote")
-    quoted = (_DOUBLE if quote == '"' else _SINGLE).match(text, start)
+    quoted = _DOUBLE.match(text, start) if quote == '"' else _single(text, start)
     if quoted is None:
         hint = "close it, or write the quote inside the value as \\" + quote
         raise _error(text, start, file, f"the quote that opens the value of {key['key']} is not closed", hint)
@@ -63,6 +64,14 @@ def _value(text: str, key: re.Match[str], file: str) -> tuple[str, int]:
     if quote == '"':
         return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted["value"]), end.end()
     return quoted["value"].replace("\\'", "'"), end.end()
+
+
+def _single(text: str, start: int) -> re.Match[str] | None:
+    """Return a single quoted value: on one line if that can be, for a backslash may stand before its end."""
+    quoted = _SINGLE.match(text, start)
+    if quoted is not None and _BLANK.match(text, quoted.end()):
+        return quoted
+    return _SINGLE_OF_LINES.match(text, start) or quoted
 
 
 def _error(text: str, at: int, file: str, message: str, hint: str) -> ConfigError:

@@ -10,8 +10,11 @@ from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
 from aetherflow.spec.env_file import EnvFile
+from aetherflow.spec.read_file import read_file
 
 ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
+LONGEST_BYTES = 1 << 20
+"""What an env file may have; no process could be started with so much."""
 
 
 def parse_env_files(text: str) -> list[EnvFile]:
@@ -42,7 +45,7 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
         path = directory / Path(entry.path).expanduser()
         if entry.optional and not path.exists():
             return {}
-        variables = _read(entry.type, path)
+        variables = _read(entry.kind, path)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
@@ -64,8 +67,12 @@ def _read(kind: str, path: Path) -> dict[str, str]:
 
 
 def _text(path: Path) -> str:
+    content = read_file(path, LONGEST_BYTES)
+    if len(content) > LONGEST_BYTES:
+        message = f"{path}: this env file is larger than {LONGEST_BYTES // 2**20} MiB"
+        raise ConfigError(message, hint="name a file of variables", code="AF503")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"{path}: this env file is not UTF-8 text (byte {error.start})"
         raise ConfigError(message, hint="save it as UTF-8", code="AF503") from None

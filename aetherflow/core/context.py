@@ -181,9 +181,16 @@ class _Notices(logging.Handler):
         self._context = context
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        try:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        except Exception as error:  # noqa: BLE001 - whatever an argument's own code raises
+            # as everywhere in logging: a wrong call is told, and fails nothing
+            text = (
+                f"{record.pathname}:{record.lineno}: wrong call of the log: {type(error).__name__}: {error}"
+            )
+            record.levelno = logging.WARNING
         self._context.say(text, _level(record.levelno))
 
 

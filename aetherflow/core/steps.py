@@ -42,9 +42,17 @@ class Step(abc.ABC):
 
     required_inputs: ClassVar[set[str]] = set()
 
-    def __init__(self, step_id: str, inputs: dict[str, Any], ctx: RunContext, job_id: str) -> None:
-        self.id = step_id
-        self.inputs = inputs
+    def __init__(
+        self,
+        step_id: str | None = None,
+        inputs: dict[str, Any] | None = None,
+        ctx: Any = None,
+        job_id: str = "",
+        *,
+        id: str | None = None,  # noqa: A002 - some plugins name it so
+    ) -> None:
+        self.id = step_id if id is None else id
+        self.inputs: dict[str, Any] = {} if inputs is None else inputs
         self.ctx = ctx
         self.job_id = job_id
 

@@ -29,6 +29,7 @@ from yaml.events import (
 )
 
 from aetherflow.errors import Diagnostic, InvalidInput, Position
+from aetherflow.spec.read_file import read_file
 from aetherflow.spec.suggest import explain_control_character, explain_encoding, explain_syntax, quoted
 
 NodePath = tuple[str | int, ...]
@@ -128,8 +129,7 @@ def scan_file(path: Path) -> tuple[Document | None, list[Diagnostic]]:
 def _read(path: Path) -> bytes:
     file = str(path)
     try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
+        return read_file(path, MAX_BYTES)
     except FileNotFoundError:
         looked = f"it was looked for in {path.absolute().parent}"
         raise _unreadable(file, "there is no such file", looked) from None

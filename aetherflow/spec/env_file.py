@@ -7,22 +7,31 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+Format = Literal["dotenv", "json", "dir", "directory", "dir-of-files"]
+
 
 class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of `AETHERFLOW_ENV_FILES_JSON` or of a bundle's `env_files`.
 
-    `directory` and `dir-of-files` are older spellings of `dir`.
+    `directory` and `dir-of-files` are older spellings of `dir`, and `format` is one of `type`.
 
     Attributes:
         path: relative to the working directory, or to the root of the bundle.
-        type: dotenv (NAME=VALUE lines), json (an object), or dir (a file for each variable).
+        type: dotenv (NAME=VALUE lines, the default), json (an object), or dir (a file for each variable).
         optional: whether it may be absent.
         prefix: put before every name.
+        format: an older spelling of type.
     """
 
     called: ClassVar[str] = "an env file"
 
     path: Annotated[str, Meta(min_length=1)]
-    type: Literal["dotenv", "json", "dir", "directory", "dir-of-files"] = "dotenv"
+    type: Format | None = None
     optional: bool = False
     prefix: str = ""
+    format: Format | None = None
+
+    @property
+    def kind(self) -> Format:
+        """The format of the file."""
+        return self.type or self.format or "dotenv"

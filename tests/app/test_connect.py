@@ -130,6 +130,25 @@ def test_one_that_hangs_is_told_and_holds_up_nobody(
     assert odd == ["c"]
 
 
+def test_a_secrets_provider_that_hangs_is_told_as_itself(
+    place: Place, odd: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(connect, "GRACE_SECONDS", 1.0)
+    provider = place.folder / "provider.py"
+    provider.write_text(
+        f"from {__name__} import STUCK\ndef decode(value):\n    STUCK.wait()\n    return value\n"
+    )
+    config = "config: {password: x}, decode: {config: {password: true}}"
+    text = f"resources:\n  r: {{kind: test, driver: odd, {config}}}\n"
+
+    (found,) = try_resources(place.examined(ONE + text, AETHERFLOW_SECRETS_PATH=str(provider)))
+
+    assert (found.state, found.message) == ("error", "its secrets did not come within 1 s")
+    assert found.hint == f"look at decode of {provider}"
+    assert "r" not in odd
+
+
 @pytest.mark.parametrize(
     ("driver", "config"),
     [("sqlite3", "{{path: {file}}}"), ("sqlalchemy", "{{url: 'sqlite:///{file}'}}")],

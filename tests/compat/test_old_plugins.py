@@ -221,6 +221,7 @@ def test_log_calls_are_shown_as_notices(old: CommandLine) -> None:
     assert result.code == 0
     assert "WARN" in next(line for line in result.err.splitlines() if "beware of dogs" in line)
     assert "went on: ValueError: bad value" in result.err
+    assert "small_steps.py:24: wrong call of the log: TypeError: not enough arguments" in result.err
     assert "details" not in result.err
     assert "details" in old.run("run", "flow.yaml", "--debug").err
 
@@ -267,6 +268,12 @@ def test_a_new_step_uses_a_connector_of_the_old_kind(old: CommandLine) -> None:
     ("step_type", "inputs", "expected"),
     [
         ("takes_context_and_inputs", "{value: 5}", {"echo": 5, "flow": "old"}),
+        ("gives_its_id_by_keyword", "{x: 1}", {"id": "s", "job": "a", "inputs": {"x": 1}, "flow": "old"}),
+        (
+            "gives_its_step_id_by_keyword",
+            "{x: 1}",
+            {"id": "s", "job": "a", "inputs": {"x": 1}, "flow": "old"},
+        ),
         ("without_a_base", "{x: 1}", {"id": "s", "job": "a", "dumps": '{"x": 1}'}),
         (
             "knows_the_types",

@@ -37,6 +37,12 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size
         (r"A='it\'s'", {"A": "it's"}),
         (r"A='\\host\share'", {"A": r"\\host\share"}),
         (r"A='C:\dir\'", {"A": "C:\\dir\\"}),
+        ("A='C:\\dir\\'\nB='x'", {"A": "C:\\dir\\", "B": "x"}),
+        (
+            "A='-----BEGIN\na+b/c=\n # no comment\n' # why\nB='x'",
+            {"A": "-----BEGIN\na+b/c=\n # no comment\n", "B": "x"},
+        ),
+        ("A='it\\'s\nmine'", {"A": "it's\nmine"}),
         ("A=it's", {"A": "it's"}),
         ("A=ü\u2028ü", {"A": "ü\u2028ü"}),
     ],
@@ -54,6 +60,7 @@ def test_a_text_is_read_as_its_author_meant_it(text: str, expected: dict[str, st
         ('A=1\nPW="hunter2\nB=2', ".env:2: the quote that opens the value of PW is not closed"),
         ("PW='hunter2\nB='2'", ".env:1: the quote that opens the value of PW is not closed"),
         ('PW="a"hunter2', ".env:1: there is text after the closing quote of PW"),
+        ("A='1\n2'\nPW='a'hunter2\nB='2'", ".env:3: there is text after the closing quote of PW"),
         ('A=1\nPW="a\nb" hunter2"', ".env:3: there is text after the closing quote of PW"),
     ],
 )

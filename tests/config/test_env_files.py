@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ def test_entries_are_read_with_their_defaults() -> None:
     text = '[{"type": "json", "path": "a.json", "optional": true, "prefix": "P_"}, {"path": ".env"}]'
     assert parse_env_files(text) == [
         EnvFile(type="json", path="a.json", optional=True, prefix="P_"),
-        EnvFile(type="dotenv", path=".env"),
+        EnvFile(path=".env"),
     ]
 
 
@@ -137,3 +138,24 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff")
     with pytest.raises(ConfigError, match=r"\.env: this env file is not UTF-8 text \(byte 2\)"):
         read_env_file(EnvFile(path=".env"), tmp_path)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe: cannot read this env file: it is a named pipe"):
+        read_env_file(EnvFile(path="pipe", optional=True), tmp_path)
+
+
+def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: this env file is larger than 1 MiB"):
+        read_env_file(EnvFile(path="/dev/zero"), tmp_path)
+    assert read_env_file(EnvFile(path="/dev/null"), tmp_path) == {}
+
+
+def test_format_is_an_older_spelling_of_type(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"A": 1}')
+    (old,) = parse_env_files('[{"path": "a.json", "format": "json"}]')
+    assert read_env_file(old, tmp_path) == {"A": "1"}
+    assert EnvFile(path="a", type="dir", format="json").kind == "dir"
+    with pytest.raises(InvalidInput, match="'format': the text 'jsn' is not allowed"):
+        parse_env_files('[{"path": "a.json", "format": "jsn"}]')

@@ -329,6 +329,17 @@ def test_a_file_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
         read_document(path)
 
 
+def test_a_named_pipe_is_refused_and_one_of_the_shell_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match=r"AF101\]: this file cannot be read: it is a named pipe"):
+        read_document(tmp_path / "pipe")
+    inner, outer = os.pipe()
+    os.write(outer, b"a: 1")
+    os.close(outer)
+    assert read_document(Path(f"/dev/fd/{inner}")).value == {"a": 1}
+    os.close(inner)
+
+
 def test_a_file_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_module, "MAX_BYTES", 2**20)
     with pytest.raises(InvalidInput, match=r"AF106\]: the file is larger than 1 MiB"):

@@ -21,9 +21,25 @@ class Says(Step):
             raise ValueError("bad value")
         except ValueError:
             self.ctx.log.exception("went on")
+        self.ctx.log.info("bad %s %s", 1)
 
 
 register_step("says")(Says)
+
+
+@register_step("gives_its_id_by_keyword")
+class GivesItsIdByKeyword(Step):
+    def __init__(self, id, inputs, ctx, job_id):
+        super().__init__(id=id, inputs=inputs, ctx=ctx, job_id=job_id)
+
+    def run(self):
+        return {"id": self.id, "job": self.job_id, "inputs": self.inputs, "flow": self.ctx.flow_id}
+
+
+@register_step("gives_its_step_id_by_keyword")
+class GivesItsStepIdByKeyword(GivesItsIdByKeyword):
+    def __init__(self, step_id, inputs, ctx, job_id):
+        Step.__init__(self, step_id=step_id, inputs=inputs, ctx=ctx, job_id=job_id)
 
 
 @register_step("reads_key_values")

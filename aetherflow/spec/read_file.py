@@ -1,0 +1,23 @@
+"""Reading a file that a user names: one that may never end, or never begin, is not waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_INHERITED = "/proc/"
+"""Where the real name of a pipe begins that the shell has opened for us: `validate <(generate)`."""
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return the content of a file; of one that is larger than `limit`, one byte more than that.
+
+    Raises:
+        OSError: it cannot be read, or is a named pipe: nobody may ever write to it.
+    """
+    if stat.S_ISFIFO(path.stat().st_mode) and not os.path.realpath(path).startswith(_INHERITED):
+        raise OSError(errno.EINVAL, "it is a named pipe, not a file")
+    with path.open("rb") as stream:
+        return stream.read(limit + 1)
