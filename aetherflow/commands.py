@@ -12,6 +12,11 @@ def state_option(state: Path | str) -> str:
     return f"--state {shlex.quote(str(state))}"
 
 
+def cancel_command(run_id: str, state: Path | str) -> str:
+    """Return the command that ends a run which another process executes."""
+    return f"aetherflow runs cancel {shlex.quote(run_id)} {state_option(state)}"
+
+
 def retry_command(run_id: str, state: Path | str, secrets: Iterable[str] = ()) -> str:
     """Return the command that goes on with a run; the values of secret parameters must be filled in."""
     given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)

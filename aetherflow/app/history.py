@@ -16,7 +16,7 @@ from aetherflow.app.beginning import is_masked
 from aetherflow.app.examine import examine
 from aetherflow.app.places import logs_beside, places_of
 from aetherflow.clock import SystemClock
-from aetherflow.commands import state_option
+from aetherflow.commands import cancel_command, state_option
 from aetherflow.config.environment import load_environment
 from aetherflow.engine.events import BundleUse, RunResumed
 from aetherflow.engine.state import INTERRUPTED
@@ -151,7 +151,7 @@ def run_history(path: Path, run_id: str) -> RunHistory:
 
 def locks(path: Path) -> list[LockRow]:
     """Return the locks that are held."""
-    return read_state(path, list_locks)
+    return read_state(path, lambda raw: list_locks(raw, SystemClock().now()))
 
 
 def cancel_run(path: Path, run_id: str, *, wait: bool) -> Cancellation:
@@ -195,7 +195,8 @@ def release_lock(path: Path, key: str, *, force: bool) -> Release:
         if grip.standing == "live" and not force:
             raise HeldByAnother(
                 f"the lock {key!r} is held by {grip.holder}, and its process has not ended",
-                hint="wait for it, or add --force: it then loses the lock, and its work is stopped",
+                hint=f"wait for it, or end its run: {cancel_command(grip.holder.run_id, path)}; with --force "
+                "it loses the lock, and its work is stopped",
                 code="AF620",
             )
         holder = grip.holder

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aetherflow.app.history import change_state, read_state
 from aetherflow.clock import SystemClock
+from aetherflow.commands import state_option
 from aetherflow.errors import HeldByAnother, UsageError
 from aetherflow.store import pools as room
 from aetherflow.store.pools import PoolRow
@@ -47,13 +48,14 @@ def remove_pool(path: Path, name: str) -> None:
     found = {pool.name: pool for pool in pools(path)}.get(name)
     if found is None:
         raise UsageError(
-            f"there is no pool {name!r} in {path}", hint="aetherflow pools list shows what there is"
+            f"there is no pool {name!r} in {path}",
+            hint=f"aetherflow pools list {state_option(path)} shows what there is",
         )
     if found.held or found.waiting:
         who = (*found.held, *found.waiting)[0].holder
         raise HeldByAnother(
             f"the pool {name!r} is in use by {who}",
-            hint="wait for it to end: aetherflow pools list",
+            hint=f"wait for it to end: aetherflow pools list {state_option(path)}",
             code="AF643",
         )
     change_state(path, lambda raw: room.remove_pool(raw, name))

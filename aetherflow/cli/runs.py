@@ -37,6 +37,10 @@ _WAS = {
     "expired": "whose lease had run out",
     "live": "which loses it at its next renewal",
 }
+_HELD_IN_VAIN = {
+    "dead": "; that process has ended: whoever asks for the lock gets it",
+    "expired": "; that time is over: whoever asks for the lock gets it",
+}
 UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
 STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
@@ -103,7 +107,7 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     for row in rows:
         print_text(
             f"{row.lock_key}  held by {row.holder} ({row.process}) since {row.acquired_at}, "
-            f"until {row.expires_at}"
+            f"until {row.expires_at}{_HELD_IN_VAIN.get(row.standing, '')}"
         )
     if not rows:
         print_text("no locks are held")

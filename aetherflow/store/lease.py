@@ -31,12 +31,17 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Somebody else who holds a lease: a sentence about who, since when and until when (RFC 3339)."""
+    """Somebody else who holds a lease: a sentence about who, since when and until when (RFC 3339).
+
+    Attributes:
+        run_id: the run for which it is held; empty for the lease of a run itself.
+    """
 
     holder: str
     owner: Owner
     acquired_at: str
     expires_at: str
+    run_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.holder} ({self.owner}) since {self.acquired_at}"
@@ -85,19 +90,21 @@ def acquire(
 def held(raw: sqlite3.Connection, name: str, now: datetime) -> Grip | None:
     """Return who has the lease, or None if it was never taken or was given back."""
     row = raw.execute(
-        "SELECT generation, owner, holder, acquired_at, expires_at FROM leases "
+        "SELECT generation, owner, holder, acquired_at, expires_at, run_id FROM leases "
         "WHERE name = ? AND released_at IS NULL",
         (name,),
     ).fetchone()
     if row is None:
         return None
-    holder = Holder(row[2], _owners.decode(row[1]), row[3], row[4])
-    standing: Standing = "live"
-    if is_dead(holder.owner):
-        standing = "dead"
-    elif holder.expires_at < timestamp(now):
-        standing = "expired"
-    return Grip(holder, row[0], standing)
+    holder = Holder(row[2], _owners.decode(row[1]), row[3], row[4], row[5] or "")
+    return Grip(holder, row[0], standing_of(holder.owner, holder.expires_at, now))
+
+
+def standing_of(owner: Owner, expires_at: str, now: datetime) -> Standing:
+    """Return what a lease is worth that was not given back."""
+    if is_dead(owner):
+        return "dead"
+    return "expired" if expires_at < timestamp(now) else "live"
 
 
 def renew(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:

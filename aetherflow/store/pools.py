@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from aetherflow.commands import state_option
 from aetherflow.engine.pools import PoolWait
 from aetherflow.errors import StepError
 from aetherflow.store.owner import Owner, is_dead
@@ -99,20 +100,28 @@ def size_of(raw: sqlite3.Connection, pool: str, slots: int) -> int:
     row = raw.execute("SELECT slots FROM pools WHERE name = ?", (pool,)).fetchone()
     if row is None:
         raise StepError(
-            f"there is no pool {pool!r} in this state database",
-            hint=f"make it: aetherflow pools set {pool} SLOTS, or name it under pools in the scheduler file",
+            f"there is no pool {pool!r} in the state database {_file_of(raw)}",
+            hint=f"make it: aetherflow pools set {pool} SLOTS {state_option(_file_of(raw))}, or name it "
+            "under pools in the scheduler file",
             code="AF640",
             detail={"pool": pool},
         )
     size: int = row[0]
     if slots > size:
         raise StepError(
-            f"the step wants {slots} slots of the pool {pool!r}, which has {size}",
-            hint=f"lower slots, or enlarge the pool: aetherflow pools set {pool} {slots}",
+            f"the step wants {slots} slots of the pool {pool!r}, which has {size} in {_file_of(raw)}",
+            hint="lower slots, or enlarge the pool: "
+            f"aetherflow pools set {pool} {slots} {state_option(_file_of(raw))}",
             code="AF641",
             detail={"pool": pool},
         )
     return size
+
+
+def _file_of(raw: sqlite3.Connection) -> str:
+    """Return the path of the database: each has pools of its own."""
+    (_, _, path) = raw.execute("PRAGMA database_list").fetchone()
+    return str(path)
 
 
 def ask(raw: sqlite3.Connection, claim: NewClaim, now: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.engine.events import RunResumed, RunStarted
+from aetherflow.store.lease import Standing, standing_of
 from aetherflow.store.owner import Owner, is_dead
 
 _owners = msgspec.json.Decoder(Owner)
@@ -72,7 +74,11 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class LockRow(msgspec.Struct, frozen=True):
-    """One lock that is held; `process` says which process its owner is, where, and since when it runs."""
+    """One lock that is held; `process` says which process its owner is, where, and since when it runs.
+
+    Attributes:
+        standing: live, or dead or expired: then whoever asks for the lock gets it.
+    """
 
     lock_key: str
     holder: str
@@ -81,6 +87,7 @@ class LockRow(msgspec.Struct, frozen=True):
     expires_at: str
     generation: int
     process: str
+    standing: Standing
 
 
 def list_runs(
@@ -159,16 +166,20 @@ def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
     return [AttemptRow(*_decoded(row, 6)) for row in rows]
 
 
-def list_locks(raw: sqlite3.Connection) -> list[LockRow]:
+def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:
     """Return the locks that are held, the oldest first."""
     rows = raw.execute(
         "SELECT lock_key, holder, owner, acquired_at, expires_at, generation FROM locks ORDER BY acquired_at"
     )
-    return [LockRow(*(*row, _process(row[2]))) for row in rows]
+    return [_lock(row, now) for row in rows]
 
 
-def _process(owner: str) -> str:
-    known = msgspec.json.decode(owner, type=Owner)
+def _lock(row: tuple[Any, ...], now: datetime) -> LockRow:
+    owner = _owners.decode(row[2])
+    return LockRow(*(*row, _process(owner), standing_of(owner, row[4], now)))
+
+
+def _process(known: Owner) -> str:
     return f"{known}, which started at {known.started_at}" if known.started_at else str(known)
 
 

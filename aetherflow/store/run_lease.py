@@ -9,17 +9,19 @@ import shlex
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
 from aetherflow.clock import Clock
+from aetherflow.commands import cancel_command, state_option
 from aetherflow.engine.events import Event
 from aetherflow.errors import HeldByAnother
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost, lease_lost, read_events
 from aetherflow.store.lease import Grip, Holder, Lease
-from aetherflow.store.owner import Owner
+from aetherflow.store.owner import Owner, this_process
 
 TTL_SECONDS = 30.0
 """How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
@@ -71,7 +73,8 @@ async def claim_run(
     if isinstance(lease, Holder):
         raise HeldByAnother(
             f"run {run_id} is being executed by {lease.owner} since {lease.acquired_at}",
-            hint="wait until it has ended, or give another --run-id",
+            hint=f"wait until it has ended, end it ({cancel_command(run_id, database.path)}), or give "
+            "another --run-id",
         )
     return lease
 
@@ -100,11 +103,19 @@ async def claim_flow(
         raise HeldByAnother(
             f"one run of the flow {flow_id} at a time (locks.scope: flow): the lock 'flow:{flow_id}' "
             f"is held by {lease}",
-            hint="wait until that run has ended, or cancel it; aetherflow locks release "
-            f"{shlex.quote(f'flow:{flow_id}')} --state {shlex.quote(str(database.path))}",
+            hint=_how_to_get(f"flow:{flow_id}", lease, database.path),
             code="AF620",
         )
     return lease
+
+
+def _how_to_get(key: str, other: Holder, state: Path) -> str:
+    """Return what to do about the lock of another run; whether that of another host lives is not known."""
+    hint = f"wait until that run has ended, or end it: {cancel_command(other.run_id, state)}"
+    if other.owner.host == this_process().host:
+        return hint
+    release = f"aetherflow locks release {shlex.quote(key)} --force {state_option(state)}"
+    return f"{hint}; if its machine is gone: {release}"
 
 
 async def keep_alive(

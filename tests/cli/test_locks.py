@@ -85,6 +85,8 @@ def test_a_second_run_of_the_flow_is_refused_and_leaves_nothing_behind(cli: Comm
     assert "error[AF620]: one run of the flow f at a time" in refused.err
     assert f"held by f, run first (process {first.pid} on " in refused.err
     assert " since 20" in refused.err
+    assert f"or end it: aetherflow runs cancel first --state {cli.state}\n" in refused.err
+    assert "locks release" not in refused.err
     assert result.code == 0
     assert cli.query("select run_id from runs") == [("first",)]
     assert cli.query("select distinct run_id from events") == [("first",)]
@@ -147,12 +149,16 @@ def test_the_lock_of_a_killed_process_of_another_host_is_free_for_its_own_run(cl
     own = cli.run("run", "flow.yaml", "--run-id", "first")
 
     assert other.code == 75, other
+    released = f"aetherflow locks release flow:f --force --state {cli.state}"
+    assert f"if its machine is gone: {released}\n" in other.err
     assert own.code == 0, own
 
 
 def test_a_dead_holder_is_released_without_force(cli: CommandLine) -> None:
     killed(cli, ONE_RUN)
     assert held(cli) == ["flow:f"]
+    assert cli.run("locks", "list", "--json").json()[0]["standing"] == "dead"
+    assert "that process has ended: whoever asks for the lock gets it\n" in cli.run("locks", "list").out
 
     result = cli.run("locks", "release", "flow:f")
 
@@ -170,7 +176,8 @@ def test_a_live_holder_keeps_its_lock_unless_it_is_forced(cli: CommandLine) -> N
         refused = cli.run("locks", "release", "key")
         assert refused.code == 75, refused
         assert f"'key' is held by f, run first, a.s (process {run.pid} on " in refused.err
-        assert "--force" in refused.err
+        assert f"end its run: aetherflow runs cancel first --state {cli.state}; with --force" in refused.err
+        assert "whoever asks" not in cli.run("locks", "list").out
         assert held(cli) == ["key"]
 
         forced = cli.run("locks", "release", "key", "--force", "--json")

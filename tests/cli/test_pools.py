@@ -77,5 +77,27 @@ def test_a_step_that_names_no_pool_of_the_database_fails_with_what_to_do(cli: Co
     done = cli.run("run", "flow.yaml", env={"GO": "/dev/null"})
     assert done.code == 1
     assert "AF640: there is no pool 'warehouse'" in done.err
-    assert "aetherflow pools set warehouse SLOTS" in done.err
+    assert f"aetherflow pools set warehouse SLOTS --state {cli.state}" in done.err
     assert no_trace(done)
+
+
+@pytest.mark.parametrize(("slots", "code"), [(None, "AF640"), (1, "AF641")])
+def test_the_hint_helps_a_flow_with_a_state_database_of_its_own(
+    cli: CommandLine, slots: int | None, code: str
+) -> None:
+    own = cli.folder / "own state" / "own.sqlite"
+    text = "- {id: s, type: external.process, pool: warehouse, slots: 2, inputs: {command: ['true']}}"
+    cli.write("flow.yaml", flow(text, f"flow: {{id: f, state: {{path: '{own}'}}}}"))
+    if slots:
+        assert cli.run("pools", "set", "warehouse", str(slots), "--state", str(own)).code == 0
+    failed = cli.run("run", "flow.yaml", "--run-id", "r")
+    assert code in failed.err
+    assert f"{own}" in failed.err.partition("hint:")[0]
+
+    command = failed.err.partition("aetherflow pools set")[2].partition("\n")[0].partition(", or")[0]
+    made = cli.bash(f"aetherflow pools set {command.replace('SLOTS', '2')}")
+
+    assert made.code == 0, made
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
+    gone = cli.run("pools", "remove", "nothing", "--state", str(own))
+    assert f"aetherflow pools list --state '{own}' shows" in gone.err

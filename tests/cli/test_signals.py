@@ -164,6 +164,7 @@ def test_a_run_id_is_executed_by_one_process_and_the_other_is_told_by_which(cli:
     assert refused.code == 75, refused
     assert refused.out == ""
     assert "error[AF610]: run one is being executed by process" in refused.err
+    assert f"end it (aetherflow runs cancel one --state {cli.state})" in refused.err
     assert f"process {winner.pid} on " in refused.err
     assert result.code == 0
     assert cli.query("select status, attempt from runs") == [("SUCCESS", 1)]
