@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from msgspec.structs import asdict
 
 from aetherflow.app.beginning import stale_sentence
 from aetherflow.app.bundle import BundleStatus, bundle_status, open_bundle, sync_bundle
 from aetherflow.app.open_bundle import OpenBundle
-from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.cli.output import diagnostics_of, print_json, print_text, say
+from aetherflow.errors import AetherFlowError
 
 
 @contextmanager
@@ -31,7 +33,12 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, tell: bool = True) -> It
 
 def sync(manifest: Path, *, as_json: bool) -> int:
     """Sync a bundle and say what changed."""
-    report = anyio.run(sync_bundle, manifest, os.environ)
+    try:
+        report = anyio.run(sync_bundle, manifest, os.environ)
+    except AetherFlowError as error:
+        if as_json:
+            return _print_failure(error, manifest)
+        raise
     if as_json:
         print_json(report)
         return 0
@@ -46,13 +53,24 @@ def sync(manifest: Path, *, as_json: bool) -> int:
 
 def status(manifest: Path, *, as_json: bool) -> int:
     """Say what is known of a bundle and whether its source has changed."""
-    found = anyio.run(bundle_status, manifest, os.environ)
+    try:
+        found = anyio.run(bundle_status, manifest, os.environ)
+    except AetherFlowError as error:
+        if as_json:
+            return _print_failure(error, manifest)
+        raise
     if as_json:
         print_json(found)
         return 0
     for line in _lines(found):
         print_text(line)
     return 0
+
+
+def _print_failure(error: AetherFlowError, manifest: Path) -> int:
+    diagnostics = list(map(asdict, diagnostics_of(error, str(manifest))))
+    print_json({"file": str(manifest), "ok": False, "diagnostics": diagnostics})
+    return error.exit_code
 
 
 def _lines(found: BundleStatus) -> Iterator[str]:

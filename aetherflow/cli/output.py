@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
 from aetherflow.observe.output import Output, OutputLostError
 
 
@@ -48,6 +48,18 @@ def print_error(error: AetherFlowError) -> None:
     say(f"error[{error.code}]: {error.message}")
     if error.hint:
         say(f"    hint: {error.hint}")
+
+
+SURROUNDINGS = "environment"
+"""What stands for the file of a finding about settings, a provider or plugins, which are in no one file."""
+
+
+def diagnostics_of(error: AetherFlowError, file: str) -> list[Diagnostic]:
+    """Return an error as findings, for a report in JSON; `file` is what the command looked at."""
+    if isinstance(error, InvalidInput):
+        return list(error.diagnostics)
+    place = SURROUNDINGS if isinstance(error, ConfigError) else file
+    return [Diagnostic(code=error.code, message=error.message, file=place, hint=error.hint)]
 
 
 def count(diagnostics: list[Diagnostic]) -> str:

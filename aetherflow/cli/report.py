@@ -10,9 +10,9 @@ import msgspec
 from msgspec.structs import asdict
 
 from aetherflow.app.examine import Examination, examine
-from aetherflow.cli.output import count, print_json, print_text, say
+from aetherflow.cli.output import count, diagnostics_of, print_json, print_text, say
 from aetherflow.config.environment import load_environment
-from aetherflow.errors import AetherFlowError, BundleError, ConfigError, Diagnostic, InvalidInput, UsageError
+from aetherflow.errors import AetherFlowError, BundleError, Diagnostic, InvalidInput, UsageError
 from aetherflow.secret import Redactor
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Asked(msgspec.Struct, frozen=True):
             with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
                 return examine(bundle.flow_file(self.flow), os.environ, bundle)
         except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
-            raise ConfigError(error.message, hint=error.hint, code=error.code) from None
+            raise UsageError(error.message, hint=error.hint, code=error.code) from None
 
     def __str__(self) -> str:
         return str(self.flow if self.manifest is None or self.flow.name else self.manifest)
@@ -55,7 +55,7 @@ def validate(flow: Asked, *, as_json: bool) -> int:
     except AetherFlowError as error:
         if not as_json and not isinstance(error, InvalidInput):
             raise
-        diagnostics = _diagnostics_of(error, flow)
+        diagnostics = diagnostics_of(error, str(flow))
     is_valid = not any(d.severity == "error" for d in diagnostics)
     if as_json:
         print_json({"file": str(flow), "valid": is_valid, "diagnostics": list(map(asdict, diagnostics))})
@@ -185,13 +185,7 @@ def _examined(flow: Asked, *, as_json: bool) -> Examination | None:
     except AetherFlowError as error:
         if not as_json:
             raise
-        diagnostics = list(map(asdict, _diagnostics_of(error, flow)))
+        diagnostics = list(map(asdict, diagnostics_of(error, str(flow))))
         print_json({"file": str(flow), "ok": False, "diagnostics": diagnostics})
         return None
     return examined
-
-
-def _diagnostics_of(error: AetherFlowError, flow: Asked) -> list[Diagnostic]:
-    if isinstance(error, InvalidInput):
-        return list(error.diagnostics)
-    return [Diagnostic(code=error.code, message=error.message, file=str(flow), hint=error.hint)]

@@ -190,6 +190,19 @@ def test_json_reports_of_a_flow_that_cannot_be_read_are_json_too(cli: CommandLin
     assert result.json()["diagnostics"][0]["line"] == 2
 
 
+@pytest.mark.parametrize("command", ["validate", "doctor", "explain"])
+def test_json_reports_do_not_point_into_the_flow_when_a_setting_is_wrong(
+    cli: CommandLine, command: str
+) -> None:
+    cli.write("flow.yaml", OK)
+
+    result = cli.run(command, "flow.yaml", "--json", env={"AETHERFLOW_LOG_LEVEL": "loud"})
+
+    assert result.code == 2
+    (finding,) = result.json()["diagnostics"]
+    assert (finding["code"], finding["file"]) == ("AF501", "environment")
+
+
 def test_a_profiles_file_that_is_not_there_is_named(cli: CommandLine, tmp_path: Path) -> None:
     cli.write("flow.yaml", OK)
     missing = str(tmp_path / "profiles.yaml")

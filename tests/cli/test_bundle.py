@@ -262,6 +262,21 @@ def test_a_wrong_manifest_is_told_with_its_places(shop: CommandLine) -> None:
     assert "bundle.yaml:5:3: error[AF850]: missing key 'base_path'" in result.err
 
 
+def test_json_reports_of_a_bundle_that_cannot_be_synced_are_json_too(shop: CommandLine) -> None:
+    shutil.rmtree(shop.folder / "share")
+    synced = shop.run("bundle", "sync", *OPTION, "--json")
+    assert (synced.code, synced.err, synced.json()["ok"]) == (1, "", False)
+    (finding,) = synced.json()["diagnostics"]
+    assert (finding["code"], finding["file"]) == ("AF856", "bundle.yaml")
+    assert shop.run("validate", *OPTION, "--json").json()["diagnostics"][0]["file"] == "bundle.yaml"
+
+    shop.write("bundle.yaml", MANIFEST.replace("base_path: share", "resource: x"))
+    for command in ("sync", "status"):
+        wrong = shop.run("bundle", command, *OPTION, "--json")
+        assert wrong.code == 2
+        assert [one["line"] for one in wrong.json()["diagnostics"]] == [5, 5]
+
+
 def test_a_type_of_source_that_nobody_implements_says_so(shop: CommandLine) -> None:
     shop.write(
         "bundle.yaml",
