@@ -10,6 +10,7 @@ import msgspec
 from aetherflow.app.examine import Examination, examine
 from aetherflow.app.request import RunRequest, selected
 from aetherflow.check.schedule import check_schedule
+from aetherflow.check.schedule_advice import advise, advise_pools
 from aetherflow.config.environment import load_environment
 from aetherflow.config.params import read_params
 from aetherflow.engine.findings import Findings
@@ -100,7 +101,11 @@ def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
 
 
 def check_flows(examined: ExaminedSchedule, process_env: Mapping[str, str]) -> None:
-    """Add what is wrong with the flows of the items, their jobs and their params; each flow is read once."""
+    """Add what is wrong with the flows of the items, their jobs and their params; each flow is read once.
+
+    And what can never work, as far as the file without its flows shows it.
+    """
+    advise(examined.schedule, examined.findings)
     flows: dict[Path, Examination | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(examined.schedule.spec.items)))}
     for item in examined.schedule.items.values():
@@ -111,7 +116,22 @@ def check_flows(examined: ExaminedSchedule, process_env: Mapping[str, str]) -> N
         is_new = item.flow_file not in flows
         if is_new:
             flows[item.flow_file] = _examined(item.flow_file, process_env)
-        _check_item(item, flows[item.flow_file], ("items", numbers[item.id]), examined.findings, tell=is_new)
+        base, flow = ("items", numbers[item.id]), flows[item.flow_file]
+        _check_item(item, flow, base, examined.findings, tell=is_new)
+        if isinstance(flow, Examination):
+            _check_pools(item, flow, base, examined)
+
+
+def _check_pools(
+    item: Item, flow: Examination, base: tuple[str | int, ...], examined: ExaminedSchedule
+) -> None:
+    """Add which steps of the jobs that an item runs want more of a pool than the file has."""
+    try:
+        wanted = selected(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
+    except UsageError:
+        return  # the job does not exist, which has been told
+    jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
+    advise_pools(item, base, [*jobs, *flow.plan.hooks], examined.schedule.spec.pools, examined.findings)
 
 
 def _check_manifest(item: Item, base: tuple[str | int, ...], findings: Findings) -> None:

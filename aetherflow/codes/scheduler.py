@@ -70,4 +70,14 @@ ENTRIES = {
         "rm state/aetherflow.sqlite while aetherflow serve runs",
         "Put the file back if you have it, and start the server again; stop servers before you touch it.",
     ),
+    "AF213": Entry(
+        "An item can never fire, or never start, as its file has it (a warning).",
+        "- {id: report, after: [load]} where load has enabled: false",
+        "Correct its times, its calendar or what it follows, or disable it.",
+    ),
+    "AF214": Entry(
+        "Jitter may delay a tick of an item up to its next one, and coalesce makes one of both (a warning).",
+        "cron: '*/5 * * * * *', jitter_seconds: 12",
+        "Make jitter_seconds less than the time between two ticks.",
+    ),
 }

@@ -82,6 +82,8 @@ CASES: dict[str, Case | Told] = {
     "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
     "AF210": Told(_taken),
     "AF211": Told(_gone_wrong),
+    "AF213": item(f"{HOURLY}, after: [b]}}\n  - {{id: b, {HOURLY}, enabled: false", script=VALIDATE),
+    "AF214": item(f"{HOURLY}, jitter_seconds: 3600", script=VALIDATE),
     "AF212": Told(_file_gone),
     "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
 }

@@ -1,0 +1,88 @@
+"""Warnings about a scheduler file without errors: items that can never do what the file says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice, pairwise
+
+from msgspec.structs import replace
+
+from aetherflow.engine.findings import Findings
+from aetherflow.engine.findings import Path as Place
+from aetherflow.engine.plan import JobPlan
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.schedule.timetable import Timetable, next_tick, ticks
+from aetherflow.schedule.trigger import Interval
+from aetherflow.schedule.zone import EPOCH
+
+TICKS_LOOKED_AT = 100
+"""How many ticks of a cron expression are looked at for the shortest time between two of them."""
+
+
+def advise(schedule: Schedule, findings: Findings) -> None:
+    """Warn of items that never tick or never start, and of jitter that makes firings disappear."""
+    numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
+    for item in schedule.enabled:
+        base: Place = ("items", numbers[item.id])
+        if next_tick(item.table, EPOCH) is None:
+            _warn_never(item, base, findings)
+            continue
+        _warn_of_disabled(item, base, schedule.items, findings)
+        _warn_of_jitter(item, base, findings)
+
+
+def advise_pools(
+    item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], findings: Findings
+) -> None:
+    """Warn of steps that want more slots than the file gives their pool."""
+    for job in jobs:
+        for step in job.steps:
+            pool, wanted = step.spec.pool or "", step.spec.slots
+            if wanted > sizes.get(pool, wanted):
+                message = (
+                    f"item {item.id!r}: step {job.id}.{step.id} of its flow wants {wanted} slots of the pool "
+                )
+                message += f"{pool!r}, which has {sizes[pool]}"
+                hint = f"lower slots of the step, or enlarge pools.{pool}"
+                findings.add((*base, "flow_yaml"), "AF641", message, hint, "warning")
+
+
+def _warn_never(item: Item, base: Place, findings: Findings) -> None:
+    if next_tick(replace(item.table, calendar=None), EPOCH) is not None:
+        where, why = "calendar", f"none of its ticks is on a date of the calendar {item.spec.calendar!r}"
+        hint = "correct its times, or the calendar"
+    else:
+        where = "cron" if item.spec.at is None else "at"
+        why = f"{item.spec.at or item.spec.cron} never comes on the clocks of {item.zone}"
+        hint = "write a time that exists there, or dst_gap: run_once"
+    findings.add((*base, where), "AF213", f"item {item.id!r} never fires: {why}", hint, "warning")
+
+
+def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], findings: Findings) -> None:
+    for place, name in enumerate(item.spec.after):
+        if name in items and not items[name].spec.enabled:
+            message = f"item {item.id!r} never starts by itself: it follows {name!r}, which is disabled"
+            hint = f"enable {name!r}, or take it out of after"
+            findings.add((*base, "after", place), "AF213", message, hint, "warning")
+
+
+def _warn_of_jitter(item: Item, base: Place, findings: Findings) -> None:
+    spec = item.spec
+    if not spec.jitter_seconds or not spec.coalesce or spec.catch_up == "all":
+        return
+    between = _shortest(item.table)
+    if between is not None and spec.jitter_seconds >= between:
+        message = (
+            f"item {spec.id!r}: jitter_seconds {spec.jitter_seconds} may delay a tick up to the next one, "
+        )
+        message += f"{between} s later; of ticks that are due at once only the newest runs (coalesce)"
+        hint = f"make jitter_seconds less than {between}, or fire less often"
+        findings.add((*base, "jitter_seconds"), "AF214", message, hint, "warning")
+
+
+def _shortest(table: Timetable) -> int | None:
+    """Return the shortest time between two ticks that follow each other; None if there is one at most."""
+    if isinstance(table.trigger, Interval):
+        return table.trigger.every
+    looked = islice(ticks(table, EPOCH, EPOCH.replace(year=EPOCH.year + 30)), TICKS_LOOKED_AT)
+    return min((round((after - one).total_seconds()) for one, after in pairwise(looked)), default=None)
