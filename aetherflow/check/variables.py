@@ -12,6 +12,7 @@ from aetherflow.engine.plan import Plan
 from aetherflow.errors import Severity
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import compile_template
+from aetherflow.secret import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
 
@@ -47,7 +48,9 @@ def _check(
             continue
         state = "is empty" if name in env else "is not set"
         meant = "" if name in env else did_you_mean(name, env)
-        advice = f"set it before the run, or give a default: {{{{env.{name}:DEFAULT}}}}"
+        advice = "set it before the run"
+        if not names_a_secret(name):
+            advice += f", or give a default: {{{{env.{name}:DEFAULT}}}}"
         place = findings.text_place((*base, *reference.where), reference.offset)
         message = f"the environment variable {name} {state}"
         findings.add(place, "AF430", message, f"{meant} otherwise {advice}" if meant else advice, severity)

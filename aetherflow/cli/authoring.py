@@ -46,7 +46,10 @@ def graph(
     from aetherflow.errors import UsageError  # noqa: PLC0415 - as above
 
     if (flow is None) == (flow_yaml is None):
-        raise UsageError("name one flow file: aetherflow graph FLOW (or --flow-yaml FLOW)")
+        raise UsageError(
+            "name one flow file: aetherflow graph FLOW (or --flow-yaml FLOW)",
+            hint="aetherflow init writes a first flow; aetherflow graph --help shows the options",
+        )
     command.print_graph(flow or flow_yaml or Path(), graph_format, as_json=json)
 
 

@@ -139,7 +139,10 @@ def _one_flow(
     if manifest is not None and argument is None and option is None:
         return Path()  # the entry flow of the bundle
     if (argument is None) == (option is None):
-        raise UsageError("name one flow file: aetherflow COMMAND FLOW (or --flow-yaml FLOW)")
+        raise UsageError(
+            "name one flow file: aetherflow COMMAND FLOW (or --flow-yaml FLOW)",
+            hint="aetherflow init writes a first flow; aetherflow run --help shows the options",
+        )
     return argument or option or Path()
 
 

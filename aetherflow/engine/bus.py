@@ -19,6 +19,7 @@ import anyio.lowlevel
 from aetherflow.clock import Clock
 from aetherflow.engine.events import Event, Notice
 from aetherflow.engine.mailbox import MAILBOX_EVENTS, Mailbox
+from aetherflow.errors import AetherFlowError
 from aetherflow.foreign import ends_us
 
 REST_SECONDS = 0.05
@@ -189,7 +190,8 @@ class Bus:
         subscription.mailbox.close()
         if subscription in self._attached:
             self._attached.remove(subscription)
-        reason = f"{type(error).__name__}: {error}{_losses(subscription)}"
+        told = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
+        reason = f"{told}{_losses(subscription)}"
         self.detached.setdefault(subscription.name, reason)
         if self._last is not None:
             self.announce(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import AetherFlowError
+from aetherflow.secret import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
 PATH = r"[^\W\d][\w-]*(?:\.\w[\w-]*)*"
@@ -129,12 +130,22 @@ def missing(reference: Reference, node: Any, reached: int) -> MissingValue:
     It names keys, never values; of the environment it names only the variable that is most alike.
     """
     dotted = ".".join(reference.path)
-    advice = "give a default" if reached == len(reference.path) else "correct the path, or give a default"
     return MissingValue(
         f"{{{{{dotted}}}}} has no value: {_what_is_there(reference.path, node, reached)}",
         reference=reference,
-        hint=f"{advice}: {{{{{dotted}:DEFAULT}}}}",
+        hint=_advice(reference.path, reached),
     )
+
+
+def _advice(path: tuple[str, ...], reached: int) -> str:
+    """Return what to do about a missing value; a secret has no default."""
+    first = "" if reached == len(path) else "correct the path"
+    if path[0] == "env" and len(path) > 1:
+        first = "set the variable before the run"
+        if names_a_secret(path[-1]):
+            return first
+    default = f"give a default: {{{{{'.'.join(path)}:DEFAULT}}}}"
+    return f"{first}, or {default}" if first else default
 
 
 def kind_of(value: Any) -> str:

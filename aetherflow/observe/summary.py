@@ -52,7 +52,7 @@ def digested(digest: Digest, event: Event) -> Digest:
             where = f"{event.job_id}.{event.step_id} ({event.step_type})"
             return _with(digest, Failure(event.job_id, where, event.error, event.reason))
         case JobFinished(status="FAILED") if not _is_told(digest, event):
-            return _with(digest, Failure(event.job_id, event.job_id, event.error, event.reason))
+            return _with(digest, _of_job(digest, event))
         case _:
             return digest
 
@@ -78,6 +78,12 @@ def _is_told(digest: Digest, event: JobFinished) -> bool:
     if event.error is None:
         return bool(same_job)
     return any(failure.error and failure.error.message == event.error.message for failure in same_job)
+
+
+def _of_job(digest: Digest, event: JobFinished) -> Failure:
+    """Return why a job failed; a `for_each` job with the error of an instance that is told tells the rest."""
+    is_known = event.reason and any(failure.error == event.error for failure in digest.failures)
+    return Failure(event.job_id, event.job_id, None if is_known else event.error, event.reason)
 
 
 def _with(digest: Digest, failure: Failure) -> Digest:

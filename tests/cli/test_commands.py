@@ -112,6 +112,7 @@ def test_a_flow_is_named_once(cli: CommandLine, command: str) -> None:
         none = cli.run(command)
         assert none.code == 2
         assert "name one flow file" in none.err
+        assert "hint: aetherflow init writes a first flow" in none.err
 
 
 @pytest.mark.parametrize(

@@ -484,3 +484,17 @@ async def test_a_closed_mailbox_gives_what_it_has_and_takes_nothing_more() -> No
     await mailbox.put([began("c")])
     assert jobs(await mailbox.take()) == ["a"]
     assert await mailbox.take() == []
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_ours_tells_why_an_observer_was_detached_in_its_own_words() -> None:
+    class Lost(Recorder):
+        async def __call__(self, events: Sequence[Event]) -> None:
+            raise StateError(f"nobody reads the {len(events)} events any more")
+
+    bus = Bus(Memory(), SystemClock())
+    async with anyio.create_task_group() as tasks:
+        bus.subscribe(tasks, "log", Lost())
+        await bus.publish([began("a")])
+        await bus.aclose()
+    assert bus.detached == {"log": "nobody reads the 1 events any more"}

@@ -163,6 +163,19 @@ def test_a_missing_value_is_told_with_what_is_there(path: str, reason: str) -> N
     assert error.hint.endswith(f"give a default: {{{{{path}:DEFAULT}}}}")
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("env.QQQ", "set the variable before the run, or give a default: {{env.QQQ:DEFAULT}}"),
+        ("env.API_TOKEN", "set the variable before the run"),
+        ("params.nothing", "give a default: {{params.nothing:DEFAULT}}"),
+        ("jobs.prob.x", "correct the path, or give a default: {{jobs.prob.x:DEFAULT}}"),
+    ],
+)
+def test_a_variable_is_to_be_set_and_a_secret_gets_no_default(path: str, hint: str) -> None:
+    assert error_of(f"{{{{{path}}}}}").hint == hint
+
+
 def test_the_error_carries_the_reference_and_is_data_too() -> None:
     error = error_of("x{{ jobs.nope }}")
     assert error.reference.path == ("jobs", "nope")

@@ -169,6 +169,23 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
     )
 
 
+def test_the_error_of_an_instance_is_told_once_and_its_job_says_how_many_failed() -> None:
+    error = ErrorInfo(code="AF732", message="exit code 3")
+    run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
+    digest = Digest()
+    for event in (
+        StepFinished(**run, job_id="fan[1]", step_id="s", step_type="t", status="FAILED", error=error),
+        JobFinished(**run, job_id="fan[1]", status="FAILED", reason="step s failed", error=error),
+        JobFinished(**run, job_id="fan", status="FAILED", reason="1 of 3 instances failed", error=error),
+    ):
+        digest = digested(digest, event)
+
+    shown = render_summary(RunFinished(**run, status="FAILED", duration_seconds=1), digest)
+
+    assert shown.count("AF732: exit code 3") == 1
+    assert f"{INDENT}failed: fan: 1 of 3 instances failed\n" in shown
+
+
 def test_a_run_that_went_well_has_nothing_to_resume() -> None:
     end = RunFinished(at=AT, flow_id="demo", run_id="r1", status="SUCCESS", duration_seconds=1)
 
