@@ -26,7 +26,7 @@ def bundle_sync(*, bundle_manifest: Manifest, json: Json = False) -> None:
 
 @bundle_app.command("status")
 def bundle_status(*, bundle_manifest: Manifest, json: Json = False) -> None:
-    """Say what is active, how the last sync ended, and whether the source has changed since."""
+    """Say what is active. How the last sync ended, and whether the source has changed since."""
     from aetherflow.cli import bundle  # noqa: PLC0415 - imports the engine
 
     raise typer.Exit(bundle.status(bundle_manifest, as_json=json))

@@ -23,6 +23,7 @@ init_app = typer.Typer(
     cls=_ProjectByDefault,
     help="Write files to begin with. `init [DIR]` writes a project, as `init project [DIR]`.",
     rich_markup_mode=None,
+    subcommand_metavar="[DIR] | COMMAND [ARGS]...",
 )
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")]
@@ -34,7 +35,7 @@ def init_project(
     *,
     force: Force = False,
 ) -> None:
-    """Write a small project that runs as it is: a flow, profiles, a README."""
+    """Write a small project that runs as it is. A flow, profiles, a README."""
     from aetherflow.app.init_project import write_project  # noqa: PLC0415 - only this command needs it
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
@@ -66,7 +67,7 @@ def init_systemd(
         list[Path], typer.Argument(metavar="SCHEDULER.yaml...", help="The scheduler files to serve.")
     ],
 ) -> None:
-    """Print a systemd unit that serves scheduler files as you, from this folder."""
+    """Print a systemd unit for a server. It serves the scheduler files as you, from this folder."""
     import os  # noqa: PLC0415 - only this command needs it
 
     from aetherflow.app.systemd_unit import systemd_unit  # noqa: PLC0415 - as above

@@ -282,7 +282,11 @@ def steps_list(*, json: Json = False) -> None:
 
 
 @steps_app.command("show")
-def steps_show(name: Annotated[str, typer.Argument(metavar="TYPE")], *, json: Json = False) -> None:
+def steps_show(
+    name: Annotated[str, typer.Argument(metavar="TYPE", help="The step type, as `steps list` names it.")],
+    *,
+    json: Json = False,
+) -> None:
     """Show the inputs and outputs of a step type."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
 
@@ -299,7 +303,11 @@ def connectors_list(*, json: Json = False) -> None:
 
 @connectors_app.command("show")
 def connectors_show(
-    name: Annotated[str, typer.Argument(metavar="KIND:DRIVER")], *, json: Json = False
+    name: Annotated[
+        str, typer.Argument(metavar="KIND:DRIVER", help="The connector, as `connectors list` names it.")
+    ],
+    *,
+    json: Json = False,
 ) -> None:
     """Show the config and options of a connector."""
     from aetherflow.cli import types  # noqa: PLC0415 - imports the registry
@@ -408,7 +416,7 @@ def runs_prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
     json: Json = False,
 ) -> None:
-    """Delete old runs that no option keeps, with their logs; also while others run."""
+    """Delete old runs that no option keeps. Their logs too; also while others run."""
     from aetherflow.cli import runs  # noqa: PLC0415 - opens the state database
 
     raise typer.Exit(

@@ -48,7 +48,7 @@ def scheduler_run(
     log_format: LogFormat = "",
     debug: Debug = False,
 ) -> None:
-    """Run the flows of a scheduler file when they are due: the same as `aetherflow serve FILE`."""
+    """Run the flows of a scheduler file when they are due. The same as `aetherflow serve FILE`."""
     serve(files=[file], state=state, events=events, log_format=log_format, debug=debug)
 
 
@@ -74,7 +74,7 @@ def scheduler_simulate(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """Show every firing of a time: DST, calendars, and overlaps if runs take as long as they did."""
+    """Show every firing of a time. DST, calendars, and overlaps if runs take as long as they did."""
     from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
 
     scheduling.show_simulation(file, begin, end, state, as_json=json)
@@ -89,7 +89,7 @@ def scheduler_status(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """Show servers and items: the last firing and its outcome, the next, what runs and waits."""
+    """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
     from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
 
     scheduling.show_status(file, state, as_json=json)
@@ -111,7 +111,7 @@ def scheduler_fire(
     debug: Debug = False,
     json: Json = False,
 ) -> None:
-    """Fire an item now, whatever its times, its calendar and what it follows; the overlap rule holds."""
+    """Fire an item now. Its times, its calendar and what it follows do not matter; the overlap rule holds."""
     from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
 
     options = scheduling.FireOptions(item, file, state, here, log_format, debug, json)

@@ -112,14 +112,21 @@ def _print_type(
         print_text(f"from {source}")
     for title, fields in sections.items():
         print_text(f"{title}:" if fields else f"{title}: anything")
-        _print_fields(fields, "  ")
+        _print_fields(fields, "  ", _given if title == "outputs" else _needed)
 
 
-def _print_fields(fields: list[Field], indent: str) -> None:
+def _print_fields(fields: list[Field], indent: str, note: Callable[[Field], str]) -> None:
     for field in fields:
-        needed = "required" if field["required"] else f"default {field.get('default', 'none')}"
-        print_text(f"{indent}{field['name']}: {field['type']} ({needed})")
-        _print_fields(field.get("fields", []), indent + "  ")
+        print_text(f"{indent}{field['name']}: {field['type']}{note(field)}")
+        _print_fields(field.get("fields", []), indent + "  ", note)
+
+
+def _needed(field: Field) -> str:
+    return " (required)" if field["required"] else f" (default {field.get('default', 'none')})"
+
+
+def _given(field: Field) -> str:
+    return "" if field["required"] or "default" in field else " (may be missing)"
 
 
 def _fields(struct: type[Any]) -> list[Field]:

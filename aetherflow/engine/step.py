@@ -54,12 +54,12 @@ class StepType(msgspec.Struct, frozen=True):
         return self.run(context, inputs)
 
 
-def step(name: str) -> Callable[[Any], StepType]:
+def step(name: str, *, output: type[Any] | None = None) -> Callable[[Any], StepType]:
     """Make a step type of a function `(context: StepContext, inputs: Struct) -> Struct`, or of a class.
 
-    The input and output types of a function are read from its annotations. A class has a method
-    `run(self, context, inputs)` and, as attributes or annotations of that method, its `Input` and `Output`;
-    every attempt of a step gets an instance of its own.
+    The input and output types of a function are read from its annotations; `output` describes the outputs of
+    one that returns a StepResult. A class has a method `run(self, context, inputs)` and, as attributes or
+    annotations of that method, its `Input` and `Output`; every attempt of a step gets an instance of its own.
 
     Raises:
         ConfigError: what is decorated cannot be a step (AF547), with its file and line.
@@ -70,6 +70,8 @@ def step(name: str) -> Callable[[Any], StepType]:
 
     def register(target: Any) -> StepType:
         made = step_of(name, target)
+        if output is not None:
+            made = msgspec.structs.replace(made, output_type=output)
         declare("step type", name, made)
         return made
 

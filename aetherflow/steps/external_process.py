@@ -9,6 +9,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.guardian import end_marked
@@ -45,7 +46,29 @@ class _Task(msgspec.Struct, frozen=True):
     grace_seconds: float
 
 
-@step("external.process")
+class ProcessOutput(msgspec.Struct, frozen=True):
+    """Outputs of `external.process`, besides those that `outputs` adds.
+
+    Attributes:
+        exit_code: as the program gave it; minus the number of the signal that killed it.
+        attempts: how often the program was started.
+        stdout: the captured beginning, with `log.stdout: capture`.
+        stderr: likewise.
+        log_file: the file of the streams in mode `file`.
+        skipped: true if the marker was there, and the program was not started.
+        marker: the path of that marker.
+    """
+
+    exit_code: int
+    attempts: int
+    stdout: str | UnsetType = UNSET
+    stderr: str | UnsetType = UNSET
+    log_file: str | UnsetType = UNSET
+    skipped: bool | UnsetType = UNSET
+    marker: str | UnsetType = UNSET
+
+
+@step("external.process", output=ProcessOutput)
 async def external_process(context: StepContext, inputs: ProcessInput) -> StepResult:
     """Run a program; SKIPPED when its marker says that the work is done."""
     idempotency = inputs.idempotency or IdempotencyInputs()

@@ -35,8 +35,8 @@ class LogInputs(_Inputs, frozen=True):
         max_capture_bytes: the same in bytes.
     """
 
-    stdout: Mode | None = None
-    stderr: Mode | None = None
+    stdout: Mode | None = "inherit"
+    stderr: Mode | None = "inherit"
     file_path: str | None = None
     max_capture_kb: CaptureLimit | None = None
     max_capture_bytes: CaptureLimit | None = None
@@ -92,14 +92,14 @@ class SuccessInputs(_Inputs, frozen=True):
     """`success`: what must hold after the program ended; paths are relative to the artifacts folder.
 
     Attributes:
-        exit_codes: one, or a list; a program killed by a signal has minus its number.
+        exit_codes: those of a success, one or a list; a program killed by a signal has minus its number.
         require_files: must exist; also `required_files`.
         require_glob: must match something; also `required_globs`.
         forbid_files: must not exist; also `forbidden_files`.
         marker_file: must exist; the program writes it last.
     """
 
-    exit_codes: int | list[int] | None = None
+    exit_codes: int | list[int] | None = 0
     require_files: OneOrMany = None
     required_files: OneOrMany = None
     require_glob: OneOrMany = None

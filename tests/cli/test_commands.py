@@ -466,3 +466,31 @@ def test_a_program_that_left_no_output_is_not_said_to_tell_the_reason(
 
     assert hint in result.err
     assert "the reason is in" not in result.err
+
+
+@pytest.mark.parametrize(
+    "group", ["", "steps", "connectors", "bundle", "runs", "locks", "pools", "init", "scheduler"]
+)
+def test_no_group_cuts_what_it_says_of_a_command(cli: CommandLine, group: str) -> None:
+    listed = cli.run(*group.split(), "--help", env={"COLUMNS": "80"}).out.partition("Commands:")[2]
+
+    assert listed
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+def test_the_help_says_what_each_argument_is(cli: CommandLine) -> None:
+    assert "[DIR] | COMMAND [ARGS]..." in cli.run("init", "--help").out
+    assert "The step type, as `steps list` names it." in cli.run("steps", "show", "--help").out
+    assert "The connector, as `connectors list` names it." in cli.run("connectors", "show", "--help").out
+
+
+def test_steps_show_has_the_outputs_of_a_program_and_what_its_inputs_are_without_a_word(
+    cli: CommandLine,
+) -> None:
+    shown = cli.run("steps", "show", "external.process").out
+
+    assert shown.partition("outputs:\n")[2].startswith(
+        "  exit_code: integer\n  attempts: integer\n  stdout: text (may be missing)\n"
+    )
+    assert 'stdout: capture | discard | file | inherit or null (default "inherit")' in shown
+    assert "exit_codes: integer or list of integer or null (default 0)" in shown
