@@ -43,10 +43,18 @@ class Findings:
         return self._guesses is not None and self._guesses.covers(path)
 
     def add(
-        self, where: Path | Position, code: str, message: str, hint: str = "", severity: Severity = "error"
+        self,
+        where: Path | Position,
+        code: str,
+        message: str,
+        hint: str = "",
+        severity: Severity = "error",
+        *,
+        about: Path | None = None,
     ) -> None:
-        """Add a finding at a node of the document, or at a place in it."""
-        if self._guesses is not None and code in self._guesses.silent:
+        """Add a finding at a node of the document, or at a place in it; `about` is the node concerned."""
+        about = about or (() if isinstance(where, Position) else where)
+        if self._guesses is not None and self._guesses.explains(code, about):
             return
         if not isinstance(where, Position) and self.is_guess(where):
             return

@@ -299,6 +299,7 @@ class _Planner:
                 did_you_mean(rest[1], self.outputs[named])
                 or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
                 "warning",
+                about=("jobs", self.index[named]),
             )
 
     def _report(
@@ -309,9 +310,11 @@ class _Planner:
         message: str,
         hint: str = "",
         severity: Severity = "error",
+        *,
+        about: Path | None = None,
     ) -> None:
         place = self.findings.text_place((*base, *reference.where), reference.offset)
-        self.findings.add(place, code, message, hint, severity)
+        self.findings.add(place, code, message, hint, severity, about=about or base)
 
 
 def _longest(path: tuple[str, ...], known: Container[str]) -> str:

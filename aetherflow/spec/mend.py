@@ -18,25 +18,39 @@ from aetherflow.spec.suggest import nearest
 
 T = TypeVar("T")
 
-_FOLLOWS = {
-    "id": ("AF131", "AF204", "AF405", "AF406"),
-    "jobs": ("AF131", "AF406", "AF407"),
-    "steps": ("AF405", "AF407"),
-    "outputs": ("AF407",),
-    "params": ("AF208", "AF404"),
-    "resources": ("AF550",),
-    "depends_on": ("AF434",),
-    "inputs": ("AF545", "AF552"),
-    "items": ("AF204",),
-    "cron": ("AF200",),
-    "interval_seconds": ("AF200",),
-    "at": ("AF200",),
-    "after": ("AF200",),
-    "flow_yaml": ("AF202",),
-    "bundle_manifest": ("AF202",),
-    "calendars": ("AF201",),
+_EVERYWHERE = 0
+_IN_JOB = _IN_ITEM = _IN_HOOK = 2
+_IN_STEP = 4
+
+_FOLLOWS: dict[str, dict[str, int]] = {
+    "flow.params": {"AF404": _EVERYWHERE},
+    "jobs": {"AF131": _EVERYWHERE, "AF406": _EVERYWHERE, "AF407": _EVERYWHERE},
+    "jobs.*.id": {"AF131": _EVERYWHERE, "AF406": _EVERYWHERE},
+    "jobs.*.depends_on": {"AF434": _EVERYWHERE},
+    "jobs.*.steps": {"AF405": _IN_JOB, "AF407": _IN_JOB, "AF552": _EVERYWHERE},
+    "jobs.*.steps.*": {"AF405": _IN_JOB, "AF407": _IN_JOB, "AF552": _EVERYWHERE},
+    "jobs.*.steps.*.id": {"AF405": _IN_JOB},
+    "jobs.*.steps.*.outputs": {"AF407": _IN_JOB},
+    "jobs.*.steps.*.inputs": {"AF545": _IN_STEP, "AF552": _EVERYWHERE},
+    "resources": {"AF550": _EVERYWHERE},
+    "items": {"AF204": _EVERYWHERE},
+    "items.*.id": {"AF204": _EVERYWHERE},
+    "items.*.params": {"AF208": _IN_ITEM},
+    **{f"items.*.{key}": {"AF200": _IN_ITEM} for key in ("cron", "interval_seconds", "at", "after")},
+    **{f"items.*.{key}": {"AF202": _IN_ITEM} for key in ("flow_yaml", "bundle_manifest")},
+    "calendars": {"AF201": _EVERYWHERE},
 }
-"""What is said about other places when something of this name cannot be read."""
+_FOLLOWS |= {
+    f"flow.{hook}{key}": follows
+    for hook in ("on_success", "on_failure", "on_exit")
+    for key, follows in {
+        "": {"AF405": _IN_HOOK, "AF552": _EVERYWHERE},
+        ".*": {"AF405": _IN_HOOK, "AF552": _EVERYWHERE},
+        ".*.id": {"AF405": _IN_HOOK},
+        ".*.inputs": {"AF545": _IN_HOOK + 1, "AF552": _EVERYWHERE},
+    }.items()
+}
+"""What may only be said because what is at such a place cannot be read, and how much of its path is where."""
 
 _NOTHING: Any = object()
 
@@ -47,16 +61,20 @@ class Guesses(msgspec.Struct, frozen=True):
     Attributes:
         spelled: where a key is taken for another, as it should be; the key as it stands in the file.
         made_up: what the file does not say, or not so that it can be read.
-        silent: codes of findings that might only follow from that.
+        silent: findings that might only follow from that: their code, and the path below which they would be.
     """
 
     spelled: dict[NodePath, str]
     made_up: frozenset[NodePath]
-    silent: frozenset[str]
+    silent: frozenset[tuple[str, NodePath]]
 
     def as_written(self, path: NodePath) -> NodePath:
         """Return a path with the keys that the file has."""
         return tuple(self.spelled.get(path[: number + 1], name) for number, name in enumerate(path))
+
+    def explains(self, code: str, path: NodePath) -> bool:
+        """Whether a finding about what is at a path might only follow from a guess."""
+        return any(code == one and path[: len(scope)] == scope for one, scope in self.silent)
 
     def covers(self, path: NodePath) -> bool:
         """Whether what stands at a path was made up."""
@@ -71,8 +89,16 @@ def mend(document: Document, wanted: type[T]) -> tuple[T, Guesses] | None:
         spec = convert(value, wanted)
     except msgspec.ValidationError:
         return None
-    silent = {code for path in mender.made_up for part in path[-1:] for code in _FOLLOWS.get(str(part), ())}
+    silent = {
+        (code, path[:length])
+        for path in mender.made_up
+        for code, length in _FOLLOWS.get(_pattern(path), {}).items()
+    }
     return spec, Guesses(mender.spelled, frozenset(mender.made_up), frozenset(silent))
+
+
+def _pattern(path: NodePath) -> str:
+    return ".".join("*" if isinstance(part, int) else part for part in path)
 
 
 class _Mender:

@@ -179,6 +179,36 @@ def test_all_that_is_wrong_with_names_and_inputs_is_told_at_once(cli: CommandLin
     )
 
 
+def test_an_error_of_shape_hides_only_what_might_follow_from_it(cli: CommandLine) -> None:
+    """A job without steps: what is said of it is left out, what is wrong with all others is told."""
+    cli.write(
+        "flow.yaml",
+        "version: 1\nflow: {id: f}\njobs:\n"
+        "  - {id: empty, steps: []}\n"
+        "  - id: a\n"
+        "    depends_on: [nope]\n"
+        "    when: jobs.nobody.outputs.x == 1\n"
+        "    steps:\n"
+        '      - {id: s, type: check_items, inputs: {items: "{{steps.later.x}}"}}\n'
+        '      - {id: t, type: check_items, inputs: {items: "{{jobs.b.outputs.none}}"}}\n'
+        '      - {id: u, type: check_items, inputs: {items: "{{jobs.empty.outputs.some}}"}}\n'
+        "  - {id: b, steps: [{id: s, type: chek_items}, {id: t, type: check_items, inputs: {itms: 1}}]}\n",
+    )
+
+    found = cli.run("validate", "flow.yaml", "--json").json()["diagnostics"]
+
+    assert [(one["line"], one["code"]) for one in found] == [
+        (4, "AF113"),
+        (6, "AF131"),
+        (7, "AF406"),
+        (9, "AF405"),
+        (10, "AF407"),
+        (12, "AF540"),
+        (12, "AF545"),
+        (12, "AF543"),
+    ]
+
+
 @pytest.mark.parametrize("command", ["doctor", "explain"])
 def test_json_reports_of_a_flow_that_cannot_be_read_are_json_too(cli: CommandLine, command: str) -> None:
     cli.write("flow.yaml", "a: [\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.errors import InvalidInput
+from aetherflow.spec.document import NodePath
 from aetherflow.spec.load import LoadedFlow, load_flow, read_flow
 
 HEAD = "version: 1\nflow: {id: f}\n"
@@ -58,20 +59,38 @@ def test_a_key_that_is_like_none_and_values_of_wrong_kind_are_left_out(tmp_path:
 @pytest.mark.parametrize(
     ("text", "silent"),
     [
-        (f"{HEAD}jobs:\n  - {{steps: [{STEP}]}}\n", "AF131"),
-        (f"version: 1\nflow: {{id: f, params: 5}}\njobs:\n  - {{id: a, steps: [{STEP}]}}\n", "AF404"),
-        (f"{HEAD}resources: 5\njobs:\n  - {{id: a, steps: [{STEP}]}}\n", "AF550"),
-        (f"{HEAD}jobs:\n  - {{id: a, steps: [{{id: s, type: check_items, outputs: 5}}]}}\n", "AF407"),
-        (f"{HEAD}jobs:\n  - {{id: a}}\n", "AF405"),
+        (f"{HEAD}jobs:\n  - {{steps: [{STEP}]}}\n", ("AF131", ())),
+        (f"version: 1\nflow: {{id: f, params: 5}}\njobs:\n  - {{id: a, steps: [{STEP}]}}\n", ("AF404", ())),
+        (f"{HEAD}resources: 5\njobs:\n  - {{id: a, steps: [{STEP}]}}\n", ("AF550", ())),
+        (
+            f"{HEAD}jobs:\n  - {{id: a, steps: [{{id: s, type: check_items, outputs: 5}}]}}\n",
+            ("AF407", ("jobs", 0)),
+        ),
+        (f"{HEAD}jobs:\n  - {{id: a}}\n", ("AF405", ("jobs", 0))),
     ],
     ids=["a job without id", "params", "resources", "outputs", "a job without steps"],
 )
-def test_what_might_only_follow_from_a_guess_is_not_told(tmp_path: Path, text: str, silent: str) -> None:
+def test_what_might_only_follow_from_a_guess_is_not_told(
+    tmp_path: Path, text: str, silent: tuple[str, NodePath]
+) -> None:
     loaded, found = read(tmp_path, text)
     assert loaded is not None
     assert loaded.guesses is not None
     assert silent in loaded.guesses.silent
+    assert loaded.guesses.explains(silent[0], (*silent[1], "x"))
     assert len(found) == 1
+
+
+def test_a_job_without_steps_hides_nothing_of_other_jobs(tmp_path: Path) -> None:
+    loaded, _ = read(tmp_path, f"{HEAD}jobs:\n  - {{id: a, steps: []}}\n  - {{id: b, steps: [{STEP}]}}\n")
+    assert loaded is not None
+    assert loaded.guesses is not None
+    assert not loaded.guesses.explains("AF131", ("jobs", 1, "depends_on", 0))
+    assert not loaded.guesses.explains("AF406", ("jobs", 1, "when"))
+    assert not loaded.guesses.explains("AF405", ("jobs", 1, "steps", 0, "inputs"))
+    assert not loaded.guesses.explains("AF407", ("jobs", 1))
+    assert loaded.guesses.explains("AF405", ("jobs", 0, "steps", 0, "inputs"))
+    assert loaded.guesses.explains("AF407", ("jobs", 0))
 
 
 @pytest.mark.parametrize("text", ["5\n", "[]\n", "a: b\n", "version: 2\n", "jobs: {a: 1}\n"])
