@@ -38,8 +38,10 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
         (
             "id: a, at: '2026-03-29T02:30', timezone: Europe/Rome, dst_gap: skip",
             "",
-            "3:11 warning AF213 item 'a' never fires: "
-            "2026-03-29T02:30 never comes on the clocks of Europe/Rome",
+            (
+                "3:11 warning AF213 item 'a' never fires: "
+                "2026-03-29T02:30 never comes on the clocks of Europe/Rome"
+            ),
         ),
         (
             "id: a, cron: '0 0 * * sat', calendar: c",
