@@ -18,7 +18,7 @@ class Kept:
     """What the database has of a run, and what a person types to go on with it.
 
     Attributes:
-        is_known: the run was there before.
+        is_known: whether the run was there before; None before that is looked up.
         secrets: the parameters that are not stored.
         bus: what makes the run durable; None before it is there.
     """
@@ -26,16 +26,16 @@ class Kept:
     def __init__(self, run_id: str, state_path: Path) -> None:
         self._run_id = run_id
         self._state_path = state_path
-        self.is_known = False
+        self.is_known: bool | None = None
         self.secrets: list[str] = []
         self.bus: Bus | None = None
 
     @property
-    def command(self) -> str:
-        """The command that goes on with the run; empty while nothing of it is stored."""
+    def advice(self) -> str:
+        """How to go on with the run; empty while it is not known whether it is stored."""
         if self.is_known or (self.bus is not None and self.bus.has_published):
-            return retry_command(self._run_id, self._state_path, self.secrets)
-        return ""
+            return f"then go on: {retry_command(self._run_id, self._state_path, self.secrets)}"
+        return "" if self.is_known is None else "nothing of this run is stored: begin it anew"
 
     def event(self, state: RunState, clock: Clock) -> e.RunKept:
         """Return what the observers are told of it."""
@@ -61,5 +61,5 @@ async def told_how_to_go_on(run_id: str, state_path: Path) -> AsyncIterator[Kept
     except StateUnusable:
         raise  # nothing has begun
     except StateError as error:
-        hint = "; ".join(filter(None, (error.hint, kept.command)))
+        hint = "; ".join(filter(None, (error.hint, kept.advice)))
         raise type(error)(f"run {run_id} stopped: {error.message}", hint=hint, code=error.code) from None

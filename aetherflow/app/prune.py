@@ -15,7 +15,7 @@ import msgspec
 
 from aetherflow.app.places import logs_beside
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import HeldByAnother, UsageError
+from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.store import lease as leases
 from aetherflow.store import prune as rows
 from aetherflow.store.database import Database
@@ -67,6 +67,17 @@ async def prune(
         raise UsageError("say what to keep: --keep-days N, --keep-runs N, or both")
     clock = clock or SystemClock()
     before = None if keep_days is None else clock.now() - timedelta(days=keep_days)
+    try:
+        return await _pruned(path, before, keep_runs, clock, dry_run=dry_run)
+    except StateError as error:
+        by_hand = f"what stands in the *.log files below {logs_beside(path)} may be deleted by hand"
+        hint = "; ".join(filter(None, (error.hint, by_hand)))
+        raise type(error)(error.message, hint=hint, code=error.code) from None
+
+
+async def _pruned(
+    path: Path, before: datetime | None, keep_runs: int | None, clock: Clock, *, dry_run: bool
+) -> Pruned:
     database = await Database.open(path)
     try:
         old = await database.read(partial(rows.old_runs, before=before, keep=keep_runs))

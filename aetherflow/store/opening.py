@@ -99,7 +99,8 @@ def _version_in_one_look(raw: sqlite3.Connection) -> int:
     try:
         return trying(_version)(raw)
     finally:
-        raw.execute("ROLLBACK")
+        if raw.in_transaction:  # what failed for want of room has rolled back already, and is what to tell
+            raw.execute("ROLLBACK")
 
 
 def _version(raw: sqlite3.Connection) -> int:

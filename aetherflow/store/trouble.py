@@ -8,13 +8,14 @@ from pathlib import Path
 from aetherflow.errors import StateError
 
 _EXPLANATIONS = {
-    "SQLITE_FULL": (
-        "the disk is full",
-        "make room, then run again with the same --run-id: what was done is kept",
+    "SQLITE_FULL": ("the disk is full", "make room on that disk; what was stored is kept"),
+    "SQLITE_IOERR_SHMSIZE": (  # of the index of the log, which the first one to open the database makes
+        "the disk reported an error, or is full",
+        "make room on that disk, or look at the system log; what was stored is kept",
     ),
     "SQLITE_IOERR": (
         "the disk reported an error",
-        "look at the system log; then run again with the same --run-id",
+        "look at the system log; what was stored is kept",
     ),
     "SQLITE_READONLY": ("it cannot be written", "check the permissions of the file and of its folder"),
     "SQLITE_CANTOPEN": (
@@ -55,6 +56,5 @@ def locked(path: Path, waited: float, holders: str, kind: type[StateError]) -> S
     return kind(
         f"the state database {path} cannot be used: another process has kept it locked for more than "
         f"{waited:g} s{who}",
-        hint="end what holds it, or look who has the file open (fuser, lsof); then run again with the same "
-        "--run-id",
+        hint="end what holds it, or look who has the file open (fuser, lsof), and try again",
     )

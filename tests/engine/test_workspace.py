@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -211,3 +212,17 @@ def test_a_lenient_workspace_lets_a_relative_path_leave_and_knows_that_it_does(t
     strict = Workspace(tmp_path, "flow", "run-1")
     with pytest.raises(StepError, match="leaves the job's artifacts folder"):
         strict.resolve("a", "link/in.txt")
+
+
+def test_an_error_of_the_system_that_names_no_file_is_given_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "sales.tsv"
+
+    def write(error: OSError) -> None:
+        with written_whole(path) as temporary:
+            temporary.touch()
+            raise error
+
+    with pytest.raises(OSError, match="No space left on device: '.*sales.tsv'"):
+        write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(PermissionError, match="denied: 'another'"):
+        write(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "another"))

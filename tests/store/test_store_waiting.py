@@ -69,7 +69,7 @@ async def test_hurry_shortens_a_wait_that_has_begun_and_the_error_names_the_file
                 rf"{re.escape(str(path))} .*for more than 0\.5 s: process {holder.process.pid} \(\S+\)$",
                 error.message,
             )
-            assert "--run-id" in error.hint
+            assert "try again" in error.hint
             release(holder)
         await database.transact(insert)
 

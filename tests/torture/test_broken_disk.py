@@ -79,7 +79,9 @@ def check_the_failure(state: Path, run_id: str, done: subprocess.CompletedProces
     assert "hint: " in done.stderr
     if done.returncode == 1:  # 2: the run had not begun
         assert f"run {run_id} stopped: " in done.stderr
-        assert f"--run-id {run_id}" in done.stderr.splitlines()[-1]
+        begun = query(state, "SELECT 1 FROM run_state WHERE run_id = ?", run_id) != []
+        command = f"then go on: aetherflow runs retry {run_id} --state {state}"
+        assert (command in done.stderr.splitlines()[-1]) == begun
 
 
 def check_what_is_stored(state: Path, run_id: str, shown: set[str]) -> Counter[str]:
@@ -128,6 +130,34 @@ def test_a_full_file_system_loses_nothing_and_the_run_goes_on_when_there_is_room
         "torture",
         f"full file system of 1 MB: {len(shown)} steps acknowledged, {len(kept)} stored, 0 lost, 0 repeated",
     )
+
+
+def test_on_a_full_file_system_a_prune_says_what_may_go_by_hand_and_then_works(
+    one_megabyte: Path, tmp_path: Path
+) -> None:
+    state = one_megabyte / "state.sqlite"
+    flow = tmp_path / "noisy.yaml"
+    flow.write_text(
+        f"version: 1\nflow: {{id: noisy, state: {{path: {state}}}, workspace: {{root: {tmp_path}/work}}}}\n"
+        "jobs:\n  - id: a\n    steps:\n      - id: s\n        type: external.process\n"
+        "        inputs: {command: [sh, -c, 'head -c 300000 /dev/zero | tr \"\\\\0\" x']}\n"
+    )
+    assert run(flow, "noisy")[0].returncode == 0
+    rest = ["sh", "-c", 'cat /dev/zero > "$0"', str(one_megabyte / "other.bin")]
+    assert subprocess.run(rest, capture_output=True, check=False).returncode != 0
+    prune = [str(COMMAND), "runs", "prune", "--keep-runs", "0", "--state", str(state)]
+
+    refused = subprocess.run(prune, capture_output=True, text=True, check=False)
+    logs = list((one_megabyte / "state.logs").rglob("*.log"))
+    for log in logs:
+        log.unlink()
+    done = subprocess.run(prune, capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 2, refused
+    assert "cannot be used: the disk reported an error, or is full" in refused.stderr
+    assert f"the *.log files below {one_megabyte}/state.logs may be deleted by hand" in refused.stderr
+    assert len(logs) == 1
+    assert (done.returncode, "1 run deleted" in done.stdout) == (0, True), done
 
 
 @pytest.fixture(scope="module")
