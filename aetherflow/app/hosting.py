@@ -10,10 +10,12 @@ import anyio
 import anyio.to_thread
 
 from aetherflow.app.examine import Examination, examine
+from aetherflow.app.places import places_of
 from aetherflow.app.recovery import MOST_RECOVERIES, end_as_failed
 from aetherflow.app.request import RunRequest
 from aetherflow.app.running import Guard, Watcher, execute_run
 from aetherflow.clock import Clock, SystemClock
+from aetherflow.commands import retry_command
 from aetherflow.engine.events import Event
 from aetherflow.runner.ticket import Refusal, RunControl, RunReport, RunTicket
 from aetherflow.spec.flow import OnCrash
@@ -108,7 +110,8 @@ class RunHost:
             policy = examined.plan.flow.on_crash or self._on_crash
             if policy == "leave":
                 reason = "its server died; it is left as it is (on_crash: leave)"
-                hint = f"aetherflow run {ticket.flow_file} --run-id {ticket.run_id} goes on with it"
+                state = ticket.state or places_of(examined, ticket.params).state
+                hint = f"{retry_command(ticket.run_id, state)} goes on with it"
                 return Refusal(ticket.run_id, reason, "AF657", hint)
             ended = await end_as_failed(
                 self.states,

@@ -183,7 +183,7 @@ ENTRIES = {
     "AF657": Entry(
         "A run stays INTERRUPTED after a crash of its server, because its flow says so.",
         "flow: {on_crash: leave}",
-        "Look what it did; aetherflow run FLOW --run-id RUN goes on with it.",
+        "Look what it did; aetherflow runs retry RUN goes on with it.",
     ),
     "AF658": Entry(
         "A run was ended because its server died while it executed it.",

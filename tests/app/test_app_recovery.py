@@ -120,7 +120,7 @@ def test_on_crash_leave_leaves_it_and_says_so(runners: Runners) -> None:
     killed(runners, flow(runners, ", on_crash: leave"), "r1")
     (told,) = [change for change in runners.run() if change["report"]]
     assert (told["status"], told["report"]["code"]) == ("refused", "AF657")
-    assert "--run-id r1" in told["report"]["hint"]
+    assert f"aetherflow runs retry r1 --state {runners.state}" in told["report"]["hint"]
     assert query(runners.state, "SELECT status FROM run_state") == [("RUNNING",)]
     assert traces(runners) == ["one", "two"]
 

@@ -222,7 +222,7 @@ def test_an_error_of_the_system_that_names_no_file_is_given_its_name(tmp_path: P
             temporary.touch()
             raise error
 
-    with pytest.raises(OSError, match="No space left on device: '.*sales.tsv'"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*sales\.tsv'"):
         write(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with pytest.raises(PermissionError, match="denied: 'another'"):
         write(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "another"))
