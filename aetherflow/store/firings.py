@@ -145,6 +145,14 @@ def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> 
     return _read(rows)
 
 
+def items_with_open_firings(raw: sqlite3.Connection, scheduler: str) -> list[str]:
+    """Return the items of a scheduler of which something is not over."""
+    rows = raw.execute(
+        "SELECT DISTINCT item_id FROM firings WHERE finished_at IS NULL AND scheduler = ?", (scheduler,)
+    )
+    return [item_id for (item_id,) in rows]
+
+
 def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
     """Mark a firing as started; False if it is ours no more, or was not to start.
 
