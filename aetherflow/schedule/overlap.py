@@ -80,10 +80,13 @@ def judge_new(
 
 
 def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
-    """Decide again about a firing that waits."""
+    """Decide again about a firing that waits; only now one that followed others may end those before it."""
     followed = _judge_followed_of(raw, item, firing, now)
     if followed.outcome != "QUEUED":
         return followed
+    if item.spec.overlap == "cancel_running" and item.spec.after:
+        older = [o for o in _in_the_way(raw, item, firing.scheduled, now) if _is_before(o, now, firing)]
+        _replace(raw, older, item.spec.max_instances, firing.scheduled, now)
     return _judge_turn(raw, item, firing.scheduled, now, firing)
 
 
@@ -187,8 +190,8 @@ def _replace(
 ) -> None:
     """End the oldest of the open firings, so that one more is within `max_instances`."""
     reason = f"replaced by the firing of {short(scheduled)}"
-    for other in others[: len(others) - most + 1]:
-        if drop_unbegun(raw, other.firing_id, reason, now):
+    for other in others[: max(len(others) - most + 1, 0)]:
+        if other.cancel_reason or drop_unbegun(raw, other.firing_id, reason, now):
             continue
         ask_to_cancel(raw, other.firing_id, reason)
         request_cancel(raw, other.run_id or "", reason, now)

@@ -252,6 +252,31 @@ async def test_what_waits_or_runs_since_yesterday_does_not_keep_today_from_waiti
         assert ended == ["SUCCESS", "SUCCESS", "WAITING"]
 
 
+async def test_what_followed_ends_the_run_of_the_day_before_when_its_turn_comes(
+    tmp_path: Path, state: Path
+) -> None:
+    text = "id: a, cron: '0 1 * * *'\nid: b, after: [a], overlap: cancel_running"
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, text))
+        await one.tick(DAY)
+        await one.tick(HOUR)
+        await run(one, "a")
+        (first,) = one.runs.submitted
+        assert await one.begin(first)
+        await one.tick(23 * HOUR)
+        assert one.runs.cancelled == [], "what waits for a cancels nothing yet"
+        await one.tick(HOUR)
+        (run_of_a,) = set(one.runs.submitted) - {first}
+        assert await one.begin(run_of_a)
+        await one.end(run_of_a)
+        await one.tick()
+        await one.tick()
+        assert {run for run, _ in one.runs.cancelled} == {first}
+        await one.end(first, "CANCELLED")
+        await one.tick()
+        await run(one, "b")
+
+
 async def run_until_after_midnight(one: Server) -> None:
     """Let the run of item a, which was submitted at 23:30, end at 01:30."""
     (run_of_a,) = one.runs.submitted
