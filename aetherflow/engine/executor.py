@@ -201,13 +201,15 @@ class Executor:
     def _lock_job(self, unit: Unit) -> None:
         """Let a task take the lock of the unit's job before the job's first step, if the flow wants that.
 
-        Instances of a `for_each` share the lock of their job. After a failure the next attempt tries again.
+        Instances of a `for_each` share the lock of their job, and what becomes of it. While a step that did
+        not get it may be retried, the next attempt asks again. Once a step has failed for want of it, or it
+        was lost, nobody does: another run may have been in between.
         """
         locks, job_id = self._ring.plan.flow.locks, unit.job.id
         if locks.scope != "job" or is_hook(unit.id):
             return
         known = self._job_locks.get(job_id)
-        if known is not None and known.error is None:
+        if known is not None and (known.error is None or known.is_lost):
             return
         lock = self._job_locks[job_id] = Holding()
         holding = self._services.locks.hold(
@@ -317,17 +319,25 @@ class Executor:
             self._bus.announce(
                 e.Notice(**self._identity(unit, step, attempt), level="error", message=outcome.trace)
             )
-        wait = None
-        if error.code != JOB_TIMEOUT and self._ring.state.cancelling is None:
+        wait, lock = None, self._lock_that_failed(unit, error)
+        is_final = error.code == JOB_TIMEOUT or (lock is not None and lock.is_lost)
+        if not is_final and self._ring.state.cancelling is None:
             wait = next_wait(step.retry, attempt, error, self._services.clock.random)
         if wait is not None and wait >= self._time_left(unit):
             wait, error = None, _not_tried_again(error)
         if wait is None:
+            if lock is not None:
+                lock.refuse(error)
             self._report_end(unit, step, attempt, "FAILED", duration, error=error)
             return
         self._inbox.post(
             e.StepRetrying(**self._identity(unit, step, attempt), wait_seconds=round(wait, 3), error=error)
         )
+
+    def _lock_that_failed(self, unit: Unit, error: ErrorInfo) -> Holding | None:
+        """Return the lock of the unit's job if the error is that it is not held."""
+        key = job_lock_key(self._ring.state.flow_id, unit.job.id)
+        return self._job_locks.get(unit.job.id) if error.detail.get("lock_key") == key else None
 
     async def _wait_and_start(
         self, unit: Unit, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope

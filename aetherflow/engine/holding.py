@@ -30,6 +30,7 @@ class Holding:
         self.error: ErrorInfo | None = None
         self.is_over = False
         self._is_held = False
+        self._is_refused = False
         self._settled = anyio.Event()
         self._acquiring = anyio.CancelScope()
         self._over = anyio.Event()
@@ -52,6 +53,18 @@ class Holding:
         self._settled.set()
         for work in self._works:
             work.cancel()
+
+    def refuse(self, error: ErrorInfo) -> None:
+        """Do without it for good: what works under it is cancelled, nobody asks again."""
+        self._is_refused = True
+        self.fail(error)
+        if not self._is_held:
+            self.give_back()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether asking again would come too late: it was held and was lost, or it was done without."""
+        return self.error is not None and (self._is_held or self._is_refused)
 
     def give_back(self) -> None:
         """End the holding, or the wait for it."""

@@ -22,7 +22,7 @@ STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
-RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "failed_jobs", "errors")
+RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
 CYCLES_TOLD = 20
 HOOKS = ("on_success", "on_failure", "on_exit")
 

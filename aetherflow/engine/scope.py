@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from aetherflow.engine.frontier import WHOLE, Unit
-from aetherflow.engine.state import JobState, RunState, StepState, is_hook
+from aetherflow.engine.state import JobState, RunState, StepState, family, is_hook
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Puts the values of large outputs in the place of their references."""
@@ -15,6 +15,13 @@ Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return outputs of which none is stored elsewhere."""
     return outputs
+
+
+FAILURES_TOLD = 20
+"""How many failed jobs `run.failed_jobs` and `run.errors` name: they must fit into a command line."""
+
+MESSAGE_TOLD = 1000
+"""How many characters of its error `run.errors` tells of each."""
 
 
 class JobsView(Mapping[str, Any]):
@@ -61,7 +68,7 @@ class StepsView(Mapping[str, Any]):
 class RunView(Mapping[str, Any]):
     """`run`: the run itself; its status is the outcome once the jobs have ended, RUNNING until then."""
 
-    _keys = ("id", "started_at", "scheduled_at", "attempt", "status", "failed_jobs", "errors")
+    _keys = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
 
     def __init__(self, state: RunState, scheduled_at: str | None) -> None:
         self._state = state
@@ -80,10 +87,12 @@ class RunView(Mapping[str, Any]):
                 return state.attempt
             case "status":
                 return state.outcome or "RUNNING"
+            case "reason":
+                return _reason(state)
             case "failed_jobs":
-                return [failure["job"] for failure in _failures(state)]
+                return list(_failures(state))[:FAILURES_TOLD]
             case "errors":
-                return _failures(state)
+                return [_failure(state, *failed) for failed in [*_failures(state).items()][:FAILURES_TOLD]]
             case _:
                 raise KeyError(key)
 
@@ -94,17 +103,42 @@ class RunView(Mapping[str, Any]):
         return len(self._keys)
 
 
-def _failures(state: RunState) -> list[dict[str, str]]:
-    """Return the failed jobs, each with the code and message of its error."""
-    return [
-        {
-            "job": job_id,
-            "code": job.error.code if job.error else "",
-            "message": job.error.message if job.error else job.reason,
-        }
-        for job_id, job in state.jobs.items()
-        if job.status == "FAILED" and not is_hook(job_id)
-    ]
+def _failures(state: RunState) -> dict[str, list[str]]:
+    """Return the failed jobs, each with its failed instances."""
+    failures: dict[str, list[str]] = {}
+    for job_id, job in state.jobs.items():
+        if job.status == "FAILED" and not is_hook(job_id):
+            name = family(job_id)
+            instances = failures.setdefault(name, [])
+            if name != job_id:
+                instances.append(job_id)
+    return failures
+
+
+def _failure(state: RunState, job_id: str, instances: list[str]) -> dict[str, Any]:
+    """Return what `run.errors` says of a failed job: its error is that of its first failed instance."""
+    job = state.job(job_id)
+    if job.error is None and instances:
+        job = state.job(instances[0])
+    message = job.error.message if job.error else job.reason
+    failure: dict[str, Any] = {
+        "job": job_id,
+        "code": job.error.code if job.error else "",
+        "message": message[:MESSAGE_TOLD],
+    }
+    return {**failure, "instances": len(instances)} if instances else failure
+
+
+def _reason(state: RunState) -> str:
+    """Return in a sentence why the run failed or was cancelled; nothing while it runs, or if it succeeded."""
+    failures = _failures(state) if state.outcome == "FAILED" else {}
+    if state.outcome is None or state.outcome_reason or not failures:
+        return state.outcome_reason
+    job_id, instances = next(iter(failures.items()))
+    first = _failure(state, job_id, instances)
+    many = f" in {len(instances)} instances" if instances else ""
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"job {job_id} failed{many}: {first['message']}{more}"
 
 
 def step_view(step: StepState, resolve: Resolve = as_they_are) -> dict[str, Any]:

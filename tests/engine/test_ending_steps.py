@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aetherflow.clock import SystemClock
@@ -13,9 +14,10 @@ from aetherflow.engine.decide import Command, Work
 from aetherflow.engine.findings import Findings
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.planner import build_plan
+from aetherflow.engine.resume import plan_resumption
 from aetherflow.engine.ring import Ring
-from aetherflow.engine.scope import job_scope
-from aetherflow.engine.state import RunState, apply, fold
+from aetherflow.engine.scope import RunView, job_scope
+from aetherflow.engine.state import JobState, RunState, apply, fold
 from aetherflow.errors import ErrorInfo
 from aetherflow.spec.load import load_flow
 
@@ -154,6 +156,7 @@ def test_ending_steps_see_the_status_and_the_errors(plan: Plan) -> None:
     scope = job_scope(play.ring.names, play.state, work.unit)
     assert scope["run"]["status"] == "FAILED"
     assert scope["run"]["failed_jobs"] == ["a"]
+    assert scope["run"]["reason"] == "job a failed: exit code 1"
     errors = [{"job": "a", "code": "AF732", "message": "exit code 1"}]
     assert work.step.inputs.render(scope) == {"items": errors}
 
@@ -197,3 +200,55 @@ def test_a_flow_without_ending_steps_has_no_ending(tmp_path: Path) -> None:
     play.play()
     assert not any(isinstance(event, e.RunEnding) for event in play.events)
     assert play.state.phase == "SUCCESS"
+
+
+def test_after_a_time_limit_ending_steps_see_the_reason(plan: Plan) -> None:
+    play = Play(plan)
+    reason = "the run's timeout_seconds passed after 2 s"
+    assert play.ring.names["run"]["reason"] == ""
+    play.take([e.CancelRequested(at=AT, flow_id="f", run_id="r", reason=reason, cause="timeout")])
+    play.open = play.open[:1]
+    play.end_next("CANCELLED")
+    assert play.ring.names["run"]["status"] == "FAILED"
+    assert play.ring.names["run"]["reason"] == reason
+    assert play.play() == ["@on_failure.tell", "@on_exit.bye"]
+
+
+FAN_OUT = HEAD.replace("    steps: [{id: s", "    for_each: ITEMS\n    steps: [{id: s")
+
+
+def test_failed_instances_are_told_as_one_failure_of_their_job(tmp_path: Path) -> None:
+    items = [str(n) for n in range(1500)]
+    play = Play(plan_of(tmp_path, FAN_OUT.replace("ITEMS", str(items))))
+    for number in range(1500):
+        play.end_next("SUCCESS" if number % 3 == 0 else "FAILED")
+    run = play.ring.names["run"]
+    assert run["failed_jobs"] == ["a"]
+    assert run["errors"] == [{"job": "a", "code": "AF732", "message": "exit code 1", "instances": 1000}]
+    assert run["reason"] == "job a failed in 1000 instances: exit code 1"
+
+
+def test_what_is_told_of_failures_fits_into_a_command_line() -> None:
+    error = ErrorInfo(code="AF732", message="\u20ac" * 5000)
+    jobs = {f"j{number}": JobState(status="FAILED", error=error) for number in range(500)}
+    run = RunView(RunState(jobs=jobs, outcome="FAILED"), None)
+    assert run["failed_jobs"] == [f"j{number}" for number in range(20)]
+    assert len(run["errors"]) == 20
+    assert len(msgspec.json.encode(run["errors"])) < 100_000
+    assert run["reason"].endswith("\u20ac (and 499 more)")
+
+
+def test_a_resume_tells_what_becomes_of_ending_steps_that_were_cut_off(tmp_path: Path) -> None:
+    text = HEAD.replace("{id: bye,", "{id: hello, type: check_items, inputs: {items: [x]}}, {id: bye, POLICY")
+    for policy in ("", "on_interrupt: fail,"):
+        plan = plan_of(tmp_path, text.replace("POLICY", policy))
+        play = Play(plan)
+        while len(play.open) and (step := play.end_next()) != "@on_exit.hello":
+            assert step
+        found = plan_resumption(plan, fold(play.events))
+        assert found.kept == ["a.s (SUCCESS)", "@on_success.cheer (SUCCESS)", "@on_exit.hello (SUCCESS)"]
+        told = (
+            ["@on_exit.bye (INTERRUPTED, on_interrupt: fail)"] if policy else ["@on_exit.bye (INTERRUPTED)"]
+        )
+        assert (found.settled if policy else found.again) == told
+        assert plan_resumption(plan, fold(play.events), ["a"]).kept == [], "the run ends anew"

@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from aetherflow.engine import events as e
 from aetherflow.engine.context import StepContext
 from aetherflow.engine.holding import Holding, job_lock_key
 from aetherflow.engine.step import StepResult
@@ -223,3 +224,109 @@ async def test_a_result_that_was_there_before_the_loss_stays_a_fact_and_the_next
 
 def test_the_key_of_a_job_names_its_flow() -> None:
     assert job_lock_key("nightly", "load") == "job:nightly/load"
+
+
+async def within(seconds: float, run: LiveRun) -> None:
+    """Execute a run that must not wait for anything."""
+    with anyio.fail_after(seconds):
+        await run.run()
+
+
+FAN = flow(
+    "{id: a, for_each: [1, 2, 3, 4], max_parallel: 1, steps: [{id: s, type: t}]}",
+    "{id: b, steps: [{id: s, type: t}]}",
+    head=f"{SCOPED}, max_parallel_jobs: 1",
+)
+
+
+@pytest.mark.asyncio
+async def test_instances_that_do_not_get_the_lock_of_their_job_fail_all_also_if_it_is_free_by_then(
+    tmp_path: Path,
+) -> None:
+    seen: list[Any] = []
+    clock = FakeClock()
+    async with live(FAN, tmp_path, watching(tmp_path, seen), clock=clock, limit=1) as run:
+        await take(run, clock, "job:demo/a")
+
+        async def free_it_after_the_first_failure() -> None:
+            await run.seen.until(lambda event: isinstance(event, e.JobFinished) and event.job_id == "a[0]")
+            clock.advance(61)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(free_it_after_the_first_failure)
+            state = await run.run()
+
+    assert {job_id: job.status for job_id, job in state.jobs.items()} == {
+        **dict.fromkeys(["a", "a[0]", "a[1]", "a[2]", "a[3]"], "FAILED"),
+        "b": "SUCCESS",
+    }
+    assert [name for name, _ in seen] == ["b.s"]
+    assert query(tmp_path, TAKEN)[0] == ("job:demo/a", 1), "nobody asked for it again"
+
+
+@pytest.mark.asyncio
+async def test_instances_whose_steps_are_retried_wait_for_the_lock_and_share_it_then(tmp_path: Path) -> None:
+    seen: list[Any] = []
+    clock = FakeClock()
+    retry = "retry: {max_attempts: 2, backoff_seconds: 5, jitter: false}"
+    text = flow(f"{{id: a, for_each: [1, 2, 3], steps: [{{id: s, type: t, {retry}}}]}}", head=SCOPED)
+    async with live(text, tmp_path, watching(tmp_path, seen), clock=clock) as run:
+        await take(run, clock, "job:demo/a")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.run)
+            await clock.sleeping(3)
+            clock.advance(61)
+
+    assert run.state.phase == "SUCCESS"
+    assert sorted(seen) == [(f"a[{number}].s", ["job:demo/a"]) for number in range(3)]
+
+
+@pytest.mark.asyncio
+async def test_a_lock_that_was_lost_ends_the_job_with_all_its_instances_in_spite_of_retries(
+    tmp_path: Path,
+) -> None:
+    clock, began = FakeClock(), anyio.Event()
+    names: list[str] = []
+
+    async def t(context: StepContext, _inputs: dict[str, Any]) -> None:
+        names.append(context.job_id)
+        began.set()
+        await anyio.sleep_forever()
+
+    retry = "retry: {max_attempts: 3, backoff_seconds: 0}"
+    steps = f"steps: [{{id: s, type: t, {retry}}}]"
+    text = flow(f"{{id: a, for_each: [1, 2, 3], max_parallel: 1, {steps}}}", head=SCOPED)
+    async with live(text, tmp_path, {"t": t}, clock=clock) as run, anyio.create_task_group() as tasks:
+        tasks.start_soon(within, 10, run)
+        await began.wait()
+        await take(run, clock, "job:demo/a", force=True)
+        await run.database.transact(
+            lambda raw: locks_room.release_lock(raw, "job:demo/a", clock.now(), force=True)
+        )
+        await clock.sleeping(1)
+        clock.advance(10)
+
+    assert {run.state.jobs[f"a[{number}]"].status for number in range(3)} == {"FAILED"}
+    assert {error.code for job in run.state.jobs.values() if (error := job.error)} == {"AF621"}
+    assert names == ["a[0]"]
+    assert run.step("a[0].s").attempt == 1
+
+
+@pytest.mark.asyncio
+async def test_what_asks_for_a_lock_when_it_is_done_without_does_not_get_it() -> None:
+    error = StepError("held elsewhere", code="AF620").info()
+    asking, held = Holding(), anyio.Event()
+
+    class Asked:
+        async def __aenter__(self) -> None:
+            held.set()
+            await anyio.sleep_forever()
+
+        async def __aexit__(self, *_: object) -> None:
+            raise AssertionError("it was never held")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asking.hold, Asked())
+        await held.wait()
+        asking.refuse(error)
+    assert (asking.is_lost, asking.error) == (True, error)

@@ -332,3 +332,19 @@ def test_a_job_that_takes_no_part_cannot_be_run_again() -> None:
     with pytest.raises(UsageError) as caught:
         plan_resumption(plan, fold(session.history), ["b"], selected={0}, option="--from")
     assert caught.value.message == "--from b: the job b takes no part in this run"
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "hint"),
+    [(False, "resume the run once more, and it runs again"), (True, "--rerun a.s runs it again")],
+)
+def test_what_runs_an_interrupted_step_again_is_told_as_it_is(*, goes_on: bool, hint: str) -> None:
+    step = {"id": "s", "type": "t", "on_interrupt": "fail", "continue_on_error": goes_on}
+    plan = plan_of_jobs({"id": "a", "steps": [step]})
+    died = Session(plan, Session(plan).history)
+    assert died.state.phase == ("SUCCESS" if goes_on else "FAILED")
+    error = died.state.job("a").steps["s"].error
+    assert error is not None
+    assert error.hint == f"find out what it did; {hint}"
+    again = Session(plan, died.history, rerun=["a.s"] if goes_on else [])
+    assert again.running == ["a"]

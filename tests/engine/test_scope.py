@@ -44,6 +44,7 @@ def test_the_whole_run_sees_its_names() -> None:
         "scheduled_at": "2026-01-02T03:04:05Z",
         "attempt": 2,
         "status": "RUNNING",
+        "reason": "",
         "failed_jobs": [],
         "errors": [],
     }
