@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -163,6 +163,8 @@ def _print_history(found: RunHistory, path: Path) -> None:
     steps, retries = _by_job(found.steps), _by_job(found.retries)
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
+        if job.error and not job.reason:  # else its step, or an instance of it, tells the error
+            _print_lines(_told(job.error), "    ")
         for step in steps.get(job.job_id, ()):
             _print_step(step)
             for attempt in retries.get(job.job_id, ()):
@@ -199,10 +201,19 @@ def _print_step(step: StepRow) -> None:
     why, *more = (step.reason or "").splitlines() or [""]
     print_text(f"    {step.status:<9} {name}, attempt {step.attempt}{_because(why)}")
     if step.error:
-        more += f"{step.error.get('code')}: {step.error.get('message')}".splitlines()
-        more += [f"hint: {step.error['hint']}"] if step.error.get("hint") else []
-    for line in more:
-        print_text(f"      {one_line(line)}")
+        more += _told(step.error)
+    _print_lines(more, "      ")
+
+
+def _told(error: dict[str, Any]) -> list[str]:
+    """Return the lines of an error, its hint the last of them."""
+    hint = [f"hint: {error['hint']}"] if error.get("hint") else []
+    return [*f"{error.get('code')}: {error.get('message')}".splitlines(), *hint]
+
+
+def _print_lines(lines: Iterable[str], indent: str) -> None:
+    for line in lines:
+        print_text(f"{indent}{one_line(line)}")
 
 
 def _print_retry(attempt: AttemptRow) -> None:

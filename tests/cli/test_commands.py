@@ -451,6 +451,21 @@ def test_runs_show_has_what_failed_and_what_to_do_about_it(cli: CommandLine) -> 
     assert "      hint: try the statement with its params on that database\n" in shown
 
 
+def test_runs_show_tells_why_a_job_failed_before_its_steps(cli: CommandLine) -> None:
+    count = (
+        '{id: a, steps: [{id: s, type: check_items, inputs: {items: [x]}, outputs: {n: "{{result.count}}"}}]}'
+    )
+    fan = (
+        '{id: b, for_each: "{{jobs.a.outputs.n}}", steps: [{id: s, type: check_items, inputs: {items: [x]}}]}'
+    )
+    cli.write("flow.yaml", f"version: 1\nflow: {{id: f}}\njobs:\n  - {count}\n  - {fan}\n")
+    assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
+
+    shown = cli.run("runs", "show", "r").out
+
+    assert "  FAILED    b\n    AF712: for_each of job b must give a list, not int\n" in shown
+
+
 @pytest.mark.parametrize(
     ("log", "hint"),
     [("{}", "the program wrote nothing"), ("{stdout: discard, stderr: discard}", "was discarded")],
