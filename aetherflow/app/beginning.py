@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.app.examine import Examination
 from aetherflow.app.request import RunRequest, selected
 from aetherflow.clock import Clock
-from aetherflow.config.params import read_params
+from aetherflow.config.params import convert, read_params
 from aetherflow.engine import events as e
 from aetherflow.engine.resume import Resumption, plan_resumption
 from aetherflow.engine.state import IllegalEvent, RunState, apply, endings_closed, fold
@@ -183,7 +183,7 @@ def params_of_resumed(
             )
         if given.get(name) is not None:
             kept.append(name)
-        params[name] = stored
+        params[name] = _as_declared(name, specs[name], stored, state.run_id)
     if missing := [name for name, spec in specs.items() if spec.required and params[name] is None]:
         needed = {name: specs[name] for name in missing}
         read_params(needed, {})  # says what is missing
@@ -210,6 +210,24 @@ def secrets_to_give(
     optional = {name: msgspec.structs.replace(spec, required=False) for name, spec in specs.items()}
     usual = read_params(optional, {})
     return [name for name in specs if is_masked(redactor.value(params)[name]) and params[name] != usual[name]]
+
+
+def _as_declared(name: str, spec: ParamSpec, stored: Any, run_id: str) -> Any:
+    """Return what a run began with as the type that the parameter has now; its `enum` may be another one.
+
+    Raises:
+        UsageError: it cannot be read as that.
+    """
+    if stored is None or spec.type == "json":  # any value is JSON, and a text is not read a second time
+        return stored
+    try:
+        return convert(msgspec.structs.replace(spec, enum=[]), stored)
+    except ValueError as error:
+        raise UsageError(
+            f"the parameter {name!r} of run {run_id} is {stored!r} since it began, and must now be {error}",
+            hint="give the parameter its type back, or begin a new run",
+            code="AF560",
+        ) from None
 
 
 def _resume_notices(resumption: Resumption, option: str, state: RunState, clock: Clock) -> list[e.Notice]:

@@ -43,7 +43,7 @@ ENTRIES = {
     "AF607": Entry(
         "A large output of a run, stored as a file of its own, is missing or damaged.",
         "a file of STATE.logs/RUN/outputs that was deleted",
-        "Restore the file, or run the step again: --rerun JOB.STEP.",
+        "Restore the file, or run again what yielded it: --from (--rerun) with the job or step that is told.",
     ),
     "AF608": Entry(
         "A large output of a run could not be stored.",

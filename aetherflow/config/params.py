@@ -55,6 +55,12 @@ def convert(spec: ParamSpec, value: Any) -> Any:
         ValueError: it cannot be read as that; the text says what is needed.
     """
     converted = _CONVERSIONS[spec.type](value)
+    try:
+        msgspec.json.encode(
+            converted
+        )  # as it will be stored: what UTF-8 cannot say would come back as another text
+    except UnicodeEncodeError:
+        raise ValueError(f"text in UTF-8, not {value!r}") from None
     if not spec.enum:
         return converted
     for option in spec.enum:

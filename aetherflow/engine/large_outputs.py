@@ -95,13 +95,19 @@ class LargeOutputs:
         Raises:
             StateError: a file is missing or damaged; it is named.
         """
-        names = sorted(set(_references(state)) - set(self._values))
-        while names:
-            wanted = names
-            values = await anyio.to_thread.run_sync(lambda: [self._read(name) for name in wanted])  # noqa: B023 - called at once
-            self._values.update(zip(names, values, strict=True))
-            lists = (value for value in values if isinstance(value, list))  # gathered ones refer to others
-            names = sorted(set(_references_in(lists)) - set(self._values))
+        owners: dict[str, str] = {}
+        for name, owner in _references(state):
+            owners.setdefault(name, owner)
+        while names := sorted(owners.keys() - self._values.keys()):
+            wanted = {name: owners[name] for name in names}
+            read = await anyio.to_thread.run_sync(self._read_all, wanted)
+            self._values.update(read)
+            for name, value in read.items():
+                if isinstance(value, list):  # a gathered one refers to others
+                    owners = dict.fromkeys(_references_in([value]), wanted[name]) | owners
+
+    def _read_all(self, owners: Mapping[str, str]) -> dict[str, Any]:
+        return {name: self._read(name, owner) for name, owner in owners.items()}
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list) and any(isinstance(item, dict) and REFERENCE in item for item in value):
@@ -127,14 +133,14 @@ class LargeOutputs:
             self._values[name] = value
         return name
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str, owner: str) -> Any:
         path = self.folder / name
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise _unusable(path, error.strerror or str(error)) from None
+            raise _unusable(path, error.strerror or str(error), owner) from None
         if hashlib.sha256(content).hexdigest() != path.stem:
-            raise _unusable(path, "its content is not what the step had yielded")
+            raise _unusable(path, f"its content is not what {owner} had yielded", owner)
         return msgspec.json.decode(content)
 
 
@@ -161,13 +167,18 @@ def _write(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def _references(state: RunState) -> Iterator[str]:
-    for job in state.jobs.values():
+def _references(state: RunState) -> Iterator[tuple[str, str]]:
+    """Yield the file of every large value, and the `job.step`, or the job, that yields it again."""
+    for job_id, job in state.jobs.items():
+        for step_id, step in job.steps.items():
+            for outputs in (step.outputs, step.job_outputs):
+                for name in _references_in(outputs.values()):
+                    yield name, f"{job_id}.{step_id}"
+    for job_id, job in state.jobs.items():
         if isinstance(job.items, StoredItems):
-            yield job.items.file
-        yield from _references_in(job.outputs.values())
-        for step in job.steps.values():
-            yield from _references_in(step.outputs.values())
+            yield job.items.file, job_id
+        for name in _references_in(job.outputs.values()):
+            yield name, job_id
 
 
 def _references_in(values: Iterable[Any]) -> Iterator[str]:
@@ -178,9 +189,9 @@ def _references_in(values: Iterable[Any]) -> Iterator[str]:
             yield str(value[REFERENCE])
 
 
-def _unusable(path: Path, why: str) -> StateError:
+def _unusable(path: Path, why: str, owner: str) -> StateError:
     return StateError(
         f"a stored output of the run cannot be read: {path}: {why}",
-        hint="restore the file, or run the step that yielded it again: --rerun JOB.STEP",
+        hint=f"restore the file, or add --from {owner}, which yields it again",
         code="AF607",
     )

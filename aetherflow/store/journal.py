@@ -216,19 +216,25 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
     """Return the history of a run, in order; empty if the run is not known.
 
     Raises:
-        StateError: an entry cannot be read; its place in the journal is named.
+        StateError: an entry cannot be read, or is missing; its place in the journal is named.
     """
     history: list[Event] = []
     decode = json_decoder(Journalled).decode  # made at the first use: a new run has nothing to read
     for seq, payload in raw.execute(
         "SELECT seq, payload FROM events WHERE run_id = ? ORDER BY seq", (run_id,)
     ):
+        if seq != len(history) + 1:
+            raise _unreadable(len(history) + 1, run_id, f"is missing: after {len(history)} follows {seq}")
         try:
             history.append(decode(payload))
         except msgspec.MsgspecError as error:
-            raise StateError(
-                f"event {seq} of run {run_id} cannot be read: {error}",
-                hint="restore the database from a backup, or give another --run-id",
-                code="AF604",
-            ) from None
+            raise _unreadable(seq, run_id, f"cannot be read: {error}") from None
     return history
+
+
+def _unreadable(seq: int, run_id: str, why: str) -> StateError:
+    return StateError(
+        f"event {seq} of run {run_id} {why}",
+        hint="restore the database from a backup, or give another --run-id",
+        code="AF604",
+    )

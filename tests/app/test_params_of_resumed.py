@@ -66,3 +66,19 @@ def test_what_was_left_out_and_is_required_now_can_be_given() -> None:
 def test_unknown_and_unfit_parameters_are_refused(given: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         resumed({"day": "2026-01-31"}, given)
+
+
+def test_what_the_run_began_with_is_read_as_the_type_that_is_declared_now() -> None:
+    assert resumed({"day": "2026-01-31", "rows": "7"})[0]["rows"] == 7
+    with pytest.raises(UsageError) as caught:
+        resumed({"day": "2026-01-31", "rows": "many"})
+    told = (
+        "the parameter 'rows' of run r is 'many' since it began, and must now be a whole number, not 'many'"
+    )
+    assert (caught.value.code, caught.value.message) == ("AF560", told)
+
+
+def test_a_narrower_enum_does_not_stop_a_run_that_began_before_it() -> None:
+    specs = {"day": SPECS["day"], "rows": ParamSpec(type="int", enum=[1, 2])}
+    state = RunState(run_id="r", params={"day": "2026-01-31", "rows": 3})
+    assert params_of_resumed(specs, state, {}, Redactor())[0]["rows"] == 3

@@ -74,4 +74,7 @@ def test_a_lost_file_is_named_and_rerun_heals(cli: CommandLine, tmp_path: Path) 
     assert lost.code == 1
     assert "AF607" in lost.err
     assert str(file) in lost.err
-    assert cli.run("run", "flow.yaml", "--run-id", "r", "--rerun", "make").code == 0
+    assert (
+        "restore the file, or add --from make.big, which yields it again; then go on: aetherflow" in lost.err
+    )
+    assert cli.run("runs", "retry", "r", "--from", "make.big").code == 0

@@ -208,3 +208,14 @@ def test_what_is_accepted_is_the_same_after_it_was_stored_and_when_it_is_read_ag
     assert msgspec.json.decode(msgspec.json.encode(values)) == values
     if kind not in ("string", "json", "enum"):
         assert read_params(specs, values) == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("string", "a\udcffb"), ("json", {"k": ["\udcff"]}), ("enum", "\udcff")]
+)
+def test_what_is_no_text_in_utf_8_is_refused_for_it_would_come_back_as_another(
+    kind: ParamType, value: object
+) -> None:
+    with pytest.raises(UsageError, match="the parameter 'p' must be text in UTF-8, not") as caught:
+        read_params({"p": ParamSpec(type=kind)}, {"p": value})
+    assert caught.value.message.isascii()

@@ -87,3 +87,4 @@ async def test_a_missing_or_damaged_file_is_named(tmp_path: Path, damage: str) -
         await LargeOutputs(tmp_path).load(state_of(kept))
     assert str(file) in caught.value.message
     assert caught.value.code == "AF607"
+    assert caught.value.hint == "restore the file, or add --from a.s, which yields it again"

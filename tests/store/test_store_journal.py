@@ -378,3 +378,24 @@ async def test_a_field_of_a_later_version_does_not_hinder_reading(path: Path) ->
             )
         )
     assert (await history(path, "r"))[1] == job_started("r", "a")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("lost", "told"), [(1, "after 0 follows 2"), (2, "after 1 follows 3")])
+async def test_an_event_that_is_missing_is_told_and_nothing_runs_again(
+    path: Path, lost: int, told: str
+) -> None:
+    async with begun(path, "r") as (database, _):
+        for seq in (2, 3):
+            payload = msgspec.json.encode(job_started("r", f"j{seq}")).decode()
+            await database.transact(
+                lambda raw, seq=seq, payload=payload: raw.execute(  # type: ignore[misc]
+                    "INSERT INTO events (run_id, seq, event, payload) VALUES ('r', ?, 'job_started', ?)",
+                    (seq, payload),
+                )
+            )
+        await database.transact(lambda raw: raw.execute("DELETE FROM events WHERE seq = ?", (lost,)))
+        with pytest.raises(StateError, match=f"event {lost} of run r is missing: {told}") as caught:
+            await database.read(lambda raw: read_events(raw, "r"))
+    assert str(path) in caught.value.message
+    assert caught.value.code == "AF604"
