@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -108,14 +107,14 @@ def test_a_cancelled_run_can_be_gone_on_with(cli: CommandLine) -> None:
     assert cli.query("select status from runs") == [("SUCCESS",)]
 
 
-def test_ctrl_c_while_the_flow_is_read_ends_without_a_word_too_many(cli: CommandLine) -> None:
-    fifo = cli.folder / "flow.yaml"
-    os.mkfifo(fifo)
+def test_ctrl_c_while_a_module_of_settings_is_loaded_ends_without_a_word_too_many(cli: CommandLine) -> None:
+    slow = "import pathlib, time\npathlib.Path('loading').touch()\ntime.sleep(60)\nSETTINGS = {}\n"
+    cli.write("slow.py", slow)
+    cli.write("flow.yaml", OK)
+    cli.env |= {"AETHERFLOW_SETTINGS_MODULE": "slow", "PYTHONPATH": str(cli.folder)}
     with cli.start("run", "flow.yaml") as run:
-        writer = os.open(fifo, os.O_WRONLY)  # returns when the command has opened the flow
+        until((cli.folder / "loading").exists)
         run.send(signal.SIGINT)
-        until(lambda: run.process.poll() is not None)
-        os.close(writer)
         result = run.end()
 
     assert result.code == 130
