@@ -77,4 +77,4 @@ def test_a_lost_file_is_named_and_rerun_heals(cli: CommandLine, tmp_path: Path) 
     assert (
         "restore the file, or add --from make.big, which yields it again; then go on: aetherflow" in lost.err
     )
-    assert cli.run("runs", "retry", "r", "--from", "make.big").code == 0
+    assert cli.run("runs", "retry", "r", "--state", "state.sqlite", "--from", "make.big").code == 0
