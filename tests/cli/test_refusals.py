@@ -100,9 +100,8 @@ def test_init_in_a_folder_that_may_not_be_written_is_told(closed: Closed) -> Non
 
 def test_what_nobody_foresaw_is_told_with_the_file(closed: Closed) -> None:
     home = shlex.quote(str(closed.folder / "files"))
-    result = closed.bash(
-        f"HOME={home} exec {ORDINARY if os.geteuid() == 0 else ''} aetherflow --install-completion bash"
-    )
+    ordinary = ORDINARY if os.geteuid() == 0 else ""
+    result = closed.bash(f"export HOME={home}; {ordinary} aetherflow --install-completion; exit $?")
 
     assert (result.code, no_trace(result)) == (1, True), result
     assert f"error[AF003]: {closed.folder}/files/.bashrc: Permission denied\n" in result.err

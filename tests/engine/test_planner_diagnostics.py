@@ -55,14 +55,14 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
             "{{run.started}}",
             (
                 "12:27: error[AF403]: 'run.started' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, attempt, status, failed_jobs, errors"
+                "    hint: run has id, started_at, scheduled_at, attempt, status, reason, failed_jobs, errors"
             ),
         ),
         (
             "{{run}}",
             (
                 "12:27: error[AF403]: 'run' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, attempt, status, failed_jobs, errors"
+                "    hint: run has id, started_at, scheduled_at, attempt, status, reason, failed_jobs, errors"
             ),
         ),
         (
