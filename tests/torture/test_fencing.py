@@ -89,4 +89,5 @@ def test_two_processes_with_one_run_id_execute_it_once(
             if code == 75:
                 refused += 1
                 assert f"run {run_id} is being executed by process" in output
+    assert refused > 0, "no two processes ever met"
     record_property("torture", f"two processes, one run id: {rounds} pairs, {refused} refused with exit 75")
