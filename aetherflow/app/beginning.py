@@ -76,6 +76,7 @@ def _begin(
         flow_file=plan.file,
         owner=str(owner),
         params=examined.redactor.value(params),
+        secrets=secrets_to_give(plan.flow.params, params, examined.redactor),
         selected_job=request.flow_job,
         definition=plan.definition,
         directory=str(Path.cwd()),
@@ -171,7 +172,8 @@ def params_of_resumed(
     masked: dict[str, Any] = redactor.value(params)
     kept: list[str] = []
     for name, stored in state.params.items():
-        if name not in params or masked[name] == stored:
+        is_wanting = name in state.secrets and given.get(name) is None  # masked, a default looks the same
+        if name not in params or (masked[name] == stored and not is_wanting):
             continue  # the flow has it no more, or it is what it was
         if stored is None and specs[name].required:
             continue  # it was left out when it still could be

@@ -58,11 +58,13 @@ class RunStarted(Event, frozen=True):
 
     Attributes:
         scheduled_at: the instant that the run stands for (RFC 3339); empty: when it began.
+        secrets: the parameters of which only a mask is stored and which are not what the flow says.
     """
 
     flow_file: str
     owner: str
     params: dict[str, Any] = {}
+    secrets: list[str] = []
     selected_job: str = ""
     definition: str = ""
     directory: str = ""

@@ -112,6 +112,7 @@ class RunState(msgspec.Struct, gc=False):
         cancelling: why the run stops, while it does.
         outcome: how the jobs ended, while the flow's own ending steps run.
         endings: how often the run has ended; a resumed run ends again.
+        secrets: the parameters that a resume must be given again: only a mask of them is stored.
         scheduled_at: the instant that the run stands for; empty: when it started.
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: what a death of the process cut off and has not begun again, by job id and step id.
@@ -123,6 +124,7 @@ class RunState(msgspec.Struct, gc=False):
     attempt: int = 0
     started_at: datetime | None = None
     params: dict[str, Any] = {}
+    secrets: list[str] = []
     cancelling: e.CancelCause | None = None
     cancel_reason: str = ""
     outcome: e.RunEnd | None = None
@@ -286,7 +288,7 @@ def _apply_to_run(
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
             state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
-            state.scheduled_at = event.scheduled_at
+            state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
         case e.RunResumed():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries

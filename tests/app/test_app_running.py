@@ -267,6 +267,25 @@ async def test_a_secret_parameter_is_given_again_when_its_run_goes_on(place: Pla
 
 
 @pytest.mark.asyncio
+async def test_a_secret_parameter_that_has_a_default_is_given_again_if_it_was_given(place: Place) -> None:
+    ACTIONS["fail"] = fail
+    heard: list[str] = []
+    ACTIONS["hear"] = lambda _, inputs: heard.append(inputs["token"])
+    text = flow(
+        "{id: a, steps: [{id: s, type: probe, inputs: {do: '{{env.DO}}', token: '{{params.api_token}}'}}]}",
+        head="params: {api_token: {default: the-default-token}}",
+    )
+    for run_id, given in [("given", {"api_token": TOKEN}), ("left", {})]:
+        await place.run(text, run_id=run_id, params=given, env={"DO": "fail"})
+    with pytest.raises(UsageError, match="the parameter 'api_token' of run given is secret") as raised:
+        await place.run(text, run_id="given", env={"DO": "hear"})
+    assert raised.value.code == "AF561"
+    await place.run(text, run_id="given", params={"api_token": TOKEN}, env={"DO": "hear"})
+    await place.run(text, run_id="left", env={"DO": "hear"})
+    assert heard == [TOKEN, "the-default-token"]
+
+
+@pytest.mark.asyncio
 async def test_the_files_of_a_resumed_run_are_where_its_first_parameters_put_them(place: Place) -> None:
     folders: list[Path] = []
     ACTIONS["fail"] = fail

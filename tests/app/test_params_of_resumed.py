@@ -17,16 +17,21 @@ SPECS = {
     "rows": ParamSpec(type="int", default=3),
     "doc": ParamSpec(type="json"),
     "api_token": ParamSpec(),
+    "api_key": ParamSpec(default="none_needed"),
 }
 
 
-def resumed(stored: dict[str, Any], given: dict[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
-    return params_of_resumed(SPECS, RunState(run_id="r", params=stored), given or {}, Redactor())
+def resumed(
+    stored: dict[str, Any], given: dict[str, Any] | None = None, secrets: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    state = RunState(run_id="r", params=stored, secrets=list(secrets))
+    return params_of_resumed(SPECS, state, given or {}, Redactor())
 
 
 def test_what_the_run_began_with_holds_and_a_default_fills_what_it_did_not_have() -> None:
     params, kept = resumed({"day": "2026-01-31", "gone": 1})
-    assert params == {"day": "2026-01-31", "rows": 3, "doc": None, "api_token": None}
+    filled = {"rows": 3, "doc": None, "api_token": None, "api_key": "none_needed"}
+    assert params == {"day": "2026-01-31", **filled}
     assert kept == []
 
 
@@ -52,6 +57,14 @@ def test_a_secret_that_is_given_again_reaches_the_run() -> None:
     assert (params["api_token"], kept) == ("canary-1", [])
     url = {"doc": {"url": "db://u:canary-2@host"}}
     assert resumed({"day": "2026-01-31", "doc": {"url": "db://u:***@host"}}, url)[0]["doc"] == url["doc"]
+
+
+def test_a_default_does_not_take_the_place_of_a_secret_that_was_given() -> None:
+    stored = {"day": "2026-01-31", "api_key": "***"}
+    assert resumed(stored)[0]["api_key"] == "none_needed"  # it began with the default
+    with pytest.raises(UsageError, match="'api_key' of run r is secret, hence not stored"):
+        resumed(stored, secrets=("api_key",))
+    assert resumed(stored, {"api_key": "canary-1"}, ("api_key",))[0]["api_key"] == "canary-1"
 
 
 def test_what_was_left_out_and_is_required_now_can_be_given() -> None:
