@@ -18,13 +18,12 @@ from aetherflow.clock import Clock
 from aetherflow.engine.archives import driver_refused
 from aetherflow.engine.connector import Connector
 from aetherflow.engine.events import Event, Notice, StepOutput
-from aetherflow.engine.failure import as_failure
+from aetherflow.engine.failure import contained
 from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.pools import NO_POOLS, Pools
 from aetherflow.engine.step import StepResult
 from aetherflow.engine.workspace import Workspace, written_whole
 from aetherflow.errors import ErrorInfo, StepError
-from aetherflow.foreign import ends_us
 from aetherflow.secret import Redactor
 
 T = TypeVar("T")
@@ -323,13 +322,8 @@ class StepContext:
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
             try:
-                return await function(*args)
-            except Exception:
-                raise
-            except BaseException as error:
-                if ends_us(error):
-                    raise
-                raise as_failure(error) from error
+                with contained():
+                    return await function(*args)
             finally:
                 self._waiting.discard(scope)
         raise StepError("stopped on request", kind="cancelled", code="AF702")
@@ -341,15 +335,14 @@ class StepContext:
 
         async def call() -> None:
             try:
-                outcome.append(
-                    await anyio.to_thread.run_sync(
-                        function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                with contained():
+                    outcome.append(
+                        await anyio.to_thread.run_sync(
+                            function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                        )
                     )
-                )
-            except BaseException as error:  # carried over to the caller, below
-                if ends_us(error):
-                    raise
-                failure.append(error if isinstance(error, Exception) else as_failure(error))
+            except Exception as error:  # noqa: BLE001 - carried over to the caller, below
+                failure.append(error)
             finally:
                 done.set()
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
 from typing import get_args
@@ -15,6 +16,7 @@ import msgspec
 
 from aetherflow.engine.plain import plain_json, plain_text
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
+from aetherflow.foreign import ends_us
 from aetherflow.secret import Redactor
 
 _HINTS = {
@@ -56,12 +58,22 @@ def describe(error: BaseException) -> ErrorInfo:
     )
 
 
-def as_failure(error: BaseException) -> StepError:
-    """Return what stands for an error that is no `Exception`, and ends nothing but its step."""
-    info = describe(error)
-    failure = StepError(info.message, hint=info.hint, kind=info.kind, code=info.code)
-    failure.__cause__ = error
-    return failure
+@contextmanager
+def contained() -> Iterator[None]:
+    """Let what the code of a step raises end only the step: what is no `Exception` becomes a StepError.
+
+    Raises:
+        StepError: the block raised what is no `Exception`, and not because we are to end.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if ends_us(error):
+            raise
+        info = describe(error)
+        raise StepError(info.message, hint=info.hint, kind=info.kind, code=info.code) from error
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aetherflow.engine.context import StepContext
-from aetherflow.engine.failure import as_failure, describe, masked_failure
+from aetherflow.engine.failure import contained, describe, masked_failure
 from aetherflow.engine.plain import as_text, plain_json, plain_text, struct_fields
 from aetherflow.engine.plan import StepPlan
 from aetherflow.engine.step import StepResult, StepType
@@ -91,18 +91,12 @@ async def call_step(context: StepContext, step_type: StepType, inputs: dict[str,
     Raises:
         StepError: the inputs do not fit, or the step raised what is no `Exception`.
     """
-    try:
+    with contained():
         typed = _typed(step_type, inputs)
         if step_type.is_async:
             returned = await step_type.run(context, typed)
         else:
             returned = await context.run_sync(step_type.run, context, typed)
-    except Exception:
-        raise
-    except BaseException as error:
-        if ends_us(error):
-            raise
-        raise as_failure(error) from error
     match returned:
         case StepResult(status="SUCCESS" | "SKIPPED", outputs=Mapping()):
             return returned
