@@ -56,9 +56,7 @@ def convert(spec: ParamSpec, value: Any) -> Any:
     """
     converted = _CONVERSIONS[spec.type](value)
     try:
-        msgspec.json.encode(
-            converted
-        )  # as it will be stored: what UTF-8 cannot say would come back as another text
+        msgspec.json.encode(converted)  # as it is stored: what is no UTF-8 would come back as another text
     except UnicodeEncodeError:
         raise ValueError(f"text in UTF-8, not {value!r}") from None
     if not spec.enum:

@@ -9,6 +9,7 @@ import msgspec
 
 from aetherflow.engine.findings import Findings, Path
 from aetherflow.engine.plan import JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.engine.scope import RUN_KEYS
 from aetherflow.engine.state import HOOK
 from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
@@ -22,7 +23,6 @@ STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
-RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
 CYCLES_TOLD = 20
 HOOKS = ("on_success", "on_failure", "on_exit")
 

@@ -8,6 +8,8 @@ from typing import Any
 from aetherflow.engine.frontier import WHOLE, Unit
 from aetherflow.engine.state import JobState, RunState, StepState, family, is_hook
 
+RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
+
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Puts the values of large outputs in the place of their references."""
 
@@ -68,8 +70,6 @@ class StepsView(Mapping[str, Any]):
 class RunView(Mapping[str, Any]):
     """`run`: the run itself; its status is the outcome once the jobs have ended, RUNNING until then."""
 
-    _keys = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
-
     def __init__(self, state: RunState, scheduled_at: str | None) -> None:
         self._state = state
         self._scheduled_at = scheduled_at
@@ -97,10 +97,10 @@ class RunView(Mapping[str, Any]):
                 raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return iter(RUN_KEYS)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(RUN_KEYS)
 
 
 def _failures(state: RunState) -> dict[str, list[str]]:
