@@ -161,7 +161,9 @@ def missing_problem(reference: Reference, env: Mapping[str, str]) -> ResourcePro
     state = "is empty" if variable in env else "is not set"
     message = f"{field_name(reference.where)}: the environment variable {variable} {state}"
     meant = nearest(variable, tuple(env)) if variable not in env else ""
-    hint = f"set it, or give a default: {{{{env.{variable}:DEFAULT}}}}"
+    hint = (
+        "set it" if names_a_secret(variable) else f"set it, or give a default: {{{{env.{variable}:DEFAULT}}}}"
+    )
     if meant:
         hint = f"did you mean {meant}? otherwise {hint}"
     return ResourceProblem(reference.where, "AF536", message, hint)

@@ -203,6 +203,12 @@ ERRORS: list[tuple[dict[str, Any], str, str, str]] = [
         "config.url: the environment variable EMPTY is empty",
         "set it, or give a default: {{env.EMPTY:DEFAULT}}",
     ),
+    (
+        {"config": {"key": "{{env.LAKE_API_TOKEN}}"}},
+        "AF536",
+        "config.key: the environment variable LAKE_API_TOKEN is not set",
+        "set it",
+    ),
 ]
 
 
