@@ -38,7 +38,7 @@ from aetherflow.engine.large_outputs import LargeOutputs
 from aetherflow.engine.plan import Plan
 from aetherflow.engine.ring import Ring
 from aetherflow.engine.shared_connectors import SharedConnectors
-from aetherflow.engine.state import RunState, is_hook
+from aetherflow.engine.state import ENDED_BADLY, RunState, is_hook
 from aetherflow.engine.step_runner import run_inner
 from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import AetherFlowError, HeldByAnother
@@ -168,7 +168,8 @@ async def execute_run(
             told = [kept.event(state, clock), *beginning.notices]
             heed = partial(_heed_control, executor, run_id, control)
             await _execute(partial(executor.run, beginning.event, told), beat, heed, helper)
-            await _clean_up(plan, state, services)
+            if not _is_left_behind(plan, state, taking_part):
+                await _clean_up(plan, state, services)
     return _report(state, bus)
 
 
@@ -372,6 +373,13 @@ def _state_path(examined: Examination, request: RunRequest) -> Path:
     if request.run_id and not is_missing(known := state_of_known_run(examined, request.params)):
         return known
     return places_of(examined, request.params).state
+
+
+def _is_left_behind(plan: Plan, state: RunState, taking_part: set[int] | None) -> bool:
+    """Whether a job took no part this time that goes on at the next resume, and needs what others made."""
+    return taking_part is not None and any(
+        job.index not in taking_part and state.job(job.id).status in ENDED_BADLY for job in plan.jobs
+    )
 
 
 async def _clean_up(plan: Plan, state: RunState, services: RunServices) -> None:

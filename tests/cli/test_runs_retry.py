@@ -232,8 +232,11 @@ def test_retry_only_leaves_what_had_not_run_and_says_so(place: Place) -> None:
     assert done.code == 0
     assert place.traced() == ["b.s"]
     assert "not run now: c (BLOCKED)" in done.err
+    artifacts = place.state.parent / "work" / "chain" / "b" / "r" / "artifacts"
+    assert artifacts.is_dir(), "c may need what b has made"
     assert place.run("runs", "retry", "r").code == 0
     assert place.traced() == ["c.s"]
+    assert not artifacts.exists()
 
 
 def test_retry_only_with_downstream_runs_what_follows_too(place: Place) -> None:
