@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
-    from aetherflow.engine.certificate import certificate_check, peer_certificate_check
-    from aetherflow.engine.check import Check, free_space_check
-    from aetherflow.engine.connector import Connector, Resource, connector
-    from aetherflow.engine.context import StepContext
-    from aetherflow.engine.step import Skipped, StepResult, StepType, step
     from aetherflow.errors import AetherFlowError, BundleError, ConfigError, MissingExtra, StepError
     from aetherflow.registry import connector_names, step_names
+    from aetherflow.sdk.checks import Check, free_space_check
+    from aetherflow.sdk.connector import Connector, Resource, connector
+    from aetherflow.sdk.context import StepContext
+    from aetherflow.sdk.step import Skipped, StepResult, StepType
+    from aetherflow.sdk.step_decorator import step
+    from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
 
 __all__ = [
     "AetherFlowError",
@@ -58,18 +59,18 @@ _HOMES = {
     "ConfigError": "errors",
     "MissingExtra": "errors",
     "StepError": "errors",
-    "Check": "engine.check",
-    "free_space_check": "engine.check",
-    "certificate_check": "engine.certificate",
-    "peer_certificate_check": "engine.certificate",
-    "Connector": "engine.connector",
-    "Resource": "engine.connector",
-    "connector": "engine.connector",
-    "StepContext": "engine.context",
-    "Skipped": "engine.step",
-    "StepResult": "engine.step",
-    "StepType": "engine.step",
-    "step": "engine.step",
+    "Check": "sdk.checks",
+    "free_space_check": "sdk.checks",
+    "certificate_check": "sdk.tls_check",
+    "peer_certificate_check": "sdk.tls_check",
+    "Connector": "sdk.connector",
+    "Resource": "sdk.connector",
+    "connector": "sdk.connector",
+    "StepContext": "sdk.context",
+    "Skipped": "sdk.step",
+    "StepResult": "sdk.step",
+    "StepType": "sdk.step",
+    "step": "sdk.step_decorator",
     "connector_names": "registry",
     "step_names": "registry",
 }

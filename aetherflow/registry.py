@@ -16,18 +16,18 @@ from msgspec.structs import replace
 
 from aetherflow._version import __version__
 from aetherflow.config.settings import Settings
-from aetherflow.engine.connector import Connector
-from aetherflow.engine.declared import all_declared
-from aetherflow.engine.step import StepType
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
-from aetherflow.foreign import ends_us
-from aetherflow.secret import Redactor
+from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.registration import all_declared
+from aetherflow.sdk.step import StepType
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from aetherflow.bundle.source import BundleSource
-    from aetherflow.plugins.find import Plugins
+    from aetherflow.plugins.plugin_search import Plugins
 
 STEPS: Mapping[str, str] = {
     "check_items": "aetherflow.steps.check_items:check_items",
@@ -153,7 +153,7 @@ class Registry:
         return self._found
 
     def _find_plugins(self) -> Plugins:
-        from aetherflow.plugins.find import find_plugins  # noqa: PLC0415 - only for names that do not ship
+        from aetherflow.plugins.plugin_search import find_plugins  # noqa: PLC0415 - only for names that do not ship
 
         taken: dict[tuple[str, str], str] = {}
         for what, group in _GROUPS.items():
@@ -244,13 +244,13 @@ def _shipped(what: str) -> Mapping[str, str]:
 
 
 def _entries(group: str) -> dict[str, list[EntryPoint]]:
-    from aetherflow.plugins.installed import entries_of  # noqa: PLC0415 - only for names that do not ship
+    from aetherflow.plugins.entry_points import entries_of  # noqa: PLC0415 - only for names that do not ship
 
     return entries_of(group)
 
 
 def _distribution(entry: EntryPoint) -> str:
-    from aetherflow.plugins.installed import distribution  # noqa: PLC0415 - as above
+    from aetherflow.plugins.entry_points import distribution  # noqa: PLC0415 - as above
 
     return distribution(entry)
 
@@ -266,7 +266,7 @@ def _imported(named: str, module_name: str, attributes: str, *, redactor: Redact
     except AetherFlowError as error:  # a decorator that is used wrongly tells its place
         raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
     except BaseException as error:  # a plugin may do anything when it is imported; it is named
-        if ends_us(error):
+        if is_our_cancellation(error):
             raise
         said = (redactor or Redactor()).text(str(error))
         raise _not_imported(named, module_name, error, said) from None

@@ -12,7 +12,7 @@ import pytest
 
 import aetherflow
 from aetherflow import Connector, Resource, StepContext, StepResult
-from aetherflow.core import api
+from aetherflow.compat import api
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -87,7 +87,7 @@ def test_a_flow_of_shipped_types_pays_nothing_for_plugins(tmp_path: Path, loaded
         "      - {id: s, type: check_items, inputs: {items: [x]}}\n"
     )
     script = (
-        "import sys\nfrom pathlib import Path\nfrom aetherflow.app.examine import examine\n"
+        "import sys\nfrom pathlib import Path\nfrom aetherflow.runs.load_flow import examine\n"
         f"examined = examine(Path({str(flow)!r}), {{'HOME': {str(tmp_path)!r}}})\n"
         f"assert examined.errors == []\nassert {loaded!r} not in sys.modules\n"
     )

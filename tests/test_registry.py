@@ -13,12 +13,12 @@ import pytest
 from aetherflow import registry
 from aetherflow._version import __version__
 from aetherflow.config.settings import load_settings
-from aetherflow.engine.connector import Connector
 from aetherflow.errors import ConfigError, MissingExtra
-from aetherflow.plugins.installed import entries_of
+from aetherflow.plugins.entry_points import entries_of
+from aetherflow.redaction import Redactor
 from aetherflow.registry import STEP as STEP_TYPE
 from aetherflow.registry import Registry, registry_of
-from aetherflow.secret import Redactor
+from aetherflow.sdk.connector import Connector
 
 STEP = """
 from typing import Any

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from aetherflow.bundle.index import Entry, is_same
 from aetherflow.bundle.source import BundleFile
+from aetherflow.bundle.sync_index import Entry, is_same
 from aetherflow.errors import BundleError
 from aetherflow.spec.manifest import BundleSpec
 

@@ -18,9 +18,9 @@ from typing import Self
 
 import msgspec
 
-from aetherflow.bundle.index import Index
-from aetherflow.bundle.objects import EXECUTABLE, READ_ONLY
-from aetherflow.bundle.places import BundlePlaces, is_snapshot
+from aetherflow.bundle.bundle_paths import BundlePaths, is_snapshot
+from aetherflow.bundle.object_store import EXECUTABLE, READ_ONLY
+from aetherflow.bundle.sync_index import Index
 from aetherflow.errors import BundleError
 
 OLD_KEPT = 2
@@ -51,7 +51,7 @@ class Hold(msgspec.Struct, frozen=True):
         self.close()
 
 
-def active_snapshot(places: BundlePlaces) -> str:
+def active_snapshot(places: BundlePaths) -> str:
     """Return the name of the active snapshot; an empty text if there is none."""
     try:
         target = places.active.readlink()
@@ -67,7 +67,7 @@ def active_snapshot(places: BundlePlaces) -> str:
     return name if is_snapshot(name) and (places.snapshots / name).is_dir() else ""
 
 
-def hold(places: BundlePlaces, name: str) -> Hold | None:
+def hold(places: BundlePaths, name: str) -> Hold | None:
     """Begin to use a snapshot; None if it is not there (any more)."""
     path = places.snapshots / name
     try:
@@ -84,7 +84,7 @@ def hold(places: BundlePlaces, name: str) -> Hold | None:
     return None
 
 
-def hold_active(places: BundlePlaces) -> Hold | None:
+def hold_active(places: BundlePaths) -> Hold | None:
     """Begin to use the active snapshot; None if there is none."""
     while name := active_snapshot(places):
         if (held := hold(places, name)) is not None:
@@ -92,7 +92,7 @@ def hold_active(places: BundlePlaces) -> Hold | None:
     return None
 
 
-def build(places: BundlePlaces, index: Index) -> str:
+def build(places: BundlePaths, index: Index) -> str:
     """Make the tree of an index from its objects, if it is not there, and return its name.
 
     Raises:
@@ -139,7 +139,7 @@ def is_intact(tree: Path, index: Index) -> bool:
     return found == set(index.entries)
 
 
-def activate(places: BundlePlaces, name: str) -> None:
+def activate(places: BundlePaths, name: str) -> None:
     """Make a snapshot the one that new runs get, in one step.
 
     Raises:
@@ -164,14 +164,14 @@ def activate(places: BundlePlaces, name: str) -> None:
     sync_folder(places.root)
 
 
-def remove_old(places: BundlePlaces, keep: str) -> list[str]:
+def remove_old(places: BundlePaths, keep: str) -> list[str]:
     """Remove snapshots that nobody uses, but the newest few; return their names."""
     names = [path.name for path in places.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
     names.sort(key=lambda name: (places.snapshots / name).stat().st_mtime_ns, reverse=True)
     return [name for name in names[OLD_KEPT:] if _removed(places, name)]
 
 
-def remove_leftovers(places: BundlePlaces) -> None:
+def remove_leftovers(places: BundlePaths) -> None:
     """Remove what killed syncs left; the caller holds the lock, so nobody is at work on it."""
     for folder in (places.root, places.cache):
         for path in folder.glob(".*"):
@@ -191,7 +191,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _removed(places: BundlePlaces, name: str) -> bool:
+def _removed(places: BundlePaths, name: str) -> bool:
     path, grave = places.snapshots / name, places.snapshots / f".{secrets.token_hex(8)}"
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -13,8 +13,8 @@ from typing import Self
 
 import msgspec
 
-from aetherflow.engine.connector import Connector
 from aetherflow.errors import BundleError
+from aetherflow.sdk.connector import Connector
 from aetherflow.spec.manifest import SourceSpec
 
 CHUNK_BYTES = 1024 * 1024

@@ -9,14 +9,11 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aetherflow.bundle.index import Entry, Index, is_same, read_index, write_index
+from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
+from aetherflow.bundle.checked_source import OpenedSource, OpenSource, opened
 from aetherflow.bundle.limits import Limits
 from aetherflow.bundle.listing import Difference, check_whole, difference
-from aetherflow.bundle.lock import exclusive
-from aetherflow.bundle.objects import Objects, Sink, remove_others
-from aetherflow.bundle.opened import OpenedSource, OpenSource, opened
-from aetherflow.bundle.places import BundlePlaces, fingerprint_of
-from aetherflow.bundle.report import SyncReport, write_report
+from aetherflow.bundle.object_store import Objects, Sink, remove_others
 from aetherflow.bundle.snapshot import (
     Hold,
     activate,
@@ -27,6 +24,9 @@ from aetherflow.bundle.snapshot import (
     sync_folder,
 )
 from aetherflow.bundle.source import BundleFile, SourceChanged
+from aetherflow.bundle.sync_index import Entry, Index, is_same, read_index, write_index
+from aetherflow.bundle.sync_lock import exclusive
+from aetherflow.bundle.sync_report import SyncReport, write_report
 from aetherflow.clock import Clock
 from aetherflow.errors import BundleError
 from aetherflow.spec.manifest import BundleSpec
@@ -49,7 +49,7 @@ class Synced(msgspec.Struct, frozen=True):
 
 async def sync(
     bundle: BundleSpec,
-    places: BundlePlaces,
+    places: BundlePaths,
     open_source: OpenSource,
     clock: Clock,
     *,
@@ -81,7 +81,7 @@ async def sync(
 
 
 async def compare(
-    bundle: BundleSpec, places: BundlePlaces, open_source: OpenSource, *, origin: str
+    bundle: BundleSpec, places: BundlePaths, open_source: OpenSource, *, origin: str
 ) -> Difference:
     """Return what a sync would change; nothing is changed.
 
@@ -99,7 +99,7 @@ class _Sync:
     """One sync, by the holder of the lock."""
 
     def __init__(
-        self, bundle: BundleSpec, places: BundlePlaces, clock: Clock, origin: str, limits: Limits
+        self, bundle: BundleSpec, places: BundlePaths, clock: Clock, origin: str, limits: Limits
     ) -> None:
         self.bundle = bundle
         self.places = places
@@ -243,13 +243,13 @@ def _told(origin: str, source: OpenedSource) -> str:
     return f"{origin} {source.place}"
 
 
-def _prepare(places: BundlePlaces) -> None:
+def _prepare(places: BundlePaths) -> None:
     places.objects.mkdir(parents=True, exist_ok=True)
     places.snapshots.mkdir(exist_ok=True)
     remove_leftovers(places)
 
 
-def _unwritable(places: BundlePlaces, error: OSError) -> BundleError:
+def _unwritable(places: BundlePaths, error: OSError) -> BundleError:
     where = error.filename or places.root
     return BundleError(
         f"the bundle cannot be stored: {where}: {(error.strerror or type(error).__name__).lower()}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aetherflow.check.graph import Graph, Node
+from aetherflow.check.job_graph import Graph, Node
 
 _MERMAID = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"})
 _DOT = str.maketrans({"\\": "\\\\", '"': '\\"'})

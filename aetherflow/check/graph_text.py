@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aetherflow.check.graph import EdgeKind, Graph, Node, layers_of
+from aetherflow.check.job_graph import EdgeKind, Graph, Node, layers_of
 
 
 class Pens(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ from itertools import islice, pairwise
 
 from msgspec.structs import replace
 
-from aetherflow.engine.findings import Findings
-from aetherflow.engine.findings import Path as Place
-from aetherflow.engine.plan import JobPlan
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.diagnostics import Path as Place
+from aetherflow.plan.plan import JobPlan
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import Timetable, next_tick, ticks
 from aetherflow.schedule.trigger import Interval
@@ -19,7 +19,7 @@ TICKS_LOOKED_AT = 100
 """How many ticks of a cron expression are looked at for the shortest time between two of them."""
 
 
-def advise(schedule: Schedule, findings: Findings) -> None:
+def advise(schedule: Schedule, findings: DiagnosticSink) -> None:
     """Warn of items that never tick or never start, and of jitter that makes firings disappear."""
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
     for item in schedule.enabled:
@@ -32,7 +32,7 @@ def advise(schedule: Schedule, findings: Findings) -> None:
 
 
 def advise_pools(
-    item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], findings: Findings
+    item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], findings: DiagnosticSink
 ) -> None:
     """Warn of steps that want more slots than the file gives their pool."""
     for job in jobs:
@@ -47,7 +47,7 @@ def advise_pools(
                 findings.add((*base, "flow_yaml"), "AF641", message, hint, "warning")
 
 
-def _warn_never(item: Item, base: Place, findings: Findings) -> None:
+def _warn_never(item: Item, base: Place, findings: DiagnosticSink) -> None:
     if next_tick(replace(item.table, calendar=None), EPOCH) is not None:
         where, why = "calendar", f"none of its ticks is on a date of the calendar {item.spec.calendar!r}"
         hint = "correct its times, or the calendar"
@@ -58,7 +58,7 @@ def _warn_never(item: Item, base: Place, findings: Findings) -> None:
     findings.add((*base, where), "AF213", f"item {item.id!r} never fires: {why}", hint, "warning")
 
 
-def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], findings: Findings) -> None:
+def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], findings: DiagnosticSink) -> None:
     for place, name in enumerate(item.spec.after):
         if name in items and not items[name].spec.enabled:
             message = f"item {item.id!r} never starts by itself: it follows {name!r}, which is disabled"
@@ -66,7 +66,7 @@ def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], findin
             findings.add((*base, "after", place), "AF213", message, hint, "warning")
 
 
-def _warn_of_jitter(item: Item, base: Place, findings: Findings) -> None:
+def _warn_of_jitter(item: Item, base: Place, findings: DiagnosticSink) -> None:
     spec = item.spec
     if not spec.jitter_seconds or not spec.coalesce or spec.catch_up == "all":
         return

@@ -26,7 +26,7 @@ def schema(
     kind: Annotated[FileKind, typer.Option(help="The kind of file that it describes.")] = "flow",
 ) -> None:
     """Print the JSON Schema of a file, for editors. It knows the step types that are installed."""
-    from aetherflow.app.schema import schema_of  # noqa: PLC0415 - imports every step type
+    from aetherflow.admin.schema_export import schema_of  # noqa: PLC0415 - imports every step type
     from aetherflow.cli.output import print_json  # noqa: PLC0415 - as above
 
     print_json(schema_of(kind, os.environ))

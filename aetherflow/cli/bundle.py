@@ -11,11 +11,11 @@ from pathlib import Path
 import anyio
 from msgspec.structs import asdict
 
-from aetherflow.app.beginning import stale_sentence
-from aetherflow.app.bundle import BundleStatus, bundle_status, open_bundle, sync_bundle
-from aetherflow.app.open_bundle import OpenBundle
 from aetherflow.cli.output import diagnostics_of, print_json, print_text, say
 from aetherflow.errors import AetherFlowError
+from aetherflow.runs.bundle_in_use import OpenBundle
+from aetherflow.runs.bundle_sync import BundleStatus, bundle_status, open_bundle, sync_bundle
+from aetherflow.runs.start_run import stale_sentence
 
 
 @contextmanager

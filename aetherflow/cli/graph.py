@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.app.graph import load_graph
+from aetherflow.admin.flow_graph import load_graph
 from aetherflow.check.graph_markup import dot, mermaid
 from aetherflow.check.graph_text import ASCII, UNICODE, Pens, drawing
 from aetherflow.cli.output import print_json, print_text

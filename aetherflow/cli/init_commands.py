@@ -36,7 +36,7 @@ def init_project(
     force: Force = False,
 ) -> None:
     """Write a small project that runs as it is. A flow, profiles, a README."""
-    from aetherflow.app.init_project import write_project  # noqa: PLC0415 - only this command needs it
+    from aetherflow.admin.init_project import write_project  # noqa: PLC0415 - only this command needs it
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
     for path in write_project(folder, force=force):
@@ -53,7 +53,7 @@ def init_plugin(
     force: Force = False,
 ) -> None:
     """Write a plugin with a step, a connector and tests that pass."""
-    from aetherflow.app.init_plugin import write_plugin  # noqa: PLC0415 - only this command needs it
+    from aetherflow.admin.init_plugin import write_plugin  # noqa: PLC0415 - only this command needs it
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
     for path in write_plugin(name, force=force):
@@ -70,7 +70,7 @@ def init_systemd(
     """Print a systemd unit for a server. It serves the scheduler files as you, from this folder."""
     import os  # noqa: PLC0415 - only this command needs it
 
-    from aetherflow.app.systemd_unit import systemd_unit  # noqa: PLC0415 - as above
+    from aetherflow.admin.systemd_unit import systemd_unit  # noqa: PLC0415 - as above
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
     print_text(systemd_unit(files, os.environ).rstrip("\n"))

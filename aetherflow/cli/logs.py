@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from aetherflow.app import history
+from aetherflow.admin import queries as history
 from aetherflow.cli.output import print_text
 from aetherflow.cli.runs import state_path
-from aetherflow.commands import state_option
+from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.output import writing_to
 from aetherflow.observe.text import one_line

@@ -19,7 +19,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps na
 @pools_app.command("list")
 def list_(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
     """List the pools, who holds their slots, and who waits, in turn."""
-    from aetherflow.app.pools import pools  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.pool_report import pools  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_json, print_text  # noqa: PLC0415 - as above
 
     rows = pools(_path(state, flow_yaml))
@@ -45,7 +45,7 @@ def set_(
     flow_yaml: FlowOfState = None,
 ) -> None:
     """Make a pool, or change its size; who holds slots keeps them."""
-    from aetherflow.app.pools import set_pools  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.pool_report import set_pools  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
     path = _path(state, flow_yaml, must_exist=False)
@@ -56,7 +56,7 @@ def set_(
 @pools_app.command("remove")
 def remove(name: Name, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
     """Remove a pool that nobody uses."""
-    from aetherflow.app.pools import remove_pool  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.pool_report import remove_pool  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
 
     remove_pool(_path(state, flow_yaml), name)
@@ -66,6 +66,6 @@ def remove(name: Name, *, state: State = None, flow_yaml: FlowOfState = None) ->
 def _path(state: Path | None, flow: Path | None, *, must_exist: bool = True) -> Path:
     import os  # noqa: PLC0415 - only here
 
-    from aetherflow.app.history import state_of  # noqa: PLC0415 - as above
+    from aetherflow.admin.queries import state_of  # noqa: PLC0415 - as above
 
     return state_of(state, flow, os.environ, must_exist=must_exist)

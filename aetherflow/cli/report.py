@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import asdict
 
-from aetherflow.app.examine import Examination, examine
 from aetherflow.cli.output import count, diagnostics_of, print_json, print_text, say
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError, BundleError, Diagnostic, InvalidInput, UsageError
-from aetherflow.secret import Redactor
+from aetherflow.redaction import Redactor
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 
 if TYPE_CHECKING:
-    from aetherflow.app.doctor import Setting
-    from aetherflow.app.finding import Finding
-    from aetherflow.config.explain import FieldOrigin
+    from aetherflow.admin.check_result import Finding
+    from aetherflow.admin.doctor import Setting
+    from aetherflow.config.resource_origins import FieldOrigin
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -28,19 +28,19 @@ class Asked(msgspec.Struct, frozen=True):
     manifest: Path | None = None
     allow_stale: bool = False
 
-    def examine(self) -> Examination:
+    def load_checked_flow(self) -> CheckedFlow:
         """Load and check it; a bundle is synced first.
 
         Raises:
             AetherFlowError: it cannot be examined.
         """
         if self.manifest is None:
-            return examine(self.flow, os.environ)
+            return load_checked_flow(self.flow, os.environ)
         from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
 
         try:
             with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
-                return examine(bundle.flow_file(self.flow), os.environ, bundle)
+                return load_checked_flow(bundle.flow_file(self.flow), os.environ, bundle)
         except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
             raise UsageError(error.message, hint=error.hint, code=error.code) from None
 
@@ -69,13 +69,13 @@ def validate(flow: Asked, *, as_json: bool) -> int:
 
 def _diagnostics(asked: Asked) -> list[Diagnostic]:
     """Return what is wrong with a flow, or with a scheduler file and the flows that it names."""
-    from aetherflow.app import schedules  # noqa: PLC0415 - not for doctor
+    from aetherflow.server import schedule_files as schedules  # noqa: PLC0415 - not for doctor
 
     if asked.manifest is not None or not schedules.looks_like_schedule(asked.flow):
-        return asked.examine().diagnostics
-    examined = schedules.examine_schedule(asked.flow)
-    schedules.check_flows(examined, os.environ)
-    return examined.diagnostics
+        return asked.load_checked_flow().diagnostics
+    checked = schedules.examine_schedule(asked.flow)
+    schedules.check_flows(checked, os.environ)
+    return checked.diagnostics
 
 
 def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
@@ -84,7 +84,7 @@ def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
     Raises:
         UsageError: resources are to be tried, and there is no flow that has some.
     """
-    from aetherflow.app import doctor  # noqa: PLC0415 - not for validate
+    from aetherflow.admin import doctor  # noqa: PLC0415 - not for validate
 
     if flow is None:
         if connect:
@@ -103,15 +103,15 @@ def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
             raise
         findings = doctor.examine_surroundings(environment, redactor)
         return _print_findings("", findings, doctor.settings_in_force(environment, redactor), as_json=as_json)
-    examined = _examined(flow, as_json=as_json)
-    if examined is None:
+    checked = _examined(flow, as_json=as_json)
+    if checked is None:
         return 2
-    findings = doctor.examine_machine(examined)
+    findings = doctor.examine_machine(checked)
     if connect:
-        from aetherflow.app.connect import try_resources  # noqa: PLC0415 - only when it is asked for
+        from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only when it is asked for
 
-        findings += try_resources(examined)
-    settings = doctor.settings_in_force(examined.environment, examined.redactor)
+        findings += try_resources(checked)
+    settings = doctor.settings_in_force(checked.environment, checked.redactor)
     return _print_findings(str(flow), findings, settings, as_json=as_json)
 
 
@@ -134,12 +134,12 @@ def _print_findings(flow: str, findings: list[Finding], settings: list[Setting],
 
 def explain(flow: Asked, *, as_json: bool) -> int:
     """Show where every field of every resource comes from; 2 if one cannot be explained."""
-    from aetherflow.app.explain import explained_resources  # noqa: PLC0415 - not for validate
+    from aetherflow.admin.explain_resources import explained_resources  # noqa: PLC0415 - not for validate
 
-    examined = _examined(flow, as_json=as_json)
-    if examined is None:
+    checked = _examined(flow, as_json=as_json)
+    if checked is None:
         return 2
-    resources = explained_resources(examined)
+    resources = explained_resources(checked)
     bad = any(resource.problem for resource in resources.values())
     if as_json:
         print_json({"file": str(flow), "resources": resources})
@@ -170,7 +170,7 @@ def _explained(origin: FieldOrigin) -> str:
     return f"{origin.template}{rendered}  ({'; '.join(notes)})"
 
 
-def _examined(flow: Asked, *, as_json: bool) -> Examination | None:
+def _examined(flow: Asked, *, as_json: bool) -> CheckedFlow | None:
     """Return a flow whose graph and templates are right; what is wrong with resources is the answer itself.
 
     With `as_json`, what is wrong is printed as JSON, and None returned.
@@ -179,13 +179,13 @@ def _examined(flow: Asked, *, as_json: bool) -> Examination | None:
         AetherFlowError: the flow cannot be examined.
     """
     try:
-        examined = flow.examine()
-        if any(not d.code.startswith("AF5") for d in examined.errors):
-            examined.raise_if_invalid()
+        checked = flow.load_checked_flow()
+        if any(not d.code.startswith("AF5") for d in checked.errors):
+            checked.raise_if_invalid()
     except AetherFlowError as error:
         if not as_json:
             raise
         diagnostics = list(map(asdict, diagnostics_of(error, str(flow))))
         print_json({"file": str(flow), "ok": False, "diagnostics": diagnostics})
         return None
-    return examined
+    return checked

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aetherflow.app.examine import examine
-from aetherflow.app.history import state_of
-from aetherflow.app.request import RunRequest
-from aetherflow.app.retry import Retry, find_retry
+from aetherflow.admin.queries import state_of
+from aetherflow.admin.retry_target import Retry, find_retry
 from aetherflow.cli.output import say
 from aetherflow.cli.run import RunOptions, check_options, execute, given_params, tell_warnings
 from aetherflow.errors import UsageError
+from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.runs.run_request import RunRequest
 
 if TYPE_CHECKING:
-    from aetherflow.app.open_bundle import OpenBundle
+    from aetherflow.runs.bundle_in_use import OpenBundle
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +68,13 @@ def retry(options: RetryOptions) -> int:
 def _go_on(
     options: RetryOptions, running: RunOptions, found: Retry, state: Path, bundle: OpenBundle | None
 ) -> int:
-    examined = examine(running.flow, os.environ, bundle)
-    examined.raise_if_invalid()
-    tell_warnings(examined, plugins_too=False)
+    checked = load_checked_flow(running.flow, os.environ, bundle)
+    checked.raise_if_invalid()
+    tell_warnings(checked, plugins_too=False)
     request = RunRequest(
         run_id=found.run_id,
         flow_job="" if options.only else found.flow_job,
-        params=given_params(examined, running.params_file, options.params),
+        params=given_params(checked, running.params_file, options.params),
         rerun=(options.begin_at,) if options.begin_at else (),
         rerun_option="--from",
         only=options.only,
@@ -82,14 +82,14 @@ def _go_on(
         state=state,
         show_traces=options.debug,
     )
-    say(f"run {found.run_id} of {examined.plan.flow_id} goes on with {running.flow}")
-    return execute(examined, request, running)
+    say(f"run {found.run_id} of {checked.plan.flow_id} goes on with {running.flow}")
+    return execute(checked, request, running)
 
 
 def _flow_id(flow: Path) -> str:
-    examined = examine(flow, os.environ)
-    examined.raise_if_guessed()
-    return examined.plan.flow_id
+    checked = load_checked_flow(flow, os.environ)
+    checked.raise_if_guessed()
+    return checked.plan.flow_id
 
 
 def _check(options: RetryOptions) -> None:

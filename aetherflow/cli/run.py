@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import msgspec
 
-from aetherflow.app.examine import Examination, examine
-from aetherflow.app.params_file import read_params_file
-from aetherflow.app.request import RunRequest
-from aetherflow.app.running import Watcher, run_flow
 from aetherflow.cli.output import count, print_json_line, print_text, say
 from aetherflow.errors import UsageError
+from aetherflow.runs.execute_run import ObserverSpec, run_flow
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+from aetherflow.runs.params_file import read_params_file
+from aetherflow.runs.run_request import RunRequest
 
 if TYPE_CHECKING:
-    from aetherflow.app.open_bundle import OpenBundle
+    from aetherflow.runs.bundle_in_use import OpenBundle
 
 RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 RUN_ID_LENGTH = 128
@@ -62,50 +62,50 @@ def run(options: RunOptions) -> int:
 
 
 def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
-    examined = examine(options.flow, os.environ, bundle)
-    examined.raise_if_invalid()
-    tell_warnings(examined, plugins_too=options.dry_run)
+    checked = load_checked_flow(options.flow, os.environ, bundle)
+    checked.raise_if_invalid()
+    tell_warnings(checked, plugins_too=options.dry_run)
     request = RunRequest(
         run_id=options.run_id or "",
         flow_job=options.flow_job or "",
-        params=given_params(examined, options.params_file, options.params),
+        params=given_params(checked, options.params_file, options.params),
         rerun=options.rerun,
         show_traces=options.debug,
     )
     if options.dry_run:
-        return _dry_run(examined, request, options)
+        return _dry_run(checked, request, options)
     gc.freeze()  # the plan stays; the collector need not look at it again and again
     gc.enable()
-    return execute(examined, request, options)
+    return execute(checked, request, options)
 
 
-def tell_warnings(examined: Examination, *, plugins_too: bool) -> None:
+def tell_warnings(checked: CheckedFlow, *, plugins_too: bool) -> None:
     """Say the warnings about a flow; a run tells those about plugins itself."""
-    broken = examined.registry.diagnostics
-    for warning in examined.diagnostics:
+    broken = checked.registry.diagnostics
+    for warning in checked.diagnostics:
         if plugins_too or warning not in broken:
             say(str(warning))
 
 
-def given_params(examined: Examination, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:
+def given_params(checked: CheckedFlow, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:
     """Return the parameters of `--params-file` and `--param`; the latter win.
 
     Raises:
         InvalidInput: the file is wrong.
         UsageError: a text is not `NAME=VALUE`.
     """
-    in_file = read_params_file(file, examined.plan.flow.params) if file is not None else {}
+    in_file = read_params_file(file, checked.plan.flow.params) if file is not None else {}
     return in_file | dict(_split(text) for text in texts)
 
 
-def execute(examined: Examination, request: RunRequest, options: RunOptions) -> int:
+def execute(checked: CheckedFlow, request: RunRequest, options: RunOptions) -> int:
     """Run the flow before the eyes of the observers that the options ask for; return the exit code."""
-    return anyio.run(_run, examined, request, options)
+    return anyio.run(_run, checked, request, options)
 
 
-async def _run(examined: Examination, request: RunRequest, options: RunOptions) -> int:
-    chosen = watchers(examined, options)
-    if options.events == "-" and _log_format(examined, options) == "json":
+async def _run(checked: CheckedFlow, request: RunRequest, options: RunOptions) -> int:
+    chosen = observers(checked, options)
+    if options.events == "-" and _log_format(checked, options) == "json":
         raise UsageError(
             "--events - and the JSON log would both write to standard output",
             hint="give --events a file",
@@ -116,37 +116,37 @@ async def _run(examined: Examination, request: RunRequest, options: RunOptions) 
         sink: Path | Literal["-"] = "-" if options.events == "-" else Path(options.events)
         stream = EventStreamObserver(sink)
         await stream.open()
-        chosen.append(Watcher("events", stream, "wait"))
-    report = await run_flow(examined, request, chosen)
+        chosen.append(ObserverSpec("events", stream, "wait"))
+    report = await run_flow(checked, request, chosen)
     for name, why in report.detached.items():
         say(f"warning: the {name} did not show the run to its end: {why}")
     return report.exit_code
 
 
-def watchers(examined: Examination, options: RunOptions) -> list[Watcher]:
+def observers(checked: CheckedFlow, options: RunOptions) -> list[ObserverSpec]:
     """Return the observer that shows the run to whoever started it: JSON lines, a live tree, or lines."""
-    settings = examined.environment.settings
+    settings = checked.environment.settings
     level = "debug" if options.debug else settings.log_level.lower()
     if level == "critical":
         level = "error"  # no event is graver than an error
-    chosen: list[Watcher] = []
-    if _log_format(examined, options) == "json":
+    chosen: list[ObserverSpec] = []
+    if _log_format(checked, options) == "json":
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - only one of the three is needed
 
-        chosen.append(Watcher("log", LogObserver(sys.stdout, format="json", level=level), "wait"))
+        chosen.append(ObserverSpec("log", LogObserver(sys.stdout, format="json", level=level), "wait"))
     elif _can_repaint():
         from aetherflow.observe.progress import ProgressObserver  # noqa: PLC0415 - as above
 
-        chosen.append(Watcher("progress", ProgressObserver(sys.stderr), "drop"))
+        chosen.append(ObserverSpec("progress", ProgressObserver(sys.stderr), "drop"))
     else:
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
-        chosen.append(Watcher("log", LogObserver(sys.stderr, format="text", level=level), "wait"))
+        chosen.append(ObserverSpec("log", LogObserver(sys.stderr, format="text", level=level), "wait"))
     return chosen
 
 
-def _log_format(examined: Examination, options: RunOptions) -> str:
-    return options.log_format or examined.environment.settings.log_format
+def _log_format(checked: CheckedFlow, options: RunOptions) -> str:
+    return options.log_format or checked.environment.settings.log_format
 
 
 def _can_repaint() -> bool:
@@ -186,18 +186,18 @@ def _split(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _dry_run(examined: Examination, request: RunRequest, options: RunOptions) -> int:
+def _dry_run(checked: CheckedFlow, request: RunRequest, options: RunOptions) -> int:
     """Say what would run, in an order in which it could."""
-    from aetherflow.app.dry_run import outline  # noqa: PLC0415 - only here
-    from aetherflow.app.places import places_of  # noqa: PLC0415 - as above
+    from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.runs.run_paths import run_paths_of  # noqa: PLC0415 - as above
 
-    places_of(examined, request.params)  # refuses what the run would refuse
-    jobs = outline(examined.plan, request.flow_job)
-    if _log_format(examined, options) == "json":
-        print_json_line({"flow_id": examined.plan.flow_id, "jobs": jobs, "diagnostics": examined.diagnostics})
+    run_paths_of(checked, request.params)  # refuses what the run would refuse
+    jobs = outline(checked.plan, request.flow_job)
+    if _log_format(checked, options) == "json":
+        print_json_line({"flow_id": checked.plan.flow_id, "jobs": jobs, "diagnostics": checked.diagnostics})
         return 0
     for job in jobs:
         print_text(str(job))
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
-    say(f"{options.flow}: {number} would run; {count(examined.diagnostics)}; nothing was run")
+    say(f"{options.flow}: {number} would run; {count(checked.diagnostics)}; nothing was run")
     return 0

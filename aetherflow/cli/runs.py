@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import anyio
 
-from aetherflow.app import history
-from aetherflow.app import prune as pruning
-from aetherflow.app.history import RunHistory
+from aetherflow.admin import prune_runs as pruning
+from aetherflow.admin import queries as history
+from aetherflow.admin.queries import RunHistory
 from aetherflow.cli.output import print_json, print_text, say
-from aetherflow.commands import retry_command
-from aetherflow.engine.events import BundleUse, RunResumed
+from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
+from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.observe.text import one_line
 from aetherflow.store.projection import timestamp
 from aetherflow.store.queries import AttemptRow, StepRow
@@ -107,7 +107,7 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     for row in rows:
         print_text(
             f"{row.lock_key}  held by {row.holder} ({row.process}) since {row.acquired_at}, "
-            f"until {row.expires_at}{_HELD_IN_VAIN.get(row.standing, '')}"
+            f"until {row.expires_at}{_HELD_IN_VAIN.get(row.validity, '')}"
         )
     if not rows:
         print_text("no locks are held")

@@ -11,16 +11,16 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from aetherflow.app.firing import Fired, fire
-from aetherflow.app.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
-from aetherflow.app.history import read_state
-from aetherflow.app.scheduler_status import ItemStatus, SchedulerStatus, status_of
-from aetherflow.app.schedules import load_schedule, state_of_schedules
+from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
+from aetherflow.admin.queries import read_state
 from aetherflow.cli.output import print_json, print_text, say
-from aetherflow.cli.serve import watchers
+from aetherflow.cli.serve import chosen_observers
 from aetherflow.clock import SystemClock
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.observe.text import duration
+from aetherflow.server.fire_now import Fired, fire
+from aetherflow.server.schedule_files import load_schedule, state_of_schedules
+from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus, status_of
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import run_seconds
 
@@ -100,8 +100,8 @@ def fire_item(options: FireOptions) -> int:
         log_format = "text"  # also where the settings say json: standard output is the report's
 
     async def do() -> Fired:
-        observers = await watchers(log_format, debug=options.debug) if options.here else []
-        return await fire(options.item, options.file, options.state, here=options.here, watchers=observers)
+        observers = await chosen_observers(log_format, debug=options.debug) if options.here else []
+        return await fire(options.item, options.file, options.state, here=options.here, observers=observers)
 
     fired = anyio.run(do)
     if options.as_json:
@@ -132,7 +132,7 @@ def _print_forecasts(found: list[Forecast], *, as_json: bool, nothing: str) -> N
 def _print_status(one: SchedulerStatus) -> None:
     print_text(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
     for server in one.servers:
-        print_text(f"  server {server.server}: {server.owner} since {server.since} ({server.standing})")
+        print_text(f"  server {server.server}: {server.owner} since {server.since} ({server.validity})")
     if not one.servers:
         print_text("  no server")
     if one.problem:

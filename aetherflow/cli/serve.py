@@ -11,13 +11,13 @@ from typing import Literal
 import anyio
 import msgspec
 
-from aetherflow.app.running import Watcher
-from aetherflow.app.serving import ServeRequest
-from aetherflow.app.serving import serve as run_server
 from aetherflow.cli.output import say
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
 from aetherflow.observe.log import LogObserver
+from aetherflow.runs.execute_run import ObserverSpec
+from aetherflow.server.server import ServeRequest
+from aetherflow.server.server import serve as run_server
 
 
 class ServeOptions(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ def serve(options: ServeOptions) -> int:
 
 
 async def _serve(options: ServeOptions) -> int:
-    observers = await watchers(options.log_format, options.events, debug=options.debug)
+    observers = await chosen_observers(options.log_format, options.events, debug=options.debug)
     names = ", ".join(map(str, options.files))
     request = ServeRequest(files=options.files, state=options.state)
     return await run_server(
@@ -54,7 +54,7 @@ async def _serve(options: ServeOptions) -> int:
     )
 
 
-async def watchers(log_format: str, events: str = "", *, debug: bool = False) -> list[Watcher]:
+async def chosen_observers(log_format: str, events: str = "", *, debug: bool = False) -> list[ObserverSpec]:
     """Return who shows what happens: the log, as text on standard error or JSON on standard output.
 
     Raises:
@@ -74,12 +74,12 @@ async def watchers(log_format: str, events: str = "", *, debug: bool = False) ->
         log = LogObserver(sys.stdout, format="json", level=level)
     else:
         log = LogObserver(sys.stderr, format="text", level=level, many_runs=True)
-    chosen = [Watcher("log", log, "wait")]
+    chosen = [ObserverSpec("log", log, "wait")]
     if events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
 
         sink: Path | Literal["-"] = "-" if events == "-" else Path(events)
         stream = EventStreamObserver(sink)
         await stream.open()
-        chosen.append(Watcher("events", stream, "wait"))
+        chosen.append(ObserverSpec("events", stream, "wait"))
     return chosen

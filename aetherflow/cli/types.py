@@ -11,8 +11,8 @@ import msgspec
 from aetherflow.cli.output import print_json, print_text, say
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
+from aetherflow.redaction import Redactor
 from aetherflow.registry import CONNECTOR, STEP, Registry, registry_of
-from aetherflow.secret import Redactor
 
 Field = dict[str, Any]
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from aetherflow.config.fields import (
+from aetherflow.config.merge import MergedResource
+from aetherflow.config.resource_fields import (
     SECTIONS,
+    FieldDiagnostic,
     FieldPath,
-    ResourceProblem,
     field_at,
     field_name,
     fields,
     find_field,
     is_reference,
 )
-from aetherflow.config.merge import MergedResource
 from aetherflow.spec.suggest import nearest
 
 _KEYS = (*SECTIONS, *(f"{section}_paths" for section in SECTIONS))
@@ -32,20 +32,20 @@ class _Rule(NamedTuple):
     field: FieldPath
 
 
-def decoded_fields(resource: MergedResource) -> tuple[list[FieldPath], list[ResourceProblem]]:
+def decoded_fields(resource: MergedResource) -> tuple[list[FieldPath], list[FieldDiagnostic]]:
     """Return the fields to decode, and what is wrong with the rules."""
     found: list[FieldPath] = []
-    problems: list[ResourceProblem] = []
+    problems: list[FieldDiagnostic] = []
     for rule in _rules(resource.decode):
-        target = rule if isinstance(rule, ResourceProblem) else _target(resource, rule)
-        if isinstance(target, ResourceProblem):
+        target = rule if isinstance(rule, FieldDiagnostic) else _target(resource, rule)
+        if isinstance(target, FieldDiagnostic):
             problems.append(target)
         elif target not in found:
             found.append(target)
     return found, problems
 
 
-def _rules(decode: Mapping[str, Any]) -> Iterator[_Rule | ResourceProblem]:
+def _rules(decode: Mapping[str, Any]) -> Iterator[_Rule | FieldDiagnostic]:
     for key, value in decode.items():
         where: FieldPath = ("decode", key)
         if key in SECTIONS:
@@ -58,7 +58,7 @@ def _rules(decode: Mapping[str, Any]) -> Iterator[_Rule | ResourceProblem]:
             yield _malformed(where, "is not a decode rule", hint)
 
 
-def _switches(value: Any, where: FieldPath, field: FieldPath) -> Iterator[_Rule | ResourceProblem]:
+def _switches(value: Any, where: FieldPath, field: FieldPath) -> Iterator[_Rule | FieldDiagnostic]:
     is_whole_section = len(field) == 1
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -70,7 +70,7 @@ def _switches(value: Any, where: FieldPath, field: FieldPath) -> Iterator[_Rule 
         yield _malformed(where, "is not true, false or a mapping of fields", hint)
 
 
-def _paths(value: Any, where: FieldPath, section: str) -> Iterator[_Rule | ResourceProblem]:
+def _paths(value: Any, where: FieldPath, section: str) -> Iterator[_Rule | FieldDiagnostic]:
     paths = value if isinstance(value, list) else [None]
     for index, path in enumerate(paths):
         if isinstance(path, str) and path:
@@ -80,11 +80,11 @@ def _paths(value: Any, where: FieldPath, section: str) -> Iterator[_Rule | Resou
             yield _malformed(where, "is not a list of field names", hint)
 
 
-def _malformed(where: FieldPath, problem: str, hint: str) -> ResourceProblem:
-    return ResourceProblem(where, "AF532", f"{field_name(where)} {problem}", hint)
+def _malformed(where: FieldPath, problem: str, hint: str) -> FieldDiagnostic:
+    return FieldDiagnostic(where, "AF532", f"{field_name(where)} {problem}", hint)
 
 
-def _target(resource: MergedResource, rule: _Rule) -> FieldPath | ResourceProblem:
+def _target(resource: MergedResource, rule: _Rule) -> FieldPath | FieldDiagnostic:
     """Return the field that a rule names, list indices as numbers, or why there is none."""
     rule_name, name = field_name(rule.where), field_name(rule.field)
     target = find_field(resource.sections, rule.field)
@@ -93,9 +93,9 @@ def _target(resource: MergedResource, rule: _Rule) -> FieldPath | ResourceProble
         meant = nearest(name, known)
         hint = f"did you mean {meant}?" if meant else f"fields there: {', '.join(known) or 'none'}"
         message = f"{rule_name} names {name}, which this resource does not have"
-        return ResourceProblem(rule.where, "AF531", message, hint)
+        return FieldDiagnostic(rule.where, "AF531", message, hint)
     found = field_at(resource.sections, target)
     if isinstance(found, Mapping | list) and not is_reference(found):
         message = f"{rule_name} names {name}, which is not a single value"
-        return ResourceProblem(rule.where, "AF532", message, "name each text in it that is to be decoded")
+        return FieldDiagnostic(rule.where, "AF532", message, "name each text in it that is to be decoded")
     return target

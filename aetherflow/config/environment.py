@@ -17,7 +17,7 @@ from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
 from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
 from aetherflow.errors import ConfigError
-from aetherflow.secret import Redactor
+from aetherflow.redaction import Redactor
 from aetherflow.spec.env_file import EnvFile
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.config.fields import FieldPath, find_field
+from aetherflow.config.resource_fields import FieldPath, find_field
 from aetherflow.errors import ConfigError
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from aetherflow.config.user_module import load_module
+from aetherflow.config.user_code import load_module
 from aetherflow.errors import ConfigError
 
 VARIABLE = "AETHERFLOW_METRICS_MODULE"

@@ -10,15 +10,15 @@ import msgspec
 
 from aetherflow.config.cache_option import CACHE_OPTION, is_cache_scope
 from aetherflow.config.cache_option import HINT as CACHE_HINT
-from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, fields
 from aetherflow.config.merge import UnknownProfile
-from aetherflow.config.prepared import (
+from aetherflow.config.prepared_resource import (
     PreparedResource,
     known_secrets,
     missing_references,
     prepare_resource,
     variable_name,
 )
+from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, fields
 from aetherflow.config.resource_shape import MISSING, shape_problems
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.errors import Diagnostic
@@ -60,7 +60,7 @@ def check_resource(
     try:
         prepared = prepare_resource(name, spec, profiles)
     except UnknownProfile as error:
-        problem = ResourceProblem(("profile",), error.code, error.message, error.hint)
+        problem = FieldDiagnostic(("profile",), error.code, error.message, error.hint)
         return [_diagnostic(document, name, problem)]
     problems = [*prepared.problems, *_bare_variables(prepared, env), *_cache_option(prepared)]
     if prepared.decoded and decoder is None:
@@ -100,18 +100,18 @@ def missing_variables(
     ]
 
 
-def _cache_option(prepared: PreparedResource) -> list[ResourceProblem]:
+def _cache_option(prepared: PreparedResource) -> list[FieldDiagnostic]:
     value = prepared.merged.options.get(CACHE_OPTION)
     if value is None or is_cache_scope(value) or (isinstance(value, str) and "{{" in value):
         return []
     where = ("options", CACHE_OPTION)
-    return [ResourceProblem(where, "AF513", f"options.cache cannot be {quoted(str(value))}", CACHE_HINT)]
+    return [FieldDiagnostic(where, "AF513", f"options.cache cannot be {quoted(str(value))}", CACHE_HINT)]
 
 
-def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[ResourceProblem]:
+def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[FieldDiagnostic]:
     """Return a warning for each text that is the name of a variable that is set: an old spelling."""
     return [
-        ResourceProblem(
+        FieldDiagnostic(
             field,
             "AF537",
             f"{field_name(field)} is the text {value!r}, which is also the name of a variable that is set",
@@ -123,18 +123,18 @@ def _bare_variables(prepared: PreparedResource, env: Mapping[str, str]) -> list[
     ]
 
 
-def _no_decoder(prepared: PreparedResource, provider: str) -> ResourceProblem:
+def _no_decoder(prepared: PreparedResource, provider: str) -> FieldDiagnostic:
     named = ", ".join(map(field_name, prepared.decoded))
     if provider:
         message = f"{provider} has no function `decode`, which {named} needs"
         hint = "define `def decode(value: str) -> str`, or remove `decode` from the resource"
-        return ResourceProblem(("decode",), "AF521", message, hint)
+        return FieldDiagnostic(("decode",), "AF521", message, hint)
     message = f"no secrets provider is set: {named} will be used without decoding"
     hint = "set AETHERFLOW_SECRETS_MODULE or AETHERFLOW_SECRETS_PATH"
-    return ResourceProblem(("decode",), "AF538", message, hint, "warning")
+    return FieldDiagnostic(("decode",), "AF538", message, hint, "warning")
 
 
-def _placed(prepared: PreparedResource, problem: ResourceProblem) -> ResourceProblem:
+def _placed(prepared: PreparedResource, problem: FieldDiagnostic) -> FieldDiagnostic:
     """Return the problem at a place of the flow file: that of `profile` for what the profile brings."""
     source = prepared.merged.source(problem.path)
     if source == "flow" or problem.code == MISSING:
@@ -143,7 +143,7 @@ def _placed(prepared: PreparedResource, problem: ResourceProblem) -> ResourcePro
     return msgspec.structs.replace(problem, path=path, message=f"{problem.message} (from {source})")
 
 
-def _diagnostic(document: Document, name: str, problem: ResourceProblem) -> Diagnostic:
+def _diagnostic(document: Document, name: str, problem: FieldDiagnostic) -> Diagnostic:
     position = document.position(("resources", name, *problem.path))
     message = problem.message if problem.path == ("profile",) else f"resource {name!r}: {problem.message}"
     return Diagnostic(

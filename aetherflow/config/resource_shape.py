@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.config.cache_option import CACHE_OPTION
-from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, fields, is_reference
-from aetherflow.config.prepared import PreparedResource
+from aetherflow.config.prepared_resource import PreparedResource
+from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, fields, is_reference
 from aetherflow.spec.convert import convert
 from aetherflow.spec.suggest import did_you_mean
 
@@ -17,7 +17,7 @@ MISSING = "AF554"
 _UNKNOWN, _UNFIT = "AF553", "AF555"
 
 
-def shape_problems(prepared: PreparedResource, shapes: Mapping[str, type[Any]]) -> list[ResourceProblem]:
+def shape_problems(prepared: PreparedResource, shapes: Mapping[str, type[Any]]) -> list[FieldDiagnostic]:
     """Return what does not fit the Structs of a connector, of which each forbids what it does not know.
 
     Args:
@@ -34,7 +34,7 @@ def shape_problems(prepared: PreparedResource, shapes: Mapping[str, type[Any]]) 
 
 def _problems(
     prepared: PreparedResource, section: str, shape: type[msgspec.Struct]
-) -> Iterator[ResourceProblem]:
+) -> Iterator[FieldDiagnostic]:
     given = {
         key: value
         for key, value in prepared.merged.sections[section].items()
@@ -45,14 +45,14 @@ def _problems(
         where: FieldPath = (section, key)
         if key not in known:
             hint = did_you_mean(str(key), known) or f"its {section} may have: {', '.join(known)}"
-            yield ResourceProblem(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
+            yield FieldDiagnostic(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
         elif _is_plain(prepared, where, value) and (problem := _misfit(value, known[key].type)):
             hint = f"see: aetherflow connectors show {prepared.driver}"
-            yield ResourceProblem(where, _UNFIT, f"{field_name(where)}: {problem}", hint)
+            yield FieldDiagnostic(where, _UNFIT, f"{field_name(where)}: {problem}", hint)
     for key, field in known.items():
         if field.required and key not in given:
             where = (section, key)
-            yield ResourceProblem(
+            yield FieldDiagnostic(
                 (section,),
                 MISSING,
                 f"{prepared.driver} needs {field_name(where)}",

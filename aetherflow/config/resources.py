@@ -8,14 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from aetherflow.config.fields import (
-    FieldPath,
-    ResourceProblem,
-    field_at,
-    field_name,
-    fields,
-)
-from aetherflow.config.prepared import (
+from aetherflow.config.prepared_resource import (
     PreparedResource,
     env_value,
     known_secrets,
@@ -23,13 +16,20 @@ from aetherflow.config.prepared import (
     prepare_resource,
     variable_name,
 )
+from aetherflow.config.resource_fields import (
+    FieldDiagnostic,
+    FieldPath,
+    field_at,
+    field_name,
+    fields,
+)
 from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Surroundings, fetch_secret
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.language.template import compile_template
-from aetherflow.secret import Redactor, names_a_secret, url_password
+from aetherflow.redaction import Redactor, names_a_secret, url_password
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest
 
@@ -155,7 +155,7 @@ def register_values(values: dict[str, Any], redactor: Redactor) -> None:
             redactor.add(unquote(password))
 
 
-def missing_problem(reference: Reference, env: Mapping[str, str]) -> ResourceProblem:
+def missing_problem(reference: Reference, env: Mapping[str, str]) -> FieldDiagnostic:
     """Return what to say about a reference without value and default; it names variables, never values."""
     variable = variable_name(reference)
     state = "is empty" if variable in env else "is not set"
@@ -166,10 +166,10 @@ def missing_problem(reference: Reference, env: Mapping[str, str]) -> ResourcePro
     )
     if meant:
         hint = f"did you mean {meant}? otherwise {hint}"
-    return ResourceProblem(reference.where, "AF536", message, hint)
+    return FieldDiagnostic(reference.where, "AF536", message, hint)
 
 
-def _invalid(name: str, problems: list[ResourceProblem]) -> ConfigError:
+def _invalid(name: str, problems: list[FieldDiagnostic]) -> ConfigError:
     first = problems[0]
     if len(problems) == 1:
         return ConfigError(f"resource {name!r}: {first.message}", hint=first.hint, code=first.code)

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from aetherflow.config.fields import SECRET_KEY as KEY
-from aetherflow.config.fields import FieldPath, ResourceProblem, field_name, is_reference
+from aetherflow.config.resource_fields import SECRET_KEY as KEY
+from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, is_reference
 from aetherflow.language.template import compile_template
 from aetherflow.spec.suggest import did_you_mean
 
@@ -71,12 +71,12 @@ def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
     return SecretReference("command", shlex.join(str(compile_template(w)[0].render(scope)) for w in words))
 
 
-def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> ResourceProblem | None:
+def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> FieldDiagnostic | None:
     """Return what is wrong with a reference as it is written, templates and all."""
     text = value[KEY]
     named = field_name(where)
     if not isinstance(text, str):
-        return ResourceProblem(where, _CODE, f"{named}: `secret` is not a text", _hint())
+        return FieldDiagnostic(where, _CODE, f"{named}: `secret` is not a text", _hint())
     provider, _, name = text.partition(":")
     if "{{" in provider:
         return None  # who has the secret is known only when the resource is opened
@@ -88,11 +88,11 @@ def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> ResourcePro
             raise ValueError("a template in a command has spaces: put the word into quotes")  # noqa: TRY301 - told like the others
     except ValueError as error:
         meant = did_you_mean(provider, PROVIDERS) if ":" in text else ""
-        return ResourceProblem(where, _CODE, f"{named}: this names no secret: {error}", meant or _hint())
+        return FieldDiagnostic(where, _CODE, f"{named}: this names no secret: {error}", meant or _hint())
     return None
 
 
-def beside_others(where: FieldPath, value: object) -> ResourceProblem | None:
+def beside_others(where: FieldPath, value: object) -> FieldDiagnostic | None:
     """Return the error for a reference that has keys beside it: it would be taken for the secret itself."""
     if not isinstance(value, Mapping) or KEY not in value or is_reference(value):
         return None
@@ -100,7 +100,7 @@ def beside_others(where: FieldPath, value: object) -> ResourceProblem | None:
     if not isinstance(text, str) or text.partition(":")[0] not in PROVIDERS or ":" not in text:
         return None
     message = f"{field_name((*where, KEY))} names a secret, but other keys stand beside it"
-    return ResourceProblem((*where, KEY), _CODE, message, "a mapping {secret: ...} has no other key")
+    return FieldDiagnostic((*where, KEY), _CODE, message, "a mapping {secret: ...} has no other key")
 
 
 def _hint() -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from aetherflow.config.env_files import value_text
 from aetherflow.config.settings import Settings
-from aetherflow.config.user_module import UserModule, load_file, load_module
+from aetherflow.config.user_code import UserModule, load_file, load_module
 from aetherflow.errors import ConfigError
 from aetherflow.spec.suggest import nearest
 
@@ -45,7 +45,7 @@ class SecretsProvider(msgspec.Struct, frozen=True):
             raise ConfigError(message, hint=hint, code=_MISSING_FUNCTION)
         result = self.source.call(_RAISED, function, value)
         if not isinstance(result, str):
-            raise self.misuse(function, "decode", f"returned {_kind(result)}, not text")
+            raise self.declaration_error(function, "decode", f"returned {_kind(result)}, not text")
         return result
 
     def expand_env(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -63,18 +63,18 @@ class SecretsProvider(msgspec.Struct, frozen=True):
         result = self.source.call(_RAISED, function, *arguments)
         if not isinstance(result, Mapping):
             problem = f"returned {_kind(result)}, not a mapping of variables"
-            raise self.misuse(function, "expand_env", problem)
+            raise self.declaration_error(function, "expand_env", problem)
         variables: dict[str, str] = {}
         for name, value in result.items():
             if not isinstance(name, str):
-                raise self.misuse(function, "expand_env", f"returned a name of type {_kind(name)}")
+                raise self.declaration_error(function, "expand_env", f"returned a name of type {_kind(name)}")
             if not isinstance(value, str | int | float):
                 problem = f"returned {_kind(value)} for {name}, not text"
-                raise self.misuse(function, "expand_env", problem)
+                raise self.declaration_error(function, "expand_env", problem)
             variables[name] = value_text(value)
         return variables
 
-    def misuse(self, function: Callable[..., object], name: str, problem: str) -> ConfigError:
+    def declaration_error(self, function: Callable[..., object], name: str, problem: str) -> ConfigError:
         """Return the error for one of the functions that is not made as it should be."""
         code = getattr(function, "__code__", None)
         place = f"{code.co_filename}:{code.co_firstlineno}" if code else self.source.origin
@@ -114,7 +114,7 @@ def _checked(source: UserModule) -> SecretsProvider:
     provider = SecretsProvider(source)
     decode = provided[0]
     if decode is not None and not _takes_an_argument(decode):
-        raise provider.misuse(decode, "decode", "takes no value")
+        raise provider.declaration_error(decode, "decode", "takes no value")
     return provider
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.config.user_module import load_module
+from aetherflow.config.user_code import load_module
 from aetherflow.errors import ConfigError
 from aetherflow.spec.suggest import nearest
 

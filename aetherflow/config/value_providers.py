@@ -21,7 +21,7 @@ import msgspec
 
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.errors import ConfigError, MissingExtra
-from aetherflow.foreign import ends_us
+from aetherflow.plugin_errors import is_our_cancellation
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -189,7 +189,7 @@ def _from_keyring(name: str) -> str:
         hint = "on a server there may be none: use file: or command: there"
         raise ConfigError("this machine has no keyring", hint=hint, code=_KEYRING) from None
     except BaseException as error:  # backends raise what they like, D-Bus errors among it
-        if ends_us(error):
+        if is_our_cancellation(error):
             raise
         message = f"the keyring cannot be read: {type(error).__name__}"
         raise ConfigError(message, hint="unlock it, or use another provider", code=_KEYRING) from None

@@ -1,1 +1,1 @@
-"""Plugins written for AetherFlow 0.0.x run unchanged through `aetherflow.core.api`."""
+"""The import path of plugins written for AetherFlow 0.0; what it names stands in `aetherflow.compat`."""

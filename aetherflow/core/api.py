@@ -1,46 +1,8 @@
-"""The names that plugins of AetherFlow 0.0.x import."""
+"""What plugins of AetherFlow 0.0 import: `from aetherflow.core.api import Step, register_step`."""
 
 from __future__ import annotations
 
-from aetherflow.core.connectors import (
-    ConnectorBase,
-    ConnectorError,
-    ConnectorInit,
-    RemoteFileMeta,
-    get_connector,
-    list_connectors,
-    register_connector,
-)
-from aetherflow.core.context import RunContext, Settings, new_run_id
-from aetherflow.core.require import require, require_attr
-from aetherflow.core.steps import (
-    STEP_SKIPPED,
-    STEP_SUCCESS,
-    Step,
-    StepResult,
-    get_step,
-    list_steps,
-    register_step,
-)
+from aetherflow.compat import api
+from aetherflow.compat.api import *  # noqa: F403 - exactly the names of its __all__
 
-__all__ = [
-    "STEP_SKIPPED",
-    "STEP_SUCCESS",
-    "ConnectorBase",
-    "ConnectorError",
-    "ConnectorInit",
-    "RemoteFileMeta",
-    "RunContext",
-    "Settings",
-    "Step",
-    "StepResult",
-    "get_connector",
-    "get_step",
-    "list_connectors",
-    "list_steps",
-    "new_run_id",
-    "register_connector",
-    "register_step",
-    "require",
-    "require_attr",
-]
+__all__ = api.__all__

@@ -11,11 +11,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.engine import events as e
-from aetherflow.engine.frontier import WHOLE, Frontier, Unit, hook, instance, instance_id, whole
-from aetherflow.engine.plan import JobPlan, Plan, StepPlan
-from aetherflow.engine.state import DONE, HOOK, JobState, RunState, is_hook
+from aetherflow.engine.ready_queue import (
+    WHOLE,
+    JobInstance,
+    ReadyQueue,
+    hook_instance,
+    instance_id,
+    mapped_instance,
+    whole_job,
+)
+from aetherflow.engine.state import DONE, JobState, RunState
 from aetherflow.errors import AetherFlowError, ErrorInfo
+from aetherflow.events import run_events as e
+from aetherflow.plan.hooks import HOOK, is_hook
+from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 
 JOB_TIMEOUT = "AF711"
 """Code of a step that was ended because its job's time was over."""
@@ -34,7 +43,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 class StartJob(Command, frozen=True):
     """Begin a job, or go on with it after a resume."""
 
-    unit: Unit
+    instance: JobInstance
     items: e.Items | None = None
 
 
@@ -45,7 +54,7 @@ class EndJob(Command, frozen=True):
         decided_by: what the flow says, by which a job is SKIPPED before it begins.
     """
 
-    unit: Unit
+    instance: JobInstance
     status: e.JobEnd
     reason: str = ""
     error: ErrorInfo | None = None
@@ -56,50 +65,50 @@ class EndJob(Command, frozen=True):
 class StartStep(Command, frozen=True):
     """Begin the first attempt of a step."""
 
-    unit: Unit
+    instance: JobInstance
     number: int
 
 
-class EndStep(Command, frozen=True):
+class EndUnstartedStep(Command, frozen=True):
     """A step that does not run ends all the same."""
 
-    unit: Unit
+    instance: JobInstance
     step: StepPlan
     status: e.StepEnd
     reason: str
 
 
-class SettleStep(Command, frozen=True):
+class EndInterruptedStep(Command, frozen=True):
     """End a step that was interrupted and shall not run again (`on_interrupt`)."""
 
-    unit: Unit
+    instance: JobInstance
     number: int
     status: e.StepEnd
     reason: str = ""
     error: ErrorInfo | None = None
 
 
-class Work(Command, frozen=True):
+class RunAttempt(Command, frozen=True):
     """Execute an attempt of a step (its start is durable by then)."""
 
-    unit: Unit
+    instance: JobInstance
     step: StepPlan
     attempt: int
 
 
-class WaitAndRetry(Command, frozen=True):
+class ScheduleRetry(Command, frozen=True):
     """Start another attempt of a step after a wait, in seconds."""
 
-    unit: Unit
+    instance: JobInstance
     step: StepPlan
     attempt: int
     seconds: float
 
 
-class StopWork(Command, frozen=True):
+class CancelAttempt(Command, frozen=True):
     """Cancel what runs for this job."""
 
-    unit: Unit
+    instance: JobInstance
 
 
 class CancelRun(Command, frozen=True):
@@ -109,7 +118,7 @@ class CancelRun(Command, frozen=True):
     cause: e.CancelCause
 
 
-class BeginEnding(Command, frozen=True):
+class StartHooks(Command, frozen=True):
     """All jobs have ended; the flow's ending steps follow."""
 
     status: e.RunEnd
@@ -123,29 +132,29 @@ class EndRun(Command, frozen=True):
     reason: str = ""
 
 
-def decide(plan: Plan, state: RunState, frontier: Frontier, event: e.Event) -> Iterator[Command]:
+def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event) -> Iterator[Command]:
     """Yield what follows from an event that was just applied."""
     match event:
         case e.JobStarted():
-            unit = frontier.unit(event.job_id)
-            if unit.item != WHOLE or unit.job.for_each is None:
-                yield from _next_step(state, unit, 0)
-            elif not frontier.fans[unit.job.index].unfinished:
-                yield _gather(state, unit)
+            instance = ready_queue.instance(event.job_id)
+            if instance.item != WHOLE or instance.job.for_each is None:
+                yield from _next_step(state, instance, 0)
+            elif not ready_queue.mapped_jobs[instance.job.index].unfinished:
+                yield _gather(state, instance)
         case e.StepStarted() | e.StepRetrying():
-            yield _attempt(state, frontier, event)
+            yield _attempt(state, ready_queue, event)
         case e.StepFinished():
-            unit = frontier.unit(event.job_id)
-            yield from _after_step(state, unit, frontier.at_step.get(event.job_id), event)
+            instance = ready_queue.instance(event.job_id)
+            yield from _after_step(state, instance, ready_queue.at_step.get(event.job_id), event)
         case e.JobFinished():
-            yield from _after_job(plan, state, frontier, event)
+            yield from _after_job(plan, state, ready_queue, event)
         case e.CancelRequested():
-            yield from (StopWork(unit) for unit in list(frontier.running.values()))
+            yield from (CancelAttempt(instance) for instance in list(ready_queue.running.values()))
         case _:
             pass
 
 
-def admit(plan: Plan, state: RunState, frontier: Frontier, scope: Mapping[str, Any]) -> Command | None:
+def admit(plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[str, Any]) -> Command | None:
     """Return the next command that starts or ends a job that waits for nothing more, or ends the run.
 
     `scope` is what `when` and `for_each` see.
@@ -153,80 +162,80 @@ def admit(plan: Plan, state: RunState, frontier: Frontier, scope: Mapping[str, A
     if state.phase != "RUNNING":
         return None
     if state.cancelling:
-        if (unit := _next_unstarted(frontier)) is not None:
+        if (instance := _next_unstarted(ready_queue)) is not None:
             status: e.JobEnd = "BLOCKED" if state.cancelling == "fail_fast" else "CANCELLED"
-            return EndJob(unit, status, state.cancel_reason)
-    elif frontier.has_room:
-        unit, job = frontier.next_instance(), frontier.ready()
-        if unit is not None and (job is None or unit.job.index < job.index):
-            return StartJob(unit)
+            return EndJob(instance, status, state.cancel_reason)
+    elif ready_queue.has_room:
+        instance, job = ready_queue.next_instance(), ready_queue.ready()
+        if instance is not None and (job is None or instance.job.index < job.index):
+            return StartJob(instance)
         if job is not None:
-            return _open_job(state, frontier, job, scope)
-    if frontier.unfinished or frontier.running:
+            return _open_job(state, ready_queue, job, scope)
+    if ready_queue.unfinished or ready_queue.running:
         return None
     return _next_of_ending(plan, state)
 
 
-def _next_unstarted(frontier: Frontier) -> Unit | None:
+def _next_unstarted(ready_queue: ReadyQueue) -> JobInstance | None:
     """Return a job, or an instance, that a cancelled run will not start any more."""
-    if (unit := frontier.next_instance(beyond_limits=True)) is not None:
-        return unit
-    job = frontier.ready()
-    return None if job is None else whole(job)
+    if (instance := ready_queue.next_instance(beyond_limits=True)) is not None:
+        return instance
+    job = ready_queue.ready()
+    return None if job is None else whole_job(job)
 
 
-def _open_job(state: RunState, frontier: Frontier, job: JobPlan, scope: Mapping[str, Any]) -> Command:
+def _open_job(state: RunState, ready_queue: ReadyQueue, job: JobPlan, scope: Mapping[str, Any]) -> Command:
     """Start a ready job, unless a job it needs did not succeed or its gate is closed."""
-    unit = whole(job)
-    if (culprit := frontier.blocked_by.get(job.index)) is not None:
-        return EndJob(unit, "BLOCKED", f"job {culprit} did not succeed")
+    instance = whole_job(job)
+    if (culprit := ready_queue.blocked_by.get(job.index)) is not None:
+        return EndJob(instance, "BLOCKED", f"job {culprit} did not succeed")
     try:
         if job.when is not None and not job.when.evaluate(scope):
-            return EndJob(unit, "SKIPPED", f"when: {job.when.text} is false", decided_by="when")
+            return EndJob(instance, "SKIPPED", f"when: {job.when.text} is false", decided_by="when")
         if job.for_each is None:
-            return StartJob(unit)
+            return StartJob(instance)
         if (known := state.job(job.id).items) is not None:
-            return StartJob(unit, known)  # a resumed run goes on with the items it began with
+            return StartJob(instance, known)  # a resumed run goes on with the items it began with
         items = job.for_each.render(scope)
     except AetherFlowError as error:
-        return EndJob(unit, "FAILED", error=error.info())
+        return EndJob(instance, "FAILED", error=error.info())
     if not isinstance(items, list | tuple):
         kind = type(items).__name__
         problem = ErrorInfo(code="AF712", message=f"for_each of job {job.id} must give a list, not {kind}")
-        return EndJob(unit, "FAILED", error=problem)
+        return EndJob(instance, "FAILED", error=problem)
     if not items:
-        return EndJob(unit, "SKIPPED", "for_each: no items", decided_by="for_each")
-    return StartJob(unit, list(items))
+        return EndJob(instance, "SKIPPED", "for_each: no items", decided_by="for_each")
+    return StartJob(instance, list(items))
 
 
-def _next_step(state: RunState, unit: Unit, number: int) -> Iterator[Command]:
+def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[Command]:
     """Start the first step from `number` on that is not done yet; end the job after the last."""
-    steps = unit.job.steps
-    done = state.jobs[unit.id].steps
+    steps = instance.job.steps
+    done = state.jobs[instance.id].steps
     while number < len(steps):
         known = done.get(steps[number].spec.id)
         if known is None or known.status not in DONE:
             if state.cancelling:
-                yield EndJob(unit, "CANCELLED", state.cancel_reason)
+                yield EndJob(instance, "CANCELLED", state.cancel_reason)
             else:
-                yield _settle(state, unit, number) or StartStep(unit, number)
+                yield _settle(state, instance, number) or StartStep(instance, number)
             return
         if known.status == "SKIPPED" and _skips_rest(steps[number], known.reason):
-            yield from _skip_rest(state.jobs[unit.id], unit, number + 1, known.reason)
+            yield from _skip_rest(state.jobs[instance.id], instance, number + 1, known.reason)
             return
         number += 1
-    yield EndJob(unit, "SUCCESS", outputs=state.jobs[unit.id].outputs)
+    yield EndJob(instance, "SUCCESS", outputs=state.jobs[instance.id].outputs)
 
 
-def _settle(state: RunState, unit: Unit, number: int) -> SettleStep | None:
+def _settle(state: RunState, instance: JobInstance, number: int) -> EndInterruptedStep | None:
     """Return the end of a step that was interrupted, unless it may run again."""
-    spec = unit.job.steps[number].spec
-    interruption = state.interrupted.get((unit.id, spec.id))
+    spec = instance.job.steps[number].spec
+    interruption = state.interrupted.get((instance.id, spec.id))
     if interruption is None or spec.on_interrupt == "rerun":
         return None
     if spec.on_interrupt == "skip":
-        return SettleStep(unit, number, "SKIPPED", PASSED_OVER)
-    again = f"--rerun {unit.id}.{spec.id} runs it again"
+        return EndInterruptedStep(instance, number, "SKIPPED", PASSED_OVER)
+    again = f"--rerun {instance.id}.{spec.id} runs it again"
     if not spec.continue_on_error:
         again = "resume the run once more, and it runs again"
     noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -236,7 +245,7 @@ def _settle(state: RunState, unit: Unit, number: int) -> SettleStep | None:
         f"noticed at {noticed}) and must not be repeated (on_interrupt: fail)",
         hint=f"find out what it did; {again}",
     )
-    return SettleStep(unit, number, "FAILED", error=error)
+    return EndInterruptedStep(instance, number, "FAILED", error=error)
 
 
 def _skips_rest(step: StepPlan, reason: str) -> bool:
@@ -244,93 +253,101 @@ def _skips_rest(step: StepPlan, reason: str) -> bool:
     return step.skips_job and reason != PASSED_OVER
 
 
-def _attempt(state: RunState, frontier: Frontier, event: e.StepStarted | e.StepRetrying) -> Command:
+def _attempt(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted | e.StepRetrying) -> Command:
     """Work on an attempt, or wait for the next one; a run that is being cancelled does neither."""
-    unit = frontier.unit(event.job_id)
-    step = unit.job.steps[frontier.at_step[event.job_id]]
+    instance = ready_queue.instance(event.job_id)
+    step = instance.job.steps[ready_queue.at_step[event.job_id]]
     if state.cancelling:
-        return EndStep(unit, step, "CANCELLED", state.cancel_reason)
+        return EndUnstartedStep(instance, step, "CANCELLED", state.cancel_reason)
     if isinstance(event, e.StepRetrying):
-        return WaitAndRetry(unit, step, event.attempt + 1, event.wait_seconds)
-    return Work(unit, step, event.attempt)
+        return ScheduleRetry(instance, step, event.attempt + 1, event.wait_seconds)
+    return RunAttempt(instance, step, event.attempt)
 
 
-def _after_step(state: RunState, unit: Unit, number: int | None, event: e.StepFinished) -> Iterator[Command]:
-    if number is None or event.step_id != unit.job.steps[number].spec.id:
+def _after_step(
+    state: RunState, instance: JobInstance, number: int | None, event: e.StepFinished
+) -> Iterator[Command]:
+    if number is None or event.step_id != instance.job.steps[number].spec.id:
         return  # ended without having run: the rest of a skipped job
-    step = unit.job.steps[number]
+    step = instance.job.steps[number]
     match event.status:
         case "SKIPPED" if _skips_rest(step, event.reason):
-            yield from _skip_rest(state.jobs[unit.id], unit, number + 1, event.reason)
-        case "FAILED" if not step.spec.continue_on_error or _ends_job(state, unit, event.error):
+            yield from _skip_rest(state.jobs[instance.id], instance, number + 1, event.reason)
+        case "FAILED" if not step.spec.continue_on_error or _ends_job(state, instance, event.error):
             yield EndJob(
-                unit, "FAILED", f"step {event.step_id} failed", event.error, state.jobs[unit.id].outputs
+                instance,
+                "FAILED",
+                f"step {event.step_id} failed",
+                event.error,
+                state.jobs[instance.id].outputs,
             )
         case "CANCELLED":
-            yield EndJob(unit, "CANCELLED", state.cancel_reason or event.reason)
+            yield EndJob(instance, "CANCELLED", state.cancel_reason or event.reason)
         case _:
-            yield from _next_step(state, unit, number + 1)
+            yield from _next_step(state, instance, number + 1)
 
 
-def _ends_job(state: RunState, unit: Unit, error: ErrorInfo | None) -> bool:
+def _ends_job(state: RunState, instance: JobInstance, error: ErrorInfo | None) -> bool:
     """Whether a failure ends its job in spite of `continue_on_error`: no time left, or no lock."""
-    lock = f"job:{state.flow_id}/{unit.job.id}"
+    lock = f"job:{state.flow_id}/{instance.job.id}"
     return error is not None and (error.code == JOB_TIMEOUT or error.detail.get("lock_key") == lock)
 
 
-def _skip_rest(job: JobState, unit: Unit, number: int, reason: str) -> Iterator[Command]:
-    for step in unit.job.steps[number:]:
+def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -> Iterator[Command]:
+    for step in instance.job.steps[number:]:
         known = job.steps.get(step.spec.id)
         if known is None or known.status == "PENDING":
-            yield EndStep(unit, step, "SKIPPED", reason)
-    yield EndJob(unit, "SKIPPED", reason or "no data", outputs=job.outputs)
+            yield EndUnstartedStep(instance, step, "SKIPPED", reason)
+    yield EndJob(instance, "SKIPPED", reason or "no data", outputs=job.outputs)
 
 
-def _after_job(plan: Plan, state: RunState, frontier: Frontier, event: e.JobFinished) -> Iterator[Command]:
-    unit = frontier.unit(event.job_id)
+def _after_job(
+    plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.JobFinished
+) -> Iterator[Command]:
+    instance = ready_queue.instance(event.job_id)
     failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(event.job_id)
     if failed_fast and not state.cancelling:
         yield CancelRun(f"fail_fast: job {event.job_id} failed", "fail_fast")
-    if unit.job.for_each is None:
+    if instance.job.for_each is None:
         return
-    if unit.item == WHOLE:
-        yield from _never_opened(state, unit, event.status)
-    elif (fan := frontier.fans.get(unit.job.index)) is not None and not fan.unfinished:
-        yield _gather(state, whole(unit.job))
+    if instance.item == WHOLE:
+        yield from _never_opened(state, instance, event.status)
+    elif (mapped := ready_queue.mapped_jobs.get(instance.job.index)) is not None and not mapped.unfinished:
+        yield _gather(state, whole_job(instance.job))
 
 
-def _never_opened(state: RunState, unit: Unit, end: e.JobEnd) -> Iterator[EndJob]:
+def _never_opened(state: RunState, instance: JobInstance, end: e.JobEnd) -> Iterator[EndJob]:
     """End the instances of an earlier time that wait for a `for_each` job which has ended without them.
 
     It did not begin again, or its list has become shorter.
     """
-    items = state.jobs[unit.id].items
+    items = state.jobs[instance.id].items
     number = 0
-    while (known := state.jobs.get(instance_id(unit.job.id, number))) is not None:
+    while (known := state.jobs.get(instance_id(instance.job.id, number))) is not None:
         if known.status == "PENDING":
             is_gone = end == "SKIPPED" or (items is not None and number >= len(items))
             status: e.JobEnd = "SKIPPED" if is_gone else "CANCELLED" if end == "CANCELLED" else "BLOCKED"
-            yield EndJob(instance(unit.job, number), status, f"job {unit.id} ended without it")
+            yield EndJob(mapped_instance(instance.job, number), status, f"job {instance.id} ended without it")
         number += 1
 
 
-def _gather(state: RunState, unit: Unit) -> EndJob:
+def _gather(state: RunState, instance: JobInstance) -> EndJob:
     """End a `for_each` job: its outputs are the lists of its instances' outputs, in item order."""
-    items = state.jobs[unit.id].items or []
-    instances = [state.job(instance_id(unit.job.id, number)) for number in range(len(items))]
-    statuses = {instance.status for instance in instances}
-    failed = [instance_id(unit.job.id, i) for i, job in enumerate(instances) if job.status == "FAILED"]
-    keys = {key: None for step in unit.job.steps for key in step.spec.outputs}
-    outputs = {key: [instance.outputs.get(key) for instance in instances] for key in keys}
+    items = state.jobs[instance.id].items or []
+    instances = [state.job(instance_id(instance.job.id, number)) for number in range(len(items))]
+    statuses = {mapped_instance.status for mapped_instance in instances}
+    failed = [instance_id(instance.job.id, i) for i, job in enumerate(instances) if job.status == "FAILED"]
+    keys = {key: None for step in instance.job.steps for key in step.spec.outputs}
+    outputs = {key: [mapped_instance.outputs.get(key) for mapped_instance in instances] for key in keys}
     if failed:
         first = state.job(failed[0]).error
         reason = f"{len(failed)} of {len(items)} instances failed, the first is {failed[0]}"
-        return EndJob(unit, "FAILED", reason, first, outputs)
+        return EndJob(instance, "FAILED", reason, first, outputs)
     if statuses & {"CANCELLED", "BLOCKED"}:
-        return EndJob(unit, "CANCELLED", state.cancel_reason, outputs=outputs)
+        return EndJob(instance, "CANCELLED", state.cancel_reason, outputs=outputs)
     if statuses == {"SKIPPED"}:
-        return EndJob(unit, "SKIPPED", "every instance was skipped", outputs=outputs)
-    return EndJob(unit, "SUCCESS", outputs=outputs)
+        return EndJob(instance, "SKIPPED", "every instance was skipped", outputs=outputs)
+    return EndJob(instance, "SUCCESS", outputs=outputs)
 
 
 def _next_of_ending(plan: Plan, state: RunState) -> Command:
@@ -339,11 +356,13 @@ def _next_of_ending(plan: Plan, state: RunState) -> Command:
         status, reason = _outcome(plan, state)
         if not _hooks_for(plan, status):
             return EndRun(status, reason)
-        return BeginEnding(status, reason)
+        return StartHooks(status, reason)
     for job in _hooks_for(plan, state.outcome):
-        unit = hook(job, state.endings)
-        if state.job(unit.id).status == "PENDING":
-            return EndJob(unit, "CANCELLED", state.cancel_reason) if state.cancelling else StartJob(unit)
+        instance = hook_instance(job, state.endings)
+        if state.job(instance.id).status == "PENDING":
+            return (
+                EndJob(instance, "CANCELLED", state.cancel_reason) if state.cancelling else StartJob(instance)
+            )
     return EndRun(state.outcome, state.outcome_reason)
 
 

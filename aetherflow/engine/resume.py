@@ -7,8 +7,7 @@ from typing import TypedDict
 
 import msgspec
 
-from aetherflow.engine.frontier import WHOLE, hook, instance_id
-from aetherflow.engine.plan import JobPlan, Plan, StepPlan, downstream
+from aetherflow.engine.ready_queue import WHOLE, hook_instance, instance_id
 from aetherflow.engine.state import (
     DONE,
     JobState,
@@ -16,10 +15,11 @@ from aetherflow.engine.state import (
     StepState,
     endings_closed,
     family,
-    is_hook,
     step_entry,
 )
 from aetherflow.errors import UsageError
+from aetherflow.plan.hooks import is_hook
+from aetherflow.plan.plan import JobPlan, Plan, StepPlan, downstream
 
 REASONS_STORED = 1000
 """How many steps of each kind the journal names; the others are only counted."""
@@ -34,7 +34,7 @@ class Effect(TypedDict):
     gone: list[str]
 
 
-class Resumption(msgspec.Struct, frozen=True):
+class ResumePlan(msgspec.Struct, frozen=True):
     """How a run goes on; each entry is `job` or `job.step`, most with the reason in parentheses.
 
     Attributes:
@@ -92,7 +92,7 @@ class Wanted(msgspec.Struct, frozen=True):
     step_id: str = ""
 
 
-def plan_resumption(
+def plan_resume(
     plan: Plan,
     state: RunState,
     rerun: Sequence[str] = (),
@@ -100,7 +100,7 @@ def plan_resumption(
     only: str = "",
     selected: Collection[int] | None = None,
     option: str = "--rerun",
-) -> Resumption:
+) -> ResumePlan:
     """Say how the run goes on with this plan.
 
     A job that its gate skipped is looked at again when a job before it runs again: the gate may open now.
@@ -127,7 +127,7 @@ def plan_resumption(
             names += [job.id, *_instances(job, state)]
     names += [job.id for job in taking_part if job.id in not_done and _was_a_fan(job, state)]
     names = list(dict.fromkeys(names))
-    found = Resumption(names, [], [], [], reopened=reopened)
+    found = ResumePlan(names, [], [], [], reopened=reopened)
     _sort_out_what_is_gone(plan, state, found)
     reopening, why = set(names), f"--only {only}" if only else option
     for job in taking_part:
@@ -137,7 +137,7 @@ def plan_resumption(
             _sort_out(job, job_id, state, reopening, found, why)
     closed = endings_closed(state, [*names, *found.reopened])
     for job in plan.hooks:
-        _sort_out(job, hook(job, closed).id, state, reopening, found, why)
+        _sort_out(job, hook_instance(job, closed).id, state, reopening, found, why)
     found.changed[:] = dict.fromkeys(found.changed)
     found.upgraded[:] = dict.fromkeys(found.upgraded)
     if selected is not None:
@@ -145,7 +145,7 @@ def plan_resumption(
     return found
 
 
-def _leave(plan: Plan, state: RunState, selected: Collection[int], found: Resumption) -> None:
+def _leave(plan: Plan, state: RunState, selected: Collection[int], found: ResumePlan) -> None:
     """Note the jobs that take no part and are not done."""
     for job in plan.jobs:
         status = state.job(job.id).status
@@ -160,7 +160,7 @@ def _was_a_fan(job: JobPlan, state: RunState) -> bool:
     return job.for_each is None and state.job(job.id).items is not None
 
 
-def _sort_out_what_is_gone(plan: Plan, state: RunState, found: Resumption) -> None:
+def _sort_out_what_is_gone(plan: Plan, state: RunState, found: ResumePlan) -> None:
     """Note the jobs, instances and steps that the flow has no more; those that are not done go."""
     jobs = {job.id: job for job in plan.jobs}
     rerun = set(found.rerun)
@@ -184,7 +184,7 @@ def _sort_out_what_is_gone(plan: Plan, state: RunState, found: Resumption) -> No
                 _note_gone(entry, f"{job_id}.{step_id}", step.status, found, is_dropped=goes_on)
 
 
-def _note_gone(entry: str, name: str, status: str, found: Resumption, *, is_dropped: bool) -> None:
+def _note_gone(entry: str, name: str, status: str, found: ResumePlan, *, is_dropped: bool) -> None:
     found.gone.append(f"{name} ({status})")
     if is_dropped:
         found.dropped.append(entry)
@@ -249,9 +249,9 @@ def _named(
         step_ids = [step.id for step in job.steps]
         first = step_ids.index(wanted.step_id) if wanted.step_id else 0
         is_one = wanted.item != WHOLE
-        for instance in [instance_id(job.id, wanted.item)] if is_one else _instances(job, state):
-            later = (step_entry(instance, step) for step in step_ids[first:])
-            names += later if first else [instance]
+        for mapped_instance in [instance_id(job.id, wanted.item)] if is_one else _instances(job, state):
+            later = (step_entry(mapped_instance, step) for step in step_ids[first:])
+            names += later if first else [mapped_instance]
         for index in sorted(downstream(plan, [job.id]) - {job.index}):
             names += [plan.jobs[index].id, *_instances(plan.jobs[index], state)]
         if is_one:
@@ -283,15 +283,15 @@ def _wanted(jobs: Mapping[str, JobPlan], state: RunState, text: str) -> Wanted |
 
 
 def _sort_out(
-    job: JobPlan, job_id: str, state: RunState, rerun: set[str], found: Resumption, option: str
+    job: JobPlan, job_id: str, state: RunState, rerun: set[str], found: ResumePlan, option: str
 ) -> None:
     """Add to `found` what becomes of a job's steps."""
     known = state.job(job_id)
-    whole, is_done = job_id in rerun, known.status in DONE
-    named = {step.id for step in job.steps if whole or (rerun and step_entry(job_id, step.id) in rerun)}
+    whole_job, is_done = job_id in rerun, known.status in DONE
+    named = {step.id for step in job.steps if whole_job or (rerun and step_entry(job_id, step.id) in rerun)}
     if is_done and not known.steps and not named:
         found.kept.append(f"{job_id} ({known.status})")
-    if is_done and (known.steps or not whole):
+    if is_done and (known.steps or not whole_job):
         _sort_out_new(job, job_id, known, named, found, option)
     for step in job.steps:
         name = f"{job_id}.{step.id}"
@@ -313,7 +313,7 @@ def _sort_out(
 
 
 def _sort_out_new(
-    job: JobPlan, job_id: str, known: JobState, named: set[str], found: Resumption, option: str
+    job: JobPlan, job_id: str, known: JobState, named: set[str], found: ResumePlan, option: str
 ) -> None:
     """Add the steps that a finished job has not run: they do only if it goes on, because a step is named."""
     if named and named.isdisjoint(known.steps):
@@ -330,7 +330,7 @@ def _sort_out_new(
             found.missed.append(name)
 
 
-def _compare(name: str, ended: StepState, step: StepPlan, found: Resumption) -> None:
+def _compare(name: str, ended: StepState, step: StepPlan, found: ResumePlan) -> None:
     """Note whether a kept step is another one now than the one that ran."""
     if ended.definition and ended.definition != step.fingerprint():
         found.changed.append(name)
@@ -338,7 +338,7 @@ def _compare(name: str, ended: StepState, step: StepPlan, found: Resumption) -> 
         found.upgraded.append(f"{name} ({ended.version}, now {step.version})")
 
 
-def _compare_job(job: JobPlan, known: JobState, found: Resumption) -> None:
+def _compare_job(job: JobPlan, known: JobState, found: ResumePlan) -> None:
     """Note whether the gate of a finished job, or what listed the items that are kept, is another one now."""
     if known.status in DONE and known.when and known.when != job.gate:
         found.changed.append(f"{job.id} (when)")

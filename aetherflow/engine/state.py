@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.engine import events as e
 from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
+from aetherflow.plan.hooks import ending_of, is_hook
 from aetherflow.spec.flow import JobStatus, StepStatus
 
 RunPhase = Literal["NEW", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
@@ -23,20 +24,6 @@ DONE: frozenset[str] = frozenset({"SUCCESS", "SKIPPED"})
 
 ENDED_BADLY: frozenset[str] = frozenset({"FAILED", "BLOCKED", "CANCELLED"})
 """What a resume does again, unless the job takes no part: then it stays so."""
-
-HOOK = "@"
-"""First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
-
-
-def is_hook(job_id: str) -> bool:
-    """Whether a job id names the ending steps of a flow."""
-    return job_id.startswith(HOOK)
-
-
-def ending_of(job_id: str) -> int:
-    """Return which ending of the run a hook belongs to: 1 for `@on_exit`, 2 for `@on_exit.2`."""
-    return int(job_id.partition(".")[2] or 1)
-
 
 INTERRUPTED = "INTERRUPTED"
 """What the table calls a PENDING step that a death of its process cut off: it may end FAILED at once."""
@@ -156,7 +143,7 @@ class RunState(msgspec.Struct, gc=False):
 RUN_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
     ("NEW", e.RunStarted): frozenset({"RUNNING"}),
     ("RUNNING", e.CancelRequested): frozenset({"RUNNING"}),
-    ("RUNNING", e.RunEnding): frozenset({"RUNNING"}),
+    ("RUNNING", e.HooksStarted): frozenset({"RUNNING"}),
     ("RUNNING", e.RunFinished): frozenset({"SUCCESS", "FAILED", "CANCELLED"}),
     **{
         (phase, e.RunResumed): frozenset({"RUNNING"})
@@ -205,7 +192,7 @@ def apply(state: RunState, event: e.Event) -> None:
             _apply_to_step(state, event)
         case e.JobStarted() | e.JobFinished():
             _apply_to_job(state, event)
-        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.RunEnding() | e.RunFinished():
+        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.HooksStarted() | e.RunFinished():
             _apply_to_run(state, event)
         case _:
             raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
@@ -280,7 +267,7 @@ def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
 
 def _apply_to_run(
     state: RunState,
-    event: e.RunStarted | e.RunResumed | e.CancelRequested | e.RunEnding | e.RunFinished,
+    event: e.RunStarted | e.RunResumed | e.CancelRequested | e.HooksStarted | e.RunFinished,
 ) -> None:
     where = f"run {event.run_id}"
     match event:
@@ -300,7 +287,7 @@ def _apply_to_run(
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.cancelling, state.cancel_reason = event.cause, event.reason
-        case e.RunEnding():
+        case e.HooksStarted():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
             state.outcome, state.outcome_reason = event.status, event.reason
             state.cancelling, state.cancel_reason = None, ""  # what ends the jobs does not end the ending
@@ -332,9 +319,9 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
             continue
         if left and job.status in ENDED_BADLY and family(job_id) in left:
             continue
-        whole = job_id in rerun
-        named = {step_id for step_id in job.steps if whole or step_entry(job_id, step_id) in rerun}
-        if job.status in DONE and not whole and not named and job_id not in reopened:
+        whole_job = job_id in rerun
+        named = {step_id for step_id in job.steps if whole_job or step_entry(job_id, step_id) in rerun}
+        if job.status in DONE and not whole_job and not named and job_id not in reopened:
             continue
         for step_id, step in job.steps.items():
             if step_id in named or step.status not in DONE:
@@ -344,7 +331,7 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
                 elif step.status == "RUNNING":
                     state.interrupted[job_id, step_id] = Interruption(step.attempt, event.at)
         job.status, job.reason, job.error = "PENDING", "", None
-        job.items, job.for_each = (None, "") if whole else (job.items, job.for_each)
+        job.items, job.for_each = (None, "") if whole_job else (job.items, job.for_each)
         job.outputs = _promoted(job)
 
 

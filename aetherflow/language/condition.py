@@ -22,7 +22,7 @@ import msgspec
 from aetherflow.language.comparison import truth
 from aetherflow.language.operand import ConditionError, Evaluate
 from aetherflow.language.parser import Parser, SyntaxFound
-from aetherflow.language.reference import Problem, Reference
+from aetherflow.language.reference import Reference, TextDiagnostic
 
 __all__ = ["Condition", "ConditionError", "compile_condition"]
 
@@ -50,12 +50,12 @@ class Condition(msgspec.Struct, frozen=True, eq=False):
         return truth(self._evaluate(scope))
 
 
-def compile_condition(text: str) -> tuple[Condition | None, list[Problem]]:
+def compile_condition(text: str) -> tuple[Condition | None, list[TextDiagnostic]]:
     """Return the condition that a text says, or None and what is wrong with it."""
     if len(text) > MAX_LENGTH:
         hint = "let a step compute the answer, and test its output"
         message = f"the condition has {len(text)} characters, at most {MAX_LENGTH} are allowed"
-        return None, [Problem(message, (), 0, "AF421", hint)]
+        return None, [TextDiagnostic(message, (), 0, "AF421", hint)]
     if not text.strip():
         return Condition(text, (), lambda _: True), []
     parser = Parser(text)

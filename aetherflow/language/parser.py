@@ -6,7 +6,7 @@ from typing import Any
 
 from aetherflow.language.lexer import Lexeme, lexemes
 from aetherflow.language.operand import Operand, all_of, any_of, compared, constant, negated, path
-from aetherflow.language.reference import MAX_PARTS, Problem, Reference
+from aetherflow.language.reference import MAX_PARTS, Reference, TextDiagnostic
 from aetherflow.spec.suggest import did_you_mean
 
 MAX_NESTING = 50
@@ -22,7 +22,7 @@ _SHOWN = 40
 class SyntaxFound(Exception):
     """The condition cannot be read any further."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: TextDiagnostic) -> None:
         super().__init__(problem.message)
         self.problem = problem
 
@@ -40,7 +40,7 @@ class Parser:
         self.position = 0
         self.depth = 0
         self.references: list[Reference] = []
-        self.problems: list[Problem] = []
+        self.problems: list[TextDiagnostic] = []
 
     @property
     def next(self) -> Lexeme:
@@ -185,23 +185,23 @@ class Parser:
             hint = hint or _LIST
         found = "its end" if at.kind == "end" else repr(_short(at.text))
         message = f"the condition cannot be read at {found}: {expected}"
-        return SyntaxFound(Problem(message, (), at.offset, "AF421", hint or _EXAMPLE))
+        return SyntaxFound(TextDiagnostic(message, (), at.offset, "AF421", hint or _EXAMPLE))
 
 
-def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> Problem | None:
+def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
     """Return what is wrong with a path: its root, or its shape."""
     root = path[0]
     shown = _short(lexeme.text)
     if root not in ROOTS:
         hint = did_you_mean(root, ROOTS) or "text is written in quotes"
         message = f"{shown!r} is not known in a condition: a path begins with jobs, params or env"
-        return Problem(message, (), lexeme.offset, "AF422", hint)
+        return TextDiagnostic(message, (), lexeme.offset, "AF422", hint)
     match path:
         case ("jobs", _, *_, "outputs", _) | ("jobs", _, *_, "status") if len(path) <= MAX_PARTS:
             return None
         case ("params" | "env", _):
             return None
-    return Problem(
+    return TextDiagnostic(
         f"{shown!r} is no path of a condition", (), lexeme.offset, "AF422", f"write {_SHAPES[root]}"
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import AetherFlowError
-from aetherflow.secret import names_a_secret
+from aetherflow.redaction import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
 PATH = r"[^\W\d][\w-]*(?:\.\w[\w-]*)*"
@@ -38,7 +38,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
-class Problem(msgspec.Struct, frozen=True):
+class TextDiagnostic(msgspec.Struct, frozen=True):
     """Something wrong with a template or a condition, and where it stands in the value that was given."""
 
     message: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aetherflow.language.reference import MAX_PARTS, PATH, Problem, Reference
+from aetherflow.language.reference import MAX_PARTS, PATH, Reference, TextDiagnostic
 
 UNSUPPORTED = "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
 MAX_PROBLEMS = 20
@@ -20,20 +20,20 @@ _SHOWN = 40
 Part = str | Reference
 
 
-def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Problem]]:
+def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[TextDiagnostic]]:
     """Return the text as a list of plain texts and references, and what is wrong with it.
 
     `}}` that closes single braces before it, as in JSON, is plain text; one that closes nothing is an error.
     """
     parts: list[Part] = []
-    problems: list[Problem] = []
+    problems: list[TextDiagnostic] = []
     start = position = depth = 0
     while len(problems) < MAX_PROBLEMS and (mark := _MARK.search(text, position)):
         at, position = mark.start(), mark.end()
         match mark[0]:
             case "{{":
                 token = _token(text, at, where)
-                if isinstance(token, Problem):
+                if isinstance(token, TextDiagnostic):
                     problems.append(token)
                     position = _resume(text, at)
                 else:
@@ -53,7 +53,7 @@ def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Prob
     return [part for part in parts if part != ""], problems
 
 
-def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference, int] | Problem:
+def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference, int] | TextDiagnostic:
     """Read the token that begins at `at`; return its reference and where it ends."""
     token = _TOKEN.match(text, at)
     if token is None:
@@ -100,7 +100,7 @@ def _resume(text: str, at: int) -> int:
     return limit if close < 0 else close + 2
 
 
-def _problem(text: str, at: int, where: tuple[str | int, ...], reason: str) -> Problem:
+def _problem(text: str, at: int, where: tuple[str | int, ...], reason: str) -> TextDiagnostic:
     shown = text[at : at + _SHOWN].partition("\n")[0]
     hint = f"at {shown!r}: {reason}; to pass such text on, put it in a parameter or an environment variable"
-    return Problem(UNSUPPORTED, where, at, "AF401", hint)
+    return TextDiagnostic(UNSUPPORTED, where, at, "AF401", hint)

@@ -18,8 +18,8 @@ from aetherflow.language.reference import (
     Lenient,
     MissingValue,
     NoValue,
-    Problem,
     Reference,
+    TextDiagnostic,
     missing,
     reader,
 )
@@ -78,10 +78,10 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         return present
 
 
-def compile_template(value: Any) -> tuple[Template, list[Problem]]:
+def compile_template(value: Any) -> tuple[Template, list[TextDiagnostic]]:
     """Return the template of any JSON-like value, and everything that is wrong with it."""
     references: list[Reference] = []
-    problems: list[Problem] = []
+    problems: list[TextDiagnostic] = []
     if isinstance(value, dict):
         entries = _entries(value, (), references, problems)
         return Template(value, tuple(references), _mapping(entries), entries), problems
@@ -89,7 +89,9 @@ def compile_template(value: Any) -> tuple[Template, list[Problem]]:
     return Template(value, tuple(references), render, None), problems
 
 
-def _compile(value: Any, where: Where, references: list[Reference], problems: list[Problem]) -> Render | None:
+def _compile(
+    value: Any, where: Where, references: list[Reference], problems: list[TextDiagnostic]
+) -> Render | None:
     """Return how to render a value, or None for one that is constant."""
     match value:
         case str() if "{" in value or "}}" in value:
@@ -99,7 +101,7 @@ def _compile(value: Any, where: Where, references: list[Reference], problems: li
             return _text(parts)
         case dict() | list() if len(where) >= MAX_DEPTH:
             hint = f"nest values at most {MAX_DEPTH} levels deep"
-            problems.append(Problem(UNSUPPORTED, where, 0, "AF401", hint))
+            problems.append(TextDiagnostic(UNSUPPORTED, where, 0, "AF401", hint))
         case dict():
             return _mapping(_entries(value, where, references, problems))
         case list():
@@ -113,14 +115,14 @@ def _compile(value: Any, where: Where, references: list[Reference], problems: li
 
 
 def _entries(
-    value: dict[Any, Any], where: Where, references: list[Reference], problems: list[Problem]
+    value: dict[Any, Any], where: Where, references: list[Reference], problems: list[TextDiagnostic]
 ) -> tuple[Entry, ...]:
     entries = []
     for key, item in value.items():
         here = (*where, key)
         if isinstance(key, str) and "{{" in key:
             hint = "write the key as it is; only values are templates"
-            problems.append(Problem(f"a key cannot be a template: {key!r}", here, 0, "AF402", hint))
+            problems.append(TextDiagnostic(f"a key cannot be a template: {key!r}", here, 0, "AF402", hint))
         entries.append((key, item, _compile(item, here, references, problems)))
     return tuple(entries)
 

@@ -12,8 +12,8 @@ from typing import BinaryIO, Literal
 
 import anyio.to_thread
 
-from aetherflow.engine.events import Event, StepOutput
 from aetherflow.errors import UsageError
+from aetherflow.events.run_events import Event, StepOutput
 from aetherflow.observe.output import Output, json_line
 
 

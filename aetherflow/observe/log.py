@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import anyio.to_thread
 
-from aetherflow.engine.events import Event, RunFinished
+from aetherflow.events.run_events import Event, RunFinished
 from aetherflow.observe.output import Output, json_line
 from aetherflow.observe.record import SEVERITY, level_of, name_of, parse_level, record
 from aetherflow.observe.summary import Digest, digested, render_summary

@@ -22,7 +22,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from aetherflow.engine.events import (
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,

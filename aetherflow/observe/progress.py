@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import anyio
 import anyio.to_thread
 
-from aetherflow.engine.events import Event, RunFinished
+from aetherflow.events.run_events import Event, RunFinished
 from aetherflow.observe.frame import Line, frame
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.output import writing_to

@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.engine.events import (
+from aetherflow.errors import UsageError
+from aetherflow.events.run_events import (
     CancelRequested,
     Event,
     JobFinished,
     Notice,
     RunFinished,
-    RunKept,
+    RunPersisted,
     StepFinished,
     StepRetrying,
 )
-from aetherflow.engine.firing_events import (
+from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringMissed,
     FiringScheduled,
@@ -26,7 +27,6 @@ from aetherflow.engine.firing_events import (
     ScheduleInvalid,
     ScheduleNotice,
 )
-from aetherflow.errors import UsageError
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -60,7 +60,7 @@ def level_of(event: Event) -> Level:
     match event:
         case Notice() | ScheduleNotice():
             return event.level
-        case RunKept():
+        case RunPersisted():
             return "debug"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")

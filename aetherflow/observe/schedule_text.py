@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aetherflow.engine.firing_events import (
+from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringMissed,
     FiringScheduled,

@@ -6,17 +6,17 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from aetherflow.commands import retry_command, state_option
-from aetherflow.engine.events import (
+from aetherflow.cli_hints import retry_command, state_option
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunResumed,
     RunStarted,
     StepFinished,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.text import INDENT, indented, one_line, problem, render_text
 
 MOST_FAILURES = 20
@@ -46,7 +46,7 @@ def digested(digest: Digest, event: Event) -> Digest:
     match event:
         case RunStarted() | RunResumed():
             return Digest()
-        case RunKept():
+        case RunPersisted():
             return msgspec.structs.replace(digest, state=event.state, secrets=tuple(event.secrets))
         case StepFinished(status="FAILED"):
             where = f"{event.job_id}.{event.step_id} ({event.step_type})"

@@ -11,15 +11,16 @@ from datetime import UTC, tzinfo
 from functools import singledispatch
 from typing import Any
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     CancelRequested,
     Event,
+    HooksStarted,
     JobFinished,
     JobStarted,
     Notice,
-    RunEnding,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -29,7 +30,6 @@ from aetherflow.engine.events import (
     StepWaiting,
     waits_for,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
 from aetherflow.observe.record import level_of
 
@@ -117,7 +117,7 @@ def _(event: RunResumed) -> str:
 
 
 @sentence.register
-def _(event: RunKept) -> str:
+def _(event: RunPersisted) -> str:
     return f"{_run(event)}  is kept in {one_line(event.state)}"
 
 
@@ -127,7 +127,7 @@ def _(event: CancelRequested) -> str:
 
 
 @sentence.register
-def _(event: RunEnding) -> str:
+def _(event: HooksStarted) -> str:
     return f"{_run(event)}  ends {event.status}{_because(event.reason)}, its ending steps follow"
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,
@@ -20,7 +21,6 @@ from aetherflow.engine.events import (
     StepWaiting,
     waits_for,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.text import duration, one_line
 
 MOST_JOBS = 100

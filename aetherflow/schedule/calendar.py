@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import msgspec
 
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.zone import Zone, instant
 from aetherflow.spec.suggest import did_you_mean, quoted
 
@@ -59,9 +59,9 @@ def make_calendar(
     included, excluded = frozenset(include), frozenset(exclude)
     for day in sorted(included & excluded):
         message = f"calendar {quoted(name)}: {day} is both included and excluded"
-        raise ScheduleProblem(message, hint="remove it from one of the lists", code="AF153")
+        raise InvalidScheduleValue(message, hint="remove it from one of the lists", code="AF153")
     if working_day is not None and not 1 <= abs(working_day) <= _MOST_WORKING_DAYS:
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"calendar {quoted(name)}: no month has a working day {working_day}",
             hint="write 1 for the first working day of the month, -1 for the last",
             code="AF153",
@@ -74,7 +74,7 @@ def make_calendar(
         numbers = frozenset(range(7 if working_day is None else 5))
     if not numbers and not included:
         hint = "name weekdays or include dates"
-        raise ScheduleProblem(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
+        raise InvalidScheduleValue(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
     return Calendar(name, numbers, included, excluded, working_day)
 
 
@@ -82,7 +82,7 @@ def _weekdays(calendar: str, text: str) -> Iterable[int]:
     names = [part.strip().lower() for part in text.split("-", 1)]
     for name in names:
         if name not in _SHORT and name not in _FULL:
-            raise ScheduleProblem(
+            raise InvalidScheduleValue(
                 f"calendar {quoted(calendar)}: {quoted(name)} is no weekday",
                 hint=did_you_mean(name, WEEKDAYS) or "write mon, tue, wed, thu, fri, sat, sun, or mon-fri",
                 code="AF153",

@@ -15,7 +15,7 @@ import msgspec
 
 from aetherflow.schedule.days import Days, days_of_month, parse_days
 from aetherflow.schedule.fields import HOUR, MINUTE, MONTH, SECOND, Field, parse_items
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 NAMES = {
@@ -65,7 +65,7 @@ def parse_cron(text: str) -> Cron:
     """
     words = [(found[0], found.start()) for found in _WORDS.finditer(_unnamed(text))]
     if len(words) not in (_FIVE, _SIX) or len(text) > _LONGEST:
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"cron: {quoted(text)} has {len(words)} fields, not 5 or 6",
             hint="write [SECOND] MINUTE HOUR DAY-OF-MONTH MONTH DAY-OF-WEEK, as in '30 2 * * mon-fri'",
         )
@@ -82,7 +82,7 @@ def parse_cron(text: str) -> Cron:
         any(field.startswith("*") for field, _ in (second, minute, hour)),
     )
     if not _has_dates(cron):
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"cron: no date ever matches {quoted(text)}",
             hint="look at day of month, month and day of week together: no February has a 30th",
             offset=month_day[1],
@@ -96,7 +96,7 @@ def _unnamed(text: str) -> str:
         return text
     if name not in NAMES:
         hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
-        raise ScheduleProblem(f"cron: {quoted(text)} is not known", hint=hint)
+        raise InvalidScheduleValue(f"cron: {quoted(text)} is not known", hint=hint)
     return NAMES[name]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 
@@ -105,9 +105,9 @@ def _step(field: Field, text: str, offset: int) -> int:
     return step
 
 
-def refused(field: Field, message: str, offset: int, hint: str = "") -> ScheduleProblem:
+def refused(field: Field, message: str, offset: int, hint: str = "") -> InvalidScheduleValue:
     """Return what to raise about a field: which, what, what is allowed."""
-    return ScheduleProblem(
+    return InvalidScheduleValue(
         f"cron: {field.name}: {message}; allowed: {field.allowed}", hint=hint, offset=offset
     )
 

@@ -25,7 +25,7 @@ from aetherflow.schedule.dst import (
     count_instants,
     next_instant,
 )
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.zone import EPOCH, Zone, seconds
 from aetherflow.spec.suggest import quoted
 
@@ -57,7 +57,7 @@ def parse_interval(interval_seconds: int, start: datetime | None = None) -> Inte
         ScheduleProblem: it is not a second at least.
     """
     if interval_seconds < 1:
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"interval_seconds: {interval_seconds} is less than a second",
             hint="write a whole number of seconds, 1 at least",
             code="AF151",
@@ -79,7 +79,7 @@ def parse_moment(text: str) -> Moment:
         if is_date_only or not EPOCH <= wall < EPOCH.replace(year=LAST_YEAR):
             raise ValueError(text)  # noqa: TRY301 - told below as any other text that is no moment
     except ValueError as error:
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"at: {quoted(text)} is no date with a time of day",
             hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant",
             code="AF151",

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,13 +116,13 @@ def load_zone(name: str) -> Zone:
         # ValueError: not a relative path of the database; OSError: a directory of it, or too long a name
         known = zoneinfo.available_timezones()
         if not known:
-            raise ScheduleProblem(
+            raise InvalidScheduleValue(
                 f"the time zone {quoted(name)} cannot be loaded: this machine has no time zone database",
                 hint="pip install tzdata, or install the system's package tzdata",
                 code="AF152",
             ) from error
         hint = did_you_mean(name, sorted(known)) or "write an IANA name, such as Europe/Berlin or UTC"
-        raise ScheduleProblem(
+        raise InvalidScheduleValue(
             f"the time zone {quoted(name)} is not known", hint=hint, code="AF152"
         ) from error
 

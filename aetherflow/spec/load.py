@@ -12,16 +12,16 @@ from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.flow import FlowFile, ProfileSpec
-from aetherflow.spec.mend import Guesses, mend
 from aetherflow.spec.schedule import ScheduleFile
 from aetherflow.spec.suggest import quoted
+from aetherflow.spec.tolerant_read import Assumptions, mend
 
 T = TypeVar("T")
 
 HOOKS = ("on_success", "on_failure", "on_exit")
 
 
-class LoadedFlow(msgspec.Struct, frozen=True, eq=False):
+class FlowDocument(msgspec.Struct, frozen=True, eq=False):
     """A flow file as Structs; what it refers to is not checked yet.
 
     Attributes:
@@ -31,10 +31,10 @@ class LoadedFlow(msgspec.Struct, frozen=True, eq=False):
     spec: FlowFile
     document: Document
     path: Path
-    guesses: Guesses | None = None
+    guesses: Assumptions | None = None
 
 
-def load_flow(path: Path) -> LoadedFlow:
+def load_flow(path: Path) -> FlowDocument:
     """Read a flow file.
 
     Raises:
@@ -46,7 +46,7 @@ def load_flow(path: Path) -> LoadedFlow:
     return loaded
 
 
-def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
+def read_flow(path: Path) -> tuple[FlowDocument | None, list[Diagnostic]]:
     """Read a flow file as far as it goes, so that what is wrong later can be told together with what is now.
 
     Returns the flow, as it was meant if its shape is wrong, and the findings in the order of the file; None
@@ -59,12 +59,12 @@ def read_flow(path: Path) -> tuple[LoadedFlow | None, list[Diagnostic]]:
     if document is None:
         return None, findings
     if spec is not None:
-        return LoadedFlow(spec, document, path), findings
+        return FlowDocument(spec, document, path), findings
     mended = mend(document, FlowFile)
-    return None if mended is None else LoadedFlow(mended[0], document, path, mended[1]), findings
+    return None if mended is None else FlowDocument(mended[0], document, path, mended[1]), findings
 
 
-class LoadedSchedule(msgspec.Struct, frozen=True, eq=False):
+class ScheduleDocument(msgspec.Struct, frozen=True, eq=False):
     """A scheduler file as Structs; what it refers to is not checked yet.
 
     Attributes:
@@ -74,10 +74,10 @@ class LoadedSchedule(msgspec.Struct, frozen=True, eq=False):
     spec: ScheduleFile
     document: Document
     path: Path
-    guesses: Guesses | None = None
+    guesses: Assumptions | None = None
 
 
-def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
+def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:
     """Read a scheduler file as far as it goes, as `read_flow` does a flow.
 
     Raises:
@@ -87,9 +87,9 @@ def read_schedule(path: Path) -> tuple[LoadedSchedule | None, list[Diagnostic]]:
     if document is None:
         return None, findings
     if spec is not None:
-        return LoadedSchedule(spec, document, path), findings
+        return ScheduleDocument(spec, document, path), findings
     mended = mend(document, ScheduleFile)
-    return None if mended is None else LoadedSchedule(mended[0], document, path, mended[1]), findings
+    return None if mended is None else ScheduleDocument(mended[0], document, path, mended[1]), findings
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:

@@ -26,7 +26,7 @@ INSIDE = (
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class LoadedManifest(msgspec.Struct, frozen=True, eq=False):
+class ManifestDocument(msgspec.Struct, frozen=True, eq=False):
     """A manifest without errors, where it stands, and its text with positions."""
 
     spec: ManifestFile
@@ -39,7 +39,7 @@ class LoadedManifest(msgspec.Struct, frozen=True, eq=False):
         return self.path.absolute().parent
 
 
-def load_manifest(path: Path) -> LoadedManifest:
+def load_manifest(path: Path) -> ManifestDocument:
     """Read a manifest.
 
     Raises:
@@ -52,7 +52,7 @@ def load_manifest(path: Path) -> LoadedManifest:
     findings = [*findings, *wrong, *_findings(document)]
     if spec is None or findings:
         raise InvalidInput(sorted(findings, key=lambda finding: (finding.line, finding.column)))
-    return LoadedManifest(spec, document, path)
+    return ManifestDocument(spec, document, path)
 
 
 def stays_inside(text: str) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.step import Skipped, StepResult, step
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.sdk.step_decorator import step
 
 
 class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

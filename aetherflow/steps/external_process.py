@@ -11,13 +11,14 @@ import anyio.to_thread
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.guardian import end_marked
-from aetherflow.engine.process import ProcessEnd, run_process
-from aetherflow.engine.process_output import OutputPlan, Recorder
-from aetherflow.engine.process_start import Program
-from aetherflow.engine.step import Skipped, StepResult, step
 from aetherflow.errors import StepError
+from aetherflow.process.guardian import end_marked
+from aetherflow.process.output_recorder import OutputPlan, Recorder
+from aetherflow.process.run_process import ProcessEnd, run_process
+from aetherflow.process.spawn import Program
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results
 from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import (
@@ -102,7 +103,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
             f"attempt {attempt} of {task.retry.max_attempts} failed ({ended.how}); again in {wait:g} s",
             "warning",
         )
-        context.last_words = failure.message
+        context.progress_note = failure.message
         await context.clock.sleep(wait)
         attempt += 1
 
@@ -122,7 +123,7 @@ async def _attempt(
             grace_seconds=task.grace_seconds,
         )
     except anyio.get_cancelled_exc_class():
-        context.last_words = unfinished(context, task.program, recorder)
+        context.progress_note = unfinished(context, task.program, recorder)
         raise
     recorder.finish()
     _tell_what_is_left(context, end)

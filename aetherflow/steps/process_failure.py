@@ -7,11 +7,11 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.process import ProcessEnd
-from aetherflow.engine.process_output import Recorder
-from aetherflow.engine.process_start import Program
 from aetherflow.errors import StepError
+from aetherflow.process.output_recorder import Recorder
+from aetherflow.process.run_process import ProcessEnd
+from aetherflow.process.spawn import Program
+from aetherflow.sdk.context import StepContext
 
 EXIT_CODE = "AF732"
 TIMEOUT = "AF733"

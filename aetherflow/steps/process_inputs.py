@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from aetherflow.engine.backoff import exponential
-from aetherflow.engine.process_output import Mode
+from aetherflow.execution.backoff import exponential
+from aetherflow.process.output_recorder import Mode
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
 
 T = TypeVar("T")

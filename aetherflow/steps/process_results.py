@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.engine.context import StepContext
 from aetherflow.errors import StepError
+from aetherflow.sdk.context import StepContext
 from aetherflow.steps.process_failure import OUTPUT_FAILED
 from aetherflow.steps.process_inputs import IdempotencyInputs, SuccessInputs
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.step import StepResult, step
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.step import StepResult
+from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.flow import PositiveSeconds, Seconds
 
 
@@ -49,4 +50,4 @@ async def with_lock(context: StepContext, inputs: WithLockInput) -> StepResult:
     async with context.lock(
         inputs.lock_key, ttl_seconds=inputs.ttl_seconds, wait_seconds=inputs.wait_seconds
     ):
-        return await context.run_inner(step_id=inner.id, step_type=inner.type, inputs=inner.inputs)
+        return await context.run_nested_step(step_id=inner.id, step_type=inner.type, inputs=inner.inputs)

@@ -20,8 +20,7 @@ import anyio.to_thread
 
 from aetherflow.errors import StateError, StateUnusable
 from aetherflow.store.filesystem import refuse_network
-from aetherflow.store.lock_holder import who_locks
-from aetherflow.store.opening import (
+from aetherflow.store.migrate import (
     LockedOutError,
     begin,
     check_log,
@@ -30,7 +29,8 @@ from aetherflow.store.opening import (
     prepare_to_look,
     trying,
 )
-from aetherflow.store.trouble import explained, locked, placed
+from aetherflow.store.sqlite_errors import explained, locked, placed
+from aetherflow.store.sqlite_lock_owner import who_locks
 
 T = TypeVar("T")
 

@@ -19,7 +19,9 @@ from aetherflow.store.projection import timestamp
 
 Cause = Literal["tick", "catch_up", "manual"]
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
-Outcome = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"]
+AttemptOutcome = Literal[
+    "WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"
+]
 
 
 class Firing(msgspec.Struct, frozen=True):
@@ -38,7 +40,7 @@ class Firing(msgspec.Struct, frozen=True):
     scheduled_at: str
     cause: Cause
     decided_at: str
-    outcome: Outcome
+    outcome: AttemptOutcome
     run_id: str | None
     started_at: str | None
     finished_at: str | None
@@ -67,7 +69,7 @@ class NewFiring(msgspec.Struct, frozen=True):
     item_id: str
     scheduled_at: datetime
     cause: Cause
-    outcome: Outcome
+    outcome: AttemptOutcome
     run_id: str | None = None
     reason: str = ""
     due_at: datetime | None = None
@@ -190,7 +192,7 @@ def put_off(raw: sqlite3.Connection, firing_id: int, server: str, reason: str, *
 
 
 def close_firing(
-    raw: sqlite3.Connection, firing_id: int, server: str, outcome: Outcome, reason: str, now: datetime
+    raw: sqlite3.Connection, firing_id: int, server: str, outcome: AttemptOutcome, reason: str, now: datetime
 ) -> bool:
     """Say how a firing of ours ended; False if it is over already, or ours no more."""
     changed = raw.execute(
@@ -239,7 +241,7 @@ def take_over(
 def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
     """Whether a server's lease counts."""
     grip = leases.held(raw, server, now)
-    return grip is not None and grip.standing == "live"
+    return grip is not None and grip.validity == "live"
 
 
 def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> bool:

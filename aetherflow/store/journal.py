@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 import msgspec
 
-from aetherflow.engine.events import Event, Journalled
-from aetherflow.engine.plain import plain_text
 from aetherflow.errors import HeldByAnother, StateError
+from aetherflow.events.run_events import Event, Journalled
+from aetherflow.sdk.json_values import plain_text
 from aetherflow.spec.convert import json_decoder
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database

@@ -12,14 +12,14 @@ from typing import Literal
 
 import msgspec
 
-from aetherflow.store.owner import Owner, is_dead
+from aetherflow.store.process_identity import ProcessIdentity, is_dead
 from aetherflow.store.projection import timestamp
 
-Standing = Literal["live", "expired", "dead"]
+LeaseValidity = Literal["live", "expired", "dead"]
 """What a lease is worth: it counts, its time is over, or its process has ended."""
 
 
-_owners = msgspec.json.Decoder(Owner)  # made here: two threads must not meet a type at once
+_owners = msgspec.json.Decoder(ProcessIdentity)  # made here: two threads must not meet a type at once
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Lease(msgspec.Struct, frozen=True):
     ttl_seconds: float
 
 
-class Holder(msgspec.Struct, frozen=True):
+class LeaseHolder(msgspec.Struct, frozen=True):
     """Somebody else who holds a lease: a sentence about who, since when and until when (RFC 3339).
 
     Attributes:
@@ -38,7 +38,7 @@ class Holder(msgspec.Struct, frozen=True):
     """
 
     holder: str
-    owner: Owner
+    owner: ProcessIdentity
     acquired_at: str
     expires_at: str
     run_id: str = ""
@@ -47,27 +47,27 @@ class Holder(msgspec.Struct, frozen=True):
         return f"{self.holder} ({self.owner}) since {self.acquired_at}"
 
 
-class Grip(msgspec.Struct, frozen=True):
+class LeaseStatus(msgspec.Struct, frozen=True):
     """A lease that was not given back: who has it, and whether that still keeps others out."""
 
-    holder: Holder
+    holder: LeaseHolder
     generation: int
-    standing: Standing
+    validity: LeaseValidity
 
 
 def acquire(
     raw: sqlite3.Connection,
     name: str,
-    owner: Owner,
+    owner: ProcessIdentity,
     holder: str,
     *,
     now: datetime,
     ttl_seconds: float,
     run_id: str = "",
-) -> Lease | Holder:
+) -> Lease | LeaseHolder:
     """Take the lease if it is free, has run out, or its process is dead; else say who has it."""
     grip = held(raw, name, now)
-    if grip is not None and grip.standing == "live":
+    if grip is not None and grip.validity == "live":
         return grip.holder
     row = raw.execute("SELECT generation FROM leases WHERE name = ?", (name,)).fetchone()
     generation = 1 if row is None else row[0] + 1
@@ -87,7 +87,7 @@ def acquire(
     return Lease(name, generation, ttl_seconds)
 
 
-def held(raw: sqlite3.Connection, name: str, now: datetime) -> Grip | None:
+def held(raw: sqlite3.Connection, name: str, now: datetime) -> LeaseStatus | None:
     """Return who has the lease, or None if it was never taken or was given back."""
     row = raw.execute(
         "SELECT generation, owner, holder, acquired_at, expires_at, run_id FROM leases "
@@ -96,11 +96,11 @@ def held(raw: sqlite3.Connection, name: str, now: datetime) -> Grip | None:
     ).fetchone()
     if row is None:
         return None
-    holder = Holder(row[2], _owners.decode(row[1]), row[3], row[4], row[5] or "")
-    return Grip(holder, row[0], standing_of(holder.owner, holder.expires_at, now))
+    holder = LeaseHolder(row[2], _owners.decode(row[1]), row[3], row[4], row[5] or "")
+    return LeaseStatus(holder, row[0], lease_validity(holder.owner, holder.expires_at, now))
 
 
-def standing_of(owner: Owner, expires_at: str, now: datetime) -> Standing:
+def lease_validity(owner: ProcessIdentity, expires_at: str, now: datetime) -> LeaseValidity:
     """Return what a lease is worth that was not given back."""
     if is_dead(owner):
         return "dead"

@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager
 import anyio
 
 from aetherflow.clock import Clock
-from aetherflow.engine.pools import PoolWait
 from aetherflow.errors import StepError
+from aetherflow.sdk.pools import PoolWait
 from aetherflow.store import pools
 from aetherflow.store.database import Database
+from aetherflow.store.lease_renewal import renewing
 from aetherflow.store.pools import NewClaim
-from aetherflow.store.renewing import renewed
 
 POLL_SECONDS = 0.5
 """How often a process with waiting steps looks at the pools."""
@@ -50,7 +50,7 @@ class PoolTable:
             StateError: the database could not be used; the block was cancelled.
         """
         claim = await self._granted(await self._ask(wish, clock, on_wait), wish, clock)
-        async with renewed(
+        async with renewing(
             clock,
             wish.ttl_seconds,
             renew=lambda: self._renew(claim, wish, clock),

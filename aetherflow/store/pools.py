@@ -16,15 +16,15 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from aetherflow.commands import state_option
-from aetherflow.engine.pools import PoolWait
+from aetherflow.cli_hints import state_option
 from aetherflow.errors import StepError
-from aetherflow.store.owner import Owner, is_dead
+from aetherflow.sdk.pools import PoolWait
+from aetherflow.store.process_identity import ProcessIdentity, is_dead
 from aetherflow.store.projection import timestamp
 
 HOLDERS_TOLD = 10
 
-_owners = msgspec.json.Decoder(Owner)  # made here: two threads must not meet a type at once
+_owners = msgspec.json.Decoder(ProcessIdentity)  # made here: two threads must not meet a type at once
 
 
 class NewClaim(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class NewClaim(msgspec.Struct, frozen=True):
     slots: int
     run_id: str
     holder: str
-    owner: Owner
+    owner: ProcessIdentity
     ttl_seconds: float
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.engine import events as e
-from aetherflow.engine.events import waits_for
+from aetherflow.events import run_events as e
+from aetherflow.events.run_events import waits_for
 
 UPSERT_RUN = """
 INSERT INTO run_state (
@@ -165,7 +165,7 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             ]
         case e.CancelRequested():
             rows.runs.append((CANCEL_RUN, (event.reason, run_id)))
-        case e.RunEnding():
+        case e.HooksStarted():
             pass  # the run still runs; what its ending steps do is told as theirs
         case e.RunFinished():
             rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))

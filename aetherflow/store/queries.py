@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow.engine.events import RunResumed, RunStarted
-from aetherflow.store.lease import Standing, standing_of
-from aetherflow.store.owner import Owner, is_dead
+from aetherflow.events.run_events import RunResumed, RunStarted
+from aetherflow.store.lease import LeaseValidity, lease_validity
+from aetherflow.store.process_identity import ProcessIdentity, is_dead
 
-_owners = msgspec.json.Decoder(Owner)
+_owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
 
 
@@ -87,7 +87,7 @@ class LockRow(msgspec.Struct, frozen=True):
     expires_at: str
     generation: int
     process: str
-    standing: Standing
+    validity: LeaseValidity
 
 
 def list_runs(
@@ -176,10 +176,10 @@ def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:
 
 def _lock(row: tuple[Any, ...], now: datetime) -> LockRow:
     owner = _owners.decode(row[2])
-    return LockRow(*(*row, _process(owner), standing_of(owner, row[4], now)))
+    return LockRow(*(*row, _process(owner), lease_validity(owner, row[4], now)))
 
 
-def _process(known: Owner) -> str:
+def _process(known: ProcessIdentity) -> str:
     return f"{known}, which started at {known.started_at}" if known.started_at else str(known)
 
 

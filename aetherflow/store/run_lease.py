@@ -13,15 +13,15 @@ from pathlib import Path
 
 import msgspec
 
+from aetherflow.cli_hints import cancel_command, state_option
 from aetherflow.clock import Clock
-from aetherflow.commands import cancel_command, state_option
-from aetherflow.engine.events import Event
 from aetherflow.errors import HeldByAnother
+from aetherflow.events.run_events import Event
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import LeaseLost, lease_lost, read_events
-from aetherflow.store.lease import Grip, Holder, Lease
-from aetherflow.store.owner import Owner, this_process
+from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
+from aetherflow.store.process_identity import ProcessIdentity, this_process
 
 TTL_SECONDS = 30.0
 """How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
@@ -31,7 +31,7 @@ LOOK_SECONDS = 1.0
 """How often a process looks whether its run is still its own, and whether somebody wants it to end."""
 
 
-class Claim(msgspec.Struct, frozen=True):
+class RunClaim(msgspec.Struct, frozen=True):
     """A run that is ours: the lease, what happened so far, the number of the next event."""
 
     lease: Lease
@@ -42,10 +42,10 @@ class Claim(msgspec.Struct, frozen=True):
 async def claim_run(
     database: Database,
     run_id: str,
-    owner: Owner,
+    owner: ProcessIdentity,
     clock: Clock,
     also: Callable[[sqlite3.Connection], None] = lambda _raw: None,
-) -> Claim:
+) -> RunClaim:
     """Take the lease of a run and read its history, in one transaction.
 
     Locks and slots that an earlier process still holds for the run are given back: it may not write any
@@ -57,20 +57,20 @@ async def claim_run(
         StateError: the database could not be used.
     """
 
-    def claim(raw: sqlite3.Connection) -> Claim | Holder:
+    def claim(raw: sqlite3.Connection) -> RunClaim | LeaseHolder:
         lease = leases.acquire(
             raw, f"run:{run_id}", owner, f"run {run_id}", now=clock.now(), ttl_seconds=TTL_SECONDS
         )
-        if isinstance(lease, Holder):
+        if isinstance(lease, LeaseHolder):
             return lease
         leases.release_all_of(raw, run_id, clock.now())
         raw.execute("DELETE FROM pool_claims WHERE run_id = ?", (run_id,))
         also(raw)
         last = raw.execute("SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?", (run_id,)).fetchone()
-        return Claim(lease, read_events(raw, run_id), last[0] + 1)
+        return RunClaim(lease, read_events(raw, run_id), last[0] + 1)
 
     lease = await database.transact(claim)
-    if isinstance(lease, Holder):
+    if isinstance(lease, LeaseHolder):
         raise HeldByAnother(
             f"run {run_id} is being executed by {lease.owner} since {lease.acquired_at}",
             hint=f"wait until it has ended, end it ({cancel_command(run_id, database.path)}), or give "
@@ -80,7 +80,7 @@ async def claim_run(
 
 
 async def claim_flow(
-    database: Database, flow_id: str, run_id: str, owner: Owner, clock: Clock, ttl_seconds: float
+    database: Database, flow_id: str, run_id: str, owner: ProcessIdentity, clock: Clock, ttl_seconds: float
 ) -> Lease:
     """Take the lock that lets one run of the flow execute at a time; `keep_alive` keeps it.
 
@@ -99,7 +99,7 @@ async def claim_flow(
             run_id=run_id,
         )
     )
-    if isinstance(lease, Holder):
+    if isinstance(lease, LeaseHolder):
         raise HeldByAnother(
             f"one run of the flow {flow_id} at a time (locks.scope: flow): the lock 'flow:{flow_id}' "
             f"is held by {lease}",
@@ -109,7 +109,7 @@ async def claim_flow(
     return lease
 
 
-def _how_to_get(key: str, other: Holder, state: Path) -> str:
+def _how_to_get(key: str, other: LeaseHolder, state: Path) -> str:
     """Return what to do about the lock of another run; whether that of another host lives is not known."""
     hint = f"wait until that run has ended, or end it: {cancel_command(other.run_id, state)}"
     if other.owner.host == this_process().host:
@@ -132,13 +132,13 @@ async def keep_alive(
     Raises:
         StateError: the database could not be used.
     """
-    renewed = clock.monotonic()
+    renewing = clock.monotonic()
     while True:
         await clock.sleep(min(LOOK_SECONDS, lease.ttl_seconds / 3))
-        if clock.monotonic() - renewed >= lease.ttl_seconds / 3:
+        if clock.monotonic() - renewing >= lease.ttl_seconds / 3:
             if not await renew_run(database, lease, clock):
                 return lease_lost(lease)
-            renewed = clock.monotonic()
+            renewing = clock.monotonic()
         is_ours, reason = await database.read(lambda raw: _look(raw, lease))
         if not is_ours:
             return lease_lost(lease)
@@ -146,10 +146,10 @@ async def keep_alive(
             on_cancel(reason)
 
 
-def request_cancel(raw: sqlite3.Connection, run_id: str, reason: str, now: datetime) -> Grip | None:
+def request_cancel(raw: sqlite3.Connection, run_id: str, reason: str, now: datetime) -> LeaseStatus | None:
     """Ask the process that executes a run to cancel it; return who that is, or None if nobody does."""
     grip = leases.held(raw, f"run:{run_id}", now)
-    if grip is None or grip.standing != "live":
+    if grip is None or grip.validity != "live":
         return None
     raw.execute("UPDATE leases SET cancel_reason = ? WHERE name = ?", (reason, f"run:{run_id}"))
     return grip
@@ -158,7 +158,7 @@ def request_cancel(raw: sqlite3.Connection, run_id: str, reason: str, now: datet
 def is_executed(raw: sqlite3.Connection, run_id: str, generation: int, now: datetime) -> bool:
     """Whether a process still executes the run that it had under this generation of its lease."""
     grip = leases.held(raw, f"run:{run_id}", now)
-    return grip is not None and grip.generation == generation and grip.standing == "live"
+    return grip is not None and grip.generation == generation and grip.validity == "live"
 
 
 def _look(raw: sqlite3.Connection, lease: Lease) -> tuple[bool, str | None]:

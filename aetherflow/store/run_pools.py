@@ -8,17 +8,17 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.engine.pools import PoolWait
-from aetherflow.store.open_states import OpenState
-from aetherflow.store.owner import Owner
+from aetherflow.sdk.pools import PoolWait
+from aetherflow.store.database_pool import SharedDatabase
+from aetherflow.store.process_identity import ProcessIdentity
 
 
 class RunPools(msgspec.Struct, frozen=True):
     """The pools of one database, as one run takes slots of them."""
 
-    opened: OpenState
+    opened: SharedDatabase
     clock: Clock
-    owner: Owner
+    owner: ProcessIdentity
     flow_id: str
     run_id: str
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import anyio
 
-from aetherflow.app.examine import examine
-from aetherflow.app.running import RunRequest, run_flow
+from aetherflow.runs.execute_run import RunRequest, run_flow
+from aetherflow.runs.load_flow import load_checked_flow
 
 
 def main() -> None:
     """Examine the flow named on the command line, then time its run."""
-    examined = examine(Path(sys.argv[1]), os.environ)
-    examined.raise_if_invalid()
+    checked = load_checked_flow(Path(sys.argv[1]), os.environ)
+    checked.raise_if_invalid()
     started = time.perf_counter()
-    report = anyio.run(run_flow, examined, RunRequest(), [])
+    report = anyio.run(run_flow, checked, RunRequest(), [])
     seconds = time.perf_counter() - started
     if report.exit_code:
         sys.exit(report.exit_code)

@@ -17,11 +17,11 @@ from statistics import median
 
 import anyio
 
-from aetherflow.app.schedules import load_schedule
 from aetherflow.clock import SystemClock
-from aetherflow.engine.firing_events import ScheduleEvent
+from aetherflow.events.schedule_events import ScheduleEvent
 from aetherflow.schedule.item import Item
-from aetherflow.schedule.scheduler import Scheduler
+from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.server.schedule_files import load_schedule
 from aetherflow.spec.document import read_document
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing

@@ -63,11 +63,11 @@ def _hosted(flow: Path, runs: int, env: dict[str, str], *, pause: bool = False) 
 
 
 def _reading(flow: Path) -> Timed:
-    from aetherflow.app.examine import examine  # noqa: PLC0415 - the other rows do without
+    from aetherflow.runs.load_flow import load_checked_flow  # noqa: PLC0415 - the other rows do without
 
     def run() -> float:
         started = time.perf_counter()
-        examine(flow, os.environ).raise_if_invalid()
+        load_checked_flow(flow, os.environ).raise_if_invalid()
         return time.perf_counter() - started
 
     return run
@@ -80,12 +80,12 @@ def complain(problem: str) -> None:
 
 async def main(flow: Path, runs: int) -> None:
     """Execute the runs and print the two figures; of the pauses, those until the first run has begun."""
-    from aetherflow.app.hosting import RunHost  # noqa: PLC0415 - measured is a process that has it
-    from aetherflow.runner.runner import Runner  # noqa: PLC0415 - as above
-    from aetherflow.runner.ticket import RunTicket  # noqa: PLC0415 - as above
+    from aetherflow.runs.run_host import RunHost  # noqa: PLC0415 - measured is a process that has it
+    from aetherflow.runs.run_pool import RunPool  # noqa: PLC0415 - as above
+    from aetherflow.runs.run_ticket import RunTicket  # noqa: PLC0415 - as above
 
     longest = 0.0
-    runner = Runner(RunHost().execute, max_parallel_runs=SLOTS, on_problem=complain)
+    runner = RunPool(RunHost().execute, max_parallel_runs=SLOTS, on_problem=complain)
 
     async def watch() -> None:
         nonlocal longest

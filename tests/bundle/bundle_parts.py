@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from aetherflow.bundle.bundle_paths import BundlePaths, bundle_paths
 from aetherflow.bundle.filesystem_source import FilesystemSource
-from aetherflow.bundle.index import read_index
 from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.origin import origin_of
-from aetherflow.bundle.places import BundlePlaces, bundle_places
 from aetherflow.bundle.snapshot import active_snapshot
 from aetherflow.bundle.source import BundleFile, BundleSource, SourceRequest
+from aetherflow.bundle.source_identity import origin_of
 from aetherflow.bundle.sync import Synced, sync
+from aetherflow.bundle.sync_index import read_index
 from aetherflow.clock import SystemClock
-from aetherflow.engine.connector import Connector
+from aetherflow.sdk.connector import Connector
 from aetherflow.spec.manifest import BundleSpec, SourceSpec
 
 
@@ -39,7 +39,7 @@ class Place:
         self.folder = folder
         self.source = folder / "source"
         self.source.mkdir()
-        self.places: BundlePlaces = bundle_places(folder / "work", "demo")
+        self.places: BundlePaths = bundle_paths(folder / "work", "demo")
         self.reads: list[str] = []
 
     def write(self, name: str, text: str, *, mode: int = 0o644) -> Path:

@@ -6,8 +6,8 @@ import stat
 import pytest
 
 from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.report import read_report
 from aetherflow.bundle.snapshot import hold
+from aetherflow.bundle.sync_report import read_report
 from aetherflow.errors import BundleError
 from tests.bundle.bundle_parts import Place
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from aetherflow.bundle.report import read_report
 from aetherflow.bundle.source import BundleFile, BundleSource
 from aetherflow.bundle.sync import sync
+from aetherflow.bundle.sync_report import read_report
 from aetherflow.errors import BundleError, StepError
 from aetherflow.spec.manifest import LayoutSpec
 from tests.bundle.bundle_parts import MemorySource, NoWaiting, Place

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from aetherflow.check.flow import check_flow
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.findings import Findings
-from aetherflow.engine.planner import build_plan
-from aetherflow.engine.step import StepType, step
+from aetherflow.check.check_flow import check_flow
 from aetherflow.errors import Diagnostic
+from aetherflow.plan.compiler import build_plan
+from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.registry import Registry
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.step import StepType
+from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.load import load_flow
 
 HEAD = "version: 1\nflow: {id: demo}\n"
@@ -29,7 +30,7 @@ def checked(text: str, folder: Path, types: Any = None) -> list[Diagnostic]:
     file = folder / "flow.yaml"
     file.write_text(text)
     loaded = load_flow(file)
-    findings = Findings(loaded.document)
+    findings = DiagnosticSink(loaded.document)
     check_flow(build_plan(loaded, findings), types or Registry(), findings)
     assert {d.file for d in findings.diagnostics} <= {str(file)}
     return sorted(findings.diagnostics, key=lambda d: (d.line, d.column))

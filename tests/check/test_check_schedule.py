@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.app.schedules import examine_schedule, load_schedule
 from aetherflow.errors import InvalidInput
 from aetherflow.schedule.cron import Cron
 from aetherflow.schedule.item import changes
 from aetherflow.schedule.trigger import Interval, Moment
+from aetherflow.server.schedule_files import examine_schedule, load_schedule
 
 
 def written(folder: Path, text: str) -> Path:

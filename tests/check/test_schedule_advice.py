@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.app.schedules import check_flows, examine_schedule
+from aetherflow.server.schedule_files import check_flows, examine_schedule
 
 FLOW = """
 version: 1
@@ -26,10 +26,10 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
     lines = "".join(f"- {{{line}, flow_yaml: flow.yaml}}\n" for line in items.splitlines())
     path = folder / "scheduler.yaml"
     path.write_text(f"version: 1\n{head}items:\n{lines}")
-    examined = examine_schedule(path)
-    check_flows(examined, {"AETHERFLOW_STATE_ROOT": str(folder)})
-    assert not examined.findings.has_errors, examined.diagnostics
-    return [f"{d.line}:{d.column} {d.severity} {d.code} {d.message}" for d in examined.diagnostics]
+    checked = examine_schedule(path)
+    check_flows(checked, {"AETHERFLOW_STATE_ROOT": str(folder)})
+    assert not checked.findings.has_errors, checked.diagnostics
+    return [f"{d.line}:{d.column} {d.severity} {d.code} {d.message}" for d in checked.diagnostics]
 
 
 @pytest.mark.parametrize(

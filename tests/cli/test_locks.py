@@ -157,7 +157,7 @@ def test_the_lock_of_a_killed_process_of_another_host_is_free_for_its_own_run(cl
 def test_a_dead_holder_is_released_without_force(cli: CommandLine) -> None:
     killed(cli, ONE_RUN)
     assert held(cli) == ["flow:f"]
-    assert cli.run("locks", "list", "--json").json()[0]["standing"] == "dead"
+    assert cli.run("locks", "list", "--json").json()[0]["validity"] == "dead"
     assert "that process has ended: whoever asks for the lock gets it\n" in cli.run("locks", "list").out
 
     result = cli.run("locks", "release", "flow:f")

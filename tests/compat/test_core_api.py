@@ -9,7 +9,7 @@ import re
 import pytest
 
 from aetherflow import StepError
-from aetherflow.core import api
+from aetherflow.compat import api
 
 WANTED = [
     "register_step",

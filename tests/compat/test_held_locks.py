@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aetherflow import StepError
-from aetherflow.core.locks import HeldLocks
+from aetherflow.compat.run_locks import HeldLocks
 
 
 class Context:

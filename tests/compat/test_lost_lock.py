@@ -11,10 +11,10 @@ import anyio
 import pytest
 
 from aetherflow import StepContext
+from aetherflow.compat.old_steps import _run
 from aetherflow.core.api import Step
-from aetherflow.core.steps import _run
-from aetherflow.store.locks import release_lock
-from tests.engine.live_run import live, one_step
+from aetherflow.store.named_locks import release_lock
+from tests.execution.live_run import live, one_step
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ import pytest
 
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import ConfigError
-from aetherflow.secret import Redactor
+from aetherflow.redaction import Redactor
 from aetherflow.spec.env_file import EnvFile
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from aetherflow.config.prepared import prepare_resource
+from aetherflow.config.prepared_resource import prepare_resource
 from aetherflow.config.resource_check import check_resource
 from aetherflow.config.resource_shape import shape_problems
 from aetherflow.spec.document import parse_document

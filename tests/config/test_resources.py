@@ -9,7 +9,7 @@ import pytest
 from aetherflow.config.resources import ResolvedResource, resolve_resource
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.errors import ConfigError
-from aetherflow.secret import Redactor
+from aetherflow.redaction import Redactor
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
 CANARY = "canary-7f3a9c"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.bundle.lock import exclusive
-from aetherflow.bundle.objects import Objects, Sink
-from aetherflow.bundle.places import BundlePlaces
+from aetherflow.bundle.bundle_paths import BundlePaths
+from aetherflow.bundle.object_store import Objects, Sink
 from aetherflow.bundle.snapshot import activate
 from aetherflow.bundle.source import BundleFile, SourceChanged
+from aetherflow.bundle.sync_lock import exclusive
 from aetherflow.cli.output import print_error
 from aetherflow.clock import SystemClock
 from aetherflow.errors import AetherFlowError, BundleError
@@ -75,7 +75,7 @@ def _without_links(folder: Path) -> None:
     (folder / "snapshots" / "one").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "symlink_to", refused)
-        activate(BundlePlaces(folder), "one")
+        activate(BundlePaths(folder), "one")
 
 
 def _print(error: AetherFlowError) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import anyio
 
-from aetherflow.app.firing_runs import FiringRuns
-from aetherflow.app.server_lease import ServerLease
-from aetherflow.app.serving import _problem
 from aetherflow.clock import SystemClock
+from aetherflow.server.firing_runs import FiringRuns
+from aetherflow.server.server import _problem
+from aetherflow.server.server_lease import ServerLease
 from aetherflow.store.database import Database
 from tests.diagnostics.case import OK, Case, Told
 from tests.store.clock_double import FakeClock

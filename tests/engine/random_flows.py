@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from aetherflow.engine.decide import Work
-from aetherflow.engine.plan import Plan
+from aetherflow.engine.decide import RunAttempt
 from aetherflow.engine.state import RunState
-from tests.engine.scripted_ring import Ending, failed, plan_of_jobs
+from aetherflow.plan.plan import Plan
+from tests.engine.scripted_machine import Ending, failed, plan_of_jobs
 
 FOREVER = 1000
 
@@ -28,14 +28,14 @@ class Scenario(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"limit={self.limit} failures={self.failures} skips={sorted(self.skips)} flow={self.flow}"
 
-    def play(self, work: Work, failures: int, inputs: Any) -> Ending:
+    def play(self, work: RunAttempt, failures: int, inputs: Any) -> Ending:
         """End an attempt: what it yields depends on nothing but the step and its inputs."""
-        name = f"{work.unit.job.id}.{work.step.id}"
+        name = f"{work.instance.job.id}.{work.step.id}"
         if failures < self.failures.get(name, 0):
             return failed()
         if name in self.skips:
             return Ending("SKIPPED", {"partial": name})
-        said = msgspec.json.encode([work.unit.id, work.step.id, inputs])
+        said = msgspec.json.encode([work.instance.id, work.step.id, inputs])
         digest = hashlib.blake2b(said, digest_size=4).hexdigest()
         return Ending("SUCCESS", {"key": digest, "items": [digest, f"{digest}-2"][: int(digest[0], 16) % 3]})
 

@@ -20,19 +20,19 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from aetherflow.engine import events as e
-from aetherflow.engine.bus import Bus
-from aetherflow.engine.context import RunServices, StepContext
-from aetherflow.engine.executor import Executor
-from aetherflow.engine.plan import Plan
-from aetherflow.engine.resume import plan_resumption
-from aetherflow.engine.ring import Ring
+from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import DONE, RunState, StepState, apply, fold
-from aetherflow.engine.step import Skipped, StepResult, StepType
-from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import StateError, StepError
-from aetherflow.secret import Redactor
-from tests.engine.scripted_ring import RUN_ID, START
+from aetherflow.events import run_events as e
+from aetherflow.execution.bus import Bus
+from aetherflow.execution.executor import Executor
+from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.step import Skipped, StepResult, StepType
+from aetherflow.sdk.workspace import Workspace
+from tests.engine.scripted_machine import RUN_ID, START
 
 Fault = Literal["nothing is stored", "stored but not acknowledged"]
 
@@ -182,9 +182,9 @@ class World:
         }
         beginning = self._beginning(state)
         apply(state, beginning)
-        ring = Ring(self.plan, state, env={}, clock=self.clock, limit=self.limit)
+        machine = RunMachine(self.plan, state, env={}, clock=self.clock, limit=self.limit)
         bus = Bus(self.disk, self.clock)
-        executor = Executor(ring, bus, self._services(bus), self._step_type)
+        executor = Executor(machine, bus, self._services(bus), self._step_type)
         try:
             async with self._passing_time(executor) as others:
                 if cancel_at is not None:
@@ -232,7 +232,7 @@ class World:
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner="me",
-            **plan_resumption(self.plan, state).effect(),
+            **plan_resume(self.plan, state).effect(),
         )
 
     def _services(self, bus: Bus) -> RunServices:
@@ -247,7 +247,7 @@ class World:
             log_directory=nowhere,
             connectors=_Unused(),
             locks=_Unused(),
-            inner_step=_Unused(),
+            nested_step=_Unused(),
             announce=bus.announce,
             threads=anyio.CapacityLimiter(1),
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aetherflow.engine import events as e
-from aetherflow.engine.decide import StopWork, WaitAndRetry, Work
-from tests.engine.scripted_ring import Ending, Session, by_name, failed, plan_of_jobs
+from aetherflow.engine.decide import CancelAttempt, RunAttempt, ScheduleRetry
+from aetherflow.events import run_events as e
+from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs
 
 JOBS = ({"id": "a"}, {"id": "b"}, {"id": "c"}, {"id": "d", "depends_on": ["a"]})
 
@@ -59,7 +59,7 @@ def waiting() -> Session:
     step = {"id": "s", "type": "t", "retry": {"max_attempts": 3, "backoff_seconds": 9}}
     session = Session(plan_of_jobs({"id": "a", "steps": [step]}), play=by_name(a_s=failed()))
     session.end("a")
-    assert isinstance(session.doing["a"], WaitAndRetry)
+    assert isinstance(session.doing["a"], ScheduleRetry)
     return session
 
 
@@ -91,7 +91,7 @@ def test_an_attempt_whose_wait_ended_as_the_cancellation_came_does_no_work() -> 
     started = session.report("a")
     session.cancel()
     commands = session.tell(started)
-    assert not [command for command in commands if isinstance(command, Work)]
+    assert not [command for command in commands if isinstance(command, RunAttempt)]
     assert session.state.phase == "CANCELLED"
     step = session.state.job("a").steps["s"]
     assert (step.status, step.attempt, step.reason) == ("CANCELLED", 2, "enough")
@@ -102,8 +102,10 @@ def test_stop_follows_a_start_of_the_same_turn() -> None:
     cancel = e.CancelRequested(at=session.clock.now(), flow_id="f", run_id="run-1", reason="enough")
     commands = session.tell(session.report("a"), cancel)
     assert [
-        (type(command), command.unit.id) for command in commands if isinstance(command, Work | StopWork)
-    ] == [(StopWork, "c")]
+        (type(command), command.instance.id)
+        for command in commands
+        if isinstance(command, RunAttempt | CancelAttempt)
+    ] == [(CancelAttempt, "c")]
     assert session.state.job("b").status == "CANCELLED"
 
 

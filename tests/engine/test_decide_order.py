@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aetherflow.engine import events as e
-from aetherflow.engine.plan import upstream
-from tests.engine.scripted_ring import Ending, Session, by_name, encoded, failed, plan_of_jobs
+from aetherflow.events import run_events as e
+from aetherflow.plan.plan import upstream
+from tests.engine.scripted_machine import Ending, Session, by_name, encoded, failed, plan_of_jobs
 
 BROKEN = by_name(a_s=failed())
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine import events as e
-from aetherflow.engine.decide import JOB_TIMEOUT, WaitAndRetry
-from tests.engine.scripted_ring import Ending, Session, by_name, failed, plan_of_jobs
+from aetherflow.engine.decide import JOB_TIMEOUT, ScheduleRetry
+from aetherflow.events import run_events as e
+from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs
 
 PROBE = {"id": "probe", "steps": [{"id": "s", "type": "t", "outputs": {"n": "{{result.n}}"}}]}
 FOUND = by_name(probe_s=Ending(result={"n": "3"}))
@@ -134,7 +134,7 @@ def test_a_retry_waits_and_then_starts_the_next_attempt() -> None:
         play=lambda _work, failures, _inputs: failed() if failures < 2 else Ending(),
     )
     commands = session.tell(session.report("a"))
-    assert isinstance(commands[0], WaitAndRetry)
+    assert isinstance(commands[0], ScheduleRetry)
     assert (commands[0].attempt, commands[0].seconds) == (2, 2)
     assert session.state.job("a").steps["x"].status == "PENDING"
     assert session.finish().phase == "SUCCESS"

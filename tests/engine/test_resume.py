@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aetherflow.engine import events as e
-from aetherflow.engine.plan import Plan
-from aetherflow.engine.resume import Resumption, plan_resumption
+from aetherflow.engine.resume import ResumePlan, plan_resume
 from aetherflow.engine.state import fold
 from aetherflow.errors import UsageError
+from aetherflow.events import run_events as e
+from aetherflow.plan.plan import Plan
 from tests.engine.random_flows import Scenario, scenarios
-from tests.engine.scripted_ring import Ending, Play, Session, by_name, failed, plan_of_jobs
+from tests.engine.scripted_machine import Ending, Play, Session, by_name, failed, plan_of_jobs
 
 
 def steps(*ids: str, **more: Any) -> list[dict[str, Any]]:
@@ -36,13 +36,13 @@ def ended(plan: Plan, play: Play | None = None) -> Session:
     return session
 
 
-def resumption(session: Session, *rerun: str, plan: Plan | None = None) -> Resumption:
-    return plan_resumption(plan or session.plan, fold(session.history), rerun)
+def resumption(session: Session, *rerun: str, plan: Plan | None = None) -> ResumePlan:
+    return plan_resume(plan or session.plan, fold(session.history), rerun)
 
 
 def test_after_a_failure_what_is_done_is_kept_and_the_failed_step_runs_again() -> None:
     session = ended(plan_of_jobs(*THREE), by_name(b_y=failed()))
-    assert resumption(session) == Resumption(
+    assert resumption(session) == ResumePlan(
         rerun=["c"],
         kept=["a.x (SUCCESS)", "a.y (SUCCESS)", "b.x (SUCCESS)", "free.s (SUCCESS)"],
         again=["b.y (FAILED)"],
@@ -149,7 +149,7 @@ def test_a_closed_gate_is_looked_at_again_when_a_job_before_it_runs_again() -> N
     )
     session = ended(plan, by_name(a_s=failed()))
     assert session.statuses() == {"a": "FAILED", "gated": "SKIPPED", "below": "SKIPPED", "apart": "SKIPPED"}
-    assert resumption(session) == Resumption(
+    assert resumption(session) == ResumePlan(
         rerun=["gated", "below"], kept=["apart (SKIPPED)"], again=["a.s (FAILED)"], changed=[]
     )
     again = Session(plan, session.history, play=by_name(a_s=Ending(result={"n": 1})))
@@ -263,14 +263,14 @@ def test_a_rerun_step_that_finds_no_data_now_skips_the_steps_that_had_run_after_
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32), data=st.data())
 def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, data: st.DataObject) -> None:
-    whole = Session(scenario.plan, play=scenario.play, limit=scenario.limit)
-    whole.finish(Random(seed))  # noqa: S311 - reproducible
-    cut = whole.history[: data.draw(st.integers(1, len(whole.history)))]
+    whole_job = Session(scenario.plan, play=scenario.play, limit=scenario.limit)
+    whole_job.finish(Random(seed))  # noqa: S311 - reproducible
+    cut = whole_job.history[: data.draw(st.integers(1, len(whole_job.history)))]
     names = [job.id for job in scenario.plan.jobs]
     names += [f"{job.id}.{step.id}" for job in scenario.plan.jobs for step in job.steps]
     rerun = data.draw(st.lists(st.sampled_from(names), max_size=2))
     before = fold(cut)
-    found = plan_resumption(scenario.plan, before, rerun)
+    found = plan_resume(scenario.plan, before, rerun)
     resumed = e.RunResumed(
         at=cut[0].at, flow_id="f", run_id=cut[0].run_id, attempt=2, owner="me", **found.effect()
     )

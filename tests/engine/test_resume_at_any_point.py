@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aetherflow.engine import events as e
 from aetherflow.engine.state import DONE, RunState, fold
+from aetherflow.events import run_events as e
 from tests.engine.random_flows import Scenario, scenarios
-from tests.engine.scripted_ring import Session
+from tests.engine.scripted_machine import Session
 
 EXAMPLES = 3000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 300
 
@@ -76,10 +76,10 @@ def check_continuation(cut: Sequence[e.Event], session: Session, dead: RunState)
 @given(scenario=scenarios(), seed=st.integers(0, 2**32))
 def test_a_run_that_dies_at_any_point_ends_as_if_it_had_not(scenario: Scenario, seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - the order in which work ends, reproducible
-    whole = carried_through(scenario, (), chance)
-    wanted = summary(whole.state)
-    for length in range(1, len(whole.history)):
-        cut = whole.history[:length]
+    whole_job = carried_through(scenario, (), chance)
+    wanted = summary(whole_job.state)
+    for length in range(1, len(whole_job.history)):
+        cut = whole_job.history[:length]
         session = carried_through(scenario, cut, chance)
         check_continuation(cut, session, fold(cut))
         assert summary(session.state) == wanted, length

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine import events as e
-from aetherflow.engine.plan import Plan
-from aetherflow.engine.resume import Resumption, plan_resumption
+from aetherflow.engine.resume import ResumePlan, plan_resume
 from aetherflow.engine.state import fold
 from aetherflow.errors import UsageError
-from tests.engine.scripted_ring import Ending, Play, Session, by_name, failed, plan_of_jobs
+from aetherflow.events import run_events as e
+from aetherflow.plan.plan import Plan
+from tests.engine.scripted_machine import Ending, Play, Session, by_name, failed, plan_of_jobs
 
 
 def steps(*ids: str, **more: Any) -> list[dict[str, Any]]:
@@ -24,8 +24,8 @@ def ended(plan: Plan, play: Play | None = None) -> Session:
     return session
 
 
-def found(plan: Plan, before: Session, *rerun: str) -> Resumption:
-    return plan_resumption(plan, fold(before.history), rerun)
+def found(plan: Plan, before: Session, *rerun: str) -> ResumePlan:
+    return plan_resume(plan, fold(before.history), rerun)
 
 
 def gone_on(plan: Plan, before: Session, *rerun: str, play: Play | None = None) -> Session:
@@ -100,14 +100,14 @@ def test_a_step_of_a_job_that_its_gate_had_skipped_may_be_named() -> None:
     assert begun(session, before) == ["b.x", "b.y"]
 
 
-def fan(*items: str, **more: Any) -> Plan:
+def mapped(*items: str, **more: Any) -> Plan:
     return plan_of_jobs({"id": "each", "for_each": list(items), **more})
 
 
 def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None:
-    before = ended(fan("good", "bad"), by_name(**{"each[1]_s": failed()}))
-    assert found(fan("good", "bad"), before).changed == []
-    plan = fan("good", "better")
+    before = ended(mapped("good", "bad"), by_name(**{"each[1]_s": failed()}))
+    assert found(mapped("good", "bad"), before).changed == []
+    plan = mapped("good", "better")
     assert found(plan, before).changed == ["each (for_each)"]
     second = gone_on(plan, before, play=by_name(**{"each[1]_s": failed()}))
     assert second.state.job("each").items == ["good", "bad"]
@@ -118,10 +118,10 @@ def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None
 
 
 def test_another_for_each_of_a_finished_job_is_told() -> None:
-    before = ended(fan("good"))
-    assert found(fan("good", "new"), before).changed == ["each (for_each)"]
-    assert found(fan(), ended(fan())).changed == []
-    assert found(fan("new"), ended(fan())).changed == ["each (for_each)"], "it had no items"
+    before = ended(mapped("good"))
+    assert found(mapped("good", "new"), before).changed == ["each (for_each)"]
+    assert found(mapped(), ended(mapped())).changed == []
+    assert found(mapped("new"), ended(mapped())).changed == ["each (for_each)"], "it had no items"
 
 
 def gated(when: str | None) -> Plan:
@@ -152,12 +152,12 @@ def test_what_earlier_versions_did_not_store_is_not_compared() -> None:
     state = fold(before.history)
     for job in state.jobs.values():
         job.when = job.for_each = ""
-    assert plan_resumption(gated(None), state).changed == []
+    assert plan_resume(gated(None), state).changed == []
 
 
 def test_a_changed_step_of_a_fan_is_told_once_by_the_name_that_the_flow_has_for_it() -> None:
-    before = ended(fan("a", "b", "c"))
-    plan = fan("a", "b", "c", steps=steps("s", inputs={"n": 1}))
+    before = ended(mapped("a", "b", "c"))
+    plan = mapped("a", "b", "c", steps=steps("s", inputs={"n": 1}))
     assert found(plan, before).changed == ["each.s"]
     assert len(found(plan, before, "each.s").again) == 3
 
@@ -281,7 +281,7 @@ def test_a_finished_job_keeps_what_a_step_gave_that_the_flow_has_no_more() -> No
 
 
 def test_a_fan_that_became_a_plain_job_runs_as_one_and_its_instances_are_gone() -> None:
-    before = ended(fan("p", "q"), by_name(**{"each[1]_s": failed()}))
+    before = ended(mapped("p", "q"), by_name(**{"each[1]_s": failed()}))
     plan = plan_of_jobs({"id": "each"})
     again = found(plan, before)
     assert again.gone == ["each[0] (SUCCESS)", "each[1] (FAILED)"]
@@ -294,17 +294,17 @@ def test_a_fan_that_became_a_plain_job_runs_as_one_and_its_instances_are_gone() 
 
 def test_a_plain_job_that_became_a_fan_runs_as_one_and_its_step_is_gone() -> None:
     before = ended(plan_of_jobs({"id": "each"}), by_name(each_s=failed()))
-    assert found(fan("p"), before).gone == ["each.s (FAILED)"]
-    session = gone_on(fan("p"), before)
+    assert found(mapped("p"), before).gone == ["each.s (FAILED)"]
+    session = gone_on(mapped("p"), before)
     assert session.statuses() == {"each": "SUCCESS", "each[0]": "SUCCESS"}
     assert session.state.job("each").steps == {}
 
 
 def test_a_finished_job_of_another_kind_stays_what_it_was() -> None:
     plain = ended(plan_of_jobs({"id": "each"}))
-    again = found(fan("p"), plain)
+    again = found(mapped("p"), plain)
     assert (again.kept, again.gone, again.changed) == (["each.s (SUCCESS)"], [], ["each (for_each)"])
-    fanned = ended(fan("p"))
+    fanned = ended(mapped("p"))
     again = found(plan_of_jobs({"id": "each"}), fanned)
     assert (again.kept, again.gone, again.missed) == (["each (SUCCESS)"], ["each[0] (SUCCESS)"], [])
     assert again.changed == ["each (for_each)"]

@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow.engine import events as e
-from aetherflow.engine.plan import Plan
 from aetherflow.engine.state import fold
 from aetherflow.errors import StateError
-from tests.engine.history_watch import Watch
-from tests.engine.scripted_ring import encoded, plan_of_jobs
+from aetherflow.events import run_events as e
+from aetherflow.plan.plan import Plan
+from tests.engine.scripted_machine import encoded, plan_of_jobs
 from tests.engine.simulation import Fault, VirtualClock, World, all_tasks_blocked
+from tests.execution.history_watch import Watch
 
 SEEDS = 5000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 500
 PORTION = 50

@@ -10,9 +10,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from aetherflow.engine import events as e
 from aetherflow.engine.state import IllegalEvent, JobState, RunState, StepState, apply, fold
 from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
 from aetherflow.spec.flow import JobStatus, StepStatus
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -283,15 +283,15 @@ def test_rerun_of_a_step_reopens_its_job_and_takes_back_what_it_promoted() -> No
 
 
 def test_rerun_of_a_job_reopens_all_of_it_and_forgets_its_items() -> None:
-    fan = [
+    mapped = [
         RUN_STARTED,
         e.JobStarted(**COMMON, job_id="j", items=[1, 2]),
         e.JobStarted(**COMMON, job_id="j[0]"),
         e.JobFinished(**COMMON, job_id="j[0]", status="SUCCESS"),
     ]
-    assert fold([*fan, resumed()]).job("j").items == [1, 2]
-    assert fold([*fan, resumed()]).job("j[0]").status == "SUCCESS"
-    again = fold([*fan, resumed("j", "j[0]")])
+    assert fold([*mapped, resumed()]).job("j").items == [1, 2]
+    assert fold([*mapped, resumed()]).job("j[0]").status == "SUCCESS"
+    again = fold([*mapped, resumed("j", "j[0]")])
     assert again.job("j") == JobState()
     assert again.job("j[0]").status == "PENDING"
 

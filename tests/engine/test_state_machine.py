@@ -26,7 +26,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aetherflow.engine import events as e
 from aetherflow.engine.state import (
     INTERRUPTED,
     JOB_TABLE,
@@ -41,9 +40,10 @@ from aetherflow.engine.state import (
     step_entry,
 )
 from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
 from aetherflow.store.journal import _write_rows
 from aetherflow.store.projection import project
-from aetherflow.store.schema import MIGRATIONS
+from aetherflow.store.state_schema import MIGRATIONS
 from tests.store.tables import tables_of
 
 STEPS = 200_000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 10_000
@@ -220,7 +220,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(end=st.sampled_from(get_args(e.RunEnd)))
     def the_ending_steps_begin(self, end: e.RunEnd) -> None:
-        event = e.RunEnding(**COMMON, status=end, reason="so it ended")
+        event = e.HooksStarted(**COMMON, status=end, reason="so it ended")
         self.happens(event, may_it=self.state.phase == "RUNNING")
         if self.state.phase == "RUNNING":
             assert (self.state.outcome, self.state.cancelling) == (end, None)
@@ -306,13 +306,13 @@ def rows_after(batches: list[list[e.Event]]) -> dict[str, list[dict[str, Any]]]:
 
 def check_reopened(job_id: str, old: JobState, new: JobState, rerun: set[str]) -> None:
     """Check one job after a resume, from what the contract says of it."""
-    whole = job_id in rerun
-    named = {step_id for step_id in old.steps if whole or f"{job_id}/{step_id}" in rerun}
-    if old.status in ("SUCCESS", "SKIPPED") and not whole and not named:
+    whole_job = job_id in rerun
+    named = {step_id for step_id in old.steps if whole_job or f"{job_id}/{step_id}" in rerun}
+    if old.status in ("SUCCESS", "SKIPPED") and not whole_job and not named:
         assert new == old
         return
     assert (new.status, new.reason, new.error) == ("PENDING", "", None)
-    assert new.items == (None if whole else old.items)
+    assert new.items == (None if whole_job else old.items)
     assert new.steps.keys() == old.steps.keys()
     outputs: dict[str, Any] = {}
     for step_id, step in old.steps.items():

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aetherflow.language.condition import MAX_LENGTH, compile_condition
-from aetherflow.language.reference import Problem
+from aetherflow.language.reference import TextDiagnostic
 
 
-def problems_of(text: str) -> list[Problem]:
+def problems_of(text: str) -> list[TextDiagnostic]:
     compiled, problems = compile_condition(text)
     assert (compiled is None) == bool(problems)
     return problems
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_told_at_its_place(
 )
 def test_an_unknown_root_is_told_with_the_known_ones(text: str, path: str, hint: str) -> None:
     assert problems_of(text) == [
-        Problem(
+        TextDiagnostic(
             f"{path!r} is not known in a condition: a path begins with jobs, params or env",
             (),
             0,
@@ -146,7 +146,7 @@ def test_an_unknown_root_is_told_with_the_known_ones(text: str, path: str, hint:
 )
 def test_a_path_of_another_shape_is_refused(path: str, hint: str) -> None:
     assert problems_of(f"true and {path}") == [
-        Problem(f"{path!r} is no path of a condition", (), 9, "AF422", hint)
+        TextDiagnostic(f"{path!r} is no path of a condition", (), 9, "AF422", hint)
     ]
 
 

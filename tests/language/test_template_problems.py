@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aetherflow.language.reference import MAX_PARTS, Problem
+from aetherflow.language.reference import MAX_PARTS, TextDiagnostic
 from aetherflow.language.scan import MAX_PROBLEMS, UNSUPPORTED
 from aetherflow.language.template import compile_template
 
 
-def problems_of(value: object) -> list[Problem]:
+def problems_of(value: object) -> list[TextDiagnostic]:
     return compile_template(value)[1]
 
 

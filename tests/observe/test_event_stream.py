@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from aetherflow.engine.events import Event, JobFinished, JobStarted, Journalled, Notice, StepOutput
 from aetherflow.errors import UsageError
+from aetherflow.events.run_events import Event, JobFinished, JobStarted, Journalled, Notice, StepOutput
 from aetherflow.observe.event_stream import EventStreamObserver
 from aetherflow.observe.output import OutputLostError
 
@@ -138,7 +138,7 @@ async def test_an_event_with_text_that_is_no_unicode_is_still_one_line() -> None
 def test_a_dash_is_standard_output() -> None:
     code = (
         "import anyio, datetime\n"
-        "from aetherflow.engine.events import JobStarted\n"
+        "from aetherflow.events.run_events import JobStarted\n"
         "from aetherflow.observe.event_stream import EventStreamObserver\n"
         "at = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)\n"
         "anyio.run(EventStreamObserver('-'), [JobStarted(at=at, flow_id='f', run_id='r', job_id='a')])\n"

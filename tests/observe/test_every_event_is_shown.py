@@ -8,16 +8,17 @@ from datetime import UTC, datetime, timedelta, timezone
 import msgspec
 import pytest
 
-from aetherflow.engine import events as all_events
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as all_events
+from aetherflow.events.run_events import (
     CancelRequested,
     Event,
+    HooksStarted,
     JobFinished,
     JobStarted,
     Notice,
-    RunEnding,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunResumed,
     RunStarted,
     StepFinished,
@@ -26,7 +27,6 @@ from aetherflow.engine.events import (
     StepStarted,
     StepWaiting,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
 from aetherflow.observe.record import record
 from aetherflow.observe.text import render_text
@@ -73,10 +73,10 @@ CASES: list[tuple[Event, str, str]] = [
         ),
     ),
     (
-        RunKept(at=AT, flow_id="demo", run_id="r1", state="/var/s.sqlite", secrets=["token"]),
+        RunPersisted(at=AT, flow_id="demo", run_id="r1", state="/var/s.sqlite", secrets=["token"]),
         "22:14:03 DEBUG run r1 of demo  is kept in /var/s.sqlite",
         (
-            '{"timestamp":"2026-01-02T22:14:03Z","level":"debug","event":"run_kept","flow_id":"demo",'
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"debug","event":"run_persisted","flow_id":"demo",'
             '"run_id":"r1","state":"/var/s.sqlite","secrets":["token"]}'
         ),
     ),
@@ -108,7 +108,7 @@ CASES: list[tuple[Event, str, str]] = [
         ),
     ),
     (
-        RunEnding(at=AT, flow_id="demo", run_id="r1", status="FAILED"),
+        HooksStarted(at=AT, flow_id="demo", run_id="r1", status="FAILED"),
         "22:14:03 INFO  run r1 of demo  ends FAILED, its ending steps follow",
         (
             '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_ending",'

@@ -13,18 +13,18 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo, UsageError
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,
     Notice,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunStarted,
     StepFinished,
     StepOutput,
 )
-from aetherflow.errors import ErrorInfo, UsageError
 from aetherflow.observe.log import Format, LogObserver
 from aetherflow.observe.output import OutputLostError
 
@@ -36,7 +36,7 @@ def a_failed_run(run_id: str = "r1") -> list[Event]:
     step: dict[str, Any] = {**run, "job_id": "a", "step_id": "s", "step_type": "external.process"}
     return [
         RunStarted(**run, flow_file="demo.yaml", owner="host:1"),
-        RunKept(**run, state="/var/state.sqlite"),
+        RunPersisted(**run, state="/var/state.sqlite"),
         Notice(**run, level="debug", message="planned"),
         JobStarted(**run, job_id="a"),
         StepOutput(**step, stream="stdout", text="working"),

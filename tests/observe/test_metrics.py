@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine.events import (
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,

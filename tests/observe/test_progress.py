@@ -13,19 +13,19 @@ from typing import Any, TextIO
 
 import pytest
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,
     Notice,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunStarted,
     StepFinished,
     StepOutput,
     StepStarted,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import OutputLostError
 from aetherflow.observe.progress import ProgressObserver, can_repaint
 
@@ -35,7 +35,7 @@ STEP: dict[str, Any] = {**RUN, "job_id": "load", "step_id": "copy", "step_type":
 
 BEGIN: list[Event] = [
     RunStarted(**RUN, flow_file="demo.yaml", owner="host:1"),
-    RunKept(**RUN, state="/s.sqlite"),
+    RunPersisted(**RUN, state="/s.sqlite"),
     JobStarted(**RUN, job_id="load"),
     StepStarted(**STEP),
     StepOutput(**STEP, stream="stdout", text="10 rows"),

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aetherflow.engine.events import Event
-from aetherflow.engine.firing_events import (
+from aetherflow.events.run_events import Event
+from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringMissed,
     FiringScheduled,

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     CancelRequested,
     Event,
     JobFinished,
     Notice,
     RunFinished,
-    RunKept,
+    RunPersisted,
     RunResumed,
     RunStarted,
     StepFinished,
     StepOutput,
     StepRetrying,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.output import json_line
 from aetherflow.observe.record import record
 from aetherflow.observe.summary import Digest, Failure, digested, render_summary
@@ -147,7 +147,7 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
     digest = Digest()
     for event in (
         RunStarted(**run, flow_file="my flows/demo.yaml", owner="x", selected_job="load"),
-        RunKept(**run, state="/my states/s.sqlite", secrets=["token"]),
+        RunPersisted(**run, state="/my states/s.sqlite", secrets=["token"]),
         StepFinished(**run, job_id="load", step_id="put", step_type="db_load", status="FAILED", error=error),
         JobFinished(**run, job_id="load", status="FAILED", error=error),
         JobFinished(**run, job_id="gate", status="FAILED", error=ErrorInfo(code="AF300", message="bad when")),

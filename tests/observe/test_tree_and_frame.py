@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aetherflow.engine.events import (
+from aetherflow.errors import ErrorInfo
+from aetherflow.events.run_events import (
     Event,
     JobFinished,
     JobStarted,
@@ -22,7 +23,6 @@ from aetherflow.engine.events import (
     StepRetrying,
     StepStarted,
 )
-from aetherflow.errors import ErrorInfo
 from aetherflow.observe.frame import GLYPHS, STYLES, clock, frame
 from aetherflow.observe.progress import painted
 from aetherflow.observe.tree import MOST_JOBS, RunTree

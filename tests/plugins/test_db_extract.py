@@ -28,11 +28,11 @@ from hypothesis import strategies as st
 
 from aetherflow import Connector, Resource, StepContext, StepError, StepResult
 from aetherflow.clock import SystemClock
-from aetherflow.engine.context import RunServices
-from aetherflow.engine.events import Event, Notice
-from aetherflow.engine.workspace import Workspace
 from aetherflow.errors import ErrorInfo
-from aetherflow.secret import Redactor
+from aetherflow.events.run_events import Event, Notice
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.workspace import Workspace
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
 """Runs until it is interrupted: `count(*) FROM n` before its first row, `x FROM n` while it gives rows."""
@@ -90,7 +90,7 @@ class Run:
             log_directory=root / "logs",
             connectors=OpenConnectors(shop=connector, mail=OtherConnector()),
             locks=NoLocks(),
-            inner_step=no_inner_step,
+            nested_step=no_inner_step,
             announce=self.events.append,
             threads=anyio.CapacityLimiter(32),
         )

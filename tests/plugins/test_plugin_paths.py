@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aetherflow.errors import ConfigError, Diagnostic
-from aetherflow.plugins import files
+from aetherflow.plugins import plugin_files as files
 from aetherflow.registry import CONNECTOR, STEP, Registry
 from tests.plugins.plugin_sources import CONNECTOR_CLASS, step_source
 

@@ -22,7 +22,7 @@ import pytest
 
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.dst import ELAPSED_TIME
-from aetherflow.schedule.problem import ScheduleProblem
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.timetable import Timetable, next_tick
 from aetherflow.schedule.zone import load_zone
 from tests.schedule.brute_force import generate
@@ -78,7 +78,7 @@ def has_dates(text: str) -> bool:
     """Whether an expression is taken; one of those generated here is refused for one reason only."""
     try:
         parse_cron(text)
-    except ScheduleProblem as problem:
+    except InvalidScheduleValue as problem:
         if "no date ever matches" not in problem.message:
             raise
         return False
@@ -108,7 +108,7 @@ def test_only_we_know(text: str) -> None:
 @pytest.mark.parametrize("text", ["*/60 * * * *", "0 */24 * * *", "* * */20 * 1L", "0 0 L/2 * *"])
 def test_only_we_refuse(text: str) -> None:
     cronsim.CronSim(text, START)
-    with pytest.raises(ScheduleProblem):
+    with pytest.raises(InvalidScheduleValue):
         parse_cron(text)
 
 

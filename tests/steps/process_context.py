@@ -12,11 +12,11 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.context import RunServices, StepContext
-from aetherflow.engine.events import Event, Notice, StepOutput
-from aetherflow.engine.step import StepResult
-from aetherflow.engine.workspace import Workspace
-from aetherflow.secret import Redactor
+from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.step import StepResult
+from aetherflow.sdk.workspace import Workspace
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 
@@ -64,7 +64,7 @@ def process_context(
         log_directory=folder / "logs",
         connectors=unused,
         locks=unused,
-        inner_step=unused,
+        nested_step=unused,
         announce=(events if events is not None else []).append,
         threads=anyio.CapacityLimiter(8),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aetherflow.steps.check_items import check_items
-from tests.engine.live_run import LiveRun, flow, live
+from tests.execution.live_run import LiveRun, flow, live
 
 
 async def checked(folder: Path, inputs: str, more: str = "") -> LiveRun:

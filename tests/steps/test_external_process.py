@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aetherflow.engine.events import Event
-from aetherflow.engine.process import DRAIN_SECONDS
 from aetherflow.errors import StepError
+from aetherflow.events.run_events import Event
+from aetherflow.process.run_process import DRAIN_SECONDS
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 from tests.steps.process_context import eventually, is_alive, pids_in, process_context, run_step, said

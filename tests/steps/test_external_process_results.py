@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.events import Event
 from aetherflow.errors import StepError
+from aetherflow.events.run_events import Event
+from aetherflow.sdk.context import StepContext
 from aetherflow.steps.process_results import OutputFolder
 from tests.steps.process_context import StillClock, process_context, run_step, said
 

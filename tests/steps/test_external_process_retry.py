@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.events import Event
 from aetherflow.errors import StepError
+from aetherflow.events.run_events import Event
+from aetherflow.sdk.context import StepContext
 from tests.steps.process_context import StillClock, process_context, run_step, said
 
 COUNT = "echo x >> tries; "

@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aetherflow.engine import events as e
+from aetherflow.events import run_events as e
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.with_lock import with_lock
-from tests.engine.live_run import LiveRun, live
+from tests.execution.live_run import LiveRun, live
 from tests.store.clock_double import FakeClock
 
 PROGRAM = "command: [sh, -c, 'echo waits for the table sales >&2; exec sleep 60'], kill_grace_seconds: 1"

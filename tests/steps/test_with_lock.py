@@ -14,12 +14,13 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow.engine.context import StepContext
-from aetherflow.engine.step import Skipped, StepResult, step
 from aetherflow.errors import StepError
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.sdk.step_decorator import step
 from aetherflow.steps.check_items import check_items
 from aetherflow.steps.with_lock import with_lock
-from tests.engine.live_run import LiveRun, flow, live, one_step, query
+from tests.execution.live_run import LiveRun, flow, live, one_step, query
 
 COMMAND = Path(sys.executable).with_name("aetherflow")
 LOCKED = "{lock_key: k, step: {id: in, type: inner, inputs: {x: '{{flow_id}}'}}%s}"
@@ -163,7 +164,7 @@ async def test_wrong_inputs_are_refused_before_the_lock_is_taken(
 # ---- real processes
 
 
-class Holder:
+class LeaseHolder:
     """A real `aetherflow run` that holds the lock until it is let go."""
 
     def __init__(self, folder: Path, name: str, **lock: float) -> None:
@@ -208,9 +209,9 @@ class Holder:
 
 
 def test_two_processes_exclude_each_other_and_the_refused_one_says_who_and_since_when(tmp_path: Path) -> None:
-    first = Holder(tmp_path, "first")
+    first = LeaseHolder(tmp_path, "first")
     first.until_inside()
-    second = Holder(tmp_path, "second")
+    second = LeaseHolder(tmp_path, "second")
     code, output = second.end()
     since = query(tmp_path, "SELECT acquired_at FROM locks")[0][0]
     assert code == 75, output
@@ -228,20 +229,20 @@ def test_two_processes_exclude_each_other_and_the_refused_one_says_who_and_since
 
 
 def test_a_process_that_waits_for_the_lock_gets_it_when_the_other_one_ends(tmp_path: Path) -> None:
-    first = Holder(tmp_path, "first")
+    first = LeaseHolder(tmp_path, "first")
     first.until_inside()
-    second = Holder(tmp_path, "second", wait_seconds=20)
+    second = LeaseHolder(tmp_path, "second", wait_seconds=20)
     (tmp_path / "go").touch()
     assert (first.end()[0], second.end()[0]) == (0, 0)
     assert first.log == ["first in", "first out", "second in", "second out"]
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
-    first = Holder(tmp_path, "first")
+    first = LeaseHolder(tmp_path, "first")
     first.until_inside()
     first.process.send_signal(signal.SIGKILL)
     first.process.communicate(timeout=20)
     (tmp_path / "go").touch()
-    second = Holder(tmp_path, "second")
+    second = LeaseHolder(tmp_path, "second")
     assert second.end()[0] == 0
     assert second.log[-2:] == ["second in", "second out"]

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aetherflow.engine import events as e
 from aetherflow.engine.state import RunState, apply
 from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
 from tests.store.real_parts import T0
 
 JOBS = ("a", "a.b", "c[0]")

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aetherflow.engine import events as e
+from aetherflow.events import run_events as e
 from aetherflow.store.database import Database
-from aetherflow.store.owner import Owner
+from aetherflow.store.process_identity import ProcessIdentity
 
-ELSEWHERE = Owner(host="another-host", pid=4711, started="1")
+ELSEWHERE = ProcessIdentity(host="another-host", pid=4711, started="1")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 

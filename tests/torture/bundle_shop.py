@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aetherflow.bundle.places import bundle_places
+from aetherflow.bundle.bundle_paths import bundle_paths
 from aetherflow.bundle.snapshot import hold_active
 from tests.torture.processes import COMMAND, wait_until
 
@@ -21,7 +21,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places = bundle_places(folder / "state" / "work", "demo")
+        self.places = bundle_paths(folder / "state" / "work", "demo")
         self.version = 0
         (folder / "bundle.yaml").write_text(
             "version: 1\nbundle: {id: demo, source: {type: filesystem, base_path: share}}\n"

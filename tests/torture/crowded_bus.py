@@ -14,11 +14,11 @@ from typing import Literal
 import anyio
 
 from aetherflow.clock import SystemClock
-from aetherflow.engine import events as e
-from aetherflow.engine.bus import Bus
+from aetherflow.events import run_events as e
+from aetherflow.execution.bus import Bus
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
-from aetherflow.store.owner import this_process
+from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run
 
 RUN = "crowded"

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aetherflow.__main__ import main
-from aetherflow.engine import events as e
-from aetherflow.engine import executor, process, process_start
-from aetherflow.engine.bus import Bus
+from aetherflow.events import run_events as e
+from aetherflow.execution import executor
+from aetherflow.execution.bus import Bus
+from aetherflow.process import run_process as process
+from aetherflow.process import spawn as process_start
 from aetherflow.store.database import Database
 
 POINTS = (

@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from aetherflow.__main__ import main
-from aetherflow.bundle import objects, snapshot, sync
-from aetherflow.bundle.index import Entry
+from aetherflow.bundle import object_store as objects
+from aetherflow.bundle import snapshot, sync
+from aetherflow.bundle.sync_index import Entry
 from tests.torture.dying_command import Counter
 
 POINTS: dict[str, tuple[ModuleType, str, bool]] = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import anyio
 
-from aetherflow.app.serving import ServeRequest, serve
 from aetherflow.clock import SystemClock
+from aetherflow.server.server import ServeRequest, serve
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -16,12 +16,12 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aetherflow.app.hosting import RunHost
-from aetherflow.app.recovery import recovery_tickets
 from aetherflow.clock import SystemClock
 from aetherflow.config.environment import load_environment
-from aetherflow.runner.runner import Runner
-from aetherflow.runner.ticket import Refusal, RunReport, RunTicket, TicketStatus
+from aetherflow.runs.crash_recovery import recovery_tickets
+from aetherflow.runs.run_host import RunHost
+from aetherflow.runs.run_pool import RunPool
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 
 
 class Printer:
@@ -52,20 +52,20 @@ async def main(slots: int, wanted: list[tuple[str, str]]) -> None:
     """Run everything to its end."""
     host, clock = RunHost(), SystemClock()
     state = load_environment(dict(os.environ)).settings.state_root / "aetherflow.sqlite"
-    runner = Runner(
+    run_pool = RunPool(
         host.execute,
         max_parallel_runs=slots,
         observer=Printer(),
         on_problem=complain,
     )
     async with host.states.use(state), anyio.create_task_group() as tasks:
-        tasks.start_soon(runner.run)
+        tasks.start_soon(run_pool.run)
         for ticket in await recovery_tickets(host.states, state, clock):
-            await runner.submit(ticket)
+            await run_pool.submit(ticket)
         for flow, run_id in wanted:
-            await runner.submit(ticket_for(Path(flow), run_id))
-        await runner.idle()
-        await runner.drain(0)
+            await run_pool.submit(ticket_for(Path(flow), run_id))
+        await run_pool.idle()
+        await run_pool.drain(0)
 
 
 if __name__ == "__main__":

@@ -214,13 +214,13 @@ def command_lines_watched(needles: set[bytes]) -> Iterator[list[bytes]]:
                     except OSError:
                         continue
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    observer_spec = threading.Thread(target=watch)
+    observer_spec.start()
     try:
         yield seen
     finally:
         ended.set()
-        watcher.join()
+        observer_spec.join()
 
 
 def hits(needles: set[bytes], texts: dict[str, bytes]) -> list[str]:

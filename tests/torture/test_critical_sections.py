@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.store.lock_holder import who_locks
+from aetherflow.store.sqlite_lock_owner import who_locks
 from tests.torture.processes import LARGE, marked, query, said, start, wait_until
 
 PAUSES = 50 if LARGE else 10

@@ -1,0 +1,1 @@
+"""What the commands beside `run` and `serve` do: look at runs, clean up, check a machine, make files."""

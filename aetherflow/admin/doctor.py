@@ -1,0 +1,149 @@
+"""What this machine lacks, for a flow or for any: `doctor`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import msgspec
+
+from aetherflow.admin.check_result import Finding
+from aetherflow.admin.extras import extra_findings
+from aetherflow.admin.host_checks import machine_findings, place_finding, state_findings
+from aetherflow.config.environment import Environment
+from aetherflow.config.prepared_resource import known_secrets, prepare_resource
+from aetherflow.config.resource_check import missing_variables
+from aetherflow.config.secret_presence import secret_presence
+from aetherflow.errors import AetherFlowError
+from aetherflow.redaction import Redactor
+from aetherflow.registry import EXTRAS, registry_of
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.runs.run_paths import run_paths_of
+from aetherflow.spec.flow import ResourceSpec
+
+__all__ = ["Finding", "Setting", "examine_machine", "examine_surroundings", "settings_in_force"]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as it is in force, and where it came from."""
+
+    name: str
+    value: str
+    source: str
+
+
+def examine_machine(checked: CheckedFlow) -> list[Finding]:
+    """Look at everything a run of a flow would need; problems do not stop the others from being told."""
+    findings = [
+        Finding(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
+        for d in checked.diagnostics
+        if d.code != "AF536"
+    ]
+    for name, spec in checked.plan.resources.items():
+        findings += _resource(checked, name, spec)
+    return _masked([*findings, *_places(checked), *machine_findings(checked.environment)], checked.redactor)
+
+
+def examine_surroundings(environment: Environment, redactor: Redactor) -> list[Finding]:
+    """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
+    settings = environment.settings
+    findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute())
+    findings.append(place_finding("workspace", settings.work_root.absolute()))
+    findings += machine_findings(environment)
+    return _masked([*findings, *_plugins(environment, redactor), *extra_findings()], redactor)
+
+
+def _plugins(environment: Environment, redactor: Redactor) -> list[Finding]:
+    """Load the plugins, and say what each plugin path has or why it cannot be loaded."""
+    registry = registry_of(environment.settings, redactor=redactor)
+    if not registry.paths:
+        return []
+    registry.step_names()
+    if not registry.diagnostics:
+        return [Finding("plugins", "ok", ", ".join(map(str, registry.paths)))]
+    return [
+        Finding("plugins", d.severity, f"{d.file}:{d.line}: [{d.code}] {d.message}", d.hint)
+        for d in registry.diagnostics
+    ]
+
+
+def settings_in_force(environment: Environment, redactor: Redactor) -> list[Setting]:
+    """Return every setting with its value and source, masked."""
+    settings = environment.settings
+    return [
+        Setting(name, redactor.text(_spelled(name, getattr(settings, name))), source)
+        for name, source in settings.sources.items()
+    ]
+
+
+def _spelled(name: str, value: object) -> str:
+    """Return a setting as its variable would spell it; profiles in JSON may hold secrets without a name."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(str, value))
+        case str() if name == "profiles_json":
+            return f"(JSON, {len(value)} characters)"
+        case _:
+            return str(value)
+
+
+def _masked(findings: list[Finding], redactor: Redactor) -> list[Finding]:
+    mask = redactor.text
+    return [Finding(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+
+
+def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Finding]:
+    subject, env = f"resource {name}", checked.environment.variables
+    try:
+        missing = missing_variables(name, spec, checked.profiles, env)
+        secrets = known_secrets(prepare_resource(name, spec, checked.profiles), env)
+    except AetherFlowError:
+        return []  # told already, as a diagnostic of the flow
+    findings = [
+        Finding(
+            subject,
+            "error",
+            f"{one.field} needs the environment variable {one.variable}, which is not set",
+            f"export {one.variable}=...",
+        )
+        for one in missing
+    ]
+    if not missing:
+        findings.append(Finding(subject, "ok", "all variables are set"))
+    for field, reference in secrets.items():
+        if reference.provider != "env":  # its variable is one of those above
+            found = secret_presence(reference, env)
+            path = ".".join(map(str, field))
+            findings.append(Finding(subject, found.state, f"{path}: {found.message}", found.hint))
+    return [*findings, *_packages(checked, subject, spec)]
+
+
+def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Finding]:
+    """Tell the packages that opening a resource needs and that are not installed."""
+    driver = f"{spec.kind}:{spec.driver}"
+    try:
+        cls = checked.registry.connector_class(driver)
+    except AetherFlowError:
+        return []  # told already, as a diagnostic of the flow
+    extra = EXTRAS.get(cls.__module__.partition(".")[0])
+    return [
+        Finding(
+            subject,
+            "error",
+            f"{driver} needs the package {package!r}, which is not installed",
+            f"pip install 'aetherflow[{extra}]'" if extra else f"pip install {package}",
+        )
+        for package in cls.packages
+        if find_spec(package) is None
+    ]
+
+
+def _places(checked: CheckedFlow) -> list[Finding]:
+    try:
+        paths = run_paths_of(checked, None)
+    except AetherFlowError as error:
+        return [Finding("flow", "error", error.message, error.hint)]
+    return [*state_findings(paths.state), place_finding("workspace", paths.work_root)]

@@ -1,0 +1,47 @@
+"""The extras of the installed package: what each needs, and what of it is there."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+
+from aetherflow.admin.check_result import Finding
+
+DISTRIBUTION = "aetherflow"
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+).*;.*\bextra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
+_NOT_FOR_USERS = {"all", "dev"}
+
+
+def extras() -> dict[str, dict[str, str]]:
+    """Return for each extra its packages and their installed versions; empty for one that is not there."""
+    found: dict[str, dict[str, str]] = {}
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or ()
+    except metadata.PackageNotFoundError:
+        return {}  # run from a folder, without an installation that would know
+    for requirement in requirements:
+        match = _REQUIREMENT.match(requirement)
+        if match and match["extra"] not in _NOT_FOR_USERS:
+            found.setdefault(match["extra"], {})[match["name"]] = _version(match["name"])
+    return found
+
+
+def extra_findings() -> list[Finding]:
+    """Return one finding per extra; one that is not installed is no mistake."""
+    findings = []
+    for extra, packages in sorted(extras().items()):
+        missing = [name for name, version in packages.items() if not version]
+        if missing:
+            message = f"not installed: {', '.join(missing)}"
+            hint = f"for its steps and connectors: pip install '{DISTRIBUTION}[{extra}]'"
+        else:
+            message, hint = ", ".join(f"{name} {version}" for name, version in packages.items()), ""
+        findings.append(Finding(f"extra {extra}", "ok", message, hint))
+    return findings
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,25 @@
+"""From a flow file to the graph of its jobs; neither environment nor profiles are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aetherflow.check.job_graph import Graph, graph_of
+from aetherflow.errors import InvalidInput
+from aetherflow.plan.compiler import build_plan
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.spec.load import load_flow
+
+
+def load_graph(flow: Path) -> Graph:
+    """Return the graph of a flow.
+
+    Raises:
+        InvalidInput: its shape, or a reference in it, is wrong; every finding.
+    """
+    loaded = load_flow(flow)
+    findings = DiagnosticSink(loaded.document)
+    plan = build_plan(loaded, findings)
+    if findings.has_errors:
+        raise InvalidInput(sorted(findings.diagnostics, key=lambda d: (d.line, d.column)))
+    return graph_of(plan)

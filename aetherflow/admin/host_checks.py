@@ -1,0 +1,163 @@
+"""What holds for every flow on this machine: settings, clock, time zones, where the state lives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import zoneinfo
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aetherflow
+from aetherflow.admin.check_result import Finding
+from aetherflow.admin.queries import read_state
+from aetherflow.config.environment import Environment
+from aetherflow.config.metrics_module import load_metrics
+from aetherflow.config.profiles import configured_profiles
+from aetherflow.config.settings import unknown_variables
+from aetherflow.errors import AetherFlowError, StateUnusable
+from aetherflow.sdk.checks import free_space_check
+from aetherflow.store.filesystem import refuse_network
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+A_ZONE = "Europe/Berlin"
+"""A zone with daylight saving time, which a machine without the database of zones does not have."""
+
+_POSIX_RULE = re.compile(r"([A-Za-z]{3,}|<[^>]+>)[+-]?\d")
+"""A zone that says its offset itself, as `CET-1CEST`: it needs no name."""
+
+
+def machine_findings(environment: Environment, *, now: datetime | None = None) -> list[Finding]:
+    """Look at what does not depend on a flow, but for the state; see `state_findings`."""
+    findings: list[Finding] = []
+    for name, meant in unknown_variables(environment.variables):
+        hint = f"did you mean {meant}?" if meant else "the README lists the settings"
+        findings.append(Finding("settings", "warning", f"{name} is no setting and has no effect", hint))
+    if profiles := _profiles(environment):
+        findings.append(profiles)
+    if environment.secrets is not None:
+        findings.append(Finding("secrets provider", "ok", environment.secrets.source.origin))
+    if module := environment.settings.metrics_module:
+        findings.append(_told("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}"))
+    return [*findings, _clock(now or datetime.now(UTC)), _zones(environment)]
+
+
+def state_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
+    """Say whether the state database can be kept there, can be read, and is not from the future."""
+    folder = place_finding("state", path.parent)
+    if os.access(path, os.F_OK):  # it is there, and its folder may be entered
+        if path.is_dir():
+            return [Finding("state", "error", f"{path} is a folder, and should be a file")]
+        if not os.access(path, os.R_OK | os.W_OK):
+            message = f"{path} cannot be read and written"
+            return [Finding("state", "error", message, "give read and write permission")]
+    if folder.state != "ok":
+        return [folder]
+    try:
+        refuse_network(path)
+        newest = read_state(path, _newest) if path.exists() and path.stat().st_size else None
+    except AetherFlowError as error:
+        message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
+        return [Finding("state", "error", message, error.hint)]
+    findings = [Finding("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
+    space = free_space_check(shutil.disk_usage(_nearest(path.parent)).free, "for the state")
+    if space.state != "ok":
+        findings.append(Finding("state", space.state, space.message, space.hint))
+    if newest and (ahead := newest - (now or datetime.now(UTC))) > CLOCK_TOLERANCE:
+        message = f"it is behind the newest run in {path} by {_roughly(ahead)}"
+        findings.append(Finding("clock", "warning", message, "set the clock (NTP); firings depend on it"))
+    return findings
+
+
+def place_finding(subject: str, directory: Path) -> Finding:
+    """Say whether a folder exists, or could be made, and can be written."""
+    nearest = _nearest(directory)
+    if not nearest.is_dir():
+        return Finding(subject, "error", f"{nearest} is a file, and {directory} should be a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        hint = f"give write permission, or choose another place for the {subject}"
+        return Finding(subject, "error", f"{nearest} cannot be written", hint)
+    return Finding(subject, "ok", f"{directory}{'' if nearest == directory else ' can be made'}")
+
+
+def _nearest(directory: Path) -> Path:
+    """Return the folder itself, or the nearest above it that is there and can be seen."""
+    found = (path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    return next(found, Path("/"))
+
+
+def _newest(raw: sqlite3.Connection) -> datetime | None:
+    """Return the latest time that the last hundred runs tell of."""
+    (text,) = raw.execute(
+        "SELECT max(at) FROM (SELECT max(started_at, coalesce(finished_at, started_at)) AS at"
+        " FROM run_state ORDER BY started_at DESC LIMIT 100)"
+    ).fetchone()
+    return datetime.fromisoformat(text) if text else None
+
+
+def _clock(now: datetime) -> Finding:
+    """Compare the clock with the files of this package, which cannot be younger than now."""
+    local = now.astimezone()
+    shown = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+    shown += "" if local.tzname() == "UTC" else f" (UTC{local:%z})"
+    installed = datetime.fromtimestamp(Path(aetherflow.__file__).stat().st_mtime, UTC)
+    if installed - now > CLOCK_TOLERANCE:
+        message = f"{shown}: aetherflow was installed {_roughly(installed - now)} later than that"
+        return Finding("clock", "warning", message, "set the clock (NTP); firings depend on it")
+    return Finding("clock", "ok", shown)
+
+
+def _zones(environment: Environment) -> Finding:
+    try:
+        zoneinfo.ZoneInfo(A_ZONE)
+    except zoneinfo.ZoneInfoNotFoundError:
+        message = "the database of time zones is missing"
+        return Finding("time zones", "error", message, "install tzdata (the system's, or pip install tzdata)")
+    zone = environment.variables.get("TZ", "").lstrip(":")
+    if zone and not zone.startswith("/") and not _POSIX_RULE.match(zone):
+        try:
+            zoneinfo.ZoneInfo(zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            message = f"TZ is {zone!r}, which is no name of a zone: the system may take it for UTC"
+            return Finding("time zones", "warning", message, f"set TZ to a name such as {A_ZONE}")
+    return Finding("time zones", "ok", f"{len(zoneinfo.available_timezones())} zones{_zones_version()}")
+
+
+def _zones_version() -> str:
+    for folder in zoneinfo.TZPATH:
+        file = Path(folder) / "tzdata.zi"
+        try:
+            with file.open(encoding="ascii") as text:
+                first = text.readline().split()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if first[:2] == ["#", "version"]:
+            return f", version {first[2]}"
+    return ""
+
+
+def _roughly(span: timedelta) -> str:
+    if span >= timedelta(days=2):
+        return f"{span.days} days"
+    minutes = round(span / timedelta(minutes=1))
+    return f"{minutes // 60} h" if span >= timedelta(hours=2) else f"{minutes} min"
+
+
+def _profiles(environment: Environment) -> Finding | None:
+    try:
+        profiles = configured_profiles(environment.settings)
+    except AetherFlowError as error:
+        return Finding("profiles", "error", error.message, error.hint)
+    if profiles is None:
+        return None
+    return Finding("profiles", "ok", ", ".join(sorted(profiles)) or "none")
+
+
+def _told(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, "ok", look())
+    except AetherFlowError as error:
+        return Finding(subject, "error", error.message, error.hint)

@@ -1,0 +1,83 @@
+"""The systemd unit of a server, as `aetherflow init systemd` prints it."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aetherflow.config.environment import load_environment
+from aetherflow.runs.run_pool import CANCEL_SECONDS
+from aetherflow.server.schedule_files import load_schedules
+from aetherflow.server.server_settings import settings_of
+
+SECONDS_TO_SPARE = 15
+"""What a server may take to stop beyond the grace of its runs, before systemd kills it."""
+
+UNIT = """\
+# Save as /etc/systemd/system/aetherflow.service, then:
+#   systemctl daemon-reload && systemctl enable --now aetherflow
+[Unit]
+Description=AetherFlow server
+Documentation=man:systemd.service(5)
+After=network-online.target local-fs.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+NotifyAccess=main
+User={user}
+WorkingDirectory={directory}
+Environment={state_root}
+EnvironmentFile=-/etc/default/aetherflow
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=5
+WatchdogSec=60
+TimeoutStopSec={stop_seconds}
+KillMode=mixed
+SuccessExitStatus=130 143
+NoNewPrivileges=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
+    """Return a unit that serves these files as the user, and from the folder, of now.
+
+    Raises:
+        InvalidInput: a scheduler file is wrong.
+        UsageError: the files contradict each other.
+    """
+    settings = settings_of(load_schedules(files))
+    state_root = load_environment(process_env).settings.state_root.absolute()
+    program = Path(sys.argv[0] if Path(sys.argv[0]).name.startswith("aetherflow") else "aetherflow")
+    command = [str(_installed(program)), "serve", *(str(file.absolute()) for file in files)]
+    return UNIT.format(
+        user=getpass.getuser(),
+        directory=_escaped(str(Path.cwd())),
+        state_root=_quoted(f"AETHERFLOW_STATE_ROOT={state_root}"),
+        command=" ".join(map(_quoted, command)),
+        stop_seconds=int(settings.shutdown_grace_seconds + CANCEL_SECONDS + SECONDS_TO_SPARE),
+    )
+
+
+def _installed(program: Path) -> Path:
+    """Return where the command is installed: beside the interpreter that runs it."""
+    beside = Path(sys.executable).with_name("aetherflow")
+    return beside if beside.exists() else program.absolute()
+
+
+def _escaped(text: str) -> str:
+    """Return a text without specifiers: `%` means something in a unit (systemd.unit(5))."""
+    return text.replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    """Return a word of a command line or an assignment, see systemd.syntax(7) and systemd.service(5)."""
+    text = _escaped(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'"{text}"' if set(text) & set(" \t'\"\\;") else text

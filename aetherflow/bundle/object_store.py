@@ -1,0 +1,120 @@
+"""The content of files: each once, under its sha256, read only, and on the disk before it has its name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from aetherflow.bundle.source import BundleFile, SourceChanged
+from aetherflow.bundle.sync_index import Entry
+from aetherflow.errors import BundleError
+
+PART = ".part"
+READ_ONLY = 0o444
+EXECUTABLE = 0o555
+
+
+class Objects:
+    """The objects of one sync.
+
+    Attributes:
+        stored: for each object that is there as it was stored, when that was, in ns.
+    """
+
+    def __init__(self, directory: Path, stored: dict[str, int]) -> None:
+        self.directory = directory
+        self.stored = unchanged(directory, stored)
+        self._naming = threading.Lock()
+
+    def take(self, temporary: Path, entry: Entry) -> None:
+        """Give a temporary file the name of its object, unless there is one of the same content."""
+        with self._naming:  # several files are stored at once, and some may be equal
+            if entry.object not in self.stored:
+                temporary.replace(self.directory / entry.object)
+                self.stored[entry.object] = (self.directory / entry.object).lstat().st_mtime_ns
+
+
+class Sink:
+    """A new object while it is written; use it in worker threads.
+
+    Raises:
+        OSError: from every function, if it cannot be stored.
+    """
+
+    def __init__(self, objects: Objects, file: BundleFile) -> None:
+        self._objects = objects
+        self._file = file
+        self._temporary = objects.directory / f".{secrets.token_hex(8)}{PART}"
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._stream = self._temporary.open("xb", buffering=0)
+
+    def write(self, chunk: bytes) -> None:
+        """Append a piece.
+
+        Raises:
+            SourceChanged: the file is longer than it was when it was listed.
+        """
+        self._size += len(chunk)
+        if self._size > self._file.size:
+            raise SourceChanged(f"{self._file.path} grew while the bundle was synced")
+        self._digest.update(chunk)
+        left = memoryview(chunk)
+        while left:
+            left = left[self._stream.write(left) :]
+
+    def finish(self) -> Entry:
+        """Check what was read against the fingerprint, and give it its name.
+
+        Raises:
+            SourceChanged: the file is shorter than it was when it was listed.
+            BundleError: its sha256 is not what the source said.
+        """
+        file = self._file
+        if self._size < file.size:
+            raise SourceChanged(f"{file.path} became shorter while the bundle was synced")
+        sha256 = self._digest.hexdigest()
+        if file.sha256 and sha256 != file.sha256.lower():
+            raise BundleError(
+                f"{file.path}: the source says sha256 {file.sha256}, but what it sent has {sha256}",
+                hint="put the file into the source again, or correct its fingerprint there",
+                code="AF858",
+            )
+        entry = Entry(file, sha256)
+        self._temporary.chmod(EXECUTABLE if file.executable else READ_ONLY)
+        os.fsync(self._stream.fileno())
+        self._objects.take(self._temporary, entry)
+        return entry
+
+    def close(self) -> None:
+        """Close it; what has no name by now is removed."""
+        self._stream.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def unchanged(directory: Path, stored: dict[str, int]) -> dict[str, int]:
+    """Return those objects that are still as they were stored."""
+    kept = {}
+    for name, time in stored.items():
+        try:
+            found = (directory / name).lstat()
+        except FileNotFoundError:
+            continue
+        if found.st_mtime_ns == time:
+            kept[name] = time
+    return kept
+
+
+def remove_others(objects: Objects, used: Iterable[str]) -> None:
+    """Remove the objects that neither these files nor an old snapshot has, and what killed syncs left."""
+    kept = set(used)
+    for path in objects.directory.iterdir():
+        found = path.lstat()
+        is_in_snapshot = path.name in objects.stored and found.st_nlink > 1
+        if path.name not in kept and not is_in_snapshot and not stat.S_ISDIR(found.st_mode):
+            path.unlink()

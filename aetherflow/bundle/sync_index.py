@@ -1,0 +1,82 @@
+"""What a sync remembers for the next one: which file of the source is which object in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.bundle.source import BundleFile
+from aetherflow.sdk.workspace import written_whole
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A file as it was listed, and the sha256 of what was read."""
+
+    listed: BundleFile
+    sha256: str
+
+    @property
+    def object(self) -> str:
+        """The name of its object; one inode has one mode, so what is executable has an object of its own."""
+        return f"{self.sha256}.x" if self.listed.executable else self.sha256
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The files of a bundle and the objects they are.
+
+    Attributes:
+        entries: by path.
+        stored: when each object was written, in ns; one that was changed since is not used any more.
+        source: where the entries were read; what another source lists is not compared with them.
+        snapshots: for each snapshot, the origin of the source that it was last made of.
+    """
+
+    entries: dict[str, Entry] = {}
+    stored: dict[str, int] = {}
+    source: str = ""
+    snapshots: dict[str, str] = {}
+
+    def fingerprint(self) -> str:
+        """Return 32 hex digits that tell this set of files from every other one."""
+        digest = hashlib.sha256()
+        for path in sorted(self.entries):
+            digest.update(f"{path}\0{self.entries[path].object}\n".encode())
+        return digest.hexdigest()[:32]
+
+    def of_source(self, source: str) -> dict[str, Entry]:
+        """Return the entries that were read from a source; none if they are another one's."""
+        return dict(self.entries) if self.source == source else {}
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(entry.listed.size for entry in self.entries.values())
+
+
+def is_same(known: BundleFile, listed: BundleFile, *, strict: bool) -> bool:
+    """Whether a file has not changed, by its fingerprint: sha256 if the source tells it, else size and time.
+
+    With `strict` only a sha256 counts, so without one the content has to be read again.
+    """
+    if listed.sha256:
+        return msgspec.structs.replace(known, mtime_ns=listed.mtime_ns) == listed
+    return not strict and listed.mtime_ns is not None and known == listed
+
+
+_indexes = msgspec.json.Decoder(Index)  # made here: two threads must not meet a type at once
+
+
+def read_index(path: Path) -> Index:
+    """Return what the last sync remembered; nothing if it is not there or not whole: all is read anew."""
+    try:
+        return _indexes.decode(path.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Index()
+
+
+def write_index(path: Path, index: Index) -> None:
+    """Replace the index; a reader never sees half of it."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(msgspec.json.encode(index))

@@ -1,0 +1,82 @@
+"""One sync of a bundle at a time: a lock of the kernel's, which the death of its holder releases."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import HeldByAnother
+from aetherflow.store.process_identity import this_process
+
+LOOK_SECONDS = 0.05
+"""How often a waiting process tries; the kernel's own queue could not be left when the time is up."""
+
+
+class LeaseHolder(msgspec.Struct, frozen=True):
+    """Who syncs, as the lock file tells it to those who wait."""
+
+    owner: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.owner} since {self.since}"
+
+
+@asynccontextmanager
+async def exclusive(path: Path, what: str, clock: Clock, wait_seconds: float) -> AsyncIterator[None]:
+    """Hold the lock in the block.
+
+    Raises:
+        HeldByAnother: somebody else did for all of `wait_seconds`; says who and since when.
+    """
+    descriptor = await anyio.to_thread.run_sync(_opened, path)
+    try:
+        deadline = clock.monotonic() + wait_seconds
+        while not await anyio.to_thread.run_sync(_try_lock, descriptor):
+            if clock.monotonic() >= deadline:
+                raise HeldByAnother(
+                    f"{what} is being synced by {_holder(descriptor)}; waited {wait_seconds:g} s",
+                    hint="try again when it is done",
+                    code="AF862",
+                )
+            await clock.sleep(LOOK_SECONDS)
+        holder = LeaseHolder(str(this_process()), clock.now().isoformat(timespec="seconds"))
+        await anyio.to_thread.run_sync(_sign, descriptor, holder)
+        yield
+    finally:
+        os.close(descriptor)  # which releases it
+
+
+def _opened(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_holders = msgspec.json.Decoder(LeaseHolder)  # made here: two threads must not meet a type at once
+
+
+def _sign(descriptor: int, holder: LeaseHolder) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        return str(_holders.decode(os.pread(descriptor, 4096, 0)))
+    except msgspec.DecodeError:
+        return "another process"  # it has the lock and has not signed yet

@@ -1,0 +1,48 @@
+"""How the last sync of a bundle ended, for whoever asks later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.sdk.workspace import written_whole
+
+
+class SyncReport(msgspec.Struct, frozen=True):
+    """A sync that has ended.
+
+    Attributes:
+        at: when, RFC 3339.
+        switched: whether another snapshot became active.
+        other_source: whether the source is not that of the sync before, so that every file was read.
+        error: what went wrong; empty if nothing did.
+    """
+
+    at: str
+    fingerprint: str = ""
+    files: int = 0
+    size: int = 0
+    fetched: int = 0
+    fetched_bytes: int = 0
+    switched: bool = False
+    other_source: bool = False
+    code: str = ""
+    error: str = ""
+
+
+def write_report(path: Path, report: SyncReport) -> None:
+    """Replace the report."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(msgspec.json.encode(report))
+
+
+_reports = msgspec.json.Decoder(SyncReport)  # made here: two threads must not meet a type at once
+
+
+def read_report(path: Path) -> SyncReport | None:
+    """Return the report; None if no sync has ended yet."""
+    try:
+        return _reports.decode(path.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None

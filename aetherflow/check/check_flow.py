@@ -1,0 +1,205 @@
+"""What `validate` says of a flow beyond its own file: step types, their inputs, connectors, resources."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from functools import cache
+from typing import Any, Protocol, get_args
+
+import msgspec
+
+from aetherflow.errors import AetherFlowError
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.hooks import HOOK
+from aetherflow.plan.plan import Plan
+from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.step import StepType
+from aetherflow.spec.convert import convert
+from aetherflow.spec.flow import StepSpec
+from aetherflow.spec.suggest import did_you_mean
+
+
+class Registry(Protocol):
+    """Where types are looked up: `aetherflow.registry.Registry`."""
+
+    def step_type(self, name: str) -> StepType:
+        """Return the step type of that name."""
+        ...
+
+    def connector_class(self, name: str) -> type[Connector]:
+        """Return the connector class of that `kind:driver`."""
+        ...
+
+
+def check_flow(
+    plan: Plan, registry: Registry, findings: DiagnosticSink, inherited: Container[str] = ()
+) -> None:
+    """Add to `findings` what is wrong with the steps and resources of a plan.
+
+    `inherited` are the resources that do not stand in the flow file; they are looked at where they stand.
+    """
+    used: set[str] = set()
+    for job in plan.jobs:
+        for number, step in enumerate(job.steps):
+            where: Path = ("jobs", job.index, "steps", number)
+            _check_slots(step.spec, where, findings)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
+    for hook in plan.hooks:
+        for number, step in enumerate(hook.steps):
+            where = ("flow", hook.id.removeprefix(HOOK), number)
+            _check_slots(step.spec, where, findings)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
+    for name, resource in plan.resources.items():
+        base: Path = ("resources", name)
+        if name in inherited:
+            continue
+        if not findings.is_guess((*base, "kind")):
+            _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, findings)
+        if name not in used:
+            message = f"no step uses the resource {name!r} by its name"
+            findings.add(base, "AF552", message, severity="warning")
+
+
+def _check_slots(step: StepSpec, where: Path, findings: DiagnosticSink) -> None:
+    if step.pool is None and step.slots != 1:
+        message = f"step {step.id!r} wants {step.slots} slots, but of no pool"
+        findings.add((*where, "slots"), "AF644", message, "add pool: NAME, or leave slots out")
+
+
+def _check_driver(name: str, where: Path, registry: Registry, findings: DiagnosticSink) -> None:
+    try:
+        registry.connector_class(name)
+    except AetherFlowError as error:
+        findings.add(where, error.code, error.message, error.hint)
+
+
+def _check_step(
+    type_name: str,
+    inputs: dict[str, Any],
+    base: Path,
+    plan: Plan,
+    registry: Registry,
+    findings: DiagnosticSink,
+    used: set[str],
+) -> None:
+    """Check one step, and the step inside it if it has one (`with_lock`)."""
+    _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, findings, used)
+    if findings.is_guess((*base, "type")):
+        used.update(plan.resources)  # whatever it is, it might use them
+        return
+    try:
+        step_type = registry.step_type(type_name)
+    except AetherFlowError as error:
+        findings.add((*base, "type"), error.code, error.message, error.hint)
+        return
+    struct = _struct_in(step_type.input_type)
+    used.update(plan.resources if struct is None else plan.resources.keys() & _texts(inputs))
+    if struct is not None:
+        _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
+    inner = inputs.get("step")
+    if type_name == "with_lock" and isinstance(inner, dict):
+        inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
+        if _has_template(inner_type):
+            used.update(plan.resources)  # known only when it runs
+        elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
+            inner_base = (*base, "inputs", "step")
+            _check_step(inner_type, inner_inputs, inner_base, plan, registry, findings, used)
+
+
+def _check_resource(resource: Any, where: Path, plan: Plan, findings: DiagnosticSink, used: set[str]) -> None:
+    """Note that a step uses a resource; say so if the flow has none of that name."""
+    if isinstance(resource, str) and "{{" not in resource:
+        used.add(resource)
+        if resource not in plan.resources:
+            hint = did_you_mean(resource, plan.resources) or "declare it under resources"
+            findings.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
+    elif resource is not None:
+        used.update(plan.resources)  # known only when it runs
+
+
+def _check_inputs(
+    step_type: StepType,
+    struct: type[msgspec.Struct],
+    inputs: Mapping[str, Any],
+    base: Path,
+    findings: DiagnosticSink,
+    inside: str = "",
+) -> None:
+    """Check names and constant values; what a template gives is known only when the step runs.
+
+    `inside` is the path, with a dot at its end, of the input that these inputs are part of.
+    """
+    before = len(findings.diagnostics)
+    see = f"see: aetherflow steps show {step_type.name}"
+    fields = _fields_of(struct)
+    for name, value in inputs.items():
+        where, called = (*base, name), f"{inside}{name}"
+        if name not in fields:
+            hint = (
+                did_you_mean(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
+            )
+            findings.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
+        elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
+            _check_inputs(step_type, inner, value, where, findings, f"{called}.")
+        elif not _has_template(value) and (problem := _misfit(value, fields[name].type, called)):
+            hint = _choices(value, fields[name].type) or see
+            findings.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
+    for name, field in fields.items():
+        if field.required and name not in inputs:
+            where = base if inputs or inside else base[:-1]
+            findings.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
+    if len(findings.diagnostics) > before or _has_template(inputs):
+        return
+    if problem := _misfit(inputs, struct, inside[:-1]):  # what its fields must keep together
+        findings.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
+
+
+def _misfit(value: object, wanted: Any, called: str) -> str:
+    """Return why a constant cannot be converted, or an empty text."""
+    try:
+        convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        return str(error).replace(" - at `$", f" - at `{called}")
+    return ""
+
+
+def _texts(value: object) -> set[str]:
+    """Return the texts of inputs: a step may take the names of resources by any input, or by several."""
+    if isinstance(value, str):
+        return {value}
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for item in items for text in _texts(item)}
+
+
+def _choices(value: object, wanted: Any) -> str:
+    """Return which words an input may be, where it is one of some, and the one that was probably meant."""
+    words = [
+        word for part in get_args(wanted) for word in (get_args(part) or (part,)) if isinstance(word, str)
+    ]
+    if not words:
+        return ""
+    meant = did_you_mean(value, words) if isinstance(value, str) else ""
+    return f"{meant} allowed: {', '.join(words)}".strip()
+
+
+def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
+    """Return the Struct in `SomeStruct` or `SomeStruct | None`, if there is one."""
+    for candidate in get_args(wanted) or (wanted,):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+@cache
+def _fields_of(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+
+
+def _has_template(value: object) -> bool:
+    if isinstance(value, str):
+        return "{{" in value
+    if isinstance(value, dict):
+        return any(_has_template(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_template(item) for item in value)
+    return False

@@ -1,0 +1,288 @@
+"""From the shape of a scheduler file to what it means, with everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.diagnostics import Path as Place
+from aetherflow.schedule.calendar import Calendar, make_calendar
+from aetherflow.schedule.catch_up import CatchUpPolicy
+from aetherflow.schedule.cron import parse_cron
+from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.item import Item, Schedule, fingerprint
+from aetherflow.schedule.timetable import Timetable
+from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
+from aetherflow.schedule.zone import Zone, load_zone
+from aetherflow.spec.load import ScheduleDocument
+from aetherflow.spec.schedule import CalendarSpec, ItemSpec
+from aetherflow.spec.suggest import did_you_mean, quoted
+
+T = TypeVar("T")
+
+TRIGGERS = ("cron", "interval_seconds", "at")
+
+
+def check_schedule(loaded: ScheduleDocument, findings: DiagnosticSink) -> Schedule:
+    """Return what a scheduler file means; items with errors are left out, and told in `findings`."""
+    name = loaded.spec.id or str(loaded.path.absolute())
+    calendars = _calendars(loaded, findings)
+    items: dict[str, Item] = {}
+    files = cache(partial(_file, loaded.path.absolute().parent))  # ten thousand items may have one flow
+    for number, spec in enumerate(loaded.spec.items):
+        item = _Reader(loaded, name, number, findings, files).item(spec, calendars)
+        if item is not None:
+            items.setdefault(item.id, item)
+    _check_after(loaded, findings)
+    return Schedule(
+        name, loaded.path, loaded.spec, {one.id: _following(one, items) for one in items.values()}
+    )
+
+
+def _following(item: Item, items: Mapping[str, Item]) -> Item:
+    """Return an item that knows when those tick that it follows."""
+    if not item.spec.after:
+        return item
+    found = (items[name] for name in item.spec.after if name in items)
+    return replace(item, follows={one.id: one.table for one in found if one.spec.enabled})
+
+
+class _Reader:
+    """Reads one item; what is wrong is told, and the rest read on."""
+
+    def __init__(
+        self,
+        loaded: ScheduleDocument,
+        scheduler: str,
+        number: int,
+        findings: DiagnosticSink,
+        files: Callable[[str], Path | None],
+    ) -> None:
+        self.loaded = loaded
+        self.scheduler = scheduler
+        self.base: Place = ("items", number)
+        self.findings = findings
+        self.files = files
+        self.is_wrong = False
+
+    def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
+        """Return the item, if nothing is wrong with it."""
+        zone = self.zone(spec)
+        trigger = self.trigger(spec)
+        calendar = self.calendar(spec, calendars)
+        flow, manifest = self.flow(spec)
+        if self.is_wrong or zone is None or trigger is None:
+            return None
+        rule = rule_for(trigger, spec.dst_gap, spec.dst_overlap)
+        told = self.loaded.spec.calendars.get(spec.calendar or "")
+        return Item(
+            scheduler=self.scheduler,
+            spec=spec,
+            table=Timetable(
+                f"{self.scheduler}/{spec.id}", trigger, zone, rule, calendar, spec.jitter_seconds
+            ),
+            policy=CatchUpPolicy(
+                int(spec.misfire_grace_time),
+                spec.coalesce,
+                spec.catch_up,
+                None if spec.catch_up_window is None else int(spec.catch_up_window),
+                spec.catch_up_maximum,
+                until_day_ends=not any(getattr(spec, name) is not None for name in TRIGGERS),
+            ),
+            zone=zone.name,
+            flow_file=flow,
+            manifest=manifest,
+            definition=fingerprint(spec, zone.name, told),
+        )
+
+    def tell(self, key: str, code: str, message: str, hint: str) -> None:
+        """Tell an error about a key of the item."""
+        self.is_wrong = True
+        where = (*self.base, key) if key else self.base
+        self.findings.add(where, code, message, hint)
+
+    def zone(self, spec: ItemSpec) -> Zone | None:
+        """Return the zone of the item, else of the file, else UTC."""
+        name = spec.timezone or self.loaded.spec.timezone or "UTC"
+        where = (*self.base, "timezone") if spec.timezone else ("timezone",)
+        return self.parsed(where, lambda: load_zone(name))
+
+    def trigger(self, spec: ItemSpec) -> Trigger | None:
+        """Return what makes the item tick; one that only follows others ticks at the start of each day."""
+        given = [name for name in TRIGGERS if getattr(spec, name) is not None]
+        if len(given) > 1:
+            others = " and ".join(given)
+            self.tell(given[1], "AF200", f"item {spec.id!r} has {others}", "keep one of them")
+            return None
+        if not given:
+            if spec.after:
+                return parse_cron("0 0 * * *")
+            hint = "add cron, interval_seconds or at; or after, to follow other items once a day"
+            self.tell("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
+            return None
+        where = (*self.base, given[0])
+        match given[0]:
+            case "cron":
+                return self.parsed(where, lambda: _cron(spec.cron or ""))
+            case "at":
+                return self.parsed(where, lambda: parse_moment(spec.at or ""))
+            case _:
+                return self.parsed(where, lambda: parse_interval(spec.interval_seconds or 0))
+
+    def calendar(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Calendar | None:
+        """Return the calendar that the item names."""
+        if spec.calendar is None:
+            return None
+        if spec.calendar not in calendars:
+            hint = did_you_mean(spec.calendar, calendars) or f"there is {', '.join(calendars) or 'none'}"
+            self.tell("calendar", "AF201", f"there is no calendar {quoted(spec.calendar)}", hint)
+            return None
+        return calendars[spec.calendar]
+
+    def flow(self, spec: ItemSpec) -> tuple[Path | None, Path | None]:
+        """Return the flow file and the manifest of the item."""
+        if spec.flow_yaml is None and spec.bundle_manifest is None:
+            hint = "add flow_yaml: FILE, or bundle_manifest: FILE for the bundle's entry flow"
+            self.tell("", "AF202", f"item {spec.id!r} does not say what to run", hint)
+        manifest = self.file("bundle_manifest", spec.bundle_manifest)
+        if spec.bundle_manifest is not None:
+            return (None if spec.flow_yaml is None else Path(spec.flow_yaml)), manifest
+        return self.file("flow_yaml", spec.flow_yaml), None
+
+    def file(self, key: str, text: str | None) -> Path | None:
+        """Return a file beside the scheduler file, else below the working directory."""
+        if text is None:
+            return None
+        path = self.files(text)
+        if path is not None:
+            return path
+        beside = self.loaded.path.absolute().parent / _expanded(text)
+        below = Path(text).absolute()
+        hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
+        self.tell(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
+        return None
+
+    def spec_id(self) -> str:
+        """Return the id of the item that is read."""
+        return self.loaded.spec.items[int(self.base[1])].id
+
+    def parsed(self, where: Place, parse: Callable[[], T]) -> T | None:
+        """Return what `parse` returns; what is wrong is told where in the text it stands."""
+        try:
+            return parse()
+        except InvalidScheduleValue as problem:
+            self.is_wrong = True
+            place = self.findings.text_place(where, problem.offset)
+            if not self.findings.is_guess(where) and not any(
+                d.code == problem.code and (d.line, d.column) == (place.line, place.column)
+                for d in self.findings.diagnostics
+            ):
+                self.findings.add(place, problem.code, problem.message, problem.hint)
+            return None
+
+
+_cron = lru_cache(maxsize=4096)(parse_cron)
+
+
+def _file(folder: Path, text: str) -> Path | None:
+    """Return a file below a folder, else below the working directory."""
+    named = _expanded(text)
+    # os.path.isfile is also false for what no file can be called: too long a name, a NUL in it
+    return next((path for path in (folder / named, named.absolute()) if os.path.isfile(path)), None)  # noqa: PTH113
+
+
+def _expanded(text: str) -> Path:
+    """Return a path with its `~`; that of a user who does not exist stays as it is written."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+
+
+def _calendars(loaded: ScheduleDocument, findings: DiagnosticSink) -> dict[str, Calendar | None]:
+    """Return the calendars by name; None for one that cannot be read, which is told."""
+    read: dict[str, Calendar | None] = {}
+    for name, spec in loaded.spec.calendars.items():
+        base: Place = ("calendars", name)
+        include = _dates(spec.include, (*base, "include"), findings)
+        exclude = _dates(spec.exclude, (*base, "exclude"), findings)
+        try:
+            read[name] = make_calendar(
+                name,
+                weekdays=spec.weekdays,
+                include=include,
+                exclude=exclude,
+                working_day=_working_day(spec),
+            )
+        except InvalidScheduleValue as problem:
+            read[name] = None
+            findings.add(base, problem.code, problem.message, problem.hint)
+    return read
+
+
+def _working_day(spec: CalendarSpec) -> int | None:
+    match spec.working_day:
+        case "first":
+            return 1
+        case "last":
+            return -1
+        case number:
+            return number
+
+
+def _dates(texts: list[str], base: Place, findings: DiagnosticSink) -> list[date]:
+    read = []
+    for number, text in enumerate(texts):
+        try:
+            read.append(date.fromisoformat(text))
+        except ValueError:
+            hint = "write a date that exists, as 2026-12-31"
+            findings.add((*base, number), "AF201", f"there is no date {quoted(text)}", hint)
+    return read
+
+
+def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
+    """Tell items that follow what does not exist, or in the end themselves."""
+    specs = {spec.id: spec for spec in loaded.spec.items}
+    places = {spec.id: ("items", number) for number, spec in reversed(list(enumerate(loaded.spec.items)))}
+    for number, spec in enumerate(loaded.spec.items):
+        for place, name in enumerate(spec.after):
+            if name not in specs:
+                hint = did_you_mean(name, specs) or f"the items are {', '.join(specs)}"
+                where: Place = ("items", number, "after", place)
+                findings.add(
+                    where, "AF204", f"item {spec.id!r} follows {quoted(name)}, which does not exist", hint
+                )
+    settled: set[str] = set()
+    for name in specs:
+        cycle = _cycle(name, specs, settled)
+        if cycle:
+            told = " -> ".join([*cycle, cycle[0]])
+            message = f"items wait for each other: {told}"
+            findings.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
+
+
+def _cycle(start: str, specs: Mapping[str, ItemSpec], settled: set[str]) -> list[str]:
+    """Return a cycle of `after` that can be reached and was not found before; depth first, not recursive."""
+    path: list[str] = []
+    stack: list[tuple[str, bool]] = [(start, False)]
+    while stack:
+        name, is_done = stack.pop()
+        if is_done:
+            path.pop()
+            settled.add(name)
+            continue
+        if name in path:
+            found = path[path.index(name) :]
+            settled.update(path)
+            return found
+        if name in settled or name not in specs:
+            continue
+        path.append(name)
+        stack.append((name, True))
+        stack.extend((follower, False) for follower in specs[name].after)
+    return []

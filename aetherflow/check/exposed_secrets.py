@@ -1,0 +1,83 @@
+"""Secrets where others can read them: in a command line (`ps` shows it) or in the subject of a mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
+from aetherflow.language.reference import Reference
+from aetherflow.language.scan import scan
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor, names_a_secret
+
+_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w-]*)(?:=(?P<value>.+))?", re.DOTALL)
+_SUSPECT = re.compile(r"pass|secret|token|key|auth|credential|://", re.IGNORECASE)
+"""What every name of a secret holds, and every URL with a password."""
+
+_COMMAND_HINT = "give it by `env: {NAME: ...}`: the environment of a process is its owner's only"
+_SUBJECT_HINT = "leave it out: subjects are stored and logged by every server on the way"
+
+
+def check_secrets(plan: Plan, redactor: Redactor, findings: DiagnosticSink) -> None:
+    """Warn of secrets in command lines (AF432) and in subjects of mails (AF433)."""
+    for step, base in planned_steps(plan):
+        for use in uses_of(step, base):
+            if use.type == "external.process":
+                _check_command(use, redactor, findings)
+            elif use.type == "mail_send":
+                where = findings.text_place((*use.base, "subject"), 0)
+                for reason in _reasons(use.inputs.get("subject"), redactor):
+                    message = f"the subject of the mail shows a secret: {reason}"
+                    findings.add(where, "AF433", message, _SUBJECT_HINT, "warning")
+
+
+def _check_command(use: Use, redactor: Redactor, findings: DiagnosticSink) -> None:
+    if not _is_suspect(use, redactor):
+        return
+    told: set[Path] = set()
+    for key in ("command", "args"):
+        option = ""
+        for text, where in texts(use.inputs.get(key), (*use.base, key)):
+            reasons = list(_reasons(text, redactor))
+            if not reasons and (option := _secret_option(text, option)).endswith("!"):
+                reasons.append(f"the value of {option[:-1]}")
+            if reasons and where not in told:
+                told.add(where)
+                message = f"the command line shows a secret: {reasons[0]}"
+                findings.add(findings.text_place(where, 0), "AF432", message, _COMMAND_HINT, "warning")
+
+
+def _is_suspect(use: Use, redactor: Redactor) -> bool:
+    """Whether a closer look is worth while: one fast look at all words of the command, most hold nothing."""
+    words = msgspec.json.encode((use.inputs.get("command"), use.inputs.get("args"))).decode()
+    return _SUSPECT.search(words) is not None or redactor.text(words) != words
+
+
+def _secret_option(text: str, before: str) -> str:
+    """Return the option named like a secret that a word is; with `!` at its end if the word has its value.
+
+    `before` is what was returned for the word before it.
+    """
+    found = _OPTION.fullmatch(text)
+    if found is None:
+        return f"{before}!" if before and not before.endswith("!") and text else ""
+    if not names_a_secret(found["name"]):
+        return ""
+    return f"--{found['name']}!" if found["value"] else f"--{found['name']}"
+
+
+def _reasons(value: Any, redactor: Redactor) -> Iterator[str]:
+    """Yield why a text shows a secret; the secret itself is not in the words."""
+    if not isinstance(value, str):
+        return
+    if "{{" in value:
+        for part in scan(value, ())[0]:
+            if isinstance(part, Reference) and any(map(names_a_secret, part.path)):
+                yield f"{{{{{'.'.join(part.path)}}}}}"
+    if redactor.text(value) != value:
+        yield "a value that is known to be secret"

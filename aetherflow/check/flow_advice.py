@@ -1,0 +1,28 @@
+"""Warnings about what a flow may do, but its author will hardly want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aetherflow.check.exposed_secrets import check_secrets
+from aetherflow.check.shell_variables import check_shell_variables
+from aetherflow.check.unreachable_jobs import check_reach
+from aetherflow.check.unset_variables import check_variables
+from aetherflow.errors import Severity
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor
+
+
+def check_advice(
+    plan: Plan,
+    env: Mapping[str, str],
+    redactor: Redactor,
+    findings: DiagnosticSink,
+    missing: Severity = "warning",
+) -> None:
+    """Add warnings to `findings`; `missing` is how severe a variable without value is."""
+    check_reach(plan, findings)
+    check_shell_variables(plan, findings)
+    check_secrets(plan, redactor, findings)
+    check_variables(plan, env, findings, missing)

@@ -1,0 +1,84 @@
+"""The jobs of a flow as a graph, for the eye: what `aetherflow graph` draws."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from aetherflow.plan.plan import JobPlan, Plan
+
+EdgeKind = Literal["needs", "after"]
+_LONGEST = 80
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job.
+
+    Attributes:
+        gate: its `when`, on one line; empty without one.
+        for_each: whether it has an instance for each item.
+    """
+
+    id: str
+    steps: int
+    gate: str = ""
+    for_each: bool = False
+
+
+class Edge(msgspec.Struct, frozen=True, rename={"source": "from", "target": "to"}):
+    """`target` waits for `source`: for its success (`needs`), or for its end (`after`)."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """Jobs in the order of the file, and what they wait for."""
+
+    flow: str
+    jobs: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+def graph_of(plan: Plan) -> Graph:
+    """Return the graph of a plan without cycles."""
+    edges: list[Edge] = []
+    for job in plan.jobs:
+        edges += [Edge(plan.jobs[index].id, job.id, "needs") for index in job.needs]
+        edges += [Edge(plan.jobs[index].id, job.id, "after") for index in job.after]
+    return Graph(plan.flow_id, tuple(map(_node, plan.jobs)), tuple(edges))
+
+
+def layers_of(graph: Graph) -> list[list[Node]]:
+    """Return the jobs in layers: each one below everything it waits for, and no deeper than that."""
+    before: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
+    below: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
+    for edge in graph.edges:
+        before[edge.target].append(edge.source)
+        below[edge.source].append(edge.target)
+    open_edges = {name: len(names) for name, names in before.items()}
+    depth = dict.fromkeys(before, 0)
+    ready = [name for name, count in open_edges.items() if not count]
+    for name in ready:  # grows while it is walked
+        for after in below[name]:
+            depth[after] = max(depth[after], depth[name] + 1)
+            open_edges[after] -= 1
+            if not open_edges[after]:
+                ready.append(after)
+    layers: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for node in graph.jobs:
+        layers[depth[node.id]].append(node)
+    return layers
+
+
+def _node(job: JobPlan) -> Node:
+    gate = _one_line(job.when.text) if job.when is not None else ""
+    return Node(job.id, len(job.steps), gate, job.for_each is not None)
+
+
+def _one_line(text: str) -> str:
+    """Return a text on one line, without what a terminal would obey, shortened."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."

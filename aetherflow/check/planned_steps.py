@@ -1,0 +1,56 @@
+"""Every step of a plan, wherever it stands: in a job, in an ending list, inside a `with_lock`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from aetherflow.plan.diagnostics import Path
+from aetherflow.plan.hooks import HOOK
+from aetherflow.plan.plan import Plan, StepPlan
+
+
+class Use(msgspec.Struct, frozen=True, gc=False):
+    """A step type with what it gets; `base` is where the inputs stand in the file."""
+
+    type: str
+    inputs: dict[str, Any]
+    base: Path
+
+
+def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
+    """Yield the steps of all jobs and endings, with where they stand."""
+    for job in plan.jobs:
+        for number, step in enumerate(job.steps):
+            yield step, ("jobs", job.index, "steps", number)
+    for hook in plan.hooks:
+        for number, step in enumerate(hook.steps):
+            yield step, ("flow", hook.id.removeprefix(HOOK), number)
+
+
+def uses_of(step: StepPlan, base: Path) -> Iterator[Use]:
+    """Yield a step, and the steps inside it."""
+    type_name, inputs, where = step.spec.type, step.spec.inputs, (*base, "inputs")
+    while True:
+        yield Use(type_name, inputs, where)
+        inner = inputs.get("step")
+        if type_name != "with_lock" or not isinstance(inner, dict):
+            return
+        inner_type, inner_inputs = inner.get("type"), inner.get("inputs")
+        if not isinstance(inner_type, str) or not isinstance(inner_inputs, dict):
+            return
+        type_name, inputs, where = inner_type, inner_inputs, (*where, "step", "inputs")
+
+
+def texts(value: Any, base: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every text in a value, with where it stands."""
+    if isinstance(value, str):
+        yield value, base
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(item, (*base, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from texts(item, (*base, number))

@@ -1,0 +1,63 @@
+"""`${VAR}` where no shell reads it: it stays as it is written, and its author meant a variable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.plan import Plan
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}")
+_RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|podman|kubectl|make")
+"""Programs that read such a text themselves, or hand it to a shell that does."""
+
+
+def check_shell_variables(plan: Plan, findings: DiagnosticSink) -> None:
+    """Warn of each `${VAR}` in a text that no shell reads (AF431)."""
+    for step, base in planned_steps(plan):
+        if b"${" not in msgspec.json.encode((step.spec.inputs, step.spec.outputs)):
+            continue  # one fast look instead of a walk: most steps hold none
+        for use in uses_of(step, base):
+            _check_use(use, findings)
+        _check(step.spec.outputs, (*base, "outputs"), findings)
+    for name, resource in plan.resources.items():
+        for key, value in (("config", resource.config), ("options", resource.options)):
+            _check(value, ("resources", name, key), findings)
+    _check(msgspec.to_builtins(plan.flow.workspace), ("flow", "workspace"), findings)
+    _check(plan.flow.state.path, ("flow", "state", "path"), findings)
+
+
+def _check_use(use: Use, findings: DiagnosticSink) -> None:
+    own: tuple[str, ...] = ("step",) if use.type == "with_lock" else ()
+    if use.type == "external.process" and _is_script(use.inputs):
+        own = ("command", "args", "stdin")
+    for key, value in use.inputs.items():
+        if key not in own:
+            _check(value, (*use.base, key), findings)
+
+
+def _is_script(inputs: dict[str, Any]) -> bool:
+    """Whether the command is a shell's, or a program gets a script: `sh -c`, `python -c`."""
+    command = inputs.get("command")
+    words = command if isinstance(command, list) else [command]
+    program = PurePath(words[0]).name if words and isinstance(words[0], str) else ""
+    return bool(inputs.get("shell")) or bool(_RUNS_SCRIPTS.fullmatch(program)) or "-c" in words
+
+
+def _check(value: Any, base: Path, findings: DiagnosticSink) -> None:
+    for text, where in texts(value, base):
+        for found in _VARIABLE.finditer(text) if "${" in text else ():
+            place = findings.text_place(where, found.start())
+            default = f":{found['default']}" if found["default"] else ""
+            findings.add(
+                place,
+                "AF431",
+                f"{found[0]} stays as it is written: no shell reads this text",
+                f"write {{{{env.{found['name']}{default}}}}}",
+                "warning",
+            )

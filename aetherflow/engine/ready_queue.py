@@ -1,0 +1,210 @@
+"""Which jobs may start next: counters of open dependencies, a heap of ready jobs, what runs now.
+
+Derived from the plan and the state, kept beside the state so that a decision looks only at what an event
+touched: a run of 100,000 jobs costs a straight line.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+
+import msgspec
+
+from aetherflow.engine.state import DONE, RunState
+from aetherflow.events import run_events as e
+from aetherflow.plan.hooks import is_hook
+from aetherflow.plan.plan import JobPlan, Plan
+
+WHOLE = -1
+"""The item number of a job that is no instance of a `for_each`."""
+
+
+def instance_id(job_id: str, item: int) -> str:
+    """Return the job id of one instance of a `for_each` job: `extract[3]`."""
+    return job_id if item == WHOLE else f"{job_id}[{item}]"
+
+
+class JobInstance(msgspec.Struct, frozen=True, gc=False):
+    """A job to execute: one of the plan, or one instance of a `for_each` job of it.
+
+    Attributes:
+        id: the job id under which its events appear.
+    """
+
+    job: JobPlan
+    item: int
+    id: str
+
+
+def whole_job(job: JobPlan) -> JobInstance:
+    """Return a job of the plan as a unit."""
+    return JobInstance(job, WHOLE, job.id)
+
+
+def mapped_instance(job: JobPlan, item: int) -> JobInstance:
+    """Return one instance of a `for_each` job as a unit."""
+    return JobInstance(job, item, instance_id(job.id, item))
+
+
+def hook_instance(job: JobPlan, endings: int) -> JobInstance:
+    """Return ending steps as a unit: each time a run ends they are another job, `@on_exit`, `@on_exit.2`."""
+    return JobInstance(job, WHOLE, f"{job.id}.{endings + 1}" if endings else job.id)
+
+
+class MappedJob(msgspec.Struct, gc=False):
+    """How far a `for_each` job has come: the next item to start, how many run, how many have not ended."""
+
+    total: int
+    following: int = 0
+    running: int = 0
+    unfinished: int = 0
+
+
+class ReadyQueue:
+    """The edge between what has ended and what has not begun."""
+
+    def __init__(self, plan: Plan, state: RunState, selected: Collection[int] | None, limit: int) -> None:
+        self.plan = plan
+        self.limit = limit
+        self.running: dict[str, JobInstance] = {}
+        self.at_step: dict[str, int] = {}
+        self.mapped_jobs: dict[int, MappedJob] = {}
+        self.blocked_by: dict[int, str] = {}
+        self._selected = selected
+        self.index = {job.id: job.index for job in plan.jobs}
+        self._hooks = {job.id: job for job in plan.hooks}
+        self._dependents: dict[int, list[int]] = {}
+        self._open: list[int] = []
+        self._ready: list[int] = []
+        self.unfinished = 0
+        self._build(state)
+
+    def _build(self, state: RunState) -> None:
+        ended = [state.job(job.id).status in DONE for job in self.plan.jobs]
+        for job in self.plan.jobs:
+            befores = [b for b in (*job.needs, *job.after) if self.is_selected(b) and not ended[b]]
+            self._open.append(len(befores))
+            if ended[job.index] or not self.is_selected(job.index):
+                continue  # it waits for nothing, also when a job before it runs again
+            self.unfinished += 1
+            for before in befores:
+                self._dependents.setdefault(before, []).append(job.index)
+            for need in job.needs:
+                is_settled = ended[need] or not self.is_selected(need)
+                if is_settled and state.job(self.plan.jobs[need].id).status != "SUCCESS":
+                    self.blocked_by.setdefault(job.index, self.plan.jobs[need].id)
+            if not befores:
+                self._ready.append(job.index)  # ascending, hence already a heap
+
+    def is_selected(self, index: int) -> bool:
+        """Whether this job takes part in the run."""
+        return self._selected is None or index in self._selected
+
+    def ready(self) -> JobPlan | None:
+        """Return the first job, in file order, that waits for nothing more."""
+        return self.plan.jobs[self._ready[0]] if self._ready else None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job may run beside those that do."""
+        return len(self.running) < self.limit
+
+    def next_instance(self, *, beyond_limits: bool = False) -> JobInstance | None:
+        """Return the next instance of a `for_each` job that may start, in file and item order."""
+        startable = [
+            index
+            for index, mapped in self.mapped_jobs.items()
+            if self._may_start(index, mapped, beyond_limits=beyond_limits)
+        ]
+        if not startable:
+            return None
+        index = min(startable)
+        return mapped_instance(self.plan.jobs[index], self.mapped_jobs[index].following)
+
+    def _may_start(self, index: int, mapped: MappedJob, *, beyond_limits: bool) -> bool:
+        most = self.plan.jobs[index].max_parallel
+        return mapped.following < mapped.total and (beyond_limits or most is None or mapped.running < most)
+
+    def instance(self, job_id: str) -> JobInstance:
+        """Return the unit that a job id names."""
+        if (running := self.running.get(job_id)) is not None:
+            return running
+        if is_hook(job_id):
+            name, _, number = job_id.partition(".")
+            return hook_instance(self._hooks[name], int(number or 1) - 1)
+        name, _, item = job_id.partition("[")
+        job = self.plan.jobs[self.index[name]]
+        return mapped_instance(job, int(item[:-1])) if item else whole_job(job)
+
+    def advance(self, state: RunState, event: e.Event) -> None:
+        """Follow an event that was applied to the state."""
+        match event:
+            case e.JobStarted():
+                self._job_started(state, self.instance(event.job_id))
+            case e.JobFinished():
+                self._job_finished(state, self.instance(event.job_id), event)
+            case _:
+                pass
+
+    def _job_started(self, state: RunState, instance: JobInstance) -> None:
+        if instance.item != WHOLE:
+            mapped = self.mapped_jobs[instance.job.index]
+            mapped.running += 1
+            self._pass_by_begun(state, instance.job)
+        else:
+            self._leave_ready(instance.job.index)
+            if instance.job.for_each is not None:
+                self._open_fan(state, instance.job)
+                return
+        self.running[instance.id] = instance
+
+    def _open_fan(self, state: RunState, job: JobPlan) -> None:
+        items = state.jobs[job.id].items or []
+        mapped = MappedJob(total=len(items))
+        mapped.unfinished = sum(
+            state.job(instance_id(job.id, i)).status not in DONE for i in range(mapped.total)
+        )
+        self.mapped_jobs[job.index] = mapped
+        self._pass_by_begun(state, job)
+
+    def _pass_by_begun(self, state: RunState, job: JobPlan) -> None:
+        """Move on to the next instance that has not begun: a resume keeps those that had ended."""
+        mapped = self.mapped_jobs[job.index]
+        while (
+            mapped.following < mapped.total
+            and state.job(instance_id(job.id, mapped.following)).status != "PENDING"
+        ):
+            mapped.following += 1
+
+    def _job_finished(self, state: RunState, instance: JobInstance, event: e.JobFinished) -> None:
+        was_running = self.running.pop(instance.id, None) is not None
+        self.at_step.pop(instance.id, None)
+        if instance.item != WHOLE:
+            mapped = self.mapped_jobs.get(instance.job.index)
+            if mapped is None:
+                return  # left over when its job ended
+            mapped.unfinished -= 1
+            mapped.running -= was_running
+            self._pass_by_begun(state, instance.job)
+            return
+        if is_hook(instance.id):
+            return
+        index = instance.job.index
+        self.mapped_jobs.pop(index, None)
+        self._leave_ready(index)
+        self.unfinished -= 1
+        for dependent in self._dependents.get(index, ()):
+            if (
+                event.status != "SUCCESS"
+                and dependent not in self.blocked_by
+                and index in self.plan.jobs[dependent].needs
+            ):
+                self.blocked_by[dependent] = instance.id
+            self._open[dependent] -= 1
+            if not self._open[dependent]:
+                heapq.heappush(self._ready, dependent)
+
+    def _leave_ready(self, index: int) -> None:
+        if self._ready and self._ready[0] == index:
+            heapq.heappop(self._ready)

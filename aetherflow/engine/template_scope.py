@@ -1,0 +1,178 @@
+"""What templates and conditions see of a run: views on its state, nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from aetherflow.engine.ready_queue import WHOLE, JobInstance
+from aetherflow.engine.state import JobState, RunState, StepState, family
+from aetherflow.plan.hooks import is_hook
+from aetherflow.plan.plan import RUN_KEYS
+
+Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Puts the values of large outputs in the place of their references."""
+
+
+def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return outputs of which none is stored elsewhere."""
+    return outputs
+
+
+FAILURES_TOLD = 20
+"""How many failed jobs `run.failed_jobs` and `run.errors` name: they must fit into a command line."""
+
+MESSAGE_TOLD = 1000
+"""How many characters of its error `run.errors` tells of each."""
+
+
+class JobsView(Mapping[str, Any]):
+    """`jobs`: every job of the flow as `{status, outputs}`; one that has not begun is PENDING."""
+
+    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve = as_they_are) -> None:
+        self._state = state
+        self._job_ids = job_ids
+        self._resolve = resolve
+
+    def __getitem__(self, job_id: str) -> Any:
+        if job_id not in self._job_ids:
+            raise KeyError(job_id)
+        job = self._state.job(job_id)
+        return {"status": job.status, "outputs": self._resolve(job.outputs)}
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._job_ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._job_ids)
+
+    def __len__(self) -> int:
+        return len(self._job_ids)
+
+
+class StepsView(Mapping[str, Any]):
+    """`steps`: the steps of one job, as their outputs with `outputs` and `status` beside them."""
+
+    def __init__(self, job: JobState, resolve: Resolve = as_they_are) -> None:
+        self._steps = job.steps
+        self._resolve = resolve
+
+    def __getitem__(self, step_id: str) -> Any:
+        return step_view(self._steps[step_id], self._resolve)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
+class RunView(Mapping[str, Any]):
+    """`run`: the run itself; its status is the outcome once the jobs have ended, RUNNING until then."""
+
+    def __init__(self, state: RunState, scheduled_at: str | None) -> None:
+        self._state = state
+        self._scheduled_at = scheduled_at
+
+    def __getitem__(self, key: str) -> Any:
+        state = self._state
+        match key:
+            case "id":
+                return state.run_id
+            case "started_at":
+                return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
+            case "scheduled_at":
+                return self._scheduled_at or self["started_at"]
+            case "attempt":
+                return state.attempt
+            case "status":
+                return state.outcome or "RUNNING"
+            case "reason":
+                return _reason(state)
+            case "failed_jobs":
+                return list(_failures(state))[:FAILURES_TOLD]
+            case "errors":
+                return [_failure(state, *failed) for failed in [*_failures(state).items()][:FAILURES_TOLD]]
+            case _:
+                raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(RUN_KEYS)
+
+    def __len__(self) -> int:
+        return len(RUN_KEYS)
+
+
+def _failures(state: RunState) -> dict[str, list[str]]:
+    """Return the failed jobs, each with its failed instances."""
+    failures: dict[str, list[str]] = {}
+    for job_id, job in state.jobs.items():
+        if job.status == "FAILED" and not is_hook(job_id):
+            name = family(job_id)
+            instances = failures.setdefault(name, [])
+            if name != job_id:
+                instances.append(job_id)
+    return failures
+
+
+def _failure(state: RunState, job_id: str, instances: list[str]) -> dict[str, Any]:
+    """Return what `run.errors` says of a failed job: its error is that of its first failed instance."""
+    job = state.job(job_id)
+    if job.error is None and instances:
+        job = state.job(instances[0])
+    message = job.error.message if job.error else job.reason
+    failure: dict[str, Any] = {
+        "job": job_id,
+        "code": job.error.code if job.error else "",
+        "message": message[:MESSAGE_TOLD],
+    }
+    return {**failure, "instances": len(instances)} if instances else failure
+
+
+def _reason(state: RunState) -> str:
+    """Return in a sentence why the run failed or was cancelled; nothing while it runs, or if it succeeded."""
+    failures = _failures(state) if state.outcome == "FAILED" else {}
+    if state.outcome is None or state.outcome_reason or not failures:
+        return state.outcome_reason
+    job_id, instances = next(iter(failures.items()))
+    first = _failure(state, job_id, instances)
+    many = f" in {len(instances)} instances" if instances else ""
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"job {job_id} failed{many}: {first['message']}{more}"
+
+
+def step_view(step: StepState, resolve: Resolve = as_they_are) -> dict[str, Any]:
+    """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
+    outputs = resolve(step.outputs)
+    return {"status": step.status, "outputs": outputs, "reason": step.reason, **outputs}
+
+
+def run_scope(
+    state: RunState,
+    job_ids: Collection[str],
+    env: Mapping[str, str],
+    scheduled_at: str | None = None,
+    resolve: Resolve = as_they_are,
+) -> dict[str, Any]:
+    """Return the names that hold in the whole run; what `when` and `for_each` see."""
+    return {
+        "env": env,
+        "params": state.params,
+        "jobs": JobsView(state, job_ids, resolve),
+        "run_id": state.run_id,
+        "flow_id": state.flow_id,
+        "run": RunView(state, scheduled_at),
+    }
+
+
+def job_scope(
+    names: Mapping[str, Any], state: RunState, instance: JobInstance, resolve: Resolve = as_they_are
+) -> dict[str, Any]:
+    """Return what the steps of a job see."""
+    job = state.jobs[instance.id]
+    own = {"id": instance.id, "outputs": resolve(job.outputs)}
+    scope = {**names, "job": own, "steps": StepsView(job, resolve)}
+    if instance.item != WHOLE:
+        scope["item_index"] = instance.item
+        scope["item"] = resolve({"items": state.jobs[instance.job.id].items})["items"][instance.item]
+    return scope

@@ -1,0 +1,1 @@
+"""What can happen: the typed events of runs and of schedulers. All rooms may import them."""

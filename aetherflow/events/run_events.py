@@ -1,0 +1,302 @@
+"""What can happen in a run: typed, frozen, in the past tense.
+
+The journalled events are the run: its state is the fold over them (`aetherflow.engine.state`). The transient
+ones (`TRANSIENT`) are for observers and are stored nowhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.errors import ErrorInfo
+
+JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
+StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
+RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
+Origin = Literal["", "serve"]
+"""Who executes a run: a person's command, or a server, which goes on with it after a crash."""
+
+CancelCause = Literal["request", "timeout", "fail_fast"]
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="event", tag=_snake
+):
+    """What every event says: when (UTC), and of which run."""
+
+    at: datetime
+    flow_id: str
+    run_id: str
+
+
+class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The bundle that a run has its flow from.
+
+    Attributes:
+        fingerprint: of all its files, as they were.
+        manifest: the absolute path of the manifest.
+        flow: the flow file, relative to the root of the bundle.
+        stale: why the bundle could not be synced, and the last snapshot was used; empty if it was synced.
+    """
+
+    id: str
+    fingerprint: str
+    manifest: str
+    flow: str
+    stale: str = ""
+
+
+class RunStarted(Event, frozen=True):
+    """A new run began; `flow_file` is as it was typed, in the working directory `directory`.
+
+    Attributes:
+        scheduled_at: the instant that the run stands for (RFC 3339); empty: when it began.
+        secrets: the parameters of which only a mask is stored and which are not what the flow says.
+    """
+
+    flow_file: str
+    owner: str
+    params: dict[str, Any] = {}
+    secrets: list[str] = []
+    selected_job: str = ""
+    definition: str = ""
+    directory: str = ""
+    origin: Origin = ""
+    scheduled_at: str = ""
+    bundle: BundleUse | None = None
+
+
+class RunResumed(Event, frozen=True):
+    """A run that had not ended well, or had died, goes on; what had not succeeded is PENDING again.
+
+    Attributes:
+        attempt: which time this is that the run is executed (the first execution was 1).
+        rerun: `job` or `job/step` entries whose earlier success counts no more.
+        reopened: jobs that had ended well and go on: a step, or an instance, of theirs is still to run.
+        left: jobs that take no part; one that has ended stays as it is, with its instances.
+        gone: `job` or `job/step` entries that the flow has no more; the state forgets them.
+        endings: how often the run had ended; the ending steps of those times stay as they are.
+        directory: the working directory, to which `flow_file` is relative.
+        only: the one job that runs again, if only one was asked for.
+        reasons: what became of each step and why, by kind (`kept`, `again` ...), as `job.step (WHY)`; of each
+            kind the first ones only.
+        totals: how many there are of each kind.
+        recoveries: how often in a row a server died in a step of the run and no step had succeeded meanwhile;
+            0 if a person goes on with it.
+    """
+
+    attempt: int
+    owner: str
+    flow_file: str = ""
+    selected_job: str = ""
+    definition: str = ""
+    rerun: list[str] = []
+    reopened: list[str] = []
+    left: list[str] = []
+    gone: list[str] = []
+    endings: int = 0
+    directory: str = ""
+    only: str = ""
+    reasons: dict[str, list[str]] = {}
+    totals: dict[str, int] = {}
+    origin: Origin = ""
+    recoveries: int = 0
+    bundle: BundleUse | None = None
+
+
+class CancelRequested(Event, frozen=True):
+    """The run shall stop: somebody asked, its own time limit passed, or `fail_fast` met a failed job."""
+
+    reason: str
+    cause: CancelCause = "request"
+
+
+class HooksStarted(Event, frozen=True, tag="run_ending"):
+    """All jobs have ended; `on_success`, `on_failure` and `on_exit` steps follow, by the outcome."""
+
+    status: RunEnd
+    reason: str = ""
+
+
+class RunFinished(Event, frozen=True):
+    """The run ended; counts by status, durations in seconds."""
+
+    status: RunEnd
+    duration_seconds: float
+    reason: str = ""
+    jobs: dict[str, int] = {}
+    steps: dict[str, int] = {}
+
+
+class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
+    """The items of a `for_each` job, so large that they are a file beside the step logs."""
+
+    file: str
+    bytes: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+Items = list[Any] | StoredItems
+
+
+class JobStarted(Event, frozen=True):
+    """A job began, or goes on after a resume; `items` are those of a `for_each` job.
+
+    Attributes:
+        when: fingerprint of the gate that was open.
+        for_each: fingerprint of what listed the items; empty if they were known before.
+    """
+
+    job_id: str
+    items: Items | None = None
+    when: str = ""
+    for_each: str = ""
+
+
+class JobFinished(Event, frozen=True):
+    """A job ended; SKIPPED and BLOCKED jobs end without having started.
+
+    Attributes:
+        when: fingerprint of the gate, if it was looked at and the job did not begin.
+        for_each: fingerprint of what listed no items.
+    """
+
+    job_id: str
+    status: JobEnd
+    outputs: dict[str, Any] = {}
+    reason: str = ""
+    error: ErrorInfo | None = None
+    when: str = ""
+    for_each: str = ""
+
+
+class StepWaiting(Event, frozen=True):
+    """A step cannot begin yet: the slots of a pool that it needs are taken. It stays PENDING.
+
+    Attributes:
+        slots: how many it needs; `size` is how many the pool has.
+        held_by: who has slots; the first ones only.
+        ahead: how many others wait before it.
+    """
+
+    job_id: str
+    step_id: str
+    step_type: str
+    pool: str
+    slots: int
+    size: int
+    held_by: list[str] = []
+    ahead: int = 0
+    attempt: int = 1
+
+
+class StepStarted(Event, frozen=True):
+    """An attempt of a step began.
+
+    Attributes:
+        definition: fingerprint of what the flow said of the step.
+        version: of the distribution that its type came from.
+    """
+
+    job_id: str
+    step_id: str
+    step_type: str
+    attempt: int = 1
+    definition: str = ""
+    version: str = ""
+
+
+class StepRetrying(Event, frozen=True):
+    """An attempt failed and another one follows after a wait."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    attempt: int
+    wait_seconds: float
+    error: ErrorInfo
+
+
+class StepFinished(Event, frozen=True):
+    """A step ended; `outputs` is what it yielded, `job_outputs` what it adds to its job's outputs."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    status: StepEnd
+    attempt: int = 1
+    duration_seconds: float = 0.0
+    outputs: dict[str, Any] = {}
+    job_outputs: dict[str, Any] = {}
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class StepOutput(Event, frozen=True):
+    """A line that a program wrote (transient)."""
+
+    job_id: str
+    step_id: str
+    step_type: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+    attempt: int = 1
+
+
+class Notice(Event, frozen=True):
+    """Something worth telling that changes no state (transient)."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    message: str
+    code: str = ""
+    job_id: str = ""
+    step_id: str = ""
+    step_type: str = ""
+    attempt: int = 0
+
+
+class RunPersisted(Event, frozen=True):
+    """The beginning of the run is on the disk: from now on another process can go on with it (transient).
+
+    Attributes:
+        state: the absolute path of the state database that keeps it.
+        secrets: the parameters that must be given again then: they are secret, hence not stored.
+    """
+
+    state: str
+    secrets: list[str] = []
+
+
+TRANSIENT = (StepOutput, Notice, RunPersisted)
+
+Journalled = (
+    RunStarted
+    | RunResumed
+    | CancelRequested
+    | HooksStarted
+    | RunFinished
+    | JobStarted
+    | JobFinished
+    | StepWaiting
+    | StepStarted
+    | StepRetrying
+    | StepFinished
+)
+
+
+def waits_for(event: StepWaiting) -> str:
+    """Return what a step waits for, in words."""
+    number = f"{event.slots} slot{'' if event.slots == 1 else 's'}"
+    held = f", held by {'; '.join(event.held_by)}" if event.held_by else ""
+    ahead = f", {event.ahead} ahead" if event.ahead else ""
+    return f"waits for {number} of the pool {event.pool} ({event.size}){held}{ahead}"

@@ -1,0 +1,86 @@
+"""What can happen in a scheduler. The firings in the state database are what is stored; these are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from aetherflow.events.run_events import Event
+
+
+class ScheduleEvent(Event, frozen=True, kw_only=True):
+    """What every event of a scheduler says; `flow_id` and `run_id` are empty where there is no run."""
+
+    scheduler: str
+    flow_id: str = ""
+    run_id: str = ""
+
+
+class FiringScheduled(ScheduleEvent, frozen=True, kw_only=True):
+    """An item fired: its run is queued, or waits for something first.
+
+    Attributes:
+        late_seconds: how long after its time (with jitter) that was decided.
+    """
+
+    item_id: str
+    scheduled_at: datetime
+    outcome: Literal["QUEUED", "WAITING"]
+    cause: Literal["tick", "catch_up", "manual"] = "tick"
+    reason: str = ""
+    late_seconds: float = 0.0
+
+
+class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
+    """Ticks of an item that do not run, and why: `ticks` of them, the last of which is `scheduled_at`."""
+
+    item_id: str
+    scheduled_at: datetime
+    outcome: Literal["SKIPPED", "MISSED", "CANCELLED"]
+    reason: str
+    ticks: int = 1
+
+
+class FiringTakenOver(ScheduleEvent, frozen=True, kw_only=True):
+    """A firing of a server that died, or gave it back, is ours now; its run keeps its id."""
+
+    item_id: str
+    scheduled_at: datetime
+    outcome: str
+    previous_server: str = ""
+
+
+class FiringFinished(ScheduleEvent, frozen=True, kw_only=True):
+    """The run of a firing ended, or could not begin (FAILED, with the reason)."""
+
+    item_id: str
+    scheduled_at: datetime
+    outcome: Literal["SUCCESS", "FAILED", "CANCELLED"]
+    reason: str = ""
+
+
+class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
+    """A scheduler file is in force, for the first time or as it was changed."""
+
+    file: str
+    item_count: int
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    is_first: bool = False
+
+
+class ScheduleInvalid(ScheduleEvent, frozen=True, kw_only=True):
+    """A scheduler file was changed and is wrong now; what was in force stays in force."""
+
+    file: str
+    problem: str
+
+
+class ScheduleNotice(ScheduleEvent, frozen=True, kw_only=True):
+    """Something worth telling about a scheduler: a clock that went back, a server that lost its lease."""
+
+    message: str
+    level: Literal["info", "warning", "error"] = "warning"
+    code: str = ""
+    item_id: str = ""

@@ -1,0 +1,1 @@
+"""What does the work of a run: the executor, its attempts, the event bus, open connectors."""

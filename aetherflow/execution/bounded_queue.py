@@ -1,0 +1,98 @@
+"""A bounded queue between the bus and one observer."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import anyio
+
+from aetherflow.events.run_events import Event, StepOutput
+
+MAILBOX_EVENTS = 10_000
+"""How many events an observer may lie behind."""
+
+RESERVE = 10
+"""The lines of programs leave the last tenth of a mailbox free: they crowd out no warning and no event."""
+
+
+class BoundedQueue:
+    """A bounded queue between the bus and one observer, taken empty at each visit."""
+
+    def __init__(self, capacity: int = MAILBOX_EVENTS) -> None:
+        self.capacity = capacity
+        self.dropped = 0
+        self.closed = False
+        self._events: deque[Event] = deque()
+        self._filled = anyio.Event()
+        self._emptied = anyio.Event()
+        self._pressing = anyio.Event()
+        self._patience_ends = math.inf
+
+    @property
+    def room(self) -> int:
+        """How many more events fit in."""
+        return self.capacity - len(self._events)
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Put in what fits; count the rest as dropped."""
+        room = self.room
+        if events and isinstance(events[0], StepOutput):  # lines come alone, never in a batch with others
+            room = max(room - self.capacity // RESERVE, 0)
+        self._put(events[:room])
+        self.dropped += max(len(events) - room, 0)
+
+    async def put(self, events: Sequence[Event]) -> None:
+        """Put in everything; wait while the box is full, unless there is hurry."""
+        done = 0
+        while done < len(events) and not self.closed:
+            if room := self.room:
+                self._put(events[done : done + room])
+                done += room
+            elif anyio.current_time() < self._patience_ends:
+                with anyio.CancelScope(deadline=self._patience_ends):
+                    await self._emptied.wait()
+            else:
+                self.dropped += len(events) - done
+                return
+
+    def hurry(self, until: float) -> None:
+        """Wait for room only until then (on the loop's clock); drop and count what does not fit later."""
+        self._patience_ends = min(until, self._patience_ends)
+        self._wake_putters()
+
+    def close(self) -> None:
+        """Take no more events; a waiting `take` and `put` return."""
+        self.closed = True
+        self._filled.set()
+        self._pressing.set()
+        self._emptied.set()
+
+    async def take(self) -> list[Event]:
+        """Return all events, at least one; an empty list when the box is closed and empty."""
+        while not self._events and not self.closed:
+            await self._filled.wait()
+        events = list(self._events)
+        self._events.clear()
+        if not self.closed:
+            self._filled, self._pressing = anyio.Event(), anyio.Event()
+        self._wake_putters()
+        return events
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, but not when the box is full or closed."""
+        with anyio.move_on_after(seconds):
+            await self._pressing.wait()
+
+    def _wake_putters(self) -> None:
+        self._emptied.set()
+        self._emptied = anyio.Event()
+
+    def _put(self, events: Sequence[Event]) -> None:
+        if self.closed or not events:
+            return
+        self._events.extend(events)
+        self._filled.set()
+        if not self.room:
+            self._pressing.set()

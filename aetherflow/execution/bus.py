@@ -1,0 +1,211 @@
+"""The in-process bus: durable first, then the observers.
+
+`publish` returns when the events are committed; nothing may act on an event before that. Observers follow
+behind, each in its own task with a bounded mailbox: where the log is full the run waits for it, the others
+lose events and are told how many. An observer that raises is detached and reported; it never hurts the run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import anyio
+import anyio.abc
+import anyio.from_thread
+import anyio.lowlevel
+
+from aetherflow.clock import Clock
+from aetherflow.errors import AetherFlowError
+from aetherflow.events.run_events import Event, Notice
+from aetherflow.execution.bounded_queue import MAILBOX_EVENTS, BoundedQueue
+from aetherflow.plugin_errors import is_our_cancellation
+
+REST_SECONDS = 0.05
+"""How long an observer is left alone after a batch: fewer, larger batches cost a fraction of many visits."""
+
+FLUSH_SECONDS = 5.0
+"""How long the end of a run waits for its observers: four fifths to take what is in their mailboxes, the rest
+to close one that did not. A run that shall stop also waits no longer for room in a full mailbox."""
+
+
+class Durable(Protocol):
+    """Where events must be stored before anything acts on them."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Return when the events are committed.
+
+        Raises:
+            StateError: they are not.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Somebody who watches; gets batches in order, one at a time."""
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Take a batch of events."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish; called once."""
+        ...
+
+
+class _Subscription:
+    """An observer, its mailbox, and the scope of the task that serves it: only the bus ends that one."""
+
+    def __init__(self, name: str, observer: Observer, mailbox: BoundedQueue, when_full: str) -> None:
+        self.name = name
+        self.observer = observer
+        self.mailbox = mailbox
+        self.when_full = when_full
+        self.reported = 0
+        self.is_closing = False
+        self.scope = anyio.CancelScope(shield=True)
+        self.finished = anyio.Event()
+
+
+class Bus:
+    """Publishes the events of one run; made on the event loop."""
+
+    def __init__(self, durable: Durable, clock: Clock) -> None:
+        self._durable = durable
+        self._clock = clock
+        self._thread = threading.get_ident()
+        self._loop = anyio.lowlevel.current_token()
+        self._subscriptions: list[_Subscription] = []
+        self._attached: list[_Subscription] = []
+        self.detached: dict[str, str] = {}
+        self._last: Event | None = None
+
+    def subscribe(
+        self,
+        tasks: anyio.abc.TaskGroup,
+        name: str,
+        observer: Observer,
+        *,
+        when_full: Literal["wait", "drop"] = "drop",
+        capacity: int = MAILBOX_EVENTS,
+    ) -> None:
+        """Let an observer watch, in a task of its own that ends with `aclose`, not by a cancellation."""
+        subscription = _Subscription(name, observer, BoundedQueue(capacity), when_full)
+        self._subscriptions.append(subscription)
+        self._attached.append(subscription)
+        tasks.start_soon(self._serve, subscription)
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Make events durable, then show them to the observers.
+
+        Raises:
+            StateError: they could not be stored; nobody has seen them.
+        """
+        if not events:
+            return
+        await self._durable.append(events)
+        self._last = events[-1]
+        for subscription in tuple(self._attached):  # one may be detached while another is waited for
+            if subscription.when_full == "wait":
+                await subscription.mailbox.put(events)
+            else:
+                subscription.mailbox.offer(events)
+
+    def announce(self, event: Event) -> None:
+        """Show a transient event, from any thread, to the observers; it is stored nowhere, may be dropped."""
+        if threading.get_ident() != self._thread:
+            anyio.from_thread.run_sync(self.announce, event, token=self._loop)
+            return
+        for subscription in self._attached:
+            subscription.mailbox.offer([event])
+
+    @property
+    def has_published(self) -> bool:
+        """Whether anything of the run is durable by its doing."""
+        return self._last is not None
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many events each observer has lost."""
+        return {s.name: s.mailbox.dropped for s in self._subscriptions if s.mailbox.dropped}
+
+    def hurry(self) -> None:
+        """Let an observer that hangs no longer hold the run: it shall stop."""
+        until = anyio.current_time() + FLUSH_SECONDS
+        for subscription in self._subscriptions:
+            subscription.mailbox.hurry(until)
+
+    async def aclose(self) -> None:
+        """Let the observers finish, but do not wait for one that hangs."""
+        for subscription in self._subscriptions:
+            subscription.mailbox.close()
+        with anyio.move_on_after(FLUSH_SECONDS * 4 / 5, shield=True):
+            for subscription in self._subscriptions:
+                await subscription.finished.wait()
+        for subscription in self._subscriptions:
+            if not subscription.finished.is_set():
+                reason = f"it did not take what was left for it in time{_losses(subscription)}"
+                self.detached.setdefault(subscription.name, reason)
+                subscription.scope.cancel()
+        with anyio.move_on_after(FLUSH_SECONDS / 5, shield=True):
+            for subscription in self._subscriptions:
+                await subscription.finished.wait()
+
+    async def _serve(self, subscription: _Subscription) -> None:
+        try:
+            with subscription.scope:
+                await self._feed(subscription)
+                await self._close(subscription)
+            if not subscription.is_closing:
+                with anyio.move_on_after(FLUSH_SECONDS / 5, shield=True):
+                    await self._close(subscription)
+        finally:
+            subscription.finished.set()
+
+    async def _feed(self, subscription: _Subscription) -> None:
+        try:
+            while events := await subscription.mailbox.take():
+                if lost := subscription.mailbox.dropped - subscription.reported:
+                    subscription.reported += lost
+                    message = f"the observer {subscription.name} was too slow and lost {lost} events"
+                    events.append(self._notice(events[-1], message))  # they would have stood here
+                await subscription.observer(events)
+                await subscription.mailbox.rest(REST_SECONDS)
+        except BaseException as error:  # an observer never hurts the run; it is detached and told
+            if is_our_cancellation(error):
+                raise
+            self._detach(subscription, error)
+
+    async def _close(self, subscription: _Subscription) -> None:
+        subscription.is_closing = True
+        try:
+            await subscription.observer.aclose()
+        except BaseException as error:  # as above
+            if is_our_cancellation(error):
+                raise
+            self._detach(subscription, error)
+
+    def _detach(self, subscription: _Subscription, error: BaseException) -> None:
+        subscription.mailbox.close()
+        if subscription in self._attached:
+            self._attached.remove(subscription)
+        told = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
+        reason = f"{told}{_losses(subscription)}"
+        self.detached.setdefault(subscription.name, reason)
+        if self._last is not None:
+            self.announce(
+                self._notice(self._last, f"the observer {subscription.name} was detached: {reason}")
+            )
+
+    def _notice(self, like: Event, message: str) -> Notice:
+        return Notice(
+            at=self._clock.now(), flow_id=like.flow_id, run_id=like.run_id, level="warning", message=message
+        )
+
+
+def _losses(subscription: _Subscription) -> str:
+    """Return what else is to be told of an observer that takes no more: the losses it was not told of."""
+    lost = subscription.mailbox.dropped - subscription.reported
+    subscription.reported += lost
+    return f"; {lost} events were lost to it before" if lost else ""

@@ -1,0 +1,126 @@
+"""The open connectors of one run: each opened at its first use, all closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from aetherflow.errors import AetherFlowError, ErrorInfo, StepError
+from aetherflow.execution.shared_connectors import SharedConnectors, close
+from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.sdk.connector import Connector, Resource
+
+_Prepared = tuple[type[Connector], Resource]
+
+
+class ConnectorPool:
+    """Opens connectors on demand; two steps that ask at once get the same one, as its `cache` says."""
+
+    def __init__(
+        self,
+        resolve: Callable[[str], Resource],
+        connector_class: Callable[[str], type[Connector]],
+        shared: SharedConnectors | None = None,
+    ) -> None:
+        """Take what gives a resource by its name, a class by `kind:driver`, and what other runs share.
+
+        Without the latter, the pool shares its connectors with nobody.
+        """
+        self._resolve = resolve
+        self._connector_class = connector_class
+        self._shared = shared
+        self._open: dict[str, Connector] = {}
+        self._own: dict[object, dict[str, Connector]] = {}
+        self._locks: dict[tuple[str, object], anyio.Lock] = {}
+        self._uncached: set[str] = set()
+        self._borrowed: set[str] = set()
+
+    async def get(self, name: str, user: object = None) -> Connector:
+        """Return the open connector of a resource.
+
+        Args:
+            name: the resource.
+            user: who keeps a connector that nobody shares, until `release`.
+
+        Raises:
+            AetherFlowError: it is not declared, or cannot be opened; the resource is named.
+        """
+        prepared: _Prepared | None = None
+        if name not in self._uncached:
+            async with self._locks.setdefault((name, None), anyio.Lock()):
+                if name not in self._open and name not in self._uncached:
+                    prepared = await self._prepare(name)
+                    await self._open_common(name, *prepared)
+                if name in self._open:
+                    return self._open[name]
+        return await self._get_own(name, user, prepared)
+
+    async def _open_common(self, name: str, cls: type[Connector], resource: Resource) -> None:
+        """Open a connector that several steps use, or note that this is none."""
+        match resource.cache:
+            case "process" if self._shared is not None:
+                self._open[name] = await self._shared.get(cls, resource, self, partial(opened, cls, resource))
+                self._borrowed.add(name)
+            case "run" | "process":
+                self._open[name] = await opened(cls, resource)
+            case "none":
+                self._uncached.add(name)
+
+    async def _get_own(self, name: str, user: object, prepared: _Prepared | None) -> Connector:
+        async with self._locks.setdefault((name, user), anyio.Lock()):
+            own = self._own.setdefault(user, {})
+            if name not in own:
+                own[name] = await opened(*(prepared or await self._prepare(name)))
+            return own[name]
+
+    async def _prepare(self, name: str) -> _Prepared:
+        # A secrets provider may ask a vault, a connector imports its library: not on the loop.
+        return await anyio.to_thread.run_sync(self._prepared, name, abandon_on_cancel=True)
+
+    def _prepared(self, name: str) -> _Prepared:
+        resource = self._resolve(name)
+        return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Close what is open for this user alone; return what went wrong."""
+        problems: list[ErrorInfo] = []
+        for name, connector in reversed(self._own.pop(user, {}).items()):
+            self._locks.pop((name, user), None)
+            problems += await close(name, connector)
+        return problems
+
+    async def aclose(self) -> list[ErrorInfo]:
+        """Close all that the run has open; return what went wrong."""
+        problems: list[ErrorInfo] = []
+        for user in tuple(self._own):
+            problems += await self.release(user)
+        opened_here, self._open = self._open, {}
+        for name, connector in reversed(opened_here.items()):
+            if name not in self._borrowed:
+                problems += await close(name, connector)
+        return problems if self._shared is None else [*problems, *await self._shared.release(self)]
+
+
+async def opened(cls: type[Connector], resource: Resource) -> Connector:
+    """Open a connector.
+
+    Raises:
+        AetherFlowError: it cannot be opened; the resource is named.
+    """
+    try:
+        return await cls.open(resource)
+    except AetherFlowError:
+        raise
+    except BaseException as error:
+        if is_our_cancellation(error):
+            raise
+        raise StepError(
+            f"resource {resource.name} ({resource.kind}:{resource.driver}) cannot be opened: "
+            f"{str(error) or type(error).__name__}",
+            hint="check its config and options, and that the other side answers",
+            kind="connection",
+            code="AF704",
+        ) from error

@@ -1,0 +1,133 @@
+"""The connectors that all runs of one process share (`process`): opened by the first, closed after the last.
+
+A command executes one run, so there it is the same as `run`; a server keeps them between its runs by
+`kept_open` around its life.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+from anyio.lowlevel import RunVar
+
+from aetherflow.errors import ErrorInfo
+from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.sdk.connector import Connector, Resource
+
+MOST_IDLE = 32
+"""How many connectors stay open that no run uses: a password that changes daily makes a new one every day."""
+
+CLOSE_SECONDS = 10.0
+"""How long anybody waits for a connector to close."""
+
+
+class _Shared:
+    """One open connector, who uses it, and the turn of those who want to open it."""
+
+    def __init__(self) -> None:
+        self.resource_name = ""
+        self.connector: Connector | None = None
+        self.users: set[object] = set()
+        self.opening = anyio.Lock()
+
+
+class SharedConnectors:
+    """Open connectors by their class and what they were opened with; use it on one event loop only."""
+
+    def __init__(self) -> None:
+        self._members = 0
+        self._entries: dict[tuple[type[Connector], bytes], _Shared] = {}
+
+    @classmethod
+    def join(cls) -> SharedConnectors:
+        """Return the shared connectors of this event loop; whoever joins leaves."""
+        shared = _of_this_loop.get(None)
+        if shared is None:
+            _of_this_loop.set(shared := cls())
+        shared._members += 1
+        return shared
+
+    async def leave(self) -> list[ErrorInfo]:
+        """Leave; the last one closes everything. Return what went wrong with that."""
+        self._members -= 1
+        if self._members:
+            return []
+        if _of_this_loop.get(None) is self:
+            _of_this_loop.set(None)
+        entries, self._entries = list(self._entries.values()), {}
+        return await _closed(entries)
+
+    async def get(
+        self,
+        cls: type[Connector],
+        resource: Resource,
+        user: object,
+        open_it: Callable[[], Awaitable[Connector]],
+    ) -> Connector:
+        """Return the connector of a resource, opened now if nobody has; `user` keeps it until `release`.
+
+        Raises:
+            AetherFlowError: it cannot be opened.
+        """
+        encoded = msgspec.json.encode(resource, enc_hook=repr, order="deterministic")
+        key = (
+            cls,
+            hashlib.blake2b(encoded).digest(),
+        )  # runs may have other plugins, so another class of the name
+        entry = self._entries.pop(key, None) or _Shared()
+        self._entries[key] = entry  # the last used stands last
+        entry.users.add(user)
+        async with entry.opening:
+            if entry.connector is None:
+                entry.resource_name = resource.name
+                entry.connector = await open_it()
+            return entry.connector
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Note that a run has ended; of the connectors without a user, close the oldest if they are many."""
+        for entry in self._entries.values():
+            entry.users.discard(user)
+        idle = [key for key, entry in self._entries.items() if not entry.users]
+        unopened = [key for key in idle if self._entries[key].connector is None]
+        surplus = [key for key in idle if key not in unopened][:-MOST_IDLE]
+        return await _closed([self._entries.pop(key) for key in (*unopened, *surplus)])
+
+
+@asynccontextmanager
+async def kept_open(tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Keep open what the runs of this event loop share; `tell` hears what could not be closed at the end."""
+    shared = SharedConnectors.join()
+    try:
+        yield
+    finally:
+        for problem in await shared.leave():
+            # Not what the connector said: no run is left that knows which of its words are secret.
+            tell(problem.message.partition(": ")[0])
+
+
+_of_this_loop: RunVar[SharedConnectors | None] = RunVar("shared_connectors")
+
+
+async def _closed(entries: list[_Shared]) -> list[ErrorInfo]:
+    problems: list[ErrorInfo] = []
+    for entry in reversed(entries):
+        if entry.connector is not None:
+            problems += await close(entry.resource_name, entry.connector)
+    return problems
+
+
+async def close(resource_name: str, connector: Connector) -> list[ErrorInfo]:
+    """Close a connector, shielded and bounded; return what went wrong: nobody can act on it but a reader."""
+    try:
+        with anyio.fail_after(CLOSE_SECONDS, shield=True):
+            await connector.aclose()
+    except BaseException as error:  # told, and whatever else is open is closed all the same
+        if is_our_cancellation(error):
+            raise
+        said = str(error) or type(error).__name__
+        return [ErrorInfo(code="AF703", message=f"resource {resource_name} could not be closed: {said}")]
+    return []

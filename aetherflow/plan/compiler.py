@@ -1,0 +1,322 @@
+"""From the flow file to the plan: parse every template, check every reference, order the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Container
+
+import msgspec
+
+from aetherflow.errors import Severity
+from aetherflow.language.condition import Condition, compile_condition
+from aetherflow.language.reference import Reference
+from aetherflow.language.template import Template, compile_template
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.hooks import HOOK
+from aetherflow.plan.plan import RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
+from aetherflow.spec.load import FlowDocument
+from aetherflow.spec.suggest import did_you_mean
+
+STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
+ITEM_ROOTS = ("item", "item_index")
+META_ROOTS = ("env", "params")
+RESOURCE_ROOTS = ("env",)
+CYCLES_TOLD = 20
+HOOKS = ("on_success", "on_failure", "on_exit")
+
+
+def build_plan(
+    loaded: FlowDocument, findings: DiagnosticSink, version_of: Callable[[str], str] = lambda _: ""
+) -> Plan:
+    """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it).
+
+    `version_of` gives the version of a step type.
+    """
+    planner = _Planner(loaded.spec, findings, version_of)
+    jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
+    hooks = tuple(planner.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
+    planner.metadata()
+    planner.refuse_cycles(jobs)
+    definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()
+    return Plan(
+        flow=loaded.spec.flow,
+        file=loaded.document.file,
+        jobs=jobs,
+        resources=loaded.spec.resources,
+        definition=definition,
+        hooks=hooks,
+    )
+
+
+class _Planner:
+    """The names a flow defines, while its parts are checked against them."""
+
+    def __init__(self, spec: FlowFile, findings: DiagnosticSink, version_of: Callable[[str], str]) -> None:
+        self.spec = spec
+        self.findings = findings
+        self.version_of = version_of
+        self.index = {job.id: number for number, job in enumerate(spec.jobs)}
+        self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
+
+    def job(self, index: int, spec: JobSpec) -> JobPlan:
+        """Plan one job."""
+        base: Path = ("jobs", index)
+        needs = self._needs(spec, base)
+        after: set[int] = set()
+        when = self._when(spec, base, after)
+        for_each = None
+        if spec.for_each is not None:
+            roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
+            for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
+        steps = self._steps(spec, (*base, "steps"), after)
+        return JobPlan(
+            index=index,
+            id=spec.id,
+            steps=steps,
+            needs=needs,
+            after=tuple(sorted(after - set(needs))),
+            when=when,
+            for_each=for_each,
+            max_parallel=spec.max_parallel,
+            timeout_seconds=spec.timeout_seconds,
+            place=self.findings.place(base),
+        )
+
+    def hook(self, name: str) -> JobPlan:
+        """Plan `on_success`, `on_failure` or `on_exit` as a job that waits for all others."""
+        base: Path = ("flow", name)
+        spec = JobSpec(id=f"_{name}", steps=getattr(self.spec.flow, name))
+        return JobPlan(
+            index=-1,
+            id=f"{HOOK}{name}",
+            steps=self._steps(spec, base, set()),
+            needs=(),
+            after=(),
+            when=None,
+            for_each=None,
+            max_parallel=None,
+            timeout_seconds=None,
+            place=self.findings.place(base),
+        )
+
+    def metadata(self) -> None:
+        """Check the templates of the flow's own keys and of its resources."""
+        flow = msgspec.to_builtins(self.spec.flow)
+        for key in ("workspace", "state"):
+            self._template(flow[key], ("flow", key), None, META_ROOTS, set(), set())
+        for name, resource in self.spec.resources.items():
+            for key, value in (("config", resource.config), ("options", resource.options)):
+                self._template(value, ("resources", name, key), None, RESOURCE_ROOTS, set(), set())
+
+    def refuse_cycles(self, jobs: tuple[JobPlan, ...]) -> None:
+        """Tell the cycles among the jobs; of those that share a job, the first."""
+        edges = {job.index: (*job.needs, *job.after) for job in jobs}
+        for _ in range(CYCLES_TOLD):
+            cycle = find_cycle(edges)
+            if cycle is None:
+                return
+            names = " -> ".join(jobs[index].id for index in cycle)
+            self.findings.add(
+                jobs[cycle[0]].place,
+                "AF130",
+                f"the jobs wait for each other in a circle: {names}",
+                "remove one depends_on, or one reference to jobs.*, of the circle",
+            )
+            edges.update(dict.fromkeys(cycle, ()))
+
+    def _needs(self, spec: JobSpec, base: Path) -> tuple[int, ...]:
+        needs: dict[int, None] = {}  # in order, each once
+        for number, name in enumerate(spec.depends_on):
+            where = (*base, "depends_on", number)
+            if name == spec.id:
+                self.findings.add(where, "AF130", f"job {name!r} depends on itself", "remove this entry")
+            elif name not in self.index:
+                self.findings.add(
+                    where,
+                    "AF131",
+                    f"job {spec.id!r} depends on {name!r}, which is no job of this flow",
+                    did_you_mean(name, (other for other in self.index if other != spec.id)),
+                )
+            else:
+                needs[self.index[name]] = None
+        return tuple(needs)
+
+    def _when(self, spec: JobSpec, base: Path, after: set[int]) -> Condition | None:
+        if spec.when is None:
+            return None
+        text = spec.when if isinstance(spec.when, str) else str(spec.when).lower()
+        condition, problems = compile_condition(text)
+        for problem in problems:
+            self.findings.add_problem((*base, "when"), problem)
+        if condition is not None:
+            for reference in condition.references:
+                self._check(reference, (*base, "when"), spec, set(), after)
+        return condition
+
+    def _steps(self, job: JobSpec, base: Path, after: set[int]) -> tuple[StepPlan, ...]:
+        retry = job.retry or self.spec.flow.retry or RetrySpec()
+        earlier: set[str] = set()
+        steps: list[StepPlan] = []
+        for number, step in enumerate(job.steps):
+            steps.append(self._step(job, step, (*base, number), earlier, retry, after))
+            earlier.add(step.id)
+        return tuple(steps)
+
+    def _step(
+        self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]
+    ) -> StepPlan:
+        roots = (*STEP_ROOTS, *ITEM_ROOTS) if job.for_each is not None else STEP_ROOTS
+        inputs = self._template(spec.inputs, (*base, "inputs"), job, roots, earlier, after)
+        outputs = self._template(
+            spec.outputs, (*base, "outputs"), job, (*roots, "result"), earlier | {spec.id}, after
+        )
+        return StepPlan(
+            spec=spec,
+            inputs=inputs,
+            outputs=outputs,
+            retry=spec.retry or retry,
+            place=self.findings.place(base),
+            version=self.version_of(spec.type),
+        )
+
+    def _template(
+        self,
+        value: object,
+        base: Path,
+        job: JobSpec | None,
+        roots: tuple[str, ...],
+        earlier: set[str],
+        after: set[int],
+    ) -> Template:
+        template, problems = compile_template(value)
+        for problem in problems:
+            self.findings.add_problem(base, problem)
+        for reference in template.references:
+            if reference.path[0] in roots:
+                self._check(reference, base, job, earlier, after)
+            else:
+                self._report(
+                    reference,
+                    base,
+                    "AF403",
+                    f"{{{{{'.'.join(reference.path)}}}}}: {reference.path[0]!r} is not known here",
+                    did_you_mean(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
+                )
+        return template
+
+    def _check(
+        self,
+        reference: Reference,
+        base: Path,
+        job: JobSpec | None,
+        earlier: set[str],
+        after: set[int],
+    ) -> None:
+        """Check what a reference names, and note the order edge it makes."""
+        root, *rest = reference.path
+        if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
+            hint = did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
+            self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
+        elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
+            self._report(
+                reference,
+                base,
+                "AF403",
+                f"{'.'.join(reference.path)!r} is not known",
+                f"run has {', '.join(RUN_KEYS)}",
+            )
+        elif root in ("steps", "jobs") and not rest:
+            hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"
+            code = "AF405" if root == "steps" else "AF406"
+            self._report(reference, base, code, f"{root!r} alone is no value", hint)
+        elif root == "steps" and job is not None:
+            self._check_step(reference, base, job, earlier)
+        elif root == "jobs" and job is not None:
+            self._check_job(reference, base, job, after)
+
+    def _check_step(self, reference: Reference, base: Path, job: JobSpec, earlier: set[str]) -> None:
+        if _longest(reference.path[1:], earlier):
+            return
+        known = {step.id for step in job.steps}
+        if named := _longest(reference.path[1:], known):
+            self._report(
+                reference,
+                base,
+                "AF405",
+                f"step {named!r} has not run yet when this is read",
+                "a step sees the steps before it in its job; move it, or swap the two",
+            )
+        else:
+            wanted = reference.path[1]
+            self._report(
+                reference,
+                base,
+                "AF405",
+                f"job {job.id!r} has no step {wanted!r}",
+                did_you_mean(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
+            )
+
+    def _check_job(self, reference: Reference, base: Path, job: JobSpec, after: set[int]) -> None:
+        named = _longest(reference.path[1:], self.index)
+        if not named:
+            wanted = reference.path[1]
+            self._report(
+                reference, base, "AF406", f"the flow has no job {wanted!r}", did_you_mean(wanted, self.index)
+            )
+            return
+        if named == job.id:
+            self._report(
+                reference,
+                base,
+                "AF406",
+                f"job {named!r} cannot refer to itself as jobs.{named}",
+                "within a job use job.outputs.KEY or steps.STEP.KEY",
+            )
+            return
+        after.add(self.index[named])
+        rest = reference.path[1 + named.count(".") + 1 :]
+        if not rest or rest[0] not in ("outputs", "status"):
+            self._report(
+                reference,
+                base,
+                "AF406",
+                f"{'.'.join(reference.path)!r}: a job has outputs and status",
+                f"write jobs.{named}.outputs.KEY or jobs.{named}.status",
+            )
+        elif (
+            rest[0] == "outputs"
+            and len(rest) > 1
+            and not rest[1].isdigit()
+            and not _longest(rest[1:], self.outputs[named])
+        ):
+            self._report(
+                reference,
+                base,
+                "AF407",
+                f"job {named!r} declares no output {rest[1]!r}",
+                did_you_mean(rest[1], self.outputs[named])
+                or 'a step\'s `outputs:` mapping makes outputs of the job: outputs: {KEY: "{{result.KEY}}"}',
+                "warning",
+                about=("jobs", self.index[named]),
+            )
+
+    def _report(
+        self,
+        reference: Reference,
+        base: Path,
+        code: str,
+        message: str,
+        hint: str = "",
+        severity: Severity = "error",
+        *,
+        about: Path | None = None,
+    ) -> None:
+        place = self.findings.text_place((*base, *reference.where), reference.offset)
+        self.findings.add(place, code, message, hint, severity, about=about or base)
+
+
+def _longest(path: tuple[str, ...], known: Container[str]) -> str:
+    """Return the longest known id that `path` begins with (ids may hold dots), or an empty text."""
+    joined = (".".join(path[:length]) for length in range(len(path), 0, -1))
+    return next((name for name in joined if name in known), "")

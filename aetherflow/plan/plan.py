@@ -1,0 +1,164 @@
+"""The plan of a flow: its jobs as a graph, its templates and conditions parsed, every reference checked.
+
+Built once when the flow is loaded, the same for every run of it. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import Position
+from aetherflow.language.condition import Condition
+from aetherflow.language.template import Template
+from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
+
+RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
+"""What templates and conditions may name of the run: `run.id` and so on."""
+
+NOT_SAID = "-"
+"""Stands for the fingerprint of what the flow does not say of a job."""
+
+
+def _fingerprint(said: Any) -> str:
+    """Return 16 hex digits that change when what is said changes."""
+    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
+
+
+class StepPlan(msgspec.Struct, frozen=True, gc=False):
+    """A step, ready to run; `version` is that of the distribution its type comes from, if it is known."""
+
+    spec: StepSpec
+    inputs: Template
+    outputs: Template
+    retry: RetrySpec
+    place: Position
+    version: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the step within its job."""
+        return self.spec.id
+
+    @property
+    def skips_job(self) -> bool:
+        """Whether the job ends SKIPPED when this step is."""
+        return self.spec.on_no_data == "skip_job"
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change when what the flow says of this step changes."""
+        return _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
+
+
+class JobPlan(msgspec.Struct, frozen=True, gc=False):
+    """A job, ready to run.
+
+    Attributes:
+        index: its place in the file; ready jobs start in this order.
+        needs: indexes of the jobs that must have ended SUCCESS (`depends_on`).
+        after: indexes of the jobs that must have ended, whatever their status (they are referred to).
+    """
+
+    index: int
+    id: str
+    steps: tuple[StepPlan, ...]
+    needs: tuple[int, ...]
+    after: tuple[int, ...]
+    when: Condition | None
+    for_each: Template | None
+    max_parallel: int | None
+    timeout_seconds: float | None
+    place: Position
+
+    @property
+    def gate(self) -> str:
+        """A fingerprint of `when`; a dash if the job has none."""
+        return NOT_SAID if self.when is None else _fingerprint(self.when.text)
+
+    @property
+    def listing(self) -> str:
+        """A fingerprint of `for_each`; a dash if the job has none."""
+        return NOT_SAID if self.for_each is None else _fingerprint(self.for_each.raw)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Everything an executor needs to know of a flow.
+
+    Attributes:
+        hooks: the steps of `on_success`, `on_failure` and `on_exit`, as far as there are any, as jobs named
+            `@on_success` and so on; they run after all jobs have ended.
+    """
+
+    flow: FlowMeta
+    file: str
+    jobs: tuple[JobPlan, ...]
+    resources: dict[str, ResourceSpec]
+    definition: str
+    hooks: tuple[JobPlan, ...] = ()
+
+    @property
+    def flow_id(self) -> str:
+        """The id of the flow."""
+        return self.flow.id
+
+
+def upstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:
+    """Return the indexes of these jobs and of every job they need or wait for."""
+    return _reach({j.index: (*j.needs, *j.after) for j in plan.jobs}, _indexes(plan, job_ids))
+
+
+def downstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:
+    """Return the indexes of these jobs and of every job that needs or waits for them."""
+    edges: dict[int, list[int]] = {}
+    for job in plan.jobs:
+        for before in (*job.needs, *job.after):
+            edges.setdefault(before, []).append(job.index)
+    return _reach(edges, _indexes(plan, job_ids))
+
+
+def _indexes(plan: Plan, job_ids: Iterable[str]) -> list[int]:
+    wanted = set(job_ids)
+    return [job.index for job in plan.jobs if job.id in wanted]
+
+
+def _reach(edges: Any, start: list[int]) -> set[int]:
+    found, open_ends = set(start), list(start)
+    while open_ends:
+        for other in edges.get(open_ends.pop(), ()):
+            if other not in found:
+                found.add(other)
+                open_ends.append(other)
+    return found
+
+
+def find_cycle(edges: dict[int, tuple[int, ...]]) -> list[int] | None:
+    """Return the nodes of one cycle in order (the first one again at the end), or None.
+
+    Iterative depth-first search: a chain of 100,000 jobs must not meet the recursion limit.
+    """
+    finished: set[int] = set()
+    for start in edges:
+        path: list[int] = []
+        on_path: set[int] = set()
+        stack: list[tuple[int, Iterator[int]]] = []
+        node: int | None = start
+        while True:
+            if node is not None and node not in finished:
+                if node in on_path:
+                    return [*path[path.index(node) :], node]
+                path.append(node)
+                on_path.add(node)
+                stack.append((node, iter(edges.get(node, ()))))
+            if not stack:
+                break
+            current, rest = stack[-1]
+            node = next(rest, None)
+            if node is None:
+                stack.pop()
+                path.pop()
+                on_path.discard(current)
+                finished.add(current)
+    return None

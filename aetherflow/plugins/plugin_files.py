@@ -1,0 +1,258 @@
+"""Plugin paths: Python files and folders, read once as they are now, and run under names of their own.
+
+A path is read whole, then loaded from what was read. So a run sees one version of its plugins to the end,
+also where a module is imported late; a later look finds changed files under another name, because their
+content is part of it; and `sys.path` stays as it was.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import Diagnostic
+from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugins.plugin_diagnostic import plugin_diagnostic
+from aetherflow.sdk.registration import Declared, declared_by
+
+MOST_FILES = 1000
+"""A folder with more Python files is no folder of plugins, but perhaps a whole `site-packages`."""
+
+_SUFFIX = ".py"
+_TESTS = ("tests", "conftest", "setup")
+
+
+class _File(msgspec.Struct, frozen=True):
+    path: Path
+    source: bytes
+    is_package: bool
+
+
+class PluginModule(msgspec.Struct, frozen=True):
+    """A plugin path as it was read.
+
+    Attributes:
+        path: the file or folder.
+        package: the name under which its modules are imported, made of its content.
+        files: its modules by their names inside the package; the package itself is "".
+        folders: folders without an `__init__.py`, likewise.
+        to_load: the modules that are imported to see what they register, in order.
+    """
+
+    path: Path
+    package: str
+    files: Mapping[str, _File]
+    folders: Mapping[str, Path]
+    to_load: tuple[str, ...]
+
+    @property
+    def file_names(self) -> set[str]:
+        """The names of all files, as tracebacks have them."""
+        return {str(file.path) for file in self.files.values()}
+
+    def version(self, file_name: str) -> str:
+        """Return what tells one version of a file from another: its name and a hash of its content."""
+        source = next((file.source for file in self.files.values() if str(file.path) == file_name), b"")
+        return f"{Path(file_name).name} {hashlib.sha256(source).hexdigest()[:16]}"
+
+    def module_of(self, name: str) -> str:
+        """Return the full name of what `import name` means in the files of the unit, if it is one of them.
+
+        What comes with Python, and AetherFlow itself, are never shadowed by a file beside a plugin.
+        """
+        top, _, rest = name.partition(".")
+        if top in sys.stdlib_module_names or top == "aetherflow":
+            return ""
+        if top in self.files or top in self.folders:
+            return f"{self.package}.{name}"
+        if "" in self.files and top == self.path.name:  # a package that imports itself by its name
+            return f"{self.package}.{rest}" if rest else self.package
+        return ""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What came of loading a plugin path."""
+
+    unit: PluginModule
+    declared: list[Declared]
+    problems: list[Diagnostic]
+
+
+def load(path: Path) -> Loaded:
+    """Load a plugin path and say what it registers and what is wrong with it."""
+    unit = _read(path)
+    if isinstance(unit, Diagnostic):
+        return Loaded(PluginModule(path, "", {}, {}, ()), [], [unit])
+    if unit.package in _LOADED:
+        return _LOADED[unit.package]
+    _UNITS.setdefault(unit.package, unit)
+    with _INSTALLING:
+        if _FINDER not in sys.meta_path:
+            sys.meta_path.insert(0, _FINDER)  # before the finder of files, which would read them anew
+    loaded = _load(_UNITS[unit.package])
+    if not loaded.problems:  # what is broken is tried again: a missing package may be there the next time
+        _LOADED[unit.package] = loaded
+    return loaded
+
+
+def _load(unit: PluginModule) -> Loaded:
+    failed: set[str] = set()
+    problems: dict[tuple[str, int, str], Diagnostic] = {}  # a broken file that others import is told once
+    for name in unit.to_load:
+        module = f"{unit.package}.{name}" if name else unit.package
+        try:
+            importlib.import_module(module)
+        except BaseException as error:  # a plugin may do anything when it is imported; it is told
+            if is_our_cancellation(error):
+                raise
+            failed.add(module)
+            problem = plugin_diagnostic(error, unit.file_names, default=str(unit.files[name].path))
+            problems[problem.file, problem.line, problem.message] = problem
+    declared = [one for one in declared_by(unit.package) if one.module not in failed]
+    return Loaded(unit, declared, list(problems.values()))
+
+
+def _read(path: Path) -> PluginModule | Diagnostic:
+    """Return what is in a file or folder; its tests, and what begins with `_` or `.`, are not loaded."""
+    files: dict[str, _File] = {}
+    folders: dict[str, Path] = {}
+    try:
+        if path.is_dir():
+            _read_folder(path, "", files, folders)
+        elif path.suffix == _SUFFIX and path.is_file():
+            files[_module_name(path.stem)] = _File(path, path.read_bytes(), is_package=False)
+    except OSError as error:
+        place = error.filename or path
+        return _unusable(path, f"the plugin path cannot be read: {place}: {error.strerror or error}")
+    if len(files) > MOST_FILES:
+        return _unusable(path, f"the plugin path has more than {MOST_FILES} Python files")
+    if not path.exists():
+        return _unusable(path, "there is no such plugin path")
+    if path.is_file() and not files:
+        return _unusable(path, f"a plugin path is a folder or a {_SUFFIX} file")
+    digest = hashlib.sha256(f"{path}\0".encode(errors="surrogateescape"))
+    for name, file in sorted(files.items()):
+        digest.update(f"{name}\0{len(file.source)}\0".encode(errors="surrogateescape") + file.source)
+    package = f"_aetherflow_plugin_{digest.hexdigest()[:16]}"
+    return PluginModule(path, package, files, folders, tuple(sorted(filter(_is_loaded, files))))
+
+
+def _read_folder(folder: Path, inside: str, files: dict[str, _File], folders: dict[str, Path]) -> None:
+    """Read the Python files of a folder and of the folders in it; links to folders are not followed."""
+    if inside:
+        folders[inside[:-1]] = folder
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        name = _module_name(entry.name.removesuffix(_SUFFIX))
+        if entry.name.startswith(".") or entry.name == "__pycache__" or len(files) > MOST_FILES:
+            continue
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            _read_folder(path, f"{inside}{name}.", files, folders)
+        elif entry.name == "__init__.py":
+            files[inside[:-1]] = _File(path, path.read_bytes(), is_package=True)
+            folders.pop(inside[:-1], None)
+        elif entry.name.endswith(_SUFFIX) and entry.is_file():
+            files[f"{inside}{name}"] = _File(path, path.read_bytes(), is_package=False)
+
+
+def _module_name(text: str) -> str:
+    return text.replace(".", "_")
+
+
+def _is_loaded(name: str) -> bool:
+    return not any(part.startswith(("_", "test_")) or part in _TESTS for part in name.split("."))
+
+
+def _unusable(path: Path, message: str) -> Diagnostic:
+    hint = "AETHERFLOW_PLUGIN_PATHS names folders and .py files, separated by commas"
+    return Diagnostic(code="AF580", message=message, file=str(path), hint=hint)
+
+
+class _Loader(SourceFileLoader):
+    """Runs a module from what was read of its file."""
+
+    def __init__(self, fullname: str, file: _File, unit: PluginModule) -> None:
+        super().__init__(fullname, str(file.path))
+        self._file = file
+        self._unit = unit
+
+    def is_package(self, fullname: str) -> bool:  # noqa: ARG002 - the protocol of importlib
+        return self._file.is_package
+
+    def get_code(self, fullname: str) -> CodeType | None:  # noqa: ARG002 - the protocol of importlib
+        return self.source_to_code(self._file.source, self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importing(self._unit)}
+        super().exec_module(module)
+
+
+def _importing(unit: PluginModule) -> Any:
+    """Return an `__import__` for the files of a unit: they find each other by name, and nobody else does."""
+
+    def import_(
+        name: str,
+        globals: Mapping[str, object] | None = None,  # noqa: A002 - the signature of __import__
+        locals: Mapping[str, object] | None = None,  # noqa: A002 - as above
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        own = unit.module_of(name) if level == 0 else ""
+        if not own:
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        if fromlist:
+            return builtins.__import__(own, globals, locals, fromlist)
+        importlib.import_module(own)
+        return sys.modules[unit.module_of(name.partition(".")[0])]
+
+    return import_
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of the plugin paths that were read."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol of importlib
+        target: ModuleType | None = None,  # noqa: ARG002 - the protocol of importlib
+    ) -> ModuleSpec | None:
+        package, _, name = fullname.partition(".")
+        unit = _UNITS.get(package)
+        if unit is None:
+            return None
+        file = unit.files.get(name)
+        if file is None:
+            folder = unit.path if not name else unit.folders.get(name)
+            return None if folder is None else _folder_spec(fullname, folder)
+        loader = _Loader(fullname, file, unit)
+        spec = ModuleSpec(fullname, loader, origin=str(file.path), is_package=file.is_package)
+        spec.has_location = True
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(str(file.path.parent))
+        return spec
+
+
+def _folder_spec(fullname: str, folder: Path) -> ModuleSpec:
+    spec = ModuleSpec(fullname, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    return spec
+
+
+_FINDER = _Finder()
+_UNITS: dict[str, PluginModule] = {}
+_LOADED: dict[str, Loaded] = {}
+_INSTALLING = threading.Lock()
+"""Held for a moment only: a plugin that hangs while it is imported keeps no other from being loaded."""

@@ -1,0 +1,88 @@
+"""All that plugins registered beside the entry points of steps and connectors, each name once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from aetherflow.errors import Diagnostic
+from aetherflow.plugins.entry_points import distribution, load_installed
+from aetherflow.plugins.plugin_files import load
+from aetherflow.sdk.registration import Declared
+
+Name = tuple[str, str]
+"""What it is ("step type" or "connector"), and its name."""
+
+
+class Plugin(msgspec.Struct, frozen=True):
+    """A step type or connector of a plugin.
+
+    Attributes:
+        found: the StepType, or the class of the connector.
+        source: where it comes from, for people.
+        version: what tells one version of it from another.
+    """
+
+    found: Any
+    source: str
+    version: str
+
+
+class Plugins(msgspec.Struct, frozen=True):
+    """What was found, and what is wrong with the rest."""
+
+    by_name: dict[Name, Plugin]
+    problems: list[Diagnostic]
+
+
+def find_plugins(paths: Sequence[Path], taken: Mapping[Name, str], *, strict: bool) -> Plugins:
+    """Load the plugins of the old kind and the plugin paths, in their order.
+
+    A name that is there already keeps its first meaning, and the second is told as a problem. Without
+    `strict` every problem is a warning.
+
+    Args:
+        paths: the plugin paths.
+        taken: names that mean something already, and where that comes from.
+        strict: whether problems are errors.
+    """
+    problems: list[Diagnostic] = []
+    by_name: dict[Name, Plugin] = {}
+    where: dict[Name, str] = dict(taken)
+    for declared, plugin in _all(paths, problems):
+        name = declared.what, declared.name
+        if name not in where:
+            by_name[name], where[name] = plugin, declared.place
+        elif where[name] != declared.place:
+            problems.append(_twice(declared, where[name]))
+    severity = "error" if strict else "warning"
+    return Plugins(by_name, [replace(problem, severity=severity) for problem in problems])
+
+
+def _all(paths: Sequence[Path], problems: list[Diagnostic]) -> Iterator[tuple[Declared, Plugin]]:
+    """Yield what is declared, in order; add what cannot be loaded to the problems."""
+    installed, found = load_installed()
+    problems += found
+    for entry, declarations in installed:
+        version = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+        for one in declarations:
+            yield one, Plugin(one.found, distribution(entry), version)
+    for path in dict.fromkeys(paths):
+        loaded = load(path)
+        problems += loaded.problems
+        for one in loaded.declared:
+            yield one, Plugin(one.found, one.place, loaded.unit.version(one.file))
+
+
+def _twice(declared: Declared, first: str) -> Diagnostic:
+    return Diagnostic(
+        code="AF546",
+        message=f"the {declared.what} {declared.name!r} is registered more than once: by {first}, and here",
+        file=declared.file,
+        line=declared.line,
+        hint="give one of them another name",
+    )

@@ -1,0 +1,1 @@
+"""Operating system processes: start them, read them, end them with everything that they started."""

@@ -1,0 +1,299 @@
+"""What happens to the lines of a program: masked, kept in a log file, shown while it runs, captured.
+
+Memory stays flat whatever a program writes: pieces go through, only the captured beginning and the last few
+lines stay. Files are written in worker threads.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import os
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from aetherflow.process.pipes import Take
+from aetherflow.process.run_process import Stream
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.context import StepContext
+
+Mode = Literal["inherit", "capture", "file", "discard"]
+
+LOG_LIMIT = 100 * 2**20
+"""How much of the output the step's log file keeps (bytes, per attempt of the program)."""
+LONGEST_LINE = 1 << 16
+"""A longer line is passed on in pieces (bytes)."""
+LONGEST_SECRET = 1 << 13
+"""A secret longer than this may be cut, and so missed, in a line that is passed on in pieces (bytes)."""
+LAST_BYTES = 4096
+"""How much of the end of the output is kept for error messages."""
+SHOWN_PER_SECOND = 10_000
+"""Lines shown live; more would hold up the program. The log file has them all."""
+LONG_LINE = 1000
+"""A line counts as one more line for each such number of bytes in it."""
+
+
+class OutputPlan(msgspec.Struct, frozen=True):
+    """What is to happen to the output.
+
+    Attributes:
+        file: where the streams in mode `file` are appended.
+        captured_bytes: how much of the beginning of a stream in mode `capture` is kept.
+    """
+
+    stdout: Mode = "inherit"
+    stderr: Mode = "inherit"
+    file: Path | None = None
+    captured_bytes: int = 1 << 20
+
+
+class Recorder:
+    """Takes in the output of one program, in a `with` block.
+
+    Attributes:
+        file_problem: why `OutputPlan.file` could not be written; empty while all is well.
+    """
+
+    def __init__(self, context: StepContext, plan: OutputPlan, number: int = 1) -> None:
+        """Take what is to happen to the output of the step's program, started for the `number`-th time."""
+        self.file_problem = ""
+        self._context = context
+        self._streams = {
+            stream: _StreamState(mode, plan.captured_bytes if mode == "capture" else 0, context.redactor)
+            for stream, mode in _modes(plan)
+            if mode != "discard"
+        }
+        execution = context.services.execution
+        again = f"start {number} of its program, " if number > 1 else ""
+        mark = (
+            f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
+            f"{again}{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
+        )
+        self._log = _AppendedFile(context.log_file, LOG_LIMIT, mark=mark, is_marked=execution > 1)
+        self._file = _AppendedFile(plan.file) if plan.file else None
+        self._writing = anyio.Lock()
+        self._lines = _LineBudget(context)
+
+    @property
+    def sinks(self) -> dict[Stream, Take]:
+        """Return who takes which stream; a discarded one has nobody."""
+        return {stream: functools.partial(self._take, stream) for stream in self._streams}
+
+    @property
+    def log_file(self) -> Path | None:
+        """The step's log file, if anything was written to it."""
+        return self._log.path if self._log.is_open else None
+
+    def captured(self) -> dict[str, str]:
+        """Return the captured text by stream."""
+        return {
+            name: state.captured_text() for name, state in self._streams.items() if state.mode == "capture"
+        }
+
+    def last_lines(self, count: int = 10) -> tuple[Stream, list[str]]:
+        """Return the last lines of stderr, or of stdout when there is nothing on stderr."""
+        for stream in ("stderr", "stdout"):
+            if (state := self._streams.get(stream)) and (
+                text := state.last.decode("utf-8", "replace").strip()
+            ):
+                return stream, text.splitlines()[-count:]
+        return "stderr", []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log.close()
+        if self._file is not None:
+            self._file.close()
+
+    def finish(self) -> None:
+        """Tell what is not where one would look for it; called when the program has ended."""
+        say = self._context.say
+        if self._lines.hidden_bytes:
+            say(
+                f"{self._lines.hidden_bytes} bytes of output came too fast to be shown; see {self._log.path}",
+                "warning",
+            )
+        for stream, state in self._streams.items():
+            if state.cut:
+                say(
+                    f"{stream} was longer than {state.capture_limit} bytes: only its beginning was captured; "
+                    f"see {self._log.path}",
+                    "warning",
+                )
+
+    async def _take(self, stream: Stream, data: bytes, *, last: bool = False) -> None:
+        state = self._streams[stream]
+        lines = state.whole_lines(data, last=last)
+        if not lines and not (last and state.mode == "file"):
+            return
+        async with self._writing:
+            before = self._log.problem
+            masked = await anyio.to_thread.run_sync(
+                self._store, state, lines, abandon_on_cancel=True, limiter=self._context.services.threads
+            )
+            if self._log.problem != before:
+                self._context.say(self._log.problem, "warning")
+        if state.mode in ("inherit", "capture"):
+            self._lines.show(stream, masked)
+
+    def _store(self, state: _StreamState, lines: bytes) -> bytes:
+        """Mask and write; called in a worker thread."""
+        masked = self._context.redactor.bytes(lines)
+        if masked:
+            self._log.write(masked)
+        if state.mode == "file" and self._file is not None:
+            self._file.write(masked)
+            self.file_problem = self._file.problem
+        state.keep(masked)
+        return masked
+
+
+def _modes(plan: OutputPlan) -> tuple[tuple[Stream, Mode], ...]:
+    return ("stdout", plan.stdout), ("stderr", plan.stderr)
+
+
+class _StreamState:
+    """What is remembered of one stream."""
+
+    def __init__(self, mode: Mode, capture_limit: int, redactor: Redactor) -> None:
+        self.mode = mode
+        self.capture_limit = capture_limit
+        self.cut = False
+        self.last = b""
+        self._redactor = redactor
+        self._captured = bytearray()
+        self._unfinished = bytearray()
+
+    def whole_lines(self, data: bytes, *, last: bool) -> bytes:
+        """Return what can go on now; an unfinished line waits for its end, unless it is very long."""
+        end = len(data) if last else data.rfind(b"\n") + 1
+        ready = b""
+        if end or last:
+            ready = bytes(self._unfinished) + data[:end] if self._unfinished else data[:end]
+            self._unfinished.clear()
+        self._unfinished += data[end:]
+        if len(self._unfinished) >= LONGEST_LINE:
+            cut = self._harmless_cut(self._unfinished)
+            ready += self._unfinished[:cut]
+            del self._unfinished[:cut]
+        return ready
+
+    def _harmless_cut(self, line: bytearray) -> int:
+        """Return where the line can be cut without cutting a secret, near its end."""
+        if self._redactor.is_empty:
+            return len(line)
+        mask = self._redactor.bytes
+        start = len(line) - LONGEST_SECRET
+        for cut in range(start, start - LONGEST_SECRET, -1):
+            left, right = bytes(line[cut - LONGEST_SECRET : cut]), bytes(line[cut : cut + LONGEST_SECRET])
+            if mask(left) + mask(right) == mask(left + right):
+                return cut
+        return start
+
+    def keep(self, masked: bytes) -> None:
+        """Remember the beginning, as far as it is to be captured, and the end."""
+        if self.mode == "capture":
+            room = self.capture_limit - len(self._captured)
+            self.cut = self.cut or len(masked) > room
+            self._captured += masked[:room]
+        self.last = (self.last + masked)[-LAST_BYTES:] if len(masked) < LAST_BYTES else masked[-LAST_BYTES:]
+
+    def captured_text(self) -> str:
+        """Return the captured beginning; a character that the limit cut in two is left out."""
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(
+            bytes(self._captured), final=not self.cut
+        )
+
+
+class _AppendedFile:
+    """A file that is appended to, made with its folder at the first write.
+
+    Attributes:
+        problem: why not everything is in the file; empty while all is well.
+        mark: a line that stands before what is appended to other content; `is_marked`: also at the beginning.
+    """
+
+    def __init__(
+        self, path: Path, limit: int | None = None, *, mark: str = "", is_marked: bool = False
+    ) -> None:
+        self.path = path
+        self.problem = ""
+        self.mark = mark
+        self.is_marked = is_marked
+        self._limit = self._left = limit
+        self._file: FileIO | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._file is not None
+
+    def write(self, data: bytes) -> None:
+        if self.problem:
+            return
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = FileIO(self.path, "ab+")
+                data = self._marked(self._file) + data
+            if self._left is not None and len(data) > self._left:
+                self.problem = (
+                    f"{self.path} has reached its limit of {self._limit} bytes; the rest is not kept"
+                )
+                data = data[: self._left] + f"\n[aetherflow: {self.problem}]\n".encode()
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if self._left is not None:
+                self._left -= len(data)
+        except OSError as error:
+            self.problem = f"cannot write {self.path}: {error.strerror or error}"
+
+    def _marked(self, file: FileIO) -> bytes:
+        """Return the line that separates what comes from what is there."""
+        size = os.fstat(file.fileno()).st_size
+        if not self.mark or not (size or self.is_marked):
+            return b""
+        is_open = size and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        return (b"\n" if is_open else b"") + f"{self.mark}\n".encode()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _LineBudget:
+    """Shows lines to the observers, not more than they and we can stand.
+
+    Attributes:
+        hidden_bytes: how much was not shown.
+    """
+
+    def __init__(self, context: StepContext) -> None:
+        self.hidden_bytes = 0
+        self._context = context
+        self._allowed = float(SHOWN_PER_SECOND)
+        self._at = context.clock.monotonic()
+
+    def show(self, stream: Stream, data: bytes) -> None:
+        now = self._context.clock.monotonic()
+        self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
+        self._at = now
+        start = 0
+        while start < len(data) and self._allowed >= 1:
+            end = data.find(b"\n", start, start + LONGEST_LINE)
+            after = end + 1 if end >= 0 else min(start + LONGEST_LINE, len(data))
+            piece = data[start : end if end >= 0 else after]
+            self._context.show_line(stream, piece.decode("utf-8", "replace").rstrip("\r"))
+            self._allowed -= 1 + len(piece) // LONG_LINE
+            start = after
+        self.hidden_bytes += len(data) - start

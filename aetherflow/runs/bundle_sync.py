@@ -1,0 +1,205 @@
+"""Bundles, put together: the manifest, its source with its connector, the sync, the snapshot to work with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from aetherflow.bundle.bundle_paths import bundle_paths, fingerprint_of
+from aetherflow.bundle.checked_source import OpenSource
+from aetherflow.bundle.listing import Difference
+from aetherflow.bundle.snapshot import active_snapshot
+from aetherflow.bundle.source import SourceRequest
+from aetherflow.bundle.source_identity import hold_last, origin_of
+from aetherflow.bundle.sync import LOCK_WAIT_SECONDS, compare, sync
+from aetherflow.bundle.sync_index import read_index
+from aetherflow.bundle.sync_report import SyncReport, read_report
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.profiles import configured_profiles
+from aetherflow.errors import AetherFlowError, BundleError, HeldByAnother, InvalidInput
+from aetherflow.execution.connector_pool import ConnectorPool
+from aetherflow.redaction import Redactor
+from aetherflow.registry import bundle_source, registry_of
+from aetherflow.runs.bundle_in_use import OpenBundle
+from aetherflow.runs.load_flow import resolved_resource
+from aetherflow.sdk.connector import Resource
+from aetherflow.spec.load_manifest import ManifestDocument, load_manifest
+
+
+class BundleStatus(msgspec.Struct, frozen=True):
+    """What is known of a bundle on this machine.
+
+    Attributes:
+        active: the fingerprint of the snapshot that new runs get; empty if there is none.
+        of_other_source: whether that is not known to come from this manifest's source.
+        source: what a sync would change, if the source can be asked.
+        source_error: why it cannot.
+    """
+
+    id: str
+    root: str
+    active: str
+    of_other_source: bool = False
+    last_sync: SyncReport | None = None
+    source: Difference | None = None
+    source_error: str = ""
+
+
+async def open_bundle(
+    manifest: Path,
+    process_env: Mapping[str, str],
+    *,
+    allow_stale: bool = False,
+    offer_stale: bool = True,
+    clock: Clock | None = None,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> OpenBundle:
+    """Sync a bundle and begin to use what is active then.
+
+    Args:
+        manifest: the path of the manifest.
+        process_env: the environment; the source's resource sees it and `AETHERFLOW_ENV_FILES_JSON`.
+        allow_stale: use what is active when the sync fails.
+        offer_stale: whether the error tells that this could be allowed.
+        clock: time.
+        wait_seconds: how long to wait for another process that syncs the bundle.
+
+    Raises:
+        InvalidInput: the manifest is wrong.
+        ConfigError: a setting, the source's resource or its type cannot be used.
+        BundleError: the sync failed, and stale files are not allowed or not there.
+        HeldByAnother: as before, because another process is syncing all the time.
+    """
+    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
+    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
+    origin = ""
+    try:
+        async with _source(loaded, environment) as source:
+            origin = source.origin
+            synced = await sync(
+                loaded.spec.bundle,
+                paths,
+                source.open_source,
+                clock or SystemClock(),
+                origin=origin,
+                wait_seconds=wait_seconds,
+            )
+    except (BundleError, HeldByAnother) as error:
+        held = await anyio.to_thread.run_sync(hold_last, paths, origin)
+        if held is not None and allow_stale:
+            return OpenBundle(loaded, paths, held, stale=error.message)
+        more = ""
+        if held is not None:
+            held.close()
+            if offer_stale:
+                more = f"or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
+        elif allow_stale and await anyio.to_thread.run_sync(paths.active.is_symlink):
+            more = "what is active here came from another source"
+        raise _with_hint(error, more) from error.__cause__
+    return OpenBundle(loaded, paths, synced.hold)
+
+
+async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncReport:
+    """Sync a bundle, and say what that changed.
+
+    Raises:
+        AetherFlowError: as `open_bundle`.
+    """
+    with await open_bundle(manifest, process_env, offer_stale=False) as opened:
+        report = await anyio.to_thread.run_sync(read_report, opened.paths.report)
+    if report is None:
+        raise BundleError(f"{opened.paths.report} went away", hint="sync again", code="AF859")
+    return report
+
+
+async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> BundleStatus:
+    """Return what is known of a bundle, and what a sync would change; nothing is changed.
+
+    Raises:
+        InvalidInput: the manifest is wrong.
+        ConfigError: a setting cannot be used.
+    """
+    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
+    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
+    difference, trouble, origin = None, "", ""
+    try:
+        async with _source(loaded, environment) as source:
+            origin = source.origin
+            difference = await compare(loaded.spec.bundle, paths, source.open_source, origin=origin)
+    except AetherFlowError as error:
+        trouble = error.message
+    active = await anyio.to_thread.run_sync(active_snapshot, paths)
+    known = await anyio.to_thread.run_sync(read_index, paths.index)
+    return BundleStatus(
+        id=loaded.spec.bundle.id,
+        root=str(paths.root),
+        active=fingerprint_of(active),
+        of_other_source=bool(active and origin) and known.snapshots.get(active) != origin,
+        last_sync=await anyio.to_thread.run_sync(read_report, paths.report),
+        source=difference,
+        source_error=trouble,
+    )
+
+
+def _with_hint(error: BundleError | HeldByAnother, more: str) -> AetherFlowError:
+    hint = "; ".join(part for part in (error.hint, more) if part)
+    return type(error)(error.message, hint=hint, code=error.code)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What opens the source of a manifest, and tells it from others."""
+
+    open_source: OpenSource
+    origin: str
+
+
+@asynccontextmanager
+async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIterator[_Source]:
+    """Give what opens the source; its connector is closed at the end of the block.
+
+    Raises:
+        ConfigError: nothing implements sources of this type, or its resource cannot be resolved.
+    """
+    spec, redactor = loaded.spec, Redactor()
+    redactor.add_named(environment.variables)
+    source_class = await anyio.to_thread.run_sync(bundle_source, spec.bundle.source.type)
+
+    @cache
+    def resolve(name: str) -> Resource:
+        profiles = configured_profiles(environment.settings)
+        return resolved_resource(name, spec.resources[name], environment, profiles, redactor)
+
+    pool = ConnectorPool(resolve, registry_of(environment.settings).connector_class)
+    request = SourceRequest(
+        bundle_id=spec.bundle.id,
+        spec=spec.bundle.source,
+        directory=loaded.directory,
+        connect=partial(pool.get, spec.bundle.source.resource or ""),
+    )
+
+    def origin() -> str:
+        name = spec.bundle.source.resource
+        told = resolve(name) if name else None
+        where = {"kind": told.kind, "driver": told.driver, "config": told.config} if told else {}
+        return origin_of(spec.bundle.source, loaded.directory, redactor.value(where))
+
+    try:
+        # a secrets provider may ask a vault: not on the loop
+        found = await anyio.to_thread.run_sync(origin, abandon_on_cancel=True)
+        yield _Source(partial(source_class.open, request), found)
+    except AetherFlowError as error:
+        if not isinstance(error, InvalidInput):
+            error.message = redactor.text(error.message)
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pool.aclose()

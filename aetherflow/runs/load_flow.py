@@ -1,0 +1,259 @@
+"""Load a flow and everything it refers to, and say all that is wrong with it before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aetherflow.check.check_flow import check_flow
+from aetherflow.check.flow_advice import check_advice
+from aetherflow.config.archive_drivers import driver_refused
+from aetherflow.config.cache_option import split_cache
+from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.prepared_resource import prepare_resource
+from aetherflow.config.profiles import configured_profiles
+from aetherflow.config.resource_check import check_resource, missing_variables
+from aetherflow.config.resources import register_known, resolve_resource
+from aetherflow.config.restrictions import Restrictions, restrictions_of
+from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, Severity
+from aetherflow.events.run_events import BundleUse
+from aetherflow.plan.compiler import build_plan
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor
+from aetherflow.registry import Registry, registry_of
+from aetherflow.sdk.connector import Resource
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+from aetherflow.spec.load import read_flow
+
+if TYPE_CHECKING:
+    from aetherflow.runs.bundle_in_use import OpenBundle
+
+
+class CheckedFlow(msgspec.Struct, frozen=True):
+    """A flow, planned and checked; run it only if `errors` is empty.
+
+    Attributes:
+        is_as_written: whether the plan is what the file says, or what it was probably meant to say.
+        bundle: where the flow comes from, if it comes from a bundle.
+        restrictions: what the mode forbids.
+    """
+
+    plan: Plan
+    environment: Environment
+    profiles: dict[str, ProfileSpec] | None
+    redactor: Redactor
+    registry: Registry
+    diagnostics: list[Diagnostic]
+    is_as_written: bool = True
+    bundle: BundleUse | None = None
+    restrictions: Restrictions = Restrictions()
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """The findings that forbid a run."""
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    def raise_if_guessed(self) -> None:
+        """Refuse a flow whose file had to be guessed at; what it refers to may be wrong.
+
+        Raises:
+            InvalidInput: with all findings.
+        """
+        if not self.is_as_written:
+            raise InvalidInput(self.diagnostics)
+
+    def raise_if_invalid(self) -> None:
+        """Refuse a flow with errors.
+
+        Raises:
+            InvalidInput: with all findings, warnings too.
+        """
+        if self.errors:
+            raise InvalidInput(self.diagnostics)
+
+
+def load_checked_flow(
+    flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | None = None
+) -> CheckedFlow:
+    """Load, plan and check a flow.
+
+    Args:
+        flow: the flow file; one of a bundle is found by `bundle.flow_file`.
+        process_env: what the environment of the run begins with.
+        bundle: the bundle that the flow is in.
+
+    Raises:
+        InvalidInput: the file cannot be read as a flow at all.
+        ConfigError: a setting, the profiles file or the secrets provider cannot be used.
+    """
+    loaded, found = read_flow(flow)
+    if loaded is None:
+        raise InvalidInput(found)
+    redactor = Redactor()
+    environment = (
+        bundle.environment(process_env, redactor)
+        if bundle
+        else load_environment(process_env, redactor=redactor)
+    )
+    settings = environment.settings
+    restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
+    profiles = configured_profiles(settings)
+    plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
+    registry = registry_of(settings, plugin_paths, redactor)
+    findings = DiagnosticSink(loaded.document, found, loaded.guesses)
+    plan = build_plan(loaded, findings, cache(registry.step_version))
+    severity: Severity = "error" if settings.validate_env_strict else "warning"
+    own = dict(plan.resources)
+    inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
+    plan = msgspec.structs.replace(plan, resources=inherited | own)
+    check_flow(plan, registry, findings, inherited)
+    _check_resources(own, environment, profiles, findings, severity, redactor, registry)
+    _check_archives(own, restrictions, findings)
+    check_advice(plan, environment.variables, redactor, findings, severity)
+    ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
+    if bundle is not None:
+        in_manifest = DiagnosticSink(bundle.manifest.document)
+        _check_drivers(inherited, registry, in_manifest)
+        _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
+        _check_archives(inherited, restrictions, in_manifest)
+        ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
+    return CheckedFlow(
+        plan=plan,
+        environment=environment,
+        profiles=profiles,
+        redactor=redactor,
+        registry=registry,
+        diagnostics=[*registry.diagnostics, *ordered],  # a broken plugin is why a type is unknown
+        is_as_written=loaded.guesses is None,
+        bundle=bundle.use(flow) if bundle else None,
+        restrictions=restrictions,
+    )
+
+
+def resolve(
+    checked: CheckedFlow,
+    name: str,
+    *,
+    mark: Callable[[], Mapping[str, str]] = dict,
+    warn: Callable[[str], None] | None = None,
+) -> Resource:
+    """Return a resource of the flow as its connector gets it: merged, rendered, secrets fetched and decoded.
+
+    Blocking: a secret may come from a file, a program or a vault. A program gets the variables of `mark`;
+    `warn` hears what is doubtful.
+
+    Raises:
+        ConfigError: it is not declared, or its profile, a template, a secret or a decode rule cannot be
+            resolved.
+    """
+    spec = checked.plan.resources.get(name)
+    if spec is None:
+        known = ", ".join(checked.plan.resources) or "none"
+        raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {known}", code="AF550")
+    return resolved_resource(
+        name, spec, checked.environment, checked.profiles, checked.redactor, mark=mark, warn=warn
+    )
+
+
+def resolved_resource(
+    name: str,
+    spec: ResourceSpec,
+    environment: Environment,
+    profiles: Mapping[str, ProfileSpec] | None,
+    redactor: Redactor,
+    *,
+    mark: Callable[[], Mapping[str, str]] = dict,
+    warn: Callable[[str], None] | None = None,
+) -> Resource:
+    """Return a resource as its connector gets it; see `resolve`.
+
+    Raises:
+        ConfigError: its profile, a template, a secret or a decode rule cannot be resolved.
+    """
+    resolved = resolve_resource(
+        name,
+        spec,
+        profiles,
+        environment.variables,
+        decoder=environment.secrets.decode if environment.secrets else None,
+        redactor=redactor,
+        strict=environment.settings.strict_templates,
+        mark=mark,
+        warn=warn,
+    )
+    cache, options = split_cache(name, resolved.options, environment.settings)
+    return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
+
+
+def _check_drivers(
+    resources: Mapping[str, ResourceSpec], registry: Registry, findings: DiagnosticSink
+) -> None:
+    """Check that there is a connector for each resource."""
+    for name, spec in resources.items():
+        try:
+            registry.connector_class(f"{spec.kind}:{spec.driver}")
+        except AetherFlowError as error:
+            findings.add(("resources", name, "driver"), error.code, error.message, error.hint)
+
+
+def _check_archives(
+    resources: Mapping[str, ResourceSpec], restrictions: Restrictions, findings: DiagnosticSink
+) -> None:
+    """Refuse archive drivers that the mode does not allow."""
+    allowed = restrictions.zip_drivers
+    for name, spec in resources.items():
+        if allowed is not None and spec.kind == "archive" and spec.driver not in allowed:
+            message, hint = driver_refused(spec.driver, allowed)
+            findings.add(("resources", name, "driver"), "AF872", message, hint)
+
+
+def _check_resources(
+    resources: Mapping[str, ResourceSpec],
+    environment: Environment,
+    profiles: dict[str, ProfileSpec] | None,
+    findings: DiagnosticSink,
+    severity: Severity,
+    redactor: Redactor,
+    registry: Registry,
+) -> None:
+    """Check each resource with its profile; a variable that is not set is an error only when asked for."""
+    env = environment.variables
+    secrets = environment.secrets
+    for name, spec in resources.items():
+        found = check_resource(
+            name,
+            spec,
+            profiles,
+            env,
+            document=findings.document,
+            decoder=secrets.decoder if secrets else None,
+            provider=secrets.source.origin if secrets else "",
+            shapes=_shapes(spec, registry),
+        )
+        findings.diagnostics += found
+        if any(d.severity == "error" for d in found):
+            continue
+        register_known(prepare_resource(name, spec, profiles), env, redactor)
+        for missing in missing_variables(name, spec, profiles, env):
+            findings.add(
+                ("resources", name, *missing.path),
+                "AF536",
+                f"resource {name!r}: {missing.field} needs the environment variable {missing.variable}, "
+                "which is not set",
+                f"set {missing.variable} before the run",
+                severity,
+            )
+
+
+def _shapes(spec: ResourceSpec, registry: Registry) -> dict[str, type[Any]]:
+    """Return what the connector of a resource takes; nothing of one that is not there."""
+    try:
+        found = registry.connector_class(f"{spec.kind}:{spec.driver}")
+    except AetherFlowError:
+        return {}  # told at its driver
+    return {"config": found.config_type, "options": found.options_type}

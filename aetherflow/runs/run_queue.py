@@ -1,0 +1,56 @@
+"""The tickets that wait for a worker slot: higher priority first, of equals the first. Pure."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+
+from aetherflow.runs.run_ticket import RunTicket
+
+
+class RunQueue:
+    """A queue of a bounded length."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._heap: list[tuple[int, int, str]] = []
+        self._tickets: dict[str, RunTicket] = {}
+        self._numbers = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._tickets
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further ticket has room."""
+        return len(self._tickets) >= self.capacity
+
+    def push(self, ticket: RunTicket) -> None:
+        """Add a ticket.
+
+        Raises:
+            ValueError: the queue is full, or has a ticket of that run already.
+        """
+        if self.is_full or ticket.run_id in self._tickets:
+            raise ValueError(f"no room for run {ticket.run_id}")
+        self._tickets[ticket.run_id] = ticket
+        heapq.heappush(self._heap, (-ticket.priority, next(self._numbers), ticket.run_id))
+
+    def pop(self) -> RunTicket | None:
+        """Take the next ticket out; None if there is none."""
+        return self._tickets.pop(heapq.heappop(self._heap)[2]) if self._heap else None
+
+    def remove(self, run_id: str) -> RunTicket | None:
+        """Take a ticket out of turn; None if it is not here."""
+        ticket = self._tickets.pop(run_id, None)
+        if ticket is not None:
+            self._heap = [entry for entry in self._heap if entry[2] != run_id]
+            heapq.heapify(self._heap)
+        return ticket
+
+    def waiting(self) -> list[RunTicket]:
+        """Return the tickets in the order in which they will start."""
+        return [self._tickets[run_id] for _, _, run_id in sorted(self._heap)]

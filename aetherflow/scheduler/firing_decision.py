@@ -1,0 +1,158 @@
+"""From due items to firings: one transaction that decides about ticks, with everything that depends on them.
+
+Two servers that come to the same tick both run this; the second finds the tick decided, or its row there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from aetherflow.schedule.catch_up import Decision, NotRun, decide_due
+from aetherflow.schedule.item import Item
+from aetherflow.schedule.timetable import due_at, latest_ticks
+from aetherflow.schedule.zone import instant, seconds
+from aetherflow.scheduler.overlap import judge_new
+from aetherflow.store.firings import (
+    Firing,
+    NewFiring,
+    decided_to,
+    has_firing,
+    insert_firing,
+    set_decided_to,
+)
+
+ROWS_PER_RANGE = 100
+"""Ticks that do not run have a row each up to this number; of more, the earlier ones share one."""
+
+CLOCK_BACK_SECONDS = 1
+"""From when a clock that is behind what was decided counts as put back."""
+
+
+class DecidedFirings(msgspec.Struct, frozen=True):
+    """What was decided about one item.
+
+    Attributes:
+        decided: up to when its ticks are decided now.
+        firings: the rows that this server has inserted.
+        clock_behind: seconds by which the clock is before what was decided; 0 as a rule.
+    """
+
+    item: Item
+    decided: datetime
+    firings: list[Firing]
+    clock_behind: int = 0
+
+
+class FiringDecider(msgspec.Struct, frozen=True):
+    """Who decides: a server, its clock and its source of run ids."""
+
+    server: str
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def decide(self, raw: sqlite3.Connection, items: Sequence[Item]) -> list[DecidedFirings]:
+        """Decide about every due tick of some items of one scheduler, in a transaction of the caller.
+
+        The clock is read inside of it: before it there may be a long wait for another process.
+        """
+        if not items:
+            return []
+        now = self.now()
+        scheduler = items[0].scheduler
+        known = decided_to(raw, scheduler, [item.id for item in items])
+        decided = [self._item(raw, item, known.get(item.id, now), now) for item in items]
+        set_decided_to(raw, scheduler, ((one.item.id, one.decided) for one in decided))
+        return decided
+
+    def _item(self, raw: sqlite3.Connection, item: Item, before: datetime, now: datetime) -> DecidedFirings:
+        decision = decide_due(item.table, item.policy, before, now)
+        if decision.clock_behind_seconds > CLOCK_BACK_SECONDS:
+            # Ticks that have a row stay decided; else the item would sleep as long as the clock was wrong.
+            return DecidedFirings(item, now, [], decision.clock_behind_seconds)
+        firings = [
+            self._missed(raw, item, tick, ticks, some, now) for some, tick, ticks in _rows(item, decision)
+        ]
+        for run in decision.runs:
+            if has_firing(raw, item.scheduler, item.id, run.tick):
+                continue  # decided before the clock was put back
+            cause = "catch_up" if run.is_late else "tick"
+            several = len(decision.runs)
+            made_up = several if several > 1 or run.is_late else 0
+            verdict = judge_new(raw, item, run.tick, now, made_up=made_up)
+            new = NewFiring(
+                item.scheduler,
+                item.id,
+                run.tick,
+                cause,  # type: ignore[arg-type]  # one of the two
+                verdict.outcome,
+                run_id=self.new_id() if verdict.counts else None,
+                reason=verdict.reason,
+                due_at=due_at(item.table, run.tick),
+                priority=item.spec.priority,
+                server=self.server,
+            )
+            firings.append(insert_firing(raw, new, now))
+        return DecidedFirings(item, decision.through, [firing for firing in firings if firing is not None])
+
+    def _missed(
+        self, raw: sqlite3.Connection, item: Item, tick: datetime, ticks: int, some: NotRun, now: datetime
+    ) -> Firing | None:
+        outcome = "MISSED" if some.outcome == "missed" else "SKIPPED"
+        reason = some.reason
+        if ticks > 1:
+            reason += f" ({ticks} ticks from {some.first:%Y-%m-%dT%H:%M:%SZ} on)"
+        new = NewFiring(
+            item.scheduler,
+            item.id,
+            tick,
+            "tick",
+            outcome,  # type: ignore[arg-type]  # one of the two
+            reason=reason,
+            due_at=due_at(item.table, tick),
+            ticks=ticks,
+        )
+        return insert_firing(raw, new, now)
+
+    def fire(self, raw: sqlite3.Connection, item: Item, server: str) -> Firing:
+        """Fire an item by hand; a server takes it up, or the one that is named has it already."""
+        now = self.now()
+        verdict = judge_new(raw, item, now, now, by_hand=True)
+        new = NewFiring(
+            item.scheduler,
+            item.id,
+            now,
+            "manual",
+            verdict.outcome,
+            run_id=self.new_id() if verdict.outcome in ("QUEUED", "WAITING") else None,
+            reason=verdict.reason,
+            priority=item.spec.priority,
+            server=server,
+        )
+        firing = insert_firing(raw, new, now)
+        if firing is None:
+            raise AssertionError("a manual firing takes the next free instant")
+        return firing
+
+
+def _rows(item: Item, decision: Decision) -> list[tuple[NotRun, datetime, int]]:
+    """Return the rows of what does not run, with how many ticks each stands for, oldest first."""
+    rows: list[tuple[NotRun, datetime, int]] = []
+    for some in decision.not_run:
+        begin, end = seconds(some.first), seconds(some.last) + 1
+        newest = latest_ticks(item.table, begin, end, ROWS_PER_RANGE)
+        if some.count > len(newest):
+            rest = some.count - len(newest)
+            shared = latest_ticks(item.table, begin, newest[0], 1)
+            rows.append((some, instant(shared[0]), rest))
+        rows += [(some, instant(tick), 1) for tick in newest]
+    return rows
+
+
+def lateness(firing: Firing) -> float:
+    """Return how many seconds after its time a firing was decided."""
+    late = datetime.fromisoformat(firing.decided_at) - datetime.fromisoformat(firing.due_at)
+    return max(late, timedelta(0)).total_seconds()

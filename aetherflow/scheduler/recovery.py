@@ -1,0 +1,123 @@
+"""Looking after what is not over: firings that wait, whose server died, whose run somebody wants to end."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.overlap import judge_waiting
+from aetherflow.store.firings import (
+    Firing,
+    close_firing,
+    is_alive,
+    leave_unbegun,
+    move_firing,
+    open_firings,
+    take_over,
+)
+
+GONE = "the item is not in the scheduler file any more"
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a look at the open firings of a schedule led to.
+
+    Attributes:
+        taken: firings of others that are ours now, as they were.
+        queued: firings of ours that may begin.
+        ended: firings of ours that are over without having run.
+        unwanted: run ids of ours that somebody asks to end, and why.
+    """
+
+    taken: list[Firing]
+    queued: list[Firing]
+    ended: list[Firing]
+    unwanted: list[tuple[str, str]]
+
+
+def needs_recovery(
+    raw: sqlite3.Connection,
+    schedule: Schedule,
+    server: str,
+    now: datetime,
+    submitted: Collection[str],
+    left: Collection[int],
+) -> bool:
+    """Whether there is anything to do; only reads.
+
+    `submitted` are the runs that are on their way, `left` the firings to leave to other servers.
+    """
+    live: dict[str, bool] = {server: True}
+    for firing in open_firings(raw, schedule.id):
+        if firing.firing_id in left and firing.server != server:
+            continue
+        if firing.server not in live:
+            live[firing.server] = bool(firing.server) and is_alive(raw, firing.server, now)
+        if not live[firing.server]:
+            return True
+        if firing.server == server and (
+            firing.outcome == "WAITING"
+            or firing.cancel_reason
+            or (firing.outcome == "QUEUED" and firing.run_id not in submitted)
+        ):
+            return True
+    return False
+
+
+def recover(
+    raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime, left: Collection[int] = ()
+) -> Recovered:
+    """Take over what nobody looks after, but what is `left` to other servers; judge again what waits."""
+    taken = take_over(raw, schedule.id, server, now, left)
+    for firing in taken:
+        if firing.outcome == "RUNNING":
+            move_firing(raw, firing.firing_id, server, "QUEUED", "its server died; the run goes on")
+    queued: list[Firing] = []
+    ended: list[Firing] = []
+    unwanted: list[tuple[str, str]] = []
+    for firing in open_firings(raw, schedule.id):
+        if firing.server != server:
+            continue
+        if firing.cancel_reason and firing.run_id:
+            unwanted.append((firing.run_id, firing.cancel_reason))
+        if firing.firing_id in left:
+            leave_unbegun(raw, firing.firing_id, server)
+            continue
+        match firing.outcome:
+            case "WAITING":
+                _judge(raw, schedule, server, firing, now, queued, ended)
+            case "QUEUED":
+                queued.append(firing)
+            case _:
+                pass
+    return Recovered(taken, queued, ended, unwanted)
+
+
+def _judge(
+    raw: sqlite3.Connection,
+    schedule: Schedule,
+    server: str,
+    firing: Firing,
+    now: datetime,
+    queued: list[Firing],
+    ended: list[Firing],
+) -> None:
+    item = schedule.items.get(firing.item_id)
+    if item is None:
+        close_firing(raw, firing.firing_id, server, "SKIPPED", GONE, now)
+        ended.append(replace(firing, outcome="SKIPPED", reason=GONE))
+        return
+    verdict = judge_waiting(raw, item, firing, now)
+    if verdict.outcome in ("SKIPPED", "MISSED"):
+        close_firing(raw, firing.firing_id, server, verdict.outcome, verdict.reason, now)
+        ended.append(replace(firing, outcome=verdict.outcome, reason=verdict.reason))
+    elif verdict.outcome == "QUEUED":
+        move_firing(raw, firing.firing_id, server, "QUEUED")
+        queued.append(replace(firing, outcome="QUEUED", reason=""))
+    elif verdict.reason != firing.reason:
+        move_firing(raw, firing.firing_id, server, "WAITING", verdict.reason)

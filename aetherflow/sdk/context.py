@@ -1,0 +1,379 @@
+"""What a step sees of the run: who it is, its files, connectors, locks, log, and the wish that it stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.config.archive_drivers import driver_refused
+from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.ports import OutputStore
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.pools import NO_POOLS, Pools
+from aetherflow.sdk.step import StepResult
+from aetherflow.sdk.step_failure import plugin_errors_contained
+from aetherflow.sdk.workspace import Workspace, written_whole
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+THREAD_STOP_SECONDS = 15.0
+"""How long a cancelled step waits for its worker thread to notice before it leaves the thread behind."""
+
+
+class Connectors(Protocol):
+    """The open connectors of a run."""
+
+    async def get(self, name: str, user: object = None) -> Connector:
+        """Return the connector of the resource `name`, opened at its first use."""
+        ...
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Close what is open for this user alone; return what went wrong."""
+        ...
+
+
+class Locks(Protocol):
+    """Named leases in the state database."""
+
+    def hold(
+        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the lock in the block; cancel the block if the lease is lost.
+
+        Raises:
+            StepError: held by another, who and since when.
+        """
+        ...
+
+
+class NestedStep(Protocol):
+    """Runs a step inside a step (`with_lock`)."""
+
+    def __call__(
+        self, context: StepContext, *, step_id: str, step_type: str, inputs: dict[str, Any]
+    ) -> Awaitable[StepResult]:
+        """Run it in the given context's job and return its result."""
+        ...
+
+
+class RunServices(msgspec.Struct, frozen=True):
+    """What all steps of a run share; without `large_outputs` every output goes into the journal.
+
+    Attributes:
+        execution: which time this is that the run is executed; a resumed run is executed once more.
+        strict_templates: whether a missing value fails the step, or is an empty text and a warning.
+    """
+
+    flow_id: str
+    run_id: str
+    env: Mapping[str, str]
+    clock: Clock
+    redactor: Redactor
+    workspace: Workspace
+    log_directory: Path
+    connectors: Connectors
+    locks: Locks
+    nested_step: NestedStep
+    announce: Callable[[Event], None]
+    threads: anyio.CapacityLimiter
+    large_outputs: OutputStore | None = None
+    zip_drivers: frozenset[str] | None = None
+    execution: int = 1
+    strict_templates: bool = True
+    pools: Pools = NO_POOLS
+
+
+class StepContext:
+    """The context of one attempt of one step; the first argument of every step function.
+
+    Attributes:
+        progress_note: how far the step came; told when a time limit ends it, which it cannot say itself then.
+    """
+
+    def __init__(
+        self, services: RunServices, *, job_id: str, step_id: str, step_type: str, attempt: int = 1
+    ) -> None:
+        self.services = services
+        self.job_id = job_id
+        self.step_id = step_id
+        self.step_type = step_type
+        self.attempt = attempt
+        self.progress_note = ""
+        self._stopping: threading.Event | None = None
+        self._loop: anyio.lowlevel.EventLoopToken | None = None
+        self._waiting: set[anyio.CancelScope] = set()
+        self._uses_connectors = False
+
+    @property
+    def flow_id(self) -> str:
+        """The id of the flow."""
+        return self.services.flow_id
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run; the same in every attempt to finish it."""
+        return self.services.run_id
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment snapshot of the run; `os.environ` is never consulted."""
+        return self.services.env
+
+    @property
+    def clock(self) -> Clock:
+        """Time and chance, replaceable in tests."""
+        return self.services.clock
+
+    @property
+    def redactor(self) -> Redactor:
+        """Masks secrets in what the step writes for people."""
+        return self.services.redactor
+
+    @property
+    def idempotency_key(self) -> str:
+        """`run/job/step`: the same for every attempt, so that the other side can tell a repetition."""
+        return f"{self.run_id}/{self.job_id}/{self.step_id}"
+
+    @property
+    def artifacts(self) -> Path:
+        """The job's artifacts folder, made on first use; relative paths are below it."""
+        return self.services.workspace.directory(self.job_id, "artifacts")
+
+    @property
+    def scratch(self) -> Path:
+        """The job's scratch folder, made on first use."""
+        return self.services.workspace.directory(self.job_id, "scratch")
+
+    @property
+    def manifests(self) -> Path:
+        """The job's manifests folder, made on first use."""
+        return self.services.workspace.directory(self.job_id, "manifests")
+
+    def directory(self, area: str, job_id: str = "") -> Path:
+        """Return the folder of a key of `workspace.layout`, made on first use; "" is the job's own folder.
+
+        Args:
+            area: artifacts, scratch, manifests, or a key that the flow adds to the layout.
+            job_id: another job of the run; by default the step's own.
+        """
+        return self.services.workspace.directory(job_id or self.job_id, area)
+
+    @property
+    def log_file(self) -> Path:
+        """Where this attempt's full output belongs: `<logs>/<run>/<job>/<step>.<attempt>.log`."""
+        return self.services.log_directory / self.run_id / self.job_id / f"{self.step_id}.{self.attempt}.log"
+
+    def path(self, text: str) -> Path:
+        """Return the path that an input names: absolute, or below the job's artifacts folder.
+
+        Raises:
+            StepError: a relative path that leaves that folder.
+        """
+        workspace = self.services.workspace
+        path = workspace.resolve(self.job_id, text)
+        if not workspace.strict and not Path(text).is_absolute() and workspace.is_outside(self.job_id, path):
+            self.say(f"the path {text!r} leaves the job's artifacts folder", "warning")
+        return path
+
+    def check_zip_driver(self, driver: str) -> None:
+        """Ask whether an archive driver may be used; a step that packs or unpacks does so first.
+
+        Raises:
+            StepError: enterprise mode is on, and the manifest does not list it.
+        """
+        allowed = self.services.zip_drivers
+        if allowed is not None and driver not in allowed:
+            message, hint = driver_refused(driver, allowed)
+            raise StepError(message, hint=hint, code="AF872")
+
+    def writing(self, path: Path) -> AbstractContextManager[Path]:
+        """Give a temporary name to write to in a `with` block; `path` appears whole when the block ends."""
+        return written_whole(path)
+
+    async def connector(self, name: str) -> Connector:
+        """Return the open connector of a resource of the flow.
+
+        Raises:
+            StepError: it cannot be opened.
+        """
+        self._uses_connectors = True
+        return await self.services.connectors.get(name, self)
+
+    async def release_connectors(self) -> None:
+        """Close the connectors that this attempt alone had open; called when it has ended."""
+        if self._uses_connectors:
+            for problem in await self.services.connectors.release(self):
+                self.say(problem.message, "warning")
+
+    def lock(
+        self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a named lock in an `async with` block; the lease is renewed meanwhile.
+
+        Raises:
+            StepError: the key holds a secret: it would be stored, and shown to whoever waits for the lock.
+        """
+        if self.redactor.text(key) != key:
+            raise StepError(
+                "the lock_key holds a secret, and the keys of locks are stored and shown",
+                hint="name the lock by something that may be seen",
+                code="AF622",
+            )
+        return self.services.locks.hold(
+            key,
+            ttl_seconds=ttl_seconds,
+            wait_seconds=wait_seconds,
+            job_id=self.job_id,
+            step_id=self.step_id,
+        )
+
+    async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
+        """Run another step inside this one and return its result."""
+        return await self.services.nested_step(self, step_id=step_id, step_type=step_type, inputs=inputs)
+
+    def say(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
+        """Tell the observers something about this step; it is masked, shown and not stored."""
+        self.services.announce(
+            Notice(
+                at=self.clock.now(),
+                flow_id=self.flow_id,
+                run_id=self.run_id,
+                level=level,
+                message=message,
+                job_id=self.job_id,
+                step_id=self.step_id,
+                step_type=self.step_type,
+                attempt=self.attempt,
+            )
+        )
+
+    def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
+        self.services.announce(
+            StepOutput(
+                at=self.clock.now(),
+                flow_id=self.flow_id,
+                run_id=self.run_id,
+                job_id=self.job_id,
+                step_id=self.step_id,
+                step_type=self.step_type,
+                attempt=self.attempt,
+                stream=stream,
+                text=text,
+            )
+        )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the step was asked to stop; a sync step looks here between pieces of work."""
+        return self._stopping is not None and self._stopping.is_set()
+
+    def raise_if_stopping(self) -> None:
+        """End a sync step that was asked to stop.
+
+        Raises:
+            StepError: with kind "cancelled".
+        """
+        if self.stopping:
+            raise StepError("stopped on request", kind="cancelled", code="AF702")
+
+    async def run_sync(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """Call a blocking function in a worker thread.
+
+        When the step is cancelled, `stopping` becomes true and the function gets THREAD_STOP_SECONDS to end;
+        a thread that does not is left behind and reported.
+        """
+        self._loop = anyio.lowlevel.current_token()
+        async with self.services.threads:  # cancelled while it waits for its turn, it never starts
+            if self._stopping is None or self._stopping.is_set():
+                self._stopping = threading.Event()  # the wish that ended an earlier call is not for this one
+            return await self._call(function, args, self._stopping)
+
+    def run_async(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+        """Call a coroutine function from a sync step, or from a thread that it started.
+
+        When the step is cancelled, the call ends with a StepError of kind "cancelled".
+
+        Raises:
+            StepError: called on the event loop, which would wait for itself (AF549), or stopped.
+        """
+        if self._loop is None or _on_loop():
+            raise StepError(
+                "context.run_async was called from async code",
+                hint="await the coroutine; run_async is for sync steps",
+                code="AF549",
+            )
+        return anyio.from_thread.run(self._cancellable, function, args, token=self._loop)
+
+    async def _cancellable(self, function: Callable[[*Args], Awaitable[T]], args: tuple[*Args]) -> T:
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                with plugin_errors_contained():
+                    return await function(*args)
+            finally:
+                self._waiting.discard(scope)
+        raise StepError("stopped on request", kind="cancelled", code="AF702")
+
+    async def _call(self, function: Callable[[*Args], T], args: tuple[*Args], stop: threading.Event) -> T:
+        done = anyio.Event()
+        outcome: list[T] = []
+        failure: list[Exception] = []
+
+        async def call() -> None:
+            try:
+                with plugin_errors_contained():
+                    outcome.append(
+                        await anyio.to_thread.run_sync(
+                            function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                        )
+                    )
+            except Exception as error:  # noqa: BLE001 - carried over to the caller, below
+                failure.append(error)
+            finally:
+                done.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_shielded, call, scope := anyio.CancelScope(shield=True))
+            try:
+                await done.wait()
+            except anyio.get_cancelled_exc_class():
+                stop.set()
+                for waiting in self._waiting:
+                    waiting.cancel()
+                with anyio.move_on_after(THREAD_STOP_SECONDS, shield=True):
+                    await done.wait()
+                if not done.is_set():
+                    waited = f"{THREAD_STOP_SECONDS:g} s"
+                    self.say(f"the step's thread did not stop within {waited} and was left behind", "warning")
+                    scope.cancel()
+                raise
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+
+def _on_loop() -> bool:
+    try:
+        anyio.lowlevel.current_token()
+    except anyio.NoEventLoopError:
+        return False
+    return True
+
+
+async def _shielded(call: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    with scope:
+        await call()

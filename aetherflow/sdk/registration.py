@@ -1,0 +1,76 @@
+"""What decorators declared, by the module that did it: a registry takes what the modules it loaded declared.
+
+The table belongs to the process and only grows; which of it counts is decided by each registry for itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.errors import ConfigError
+
+_API = ("aetherflow.sdk.", "aetherflow.compat.", "aetherflow.core.")
+"""Modules that declare on behalf of their caller."""
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """A step type or connector that a module declared with a decorator, and where."""
+
+    what: Literal["step type", "connector"]
+    name: str
+    found: Any
+    module: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """Return `file:line`."""
+        return f"{self.file}:{self.line}"
+
+
+class DeclarationError(ConfigError):
+    """A decorator of the public API is used wrongly; `problem` is the message without its place."""
+
+    def __init__(self, problem: str, *, file: str, line: int, hint: str, code: str) -> None:
+        super().__init__(f"{file}:{line}: {problem}", hint=hint, code=code)
+        self.problem, self.file, self.line = problem, file, line
+
+
+_DECLARED: dict[str, dict[tuple[str, str, int], Declared]] = {}
+
+
+def declare(what: Literal["step type", "connector"], name: str, found: object) -> None:
+    """Note what the module that calls the public API declares, at the line where it does."""
+    module, file, line = _caller()
+    declared = Declared(what, name, found, module, file, line)
+    _DECLARED.setdefault(module, {})[what, name, line] = declared
+
+
+def declared_by(package: str) -> list[Declared]:
+    """Return what a module, and all modules below it, declared; each module in its order."""
+    inside = f"{package}."
+    modules = [name for name in list(_DECLARED) if name == package or name.startswith(inside)]
+    return [declared for name in modules for declared in _DECLARED[name].values()]
+
+
+def all_declared() -> list[Declared]:
+    """Return what any module of this process declared."""
+    return [declared for found in list(_DECLARED.values()) for declared in found.values()]
+
+
+def declaration_error(problem: str, hint: str, code: str) -> DeclarationError:
+    """Return the error about a decorator that is used wrongly, with the file and line that use it."""
+    _, file, line = _caller()
+    return DeclarationError(problem, file=file, line=line, hint=hint, code=code)
+
+
+def _caller() -> tuple[str, str, int]:
+    """Return module, file and line of the innermost frame that is not the public API itself."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to one's caller, much faster than inspect.stack
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_API):
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", ""), frame.f_code.co_filename, frame.f_lineno

@@ -1,0 +1,117 @@
+"""Why a step failed, as data: the cause in words, its kind for `retry_on`, fit to be stored."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from typing import get_args
+
+import anyio
+import msgspec
+
+from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
+from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.json_values import plain_json, plain_text
+
+_HINTS = {
+    errno.ENOSPC: "make room on the disk, mostly that of the workspace; then resume the run",
+    errno.EDQUOT: "the quota is used up: make room, then resume the run",
+    errno.EACCES: "check the permissions of the path",
+    errno.EROFS: "the file system is mounted read-only",
+}
+_ENGINE = str(Path(__file__).parents[1]) + os.sep
+_UNSAID = {"CancelledError": "what the step waited for was cancelled, though nobody asked the step to stop"}
+_NOT_OF_STEPS = (_ENGINE, str(Path(os.__file__).parent) + os.sep, "<")
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
+    """Return what a step's author told of an error, fit to be stored: the right types, plain and masked."""
+    try:
+        detail = redactor.value(plain_json(info.detail if isinstance(info.detail, Mapping) else {}))
+    except (StepError, RecursionError):
+        detail = {}  # the error is told without what cannot be written
+    return ErrorInfo(
+        code=plain_text(info.code),
+        message=redactor.text(plain_text(info.message)),
+        kind=info.kind if info.kind in get_args(FailureKind) else "other",
+        hint=redactor.text(plain_text(info.hint)),
+        detail=detail,
+    )
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
+    first, *others = _leaves(error)
+    info = _describe_one(first)
+    if not others:
+        return info
+    told = dict.fromkeys(_describe_one(other).message for other in others)
+    return msgspec.structs.replace(
+        info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
+    )
+
+
+@contextmanager
+def plugin_errors_contained() -> Iterator[None]:
+    """Let what the code of a step raises end only the step: what is no `Exception` becomes a StepError.
+
+    Raises:
+        StepError: the block raised what is no `Exception`, and not because we are to end.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if is_our_cancellation(error):
+            raise
+        info = describe(error)
+        raise StepError(info.message, hint=info.hint, kind=info.kind, code=info.code) from error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _place(error: BaseException) -> str:
+    """Return `file:line` of the deepest line that the exception passed in the file of the step's own code."""
+    found: dict[str, int] = {}
+    for frame, line in walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if not file.startswith(_NOT_OF_STEPS) or "-packages/" in file.removeprefix(_ENGINE):
+            found[file] = line
+    file = next((name for name in found if f"{os.sep}anyio{os.sep}" not in name), "")
+    return f"{file}:{found[file]}" if file else ""
+
+
+def _describe_one(error: BaseException) -> ErrorInfo:
+    if isinstance(error, AetherFlowError):
+        return error.info()
+    kind: FailureKind = "other"
+    if isinstance(error, TimeoutError):
+        kind = "timeout"
+    elif isinstance(
+        error, ConnectionError | socket.gaierror | anyio.BrokenResourceError | anyio.ClosedResourceError
+    ) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        kind = "connection"
+    if isinstance(error, SystemExit):
+        return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
+    try:
+        text = str(error) or _UNSAID.get(type(error).__name__, "no further message")
+    except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
+        text = f"its text cannot be read ({type(failure).__name__})"
+    hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    if not hint and (place := _place(error)):
+        hint = f"raised at {place}; --debug shows the whole traceback"
+    return ErrorInfo(code="AF701", message=f"{type(error).__name__}: {text}", kind=kind, hint=hint)

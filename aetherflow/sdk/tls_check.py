@@ -1,0 +1,126 @@
+"""When the certificate of a TLS server expires: for the `check` of connectors.
+
+Python decodes a certificate only after it has verified it; whoever asks when one expires wants to know it of
+one that does not verify, too. So the dates are read from its bytes (DER, X.509: RFC 5280).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import anyio
+from anyio.streams.tls import TLSAttribute
+
+from aetherflow.sdk.checks import Check
+
+EXPIRES_SOON = timedelta(days=30)
+NAME = "certificate"
+
+_SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x17, 0x18, 0xA0
+_RENEW = "renew it on the server"
+
+
+TlsPeer = ssl.SSLObject | ssl.SSLSocket
+
+
+async def certificate_check(
+    host: str, port: int, context: ssl.SSLContext | None = None, *, now: datetime | None = None
+) -> Check:
+    """Connect to a TLS server and say how its certificate is: verified, and until when it is valid.
+
+    Args:
+        host: the server; also the name that the certificate must have.
+        port: the port that speaks TLS from the first byte on.
+        context: how to verify; default: the certificate authorities of the machine.
+        now: the time that counts.
+
+    Raises:
+        OSError: nobody answers there, or it speaks no TLS.
+    """
+    context = context or ssl.create_default_context()
+    try:
+        peer = await _peer_of(host, port, context)
+    except ssl.SSLCertVerificationError as error:
+        lenient = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        lenient.check_hostname = False
+        lenient.verify_mode = ssl.CERT_NONE  # nothing is sent: only the date is looked at
+        seen = peer_certificate_check(await _peer_of(host, port, lenient), now=now)
+        if seen.state == "error":
+            return seen
+        reason = error.verify_message.removesuffix(".")
+        hint = "trust its authority, or use the name that the certificate has"
+        return Check(NAME, "error", f"it cannot be verified: {reason}; {seen.message}", hint)
+    return peer_certificate_check(peer, now=now)
+
+
+def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> Check:
+    """Say until when the certificate of the other side of a TLS connection is valid."""
+    raw = peer.getpeercert(True)
+    if not isinstance(raw, bytes):
+        return Check(NAME, "warning", "the server shows no certificate")
+    try:
+        begins, ends = validity(raw)
+    except (ValueError, IndexError, StopIteration):
+        return Check(NAME, "warning", "the dates of the certificate cannot be read")
+    now = now or datetime.now(UTC)
+    if now > ends:
+        return Check(NAME, "error", f"expired on {ends:%Y-%m-%d}", _RENEW)
+    if now < begins:
+        return Check(NAME, "error", f"valid only from {begins:%Y-%m-%d} on", "check the clocks of both sides")
+    days = (ends - now).days
+    message = f"valid until {ends:%Y-%m-%d}, {days} more day{'' if days == 1 else 's'}"
+    if ends - now < EXPIRES_SOON:
+        return Check(NAME, "warning", message, _RENEW)
+    return Check(NAME, "ok", message)
+
+
+def validity(certificate: bytes) -> tuple[datetime, datetime]:
+    """Return from when until when a certificate is valid.
+
+    Raises:
+        ValueError: this is no certificate.
+    """
+    whole = next(_values(certificate))[1]
+    fields = _values(next(_values(whole))[1])
+    tag, _ = next(fields)
+    skipped = 3 if tag == _VERSION else 2  # serial number, algorithm, issuer; the version may be left out
+    for _ in range(skipped):
+        next(fields)
+    tag, dates = next(fields)
+    if tag != _SEQUENCE:
+        raise ValueError("no validity where it should stand")
+    begins, ends = (_time(tag, text) for tag, text in _values(dates))
+    return begins, ends
+
+
+def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each value that stands in the bytes, one after the other."""
+    at = 0
+    while at < len(data):
+        tag, size, start = data[at], data[at + 1], at + 2
+        if size & 0x80:
+            count = size & 0x7F
+            size, start = int.from_bytes(data[start : start + count]), start + count
+        if start + size > len(data):
+            raise ValueError("a value is cut off")
+        yield tag, data[start : start + size]
+        at = start + size
+
+
+def _time(tag: int, text: bytes) -> datetime:
+    if tag not in (_UTC_TIME, _GENERALIZED_TIME):
+        raise ValueError("no time where it should stand")
+    digits = text.decode("ascii")
+    if tag == _UTC_TIME:  # two digits of the year: 1950 to 2049
+        digits = ("19" if digits >= "50" else "20") + digits
+    return datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+
+
+async def _peer_of(host: str, port: int, context: ssl.SSLContext) -> TlsPeer:
+    stream = await anyio.connect_tcp(
+        host, port, ssl_context=context, tls_hostname=host, tls_standard_compatible=False
+    )
+    async with stream:
+        return stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - this is no Django

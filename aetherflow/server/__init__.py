@@ -1,0 +1,1 @@
+"""`aetherflow serve`: the scheduler and the run pool in one process."""

@@ -1,0 +1,207 @@
+"""`scheduler fire`: an item now, by hand; a running server takes it up, or this process runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.errors import AetherFlowError, HeldByAnother, UsageError
+from aetherflow.runs.execute_run import ObserverSpec
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.firing_decision import FiringDecider
+from aetherflow.server.schedule_files import load_schedule, state_of_schedules
+from aetherflow.server.scheduler_status import load_served, served_files
+from aetherflow.server.server import Server, open_server
+from aetherflow.server.server_settings import settings_of
+from aetherflow.spec.suggest import did_you_mean
+from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
+from aetherflow.store.firings import Firing, close_firing, find_firing, known_items
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """A firing by hand; `server` is who takes it up, or nobody if it does not run."""
+
+    scheduler: str
+    item: str
+    scheduled_at: str
+    outcome: str
+    run_id: str | None
+    reason: str
+    server: str
+
+
+async def fire(
+    name: str,
+    file: Path | None,
+    state: Path | None,
+    *,
+    here: bool,
+    observers: Sequence[ObserverSpec] = (),
+    clock: Clock | None = None,
+) -> Fired:
+    """Fire an item; with `here`, return when its run has ended.
+
+    Raises:
+        UsageError: there is no such item, or nobody who would take it up.
+        HeldByAnother: the item's overlap rule keeps it from running now.
+        InvalidInput: the scheduler file is wrong.
+        StateError: the state database cannot be used.
+    """
+    clock = clock or SystemClock()
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_of_schedules(schedules, state, os.environ)
+    if not here and is_missing(path):
+        raise _unserved(schedules, path)
+    database = await Database.open(path)
+    try:
+        served = await database.read(lambda raw: served_files(raw, clock.now()))
+        candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
+        if file is None:
+            candidates = load_served(served)
+        known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
+        schedule, item = _found(name, candidates, known, path)
+        live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
+        if not here and not live:
+            raise _unserved([schedule], path)
+        if not here:
+            decider = FiringDecider("", clock.now, clock.new_id)
+            firing = await database.transact(lambda raw: decider.fire(raw, item, ""))
+            return _fired(firing, f"{live[0].owner}")
+    finally:
+        await database.aclose()
+    return await _fire_here(schedule, item, path, observers, clock)
+
+
+def _found(
+    name: str,
+    schedules: Mapping[str, Schedule | AetherFlowError],
+    known: Mapping[str, Sequence[str]],
+    state: Path,
+) -> tuple[Schedule, Item]:
+    """Return the item of that name, or of the name FILE_ID/ITEM where several files have one.
+
+    A file that is wrong matters only to its own items: those that are `known` of it since it was right.
+    """
+    scheduler, _, short = name.rpartition("/")
+    items = {
+        one: known[one] if isinstance(found, AetherFlowError) else list(found.items)
+        for one, found in schedules.items()
+    }
+    having = [one for one in schedules if short in items[one] and scheduler in ("", one)]
+    if len(having) > 1:
+        names = ", ".join(f"{one}/{short}" for one in having)
+        raise UsageError(
+            f"several scheduler files have an item {short!r}", hint=f"name one of {names}", code="AF209"
+        )
+    for one in having:
+        found = schedules[one]
+        if isinstance(found, AetherFlowError):
+            raise found
+        return found, found.items[short]
+    if not schedules:
+        raise _unserved([], state)
+    every = [item for one in schedules for item in items[one]]
+    hint = did_you_mean(short, every) or f"the items are {', '.join(every[:20])}"
+    raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
+
+
+def _unserved(schedules: Sequence[Schedule], state: Path) -> UsageError:
+    """Return the error of an item that nobody would run."""
+    if not schedules:
+        return UsageError(
+            f"no server serves anything on {state}",
+            hint="name the scheduler file: --file SCHEDULER.yaml --here",
+            code="AF209",
+        )
+    return UsageError(
+        f"no server serves {schedules[0].file} on {state}, so nobody would run it",
+        hint="start one: aetherflow serve FILE; or add --here to run it in this process",
+        code="AF209",
+    )
+
+
+async def _fire_here(
+    schedule: Schedule, item: Item, state: Path, observers: Sequence[ObserverSpec], clock: Clock
+) -> Fired:
+    async with open_server(
+        [schedule], settings_of([schedule]), state, observers, clock, os.environ
+    ) as server:
+        decider = FiringDecider(server.lease.name, clock.now, clock.new_id)
+        firing = await server.database.transact(
+            lambda raw: _fire_or_skip(raw, decider, item, server.lease.name)
+        )
+        if firing.outcome != "QUEUED":
+            raise HeldByAnother(
+                f"item {item.id!r} does not run now: {firing.reason}",
+                hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; if its process is "
+                "dead, aetherflow runs retry RUN goes on with it, as a server does",
+                code="AF620",
+            )
+        server.scheduler.adopt(schedule)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.run_pool.run)
+            async with anyio.create_task_group() as helping:
+                helping.start_soon(server.lease.keep)
+                helping.start_soon(_follow_signals, server, firing)
+                await server.scheduler.submit(item, firing)
+                await server.run_pool.idle()
+                helping.cancel_scope.cancel()
+            await server.run_pool.drain(0)
+        ended = await server.database.transact(
+            lambda raw: _ended(raw, firing, server.lease.name, clock.now())
+        )
+    if ended.is_open:
+        raise HeldByAnother(
+            f"run {ended.run_id} of item {item.id!r} was taken over by a server: this process was paused",
+            hint=f"aetherflow runs show {ended.run_id} says what becomes of it",
+            code="AF210",
+        )
+    return _fired(ended, "this process")
+
+
+def _fire_or_skip(raw: sqlite3.Connection, decider: FiringDecider, item: Item, server: str) -> Firing:
+    """Fire; a firing that would have to wait is not left behind."""
+    firing = decider.fire(raw, item, server)
+    if firing.outcome == "WAITING":
+        close_firing(raw, firing.firing_id, server, "SKIPPED", firing.reason, decider.now())
+    return firing
+
+
+def _ended(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) -> Firing:
+    """Return what became of a firing; one whose run could not begin, since a lock is held, is closed."""
+    left = find_firing(raw, firing.firing_id) or firing
+    if left.is_open and close_firing(raw, left.firing_id, server, "SKIPPED", left.reason, now):
+        return find_firing(raw, firing.firing_id) or firing
+    return left
+
+
+async def _follow_signals(server: Server, firing: Firing) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        is_first = True
+        async for number in received:
+            if is_first:
+                await server.run_pool.cancel(firing.run_id or "", signal.Signals(number).name)
+            else:
+                server.run_pool.force()
+            is_first = False
+
+
+def _fired(firing: Firing, server: str) -> Fired:
+    return Fired(
+        scheduler=firing.scheduler,
+        item=firing.item_id,
+        scheduled_at=firing.scheduled_at,
+        outcome=firing.outcome,
+        run_id=firing.run_id,
+        reason=firing.reason,
+        server=server if firing.is_open or firing.run_id else "",
+    )

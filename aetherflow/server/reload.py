@@ -1,0 +1,138 @@
+"""Scheduler files that change while they are served: the new one comes into force, or is told to be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from aetherflow.clock import Clock
+from aetherflow.errors import AetherFlowError, InvalidInput, StateError, UsageError
+from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, ScheduleLoaded, ScheduleNotice
+from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.server.file_watch import watch_files
+from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.sd_notify import Notifier
+from aetherflow.server.server_lease import ServerLease
+from aetherflow.server.server_settings import ServerSettings, settings_of
+
+
+class Reloader:
+    """Brings scheduler files into force, at first and whenever they change."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        lease: ServerLease,
+        schedules: Sequence[Schedule],
+        settings: ServerSettings,
+        notifier: Notifier,
+        clock: Clock,
+        tell: Callable[[ScheduleEvent], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._lease = lease
+        self._ids = {schedule.file: schedule.id for schedule in schedules}
+        self._settings = settings
+        self._notifier = notifier
+        self._clock = clock
+        self._tell = tell
+        self._asked = anyio.Event()
+        self._one_at_a_time = anyio.Lock()
+
+    def reload_soon(self) -> None:
+        """Read all files again (SIGHUP)."""
+        self._asked.set()
+
+    async def watch(self) -> None:
+        """Read files again when they change or somebody asks, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload)
+            while True:
+                await self._asked.wait()
+                self._asked = anyio.Event()
+                for file in self._ids:
+                    await self.reload(file)
+
+    async def reload(self, file: Path) -> None:
+        """Read a file again; one that is wrong changes nothing and is told."""
+        async with self._one_at_a_time:
+            self._notifier.reloading()
+            try:
+                await self._reload(file)
+            finally:
+                self._notifier.tell("READY=1")
+
+    async def _reload(self, file: Path) -> None:
+        try:
+            schedule = await anyio.to_thread.run_sync(_load, file, abandon_on_cancel=True)
+            if schedule.id != self._ids[file]:
+                problem = f"its id became {schedule.id!r}: start the server again for that"
+                self._invalid(file, problem)
+                await self._note(file, problem)
+                return
+            await self.put(schedule)
+        except InvalidInput as error:
+            self._invalid(file, "\n".join(map(str, error.diagnostics)))
+            await self._note(file, error.diagnostics[0].message)
+        except AetherFlowError as error:
+            self._invalid(file, error.message)
+            await self._note(file, error.message)
+
+    async def put(self, schedule: Schedule, *, is_first: bool = False) -> None:
+        """Bring a file into force and tell how it differs from what was.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        changes = await self._scheduler.put(schedule)
+        await self._lease.serves(schedule)
+        self._tell(
+            ScheduleLoaded(
+                at=self._clock.now(),
+                scheduler=schedule.id,
+                file=str(schedule.file),
+                item_count=len(schedule.items),
+                added=() if is_first else tuple(changes.added),
+                removed=tuple(changes.removed),
+                changed=tuple(changes.changed),
+                is_first=is_first,
+            )
+        )
+        if not is_first:
+            self._tell_settings(schedule)
+
+    def _tell_settings(self, schedule: Schedule) -> None:
+        """Tell that what holds for the whole server is read when it starts."""
+        new = settings_of([schedule])
+        names = [
+            name
+            for name in ("max_parallel_runs", "shutdown_grace_seconds", "on_crash", "pools")
+            if getattr(schedule.spec, name) and getattr(new, name) != getattr(self._settings, name)
+        ]
+        if names:
+            message = f"{schedule.file}: {', '.join(names)} changed; that holds when the server starts again"
+            self._tell(ScheduleNotice(at=self._clock.now(), scheduler=schedule.id, message=message))
+
+    def _invalid(self, file: Path, problem: str) -> None:
+        self._tell(
+            ScheduleInvalid(at=self._clock.now(), scheduler=self._ids[file], file=str(file), problem=problem)
+        )
+
+    async def _note(self, file: Path, problem: str) -> None:
+        """Note for `scheduler status` what is wrong; a database that fails is told elsewhere."""
+        schedule = self._scheduler.schedules[self._ids[file]]
+        try:
+            await self._lease.serves(schedule, problem)
+        except StateError:
+            return
+
+
+def _load(file: Path) -> Schedule:
+    """Read a file again, unless it became a pipe or the like: whoever reads that might wait for ever."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise UsageError(f"{file} is no ordinary file any more, and is not read", code="AF101")
+    return load_schedule(file)

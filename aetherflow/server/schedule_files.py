@@ -1,0 +1,222 @@
+"""From a path to a scheduler file in force, and everything that `validate` says of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.check.check_schedule import check_schedule
+from aetherflow.check.schedule_advice import advise, advise_pools
+from aetherflow.config.environment import load_environment
+from aetherflow.config.params import read_params
+from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
+from aetherflow.language.reference import MissingValue
+from aetherflow.language.template import compile_template
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+from aetherflow.runs.run_request import RunRequest, selected
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.spec.document import scan_file
+from aetherflow.spec.load import read_schedule
+from aetherflow.spec.load_manifest import load_manifest
+from aetherflow.spec.schedule import is_schedule
+
+FINDINGS_PER_FLOW = 20
+"""How many findings about a flow are repeated at the item that names it."""
+
+
+class CheckedSchedule(msgspec.Struct, frozen=True):
+    """A scheduler file and what was found; it may be in force only if there are no errors."""
+
+    schedule: Schedule
+    findings: DiagnosticSink
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """The findings in the order of the file; those about its flows stand where they are named."""
+        file = self.findings.document.file
+        return sorted(self.findings.diagnostics, key=lambda d: (d.file != file, d.file, d.line, d.column))
+
+
+def looks_like_schedule(path: Path) -> bool:
+    """Whether a file is a scheduler file, by its keys; a file that cannot be read, or only once, is none."""
+    try:
+        if path.is_fifo():
+            return False  # it is a flow, and is read by whoever checks it
+        document, _ = scan_file(path)
+    except (InvalidInput, OSError):
+        return False
+    return document is not None and is_schedule(document.value)
+
+
+def examine_schedule(path: Path) -> CheckedSchedule:
+    """Read a scheduler file and check what it says, but not the flows that it names.
+
+    Raises:
+        InvalidInput: it cannot be read as a scheduler file at all.
+    """
+    loaded, found = read_schedule(path)
+    if loaded is None:
+        raise InvalidInput(found)
+    findings = DiagnosticSink(loaded.document, found, loaded.guesses)
+    return CheckedSchedule(check_schedule(loaded, findings), findings)
+
+
+def load_schedule(path: Path) -> Schedule:
+    """Return a scheduler file without errors.
+
+    Raises:
+        InvalidInput: with everything that is wrong with it.
+    """
+    checked = examine_schedule(path)
+    if checked.findings.has_errors:
+        raise InvalidInput(checked.diagnostics)
+    return checked.schedule
+
+
+def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
+    """Return several scheduler files, whose items are told apart by the ids of their files.
+
+    Raises:
+        InvalidInput: with everything that is wrong with any of them.
+        UsageError: two of them are one file, or have one id.
+    """
+    checked = [examine_schedule(path) for path in paths]
+    wrong = [one for one in checked if one.findings.has_errors]
+    if wrong:
+        raise InvalidInput([finding for one in wrong for finding in one.diagnostics])
+    schedules: dict[str, Schedule] = {}
+    for one in checked:
+        schedule = one.schedule
+        if schedule.id in schedules:
+            raise UsageError(
+                f"{schedules[schedule.id].file} and {schedule.file} have the same id {schedule.id!r}",
+                hint="name each file once, and give each an id of its own",
+                code="AF206",
+            )
+        schedules[schedule.id] = schedule
+    return list(schedules.values())
+
+
+def check_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> None:
+    """Add what is wrong with the flows of the items, their jobs and their params; each flow is read once.
+
+    And what can never work, as far as the file without its flows shows it.
+    """
+    advise(checked.schedule, checked.findings)
+    flows: dict[Path, CheckedFlow | AetherFlowError] = {}
+    numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
+    for item in checked.schedule.items.values():
+        if item.manifest is not None:
+            _check_manifest(item, ("items", numbers[item.id]), checked.findings)
+        if item.flow_file is None or item.manifest is not None:
+            continue
+        is_new = item.flow_file not in flows
+        if is_new:
+            flows[item.flow_file] = _examined(item.flow_file, process_env)
+        base, flow = ("items", numbers[item.id]), flows[item.flow_file]
+        _check_item(item, flow, base, checked.findings, tell=is_new)
+        if isinstance(flow, CheckedFlow):
+            _check_pools(item, flow, base, checked)
+
+
+def _check_pools(
+    item: Item, flow: CheckedFlow, base: tuple[str | int, ...], checked: CheckedSchedule
+) -> None:
+    """Add which steps of the jobs that an item runs want more of a pool than the file has."""
+    try:
+        wanted = selected(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
+    except UsageError:
+        return  # the job does not exist, which has been told
+    jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
+    advise_pools(item, base, [*jobs, *flow.plan.hooks], checked.schedule.spec.pools, checked.findings)
+
+
+def _check_manifest(item: Item, base: tuple[str | int, ...], findings: DiagnosticSink) -> None:
+    """Add what is wrong with the manifest of an item; what its bundle holds is known when it is synced."""
+    try:
+        load_manifest(item.manifest or Path())
+    except InvalidInput as error:
+        new = [finding for finding in error.diagnostics if finding not in findings.diagnostics]
+        findings.diagnostics += new[:FINDINGS_PER_FLOW]
+        message = f"the bundle manifest of item {item.id!r} is not valid"
+        findings.add((*base, "bundle_manifest"), "AF207", message, f"correct {item.manifest}")
+
+
+def _examined(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
+    try:
+        return load_checked_flow(flow, process_env)
+    except AetherFlowError as error:
+        return error
+
+
+def _check_item(
+    item: Item,
+    flow: CheckedFlow | AetherFlowError,
+    base: tuple[str | int, ...],
+    findings: DiagnosticSink,
+    *,
+    tell: bool,
+) -> None:
+    if isinstance(flow, AetherFlowError):
+        if isinstance(flow, InvalidInput):
+            findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW] if tell else []
+        hint = f"aetherflow validate {item.flow_file}"
+        message = f"the flow of item {item.id!r} is not valid"
+        if not isinstance(flow, InvalidInput):
+            message += f": {flow.message}"
+        findings.add((*base, "flow_yaml"), "AF207", message, hint)
+        return
+    if tell:
+        findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW]
+    if flow.errors:
+        hint = f"aetherflow validate {item.flow_file}"
+        findings.add((*base, "flow_yaml"), "AF207", f"the flow of item {item.id!r} is not valid", hint)
+    for key, check in (
+        ("flow_job", lambda: selected(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
+        ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
+    ):
+        try:
+            check()
+        except UsageError as error:
+            where = (*base, key) if getattr(item.spec, key) else base
+            message = error.message.replace("--flow-job", "flow_job").replace("--param ", "params: ")
+            findings.add(where, "AF208", f"item {item.id!r}: {message}", error.hint)
+
+
+def state_of_schedules(
+    schedules: Sequence[Schedule], state: Path | None, process_env: Mapping[str, str]
+) -> Path:
+    """Return the state database of a scheduler: the one named, the files', or that of the settings.
+
+    A path in a file may name `env`; it is relative to the file.
+
+    Raises:
+        UsageError: two files name two databases.
+    """
+    if state is not None:
+        return state.absolute()
+    environment = load_environment(process_env)
+    named: dict[Path, Path] = {}
+    for schedule in schedules:
+        text = schedule.spec.state.path
+        if text:
+            try:
+                rendered = compile_template(text)[0].render({"env": environment.variables})
+            except MissingValue as error:
+                raise UsageError(
+                    f"{schedule.file}: state.path: {error.message}", hint=error.hint, code=error.code
+                ) from None
+            named[(schedule.file.absolute().parent / str(rendered)).absolute()] = schedule.file
+        else:
+            named[(environment.settings.state_root / "aetherflow.sqlite").absolute()] = schedule.file
+    if len(named) > 1:
+        told = ", ".join(f"{file}: {path}" for path, file in named.items())
+        raise UsageError(
+            f"the scheduler files have different state databases ({told})",
+            hint="give them the same state.path, add --state FILE, or serve them apart",
+            code="AF206",
+        )
+    return next(iter(named), (environment.settings.state_root / "aetherflow.sqlite").absolute())

@@ -1,0 +1,177 @@
+"""How a scheduler stands: which servers live, and of each item the last firing, the next, what is open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.schedule.timetable import due_at, next_tick
+from aetherflow.server.schedule_files import load_schedule
+from aetherflow.store import lease as leases
+from aetherflow.store.firings import Firing, known_items, last_firings, open_firings
+
+USUAL_SECONDS = 5
+"""How long a server may take to decide about a tick before `scheduler status` says that it is due."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """A server that serves a file."""
+
+    server: str
+    owner: str
+    since: str
+    validity: leases.LeaseValidity
+
+
+class ItemStatus(msgspec.Struct, frozen=True):
+    """One item; times are RFC 3339 in UTC.
+
+    Attributes:
+        enabled: None if the file on the disk is wrong, so that nobody but its servers knows.
+        due_since: the first tick that is due for some seconds, and about which no server has decided.
+        lag_seconds: how long after its time the last firing began, or was decided if it did not.
+    """
+
+    item: str
+    enabled: bool | None
+    last: str | None
+    outcome: str | None
+    reason: str
+    run_id: str | None
+    lag_seconds: float | None
+    next: str | None
+    due_since: str | None
+    running: int
+    queued: int
+    waiting: int
+
+
+class SchedulerStatus(msgspec.Struct, frozen=True):
+    """A scheduler file; `problem` is what is wrong with the one on the disk."""
+
+    scheduler: str
+    file: str
+    servers: list[ServerStatus]
+    problem: str
+    items: list[ItemStatus]
+
+
+def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str, str, list[ServerStatus]]]:
+    """Return what servers serve: by the id of the file, its path, its problem, and the servers."""
+    found: dict[str, tuple[str, str, list[ServerStatus]]] = {}
+    rows = raw.execute(
+        "SELECT scheduler, server, file, problem FROM schedulers ORDER BY scheduler, loaded_at"
+    )
+    for scheduler, server, file, problem in rows.fetchall():
+        grip = leases.held(raw, server, now)
+        if grip is None:
+            continue
+        status = ServerStatus(
+            server.removeprefix("server:"), str(grip.holder.owner), grip.holder.acquired_at, grip.validity
+        )
+        known = found.setdefault(scheduler, (file, problem, []))
+        found[scheduler] = (file, problem or known[1], [*known[2], status])
+    return found
+
+
+def status_of(
+    raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
+) -> list[SchedulerStatus]:
+    """Return how some schedules stand; without any, all that servers serve, whatever is on the disk."""
+    served = served_files(raw, now)
+    known: dict[str, Schedule | AetherFlowError] = dict(schedules) or load_served(served)
+    told = []
+    for scheduler, found in known.items():
+        file, problem, servers = served.get(scheduler, ("", "", []))
+        schedule = None if isinstance(found, AetherFlowError) else found
+        if isinstance(found, AetherFlowError):
+            problem = found.message.splitlines()[0]
+        elif not file:
+            file = str(found.file.absolute())
+        items = _items(raw, scheduler, schedule, now)
+        told.append(SchedulerStatus(scheduler, file, servers, problem, items))
+    return told
+
+
+def load_served(
+    served: Mapping[str, tuple[str, str, list[ServerStatus]]],
+) -> dict[str, Schedule | AetherFlowError]:
+    """Return the files that servers serve as they are on the disk, or what is wrong with them."""
+    found: dict[str, Schedule | AetherFlowError] = {}
+    for scheduler, (file, _, _) in served.items():
+        try:
+            schedule = load_schedule(Path(file))
+        except AetherFlowError as error:
+            found[scheduler] = error
+            continue
+        found[scheduler] = schedule if schedule.id == scheduler else _renamed(schedule)
+    return found
+
+
+def _renamed(schedule: Schedule) -> UsageError:
+    """Return what is wrong with a file whose items would be known under another id than those in force."""
+    return UsageError(
+        f"{schedule.file}: its id became {schedule.id!r}",
+        hint="start its server again, or give it back its id",
+        code="AF206",
+    )
+
+
+def _items(
+    raw: sqlite3.Connection, scheduler: str, schedule: Schedule | None, now: datetime
+) -> list[ItemStatus]:
+    last = last_firings(raw, scheduler)
+    known = known_items(raw, scheduler)
+    opened = open_firings(raw, scheduler)
+    names = list(schedule.items) if schedule else sorted({*known, *last})
+    return [
+        _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, now)
+        for name in names
+    ]
+
+
+def _item(
+    name: str,
+    item: Item | None,
+    last: Firing | None,
+    opened: list[Firing],
+    known: Mapping[str, tuple[str, datetime]],
+    now: datetime,
+) -> ItemStatus:
+    mine = [firing.outcome for firing in opened if firing.item_id == name]
+    is_enabled = None if item is None else item.spec.enabled
+    following = next_tick(item.table, now) if item is not None and is_enabled else None
+    return ItemStatus(
+        item=name,
+        enabled=is_enabled,
+        last=last.scheduled_at if last else None,
+        outcome=last.outcome if last else None,
+        reason=last.reason if last else "",
+        run_id=last.run_id if last else None,
+        lag_seconds=_lag(last) if last else None,
+        next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
+        due_since=_due_since(item, known, now) if item is not None and is_enabled else None,
+        running=mine.count("RUNNING"),
+        queued=mine.count("QUEUED"),
+        waiting=mine.count("WAITING"),
+    )
+
+
+def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datetime) -> str | None:
+    definition, decided = known.get(item.id, ("", now))
+    if definition != item.definition:
+        return None  # it begins anew when a server reads the file
+    tick = next_tick(item.table, decided)
+    is_late = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=USUAL_SECONDS)
+    return f"{tick:%Y-%m-%dT%H:%M:%SZ}" if is_late else None
+
+
+def _lag(firing: Firing) -> float:
+    began = datetime.fromisoformat(firing.started_at or firing.decided_at)
+    return round(max((began - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0), 3)

@@ -1,0 +1,104 @@
+"""A server's lease: what tells others that it lives, and which scheduler files it serves."""
+
+from __future__ import annotations
+
+import sqlite3
+from os.path import samestat
+from pathlib import Path
+from typing import Self
+
+from aetherflow.clock import Clock
+from aetherflow.errors import StateError
+from aetherflow.schedule.item import Schedule
+from aetherflow.store import lease as leases
+from aetherflow.store.database import Database
+from aetherflow.store.firings import forget_server, note_file
+from aetherflow.store.process_identity import this_process
+
+TTL_SECONDS = 30.0
+"""How long the firings of a dead host stay with it; on the same host a dead server is seen at once."""
+
+
+class ServerLease:
+    """The lease of this server, kept by a heartbeat."""
+
+    def __init__(self, database: Database, clock: Clock, name: str) -> None:
+        self.name = name
+        self._database = database
+        self._clock = clock
+        self._files: dict[str, tuple[str, str]] = {}
+        self._file = database.path.stat()
+
+    @classmethod
+    async def take(cls, database: Database, clock: Clock) -> Self:
+        """Take a lease of a name that nobody else has, and forget servers that are dead.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        lease = cls(database, clock, f"server:{clock.new_id()}")
+        await database.transact(lease._take)
+        return lease
+
+    def _take(self, raw: sqlite3.Connection) -> None:
+        now = self._clock.now()
+        leases.acquire(raw, self.name, this_process(), self.name, now=now, ttl_seconds=TTL_SECONDS)
+        rows = raw.execute("SELECT name FROM leases WHERE name LIKE 'server:%' AND name <> ?", (self.name,))
+        for (name,) in rows.fetchall():
+            grip = leases.held(raw, name, now)
+            if grip is None or grip.validity == "dead":
+                forget_server(raw, name)
+
+    async def keep(self) -> None:
+        """Renew the lease until cancelled; a database that fails for a while is tried again.
+
+        Raises:
+            StateError: the file of the database is not there any more, or is another one.
+        """
+        while True:
+            await self._clock.sleep(TTL_SECONDS / 6)
+            if not self._is_there():
+                raise _file_is_gone(self._database.path)
+            try:
+                await self._database.transact(self._renew)
+            except StateError:
+                continue  # the scheduler, which needs the database too, tells it
+
+    def _is_there(self) -> bool:
+        """Whether the path still names the file that is open; where nobody can tell, it does."""
+        try:
+            return samestat(self._database.path.stat(), self._file)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+
+    def _renew(self, raw: sqlite3.Connection) -> None:
+        """Renew; what another server took for dead, and forgot, is written anew."""
+        lease = leases.Lease(self.name, 1, TTL_SECONDS)
+        if leases.renew(raw, lease, self._clock.now()):
+            return
+        self._take(raw)
+        for scheduler, (file, problem) in self._files.items():
+            note_file(raw, scheduler, self.name, file, self._clock.now(), problem)
+
+    async def serves(self, schedule: Schedule, problem: str = "") -> None:
+        """Note that a file is served, or what is wrong with it by now."""
+        self._files[schedule.id] = (str(schedule.file.absolute()), problem)
+        now = self._clock.now()
+        await self._database.transact(
+            lambda raw: note_file(raw, schedule.id, self.name, self._files[schedule.id][0], now, problem)
+        )
+
+    async def give_back(self) -> None:
+        """Leave no trace of the server but its firings."""
+        await self._database.transact(lambda raw: forget_server(raw, self.name))
+
+
+def _file_is_gone(path: Path) -> StateError:
+    return StateError(
+        f"the state database {path} was deleted, moved or replaced while the server used it: what the server "
+        "stores is in no file any more, and other servers do not know what it has fired",
+        hint="put the file back if you have it, then start the server again; never touch it while one runs",
+        code="AF212",
+    )

@@ -1,0 +1,122 @@
+"""Named locks for steps: a lease that is renewed while its holder works, and that cancels it when lost."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import StepError
+from aetherflow.store import lease as leases
+from aetherflow.store.database import Database
+from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
+from aetherflow.store.lease_renewal import renewing
+from aetherflow.store.process_identity import ProcessIdentity
+
+POLL_SECONDS = 0.5
+"""How often a waiting step looks whether the lock is free: its holder may be another process."""
+
+
+class LockTable(msgspec.Struct, frozen=True):
+    """The locks of one database, as one run takes them."""
+
+    database: Database
+    clock: Clock
+    owner: ProcessIdentity
+    flow_id: str
+    run_id: str
+
+    def hold(
+        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the lock in the block; the block is cancelled if the lease is lost.
+
+        Raises:
+            StepError: held by another after `wait_seconds`, or lost meanwhile (code AF620, AF621).
+            StateError: the database could not be used; the block was cancelled.
+        """
+        where = f"{job_id}.{step_id}" if step_id else job_id
+        return self._hold(key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {where}")
+
+    @asynccontextmanager
+    async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
+        lease = await self._acquire(key, ttl, wait, holder)
+        async with renewing(
+            self.clock,
+            ttl,
+            renew=lambda: self._renew(lease),
+            give_back=lambda: self._give_back(lease),
+            lost=lambda: _lost(key),
+        ):
+            yield
+
+    async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
+        deadline = self.clock.monotonic() + wait
+        while isinstance(found := await self._try(key, ttl, holder), LeaseHolder):
+            left = deadline - self.clock.monotonic()
+            if left <= 0:
+                raise _held(key, found, wait, self.database.path)
+            await self.clock.sleep(min(POLL_SECONDS, left))
+        return found
+
+    async def _renew(self, lease: Lease) -> bool:
+        return await self.database.transact(lambda raw: leases.renew(raw, lease, self.clock.now()))
+
+    async def _give_back(self, lease: Lease) -> bool:
+        return await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
+
+    async def _try(self, key: str, ttl: float, holder: str) -> Lease | LeaseHolder:
+        return await self.database.transact(
+            lambda raw: leases.acquire(
+                raw,
+                f"lock:{key}",
+                self.owner,
+                holder,
+                now=self.clock.now(),
+                ttl_seconds=ttl,
+                run_id=self.run_id,
+            )
+        )
+
+
+def release_lock(raw: sqlite3.Connection, key: str, now: datetime, *, force: bool) -> LeaseStatus | None:
+    """Take a lock away if it counts no more, or by force; return who had it, or None if nobody did.
+
+    A live one stays with its holder unless `force`; a holder that lost it learns it at its next renewal.
+    """
+    grip = leases.held(raw, f"lock:{key}", now)
+    if grip is not None and (force or grip.validity != "live"):
+        leases.release(raw, Lease(f"lock:{key}", grip.generation, 0), now)
+    return grip
+
+
+def _lost(key: str) -> StepError:
+    return StepError(
+        f"the lock {key!r} was lost to another process while the step worked under it",
+        hint="the process was paused longer than ttl_seconds, or the lock was released by force (aetherflow "
+        "locks release); check what the step had done by then",
+        code="AF621",
+        detail={"lock_key": key},
+    )
+
+
+def _held(key: str, other: LeaseHolder, waited: float, state: Path) -> StepError:
+    after = f" (waited {waited:g} s)" if waited else ""
+    return StepError(
+        f"the lock {key!r} is held by {other}{after}",
+        hint=f"wait for it to end, give wait_seconds, or look at it: aetherflow locks list "
+        f"--state {shlex.quote(str(state))}",
+        code="AF620",
+        detail={
+            "lock_key": key,
+            "holder": other.holder,
+            "since": other.acquired_at,
+            "until": other.expires_at,
+        },
+    )

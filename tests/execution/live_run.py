@@ -1,0 +1,276 @@
+"""A run with real parts: a flow from text, a state database, a bus, an executor; only its steps are ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.resume import plan_resume
+from aetherflow.engine.state import RunState, apply, fold
+from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events import run_events as e
+from aetherflow.execution.attempt import StepTypes, run_nested_step
+from aetherflow.execution.bus import Bus, Durable
+from aetherflow.execution.executor import Executor
+from aetherflow.plan.compiler import build_plan
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.step import StepType
+from aetherflow.sdk.step_decorator import step
+from aetherflow.sdk.workspace import Workspace
+from aetherflow.spec.load import load_flow
+from aetherflow.store.database import Database
+from aetherflow.store.journal import Journal
+from aetherflow.store.named_locks import LockTable
+from aetherflow.store.process_identity import this_process
+from aetherflow.store.run_lease import RunClaim, claim_run, release_run
+
+RUN_ID = "run-1"
+EventT = TypeVar("EventT", bound=e.Event)
+Steps = Sequence[StepType] | Mapping[str, Callable[..., Any]]
+
+
+class Recorder:
+    """An observer that keeps what it saw, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.events: list[e.Event] = []
+        self.batches: list[int] = []
+        self.closed = 0
+        self._more = anyio.Event()
+
+    async def __call__(self, events: Sequence[e.Event]) -> None:
+        """Keep a batch."""
+        self.events += events
+        self.batches.append(len(events))
+        self._more.set()
+        self._more = anyio.Event()
+
+    async def aclose(self) -> None:
+        """Count."""
+        self.closed += 1
+
+    async def until(self, what: Callable[[e.Event], object]) -> e.Event:
+        """Wait for an event."""
+        with anyio.fail_after(10):
+            while not (found := [event for event in self.events if what(event)]):
+                await self._more.wait()
+        return found[0]
+
+    def of(self, kind: type[EventT]) -> list[EventT]:
+        """Return the events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def said(self) -> list[str]:
+        """Return the texts of the notices."""
+        return [notice.message for notice in self.of(e.Notice)]
+
+
+class NoConnectors:
+    """A run without resources."""
+
+    async def get(self, name: str, user: object = None) -> Connector:
+        """Refuse."""
+        raise StepError(f"no resource {name} for {user}")
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        """Nothing is open."""
+        assert user
+        return []
+
+
+class LiveRun:
+    """What a test sees of the run that it executes."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: RunState,
+        executor: Executor,
+        bus: Bus,
+        services: RunServices,
+        claim: RunClaim,
+        database: Database,
+    ) -> None:
+        self.plan = plan
+        self.state = state
+        self.executor = executor
+        self.bus = bus
+        self.services = services
+        self.claim = claim
+        self.database = database
+        self.seen = Recorder()
+        self.ended = anyio.Event()
+        self.beginning: e.Event
+
+    async def run(self) -> RunState:
+        """Execute the run to its end, watched."""
+        async with anyio.create_task_group() as observing:
+            self.bus.subscribe(observing, "recorder", self.seen, when_full="wait")
+            failure: Exception | None = None
+            try:
+                await self.executor.run(self.beginning)
+            except Exception as error:  # noqa: BLE001 - raised again outside of the group
+                failure = error
+            finally:
+                self.ended.set()
+                await self.bus.aclose()
+        if failure is not None:
+            raise failure
+        return self.state
+
+    def step(self, name: str) -> Any:
+        """Return the state of a step, given as `job.step`."""
+        job_id, _, step_id = name.partition(".")
+        return self.state.jobs[job_id].steps[step_id]
+
+
+def plan_of_file(text: str, folder: Path) -> Plan:
+    """Write a flow, load it and plan it; it has no errors."""
+    file = folder / "flow.yaml"
+    file.write_text(text)
+    loaded = load_flow(file)
+    findings = DiagnosticSink(loaded.document)
+    plan = build_plan(loaded, findings)
+    assert [d for d in findings.diagnostics if d.severity == "error"] == []
+    return plan
+
+
+def step_types(steps: Steps) -> StepTypes:
+    """Return a registry of these step types; a plain function becomes one."""
+    if isinstance(steps, Mapping):
+        known = {name: step(name)(function) for name, function in steps.items()}
+    else:
+        known = {kind.name: kind for kind in steps}
+
+    def lookup(name: str) -> StepType:
+        if name not in known:
+            raise StepError(f"unknown step type {name!r}")
+        return known[name]
+
+    return lookup
+
+
+@asynccontextmanager
+async def live(
+    text: str,
+    folder: Path,
+    steps: Steps,
+    *,
+    clock: Clock | None = None,
+    secrets: Sequence[str] = (),
+    limit: int = 8,
+    threads: int = 12,
+    params: Mapping[str, Any] | None = None,
+    durable: Callable[[Durable], Durable] = lambda journal: journal,
+    show_traces: bool = False,
+) -> AsyncIterator[LiveRun]:
+    """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
+    clock = clock or SystemClock()
+    plan = plan_of_file(text, folder)
+    database = await Database.open(folder / "state.sqlite", "normal")
+    owner, types = this_process(), step_types(steps)
+    redactor = Redactor(secrets)
+    claim = await claim_run(database, RUN_ID, owner, clock)
+    state = fold(claim.history)
+    beginning: e.Event
+    if claim.history:
+        resumption = plan_resume(plan, state, ())
+        beginning = e.RunResumed(
+            at=clock.now(),
+            flow_id=plan.flow_id,
+            run_id=RUN_ID,
+            attempt=state.attempt + 1,
+            owner=str(owner),
+            **resumption.effect(),
+        )
+    else:
+        beginning = e.RunStarted(
+            at=clock.now(),
+            flow_id=plan.flow_id,
+            run_id=RUN_ID,
+            flow_file=plan.file,
+            owner=str(owner),
+            params=dict(params or {}),
+        )
+    apply(state, beginning)
+    bus = Bus(durable(Journal(database).of_run(claim.lease, claim.next_seq)), clock)
+    services = RunServices(
+        flow_id=plan.flow_id,
+        run_id=RUN_ID,
+        env={"HOME": "/nowhere"},
+        clock=clock,
+        redactor=redactor,
+        workspace=Workspace(folder / "work", plan.flow_id, RUN_ID),
+        log_directory=folder / "logs",
+        connectors=NoConnectors(),
+        locks=LockTable(database, clock, owner, plan.flow_id, RUN_ID),
+        nested_step=partial(run_nested_step, step_types=types),
+        announce=partial(_announce, bus, redactor),
+        threads=anyio.CapacityLimiter(threads),
+    )
+    machine = RunMachine(plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value)
+    executor = Executor(machine, bus, services, types, show_traces=show_traces)
+    run = LiveRun(plan, state, executor, bus, services, claim, database)
+    run.beginning = beginning
+    try:
+        yield run
+    finally:
+        with anyio.CancelScope(shield=True):
+            if database.path.exists():
+                await release_run(database, claim.lease, clock)
+            await database.aclose()
+
+
+def _announce(bus: Bus, redactor: Redactor, event: e.Event) -> None:
+    if isinstance(event, e.Notice):
+        event = msgspec.structs.replace(event, message=redactor.text(event.message))
+    elif isinstance(event, e.StepOutput):
+        event = msgspec.structs.replace(event, text=redactor.text(event.text))
+    bus.announce(event)
+
+
+def query(folder: Path, sql: str, *values: object) -> list[Any]:
+    """Ask the state database through a connection of its own."""
+    raw = sqlite3.connect(folder / "state.sqlite")
+    try:
+        return raw.execute(sql, values).fetchall()
+    finally:
+        raw.close()
+
+
+def stored(folder: Path) -> list[str]:
+    """Return the history that is in the file: `event` or `event job.step status`."""
+    rows = query(
+        folder,
+        "SELECT event, job_id, step_id, json_extract(payload, '$.status') FROM events ORDER BY seq",
+    )
+    return [
+        " ".join(filter(None, [event, ".".join(filter(None, [job, step_id])), status]))
+        for event, job, step_id, status in rows
+    ]
+
+
+def flow(*jobs: str, head: str = "") -> str:
+    """Return a flow file of these jobs, each given as a YAML flow mapping."""
+    lines = ["version: 1", f"flow: {{id: demo{', ' + head if head else ''}}}", "jobs:"]
+    return "\n".join([*lines, *(f"  - {job}" for job in jobs)]) + "\n"
+
+
+def one_step(kind: str = "t", *, inputs: str = "{}", more: str = "", job: str = "") -> str:
+    """Return a flow of one job `a` with one step `s`."""
+    steps = f"[{{id: s, type: {kind}, inputs: {inputs}{', ' + more if more else ''}}}]"
+    return flow(f"{{id: a, {job + ', ' if job else ''}steps: {steps}}}")

@@ -1,0 +1,72 @@
+"""The bounded mailbox of an observer: what program output may take of it, and what not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from aetherflow.clock import SystemClock
+from aetherflow.events import run_events as e
+from aetherflow.execution.bounded_queue import BoundedQueue
+from aetherflow.execution.bus import Bus
+from tests.execution.test_bus import Gated, Memory, began
+from tests.store.real_parts import T0
+
+COMMON: dict[str, Any] = {"at": T0, "flow_id": "f", "run_id": "r"}
+
+
+def line(number: int) -> e.StepOutput:
+    return e.StepOutput(
+        **COMMON, job_id="a", step_id="s", step_type="t", stream="stdout", text=f"line {number}"
+    )
+
+
+def warning(message: str) -> e.Notice:
+    return e.Notice(**COMMON, level="warning", message=message)
+
+
+@pytest.mark.asyncio
+async def test_output_of_programs_leaves_room_for_warnings() -> None:
+    mailbox = BoundedQueue(20)
+    for number in range(50):
+        mailbox.offer([line(number)])
+    mailbox.offer([warning("first")])
+    mailbox.offer([began("a")])
+    mailbox.offer([line(99)])
+
+    taken = await mailbox.take()
+
+    assert [event.text for event in taken if isinstance(event, e.StepOutput)] == [
+        f"line {number}" for number in range(18)
+    ]
+    assert taken[18:] == [warning("first"), began("a")]
+    assert mailbox.dropped == 33
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("when_full", ["wait", "drop"])
+async def test_a_flood_of_output_costs_a_busy_observer_no_warning(when_full: Any) -> None:
+    bus, busy = Bus(Memory(), SystemClock()), Gated()
+    async with anyio.create_task_group() as tasks:
+        bus.subscribe(tasks, "busy", busy, capacity=100, when_full=when_full)
+        await bus.publish([began("a")])
+        await busy.entered.wait()
+        for number in range(1000):
+            bus.announce(line(number))
+            if number % 100 == 99:
+                bus.announce(warning(f"number {number}"))
+        busy.gate.set()
+        await bus.aclose()
+    assert busy.said == [f"number {number}" for number in range(99, 1000, 100)] + [
+        "the observer busy was too slow and lost 910 events"
+    ]
+    assert bus.dropped == {"busy": 910}
+
+
+@pytest.mark.asyncio
+async def test_a_mailbox_of_one_takes_output_too() -> None:
+    mailbox = BoundedQueue(1)
+    mailbox.offer([line(1)])
+    assert await mailbox.take() == [line(1)]

@@ -1,0 +1,220 @@
+"""No child outlives its run, nor an engine that was killed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from aetherflow.process import guardian, guardian_script
+from aetherflow.process.guardian import MARK, end_leftovers, end_marked
+from aetherflow.process.run_process import run_process
+from aetherflow.process.spawn import Program
+from tests.steps.process_context import eventually, is_alive, pids_in
+
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(os.getpid(), file=open(sys.argv[1], "a", buffering=1))
+        time.sleep(1000)
+    os._exit(0)
+print(os.getpid(), file=open(sys.argv[1], "a", buffering=1))
+time.sleep(1000)
+"""
+
+ENGINE = """
+import os, sys
+from pathlib import Path
+import anyio
+from aetherflow.process import guardian
+from aetherflow.process.run_process import run_process
+from aetherflow.process.spawn import Program
+
+async def child(*argv):
+    await run_process(Program(argv, Path("."), dict(os.environ)), run_id="r", sinks={}, grace_seconds=30)
+
+async def main():
+    async with anyio.create_task_group() as tasks:
+        stubborn = "sleep 1000 & echo $! >> pids; echo $$ >> pids; trap '' TERM; wait"
+        tasks.start_soon(child, "bash", "-c", stubborn)
+        tasks.start_soon(child, sys.executable, "-c", sys.argv[1], "pids")
+        await anyio.sleep(0)
+        Path("guardian").write_text(f"{guardian._engine.guardian}\\n")
+
+anyio.run(main)
+"""
+
+
+@asynccontextmanager
+async def engine(
+    folder: Path, script: str, *arguments: str, mark: str = ""
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """Run a script as an engine process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(guardian.__file__).parents[2])}
+    if mark:
+        environment[MARK] = mark
+    argv = [sys.executable, "-c", script, *arguments]
+    with subprocess.Popen(argv, cwd=folder, env=environment) as process:  # noqa: ASYNC220 - starting is quick
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def run_here(folder: Path, *argv: str, run_id: str) -> None:
+    with anyio.fail_after(30):
+        await run_process(Program(argv, folder, dict(os.environ)), run_id=run_id, sinks={})
+
+
+@pytest.mark.asyncio
+async def test_nothing_survives_an_engine_that_is_killed(tmp_path: Path) -> None:
+    async with engine(tmp_path, ENGINE, DAEMON) as process:
+        children = await pids_in(tmp_path / "pids", 4)
+        (guard,) = await pids_in(tmp_path / "guardian", 1)
+        assert all(map(is_alive, [*children, guard]))
+        process.send_signal(signal.SIGKILL)
+    assert await eventually(lambda: not any(map(is_alive, children)))
+    assert await eventually(lambda: not is_alive(guard))
+
+
+@pytest.mark.asyncio
+async def test_the_guardian_survives_the_signals_that_end_an_engine(tmp_path: Path) -> None:
+    async with engine(tmp_path, ENGINE, DAEMON) as process:
+        children = await pids_in(tmp_path / "pids", 4)
+        (guard,) = await pids_in(tmp_path / "guardian", 1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            assert await eventually(functools.partial(ignores, guard, number))
+            os.kill(guard, number)
+        process.send_signal(signal.SIGKILL)
+    assert await eventually(lambda: not any(map(is_alive, children)))
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Whether a process ignores a signal."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return bool(int(status["SigIgn"], 16) & 1 << number - 1)
+
+
+@pytest.mark.asyncio
+async def test_the_guardian_goes_with_an_engine_that_ends_well(tmp_path: Path) -> None:
+    quick = ENGINE.replace('tasks.start_soon(child, sys.executable, "-c", sys.argv[1], "pids")', "").replace(
+        "sleep 1000 &", "true &"
+    )
+    async with engine(tmp_path, quick) as process:
+        assert await anyio.to_thread.run_sync(process.wait) == 0
+    (guard,) = await pids_in(tmp_path / "guardian", 1)
+    assert await eventually(lambda: not is_alive(guard), seconds=3)
+
+
+@pytest.mark.asyncio
+async def test_an_engine_inside_another_ones_process_ends_with_all_its_children(tmp_path: Path) -> None:
+    outer = f"outer-{os.getpid()}:run:"
+    async with engine(tmp_path, ENGINE, DAEMON, mark=f"{outer}1") as process:
+        children = await pids_in(tmp_path / "pids", 4)
+        assert await end_marked(f"not-{outer}", 0.1) == []
+        assert process.poll() is None
+        assert await end_marked(outer, 0.1) == []
+        assert process.wait(10) in (-signal.SIGTERM, -signal.SIGKILL)
+    assert await eventually(lambda: not any(map(is_alive, children)))
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_a_run_ends_its_background_processes_and_no_other_runs(tmp_path: Path) -> None:
+    for run_id in ("one", "one.more"):
+        await run_here(tmp_path, "sh", "-c", f"setsid sleep 1000 & echo $! > {run_id}", run_id=run_id)
+    (first,), (second,) = await pids_in(tmp_path / "one", 1), await pids_in(tmp_path / "one.more", 1)
+    assert await end_leftovers("one") == []
+    assert (is_alive(first), is_alive(second)) == (False, True)
+    assert await end_leftovers("one.more") == []
+    assert not is_alive(second)
+
+
+@pytest.mark.asyncio
+async def test_leftovers_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
+    await run_here(
+        tmp_path,
+        sys.executable,
+        "-c",
+        DAEMON.replace("time.sleep(1000)", "time.sleep(1)"),
+        "pids",
+        run_id="x",
+    )
+    await run_here(
+        tmp_path,
+        "bash",
+        "-c",
+        "(trap '' TERM; echo $BASHPID > stubborn; while :; do sleep 9; done) &",
+        run_id="x",
+    )
+    (stubborn,) = await pids_in(tmp_path / "stubborn", 1)
+    assert await end_leftovers("x", grace_seconds=0.2) == []
+    assert not is_alive(stubborn)
+
+
+@pytest.mark.asyncio
+async def test_a_run_without_processes_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(mark: bytes, group: int) -> list[int]:
+        raise AssertionError((mark, group))
+
+    monkeypatch.setattr(guardian_script, "_living", forbidden)
+    assert await end_leftovers("a run that started nothing") == []
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_cannot_be_ended_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guardian_script, "KILL_PATIENCE_SECONDS", 0.1)
+    await run_here(tmp_path, "sh", "-c", "setsid sleep 1000 & echo $! > pid", run_id="stuck")
+    (stuck,) = await pids_in(tmp_path / "pid", 1)
+    with monkeypatch.context() as deaf:
+        deaf.setattr(guardian_script.Ending, "_signal", lambda *_: None)
+        assert await end_leftovers("stuck", grace_seconds=0.1) == [stuck]
+    assert await end_leftovers("stuck", grace_seconds=0.1) == []  # it is not forgotten
+    assert not is_alive(stuck)
+
+
+@pytest.mark.asyncio
+async def test_a_guardian_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    await run_here(tmp_path, "true", run_id="r")
+    first = guardian._engine.guardian
+    os.kill(first, signal.SIGKILL)
+    assert await eventually(lambda: not is_alive(first))
+    await run_here(tmp_path, "true", run_id="r")
+    second = guardian._engine.guardian
+    assert second != first
+    assert is_alive(second)
+
+
+def test_a_forked_worker_does_not_hold_the_guardians_pipe() -> None:
+    guardian.new_mark("r")
+    pipe, own = guardian._engine.pipe, guardian._engine.id
+    pid = os.fork()
+    if pid == 0:
+        kept = os.path.exists(f"/proc/self/fd/{pipe}")  # noqa: PTH110 - as little as possible after a fork
+        os._exit(1 if kept or guardian._engine.id == own or guardian._engine.pipe != -1 else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert guardian._engine.pipe == pipe
+
+
+def test_the_guardian_needs_nothing_but_the_standard_library() -> None:
+    script = (
+        f"import runpy, sys; runpy.run_path({guardian_script.__file__!r}); print('aetherflow' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, check=True, text=True
+    )
+    assert answer.stdout.strip() == "False"

@@ -1,0 +1,25 @@
+"""A process that the run leaves behind and that cannot be ended is told by its number."""
+
+from __future__ import annotations
+
+import pytest
+
+from aetherflow.events import run_events as e
+from aetherflow.process import guardian
+from tests.runs.run_parts import Place, flow
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_cannot_be_ended_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unkillable(run_id: str, grace_seconds: float = 0) -> list[int]:
+        """As when the process belongs to another user."""
+        assert (run_id, grace_seconds) == ("r", 0)
+        return [4711]
+
+    monkeypatch.setattr(guardian, "end_leftovers", unkillable)
+
+    report = await place.run(flow("{id: a, steps: [{id: s, type: probe}]}"), run_id="r")
+
+    assert report.status == "SUCCESS"
+    told = [(n.code, n.level, n.message) for n in place.seen.of(e.Notice) if n.code]
+    assert told == [("AF708", "warning", "process 4711 of the run could not be ended")]

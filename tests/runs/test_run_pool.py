@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import pytest
+
+from aetherflow.errors import Diagnostic, HeldByAnother, InvalidInput, StateError, UsageError
+from aetherflow.runs.run_pool import RunPool, RunPoolFull
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
+from tests.runs.executions import Executions, Seen, running, ticket
+from tests.store.clock_double import FakeClock
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_so_many_runs_execute_at_a_time_and_the_queue_gives_the_next_ones() -> None:
+    executions, seen = Executions(), Seen()
+    run_pool = RunPool(executions, max_parallel_runs=2, observer=seen)
+    async with running(run_pool):
+        for run_id in "abc":
+            await run_pool.submit(ticket(run_id))
+        await seen.until("b", "started")
+        await run_pool.submit(ticket("d", priority=9))
+        assert [run.ticket.run_id for run in run_pool.running()] == ["a", "b"]
+        assert [waiting.run_id for waiting in run_pool.queued()] == ["d", "c"]
+        for run_id in "abdc":
+            executions.gate(run_id).set()
+            await seen.until(run_id, "ended")
+        assert executions.began == ["a", "b", "d", "c"]
+        assert executions.most == 2
+    assert all(seen.of(run_id) == ["queued", "started", "ended"] for run_id in "abcd")
+    assert seen.reports["a"] == RunReport("a", "SUCCESS", 0)
+
+
+async def test_a_run_is_queued_or_executed_once_at_a_time() -> None:
+    executions, seen = Executions(), Seen()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        await run_pool.submit(ticket("b"))
+        await seen.until("a", "started")
+        for run_id in "ab":
+            with pytest.raises(UsageError, match=f"run {run_id} is queued or executed already") as refused:
+                await run_pool.submit(ticket(run_id))
+            assert refused.value.code == "AF651"
+        executions.gate("a").set()
+        await seen.until("a", "ended")
+        await seen.until("b", "started")
+        await run_pool.submit(ticket("a"))  # it has ended: it may go on
+        assert [waiting.run_id for waiting in run_pool.queued()] == ["a"]
+
+
+async def test_a_full_queue_refuses_and_says_so() -> None:
+    executions, seen = Executions(), Seen()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, max_queued=1)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        await seen.until("a", "started")
+        await run_pool.submit(ticket("b"))
+        with pytest.raises(RunPoolFull, match="1 runs wait already; run c is not taken") as refused:
+            await run_pool.submit(ticket("c"))
+        assert refused.value.code == "AF650"
+    assert seen.of("c") == []
+
+
+async def test_a_run_can_be_cancelled_while_it_runs_and_while_it_waits() -> None:
+    executions, seen = Executions(), Seen()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        await run_pool.submit(ticket("b"))
+        await seen.until("a", "started")
+        assert await run_pool.cancel("b", "not needed")
+        assert await run_pool.cancel("a", "too late")
+        await seen.until("a", "ended")
+        await run_pool.drain(0)
+        assert not await run_pool.cancel("a", "again")
+    assert seen.reports["a"] == RunReport("a", "CANCELLED", 143, reason="too late")
+    assert seen.reports["b"] == Refusal("b", "not needed", "AF653")
+    assert seen.of("b") == ["queued", "refused"]
+
+
+@pytest.mark.parametrize(
+    "broken", [RuntimeError("a bug"), SystemExit(3), BaseException("a panic"), asyncio.CancelledError("odd")]
+)
+async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> None:
+    executions, seen, problems = Executions(), Seen(), list[str]()
+    executions.raises["before"] = broken
+    executions.fails_after_start["after"] = broken
+    executions.fails_after_start["full"] = StateError("the disk is full")
+    executions.raises["held"] = HeldByAnother("run held is being executed by another", hint="wait")
+    run_pool = RunPool(executions, max_parallel_runs=4, observer=seen, on_problem=problems.append)
+    async with running(run_pool):
+        await run_pool.submit(ticket("sound"))
+        for run_id, status in [("before", "refused"), ("after", "ended"), ("full", "ended")]:
+            await run_pool.submit(ticket(run_id))
+            await seen.until(run_id, "refused" if status == "refused" else "ended")
+        await run_pool.submit(ticket("held"))
+        await seen.until("held", "refused")
+        assert [run.ticket.run_id for run in run_pool.running()] == ["sound"]
+        executions.gate("sound").set()
+        await seen.until("sound", "ended")
+    told = f"an internal error: {type(broken).__name__}: {broken}"
+    assert seen.reports["before"] == Refusal("before", told, "AF654")
+    assert seen.reports["after"] == RunReport("after", "INTERRUPTED", 1, reason=told, code="AF654")
+    full = RunReport("full", "INTERRUPTED", 1, reason="the disk is full", code="AF600")
+    assert seen.reports["full"] == full
+    assert seen.reports["held"] == Refusal("held", "run held is being executed by another", "AF610", "wait")
+    assert len(problems) == 2
+    assert all("Traceback" in problem for problem in problems)
+
+
+async def test_an_invalid_flow_is_refused_with_what_is_wrong() -> None:
+    executions, seen = Executions(), Seen()
+    finding = Diagnostic("AF101", "no such key", "flow.yaml", 3, 5)
+    executions.raises["a"] = InvalidInput([finding])
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        await seen.until("a", "refused")
+    refusal = Refusal("a", str(finding), "AF101", diagnostics=(finding,))
+    assert seen.reports["a"] == refusal
+
+
+async def test_an_observer_that_raises_hurts_no_run() -> None:
+    class Broken(Seen):
+        async def on_change(
+            self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+        ) -> None:
+            await super().on_change(ticket, status, report)
+            raise RuntimeError(f"cannot note {status}")
+
+    executions, seen, problems = Executions(), Broken(), list[str]()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, on_problem=problems.append)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        executions.gate("a").set()
+        await seen.until("a", "ended")
+    assert seen.of("a") == ["queued", "started", "ended"]
+    assert [problem.strip().rpartition(": ")[2] for problem in problems] == [
+        "cannot note queued",
+        "cannot note started",
+        "cannot note ended",
+    ]
+
+
+async def test_nothing_is_told_of_a_ticket_before_that_it_is_queued() -> None:
+    class Slow(Seen):
+        async def on_change(
+            self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+        ) -> None:
+            if status == "queued":
+                await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
+            await super().on_change(ticket, status, report)
+
+    executions, seen = Executions(), Slow()
+    run_pool = RunPool(executions, max_parallel_runs=5, observer=seen)
+    async with running(run_pool), anyio.create_task_group() as submitting:
+        for run_id in "abcdef":
+            executions.gate(run_id).set()
+            submitting.start_soon(run_pool.submit, ticket(run_id))
+        for run_id in "abcdef":
+            await seen.until(run_id, "ended")
+    assert all(seen.of(run_id) == ["queued", "started", "ended"] for run_id in "abcdef")
+
+
+async def test_draining_waits_for_what_runs_and_tells_of_what_never_began() -> None:
+    executions, seen, clock = Executions(), Seen(), FakeClock()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_pool.run)
+        await run_pool.submit(ticket("a"))
+        await run_pool.submit(ticket("b"))
+        await seen.until("a", "started")
+        tasks.start_soon(run_pool.drain, 60.0)
+        await seen.until("b", "refused")
+        await clock.sleeping(1)
+        with pytest.raises(RunPoolFull, match="shutting down") as refused:
+            await run_pool.submit(ticket("c"))
+        executions.gate("a").set()
+    assert refused.value.code == "AF652"
+    assert seen.reports["a"] == RunReport("a", "SUCCESS", 0)
+    assert seen.reports["b"] == Refusal("b", "the server stopped before the run began", "AF652")
+    assert executions.began == ["a"]
+
+
+async def test_after_the_grace_runs_are_cancelled_and_then_killed() -> None:
+    executions, seen, clock = Executions(), Seen(), FakeClock()
+    executions.resisting.add("b")
+    run_pool = RunPool(executions, max_parallel_runs=2, observer=seen, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_pool.run)
+        await run_pool.submit(ticket("a"))
+        await run_pool.submit(ticket("b"))
+        await seen.until("b", "started")
+        tasks.start_soon(run_pool.drain, 60.0, 5.0)
+        await clock.sleeping(1)
+        clock.advance(59)
+        await anyio.lowlevel.checkpoint()
+        assert seen.of("a") == ["queued", "started"]
+        clock.advance(1)
+        await seen.until("a", "ended")
+        await clock.sleeping(1)
+        assert [run.cancel_reason for run in run_pool.running()] == ["the server stops"]
+        clock.advance(5)
+    assert [seen.reports[run_id] for run_id in "ab"] == [
+        RunReport(run_id, "CANCELLED", 143, reason="the server stops") for run_id in "ab"
+    ]
+
+
+async def test_a_second_request_forces_the_end() -> None:
+    executions, seen, clock = Executions(), Seen(), FakeClock()
+    executions.resisting.add("a")
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_pool.run)
+        await run_pool.submit(ticket("a"))
+        await seen.until("a", "started")
+        tasks.start_soon(run_pool.drain, 3600.0)
+        await clock.sleeping(1)
+        with anyio.fail_after(10):
+            await run_pool.drain(3600.0)
+    assert seen.of("a") == ["queued", "started", "ended"]
+
+
+async def test_a_cancelled_runner_ends_its_runs_in_order() -> None:
+    executions, seen = Executions(), Seen()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_pool.run)
+        await run_pool.submit(ticket("a"))
+        await run_pool.submit(ticket("b"))
+        await seen.until("a", "started")
+        tasks.cancel_scope.cancel()
+    assert seen.of("a") == ["queued", "started", "ended"]
+    assert seen.of("b") == ["queued", "refused"]

@@ -1,0 +1,110 @@
+"""Databases and histories of every schema version, as they were written then: later code reads them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from aetherflow.clock import SystemClock
+from aetherflow.engine.state import fold
+from aetherflow.events.run_events import Journalled
+from aetherflow.store.journal import _write_rows, read_events
+from aetherflow.store.process_identity import this_process
+from aetherflow.store.projection import project
+from aetherflow.store.run_lease import claim_run, release_run
+from aetherflow.store.state_schema import MIGRATIONS, VERSION
+from tests.store.real_parts import opened, query
+from tests.store.tables import RUN_OF_FIXTURES, tables_of
+
+FIXTURES = Path(__file__).parent / "fixtures"
+VERSIONS = range(1, VERSION + 1)
+
+
+def lines_of(version: int) -> list[str]:
+    """Return the golden log of a version."""
+    return (FIXTURES / f"journal_v{version}.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def expected_of(version: int) -> Any:
+    """Return what the code of a version made of its golden log."""
+    return msgspec.json.decode((FIXTURES / f"journal_v{version}.expected.json").read_bytes())
+
+
+def schema_of(raw: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return the tables, indexes and views, by name and definition."""
+    return set(raw.execute("SELECT type, name, sql FROM sqlite_schema"))
+
+
+def only_known(found: Any, known: Any) -> Any:
+    """Return what was found without the fields that came later than what is known."""
+    if isinstance(found, list) and isinstance(known, list) and len(found) == len(known):
+        return [only_known(one, other) for one, other in zip(found, known, strict=True)]
+    if not isinstance(found, dict) or not isinstance(known, dict):
+        return found
+    return {key: only_known(value, known[key]) for key, value in found.items() if key in known}
+
+
+@pytest.fixture
+def empty() -> Iterator[sqlite3.Connection]:
+    """A new database of the current version, in memory."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        raw.executescript("".join(MIGRATIONS))
+        yield raw
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_database_of_every_version_is_brought_forward_and_keeps_what_it_holds(
+    version: int, path: Path, empty: sqlite3.Connection
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(FIXTURES / f"state_v{version}.sqlite", path)
+    assert query(path, "PRAGMA user_version") == [(version,)], "the fixture is of its version"
+    expected = expected_of(version)
+
+    async with opened(path) as database:
+        tables = await database.read(tables_of)
+        clock = SystemClock()
+        claim = await claim_run(database, RUN_OF_FIXTURES, this_process(), clock)
+        await release_run(database, claim.lease, clock)
+
+    assert only_known(tables, expected["tables"]) == expected["tables"]
+    assert only_known(msgspec.to_builtins(fold(claim.history)), expected["state"]) == expected["state"]
+    assert claim.next_seq == len(lines_of(version)) + 1
+    assert query(path, "PRAGMA user_version") == [(VERSION,)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    with closing(sqlite3.connect(path)) as raw:
+        assert schema_of(raw) == schema_of(empty), "it differs from a new one"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_history_of_every_version_replays_to_the_same_state_and_rows(
+    version: int, empty: sqlite3.Connection
+) -> None:
+    lines, expected = lines_of(version), expected_of(version)
+    empty.executemany(
+        "INSERT INTO events (run_id, seq, event, payload) VALUES (?, ?, ?, ?)",
+        [
+            (RUN_OF_FIXTURES, seq, msgspec.json.decode(line)["event"], line)
+            for seq, line in enumerate(lines, start=1)
+        ],
+    )
+
+    history = read_events(empty, RUN_OF_FIXTURES)
+    _write_rows(empty, project(history))
+
+    assert [msgspec.json.encode(one).decode() for one in history] == lines
+    assert only_known(msgspec.to_builtins(fold(history)), expected["state"]) == expected["state"]
+    assert only_known(tables_of(empty), expected["tables"]) == expected["tables"]
+
+
+def test_the_golden_log_of_the_current_version_has_every_kind_of_event() -> None:
+    kinds = {msgspec.json.decode(line)["event"] for line in lines_of(VERSION)}
+    assert kinds == {str(kind.__struct_config__.tag) for kind in Journalled.__args__}

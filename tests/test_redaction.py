@@ -1,0 +1,293 @@
+"""The redactor: every spelling of a secret goes, everything else stays."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Set as AbstractSet
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aetherflow.redaction import MASK, SHORTEST, Redactor, names_a_secret, url_password
+
+CANARY = "S3cr3t/+=&% \"x\" 'y' \\z ü"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "PASSWORD",
+        "passwd",
+        "passphrase",
+        "db_password",
+        "DB_PASSWORD",
+        "PGPASSWORD",
+        "dbpassword",
+        "db.password",
+        "secret",
+        "client-secret",
+        "clientSecret",
+        "token",
+        "access_token",
+        "tokens",
+        "api_key",
+        "apikey",
+        "apiKey",
+        "X-Api-Key",
+        "private_key",
+        "secret_key_token",
+        "Authorization",
+        "credentials",
+        "AWS_SECRET_ACCESS_KEY",
+    ],
+)
+def test_keys_that_name_a_secret(key: str) -> None:
+    assert names_a_secret(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "user",
+        "path",
+        "bypass",
+        "compass",
+        "passenger",
+        "secretary",
+        "tokenizer",
+        "key",
+        "primary_key",
+        "password_file",
+        "token_count",
+        "max_tokens",
+        "max-tokens",
+        "maxTokens",
+        "secret_name",
+        "api_key_id",
+        "PGPASSFILE",
+        "PWD",
+    ],
+)
+def test_keys_that_name_no_secret(key: str) -> None:
+    assert not names_a_secret(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        ("postgresql://bob:pa55@db.example:5432/x", "pa55"),
+        ("postgresql+psycopg://bob:p@ss@db/x", "p@ss"),
+        ("redis://:pa55@cache", "pa55"),
+        ("see https://u:p:q@host for more", "p:q"),
+        ("https://host:8080/a@b", None),
+        ("https://bob@host/", None),
+        ("a:b@c", None),
+    ],
+)
+def test_the_password_in_a_url(text: str, password: str | None) -> None:
+    assert url_password(text) == password
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        CANARY,
+        base64.b64encode(CANARY.encode()).decode(),
+        base64.b64encode(CANARY.encode()).decode().rstrip("="),
+        base64.urlsafe_b64encode(CANARY.encode()).decode(),
+        quote(CANARY),
+        quote(CANARY, safe=""),
+        quote_plus(CANARY),
+        json.dumps(CANARY)[1:-1],
+        json.dumps(CANARY, ensure_ascii=False)[1:-1],
+        json.dumps(json.dumps(CANARY)[1:-1])[1:-1],
+        re.sub("%..", lambda code: code[0].lower(), quote(CANARY, safe="")),
+        repr(CANARY)[1:-1],
+    ],
+)
+def test_every_spelling_of_a_secret_is_masked_in_text_and_bytes(spelling: str) -> None:
+    redactor = Redactor([CANARY])
+    assert redactor.text(f"<{spelling}> {spelling}") == "<***> ***"
+    assert redactor.bytes(f"<{spelling}>\n".encode()) == b"<***>\n"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "use", "user"])
+def test_a_secret_inside_of_more_base64_is_masked(before: str) -> None:
+    redactor = Redactor(["canary-0123456789"])
+    encoded = base64.b64encode(f"{before}canary-0123456789:and more".encode()).decode()
+    masked = redactor.text(f"Basic {encoded}")
+    assert MASK in masked
+    for offset in range(3):
+        inside = base64.b64encode(bytes(offset) + b"canary-0123456789").decode()[offset + 1 : -4]
+        assert inside not in masked
+
+
+@pytest.mark.parametrize("size", [57, 58, 90, 114, 300])
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("width", [76, 64])
+def test_a_long_secret_in_lines_of_base64_is_masked(size: int, end: str, width: int) -> None:
+    secret = "".join(chr(33 + 7 * number % 90) for number in range(size))
+    coded = base64.b64encode(f"{secret}{end}".encode()).decode()
+    lines = [coded[start : start + width] for start in range(0, len(coded), width)]
+    redactor = Redactor([secret])
+
+    shown = redactor.bytes("\n".join(lines).encode()).decode().splitlines()
+
+    for line, masked in zip(lines, shown, strict=True):
+        assert masked.startswith(MASK) or len(line) < 2 * SHORTEST
+        assert len(masked.removeprefix(MASK)) < 2 * SHORTEST
+    if width == 76:
+        assert base64.encodebytes(f"{secret}{end}".encode()).decode().splitlines() == lines
+
+
+def test_a_pem_in_lines_of_base64_is_masked() -> None:
+    key = "\n".join(["-----BEGIN KEY-----", *(chr(97 + n) * 64 for n in range(9)), "-----END KEY-----", ""])
+    text = base64.encodebytes(key.encode()).decode()
+    assert {line.rstrip("=") for line in Redactor([key]).text(text).split()} == {MASK}
+
+
+def as_bytes(text: str) -> bytes:
+    """Return the bytes of a text as the system has them."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+@given(st.text(min_size=SHORTEST).filter(str.strip), st.text(), st.text())
+@example("\udcff\udcfe\udcfd!", "", "")
+@example("\ud800abc", "x", "")
+@example("0000", "", "0")
+def test_no_secret_of_some_length_survives(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret, "another-one"])
+    masked = redactor.text(before + secret + after)
+    assert secret not in masked.replace(MASK, "\0") or secret in MASK
+    data = redactor.bytes(as_bytes(before) + as_bytes(secret) + as_bytes(after))
+    assert as_bytes(secret) not in data.replace(MASK.encode(), b"\0") or secret in MASK
+
+
+def test_a_variable_that_is_no_utf_8_is_masked_as_its_bytes() -> None:
+    redactor = Redactor(["caf\udce9-secret"])
+    assert redactor.bytes(b"is caf\xe9-secret!") == b"is ***!"
+    assert redactor.text("is caf\udce9-secret!") == "is ***!"
+
+
+def test_the_lines_of_a_secret_with_several_are_masked_one_by_one_but_not_the_short_ones() -> None:
+    redactor = Redactor(["-----BEGIN KEY-----\n  MIIEabcdef  \nshort\n-----END KEY-----\n"])
+    assert redactor.text("got MIIEabcdef") == "got ***"
+    assert redactor.text("a short line") == "a short line"
+    assert redactor.text("-----BEGIN KEY-----\n  MIIEabcdef  \nshort\n-----END KEY-----\n") == MASK
+
+
+def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
+    redactor = Redactor(["7"])
+    assert redactor.text("7") == MASK
+    assert redactor.value(["7", {"n": "7"}]) == [MASK, {"n": MASK}]
+    assert redactor.text("17 rows of 70") == "17 rows of 70"
+
+
+def test_a_short_secret_is_masked_where_it_stands_alone_on_a_line() -> None:
+    redactor = Redactor(["742", "ü\n"])
+    assert redactor.text("pin:\n  742\r\n1742\n742 742\n742") == "pin:\n  ***\r\n1742\n742 742\n***"
+    assert redactor.bytes("742\n7421\n\tü\n".encode()) == b"***\n7421\n\t***\n"
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\n", MASK])
+def test_what_is_no_secret_masks_nothing(nothing: str) -> None:
+    redactor = Redactor([nothing])
+    assert redactor.is_empty
+    assert redactor.text(f"a {nothing} b") == f"a {nothing} b"
+    assert redactor.bytes(b"a b") == b"a b"
+
+
+def test_the_longest_secret_wins_where_one_contains_another() -> None:
+    assert Redactor(["abcd", "abcdefgh"]).text("abcdefgh abcd") == "*** ***"
+
+
+def test_passwords_in_urls_are_masked_though_nobody_registered_them() -> None:
+    redactor = Redactor()
+    assert redactor.text("to sftp://bob:pa55@host/x and on") == "to sftp://bob:***@host/x and on"
+    assert redactor.bytes(b"to sftp://bob:pa55@host/x\n") == b"to sftp://bob:***@host/x\n"
+
+
+def test_a_tree_is_masked_in_texts_keys_and_whole_under_secret_names() -> None:
+    redactor = Redactor(["canary"])
+    tree = {
+        "canary-key": 1,
+        "list": ["a canary", ("canary", 2)],
+        "password": {"deep": ["x"]},
+        "token": 5,
+        "secret": None,
+        "api_key": "",
+        "plain": {"number": 1.5, "none": None, "yes": True},
+    }
+    assert redactor.value(tree) == {
+        "***-key": 1,
+        "list": ["a ***", ["***", 2]],
+        "password": MASK,
+        "token": MASK,
+        "secret": None,
+        "api_key": "",
+        "plain": {"number": 1.5, "none": None, "yes": True},
+    }
+    assert tree["password"] == {"deep": ["x"]}
+
+
+def test_values_under_secret_names_and_in_urls_are_learned_from_a_tree() -> None:
+    redactor = Redactor()
+    redactor.add_named(
+        {
+            "db": [{"PGPASSWORD": "first-secret", "port": 5432}],
+            "token": {"deep": ["second-secret", 123456]},
+            "url": "postgresql://u:third-secret@h/d",
+            "password": True,
+            "note": "no-secret-here",
+        }
+    )
+    text = redactor.text("first-secret second-secret 123456 third-secret no-secret-here 5432 True")
+    assert text == "*** *** *** *** no-secret-here 5432 True"
+
+
+class Slow(frozenset[str]):
+    """A set whose first union waits in its middle, until the test lets it go on."""
+
+    entered = threading.Event()
+    go_on = threading.Event()
+
+    def __or__(self, other: AbstractSet[object]) -> frozenset[str]:
+        if not self.entered.is_set():
+            self.entered.set()
+            self.go_on.wait(10)
+        return frozenset(self) | {str(item) for item in other}
+
+
+def test_of_two_threads_that_add_a_secret_at_once_neither_loses_its_own() -> None:
+    redactor = Redactor()
+    redactor._parts = Slow()
+    one = threading.Thread(target=redactor.add, args=("secret-of-one",))
+    other = threading.Thread(target=redactor.add, args=("secret-of-other",))
+    one.start()
+    assert Slow.entered.wait(10)
+    other.start()
+    other.join(0.1)  # it cannot end before the first one does; without a lock it would
+    Slow.go_on.set()
+    one.join()
+    other.join()
+    assert redactor.text("secret-of-one secret-of-other") == "*** ***"
+
+
+def test_adding_what_is_known_already_changes_nothing() -> None:
+    redactor = Redactor(["canary"])
+    redactor.text("x")
+    patterns = redactor._patterns
+    redactor.add("canary")
+    redactor.add_named({"password": "canary"})
+    redactor.text("x")
+    assert redactor._patterns is patterns
