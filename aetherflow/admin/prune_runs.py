@@ -118,11 +118,11 @@ class _Prune:
         """Delete these runs, and first what an earlier prune left; and firings that were over before then."""
         deleted: list[OldRun] = []
         try:
-            await self._delete(await self._database.read(rows.unfinished))
+            await self._delete(await self._database.read(rows.hidden_runs))
             for first in range(0, len(old), RUNS_AT_ONCE):
                 some = old[first : first + RUNS_AT_ONCE]
                 buried = await self._change(
-                    partial(rows.bury, runs=some, owner=self._owner, now=self._clock.now())
+                    partial(rows.hide, runs=some, owner=self._owner, now=self._clock.now())
                 )
                 await self._delete([run.run_id for run in buried])
                 deleted += buried
@@ -142,7 +142,7 @@ class _Prune:
         logs = logs_beside(self._database.path)
         for run_id in run_ids:
             self._problems += await anyio.to_thread.run_sync(_remove, logs / run_id)
-        await self._change(partial(rows.forget, run_ids=run_ids, now=self._clock.now()))
+        await self._change(partial(rows.free_run_ids, run_ids=run_ids, now=self._clock.now()))
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work in a transaction, unless another process prunes by now; then leave room for others."""

@@ -74,7 +74,7 @@ class Database:
         """Open the database, made or brought to the current version where needed.
 
         Raises:
-            StateUnusable: the path cannot be opened or written, is on a network, is no database or not ours.
+            StateUnusable: the path cannot be opened or written, is on a network, or is no database of ours.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Database:
         """
         if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
             return await cls._opened(path, str(path), prepare_to_look)
-        # Without a log nobody writes it now: it may be read as it is. With one, SQLite needs its index.
+        # Without a log no process writes it now: it may be read as it is. With one, SQLite needs its index.
         has_log = os.access(path.with_name(f"{path.name}-wal"), os.F_OK)
         target = f"file:{quote(str(path))}?{'mode=ro' if has_log else 'immutable=1'}"
         return await cls._opened(path, target, check_log if has_log else check_to_look)

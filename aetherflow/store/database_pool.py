@@ -1,4 +1,4 @@
-"""The state databases that a process has open: one connection and one writer for all runs on a database."""
+"""Open state databases, shared by all users in this process: one connection and one writer for each file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Synchronous = Literal["full", "normal"]
 
 
 class SharedDatabase:
-    """An open state database and what the runs of this process share of it."""
+    """An open state database with its journal and its pools, shared by the runs of this process."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -30,14 +30,14 @@ class SharedDatabase:
 
     @cached_property
     def pools(self) -> PoolTable:
-        """The pools, as this process takes slots of them."""
+        """The pools of the database."""
         from aetherflow.store.pool_table import PoolTable  # noqa: PLC0415 - most runs need none
 
         return PoolTable(self.database)
 
 
 class _Shared:
-    """A database while somebody uses it."""
+    """A database with the number of its users."""
 
     def __init__(self) -> None:
         self.users = 0
@@ -50,7 +50,7 @@ class DatabasePool:
     """Opens a database for its first user and closes it after the last."""
 
     def __init__(self, pool_sizes: Mapping[str, int] | None = None, clock: Clock | None = None) -> None:
-        """Take the pools that every database shall have, with their sizes."""
+        """Every database that is opened gets pools of these sizes."""
         self._shared: dict[Path, _Shared] = {}
         self._pool_sizes = pool_sizes or {}
         self._clock = clock or SystemClock()
@@ -61,17 +61,17 @@ class DatabasePool:
         return list(self._shared)
 
     def hurry(self, seconds: float) -> None:
-        """Wait no longer than so many seconds for the transactions of other processes, from now on."""
+        """From now on wait at most this long for the transactions of other processes."""
         for shared in self._shared.values():
             if shared.state is not None:
                 shared.state.database.hurry(seconds)
 
     @asynccontextmanager
     async def use(self, path: Path, synchronous: Synchronous = "full") -> AsyncIterator[SharedDatabase]:
-        """Have the database in the block; of several users the most careful decides how it is written.
+        """Use the database in the block; it is written as the most careful of its users asked.
 
         Raises:
-            StateUnusable: the path cannot be opened or written, is on a network, is no database or not ours.
+            StateUnusable: the path cannot be opened or written, is on a network, or is no database of ours.
         """
         real = _real(path)
         shared = self._shared.setdefault(real, _Shared())

@@ -1,7 +1,8 @@
-"""Which file system a path is on: SQLite's write-ahead log needs memory that all its processes share.
+"""Refuse state databases on network file systems.
 
-Over a network there is none between two hosts, and locks there are promises that are often not kept: the
-database would be damaged without a word (https://sqlite.org/wal.html, https://sqlite.org/howtocorrupt.html).
+SQLite's write-ahead log needs memory that all its processes share, which two hosts do not have, and locks
+over a network are unreliable: the database would be damaged without any error (https://sqlite.org/wal.html,
+https://sqlite.org/howtocorrupt.html).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no such file; one that may not be looked at is not missing: opening it tells why."""
+    """Whether there is no such file. One that may not be looked at exists: opening it reports why."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -36,7 +37,7 @@ def is_missing(path: Path) -> bool:
 
 
 def refuse_network(path: Path) -> None:
-    """Refuse a state database on a network file system; where the platform does not tell, nothing is checked.
+    """Refuse a state database on a network file system, where the platform shows its mounts.
 
     Raises:
         StateUnusable: the file is, or would be, on one.

@@ -1,4 +1,4 @@
-"""The runs that servers left behind when they died: found by their lease, told by how they began."""
+"""Find the runs that dead servers left INTERRUPTED: their lease has ended, and a server had started them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _beginning = msgspec.json.Decoder(RunStarted | RunResumed)
 
 
 class InterruptedRun(msgspec.Struct, frozen=True):
-    """A run of a server that nobody executes, and what is needed to go on with it."""
+    """An interrupted run of a server, with what is needed to resume it."""
 
     run_id: str
     flow_id: str
@@ -26,9 +26,9 @@ class InterruptedRun(msgspec.Struct, frozen=True):
 
 
 def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[InterruptedRun]:
-    """Return the runs that a server executed last and that ended with it, the oldest first.
+    """Return the runs that a server executed last and that died with it, the oldest first.
 
-    A run that a person began or went on with by `aetherflow run` is that person's.
+    A run that a person started or resumed with `aetherflow run` is left to that person.
     """
     rows = raw.execute("SELECT run_id FROM run_state WHERE status = 'RUNNING' ORDER BY started_at, run_id")
     found = [_left_behind(raw, run_id, now) for (run_id,) in rows.fetchall()]
@@ -36,8 +36,8 @@ def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[Interrupted
 
 
 def _left_behind(raw: sqlite3.Connection, run_id: str, now: datetime) -> InterruptedRun | None:
-    grip = held(raw, f"run:{run_id}", now)
-    if grip is not None and grip.validity == "live":
+    status = held(raw, f"run:{run_id}", now)
+    if status is not None and status.validity == "live":
         return None
     payload: Any = raw.execute(
         "SELECT payload FROM events WHERE run_id = ? AND event IN ('run_started', 'run_resumed') "

@@ -169,7 +169,7 @@ def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> None:
     refused: dict[RunJournal, StateError | LeaseLost] = {}
     for entry in batch:
         if entry.run not in refused:
-            if not leases.is_ours(raw, entry.run.lease):
+            if not leases.is_held(raw, entry.run.lease):
                 refused[entry.run] = lease_lost(entry.run.lease)
             elif (error := _try_to_store(raw, entry)) is not None:
                 refused[entry.run] = error

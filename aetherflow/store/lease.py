@@ -1,6 +1,6 @@
-"""Leases: who may write for a run, who holds a lock. A lease ends by release, by time, or with its process.
+"""Leases: who may write for a run, who holds a lock. They end by release, by time, or with their process.
 
-Every acquisition raises the generation; a write that names an older one is refused (a fencing token). The
+Every acquisition raises the generation, a fencing token: a write with an older generation is refused. The
 functions work inside a transaction of the caller.
 """
 
@@ -16,14 +16,14 @@ from aetherflow.store.process_identity import ProcessIdentity, is_dead
 from aetherflow.store.projection import timestamp
 
 LeaseValidity = Literal["live", "expired", "dead"]
-"""What a lease is worth: it counts, its time is over, or its process has ended."""
+"""A lease is live, or its time is over, or its process is dead."""
 
 
 _owners = msgspec.json.Decoder(ProcessIdentity)  # made here: two threads must not meet a type at once
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A lease that this process was given."""
+    """A lease that this process holds."""
 
     name: str
     generation: int
@@ -31,7 +31,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
-    """Somebody else who holds a lease: a sentence about who, since when and until when (RFC 3339).
+    """Another process that holds a lease: who, since when and until when (RFC 3339).
 
     Attributes:
         run_id: the run for which it is held; empty for the lease of a run itself.
@@ -48,7 +48,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
 
 
 class LeaseStatus(msgspec.Struct, frozen=True):
-    """A lease that was not given back: who has it, and whether that still keeps others out."""
+    """A lease that was not released: its holder, and whether it is still valid."""
 
     holder: LeaseHolder
     generation: int
@@ -65,10 +65,10 @@ def acquire(
     ttl_seconds: float,
     run_id: str = "",
 ) -> Lease | LeaseHolder:
-    """Take the lease if it is free, has run out, or its process is dead; else say who has it."""
-    grip = held(raw, name, now)
-    if grip is not None and grip.validity == "live":
-        return grip.holder
+    """Take the lease if it is free, expired, or its process is dead; else return its holder."""
+    status = held(raw, name, now)
+    if status is not None and status.validity == "live":
+        return status.holder
     row = raw.execute("SELECT generation FROM leases WHERE name = ?", (name,)).fetchone()
     generation = 1 if row is None else row[0] + 1
     raw.execute(
@@ -88,7 +88,7 @@ def acquire(
 
 
 def held(raw: sqlite3.Connection, name: str, now: datetime) -> LeaseStatus | None:
-    """Return who has the lease, or None if it was never taken or was given back."""
+    """Return the status of a lease, or None if it was never taken or was released."""
     row = raw.execute(
         "SELECT generation, owner, holder, acquired_at, expires_at, run_id FROM leases "
         "WHERE name = ? AND released_at IS NULL",
@@ -101,14 +101,14 @@ def held(raw: sqlite3.Connection, name: str, now: datetime) -> LeaseStatus | Non
 
 
 def lease_validity(owner: ProcessIdentity, expires_at: str, now: datetime) -> LeaseValidity:
-    """Return what a lease is worth that was not given back."""
+    """Return whether a lease that was not released is still valid."""
     if is_dead(owner):
         return "dead"
     return "expired" if expires_at < timestamp(now) else "live"
 
 
 def renew(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
-    """Move the end of a lease; False if it is ours no more."""
+    """Extend a lease; False if this process no longer holds it."""
     changed = raw.execute(
         "UPDATE leases SET expires_at = ? WHERE name = ? AND generation = ? AND released_at IS NULL",
         (timestamp(now + timedelta(seconds=lease.ttl_seconds)), lease.name, lease.generation),
@@ -117,7 +117,7 @@ def renew(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
 
 
 def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
-    """Give a lease back; False if it was ours no more."""
+    """Release a lease; False if this process no longer held it."""
     changed = raw.execute(
         "UPDATE leases SET released_at = ? WHERE name = ? AND generation = ? AND released_at IS NULL",
         (timestamp(now), lease.name, lease.generation),
@@ -126,15 +126,15 @@ def release(raw: sqlite3.Connection, lease: Lease, now: datetime) -> bool:
 
 
 def release_all_of(raw: sqlite3.Connection, run_id: str, now: datetime) -> None:
-    """Give back every lock that is held for a run."""
+    """Release every lock that is held for a run."""
     raw.execute(
         "UPDATE leases SET released_at = ? WHERE run_id = ? AND name LIKE 'lock:%' AND released_at IS NULL",
         (timestamp(now), run_id),
     )
 
 
-def is_ours(raw: sqlite3.Connection, lease: Lease) -> bool:
-    """Whether nobody else has taken the lease since."""
+def is_held(raw: sqlite3.Connection, lease: Lease) -> bool:
+    """Whether this process still holds the lease."""
     return (
         raw.execute(
             "SELECT 1 FROM leases WHERE name = ? AND generation = ? AND released_at IS NULL",

@@ -1,4 +1,4 @@
-"""A block that works with something held for a time: renewed meanwhile, cancelled when it is lost."""
+"""Hold a lease while a block runs: renew it, cancel the block if it is lost, release it at the end."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ async def renewing(
     ttl_seconds: float,
     *,
     renew: Callable[[], Awaitable[bool]],
-    give_back: Callable[[], Awaitable[bool]],
+    release: Callable[[], Awaitable[bool]],
     lost: Callable[[], Exception],
 ) -> AsyncIterator[None]:
-    """Renew what is held every third of its time while the block runs, and give it back at the end.
+    """Renew a lease every third of its time while the block runs, and release it at the end.
 
     Args:
-        clock: what the waits go by.
-        ttl_seconds: how long it is held without a renewal.
-        renew: renews it; says whether it was still held.
-        give_back: called shielded, however the block ends; says whether it was held to the end.
-        lost: the error to raise if it was not.
+        clock: measures the waits.
+        ttl_seconds: how long the lease lasts without a renewal.
+        renew: renews it; returns whether it was still held.
+        release: releases it, called shielded however the block ends; returns whether it was still held.
+        lost: makes the error to raise if it was not.
 
     Raises:
-        StateError: the database could not be used; the block was cancelled.
+        StateError: the database cannot be used; the block was cancelled.
     """
-    trouble: StateError | None = None
+    state_error: StateError | None = None
     failure: BaseException | None = None
-    kept = False
+    was_held = False
 
     async def renew_until_lost(scope: anyio.CancelScope) -> None:
-        nonlocal trouble
+        nonlocal state_error
         try:
             await clock.sleep(ttl_seconds / 3)
             while await renew():
                 await clock.sleep(ttl_seconds / 3)
         except StateError as error:
-            trouble = error
+            state_error = error
         scope.cancel()
 
     try:
@@ -60,10 +60,10 @@ async def renewing(
             tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            kept = await give_back()
-    if trouble is not None:
-        raise trouble from failure
-    if not kept:
+            was_held = await release()
+    if state_error is not None:
+        raise state_error from failure
+    if not was_held:
         raise lost() from failure
     if failure is not None:
         raise failure

@@ -1,4 +1,4 @@
-"""Named locks for steps: a lease that is renewed while its holder works, and that cancels it when lost."""
+"""Named locks for steps: a lease that is renewed while the step runs, and cancels the step if it is lost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from aetherflow.store.lease_renewal import renewing
 from aetherflow.store.process_identity import ProcessIdentity
 
 POLL_SECONDS = 0.5
-"""How often a waiting step looks whether the lock is free: its holder may be another process."""
+"""How often a waiting step polls the lock: its holder may be another process."""
 
 
 class LockTable(msgspec.Struct, frozen=True):
-    """The locks of one database, as one run takes them."""
+    """The locks of one database, for one run."""
 
     database: Database
     clock: Clock
@@ -38,7 +38,7 @@ class LockTable(msgspec.Struct, frozen=True):
         """Hold the lock in the block; the block is cancelled if the lease is lost.
 
         Raises:
-            StepError: held by another after `wait_seconds`, or lost meanwhile (code AF620, AF621).
+            StepError: held by another after `wait_seconds`, or lost while the block ran (code AF620, AF621).
             StateError: the database could not be used; the block was cancelled.
         """
         where = f"{job_id}.{step_id}" if step_id else job_id
@@ -51,7 +51,7 @@ class LockTable(msgspec.Struct, frozen=True):
             self.clock,
             ttl,
             renew=lambda: self._renew(lease),
-            give_back=lambda: self._give_back(lease),
+            release=lambda: self._release(lease),
             lost=lambda: _lost(key),
         ):
             yield
@@ -68,7 +68,7 @@ class LockTable(msgspec.Struct, frozen=True):
     async def _renew(self, lease: Lease) -> bool:
         return await self.database.transact(lambda raw: leases.renew(raw, lease, self.clock.now()))
 
-    async def _give_back(self, lease: Lease) -> bool:
+    async def _release(self, lease: Lease) -> bool:
         return await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
 
     async def _try(self, key: str, ttl: float, holder: str) -> Lease | LeaseHolder:
@@ -86,14 +86,14 @@ class LockTable(msgspec.Struct, frozen=True):
 
 
 def release_lock(raw: sqlite3.Connection, key: str, now: datetime, *, force: bool) -> LeaseStatus | None:
-    """Take a lock away if it counts no more, or by force; return who had it, or None if nobody did.
+    """Release a lock that is no longer valid, or any with `force`; return its status, None if it was free.
 
-    A live one stays with its holder unless `force`; a holder that lost it learns it at its next renewal.
+    A live lock stays with its holder unless `force`; a holder that lost it notices at its next renewal.
     """
-    grip = leases.held(raw, f"lock:{key}", now)
-    if grip is not None and (force or grip.validity != "live"):
-        leases.release(raw, Lease(f"lock:{key}", grip.generation, 0), now)
-    return grip
+    status = leases.held(raw, f"lock:{key}", now)
+    if status is not None and (force or status.validity != "live"):
+        leases.release(raw, Lease(f"lock:{key}", status.generation, 0), now)
+    return status
 
 
 def _lost(key: str) -> StepError:

@@ -1,8 +1,8 @@
-"""The slots of pools, as the runs of one process take them: waiting in turn, renewing, giving back.
+"""Take slots of pools for the runs of one process: wait in turn, renew, release.
 
-Whoever gives slots back grants them to whoever is next, in the same transaction; a waiter of this process
-wakes at once, one of another process when that one looks. While anybody here waits, one of them looks every
-POLL_SECONDS, for all: only so a holder in another process, or its death, is noticed.
+The transaction that releases slots also grants them to the next in the queue. A waiter in this process wakes
+immediately, one in another process at its next poll. While steps of this process wait, one of them polls for
+all every POLL_SECONDS: that is how a release, or a death, in another process is noticed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from aetherflow.sdk.pools import PoolWait
 from aetherflow.store import pools
 from aetherflow.store.database import Database
 from aetherflow.store.lease_renewal import renewing
-from aetherflow.store.pools import NewClaim
+from aetherflow.store.pools import SlotRequest
 
 POLL_SECONDS = 0.5
-"""How often a process with waiting steps looks at the pools."""
+"""How often a process with waiting steps polls the pools."""
 
 TTL_SECONDS = 30.0
 """How long slots of a host that died stay taken; those of a dead process of this host are free at once."""
@@ -41,7 +41,7 @@ class PoolTable:
 
     @asynccontextmanager
     async def hold(
-        self, wish: NewClaim, clock: Clock, on_wait: Callable[[PoolWait], None]
+        self, request: SlotRequest, clock: Clock, on_wait: Callable[[PoolWait], None]
     ) -> AsyncIterator[None]:
         """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
 
@@ -49,20 +49,20 @@ class PoolTable:
             StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
             StateError: the database could not be used; the block was cancelled.
         """
-        claim = await self._granted(await self._ask(wish, clock, on_wait), wish, clock)
+        claim = await self._granted(await self._ask(request, clock, on_wait), request, clock)
         async with renewing(
             clock,
-            wish.ttl_seconds,
-            renew=lambda: self._renew(claim, wish, clock),
-            give_back=lambda: self._give_back(claim, clock),
-            lost=lambda: _lost(wish.pool),
+            request.ttl_seconds,
+            renew=lambda: self._renew(claim, request, clock),
+            release=lambda: self._release(claim, clock),
+            lost=lambda: _lost(request.pool),
         ):
             yield
 
-    async def _ask(self, wish: NewClaim, clock: Clock, on_wait: Callable[[PoolWait], None]) -> int:
+    async def _ask(self, request: SlotRequest, clock: Clock, on_wait: Callable[[PoolWait], None]) -> int:
         def work(raw: sqlite3.Connection) -> tuple[int, list[int], PoolWait | None]:
             now = clock.now()
-            claim = pools.ask(raw, wish, now)
+            claim = pools.ask(raw, request, now)
             grants = pools.settle(raw, now)
             return claim, grants, None if claim in grants else pools.wait_of(raw, claim, now)
 
@@ -73,30 +73,30 @@ class PoolTable:
             on_wait(wait)
         return claim
 
-    async def _granted(self, claim: int, wish: NewClaim, clock: Clock) -> int:
-        """Wait for the grant; return the number of the claim, a new one if it ran out meanwhile."""
+    async def _granted(self, claim: int, request: SlotRequest, clock: Clock) -> int:
+        """Wait until the claim is granted; return its number, a new one if it expired meanwhile."""
         try:
             while (event := self._waiting.get(claim)) is not None:
                 await _first(event.wait, lambda: clock.sleep(POLL_SECONDS))
                 if not event.is_set() and clock.monotonic() - self._looked >= POLL_SECONDS:
                     self._looked = clock.monotonic()
-                    await self._look(clock, wish.ttl_seconds)
+                    await self._look(clock, request.ttl_seconds)
                 if claim in self._failed:
                     self._failed.discard(claim)
-                    await self._give_back(claim, clock)
-                    claim = await self._ask(wish, clock, lambda _wait: None)
+                    await self._release(claim, clock)
+                    claim = await self._ask(request, clock, lambda _wait: None)
                 elif event.is_set():
                     del self._waiting[claim]
         except BaseException:
-            await self._give_back(claim, clock)  # it leaves the queue
+            await self._release(claim, clock)  # leave the queue
             raise
         return claim
 
     async def _look(self, clock: Clock, ttl_seconds: float) -> None:
-        """See what is due, and wake those of this process that need not wait any more.
+        """Grant what is due, and wake the steps of this process that no longer have to wait.
 
-        A claim that is gone (this process was paused for longer than it lasted), or that can never be
-        granted, has failed: its step asks again, and is told.
+        A claim has failed if it is gone (this process was paused for longer than the claim lasted) or can
+        never be granted: its step asks again, which raises the error.
         """
         mine = set(self._waiting)
         is_time = clock.monotonic() - self._renewed >= ttl_seconds / 3
@@ -110,28 +110,28 @@ class PoolTable:
             self._renewed = clock.monotonic()
             await self._database.transact(act)
         found = await self._database.read(lambda raw: pools.granted(raw, mine))
-        self._failed |= (mine - found.keys()) | (mine & set(due.vain))
+        self._failed |= (mine - found.keys()) | (mine & set(due.impossible))
         self._failed &= self._waiting.keys()
         self._wake([claim for claim in mine if found.get(claim) or claim in self._failed])
 
-    async def _renew(self, claim: int, wish: NewClaim, clock: Clock) -> bool:
+    async def _renew(self, claim: int, request: SlotRequest, clock: Clock) -> bool:
         def work(raw: sqlite3.Connection) -> bool:
-            pools.renew(raw, [claim], clock.now(), wish.ttl_seconds)
+            pools.renew(raw, [claim], clock.now(), request.ttl_seconds)
             return pools.granted(raw, [claim]).get(claim, False)
 
         return await self._database.transact(work)
 
-    async def _give_back(self, claim: int, clock: Clock) -> bool:
-        """End the claim, grant what that frees; return whether it was there to the end."""
+    async def _release(self, claim: int, clock: Clock) -> bool:
+        """End the claim and grant the slots that this frees; return whether the claim still existed."""
 
         def work(raw: sqlite3.Connection) -> tuple[bool, list[int]]:
-            return pools.give_back(raw, claim), pools.settle(raw, clock.now())
+            return pools.release(raw, claim), pools.settle(raw, clock.now())
 
         self._waiting.pop(claim, None)
         with anyio.CancelScope(shield=True):
-            kept, grants = await self._database.transact(work)
+            existed, grants = await self._database.transact(work)
         self._wake(grants)
-        return kept
+        return existed
 
     def _wake(self, claims: list[int]) -> None:
         for claim in claims:
@@ -140,7 +140,7 @@ class PoolTable:
 
 
 async def _first(*waits: Callable[[], Awaitable[object]]) -> None:
-    """Wait until one of them is over, and leave the others."""
+    """Wait until the first of them ends, and cancel the others."""
     async with anyio.create_task_group() as tasks:
 
         async def one(wait: Callable[[], Awaitable[object]]) -> None:

@@ -1,11 +1,10 @@
-"""Pools: named slots that steps of many runs and processes share. Their rows, and the rules of granting.
+"""Pools: named slots that steps of many runs and processes share. Their rows, and who gets slots next.
 
 Each function works inside a transaction of the caller.
 
-A claim is a row of `pool_claims`: it waits until it is granted, and is deleted when it is given back. Its
-number, which is never used again, is the order of asking. A claim whose process is dead, or whose time is
-over, counts no more. Grants go strictly in the order of asking, so that many slots are not waited for in
-vain while others take them one by one.
+A claim is a row of `pool_claims`: it waits until it is granted, and is deleted when it is released. Its
+number is never reused and gives the order of the queue. A claim is stale when its process is dead or its time
+is over. Claims are granted strictly in order, so that large requests do not starve.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from aetherflow.sdk.pools import PoolWait
 from aetherflow.store.process_identity import ProcessIdentity, is_dead
 from aetherflow.store.projection import timestamp
 
-HOLDERS_TOLD = 10
+HOLDERS_SHOWN = 10
 
 _owners = msgspec.json.Decoder(ProcessIdentity)  # made here: two threads must not meet a type at once
 
 
-class NewClaim(msgspec.Struct, frozen=True):
-    """A wish for slots: `holder` is a sentence about who wants them."""
+class SlotRequest(msgspec.Struct, frozen=True):
+    """A request for slots; `holder` describes who makes it, in words."""
 
     pool: str
     slots: int
@@ -53,7 +52,7 @@ class ClaimRow(msgspec.Struct, frozen=True):
 
 
 class PoolRow(msgspec.Struct, frozen=True):
-    """A pool, who holds slots of it, and who waits, in turn; claims that count no more are left out."""
+    """A pool with the claims that hold slots and those that wait, in order; stale claims are left out."""
 
     name: str
     slots: int
@@ -63,21 +62,21 @@ class PoolRow(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What is due.
+    """What `settle` has to do.
 
     Attributes:
-        stale: claims that count no more.
+        stale: claims to delete: their process is dead, or their time is over.
         grants: claims to grant.
-        vain: claims for more slots than there are, since their pool was made smaller or removed.
+        impossible: claims for more slots than the pool has, since it was made smaller or removed.
     """
 
     stale: list[int]
     grants: list[int]
-    vain: list[int]
+    impossible: list[int]
 
 
 def set_pool(raw: sqlite3.Connection, name: str, slots: int, now: datetime) -> None:
-    """Make a pool, or change its size; who holds slots keeps them."""
+    """Make a pool, or change its size; slots that are held stay held."""
     raw.execute(
         "INSERT INTO pools (name, slots, changed_at) VALUES (?, ?, ?) "
         "ON CONFLICT DO UPDATE SET slots = excluded.slots, changed_at = excluded.changed_at "
@@ -87,7 +86,7 @@ def set_pool(raw: sqlite3.Connection, name: str, slots: int, now: datetime) -> N
 
 
 def remove_pool(raw: sqlite3.Connection, name: str) -> bool:
-    """Remove a pool; False if there is none. Claims of it end when their holders look."""
+    """Remove a pool; False if there is none. Its claims fail at the next poll of their steps."""
     return raw.execute("DELETE FROM pools WHERE name = ?", (name,)).rowcount == 1
 
 
@@ -95,7 +94,7 @@ def size_of(raw: sqlite3.Connection, pool: str, slots: int) -> int:
     """Return how many slots a pool has.
 
     Raises:
-        StepError: there is no such pool, or it has fewer slots than are wanted.
+        StepError: there is no such pool, or it has fewer slots than requested.
     """
     row = raw.execute("SELECT slots FROM pools WHERE name = ?", (pool,)).fetchone()
     if row is None:
@@ -124,11 +123,11 @@ def _file_of(raw: sqlite3.Connection) -> str:
     return str(path)
 
 
-def ask(raw: sqlite3.Connection, claim: NewClaim, now: datetime) -> int:
-    """Queue up for slots and return the number of the claim; `settle` grants it.
+def ask(raw: sqlite3.Connection, claim: SlotRequest, now: datetime) -> int:
+    """Add a claim to the queue and return its number; `settle` grants it.
 
     Raises:
-        StepError: there is no such pool, or it has fewer slots than are wanted.
+        StepError: there is no such pool, or it has fewer slots than requested.
     """
     size_of(raw, claim.pool, claim.slots)
     row = raw.execute(
@@ -148,7 +147,7 @@ def ask(raw: sqlite3.Connection, claim: NewClaim, now: datetime) -> int:
 
 
 def survey(raw: sqlite3.Connection, now: datetime) -> Survey:
-    """Return what is due, without changing anything."""
+    """Return what `settle` would do, without changing anything."""
     sizes = dict(raw.execute("SELECT name, slots FROM pools").fetchall())
     free = dict(sizes)
     claims, stale = _claims(raw, now)
@@ -161,9 +160,9 @@ def survey(raw: sqlite3.Connection, now: datetime) -> Survey:
         if claim.granted_at is not None:
             continue
         if claim.slots > sizes.get(claim.pool, 0):
-            due.vain.append(claim.claim_id)
+            due.impossible.append(claim.claim_id)
         elif claim.pool in closed or claim.slots > free[claim.pool]:
-            closed.add(claim.pool)  # nobody passes who came later
+            closed.add(claim.pool)  # later claims do not overtake
         else:
             free[claim.pool] -= claim.slots
             due.grants.append(claim.claim_id)
@@ -171,7 +170,7 @@ def survey(raw: sqlite3.Connection, now: datetime) -> Survey:
 
 
 def settle(raw: sqlite3.Connection, now: datetime) -> list[int]:
-    """Do what is due; return the claims that were granted."""
+    """Delete stale claims and grant those that are next; return the claims that were granted."""
     due = survey(raw, now)
     raw.executemany("DELETE FROM pool_claims WHERE claim_id = ?", [(claim_id,) for claim_id in due.stale])
     raw.executemany(
@@ -182,7 +181,7 @@ def settle(raw: sqlite3.Connection, now: datetime) -> list[int]:
 
 
 def granted(raw: sqlite3.Connection, claim_ids: Collection[int]) -> dict[int, bool]:
-    """Return which of these claims are granted; one that is gone does not appear."""
+    """Return which of these claims are granted; a claim that no longer exists does not appear."""
     rows = raw.execute(
         "SELECT claim_id, granted_at IS NOT NULL FROM pool_claims "
         "WHERE claim_id IN (SELECT value FROM json_each(?))",
@@ -192,15 +191,15 @@ def granted(raw: sqlite3.Connection, claim_ids: Collection[int]) -> dict[int, bo
 
 
 def renew(raw: sqlite3.Connection, claim_ids: Collection[int], now: datetime, ttl_seconds: float) -> None:
-    """Move the end of claims."""
+    """Extend the time of claims."""
     until = timestamp(now + timedelta(seconds=ttl_seconds))
     raw.executemany(
         "UPDATE pool_claims SET expires_at = ? WHERE claim_id = ?", [(until, claim) for claim in claim_ids]
     )
 
 
-def give_back(raw: sqlite3.Connection, claim_id: int) -> bool:
-    """End a claim, granted or not; False if it was gone."""
+def release(raw: sqlite3.Connection, claim_id: int) -> bool:
+    """Delete a claim, granted or not; False if it no longer existed."""
     return raw.execute("DELETE FROM pool_claims WHERE claim_id = ?", (claim_id,)).rowcount == 1
 
 
@@ -214,7 +213,7 @@ def wait_of(raw: sqlite3.Connection, claim_id: int, now: datetime) -> PoolWait:
         mine.pool,
         mine.slots,
         size_of(raw, mine.pool, mine.slots),
-        tuple(holders[:HOLDERS_TOLD]),
+        tuple(holders[:HOLDERS_SHOWN]),
         sum(claim.granted_at is None and claim.claim_id < claim_id for claim in same),
     )
 
@@ -236,7 +235,7 @@ def _pool(name: str, size: int, claims: Sequence[ClaimRow]) -> PoolRow:
 
 
 def _claims(raw: sqlite3.Connection, now: datetime) -> tuple[list[ClaimRow], list[int]]:
-    """Return the claims that count, in the order of asking, and the numbers of those that do not."""
+    """Return the live claims in their order, and the numbers of the stale ones."""
     rows = raw.execute(
         "SELECT claim_id, pool, slots, run_id, holder, owner, asked_at, granted_at, expires_at "
         "FROM pool_claims ORDER BY claim_id"

@@ -1,4 +1,4 @@
-"""Who a process is, and whether it still lives: what makes a lease of a killed process free at once."""
+"""Identify a process and find out whether it is dead: its leases are free immediately then."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     """A process, named so that no other one, on any host and after any reboot, has the same name.
 
     Attributes:
-        host: host name, boot id and process-id namespace, as far as the platform tells them.
+        host: host name, boot id and process-id namespace, as far as the platform has them.
         pid: process id on that host.
         started: when the process started, in the kernel's own unit; a reused pid differs here.
-        started_at: the same for people (RFC 3339 UTC, to the second); empty where the kernel does not tell.
+        started_at: the same for people (RFC 3339 UTC, to the second); empty where it is unknown.
     """
 
     host: str
@@ -33,7 +33,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 def this_process() -> ProcessIdentity:
-    """Return the owner that this process is."""
+    """Return the identity of this process."""
     pid = os.getpid()
     stat = _stat(pid)
     if stat is None:
@@ -50,10 +50,10 @@ def is_dead(owner: ProcessIdentity) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # it lives, as somebody else
+        pass  # it is alive, under another user
     stat = _stat(owner.pid)
     if stat is None:
-        return False  # the kernel does not tell: no /proc, or one that hides the processes of others
+        return False  # unknown: no /proc, or one that hides the processes of others
     return stat.state in "ZX" or stat.started != owner.started
 
 
@@ -68,7 +68,7 @@ def _host() -> str:
 
 @cache
 def _moment(ticks: int) -> str:
-    """Return when so many clock ticks since boot were, as the clock on the wall says it now."""
+    """Return when so many clock ticks since boot were, by the wall clock of now."""
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return datetime.fromtimestamp(time.time() - age, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -79,7 +79,7 @@ class _Stat(msgspec.Struct, frozen=True):
 
 
 def _stat(pid: int) -> _Stat | None:
-    """Return the state of a process and when it started, in clock ticks since boot; None if not told.
+    """Return the state of a process and when it started, in clock ticks since boot; None if unknown.
 
     Source: proc_pid_stat(5), fields 3 (state) and 22 (starttime), counted after the name in parentheses; the
     name may hold any bytes.

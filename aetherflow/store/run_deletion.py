@@ -1,8 +1,8 @@
-"""Deleting old runs, a few rows at a time, while others run.
+"""Delete old runs, a few rows at a time, while other runs execute.
 
-A run is taken out of sight first: in one transaction its lease is taken for good (its tombstone), and its
-row goes. Nobody can go on with it from then on, so that its history may be deleted in many small
-transactions, and a prune that was killed leaves nothing that looks like a run: the next one finishes it.
+A run is hidden first: one transaction takes its lease for ever (the tombstone) and deletes its row. From then
+on the run cannot be resumed, so its history can be deleted in many small transactions. If a prune is killed,
+nothing is left that looks like a run; the next prune finishes the work.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.projection import timestamp
 
 BATCH_ROWS = 500
-"""How many rows one transaction deletes: some milliseconds for which a running flow may wait."""
+"""Rows deleted in one transaction: a running flow waits some milliseconds for it at most."""
 
 _TOMBSTONE = "runs prune"
 _LASTING_TOMBSTONE = "runs prune; its generation must not come back"
-_FOR_GOOD = "9999-12-31T23:59:59.999999Z"
+_FOR_EVER = "9999-12-31T23:59:59.999999Z"
 
 _SELECT = """
 SELECT run_id, flow_id, status, attempt, ended_at FROM (
@@ -55,7 +55,7 @@ AND job_id IN (SELECT job_id FROM job_state WHERE run_id = ?1 LIMIT ?2)
 
 
 class OldRun(msgspec.Struct, frozen=True):
-    """A run that may go; `ended_at` of an interrupted one is when it was last heard of."""
+    """A run that may be deleted; `ended_at` of an interrupted run is the time of its last event."""
 
     run_id: str
     flow_id: str
@@ -65,48 +65,48 @@ class OldRun(msgspec.Struct, frozen=True):
 
 
 def old_runs(raw: sqlite3.Connection, *, before: datetime | None, keep: int | None) -> list[OldRun]:
-    """Return the runs that no rule keeps, the oldest first.
+    """Return the runs that no rule protects, the oldest first.
 
-    A rule keeps what ended after `before`, another the newest `keep` runs of each flow. Only age lets an
-    interrupted run go, since somebody may still want to resume it; a RUNNING one stays.
+    One rule protects what ended after `before`, another the newest `keep` runs of each flow. An interrupted
+    run is deleted by age only, since it may still be resumed; a RUNNING run is never deleted.
     """
     limits = {"before": None if before is None else timestamp(before), "keep": keep}
     return [OldRun(*row) for row in raw.execute(_SELECT, limits)]
 
 
-def bury(
+def hide(
     raw: sqlite3.Connection, runs: Sequence[OldRun], owner: ProcessIdentity, now: datetime
 ) -> list[OldRun]:
-    """Take runs out of sight, for good; return those that nobody has taken up since they were looked at."""
-    buried = []
+    """Hide runs for ever; return those that were hidden: a run that was resumed meanwhile is left alone."""
+    hidden = []
     for run in runs:
         same = raw.execute(
             "SELECT 1 FROM run_state WHERE run_id = ? AND attempt = ?", (run.run_id, run.attempt)
         ).fetchone()
-        if same is not None and _bury(raw, f"run:{run.run_id}", owner, now):
+        if same is not None and _take_for_ever(raw, f"run:{run.run_id}", owner, now):
             raw.execute("DELETE FROM run_state WHERE run_id = ?", (run.run_id,))
-            buried.append(run)
-    return buried
+            hidden.append(run)
+    return hidden
 
 
-def _bury(raw: sqlite3.Connection, name: str, owner: ProcessIdentity, now: datetime) -> bool:
-    """Take the lease of a run without an end; False if somebody has it."""
+def _take_for_ever(raw: sqlite3.Connection, name: str, owner: ProcessIdentity, now: datetime) -> bool:
+    """Take the lease of a run for ever; False if another process holds it."""
     one_holder = raw.execute(
         "SELECT 1 FROM leases WHERE name = ? AND generation = 1 AND released_at IS NOT NULL", (name,)
     ).fetchone()
     holder = _TOMBSTONE if one_holder else _LASTING_TOMBSTONE
     if isinstance(leases.acquire(raw, name, owner, holder, now=now, ttl_seconds=0), LeaseHolder):
         return False
-    lasting = msgspec.structs.replace(owner, host=f"{owner.host} (runs prune)")  # nobody can see it die
+    lasting = msgspec.structs.replace(owner, host=f"{owner.host} (runs prune)")  # never looks dead
     raw.execute(
         "UPDATE leases SET owner = ?, expires_at = ? WHERE name = ?",
-        (msgspec.json.encode(lasting).decode(), _FOR_GOOD, name),
+        (msgspec.json.encode(lasting).decode(), _FOR_EVER, name),
     )
     return True
 
 
-def unfinished(raw: sqlite3.Connection) -> list[str]:
-    """Return the ids of runs that are buried and not yet forgotten."""
+def hidden_runs(raw: sqlite3.Connection) -> list[str]:
+    """Return the ids of runs that are hidden and whose rows are not all deleted yet."""
     rows = raw.execute(
         "SELECT substr(name, 5) FROM leases WHERE name LIKE 'run:%' AND holder IN (?, ?) "
         "AND released_at IS NULL",
@@ -116,7 +116,7 @@ def unfinished(raw: sqlite3.Connection) -> list[str]:
 
 
 def delete_rows(raw: sqlite3.Connection, run_ids: Sequence[str], limit: int = BATCH_ROWS) -> int:
-    """Delete at most `limit` rows of buried runs; return how many, less than `limit` when all are gone."""
+    """Delete at most `limit` rows of hidden runs; return how many: fewer than `limit` when none is left."""
     left = limit
     for run_id in run_ids:
         for statement in (_DELETE_EVENTS, _DELETE_STEPS, _DELETE_JOBS):
@@ -125,11 +125,11 @@ def delete_rows(raw: sqlite3.Connection, run_ids: Sequence[str], limit: int = BA
     return limit - left
 
 
-def forget(raw: sqlite3.Connection, run_ids: Sequence[str], now: datetime) -> None:
-    """Make the ids of buried runs free again.
+def free_run_ids(raw: sqlite3.Connection, run_ids: Sequence[str], now: datetime) -> None:
+    """Make the ids of deleted runs usable again.
 
-    The lease of a run that one process held, and gave back, goes too. Any other row stays, released: a
-    process that was paused may wake up, and must not find its own generation in a new run of that id.
+    If only one process ever held the lease of a run, and released it, the lease is deleted too. Any other
+    lease stays, released: a paused process may wake up, and must not find its own generation in a new run.
     """
     for run_id in run_ids:
         name = f"run:{run_id}"
@@ -141,8 +141,8 @@ def forget(raw: sqlite3.Connection, run_ids: Sequence[str], now: datetime) -> No
 
 
 def free_bytes(raw: sqlite3.Connection) -> int:
-    """Copy what nobody reads from the log into the file, and return the space in it that is free again."""
-    raw.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the only kind that never makes anybody wait
+    """Copy what no reader needs from the write-ahead log into the file; return the free bytes in the file."""
+    raw.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the only mode that blocks no other process
     pages: int = raw.execute("PRAGMA freelist_count").fetchone()[0]
     size: int = raw.execute("PRAGMA page_size").fetchone()[0]
     return pages * size

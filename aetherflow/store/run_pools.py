@@ -1,4 +1,4 @@
-"""The pools of a database, as one run takes slots of them; imports no more until a step wants some."""
+"""Take slots of pools for one run. Imports the rest only when a step needs slots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aetherflow.store.process_identity import ProcessIdentity
 
 
 class RunPools(msgspec.Struct, frozen=True):
-    """The pools of one database, as one run takes slots of them."""
+    """The pools of one database, for one run."""
 
     opened: SharedDatabase
     clock: Clock
@@ -32,8 +32,8 @@ class RunPools(msgspec.Struct, frozen=True):
             StateError: the database could not be used; the block was cancelled.
         """
         from aetherflow.store.pool_table import TTL_SECONDS  # noqa: PLC0415 - most runs need none
-        from aetherflow.store.pools import NewClaim  # noqa: PLC0415 - as above
+        from aetherflow.store.pools import SlotRequest  # noqa: PLC0415 - as above
 
         holder = f"{self.flow_id}, run {self.run_id}, {job_id}.{step_id}"
-        wish = NewClaim(pool, slots, self.run_id, holder, self.owner, TTL_SECONDS)
-        return self.opened.pools.hold(wish, self.clock, on_wait)
+        request = SlotRequest(pool, slots, self.run_id, holder, self.owner, TTL_SECONDS)
+        return self.opened.pools.hold(request, self.clock, on_wait)

@@ -1,4 +1,4 @@
-"""What SQLite's errors mean for the person on call: a sentence that names the file, and what to do."""
+"""Explain SQLite's errors to the person on call: what happened to which file, and what to do."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ _EXPLANATIONS = {
         "it is no SQLite database",
         "give flow.state.path another file; this one was left as it is",
     ),
-    "SQLITE_CORRUPT": ("it is damaged", "restore it from a backup, or move it away to begin anew"),
+    "SQLITE_CORRUPT": (
+        "it is damaged",
+        "restore it from a backup, or move it away to start with an empty one",
+    ),
     "SQLITE_PERM": ("access was denied", "check the permissions of the file and of its folder"),
 }
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process has the lock; it may be free at the next try."""
+    """Whether another process has the lock; the next try may succeed."""
     return (getattr(error, "sqlite_errorname", None) or "").startswith("SQLITE_BUSY")
 
 
 def placed(path: Path, error: StateError) -> StateError:
-    """Return the error with the file it is about."""
+    """Return the error with the name of its file."""
     return type(error)(f"{path}: {error.message}", hint=error.hint, code=error.code)
 
 
@@ -51,10 +54,10 @@ def explained(path: Path, error: sqlite3.Error, kind: type[StateError]) -> State
 
 
 def locked(path: Path, waited: float, holders: str, kind: type[StateError]) -> StateError:
-    """Return the error of a database that another process did not let go of in time."""
+    """Return the error about a database that another process kept locked for too long."""
     who = f": {holders}" if holders else ""
     return kind(
         f"the state database {path} cannot be used: another process has kept it locked for more than "
         f"{waited:g} s{who}",
-        hint="end what holds it, or look who has the file open (fuser, lsof), and try again",
+        hint="end the process that holds it, or find out who has the file open (fuser, lsof), and try again",
     )

@@ -1,4 +1,4 @@
-"""Who keeps a state database locked, as far as the kernel tells."""
+"""Find out which process keeps a state database locked, as far as the kernel shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PENDING_BYTE = 0x40000000
 
 
 def who_locks(path: Path) -> str:
-    """Return `process 4711 (sqlite3)` for each process that keeps others from writing; empty if not told.
+    """Return `process 4711 (sqlite3)` for each process that keeps others from writing; empty if unknown.
 
     Linux lists the locks of all processes that the caller may see (proc_locks(5)): kind, access, process id,
     device and inode, first and last byte.

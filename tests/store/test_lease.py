@@ -61,11 +61,11 @@ def test_a_held_lease_says_who_has_it_and_since_when(raw: sqlite3.Connection, cl
 def test_a_lease_that_ran_out_is_taken_by_the_next(raw: sqlite3.Connection, clock: FakeClock) -> None:
     first = taken(raw, clock)
     clock.advance(10.000001)
-    assert leases.is_ours(raw, first)  # nobody has taken it yet
+    assert leases.is_held(raw, first)  # nobody has taken it yet
     second = taken(raw, clock, ELSEWHERE)
     assert second.generation == 2
-    assert not leases.is_ours(raw, first)
-    assert leases.is_ours(raw, second)
+    assert not leases.is_held(raw, first)
+    assert leases.is_held(raw, second)
 
 
 def test_a_lease_that_was_taken_over_can_be_neither_renewed_nor_given_back(
@@ -76,7 +76,7 @@ def test_a_lease_that_was_taken_over_can_be_neither_renewed_nor_given_back(
     second = taken(raw, clock, ELSEWHERE)
     assert not leases.renew(raw, first, clock.now())
     assert not leases.release(raw, first, clock.now())
-    assert leases.is_ours(raw, second)
+    assert leases.is_held(raw, second)
 
 
 def test_renewing_keeps_others_out_beyond_the_ttl(raw: sqlite3.Connection, clock: FakeClock) -> None:
@@ -103,7 +103,7 @@ def test_a_released_lease_is_free_and_its_generation_grows(raw: sqlite3.Connecti
         assert leases.release(raw, lease, clock.now())
         assert not leases.release(raw, lease, clock.now())
         assert not leases.renew(raw, lease, clock.now())
-        assert not leases.is_ours(raw, lease)
+        assert not leases.is_held(raw, lease)
 
 
 def test_the_owner_itself_is_kept_out_of_what_it_holds(raw: sqlite3.Connection, clock: FakeClock) -> None:
@@ -127,6 +127,6 @@ def test_at_most_one_lease_is_ours_whatever_happens(moves: list[tuple[str, int]]
                 leases.release(raw, given_out[-1 - number], clock.now())
             case _:
                 clock.advance(6)
-        assert sum(leases.is_ours(raw, lease) for lease in given_out) <= 1
+        assert sum(leases.is_held(raw, lease) for lease in given_out) <= 1
     assert [lease.generation for lease in given_out] == list(range(1, len(given_out) + 1))
     raw.close()

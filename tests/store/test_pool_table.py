@@ -19,7 +19,7 @@ from aetherflow.store import pool_table as room
 from aetherflow.store import pools
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import SharedDatabase
-from aetherflow.store.pools import NewClaim
+from aetherflow.store.pools import SlotRequest
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.run_pools import RunPools
 from tests.store.clock_double import FakeClock
@@ -48,7 +48,9 @@ async def others(database: Database, slots: int, clock: FakeClock, owner: Proces
     """Let another process hold slots; return its claim."""
 
     def work(raw: sqlite3.Connection) -> int:
-        claim = pools.ask(raw, NewClaim("p", slots, "run2", "another", owner, room.TTL_SECONDS), clock.now())
+        claim = pools.ask(
+            raw, SlotRequest("p", slots, "run2", "another", owner, room.TTL_SECONDS), clock.now()
+        )
         assert pools.settle(raw, clock.now()) == [claim]
         return claim
 
@@ -114,7 +116,7 @@ async def test_what_another_process_frees_is_noticed_at_the_next_look(path: Path
 
         tasks.start_soon(work)
         await clock.sleeping(1)
-        await taken.opened.database.transact(lambda raw: pools.give_back(raw, far))
+        await taken.opened.database.transact(lambda raw: pools.release(raw, far))
         assert not entered.is_set()
         clock.advance(room.POLL_SECONDS)
         with anyio.fail_after(10):
@@ -233,11 +235,11 @@ async def test_a_waiter_whose_claim_ran_out_asks_again(path: Path, clock: FakeCl
         tasks.start_soon(work)
         await clock.sleeping(1)
         await database.transact(
-            lambda raw: pools.give_back(raw, far + 1)
+            lambda raw: pools.release(raw, far + 1)
         )  # as another process that found it stale
         clock.advance(room.POLL_SECONDS)
         await clock.sleeping(1)
-        await database.transact(lambda raw: pools.give_back(raw, far))
+        await database.transact(lambda raw: pools.release(raw, far))
         clock.advance(room.POLL_SECONDS)
         with anyio.fail_after(10):
             await entered.wait()
@@ -256,7 +258,7 @@ async def test_a_waiter_that_asked_again_leaves_the_queue_when_it_is_cancelled(
 
         tasks.start_soon(work)
         await clock.sleeping(1)
-        await database.transact(lambda raw: pools.give_back(raw, far + 1))
+        await database.transact(lambda raw: pools.release(raw, far + 1))
         clock.advance(room.POLL_SECONDS)
         await clock.sleeping(1)
         assert len(claims(path)) == 2  # it has asked again

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aetherflow.errors import StepError
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.store import pools
-from aetherflow.store.pools import NewClaim
+from aetherflow.store.pools import SlotRequest
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.state_schema import VERSION_4
 from tests.store.real_parts import ELSEWHERE, T0
@@ -46,7 +46,7 @@ def ask(
     owner: ProcessIdentity | None = None,
     run_id: str = "r",
 ) -> int:
-    wish = NewClaim(pool, slots, run_id, f"holder in {run_id}", owner or this_process(), TTL)
+    wish = SlotRequest(pool, slots, run_id, f"holder in {run_id}", owner or this_process(), TTL)
     return pools.ask(raw, wish, T0)
 
 
@@ -54,9 +54,9 @@ def test_slots_are_granted_in_the_order_of_asking_as_far_as_they_go(raw: sqlite3
     claims = [ask(raw) for _ in range(3)]
     assert pools.settle(raw, T0) == claims[:2]
     assert pools.settle(raw, T0) == []
-    assert pools.give_back(raw, claims[0])
+    assert pools.release(raw, claims[0])
     assert pools.settle(raw, T0) == [claims[2]]
-    assert not pools.give_back(raw, claims[0])
+    assert not pools.release(raw, claims[0])
 
 
 def test_who_needs_many_slots_is_not_passed_by_who_needs_few(raw: sqlite3.Connection) -> None:
@@ -64,9 +64,9 @@ def test_who_needs_many_slots_is_not_passed_by_who_needs_few(raw: sqlite3.Connec
     assert pools.settle(raw, T0) == [one]
     assert pools.wait_of(raw, both, T0) == PoolWait("p", 2, 2, ("holder in r",), 0)
     assert pools.wait_of(raw, after, T0).ahead == 1
-    pools.give_back(raw, one)
+    pools.release(raw, one)
     assert pools.settle(raw, T0) == [both]
-    pools.give_back(raw, both)
+    pools.release(raw, both)
     assert pools.settle(raw, T0) == [after]
 
 
@@ -117,7 +117,7 @@ def test_a_smaller_pool_takes_nothing_away_and_who_can_never_be_served_blocks_no
     pools.set_pool(raw, "p", 1, T0)
     assert pools.survey(raw, T0) == pools.Survey([], [], [vain])
     assert pools.granted(raw, [held]) == {held: True}
-    pools.give_back(raw, held)
+    pools.release(raw, held)
     assert pools.settle(raw, T0) == [modest]
 
 
@@ -160,7 +160,7 @@ def test_whatever_happens_no_more_is_held_than_there_is_and_nobody_is_overtaken(
                 if move <= size:
                     wanted[ask(raw, move)] = move
             case "give back" if held:
-                pools.give_back(raw, held.pop(len(held) // 2))
+                pools.release(raw, held.pop(len(held) // 2))
             case _:
                 granted = pools.settle(raw, T0)
                 held += granted
@@ -168,7 +168,7 @@ def test_whatever_happens_no_more_is_held_than_there_is_and_nobody_is_overtaken(
         assert sum(wanted[claim] for claim in held) <= size
     while len(order) < len(wanted):
         while held:
-            pools.give_back(raw, held.pop())
+            pools.release(raw, held.pop())
         held += pools.settle(raw, T0)
         assert held  # somebody is always served: nothing is stuck
         order += held

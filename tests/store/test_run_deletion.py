@@ -40,7 +40,7 @@ def counted(name):
         return work(*given, **named)
     setattr(rows, name, call)
 
-for name in ("bury", "delete_rows", "forget"):
+for name in ("hide", "delete_rows", "forget"):
     counted(name)
 print("ready", flush=True)
 asyncio.run(room.prune(Path(sys.argv[1]), keep_days=None, keep_runs=0))
@@ -213,7 +213,7 @@ async def test_a_run_that_was_resumed_since_it_was_looked_at_is_not_buried(
         old = await database.read(lambda raw: rows.old_runs(raw, before=clock.now(), keep=None))
         await database.transact(lambda raw: raw.execute("UPDATE run_state SET attempt = 2"))
 
-        buried = await database.transact(lambda raw: rows.bury(raw, old, this_process(), clock.now()))
+        buried = await database.transact(lambda raw: rows.hide(raw, old, this_process(), clock.now()))
 
     assert buried == []
     assert runs(path) == ["again"]
