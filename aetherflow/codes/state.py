@@ -190,4 +190,9 @@ ENTRIES = {
         "flow: {on_crash: fail}, or a run whose server died again and again",
         "Look what was done; aetherflow runs retry RUN goes on with it.",
     ),
+    "AF659": Entry(
+        "A server exited (code 70) without a run that did not end, neither by its cancellation nor by force.",
+        "an async step that catches its cancellation and continues, when the server stops",
+        "Start the server again: it resumes the run as on_crash says. Let the step pass on its cancellation.",
+    ),
 }

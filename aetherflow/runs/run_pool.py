@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import anyio
@@ -76,13 +76,19 @@ class RunPool:
         max_parallel_runs: int,
         observer: TicketObserver | None = None,
         on_problem: Callable[[str], None] = lambda _problem: None,
+        on_left: Callable[[Sequence[str]], Awaitable[None]] | None = None,
         max_queued: int = QUEUE_CAPACITY,
         clock: Clock | None = None,
     ) -> None:
-        """Take what executes a run, who is told of changes, and who of what went wrong in telling it."""
+        """Take what executes a run, the observer of its ticket, and the callbacks for problems.
+
+        `on_problem` gets errors that belong to no run, `on_left` the ids of runs that not even force ended:
+        `run` waits for them for ever, so `on_left` should end the process.
+        """
         self._execute = execute
         self._observer = observer
         self._on_problem = on_problem
+        self._on_left = on_left
         self._clock = clock or SystemClock()
         self._slots = max_parallel_runs
         self._queue = RunQueue(max_queued)
@@ -170,7 +176,7 @@ class RunPool:
         """Start nothing more; let what runs end, then cancel it, then kill what resists.
 
         A second call, or `force`, skips what patience is left. Returns whether everything has ended: a step
-        that heeds neither its cancellation nor a killed process is beyond a runner.
+        that swallows its cancellation cannot be ended; `on_left` gets the ids of such runs.
         """
         if self._is_draining:
             self.force()
@@ -186,6 +192,8 @@ class RunPool:
                 break
             self.force()
             await self._idle_within(FORCE_SECONDS, although_forced=True)
+        if self._active and self._on_left is not None:
+            await self._on_left(list(self._active))
         return not self._active
 
     def force(self) -> None:
@@ -201,7 +209,7 @@ class RunPool:
             await anyio.sleep_forever()
         finally:
             if not self._is_over:
-                workers.start_soon(self.drain, 0.0)
+                workers.start_soon(self.drain, 0.0, CANCEL_SECONDS)
 
     async def _idle_within(self, seconds: float, *, although_forced: bool = False) -> None:
         """Wait until nothing runs, or the time is over, or somebody forces the end."""

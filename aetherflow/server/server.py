@@ -32,6 +32,7 @@ from aetherflow.runs.run_pool import RunPool
 from aetherflow.schedule.item import Schedule
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.firing_runs import FiringRuns
+from aetherflow.server.last_resort import ForcedEnd, leave_runs
 from aetherflow.server.reload import Reloader
 from aetherflow.server.schedule_files import load_schedules, state_of_schedules
 from aetherflow.server.sd_notify import Notifier
@@ -105,6 +106,8 @@ async def serve(
 ) -> int:
     """Serve until a signal ends it, and return the exit code: 130 after SIGINT, 143 after SIGTERM.
 
+    If a run does not end, not even by force, the process exits with code 70 (see `last_resort`).
+
     Raises:
         InvalidInput: a scheduler file is wrong.
         UsageError: the files contradict each other.
@@ -114,22 +117,35 @@ async def serve(
     schedules = await anyio.to_thread.run_sync(load_schedules, request.files)
     settings = settings_of(schedules)
     state = state_of_schedules(schedules, request.state, env)
-    async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
-        heard = anyio.Event()
-        signals: list[int] = []
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.run_pool.run)
-            async with anyio.create_task_group() as serving:
-                serving.start_soon(_follow_signals, server, signals, heard)
-                await _begin(server, schedules, state)
-                for service in server.services():
-                    serving.start_soon(service)
-                server.notifier.tell("READY=1", f"STATUS={len(schedules)} scheduler files")
-                on_ready(server)
-                await heard.wait()
-                await _stop(server)
-                serving.cancel_scope.cancel()
-        return 128 + signals[0]
+    with ForcedEnd() as forced_end:
+        async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
+            number = await _serve_until_signal(server, schedules, state, forced_end, on_ready)
+    return 128 + number
+
+
+async def _serve_until_signal(
+    server: Server,
+    schedules: Sequence[Schedule],
+    state: Path,
+    forced_end: ForcedEnd,
+    on_ready: Callable[[Server], None],
+) -> int:
+    """Run the services until the first signal has ended the runs; return the signal's number."""
+    signals: list[int] = []
+    first = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.run_pool.run)
+        async with anyio.create_task_group() as serving:
+            serving.start_soon(_follow_signals, server, signals, first, forced_end)
+            await _begin(server, schedules, state)
+            for service in server.services():
+                serving.start_soon(service)
+            server.notifier.tell("READY=1", f"STATUS={len(schedules)} scheduler files")
+            on_ready(server)
+            await first.wait()
+            await _stop(server)
+            serving.cancel_scope.cancel()
+    return signals[0]
 
 
 @asynccontextmanager
@@ -209,6 +225,7 @@ async def _opened_server(
             max_parallel_runs=settings.max_parallel_runs,
             observer=runs,
             on_problem=lambda problem: bus.announce(_problem(problem, schedules, clock)),
+            on_left=partial(leave_runs, states=host.states, bus=bus, clock=clock),
             clock=clock,
         )
         scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
@@ -245,7 +262,9 @@ async def _begin(server: Server, schedules: Sequence[Schedule], state: Path) -> 
                 server.bus.announce(_problem(error.message, schedules, server.clock))
 
 
-async def _follow_signals(server: Server, heard: list[int], first: anyio.Event) -> None:
+async def _follow_signals(
+    server: Server, heard: list[int], first: anyio.Event, forced_end: ForcedEnd
+) -> None:
     """Stop at the first SIGINT or SIGTERM, by force at the second; SIGHUP reads the files again."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
         async for number in received:
@@ -256,6 +275,7 @@ async def _follow_signals(server: Server, heard: list[int], first: anyio.Event) 
             if len(heard) == 1:
                 first.set()
             else:
+                forced_end.begin()
                 server.run_pool.force()
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import anyio
 import pytest
 
 from aetherflow.errors import Diagnostic, HeldByAnother, InvalidInput, StateError, UsageError
+from aetherflow.runs import run_pool as run_pool_module
 from aetherflow.runs.run_pool import RunPool, RunPoolFull
-from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
+from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
 from tests.runs.executions import Executions, Seen, running, ticket
 from tests.store.clock_double import FakeClock
 
@@ -236,3 +238,33 @@ async def test_a_cancelled_runner_ends_its_runs_in_order() -> None:
         tasks.cancel_scope.cancel()
     assert seen.of("a") == ["queued", "started", "ended"]
     assert seen.of("b") == ["queued", "refused"]
+
+
+@pytest.mark.parametrize("how", ["drained", "cancelled"])
+async def test_runs_that_not_even_force_ends_are_reported(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(Executions):
+        async def _wait(self, run_id: str, control: RunControl) -> RunReport:
+            del control
+            await self.gate(run_id).wait()
+            return RunReport(run_id, "SUCCESS", 0)
+
+    async def leave(run_ids: Sequence[str]) -> None:
+        left.extend(run_ids)
+        executions.gate("a").set()
+
+    monkeypatch.setattr(run_pool_module, "FORCE_SECONDS", 0)
+    monkeypatch.setattr(run_pool_module, "CANCEL_SECONDS", 0)
+    executions, seen, left = Deaf(), Seen(), list[str]()
+    run_pool = RunPool(executions, max_parallel_runs=2, observer=seen, on_left=leave)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_pool.run)
+        for run_id in "ab":
+            await run_pool.submit(ticket(run_id))
+            await seen.until(run_id, "started")
+        executions.gate("b").set()
+        await seen.until("b", "ended")
+        if how == "cancelled":
+            tasks.cancel_scope.cancel()
+        else:
+            assert not await run_pool.drain(0, 0)
+    assert left == ["a"]

@@ -1,0 +1,115 @@
+"""A server ends after a second signal, also when a step swallows its cancellation or blocks the loop."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from tests.cli.command_line import CommandLine, Running, flow, no_trace
+
+IMPATIENT = """
+from aetherflow.runs import run_pool
+from aetherflow.server import last_resort
+run_pool.FORCE_SECONDS, run_pool.FORCES, last_resort.FORCED_END_SECONDS = 0.1, 3, {forced_end}
+from aetherflow.__main__ import main
+main()
+"""
+"""The command with less patience: the real one takes 30 s and 60 s."""
+
+SWALLOWS = """
+    while not pathlib.Path("let_go").exists():
+        try:
+            await anyio.sleep(0.05)
+        except BaseException:
+            pass
+"""
+BLOCKS = """
+    try:
+        await anyio.sleep_forever()
+    finally:
+        time.sleep(60)
+"""
+PLUGIN = """
+import pathlib, sys, time
+import anyio
+from aetherflow import step
+
+@step("stuck")
+async def stuck(context, inputs):
+    '''Ignore the cancellation.'''
+    print("up", file=sys.stderr, flush=True)
+{body}
+    return {{}}
+"""
+SCHEDULE = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
+
+
+def serve(cli: CommandLine, body: str, *, forced_end: float = 60.0) -> Running:
+    """Start a server of one item whose step has this body, and wait until the step runs."""
+    cli.env["AETHERFLOW_PLUGIN_PATHS"] = "plugins"
+    cli.write("flow.yaml", flow("- {id: s, type: stuck}"))
+    cli.write("scheduler.yaml", SCHEDULE)
+    cli.write("plugins/stuck.py", PLUGIN.format(body=body))
+    server = Running(
+        subprocess.Popen(
+            [
+                *(sys.executable, "-c", IMPATIENT.format(forced_end=forced_end)),
+                *("serve", "scheduler.yaml", "--log-format", "json"),
+            ],
+            cwd=cli.folder,
+            env=cli.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+    assert server.process.stderr is not None
+    for line in server.process.stderr:
+        if line == "up\n":
+            return server
+    raise AssertionError(f"the step never ran: {server.end()}")
+
+
+def test_a_second_signal_ends_a_server_whose_step_swallows_its_cancellation(
+    cli: CommandLine,
+) -> None:
+    with serve(cli, SWALLOWS) as server:
+        run_id = server.event("step_started")["run_id"]
+        server.send(signal.SIGTERM)
+        server.event("schedule_notice", level="info")
+        server.send(signal.SIGTERM)
+        left = server.event("schedule_notice", level="error")
+        done = server.end()
+
+    assert done.code == 70, done
+    assert no_trace(done)
+    assert left["code"] == "AF659"
+    assert left["message"] == (
+        f"run {run_id} did not end (in step a.s, stuck); the server exits without it, "
+        "and the next server resumes it as on_crash says"
+    )
+    cli.write("let_go", "")
+    with serve(cli, SWALLOWS) as server:
+        server.event("firing_taken_over", run_id=run_id)
+        server.event("firing_finished", run_id=run_id, outcome="SUCCESS")
+        server.send(signal.SIGTERM)
+        assert server.end().code == 143
+    assert cli.query(f"SELECT status, attempt FROM runs WHERE run_id = '{run_id}'") == [("SUCCESS", 2)]
+
+
+def test_a_second_signal_ends_a_server_whose_event_loop_is_blocked_after_it(
+    cli: CommandLine,
+) -> None:
+    with serve(cli, BLOCKS, forced_end=0.5) as server:
+        server.send(signal.SIGTERM)
+        server.event("schedule_notice", level="info")
+        server.send(signal.SIGTERM)
+        done = server.end()
+
+    assert done.code == 70, done
+    assert done.err == (
+        "error[AF659]: the server did not end within 0.5 s after a second signal; "
+        "it exits now, and the next server resumes its runs as on_crash says\n"
+    )
