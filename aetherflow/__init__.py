@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
+    from aetherflow.task_errors import one_error
 
 __all__ = [
     "AetherFlowError",
@@ -44,6 +45,7 @@ __all__ = [
     "connector",
     "connector_names",
     "free_space_check",
+    "one_error",
     "peer_certificate_check",
     "step",
     "step_names",
@@ -71,6 +73,7 @@ _HOMES = {
     "StepResult": "sdk.step",
     "StepType": "sdk.step",
     "step": "sdk.step_decorator",
+    "one_error": "task_errors",
     "connector_names": "registry",
     "step_names": "registry",
 }

@@ -87,9 +87,9 @@ def test_a_flow_of_shipped_types_pays_nothing_for_plugins(tmp_path: Path, loaded
         "      - {id: s, type: check_items, inputs: {items: [x]}}\n"
     )
     script = (
-        "import sys\nfrom pathlib import Path\nfrom aetherflow.runs.load_flow import examine\n"
-        f"examined = examine(Path({str(flow)!r}), {{'HOME': {str(tmp_path)!r}}})\n"
-        f"assert examined.errors == []\nassert {loaded!r} not in sys.modules\n"
+        "import sys\nfrom pathlib import Path\nfrom aetherflow.runs.load_flow import load_checked_flow\n"
+        f"checked = load_checked_flow(Path({str(flow)!r}), {{'HOME': {str(tmp_path)!r}}})\n"
+        f"assert checked.errors == []\nassert {loaded!r} not in sys.modules\n"
     )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -7,10 +7,8 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import anyio
-
 import aetherflow
-from aetherflow import StepContext, step_names
+from aetherflow import StepContext, one_error, step_names
 from aetherflow.compat.run_context import RunContext
 from aetherflow.compat.run_locks import HeldLocks
 
@@ -102,21 +100,14 @@ def list_steps() -> list[str]:
 
 async def _run(cls: type[Any], context: StepContext, inputs: dict[str, Any]) -> Any:
     """Run a step in a worker thread; give back the locks that it still has when it ends."""
-    failure: Exception | None = None
-    returned: Any = None
-    async with anyio.create_task_group() as tasks:
+    async with one_error() as tasks:
         locks = HeldLocks(context, tasks)
         try:
-            returned = await context.run_sync(_call, cls, context, inputs, RunContext(context, locks))
-        except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
-            failure = error
+            return await context.run_sync(_call, cls, context, inputs, RunContext(context, locks))
         finally:
             tasks.cancel_scope.cancel()
-    if locks.failure is not None:
-        raise locks.failure from failure
-    if failure is not None:
-        raise failure
-    return returned
+            if locks.failure is not None:
+                raise locks.failure
 
 
 def _call(cls: type[Any], context: StepContext, inputs: dict[str, Any], ctx: RunContext) -> Any:

@@ -32,6 +32,7 @@ from aetherflow.plan.plan import StepPlan
 from aetherflow.sdk.context import RunServices, StepContext
 from aetherflow.sdk.json_values import plain_text
 from aetherflow.sdk.pools import PoolWait
+from aetherflow.task_errors import one_error
 
 
 class _Identity(TypedDict):
@@ -106,14 +107,11 @@ class Executor:
             StateError: the journal could not be written; what had not been stored did not happen.
             HeldByAnother: another process took the run over.
         """
-        async with anyio.create_task_group() as watch:
+        async with one_error() as watch:
             watch.start_soon(self._on_outer_cancel)
             with anyio.CancelScope(shield=True):
-                async with anyio.create_task_group() as self._workers:
-                    try:
-                        await self._conduct(beginning, notices)
-                    except AetherFlowError as error:
-                        self._failure = error
+                async with one_error() as self._workers:
+                    await self._conduct(beginning, notices)
                     self._workers.cancel_scope.cancel()
             watch.cancel_scope.cancel()
         if self._failure is not None:

@@ -52,6 +52,7 @@ from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.run_lease import RunClaim, claim_flow, claim_run, keep_alive, release_run
 from aetherflow.store.run_pools import RunPools
+from aetherflow.task_errors import one_error
 
 LOCK_HELD = "AF620"
 
@@ -190,20 +191,15 @@ def _measuring(checked: CheckedFlow) -> list[ObserverSpec]:
 @asynccontextmanager
 async def _observed(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterator[None]:
     """Let the observers watch during the block, and finish after it."""
-    failure: AetherFlowError | None = None
-    async with anyio.create_task_group() as observing:
+    async with one_error() as observing:
         for observer_spec in observers:
             bus.subscribe(
                 observing, observer_spec.name, observer_spec.observer, when_full=observer_spec.when_full
             )
         try:
             yield
-        except AetherFlowError as error:
-            failure = error
         finally:
             await bus.aclose()
-    if failure is not None:
-        raise failure
 
 
 async def _execute(
@@ -212,21 +208,16 @@ async def _execute(
     *helpers: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     """Execute the run with its heartbeat and with what heeds wishes from outside."""
-    failure: AetherFlowError | None = None
     beating = anyio.CancelScope(shield=True)
-    async with anyio.create_task_group() as helping:
+    async with one_error() as helping:
         helping.start_soon(beat, beating)
         for helper in helpers:
             helping.start_soon(helper)
         try:
             await run()
-        except AetherFlowError as error:
-            failure = error
         finally:
             beating.cancel()
         helping.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 async def _beat(

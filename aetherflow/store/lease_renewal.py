@@ -10,6 +10,7 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.task_errors import one_error
 
 
 @asynccontextmanager
@@ -48,16 +49,15 @@ async def renewing(
         scope.cancel()
 
     try:
-        async with anyio.create_task_group() as tasks:
+        async with one_error() as tasks:
             with anyio.CancelScope() as scope:
                 tasks.start_soon(renew_until_lost, scope)
-                try:
-                    yield
-                except BaseException as error:  # raised again below, outside of the group
-                    if is_our_cancellation(error):
-                        raise
-                    failure = error
+                yield
             tasks.cancel_scope.cancel()
+    except BaseException as error:  # raised again below, unless the loss is what matters
+        if is_our_cancellation(error):
+            raise
+        failure = error
     finally:
         with anyio.CancelScope(shield=True):
             was_held = await release()
