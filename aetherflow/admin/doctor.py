@@ -8,7 +8,7 @@ import msgspec
 
 from aetherflow.admin.check_result import Finding
 from aetherflow.admin.extras import extra_findings
-from aetherflow.admin.host_checks import machine_findings, place_finding, state_findings
+from aetherflow.admin.host_checks import NewestTime, machine_findings, place_finding, state_findings
 from aetherflow.config.environment import Environment
 from aetherflow.config.prepared_resource import known_secrets, prepare_resource
 from aetherflow.config.resource_check import missing_variables
@@ -31,7 +31,7 @@ class Setting(msgspec.Struct, frozen=True):
     source: str
 
 
-def examine_machine(checked: CheckedFlow) -> list[Finding]:
+def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[Finding]:
     """Look at everything a run of a flow would need; problems do not stop the others from being told."""
     findings = [
         Finding(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
@@ -40,13 +40,17 @@ def examine_machine(checked: CheckedFlow) -> list[Finding]:
     ]
     for name, spec in checked.plan.resources.items():
         findings += _resource(checked, name, spec)
-    return _masked([*findings, *_places(checked), *machine_findings(checked.environment)], checked.redactor)
+    return _masked(
+        [*findings, *_places(checked, newest_time), *machine_findings(checked.environment)], checked.redactor
+    )
 
 
-def examine_surroundings(environment: Environment, redactor: Redactor) -> list[Finding]:
+def examine_surroundings(
+    environment: Environment, redactor: Redactor, newest_time: NewestTime
+) -> list[Finding]:
     """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
     settings = environment.settings
-    findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute())
+    findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
     findings.append(place_finding("workspace", settings.work_root.absolute()))
     findings += machine_findings(environment)
     return _masked([*findings, *_plugins(environment, redactor), *extra_findings()], redactor)
@@ -141,9 +145,9 @@ def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Fi
     ]
 
 
-def _places(checked: CheckedFlow) -> list[Finding]:
+def _places(checked: CheckedFlow, newest_time: NewestTime) -> list[Finding]:
     try:
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:
         return [Finding("flow", "error", error.message, error.hint)]
-    return [*state_findings(paths.state), place_finding("workspace", paths.work_root)]
+    return [*state_findings(paths.state, newest_time), place_finding("workspace", paths.work_root)]

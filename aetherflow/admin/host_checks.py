@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sqlite3
 import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import aetherflow
 from aetherflow.admin.check_result import Finding
-from aetherflow.admin.queries import read_state
 from aetherflow.config.environment import Environment
 from aetherflow.config.metrics_module import load_metrics
 from aetherflow.config.profiles import configured_profiles
@@ -23,6 +21,9 @@ from aetherflow.sdk.checks import free_space_check
 from aetherflow.store.filesystem import refuse_network
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+NewestTime = Callable[[Path], datetime | None]
+"""Reads the latest time that a state database knows (`StateQueries.newest_time`)."""
+
 A_ZONE = "Europe/Berlin"
 """A zone with daylight saving time, which a machine without the database of zones does not have."""
 
@@ -45,7 +46,7 @@ def machine_findings(environment: Environment, *, now: datetime | None = None) -
     return [*findings, _clock(now or datetime.now(UTC)), _zones(environment)]
 
 
-def state_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
+def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[Finding]:
     """Say whether the state database can be kept there, can be read, and is not from the future."""
     folder = place_finding("state", path.parent)
     if os.access(path, os.F_OK):  # it is there, and its folder may be entered
@@ -58,7 +59,7 @@ def state_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
         return [folder]
     try:
         refuse_network(path)
-        newest = read_state(path, _newest) if path.exists() and path.stat().st_size else None
+        newest = newest_time(path) if path.exists() and path.stat().st_size else None
     except AetherFlowError as error:
         message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
         return [Finding("state", "error", message, error.hint)]
@@ -87,15 +88,6 @@ def _nearest(directory: Path) -> Path:
     """Return the folder itself, or the nearest above it that is there and can be seen."""
     found = (path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
     return next(found, Path("/"))
-
-
-def _newest(raw: sqlite3.Connection) -> datetime | None:
-    """Return the latest time that the last hundred runs tell of."""
-    (text,) = raw.execute(
-        "SELECT max(at) FROM (SELECT max(started_at, coalesce(finished_at, started_at)) AS at"
-        " FROM run_state ORDER BY started_at DESC LIMIT 100)"
-    ).fetchone()
-    return datetime.fromisoformat(text) if text else None
 
 
 def _clock(now: datetime) -> Finding:

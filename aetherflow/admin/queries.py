@@ -1,71 +1,33 @@
-"""What happened: the runs and locks of a state database, for the commands that show and end them."""
+"""Everything that commands ask a state database: runs, locks, pools, schedulers. Async, and reads only."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
-import anyio
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow.cli_hints import cancel_command, state_option
-from aetherflow.clock import SystemClock
-from aetherflow.config.environment import load_environment
+from aetherflow.cli_hints import state_option
+from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.state import INTERRUPTED
-from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
+from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
-from aetherflow.runs.load_flow import load_checked_flow
-from aetherflow.runs.run_paths import logs_beside, run_paths_of
+from aetherflow.runs.run_paths import logs_beside
 from aetherflow.runs.start_run import is_masked
-from aetherflow.store import named_locks as locks_room
+from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
-from aetherflow.store.filesystem import is_missing
-from aetherflow.store.firings import firing_of_run
-from aetherflow.store.lease import LeaseValidity, held
-from aetherflow.store.queries import (
-    AttemptRow,
-    JobRow,
-    LockRow,
-    RunRow,
-    StepRow,
-    beginnings_of,
-    find_run,
-    jobs_of,
-    list_locks,
-    list_runs,
-    retries_of,
-    steps_of,
-)
-from aetherflow.store.run_lease import is_executed, request_cancel
+from aetherflow.store.firings import firing_of_run, run_seconds
+from aetherflow.store.pools import PoolRow, list_pools
+from aetherflow.store.queries import AttemptRow, JobRow, LockRow, RunRow, StepRow
 
-T = TypeVar("T")
-
-
-WAIT_SECONDS = 0.2
-"""How often a command that waits for the end of a run looks."""
-
-
-class Cancellation(msgspec.Struct, frozen=True):
-    """Who was asked to cancel a run; `status` is how it ended, if that was waited for."""
-
-    run_id: str
-    executed_by: str
-    since: str
-    status: str | None
-
-
-class Release(msgspec.Struct, frozen=True):
-    """Who held a lock that was released, since when, and whether that lease still counted."""
-
-    lock_key: str
-    holder: str
-    owner: str
-    since: str
-    was: LeaseValidity
+if TYPE_CHECKING:
+    from aetherflow.schedule.item import Schedule
+    from aetherflow.server.scheduler_status import SchedulerStatus
 
 
 class RunHistory(msgspec.Struct, frozen=True):
@@ -93,131 +55,104 @@ class RunHistory(msgspec.Struct, frozen=True):
         return [f"{step.job_id}.{step.step_id}" for step in self.steps if step.status == INTERRUPTED]
 
 
-def state_of(
-    state: Path | None, flow: Path | None, process_env: Mapping[str, str], *, must_exist: bool = True
-) -> Path:
-    """Return the state database to look at: the one named, the flow's, or that of the settings.
+class RetryTarget(msgspec.Struct, frozen=True):
+    """A run to resume, and where its flow is.
 
-    Raises:
-        StateUnusable: there is none yet, and there must be.
-        InvalidInput: the flow file has no right shape.
+    Attributes:
+        flow_file: as it was typed when the run was last started or resumed.
+        directory: the working directory of that time; empty where the journal does not say.
+        flow_job: what `--flow-job` had selected.
+        bundle: the bundle that the flow came from, if it did.
     """
-    if state is not None:
-        path = state.absolute()
-    elif flow is not None:
-        checked = load_checked_flow(flow, process_env)
-        checked.raise_if_guessed()
-        path = run_paths_of(checked, None).state
-    else:
-        path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
-    if must_exist and is_missing(path):
-        raise StateUnusable(
-            f"there is no state database {path}",
-            hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",
-            code="AF605",
+
+    run_id: str
+    flow_file: str
+    directory: str = ""
+    flow_job: str = ""
+    bundle: BundleUse | None = None
+
+
+class StateQueries:
+    """Asks one open state database; its owner opens and closes it.
+
+    Every method may raise StateError: the database cannot be read.
+    """
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+
+    async def runs(self, *, flow_id: str = "", status: str = "", limit: int = 20) -> list[RunRow]:
+        """Return the newest runs, of one flow or with one status if these are given."""
+        return await self._database.read(
+            lambda raw: rows.list_runs(raw, flow_id=flow_id, status=status, limit=limit)
         )
-    return path
+
+    async def run_history(self, run_id: str) -> RunHistory:
+        """Return a run with its jobs and steps.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        return await self._database.read(lambda raw: _run_history(raw, self._database.path, run_id))
+
+    async def retry_target(self, run_id: str = "", flow_id: str = "") -> RetryTarget:
+        """Return the run of that id, or the last one (of a flow, if one is named) that did not end well.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        found = await self._database.read(lambda raw: _retry_target(raw, run_id, flow_id))
+        if found is None:
+            raise _no_target(self._database.path, run_id, flow_id)
+        return found
+
+    async def locks(self) -> list[LockRow]:
+        """Return the locks that are held, the oldest first."""
+        return await self._database.read(lambda raw: rows.list_locks(raw, self._clock.now()))
+
+    async def pools(self) -> list[PoolRow]:
+        """Return the pools, who holds their slots and who waits for some."""
+        return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
+
+    async def schedulers(self, schedules: Mapping[str, Schedule]) -> list[SchedulerStatus]:
+        """Return servers and items of these schedules by id; of none, those that servers serve."""
+        from aetherflow.server.scheduler_status import status_of  # noqa: PLC0415 - most questions need it not
+
+        return await self._database.read(lambda raw: status_of(raw, schedules, self._clock.now()))
+
+    async def run_seconds(self, schedule: Schedule) -> dict[str, list[float]]:
+        """Return, by item, how many seconds its newest successful runs took."""
+        return await self._database.read(
+            lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
+        )
+
+    async def newest_time(self) -> datetime | None:
+        """Return the latest time at which one of the newest hundred runs began or ended."""
+        return await self._database.read(rows.newest_time)
+
+    def step_logs(self, run_id: str) -> list[Path]:
+        """Return the log files of the steps of a run, in the order in which they began. Blocking."""
+        folder = logs_beside(self._database.path) / run_id
+        return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
 
 
-def runs(path: Path, *, flow_id: str, status: str, limit: int) -> list[RunRow]:
-    """Return the newest runs."""
-    return read_state(path, lambda raw: list_runs(raw, flow_id=flow_id, status=status, limit=limit))
-
-
-def run_history(path: Path, run_id: str) -> RunHistory:
-    """Return a run with its jobs and steps.
-
-    Raises:
-        UsageError: there is no such run.
-    """
-
-    def read(raw: sqlite3.Connection) -> RunHistory:
-        run = find_run(raw, run_id)
-        if run is None:
-            raise _no_run(raw, path, run_id)
-        begun = beginnings_of(raw, run_id)
-        resumes = [event for event in begun if isinstance(event, RunResumed)]
-        jobs, steps = jobs_of(raw, run_id), steps_of(raw, run_id)
-        if run.status == INTERRUPTED:
-            jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
-            steps = [
-                replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps
-            ]
-        bundle = begun[-1].bundle if begun else None
-        return RunHistory(run, jobs, steps, resumes, retries_of(raw, run_id), bundle)
-
-    return read_state(path, read)
-
-
-def locks(path: Path) -> list[LockRow]:
-    """Return the locks that are held."""
-    return read_state(path, lambda raw: list_locks(raw, SystemClock().now()))
-
-
-def cancel_run(path: Path, run_id: str, *, wait: bool) -> Cancellation:
-    """Ask the process that executes a run to cancel it; with `wait`, return when it does so no more.
-
-    Raises:
-        UsageError: nobody executes it: it has ended, was interrupted, or there is no such run.
-    """
-    clock = SystemClock()
-
-    async def cancel(database: Database) -> Cancellation:
-        grip = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", clock.now()))
-        if grip is None:
-            raise await database.read(lambda raw: _not_executed(raw, path, run_id))
-        while wait and await database.read(
-            lambda raw: is_executed(raw, run_id, grip.generation, clock.now())
-        ):
-            await clock.sleep(WAIT_SECONDS)
-        status = await database.read(lambda raw: _status(raw, run_id, clock.now())) if wait else None
-        return Cancellation(run_id, str(grip.holder.owner), grip.holder.acquired_at, status)
-
-    return _with_state(path, cancel)
-
-
-def release_lock(path: Path, key: str, *, force: bool) -> Release:
-    """Take a lock away from a holder that is dead or whose lease ran out; from a live one only by `force`.
+@asynccontextmanager
+async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
+    """Open a state database to look, also one that cannot be written.
 
     Raises:
-        UsageError: nobody holds a lock of that name.
-        HeldByAnother: its holder lives, and `force` was not given.
+        StateUnusable: it cannot be opened.
     """
-
-    async def release(database: Database) -> Release:
-        now = SystemClock().now
-        grip = await database.transact(lambda raw: locks_room.release_lock(raw, key, now(), force=force))
-        if grip is None:
-            raise UsageError(
-                f"nobody holds a lock {key!r} in {path}",
-                hint=f"aetherflow locks list {state_option(path)} shows what is held",
-            )
-        if grip.validity == "live" and not force:
-            raise HeldByAnother(
-                f"the lock {key!r} is held by {grip.holder}, and its process has not ended",
-                hint=f"wait for it, or end its run: {cancel_command(grip.holder.run_id, path)}; with --force "
-                "it loses the lock, and its work is stopped",
-                code="AF620",
-            )
-        holder = grip.holder
-        return Release(key, holder.holder, str(holder.owner), holder.acquired_at, grip.validity)
-
-    return _with_state(path, release)
+    database = await Database.open_to_look(path)
+    try:
+        yield StateQueries(database)
+    finally:
+        await database.aclose()
 
 
-def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
-    """Return the error of a run that cannot be cancelled because nobody executes it."""
-    status = _status(raw, run_id, SystemClock().now())
-    if status is None:
-        return _no_run(raw, path, run_id)
-    return UsageError(
-        f"run {run_id} is not being executed: it is {status}",
-        hint=f"aetherflow runs show {run_id} {state_option(path)}",
-    )
-
-
-def _no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
-    """Return the error of a run that is not there; of a firing, with what became of it."""
+def no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
+    """Return the error of a run that does not exist; of a firing, with what became of it."""
     firing = firing_of_run(raw, run_id)
     if firing is None:
         return UsageError(
@@ -232,42 +167,39 @@ def _no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
     )
 
 
-def _status(raw: sqlite3.Connection, run_id: str, now: datetime) -> str | None:
-    """Return the status of a run; INTERRUPTED at once when its process is dead."""
-    run = find_run(raw, run_id)
+def _run_history(raw: sqlite3.Connection, path: Path, run_id: str) -> RunHistory:
+    run = rows.find_run(raw, run_id)
+    if run is None:
+        raise no_run(raw, path, run_id)
+    begun = rows.beginnings_of(raw, run_id)
+    resumes = [event for event in begun if isinstance(event, RunResumed)]
+    jobs, steps = rows.jobs_of(raw, run_id), rows.steps_of(raw, run_id)
+    if run.status == INTERRUPTED:
+        jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
+        steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
+    bundle = begun[-1].bundle if begun else None
+    return RunHistory(run, jobs, steps, resumes, rows.retries_of(raw, run_id), bundle)
+
+
+def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTarget | None:
+    run = rows.find_run(raw, run_id) if run_id else rows.last_unfinished_run(raw, flow_id)
     if run is None:
         return None
-    grip = held(raw, f"run:{run_id}", now)
-    is_executed_now = grip is not None and grip.validity == "live"
-    return INTERRUPTED if run.status == "RUNNING" and not is_executed_now else run.status
+    begun = rows.beginnings_of(raw, run.run_id)[::-1]
+    whole = (event for event in begun if not (isinstance(event, RunResumed) and event.only))
+    flow_job = next((event.selected_job for event in whole), "")
+    for event in begun:
+        if event.flow_file:
+            return RetryTarget(run.run_id, event.flow_file, event.directory, flow_job, event.bundle)
+    return RetryTarget(run.run_id, run.flow_file, flow_job=flow_job)
 
 
-def step_logs(path: Path, run_id: str) -> list[Path]:
-    """Return the log files of the steps of a run, in the order in which they were begun."""
-    folder = logs_beside(path) / run_id
-    return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
-
-
-def read_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Return what `work` reads from a state database, also from one that cannot be written."""
-    return _with_state(path, lambda database: database.read(work), Database.open_to_look)
-
-
-def change_state(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Do work in one transaction of a state database, which is made if there is none."""
-    return _with_state(path, lambda database: database.transact(work))
-
-
-def _with_state(
-    path: Path,
-    work: Callable[[Database], Coroutine[Any, Any, T]],
-    open_database: Callable[[Path], Coroutine[Any, Any, Database]] = Database.open,
-) -> T:
-    async def opened() -> T:
-        database = await open_database(path)
-        try:
-            return await work(database)
-        finally:
-            await database.aclose()
-
-    return anyio.run(opened)
+def _no_target(path: Path, run_id: str, flow_id: str) -> UsageError:
+    hint = f"aetherflow runs list {state_option(path)} shows what there is"
+    if run_id:
+        return UsageError(f"there is no run {run_id!r} in {path}", hint=hint)
+    of_flow = f" of the flow {flow_id!r}" if flow_id else ""
+    return UsageError(
+        f"no run{of_flow} in {path} is FAILED, CANCELLED or INTERRUPTED",
+        hint=f"{hint}; name the run to retry another one",
+    )

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from aetherflow.admin import queries as history
+from aetherflow.admin.queries import StateQueries
 from aetherflow.cli.output import print_text
 from aetherflow.cli.runs import state_path
+from aetherflow.cli.state_access import ask_state
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.output import writing_to
@@ -23,8 +24,12 @@ PIECE_BYTES = 1 << 16
 def show_logs(run_id: str, state: Path | None, flow: Path | None, *, raw: bool) -> None:
     """Print what the programs of a run wrote, step by step; control characters as escapes, unless `raw`."""
     path = state_path(state, flow)
-    history.run_history(path, run_id)
-    files = history.step_logs(path, run_id)
+
+    async def log_files(ask: StateQueries) -> list[Path]:
+        await ask.run_history(run_id)  # refuses a run that does not exist
+        return ask.step_logs(run_id)
+
+    files = ask_state(path, log_files)
     if not files:
         raise UsageError(
             f"no step of run {run_id} wrote a log",

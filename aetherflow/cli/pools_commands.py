@@ -19,10 +19,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps na
 @pools_app.command("list")
 def list_(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
     """List the pools, who holds their slots, and who waits, in turn."""
-    from aetherflow.admin.pool_report import pools  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.queries import StateQueries  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_json, print_text  # noqa: PLC0415 - as above
+    from aetherflow.cli.state_access import ask_state  # noqa: PLC0415 - as above
 
-    rows = pools(_path(state, flow_yaml))
+    rows = ask_state(_path(state, flow_yaml), StateQueries.pools)
     if json:
         print_json(rows)
         return
@@ -45,27 +46,30 @@ def set_(
     flow_yaml: FlowOfState = None,
 ) -> None:
     """Make a pool, or change its size; who holds slots keeps them."""
-    from aetherflow.admin.pool_report import set_pools  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.state_changes import check_slots, set_pools  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
+    from aetherflow.cli.state_access import change_state  # noqa: PLC0415 - as above
 
     path = _path(state, flow_yaml, must_exist=False)
-    set_pools(path, {name: slots})
+    check_slots(name, slots)  # before a database is made for it
+    change_state(path, lambda database: set_pools(database, {name: slots}))
     print_text(f"the pool {name} has {slots} slot{'' if slots == 1 else 's'} in {path}")
 
 
 @pools_app.command("remove")
 def remove(name: Name, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
     """Remove a pool that nobody uses."""
-    from aetherflow.admin.pool_report import remove_pool  # noqa: PLC0415 - opens the state database
+    from aetherflow.admin.state_changes import remove_pool  # noqa: PLC0415 - opens the state database
     from aetherflow.cli.output import print_text  # noqa: PLC0415 - as above
+    from aetherflow.cli.state_access import change_state  # noqa: PLC0415 - as above
 
-    remove_pool(_path(state, flow_yaml), name)
+    change_state(_path(state, flow_yaml), lambda database: remove_pool(database, name))
     print_text(f"the pool {name} is removed")
 
 
 def _path(state: Path | None, flow: Path | None, *, must_exist: bool = True) -> Path:
     import os  # noqa: PLC0415 - only here
 
-    from aetherflow.admin.queries import state_of  # noqa: PLC0415 - as above
+    from aetherflow.admin.state_path import state_of  # noqa: PLC0415 - as above
 
     return state_of(state, flow, os.environ, must_exist=must_exist)

@@ -85,6 +85,7 @@ def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
         UsageError: resources are to be tried, and there is no flow that has some.
     """
     from aetherflow.admin import doctor  # noqa: PLC0415 - not for validate
+    from aetherflow.cli.state_access import newest_time  # noqa: PLC0415 - as above
 
     if flow is None:
         if connect:
@@ -101,12 +102,12 @@ def doctor(flow: Asked | None, *, as_json: bool, connect: bool) -> int:
                 ]
                 return _print_findings("", findings, [], as_json=True)
             raise
-        findings = doctor.examine_surroundings(environment, redactor)
+        findings = doctor.examine_surroundings(environment, redactor, newest_time)
         return _print_findings("", findings, doctor.settings_in_force(environment, redactor), as_json=as_json)
     checked = _examined(flow, as_json=as_json)
     if checked is None:
         return 2
-    findings = doctor.examine_machine(checked)
+    findings = doctor.examine_machine(checked, newest_time)
     if connect:
         from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only when it is asked for
 

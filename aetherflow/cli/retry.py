@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aetherflow.admin.queries import state_of
-from aetherflow.admin.retry_target import Retry, find_retry
+from aetherflow.admin.queries import RetryTarget
+from aetherflow.admin.state_path import state_of
 from aetherflow.cli.output import say
 from aetherflow.cli.run import RunOptions, check_options, execute, given_params, tell_warnings
+from aetherflow.cli.state_access import ask_state
 from aetherflow.errors import UsageError
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_request import RunRequest
@@ -46,7 +47,7 @@ def retry(options: RetryOptions) -> int:
     _check(options)
     state = state_of(options.state, options.flow if options.state is None else None, os.environ)
     flow_id = _flow_id(options.flow) if options.flow else ""
-    found = find_retry(state, options.run_id, flow_id)
+    found = ask_state(state, lambda ask: ask.retry_target(options.run_id, flow_id))
     running = _run_options(options, found)
     check_options(running)
     if found.directory and Path(found.directory).is_dir():
@@ -66,7 +67,7 @@ def retry(options: RetryOptions) -> int:
 
 
 def _go_on(
-    options: RetryOptions, running: RunOptions, found: Retry, state: Path, bundle: OpenBundle | None
+    options: RetryOptions, running: RunOptions, found: RetryTarget, state: Path, bundle: OpenBundle | None
 ) -> int:
     checked = load_checked_flow(running.flow, os.environ, bundle)
     checked.raise_if_invalid()
@@ -101,7 +102,7 @@ def _check(options: RetryOptions) -> None:
         raise UsageError("--with-downstream belongs to --only JOB", hint="--from includes what follows")
 
 
-def _run_options(options: RetryOptions, found: Retry) -> RunOptions:
+def _run_options(options: RetryOptions, found: RetryTarget) -> RunOptions:
     """Return the options as `run` has them; paths stay right when the working directory changes."""
     flow = Path(found.flow_file)
     if options.flow is not None:

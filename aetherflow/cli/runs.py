@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import anyio
 
 from aetherflow.admin import prune_runs as pruning
-from aetherflow.admin import queries as history
-from aetherflow.admin.queries import RunHistory
+from aetherflow.admin import state_changes
+from aetherflow.admin.queries import RunHistory, StateQueries
+from aetherflow.admin.state_path import state_of
 from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.cli.state_access import ask_state, change_state
 from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
@@ -51,7 +53,9 @@ def list_runs(
     """Print the newest runs, one a line."""
     if status.upper() not in ("", *STATUSES):
         raise UsageError(f"--status {status}: there is no such status", hint=f"one of {', '.join(STATUSES)}")
-    rows = history.runs(state_path(state, flow), flow_id=flow_id, status=status.upper(), limit=limit)
+    rows = ask_state(
+        state_path(state, flow), lambda ask: ask.runs(flow_id=flow_id, status=status.upper(), limit=limit)
+    )
     if as_json:
         print_json(rows)
         return
@@ -65,7 +69,7 @@ def list_runs(
 def show_run(run_id: str, state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     """Print a run with its jobs, steps and errors."""
     path = state_path(state, flow)
-    found = history.run_history(path, run_id)
+    found = ask_state(path, lambda ask: ask.run_history(run_id))
     if as_json:
         print_json(found)
     else:
@@ -100,7 +104,7 @@ def prune(
 
 def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
     """Print the locks that are held."""
-    rows = history.locks(state_path(state, flow))
+    rows = ask_state(state_path(state, flow), StateQueries.locks)
     if as_json:
         print_json(rows)
         return
@@ -115,7 +119,9 @@ def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
 
 def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool, as_json: bool) -> None:
     """Ask for the end of a run and say who executes it; with `wait`, also how it ended."""
-    found = history.cancel_run(state_path(state, flow), run_id, wait=wait)
+    found = change_state(
+        state_path(state, flow), lambda database: state_changes.cancel_run(database, run_id, wait=wait)
+    )
     if as_json:
         print_json(found)
         return
@@ -126,7 +132,9 @@ def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool
 
 def release_lock(key: str, state: Path | None, flow: Path | None, *, force: bool, as_json: bool) -> None:
     """Release a lock and say who held it."""
-    found = history.release_lock(state_path(state, flow), key, force=force)
+    found = change_state(
+        state_path(state, flow), lambda database: state_changes.release_lock(database, key, force=force)
+    )
     if as_json:
         print_json(found)
         return
@@ -143,7 +151,7 @@ def state_path(state: Path | None, flow: Path | None) -> Path:
     """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
-    return history.state_of(state, flow, os.environ)
+    return state_of(state, flow, os.environ)
 
 
 def _print_history(found: RunHistory, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from datetime import datetime
 from pathlib import Path
 
@@ -12,17 +11,16 @@ import anyio
 import msgspec
 
 from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
-from aetherflow.admin.queries import read_state
 from aetherflow.cli.output import print_json, print_text, say
 from aetherflow.cli.serve import chosen_observers
+from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.errors import HeldByAnother, StateUnusable, UsageError
 from aetherflow.observe.text import duration
 from aetherflow.server.fire_now import Fired, fire
 from aetherflow.server.schedule_files import load_schedule, state_of_schedules
-from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus, status_of
+from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
 from aetherflow.store.filesystem import is_missing
-from aetherflow.store.firings import run_seconds
 
 EXIT_CODES = {"SUCCESS": 0, "FAILED": 1, "CANCELLED": 128 + signal.SIGINT, "SKIPPED": HeldByAnother.exit_code}
 
@@ -52,9 +50,7 @@ def show_simulation(file: Path, begin: str, end: str, state: Path | None, *, as_
     path = state_of_schedules([schedule], state, os.environ)
     durations: dict[str, list[float]] = {}
     if not is_missing(path):
-        durations = read_state(
-            path, lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
-        )
+        durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
     found = simulate(schedule, parse_instant(begin, zone), parse_instant(end, zone), durations)
     _print_forecasts(found, as_json=as_json, nothing="no item fires in that time")
 
@@ -74,11 +70,7 @@ def show_status(file: Path | None, state: Path | None, *, as_json: bool) -> None
             code="AF605",
         )
     known = {schedule.id: schedule for schedule in schedules}
-
-    def read(raw: sqlite3.Connection) -> list[SchedulerStatus]:
-        return status_of(raw, known, SystemClock().now())
-
-    found = read_state(path, read)
+    found = ask_state(path, lambda ask: ask.schedulers(known))
     if as_json:
         print_json({"state": str(path), "schedulers": found})
         return

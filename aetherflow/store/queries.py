@@ -174,6 +174,15 @@ def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:
     return [_lock(row, now) for row in rows]
 
 
+def newest_time(raw: sqlite3.Connection) -> datetime | None:
+    """Return the latest time at which one of the newest hundred runs began or ended."""
+    (text,) = raw.execute(
+        "SELECT max(at) FROM (SELECT max(started_at, coalesce(finished_at, started_at)) AS at"
+        " FROM run_state ORDER BY started_at DESC LIMIT 100)"
+    ).fetchone()
+    return datetime.fromisoformat(text) if text else None
+
+
 def _lock(row: tuple[Any, ...], now: datetime) -> LockRow:
     owner = _owners.decode(row[2])
     return LockRow(*(*row, _process(owner), lease_validity(owner, row[4], now)))

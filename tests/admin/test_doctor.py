@@ -15,6 +15,7 @@ from aetherflow.admin import host_checks as machine
 from aetherflow.admin.doctor import Finding, examine_machine, examine_surroundings, settings_in_force
 from aetherflow.admin.extras import extras
 from aetherflow.admin.host_checks import machine_findings, state_findings
+from aetherflow.cli.state_access import newest_time
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.redaction import Redactor
 from tests.runs.run_parts import Place, flow
@@ -61,9 +62,9 @@ def test_a_plugin_that_cannot_be_loaded_is_told_without_a_flow(place: Place, str
     plugins = place.folder / "plugins"
     plugins.mkdir()
     env = {"AETHERFLOW_PLUGIN_PATHS": str(plugins), "AETHERFLOW_PLUGIN_STRICT": strict}
-    whole = examine_surroundings(environment(place, **env), Redactor())
+    whole = examine_surroundings(environment(place, **env), Redactor(), newest_time)
     (plugins / "broken.py").write_text("import nowhere_x\n")
-    broken = examine_surroundings(environment(place, **env), Redactor())
+    broken = examine_surroundings(environment(place, **env), Redactor(), newest_time)
 
     assert about(whole, "plugins") == [("ok", str(plugins), "")]
     told = f"{plugins}/broken.py:1: [AF583] the plugin needs the module 'nowhere_x', which is not installed"
@@ -78,12 +79,12 @@ def test_the_clock_is_compared_with_what_was_installed_and_with_what_has_run(pla
     assert state == "warning"
     assert "aetherflow was installed" in message
     assert "NTP" in hint
-    assert about(state_findings(place.state), "clock") == []
+    assert about(state_findings(place.state, newest_time), "clock") == []
     _one_run(place, now + timedelta(hours=5))
-    assert about(state_findings(place.state, now=now), "clock") == [
+    assert about(state_findings(place.state, newest_time, now=now), "clock") == [
         ("warning", f"it is behind the newest run in {place.state} by 5 h", hint)
     ]
-    assert about(state_findings(place.state, now=now + timedelta(hours=5)), "clock") == []
+    assert about(state_findings(place.state, newest_time, now=now + timedelta(hours=5)), "clock") == []
 
 
 def _one_run(place: Place, at: datetime) -> None:
@@ -114,7 +115,7 @@ def test_the_zones_are_there_and_a_tz_that_is_none_is_told(
 def test_a_state_database_that_is_none_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     path.write_bytes(b"this is no database, and it is long enough to be sure of that" * 50)
-    (found,) = state_findings(path)
+    (found,) = state_findings(path, newest_time)
     assert found.state == "error"
     assert str(path) in found.message
 
@@ -122,7 +123,7 @@ def test_a_state_database_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_little_room_for_the_state_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5 * 2**20))
-    found = state_findings(tmp_path / "state.sqlite")
+    found = state_findings(tmp_path / "state.sqlite", newest_time)
     assert about(found, "state")[1][:2] == ("warning", "5.0 MiB free for the state")
 
 
@@ -136,7 +137,7 @@ def test_the_metrics_module_and_the_profiles_are_tried(place: Place) -> None:
 
 
 def test_without_a_flow_the_common_state_and_the_extras_are_looked_at(place: Place) -> None:
-    found = examine_surroundings(environment(place), Redactor())
+    found = examine_surroundings(environment(place), Redactor(), newest_time)
     assert about(found, "state") == [("ok", f"{place.state} can be made", "")]
     assert about(found, "extra db")[0][1].startswith("sqlalchemy ")
     assert {one.state for one in found} == {"ok"}
@@ -185,7 +186,8 @@ def test_the_secrets_of_a_resource_are_looked_for_and_not_shown(place: Place) ->
         place.checked(
             f"{EXTRACT}resources:\n  db: {{kind: db, driver: sqlalchemy, config: {{url: 'sqlite://'}},"
             f" options: {{connect_args: {secrets}}}}}\n"
-        )
+        ),
+        newest_time,
     )
     assert [(state, message) for state, message, _ in about(found, "resource db")] == [
         ("error", "options.connect_args.c needs the environment variable PIN, which is not set"),
@@ -203,7 +205,7 @@ def test_a_package_that_a_connector_needs_is_told_with_its_extra(
 
     monkeypatch.setattr(SqlAlchemyConnector, "packages", ("no_such_package",))
     text = EXTRACT + "resources:\n  db: {kind: db, driver: sqlalchemy, config: {url: 'sqlite://'}}\n"
-    found = examine_machine(place.checked(text))
+    found = examine_machine(place.checked(text), newest_time)
     assert about(found, "resource db")[1] == (
         "error",
         "db:sqlalchemy needs the package 'no_such_package', which is not installed",
@@ -213,4 +215,4 @@ def test_a_package_that_a_connector_needs_is_told_with_its_extra(
 
 def test_a_healthy_machine_is_healthy(place: Place) -> None:
     assert os.access(place.folder, os.W_OK)
-    assert {finding.state for finding in examine_machine(place.checked(ONE))} == {"ok"}
+    assert {finding.state for finding in examine_machine(place.checked(ONE), newest_time)} == {"ok"}

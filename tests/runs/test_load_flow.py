@@ -12,6 +12,7 @@ import pytest
 from aetherflow.admin.doctor import Finding, examine_machine, settings_in_force
 from aetherflow.admin.dry_run import outline
 from aetherflow.admin.explain_resources import explained_resources
+from aetherflow.cli.state_access import newest_time
 from aetherflow.errors import ConfigError, InvalidInput, UsageError
 from aetherflow.runs.load_flow import load_checked_flow, resolve
 from aetherflow.runs.run_paths import run_paths_of
@@ -181,21 +182,23 @@ def found(findings: list[Finding], subject: str) -> tuple[str, str]:
 
 
 def test_the_doctor_looks_at_variables_and_places(place: Place) -> None:
-    findings = examine_machine(place.checked(flow(EXTRACT) + RESOURCE))
+    findings = examine_machine(place.checked(flow(EXTRACT) + RESOURCE), newest_time)
     assert found(findings, "resource db") == (
         "error",
         "config.url needs the environment variable DB_PATH, which is not set",
     )
     assert found(findings, "state") == ("ok", f"{place.state} can be made")
     assert found(findings, "workspace") == ("ok", f"{place.state.parent / 'work'} can be made")
-    healthy = examine_machine(place.checked(flow(EXTRACT) + RESOURCE, DB_PATH="x"))
+    healthy = examine_machine(place.checked(flow(EXTRACT) + RESOURCE, DB_PATH="x"), newest_time)
     assert {finding.state for finding in healthy} == {"ok"}
 
 
 def test_the_doctor_says_what_stands_in_the_way(place: Place) -> None:
     (place.folder / "file").write_text("x")
     head = f"workspace: {{root: {place.folder}/file/work}}, state: {{path: {place.folder}}}"
-    findings = examine_machine(place.checked(flow("{id: a, steps: [{id: s, type: probe}]}", head=head)))
+    findings = examine_machine(
+        place.checked(flow("{id: a, steps: [{id: s, type: probe}]}", head=head)), newest_time
+    )
     assert found(findings, "state") == ("error", f"{place.folder} is a folder, and should be a file")
     assert found(findings, "workspace") == (
         "error",

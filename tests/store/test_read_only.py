@@ -23,8 +23,7 @@ NOBODY = 65534
 LOOKER = """
 import encodings.idna, os, sys
 from pathlib import Path
-from aetherflow.admin import queries as history
-from aetherflow.store import queries
+from aetherflow.cli.state_access import ask_state
 import aetherflow.errors, anyio._backends._asyncio, sqlite3
 path = Path(sys.argv[1])
 if os.getuid() == 0:
@@ -34,8 +33,8 @@ if os.getuid() == 0:
 print("ready", flush=True)
 for line in sys.stdin:
     try:
-        runs = history.runs(path, flow_id="", status="", limit=10)
-        shown = history.run_history(path, runs[0].run_id)
+        runs = ask_state(path, lambda ask: ask.runs(limit=10))
+        shown = ask_state(path, lambda ask: ask.run_history(runs[0].run_id))
         print([run.run_id for run in runs], shown.run.flow_id, flush=True)
     except aetherflow.errors.AetherFlowError as error:
         print(f"{error.code}: {error.message}; {error.hint}", flush=True)

@@ -1,0 +1,169 @@
+"""What commands change in a state database: cancel a run, release a lock, set and remove pools. Async."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.admin.queries import no_run
+from aetherflow.cli_hints import cancel_command, state_option
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.engine.state import INTERRUPTED
+from aetherflow.errors import HeldByAnother, UsageError
+from aetherflow.store import named_locks
+from aetherflow.store import pools as pool_rows
+from aetherflow.store.database import Database
+from aetherflow.store.lease import LeaseValidity, held
+from aetherflow.store.queries import find_run
+from aetherflow.store.run_lease import is_executed, request_cancel
+
+WAIT_SECONDS = 0.2
+"""How often a command that waits for the end of a run looks."""
+
+MOST_SLOTS = 1_000_000
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """Who was asked to cancel a run; `status` is how it ended, if the command waited for that."""
+
+    run_id: str
+    executed_by: str
+    since: str
+    status: str | None
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Who held a lock that was released, since when, and whether that lease still counted."""
+
+    lock_key: str
+    holder: str
+    owner: str
+    since: str
+    was: LeaseValidity
+
+
+async def cancel_run(
+    database: Database, run_id: str, *, wait: bool, clock: Clock | None = None
+) -> Cancellation:
+    """Ask the process that executes a run to cancel it; with `wait`, return when it no longer executes it.
+
+    Raises:
+        UsageError: nobody executes it: it has ended, was interrupted, or there is no such run.
+        StateError: the database cannot be used.
+    """
+    clock = clock or SystemClock()
+    lease = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", clock.now()))
+    if lease is None:
+        raise await database.read(lambda raw: _not_executed(raw, database.path, run_id, clock.now()))
+    while wait and await database.read(lambda raw: is_executed(raw, run_id, lease.generation, clock.now())):
+        await clock.sleep(WAIT_SECONDS)
+    status = await database.read(lambda raw: _status(raw, run_id, clock.now())) if wait else None
+    return Cancellation(run_id, str(lease.holder.owner), lease.holder.acquired_at, status)
+
+
+async def release_lock(database: Database, key: str, *, force: bool, clock: Clock | None = None) -> Release:
+    """Take a lock away from a holder that is dead or whose lease ran out; from a live one only by `force`.
+
+    Raises:
+        UsageError: nobody holds a lock of that name.
+        HeldByAnother: its holder lives, and `force` was not given.
+        StateError: the database cannot be used.
+    """
+    clock, path = clock or SystemClock(), database.path
+    lease = await database.transact(lambda raw: named_locks.release_lock(raw, key, clock.now(), force=force))
+    if lease is None:
+        raise UsageError(
+            f"nobody holds a lock {key!r} in {path}",
+            hint=f"aetherflow locks list {state_option(path)} shows what is held",
+        )
+    if lease.validity == "live" and not force:
+        raise HeldByAnother(
+            f"the lock {key!r} is held by {lease.holder}, and its process has not ended",
+            hint=f"wait for it, or end its run: {cancel_command(lease.holder.run_id, path)}; with --force "
+            "it loses the lock, and its work is stopped",
+            code="AF620",
+        )
+    holder = lease.holder
+    return Release(key, holder.holder, str(holder.owner), holder.acquired_at, lease.validity)
+
+
+async def set_pools(database: Database, sizes: Mapping[str, int], clock: Clock | None = None) -> None:
+    """Make pools, or change their sizes.
+
+    Raises:
+        UsageError: a size makes no sense.
+        StateError: the database cannot be used.
+    """
+    clock = clock or SystemClock()
+    for name, slots in sizes.items():
+        check_slots(name, slots)
+
+    def work(raw: sqlite3.Connection) -> None:
+        for name, slots in sizes.items():
+            pool_rows.set_pool(raw, name, slots, clock.now())
+
+    await database.transact(work)
+
+
+def check_slots(name: str, slots: int) -> None:
+    """Refuse a size that makes no sense.
+
+    Raises:
+        UsageError: it is too small or too large.
+    """
+    if not 1 <= slots <= MOST_SLOTS:
+        raise UsageError(f"pool {name}: {slots} slots; it has at least 1 and at most {MOST_SLOTS}")
+
+
+async def remove_pool(database: Database, name: str, clock: Clock | None = None) -> None:
+    """Remove a pool that nobody uses.
+
+    Raises:
+        UsageError: there is none of that name.
+        HeldByAnother: steps hold slots of it or wait for some.
+        StateError: the database cannot be used.
+    """
+    clock, path = clock or SystemClock(), database.path
+
+    def work(raw: sqlite3.Connection) -> None:
+        found = {pool.name: pool for pool in pool_rows.list_pools(raw, clock.now())}.get(name)
+        if found is None:
+            raise UsageError(
+                f"there is no pool {name!r} in {path}",
+                hint=f"aetherflow pools list {state_option(path)} shows what there is",
+            )
+        if found.held or found.waiting:
+            who = (*found.held, *found.waiting)[0].holder
+            raise HeldByAnother(
+                f"the pool {name!r} is in use by {who}",
+                hint=f"wait for it to end: aetherflow pools list {state_option(path)}",
+                code="AF643",
+            )
+        pool_rows.remove_pool(raw, name)
+
+    await database.transact(work)
+
+
+def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str, now: datetime) -> UsageError:
+    """Return the error of a run that cannot be cancelled because nobody executes it."""
+    status = _status(raw, run_id, now)
+    if status is None:
+        return no_run(raw, path, run_id)
+    return UsageError(
+        f"run {run_id} is not being executed: it is {status}",
+        hint=f"aetherflow runs show {run_id} {state_option(path)}",
+    )
+
+
+def _status(raw: sqlite3.Connection, run_id: str, now: datetime) -> str | None:
+    """Return the status of a run; INTERRUPTED at once when its process is dead."""
+    run = find_run(raw, run_id)
+    if run is None:
+        return None
+    lease = held(raw, f"run:{run_id}", now)
+    is_executed_now = lease is not None and lease.validity == "live"
+    return INTERRUPTED if run.status == "RUNNING" and not is_executed_now else run.status

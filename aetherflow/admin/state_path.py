@@ -1,0 +1,38 @@
+"""Find the state database that a command looks at: the one it names, the flow's, or that of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aetherflow.config.environment import load_environment
+from aetherflow.errors import StateUnusable
+from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.runs.run_paths import run_paths_of
+from aetherflow.store.filesystem import is_missing
+
+
+def state_of(
+    state: Path | None, flow: Path | None, process_env: Mapping[str, str], *, must_exist: bool = True
+) -> Path:
+    """Return the state database to look at: the one named, the flow's, or that of the settings.
+
+    Raises:
+        StateUnusable: there is none yet, and there must be.
+        InvalidInput: the flow file has no right shape.
+    """
+    if state is not None:
+        path = state.absolute()
+    elif flow is not None:
+        checked = load_checked_flow(flow, process_env)
+        checked.raise_if_guessed()
+        path = run_paths_of(checked, None).state
+    else:
+        path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
+    if must_exist and is_missing(path):
+        raise StateUnusable(
+            f"there is no state database {path}",
+            hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",
+            code="AF605",
+        )
+    return path
