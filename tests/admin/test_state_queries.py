@@ -55,7 +55,9 @@ async def opened_where_nobody_may_write(place: Place) -> AsyncIterator[StateQuer
 async def ask(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[StateQueries]:
     """A database with a good run and one whose step has failed."""
     await place.run(GOOD, run_id="good", params={"day": "monday"})
-    bad = flow("{id: a, steps: [{id: s, type: external.process, inputs: {command: [sh, -c, 'echo up; exit 1']}}]}")
+    bad = flow(
+        "{id: a, steps: [{id: s, type: external.process, inputs: {command: [sh, -c, 'echo up; exit 1']}}]}"
+    )
     await place.run(bad, run_id="bad")
     database = await Database.open(place.state)
     try:
