@@ -1,1 +1,1 @@
-"""Bundles: flows and what belongs to them, brought from a source into a local, read-only snapshot."""
+"""Bundles: flows and their files, copied from a source into a local, read-only snapshot."""

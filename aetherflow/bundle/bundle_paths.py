@@ -1,4 +1,4 @@
-"""Where a bundle lives on this machine, below `<work_root>/bundles/<id>`."""
+"""The folders and files of a bundle on this machine, below `<work_root>/bundles/<id>`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class BundlePaths(msgspec.Struct, frozen=True):
 
     @property
     def cache(self) -> Path:
-        """What was downloaded."""
+        """The folder of what was downloaded."""
         return self.root / "cache"
 
     @property
     def objects(self) -> Path:
-        """The content of files, each under its sha256."""
+        """The folder of file contents, each named by its sha256."""
         return self.cache / "objects"
 
     @property
     def index(self) -> Path:
-        """Which file of the source is which object."""
+        """The file that maps files of the source to objects."""
         return self.cache / "index.json"
 
     @property
     def snapshots(self) -> Path:
-        """Whole trees, each of which a run may be using."""
+        """The folder of whole trees; a run may use any of them."""
         return self.root / "snapshots"
 
     @property
@@ -46,17 +46,17 @@ class BundlePaths(msgspec.Struct, frozen=True):
 
     @property
     def lock(self) -> Path:
-        """Held by the process that syncs."""
+        """The lock file of the process that syncs."""
         return self.root / "lock"
 
     @property
     def report(self) -> Path:
-        """How the last sync ended."""
+        """The report of the last sync."""
         return self.root / "last_sync.json"
 
 
 def bundle_paths(work_root: Path, bundle_id: str) -> BundlePaths:
-    """Return the places of a bundle."""
+    """Return the paths of a bundle."""
     return BundlePaths(work_root.absolute() / "bundles" / bundle_id)
 
 
@@ -66,5 +66,5 @@ def is_snapshot(name: str) -> bool:
 
 
 def fingerprint_of(name: str) -> str:
-    """Return the fingerprint that the name of a snapshot tells."""
+    """Return the fingerprint in the name of a snapshot."""
     return name.partition("-")[0]

@@ -1,4 +1,4 @@
-"""A source in use: the border to the code of plugins, whose every failure is the source's and names it."""
+"""Use a bundle source safely: whatever its plugin raises becomes an error that names the source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OpenedSource:
     """A source, with what it lists checked.
 
     Attributes:
-        place: where its files really are, if it tells.
+        place: where its files really are, if the source knows.
     """
 
     def __init__(self, kind: str, source: BundleSource) -> None:
@@ -52,10 +52,10 @@ class OpenedSource:
         """Yield the content of a file.
 
         Raises:
-            SourceChanged: it is not what was listed any more.
+            SourceChanged: it changed since it was listed.
             BundleError: it cannot be read.
         """
-        # what is raised while a piece is out is of whoever took it, and does not come by here
+        # what the consumer of a piece raises does not pass through here
         with _border(self._kind, file.path, "be read from the source"):
             async with aclosing(cast("AsyncGenerator[object]", self._source.read(file))) as chunks:
                 async for chunk in chunks:
@@ -66,7 +66,7 @@ class OpenedSource:
 
 @asynccontextmanager
 async def opened(kind: str, open_source: OpenSource) -> AsyncIterator[OpenedSource]:
-    """Give the source of a type, and close it at the end.
+    """Open the source of a type, and close it at the end.
 
     Raises:
         BundleError: it cannot be opened or closed.
@@ -76,7 +76,7 @@ async def opened(kind: str, open_source: OpenSource) -> AsyncIterator[OpenedSour
     try:
         yield OpenedSource(kind, source)
     except BaseException:
-        with suppress(BundleError):  # what went wrong before says more
+        with suppress(BundleError):  # the first error says more
             await _close(kind, source)
         raise
     await _close(kind, source)
@@ -89,10 +89,10 @@ async def _close(kind: str, source: BundleSource) -> None:
 
 @contextmanager
 def _border(kind: str, what: str, do: str) -> Iterator[None]:
-    """Let nothing but errors of ours through.
+    """Turn whatever the block raises into an error of AetherFlow.
 
     Raises:
-        BundleError: the source raised something in the block; it says what could not be done.
+        BundleError: the source raised something; the message says what failed.
     """
     try:
         yield
@@ -106,7 +106,7 @@ def _border(kind: str, what: str, do: str) -> Iterator[None]:
     except BaseException as error:
         if is_our_cancellation(error):
             raise
-        told = describe(error)
-        where = told.hint.partition("; --debug")[0]
-        message = f"{what} (type {kind}) cannot {do}: {told.message}"
-        raise BundleError(message, hint=where or "tell the author of the source") from error
+        described = describe(error)
+        where = described.hint.partition("; --debug")[0]
+        message = f"{what} (type {kind}) cannot {do}: {described.message}"
+        raise BundleError(message, hint=where or "report it to the author of the source") from error

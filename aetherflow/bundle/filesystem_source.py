@@ -17,7 +17,7 @@ from aetherflow.bundle.source import CHUNK_BYTES, BundleFile, BundleSource, Sour
 from aetherflow.errors import BundleError
 
 LEFT_OUT = frozenset({".git", ".hg", ".svn", "__pycache__"})
-"""Folders that are never part of a bundle: what tools keep beside the files."""
+"""Folders that are never part of a bundle: tools store their own files there."""
 
 _BATCH = 500
 _THREADS = 4

@@ -16,10 +16,10 @@ class Limits(msgspec.Struct, frozen=True):
     total_bytes: int = 4 * 1024 * 1024 * 1024
 
     def check(self, count: int, file: BundleFile, total: int) -> None:
-        """Refuse what is too much.
+        """Refuse a bundle that is too large.
 
         Raises:
-            BundleError: says which limit.
+            BundleError: a limit is exceeded; the message names it.
         """
         hint = "a bundle holds flows and what belongs to them; keep data elsewhere"
         if count > self.files:

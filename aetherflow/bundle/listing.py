@@ -1,4 +1,4 @@
-"""What a source lists, against what the manifest asks for and what is here."""
+"""Compare what a source lists with what the manifest needs and with what is here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_whole(bundle: BundleSpec, listed: Collection[str]) -> None:
         BundleError: it has no files at all, no entry flow, or no profiles file.
     """
     if not listed:
-        raise BundleError("the source has no files", hint="look whether it is mounted", code="AF864")
+        raise BundleError("the source has no files", hint="check whether it is mounted", code="AF864")
     entry, layout = bundle.entry_flow, bundle.layout
     wanted = {
         "entry_flow": (f"{layout.flows_dir}/{entry}", entry) if entry else (),
@@ -47,7 +47,7 @@ def check_whole(bundle: BundleSpec, listed: Collection[str]) -> None:
 
 
 def difference(known: dict[str, Entry], listed: dict[str, BundleFile], *, strict: bool) -> Difference:
-    """Compare by fingerprint; with `strict`, what can only be told by its content counts as changed."""
+    """Compare by fingerprint; with `strict`, files without a sha256 count as changed."""
     same = sum(
         path in known and is_same(known[path].listed, file, strict=strict) for path, file in listed.items()
     )

@@ -1,4 +1,4 @@
-"""The content of files: each once, under its sha256, read only, and on the disk before it has its name."""
+"""Store file contents: each once, read only, on the disk before it gets its name, the sha256."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Objects:
     """The objects of one sync.
 
     Attributes:
-        stored: for each object that is there as it was stored, when that was, in ns.
+        stored: when each intact object was stored, in ns.
     """
 
     def __init__(self, directory: Path, stored: dict[str, int]) -> None:
@@ -32,7 +32,7 @@ class Objects:
         self._naming = threading.Lock()
 
     def take(self, temporary: Path, entry: Entry) -> None:
-        """Give a temporary file the name of its object, unless there is one of the same content."""
+        """Rename a temporary file to its object, unless the same content is there already."""
         with self._naming:  # several files are stored at once, and some may be equal
             if entry.object not in self.stored:
                 temporary.replace(self.directory / entry.object)
@@ -73,7 +73,7 @@ class Sink:
 
         Raises:
             SourceChanged: the file is shorter than it was when it was listed.
-            BundleError: its sha256 is not what the source said.
+            BundleError: its sha256 is not the one that the source lists.
         """
         file = self._file
         if self._size < file.size:
@@ -92,29 +92,29 @@ class Sink:
         return entry
 
     def close(self) -> None:
-        """Close it; what has no name by now is removed."""
+        """Close it; an object without its final name is removed."""
         self._stream.close()
         self._temporary.unlink(missing_ok=True)
 
 
 def unchanged(directory: Path, stored: dict[str, int]) -> dict[str, int]:
     """Return those objects that are still as they were stored."""
-    kept = {}
+    intact = {}
     for name, time in stored.items():
         try:
             found = (directory / name).lstat()
         except FileNotFoundError:
             continue
         if found.st_mtime_ns == time:
-            kept[name] = time
-    return kept
+            intact[name] = time
+    return intact
 
 
 def remove_others(objects: Objects, used: Iterable[str]) -> None:
-    """Remove the objects that neither these files nor an old snapshot has, and what killed syncs left."""
-    kept = set(used)
+    """Remove objects that neither these files nor an old snapshot uses, and leftovers of killed syncs."""
+    needed = set(used)
     for path in objects.directory.iterdir():
         found = path.lstat()
         is_in_snapshot = path.name in objects.stored and found.st_nlink > 1
-        if path.name not in kept and not is_in_snapshot and not stat.S_ISDIR(found.st_mode):
+        if path.name not in needed and not is_in_snapshot and not stat.S_ISDIR(found.st_mode):
             path.unlink()

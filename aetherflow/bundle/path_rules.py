@@ -1,4 +1,4 @@
-"""The names of files in a bundle: what would leave its folder, or mean two things, is refused."""
+"""File names in a bundle: names that leave its folder, or clash on some file system, are refused."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _unsafe_part(part: str) -> str:
 
 
 def _folded(path: str) -> str:
-    """Return what two names have in common that some file system takes for one."""
+    """Return the form of a name that case-insensitive or normalising file systems compare."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 

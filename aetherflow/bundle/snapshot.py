@@ -1,7 +1,7 @@
-"""Snapshots: whole, read-only trees; one is active, and any may be in use by a run.
+"""Snapshots: complete, read-only trees of a bundle. One is active, and runs may use any of them.
 
-A snapshot has its name only when all of it is on the disk, and loses its name before any of it is removed. So
-whatever is killed when: what has the name of a snapshot is whole.
+A snapshot gets its name when all of it is on the disk, and loses the name before anything of it is removed.
+So after a kill at any moment, a folder with the name of a snapshot is complete.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from aetherflow.bundle.sync_index import Index
 from aetherflow.errors import BundleError
 
 OLD_KEPT = 2
-"""How many snapshots that nobody uses are kept beside the active one."""
+"""How many unused snapshots are kept beside the active one."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _TREE = re.compile(r"\.[0-9a-f]+")
-"""The name of a tree that is being made or removed; another one with a dot, like `.snapshot`, is not ours."""
+"""The name of a tree that is being made or removed. Other names with a dot are not ours."""
 
 _FOLDER = 0o555
 _BUILDING = 0o755
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The use of a snapshot: as long as it is not closed, and its process lives, the snapshot stays."""
+    """The use of a snapshot: until it is closed, or its process dies, the snapshot is not removed."""
 
     path: Path
     descriptor: int
@@ -68,7 +68,7 @@ def active_snapshot(places: BundlePaths) -> str:
 
 
 def hold(places: BundlePaths, name: str) -> Hold | None:
-    """Begin to use a snapshot; None if it is not there (any more)."""
+    """Start to use a snapshot; None if it does not exist."""
     path = places.snapshots / name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -85,7 +85,7 @@ def hold(places: BundlePaths, name: str) -> Hold | None:
 
 
 def hold_active(places: BundlePaths) -> Hold | None:
-    """Begin to use the active snapshot; None if there is none."""
+    """Start to use the active snapshot; None if there is none."""
     while name := active_snapshot(places):
         if (held := hold(places, name)) is not None:
             return held
@@ -122,7 +122,7 @@ def build(places: BundlePaths, index: Index) -> str:
 
 
 def is_intact(tree: Path, index: Index) -> bool:
-    """Whether a snapshot has the files of the index and no others, none of them written to since."""
+    """Whether a snapshot has exactly the files of the index, none of them changed since."""
     found = set()
     for folder, folders, files in os.walk(tree):
         for name in (*folders, *files):
@@ -140,7 +140,7 @@ def is_intact(tree: Path, index: Index) -> bool:
 
 
 def activate(places: BundlePaths, name: str) -> None:
-    """Make a snapshot the one that new runs get, in one step.
+    """Make a snapshot the active one, in one atomic step.
 
     Raises:
         BundleError: the file system has no symbolic links.
@@ -165,14 +165,14 @@ def activate(places: BundlePaths, name: str) -> None:
 
 
 def remove_old(places: BundlePaths, keep: str) -> list[str]:
-    """Remove snapshots that nobody uses, but the newest few; return their names."""
+    """Remove unused snapshots except the newest few; return their names."""
     names = [path.name for path in places.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
     names.sort(key=lambda name: (places.snapshots / name).stat().st_mtime_ns, reverse=True)
     return [name for name in names[OLD_KEPT:] if _removed(places, name)]
 
 
 def remove_leftovers(places: BundlePaths) -> None:
-    """Remove what killed syncs left; the caller holds the lock, so nobody is at work on it."""
+    """Remove leftovers of killed syncs; the caller holds the lock, so no sync uses them."""
     for folder in (places.root, places.cache):
         for path in folder.glob(".*"):
             if path.is_symlink() or path.is_file():
@@ -183,7 +183,7 @@ def remove_leftovers(places: BundlePaths) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush the entries of a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -212,7 +212,7 @@ def _remove_tree(tree: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give an object another name in the tree, or copy it where a file cannot have two."""
+    """Link an object into the tree, or copy it where the file system has no links."""
     try:
         os.link(source, target)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a bundle's source is: something that lists files with their fingerprints, and streams each of them.
+"""The port for bundle sources: a source lists files with their fingerprints and streams each of them.
 
 Plugins implement it for a type of source and register it under the entry-point group
 `aetherflow.bundle_sources`; `filesystem` is here.
@@ -18,7 +18,7 @@ from aetherflow.sdk.connector import Connector
 from aetherflow.spec.manifest import SourceSpec
 
 CHUNK_BYTES = 1024 * 1024
-"""How much a source hands over at a time, at most, so that memory stays bounded whatever is in a bundle."""
+"""The most bytes that a source returns at a time, so that memory stays bounded for any bundle."""
 
 
 class BundleFile(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class BundleFile(msgspec.Struct, frozen=True):
     Attributes:
         path: relative to the root of the bundle, with `/` between its parts.
         size: in bytes.
-        mtime_ns: when it was last changed, in the source's own clock; None if it does not tell.
+        mtime_ns: when it was last changed, in the source's own clock; None if unknown.
         sha256: of its content, as hex digits, if the source knows it without reading the file.
         executable: whether it may be executed.
     """
@@ -56,7 +56,7 @@ class SourceRequest(msgspec.Struct, frozen=True):
 
 
 class SourceChanged(BundleError):
-    """A file is not what was listed any more: the sync lists and reads again, a few times."""
+    """A file changed since it was listed: the sync lists and reads again, a few times."""
 
     default_code = "AF857"
 
@@ -93,7 +93,7 @@ class BundleSource(abc.ABC):
         """Yield the content of a file that was listed, in pieces of at most CHUNK_BYTES.
 
         Raises:
-            SourceChanged: it is not what was listed any more.
+            SourceChanged: it changed since it was listed.
             BundleError: it cannot be read.
         """
 

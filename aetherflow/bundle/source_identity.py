@@ -1,4 +1,4 @@
-"""Which source a bundle comes from: what is remembered of one says nothing about another."""
+"""Identify the source of a bundle, so that what was read from one source is never compared with another."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from aetherflow.spec.manifest import SourceSpec
 
 
 def origin_of(source: SourceSpec, directory: Path, resource: Mapping[str, Any]) -> str:
-    """Return what tells a source from every other one.
+    """Return a text that is different for every source.
 
     Args:
         source: `bundle.source` of the manifest.
         directory: the folder of the manifest.
-        resource: what the source's connector is opened with, its secrets masked: whoever rotates a password
-            still has the same source.
+        resource: the config of the source's connector, secrets masked: after a new password it is
+            still the same source.
     """
-    told = msgspec.to_builtins(source)
-    del told["strict_fingerprint"]  # how files are compared, not where they come from
+    identity = msgspec.to_builtins(source)
+    del identity["strict_fingerprint"]  # how files are compared, not where they come from
     if source.type == "filesystem":
         # pathlib has no such thing that leaves an unknown `~user` and symbolic links as they are
-        told["base_path"] = os.path.abspath(directory / os.path.expanduser(source.base_path or ""))  # noqa: PTH100, PTH111
-    whole = json.dumps([told, dict(resource)], sort_keys=True, default=str)
+        identity["base_path"] = os.path.abspath(directory / os.path.expanduser(source.base_path or ""))  # noqa: PTH100, PTH111
+    whole = json.dumps([identity, dict(resource)], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def hold_last(places: BundlePaths, origin: str) -> Hold | None:
-    """Begin to use the active snapshot; None if there is none, or it is not known to be of this source."""
+    """Start to use the active snapshot; None if there is none, or it may come from another source."""
     held = hold_active(places)
     if held is None or read_index(places.index).snapshots.get(held.path.name) == origin:
         return held

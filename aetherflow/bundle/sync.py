@@ -1,4 +1,4 @@
-"""Sync: bring here what changed in the source, and make the whole of it active, or change nothing."""
+"""Sync a bundle: fetch what changed in the source and make the whole active, or change nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from aetherflow.errors import BundleError
 from aetherflow.spec.manifest import BundleSpec
 
 ATTEMPTS = 3
-"""How often a source that changes meanwhile is listed and read before the sync gives up."""
+"""How often a source that keeps changing is listed and read before the sync gives up."""
 
 AGAIN_SECONDS = 0.5
 LOCK_WAIT_SECONDS = 60.0
@@ -59,11 +59,11 @@ async def sync(
 ) -> Synced:
     """Make the files of the source the active snapshot.
 
-    `origin` tells the source from others (`origin_of`): what was read from another one does not count.
+    `origin` identifies the source (`origin_of`): what was read from another source is ignored.
 
     Raises:
         BundleError: it could not be done; what was active still is.
-        HeldByAnother: another process was syncing all the time.
+        HeldByAnother: another process was syncing for the whole wait.
     """
     at = clock.now().isoformat(timespec="seconds")
     try:
@@ -129,7 +129,7 @@ class _Sync:
             raise _unwritable(self.places, error) from None
 
     async def _fetch_all(self, source: OpenedSource) -> None:
-        """Read what is not here yet, until the source holds what was read."""
+        """Read what is missing, until the source did not change meanwhile."""
         self.known = known = await anyio.to_thread.run_sync(read_index, self.places.index)
         self.objects = await anyio.to_thread.run_sync(Objects, self.places.objects, known.stored)
         self.source = _told(self.origin, source)
@@ -140,7 +140,7 @@ class _Sync:
             except SourceChanged as change:
                 if attempt == ATTEMPTS:
                     message = f"the source keeps changing: {change.message}"
-                    hint = "sync when nobody writes to it"
+                    hint = "sync when nothing writes to it"
                     raise BundleError(message, hint=hint, code=change.code) from None
                 await self.clock.sleep(AGAIN_SECONDS * attempt)
             else:
@@ -164,7 +164,7 @@ class _Sync:
         entry = self.entries.get(file.path)
         if entry is None or entry.object not in self.objects.stored:
             return False
-        # within one sync, times and sizes are enough to tell what was read a moment ago
+        # within one sync, times and sizes show what was read a moment ago
         return is_same(entry.listed, file, strict=self.strict and file.path not in self.fetched)
 
     async def _fetch(self, source: OpenedSource, files: list[BundleFile]) -> None:
@@ -200,7 +200,7 @@ class _Sync:
                 await anyio.to_thread.run_sync(sink.close)
 
     def _switch(self, at: str) -> Synced:
-        """Build the snapshot, make it active, and remove what nobody needs any more."""
+        """Build the snapshot, make it active, and remove what is no longer needed."""
         places, index = self.places, self._index(self.known.snapshots)
         sync_folder(places.objects)
         name = build(places, index)

@@ -1,4 +1,4 @@
-"""What a sync remembers for the next one: which file of the source is which object in the cache."""
+"""The index of a bundle: which file of the source is which object in the cache, for the next sync."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Index(msgspec.Struct, frozen=True):
 
     Attributes:
         entries: by path.
-        stored: when each object was written, in ns; one that was changed since is not used any more.
+        stored: when each object was written, in ns; an object that changed since is not used.
         source: where the entries were read; what another source lists is not compared with them.
         snapshots: for each snapshot, the origin of the source that it was last made of.
     """
@@ -39,14 +39,14 @@ class Index(msgspec.Struct, frozen=True):
     snapshots: dict[str, str] = {}
 
     def fingerprint(self) -> str:
-        """Return 32 hex digits that tell this set of files from every other one."""
+        """Return 32 hex digits that identify this set of files."""
         digest = hashlib.sha256()
         for path in sorted(self.entries):
             digest.update(f"{path}\0{self.entries[path].object}\n".encode())
         return digest.hexdigest()[:32]
 
     def of_source(self, source: str) -> dict[str, Entry]:
-        """Return the entries that were read from a source; none if they are another one's."""
+        """Return the entries that were read from a source; none if they are from another."""
         return dict(self.entries) if self.source == source else {}
 
     @property
@@ -56,7 +56,7 @@ class Index(msgspec.Struct, frozen=True):
 
 
 def is_same(known: BundleFile, listed: BundleFile, *, strict: bool) -> bool:
-    """Whether a file has not changed, by its fingerprint: sha256 if the source tells it, else size and time.
+    """Whether a file has not changed, by its fingerprint: sha256 if the source has it, else size and time.
 
     With `strict` only a sha256 counts, so without one the content has to be read again.
     """
@@ -69,7 +69,7 @@ _indexes = msgspec.json.Decoder(Index)  # made here: two threads must not meet a
 
 
 def read_index(path: Path) -> Index:
-    """Return what the last sync remembered; nothing if it is not there or not whole: all is read anew."""
+    """Return the index of the last sync, or an empty one if it is missing or damaged."""
     try:
         return _indexes.decode(path.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):

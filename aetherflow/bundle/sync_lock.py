@@ -1,4 +1,4 @@
-"""One sync of a bundle at a time: a lock of the kernel's, which the death of its holder releases."""
+"""One sync of a bundle at a time: a file lock, which the kernel releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.05
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
-    """Who syncs, as the lock file tells it to those who wait."""
+    """The process that syncs, written into the lock file for those who wait."""
 
     owner: str
     since: str
@@ -34,7 +34,7 @@ async def exclusive(path: Path, what: str, clock: Clock, wait_seconds: float) ->
     """Hold the lock in the block.
 
     Raises:
-        HeldByAnother: somebody else did for all of `wait_seconds`; says who and since when.
+        HeldByAnother: another process held it for all of `wait_seconds`; which, and since when.
     """
     descriptor = await anyio.to_thread.run_sync(_opened, path)
     try:
@@ -79,4 +79,4 @@ def _holder(descriptor: int) -> str:
     try:
         return str(_holders.decode(os.pread(descriptor, 4096, 0)))
     except msgspec.DecodeError:
-        return "another process"  # it has the lock and has not signed yet
+        return "another process"  # it has the lock and has not written its name yet

@@ -1,4 +1,4 @@
-"""How the last sync of a bundle ended, for whoever asks later."""
+"""Store how the last sync of a bundle ended, for `bundle status`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def counted(name):
         return work(*given, **named)
     setattr(rows, name, call)
 
-for name in ("hide", "delete_rows", "forget"):
+for name in ("hide", "delete_rows", "free_run_ids"):
     counted(name)
 print("ready", flush=True)
 asyncio.run(room.prune(Path(sys.argv[1]), keep_days=None, keep_runs=0))
