@@ -1,4 +1,4 @@
-"""`options.cache` of a resource: who shares its connector; the settings say it for resources that do not."""
+"""Read `options.cache` of a resource: which steps share its connector. The settings hold the default."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SCOPES: dict[object, CacheScope] = {scope: scope for scope in get_args(CacheSco
 def split_cache(
     resource: str, options: Mapping[str, Any], settings: Settings
 ) -> tuple[CacheScope, dict[str, Any]]:
-    """Return who shares the connector of a resource, and its options without that word.
+    """Return the cache scope of a resource, and its options without the key `cache`.
 
     Raises:
-        ConfigError: `options.cache` is none of the words.
+        ConfigError: `options.cache` is none of the allowed words.
     """
     rest = dict(options)
     asked = rest.pop(CACHE_OPTION, None)

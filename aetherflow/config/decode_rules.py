@@ -26,14 +26,14 @@ _KEYS = (*SECTIONS, *(f"{section}_paths" for section in SECTIONS))
 
 
 class _Rule(NamedTuple):
-    """Where a rule stands, and the field it names."""
+    """The place of a rule, and the field that it names."""
 
     where: FieldPath
     field: FieldPath
 
 
 def decoded_fields(resource: MergedResource) -> tuple[list[FieldPath], list[FieldDiagnostic]]:
-    """Return the fields to decode, and what is wrong with the rules."""
+    """Return the fields to decode, and the diagnostics of the rules."""
     found: list[FieldPath] = []
     problems: list[FieldDiagnostic] = []
     for rule in _rules(resource.decode):

@@ -14,7 +14,7 @@ from aetherflow.spec.read_file import read_file
 
 ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
 LONGEST_BYTES = 1 << 20
-"""What an env file may have; no process could be started with so much."""
+"""The largest env file in bytes; a larger environment could not be passed to any process."""
 
 
 def parse_env_files(text: str) -> list[EnvFile]:

@@ -22,7 +22,7 @@ from aetherflow.spec.env_file import EnvFile
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """The snapshot, and what building it found out.
+    """The environment of a run, with the origin of each variable and what was loaded with it.
 
     Attributes:
         variables: the snapshot itself, read only.
@@ -50,15 +50,15 @@ def load_environment(
     """Build the snapshot of a run with its settings and its secrets provider.
 
     Args:
-        process_env: where it starts from, usually `os.environ`.
+        process_env: the environment of the process, usually `os.environ`.
         directory: where relative paths of `AETHERFLOW_ENV_FILES_JSON` start; default: the working directory.
         bundle_env_files: the entries of the bundle's manifest.
         bundle_directory: where relative paths of those start; default: `directory`.
-        bundle_variables: what tells flows where their bundle is; no env file changes it.
+        bundle_variables: the variables that name the folders of the bundle; no env file changes them.
         is_enterprise: whether the manifest asks for enterprise mode.
         redactor: learns the values of all variables that are named like a secret.
 
-    In enterprise mode, be it asked for here or by the environment, env files of a bundle change no setting.
+    In enterprise mode, by this argument or by the environment, env files of a bundle change no setting.
 
     Raises:
         ConfigError: an env file, a setting or the secrets provider cannot be used.
@@ -97,14 +97,14 @@ def load_environment(
 
 
 class _Layers:
-    """Variables laid over each other, and from which layer each one came."""
+    """Variables in layers, with the layer that each value came from."""
 
     def __init__(self, process_env: Mapping[str, str]) -> None:
         self.variables = dict(process_env)
         self.origins = dict.fromkeys(process_env, ENVIRONMENT)
 
     def add(self, variables: Mapping[str, str], origin: str) -> None:
-        """Lay variables over what is there.
+        """Add a layer of variables.
 
         Raises:
             ConfigError: a name or value that no process could be started with.

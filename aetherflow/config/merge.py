@@ -1,4 +1,4 @@
-"""Deep merge: what a resource gets from its profile and from its own keys."""
+"""Merge a resource with its profile: its own keys win, mappings merge key by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aetherflow.spec.suggest import nearest
 
 
 class MergedResource(msgspec.Struct, frozen=True):
-    """A resource with its profile under its own keys, before templates and decoding."""
+    """A resource merged with its profile, before templates and decoding."""
 
     name: str
     own: ResourceSpec
@@ -43,11 +43,11 @@ class UnknownProfile(ConfigError):
 def merge_resource(
     name: str, spec: ResourceSpec, profiles: Mapping[str, ProfileSpec] | None
 ) -> MergedResource:
-    """Lay the keys of a resource over those of its profile.
+    """Merge the keys of a resource over those of its profile.
 
     Args:
         name: the name of the resource.
-        spec: what the flow says.
+        spec: the resource in the flow file.
         profiles: the profiles, or None if no profiles file is set.
 
     Raises:
@@ -64,7 +64,7 @@ def merge_resource(
 
 
 def deep_merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `own` laid over it: mappings merge key by key, anything else of `own` replaces."""
+    """Return `base` overridden by `own`: mappings merge key by key, other values replace."""
     merged = dict(base)
     for key, value in own.items():
         under = merged.get(key)
@@ -76,7 +76,7 @@ def deep_merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
 
 
 def merge_decode(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both decode rules as one; path lists are joined: a secret of the profile stays decoded."""
+    """Return both decode rules as one; path lists are joined, so a secret of the profile stays decoded."""
     merged = deep_merge(base, own)
     for key in ("config_paths", "options_paths"):
         under, over = base.get(key), own.get(key)

@@ -1,4 +1,4 @@
-"""`AETHERFLOW_METRICS_MODULE`: a module of the user's whose `METRICS` hears how runs go."""
+"""`AETHERFLOW_METRICS_MODULE`: load the user's module whose `METRICS` receives the events of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aetherflow.errors import ConfigError
 
 VARIABLE = "AETHERFLOW_METRICS_MODULE"
 HOOKS = ("on_run_start", "on_run_end", "on_job_start", "on_job_end", "on_step_start", "on_step_end")
-"""What a sink may have; see `aetherflow.observe.metrics`."""
+"""The methods that a metrics object may have; see `aetherflow.observe.metrics`."""
 
 _CODE = "AF511"
 
@@ -18,7 +18,7 @@ def load_metrics(module_name: str) -> object:
     """Return the `METRICS` of a module: an object with some of the hooks, or a function that takes events.
 
     Raises:
-        ConfigError: the module cannot be imported, or its METRICS can hear nothing; names the file.
+        ConfigError: the module cannot be imported, or its METRICS can receive nothing.
     """
     source = load_module(module_name, VARIABLE, _CODE)
     sink: object = getattr(source.module, "METRICS", None)

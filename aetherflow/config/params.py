@@ -1,4 +1,4 @@
-"""Run parameters: what `--param` and the scheduler give, checked against what the flow declares."""
+"""Read run parameters: check the given values against the declarations of the flow."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dic
     values: dict[str, Any] = {}
     for name, spec in specs.items():
         value = given.get(name)
-        if value is None:  # null in a scheduler file says no more than leaving it out
+        if value is None:  # null in a scheduler file means the same as no value
             value = spec.default
         if value is None:
             if spec.required:
@@ -52,11 +52,11 @@ def convert(spec: ParamSpec, value: Any) -> Any:
     """Return the value as the declared type.
 
     Raises:
-        ValueError: it cannot be read as that; the text says what is needed.
+        ValueError: it has another type; the message says what is needed.
     """
     converted = _CONVERSIONS[spec.type](value)
     try:
-        msgspec.json.encode(converted)  # as it is stored: what is no UTF-8 would come back as another text
+        msgspec.json.encode(converted)  # stored as UTF-8: other text would come back changed
     except UnicodeEncodeError:
         raise ValueError(f"text in UTF-8, not {value!r}") from None
     if not spec.enum:
@@ -83,7 +83,7 @@ def _float(value: Any) -> float:
         number = float(str(value))
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):  # JSON, in which a run is stored, knows neither infinity nor NaN
+    if not math.isfinite(number):  # runs are stored as JSON, which has neither infinity nor NaN
         raise ValueError(f"a number, not {value!r}")
     return number
 

@@ -1,4 +1,4 @@
-"""A resource made ready: templates compiled, decode rules read, and everything that is wrong with both."""
+"""Prepare a resource: compile its templates, read its decode rules, collect the diagnostics of both."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
 
 class PreparedResource(msgspec.Struct, frozen=True):
-    """A resource of which only the values of the environment are unknown.
+    """A resource of which only the values of the environment are missing.
 
     Attributes:
         merged: the resource with its profile.
         template: the tree `{config, options}`.
         decoded: the fields that go through the provider's `decode`.
         secrets: the fields that are `{secret: ...}`, with its text.
-        problems: the errors that no environment can mend.
+        problems: the errors that no environment can repair.
     """
 
     merged: MergedResource
@@ -106,10 +106,10 @@ def missing_references(prepared: PreparedResource, env: Mapping[str, str]) -> li
 
 
 def known_secrets(prepared: PreparedResource, env: Mapping[str, str]) -> dict[FieldPath, SecretReference]:
-    """Return where the secrets of a resource are, as far as the environment lets their templates render."""
+    """Return the secret references of a resource whose templates can be rendered with this environment."""
     known = {}
     for field, written in prepared.secrets.items():
-        with suppress(MissingValue, ValueError):  # both are told by whoever looks for what is wrong
+        with suppress(MissingValue, ValueError):  # the checks report both
             known[field] = rendered_reference(written, env)
     return known
 
@@ -149,7 +149,7 @@ def _mixed(field: FieldPath) -> FieldDiagnostic:
 
 
 def _template_problem(problem: TextDiagnostic, decoded: list[FieldPath]) -> FieldDiagnostic:
-    """Translate a problem of a template; of a secret field nothing of its text is repeated."""
+    """Translate a diagnostic of a template; the text of a secret field is never repeated."""
     is_secret = problem.where in decoded or is_secret_field(problem.where)
     hint = "this secret holds braces: put it into an environment variable" if is_secret else problem.hint
     message = f"{field_name(problem.where)}: {problem.message}"

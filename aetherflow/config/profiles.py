@@ -1,4 +1,4 @@
-"""The profiles: the part of the resources that differs between places, from a file or from a variable."""
+"""Load the profiles: the part of resources that differs between places, from a file or a variable."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def configured_profiles(settings: Settings) -> dict[str, ProfileSpec] | None:
 
 
 def _load(document: Document) -> dict[str, ProfileSpec]:
-    """Load the profiles; a finding about a value of the wrong kind does not repeat it, it may be a secret."""
+    """Load the profiles; a diagnostic never repeats a value, which may be a secret."""
     try:
         return load_profiles(document)
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""What `validate` and `doctor` say about a resource before it is opened."""
+"""Check a resource before it is opened, for `validate` and `doctor`."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def check_resource(
 ) -> list[Diagnostic]:
     """Return everything wrong or doubtful about a resource, with its place in the flow file.
 
-    `provider` names the secrets provider that is set, be it one that cannot decode; `shapes` are the Structs
+    `provider` names the secrets provider that is set, even one that cannot decode; `shapes` are the Structs
     of its connector's `config` and `options`.
 
-    What a profile brings is told at the key `profile`. Missing variables are not among it, see
+    What comes from a profile is reported at the key `profile`. Missing variables are not included, see
     `missing_variables`.
     """
     try:
@@ -135,7 +135,7 @@ def _no_decoder(prepared: PreparedResource, provider: str) -> FieldDiagnostic:
 
 
 def _placed(prepared: PreparedResource, problem: FieldDiagnostic) -> FieldDiagnostic:
-    """Return the problem at a place of the flow file: that of `profile` for what the profile brings."""
+    """Return the diagnostic at its place in the flow file: the key `profile` for what a profile brings."""
     source = prepared.merged.source(problem.path)
     if source == "flow" or problem.code == MISSING:
         return problem

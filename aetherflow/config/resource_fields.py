@@ -1,4 +1,4 @@
-"""Fields of a resource: where a value stands in `config` or `options`, and what is said about it."""
+"""Paths to the fields of a resource in `config` and `options`, and diagnostics about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET_KEY = "secret"  # noqa: S105 - the key of a reference to a secret, none i
 
 
 class FieldDiagnostic(msgspec.Struct, frozen=True):
-    """A finding about one place of a resource, without its file: `path` starts at the resource."""
+    """A diagnostic about one field of a resource, without its file: `path` starts at the resource."""
 
     path: FieldPath
     code: str
@@ -45,7 +45,7 @@ def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
 
 
 def is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a value of a resource is a mapping of the key `secret` alone: it says where a secret is."""
+    """Whether a value of a resource is a mapping with the one key `secret`, a reference to a secret."""
     return isinstance(value, Mapping) and value.keys() == {SECRET_KEY}
 
 
@@ -64,12 +64,12 @@ def find_field(tree: Any, path: FieldPath) -> FieldPath | None:
 
 
 def field_at(value: Any, path: FieldPath) -> Any:
-    """Return what stands at a path that the tree has."""
+    """Return the value at a path that exists in the tree."""
     for part in path:
         value = value[part]
     return value
 
 
 def is_secret_field(path: FieldPath) -> bool:
-    """Whether a field, or a mapping that it stands in, is named like a secret."""
+    """Whether a field, or a mapping around it, is named like a secret."""
     return any(names_a_secret(str(part)) for part in path)

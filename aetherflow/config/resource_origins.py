@@ -1,4 +1,4 @@
-"""Where each field of a resource comes from: what `explain` shows."""
+"""Explain where each field of a resource comes from, for `aetherflow explain`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FieldOrigin(msgspec.Struct, frozen=True):
     Attributes:
         field: its name, `config.url`.
         source: "flow", "profile NAME", or "default" for what neither says and the connector fills in.
-        template: what stands there, literal secrets masked.
+        template: its text in the file, literal secrets masked.
         value: what it becomes, masked; empty when a variable is missing or the template is wrong.
         decoded: whether it goes through the secrets provider.
         missing: the variables that it needs and that have no value.

@@ -1,4 +1,4 @@
-"""Whether the fields of a resource are those that its connector takes: it would refuse them when opened."""
+"""Check the fields of a resource against the config and options Structs of its connector."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _UNKNOWN, _UNFIT = "AF553", "AF555"
 
 
 def shape_problems(prepared: PreparedResource, shapes: Mapping[str, type[Any]]) -> list[FieldDiagnostic]:
-    """Return what does not fit the Structs of a connector, of which each forbids what it does not know.
+    """Return a diagnostic for each field that does not fit the Structs of a connector.
 
     Args:
         prepared: the resource with its profile.
-        shapes: the Struct of `config` and of `options`; one that takes what comes says nothing.
+        shapes: the Struct of `config` and of `options`; a plain `dict` accepts everything.
     """
     return [
         problem

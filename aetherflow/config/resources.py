@@ -1,4 +1,4 @@
-"""Resources: profile and own keys merged, templates rendered, secrets decoded and known to the redactor."""
+"""Resolve resources: merge the profile, render templates, decode and fetch secrets, mask them."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def resolve_resource(
 
     Args:
         name: the name of the resource.
-        spec: what the flow says.
+        spec: the resource in the flow file.
         profiles: the profiles, or None if no profiles file is set.
         env: the environment snapshot.
         decoder: `decode` of the secrets provider; without one, fields to decode keep their value.
-        redactor: learns every secret of the resource before this function returns.
+        redactor: gets every secret of the resource before this function returns.
         strict: whether a variable without a value is an error, or an empty text and a warning.
-        mark: gives the variables that a program that is asked for a secret gets beside `env`.
-        warn: hears what is doubtful.
+        mark: returns extra variables for a program that prints a secret.
+        warn: called with each warning.
 
     Raises:
         UnknownProfile: the resource names a profile that does not exist.
@@ -118,7 +118,7 @@ def known_values(prepared: PreparedResource, env: Mapping[str, str]) -> dict[Fie
 
 
 def register_known(prepared: PreparedResource, env: Mapping[str, str], redactor: Redactor) -> None:
-    """Register what is known to be secret before a resource is opened: a program may print it earlier."""
+    """Register the secrets that are known before a resource is opened: a program may print them earlier."""
     register_references(prepared.template.references, env, redactor)
     for path, value in known_values(prepared, env).items():
         register_values({str(path[-1]): value}, redactor)
@@ -140,7 +140,7 @@ def _rendered(raw: Any, env: Mapping[str, str]) -> Any:
 
 
 def register_references(references: Iterable[Reference], env: Mapping[str, str], redactor: Redactor) -> None:
-    """Register what references to variables that are named like a secret stand for."""
+    """Register the values of referenced variables that are named like a secret."""
     for reference in references:
         if names_a_secret(variable_name(reference)):
             redactor.add(env_value(reference, env) or reference.default or "")
@@ -156,7 +156,7 @@ def register_values(values: dict[str, Any], redactor: Redactor) -> None:
 
 
 def missing_problem(reference: Reference, env: Mapping[str, str]) -> FieldDiagnostic:
-    """Return what to say about a reference without value and default; it names variables, never values."""
+    """Return message and hint about a reference without value and default; they never show values."""
     variable = variable_name(reference)
     state = "is empty" if variable in env else "is not set"
     message = f"{field_name(reference.where)}: the environment variable {variable} {state}"

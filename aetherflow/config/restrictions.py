@@ -1,4 +1,4 @@
-"""What enterprise mode forbids: places, archive drivers, and settings that a bundle would change."""
+"""What enterprise mode forbids: paths, archive drivers, and settings that a bundle would change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENTERPRISE = "enterprise"
 
 
 class Restrictions(msgspec.Struct, frozen=True):
-    """The restrictions of a run; None means that there is no such restriction.
+    """The restrictions of a run; None means no restriction.
 
     Attributes:
         paths: what absolute paths must be under, beside the workspace.
@@ -33,7 +33,7 @@ def restrictions_of(settings: Settings, paths: Iterable[Path], zip_drivers: Iter
 
 
 def check_place(key: str, path: Path, restrictions: Restrictions, roots: Iterable[Path]) -> None:
-    """Refuse a place that a flow chooses for itself where it may not.
+    """Refuse a path of a flow that is outside of the allowed ones.
 
     Raises:
         ConfigError: it is neither under one of the roots nor under an allowed path.

@@ -1,4 +1,4 @@
-"""Whether a secret is where its reference says, without showing it: what `doctor` tells."""
+"""Check whether a secret exists where its reference points, without showing it, for `doctor`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aetherflow.config.value_providers import Surroundings, fetch_secret, others
 from aetherflow.errors import AetherFlowError
 
 KEYRING_SECONDS = 10.0
-"""How long a keyring is waited for; a locked one may ask somebody who is not there."""
+"""How long to wait for a keyring; a locked one may show a dialog that is never answered."""
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """How it is with a secret."""
+    """What was found out about a secret."""
 
     state: Literal["ok", "warning", "error"]
     message: str
@@ -28,7 +28,7 @@ class Presence(msgspec.Struct, frozen=True):
 
 
 def secret_presence(reference: SecretReference, env: Mapping[str, str]) -> Presence:
-    """Say whether a secret is there; a program is looked for and not run. Blocking."""
+    """Return whether a secret exists; a program is looked up but not run. Blocking."""
     match reference.provider:
         case "env":
             if env.get(reference.name):

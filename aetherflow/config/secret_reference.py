@@ -1,4 +1,4 @@
-"""`{secret: "PROVIDER:NAME"}` in a resource or a profile: where a secret is, instead of the secret itself."""
+"""`{secret: "PROVIDER:NAME"}`: a reference to a secret in a resource or profile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMMAND = "command:"
 
 
 class SecretReference(msgspec.Struct, frozen=True):
-    """Where a secret is.
+    """A reference to a secret.
 
     Attributes:
         provider: who has it.
@@ -42,7 +42,7 @@ def parse_reference(text: str) -> SecretReference:
     """Return what a rendered reference names.
 
     Raises:
-        ValueError: its form is wrong; says how, never what.
+        ValueError: its form is wrong; the message never repeats the text.
     """
     provider, colon, name = text.partition(":")
     known = next((one for one in PROVIDERS if one == provider), None)
@@ -57,12 +57,12 @@ def parse_reference(text: str) -> SecretReference:
 def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
     """Return what a reference names once its templates are rendered.
 
-    The words of a command are told apart before: a value of the environment stays in one word, whatever it
-    holds.
+    A command is split into words before rendering: a value of the environment stays one word, whatever it
+    contains.
 
     Raises:
         MissingValue: a template refers to a variable without a value, and has no default.
-        ValueError: what comes out has no right form; says how, never what.
+        ValueError: the result has a wrong form; the message never repeats the text.
     """
     scope = {"env": env}
     if not written.startswith(_COMMAND):
@@ -85,7 +85,7 @@ def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> FieldDiagno
             return None
         parse_reference(text)
         if provider == "command" and any(compile_template(word)[1] for word in shlex.split(name)):
-            raise ValueError("a template in a command has spaces: put the word into quotes")  # noqa: TRY301 - told like the others
+            raise ValueError("a template in a command has spaces: put the word into quotes")  # noqa: TRY301 - reported like the others
     except ValueError as error:
         meant = did_you_mean(provider, PROVIDERS) if ":" in text else ""
         return FieldDiagnostic(where, _CODE, f"{named}: this names no secret: {error}", meant or _hint())
@@ -99,7 +99,7 @@ def beside_others(where: FieldPath, value: object) -> FieldDiagnostic | None:
     text = value[KEY]
     if not isinstance(text, str) or text.partition(":")[0] not in PROVIDERS or ":" not in text:
         return None
-    message = f"{field_name((*where, KEY))} names a secret, but other keys stand beside it"
+    message = f"{field_name((*where, KEY))} names a secret, but has other keys beside it"
     return FieldDiagnostic((*where, KEY), _CODE, message, "a mapping {secret: ...} has no other key")
 
 

@@ -23,7 +23,7 @@ _WRONG_RESULT = "AF523"
 
 
 class SecretsProvider(msgspec.Struct, frozen=True):
-    """The user's module behind two functions that fail with a place and never with a value."""
+    """The user's module; its two functions report failures with a place and never with a value."""
 
     source: UserModule
 

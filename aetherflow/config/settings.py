@@ -25,9 +25,9 @@ OTHER_VARIABLES = frozenset(
         *("LOCAL_ROOT_DIR", "ACTIVE_DIR", "CACHE_DIR"),
     )
 )
-"""What is no setting: variables that a run gives to its programs, or a bundle to its templates."""
+"""No settings: variables that a run passes to its programs, or a bundle to its templates."""
 PLACES = frozenset({"HOME", "XDG_STATE_HOME"})
-"""What is no setting either, but says where state lives when no setting does."""
+"""No settings either: they decide where state lives when no setting does."""
 _CODE = "AF501"
 
 
@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting; the variable of `log_level` is `AETHERFLOW_LOG_LEVEL`, and so on.
 
     Attributes:
-        sources: for each setting "default", "environment", "settings module NAME" or what the snapshot says.
+        sources: for each setting "default", "environment", "settings module NAME" or that of the snapshot.
     """
 
     state_root: Path
@@ -87,7 +87,7 @@ def load_settings(env: Mapping[str, str], origins: Mapping[str, str] | None = No
 
 
 def unknown_variables(env: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables that look like settings and are none, each with the one that was meant or ""."""
+    """Return the variables that look like settings but are none, each with the likely setting or ""."""
     known = {f"{PREFIX}{name.upper()}" for name in _READERS} | OTHER_VARIABLES
     given = [name for name in env if name.upper().startswith(PREFIX) and name not in known]
     unknown = []

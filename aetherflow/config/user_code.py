@@ -1,7 +1,7 @@
-"""Python that a user brings (settings, secrets): loading it, calling it, and telling where it failed.
+"""Load and call Python modules of the user (settings, secrets, metrics), and report where they failed.
 
-What goes wrong inside is told by its place and the type of the exception only: the exception's own text may
-hold the secret that the code was given.
+A failure inside is reported by its place and the type of the exception only: the exception's own text may
+contain the secret that the code was given.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class UserModule(msgspec.Struct, frozen=True):
         """Return the function `name`, or None if the module has none.
 
         Raises:
-            ConfigError: the name stands for something that cannot be called.
+            ConfigError: the name is not a function.
         """
         found: object = getattr(self.module, name, None)
         if found is None or callable(found):
@@ -54,7 +54,7 @@ class UserModule(msgspec.Struct, frozen=True):
         """Call a function of the module.
 
         Raises:
-            ConfigError: it raised; names file and line in the user's module.
+            ConfigError: it raised; the message names file and line in the user's module.
         """
         name = getattr(function, "__name__", "the function")
         try:

@@ -1,7 +1,7 @@
-"""Fetching a secret from where a reference says it is: a variable, a file, a program, the OS keyring.
+"""Fetch a secret that a reference names: from a variable, a file, a program or the OS keyring.
 
 All of it blocks, so it is called in worker threads, when a connector opens. Errors name the place of the
-secret and never what was read, nor what a program wrote on standard error: that may hold the secret too.
+secret and never what was read, nor what a program wrote on standard error: that may contain the secret too.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _FILE, _COMMAND, _KEYRING, _VALUE = "AF571", "AF572", "AF573", "AF574"
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What providers need of the run.
+    """What secret providers need of the run.
 
     Attributes:
         env: the environment snapshot.
         mark: variables that a child process gets beside it, so that it does not outlive its run.
-        warn: hears what is doubtful.
+        warn: called with each warning.
     """
 
     env: Mapping[str, str]
@@ -48,7 +48,7 @@ def fetch_secret(reference: SecretReference, around: Surroundings) -> str:
     """Return a secret.
 
     Raises:
-        ConfigError: it is not there, or cannot be read; names its place.
+        ConfigError: it does not exist or cannot be read; the message names its place.
         MissingExtra: the keyring library is not installed.
     """
     match reference.provider:
@@ -100,7 +100,7 @@ def _read_file(name: str, around: Surroundings) -> bytes:
 
 
 def run_command(argv: list[str], around: Surroundings) -> bytes:
-    """Return what a program writes on standard output; at the end of its time its whole group is killed.
+    """Return the standard output of a program; when its time is over, its whole process group is killed.
 
     Raises:
         ConfigError: it cannot be started, failed, or took too long.
@@ -146,16 +146,16 @@ def run_command(argv: list[str], around: Surroundings) -> bytes:
 
 
 def _output_of(child: subprocess.Popen[bytes]) -> bytes:
-    """Return what a program wrote until it ended.
+    """Return what a program wrote before it ended.
 
-    The end of the file is not waited for: a daemon that the program has started (an agent of a password
+    It does not wait for the end of the file: a daemon that the program has started (an agent of a password
     store) may hold the pipe open for ever.
     """
     content = b""
     if child.stdout is None:
         return content
     while len(content) <= LONGEST_BYTES:
-        is_over = child.poll() is not None  # before looking: what it wrote at its end is seen then
+        is_over = child.poll() is not None  # before reading, so that its last output is not missed
         ready, _, _ = select.select([child.stdout], [], [], 0 if is_over else POLL_SECONDS)
         if ready:
             part = os.read(child.stdout.fileno(), LONGEST_BYTES)
@@ -168,7 +168,7 @@ def _output_of(child: subprocess.Popen[bytes]) -> bytes:
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the group; a leader that was waited for may have left others behind."""
+    """Kill what is left of the group: an ended leader may have left others behind."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
@@ -200,7 +200,7 @@ def _from_keyring(name: str) -> str:
 
 
 def _text_of(content: bytes, source: str) -> str:
-    """Return a secret that was read as bytes, without one line's end after it."""
+    """Return a secret that was read as bytes, without one line end after it."""
     if len(content) > LONGEST_BYTES:
         raise ConfigError(f"{source} is longer than {LONGEST_BYTES} bytes", code=_VALUE)
     try:
