@@ -40,3 +40,7 @@ bench *ARGS:
 # the torture suite at its large size
 torture:
     AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m torture -s
+
+# rewrite what README and manual show: outputs of commands, generated tables
+manual *PAGES:
+    {{bin}}/python -m tests.manual.refresh {{PAGES}}

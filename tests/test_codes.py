@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from aetherflow.codes import MODULES, all_codes, entry_of
+from aetherflow.manual.error_codes import all_codes, entry_of, hundreds
+from aetherflow.manual.pages import FOLDER
 from tests.cli.command_line import CommandLine
 
 ROOT = Path(__file__).parents[1]
@@ -17,19 +18,17 @@ def codes_in_the_source() -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in ("aetherflow", "plugins"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if path.parent.name == "codes":
-                continue
             for code in CODE.findall(path.read_text(encoding="utf-8")):
                 found.setdefault(code, str(path.relative_to(ROOT)))
     return found
 
 
-def test_every_code_is_explained_in_aetherflow_codes() -> None:
+def test_every_code_is_explained_in_the_manual() -> None:
     used = codes_in_the_source()
 
     assert len(used) > 100
     missing = {code: file for code, file in used.items() if code not in all_codes()}
-    assert missing == {}, "add an Entry for each to the module of its hundred in aetherflow/codes"
+    assert missing == {}, "add a section for each to the page of its hundred in aetherflow/manual/errors"
 
 
 def test_no_code_is_explained_that_nothing_uses() -> None:
@@ -46,9 +45,12 @@ def test_every_explanation_says_three_things_in_whole_sentences() -> None:
     assert len(set(meanings)) == len(meanings)
 
 
-def test_an_explanation_stands_in_the_module_of_its_hundred() -> None:
+def test_every_section_of_the_pages_is_an_entry_on_the_page_of_its_hundred_in_order() -> None:
     assert [code for code in all_codes() if entry_of(code) is None] == []
-    assert {code[2] for code in all_codes()} <= MODULES.keys()
+    for hundred in hundreds():
+        text = (FOLDER / f"errors/af{hundred}xx.md").read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+        assert headings == [code for code in all_codes() if code[2] == hundred]
 
 
 def test_a_code_is_explained(cli: CommandLine) -> None:

@@ -1,4 +1,4 @@
-"""Commands for who writes flows: graph, schema, explain-code."""
+"""Commands for people who write flows: graph, schema, explain-code, help."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("schema")(schema)
     app.command("graph")(graph)
     app.command("explain-code")(explain_code)
+    app.command("help")(show_help)
 
 
 def schema(
@@ -69,3 +70,19 @@ def explain_code(
         codes.list_codes(as_json=json)
     else:
         codes.explain_code(code, as_json=json)
+
+
+def show_help(
+    topic: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TOPIC|STEP|CODE]", help="A page, a heading, a step type or a code."),
+    ] = None,
+    *,
+    search: Annotated[
+        str, typer.Option(metavar="WORDS", help="List the sections that contain all these words.")
+    ] = "",
+) -> None:
+    """Show the manual: a page, a step type or a code. It needs no network."""
+    from aetherflow.cli import help as command  # noqa: PLC0415 - reads the manual
+
+    raise typer.Exit(command.show_help(topic or [], search_words=search))

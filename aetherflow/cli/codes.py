@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import asdict
 
 from aetherflow.cli.output import print_json, print_text
-from aetherflow.codes import all_codes, entry_of
 from aetherflow.errors import UsageError
+from aetherflow.manual.error_codes import all_codes, entry_of
 
 
 def explain_code(code: str, *, as_json: bool) -> None:

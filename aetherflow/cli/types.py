@@ -39,6 +39,11 @@ def list_connectors(*, as_json: bool) -> int:
     return _tell_problems(registry)
 
 
+def step_names() -> list[str]:
+    """Return the names of all step types."""
+    return _registry().step_names()
+
+
 def show_step(name: str, *, as_json: bool) -> int:
     """Print the inputs and outputs of a step type; 2 if a plugin is broken."""
     registry = _registry()

@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from aetherflow.cli.output import print_error
-from aetherflow.codes import all_codes
 from aetherflow.errors import AetherFlowError
+from aetherflow.manual.error_codes import all_codes
 from tests.cli.command_line import CommandLine
 from tests.diagnostics import (
     cases_bundles,

@@ -1,0 +1,90 @@
+"""`help`: the manual, offline. May import the manual; the registry only if a step type is wanted."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+
+from aetherflow.cli.output import print_text
+from aetherflow.errors import UsageError
+from aetherflow.manual.error_codes import entry_of, page_of
+from aetherflow.manual.pages import CONTENTS, page, search, section_named, titles, topics
+
+NAMED = 3
+"""How many names a hint suggests."""
+
+
+def show_help(words: list[str], *, search_words: str = "") -> int:
+    """Show a page, a section, a step type or a code; return the exit code.
+
+    Args:
+        words: what the manual is asked for; empty: its contents.
+        search_words: list the sections that contain all these words instead.
+
+    Raises:
+        UsageError: nothing has this name, or no section has these words.
+    """
+    if search_words:
+        return _list_sections(search_words)
+    name = " ".join(words).strip() or CONTENTS
+    text = _text_of(name)
+    if text is None:
+        return _show_step(name)
+    _show(text)
+    return 0
+
+
+def _text_of(name: str) -> str | None:
+    """Return the Markdown for a name, or None if the manual has nothing of this name."""
+    topic = name.lower().replace(" ", "-").removesuffix(".md")
+    if topic in topics():
+        return page(topic)
+    code = re.fullmatch(r"(?:AF)?(\d{3})", name.upper())
+    if code and entry_of(f"AF{code[1]}"):
+        return page_of(f"AF{code[1]}")
+    section = section_named(name)
+    return f"{section.text}\n\n(from: aetherflow help {section.topic})" if section else None
+
+
+def _show_step(name: str) -> int:
+    """Show a step type.
+
+    Raises:
+        UsageError: there is no such step type either.
+    """
+    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry, for this form of the command only
+
+    steps = types.step_names()
+    if name in steps:
+        return types.show_step(name, as_json=False)
+    known = {known.lower(): known for known in (*topics(), *steps, *titles())}
+    near = difflib.get_close_matches(name.lower(), list(known), n=NAMED, cutoff=0.5)
+    meant = " or ".join(f"aetherflow help {known[found]}" for found in near)
+    hint = f"did you mean {meant}?" if near else "aetherflow help lists the pages; --search WORDS finds text"
+    raise UsageError(f"the manual has no page, section, step or code {name!r}", hint=hint)
+
+
+def _list_sections(words: str) -> int:
+    found = search(words)
+    if not found:
+        raise UsageError(f"no section of the manual contains {words!r}", hint="try fewer or shorter words")
+    for section, line in found:
+        print_text(f"{section.topic}: {section.title}\n    {line}")
+    return 0
+
+
+def _show(text: str) -> None:
+    """Print Markdown as it is; on a terminal formatted, in the user's pager."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print_text(text.strip())
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.markdown import Markdown  # noqa: PLC0415 - as above
+
+    os.environ.setdefault("LESS", "-FRX")  # less: no paging of a short page, keep the colours
+    console = Console()
+    console.width = min(console.width, 100)
+    with console.pager(styles="less" in os.environ.get("PAGER", "less")):
+        console.print(Markdown(text))

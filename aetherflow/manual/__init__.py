@@ -1,0 +1,1 @@
+"""The manual: Markdown pages that ship in the wheel, and what reads them. No other room is imported."""

@@ -1,0 +1,108 @@
+"""Read the manual: its pages, the sections of a page, and a search over all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+FOLDER = Path(__file__).parent
+"""Where the pages are: `TOPIC.md`, and `errors/` with the codes."""
+
+CONTENTS = "index"
+"""The topic of the page that lists the others."""
+
+_COMMENT = re.compile(r"^<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```")
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading with its text, up to the next heading of the same level or above.
+
+    Attributes:
+        topic: the page it is on.
+        title: the heading, as plain text.
+        text: the heading and what follows, as Markdown.
+    """
+
+    topic: str
+    title: str
+    text: str
+
+
+@cache
+def topics() -> tuple[str, ...]:
+    """Return the names of all pages, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
+
+
+@cache
+def page(topic: str) -> str:
+    """Return a page as Markdown, without its comments.
+
+    Raises:
+        FileNotFoundError: there is no such page; `topics` names them all.
+    """
+    return _COMMENT.sub("", (FOLDER / f"{topic}.md").read_text(encoding="utf-8"))
+
+
+def sections(topic: str) -> Iterator[Section]:
+    """Return the sections of a page in order; a section contains the deeper ones below it."""
+    lines = page(topic).splitlines()
+    headings = list(_headings(lines))
+    for position, (start, level, title) in enumerate(headings):
+        ends = (line for line, other, _ in headings[position + 1 :] if other <= level)
+        text = "\n".join(lines[start : next(ends, len(lines))]).strip()
+        yield Section(topic, title, text)
+
+
+def section_named(name: str) -> Section | None:
+    """Return the first section of this heading; case, and `aetherflow` before it, do not count."""
+    wanted = _plain(name)
+    for topic in topics():
+        for section in sections(topic):
+            if _plain(section.title) == wanted:
+                return section
+    return None
+
+
+def titles() -> list[str]:
+    """Return every heading of every page, as `section_named` compares them."""
+    return [_plain(section.title) for topic in topics() for section in sections(topic)]
+
+
+def search(words: str) -> list[tuple[Section, str]]:
+    """Return the innermost sections that contain all words, each with its first line that has one of them."""
+    wanted = words.lower().split()
+    found = []
+    for topic in topics():
+        for section in sections(topic):
+            own = _own_text(section.text)
+            if wanted and all(word in own.lower() for word in wanted):
+                lines = (line for line in own.splitlines() if any(word in line.lower() for word in wanted))
+                found.append((section, next(lines, "").strip()))
+    return found
+
+
+def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Return the line, level and title of each heading; what looks like one in a code block is none."""
+    in_code = False
+    for number, line in enumerate(lines):
+        if _FENCE.match(line):
+            in_code = not in_code
+        elif not in_code and (match := re.match(r"(#+) (.+)", line)):
+            yield number, len(match[1]), match[2].replace("`", "").strip()
+
+
+def _own_text(text: str) -> str:
+    """Return the heading and the text of a section, without the sections below it."""
+    lines = text.splitlines()
+    following = [number for number, _, _ in _headings(lines) if number]
+    return "\n".join(lines[: following[0]] if following else lines)
+
+
+def _plain(title: str) -> str:
+    return title.replace("`", "").lower().removeprefix("aetherflow ").strip()

@@ -1,0 +1,162 @@
+"""The tables of the manual that are written from the code: keys, settings, steps, events.
+
+A page has `<!-- generated: NAME -->`, the table, and `<!-- end -->`;
+`python -m tests.manual.refresh` writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import inspect as kinds
+
+from aetherflow import registry
+from aetherflow.cli.types import _fields as fields_of
+from aetherflow.config.settings import Settings
+from aetherflow.events import run_events
+from aetherflow.spec import flow, manifest, schedule
+from aetherflow.spec.decode import unwrapped
+from aetherflow.spec.json_schema import described
+
+GENERATED = re.compile(
+    r"(?P<head>^<!-- generated: (?P<name>[^\n]+?) -->\n)(?P<table>.*?)(?P<end>^<!-- end -->)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def with_tables(page: str) -> str:
+    """Return a page with its generated tables as the code has them now."""
+    return GENERATED.sub(lambda match: f"{match['head']}\n{table(match['name'])}\n{match['end']}", page)
+
+
+def table(name: str) -> str:
+    """Return a table by its name, such as `keys of JobSpec`."""
+    kind, _, what = name.partition(" of ")
+    return "\n".join(_TABLES[kind](what)) + "\n"
+
+
+def _keys(name: str) -> Iterator[str]:
+    struct = next(getattr(module, name) for module in (flow, schedule, manifest) if hasattr(module, name))
+    yield "| key | value | default | meaning |"
+    yield "|---|---|---|---|"
+    _, attributes = described(struct)
+    for field in kinds.type_info(struct).fields:  # type: ignore[attr-defined]  # a Struct has fields
+        kind, about = unwrapped(field.type)
+        default = "required" if field.required else _default(field)
+        meaning = _cell(attributes.get(field.name) or about or "")
+        yield f"| `{field.encode_name}` | {_kind(kind)} | {default} | {meaning} |"
+
+
+def _default(field: Any) -> str:
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    if value is None or value in ({}, [], "", ()) or isinstance(value, msgspec.Struct):
+        return ""
+    return f"`{msgspec.json.encode(value).decode().strip(chr(34))}`"
+
+
+def _kind(kind: kinds.Type) -> str:
+    kind, _ = unwrapped(kind)
+    if isinstance(kind, kinds.UnionType):
+        parts = [_kind(part) for part in kind.types if not isinstance(part, kinds.NoneType)]
+        return " or ".join(dict.fromkeys(parts))
+    if isinstance(kind, kinds.LiteralType):
+        return ", ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, kinds.ListType):
+        return f"list of {_plural(_kind(kind.item_type))}"
+    if isinstance(kind, kinds.StructType):
+        return "mapping"
+    return _WORDS.get(type(kind), "any")
+
+
+_WORDS = {
+    kinds.StrType: "text",
+    kinds.BoolType: "`true`, `false`",
+    kinds.IntType: "number",
+    kinds.FloatType: "number",
+    kinds.DictType: "mapping",
+}
+
+
+def _plural(word: str) -> str:
+    return f"{word}s" if word in {"text", "mapping", "number"} else word
+
+
+def _settings(_: str) -> Iterator[str]:
+    yield "| variable | default | meaning |"
+    yield "|---|---|---|"
+    _, attributes = described(Settings)
+    for field in msgspec.structs.fields(Settings):
+        if field.name != "sources":
+            default = "" if field.default in (msgspec.NODEFAULT, None, ()) else f"`{field.default}`"
+            default = default.replace("True", "true").replace("False", "false")
+            yield f"| `AETHERFLOW_{field.name.upper()}` | {default} | {_cell(attributes[field.name])} |"
+
+
+def _step_types(_: str) -> Iterator[str]:
+    yield "| step type | what it does |"
+    yield "|---|---|"
+    for name in registry.STEPS:
+        yield f"| `{name}` | {_cell(registry.Registry().step_type(name).summary)} |"
+
+
+def _inputs(name: str) -> Iterator[str]:
+    yield "| input | value | default |"
+    yield "|---|---|---|"
+    for field, depth in _deep(fields_of(registry.Registry().step_type(name).input_type)):
+        default = "required" if field["required"] else _text_default(field)
+        yield f"| {'&nbsp;&nbsp;' * depth}`{field['name']}` | {_cell(field['type'])} | {default} |"
+
+
+def _text_default(field: dict[str, Any]) -> str:
+    value = str(field.get("default", "")).strip('"')
+    return f"`{value}`" if value not in {"", "null", "{}", "[]"} else ""
+
+
+def _outputs(name: str) -> Iterator[str]:
+    yield "| output | value |"
+    yield "|---|---|"
+    for field, _ in _deep(fields_of(registry.Registry().step_type(name).output_type)):
+        yield f"| `{field['name']}` | {_cell(field['type'])} |"
+
+
+def _deep(fields: list[dict[str, Any]], depth: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    for field in fields:
+        yield field, depth
+        yield from _deep(field.get("fields", []), depth + 1)
+
+
+def _events(_: str) -> Iterator[str]:
+    yield "| event | stored | fields besides `at`, `flow_id`, `run_id` | meaning |"
+    yield "|---|---|---|---|"
+    for event in _event_types():
+        names = [n for n in event.__struct_fields__ if n not in {"at", "flow_id", "run_id"}]
+        shown = ", ".join(f"`{name}`" for name in names)
+        stored = "no" if event in run_events.TRANSIENT else "yes"
+        about = _cell((event.__doc__ or "").strip().partition("\n")[0])
+        yield f"| `{event.__struct_config__.tag}` | {stored} | {shown} | {about} |"
+
+
+def _event_types() -> list[Any]:
+    found = [one for one in vars(run_events).values() if isinstance(one, type)]
+    return [
+        one
+        for one in found
+        if issubclass(one, run_events.Event) and not one.__subclasses__() and one is not run_events.Event
+    ]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+_TABLES: dict[str, Callable[[str], Iterator[str]]] = {
+    "keys": _keys,
+    "settings": _settings,
+    "step types": _step_types,
+    "inputs": _inputs,
+    "outputs": _outputs,
+    "events": _events,
+}
