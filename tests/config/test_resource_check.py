@@ -155,7 +155,7 @@ def test_fields_to_decode_with_a_provider_that_cannot_are_an_error() -> None:
         (
             "config: {pw: {secret: 'file:/x', user: u}}",
             "5:19",
-            "config.pw.secret names a secret, but other",
+            "config.pw.secret names a secret, but has other",
             "a map",
         ),
         (
