@@ -1,13 +1,14 @@
-"""One turn of the ring: happenings become events, events become state, state decides commands.
+"""The state machine of a run: reported events change the state, the state decides commands.
 
-The ring does no work and waits for nothing; with a scripted clock it is deterministic.
+It does no work and waits for nothing; with a scripted clock it is deterministic.
+May import the pure rooms only: `plan`, `events`, `engine`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aetherflow.clock import Clock
 from aetherflow.engine.decide import (
@@ -27,20 +28,28 @@ from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
 from aetherflow.engine.state import RunState, apply
 from aetherflow.engine.template_scope import Resolve, as_they_are, run_scope
 from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.ports import OutputStore
 
+E = TypeVar("E", bound=e.Event)
+
 
 class Reaction(NamedTuple):
-    """What one turn brought: events to make durable, then commands to perform."""
+    """The result of `react`: events to make durable, then commands to perform."""
 
     events: list[e.Event]
     commands: list[Command]
 
 
 class RunMachine:
-    """The state of a run and the decisions about it."""
+    """The state of a run and the decisions about it.
+
+    Attributes:
+        names: what templates and conditions see in the whole run.
+        events: makes the events of this run.
+    """
 
     def __init__(
         self,
@@ -55,7 +64,19 @@ class RunMachine:
         redact: Callable[[Any], Any] = lambda value: value,
         large: OutputStore | None = None,
     ) -> None:
-        """Take up a run whose RunStarted or RunResumed has been applied to `state`."""
+        """Begin with a run whose RunStarted or RunResumed has been applied to `state`.
+
+        Args:
+            plan: the flow.
+            state: the run so far; the machine changes it.
+            env: the environment of the run.
+            clock: dates the events.
+            limit: how many jobs and instances may run at once.
+            selected: indexes of the jobs that take part; None means all.
+            scheduled_at: the time that the run was scheduled for (RFC 3339).
+            redact: masks secrets in the items of mapped jobs, which are stored.
+            large: stores outputs that are too large for the journal.
+        """
         self.plan = plan
         self.state = state
         self.clock = clock
@@ -63,131 +84,128 @@ class RunMachine:
         self.large = large
         self.resolve: Resolve = large.resolve if large is not None else as_they_are
         self.names: dict[str, Any] = run_scope(state, self.ready_queue.index, env, scheduled_at, self.resolve)
+        self.events = EventFactory(clock, state.flow_id, state.run_id)
         self._redact = redact
         self._started = clock.monotonic()
+        self._now = clock.now()
 
     def react(self, reported: Iterable[e.Event]) -> Reaction:
-        """Take in what happened; go on until nothing more follows without work being done.
+        """Apply what was reported and all that follows from it without work being done; all at one time.
 
         Raises:
-            IllegalEvent: a happening cannot follow what went before.
+            IllegalEvent: a reported event cannot follow what went before.
         """
-        react = Reaction([], [])
+        self._now = self.clock.now()
+        reaction = Reaction([], [])
         for event in reported:
-            self._follow(event, react)
+            self._follow(event, reaction)
         while (command := admit(self.plan, self.state, self.ready_queue, self.names)) is not None:
-            self._follow(self._event(command), react)
-        return react
+            made = self._event_of(command)
+            if made is None:
+                raise TypeError(f"{type(command).__name__} does not begin or end anything")
+            self._follow(made, reaction)
+        return reaction
 
-    def _follow(self, event: e.Event, react: Reaction) -> None:
-        """Apply an event and, in order, all that it entails."""
+    def _follow(self, event: e.Event, reaction: Reaction) -> None:
+        """Apply an event and, in order, all that follows from it."""
         following = deque([event])
         while following:
             current = following.popleft()
             apply(self.state, current)
-            react.events.append(current)
+            reaction.events.append(current)
             self.ready_queue.advance(self.state, current)
             for command in decide(self.plan, self.state, self.ready_queue, current):
-                made = self._event_or_none(command)
+                made = self._event_of(command)
                 if made is None:
-                    react.commands.append(command)
+                    reaction.commands.append(command)
                 else:
                     following.append(made)
 
-    def _event(self, command: Command) -> e.Event:
-        made = self._event_or_none(command)
-        if made is None:
-            raise TypeError(f"{type(command).__name__} is no command that begins something")
-        return made
+    def _make(self, kind: type[E], **fields: Any) -> E:
+        """Return an event at the time of this reaction."""
+        return self.events.make(kind, at=self._now, **fields)
 
-    def _event_or_none(self, command: Command) -> e.Event | None:
+    def _event_of(self, command: Command) -> e.Event | None:
         """Return the event that a command amounts to, or None if it takes work."""
-        at, flow_id, run_id = self.clock.now(), self.state.flow_id, self.state.run_id
         match command:
             case StartStep(instance, number):
                 return self._step_started(instance, number)
             case EndUnstartedStep() | EndInterruptedStep():
-                return self._step_ended(command)
+                return self._step_finished(command)
             case StartJob(instance, items):
                 return self._job_started(instance, items)
-            case EndJob(instance, status, reason, error, outputs, decided_by):
-                if (
-                    outputs
-                    and self.large is not None
-                    and instance.job.for_each is not None
-                    and instance.item == WHOLE
-                ):
-                    outputs = self.large.defer(outputs)
-                return e.JobFinished(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
-                    job_id=instance.id,
-                    status=status,
-                    reason=reason,
-                    error=error,
-                    outputs=outputs or self.state.job(instance.id).outputs,
-                    when=instance.job.gate if decided_by else "",
-                    for_each=instance.job.listing if decided_by == "for_each" else "",
-                )
+            case EndJob():
+                return self._job_finished(command)
             case CancelRun(reason, cause):
-                return e.CancelRequested(at=at, flow_id=flow_id, run_id=run_id, reason=reason, cause=cause)
+                return self._make(e.CancelRequested, reason=reason, cause=cause)
             case StartHooks(status, reason):
-                return e.HooksStarted(at=at, flow_id=flow_id, run_id=run_id, status=status, reason=reason)
+                return self._make(e.HooksStarted, status=status, reason=reason)
             case EndRun(status, reason):
                 jobs, steps = self.state.counts()
-                return e.RunFinished(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
+                seconds = round(self.clock.monotonic() - self._started, 3)
+                return self._make(
+                    e.RunFinished,
                     status=status,
                     reason=reason,
                     jobs=jobs,
                     steps=steps,
-                    duration_seconds=round(self.clock.monotonic() - self._started, 3),
+                    duration_seconds=seconds,
                 )
             case _:
                 return None
 
     def _job_started(self, instance: JobInstance, items: e.Items | None) -> e.JobStarted:
-        """Return the start of a job, with what the flow says of its gate and of its items as they are now."""
+        """Return the start of a job, with the fingerprints of its gate and of its items as they are now."""
         is_decided = instance.item == WHOLE and not is_hook(instance.id)
         is_listed = is_decided and self.state.job(instance.id).items is None
-        return e.JobStarted(
-            at=self.clock.now(),
-            flow_id=self.state.flow_id,
-            run_id=self.state.run_id,
+        return self._make(
+            e.JobStarted,
             job_id=instance.id,
             items=self._stored(items),
             when=instance.job.gate if is_decided else "",
             for_each=instance.job.listing if is_listed else "",
         )
 
+    def _job_finished(self, command: EndJob) -> e.JobFinished:
+        """Return the end of a job; large outputs of a mapped job become references."""
+        instance, outputs = command.instance, command.outputs
+        is_mapped = instance.job.for_each is not None and instance.item == WHOLE
+        if outputs and is_mapped and self.large is not None:
+            outputs = self.large.defer(outputs)
+        return self._make(
+            e.JobFinished,
+            job_id=instance.id,
+            status=command.status,
+            reason=command.reason,
+            error=command.error,
+            outputs=outputs or self.state.job(instance.id).outputs,
+            when=instance.job.gate if command.decided_by else "",
+            for_each=instance.job.listing if command.decided_by == "for_each" else "",
+        )
+
     def _stored(self, items: e.Items | None) -> e.Items | None:
-        """Return the items of a `for_each` as the journal keeps them: masked, a reference if large."""
+        """Return the items of a mapped job as they are stored: masked, a reference if they are large."""
         if not isinstance(items, list):
-            return items  # a resumed run goes on with what was stored
+            return items  # a resumed run continues with what was stored
         masked: list[Any] = self._redact(items)
         return masked if self.large is None else self.large.defer_items(masked)
 
     def _step_started(self, instance: JobInstance, number: int) -> e.StepStarted | None:
-        """Return the start of a step; None if it needs slots of a pool, which take waiting."""
+        """Return the start of a step; None if it needs slots of a pool: the executor waits for them."""
         step = instance.job.steps[number]
         self.ready_queue.at_step[instance.id] = number
         if step.spec.pool is not None:
             return None
-        return e.StepStarted(
-            at=self.clock.now(),
-            flow_id=self.state.flow_id,
-            run_id=self.state.run_id,
+        return self._make(
+            e.StepStarted,
             job_id=instance.id,
-            step_id=step.spec.id,
+            step_id=step.id,
             step_type=step.spec.type,
             definition=step.fingerprint(),
             version=step.version,
         )
 
-    def _step_ended(self, command: EndUnstartedStep | EndInterruptedStep) -> e.StepFinished:
+    def _step_finished(self, command: EndUnstartedStep | EndInterruptedStep) -> e.StepFinished:
         """Return the end of a step that does not run."""
         instance, error = command.instance, None
         if isinstance(command, EndInterruptedStep):
@@ -197,10 +215,8 @@ class RunMachine:
         else:
             step = command.step
             attempt = self._attempts(instance, step)
-        return e.StepFinished(
-            at=self.clock.now(),
-            flow_id=self.state.flow_id,
-            run_id=self.state.run_id,
+        return self._make(
+            e.StepFinished,
             job_id=instance.id,
             step_id=step.id,
             step_type=step.spec.type,
@@ -211,6 +227,6 @@ class RunMachine:
         )
 
     def _attempts(self, instance: JobInstance, step: StepPlan) -> int:
-        """Return which attempt of a step was the last; 1 for one that has not begun, as events have it."""
+        """Return the number of the last attempt of a step; 1 if it has not begun, as in events."""
         known = self.state.jobs[instance.id].steps.get(step.id)
         return max(known.attempt, 1) if known else 1

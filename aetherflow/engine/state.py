@@ -187,15 +187,15 @@ def apply(state: RunState, event: e.Event) -> None:
     """
     if state.run_id and event.run_id != state.run_id:
         raise IllegalEvent(f"run {event.run_id}: the event belongs to another run than {state.run_id}")
+    if isinstance(event, e.TRANSIENT):
+        raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
     match event:
-        case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
+        case e.StepEvent():
             _apply_to_step(state, event)
-        case e.JobStarted() | e.JobFinished():
+        case e.JobEvent():
             _apply_to_job(state, event)
-        case e.RunStarted() | e.RunResumed() | e.CancelRequested() | e.HooksStarted() | e.RunFinished():
-            _apply_to_run(state, event)
         case _:
-            raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
+            _apply_to_run(state, event)
 
 
 def _check(
@@ -209,9 +209,7 @@ def _check(
         raise IllegalEvent(f"{what} is {status}: {type(event).__name__} to {next_status} cannot happen")
 
 
-def _apply_to_step(
-    state: RunState, event: e.StepWaiting | e.StepStarted | e.StepFinished | e.StepRetrying
-) -> None:
+def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
     where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
     job = state.jobs.get(event.job_id)
     if state.phase != "RUNNING" or job is None or job.status != "RUNNING":
@@ -247,7 +245,7 @@ def _apply_to_step(
     state.interrupted.pop(name, None)
 
 
-def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
+def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
     where = f"job {event.job_id} of run {state.run_id}"
     if state.phase != "RUNNING":
         raise IllegalEvent(f"{where}: {type(event).__name__} while the run is {state.phase}")
@@ -265,10 +263,7 @@ def _apply_to_job(state: RunState, event: e.JobStarted | e.JobFinished) -> None:
     state.jobs[event.job_id] = job
 
 
-def _apply_to_run(
-    state: RunState,
-    event: e.RunStarted | e.RunResumed | e.CancelRequested | e.HooksStarted | e.RunFinished,
-) -> None:
+def _apply_to_run(state: RunState, event: e.Event) -> None:
     where = f"run {event.run_id}"
     match event:
         case e.RunStarted():

@@ -1,7 +1,7 @@
-"""What can happen in a run: typed, frozen, in the past tense.
+"""The events of a run: typed, frozen, named in the past tense.
 
-The journalled events are the run: its state is the fold over them (`aetherflow.engine.state`). The transient
-ones (`TRANSIENT`) are for observers and are stored nowhere.
+A run is its journalled events: its state is the fold over them (`aetherflow.engine.state`). The transient
+ones (`TRANSIENT`) are shown to observers and never stored. May import `errors` only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
 Origin = Literal["", "serve"]
-"""Who executes a run: a person's command, or a server, which goes on with it after a crash."""
+"""Who executes a run: a person's command (empty), or a server, which resumes it after a crash."""
 
 CancelCause = Literal["request", "timeout", "fail_fast"]
 
@@ -29,11 +29,25 @@ def _snake(name: str) -> str:
 class Event(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="event", tag=_snake
 ):
-    """What every event says: when (UTC), and of which run."""
+    """What every event has: its time (UTC) and its run."""
 
     at: datetime
     flow_id: str
     run_id: str
+
+
+class JobEvent(Event, frozen=True, kw_only=True):
+    """An event of one job, or of one instance of a mapped job."""
+
+    job_id: str
+
+
+class StepEvent(JobEvent, frozen=True, kw_only=True):
+    """An event of one attempt of one step."""
+
+    step_id: str
+    step_type: str
+    attempt: int = 1
 
 
 class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -53,7 +67,7 @@ class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     stale: str = ""
 
 
-class RunStarted(Event, frozen=True):
+class RunStarted(Event, frozen=True, kw_only=True):
     """A new run began; `flow_file` is as it was typed, in the working directory `directory`.
 
     Attributes:
@@ -73,7 +87,7 @@ class RunStarted(Event, frozen=True):
     bundle: BundleUse | None = None
 
 
-class RunResumed(Event, frozen=True):
+class RunResumed(Event, frozen=True, kw_only=True):
     """A run that had not ended well, or had died, goes on; what had not succeeded is PENDING again.
 
     Attributes:
@@ -111,21 +125,21 @@ class RunResumed(Event, frozen=True):
     bundle: BundleUse | None = None
 
 
-class CancelRequested(Event, frozen=True):
+class CancelRequested(Event, frozen=True, kw_only=True):
     """The run shall stop: somebody asked, its own time limit passed, or `fail_fast` met a failed job."""
 
     reason: str
     cause: CancelCause = "request"
 
 
-class HooksStarted(Event, frozen=True, tag="run_ending"):
+class HooksStarted(Event, frozen=True, kw_only=True, tag="run_ending"):
     """All jobs have ended; `on_success`, `on_failure` and `on_exit` steps follow, by the outcome."""
 
     status: RunEnd
     reason: str = ""
 
 
-class RunFinished(Event, frozen=True):
+class RunFinished(Event, frozen=True, kw_only=True):
     """The run ended; counts by status, durations in seconds."""
 
     status: RunEnd
@@ -149,7 +163,7 @@ class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
 Items = list[Any] | StoredItems
 
 
-class JobStarted(Event, frozen=True):
+class JobStarted(JobEvent, frozen=True, kw_only=True):
     """A job began, or goes on after a resume; `items` are those of a `for_each` job.
 
     Attributes:
@@ -157,13 +171,12 @@ class JobStarted(Event, frozen=True):
         for_each: fingerprint of what listed the items; empty if they were known before.
     """
 
-    job_id: str
     items: Items | None = None
     when: str = ""
     for_each: str = ""
 
 
-class JobFinished(Event, frozen=True):
+class JobFinished(JobEvent, frozen=True, kw_only=True):
     """A job ended; SKIPPED and BLOCKED jobs end without having started.
 
     Attributes:
@@ -171,7 +184,6 @@ class JobFinished(Event, frozen=True):
         for_each: fingerprint of what listed no items.
     """
 
-    job_id: str
     status: JobEnd
     outputs: dict[str, Any] = {}
     reason: str = ""
@@ -180,7 +192,7 @@ class JobFinished(Event, frozen=True):
     for_each: str = ""
 
 
-class StepWaiting(Event, frozen=True):
+class StepWaiting(StepEvent, frozen=True, kw_only=True):
     """A step cannot begin yet: the slots of a pool that it needs are taken. It stays PENDING.
 
     Attributes:
@@ -189,18 +201,14 @@ class StepWaiting(Event, frozen=True):
         ahead: how many others wait before it.
     """
 
-    job_id: str
-    step_id: str
-    step_type: str
     pool: str
     slots: int
     size: int
     held_by: list[str] = []
     ahead: int = 0
-    attempt: int = 1
 
 
-class StepStarted(Event, frozen=True):
+class StepStarted(StepEvent, frozen=True, kw_only=True):
     """An attempt of a step began.
 
     Attributes:
@@ -208,33 +216,21 @@ class StepStarted(Event, frozen=True):
         version: of the distribution that its type came from.
     """
 
-    job_id: str
-    step_id: str
-    step_type: str
-    attempt: int = 1
     definition: str = ""
     version: str = ""
 
 
-class StepRetrying(Event, frozen=True):
+class StepRetrying(StepEvent, frozen=True, kw_only=True):
     """An attempt failed and another one follows after a wait."""
 
-    job_id: str
-    step_id: str
-    step_type: str
-    attempt: int
     wait_seconds: float
     error: ErrorInfo
 
 
-class StepFinished(Event, frozen=True):
+class StepFinished(StepEvent, frozen=True, kw_only=True):
     """A step ended; `outputs` is what it yielded, `job_outputs` what it adds to its job's outputs."""
 
-    job_id: str
-    step_id: str
-    step_type: str
     status: StepEnd
-    attempt: int = 1
     duration_seconds: float = 0.0
     outputs: dict[str, Any] = {}
     job_outputs: dict[str, Any] = {}
@@ -242,18 +238,14 @@ class StepFinished(Event, frozen=True):
     error: ErrorInfo | None = None
 
 
-class StepOutput(Event, frozen=True):
+class StepOutput(StepEvent, frozen=True, kw_only=True):
     """A line that a program wrote (transient)."""
 
-    job_id: str
-    step_id: str
-    step_type: str
     stream: Literal["stdout", "stderr"]
     text: str
-    attempt: int = 1
 
 
-class Notice(Event, frozen=True):
+class Notice(StepEvent, frozen=True, kw_only=True):
     """Something worth telling that changes no state (transient)."""
 
     level: Literal["debug", "info", "warning", "error"]
@@ -265,7 +257,7 @@ class Notice(Event, frozen=True):
     attempt: int = 0
 
 
-class RunPersisted(Event, frozen=True):
+class RunPersisted(Event, frozen=True, kw_only=True):
     """The beginning of the run is on the disk: from now on another process can go on with it (transient).
 
     Attributes:

@@ -18,6 +18,7 @@ import anyio.lowlevel
 
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
 from aetherflow.execution.bounded_queue import MAILBOX_EVENTS, BoundedQueue
 from aetherflow.plugin_errors import is_our_cancellation
@@ -199,9 +200,8 @@ class Bus:
             )
 
     def _notice(self, like: Event, message: str) -> Notice:
-        return Notice(
-            at=self._clock.now(), flow_id=like.flow_id, run_id=like.run_id, level="warning", message=message
-        )
+        factory = EventFactory(self._clock, like.flow_id, like.run_id)
+        return factory.make(Notice, level="warning", message=message)
 
 
 def _losses(subscription: _Subscription) -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -34,17 +33,7 @@ from aetherflow.sdk.json_values import plain_text
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.task_errors import one_error
 
-
-class _Identity(TypedDict):
-    """Which attempt of which step an event is about."""
-
-    at: datetime
-    flow_id: str
-    run_id: str
-    job_id: str
-    step_id: str
-    step_type: str
-    attempt: int
+S = TypeVar("S", bound=e.StepEvent)
 
 
 class Inbox:
@@ -121,15 +110,7 @@ class Executor:
         """Ask the run to end; what runs is stopped, what waits is not started."""
         state = self._machine.state
         if state.phase == "RUNNING" and state.cancelling is None:
-            self._inbox.post(
-                e.CancelRequested(
-                    at=self._services.clock.now(),
-                    flow_id=state.flow_id,
-                    run_id=state.run_id,
-                    reason=reason,
-                    cause=cause,
-                )
-            )
+            self._inbox.post(self._machine.events.make(e.CancelRequested, reason=reason, cause=cause))
             self._bus.hurry()
 
     def fail(self, error: AetherFlowError) -> None:
@@ -267,15 +248,16 @@ class Executor:
         elif outcome.error is not None:
             self._report_failure(instance, step, attempt, outcome, duration)
         elif outcome.result is not None:
-            self._inbox.post(
-                e.StepFinished(
-                    **self._identity(instance, step, attempt),
-                    status=outcome.result.status,
-                    duration_seconds=duration,
-                    outputs=outcome.result.outputs,
-                    job_outputs=outcome.job_outputs,
-                    reason=outcome.result.reason,
-                )
+            self._post(
+                e.StepFinished,
+                instance,
+                step,
+                attempt,
+                status=outcome.result.status,
+                duration_seconds=duration,
+                outputs=outcome.result.outputs,
+                job_outputs=outcome.job_outputs,
+                reason=outcome.result.reason,
             )
 
     async def _attempt(self, context: StepContext, instance: JobInstance, step: StepPlan) -> AttemptOutcome:
@@ -326,9 +308,8 @@ class Executor:
         if error is None:
             raise TypeError("a failure has an error")
         if self._show_traces and outcome.trace:
-            self._bus.announce(
-                e.Notice(**self._identity(instance, step, attempt), level="error", message=outcome.trace)
-            )
+            trace = self._make(e.Notice, instance, step, attempt, level="error", message=outcome.trace)
+            self._bus.announce(trace)
         wait, lock = None, self._lock_that_failed(instance, error)
         is_final = error.code == JOB_TIMEOUT or (lock is not None and lock.is_lost)
         if not is_final and self._machine.state.cancelling is None:
@@ -340,11 +321,7 @@ class Executor:
                 lock.refuse(error)
             self._post_finished(instance, step, attempt, "FAILED", duration, error=error)
             return
-        self._inbox.post(
-            e.StepRetrying(
-                **self._identity(instance, step, attempt), wait_seconds=round(wait, 3), error=error
-            )
-        )
+        self._post(e.StepRetrying, instance, step, attempt, wait_seconds=round(wait, 3), error=error)
 
     def _lock_that_failed(self, instance: JobInstance, error: ErrorInfo) -> HeldResource | None:
         """Return the lock of the unit's job if the error is that it is not held."""
@@ -370,10 +347,8 @@ class Executor:
                 instance, step, before, "CANCELLED", 0, reason=self._machine.state.cancel_reason
             )
             return
-        self._inbox.post(
-            e.StepStarted(
-                **self._identity(instance, step, attempt), definition=step.fingerprint(), version=step.version
-            )
+        self._post(
+            e.StepStarted, instance, step, attempt, definition=step.fingerprint(), version=step.version
         )
 
     async def _take_slots(self, instance: JobInstance, step: StepPlan, attempt: int, pool: str) -> None:
@@ -385,7 +360,17 @@ class Executor:
 
         def tell(wait: PoolWait) -> None:
             if not slots.is_over:
-                self._inbox.post(_waiting(self._identity(instance, step, attempt), wait))
+                self._post(
+                    e.StepWaiting,
+                    instance,
+                    step,
+                    attempt,
+                    pool=wait.pool,
+                    slots=wait.slots,
+                    size=wait.size,
+                    held_by=list(wait.held_by),
+                    ahead=wait.ahead,
+                )
 
         holding = self._services.pools.hold(
             pool, step.spec.slots, job_id=instance.id, step_id=step.id, on_wait=tell
@@ -418,42 +403,31 @@ class Executor:
         reason: str = "",
         error: ErrorInfo | None = None,
     ) -> None:
-        self._inbox.post(
-            e.StepFinished(
-                **self._identity(instance, step, attempt),
-                status=status,
-                duration_seconds=duration,
-                reason=reason,
-                error=error,
-            )
+        self._post(
+            e.StepFinished,
+            instance,
+            step,
+            attempt,
+            status=status,
+            duration_seconds=duration,
+            reason=reason,
+            error=error,
         )
 
-    def _identity(self, instance: JobInstance, step: StepPlan, attempt: int) -> _Identity:
-        state = self._machine.state
-        return {
-            "at": self._services.clock.now(),
-            "flow_id": state.flow_id,
-            "run_id": state.run_id,
-            "job_id": instance.id,
-            "step_id": step.spec.id,
-            "step_type": step.spec.type,
-            "attempt": attempt,
-        }
+    def _post(
+        self, kind: type[e.StepEvent], instance: JobInstance, step: StepPlan, attempt: int, **fields: Any
+    ) -> None:
+        self._inbox.post(self._make(kind, instance, step, attempt, **fields))
+
+    def _make(self, kind: type[S], instance: JobInstance, step: StepPlan, attempt: int, **fields: Any) -> S:
+        """Return an event of an attempt of a step, which happens now."""
+        return self._machine.events.make(
+            kind, job_id=instance.id, step_id=step.id, step_type=step.spec.type, attempt=attempt, **fields
+        )
 
     async def _end_run_after(self, seconds: float) -> None:
         await self._services.clock.sleep(seconds)
         self.cancel(f"the run's timeout_seconds passed after {seconds:g} s", "timeout")
-
-
-def _waiting(identity: _Identity, wait: PoolWait) -> e.StepWaiting:
-    return e.StepWaiting(
-        **identity,
-        pool=wait.pool,
-        slots=wait.slots,
-        size=wait.size,
-        held_by=list(wait.held_by),
-        ahead=wait.ahead,
-    )
 
 
 def _with_last_words(why: str, context: StepContext) -> str:

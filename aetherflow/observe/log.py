@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import anyio.to_thread
 
-from aetherflow.events.run_events import Event, RunFinished
+from aetherflow.events.run_events import Event, JobEvent, RunFinished
 from aetherflow.observe.output import Output, json_line
 from aetherflow.observe.record import SEVERITY, level_of, name_of, parse_level, record
 from aetherflow.observe.summary import Digest, digested, render_summary
@@ -102,7 +102,7 @@ class LogObserver:
         if isinstance(event, RunFinished):
             return render_summary(event, digest, zone=self._zone)
         text = render_text(event, zone=self._zone, detail=self._level == "debug")
-        if text is not None and self._many_runs and hasattr(event, "job_id"):
+        if text is not None and self._many_runs and isinstance(event, JobEvent):
             at = len(INDENT)
             text = f"{text[:at]}{one_line(event.run_id)}  {text[at:]}"
         return text

@@ -23,6 +23,7 @@ from aetherflow.events.run_events import (
     RunPersisted,
     RunResumed,
     RunStarted,
+    StepEvent,
     StepFinished,
     StepOutput,
     StepRetrying,
@@ -194,7 +195,7 @@ def _run(event: Event) -> str:
     return f"run {one_line(event.run_id)} of {one_line(event.flow_id)}"
 
 
-def _step(event: StepWaiting | StepStarted | StepRetrying | StepFinished | StepOutput | Notice) -> str:
+def _step(event: StepEvent) -> str:
     return one_line(f"{event.job_id}.{event.step_id}" if event.step_id else event.job_id)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState, apply
 from aetherflow.errors import ErrorInfo, HeldByAnother
 from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.runs.run_request import RunRequest
@@ -93,53 +95,28 @@ async def end_as_failed(
 def _end(state: RunState, reason: str, clock: Clock) -> list[e.Event]:
     """Return the events that end a run as it stands: what was running has failed, the rest never began."""
     events: list[e.Event] = []
-    at, flow_id, run_id = clock.now(), state.flow_id, state.run_id
-    hint = f"look what was done; then aetherflow runs retry {run_id} goes on with it"
+    at, factory = clock.now(), EventFactory(clock, state.flow_id, state.run_id)
+    hint = f"look what was done; then aetherflow runs retry {state.run_id} goes on with it"
     error = ErrorInfo(code=CRASHED, message=reason, hint=hint)
 
-    def happen(event: e.Event) -> None:
+    def happen(kind: type[e.Event], **fields: Any) -> None:
+        event = factory.make(kind, at=at, **fields)
         apply(state, event)
         events.append(event)
 
     for job_id, job in [(job_id, job) for job_id, job in state.jobs.items() if job.status == "RUNNING"]:
         for step_id, step in [(name, step) for name, step in job.steps.items() if step.status == "RUNNING"]:
             happen(
-                e.StepFinished(
-                    at=at,
-                    flow_id=flow_id,
-                    run_id=run_id,
-                    job_id=job_id,
-                    step_id=step_id,
-                    step_type=step.step_type,
-                    status="FAILED",
-                    attempt=step.attempt,
-                    error=error,
-                )
-            )
-        happen(
-            e.JobFinished(
-                at=at,
-                flow_id=flow_id,
-                run_id=run_id,
+                e.StepFinished,
                 job_id=job_id,
+                step_id=step_id,
+                step_type=step.step_type,
                 status="FAILED",
-                reason=reason,
+                attempt=step.attempt,
                 error=error,
-                outputs=job.outputs,
             )
-        )
+        happen(e.JobFinished, job_id=job_id, status="FAILED", reason=reason, error=error, outputs=job.outputs)
     seconds = round((at - (state.started_at or at)).total_seconds(), 3)
     jobs, steps = state.counts()
-    happen(
-        e.RunFinished(
-            at=at,
-            flow_id=flow_id,
-            run_id=run_id,
-            status="FAILED",
-            reason=reason,
-            jobs=jobs,
-            steps=steps,
-            duration_seconds=seconds,
-        )
-    )
+    happen(e.RunFinished, status="FAILED", reason=reason, jobs=jobs, steps=steps, duration_seconds=seconds)
     return events

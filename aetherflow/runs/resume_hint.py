@@ -11,6 +11,7 @@ from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState
 from aetherflow.errors import StateError, StateUnusable
 from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.execution.bus import Bus
 
 
@@ -39,13 +40,8 @@ class ResumeHint:
 
     def event(self, state: RunState, clock: Clock) -> e.RunPersisted:
         """Return what the observers are told of it."""
-        return e.RunPersisted(
-            at=clock.now(),
-            flow_id=state.flow_id,
-            run_id=state.run_id,
-            state=str(self._state_path),
-            secrets=self.secrets,
-        )
+        factory = EventFactory(clock, state.flow_id, state.run_id)
+        return factory.make(e.RunPersisted, state=str(self._state_path), secrets=self.secrets)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from aetherflow.engine.resume import ResumePlan, plan_resume
 from aetherflow.engine.state import IllegalEvent, RunState, apply, endings_closed, fold
 from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.redaction import MASK, Redactor
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_request import RunRequest, selected
@@ -79,10 +80,8 @@ def _begin(
     plan = checked.plan
     params = read_params(plan.flow.params, request.params)
     checked.redactor.add_named(params)
-    started = e.RunStarted(
-        at=clock.now(),
-        flow_id=plan.flow_id,
-        run_id=run_id,
+    started = EventFactory(clock, plan.flow_id, run_id).make(
+        e.RunStarted,
         flow_file=plan.file,
         owner=str(owner),
         params=checked.redactor.value(params),
@@ -121,10 +120,8 @@ def _resume(
     was_in_a_step = any(
         step.status == "RUNNING" for job in state.jobs.values() for step in job.steps.values()
     )
-    resumed = e.RunResumed(
-        at=clock.now(),
-        flow_id=plan.flow_id,
-        run_id=run_id,
+    resumed = EventFactory(clock, plan.flow_id, run_id).make(
+        e.RunResumed,
         attempt=state.attempt + 1,
         owner=str(owner),
         flow_file=plan.file,
@@ -321,6 +318,5 @@ def notice(
     state: RunState, clock: Clock, level: Literal["info", "warning"], message: str, code: str = ""
 ) -> e.Notice:
     """Return something worth telling about a run."""
-    return e.Notice(
-        at=clock.now(), flow_id=state.flow_id, run_id=state.run_id, level=level, message=message, code=code
-    )
+    factory = EventFactory(clock, state.flow_id, state.run_id)
+    return factory.make(e.Notice, level=level, message=message, code=code)

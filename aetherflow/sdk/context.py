@@ -17,7 +17,8 @@ import msgspec
 from aetherflow.clock import Clock
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.errors import ErrorInfo, StepError
-from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput
 from aetherflow.ports import OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
@@ -246,35 +247,23 @@ class StepContext:
 
     def say(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
         """Tell the observers something about this step; it is masked, shown and not stored."""
-        self.services.announce(
-            Notice(
-                at=self.clock.now(),
-                flow_id=self.flow_id,
-                run_id=self.run_id,
-                level=level,
-                message=message,
-                job_id=self.job_id,
-                step_id=self.step_id,
-                step_type=self.step_type,
-                attempt=self.attempt,
-            )
-        )
+        self._announce(Notice, level=level, message=message)
 
     def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
         """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
-        self.services.announce(
-            StepOutput(
-                at=self.clock.now(),
-                flow_id=self.flow_id,
-                run_id=self.run_id,
-                job_id=self.job_id,
-                step_id=self.step_id,
-                step_type=self.step_type,
-                attempt=self.attempt,
-                stream=stream,
-                text=text,
-            )
+        self._announce(StepOutput, stream=stream, text=text)
+
+    def _announce(self, kind: type[StepEvent], **fields: Any) -> None:
+        """Show the observers an event of this attempt."""
+        event = EventFactory(self.clock, self.flow_id, self.run_id).make(
+            kind,
+            job_id=self.job_id,
+            step_id=self.step_id,
+            step_type=self.step_type,
+            attempt=self.attempt,
+            **fields,
         )
+        self.services.announce(event)
 
     @property
     def stopping(self) -> bool:

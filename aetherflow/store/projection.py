@@ -94,16 +94,16 @@ def project(events: Iterable[e.Event]) -> Rows:
     rows = Rows()
     for event in events:
         match event:
-            case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
+            case e.StepEvent():
                 _project_step(rows, event)
-            case e.JobStarted() | e.JobFinished():
+            case e.JobEvent():
                 _project_job(rows, event)
             case _:
                 _project_run(rows, event)
     return rows
 
 
-def _project_step(rows: Rows, event: e.StepWaiting | e.StepStarted | e.StepFinished | e.StepRetrying) -> None:
+def _project_step(rows: Rows, event: e.StepEvent) -> None:
     key = (event.run_id, event.job_id, event.step_id)
     before = rows.steps.get(key)
     started = before[7] if before else None
@@ -121,27 +121,29 @@ def _project_step(rows: Rows, event: e.StepWaiting | e.StepStarted | e.StepFinis
             outputs = _json(event.outputs)
             error = _json(event.error) if event.error else None
             reason = event.reason or None
+        case _:
+            raise _transient(event)
     rows.steps[key] = (
         *key, event.flow_id, event.step_type, status, event.attempt, started, finished, outputs, error, reason
     )  # fmt: skip
 
 
-def _project_job(rows: Rows, event: e.JobStarted | e.JobFinished) -> None:
+def _project_job(rows: Rows, event: e.JobEvent) -> None:
     key = (event.run_id, event.job_id)
-    if isinstance(event, e.JobStarted):
-        rows.jobs[key] = (*key, event.flow_id, "RUNNING", timestamp(event.at), None, None, None, None)
-        return
     before = rows.jobs.get(key)
-    rows.jobs[key] = (
-        *key,
-        event.flow_id,
-        event.status,
-        before[4] if before else None,
-        timestamp(event.at),
-        _json(event.outputs),
-        _json(event.error) if event.error else None,
-        event.reason or None,
-    )
+    started = before[4] if before else None
+    finished = outputs = error = reason = None
+    match event:
+        case e.JobStarted():
+            status, started = "RUNNING", timestamp(event.at)
+        case e.JobFinished():
+            status, finished = event.status, timestamp(event.at)
+            outputs = _json(event.outputs)
+            error = _json(event.error) if event.error else None
+            reason = event.reason or None
+        case _:
+            raise _transient(event)
+    rows.jobs[key] = (*key, event.flow_id, status, started, finished, outputs, error, reason)
 
 
 def _project_run(rows: Rows, event: e.Event) -> None:
@@ -170,7 +172,11 @@ def _project_run(rows: Rows, event: e.Event) -> None:
         case e.RunFinished():
             rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
         case _:
-            raise TypeError(f"{type(event).__name__} is not part of a run's history")
+            raise _transient(event)
+
+
+def _transient(event: e.Event) -> TypeError:
+    return TypeError(f"{type(event).__name__} is not part of a run's history")
 
 
 def _settle(rows: Rows) -> None:
