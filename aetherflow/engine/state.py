@@ -255,11 +255,12 @@ def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
             _check(JOB_TABLE, job.status, event, "RUNNING", where)
             job.status, job.reason, job.error = "RUNNING", "", None
             job.items = event.items if event.items is not None else job.items
+            job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
         case e.JobFinished():
             _check(JOB_TABLE, job.status, event, event.status, where)
             job.status, job.reason, job.error = event.status, event.reason, event.error
             job.outputs = event.outputs or job.outputs
-    job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
+            job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
     state.jobs[event.job_id] = job
 
 

@@ -356,7 +356,7 @@ def concrete_events() -> set[type[Event]]:
     return {
         found
         for found in vars(all_events).values()
-        if isinstance(found, type) and issubclass(found, Event) and found is not Event
+        if isinstance(found, type) and issubclass(found, Event) and not found.__subclasses__()
     }
 
 
