@@ -1,1 +1,1 @@
-"""What can be said of a flow before it runs, beyond its own file."""
+"""Check flows and scheduler files before they run: step types, resources, graph, advice."""

@@ -1,4 +1,4 @@
-"""What `validate` says of a flow beyond its own file: step types, their inputs, connectors, resources."""
+"""Check the step types, inputs, connectors and resources of a flow, for `validate`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_flow(
 ) -> None:
     """Add to `findings` what is wrong with the steps and resources of a plan.
 
-    `inherited` are the resources that do not stand in the flow file; they are looked at where they stand.
+    `inherited` are the resources of a bundle manifest; they are checked there.
     """
     used: set[str] = set()
     for job in plan.jobs:
@@ -107,7 +107,7 @@ def _check_step(
 
 
 def _check_resource(resource: Any, where: Path, plan: Plan, findings: DiagnosticSink, used: set[str]) -> None:
-    """Note that a step uses a resource; say so if the flow has none of that name."""
+    """Record that a step uses a resource; report it if the flow has none of that name."""
     if isinstance(resource, str) and "{{" not in resource:
         used.add(resource)
         if resource not in plan.resources:

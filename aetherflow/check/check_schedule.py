@@ -1,4 +1,4 @@
-"""From the shape of a scheduler file to what it means, with everything that is wrong with it."""
+"""Turn a scheduler file into a schedule in force, and report everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRIGGERS = ("cron", "interval_seconds", "at")
 
 
 def check_schedule(loaded: ScheduleDocument, findings: DiagnosticSink) -> Schedule:
-    """Return what a scheduler file means; items with errors are left out, and told in `findings`."""
+    """Return the schedule of a scheduler file; items with errors are left out and reported in `findings`."""
     name = loaded.spec.id or str(loaded.path.absolute())
     calendars = _calendars(loaded, findings)
     items: dict[str, Item] = {}
@@ -55,7 +55,7 @@ def _following(item: Item, items: Mapping[str, Item]) -> Item:
 
 
 class _Reader:
-    """Reads one item; what is wrong is told, and the rest read on."""
+    """Reads one item and reports every error in it."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Reader:
         if self.is_wrong or zone is None or trigger is None:
             return None
         rule = rule_for(trigger, spec.dst_gap, spec.dst_overlap)
-        told = self.loaded.spec.calendars.get(spec.calendar or "")
+        calendar_spec = self.loaded.spec.calendars.get(spec.calendar or "")
         return Item(
             scheduler=self.scheduler,
             spec=spec,
@@ -99,11 +99,11 @@ class _Reader:
             zone=zone.name,
             flow_file=flow,
             manifest=manifest,
-            definition=fingerprint(spec, zone.name, told),
+            definition=fingerprint(spec, zone.name, calendar_spec),
         )
 
-    def tell(self, key: str, code: str, message: str, hint: str) -> None:
-        """Tell an error about a key of the item."""
+    def report(self, key: str, code: str, message: str, hint: str) -> None:
+        """Report an error about a key of the item."""
         self.is_wrong = True
         where = (*self.base, key) if key else self.base
         self.findings.add(where, code, message, hint)
@@ -119,13 +119,13 @@ class _Reader:
         given = [name for name in TRIGGERS if getattr(spec, name) is not None]
         if len(given) > 1:
             others = " and ".join(given)
-            self.tell(given[1], "AF200", f"item {spec.id!r} has {others}", "keep one of them")
+            self.report(given[1], "AF200", f"item {spec.id!r} has {others}", "keep one of them")
             return None
         if not given:
             if spec.after:
                 return parse_cron("0 0 * * *")
             hint = "add cron, interval_seconds or at; or after, to follow other items once a day"
-            self.tell("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
+            self.report("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
             return None
         where = (*self.base, given[0])
         match given[0]:
@@ -142,7 +142,7 @@ class _Reader:
             return None
         if spec.calendar not in calendars:
             hint = did_you_mean(spec.calendar, calendars) or f"there is {', '.join(calendars) or 'none'}"
-            self.tell("calendar", "AF201", f"there is no calendar {quoted(spec.calendar)}", hint)
+            self.report("calendar", "AF201", f"there is no calendar {quoted(spec.calendar)}", hint)
             return None
         return calendars[spec.calendar]
 
@@ -150,7 +150,7 @@ class _Reader:
         """Return the flow file and the manifest of the item."""
         if spec.flow_yaml is None and spec.bundle_manifest is None:
             hint = "add flow_yaml: FILE, or bundle_manifest: FILE for the bundle's entry flow"
-            self.tell("", "AF202", f"item {spec.id!r} does not say what to run", hint)
+            self.report("", "AF202", f"item {spec.id!r} does not say what to run", hint)
         manifest = self.file("bundle_manifest", spec.bundle_manifest)
         if spec.bundle_manifest is not None:
             return (None if spec.flow_yaml is None else Path(spec.flow_yaml)), manifest
@@ -166,7 +166,7 @@ class _Reader:
         beside = self.loaded.path.absolute().parent / _expanded(text)
         below = Path(text).absolute()
         hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
-        self.tell(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
+        self.report(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
         return None
 
     def spec_id(self) -> str:
@@ -174,7 +174,7 @@ class _Reader:
         return self.loaded.spec.items[int(self.base[1])].id
 
     def parsed(self, where: Place, parse: Callable[[], T]) -> T | None:
-        """Return what `parse` returns; what is wrong is told where in the text it stands."""
+        """Return what `parse` returns; report an error at its place in the text."""
         try:
             return parse()
         except InvalidScheduleValue as problem:
@@ -204,7 +204,7 @@ def _expanded(text: str) -> Path:
 
 
 def _calendars(loaded: ScheduleDocument, findings: DiagnosticSink) -> dict[str, Calendar | None]:
-    """Return the calendars by name; None for one that cannot be read, which is told."""
+    """Return the calendars by name; None for one with an error, which is reported."""
     read: dict[str, Calendar | None] = {}
     for name, spec in loaded.spec.calendars.items():
         base: Place = ("calendars", name)
@@ -246,7 +246,7 @@ def _dates(texts: list[str], base: Place, findings: DiagnosticSink) -> list[date
 
 
 def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
-    """Tell items that follow what does not exist, or in the end themselves."""
+    """Report items that follow an unknown item, or themselves through others."""
     specs = {spec.id: spec for spec in loaded.spec.items}
     places = {spec.id: ("items", number) for number, spec in reversed(list(enumerate(loaded.spec.items)))}
     for number, spec in enumerate(loaded.spec.items):
@@ -261,8 +261,8 @@ def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
     for name in specs:
         cycle = _cycle(name, specs, settled)
         if cycle:
-            told = " -> ".join([*cycle, cycle[0]])
-            message = f"items wait for each other: {told}"
+            chain = " -> ".join([*cycle, cycle[0]])
+            message = f"items wait for each other: {chain}"
             findings.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
 
 

@@ -1,4 +1,4 @@
-"""Secrets where others can read them: in a command line (`ps` shows it) or in the subject of a mail."""
+"""Warn of secrets that others can read: in a command line (`ps` shows it) or in the subject of a mail."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def check_secrets(plan: Plan, redactor: Redactor, findings: DiagnosticSink) -> N
 def _check_command(use: Use, redactor: Redactor, findings: DiagnosticSink) -> None:
     if not _is_suspect(use, redactor):
         return
-    told: set[Path] = set()
+    reported: set[Path] = set()
     for key in ("command", "args"):
         option = ""
         for text, where in texts(use.inputs.get(key), (*use.base, key)):
             reasons = list(_reasons(text, redactor))
             if not reasons and (option := _secret_option(text, option)).endswith("!"):
                 reasons.append(f"the value of {option[:-1]}")
-            if reasons and where not in told:
-                told.add(where)
+            if reasons and where not in reported:
+                reported.add(where)
                 message = f"the command line shows a secret: {reasons[0]}"
                 findings.add(findings.text_place(where, 0), "AF432", message, _COMMAND_HINT, "warning")
 

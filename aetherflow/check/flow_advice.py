@@ -1,4 +1,4 @@
-"""Warnings about what a flow may do, but its author will hardly want."""
+"""Warnings about a flow: legal, but probably not intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every step of a plan, wherever it stands: in a job, in an ending list, inside a `with_lock`."""
+"""List every step of a plan: in jobs, in hooks, and steps inside other steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aetherflow.plan.plan import Plan, StepPlan
 
 
 class Use(msgspec.Struct, frozen=True, gc=False):
-    """A step type with what it gets; `base` is where the inputs stand in the file."""
+    """A step type with its inputs; `base` is the path of the inputs in the file."""
 
     type: str
     inputs: dict[str, Any]
@@ -21,7 +21,7 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 
 
 def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
-    """Yield the steps of all jobs and endings, with where they stand."""
+    """Yield the steps of all jobs and hooks, with their paths in the file."""
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
             yield step, ("jobs", job.index, "steps", number)
@@ -45,7 +45,7 @@ def uses_of(step: StepPlan, base: Path) -> Iterator[Use]:
 
 
 def texts(value: Any, base: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every text in a value, with where it stands."""
+    """Yield every text in a value, with its path."""
     if isinstance(value, str):
         yield value, base
     elif isinstance(value, dict):

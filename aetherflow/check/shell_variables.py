@@ -1,4 +1,4 @@
-"""`${VAR}` where no shell reads it: it stays as it is written, and its author meant a variable."""
+"""Warn of `${VAR}` where no shell expands it: the author probably expects a variable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that can never run, as far as that can be proved from the flow alone.
+"""Find jobs that can never run, as far as the flow alone proves it.
 
 A condition is tried with every combination of what the jobs it names can have ended as; whatever else it
 reads (outputs, parameters, the environment) is unknown, and a condition that comes to read it is left alone.

@@ -1,4 +1,4 @@
-"""Variables of the environment that the steps of a flow need and that are not set."""
+"""Report environment variables that the steps of a flow need and that are not set."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aetherflow.spec.suggest import did_you_mean
 
 
 def check_variables(plan: Plan, env: Mapping[str, str], findings: DiagnosticSink, severity: Severity) -> None:
-    """Tell the variables without value and default (AF430); in a condition a missing one is null, no error.
+    """Report the variables without value and default (AF430); in a condition a missing one is null, no error.
 
-    Those of resources are told with the resources (AF536).
+    Those of resources are reported with the resources (AF536).
     """
     flow = msgspec.to_builtins(plan.flow)
     for key in ("workspace", "state"):

@@ -33,7 +33,7 @@ class Condition(msgspec.Struct, frozen=True, eq=False):
     """A condition over `jobs`, `params` and `env`.
 
     Attributes:
-        text: what the flow says.
+        text: the condition as written.
         references: the paths it reads, in order.
     """
 
@@ -51,7 +51,7 @@ class Condition(msgspec.Struct, frozen=True, eq=False):
 
 
 def compile_condition(text: str) -> tuple[Condition | None, list[TextDiagnostic]]:
-    """Return the condition that a text says, or None and what is wrong with it."""
+    """Return the condition of a text, or None and its diagnostics."""
     if len(text) > MAX_LENGTH:
         hint = "let a step compute the answer, and test its output"
         message = f"the condition has {len(text)} characters, at most {MAX_LENGTH} are allowed"

@@ -1,4 +1,4 @@
-"""Cuts the text of a condition into lexemes; what is none becomes a `bad` one for the parser to tell."""
+"""Split the text of a condition into lexemes; a `bad` lexeme marks what the parser must report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a condition as functions, and the error of those that cannot be decided."""
+"""The parts of a condition as functions, and the error when one cannot be decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths into what a run knows: how one is looked up, and what is said when nothing is there."""
+"""References into the scope of a run: look up a path, and explain a missing value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
 
 
 class TextDiagnostic(msgspec.Struct, frozen=True):
-    """Something wrong with a template or a condition, and where it stands in the value that was given."""
+    """A diagnostic of a template or condition, with its place in the given value but without its file."""
 
     message: str
     where: tuple[str | int, ...]
@@ -76,12 +76,12 @@ class Lenient(dict[str, Any]):
     """A scope in which what is missing is an empty text (`AETHERFLOW_STRICT_TEMPLATES=false`).
 
     Attributes:
-        tell: hears of every missing value.
+        on_missing: called with every missing value.
     """
 
-    def __init__(self, scope: Mapping[str, Any], tell: Callable[[MissingValue], None]) -> None:
+    def __init__(self, scope: Mapping[str, Any], on_missing: Callable[[MissingValue], None]) -> None:
         super().__init__(scope)
-        self.tell = tell
+        self.on_missing = on_missing
 
 
 def look_up(scope: Mapping[str, Any], path: tuple[str, ...]) -> Any:

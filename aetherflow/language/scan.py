@@ -8,7 +8,7 @@ from aetherflow.language.reference import MAX_PARTS, PATH, Reference, TextDiagno
 
 UNSUPPORTED = "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
 MAX_PROBLEMS = 20
-"""How many problems of one text are told; the rest are mostly consequences."""
+"""How many problems of one text are reported; the rest are mostly consequences."""
 
 _TOKEN = re.compile(rf"\{{\{{(?P<padding>\s*)(?P<path>{PATH})\s*(?P<end>:|\}}\}})")
 # Besides braces: statements and comments of other template languages. `{%` counts when it is closed, or when

@@ -62,7 +62,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         return self.raw if self._render is None else self._render(scope)
 
     def render_present(self, scope: Mapping[str, Any]) -> Any:
-        """Return a mapping without the entries that lack a value: what a skipped step did yield.
+        """Return a mapping without the entries that lack a value: the outputs that a skipped step has.
 
         Raises:
             MissingValue: as `render`, when the template is no mapping.
@@ -176,12 +176,12 @@ def _absent(scope: Mapping[str, Any], reference: Reference, node: Any, reached: 
     error = missing(reference, node, reached)
     if not isinstance(scope, Lenient):
         raise error from None
-    scope.tell(error)
+    scope.on_missing(error)
     return ""
 
 
 def _as_text(value: Any) -> str:
-    """Return a value as it stands in longer text: texts as they are, JSON values as compact JSON."""
+    """Return a value as part of longer text: texts as they are, JSON values as compact JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float | Mapping | list | tuple):

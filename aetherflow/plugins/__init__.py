@@ -1,1 +1,1 @@
-"""Plugins beside the entry points of steps and connectors: plugin paths, and wheels of the old kind."""
+"""Find plugins in plugin paths and in wheels of the old kind (entry point group `aetherflow.plugins`)."""

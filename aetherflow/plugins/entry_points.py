@@ -29,7 +29,7 @@ def distribution(entry: EntryPoint) -> str:
 
 
 def load_installed() -> tuple[list[tuple[EntryPoint, list[Declared]]], list[Diagnostic]]:
-    """Run the plugins of the old kind; return what each registered, and what is wrong with others."""
+    """Run the plugins of the old kind; return what each registered, and the diagnostics of the others."""
     loaded = []
     problems = []
     for entry in (entry for entries in entries_of(GROUP).values() for entry in entries):
@@ -39,7 +39,7 @@ def load_installed() -> tuple[list[tuple[EntryPoint, list[Declared]]], list[Diag
             run = found if callable(found) else getattr(found, "register", None)
             if callable(run):
                 run()
-        except BaseException as error:  # a plugin may do anything when it is imported; it is told
+        except BaseException as error:  # a plugin may raise anything when it is imported; it is reported
             if is_our_cancellation(error):
                 raise
             files = {str(getattr(sys.modules.get(entry.module), "__file__", None))}

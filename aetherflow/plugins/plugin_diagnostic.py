@@ -1,4 +1,4 @@
-"""What is said of a plugin that cannot be loaded: which file, which line, and what to do."""
+"""The diagnostic of a plugin that cannot be loaded: file, line, and what to do."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import TracebackType
 from aetherflow.errors import AetherFlowError, Diagnostic
 from aetherflow.sdk.registration import DeclarationError
 
-_REPAIR = "repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to go on without it"
+_REPAIR = "repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to continue without it"
 
 
 def plugin_diagnostic(error: BaseException, files: Container[str], *, default: str) -> Diagnostic:
-    """Return what is wrong with a plugin, at the deepest line of its files that the error passed.
+    """Return the diagnostic of a plugin, at the deepest line of its files that the error passed.
 
     Args:
         error: what importing it raised.

@@ -63,7 +63,7 @@ class PluginModule(msgspec.Struct, frozen=True):
         return {str(file.path) for file in self.files.values()}
 
     def version(self, file_name: str) -> str:
-        """Return what tells one version of a file from another: its name and a hash of its content."""
+        """Return a text that identifies the version of a file: its name and a hash of its content."""
         source = next((file.source for file in self.files.values() if str(file.path) == file_name), b"")
         return f"{Path(file_name).name} {hashlib.sha256(source).hexdigest()[:16]}"
 
@@ -83,7 +83,7 @@ class PluginModule(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What came of loading a plugin path."""
+    """The result of loading a plugin path."""
 
     unit: PluginModule
     declared: list[Declared]
@@ -91,7 +91,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load(path: Path) -> Loaded:
-    """Load a plugin path and say what it registers and what is wrong with it."""
+    """Load a plugin path; return what it registers and its diagnostics."""
     unit = _read(path)
     if isinstance(unit, Diagnostic):
         return Loaded(PluginModule(path, "", {}, {}, ()), [], [unit])
@@ -100,7 +100,7 @@ def load(path: Path) -> Loaded:
     _UNITS.setdefault(unit.package, unit)
     with _INSTALLING:
         if _FINDER not in sys.meta_path:
-            sys.meta_path.insert(0, _FINDER)  # before the finder of files, which would read them anew
+            sys.meta_path.insert(0, _FINDER)  # before the finder of files, which would read them again
     loaded = _load(_UNITS[unit.package])
     if not loaded.problems:  # what is broken is tried again: a missing package may be there the next time
         _LOADED[unit.package] = loaded
@@ -109,12 +109,12 @@ def load(path: Path) -> Loaded:
 
 def _load(unit: PluginModule) -> Loaded:
     failed: set[str] = set()
-    problems: dict[tuple[str, int, str], Diagnostic] = {}  # a broken file that others import is told once
+    problems: dict[tuple[str, int, str], Diagnostic] = {}  # a broken file that others import is reported once
     for name in unit.to_load:
         module = f"{unit.package}.{name}" if name else unit.package
         try:
             importlib.import_module(module)
-        except BaseException as error:  # a plugin may do anything when it is imported; it is told
+        except BaseException as error:  # a plugin may raise anything when it is imported; it is reported
             if is_our_cancellation(error):
                 raise
             failed.add(module)

@@ -1,4 +1,4 @@
-"""All that plugins registered beside the entry points of steps and connectors, each name once."""
+"""Collect what plugins registered beside the entry points of steps and connectors; each name once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plugin(msgspec.Struct, frozen=True):
     Attributes:
         found: the StepType, or the class of the connector.
         source: where it comes from, for people.
-        version: what tells one version of it from another.
+        version: identifies its version.
     """
 
     found: Any
@@ -33,7 +33,7 @@ class Plugin(msgspec.Struct, frozen=True):
 
 
 class Plugins(msgspec.Struct, frozen=True):
-    """What was found, and what is wrong with the rest."""
+    """The plugins that were found, and the diagnostics of the others."""
 
     by_name: dict[Name, Plugin]
     problems: list[Diagnostic]
@@ -42,7 +42,7 @@ class Plugins(msgspec.Struct, frozen=True):
 def find_plugins(paths: Sequence[Path], taken: Mapping[Name, str], *, strict: bool) -> Plugins:
     """Load the plugins of the old kind and the plugin paths, in their order.
 
-    A name that is there already keeps its first meaning, and the second is told as a problem. Without
+    A name that exists already keeps its first meaning, and the second is reported. Without
     `strict` every problem is a warning.
 
     Args:

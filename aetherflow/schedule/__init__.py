@@ -1,1 +1,1 @@
-"""When items fire: cron, intervals, daylight saving time, calendars, catch-up; pure, apart from zone data."""
+"""Compute when items fire: cron, intervals, daylight saving time, calendars, catch-up. Pure."""

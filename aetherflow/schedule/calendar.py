@@ -1,4 +1,4 @@
-"""Calendars: on which local dates an item may fire, and why not on the others.
+"""Calendars: the local dates on which an item may fire, and the reasons why not on others.
 
 A calendar first says which dates are working days: those whose weekday is named, and those included; none
 that is excluded. `working_day` then leaves one working day of each month: the n-th (1, 2, ...), or the last
@@ -24,7 +24,7 @@ from aetherflow.spec.suggest import did_you_mean, quoted
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MOST_DAYS = 36_600
-"""How far a next date is looked for: a hundred years."""
+"""The search for a next date ends after a hundred years."""
 
 _SHORT = {name[:3]: number for number, name in enumerate(WEEKDAYS)}
 _FULL = {name: number for number, name in enumerate(WEEKDAYS)}

@@ -1,4 +1,4 @@
-"""What becomes of ticks that are due, or overdue: run, missed or coalesced; never a flood.
+"""Decide about ticks that are due or overdue: each runs, is missed, or is coalesced; never a flood.
 
 After downtime, a suspended machine or a jump of the clock many ticks may be due at once. The policy says
 which of them run:
@@ -38,7 +38,7 @@ AttemptOutcome = Literal["missed", "coalesced"]
 
 
 class CatchUpPolicy(msgspec.Struct, frozen=True):
-    """Which of several due ticks run, see the module."""
+    """The policy for due ticks; see the module."""
 
     misfire_grace_seconds: float | None = 300
     coalesce: bool = True
@@ -74,7 +74,7 @@ class NotRun(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What becomes of the ticks after the last decided one, up to and including `through`.
+    """The decision about the ticks after the last decided one, up to and including `through`.
 
     Attributes:
         through: the newest tick that is decided now or was before: where the next decision begins.
@@ -94,7 +94,7 @@ def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: 
 
     Args:
         table: the item's ticks.
-        policy: what the item says about late ones.
+        policy: the item's rules for late ticks.
         decided: `through` of the decision before; at first, when the item came into force.
         now: the wall time, aware.
     """
@@ -187,7 +187,7 @@ def _range(table: Timetable, start: int, end: int, outcome: AttemptOutcome, reas
 
 def _why_late(policy: CatchUpPolicy) -> str:
     if policy.catch_up == "none" and policy.until_day_ends:
-        return "its day was over when a server came to it"
+        return "its day was over before a server could run it"
     if policy.catch_up == "none":
         return f"late by more than misfire_grace_time, {policy.misfire_grace_seconds:g} s"
     return f"older than catch_up_window, {policy.catch_up_window_seconds:g} s"

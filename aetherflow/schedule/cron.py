@@ -1,4 +1,4 @@
-"""Cron expressions: read once, then asked for the next matching local time, field by field.
+"""Parse cron expressions, and find the next local time that matches, field by field.
 
 Sources: crontab(5) of Debian (Vixie's cron) and POSIX crontab for the five fields and their order, the names
 `@hourly @daily @midnight @weekly @monthly @yearly @annually`; Quartz for the sixth field, seconds, which
@@ -29,7 +29,7 @@ NAMES = {
 }
 DAY = 86_400
 LAST_YEAR = 9990
-"""No tick is looked for beyond; dates end with 9999."""
+"""The search ends with this year; dates end with 9999."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _LONGEST = 1000

@@ -1,4 +1,4 @@
-"""Which days of a month a cron expression means, as the bits of an int.
+"""The days of a month that a cron expression matches, as the bits of an int.
 
 Day of month and day of week follow crontab(5) of Vixie's cron as Debian has it: when both are restricted, a
 day that matches EITHER is meant; when one of them begins with `*` (`*/2` too), both must match. Sunday is 0
@@ -100,7 +100,7 @@ def _nth(text: str, offset: int) -> int:
 
 
 def days_of_month(days: Days, first: int, length: int) -> int:
-    """Return the days that are meant, as bits 1 to 31.
+    """Return the matching days, as bits 1 to 31.
 
     Args:
         days: the two day fields.

@@ -1,4 +1,4 @@
-"""From local times to instants: the declared rule for clocks that are put forward and back.
+"""Convert local times to instants by the declared rule for daylight saving time.
 
 A transition that puts the clock forward leaves a gap of local times that never come; one that puts it back
 makes an overlap of local times that come twice. Items say what then happens to their ticks:

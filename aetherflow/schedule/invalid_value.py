@@ -1,4 +1,4 @@
-"""What is wrong with the time of an item, as the reader of a scheduler file needs it."""
+"""The error about a value of a scheduler file that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scheduler file as it is in force: its items with their timetables, policies and flows. Pure."""
+"""A scheduler file in force: its items with their timetables, policies and flows. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Item(msgspec.Struct, frozen=True):
     """One item of a scheduler file.
 
     Attributes:
-        scheduler: what the items of its file are known under in the state database.
+        scheduler: the name of its scheduler file in the state database.
         zone: the IANA name of its time zone.
         flow_file: the flow it runs; None if a bundle says which.
         manifest: the bundle's manifest; None without one.
@@ -47,7 +47,7 @@ class Item(msgspec.Struct, frozen=True):
     def beginning(self, now: datetime) -> datetime:
         """Return up to when an item that is seen for the first time counts as decided.
 
-        A single moment counts even when it has passed: it is run or told as missed, never forgotten.
+        A single moment in the past still counts: it runs or is reported as missed, never forgotten.
         """
         if isinstance(self.table.trigger, Moment):
             return datetime.min.replace(year=1971, tzinfo=UTC)
@@ -99,7 +99,7 @@ def changes(old: Schedule | None, new: Schedule) -> Changes:
 
 
 def _differ(old: Item, new: Item) -> bool:
-    """Whether what the file says of an item has changed; what it follows is told by itself."""
+    """Whether the definition of an item has changed; the items that it follows are compared by themselves."""
     return msgspec.structs.replace(old, follows=new.follows) != new
 
 

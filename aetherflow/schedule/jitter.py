@@ -1,4 +1,4 @@
-"""Spreads items that tick together: each tick of an item is late by a part of its `jitter_seconds`.
+"""Spread items that tick together: each tick is delayed by a part of the item's `jitter_seconds`.
 
 Which part is a hash of the item's id and the tick, so that every server computes the same instant.
 """

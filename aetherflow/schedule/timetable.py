@@ -30,7 +30,7 @@ from aetherflow.schedule.trigger import (
 from aetherflow.schedule.zone import Zone, instant, seconds
 
 MOST_TRIES = 4000
-"""How often trigger and calendar may miss each other before they are taken never to meet."""
+"""How often trigger and calendar may miss each other before the search gives up."""
 
 
 class Timetable(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ def _seconds_after(table: Timetable, after: int) -> Iterator[int]:
 
 
 def notes(table: Timetable, tick: datetime) -> tuple[str, ...]:
-    """Return what is special about a tick: moved out of a gap, first or second of two equal local times."""
+    """Return notes about a tick: moved out of a gap, first or second of two equal local times."""
     at, trigger = seconds(tick), table.trigger
     if isinstance(trigger, Interval) or (isinstance(trigger, Moment) and trigger.offset is not None):
         return ()

@@ -1,4 +1,4 @@
-"""What makes an item tick: a cron expression, an interval, or one moment; all asked the same questions.
+"""Triggers: a cron expression, an interval, or one moment, behind the same functions.
 
 An interval counts elapsed time from a fixed instant (1970-01-01 00:00 UTC, or a start that is given), so that
 every server and every restart comes to the same ticks; no clock that is put forward or back concerns it. A
@@ -88,7 +88,7 @@ def parse_moment(text: str) -> Moment:
 
 
 def rule_for(trigger: Trigger, gap: Gap | None = None, overlap: Overlap | None = None) -> DstRule:
-    """Return the declared rule; what is not declared is as cron(8) of Debian has it for such a trigger."""
+    """Return the declared rule; the defaults are those of cron(8) of Debian for this kind of trigger."""
     usual = ELAPSED_TIME if isinstance(trigger, Cron) and trigger.is_wildcard else FIXED_TIMES
     return DstRule(gap or usual.gap, overlap or usual.overlap)
 

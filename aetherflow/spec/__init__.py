@@ -1,1 +1,1 @@
-"""From the text of a file to typed, frozen Structs with positions."""
+"""Read files into typed, frozen Structs that know the position of every key."""

@@ -1,4 +1,4 @@
-"""Conversion by msgspec, one at a time: two threads must not be the first to meet a type together.
+"""Convert by msgspec, one conversion at a time: two threads must not convert to a new type together.
 
 Seen with msgspec 0.21 on Python 3.11: two threads that convert to the same Struct for the first time, as a
 server does that loads two flows at once, end the process with a segmentation fault.

@@ -1,7 +1,7 @@
-"""Plain data as typed Structs; when it does not fit, everything that is wrong with it, each with its place.
+"""Convert plain data to typed Structs; report everything that does not fit, each with its place.
 
 msgspec converts fast and stops at the first error, so only data that failed is walked a second time, along
-the type, to say all of it in words for a person.
+the type, to report all of it in words.
 """
 
 from __future__ import annotations
@@ -118,12 +118,12 @@ class _Explainer:
         """Look for unknown keys, missing keys, and what is wrong below the known ones."""
         fields = {field.encode_name: field for field in struct.fields}
         named = getattr(struct.cls, "called", "this mapping")
-        meant = set()
+        suggested = set()
         for key in value if struct.forbid_unknown_fields else ():
             if key not in fields:
                 free = [name for name in fields if name not in value]
                 suggestion = nearest(key, free)
-                meant.add(suggestion)
+                suggested.add(suggestion)
                 hint = f"did you mean {suggestion!r}?" if suggestion else _known_keys(fields)
                 self.report((*path, key), "AF111", f"unknown key {quoted(key)} in {named}", hint)
                 if suggestion:
@@ -131,7 +131,7 @@ class _Explainer:
         for name, field in fields.items():
             if name in value:
                 self.check(value[name], field.type, (*path, name))
-            elif field.required and name not in meant:
+            elif field.required and name not in suggested:
                 hint = f"add '{name}: {_example(field.type)}'"
                 self.report(path, "AF112", f"missing key {name!r} in {named}", hint)
 
@@ -186,7 +186,7 @@ class _Explainer:
                 return
 
     def wrong_type(self, value: Any, expected: list[kinds.Type], path: NodePath) -> None:
-        """Say that a value is of another kind than expected."""
+        """Report a value of another kind than expected."""
         words = " or ".join(_description(kind) for kind in expected)
         message = f"{_subject(path)}: expected {words}, got {shown(value)}"
         self.report(path, "AF110", message, _conversion(value, expected[0]))
@@ -260,7 +260,7 @@ def _known_keys(names: Iterable[str]) -> str:
 
 
 def _example(kind: kinds.Type) -> str:
-    """Return what may stand after a missing key."""
+    """Return what may follow a missing key."""
     kind, _ = unwrapped(kind)
     if isinstance(kind, kinds.LiteralType) and len(kind.values) == 1:
         return str(kind.values[0])
@@ -284,5 +284,5 @@ _PART = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 def _path_of(error: msgspec.ValidationError, base: NodePath) -> NodePath:
     """Return where msgspec saw an error, as far as its text tells: keys of plain mappings are not in it."""
-    told = str(error).partition(" - at `")[2].partition("[...]")[0]
-    return (*base, *(key or int(number) for key, number in _PART.findall(told)))
+    place = str(error).partition(" - at `")[2].partition("[...]")[0]
+    return (*base, *(key or int(number) for key, number in _PART.findall(place)))

@@ -1,4 +1,4 @@
-"""YAML text as plain data that knows where each of its keys and items stands.
+"""Read YAML as plain data that knows the position of each key and item.
 
 One pass over the events of libyaml. Scalars are read by the core schema of YAML 1.2; what makes a file
 hard to trust (duplicate keys, tags, merge keys, aliases that explode) is refused with its place.
@@ -173,7 +173,7 @@ def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnosti
 
 
 def scalar_value(text: str) -> Any:
-    """Return what a plain scalar means in the core schema of YAML 1.2.
+    """Return the value of a plain scalar in the core schema of YAML 1.2.
 
     Raises:
         ValueError: if it is a number beyond all measure.
@@ -216,7 +216,7 @@ _TEXT_TAGS = ("!", f"{_TAG}str")
 
 
 class _TooMuchError(Exception):
-    """The reader gives up; why is among its findings."""
+    """The reader gives up; its diagnostics say why."""
 
 
 class _Anchor(msgspec.Struct, frozen=True):
@@ -359,7 +359,7 @@ class _Reader:
         return value
 
     def accepts_key(self, key: Any, mapping: Any, value: dict[str, Any], children: list[int]) -> bool:
-        """Look closer at an unusual key; when it is refused, say why."""
+        """Check an unusual key; report why it is refused."""
         mark = key.start_mark
         if key.__class__ is not ScalarEvent:
             self.refuse_key(key, mapping)
@@ -379,7 +379,7 @@ class _Reader:
         return True
 
     def refuse_key(self, key: Any, mapping: Any) -> None:
-        """Say that a list, mapping or alias cannot be a key, and read past it."""
+        """Report that a list, mapping or alias cannot be a key, and read past it."""
         hint = "a key is one plain or quoted text"
         if key.__class__ is MappingStartEvent and key.flow_style and mapping.flow_style:
             hint = 'a template needs quotes: "{{...}}"'
@@ -405,7 +405,7 @@ class _Reader:
             slots.append(_place(mark))
             if event.anchor in self.anchors:
                 self.report(
-                    mark, "AF106", f"alias {shown} stands inside its own anchor", "a value cannot hold itself"
+                    mark, "AF106", f"alias {shown} is inside its own anchor", "a value cannot hold itself"
                 )
             else:
                 hint = "define it above with '&', or put a text that begins with '*' in quotes"
@@ -428,7 +428,7 @@ class _Reader:
             self.refuse_tag(event)
 
     def refuse_tag(self, event: Any) -> None:
-        """Say that a tag is not known."""
+        """Report an unknown tag."""
         tag = event.tag
         written = f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
         known = "known tags: !!str !!int !!float !!bool !!null !!map !!seq"
@@ -447,7 +447,7 @@ class _Reader:
         raise _TooMuchError
 
     def stop_too_deep(self, event: Any) -> NoReturn:
-        """Say that mappings and lists are nested too deeply."""
+        """Report mappings and lists that are nested too deeply."""
         message = f"mappings and lists are nested more than {MAX_DEPTH} deep"
         self.stop(event.start_mark, "AF106", message, "is a bracket not closed? otherwise flatten the data")
 

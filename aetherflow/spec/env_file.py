@@ -1,4 +1,4 @@
-"""An env file as a user names it: in `AETHERFLOW_ENV_FILES_JSON`, or under `env_files` of a manifest."""
+"""An entry for an env file: in `AETHERFLOW_ENV_FILES_JSON`, or under `env_files` of a manifest."""
 
 from __future__ import annotations
 

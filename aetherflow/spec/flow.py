@@ -41,7 +41,7 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class WorkspaceSpec(_Spec, frozen=True):
-    """`flow.workspace`: where the files of a run live and when they go.
+    """`flow.workspace`: where the files of a run live and when they are removed.
 
     Attributes:
         root: the folder of all runs; default: the setting AETHERFLOW_WORK_ROOT; may use env and params.

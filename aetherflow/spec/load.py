@@ -1,4 +1,4 @@
-"""From a path to a checked file: the flow file, the scheduler file and the profiles file."""
+"""Read the flow file, the scheduler file and the profiles file from their paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FlowDocument(msgspec.Struct, frozen=True, eq=False):
     """A flow file as Structs; what it refers to is not checked yet.
 
     Attributes:
-        guesses: how a file of wrong shape was read as it was meant; then it must not be run.
+        guesses: the assumptions made to read a file of wrong shape; such a file must not be run.
     """
 
     spec: FlowFile
@@ -47,7 +47,7 @@ def load_flow(path: Path) -> FlowDocument:
 
 
 def read_flow(path: Path) -> tuple[FlowDocument | None, list[Diagnostic]]:
-    """Read a flow file as far as it goes, so that what is wrong later can be told together with what is now.
+    """Read a flow file as far as possible, so that later checks can report their diagnostics together.
 
     Returns the flow, as it was meant if its shape is wrong, and the findings in the order of the file; None
     if it cannot be said what was meant.
@@ -68,7 +68,7 @@ class ScheduleDocument(msgspec.Struct, frozen=True, eq=False):
     """A scheduler file as Structs; what it refers to is not checked yet.
 
     Attributes:
-        guesses: how a file of wrong shape was read as it was meant; then it must not be in force.
+        guesses: the assumptions made to read a file of wrong shape; such a file must not be in force.
     """
 
     spec: ScheduleFile
@@ -106,7 +106,7 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
 
 
 def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Diagnostic]]:
-    """Return the document and what it says, None if that cannot be said, and the findings in order."""
+    """Return the document, its content (None if unreadable), and the diagnostics in order."""
     document, findings = scan_file(path)
     if document is None:
         return None, None, findings
@@ -119,7 +119,7 @@ def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Di
 def _duplicate_ids(document: Document) -> list[Diagnostic]:
     """Return a finding for each id that an earlier job, or an earlier step of the same list, has already.
 
-    The plain data is checked, not the Structs, so that this is told together with errors of shape.
+    The plain data is checked, not the Structs, so that errors of shape are reported with these.
     """
     findings: list[Diagnostic] = []
     for base, title in _lists_with_ids(document.value):

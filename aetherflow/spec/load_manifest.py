@@ -1,4 +1,4 @@
-"""From a path to a checked manifest: its shape, and what its keys say together."""
+"""Read a bundle manifest: its shape, and whether its keys fit together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class ManifestDocument(msgspec.Struct, frozen=True, eq=False):
-    """A manifest without errors, where it stands, and its text with positions."""
+    """A manifest without errors, with its path and its text with positions."""
 
     spec: ManifestFile
     document: Document
@@ -62,7 +62,7 @@ def stays_inside(text: str) -> bool:
 
 
 def _findings(document: Document) -> Iterator[Diagnostic]:
-    """Yield what is wrong with plain data of any shape, so that it is told together with errors of shape."""
+    """Yield diagnostics about plain data of any shape, to be reported with errors of shape."""
     yield from _source_findings(document)
     for path in INSIDE:
         text = _at(document.value, path)
@@ -81,7 +81,7 @@ def _findings(document: Document) -> Iterator[Diagnostic]:
 
 
 def _source_findings(document: Document) -> Iterator[Diagnostic]:
-    """Yield what the type of the source asks for and does not get, or gets and does not know."""
+    """Yield missing and unknown keys for the type of the source."""
     at: NodePath = ("bundle", "source")
     source = _at(document.value, at)
     kind = _at(source, ("type",))
@@ -109,7 +109,7 @@ def _source_findings(document: Document) -> Iterator[Diagnostic]:
 
 
 def _at(value: Any, path: NodePath) -> Any:
-    """Return what stands at a path of plain data; None where there is no such node."""
+    """Return the value at a path of plain data; None where there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -1,4 +1,4 @@
-"""Reading a file that a user names: one that may never end, or never begin, is not waited for."""
+"""Read a file that a user names, without waiting for ever on a pipe or a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_file(path: Path, limit: int) -> bytes:
     """Return the content of a file; of one that is larger than `limit`, one byte more than that.
 
     Raises:
-        OSError: it cannot be read, or is a named pipe: nobody may ever write to it.
+        OSError: it cannot be read, or is a named pipe that may never get data.
     """
     if stat.S_ISFIFO(path.stat().st_mode) and not os.path.realpath(path).startswith(_INHERITED):
         raise OSError(errno.EINVAL, "it is a named pipe, not a file")

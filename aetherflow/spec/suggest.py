@@ -1,4 +1,4 @@
-"""The words of findings: the nearest known name, a value in short, what a parser meant and what to do."""
+"""Words for diagnostics: the nearest known name, a short form of a value, a parser's error explained."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ _SYNTAX = (
     ("tab character", "a tab cannot indent a line", "indent with spaces"),
     (
         "mapping values are not allowed",
-        "a key cannot stand here",
+        "a key cannot be here",
         f"a text that holds ': ' needs quotes; or {_FIT}",
     ),
     (
         "sequence entries are not allowed",
-        "a list item cannot stand here",
+        "a list item cannot be here",
         "begin the list on the line below its key",
     ),
     ("alphabetic or numeric", "'*' or '&' begins an alias, and no name follows", _QUOTE),
@@ -112,8 +112,8 @@ _SYNTAX = (
     ),
     ("'-' indicator", "an item of the list above is expected here", _FIT),
     ("found '?'", "an item of the list above is expected here", _FIT),
-    ("expected key", "this does not fit the mapping it stands in", _FIT),
-    ("<block end>", "this does not fit the mapping it stands in", _FIT),
+    ("expected key", "this does not fit the mapping around it", _FIT),
+    ("<block end>", "this does not fit the mapping around it", _FIT),
     (
         "expected ':'",
         "this line is no 'key: value'",

@@ -1,7 +1,7 @@
-"""A file of wrong shape, read as it was probably meant: so that all else that is wrong is told with it.
+"""Read a file of wrong shape as it was probably intended, so that all other errors are reported with it.
 
 An unknown key that is like a known one is taken for it, other unknown keys and values that do not fit are
-left out, and what is missing gets a stand-in. Nothing of it is ever run; see `Guesses`.
+left out, and what is missing gets a stand-in. Nothing of it is ever run; see `Assumptions`.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ _FOLLOWS |= {
         ".*.inputs": {"AF545": _IN_HOOK + 1, "AF552": _EVERYWHERE},
     }.items()
 }
-"""What may only be said because what is at such a place cannot be read, and how much of its path is where."""
+"""Codes that may only follow from an unreadable value at a place, and how much of the path is the place."""
 
 _NOTHING: Any = object()
 
 
 class Assumptions(msgspec.Struct, frozen=True):
-    """What was changed to read a file as it was meant.
+    """What was assumed to read a file of wrong shape.
 
     Attributes:
-        spelled: where a key is taken for another, as it should be; the key as it stands in the file.
+        spelled: where a key is taken for another, as it should be; the key as written in the file.
         made_up: what the file does not say, or not so that it can be read.
         silent: findings that might only follow from that: their code, and the path below which they would be.
     """
@@ -77,12 +77,12 @@ class Assumptions(msgspec.Struct, frozen=True):
         return any(code == one and path[: len(scope)] == scope for one, scope in self.silent)
 
     def covers(self, path: NodePath) -> bool:
-        """Whether what stands at a path was made up."""
+        """Whether the value at a path was assumed."""
         return any(path[:length] in self.made_up for length in range(1, len(path) + 1))
 
 
 def mend(document: Document, wanted: type[T]) -> tuple[T, Assumptions] | None:
-    """Return a file as it was probably meant, or None if that cannot be said."""
+    """Return a file as it was probably intended, or None if that is unclear."""
     mender = _Mender(document)
     value = mender.mend(document.value, kinds.type_info(wanted), ())
     try:
@@ -133,9 +133,11 @@ class _Mender:
         fields = {field.encode_name: field for field in struct.fields}
         given = {key: value[key] for key in value if key in fields}
         for key in value:
-            if key not in fields and (meant := nearest(key, [name for name in fields if name not in given])):
-                given[meant] = value[key]
-                self.spelled[*path, meant] = key
+            if key not in fields and (
+                suggestion := nearest(key, [name for name in fields if name not in given])
+            ):
+                given[suggestion] = value[key]
+                self.spelled[*path, suggestion] = key
         mended = {key: self.mend(given[key], fields[key].type, (*path, key)) for key in given}
         for name, field in fields.items():
             here = (*path, name)

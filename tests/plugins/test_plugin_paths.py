@@ -200,7 +200,7 @@ def test_registries_with_different_paths_know_different_types(tmp_path: Path) ->
 
 
 CANNOT = "error[AF582]: the plugin cannot be loaded:"
-REPAIR = "hint: repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to go on without it"
+REPAIR = "hint: repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to continue without it"
 INSTALL = "which is not installed hint: install the package that brings it"
 BROKEN = {
     "no Python": ("x = 1\ndef broken(:\n", "a.py:2:12: error[AF581]: this is not Python: invalid syntax"),

@@ -191,7 +191,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an alias inside its own anchor": (
         "a: &a\n  b: [*a]\n",
         (
-            "f.yaml:2:7: error[AF106]: alias '*a' stands inside its own anchor\n"
+            "f.yaml:2:7: error[AF106]: alias '*a' is inside its own anchor\n"
             "    hint: a value cannot hold itself"
         ),
     ),
@@ -277,7 +277,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "two keys on a line": (
         "a: b: c\n",
         (
-            "f.yaml:1:5: error[AF103]: a key cannot stand here\n"
+            "f.yaml:1:5: error[AF103]: a key cannot be here\n"
             "    hint: a text that holds ': ' needs quotes; "
             "or check the indentation and the quotes of this line and the one above"
         ),
@@ -309,7 +309,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a key between two indentations": (
         "a:\n  - 1\n b: 2\n",
         (
-            "f.yaml:3:2: error[AF103]: this does not fit the mapping it stands in "
+            "f.yaml:3:2: error[AF103]: this does not fit the mapping around it "
             "(the mapping begins on line 1)\n"
             "    hint: check the indentation and the quotes of this line and the one above"
         ),
@@ -332,7 +332,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a list on the line of its key": (
         "a: - b\n",
         (
-            "f.yaml:1:4: error[AF103]: a list item cannot stand here\n"
+            "f.yaml:1:4: error[AF103]: a list item cannot be here\n"
             "    hint: begin the list on the line below its key"
         ),
     ),
@@ -353,7 +353,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a program instead of YAML": (
         "#!/bin/sh\nset -e\nfor x in *; do echo \"$x\"; done\nif [ $x ]; then echo 'y: z'; fi\n}\n",
         (
-            "f.yaml:4:24: error[AF103]: a key cannot stand here\n"
+            "f.yaml:4:24: error[AF103]: a key cannot be here\n"
             "    hint: a text that holds ': ' needs quotes; "
             "or check the indentation and the quotes of this line and the one above"
         ),
