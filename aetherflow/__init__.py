@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.checks import Check, free_space_check
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
+    from aetherflow.sdk.effects import Effect
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
@@ -31,6 +32,7 @@ __all__ = [
     "Check",
     "ConfigError",
     "Connector",
+    "Effect",
     "MissingExtra",
     "Resource",
     "Skipped",
@@ -69,6 +71,7 @@ _HOMES = {
     "Resource": "sdk.connector",
     "connector": "sdk.connector",
     "StepContext": "sdk.context",
+    "Effect": "sdk.effects",
     "Skipped": "sdk.step",
     "StepResult": "sdk.step",
     "StepType": "sdk.step",

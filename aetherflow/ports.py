@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from aetherflow.events.run_events import Items
 
 
@@ -33,4 +35,34 @@ class OutputStore(Protocol):
 
     def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the outputs with the values that their references stand for."""
+        ...
+
+
+class EffectState(msgspec.Struct, frozen=True, gc=False):
+    """What is known of one effect of a step: that it was intended, and whether it is confirmed."""
+
+    detail: dict[str, Any] = {}
+    is_confirmed: bool = False
+    result: dict[str, Any] = {}
+
+
+class EffectLog(Protocol):
+    """Stores the effects of one step, and knows those of its earlier attempts."""
+
+    def known(self, key: str) -> EffectState | None:
+        """Return what is known of an effect; None if it was never intended."""
+        ...
+
+    async def intend(self, key: str, detail: dict[str, Any]) -> None:
+        """Return when the intent is durable."""
+        ...
+
+    async def confirm(self, key: str, result: dict[str, Any], *, verified: bool) -> None:
+        """Return when the confirmation is durable.
+
+        Args:
+            key: the effect.
+            result: what is known about it.
+            verified: whether an earlier attempt had done it.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The public API is what `aetherflow` exports, and the README names all of it."""
+"""The public API is what `aetherflow` exports, and the manual page about plugins names all of it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import aetherflow
 from aetherflow import Connector, Resource, StepContext, StepResult
 from aetherflow.compat import api
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = Path(aetherflow.__file__).parent / "manual" / "writing-plugins.md"
+TEXT = PAGE.read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 CODE = " ".join(re.findall(r"`([^`\n]+)`", PROSE))
 """All that stands between single backticks."""
 
 
 def undocumented(names: list[str]) -> list[str]:
-    """Return those names that the README does not name."""
+    """Return those names that the page does not name."""
     return [name for name in names if not re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", CODE)]
 
 
@@ -30,7 +31,7 @@ def public(kind: type[Any]) -> list[str]:
     return [name for name in dir(kind) if not name.startswith("_")]
 
 
-def test_every_public_name_is_in_the_readme() -> None:
+def test_every_public_name_is_in_the_manual() -> None:
     assert len(aetherflow.__all__) > 10
     assert undocumented(aetherflow.__all__) == []
 
@@ -39,7 +40,7 @@ def test_every_name_that_is_documented_as_missing_is_told_by_this_test() -> None
     assert undocumented(["run_sync", "never_written_down"]) == ["never_written_down"]
 
 
-def test_all_that_a_step_sees_is_in_the_readme() -> None:
+def test_all_that_a_step_sees_is_in_the_manual() -> None:
     services: Any = None
     own = vars(StepContext(services, job_id="j", step_id="s", step_type="t"))
     names = [*public(StepContext), *(name for name in own if not name.startswith("_"))]
@@ -48,7 +49,7 @@ def test_all_that_a_step_sees_is_in_the_readme() -> None:
     assert undocumented(names) == []
 
 
-def test_all_of_a_connector_and_a_resource_is_in_the_readme() -> None:
+def test_all_of_a_connector_and_a_resource_is_in_the_manual() -> None:
     names = [*public(Connector), *Resource.__struct_fields__, *StepResult.__struct_fields__]
 
     assert {"config_type", "options", "status"} <= set(names)
@@ -74,7 +75,7 @@ def test_the_list_of_names_is_sorted_and_complete() -> None:
     assert set(aetherflow._HOMES) == set(aetherflow.__all__) - {"__version__"}
 
 
-def test_the_old_names_are_in_the_readme() -> None:
+def test_the_old_names_are_in_the_manual() -> None:
     assert undocumented(["register_step", "register_connector", "RunContext", "RemoteFileMeta"]) == []
     assert len(api.__all__) > 15
 

@@ -23,7 +23,7 @@ from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.firings import firing_of_run, run_seconds
 from aetherflow.store.pools import PoolRow, list_pools
-from aetherflow.store.queries import AttemptRow, JobRow, LockRow, RunRow, StepRow
+from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow
 
 if TYPE_CHECKING:
     from aetherflow.schedule.item import Schedule
@@ -43,6 +43,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     resumes: list[RunResumed] = []
     retries: list[AttemptRow] = []
     bundle: BundleUse | None = None
+    effects: list[EffectRow] = []
 
     @property
     def secrets(self) -> list[str]:
@@ -178,7 +179,9 @@ def _run_history(raw: sqlite3.Connection, path: Path, run_id: str) -> RunHistory
         jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
         steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
     bundle = begun[-1].bundle if begun else None
-    return RunHistory(run, jobs, steps, resumes, rows.retries_of(raw, run_id), bundle)
+    return RunHistory(
+        run, jobs, steps, resumes, rows.retries_of(raw, run_id), bundle, rows.effects_of(raw, run_id)
+    )
 
 
 def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTarget | None:

@@ -21,9 +21,9 @@ from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.observe.text import one_line
 from aetherflow.store.projection import timestamp
-from aetherflow.store.queries import AttemptRow, StepRow
+from aetherflow.store.queries import AttemptRow, EffectRow, StepRow
 
-R = TypeVar("R", StepRow, AttemptRow)
+R = TypeVar("R", StepRow, AttemptRow, EffectRow)
 
 _KINDS = {
     "again": "runs again",
@@ -43,6 +43,9 @@ _HELD_IN_VAIN = {
     "dead": "; that process has ended: whoever asks for the lock gets it",
     "expired": "; that time is over: whoever asks for the lock gets it",
 }
+EFFECTS_SHOWN = 10
+"""How many confirmed effects of a step are printed; --json has all of them."""
+
 UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
 STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
@@ -168,7 +171,7 @@ def _print_history(found: RunHistory, path: Path) -> None:
         print_text(f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}")
     for resume in found.resumes:
         _print_resume(resume)
-    steps, retries = _by_job(found.steps), _by_job(found.retries)
+    steps, retries, effects = _by_job(found.steps), _by_job(found.retries), _by_job(found.effects)
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
         if job.error and not job.reason:  # else its step, or an instance of it, tells the error
@@ -178,6 +181,19 @@ def _print_history(found: RunHistory, path: Path) -> None:
             for attempt in retries.get(job.job_id, ()):
                 if attempt.step_id == step.step_id:
                     _print_retry(attempt)
+            _print_effects([one for one in effects.get(job.job_id, ()) if one.step_id == step.step_id])
+
+
+def _print_effects(effects: list[EffectRow]) -> None:
+    """Print what a step changed outside: what is not confirmed may have happened, or not."""
+    confirmed = [one_line(effect.key) for effect in effects if effect.confirmed_at is not None]
+    for effect in effects:
+        if effect.confirmed_at is None:
+            print_text(f"      not confirmed, intended {effect.intended_at}: {one_line(effect.key)}")
+    for key in confirmed[:EFFECTS_SHOWN]:
+        print_text(f"      done: {key}")
+    if len(confirmed) > EFFECTS_SHOWN:
+        print_text(f"      and {len(confirmed) - EFFECTS_SHOWN} more")
 
 
 def _print_bundle(bundle: BundleUse) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
 from aetherflow.plan.hooks import ending_of, is_hook
+from aetherflow.ports import EffectState
 from aetherflow.spec.flow import JobStatus, StepStatus
 
 RunPhase = Literal["NEW", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
@@ -54,7 +55,7 @@ class IllegalEvent(Exception):
 
 
 class StepState(msgspec.Struct, gc=False):
-    """What is known of one step."""
+    """What is known of one step; its `effects`, by key, are forgotten when it has ended well."""
 
     status: StepStatus = "PENDING"
     step_type: str = ""
@@ -65,6 +66,7 @@ class StepState(msgspec.Struct, gc=False):
     reason: str = ""
     error: ErrorInfo | None = None
     version: str = ""
+    effects: dict[str, EffectState] = {}
 
 
 class Interruption(msgspec.Struct, frozen=True, gc=False):
@@ -163,6 +165,8 @@ STEP_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
     (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
     (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
     ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
+    ("RUNNING", e.EffectIntended): frozenset({"RUNNING"}),
+    ("RUNNING", e.EffectConfirmed): frozenset({"RUNNING"}),
     ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
 }
 
@@ -190,6 +194,8 @@ def apply(state: RunState, event: e.Event) -> None:
     if isinstance(event, e.TRANSIENT):
         raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
     match event:
+        case e.EffectIntended() | e.EffectConfirmed():
+            _apply_to_effect(state, event)
         case e.StepEvent():
             _apply_to_step(state, event)
         case e.JobEvent():
@@ -236,6 +242,7 @@ def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
             step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
             step.outputs, step.job_outputs = event.outputs, event.job_outputs
             step.reason, step.error = event.reason, event.error
+            step.effects = {} if event.status in DONE else step.effects
             state.recoveries = 0 if event.status in DONE else state.recoveries
             job.steps[event.step_id] = step
             if event.job_outputs:
@@ -243,6 +250,22 @@ def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
                 job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
     job.steps[event.step_id] = step
     state.interrupted.pop(name, None)
+
+
+def _apply_to_effect(state: RunState, event: e.EffectIntended | e.EffectConfirmed) -> None:
+    where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
+    job = state.jobs.get(event.job_id)
+    step = job.steps.get(event.step_id) if job is not None and job.status == "RUNNING" else None
+    if state.phase != "RUNNING" or step is None:
+        raise IllegalEvent(f"{where}: {type(event).__name__} while it is not RUNNING")
+    _check(STEP_TABLE, step.status, event, "RUNNING", where)
+    if isinstance(event, e.EffectIntended):
+        step.effects[event.key] = EffectState(event.detail)
+        return
+    known = step.effects.get(event.key)
+    if known is None:
+        raise IllegalEvent(f"{where}: the effect {event.key!r} is confirmed and was never intended")
+    step.effects[event.key] = EffectState(known.detail, is_confirmed=True, result=event.result)
 
 
 def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
@@ -321,7 +344,8 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
             continue
         for step_id, step in job.steps.items():
             if step_id in named or step.status not in DONE:
-                job.steps[step_id] = StepState(step_type=step.step_type)
+                effects = {} if step_id in named else step.effects
+                job.steps[step_id] = StepState(step_type=step.step_type, effects=effects)
                 if step_id in named:
                     state.interrupted.pop((job_id, step_id), None)  # somebody wants it again: so be it
                 elif step.status == "RUNNING":

@@ -238,6 +238,49 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
+class EffectIntended(StepEvent, frozen=True, kw_only=True):
+    """A step is about to change something outside: this is stored before the other side is touched.
+
+    Attributes:
+        key: what the step does there, in its own words; one effect of a step has one key.
+        detail: what is needed to verify later whether it happened: a path, a size, a checksum, a message id.
+    """
+
+    key: str
+    detail: dict[str, Any] = {}
+
+
+class EffectConfirmed(StepEvent, frozen=True, kw_only=True):
+    """An effect that was intended has happened.
+
+    Attributes:
+        result: what the step noted about it; a later attempt gets it instead of repeating the effect.
+        verified: an earlier attempt had done it and did not live to confirm it; the other side was asked.
+    """
+
+    key: str
+    result: dict[str, Any] = {}
+    verified: bool = False
+
+
+class StepProgress(StepEvent, frozen=True, kw_only=True):
+    """How far a step has come (transient).
+
+    Attributes:
+        done: how much is done, in `unit`s.
+        total: how much there is; None where that is not known.
+        unit: rows, bytes, files ...
+        note: what is being done now.
+        level: `info` about once a minute, for the log; `debug` in between, for displays.
+    """
+
+    done: float
+    total: float | None = None
+    unit: str = ""
+    note: str = ""
+    level: Literal["debug", "info"] = "debug"
+
+
 class StepOutput(StepEvent, frozen=True, kw_only=True):
     """A line that a program wrote (transient)."""
 
@@ -269,7 +312,7 @@ class RunPersisted(Event, frozen=True, kw_only=True):
     secrets: list[str] = []
 
 
-TRANSIENT = (StepOutput, Notice, RunPersisted)
+TRANSIENT = (StepOutput, StepProgress, Notice, RunPersisted)
 
 Journalled = (
     RunStarted
@@ -282,6 +325,8 @@ Journalled = (
     | StepWaiting
     | StepStarted
     | StepRetrying
+    | EffectIntended
+    | EffectConfirmed
     | StepFinished
 )
 
@@ -292,3 +337,14 @@ def waits_for(event: StepWaiting) -> str:
     held = f", held by {'; '.join(event.held_by)}" if event.held_by else ""
     ahead = f", {event.ahead} ahead" if event.ahead else ""
     return f"waits for {number} of the pool {event.pool} ({event.size}){held}{ahead}"
+
+
+def progress_text(event: StepProgress) -> str:
+    """Return how far a step has come, in words: `1,200 of 5,000 rows (24 %), sales.csv`."""
+    unit = f" {event.unit}" if event.unit else ""
+    if event.total is None:
+        done = f"{event.done:,.10g}{unit}"
+    else:
+        share = f" ({event.done / event.total:.0%})".replace("%", " %") if event.total > 0 else ""
+        done = f"{event.done:,.10g} of {event.total:,.10g}{unit}{share}"
+    return f"{done}, {event.note}" if event.note else done

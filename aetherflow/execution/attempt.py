@@ -123,13 +123,7 @@ async def run_nested_step(
     context: StepContext, step_types: StepTypes, *, step_id: str, step_type: str, inputs: dict[str, Any]
 ) -> StepResult:
     """Run a step inside a step: same job, same attempt, its own id; its inputs are rendered already."""
-    inner = StepContext(
-        context.services,
-        job_id=context.job_id,
-        step_id=f"{context.step_id}.{step_id}",
-        step_type=step_type,
-        attempt=context.attempt,
-    )
+    inner = context.nested(step_id, step_type)
     try:
         return await call_step(inner, step_types(step_type), inputs)
     finally:

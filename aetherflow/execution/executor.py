@@ -26,6 +26,7 @@ from aetherflow.execution.attempt import AttemptOutcome, StepTypes, attempt_step
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource, job_lock_key
+from aetherflow.execution.step_effects import StepEffects
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
 from aetherflow.sdk.context import RunServices, StepContext
@@ -82,6 +83,7 @@ class Executor:
         self._deadlines: dict[str, float] = {}
         self._job_locks: dict[str, HeldResource] = {}
         self._slots: dict[str, HeldResource] = {}
+        self._unstored: dict[int, anyio.Event] = {}
         self._failure: AetherFlowError | None = None
         self._workers: anyio.abc.TaskGroup
 
@@ -145,12 +147,24 @@ class Executor:
             react = machine.react(self._drop_duplicate_cancels(reports))
             await self._publish(react.events)
             self._release_job_locks(react.events)
+            for report in reports if self._unstored else ():
+                if (stored := self._unstored.pop(id(report), None)) is not None:
+                    stored.set()
 
     async def _publish(self, events: Sequence[e.Event]) -> None:
         """Make events durable, and before them the files that they refer to."""
         if self._machine.large is not None:
             await self._machine.large.write()
         await self._bus.publish(events)
+
+    async def _store(
+        self, instance: JobInstance, step: StepPlan, attempt: int, kind: type[e.StepEvent], **fields: Any
+    ) -> None:
+        """Report an event of a step that runs; return when it is durable."""
+        event = self._make(kind, instance, step, attempt, **fields)
+        stored = self._unstored[id(event)] = anyio.Event()
+        self._inbox.post(event)
+        await stored.wait()
 
     def _drop_duplicate_cancels(self, reports: list[e.Event]) -> list[e.Event]:
         """Drop a second wish to cancel; everything else is a fact."""
@@ -220,12 +234,17 @@ class Executor:
         """Run one attempt and report how it ended."""
         clock = self._services.clock
         started = clock.monotonic()
+        effects = StepEffects(
+            self._machine.state.jobs[instance.id].steps[step.id].effects,
+            partial(self._store, instance, step, attempt),
+        )
         context = StepContext(
             self._services,
             job_id=instance.id,
             step_id=step.spec.id,
             step_type=step.spec.type,
             attempt=attempt,
+            effects=effects,
         )
         outcome: AttemptOutcome | None = None
         with scope:
@@ -236,6 +255,7 @@ class Executor:
             for held in (self._slots.get(instance.id), self._job_locks.get(instance.job.id)):
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
+        effects.close()
         self._scopes.pop(instance.id, None)
         self._give_back_slots(instance)
         cancelled = scope.cancel_called and (outcome is None or outcome.result is None)

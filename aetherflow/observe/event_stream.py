@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 import anyio.to_thread
 
 from aetherflow.errors import UsageError
-from aetherflow.events.run_events import Event, StepOutput
+from aetherflow.events.run_events import Event, StepOutput, StepProgress
 from aetherflow.observe.output import Output, json_line
 
 
@@ -22,7 +22,7 @@ class EventStreamObserver:
 
     Args:
         sink: a path (appended to, closed at the end), `-`, or a stream that stays open.
-        transient: also the lines that programs write; there may be very many.
+        transient: also the lines that programs write and the progress of steps; there may be very many.
     """
 
     def __init__(self, sink: BinaryIO | Path | Literal["-"], *, transient: bool = True) -> None:
@@ -54,7 +54,9 @@ class EventStreamObserver:
         await anyio.to_thread.run_sync(self._close, abandon_on_cancel=True)
 
     def _write(self, events: Sequence[Event]) -> None:
-        told = [event for event in events if self._transient or not isinstance(event, StepOutput)]
+        told = [
+            event for event in events if self._transient or not isinstance(event, StepOutput | StepProgress)
+        ]
         with self._lock:
             output = self._opened()
             if told:

@@ -11,12 +11,15 @@ import msgspec
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import (
     CancelRequested,
+    EffectConfirmed,
+    EffectIntended,
     Event,
     JobFinished,
     Notice,
     RunFinished,
     RunPersisted,
     StepFinished,
+    StepProgress,
     StepRetrying,
 )
 from aetherflow.events.schedule_events import (
@@ -58,9 +61,9 @@ def parse_level(name: str) -> Level:
 def level_of(event: Event) -> Level:
     """Return how much an event matters."""
     match event:
-        case Notice() | ScheduleNotice():
+        case Notice() | ScheduleNotice() | StepProgress():
             return event.level
-        case RunPersisted():
+        case RunPersisted() | EffectIntended() | EffectConfirmed():
             return "debug"
         case FiringFinished():
             return _LEVEL_OF_STATUS.get(event.outcome, "info")

@@ -14,6 +14,8 @@ from typing import Any
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
     CancelRequested,
+    EffectConfirmed,
+    EffectIntended,
     Event,
     HooksStarted,
     JobFinished,
@@ -26,9 +28,11 @@ from aetherflow.events.run_events import (
     StepEvent,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
+    progress_text,
     waits_for,
 )
 from aetherflow.observe.output import json_line
@@ -177,6 +181,22 @@ def _(event: StepFinished) -> str:
         f"{_step(event)}  {one_line(event.step_type)} {event.status} in {duration(event.duration_seconds)}"
         f"{_attempt(event.attempt)}{_because(event.reason, event.error)}"
     )
+
+
+@sentence.register
+def _(event: EffectIntended) -> str:
+    return f"{_step(event)}  intends: {one_line(event.key)}"
+
+
+@sentence.register
+def _(event: EffectConfirmed) -> str:
+    how = "already done" if event.verified else "done"
+    return f"{_step(event)}  {how}: {one_line(event.key)}"
+
+
+@sentence.register
+def _(event: StepProgress) -> str:
+    return f"{_step(event)}  {one_line(progress_text(event))}"
 
 
 @sentence.register

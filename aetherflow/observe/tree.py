@@ -16,9 +16,11 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
+    progress_text,
     waits_for,
 )
 from aetherflow.observe.text import duration, one_line
@@ -29,7 +31,7 @@ MOST_JOBS = 100
 
 @dataclass
 class StepView:
-    """A step as it is shown; `line` is the last one its program wrote, `why` how it came to its status."""
+    """A step as it is shown; `line` is its progress or its program's last line, `why` explains the status."""
 
     step_type: str
     started: datetime
@@ -82,12 +84,14 @@ class RunTree:
             case StepWaiting() | StepStarted() | StepRetrying() | StepFinished():
                 self._apply_step(event)
             case StepOutput():
-                self._apply_output(event)
+                self._show_line(event, event.text)
+            case StepProgress():
+                self._show_line(event, progress_text(event))
 
-    def _apply_output(self, event: StepOutput) -> None:
+    def _show_line(self, event: StepOutput | StepProgress, text: str) -> None:
         job = self.jobs.get(event.job_id)
         step = job.steps.get(event.step_id) if job else None
-        if step and step.status == "RUNNING" and (line := one_line(event.text.strip())):
+        if step and step.status == "RUNNING" and (line := one_line(text.strip())):
             step.line = line
 
     def _apply_step(self, event: StepWaiting | StepStarted | StepRetrying | StepFinished) -> None:

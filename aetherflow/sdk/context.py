@@ -19,9 +19,10 @@ from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput
-from aetherflow.ports import OutputStore
+from aetherflow.ports import EffectLog, OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
@@ -105,7 +106,14 @@ class StepContext:
     """
 
     def __init__(
-        self, services: RunServices, *, job_id: str, step_id: str, step_type: str, attempt: int = 1
+        self,
+        services: RunServices,
+        *,
+        job_id: str,
+        step_id: str,
+        step_type: str,
+        attempt: int = 1,
+        effects: EffectLog | None = None,
     ) -> None:
         self.services = services
         self.job_id = job_id
@@ -117,6 +125,7 @@ class StepContext:
         self._loop: anyio.lowlevel.EventLoopToken | None = None
         self._waiting: set[anyio.CancelScope] = set()
         self._uses_connectors = False
+        self._effects: EffectLog = effects or NoEffects()
 
     @property
     def flow_id(self) -> str:
@@ -239,6 +248,45 @@ class StepContext:
             wait_seconds=wait_seconds,
             job_id=self.job_id,
             step_id=self.step_id,
+        )
+
+    def effect(
+        self, key: str, *, verify: Verify | None = None, detail: Mapping[str, Any] | None = None
+    ) -> Effect:
+        """Change something outside in a block, `async with` or, in a sync step, `with`.
+
+        The intent is durable before the block begins, and the confirmation is stored when it ends without an
+        error. A later attempt, or a resumed run, finds a confirmed effect `done`. If the process died in
+        between, `verify` is called first; without one the effect is repeated, as `on_interrupt: rerun` says.
+
+            async with context.effect("upload a.csv", verify=its_size_is_right) as upload:
+                if not upload.done:
+                    await put("a.csv")
+
+        Args:
+            key: names the effect; the same in every attempt, and used once in a step. It is shown.
+            verify: returns what is known of the effect (or True) if it has happened, else None. A coroutine
+                function in an `async with` block, a plain function in a `with` block.
+            detail: is stored with the intent: what helps a person to verify it.
+        """
+        return Effect(
+            key,
+            detail=detail or {},
+            verify=verify,
+            log=self._effects,
+            redactor=self.redactor,
+            run_async=self.run_async,
+        )
+
+    def nested(self, step_id: str, step_type: str) -> StepContext:
+        """Return the context of a step inside this one: same job, same attempt, its own id."""
+        return StepContext(
+            self.services,
+            job_id=self.job_id,
+            step_id=f"{self.step_id}.{step_id}",
+            step_type=step_type,
+            attempt=self.attempt,
+            effects=NestedEffects(self._effects, step_id),
         )
 
     async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow.events.run_events import RunResumed, RunStarted
+from aetherflow.events.run_events import EffectConfirmed, EffectIntended, RunResumed, RunStarted
 from aetherflow.store.lease import LeaseValidity, lease_validity
 from aetherflow.store.process_identity import ProcessIdentity, is_dead
+from aetherflow.store.projection import timestamp
 
 _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
+_effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -71,6 +73,19 @@ class AttemptRow(msgspec.Struct, frozen=True):
     failed_at: str
     wait_seconds: float
     error: dict[str, Any]
+
+
+class EffectRow(msgspec.Struct, frozen=True):
+    """An effect that a step intended; `confirmed_at` is None if nobody knows whether it happened."""
+
+    job_id: str
+    step_id: str
+    key: str
+    attempt: int
+    intended_at: str
+    confirmed_at: str | None
+    detail: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
 
 class LockRow(msgspec.Struct, frozen=True):
@@ -164,6 +179,24 @@ def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
         (run_id,),
     )
     return [AttemptRow(*_decoded(row, 6)) for row in rows]
+
+
+def effects_of(raw: sqlite3.Connection, run_id: str) -> list[EffectRow]:
+    """Return the effects that the steps of a run intended, in that order, and which of them are confirmed."""
+    found: dict[tuple[str, str, str], EffectRow] = {}
+    rows = raw.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event IN ('effect_intended', 'effect_confirmed') "
+        "ORDER BY seq",
+        (run_id,),
+    )
+    for (payload,) in rows:
+        event = _effects.decode(payload)
+        name = (event.job_id, event.step_id, event.key)
+        if isinstance(event, EffectIntended):
+            found[name] = EffectRow(*name, event.attempt, timestamp(event.at), None, event.detail)
+        elif name in found:
+            found[name] = replace(found[name], confirmed_at=timestamp(event.at), result=event.result)
+    return list(found.values())
 
 
 def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:

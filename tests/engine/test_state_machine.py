@@ -91,6 +91,8 @@ class Lives(RuleBasedStateMachine):
     def status_for(self, event: e.Event) -> str:
         """Return the status of what an event is about: `step RUNNING`."""
         match event:
+            case e.EffectIntended() | e.EffectConfirmed():
+                return f"step {self.state.job(event.job_id).steps.get(event.step_id, StepState()).status}"
             case e.StepWaiting() | e.StepStarted() | e.StepFinished() | e.StepRetrying():
                 if (event.job_id, event.step_id) in self.state.interrupted:
                     return f"step {INTERRUPTED}"
@@ -139,6 +141,25 @@ class Lives(RuleBasedStateMachine):
         may_it = self.step_status(job, step) == "PENDING"
         event = e.StepWaiting(**COMMON, job_id=job, step_id=step, step_type="t", pool="p", slots=1, size=1)
         self.happens(event, may_it=may_it)
+
+    @rule(job=jobs, step=steps, key=st.sampled_from(["p", "q"]))
+    def a_step_intends_an_effect(self, job: str, step: str, key: str) -> None:
+        event = e.EffectIntended(**COMMON, job_id=job, step_id=step, step_type="t", key=key)
+        self.happens(event, may_it=self.step_status(job, step) == "RUNNING")
+
+    @rule(job=jobs, step=steps, key=st.sampled_from(["p", "q"]))
+    def an_effect_is_confirmed(self, job: str, step: str, key: str) -> None:
+        known = self.state.job(job).steps.get(step, StepState()).effects
+        event = e.EffectConfirmed(**COMMON, job_id=job, step_id=step, step_type="t", key=key)
+        self.happens(event, may_it=self.step_status(job, step) == "RUNNING" and key in known)
+
+    @rule(job=jobs, step=steps, confirmed=st.booleans())
+    def a_step_runs_and_changes_something_outside(self, job: str, step: str, *, confirmed: bool) -> None:
+        while self.job_status(job) == "PENDING" or self.step_status(job, step) == "PENDING":
+            self.work_goes_on(job, step, "SUCCESS", at_once=False)
+        self.a_step_intends_an_effect(job, step, "p")
+        if confirmed:
+            self.an_effect_is_confirmed(job, step, "p")
 
     @rule(job=jobs, step=steps, end=step_ends, values=promoted)
     def a_step_ends(self, job: str, step: str, end: e.StepEnd, values: dict[str, int]) -> None:
@@ -320,7 +341,8 @@ def check_reopened(job_id: str, old: JobState, new: JobState, rerun: set[str]) -
             assert new.steps[step_id] == step
             outputs |= step.job_outputs
         else:
-            assert new.steps[step_id] == StepState(step_type=step.step_type)
+            effects = {} if step_id in named else step.effects
+            assert new.steps[step_id] == StepState(step_type=step.step_type, effects=effects)
     assert new.outputs == outputs
 
 

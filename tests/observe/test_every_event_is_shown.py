@@ -12,6 +12,8 @@ from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as all_events
 from aetherflow.events.run_events import (
     CancelRequested,
+    EffectConfirmed,
+    EffectIntended,
     Event,
     HooksStarted,
     JobFinished,
@@ -23,6 +25,7 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepRetrying,
     StepStarted,
     StepWaiting,
@@ -296,6 +299,64 @@ CASES: list[tuple[Event, str, str]] = [
             '"flow_id":"demo","run_id":"r1",'
             '"job_id":"extract","step_id":"probe","step_type":"check_items","attempt":1,"status":"SKIPPED",'
             '"duration_seconds":0.0,"reason":"0 items, at least 1 wanted"}'
+        ),
+    ),
+    (
+        EffectIntended(
+            at=AT,
+            flow_id="demo",
+            run_id="r1",
+            job_id="send",
+            step_id="up",
+            step_type="upload",
+            key="upload a.csv",
+            detail={"bytes": 3},
+        ),
+        "22:14:03 DEBUG send.up  intends: upload a.csv",
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"debug","event":"effect_intended","flow_id":"demo",'
+            '"run_id":"r1","job_id":"send","step_id":"up","step_type":"upload","attempt":1,'
+            '"key":"upload a.csv","detail":{"bytes":3}}'
+        ),
+    ),
+    (
+        EffectConfirmed(
+            at=AT,
+            flow_id="demo",
+            run_id="r1",
+            job_id="send",
+            step_id="up",
+            step_type="upload",
+            attempt=2,
+            key="upload a.csv",
+            verified=True,
+        ),
+        "22:14:03 DEBUG send.up  already done: upload a.csv",
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"debug","event":"effect_confirmed","flow_id":"demo",'
+            '"run_id":"r1","job_id":"send","step_id":"up","step_type":"upload","attempt":2,'
+            '"key":"upload a.csv","verified":true}'
+        ),
+    ),
+    (
+        StepProgress(
+            at=AT,
+            flow_id="demo",
+            run_id="r1",
+            job_id="send",
+            step_id="up",
+            step_type="upload",
+            done=1200,
+            total=5000,
+            unit="rows",
+            note="sales.csv",
+            level="info",
+        ),
+        "22:14:03 INFO  send.up  1,200 of 5,000 rows (24 %), sales.csv",
+        (
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"step_progress","flow_id":"demo",'
+            '"run_id":"r1","job_id":"send","step_id":"up","step_type":"upload","attempt":1,'
+            '"done":1200,"total":5000,"unit":"rows","note":"sales.csv"}'
         ),
     ),
     (

@@ -212,6 +212,7 @@ def test_every_event_of_a_history_can_be_projected(kind: type[e.Event]) -> None:
         "slots": 1,
         "size": 2,
         "wait_seconds": 1,
+        "key": "upload a.csv",
         "error": {"code": "AF700", "message": "no"},
     }
     tables_after([[msgspec.convert(values, kind)]])
