@@ -31,14 +31,33 @@ class Registry(Protocol):
         ...
 
 
+class _LookedUpOnce:
+    """A registry that is asked for each step type once.
+
+    Attributes:
+        step_types: what was found.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.step_types: dict[str, StepType] = {}
+        self.connector_class = registry.connector_class
+        self._registry = registry
+
+    def step_type(self, name: str) -> StepType:
+        if name not in self.step_types:
+            self.step_types[name] = self._registry.step_type(name)
+        return self.step_types[name]
+
+
 def check_flow(
     plan: Plan, registry: Registry, findings: DiagnosticSink, inherited: Container[str] = ()
-) -> None:
-    """Add to `findings` what is wrong with the steps and resources of a plan.
+) -> dict[str, StepType]:
+    """Add to `findings` what is wrong with the steps and resources of a plan; return its step types by name.
 
     `inherited` are the resources of a bundle manifest; they are checked there.
     """
     used: set[str] = set()
+    registry = looked_up = _LookedUpOnce(registry)
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
             where: Path = ("jobs", job.index, "steps", number)
@@ -58,6 +77,7 @@ def check_flow(
         if name not in used:
             message = f"no step uses the resource {name!r} by its name"
             findings.add(base, "AF552", message, severity="warning")
+    return looked_up.step_types
 
 
 def _check_slots(step: StepSpec, where: Path, findings: DiagnosticSink) -> None:

@@ -77,7 +77,7 @@ def register_step(name: str, cls: type[Any] | None = None) -> Any:
             return await _run(cls, context, inputs)
 
         run.__doc__ = cls.__doc__
-        aetherflow.step(name)(run)
+        aetherflow.step(name, placement="coordinator")(run)
         _CLASSES[name] = cls
         return cls
 

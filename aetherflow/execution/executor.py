@@ -22,10 +22,12 @@ from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import AetherFlowError, ErrorInfo
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import AttemptOutcome, StepTypes, attempt_step
+from aetherflow.execution.attempt import AttemptOutcome, RunOfSteps, attempt_step, directories_of
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource, job_lock_key
+from aetherflow.execution.local_placement import LocalPlacement
+from aetherflow.execution.ports import Placement, environment_fingerprint
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
@@ -69,14 +71,19 @@ class Executor:
         machine: RunMachine,
         bus: Bus,
         services: RunServices,
-        step_types: StepTypes,
         *,
+        placement: Placement | None = None,
         show_traces: bool = False,
     ) -> None:
+        """Take the run; `placement` runs the steps that may run anywhere, by default also in this process."""
         self._machine = machine
         self._bus = bus
         self._services = services
-        self._step_types = step_types
+        self._run_of_steps = RunOfSteps(
+            services, directories_of(services), environment_fingerprint(services.env)
+        )
+        self._local = LocalPlacement(machine.plan.step_types)
+        self._anywhere = placement or self._local
         self._show_traces = show_traces
         self._inbox = Inbox()
         self._scopes: dict[str, anyio.CancelScope] = {}
@@ -283,8 +290,12 @@ class Executor:
     async def _attempt(self, context: StepContext, instance: JobInstance, step: StepPlan) -> AttemptOutcome:
         scope = job_scope(self._machine.names, self._machine.state, instance, self._machine.resolve)
         limit, over = self._time_limit(instance, step)
+        step_type = self._machine.plan.step_types.get(step.spec.type)
+        goes_anywhere = step_type is not None and step_type.placement == "anywhere"
+        placement = self._anywhere if goes_anywhere else self._local
+        perform = partial(attempt_step, self._run_of_steps, context, step, scope, placement, limit)
         if limit is None:
-            return await attempt_step(context, step, self._step_types, scope)
+            return await perform()
         outcome: AttemptOutcome | None = None
         with anyio.CancelScope() as timed:
             if not limit:
@@ -292,7 +303,7 @@ class Executor:
                 await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._expire, limit, timed)
-                outcome = await attempt_step(context, step, self._step_types, scope)
+                outcome = await perform()
                 tasks.cancel_scope.cancel()
         if outcome is None or (timed.cancel_called and outcome.result is None):
             message = _with_last_words(over.message, context)

@@ -14,6 +14,7 @@ import msgspec
 from aetherflow.errors import Position
 from aetherflow.language.condition import Condition
 from aetherflow.language.template import Template
+from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 
 RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
@@ -90,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         hooks: the steps of `on_success`, `on_failure` and `on_exit`, as far as there are any, as jobs named
             `@on_success` and so on; they run after all jobs have ended.
+        step_types: those that the steps name, each looked up once, when the flow was checked.
     """
 
     flow: FlowMeta
@@ -98,6 +100,7 @@ class Plan(msgspec.Struct, frozen=True):
     resources: dict[str, ResourceSpec]
     definition: str
     hooks: tuple[JobPlan, ...] = ()
+    step_types: dict[str, StepType] = {}
 
     @property
     def flow_id(self) -> str:

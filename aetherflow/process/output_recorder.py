@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from aetherflow.process.pipes import Take
@@ -69,7 +68,7 @@ class Recorder:
             for stream, mode in _modes(plan)
             if mode != "discard"
         }
-        execution = context.services.execution
+        execution = context.execution
         again = f"start {number} of its program, " if number > 1 else ""
         mark = (
             f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
@@ -117,15 +116,15 @@ class Recorder:
 
     def finish(self) -> None:
         """Tell what is not where one would look for it; called when the program has ended."""
-        say = self._context.say
+        log = self._context.log
         if self._lines.hidden_bytes:
-            say(
+            log(
                 f"{self._lines.hidden_bytes} bytes of output came too fast to be shown; see {self._log.path}",
                 "warning",
             )
         for stream, state in self._streams.items():
             if state.cut:
-                say(
+                log(
                     f"{stream} was longer than {state.capture_limit} bytes: only its beginning was captured; "
                     f"see {self._log.path}",
                     "warning",
@@ -138,11 +137,9 @@ class Recorder:
             return
         async with self._writing:
             before = self._log.problem
-            masked = await anyio.to_thread.run_sync(
-                self._store, state, lines, abandon_on_cancel=True, limiter=self._context.services.threads
-            )
+            masked = await self._context.run_blocking(self._store, state, lines, abandon_on_cancel=True)
             if self._log.problem != before:
-                self._context.say(self._log.problem, "warning")
+                self._context.log(self._log.problem, "warning")
         if state.mode in ("inherit", "capture"):
             self._lines.show(stream, masked)
 

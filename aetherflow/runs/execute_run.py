@@ -21,10 +21,10 @@ from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.state import ENDED_BADLY, RunState
 from aetherflow.errors import AetherFlowError, HeldByAnother
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import run_nested_step
 from aetherflow.execution.bus import Bus, Observer
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.execution.executor import Executor
+from aetherflow.execution.local_placement import call_nested
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.plan.hooks import is_hook
@@ -163,9 +163,7 @@ async def execute_run(
             _services(checked, paths, state, shared, owner, clock, bus, large) as services,
         ):
             machine = _ring(plan, state, services, paths.max_parallel_jobs, taking_part)
-            executor = Executor(
-                machine, bus, services, checked.registry.step_type, show_traces=request.show_traces
-            )
+            executor = Executor(machine, bus, services, show_traces=request.show_traces)
             beat = partial(_beat, executor, database, leases, clock)
             told = [kept.event(state, clock), *beginning.notices]
             heed = partial(_follow_control, executor, run_id, control)
@@ -295,7 +293,6 @@ async def _services(
     redactor = checked.redactor
     shared = SharedConnectors.join()
     settings = checked.environment.settings
-    inner = partial(run_nested_step, step_types=checked.registry.step_type)
 
     def warn(message: str) -> None:
         announce(notice(state, clock, "warning", message))
@@ -328,7 +325,7 @@ async def _services(
         connectors=pool,
         locks=LockTable(opened.database, clock, owner, state.flow_id, state.run_id),
         pools=RunPools(opened, clock, owner, state.flow_id, state.run_id),
-        nested_step=inner,
+        nested_step=partial(call_nested, step_type_of=checked.step_type),
         announce=announce,
         threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
         large_outputs=large,

@@ -27,6 +27,7 @@ from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
 from aetherflow.sdk.connector import Resource
+from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.load import read_flow
 
@@ -57,6 +58,14 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     def errors(self) -> list[Diagnostic]:
         """The findings that forbid a run."""
         return [d for d in self.diagnostics if d.severity == "error"]
+
+    def step_type(self, name: str) -> StepType:
+        """Return a step type, also one that only the inputs of a step name when it runs.
+
+        Raises:
+            ConfigError: there is none of that name, or it cannot be imported.
+        """
+        return self.plan.step_types.get(name) or self.registry.step_type(name)
 
     def raise_if_guessed(self) -> None:
         """Refuse a flow whose file had to be guessed at; what it refers to may be wrong.
@@ -111,7 +120,7 @@ def load_checked_flow(
     own = dict(plan.resources)
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
-    check_flow(plan, registry, findings, inherited)
+    plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, findings, inherited))
     _check_resources(own, environment, profiles, findings, severity, redactor, registry)
     _check_archives(own, restrictions, findings)
     check_advice(plan, environment.variables, redactor, findings, severity)

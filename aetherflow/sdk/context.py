@@ -1,4 +1,7 @@
-"""What a step sees of the run: who it is, its files, connectors, locks, log, and the wish that it stops."""
+"""What a step sees of its run: its identity, files, connectors, locks, log, and the request to stop.
+
+It imports no engine and no database: what stands behind it comes in by `RunServices`.
+"""
 
 from __future__ import annotations
 
@@ -61,21 +64,14 @@ class Locks(Protocol):
         ...
 
 
-class NestedStep(Protocol):
-    """Runs a step inside a step (`with_lock`)."""
-
-    def __call__(
-        self, context: StepContext, *, step_id: str, step_type: str, inputs: dict[str, Any]
-    ) -> Awaitable[StepResult]:
-        """Run it in the given context's job and return its result."""
-        ...
-
-
 class RunServices(msgspec.Struct, frozen=True):
     """What all steps of a run share; without `large_outputs` every output goes into the journal.
 
     Attributes:
-        execution: which time this is that the run is executed; a resumed run is executed once more.
+        nested_step: calls a step inside a step (`with_lock`), by its own context and its rendered inputs.
+        announce: shows a transient event to the observers, masked; from any thread.
+        threads: how many blocking calls of steps run at once.
+        execution: how many times the run has been executed, this time included; a resume adds one.
         strict_templates: whether a missing value fails the step, or is an empty text and a warning.
     """
 
@@ -88,7 +84,7 @@ class RunServices(msgspec.Struct, frozen=True):
     log_directory: Path
     connectors: Connectors
     locks: Locks
-    nested_step: NestedStep
+    nested_step: Callable[[StepContext, dict[str, Any]], Awaitable[StepResult]]
     announce: Callable[[Event], None]
     threads: anyio.CapacityLimiter
     large_outputs: OutputStore | None = None
@@ -102,7 +98,7 @@ class StepContext:
     """The context of one attempt of one step; the first argument of every step function.
 
     Attributes:
-        progress_note: how far the step came; told when a time limit ends it, which it cannot say itself then.
+        progress_note: how far the step came; shown when a time limit ends it, since it cannot say so then.
     """
 
     def __init__(
@@ -115,7 +111,7 @@ class StepContext:
         attempt: int = 1,
         effects: EffectLog | None = None,
     ) -> None:
-        self.services = services
+        self._services = services
         self.job_id = job_id
         self.step_id = step_id
         self.step_type = step_type
@@ -130,47 +126,52 @@ class StepContext:
     @property
     def flow_id(self) -> str:
         """The id of the flow."""
-        return self.services.flow_id
+        return self._services.flow_id
 
     @property
     def run_id(self) -> str:
         """The id of the run; the same in every attempt to finish it."""
-        return self.services.run_id
+        return self._services.run_id
+
+    @property
+    def execution(self) -> int:
+        """How many times the run has been executed, this time included; a resume adds one."""
+        return self._services.execution
 
     @property
     def env(self) -> Mapping[str, str]:
         """The environment snapshot of the run; `os.environ` is never consulted."""
-        return self.services.env
+        return self._services.env
 
     @property
     def clock(self) -> Clock:
         """Time and chance, replaceable in tests."""
-        return self.services.clock
+        return self._services.clock
 
     @property
     def redactor(self) -> Redactor:
         """Masks secrets in what the step writes for people."""
-        return self.services.redactor
+        return self._services.redactor
 
     @property
     def idempotency_key(self) -> str:
-        """`run/job/step`: the same for every attempt, so that the other side can tell a repetition."""
+        """`run/job/step`: the same for every attempt, so that the other side can recognise a repetition."""
         return f"{self.run_id}/{self.job_id}/{self.step_id}"
 
     @property
     def artifacts(self) -> Path:
         """The job's artifacts folder, made on first use; relative paths are below it."""
-        return self.services.workspace.directory(self.job_id, "artifacts")
+        return self._services.workspace.directory(self.job_id, "artifacts")
 
     @property
     def scratch(self) -> Path:
         """The job's scratch folder, made on first use."""
-        return self.services.workspace.directory(self.job_id, "scratch")
+        return self._services.workspace.directory(self.job_id, "scratch")
 
     @property
     def manifests(self) -> Path:
         """The job's manifests folder, made on first use."""
-        return self.services.workspace.directory(self.job_id, "manifests")
+        return self._services.workspace.directory(self.job_id, "manifests")
 
     def directory(self, area: str, job_id: str = "") -> Path:
         """Return the folder of a key of `workspace.layout`, made on first use; "" is the job's own folder.
@@ -179,12 +180,12 @@ class StepContext:
             area: artifacts, scratch, manifests, or a key that the flow adds to the layout.
             job_id: another job of the run; by default the step's own.
         """
-        return self.services.workspace.directory(job_id or self.job_id, area)
+        return self._services.workspace.directory(job_id or self.job_id, area)
 
     @property
     def log_file(self) -> Path:
         """Where this attempt's full output belongs: `<logs>/<run>/<job>/<step>.<attempt>.log`."""
-        return self.services.log_directory / self.run_id / self.job_id / f"{self.step_id}.{self.attempt}.log"
+        return self._services.log_directory / self.run_id / self.job_id / f"{self.step_id}.{self.attempt}.log"
 
     def path(self, text: str) -> Path:
         """Return the path that an input names: absolute, or below the job's artifacts folder.
@@ -192,19 +193,19 @@ class StepContext:
         Raises:
             StepError: a relative path that leaves that folder.
         """
-        workspace = self.services.workspace
+        workspace = self._services.workspace
         path = workspace.resolve(self.job_id, text)
         if not workspace.strict and not Path(text).is_absolute() and workspace.is_outside(self.job_id, path):
-            self.say(f"the path {text!r} leaves the job's artifacts folder", "warning")
+            self.log(f"the path {text!r} leaves the job's artifacts folder", "warning")
         return path
 
     def check_zip_driver(self, driver: str) -> None:
-        """Ask whether an archive driver may be used; a step that packs or unpacks does so first.
+        """Check that an archive driver may be used; a step that packs or unpacks calls this first.
 
         Raises:
             StepError: enterprise mode is on, and the manifest does not list it.
         """
-        allowed = self.services.zip_drivers
+        allowed = self._services.zip_drivers
         if allowed is not None and driver not in allowed:
             message, hint = driver_refused(driver, allowed)
             raise StepError(message, hint=hint, code="AF872")
@@ -220,13 +221,13 @@ class StepContext:
             StepError: it cannot be opened.
         """
         self._uses_connectors = True
-        return await self.services.connectors.get(name, self)
+        return await self._services.connectors.get(name, self)
 
     async def release_connectors(self) -> None:
         """Close the connectors that this attempt alone had open; called when it has ended."""
         if self._uses_connectors:
-            for problem in await self.services.connectors.release(self):
-                self.say(problem.message, "warning")
+            for problem in await self._services.connectors.release(self):
+                self.log(problem.message, "warning")
 
     def lock(
         self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0
@@ -234,7 +235,7 @@ class StepContext:
         """Hold a named lock in an `async with` block; the lease is renewed meanwhile.
 
         Raises:
-            StepError: the key holds a secret: it would be stored, and shown to whoever waits for the lock.
+            StepError: the key holds a secret: it would be stored, and shown to all who wait for the lock.
         """
         if self.redactor.text(key) != key:
             raise StepError(
@@ -242,7 +243,7 @@ class StepContext:
                 hint="name the lock by something that may be seen",
                 code="AF622",
             )
-        return self.services.locks.hold(
+        return self._services.locks.hold(
             key,
             ttl_seconds=ttl_seconds,
             wait_seconds=wait_seconds,
@@ -278,24 +279,28 @@ class StepContext:
             run_async=self.run_async,
         )
 
-    def nested(self, step_id: str, step_type: str) -> StepContext:
-        """Return the context of a step inside this one: same job, same attempt, its own id."""
-        return StepContext(
-            self.services,
+    async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
+        """Run another step inside this one, in the same job and attempt, and return its result."""
+        inner = StepContext(
+            self._services,
             job_id=self.job_id,
             step_id=f"{self.step_id}.{step_id}",
             step_type=step_type,
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
         )
+        try:
+            return await self._services.nested_step(inner, inputs)
+        finally:
+            self.progress_note = inner.progress_note or self.progress_note
+            await inner.release_connectors()
 
-    async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
-        """Run another step inside this one and return its result."""
-        return await self.services.nested_step(self, step_id=step_id, step_type=step_type, inputs=inputs)
-
-    def say(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
-        """Tell the observers something about this step; it is masked, shown and not stored."""
+    def log(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
+        """Write a line to the run's log; it is masked, shown to all observers, and not stored."""
         self._announce(Notice, level=level, message=message)
+
+    say = log
+    """Another name of `log`."""
 
     def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
         """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
@@ -311,7 +316,7 @@ class StepContext:
             attempt=self.attempt,
             **fields,
         )
-        self.services.announce(event)
+        self._services.announce(event)
 
     @property
     def stopping(self) -> bool:
@@ -319,13 +324,24 @@ class StepContext:
         return self._stopping is not None and self._stopping.is_set()
 
     def raise_if_stopping(self) -> None:
-        """End a sync step that was asked to stop.
+        """End a sync step that has been asked to stop.
 
         Raises:
             StepError: with kind "cancelled".
         """
         if self.stopping:
             raise StepError("stopped on request", kind="cancelled", code="AF702")
+
+    async def run_blocking(
+        self, function: Callable[[*Args], T], *args: *Args, abandon_on_cancel: bool = False
+    ) -> T:
+        """Call a short function that waits for the disk in a worker thread; for longer work see `run_sync`.
+
+        A cancellation waits for a call that has begun, or leaves it behind with `abandon_on_cancel`.
+        """
+        return await anyio.to_thread.run_sync(
+            function, *args, abandon_on_cancel=abandon_on_cancel, limiter=self._services.threads
+        )
 
     async def run_sync(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """Call a blocking function in a worker thread.
@@ -334,9 +350,11 @@ class StepContext:
         a thread that does not is left behind and reported.
         """
         self._loop = anyio.lowlevel.current_token()
-        async with self.services.threads:  # cancelled while it waits for its turn, it never starts
+        async with self._services.threads:  # cancelled while it waits for its turn, it never starts
             if self._stopping is None or self._stopping.is_set():
-                self._stopping = threading.Event()  # the wish that ended an earlier call is not for this one
+                self._stopping = (
+                    threading.Event()
+                )  # a new stop signal: the old one belonged to an earlier call
             return await self._call(function, args, self._stopping)
 
     def run_async(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
@@ -395,7 +413,7 @@ class StepContext:
                     await done.wait()
                 if not done.is_set():
                     waited = f"{THREAD_STOP_SECONDS:g} s"
-                    self.say(f"the step's thread did not stop within {waited} and was left behind", "warning")
+                    self.log(f"the step's thread did not stop within {waited} and was left behind", "warning")
                     scope.cancel()
                 raise
         if failure:

@@ -9,10 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 StepFunction = Callable[..., Any]
+Placement = Literal["coordinator", "anywhere"]
+"""Where a step may run: in the process that executes the run, or also in another, on another host."""
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """How a step ended: SUCCESS or SKIPPED (a valid outcome: there was nothing to do), and what it yields."""
+    """How a step ended: SUCCESS or SKIPPED (a valid outcome: there was nothing to do), and its outputs."""
 
     status: Literal["SUCCESS", "SKIPPED"] = "SUCCESS"
     outputs: dict[str, Any] = {}
@@ -34,6 +36,8 @@ class StepType(msgspec.Struct, frozen=True):
         input_type: Struct that the rendered inputs are converted to; `dict` accepts anything.
         output_type: Struct of the outputs, for the documentation; `dict` where it is open.
         summary: the first line of the docstring.
+        placement: coordinator for a step that needs the locks, the other steps or the machine of the process
+            that executes the run.
     """
 
     name: str
@@ -41,6 +45,7 @@ class StepType(msgspec.Struct, frozen=True):
     input_type: type[Any] = dict
     output_type: type[Any] = dict
     summary: str = ""
+    placement: Placement = "anywhere"
 
     @property
     def is_async(self) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.sdk.step import StepFunction, StepResult, StepType
+from aetherflow.sdk.step import Placement, StepFunction, StepResult, StepType
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CODE = "AF547"
@@ -23,12 +23,16 @@ _TAKEN = 2
 """What a step takes: the context and its inputs."""
 
 
-def step(name: str, *, output: type[Any] | None = None) -> Callable[[Any], StepType]:
+def step(
+    name: str, *, output: type[Any] | None = None, placement: Placement = "anywhere"
+) -> Callable[[Any], StepType]:
     """Make a step type of a function `(context: StepContext, inputs: Struct) -> Struct`, or of a class.
 
     The input and output types of a function are read from its annotations; `output` describes the outputs of
-    one that returns a StepResult. A class has a method `run(self, context, inputs)` and, as attributes or
-    annotations of that method, its `Input` and `Output`; every attempt of a step gets an instance of its own.
+    one that returns a StepResult. `placement` is "coordinator" for a step that must run in the process that
+    executes the run: it takes locks, or runs other steps. A class has a method `run(self, context, inputs)`
+    and, as attributes or annotations of that method, its `Input` and `Output`; every attempt of a step gets
+    an instance of its own.
 
     Raises:
         ConfigError: what is decorated cannot be a step (AF547), with its file and line.
@@ -36,7 +40,7 @@ def step(name: str, *, output: type[Any] | None = None) -> Callable[[Any], StepT
     check_name(name)
 
     def register(target: Any) -> StepType:
-        made = step_of(name, target)
+        made = msgspec.structs.replace(step_of(name, target), placement=placement)
         if output is not None:
             made = msgspec.structs.replace(made, output_type=output)
         declare("step type", name, made)

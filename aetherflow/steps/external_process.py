@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 import anyio
-import anyio.to_thread
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -30,9 +28,6 @@ from aetherflow.steps.process_inputs import (
     as_text,
     as_variable,
 )
-
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -69,22 +64,22 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     marker: str | UnsetType = UNSET
 
 
-@step("external.process", output=ProcessOutput)
+@step("external.process", output=ProcessOutput, placement="coordinator")
 async def external_process(context: StepContext, inputs: ProcessInput) -> StepResult:
     """Run a program; SKIPPED when its marker says that the work is done."""
     idempotency = inputs.idempotency or IdempotencyInputs()
     task = _task(context, inputs, idempotency)
     marker = results.marker(context, idempotency, task.success)
     if marker is not None:
-        if await _in_thread(context, results.still_holds, context, marker, task.success):
+        if await context.run_blocking(results.still_holds, context, marker, task.success):
             return Skipped(f"the marker {marker} exists", {"skipped": True, "marker": str(marker)})
     elif idempotency.strategy == "marker":
-        context.say(
+        context.log(
             "idempotency.strategy is marker, but there is no marker_path: it runs every time", "warning"
         )
     outputs = await _attempts(context, task)
     if marker is not None:
-        await _in_thread(context, results.write_marker, context, marker)
+        await context.run_blocking(results.write_marker, context, marker)
     return StepResult(outputs={**outputs, **(inputs.outputs or {})})
 
 
@@ -99,7 +94,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
         if attempt >= task.retry.max_attempts or not _worth_another(task.retry, ended.end, failure):
             raise failure
         wait = task.retry.wait_after(attempt)
-        context.say(
+        context.log(
             f"attempt {attempt} of {task.retry.max_attempts} failed ({ended.how}); again in {wait:g} s",
             "warning",
         )
@@ -113,7 +108,7 @@ async def _attempt(
 ) -> tuple[Attempt, StepError | None]:
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
-        await _in_thread(context, task.folder.prepare)
+        await context.run_blocking(task.folder.prepare)
     try:
         end = await run_process(
             task.program,
@@ -130,13 +125,13 @@ async def _attempt(
     ended = Attempt(context, task.program, recorder, end, number)
     failure = ended.ending_failure(task.success.accepted, task.timeout_seconds)
     if failure is None and task.success.has_checks:
-        problems = await _in_thread(context, results.failed_checks, context, task.success, task.folder)
+        problems = await context.run_blocking(results.failed_checks, context, task.success, task.folder)
         failure = ended.check_failure(problems, context.artifacts) if problems else None
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
         await end_marked(f"{end.mark}\0", task.grace_seconds)
     elif task.folder is not None:
-        await _in_thread(context, task.folder.publish)
+        await context.run_blocking(task.folder.publish)
     return ended, failure
 
 
@@ -217,13 +212,8 @@ def _worth_another(retry: RetryInputs, end: ProcessEnd, failure: StepError) -> b
 
 def _tell_what_is_left(context: StepContext, end: ProcessEnd) -> None:
     if end.held_open:
-        context.say(
+        context.log(
             "a background process holds the output open; what it writes from now on is not kept", "warning"
         )
     if end.survivors:
-        context.say(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")
-
-
-async def _in_thread(context: StepContext, function: Callable[[*Args], T], *args: *Args) -> T:
-    """Call a function that waits for the disk; one that has begun is not left behind by a cancellation."""
-    return await anyio.to_thread.run_sync(function, *args, limiter=context.services.threads)
+        context.log(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")

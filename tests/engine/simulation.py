@@ -131,8 +131,8 @@ class _Unused:
     def hold(self, key: str, **_: Any) -> AbstractAsyncContextManager[None]:
         raise AssertionError(key)
 
-    async def __call__(self, context: StepContext, **_: Any) -> StepResult:
-        raise AssertionError(context.step_id)
+    async def __call__(self, context: StepContext, inputs: dict[str, Any]) -> StepResult:
+        raise AssertionError(context.step_id, inputs)
 
 
 class Does(msgspec.Struct, frozen=True):
@@ -182,9 +182,15 @@ class World:
         }
         beginning = self._beginning(state)
         apply(state, beginning)
-        machine = RunMachine(self.plan, state, env={}, clock=self.clock, limit=self.limit)
+        types = {
+            step.spec.type: StepType(step.spec.type, self._step, Does)
+            for job in (*self.plan.jobs, *self.plan.hooks)
+            for step in job.steps
+        }
+        plan = msgspec.structs.replace(self.plan, step_types=types)
+        machine = RunMachine(plan, state, env={}, clock=self.clock, limit=self.limit)
         bus = Bus(self.disk, self.clock)
-        executor = Executor(machine, bus, self._services(bus), self._step_type)
+        executor = Executor(machine, bus, self._services(bus))
         try:
             async with self._passing_time(executor) as others:
                 if cancel_at is not None:
@@ -251,9 +257,6 @@ class World:
             announce=bus.announce,
             threads=anyio.CapacityLimiter(1),
         )
-
-    def _step_type(self, name: str) -> StepType:
-        return StepType(name, self._step, Does)
 
     async def _step(self, context: StepContext, does: Does) -> StepResult:
         """Do what the script says, once what must be stored before is seen to be stored."""

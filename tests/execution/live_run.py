@@ -18,9 +18,10 @@ from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import StepTypes, run_nested_step
 from aetherflow.execution.bus import Bus, Durable
 from aetherflow.execution.executor import Executor
+from aetherflow.execution.local_placement import call_nested
+from aetherflow.execution.ports import Placement
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
@@ -149,19 +150,11 @@ def plan_of_file(text: str, folder: Path) -> Plan:
     return plan
 
 
-def step_types(steps: Steps) -> StepTypes:
-    """Return a registry of these step types; a plain function becomes one."""
+def step_types(steps: Steps) -> dict[str, StepType]:
+    """Return these step types by name; a plain function becomes one."""
     if isinstance(steps, Mapping):
-        known = {name: step(name)(function) for name, function in steps.items()}
-    else:
-        known = {kind.name: kind for kind in steps}
-
-    def lookup(name: str) -> StepType:
-        if name not in known:
-            raise StepError(f"unknown step type {name!r}")
-        return known[name]
-
-    return lookup
+        return {name: step(name)(function) for name, function in steps.items()}
+    return {kind.name: kind for kind in steps}
 
 
 @asynccontextmanager
@@ -177,12 +170,14 @@ async def live(
     params: Mapping[str, Any] | None = None,
     durable: Callable[[Durable], Durable] = lambda journal: journal,
     show_traces: bool = False,
+    placement: Placement | None = None,
 ) -> AsyncIterator[LiveRun]:
     """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
     clock = clock or SystemClock()
-    plan = plan_of_file(text, folder)
+    types = step_types(steps)
+    plan = msgspec.structs.replace(plan_of_file(text, folder), step_types=types)
     database = await Database.open(folder / "state.sqlite", "normal")
-    owner, types = this_process(), step_types(steps)
+    owner = this_process()
     redactor = Redactor(secrets)
     claim = await claim_run(database, RUN_ID, owner, clock)
     state = fold(claim.history)
@@ -218,12 +213,12 @@ async def live(
         log_directory=folder / "logs",
         connectors=NoConnectors(),
         locks=LockTable(database, clock, owner, plan.flow_id, RUN_ID),
-        nested_step=partial(run_nested_step, step_types=types),
+        nested_step=partial(call_nested, step_type_of=types.__getitem__),
         announce=partial(_announce, bus, redactor),
         threads=anyio.CapacityLimiter(threads),
     )
     machine = RunMachine(plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value)
-    executor = Executor(machine, bus, services, types, show_traces=show_traces)
+    executor = Executor(machine, bus, services, placement=placement, show_traces=show_traces)
     run = LiveRun(plan, state, executor, bus, services, claim, database)
     run.beginning = beginning
     try:

@@ -60,8 +60,8 @@ class NoLocks:
         raise NotImplementedError(key)
 
 
-async def no_inner_step(context: StepContext, **_: Any) -> StepResult:
-    raise NotImplementedError(context.step_id)
+async def no_inner_step(context: StepContext, inputs: dict[str, Any]) -> StepResult:
+    raise NotImplementedError(context.step_id, inputs)
 
 
 class OtherConnector(Connector):

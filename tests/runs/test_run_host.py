@@ -103,7 +103,7 @@ async def test_what_breaks_one_run_touches_no_other(place: Place, monkeypatch: p
 
     async def spoil(context: StepContext, inputs: dict[str, Any]) -> None:
         del inputs
-        lock_table = context.services.locks
+        lock_table = context._services.locks
         await lock_table.database.transact(lambda raw: raw.execute("DROP TABLE job_state"))  # type: ignore[attr-defined]
 
     def leave(context: StepContext, inputs: dict[str, Any]) -> None:

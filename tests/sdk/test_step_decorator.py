@@ -13,7 +13,7 @@ import pytest
 
 from aetherflow import Connector, Resource, Skipped, StepContext, StepResult, StepType, connector, step
 from aetherflow.errors import ConfigError
-from aetherflow.execution.attempt import call_step
+from aetherflow.execution.local_placement import call_step
 
 if TYPE_CHECKING:
     from nowhere import Unknown  # type: ignore[import-not-found]  # what a plugin may do too

@@ -37,10 +37,8 @@ class _Unused:
     ) -> AbstractAsyncContextManager[None]:
         raise AssertionError((key, ttl_seconds, wait_seconds, job_id, step_id))
 
-    async def __call__(
-        self, context: StepContext, *, step_id: str, step_type: str, inputs: dict[str, Any]
-    ) -> StepResult:
-        raise AssertionError((context, step_id, step_type, inputs))
+    async def __call__(self, context: StepContext, inputs: dict[str, Any]) -> StepResult:
+        raise AssertionError((context, inputs))
 
 
 def process_context(

@@ -1,0 +1,93 @@
+"""Run an attempt of a step in this process: async steps on the event loop, sync ones in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from aetherflow.errors import StepError
+from aetherflow.execution.ports import StepCall
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.json_values import struct_fields
+from aetherflow.sdk.step import StepResult, StepType
+from aetherflow.sdk.step_failure import plugin_errors_contained
+from aetherflow.spec.convert import convert
+
+
+class LocalPlacement:
+    """Runs attempts in this process."""
+
+    def __init__(self, step_types: Mapping[str, StepType]) -> None:
+        """Take the step types of the plan."""
+        self._step_types = step_types
+
+    async def perform(self, call: StepCall, context: StepContext) -> StepResult:
+        """Run the step with the coordinator's own context; see `Placement`.
+
+        Raises:
+            StepError: the plan has no such step type, the inputs do not fit it, or it returned what no step
+                may return.
+        """
+        step_type = self._step_types.get(call.step_type)
+        if step_type is None:
+            raise StepError(f"the plan has no step type {call.step_type!r}", code="AF540")
+        try:
+            return await call_step(context, step_type, call.inputs)
+        finally:
+            await context.release_connectors()
+
+
+async def call_nested(
+    context: StepContext, inputs: dict[str, Any], *, step_type_of: Callable[[str], StepType]
+) -> StepResult:
+    """Run a step inside a step (`with_lock`); its inputs are rendered already."""
+    return await call_step(context, step_type_of(context.step_type), inputs)
+
+
+async def call_step(context: StepContext, step_type: StepType, inputs: dict[str, Any]) -> StepResult:
+    """Convert the inputs to the step's type and call it; a sync step runs in a worker thread.
+
+    Raises:
+        StepError: the inputs do not fit, or the step raised what is no `Exception`.
+    """
+    with plugin_errors_contained():
+        typed = _typed(step_type, inputs)
+        if step_type.is_async:
+            returned = await step_type.run(context, typed)
+        else:
+            returned = await context.run_sync(step_type.run, context, typed)
+    match returned:
+        case StepResult(status="SUCCESS" | "SKIPPED", outputs=Mapping()):
+            return returned
+        case StepResult():
+            what = (
+                f"a StepResult with status {returned.status!r} and {type(returned.outputs).__name__} outputs"
+            )
+        case None:
+            return StepResult()
+        case msgspec.Struct():
+            return StepResult(outputs=struct_fields(returned))
+        case Mapping():
+            return StepResult(outputs=dict(returned))
+        case _:
+            what = type(returned).__name__
+    raise StepError(
+        f"the step type {step_type.name} returned {what}",
+        hint="a step returns a StepResult (SUCCESS or SKIPPED), a Struct, a mapping or None",
+        code="AF705",
+    )
+
+
+def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
+    if step_type.input_type is dict:
+        return inputs
+    try:
+        return convert(inputs, step_type.input_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise StepError(
+            f"the inputs of {step_type.name} do not fit: {error}",
+            hint=f"see: aetherflow steps show {step_type.name}",
+            code="AF706",
+        ) from None
