@@ -146,5 +146,5 @@ def test_a_dash_is_standard_output() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == (
-        '{"event":"job_started","job_id":"a","at":"2026-01-02T00:00:00Z","flow_id":"f","run_id":"r"}\n'
+        '{"event":"job_started","at":"2026-01-02T00:00:00Z","flow_id":"f","run_id":"r","job_id":"a"}\n'
     )
