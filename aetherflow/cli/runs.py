@@ -26,13 +26,14 @@ from aetherflow.store.queries import AttemptRow, EffectRow, StepRow
 R = TypeVar("R", StepRow, AttemptRow, EffectRow)
 
 _KINDS = {
-    "again": "runs again",
-    "settled": "does not run again",
+    "keep": "kept",
+    "rerun": "runs again",
+    "end_interrupted": "does not run again",
     "changed": "kept although the flow defines it otherwise",
-    "missed": "has not run, its job had ended without it",
+    "never_run": "has not run, its job had ended without it",
     "upgraded": "kept although the step type has another version",
-    "left": "not run",
-    "gone": "no longer in the flow",
+    "exclude": "not run",
+    "remove": "no longer in the flow",
 }
 _WAS = {
     "dead": "whose process has ended",
@@ -214,8 +215,8 @@ def _print_resume(resume: RunResumed) -> None:
     """Print why each step was kept or ran again when a run went on."""
     at = timestamp(resume.at)
     print_text(f"  resumed {at} (attempt {resume.attempt}) by {resume.owner}")
-    for kind, entries in resume.reasons.items():
-        more = resume.totals.get(kind, len(entries)) - len(entries)
+    for kind, entries in resume.decisions.items():
+        more = resume.decision_counts.get(kind, len(entries)) - len(entries)
         shown = ", ".join(map(one_line, entries))
         print_text(f"    {_KINDS.get(kind, kind)}: {shown}{f' and {more} more' if more > 0 else ''}")
 

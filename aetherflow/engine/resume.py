@@ -1,95 +1,110 @@
-"""Going on with a run: what is kept, what runs again, which kept steps are now defined otherwise. Pure."""
+"""Plan a resume: which steps keep their result, which run again, and why. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, TypedDict, get_args
 
 import msgspec
 
-from aetherflow.engine.ready_queue import WHOLE, hook_instance, instance_id
+from aetherflow.engine.ready_queue import hook_instance
+from aetherflow.engine.rerun_targets import instances_of, only_target, rerun_targets
 from aetherflow.engine.state import (
     DONE,
     JobState,
     RunState,
     StepState,
-    endings_closed,
+    closed_endings,
     family,
     step_entry,
 )
-from aetherflow.errors import UsageError
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan, downstream
 
-REASONS_STORED = 1000
-"""How many steps of each kind the journal names; the others are only counted."""
+DECISIONS_STORED = 1000
+"""How many decisions of each kind the journal names; the others are only counted."""
+
+ResumeKind = Literal[
+    "keep", "rerun", "end_interrupted", "changed", "never_run", "upgraded", "exclude", "remove"
+]
+"""What a resume decides about a job or a step.
+
+keep: it is finished and does not run again. rerun: it runs again. end_interrupted: it was cut off and ends
+without running again (`on_interrupt`). changed: it is kept, but the flow defines it otherwise now. never_run:
+its kept job ended without it. upgraded: it is kept, but its step type has another version now. exclude: its
+job takes no part this time. remove: the flow does not have it any more.
+"""
+
+KINDS: tuple[ResumeKind, ...] = get_args(ResumeKind)
+
+
+class ResumeDecision(msgspec.Struct, frozen=True):
+    """What a resume does about a job, or a step of it; its text is `job.step (reason)`."""
+
+    kind: ResumeKind
+    job: str
+    step: str = ""
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The job, or `job.step`."""
+        return f"{self.job}.{self.step}" if self.step else self.job
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})" if self.reason else self.name
 
 
 class Effect(TypedDict):
-    """What `RunResumed` says that a resume does to the state."""
+    """The fields of `RunResumed` that change the state."""
 
     rerun: list[str]
     reopened: list[str]
-    left: list[str]
-    gone: list[str]
+    excluded_jobs: list[str]
+    removed: list[str]
 
 
 class ResumePlan(msgspec.Struct, frozen=True):
-    """How a run goes on; each entry is `job` or `job.step`, most with the reason in parentheses.
+    """How a run is resumed. The lists are as in `RunResumed`: jobs, and `job/step` entries.
 
     Attributes:
-        rerun: earlier successes that count no more, as the journal names them (`job`, `job/step`).
-        kept: finished steps and skipped jobs that are not run again.
-        again: what had not been finished, with its status.
-        changed: kept steps whose definition is another one than the one they ran with, as the flow names
-            them, and kept jobs with what is another one: `job (when)`.
-        settled: interrupted steps that do not run again, because `on_interrupt` says so.
-        upgraded: kept steps whose type has another version than the one they ran with.
-        left: jobs that have not succeeded and take no part this time.
-        missed: steps that the jobs that are kept did not have when they ran.
-        gone: jobs and steps that the flow has no more, with their status.
-        reopened: finished jobs that go on all the same, as the journal names them.
-        apart: the jobs that take no part and stay as they are, as the journal names them.
-        dropped: what is no part of the run any more, as the journal names it.
+        decisions: about each job and step concerned, in the order of the plan, none twice.
+        rerun: earlier successes that do not count any more.
+        reopened: finished jobs that continue nevertheless.
+        excluded_jobs: the jobs that take no part and stay as they are.
+        removed: what is no part of the run any more.
     """
 
+    decisions: list[ResumeDecision]
     rerun: list[str]
-    kept: list[str]
-    again: list[str]
-    changed: list[str]
-    settled: list[str] = []
-    upgraded: list[str] = []
-    left: list[str] = []
-    missed: list[str] = []
-    gone: list[str] = []
-    reopened: list[str] = []
-    apart: list[str] = []
-    dropped: list[str] = []
+    reopened: list[str]
+    excluded_jobs: list[str]
+    removed: list[str]
 
     def effect(self) -> Effect:
-        """Return what the event says of the state, by its fields."""
-        return {"rerun": self.rerun, "reopened": self.reopened, "left": self.apart, "gone": self.dropped}
+        """Return what the resume does to the state, as fields of the event."""
+        return {
+            "rerun": self.rerun,
+            "reopened": self.reopened,
+            "excluded_jobs": self.excluded_jobs,
+            "removed": self.removed,
+        }
 
-    def reasons(self) -> dict[str, list[str]]:
-        """Return the entries by kind, as far as there are any: of each kind the first thousand."""
-        return {kind: entries[:REASONS_STORED] for kind, entries in self._kinds()}
+    def of_kind(self, kind: ResumeKind) -> list[ResumeDecision]:
+        """Return the decisions of one kind."""
+        return [decision for decision in self.decisions if decision.kind == kind]
 
-    def totals(self) -> dict[str, int]:
-        """Return how many entries there are of each kind, as far as there are any."""
-        return {kind: len(entries) for kind, entries in self._kinds()}
+    def texts(self, kind: ResumeKind) -> list[str]:
+        """Return the decisions of one kind as texts."""
+        return [str(decision) for decision in self.of_kind(kind)]
 
-    def _kinds(self) -> Iterator[tuple[str, list[str]]]:
-        for kind in ("kept", "again", "settled", "changed", "missed", "upgraded", "left", "gone"):
-            if entries := getattr(self, kind):
-                yield kind, entries
+    def stored_decisions(self) -> dict[str, list[str]]:
+        """Return the texts of the decisions by kind, as far as there are any: of each kind the first ones."""
+        return {kind: texts[:DECISIONS_STORED] for kind in KINDS if (texts := self.texts(kind))}
 
-
-class Wanted(msgspec.Struct, frozen=True):
-    """What `JOB`, `JOB.STEP`, `JOB[n]` or `JOB[n].STEP` names."""
-
-    job: JobPlan
-    item: int = WHOLE
-    step_id: str = ""
+    def decision_counts(self) -> dict[str, int]:
+        """Return how many decisions there are of each kind, as far as there are any."""
+        return {kind: len(found) for kind in KINDS if (found := self.of_kind(kind))}
 
 
 def plan_resume(
@@ -101,15 +116,16 @@ def plan_resume(
     selected: Collection[int] | None = None,
     option: str = "--rerun",
 ) -> ResumePlan:
-    """Say how the run goes on with this plan.
+    """Decide how the run is resumed with this plan.
 
-    A job that its gate skipped is looked at again when a job before it runs again: the gate may open now.
+    A job that was SKIPPED before it began is examined again when a job before it runs again: its gate may be
+    open now.
 
     Args:
         plan: the flow as it is now.
         state: the run as it is stored.
-        rerun: jobs and steps that run again, with all that follows them.
-        only: a job that runs again with all its steps; what follows it does not for this reason.
+        rerun: jobs and steps that run again, with all that depends on them.
+        only: a job that runs again with all its steps; what depends on it does not, for this reason.
         selected: indexes of the jobs that take part; None means all.
         option: how a message names where `rerun` came from.
 
@@ -117,230 +133,158 @@ def plan_resume(
         UsageError: `rerun` names what the flow does not have, or `only` cannot run alone.
     """
     taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
-    names, reopened = _named(plan, state, rerun, option, selected)
+    entries, reopened = rerun_targets(plan, state, rerun, option, selected)
     if only:
-        names += _alone(plan, state, only, selected)
+        entries += only_target(plan, state, only, selected)
     not_done = {job.id for job in taking_part if state.job(job.id).status not in DONE}
     for index in sorted(downstream(plan, not_done)):
         job = plan.jobs[index]
-        if (selected is None or index in selected) and _was_skipped_unopened(state.job(job.id)):
-            names += [job.id, *_instances(job, state)]
-    names += [job.id for job in taking_part if job.id in not_done and _was_a_fan(job, state)]
-    names = list(dict.fromkeys(names))
-    found = ResumePlan(names, [], [], [], reopened=reopened)
-    _sort_out_what_is_gone(plan, state, found)
-    reopening, why = set(names), f"--only {only}" if only else option
-    for job in taking_part:
-        if job.id not in reopening:
-            _compare_job(job, state.job(job.id), found)
-        for job_id in _instances(job, state):
-            _sort_out(job, job_id, state, reopening, found, why)
-    closed = endings_closed(state, [*names, *found.reopened])
-    for job in plan.hooks:
-        _sort_out(job, hook_instance(job, closed).id, state, reopening, found, why)
-    found.changed[:] = dict.fromkeys(found.changed)
-    found.upgraded[:] = dict.fromkeys(found.upgraded)
+        if (selected is None or index in selected) and _was_skipped_unstarted(state.job(job.id)):
+            entries += [job.id, *instances_of(job, state)]
+    entries += [job.id for job in taking_part if job.id in not_done and _was_mapped(job, state)]
+    planner = _Planner(plan, state, entries, reopened, f"--only {only}" if only else option)
+    planner.decide(taking_part)
     if selected is not None:
-        _leave(plan, state, selected, found)
-    return found
+        planner.exclude(selected)
+    return planner.result()
 
 
-def _leave(plan: Plan, state: RunState, selected: Collection[int], found: ResumePlan) -> None:
-    """Note the jobs that take no part and are not done."""
-    for job in plan.jobs:
-        status = state.job(job.id).status
-        if job.index not in selected and status not in DONE:
-            found.left.append(f"{job.id} ({status})")
-            if job.id in state.jobs:
-                found.apart.append(job.id)
-
-
-def _was_a_fan(job: JobPlan, state: RunState) -> bool:
+def _was_mapped(job: JobPlan, state: RunState) -> bool:
     """Whether a job that ran with items has no `for_each` any more."""
     return job.for_each is None and state.job(job.id).items is not None
 
 
-def _sort_out_what_is_gone(plan: Plan, state: RunState, found: ResumePlan) -> None:
-    """Note the jobs, instances and steps that the flow has no more; those that are not done go."""
-    jobs = {job.id: job for job in plan.jobs}
-    rerun = set(found.rerun)
-    for job_id, job in state.jobs.items():
-        if is_hook(job_id):
-            continue
-        name = family(job_id)
-        planned, is_instance = jobs.get(name), name != job_id
-        goes_on = job.status not in DONE or job_id in rerun
-        if planned is None or (is_instance and planned.for_each is None):
-            is_dropped = job.status not in DONE or (planned is not None and name in rerun)
-            _note_gone(job_id, job_id, job.status, found, is_dropped=is_dropped)
-            continue
-        if planned.for_each is not None and not is_instance and not goes_on:
-            continue  # it was a plain job when it ran, and stays one
-        is_fan = planned.for_each is not None and not is_instance
-        known = set() if is_fan else {step.id for step in planned.steps}
-        for step_id, step in job.steps.items():
-            if step_id not in known:
-                entry = step_entry(job_id, step_id)
-                _note_gone(entry, f"{job_id}.{step_id}", step.status, found, is_dropped=goes_on)
-
-
-def _note_gone(entry: str, name: str, status: str, found: ResumePlan, *, is_dropped: bool) -> None:
-    found.gone.append(f"{name} ({status})")
-    if is_dropped:
-        found.dropped.append(entry)
-
-
-def _was_skipped_unopened(job: JobState) -> bool:
-    """Whether a job was skipped by its gate, or for want of items: nothing of it has begun."""
+def _was_skipped_unstarted(job: JobState) -> bool:
+    """Whether a job was skipped by its gate, or because it had no items: nothing of it has begun."""
     return job.status == "SKIPPED" and not job.steps and job.items is None
 
 
-def _instances(job: JobPlan, state: RunState) -> list[str]:
-    """Return the job itself, or its instances: of its items, and those that an earlier list has left."""
-    if job.for_each is None:
-        return [job.id]
-    items = state.job(job.id).items
-    number = 0 if items is None else len(items)
-    while instance_id(job.id, number) in state.jobs:
-        number += 1
-    return [instance_id(job.id, item) for item in range(number)] if number or items is not None else [job.id]
+class _Planner:
+    """Collects the decisions of one resume."""
 
+    def __init__(
+        self, plan: Plan, state: RunState, rerun: Iterable[str], reopened: list[str], cause: str
+    ) -> None:
+        self.plan = plan
+        self.state = state
+        self.rerun = dict.fromkeys(rerun)
+        self.reopened = reopened
+        self.excluded_jobs: list[str] = []
+        self.removed: list[str] = []
+        self.cause = cause
+        self.decisions: dict[ResumeDecision, None] = {}
 
-def _alone(plan: Plan, state: RunState, job_id: str, selected: Collection[int] | None) -> list[str]:
-    """Return what `--only` names: the job with its instances; what it needs must have succeeded."""
-    job = next((job for job in plan.jobs if job.id == job_id), None)
-    if job is None:
-        raise UsageError(f"--only {job_id}: the flow has no such job", hint=_known_jobs(plan))
-    for index in job.needs:
-        needed = plan.jobs[index].id
-        if (selected is None or index not in selected) and state.job(needed).status not in DONE:
-            status = state.job(needed).status
-            raise UsageError(
-                f"--only {job_id}: it needs the job {needed}, which is {status}",
-                hint=f"run that one first: --from {needed}, or --only {needed}",
-            )
-    return [job_id, *_instances(job, state)]
+    def result(self) -> ResumePlan:
+        """Return what was decided; what concerns all instances of a job appears once."""
+        return ResumePlan(
+            list(self.decisions), list(self.rerun), self.reopened, self.excluded_jobs, self.removed
+        )
 
+    def decide(self, taking_part: Sequence[JobPlan]) -> None:
+        """Decide about everything that the run has, then about the hooks of an ending that was cut off."""
+        self._remove_what_the_flow_lost()
+        for job in taking_part:
+            if job.id not in self.rerun:
+                self._compare_job(job, self.state.job(job.id))
+            for job_id in instances_of(job, self.state):
+                self._decide_job(job, job_id)
+        closed = closed_endings(self.state, [*self.rerun, *self.reopened])
+        for job in self.plan.hooks:
+            self._decide_job(job, hook_instance(job, closed).id)
 
-def _known_jobs(plan: Plan) -> str:
-    return f"the jobs are {', '.join(job.id for job in plan.jobs[:20])}"
+    def exclude(self, selected: Collection[int]) -> None:
+        """Note the jobs that take no part and are not done."""
+        for job in self.plan.jobs:
+            status = self.state.job(job.id).status
+            if job.index not in selected and status not in DONE:
+                self._add("exclude", job.id, "", status)
+                if job.id in self.state.jobs:
+                    self.excluded_jobs.append(job.id)
 
+    def _add(self, kind: ResumeKind, job: str, step: str = "", reason: str = "") -> None:
+        self.decisions[ResumeDecision(kind, job, step, reason)] = None
 
-def _named(
-    plan: Plan, state: RunState, rerun: Sequence[str], option: str, selected: Collection[int] | None
-) -> tuple[list[str], list[str]]:
-    """Return the jobs and steps that `--rerun` names, with all that follows them, and the jobs that go on."""
-    names: list[str] = []
-    reopened: list[str] = []
-    jobs = {job.id: job for job in plan.jobs}
-    for text in rerun:
-        wanted = _wanted(jobs, state, text)
-        if wanted is None:
-            raise UsageError(
-                f"{option} {text}: the flow has no such job or step",
-                hint=f"give JOB or JOB.STEP; {_known_jobs(plan)}",
-            )
-        job = wanted.job
-        if selected is not None and job.index not in selected:
-            raise UsageError(
-                f"{option} {text}: the job {job.id} takes no part in this run",
-                hint="--flow-job had limited the run: resume it without, with run --run-id",
-            )
-        step_ids = [step.id for step in job.steps]
-        first = step_ids.index(wanted.step_id) if wanted.step_id else 0
-        is_one = wanted.item != WHOLE
-        for mapped_instance in [instance_id(job.id, wanted.item)] if is_one else _instances(job, state):
-            later = (step_entry(mapped_instance, step) for step in step_ids[first:])
-            names += later if first else [mapped_instance]
-        for index in sorted(downstream(plan, [job.id]) - {job.index}):
-            names += [plan.jobs[index].id, *_instances(plan.jobs[index], state)]
-        if is_one:
-            reopened.append(job.id)
-        elif not first or job.for_each is not None:  # instances run again only within their job
-            names.append(job.id)
-    return list(dict.fromkeys(names)), list(dict.fromkeys(reopened))
-
-
-def _wanted(jobs: Mapping[str, JobPlan], state: RunState, text: str) -> Wanted | None:
-    """Return what is named; ids of jobs and of steps may hold dots, but no brackets."""
-    if text in jobs:
-        return Wanted(jobs[text])
-    name, bracket, rest = text.partition("[")
-    if bracket:
-        number, bracket, rest = rest.partition("]")
-        job = jobs.get(name)
-        known = None if job is None or job.for_each is None else state.job(name).items
-        if job is None or known is None or number not in map(str, range(len(known))):
-            return None
-        is_step = any(rest == f".{step.id}" for step in job.steps)
-        return Wanted(job, int(number), rest[1:]) if is_step or (bracket and not rest) else None
-    parts = text.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        job, step_id = jobs.get(".".join(parts[:length])), ".".join(parts[length:])
-        if job is not None and any(step.id == step_id for step in job.steps):
-            return Wanted(job, step_id=step_id)
-    return None
-
-
-def _sort_out(
-    job: JobPlan, job_id: str, state: RunState, rerun: set[str], found: ResumePlan, option: str
-) -> None:
-    """Add to `found` what becomes of a job's steps."""
-    known = state.job(job_id)
-    whole_job, is_done = job_id in rerun, known.status in DONE
-    named = {step.id for step in job.steps if whole_job or (rerun and step_entry(job_id, step.id) in rerun)}
-    if is_done and not known.steps and not named:
-        found.kept.append(f"{job_id} ({known.status})")
-    if is_done and (known.steps or not whole_job):
-        _sort_out_new(job, job_id, known, named, found, option)
-    for step in job.steps:
-        name = f"{job_id}.{step.id}"
-        ended = known.steps.get(step.id)
-        if ended is None:
-            continue
-        if ended.status not in DONE and (not is_done or named):
-            was_cut_off = ended.status == "RUNNING" or (job_id, step.id) in state.interrupted
-            if was_cut_off and step.id not in named and step.spec.on_interrupt != "rerun":
-                found.settled.append(f"{name} (INTERRUPTED, on_interrupt: {step.spec.on_interrupt})")
+    def _remove_what_the_flow_lost(self) -> None:
+        """Note the jobs, instances and steps that the flow does not have any more; those not done go."""
+        jobs = {job.id: job for job in self.plan.jobs}
+        for job_id, job in self.state.jobs.items():
+            if is_hook(job_id):
                 continue
-            found.again.append(f"{name} ({'INTERRUPTED' if was_cut_off else ended.status})")
-        elif step.id in named:
-            found.again.append(f"{name} ({option})")
+            name = family(job_id)
+            planned, is_instance = jobs.get(name), name != job_id
+            continues = job.status not in DONE or job_id in self.rerun
+            if planned is None or (is_instance and planned.for_each is None):
+                self._add("remove", job_id, "", job.status)
+                if job.status not in DONE or (planned is not None and name in self.rerun):
+                    self.removed.append(job_id)
+                continue
+            is_mapped = planned.for_each is not None and not is_instance
+            if is_mapped and not continues:
+                continue  # it was no mapped job when it ran, and stays as it is
+            known = set() if is_mapped else {step.id for step in planned.steps}
+            for step_id, step in job.steps.items():
+                if step_id not in known:
+                    self._add("remove", job_id, step_id, step.status)
+                    if continues:
+                        self.removed.append(step_entry(job_id, step_id))
+
+    def _decide_job(self, job: JobPlan, job_id: str) -> None:
+        """Decide about the steps of a job or of an instance."""
+        known = self.state.job(job_id)
+        whole_job, is_done = job_id in self.rerun, known.status in DONE
+        named = {step.id for step in job.steps if whole_job or step_entry(job_id, step.id) in self.rerun}
+        if is_done and not known.steps and not named:
+            self._add("keep", job_id, "", known.status)
+        if is_done and (known.steps or not whole_job):
+            self._decide_new_steps(job, job_id, known, named)
+        for step in job.steps:
+            ended = known.steps.get(step.id)
+            if ended is not None:
+                continues = not is_done or bool(named)
+                self._decide_step(job_id, step, ended, is_named=step.id in named, continues=continues)
+
+    def _decide_step(
+        self, job_id: str, step: StepPlan, ended: StepState, *, is_named: bool, continues: bool
+    ) -> None:
+        """Decide about a step that had begun; `continues` says whether its job does."""
+        if ended.status not in DONE and continues:
+            was_cut_off = ended.status == "RUNNING" or (job_id, step.id) in self.state.interrupted
+            policy = step.spec.on_interrupt
+            if was_cut_off and not is_named and policy != "rerun":
+                self._add("end_interrupted", job_id, step.id, f"INTERRUPTED, on_interrupt: {policy}")
+            else:
+                self._add("rerun", job_id, step.id, "INTERRUPTED" if was_cut_off else ended.status)
+        elif is_named:
+            self._add("rerun", job_id, step.id, self.cause)
         else:
-            found.kept.append(f"{name} ({ended.status})")
+            self._add("keep", job_id, step.id, ended.status)
             if not is_hook(job_id):
-                _compare(f"{job.id}.{step.id}", ended, step, found)
+                self._compare_step(family(job_id), step, ended)
 
+    def _decide_new_steps(self, job: JobPlan, job_id: str, known: JobState, named: set[str]) -> None:
+        """Decide about steps that a finished job has not run: they run only if a step of it is named."""
+        if named and named.isdisjoint(known.steps):
+            self.reopened.append(job_id)
+        for step in job.steps:
+            if step.id in known.steps:
+                continue
+            if step.id in named:
+                self._add("rerun", job_id, step.id, self.cause)
+            elif known.steps and named:
+                self._add("rerun", job_id, step.id, "new")
+            elif known.steps and not is_hook(job_id):
+                self._add("never_run", job_id, step.id)
 
-def _sort_out_new(
-    job: JobPlan, job_id: str, known: JobState, named: set[str], found: ResumePlan, option: str
-) -> None:
-    """Add the steps that a finished job has not run: they do only if it goes on, because a step is named."""
-    if named and named.isdisjoint(known.steps):
-        found.reopened.append(job_id)
-    for step in job.steps:
-        name = f"{job_id}.{step.id}"
-        if step.id in known.steps:
-            continue
-        if step.id in named:
-            found.again.append(f"{name} ({option})")
-        elif known.steps and named:
-            found.again.append(f"{name} (new)")
-        elif known.steps and not is_hook(job_id):
-            found.missed.append(name)
+    def _compare_step(self, job_id: str, step: StepPlan, ended: StepState) -> None:
+        """Note whether a kept step is defined otherwise now, or has another version."""
+        if ended.definition and ended.definition != step.fingerprint():
+            self._add("changed", job_id, step.id)
+        if ended.version and step.version and ended.version != step.version:
+            self._add("upgraded", job_id, step.id, f"{ended.version}, now {step.version}")
 
-
-def _compare(name: str, ended: StepState, step: StepPlan, found: ResumePlan) -> None:
-    """Note whether a kept step is another one now than the one that ran."""
-    if ended.definition and ended.definition != step.fingerprint():
-        found.changed.append(name)
-    if ended.version and step.version and ended.version != step.version:
-        found.upgraded.append(f"{name} ({ended.version}, now {step.version})")
-
-
-def _compare_job(job: JobPlan, known: JobState, found: ResumePlan) -> None:
-    """Note whether the gate of a finished job, or what listed the items that are kept, is another one now."""
-    if known.status in DONE and known.when and known.when != job.gate:
-        found.changed.append(f"{job.id} (when)")
-    if known.for_each and known.for_each != job.listing:
-        found.changed.append(f"{job.id} (for_each)")
+    def _compare_job(self, job: JobPlan, known: JobState) -> None:
+        """Note whether the gate of a finished job, or what listed its items, is another one now."""
+        if known.status in DONE and known.when and known.when != job.gate:
+            self._add("changed", job.id, "", "when")
+        if known.for_each and known.for_each != job.listing:
+            self._add("changed", job.id, "", "for_each")

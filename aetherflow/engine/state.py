@@ -35,7 +35,7 @@ def step_entry(job_id: str, step_id: str) -> str:
     return f"{job_id}/{step_id}"
 
 
-def endings_closed(state: RunState, rerun: Sequence[str]) -> int:
+def closed_endings(state: RunState, rerun: Sequence[str]) -> int:
     """Return how many endings are over when a run goes on.
 
     An ending that its process's death cut off goes on only if nothing that it followed runs again: else the
@@ -300,8 +300,8 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
-            state.endings = max(state.endings, event.endings)
-            _forget(state, event.gone)
+            state.endings = max(state.endings, event.ending_count)
+            _forget(state, event.removed)
             _reopen(state, event)
         case e.CancelRequested():
             _check(RUN_TABLE, state.phase, event, "RUNNING", where)
@@ -332,7 +332,7 @@ def _forget(state: RunState, gone: Iterable[str]) -> None:
 
 def _reopen(state: RunState, event: e.RunResumed) -> None:
     """Make everything that is not done, and what is named, PENDING again; note what was running."""
-    rerun, reopened, left = frozenset(event.rerun), frozenset(event.reopened), frozenset(event.left)
+    rerun, reopened, left = frozenset(event.rerun), frozenset(event.reopened), frozenset(event.excluded_jobs)
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue

@@ -51,10 +51,10 @@ class StepEvent(JobEvent, frozen=True, kw_only=True):
 
 
 class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The bundle that a run has its flow from.
+    """The bundle from which a run takes its flow.
 
     Attributes:
-        fingerprint: of all its files, as they were.
+        fingerprint: of all its files, as they were then.
         manifest: the absolute path of the manifest.
         flow: the flow file, relative to the root of the bundle.
         stale: why the bundle could not be synced, and the last snapshot was used; empty if it was synced.
@@ -68,11 +68,11 @@ class BundleUse(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A new run began; `flow_file` is as it was typed, in the working directory `directory`.
+    """A new run began; `flow_file` is as it was given, relative to the working directory `directory`.
 
     Attributes:
-        scheduled_at: the instant that the run stands for (RFC 3339); empty: when it began.
-        secrets: the parameters of which only a mask is stored and which are not what the flow says.
+        scheduled_at: the time for which the run was scheduled (RFC 3339); empty: the time when it began.
+        secrets: the parameters of which only a mask is stored and whose values are not those of the flow.
     """
 
     flow_file: str
@@ -88,22 +88,22 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """A run that had not ended well, or had died, goes on; what had not succeeded is PENDING again.
+    """A run that had failed, was cancelled or had died is resumed; what had not succeeded is PENDING again.
 
     Attributes:
-        attempt: which time this is that the run is executed (the first execution was 1).
-        rerun: `job` or `job/step` entries whose earlier success counts no more.
-        reopened: jobs that had ended well and go on: a step, or an instance, of theirs is still to run.
-        left: jobs that take no part; one that has ended stays as it is, with its instances.
-        gone: `job` or `job/step` entries that the flow has no more; the state forgets them.
-        endings: how often the run had ended; the ending steps of those times stay as they are.
+        attempt: the number of this execution of the run (the first one was 1).
+        rerun: `job` or `job/step` entries whose earlier success does not count any more.
+        reopened: jobs that had ended well and continue: a step, or an instance, of theirs is still to run.
+        excluded_jobs: jobs that take no part; one that has ended stays as it is, with its instances.
+        removed: `job` or `job/step` entries that the flow does not have any more; the state forgets them.
+        ending_count: how often the run had ended; the hooks of those endings stay as they are.
         directory: the working directory, to which `flow_file` is relative.
-        only: the one job that runs again, if only one was asked for.
-        reasons: what became of each step and why, by kind (`kept`, `again` ...), as `job.step (WHY)`; of each
-            kind the first ones only.
-        totals: how many there are of each kind.
+        only: the one job that runs again, if only one was requested.
+        decisions: what the resume does about each step and why, by kind (`keep`, `rerun` ...), as
+            `job.step (REASON)`; of each kind the first ones only.
+        decision_counts: how many there are of each kind.
         recoveries: how often in a row a server died in a step of the run and no step had succeeded meanwhile;
-            0 if a person goes on with it.
+            0 if a person resumes it.
     """
 
     attempt: int
@@ -113,27 +113,27 @@ class RunResumed(Event, frozen=True, kw_only=True):
     definition: str = ""
     rerun: list[str] = []
     reopened: list[str] = []
-    left: list[str] = []
-    gone: list[str] = []
-    endings: int = 0
+    excluded_jobs: list[str] = []
+    removed: list[str] = []
+    ending_count: int = 0
     directory: str = ""
     only: str = ""
-    reasons: dict[str, list[str]] = {}
-    totals: dict[str, int] = {}
+    decisions: dict[str, list[str]] = {}
+    decision_counts: dict[str, int] = {}
     origin: Origin = ""
     recoveries: int = 0
     bundle: BundleUse | None = None
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
-    """The run shall stop: somebody asked, its own time limit passed, or `fail_fast` met a failed job."""
+    """The run must stop: by a request, by its own time limit, or because a job failed (`fail_fast`)."""
 
     reason: str
     cause: CancelCause = "request"
 
 
-class HooksStarted(Event, frozen=True, kw_only=True, tag="run_ending"):
-    """All jobs have ended; `on_success`, `on_failure` and `on_exit` steps follow, by the outcome."""
+class HooksStarted(Event, frozen=True, kw_only=True):
+    """All jobs have ended; the hooks for this status (`on_success`, `on_failure`, `on_exit`) follow."""
 
     status: RunEnd
     reason: str = ""
@@ -150,7 +150,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
 
 
 class StoredItems(msgspec.Struct, frozen=True, rename={"file": "$file"}):
-    """The items of a `for_each` job, so large that they are a file beside the step logs."""
+    """The items of a mapped job that are too large for the journal: a file beside the step logs."""
 
     file: str
     bytes: int
@@ -164,7 +164,7 @@ Items = list[Any] | StoredItems
 
 
 class JobStarted(JobEvent, frozen=True, kw_only=True):
-    """A job began, or goes on after a resume; `items` are those of a `for_each` job.
+    """A job began, or continues after a resume; `items` are those of a mapped job (`for_each`).
 
     Attributes:
         when: fingerprint of the gate that was open.
@@ -180,7 +180,7 @@ class JobFinished(JobEvent, frozen=True, kw_only=True):
     """A job ended; SKIPPED and BLOCKED jobs end without having started.
 
     Attributes:
-        when: fingerprint of the gate, if it was looked at and the job did not begin.
+        when: fingerprint of the gate, if it was evaluated and the job did not begin.
         for_each: fingerprint of what listed no items.
     """
 
@@ -197,8 +197,8 @@ class StepWaiting(StepEvent, frozen=True, kw_only=True):
 
     Attributes:
         slots: how many it needs; `size` is how many the pool has.
-        held_by: who has slots; the first ones only.
-        ahead: how many others wait before it.
+        held_by: the holders of slots; the first ones only.
+        ahead: how many others wait before it in the queue.
     """
 
     pool: str
@@ -212,8 +212,8 @@ class StepStarted(StepEvent, frozen=True, kw_only=True):
     """An attempt of a step began.
 
     Attributes:
-        definition: fingerprint of what the flow said of the step.
-        version: of the distribution that its type came from.
+        definition: fingerprint of the step in the flow.
+        version: of the distribution that its step type comes from.
     """
 
     definition: str = ""
@@ -228,7 +228,7 @@ class StepRetrying(StepEvent, frozen=True, kw_only=True):
 
 
 class StepFinished(StepEvent, frozen=True, kw_only=True):
-    """A step ended; `outputs` is what it yielded, `job_outputs` what it adds to its job's outputs."""
+    """A step ended; `outputs` are its outputs, `job_outputs` those that it adds to its job's outputs."""
 
     status: StepEnd
     duration_seconds: float = 0.0
@@ -289,7 +289,7 @@ class StepOutput(StepEvent, frozen=True, kw_only=True):
 
 
 class Notice(StepEvent, frozen=True, kw_only=True):
-    """Something worth telling that changes no state (transient)."""
+    """A message to people that changes no state (transient); about a step if it names one."""
 
     level: Literal["debug", "info", "warning", "error"]
     message: str
@@ -301,11 +301,11 @@ class Notice(StepEvent, frozen=True, kw_only=True):
 
 
 class RunPersisted(Event, frozen=True, kw_only=True):
-    """The beginning of the run is on the disk: from now on another process can go on with it (transient).
+    """The beginning of the run is stored: from now on another process can resume it (transient).
 
     Attributes:
-        state: the absolute path of the state database that keeps it.
-        secrets: the parameters that must be given again then: they are secret, hence not stored.
+        state: the absolute path of the state database.
+        secrets: the parameters that a resume must be given again: they are secret, hence not stored.
     """
 
     state: str

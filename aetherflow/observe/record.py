@@ -41,8 +41,18 @@ LATE_SECONDS = 1.0
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
 _DETAIL = frozenset(
-    {"definition", "directory", "endings", "reasons", "totals", "version", "items", "outputs", "job_outputs"}
-    | {"reopened", "left", "gone", "when", "for_each"}
+    {
+        "definition",
+        "directory",
+        "ending_count",
+        "decisions",
+        "decision_counts",
+        "version",
+        "items",
+        "outputs",
+        "job_outputs",
+    }
+    | {"reopened", "excluded_jobs", "removed", "when", "for_each"}
 )
 
 

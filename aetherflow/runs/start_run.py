@@ -11,8 +11,8 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.params import convert, read_params
-from aetherflow.engine.resume import ResumePlan, plan_resume
-from aetherflow.engine.state import IllegalEvent, RunState, apply, endings_closed, fold
+from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan, plan_resume
+from aetherflow.engine.state import IllegalEvent, RunState, apply, closed_endings, fold
 from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
@@ -128,11 +128,11 @@ def _resume(
         selected_job=request.flow_job,
         definition=plan.definition,
         **resumption.effect(),
-        endings=endings_closed(state, [*resumption.rerun, *resumption.reopened]),
+        ending_count=closed_endings(state, [*resumption.rerun, *resumption.reopened]),
         directory=str(Path.cwd()),
         only=request.only,
-        reasons=resumption.reasons(),
-        totals=resumption.totals(),
+        decisions=resumption.stored_decisions(),
+        decision_counts=resumption.decision_counts(),
         origin=request.origin,
         recoveries=state.recoveries + was_in_a_step if request.is_recovery else 0,
         bundle=checked.bundle,
@@ -239,40 +239,46 @@ def _as_declared(name: str, spec: ParamSpec, stored: Any, run_id: str) -> Any:
         ) from None
 
 
+_WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
+    ("end_interrupted", "AF633", "does not run again: {}"),
+    ("exclude", "AF634", "not run now: {}"),
+    ("changed", "AF630", ""),
+    ("never_run", "AF635", "has not run, its job had ended without it: {}; {option} {first} runs it"),
+    ("remove", "AF636", "the flow does not have it any more: {}"),
+    ("upgraded", "AF632", "kept although the step type has another version now: {}"),
+)
+"""What a person is warned of, by the kind of the decision."""
+
+
 def _resume_notices(resumption: ResumePlan, option: str, state: RunState, clock: Clock) -> list[e.Notice]:
     notices = []
-    if resumption.kept:
-        notices.append(notice(state, clock, "info", f"kept: {_listed(resumption.kept)}"))
-    again = _listed(resumption.again) if resumption.again else "nothing that had begun"
-    notices.append(notice(state, clock, "info", f"runs again: {again}"))
-    if resumption.settled:
-        message = f"does not run again: {_listed(resumption.settled)}"
-        notices.append(notice(state, clock, "warning", message, "AF633"))
-    if resumption.left:
-        notices.append(notice(state, clock, "warning", f"not run now: {_listed(resumption.left)}", "AF634"))
-    notices += [
-        notice(state, clock, "warning", _otherwise(name, option), "AF630")
-        for name in resumption.changed[:LIST_AT_MOST]
-    ]
-    if resumption.missed:
-        message = f"has not run, its job had ended without it: {_listed(resumption.missed)}"
-        first = f"{option} {resumption.missed[0]} runs it"
-        notices.append(notice(state, clock, "warning", f"{message}; {first}", "AF635"))
-    if resumption.gone:
-        message = f"the flow has it no more: {_listed(resumption.gone)}"
-        notices.append(notice(state, clock, "warning", message, "AF636"))
-    if resumption.upgraded:
-        message = f"kept although the step type has another version now: {_listed(resumption.upgraded)}"
-        notices.append(notice(state, clock, "warning", message, "AF632"))
+    if kept := resumption.texts("keep"):
+        notices.append(notice(state, clock, "info", f"kept: {_listed(kept)}"))
+    again = resumption.texts("rerun")
+    listed = _listed(again) if again else "nothing that had begun"
+    notices.append(notice(state, clock, "info", f"runs again: {listed}"))
+    for kind, code, text in _WARNINGS:
+        found = resumption.of_kind(kind)
+        if kind == "changed":
+            messages = [_changed(decision, option) for decision in found[:LIST_AT_MOST]]
+        elif found:
+            listed = _listed([str(decision) for decision in found])
+            messages = [text.format(listed, option=option, first=found[0].name)]
+        else:
+            continue
+        notices += [notice(state, clock, "warning", message, code) for message in messages]
     return notices
 
 
-def _otherwise(name: str, option: str) -> str:
-    """Return what is said of something that is kept although the flow now defines it otherwise."""
-    job_id, _, what = name.removesuffix(")").partition(" (")
-    if not what:
+def _changed(decision: ResumeDecision, option: str) -> str:
+    """Return the warning about something that is kept although the flow now defines it otherwise."""
+    name = decision.name
+    if decision.step:
         return f"{name} is kept although the flow now defines it otherwise; {option} {name} runs it again"
-    return f"the {what} of {job_id} is another one now, what it gave is kept; {option} {job_id} asks it again"
+    return (
+        f"the {decision.reason} of {name} is another one now, its earlier result is kept; "
+        f"{option} {name} evaluates it again"
+    )
 
 
 def _plugin_notices(checked: CheckedFlow, state: RunState, clock: Clock) -> list[e.Notice]:

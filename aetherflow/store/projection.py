@@ -158,19 +158,20 @@ def _project_run(rows: Rows, event: e.Event) -> None:
             )  # fmt: skip
             rows.runs.append((UPSERT_RUN, row))
         case e.RunResumed():
-            again, gone = _json(event.rerun), _json(event.gone)
-            _settle(rows)
-            if event.gone:
-                rows.runs += [(FORGET_JOBS, (run_id, gone)), (FORGET_STEPS, (run_id, gone))]
+            rerun, removed = _json(event.rerun), _json(event.removed)
+            reopened, excluded = _json(event.reopened), _json(event.excluded_jobs)
+            _flush(rows)
+            if event.removed:
+                rows.runs += [(FORGET_JOBS, (run_id, removed)), (FORGET_STEPS, (run_id, removed))]
             rows.runs += [
-                (REOPEN_JOBS, (run_id, again, event.endings, _json(event.reopened), _json(event.left))),
-                (REOPEN_STEPS, (run_id, again)),
+                (REOPEN_JOBS, (run_id, rerun, event.ending_count, reopened, excluded)),
+                (REOPEN_STEPS, (run_id, rerun)),
                 (RESUME_RUN, (event.attempt, event.owner, event.flow_file, event.flow_file, run_id)),
             ]
         case e.CancelRequested():
             rows.runs.append((CANCEL_RUN, (event.reason, run_id)))
         case e.HooksStarted():
-            pass  # the run still runs; what its ending steps do is told as theirs
+            pass  # the run is still RUNNING; its hooks have rows of their own
         case e.RunFinished():
             rows.runs.append((FINISH_RUN, (event.status, timestamp(event.at), event.reason, run_id)))
         case _:
@@ -181,8 +182,8 @@ def _transient(event: e.Event) -> TypeError:
     return TypeError(f"{type(event).__name__} is not part of a run's history")
 
 
-def _settle(rows: Rows) -> None:
-    """Put the jobs and steps so far into the order of the statements: what follows works on them."""
+def _flush(rows: Rows) -> None:
+    """Append the rows of jobs and steps so far to the statements: those that follow work on them."""
     rows.runs += [(UPSERT_JOB, row) for row in rows.jobs.values()]
     rows.runs += [(UPSERT_STEP, row) for row in rows.steps.values()]
     rows.jobs.clear()

@@ -201,7 +201,50 @@ CREATE TABLE pool_claims (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+VERSION_5 = """
+-- Events in the words of version 5. Kept as a trigger: a process of version 4 that has had the database open
+-- since before still writes its own words. `json_patch` drops the members that are null, hence were missing.
+CREATE TRIGGER events_of_version_4 AFTER INSERT ON events
+WHEN NEW.event = 'run_ending' OR (NEW.event = 'run_resumed' AND coalesce(
+    json_type(NEW.payload, '$.left'), json_type(NEW.payload, '$.gone'), json_type(NEW.payload, '$.endings'),
+    json_type(NEW.payload, '$.reasons'), json_type(NEW.payload, '$.totals')) IS NOT NULL)
+BEGIN
+    UPDATE events SET
+        event = CASE event WHEN 'run_ending' THEN 'hooks_started' ELSE event END,
+        payload = CASE event WHEN 'run_ending' THEN json_set(payload, '$.event', 'hooks_started')
+        ELSE json_patch(
+            json_remove(payload, '$.left', '$.gone', '$.endings', '$.reasons', '$.totals'),
+            json_object(
+                'excluded_jobs', json_extract(payload, '$.left'),
+                'removed', json_extract(payload, '$.gone'),
+                'ending_count', json_extract(payload, '$.endings'),
+                'decisions', json(CASE WHEN json_type(payload, '$.reasons') IS NOT NULL THEN json_object(
+                    'keep', json_extract(payload, '$.reasons.kept'),
+                    'rerun', json_extract(payload, '$.reasons.again'),
+                    'end_interrupted', json_extract(payload, '$.reasons.settled'),
+                    'changed', json_extract(payload, '$.reasons.changed'),
+                    'never_run', json_extract(payload, '$.reasons.missed'),
+                    'upgraded', json_extract(payload, '$.reasons.upgraded'),
+                    'exclude', json_extract(payload, '$.reasons.left'),
+                    'remove', json_extract(payload, '$.reasons.gone')) END),
+                'decision_counts', json(CASE WHEN json_type(payload, '$.totals') IS NOT NULL THEN json_object(
+                    'keep', json_extract(payload, '$.totals.kept'),
+                    'rerun', json_extract(payload, '$.totals.again'),
+                    'end_interrupted', json_extract(payload, '$.totals.settled'),
+                    'changed', json_extract(payload, '$.totals.changed'),
+                    'never_run', json_extract(payload, '$.totals.missed'),
+                    'upgraded', json_extract(payload, '$.totals.upgraded'),
+                    'exclude', json_extract(payload, '$.totals.left'),
+                    'remove', json_extract(payload, '$.totals.gone')) END)))
+        END
+    WHERE run_id = NEW.run_id AND seq = NEW.seq;
+END;
+
+INSERT OR REPLACE INTO events (run_id, seq, event, payload)
+SELECT run_id, seq, event, payload FROM events WHERE event IN ('run_ending', 'run_resumed');
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 """The script that leads to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)

@@ -42,25 +42,26 @@ def resumption(session: Session, *rerun: str, plan: Plan | None = None) -> Resum
 
 def test_after_a_failure_what_is_done_is_kept_and_the_failed_step_runs_again() -> None:
     session = ended(plan_of_jobs(*THREE), by_name(b_y=failed()))
-    assert resumption(session) == ResumePlan(
-        rerun=["c"],
-        kept=["a.x (SUCCESS)", "a.y (SUCCESS)", "b.x (SUCCESS)", "free.s (SUCCESS)"],
-        again=["b.y (FAILED)"],
-        changed=[],
-    )
+    found = resumption(session)
+    assert found.rerun == ["c"]
+    assert found.stored_decisions() == {
+        "keep": ["a.x (SUCCESS)", "a.y (SUCCESS)", "b.x (SUCCESS)", "free.s (SUCCESS)"],
+        "rerun": ["b.y (FAILED)"],
+    }
+    assert (found.reopened, found.excluded_jobs, found.removed) == ([], [], [])
 
 
 def test_after_a_success_everything_is_kept_a_skipped_job_too() -> None:
     found = resumption(ended(plan_of_jobs(*THREE)))
-    assert (found.rerun, found.again, found.changed) == ([], [], [])
-    assert "c (SKIPPED)" in found.kept
-    assert len(found.kept) == 7
+    assert (found.rerun, found.texts("rerun"), found.texts("changed")) == ([], [], [])
+    assert "c (SKIPPED)" in found.texts("keep")
+    assert len(found.texts("keep")) == 7
 
 
 def test_a_step_in_the_middle_of_its_work_was_interrupted() -> None:
     session = Session(plan_of_jobs(*THREE))
     session.end("a")
-    assert resumption(session).again == ["a.y (INTERRUPTED)", "free.s (INTERRUPTED)"]
+    assert resumption(session).texts("rerun") == ["a.y (INTERRUPTED)", "free.s (INTERRUPTED)"]
 
 
 def test_a_cancelled_step_and_one_that_waited_for_its_retry_run_again() -> None:
@@ -68,10 +69,10 @@ def test_a_cancelled_step_and_one_that_waited_for_its_retry_run_again() -> None:
     plan = plan_of_jobs({"id": "a", "steps": retrying}, {"id": "b"})
     session = Session(plan, play=by_name(a_x=failed()))
     session.end("a")
-    assert resumption(session).again == ["a.x (PENDING)", "b.s (INTERRUPTED)"]
+    assert resumption(session).texts("rerun") == ["a.x (PENDING)", "b.s (INTERRUPTED)"]
     session.cancel()
     session.finish()
-    assert resumption(session).again == ["a.x (CANCELLED)", "b.s (CANCELLED)"]
+    assert resumption(session).texts("rerun") == ["a.x (CANCELLED)", "b.s (CANCELLED)"]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +102,8 @@ def test_rerun_names_a_job_or_a_step_and_what_follows_it(rerun: list[str], names
 
 def test_rerun_of_a_step_keeps_those_before_it_and_says_so() -> None:
     found = resumption(ended(plan_of_jobs(*THREE)), "b.y")
-    assert found.kept == ["a.x (SUCCESS)", "a.y (SUCCESS)", "b.x (SUCCESS)", "free.s (SUCCESS)"]
-    assert found.again == ["b.y (--rerun)", "b.z (--rerun)"]
+    assert found.texts("keep") == ["a.x (SUCCESS)", "a.y (SUCCESS)", "b.x (SUCCESS)", "free.s (SUCCESS)"]
+    assert found.texts("rerun") == ["b.y (--rerun)", "b.z (--rerun)"]
 
 
 @pytest.mark.parametrize("wanted", ["d", "a.q", "a.", ".x", "", "a.x.y", "a[0]"])
@@ -123,8 +124,8 @@ def test_rerun_finds_jobs_and_steps_with_dots_in_their_ids() -> None:
 def test_a_kept_step_whose_definition_changed_is_told() -> None:
     session = ended(plan_of_jobs({"id": "a", "steps": steps("x", "y")}))
     new = plan_of_jobs({"id": "a", "steps": [*steps("x", inputs={"n": 1}), *steps("y")]})
-    assert resumption(session, plan=new).changed == ["a.x"]
-    assert resumption(session, "a.x", plan=new).changed == []
+    assert resumption(session, plan=new).texts("changed") == ["a.x"]
+    assert resumption(session, "a.x", plan=new).texts("changed") == []
 
 
 def test_a_step_that_is_new_in_the_flow_runs_if_its_job_does() -> None:
@@ -149,9 +150,9 @@ def test_a_closed_gate_is_looked_at_again_when_a_job_before_it_runs_again() -> N
     )
     session = ended(plan, by_name(a_s=failed()))
     assert session.statuses() == {"a": "FAILED", "gated": "SKIPPED", "below": "SKIPPED", "apart": "SKIPPED"}
-    assert resumption(session) == ResumePlan(
-        rerun=["gated", "below"], kept=["apart (SKIPPED)"], again=["a.s (FAILED)"], changed=[]
-    )
+    found = resumption(session)
+    assert found.rerun == ["gated", "below"]
+    assert found.stored_decisions() == {"keep": ["apart (SKIPPED)"], "rerun": ["a.s (FAILED)"]}
     again = Session(plan, session.history, play=by_name(a_s=Ending(result={"n": 1})))
     again.finish()
     assert again.statuses() == {"a": "SUCCESS", "gated": "SUCCESS", "below": "SUCCESS", "apart": "SKIPPED"}
@@ -163,7 +164,7 @@ def test_a_job_that_a_step_skipped_is_kept_when_a_job_before_it_runs_again() -> 
     )
     session = ended(plan, by_name(a_s=failed(), b_s=Ending("SKIPPED")))
     assert resumption(session).rerun == []
-    assert "b.s (SKIPPED)" in resumption(session).kept
+    assert "b.s (SKIPPED)" in resumption(session).texts("keep")
 
 
 FAN = plan_of_jobs(
@@ -177,13 +178,13 @@ ITEMS = Ending(result={"n": ["p", "q"]})
 def test_instances_are_kept_and_run_again_one_by_one_with_the_items_they_began_with() -> None:
     session = ended(FAN, by_name(list_s=ITEMS, **{"fan[1]_y": failed()}))
     found = resumption(session)
-    assert found.kept == [
+    assert found.texts("keep") == [
         "list.s (SUCCESS)",
         "fan[0].x (SUCCESS)",
         "fan[0].y (SUCCESS)",
         "fan[1].x (SUCCESS)",
     ]
-    assert (found.rerun, found.again) == ([], ["fan[1].y (FAILED)"])
+    assert (found.rerun, found.texts("rerun")) == ([], ["fan[1].y (FAILED)"])
     again = Session(FAN, session.history)
     assert again.log()[len(session.log()) :] == ["fan RUNNING", "fan[1] RUNNING", "fan[1].y RUNNING 1"]
     assert again.finish().phase == "SUCCESS"
@@ -241,9 +242,12 @@ def test_a_fan_whose_every_instance_was_skipped_is_kept_when_a_job_before_it_run
 def test_a_failed_step_that_was_forgiven_is_kept_with_its_job_and_runs_again_with_it() -> None:
     plan = plan_of_jobs({"id": "a", "steps": [*steps("x", continue_on_error=True), *steps("y", "z")]})
     session = ended(plan, by_name(a_x=failed()))
-    assert resumption(session).kept == ["a.x (FAILED)", "a.y (SUCCESS)", "a.z (SUCCESS)"]
+    assert resumption(session).texts("keep") == ["a.x (FAILED)", "a.y (SUCCESS)", "a.z (SUCCESS)"]
     found = resumption(session, "a.z")
-    assert (found.kept, found.again) == (["a.y (SUCCESS)"], ["a.x (FAILED)", "a.z (--rerun)"])
+    assert (found.texts("keep"), found.texts("rerun")) == (
+        ["a.y (SUCCESS)"],
+        ["a.x (FAILED)", "a.z (--rerun)"],
+    )
 
 
 def test_a_rerun_step_that_finds_no_data_now_skips_the_steps_that_had_run_after_it() -> None:
@@ -280,8 +284,8 @@ def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, 
         for job_id, job in before.jobs.items()
         for step_id, step in job.steps.items()
     }
-    said_again = {entry.partition(" ")[0] for entry in found.again}
-    said_kept = {entry.partition(" ")[0] for entry in found.kept} - before.jobs.keys()
+    said_again = {entry.partition(" ")[0] for entry in found.texts("rerun")}
+    said_kept = {entry.partition(" ")[0] for entry in found.texts("keep")} - before.jobs.keys()
     said_new = said_again - statuses.keys()
     assert {name.rpartition(".")[0] for name in said_new} <= set(found.reopened)
     assert all(after.jobs[job_id].status == "PENDING" for job_id in found.reopened)

@@ -52,8 +52,8 @@ TWO = plan_of_jobs({"id": "prep", "steps": steps("one")}, {"id": "load", "depend
 def test_a_step_that_was_added_to_a_finished_job_is_told_and_does_not_run(ids: tuple[str, str]) -> None:
     before = ended(TWO, by_name(load_s=failed()))
     plan = plan_of_jobs({"id": "prep", "steps": steps(*ids)}, {"id": "load", "depends_on": ["prep"]})
-    assert found(plan, before).missed == ["prep.added"]
-    assert found(plan, before).reasons()["missed"] == ["prep.added"]
+    assert found(plan, before).texts("never_run") == ["prep.added"]
+    assert found(plan, before).stored_decisions()["never_run"] == ["prep.added"]
     assert begun(gone_on(plan, before), before) == ["load.s"]
 
 
@@ -71,8 +71,8 @@ def test_a_step_that_was_added_to_a_finished_job_runs_when_it_is_named(
     before = ended(TWO)
     plan = plan_of_jobs({"id": "prep", "steps": steps(*ids)}, {"id": "load", "depends_on": ["prep"]})
     again = found(plan, before, "prep.added")
-    assert "prep.added (--rerun)" in again.again
-    assert again.missed == []
+    assert "prep.added (--rerun)" in again.texts("rerun")
+    assert again.texts("never_run") == []
     session = gone_on(plan, before, "prep.added")
     assert begun(session, before) == expected
     assert session.state.phase == "SUCCESS"
@@ -81,14 +81,14 @@ def test_a_step_that_was_added_to_a_finished_job_runs_when_it_is_named(
 def test_an_earlier_new_step_runs_too_when_its_job_goes_on_and_that_is_said() -> None:
     before = ended(plan_of_jobs({"id": "a", "steps": steps("x", "z")}))
     plan = plan_of_jobs({"id": "a", "steps": steps("x", "new", "z")})
-    assert found(plan, before, "a.z").again == ["a.new (new)", "a.z (--rerun)"]
+    assert found(plan, before, "a.z").texts("rerun") == ["a.new (new)", "a.z (--rerun)"]
     assert begun(gone_on(plan, before, "a.z"), before) == ["a.new", "a.z"]
 
 
 def test_a_step_that_was_added_to_a_fan_runs_in_every_instance_when_it_is_named() -> None:
     before = ended(plan_of_jobs({"id": "fan", "for_each": [1, 2], "steps": steps("x")}))
     plan = plan_of_jobs({"id": "fan", "for_each": [1, 2], "steps": steps("x", "y")})
-    assert found(plan, before).missed == ["fan[0].y", "fan[1].y"]
+    assert found(plan, before).texts("never_run") == ["fan[0].y", "fan[1].y"]
     assert begun(gone_on(plan, before, "fan.y"), before) == ["fan[0].y", "fan[1].y"]
 
 
@@ -106,22 +106,22 @@ def mapped(*items: str, **more: Any) -> Plan:
 
 def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None:
     before = ended(mapped("good", "bad"), by_name(**{"each[1]_s": failed()}))
-    assert found(mapped("good", "bad"), before).changed == []
+    assert found(mapped("good", "bad"), before).texts("changed") == []
     plan = mapped("good", "better")
-    assert found(plan, before).changed == ["each (for_each)"]
+    assert found(plan, before).texts("changed") == ["each (for_each)"]
     second = gone_on(plan, before, play=by_name(**{"each[1]_s": failed()}))
     assert second.state.job("each").items == ["good", "bad"]
-    assert found(plan, second).changed == ["each (for_each)"], "told until it is listed anew"
+    assert found(plan, second).texts("changed") == ["each (for_each)"], "told until it is listed anew"
     third = gone_on(plan, second, "each")
     assert third.state.job("each").items == ["good", "better"]
-    assert found(plan, third).changed == []
+    assert found(plan, third).texts("changed") == []
 
 
 def test_another_for_each_of_a_finished_job_is_told() -> None:
     before = ended(mapped("good"))
-    assert found(mapped("good", "new"), before).changed == ["each (for_each)"]
-    assert found(mapped(), ended(mapped())).changed == []
-    assert found(mapped("new"), ended(mapped())).changed == ["each (for_each)"], "it had no items"
+    assert found(mapped("good", "new"), before).texts("changed") == ["each (for_each)"]
+    assert found(mapped(), ended(mapped())).texts("changed") == []
+    assert found(mapped("new"), ended(mapped())).texts("changed") == ["each (for_each)"], "it had no items"
 
 
 def gated(when: str | None) -> Plan:
@@ -132,19 +132,19 @@ def gated(when: str | None) -> Plan:
 def test_another_gate_of_a_job_that_was_skipped_is_told(then: str | None) -> None:
     before = ended(gated("jobs.a.status == 'FAILED'"))
     assert before.statuses()["b"] == "SKIPPED"
-    assert found(gated("jobs.a.status == 'FAILED'"), before).changed == []
+    assert found(gated("jobs.a.status == 'FAILED'"), before).texts("changed") == []
     again = found(gated(then), before)
-    assert (again.changed, "b (SKIPPED)" in again.kept) == (["b (when)"], True)
+    assert (again.texts("changed"), "b (SKIPPED)" in again.texts("keep")) == (["b (when)"], True)
     assert begun(gone_on(gated(then), before), before) == []
-    assert found(gated(then), before, "b").changed == []
+    assert found(gated(then), before, "b").texts("changed") == []
     assert begun(gone_on(gated(then), before, "b"), before) == ["b.s"]
 
 
 def test_another_gate_of_a_job_that_ran_is_told_and_one_that_is_asked_again_is_not() -> None:
     before = ended(gated(None))
-    assert found(gated("jobs.a.status == 'FAILED'"), before).changed == ["b (when)"]
+    assert found(gated("jobs.a.status == 'FAILED'"), before).texts("changed") == ["b (when)"]
     before = ended(gated("1 == 1"), by_name(b_s=failed()))
-    assert found(gated("1 == 2"), before).changed == []
+    assert found(gated("1 == 2"), before).texts("changed") == []
 
 
 def test_what_earlier_versions_did_not_store_is_not_compared() -> None:
@@ -152,14 +152,14 @@ def test_what_earlier_versions_did_not_store_is_not_compared() -> None:
     state = fold(before.history)
     for job in state.jobs.values():
         job.when = job.for_each = ""
-    assert plan_resume(gated(None), state).changed == []
+    assert plan_resume(gated(None), state).texts("changed") == []
 
 
 def test_a_changed_step_of_a_fan_is_told_once_by_the_name_that_the_flow_has_for_it() -> None:
     before = ended(mapped("a", "b", "c"))
     plan = mapped("a", "b", "c", steps=steps("s", inputs={"n": 1}))
-    assert found(plan, before).changed == ["each.s"]
-    assert len(found(plan, before, "each.s").again) == 3
+    assert found(plan, before).texts("changed") == ["each.s"]
+    assert len(found(plan, before, "each.s").texts("rerun")) == 3
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_what_was_running_when_its_process_died_and_takes_no_part_waits_for_the_
     session = Session(plan, before.history, rerun=["a"], selected={0})
     session.finish()
     assert session.statuses() == {"a": "SUCCESS", "b": "PENDING"}
-    assert found(plan, session).settled == ["b.s (INTERRUPTED, on_interrupt: fail)"]
+    assert found(plan, session).texts("end_interrupted") == ["b.s (INTERRUPTED, on_interrupt: fail)"]
 
 
 def test_a_job_that_the_flow_has_no_more_leaves_nothing_pending_and_is_told() -> None:
@@ -254,7 +254,7 @@ def test_a_job_that_the_flow_has_no_more_leaves_nothing_pending_and_is_told() ->
         plan_of_jobs({"id": "old"}, {"id": "done"}, {"id": "a"}), by_name(old_s=failed(), a_s=failed())
     )
     plan = plan_of_jobs({"id": "a"})
-    assert found(plan, before).gone == ["old (FAILED)", "done (SUCCESS)"]
+    assert found(plan, before).texts("remove") == ["old (FAILED)", "done (SUCCESS)"]
     session = gone_on(plan, before)
     assert session.statuses() == {"done": "SUCCESS", "a": "SUCCESS"}
     assert session.state.phase == "SUCCESS"
@@ -266,7 +266,7 @@ def test_a_step_that_the_flow_has_no_more_leaves_nothing_behind_in_a_job_that_go
     before = ended(plan_of_jobs({"id": "a", "steps": promoting}), play)
     assert before.state.job("a").outputs == {"x": 1, "y": 2}
     plan = plan_of_jobs({"id": "a", "steps": [promoting[1]]})
-    assert found(plan, before).gone == ["a.x (SUCCESS)", "a.z (FAILED)"]
+    assert found(plan, before).texts("remove") == ["a.x (SUCCESS)", "a.z (FAILED)"]
     session = gone_on(plan, before)
     assert session.state.phase == "SUCCESS"
     assert session.state.job("a").steps.keys() == {"y"}
@@ -276,16 +276,16 @@ def test_a_step_that_the_flow_has_no_more_leaves_nothing_behind_in_a_job_that_go
 def test_a_finished_job_keeps_what_a_step_gave_that_the_flow_has_no_more() -> None:
     before = ended(plan_of_jobs({"id": "a", "steps": steps("x", "y")}))
     plan = plan_of_jobs({"id": "a", "steps": steps("y")})
-    assert found(plan, before).gone == ["a.x (SUCCESS)"]
-    assert found(plan, before).dropped == []
+    assert found(plan, before).texts("remove") == ["a.x (SUCCESS)"]
+    assert found(plan, before).removed == []
 
 
 def test_a_fan_that_became_a_plain_job_runs_as_one_and_its_instances_are_gone() -> None:
     before = ended(mapped("p", "q"), by_name(**{"each[1]_s": failed()}))
     plan = plan_of_jobs({"id": "each"})
     again = found(plan, before)
-    assert again.gone == ["each[0] (SUCCESS)", "each[1] (FAILED)"]
-    assert again.again == []
+    assert again.texts("remove") == ["each[0] (SUCCESS)", "each[1] (FAILED)"]
+    assert again.texts("rerun") == []
     session = gone_on(plan, before)
     assert session.statuses() == {"each": "SUCCESS"}
     assert begun(session, before) == ["each.s"]
@@ -294,7 +294,7 @@ def test_a_fan_that_became_a_plain_job_runs_as_one_and_its_instances_are_gone() 
 
 def test_a_plain_job_that_became_a_fan_runs_as_one_and_its_step_is_gone() -> None:
     before = ended(plan_of_jobs({"id": "each"}), by_name(each_s=failed()))
-    assert found(mapped("p"), before).gone == ["each.s (FAILED)"]
+    assert found(mapped("p"), before).texts("remove") == ["each.s (FAILED)"]
     session = gone_on(mapped("p"), before)
     assert session.statuses() == {"each": "SUCCESS", "each[0]": "SUCCESS"}
     assert session.state.job("each").steps == {}
@@ -303,9 +303,17 @@ def test_a_plain_job_that_became_a_fan_runs_as_one_and_its_step_is_gone() -> Non
 def test_a_finished_job_of_another_kind_stays_what_it_was() -> None:
     plain = ended(plan_of_jobs({"id": "each"}))
     again = found(mapped("p"), plain)
-    assert (again.kept, again.gone, again.changed) == (["each.s (SUCCESS)"], [], ["each (for_each)"])
+    assert (again.texts("keep"), again.texts("remove"), again.texts("changed")) == (
+        ["each.s (SUCCESS)"],
+        [],
+        ["each (for_each)"],
+    )
     fanned = ended(mapped("p"))
     again = found(plan_of_jobs({"id": "each"}), fanned)
-    assert (again.kept, again.gone, again.missed) == (["each (SUCCESS)"], ["each[0] (SUCCESS)"], [])
-    assert again.changed == ["each (for_each)"]
-    assert again.dropped == []
+    assert (again.texts("keep"), again.texts("remove"), again.texts("never_run")) == (
+        ["each (SUCCESS)"],
+        ["each[0] (SUCCESS)"],
+        [],
+    )
+    assert again.texts("changed") == ["each (for_each)"]
+    assert again.removed == []

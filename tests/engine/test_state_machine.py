@@ -277,8 +277,8 @@ class Lives(RuleBasedStateMachine):
             owner="me",
             rerun=rerun,
             reopened=[job for job in reopened if job[0] not in left],
-            left=list(left),
-            gone=list(gone),
+            excluded_jobs=list(left),
+            removed=list(gone),
         )
         self.happens(event, may_it=True)
         assert (self.state.phase, self.state.cancelling) == ("RUNNING", None)

@@ -48,7 +48,7 @@ class Play:
                 run_id="r",
                 attempt=state.attempt + 1,
                 owner="o",
-                endings=state.endings,
+                ending_count=state.endings,
             )
             if history
             else e.RunStarted(at=AT, flow_id="f", run_id="r", flow_file="f.yaml", owner="o")
@@ -246,9 +246,13 @@ def test_a_resume_tells_what_becomes_of_ending_steps_that_were_cut_off(tmp_path:
         while len(play.open) and (step := play.end_next()) != "@on_exit.hello":
             assert step
         found = plan_resume(plan, fold(play.events))
-        assert found.kept == ["a.s (SUCCESS)", "@on_success.cheer (SUCCESS)", "@on_exit.hello (SUCCESS)"]
+        assert found.texts("keep") == [
+            "a.s (SUCCESS)",
+            "@on_success.cheer (SUCCESS)",
+            "@on_exit.hello (SUCCESS)",
+        ]
         told = (
             ["@on_exit.bye (INTERRUPTED, on_interrupt: fail)"] if policy else ["@on_exit.bye (INTERRUPTED)"]
         )
-        assert (found.settled if policy else found.again) == told
-        assert plan_resume(plan, fold(play.events), ["a"]).kept == [], "the run ends anew"
+        assert (found.texts("end_interrupted") if policy else found.texts("rerun")) == told
+        assert plan_resume(plan, fold(play.events), ["a"]).texts("keep") == [], "the run ends anew"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aetherflow.engine.decide import INTERRUPTED, PASSED_OVER
-from aetherflow.engine.resume import REASONS_STORED, ResumePlan, plan_resume
+from aetherflow.engine.resume import DECISIONS_STORED, ResumeDecision, ResumePlan, plan_resume
 from aetherflow.engine.state import fold
 from aetherflow.errors import UsageError
 from aetherflow.events import run_events as e
@@ -55,7 +55,7 @@ def resumption(plan: Plan, history: Sequence[e.Event], *rerun: str) -> ResumePla
 def test_an_interrupted_step_runs_again_if_nothing_else_is_said() -> None:
     plan = payment("rerun")
     history = cut_while_paying(plan)
-    assert resumption(plan, history).again == ["a.pay (INTERRUPTED)"]
+    assert resumption(plan, history).texts("rerun") == ["a.pay (INTERRUPTED)"]
     again = Session(plan, history)
     assert again.finish().phase == "SUCCESS"
     assert new_lines(again, history)[:3] == ["a RUNNING", "a.pay RUNNING 1", "a.pay SUCCESS"]
@@ -65,7 +65,10 @@ def test_an_interrupted_step_that_is_skipped_does_not_run_and_the_later_ones_do(
     plan = payment("skip")
     history = cut_while_paying(plan)
     found = resumption(plan, history)
-    assert (found.again, found.settled) == ([], ["a.pay (INTERRUPTED, on_interrupt: skip)"])
+    assert (found.texts("rerun"), found.texts("end_interrupted")) == (
+        [],
+        ["a.pay (INTERRUPTED, on_interrupt: skip)"],
+    )
     again = Session(plan, history)
     assert again.finish().phase == "SUCCESS"
     assert new_lines(again, history)[:4] == ["a RUNNING", "a.pay SKIPPED", "a.y RUNNING 1", "a.y SUCCESS"]
@@ -92,7 +95,7 @@ def test_the_next_resume_of_a_step_that_failed_so_runs_it_because_a_person_decid
     plan = payment("fail")
     once = Session(plan, cut_while_paying(plan))
     once.finish()
-    assert resumption(plan, once.history).again == ["a.pay (FAILED)"]
+    assert resumption(plan, once.history).texts("rerun") == ["a.pay (FAILED)"]
     twice = Session(plan, once.history)
     assert twice.finish().phase == "SUCCESS"
     assert "a.pay RUNNING 1" in new_lines(twice, once.history)
@@ -117,7 +120,7 @@ def test_a_step_that_is_named_to_run_again_does_so_whatever_its_flow_says(policy
     plan = payment(policy)
     history = cut_while_paying(plan)
     found = resumption(plan, history, "a.pay")
-    assert (found.settled, found.again) == ([], ["a.pay (INTERRUPTED)"])
+    assert (found.texts("end_interrupted"), found.texts("rerun")) == ([], ["a.pay (INTERRUPTED)"])
     again = Session(plan, history, rerun=["a.pay"])
     assert again.finish().phase == "SUCCESS"
     assert "a.pay RUNNING 1" in new_lines(again, history)
@@ -262,8 +265,8 @@ def test_one_job_alone_runs_again_with_all_its_steps_and_nothing_after_it() -> N
     session.finish()
     found = plan_resume(plan, fold(session.history), only="a", selected={0})
     assert found.rerun == ["a"]
-    assert found.again == ["a.x (--only a)", "a.pay (--only a)", "a.y (--only a)"]
-    assert (found.kept, found.left) == ([], [])
+    assert found.texts("rerun") == ["a.x (--only a)", "a.pay (--only a)", "a.y (--only a)"]
+    assert (found.texts("keep"), found.texts("exclude")) == ([], [])
 
 
 def test_a_job_does_not_run_alone_before_what_it_needs() -> None:
@@ -273,7 +276,9 @@ def test_a_job_does_not_run_alone_before_what_it_needs() -> None:
     with pytest.raises(UsageError) as caught:
         plan_resume(plan, fold(session.history), only="b", selected={1})
     assert caught.value.message == "--only b: it needs the job a, which is FAILED"
-    assert plan_resume(plan, fold(session.history), only="a", selected={0}).left == ["b (BLOCKED)"]
+    assert plan_resume(plan, fold(session.history), only="a", selected={0}).texts("exclude") == [
+        "b (BLOCKED)"
+    ]
 
 
 def test_a_gate_of_a_job_that_takes_no_part_stays_closed() -> None:
@@ -298,10 +303,11 @@ def test_a_job_whose_other_need_has_failed_and_takes_no_part_is_blocked() -> Non
 
 
 def test_reasons_are_stored_up_to_a_limit_and_counted_beyond_it() -> None:
-    many = [f"a.s{number} (SUCCESS)" for number in range(REASONS_STORED + 5)]
-    found = ResumePlan([], many, ["b.s (FAILED)"], [])
-    assert found.reasons() == {"kept": many[:REASONS_STORED], "again": ["b.s (FAILED)"]}
-    assert found.totals() == {"kept": REASONS_STORED + 5, "again": 1}
+    kept = [ResumeDecision("keep", "a", f"s{n}", "SUCCESS") for n in range(DECISIONS_STORED + 5)]
+    many = [f"a.s{number} (SUCCESS)" for number in range(DECISIONS_STORED)]
+    found = ResumePlan([*kept, ResumeDecision("rerun", "b", "s", "FAILED")], [], [], [], [])
+    assert found.stored_decisions() == {"keep": many, "rerun": ["b.s (FAILED)"]}
+    assert found.decision_counts() == {"keep": DECISIONS_STORED + 5, "rerun": 1}
 
 
 def test_a_kept_step_whose_type_has_another_version_is_told() -> None:
@@ -309,9 +315,12 @@ def test_a_kept_step_whose_type_has_another_version_is_told() -> None:
     session = Session(old, play=by_name(a_y=failed()))
     session.finish()
     found = plan_resume(with_version(old, "plugin 2.0"), fold(session.history))
-    assert found.upgraded == ["a.x (plugin 1.0, now plugin 2.0)", "a.pay (plugin 1.0, now plugin 2.0)"]
-    assert found.changed == []
-    assert plan_resume(with_version(old, ""), fold(session.history)).upgraded == []
+    assert found.texts("upgraded") == [
+        "a.x (plugin 1.0, now plugin 2.0)",
+        "a.pay (plugin 1.0, now plugin 2.0)",
+    ]
+    assert found.texts("changed") == []
+    assert plan_resume(with_version(old, ""), fold(session.history)).texts("upgraded") == []
 
 
 def with_version(plan: Plan, version: str) -> Plan:

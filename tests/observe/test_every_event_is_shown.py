@@ -114,7 +114,7 @@ CASES: list[tuple[Event, str, str]] = [
         HooksStarted(at=AT, flow_id="demo", run_id="r1", status="FAILED"),
         "22:14:03 INFO  run r1 of demo  ends FAILED, its ending steps follow",
         (
-            '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"run_ending",'
+            '{"timestamp":"2026-01-02T22:14:03Z","level":"info","event":"hooks_started",'
             '"flow_id":"demo","run_id":"r1","status":"FAILED"}'
         ),
     ),
