@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.admin.schema_export import KINDS, schema_of
@@ -24,6 +24,7 @@ from aetherflow.spec.load import load_profiles
 from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
 from tests.cli.command_line import CommandLine
+from tests.sizes import examples
 
 ROOT = Path(__file__).parents[2]
 OF_SHAPE = {"AF110", "AF111", "AF112", "AF113", "AF540", "AF543", "AF544", "AF545"}
@@ -197,7 +198,7 @@ def changed(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
     return copy
 
 
-@settings(max_examples=400, deadline=None)
+@examples(150)
 @given(st.sampled_from([p for p in paths(FLOW) if p[-1:] not in (("type",), ("kind",), ("driver",))]), VALUES)
 def test_a_value_put_anywhere_into_a_flow_is_accepted_by_both_or_by_none(
     path: tuple[str | int, ...], value: Any

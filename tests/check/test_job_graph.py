@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.admin.flow_graph import load_graph
@@ -13,6 +13,7 @@ from aetherflow.check.graph_markup import dot, mermaid
 from aetherflow.check.graph_text import ASCII, UNICODE, drawing
 from aetherflow.check.job_graph import Edge, Graph, Node, layers_of
 from aetherflow.errors import InvalidInput
+from tests.sizes import examples
 
 DIAMOND = """\
 version: 1
@@ -144,13 +145,13 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph("f", nodes, tuple(edges))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(graphs())
 def test_every_edge_and_no_other_can_be_read_from_the_drawing(graph: Graph) -> None:
     assert Drawn(drawing(graph, UNICODE)).edges() == {(edge.source, edge.target) for edge in graph.edges}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(50)
 @given(graphs())
 def test_the_layers_hold_every_job_once_below_what_it_waits_for(graph: Graph) -> None:
     layers = layers_of(graph)

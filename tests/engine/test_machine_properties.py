@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow.engine.state import RunState
@@ -14,10 +13,10 @@ from aetherflow.plan.plan import JobPlan, Plan
 from tests.engine.random_flows import Scenario, scenarios
 from tests.engine.scripted_machine import Session, encoded
 from tests.execution.history_watch import Watch
+from tests.sizes import examples
 
-EXAMPLES = 5000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 300
 seeds = st.integers(0, 2**32)
-checked = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+checked = examples(100, 5000, suppress_health_check=[HealthCheck.too_slow])
 
 
 def played(scenario: Scenario, seed: int, *, cancel_after: int = -1) -> Session:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow.engine.resume import ResumePlan, plan_resume
@@ -16,6 +16,7 @@ from aetherflow.events import run_events as e
 from aetherflow.plan.plan import Plan
 from tests.engine.random_flows import Scenario, scenarios
 from tests.engine.scripted_machine import Ending, Play, Session, by_name, failed, plan_of_jobs
+from tests.sizes import examples
 
 
 def steps(*ids: str, **more: Any) -> list[dict[str, Any]]:
@@ -264,7 +265,7 @@ def test_a_rerun_step_that_finds_no_data_now_skips_the_steps_that_had_run_after_
     }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(100, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32), data=st.data())
 def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, data: st.DataObject) -> None:
     whole_job = Session(scenario.plan, play=scenario.play, limit=scenario.limit)

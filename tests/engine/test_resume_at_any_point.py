@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow.engine.state import DONE, RunState, fold
 from aetherflow.events import run_events as e
 from tests.engine.random_flows import Scenario, scenarios
 from tests.engine.scripted_machine import Session
-
-EXAMPLES = 3000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 300
+from tests.sizes import examples
 
 pytestmark = pytest.mark.torture
 
@@ -72,7 +70,7 @@ def check_continuation(cut: Sequence[e.Event], session: Session, dead: RunState)
             assert session.state.jobs[job_id] == job
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(100, 3000, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32))
 def test_a_run_that_dies_at_any_point_ends_as_if_it_had_not(scenario: Scenario, seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - the order in which work ends, reproducible

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -18,8 +17,9 @@ from aetherflow.plan.plan import Plan
 from tests.engine.scripted_machine import encoded, plan_of_jobs
 from tests.engine.simulation import Fault, VirtualClock, World, all_tasks_blocked
 from tests.execution.history_watch import Watch
+from tests.sizes import LARGE
 
-SEEDS = 5000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 500
+SEEDS = 5000 if LARGE else 200
 PORTION = 50
 PORTIONS = range(0, SEEDS, PORTION)
 """The first seed of each test: a test per seed would cost more than the simulation."""

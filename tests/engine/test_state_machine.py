@@ -5,7 +5,6 @@ What may happen is said here once more, in the words of the contract: the code's
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -44,9 +43,10 @@ from aetherflow.events import run_events as e
 from aetherflow.store.journal import _write_rows
 from aetherflow.store.projection import project
 from aetherflow.store.state_schema import MIGRATIONS
+from tests.sizes import LARGE
 from tests.store.tables import tables_of
 
-STEPS = 200_000 if os.environ.get("AETHERFLOW_TORTURE") == "large" else 10_000
+STEPS = 200_000 if LARGE else 10_000
 EXAMPLE_STEPS = 60
 MOST_ROUNDS = 5
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from tests.execution.live_run import flow, live, query, stored
+from tests.sizes import examples
 
 
 class Colour(enum.Enum):
@@ -167,7 +168,7 @@ values = st.recursive(
 
 
 @pytest.mark.asyncio
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(outputs=st.dictionaries(texts.filter(bool), values, max_size=3))
 async def test_any_outputs_are_the_same_after_a_resume(
     tmp_path_factory: pytest.TempPathFactory, outputs: dict[str, Any]

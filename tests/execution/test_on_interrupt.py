@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow.engine.decide import INTERRUPTED, PASSED_OVER
@@ -19,6 +19,7 @@ from aetherflow.events import run_events as e
 from aetherflow.plan.plan import Plan
 from tests.engine.random_flows import Scenario, scenarios
 from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs, short
+from tests.sizes import examples
 
 POLICIES = ("rerun", "fail", "skip")
 
@@ -210,7 +211,7 @@ def test_what_is_cancelled_before_it_is_settled_is_settled_by_the_next_resume() 
     assert again.statuses() == {"first": "SUCCESS", "a": "FAILED"}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32), data=st.data())
 def test_wherever_a_run_is_cut_no_step_is_repeated_that_must_not_be(
     scenario: Scenario, seed: int, data: st.DataObject

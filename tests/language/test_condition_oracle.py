@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.language.condition import ConditionError, compile_condition
+from tests.sizes import examples
 
 VALUES: dict[str, Any] = {
     "jobs.a.outputs.three": 3,
@@ -206,7 +207,7 @@ class Writer:
         return text
 
 
-@settings(max_examples=3000, deadline=None)
+@examples(600)
 @given(trees, st.integers(0, 2**32))
 def test_a_condition_means_what_the_oracle_says(tree: Tree, seed: int) -> None:
     text = Writer(seed).write(tree)
@@ -222,7 +223,7 @@ def test_a_condition_means_what_the_oracle_says(tree: Tree, seed: int) -> None:
         assert compiled.evaluate(SCOPE) is expected
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(200)
 @given(trees, trees, st.integers(0, 2**32))
 def test_not_and_and_or_follow_de_morgan(left: Tree, right: Tree, seed: int) -> None:
     one = outcome(("not", ("and", left, right)), seed)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.language.condition import MAX_LENGTH, compile_condition
 from aetherflow.language.reference import TextDiagnostic
+from tests.sizes import examples
 
 
 def problems_of(text: str) -> list[TextDiagnostic]:
@@ -226,7 +227,7 @@ PATHS = ["jobs.a.status", "jobs.a-b.outputs.x", "env.X", "params.y", "x.y"]
 TEXT = st.lists(st.sampled_from([*WORDS, *PATHS, " ", "\n"]) | st.characters(), max_size=25)
 
 
-@settings(max_examples=2000, deadline=None)
+@examples(400)
 @given(TEXT.map("".join) | TEXT.map(" ".join))
 def test_no_text_makes_an_exception_and_every_problem_points_into_it(text: str) -> None:
     compiled, problems = compile_condition(text)

@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aetherflow.language.reference import MAX_PARTS, TextDiagnostic
 from aetherflow.language.scan import MAX_PROBLEMS, UNSUPPORTED
 from aetherflow.language.template import compile_template
+from tests.sizes import examples
 
 
 def problems_of(value: object) -> list[TextDiagnostic]:
@@ -155,7 +156,7 @@ TEXT = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=2000, deadline=None)
+@examples(400)
 @given(TEXT)
 @example("{{a:\x00}}")
 @example("\ud800{{")
@@ -185,7 +186,7 @@ def everything() -> Any:
     return Everything()
 
 
-@settings(max_examples=500, deadline=None)
+@examples(150)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | TEXT,

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.language.template import MAX_DEPTH, Template, compile_template
+from tests.sizes import examples
 
 SCOPE: dict[str, Any] = {
     "env": {"X": "ex", "EMPTY": "", "N": "5"},
@@ -300,10 +301,10 @@ SPECIAL = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(200)
 @given(st.lists(SPECIAL.filter(bool), min_size=10, max_size=10))
 def test_a_rendered_value_is_never_evaluated_again(values: list[str]) -> None:
-    for value in values:  # 10,000 of them
+    for value in values:  # ten at a time
         scope = {"v": value, "n": "EVALUATED", "secret": "EVALUATED", "box": {"v": [value]}}
         written = json.dumps({"v": [value]}, ensure_ascii=False, separators=(",", ":"))
         assert ALONE.render(scope) == value
@@ -324,7 +325,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(150)
 @given(JSON.filter(lambda value: value is not None and value != ""))
 def test_any_json_value_survives_a_token(value: object) -> None:
     assert ALONE.render({"v": value}) is value
@@ -335,7 +336,7 @@ def test_any_json_value_survives_a_token(value: object) -> None:
 QUIET = st.text(st.characters(exclude_characters="{}"), max_size=5)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(150)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | QUIET,

@@ -23,7 +23,7 @@ from aetherflow_db.extract import DbExtractInput, DbExtractOutput, db_extract
 from aetherflow_db.query import Query, Rows, StopSwitch
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aetherflow import Connector, Resource, StepContext, StepError, StepResult
@@ -33,6 +33,7 @@ from aetherflow.events.run_events import Event, Notice
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.context import RunServices
 from aetherflow.sdk.workspace import Workspace
+from tests.sizes import examples
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
 """Runs until it is interrupted: `count(*) FROM n` before its first row, `x FROM n` while it gives rows."""
@@ -450,7 +451,7 @@ async def test_an_interrupt_that_fails_is_told_and_tried_again(tmp_path: Path) -
     )
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.none()

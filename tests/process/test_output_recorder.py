@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.errors import StepError
@@ -18,6 +18,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.process import output_recorder as process_output
 from aetherflow.process.output_recorder import OutputPlan, Recorder
 from aetherflow.process.run_process import Stream
+from tests.sizes import examples
 from tests.steps.process_context import StillClock, eventually, process_context, run_step, said, shown
 
 SECRET = "correct-horse-battery"  # noqa: S105 - made up
@@ -109,7 +110,7 @@ async def test_the_limit_does_not_cut_a_character(tmp_path: Path) -> None:
     assert recorder.captured() == {"stdout": "abc"}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(25)
 @given(
     data=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400), max_size=6), limit=st.integers(0, 400)
 )

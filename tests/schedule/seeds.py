@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tests.torture.processes import LARGE, seed
+from tests.sizes import LARGE
+from tests.torture.processes import seed
 
 
 def drawn_seed() -> int:

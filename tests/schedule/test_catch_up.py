@@ -19,7 +19,7 @@ from aetherflow.schedule.trigger import Trigger, parse_interval
 from aetherflow.schedule.zone import instant, load_zone, seconds
 from tests.schedule.policy_oracle import Verdict, due_prefix, verdicts
 from tests.schedule.seeds import drawn_seed
-from tests.torture.processes import LARGE
+from tests.sizes import LARGE
 
 NOON = datetime(2027, 3, 27, 12, tzinfo=UTC)
 HOURLY = Timetable("hourly", parse_cron("0 * * * *"), load_zone("Europe/Berlin"))
@@ -191,7 +191,7 @@ def jump(rng: random.Random) -> float:
 
 @pytest.mark.torture
 def test_generated_downtimes_and_clock_jumps(record_property: Callable[[str, object], None]) -> None:
-    number, lives = drawn_seed(), 1000 if LARGE else 250
+    number, lives = drawn_seed(), 1000 if LARGE else 100
     rng, counts = random.Random(number), Counter[str]()  # noqa: S311 - repeatable, keeps no secret
     for _ in range(lives):
         table, policy = draw_table(rng), draw_policy(rng)

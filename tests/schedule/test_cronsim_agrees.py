@@ -27,7 +27,7 @@ from aetherflow.schedule.timetable import Timetable, next_tick
 from aetherflow.schedule.zone import load_zone
 from tests.schedule.brute_force import generate
 from tests.schedule.seeds import drawn_seed
-from tests.torture.processes import LARGE
+from tests.sizes import LARGE
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
 TICKS = 20
@@ -43,7 +43,7 @@ def with_seconds(rng: random.Random, text: str) -> str:
 
 @pytest.mark.torture
 def test_cronsim_finds_the_same(record_property: Callable[[str, object], None]) -> None:
-    number, wanted = drawn_seed(), 20_000 if LARGE else 1500
+    number, wanted = drawn_seed(), 20_000 if LARGE else 600
     rng, compared, unknown, never = random.Random(number), 0, 0, 0  # noqa: S311 - repeatable, keeps no secret
     while compared < wanted:
         text = with_seconds(rng, generate(rng).text)

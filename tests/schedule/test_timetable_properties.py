@@ -6,7 +6,7 @@ import random
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.schedule.calendar import is_open, make_calendar
@@ -25,6 +25,7 @@ from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment
 from aetherflow.schedule.zone import load_zone, seconds
 from tests.schedule.brute_force import generate
 from tests.schedule.test_ticks_against_brute_force import expressions
+from tests.sizes import examples
 
 ZONES = ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "Antarctica/Troll", "Pacific/Apia",
          "America/Havana", "Africa/Casablanca", "Asia/Kathmandu"]  # fmt: skip
@@ -63,7 +64,7 @@ def tables(draw: st.DrawFn) -> Timetable:
 afters = st.integers(0, 25 * 365 * 86_400).map(lambda late: START + timedelta(seconds=late))
 
 
-@settings(deadline=None)  # a zone is read and its years are looked at once
+@examples(60)
 @given(tables(), afters)
 def test_ticks_go_forward_and_exist(table: Timetable, after: datetime) -> None:
     before = after
@@ -80,7 +81,7 @@ def test_ticks_go_forward_and_exist(table: Timetable, after: datetime) -> None:
         before = tick
 
 
-@settings(deadline=None)  # a zone is read and its years are looked at once
+@examples(60)
 @given(tables(), afters, st.floats(0, 1, exclude_max=True))
 def test_the_same_tick_is_found_from_anywhere_before_it(
     table: Timetable, after: datetime, part: float
@@ -92,7 +93,7 @@ def test_the_same_tick_is_found_from_anywhere_before_it(
         assert next_tick(table, tick - timedelta(microseconds=1)) == tick
 
 
-@settings(deadline=None)  # a zone is read and its years are looked at once
+@examples(60)
 @given(tables(), afters, st.integers(1, 20))
 def test_ticks_are_counted_and_the_latest_found(table: Timetable, after: datetime, most: int) -> None:
     found, at = [], seconds(after)

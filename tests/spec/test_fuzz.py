@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aetherflow.errors import InvalidInput
@@ -16,6 +16,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, parse_document
 from aetherflow.spec.flow import FlowFile
 from aetherflow.spec.load import load_flow
+from tests.sizes import examples
 
 FLOW = """\
 version: 1
@@ -62,7 +63,7 @@ def check_places(error: InvalidInput, text: str) -> None:
         assert finding.column >= 1
 
 
-@settings(max_examples=400, deadline=None)
+@examples(150)
 @given(EDITS)
 @example([(0, len(FLOW), "")])
 @example([(0, 0, "\ufeff")])
@@ -80,7 +81,7 @@ def test_an_edited_flow_is_loaded_or_refused(edits: list[tuple[int, int, str]]) 
         assert findings == sorted(findings, key=lambda finding: (finding.line, finding.column))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(50)
 @given(st.binary(max_size=60), st.integers(0, len(FLOW)))
 def test_bytes_within_a_flow_are_loaded_or_refused(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int
@@ -119,7 +120,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(SHAPES)
 def test_data_of_any_shape_is_explained_in_our_own_words(shape: Any) -> None:
     document = Document("f", shape, _places=Anywhere(), _root=(0, 0), _order={})  # type: ignore[arg-type]  # no text
@@ -137,7 +138,7 @@ class Anywhere:
         return 0
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(PLAIN_DATA.filter(lambda value: value is not None and value != ""))
 def test_what_a_yaml_writer_wrote_is_read_back(value: Any) -> None:
     quoted = yaml.safe_dump({"k": value}, default_style='"', allow_unicode=False)

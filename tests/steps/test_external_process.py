@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.errors import StepError
@@ -19,6 +19,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.process.run_process import DRAIN_SECONDS
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
+from tests.sizes import examples
 from tests.steps.process_context import eventually, is_alive, pids_in, process_context, run_step, said
 
 CAPTURE = {"stdout": "capture", "stderr": "capture"}
@@ -57,7 +58,7 @@ async def test_command_and_args_make_argv_unchanged(tmp_path: Path) -> None:
     assert await answer(tmp_path, command=[*ARGUMENTS, *given], args=given) == given * 2
 
 
-@settings(max_examples=25, deadline=None)
+@examples(15)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5))
 def test_any_text_reaches_the_program_and_the_shell_as_it_is(
     tmp_path_factory: pytest.TempPathFactory, words: list[str]

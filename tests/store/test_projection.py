@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aetherflow.engine.state import RunState, fold
@@ -15,6 +15,7 @@ from aetherflow.events import run_events as e
 from aetherflow.store.journal import _write_rows
 from aetherflow.store.projection import project, timestamp
 from aetherflow.store.state_schema import MIGRATIONS
+from tests.sizes import examples
 from tests.store.histories import RUN, histories, splits
 from tests.store.real_parts import T0
 from tests.store.tables import tables_of
@@ -88,14 +89,14 @@ def told_by_rows(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(st.data())
 def test_any_split_into_batches_leads_to_the_same_rows(data: st.DataObject) -> None:
     events = data.draw(histories())
     assert tables_after(data.draw(splits(events))) == tables_after([[event] for event in events])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(histories())
 def test_the_rows_say_what_the_fold_says(events: list[e.Event]) -> None:
     assert told_by_rows(tables_after([events])) == told_by(fold(events))

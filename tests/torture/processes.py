@@ -8,10 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-LARGE = os.environ.get("AETHERFLOW_TORTURE") == "large"
 COMMAND = Path(sys.executable).with_name("aetherflow")
 POLL_SECONDS = 0.01
 """There is no event to wait for when the thing that changes is another process."""
@@ -22,11 +21,13 @@ def seed() -> int:
     return int(os.environ.get("AETHERFLOW_SEED", "0")) or random.SystemRandom().randrange(2**32)
 
 
-def start(flow: Path, run_id: str, *options: str) -> subprocess.Popen[bytes]:
+def start(
+    flow: Path, run_id: str, *options: str, command: Sequence[str | Path] = (COMMAND,)
+) -> subprocess.Popen[bytes]:
     """Start a run in a session of its own; what it says goes to a file beside the flow."""
     with flow.with_name(f"{run_id}.log").open("ab") as log:
         return subprocess.Popen(
-            [COMMAND, "run", flow, "--run-id", run_id, *options],
+            [*command, "run", flow, "--run-id", run_id, *options],
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,

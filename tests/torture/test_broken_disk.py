@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, LARGE, query
+from tests.sizes import LARGE
+from tests.torture.processes import COMMAND, query
 
 STEPS = 60
 PASSES = {

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.sizes import LARGE
 from tests.torture.bundle_shop import Shop
 from tests.torture.dying_sync import POINTS
-from tests.torture.processes import LARGE, seed
+from tests.torture.processes import seed
 
-KILLS = 600 if LARGE else 24
+KILLS = 600 if LARGE else 12
 PASSAGES = (1, 2, 5, 17, 40) if LARGE else (1, 5)
 
 pytestmark = pytest.mark.torture

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from aetherflow.store.sqlite_lock_owner import who_locks
-from tests.torture.processes import LARGE, marked, query, said, start, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import marked, query, said, start, wait_until
 
-PAUSES = 50 if LARGE else 10
-CONTENDERS, TURNS = 4, 25 if LARGE else 4
+PAUSES = 50 if LARGE else 4
+CONTENDERS, TURNS = 4, 25 if LARGE else 2
 TTL_SECONDS = 0.3
 
 pytestmark = pytest.mark.torture

@@ -1,4 +1,4 @@
-"""100,000 events over a real journal, past a slow, a raising and a hung observer at once."""
+"""Very many events over a real journal, past a slow, a raising and a hung observer at once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import LARGE, query
+from tests.sizes import LARGE
+from tests.torture.processes import query
 
-EVENTS = 1_000_000 if LARGE else 100_000
+EVENTS = 1_000_000 if LARGE else 40_000
 MOST_BYTES = 50_000_000
 
 pytestmark = pytest.mark.torture

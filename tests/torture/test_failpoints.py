@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.sizes import LARGE
 from tests.torture.dying_command import POINTS
 from tests.torture.processes import marked, query, said, start, wait_until
 
 LAUNCHER = Path(__file__).with_name("dying_command.py")
-JOBS = 3
+JOBS = 3 if LARGE else 2
 PASSAGES = 60
 """More than any point has in one run."""
 

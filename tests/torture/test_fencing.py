@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aetherflow.store.run_lease import TTL_SECONDS
-from tests.torture.processes import COMMAND, LARGE, marked, query, said, seed, start, wait_until
+from aetherflow.store import run_lease
+from tests.sizes import LARGE
+from tests.torture.processes import COMMAND, marked, query, said, seed, start, wait_until
 
-ROUNDS = 200 if LARGE else 50
+ROUNDS = 200 if LARGE else 12
+TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0
+"""How long a lease lasts: as in production, or so short that a test can wait for its end."""
+SHORT_LEASE = Path(__file__).with_name("short_lease.py")
 
 pytestmark = pytest.mark.torture
 
@@ -31,11 +36,16 @@ def write_flow(folder: Path, script: str) -> tuple[Path, Path]:
     return flow, database
 
 
+def start_leased(flow: Path, run_id: str) -> subprocess.Popen[bytes]:
+    """Start a run whose lease lasts for TTL_SECONDS."""
+    return start(flow, run_id, command=(sys.executable, SHORT_LEASE, str(TTL_SECONDS)))
+
+
 def holder(folder: Path, run_id: str) -> tuple[Path, Path, subprocess.Popen[bytes]]:
     """Start a run whose first step waits for a file `gate`, and pause its engine while it does."""
     folder.mkdir()
     flow, database = write_flow(folder, f"while [ ! -e {folder}/gate ]; do sleep 0.1; done")
-    first = start(flow, run_id)
+    first = start_leased(flow, run_id)
     wait_until(lambda: bool(marked(run_id)), "the first did not start")
     os.kill(first.pid, signal.SIGSTOP)
     return flow, database, first
@@ -54,7 +64,7 @@ def test_a_paused_holder_that_lost_its_lease_writes_nothing_more(
     time.sleep(3 * TTL_SECONDS)  # all of them at once: what is proven needs the time to pass
     for run_id, (flow, database, first) in held.items():
         (flow.parent / "gate").touch()
-        second = start(flow, run_id)
+        second = start_leased(flow, run_id)
         assert second.wait(30) == 0, said(flow, run_id)
         before = history(database, run_id)
         os.kill(first.pid, signal.SIGCONT)

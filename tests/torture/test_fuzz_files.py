@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from tests.cli.command_line import CommandLine
+from tests.sizes import LARGE
 from tests.torture.fuzz_seeds import KINDS, USES_PROFILE
-from tests.torture.processes import LARGE, seed
+from tests.torture.processes import seed
 
 pytestmark = pytest.mark.torture
 
-CASES = 20_000 if LARGE else 1_000
+CASES = 20_000 if LARGE else 400
 BATCH = 2_500
 ROOT = Path(__file__).parents[2]
 

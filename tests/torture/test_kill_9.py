@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import LARGE, marked, query, said, seed, start, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import marked, query, said, seed, start, wait_until
 
-KILLS = 1000 if LARGE else 200
-WORKERS = 4
+KILLS = 1000 if LARGE else 40
+WORKERS = 4 if LARGE else 2
 DEADLINE_SECONDS = 60.0
 
 pytestmark = pytest.mark.torture

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, LARGE, query, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import COMMAND, query, wait_until
 
 ITEMS = 100_000 if LARGE else 3_000
 START_KB = 80_000

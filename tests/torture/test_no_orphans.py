@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import LARGE, marked, query, said, seed, start, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import marked, query, said, seed, start, wait_until
 
-CANCELS = 600 if LARGE else 100
+CANCELS = 600 if LARGE else 36
 
 SHAPES = {
     "a child": "exec sleep 1000",

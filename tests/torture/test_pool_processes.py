@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, LARGE, query, seed, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import COMMAND, query, seed, wait_until
 from tests.torture.runners import Runners
 
-RUNS, JOBS = (60, 20) if LARGE else (20, 10)
-KILLS = 60 if LARGE else 6
+RUNS, JOBS = (60, 20) if LARGE else (12, 10)
+KILLS = 60 if LARGE else 4
 SLOTS = 2
 
 pytestmark = pytest.mark.torture
@@ -108,6 +109,10 @@ class Fleet:
         held = "SELECT 1 FROM pool_claims WHERE granted_at > '' AND json_extract(owner, '$.pid') = ?"
         return bool(query(self.runners.state, held, self.processes[number].pid))
 
+    def holders(self) -> list[int]:
+        """Return the processes that hold slots just now."""
+        return [number for number in (0, 1) if self.holds(number)]
+
     def kill(self, number: int) -> None:
         """Kill a process, and start another in its place."""
         self.processes[number].send_signal(signal.SIGKILL)
@@ -138,7 +143,8 @@ def test_never_more_holders_than_slots_and_none_leaks(
     for kill in range(KILLS):
         due = int(RUNS * JOBS * 0.8 * (kill + chance.random()) / KILLS)
         wait_until(lambda due=due: len(lines_of(runners, "done")) >= due, f"{due} steps", 60)  # type: ignore[misc]
-        victim = chance.randrange(2)
+        wait_until(lambda: bool(fleet.holders()), "a process that holds slots")
+        victim = chance.choice(fleet.holders() or [0, 1])
         kills_under_load += fleet.holds(victim)
         fleet.kill(victim)
     for process in range(2):

@@ -1,8 +1,8 @@
 """Soak: a real server runs real flows every second, is killed again and again, and does not grow.
 
-One minute in CI, thirty in the large run. The load must have been applied, or the test fails: firings, runs
-and kills are counted. After every start the descriptors and the memory of the server are watched, and the log
-of its database.
+Half a minute in every run, half an hour in the large one. The load must have been applied, or the test fails:
+firings, runs and kills are counted. After every start the descriptors and the memory of the server are
+watched, and the log of its database.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, LARGE, query, seed, wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import COMMAND, query, seed, wait_until
 
-SECONDS = 1800.0 if LARGE else 60.0
-KILL_SECONDS = 120.0 if LARGE else 22.0
-WARM_UP_SECONDS = 6.0
+SECONDS = 1800.0 if LARGE else 30.0
+KILL_SECONDS = 120.0 if LARGE else 11.0
+WARM_UP_SECONDS = 6.0 if LARGE else 3.0
 ITEMS = 2
 MOST_LOG_BYTES = 16 * 1024 * 1024
 """SQLite folds the log into the database every 1,000 pages of 4 KiB; a reader may hold it up for a while."""
