@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from aetherflow.events.run_events import Items
+from aetherflow.events.run_events import Event, Items
 
 
 class OutputStore(Protocol):
@@ -65,4 +65,32 @@ class EffectLog(Protocol):
             result: what is known about it.
             verified: whether an earlier attempt had done it.
         """
+        ...
+
+
+class Durable(Protocol):
+    """Where events must be stored before anything acts on them."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Return when the events are committed.
+
+        Raises:
+            StateError: they are not.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Watches one run (or the scheduler): a log, an event stream, the live tree, metrics.
+
+    Whatever it does that may block runs in a thread of its own sink (`aetherflow.observe.sink`). If a method
+    raises, the observer is detached and reported, and the run continues.
+    """
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Take the next events, in order; called again only after it has returned or was cancelled."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish; called once, after the last events, and not waited for longer than a few seconds."""
         ...

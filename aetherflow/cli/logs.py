@@ -14,7 +14,7 @@ from aetherflow.cli.runs import state_path
 from aetherflow.cli.state_access import ask_state
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
-from aetherflow.observe.output import writing_to
+from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.text import one_line
 
 PIECE_BYTES = 1 << 16

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
-from aetherflow.observe.output import Output, OutputLostError
+from aetherflow.observe.line_writer import LineWriter, OutputLostError
 
 
 def print_json(value: Any) -> None:
@@ -28,14 +28,14 @@ def print_text(text: str) -> None:
     Raises:
         OutputLostError: standard output is closed or full.
     """
-    Output(sys.stdout, "standard output").write(text + "\n")
+    LineWriter(sys.stdout, "standard output").write(text + "\n")
 
 
 def say(text: str) -> None:
     """Print a line on standard error."""
     # Nobody can be told that standard error takes no more; the exit code still says how it ended.
     with suppress(OutputLostError):
-        Output(sys.stderr, "standard error").write(text + "\n")
+        LineWriter(sys.stderr, "standard error").write(text + "\n")
 
 
 def print_error(error: AetherFlowError) -> None:

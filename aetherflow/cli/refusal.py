@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 from aetherflow.errors import AetherFlowError, ConfigError
-from aetherflow.observe.output import OutputLostError
+from aetherflow.observe.line_writer import OutputLostError
 
 CODE = "AF003"
 

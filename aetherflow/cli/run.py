@@ -6,8 +6,9 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -113,10 +114,9 @@ async def _run(checked: CheckedFlow, request: RunRequest, options: RunOptions) -
     if options.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
 
-        sink: Path | Literal["-"] = "-" if options.events == "-" else Path(options.events)
-        stream = EventStreamObserver(sink)
+        stream = EventStreamObserver("-" if options.events == "-" else Path(options.events))
         await stream.open()
-        chosen.append(ObserverSpec("events", stream, "wait"))
+        chosen.append(ObserverSpec("events", stream.join, "wait"))
     report = await run_flow(checked, request, chosen)
     for name, why in report.detached.items():
         say(f"warning: the {name} did not show the run to its end: {why}")
@@ -133,15 +133,19 @@ def observers(checked: CheckedFlow, options: RunOptions) -> list[ObserverSpec]:
     if _log_format(checked, options) == "json":
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - only one of the three is needed
 
-        chosen.append(ObserverSpec("log", LogObserver(sys.stdout, format="json", level=level), "wait"))
+        chosen.append(
+            ObserverSpec("log", partial(LogObserver, sys.stdout, format="json", level=level), "wait")
+        )
     elif _can_repaint():
         from aetherflow.observe.progress import ProgressObserver  # noqa: PLC0415 - as above
 
-        chosen.append(ObserverSpec("progress", ProgressObserver(sys.stderr), "drop"))
+        chosen.append(ObserverSpec("progress", partial(ProgressObserver, sys.stderr), "drop"))
     else:
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
-        chosen.append(ObserverSpec("log", LogObserver(sys.stderr, format="text", level=level), "wait"))
+        chosen.append(
+            ObserverSpec("log", partial(LogObserver, sys.stderr, format="text", level=level), "wait")
+        )
     return chosen
 
 

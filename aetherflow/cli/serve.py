@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import msgspec
@@ -15,6 +15,7 @@ from aetherflow.cli.output import say
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
 from aetherflow.observe.log import LogObserver
+from aetherflow.observe.sink import Sink
 from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.server.server import ServeRequest
 from aetherflow.server.server import serve as run_server
@@ -71,15 +72,14 @@ async def chosen_observers(log_format: str, events: str = "", *, debug: bool = F
     level = "debug" if debug else settings.log_level.lower()
     level = "error" if level == "critical" else level  # no event is graver than an error
     if is_json:
-        log = LogObserver(sys.stdout, format="json", level=level)
+        log = partial(LogObserver, sys.stdout, sink=Sink(), format="json", level=level)
     else:
-        log = LogObserver(sys.stderr, format="text", level=level, many_runs=True)
+        log = partial(LogObserver, sys.stderr, sink=Sink(), format="text", level=level, many_runs=True)
     chosen = [ObserverSpec("log", log, "wait")]
     if events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely asked for
 
-        sink: Path | Literal["-"] = "-" if events == "-" else Path(events)
-        stream = EventStreamObserver(sink)
+        stream = EventStreamObserver("-" if events == "-" else Path(events))
         await stream.open()
-        chosen.append(ObserverSpec("events", stream, "wait"))
+        chosen.append(ObserverSpec("events", stream.join, "wait"))
     return chosen

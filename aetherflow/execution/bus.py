@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import anyio
 import anyio.abc
@@ -22,6 +22,7 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
 from aetherflow.execution.bounded_queue import MAILBOX_EVENTS, BoundedQueue
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.ports import Durable, Observer
 
 REST_SECONDS = 0.05
 """How long an observer is left alone after a batch: fewer, larger batches cost a fraction of many visits."""
@@ -29,30 +30,6 @@ REST_SECONDS = 0.05
 FLUSH_SECONDS = 5.0
 """How long the end of a run waits for its observers: four fifths to take what is in their mailboxes, the rest
 to close one that did not. A run that shall stop also waits no longer for room in a full mailbox."""
-
-
-class Durable(Protocol):
-    """Where events must be stored before anything acts on them."""
-
-    async def append(self, events: Sequence[Event]) -> None:
-        """Return when the events are committed.
-
-        Raises:
-            StateError: they are not.
-        """
-        ...
-
-
-class Observer(Protocol):
-    """Somebody who watches; gets batches in order, one at a time."""
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Take a batch of events."""
-        ...
-
-    async def aclose(self) -> None:
-        """Finish; called once."""
-        ...
 
 
 class _Subscription:

@@ -4,80 +4,86 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Literal
-
-import anyio.to_thread
+from typing import BinaryIO, Literal, Self
 
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, StepOutput, StepProgress
-from aetherflow.observe.output import Output, json_line
+from aetherflow.observe.line_writer import LineWriter, json_line
+from aetherflow.observe.sink import Sink
 
 
 class EventStreamObserver:
     """Appends every event to a file, or to standard output (`-`), or to an open binary stream.
 
+    Runs that share one `join` it; the last `aclose` closes the file.
+
     Args:
-        sink: a path (appended to, closed at the end), `-`, or a stream that stays open.
+        target: a path (appended to), `-`, or a stream that stays open.
         transient: also the lines that programs write and the progress of steps; there may be very many.
     """
 
-    def __init__(self, sink: BinaryIO | Path | Literal["-"], *, transient: bool = True) -> None:
-        self._sink = sink
+    def __init__(self, target: BinaryIO | Path | Literal["-"], *, transient: bool = True) -> None:
+        self._target = target
         self._transient = transient
-        self._output: Output[bytes] | None = None
-        self._lock = threading.Lock()
+        self._writer: LineWriter[bytes] | None = None
+        self._sink = Sink()
+        self._users = 0
 
     async def open(self) -> None:
-        """Open the sink now, so that a wrong path is told before a run starts; the first batch does it else.
+        """Open the target now, so that a wrong path is an error before a run starts, not at its first batch.
 
         Raises:
             UsageError: the file cannot be opened.
         """
-        await anyio.to_thread.run_sync(self._opened, abandon_on_cancel=True)
+        await self._sink.call(self._open)
+
+    def join(self) -> Self:
+        """Return the observer for one more run."""
+        self._users += 1
+        return self
 
     async def __call__(self, events: Sequence[Event]) -> None:
         """Write a batch.
 
         Raises:
-            OutputLostError: the sink takes no more.
+            OutputLostError: the target takes no more.
             UsageError: the file cannot be opened.
         """
-        # As with the log: a reader that stalls must not keep a cancelled run from ending.
-        await anyio.to_thread.run_sync(self._write, events, abandon_on_cancel=True)
+        await self._sink.call(self._write, events)
 
     async def aclose(self) -> None:
-        """Close the file, if this observer opened it."""
-        await anyio.to_thread.run_sync(self._close, abandon_on_cancel=True)
+        """Close the file after its last run, if this observer opened it."""
+        self._users -= 1
+        if self._users <= 0:
+            await self._sink.call(self._close)
 
     def _write(self, events: Sequence[Event]) -> None:
-        told = [
+        shown = [
             event for event in events if self._transient or not isinstance(event, StepOutput | StepProgress)
         ]
-        with self._lock:
-            output = self._opened()
-            if told:
-                output.write(b"".join(map(json_line, told)))
+        writer = self._open()
+        if shown:
+            writer.write(b"".join(map(json_line, shown)))
 
-    def _opened(self) -> Output[bytes]:
-        if self._output is None:
-            if isinstance(self._sink, Path):
-                self._output = Output(_append_to(self._sink), str(self._sink))
-            elif self._sink == "-":
-                self._output = Output(sys.stdout.buffer, "standard output")
+    def _open(self) -> LineWriter[bytes]:
+        if self._writer is None:
+            if isinstance(self._target, Path):
+                self._writer = LineWriter(_append_to(self._target), str(self._target))
+            elif self._target == "-":
+                self._writer = LineWriter(sys.stdout.buffer, "standard output")
             else:
-                self._output = Output(self._sink)
-        return self._output
+                self._writer = LineWriter(self._target)
+        return self._writer
 
     def _close(self) -> None:
-        with self._lock:
-            if self._output is not None and isinstance(self._sink, Path):
-                # All was flushed; what a full disk left in the buffer was told as lost by the write.
-                with suppress(OSError):
-                    self._output.stream.close()
+        if self._writer is not None and isinstance(self._target, Path):
+            # All was flushed; what a full disk left in the buffer was reported as lost by the write.
+            with suppress(OSError):
+                self._writer.stream.close()
+            self._writer = None
 
 
 def _append_to(path: Path) -> BinaryIO:

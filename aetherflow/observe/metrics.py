@@ -1,4 +1,4 @@
-"""Metrics: the `METRICS` of a user's module hears how a run goes, for Prometheus, StatsD and the like.
+"""Metrics: call the `METRICS` of a user's module as a run proceeds, for Prometheus, StatsD and the like.
 
 An object may have any of these methods; they get keyword arguments:
 
@@ -10,17 +10,17 @@ An object may have any of these methods; they get keyword arguments:
     on_step_end(flow_id, run_id, job_id, step_id, step_type, status, duration_ms)
 
 A function gets every event of the run as a mapping, as `--log-format json` writes it. Calls are made in a
-worker thread, one at a time, in order. A sink that raises is detached and the run goes on.
+worker thread, one at a time, in order. If a call raises, the run continues without metrics.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
-import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from aetherflow.events.run_events import (
     Event,
@@ -34,40 +34,39 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.record import record
+from aetherflow.observe.sink import Sink
 
 
 class MetricsObserver:
-    """Calls the hooks of a sink, or a function with every event.
+    """Calls the hooks of a user's object for one run, or a function with every event.
 
     Args:
-        sink: the user's object; what it lacks is not called.
+        metrics: the user's object; hooks that it does not have are not called.
     """
 
-    def __init__(self, sink: Any) -> None:
-        self._sink = sink
-        self._has_hooks = any(hasattr(sink, name) for name in _HOOKS)
+    def __init__(self, metrics: Any) -> None:
+        self._metrics = metrics
+        self._has_hooks = any(hasattr(metrics, name) for name in _HOOKS)
         self._began: dict[str, datetime] = {}
-        self._in_order = threading.Lock()
+        self._sink = _sink_of(metrics)
 
     async def __call__(self, events: Sequence[Event]) -> None:
-        """Tell the sink what happened; what it raises detaches it."""
-        # A sink that hangs must not keep a run from ending: its thread is left, the lock keeps the order.
-        await anyio.to_thread.run_sync(self._tell, events, abandon_on_cancel=True)
+        """Call the hooks for a batch; what they raise detaches the observer."""
+        await self._sink.call(self._call_hooks, events)
 
     async def aclose(self) -> None:
-        """Do nothing: the sink belongs to the user."""
+        """Do nothing: the object belongs to the user."""
 
-    def _tell(self, events: Sequence[Event]) -> None:
-        with self._in_order:
-            for event in events:
-                if not self._has_hooks:
-                    if not isinstance(event, StepOutput):
-                        self._sink(record(event, detail=True))
-                elif (called := self._hook_of(event)) is not None:
-                    name, arguments = called
-                    hook: Callable[..., object] | None = getattr(self._sink, name, None)
-                    if hook is not None:
-                        hook(flow_id=event.flow_id, run_id=event.run_id, **arguments)
+    def _call_hooks(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if not self._has_hooks:
+                if not isinstance(event, StepOutput):
+                    self._metrics(record(event, detail=True))
+            elif (called := self._hook_of(event)) is not None:
+                name, arguments = called
+                hook: Callable[..., object] | None = getattr(self._metrics, name, None)
+                if hook is not None:
+                    hook(flow_id=event.flow_id, run_id=event.run_id, **arguments)
 
     def _hook_of(self, event: Event) -> tuple[str, Mapping[str, Any]] | None:
         """Return the hook for an event and what it gets beside the ids of the run."""
@@ -95,6 +94,17 @@ class MetricsObserver:
                 return "on_step_end", {**_step(event), "status": event.status, "duration_ms": duration}
             case _:
                 return None
+
+
+_Sinks = WeakValueDictionary[int, Sink]
+_sinks: RunVar[_Sinks] = RunVar("aetherflow_metrics_sinks")
+"""The sinks of the objects that runs call now: a hook that hangs holds one thread, not one for each run."""
+
+
+def _sink_of(metrics: Any) -> Sink:
+    sinks: _Sinks = _sinks.get(WeakValueDictionary())
+    _sinks.set(sinks)
+    return sinks.setdefault(id(metrics), Sink())
 
 
 _HOOKS = ("on_run_start", "on_run_end", "on_job_start", "on_job_end", "on_step_start", "on_step_end")

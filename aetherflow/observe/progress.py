@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 import anyio
-import anyio.to_thread
 
 from aetherflow.events.run_events import Event, RunFinished
 from aetherflow.observe.frame import Line, frame
+from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver
-from aetherflow.observe.output import writing_to
 from aetherflow.observe.record import SEVERITY, Level, level_of, parse_level
+from aetherflow.observe.sink import Sink
 from aetherflow.observe.summary import Digest, digested, render_summary
 from aetherflow.observe.text import render_text
 from aetherflow.observe.tree import RunTree
@@ -70,8 +70,8 @@ class ProgressObserver:
         self._lines = None if can_repaint(stream) else LogObserver(stream, format="text", level=level)
         self._tree = RunTree()
         self._digest = Digest()
+        self._sink = Sink()
         self._tree_lock = threading.Lock()
-        self._call_lock = threading.Lock()
         self._paint_lock = threading.Lock()
         self._live: Live | None = None
         self._painter: threading.Thread | None = None
@@ -87,22 +87,21 @@ class ProgressObserver:
         if self._lines:
             await self._lines(events)
         else:
-            await anyio.to_thread.run_sync(self._take, events, abandon_on_cancel=True)
+            await self._sink.call(self._take, events)
 
     async def aclose(self) -> None:
         """Leave the terminal as it was found: the last picture stays, the cursor is back."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            await anyio.to_thread.run_sync(self._close, abandon_on_cancel=True)
+            await self._sink.call(self._close)
 
     def _take(self, events: Sequence[Event]) -> None:
-        with self._call_lock:
-            with self._tree_lock:
-                for event in events:
-                    self._tree.apply(event)
-            with writing_to(self._stream, "the terminal"):
-                if self._failure:
-                    raise self._failure
-                self._show(events)
+        with self._tree_lock:
+            for event in events:
+                self._tree.apply(event)
+        with writing_to(self._stream, "the terminal"):
+            if self._failure:
+                raise self._failure
+            self._show(events)
 
     def _show(self, events: Sequence[Event]) -> None:
         live = self._live or self._start()
@@ -166,5 +165,5 @@ class ProgressObserver:
             self._live.stop()
 
     def _close(self) -> None:
-        with self._call_lock, writing_to(self._stream, "the terminal"):
+        with writing_to(self._stream, "the terminal"):
             self._end()

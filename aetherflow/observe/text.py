@@ -35,7 +35,7 @@ from aetherflow.events.run_events import (
     progress_text,
     waits_for,
 )
-from aetherflow.observe.output import json_line
+from aetherflow.observe.line_writer import json_line
 from aetherflow.observe.record import level_of
 
 MINUTE = 60

@@ -21,7 +21,7 @@ from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.state import ENDED_BADLY, RunState
 from aetherflow.errors import AetherFlowError, HeldByAnother
 from aetherflow.events import run_events as e
-from aetherflow.execution.bus import Bus, Observer
+from aetherflow.execution.bus import Bus
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.execution.executor import Executor
 from aetherflow.execution.local_placement import call_nested
@@ -29,6 +29,7 @@ from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import Plan
+from aetherflow.ports import Observer
 from aetherflow.process import guardian
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.resume_hint import add_resume_hint
@@ -63,10 +64,13 @@ __all__ = ["ClaimPrecondition", "ObserverSpec", "RunReport", "RunRequest", "exec
 
 
 class ObserverSpec(msgspec.Struct, frozen=True):
-    """An observer to subscribe, its name, and what happens when it is too slow."""
+    """How to make the observer of one run, its name, and what happens when it is too slow.
+
+    Observers of many runs share what they write to (a `Sink`), never what they remember of a run.
+    """
 
     name: str
-    observer: Observer
+    make: Callable[[], Observer]
     when_full: Literal["wait", "drop"] = "drop"
 
 
@@ -182,8 +186,8 @@ def _measuring(checked: CheckedFlow) -> list[ObserverSpec]:
     from aetherflow.config.metrics_module import load_metrics  # noqa: PLC0415 - few runs have one
     from aetherflow.observe.metrics import MetricsObserver  # noqa: PLC0415 - as above
 
-    sink = load_metrics(checked.environment.settings.metrics_module or "")
-    return [ObserverSpec("metrics", MetricsObserver(sink), "drop")]
+    metrics = load_metrics(checked.environment.settings.metrics_module or "")
+    return [ObserverSpec("metrics", partial(MetricsObserver, metrics), "drop")]
 
 
 @asynccontextmanager
@@ -192,7 +196,7 @@ async def _observed(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterato
     async with one_error() as observing:
         for observer_spec in observers:
             bus.subscribe(
-                observing, observer_spec.name, observer_spec.observer, when_full=observer_spec.when_full
+                observing, observer_spec.name, observer_spec.make(), when_full=observer_spec.when_full
             )
         try:
             yield

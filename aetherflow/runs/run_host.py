@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -123,7 +124,10 @@ class RunHost:
             if ended is not None:
                 await started()
                 return ended
-        observers = [ObserverSpec("beginning", _Beginning(started)), *self._watchers(ticket, checked)]
+        observers = [
+            ObserverSpec("beginning", partial(_Beginning, started)),
+            *self._watchers(ticket, checked),
+        ]
         return await execute_run(
             checked,
             request,

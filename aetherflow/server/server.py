@@ -83,19 +83,6 @@ class _Nothing:
         """Store nothing."""
 
 
-class _Shared:
-    """An observer of many buses: it is closed once, by the server."""
-
-    def __init__(self, observer_spec: ObserverSpec) -> None:
-        self._watcher = observer_spec
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        await self._watcher.observer(events)
-
-    async def aclose(self) -> None:
-        """Leave it open: others use it."""
-
-
 async def serve(
     request: ServeRequest,
     observers: Sequence[ObserverSpec],
@@ -190,17 +177,12 @@ async def _opened_server(
     clock: Clock,
     env: Mapping[str, str],
 ) -> AsyncIterator[Server]:
-    shared = [ObserverSpec(w.name, _Shared(w), w.when_full) for w in observers]
     async with AsyncExitStack() as stack:
-        for observer_spec in observers:
-            stack.push_async_callback(observer_spec.observer.aclose)
         bus = Bus(_Nothing(), clock)
         watching = await stack.enter_async_context(anyio.create_task_group())
         stack.push_async_callback(bus.aclose)
-        for observer_spec in shared:
-            bus.subscribe(
-                watching, observer_spec.name, observer_spec.observer, when_full=observer_spec.when_full
-            )
+        for spec in observers:
+            bus.subscribe(watching, spec.name, spec.make(), when_full=spec.when_full)
         await stack.enter_async_context(
             kept_open(
                 lambda told: bus.announce(_problem(told, schedules, clock, level="warning", code="AF703"))
@@ -209,7 +191,7 @@ async def _opened_server(
         runs = FiringRuns(load_flow_of, clock)
         host = RunHost(
             load=runs.load,
-            observers=lambda _ticket, _examined: shared,
+            observers=lambda _ticket, _examined: observers,
             guard=runs.guard,
             on_crash=settings.on_crash,
             pools=settings.pools,

@@ -18,13 +18,14 @@ from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events import run_events as e
-from aetherflow.execution.bus import Bus, Durable
+from aetherflow.execution.bus import Bus
 from aetherflow.execution.executor import Executor
 from aetherflow.execution.local_placement import call_nested
 from aetherflow.execution.ports import Placement
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
+from aetherflow.ports import Durable
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.context import RunServices

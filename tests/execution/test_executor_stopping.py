@@ -15,7 +15,7 @@ import pytest
 from aetherflow.errors import HeldByAnother, StateError, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution import bus as bus_module
-from aetherflow.execution.bus import Durable
+from aetherflow.ports import Durable
 from aetherflow.sdk import context as context_module
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.journal import LeaseLost

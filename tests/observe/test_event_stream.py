@@ -17,7 +17,7 @@ import pytest
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, JobFinished, JobStarted, Journalled, Notice, StepOutput
 from aetherflow.observe.event_stream import EventStreamObserver
-from aetherflow.observe.output import OutputLostError
+from aetherflow.observe.line_writer import OutputLostError
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}

@@ -30,7 +30,7 @@ from aetherflow.events.run_events import (
     StepStarted,
     StepWaiting,
 )
-from aetherflow.observe.output import json_line
+from aetherflow.observe.line_writer import json_line
 from aetherflow.observe.record import record
 from aetherflow.observe.text import render_text
 

@@ -25,8 +25,9 @@ from aetherflow.events.run_events import (
     StepFinished,
     StepOutput,
 )
+from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.log import Format, LogObserver
-from aetherflow.observe.output import OutputLostError
+from aetherflow.observe.sink import Sink
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 
@@ -135,14 +136,15 @@ def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:
 @pytest.mark.asyncio
 async def test_two_runs_in_one_log_keep_their_failures_apart() -> None:
     stream = io.StringIO()
-    observer = LogObserver(stream, format="text", level="error", zone=UTC)
+    sink = Sink()
+    observers = [LogObserver(stream, sink=sink, format="text", level="error", zone=UTC) for _ in range(2)]
     first, second = a_failed_run("one"), a_failed_run("two")
 
     for pair in zip(first, second, strict=True):
-        await observer(list(pair))
+        for observer, event in zip(observers, pair, strict=True):
+            await observer([event])
 
     assert stream.getvalue().count("failed: a.s") == 2
-    assert observer._digests == {}
 
 
 @pytest.mark.asyncio

@@ -26,7 +26,7 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepStarted,
 )
-from aetherflow.observe.output import OutputLostError
+from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.progress import ProgressObserver, can_repaint
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)

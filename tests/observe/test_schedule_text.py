@@ -21,6 +21,7 @@ from aetherflow.events.schedule_events import (
 from aetherflow.observe import schedule_text
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.record import record
+from aetherflow.observe.summary import Digest
 from aetherflow.observe.text import render_text
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
@@ -136,4 +137,4 @@ async def test_a_log_of_many_runs_keeps_nothing_of_a_firing() -> None:
     """A server logs for years: what it remembers of runs must go when they end."""
     log = LogObserver(io.StringIO(), format="text", level="info")
     await log([event for event, _ in CASES])
-    assert log._digests == {}
+    assert log._digest == Digest()

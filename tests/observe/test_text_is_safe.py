@@ -23,7 +23,7 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepRetrying,
 )
-from aetherflow.observe.output import json_line
+from aetherflow.observe.line_writer import json_line
 from aetherflow.observe.record import record
 from aetherflow.observe.summary import Digest, Failure, digested, render_summary
 from aetherflow.observe.text import INDENT, counts, duration, indented, one_line, render_text

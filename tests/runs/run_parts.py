@@ -64,7 +64,7 @@ class Place:
     ) -> RunReport:
         """Run a flow to its end; `seen` has what an observer saw."""
         self.seen = Recorder()
-        watching = [ObserverSpec("recorder", self.seen, "wait"), *observers]
+        watching = [ObserverSpec("recorder", lambda: self.seen, "wait"), *observers]
         return await run_flow(self.checked(text, **(env or {})), RunRequest(**request), watching)
 
     def query(self, sql: str, *values: object) -> list[Any]:

@@ -373,8 +373,8 @@ async def test_observers_that_break_or_hang_do_not_hurt_the_run_and_are_reported
 ) -> None:
     monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
     observers = [
-        ObserverSpec("broken", Broken(hangs=False)),
-        ObserverSpec("hung", Broken(hangs=True), "wait"),
+        ObserverSpec("broken", lambda: Broken(hangs=False)),
+        ObserverSpec("hung", lambda: Broken(hangs=True), "wait"),
     ]
     report = await place.run(ONE, observers=observers)
     assert report.status == "SUCCESS"
@@ -474,7 +474,7 @@ async def test_on_signal_is_called_when_signals_are_heard(place: Place) -> None:
     await run_flow(
         place.checked(ONE),
         RunRequest(),
-        [ObserverSpec("recorder", seen)],
+        [ObserverSpec("recorder", lambda: seen)],
         on_signal=lambda: ready.append(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL),
     )
     assert ready == [True]

@@ -1,4 +1,4 @@
-"""Where observers write to: whole batches, flushed, and one clear error when the other side is gone."""
+"""Write whole batches of lines to a stream, flushed, with one clear error when its reader is gone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aetherflow.errors import AetherFlowError
 
 
 class OutputLostError(AetherFlowError):
-    """An observer cannot write any more (closed pipe, full disk); the run goes on without it."""
+    """An observer cannot write any more (closed pipe, full disk); the run continues without it."""
 
     default_code = "AF810"
 
 
-class Output(Generic[AnyStr]):
-    """A stream that is written and flushed a batch at a time; it blocks, so call it in a worker thread."""
+class LineWriter(Generic[AnyStr]):
+    """Writes and flushes a stream a batch at a time; it blocks, so call it in a worker thread."""
 
     def __init__(self, stream: IO[AnyStr], name: str = "") -> None:
         self.stream: IO[AnyStr] = stream
@@ -43,7 +43,7 @@ class Output(Generic[AnyStr]):
 
 @contextmanager
 def writing_to(stream: IO[AnyStr], name: str) -> Iterator[None]:
-    """Tell every way in which a stream can be gone as one error.
+    """Raise the same error however a stream is gone.
 
     Raises:
         OutputLostError: the stream is closed or refuses the data.

@@ -1,0 +1,53 @@
+"""A sink: where observers write to (stream, terminal, hooks of a user), with one thread, also if it stalls.
+
+Everything that is written there goes through `Sink.call`, from any number of runs. A sink imports nothing of
+the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVarTuple
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+Args = TypeVarTuple("Args")
+
+
+class Sink:
+    """Calls functions that may block: in a worker thread, one at a time, in the order of the calls.
+
+    A caller waits for its turn on the event loop. A caller that is cancelled leaves its function running, and
+    the next turn begins when that has ended. So a reader that stalls holds one thread, not one for each run
+    that ended meanwhile. The thread is no one of those that steps and connectors share.
+    """
+
+    def __init__(self) -> None:
+        self._turn = anyio.Lock()
+        self._ended: anyio.Event | None = None
+        self._threads = anyio.CapacityLimiter(1)
+
+    async def call(self, function: Callable[[*Args], object], *args: *Args) -> None:
+        """Call a function in the sink's thread, and pass on what it raises."""
+        async with self._turn:
+            if self._ended is not None:
+                await self._ended.wait()
+            ended = self._ended = anyio.Event()
+            # Taken by the thread when it begins, or by a cancelled caller whose thread has not begun.
+            beginning = threading.Lock()
+
+            def work() -> None:
+                if beginning.acquire(blocking=False):
+                    try:
+                        function(*args)
+                    finally:
+                        anyio.from_thread.run_sync(ended.set)
+
+            try:
+                await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+            finally:
+                if beginning.acquire(blocking=False):
+                    ended.set()
