@@ -15,7 +15,7 @@ from typing import Any
 
 from aetherflow.__main__ import main
 from aetherflow.events import run_events as e
-from aetherflow.execution import executor
+from aetherflow.execution import inbox
 from aetherflow.execution.bus import Bus
 from aetherflow.process import run_process as process
 from aetherflow.process import spawn as process_start
@@ -80,14 +80,14 @@ def die_around_spawn(pass_point: Callable[[], None], *, before: bool) -> None:
 
 def die_before_acknowledge(pass_point: Callable[[], None]) -> None:
     """Die when the work of a step has been done and its end has not been published."""
-    post = executor.Inbox.post
+    post = inbox.Inbox.post
 
-    def dying(self: executor.Inbox, event: e.Event) -> None:
+    def dying(self: inbox.Inbox, event: e.Event) -> None:
         if isinstance(event, e.StepFinished):
             pass_point()
         post(self, event)
 
-    executor.Inbox.post = dying  # type: ignore[method-assign]  # a failpoint
+    inbox.Inbox.post = dying  # type: ignore[method-assign]  # a failpoint
 
 
 def die_after_acknowledge(pass_point: Callable[[], None]) -> None:

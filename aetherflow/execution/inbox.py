@@ -1,0 +1,46 @@
+"""What the tasks of a run report to the one task that conducts it. Knows events and anyio, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from aetherflow.events.run_events import Event
+
+
+class Inbox:
+    """An unbounded queue that is taken empty at each visit: there are no more reports than running tasks."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._filled = anyio.Event()
+        self._uncommitted: dict[int, anyio.Event] = {}
+
+    def post(self, event: Event) -> None:
+        """Leave a report; never waits."""
+        self._events.append(event)
+        self._filled.set()
+
+    async def commit(self, event: Event) -> None:
+        """Leave a report and return when it is durable."""
+        committed = self._uncommitted[id(event)] = anyio.Event()
+        self.post(event)
+        await committed.wait()
+
+    def wake(self) -> None:
+        """Make a waiting `take` return, with nothing if there is nothing."""
+        self._filled.set()
+
+    async def take(self) -> list[Event]:
+        """Wait for reports and return all there are, in order."""
+        await self._filled.wait()
+        events, self._events = self._events, []
+        self._filled = anyio.Event()
+        return events
+
+    def committed(self, reports: Sequence[Event]) -> None:
+        """Let those continue who wait until their reports are durable."""
+        for report in reports if self._uncommitted else ():
+            if (waiting := self._uncommitted.pop(id(report), None)) is not None:
+                waiting.set()

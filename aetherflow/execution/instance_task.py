@@ -1,0 +1,300 @@
+"""The task of one job instance: performs its attempts, or waits for the next one, and reports what happened.
+
+It never touches the state: it reads it, and posts events to the inbox of the executor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import msgspec
+
+from aetherflow.engine.decide import JOB_TIMEOUT
+from aetherflow.engine.machine import RunMachine
+from aetherflow.engine.ready_queue import JobInstance
+from aetherflow.engine.template_scope import job_scope
+from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
+from aetherflow.execution.attempt import AttemptOutcome, RunOfSteps, attempt_step
+from aetherflow.execution.backoff import next_wait
+from aetherflow.execution.bus import Bus
+from aetherflow.execution.held_resource import HeldResource
+from aetherflow.execution.inbox import Inbox
+from aetherflow.execution.job_locks import JobLocks
+from aetherflow.execution.ports import Placement
+from aetherflow.execution.step_effects import StepEffects
+from aetherflow.plan.hooks import is_hook
+from aetherflow.plan.plan import StepPlan
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.json_values import plain_text
+from aetherflow.sdk.pools import PoolWait
+
+S = TypeVar("S", bound=e.StepEvent)
+
+
+class RunParts(msgspec.Struct, frozen=True):
+    """What the tasks of all job instances of a run share.
+
+    Attributes:
+        workers: where tasks are started.
+        local: runs the steps that need the process of the run.
+        anywhere: runs all others.
+        show_traces: whether the traceback of a failure is shown.
+    """
+
+    machine: RunMachine
+    bus: Bus
+    inbox: Inbox
+    locks: JobLocks
+    workers: anyio.abc.TaskGroup
+    run: RunOfSteps
+    local: Placement
+    anywhere: Placement
+    show_traces: bool = False
+
+
+class InstanceTask:
+    """What runs for one job instance: an attempt, or the wait for one, never two at once.
+
+    Attributes:
+        instance: the job, or the instance of a mapped job.
+    """
+
+    def __init__(self, parts: RunParts, instance: JobInstance) -> None:
+        self.instance = instance
+        self._parts = parts
+        self._machine = parts.machine
+        self._services = parts.run.services
+        self._clock = parts.run.services.clock
+        self._scope = anyio.CancelScope()
+        self._deadline = math.inf
+        self._slots: HeldResource | None = None
+        self._lock: HeldResource | None = None
+
+    def run(self, step: StepPlan, attempt: int) -> None:
+        """Run an attempt whose start is durable."""
+        if not is_hook(self.instance.id):
+            self._parts.locks.ask(self.instance.job.id, self._parts.workers)
+        self._scope = anyio.CancelScope()
+        self._parts.workers.start_soon(self._work, step, attempt, self._scope)
+
+    def start(self, step: StepPlan, attempt: int, wait_seconds: float = 0) -> None:
+        """Report the start of an attempt after a wait, and when the step has its slots."""
+        self._scope = anyio.CancelScope()
+        self._parts.workers.start_soon(self._wait_and_start, step, attempt, wait_seconds, self._scope)
+
+    def cancel(self) -> None:
+        """Cancel what runs."""
+        self._scope.cancel()
+
+    async def _work(self, step: StepPlan, attempt: int, scope: anyio.CancelScope) -> None:
+        """Run one attempt and report how it ended."""
+        started = self._clock.monotonic()
+        effects = StepEffects(
+            self._machine.state.jobs[self.instance.id].steps[step.id].effects,
+            partial(self._commit, step, attempt),
+        )
+        context = StepContext(
+            self._services,
+            job_id=self.instance.id,
+            step_id=step.spec.id,
+            step_type=step.spec.type,
+            attempt=attempt,
+            effects=effects,
+        )
+        outcome: AttemptOutcome | None = None
+        with scope:
+            if self._machine.state.cancelling is not None:
+                scope.cancel()
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
+            work: Callable[[], Awaitable[AttemptOutcome]] = partial(self._attempt, context, step)
+            self._lock = self._parts.locks.of(self.instance.job.id)
+            for held in (self._slots, self._lock):
+                work = work if held is None else partial(held.work, work)
+            outcome = await work()
+        effects.close()
+        self._give_back_slots()
+        duration = round(self._clock.monotonic() - started, 6)
+        if outcome is None or (scope.cancel_called and outcome.result is None):
+            reason = self._machine.state.cancel_reason
+            if self._machine.state.cancelling == "timeout":
+                reason = _with_progress(reason, context)
+            self._finish(step, attempt, "CANCELLED", duration, reason=reason)
+        else:
+            self._report(step, attempt, outcome, duration)
+
+    async def _attempt(self, context: StepContext, step: StepPlan) -> AttemptOutcome:
+        """Run one attempt, within its time limit."""
+        machine = self._machine
+        scope = job_scope(machine.names, machine.state, self.instance, machine.resolve)
+        limit, over = self._time_limit(step)
+        step_type = machine.plan.step_types.get(step.spec.type)
+        goes_anywhere = step_type is not None and step_type.placement == "anywhere"
+        placement = self._parts.anywhere if goes_anywhere else self._parts.local
+        perform = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
+        if limit is None:
+            return await perform()
+        outcome: AttemptOutcome | None = None
+        with anyio.CancelScope() as timed:
+            if not limit:
+                timed.cancel()
+                await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._expire, limit, timed)
+                outcome = await perform()
+                tasks.cancel_scope.cancel()
+        if outcome is None or (timed.cancel_called and outcome.result is None):
+            message = _with_progress(over.message, context)
+            return AttemptOutcome(error=msgspec.structs.replace(over, message=message))
+        return outcome
+
+    def _time_limit(self, step: StepPlan) -> tuple[float | None, ErrorInfo]:
+        """Return how many seconds an attempt may take, and the error when they are over."""
+        own, left = step.spec.timeout_seconds, self._time_left()
+        if left < (math.inf if own is None else own):
+            message = f"the job's timeout_seconds passed after {self.instance.job.timeout_seconds:g} s"
+            hint = "raise timeout_seconds of the job if its steps need that long"
+            return left, ErrorInfo(code=JOB_TIMEOUT, message=message, kind="timeout", hint=hint)
+        message = f"the step's timeout_seconds passed after {own or 0:g} s"
+        hint = "raise timeout_seconds if the work needs that long"
+        return own, ErrorInfo(code="AF710", message=message, kind="timeout", hint=hint)
+
+    def _time_left(self) -> float:
+        """Return how many seconds the job still has; they count from its first step on."""
+        if self.instance.job.timeout_seconds is None:
+            return math.inf
+        now = self._clock.monotonic()
+        self._deadline = min(self._deadline, now + self.instance.job.timeout_seconds)
+        return max(self._deadline - now, 0)
+
+    async def _expire(self, seconds: float, scope: anyio.CancelScope) -> None:
+        await self._clock.sleep(seconds)
+        scope.cancel()
+
+    def _report(self, step: StepPlan, attempt: int, outcome: AttemptOutcome, duration: float) -> None:
+        """Report how an attempt ended that was not cancelled."""
+        if outcome.error is not None:
+            self._report_failure(step, attempt, outcome.error, outcome.trace, duration)
+        elif outcome.result is not None:
+            self._finish(
+                step,
+                attempt,
+                outcome.result.status,
+                duration,
+                outputs=outcome.result.outputs,
+                job_outputs=outcome.job_outputs,
+                reason=outcome.result.reason,
+            )
+
+    def _report_failure(
+        self, step: StepPlan, attempt: int, error: ErrorInfo, trace: str, duration: float
+    ) -> None:
+        """Report a failure: the end of the step, or another attempt after a wait."""
+        if self._parts.show_traces and trace:
+            self._parts.bus.announce(self._make(e.Notice, step, attempt, level="error", message=trace))
+        wait, lock = None, None
+        if self._lock is not None and self._lock.error is error:  # the one asked for last is what counts
+            lock = self._parts.locks.of(self.instance.job.id)
+        is_final = error.code == JOB_TIMEOUT or (lock is not None and lock.is_lost)
+        if not is_final and self._machine.state.cancelling is None:
+            wait = next_wait(step.retry, attempt, error, self._clock.random)
+        if wait is not None and wait >= self._time_left():
+            wait, error = None, _not_retried(error)
+        if wait is None:
+            if lock is not None:
+                lock.refuse(error)
+            self._finish(step, attempt, "FAILED", duration, error=error)
+            return
+        self._post(e.StepRetrying, step, attempt, wait_seconds=round(wait, 3), error=error)
+
+    async def _wait_and_start(
+        self, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope
+    ) -> None:
+        """Wait, for slots too if the step needs some; then report that the attempt begins."""
+        waited = False
+        with scope:
+            if seconds:
+                await self._clock.sleep(seconds)
+            if step.spec.pool is not None:
+                await self._take_slots(step, attempt, step.spec.pool)
+            waited = True
+        if not waited or self._machine.state.cancelling is not None:
+            self._give_back_slots()
+            before = max(attempt - 1, 1)
+            self._finish(step, before, "CANCELLED", 0, reason=self._machine.state.cancel_reason)
+            return
+        self._post(e.StepStarted, step, attempt, definition=step.fingerprint(), version=step.version)
+
+    async def _take_slots(self, step: StepPlan, attempt: int, pool: str) -> None:
+        """Let a task take slots of a pool for one attempt, and wait until it has them or failed to get them.
+
+        The wait counts for the time of the job and of the run, not for that of the step.
+        """
+        slots = self._slots = HeldResource()
+
+        def report(wait: PoolWait) -> None:
+            if not slots.is_over:
+                fields = {"slots": wait.slots, "size": wait.size, "held_by": list(wait.held_by)}
+                self._post(e.StepWaiting, step, attempt, pool=wait.pool, ahead=wait.ahead, **fields)
+
+        holding = self._services.pools.hold(
+            pool, step.spec.slots, job_id=self.instance.id, step_id=step.id, on_wait=report
+        )
+        self._parts.workers.start_soon(slots.hold, holding)
+        left = self._time_left()
+        if left == math.inf:
+            await slots.settled()
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._expire, left, tasks.cancel_scope)
+            await slots.settled()
+            tasks.cancel_scope.cancel()
+        if not slots.is_settled:
+            slots.fail(self._time_limit(step)[1])
+            slots.give_back()
+
+    def _give_back_slots(self) -> None:
+        if self._slots is not None:
+            self._slots.give_back()
+            self._slots = None
+
+    def _finish(
+        self, step: StepPlan, attempt: int, status: e.StepEnd, duration: float, **fields: Any
+    ) -> None:
+        self._post(e.StepFinished, step, attempt, status=status, duration_seconds=duration, **fields)
+
+    def _post(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
+        self._parts.inbox.post(self._make(kind, step, attempt, **fields))
+
+    async def _commit(self, step: StepPlan, attempt: int, kind: type[e.StepEvent], **fields: Any) -> None:
+        """Report an event of a step that runs; return when it is durable."""
+        await self._parts.inbox.commit(self._make(kind, step, attempt, **fields))
+
+    def _make(self, kind: type[S], step: StepPlan, attempt: int, **fields: Any) -> S:
+        """Return an event of an attempt of a step, which happens now."""
+        return self._machine.events.make(
+            kind,
+            job_id=self.instance.id,
+            step_id=step.id,
+            step_type=step.spec.type,
+            attempt=attempt,
+            **fields,
+        )
+
+
+def _with_progress(why: str, context: StepContext) -> str:
+    """Return why a step was ended, and how far it came, if it has noted that."""
+    note = context.redactor.text(plain_text(context.progress_note))
+    return f"{why}: {note}" if note else why
+
+
+def _not_retried(error: ErrorInfo) -> ErrorInfo:
+    """Return the error of an attempt whose repetition would begin after its job's time is over."""
+    why = "not tried again: the job's timeout_seconds would be over by then"
+    return msgspec.structs.replace(error, message=f"{error.message} ({why})")
