@@ -8,6 +8,8 @@ import msgspec
 
 Severity = Literal["error", "warning"]
 FailureKind = Literal["timeout", "connection", "exit_code", "cancelled", "other"]
+FailureCause = Literal["", "job_lock", "job_timeout"]
+"""Why the engine itself failed a step: its job does not hold its lock, or has no time left; else empty."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -34,13 +36,20 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as data: what events, state and reports carry."""
+    """An error as data: what events, state and reports carry.
+
+    Attributes:
+        code: for people; nothing is decided by it.
+        kind: for `retry_on`.
+        cause: set by the executor only; what a step raises has none.
+    """
 
     code: str
     message: str
     kind: FailureKind = "other"
     hint: str = ""
     detail: dict[str, Any] = {}
+    cause: FailureCause = ""
 
 
 class AetherFlowError(Exception):

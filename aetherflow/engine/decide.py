@@ -26,12 +26,6 @@ from aetherflow.events import run_events as e
 from aetherflow.plan.hooks import HOOK, is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 
-JOB_TIMEOUT = "AF711"
-"""Code of a step that was ended because its job's time was over."""
-
-INTERRUPTED = "AF713"
-"""Code of a step that was interrupted and must not be repeated."""
-
 PASSED_OVER = "interrupted, on_interrupt: skip"
 """Reason of a step that was interrupted and is skipped; `on_no_data` does not follow from it."""
 
@@ -240,7 +234,7 @@ def _settle(state: RunState, instance: JobInstance, number: int) -> EndInterrupt
         again = "resume the run once more, and it runs again"
     noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     error = ErrorInfo(
-        code=INTERRUPTED,
+        code="AF713",
         message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, "
         f"noticed at {noticed}) and must not be repeated (on_interrupt: fail)",
         hint=f"find out what it did; {again}",
@@ -273,7 +267,7 @@ def _after_step(
     match event.status:
         case "SKIPPED" if _skips_rest(step, event.reason):
             yield from _skip_rest(state.jobs[instance.id], instance, number + 1, event.reason)
-        case "FAILED" if not step.spec.continue_on_error or _ends_job(state, instance, event.error):
+        case "FAILED" if not step.spec.continue_on_error or _ends_job(event.error):
             yield EndJob(
                 instance,
                 "FAILED",
@@ -287,10 +281,9 @@ def _after_step(
             yield from _next_step(state, instance, number + 1)
 
 
-def _ends_job(state: RunState, instance: JobInstance, error: ErrorInfo | None) -> bool:
-    """Whether a failure ends its job in spite of `continue_on_error`: no time left, or no lock."""
-    lock = f"job:{state.flow_id}/{instance.job.id}"
-    return error is not None and (error.code == JOB_TIMEOUT or error.detail.get("lock_key") == lock)
+def _ends_job(error: ErrorInfo | None) -> bool:
+    """Whether a failure ends its job in spite of `continue_on_error`: it has no lock, or no time left."""
+    return error is not None and error.cause != ""
 
 
 def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -> Iterator[Command]:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import anyio
+import msgspec
 
-from aetherflow.errors import AetherFlowError, ErrorInfo
+from aetherflow.errors import AetherFlowError, ErrorInfo, FailureCause
 from aetherflow.execution.attempt import AttemptOutcome
 
 
@@ -26,7 +27,9 @@ class HeldResource:
         is_over: whether it was given back, or nobody wants it any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cause: FailureCause = "") -> None:
+        """Hold nothing yet; `cause` marks the error if it cannot be held."""
+        self._cause = cause
         self.error: ErrorInfo | None = None
         self.is_over = False
         self._is_held = False
@@ -45,7 +48,7 @@ class HeldResource:
                     self._settled.set()
                     await self._over.wait()
         except AetherFlowError as error:
-            self.fail(error.info())
+            self.fail(msgspec.structs.replace(error.info(), cause=self._cause))
 
     def fail(self, error: ErrorInfo) -> None:
         """Say why it is not held, or not any more; what works under it is cancelled."""

@@ -15,7 +15,6 @@ import anyio.abc
 import anyio.lowlevel
 import msgspec
 
-from aetherflow.engine.decide import JOB_TIMEOUT
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
@@ -75,7 +74,6 @@ class InstanceTask:
         self._scope = anyio.CancelScope()
         self._deadline = math.inf
         self._slots: HeldResource | None = None
-        self._lock: HeldResource | None = None
 
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt whose start is durable."""
@@ -114,8 +112,7 @@ class InstanceTask:
                 scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled already does not begin
             work: Callable[[], Awaitable[AttemptOutcome]] = partial(self._attempt, context, step)
-            self._lock = self._parts.locks.of(self.instance.job.id)
-            for held in (self._slots, self._lock):
+            for held in (self._slots, self._parts.locks.of(self.instance.job.id)):
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
         effects.close()
@@ -160,7 +157,7 @@ class InstanceTask:
         if left < (math.inf if own is None else own):
             message = f"the job's timeout_seconds passed after {self.instance.job.timeout_seconds:g} s"
             hint = "raise timeout_seconds of the job if its steps need that long"
-            return left, ErrorInfo(code=JOB_TIMEOUT, message=message, kind="timeout", hint=hint)
+            return left, ErrorInfo("AF711", message, kind="timeout", hint=hint, cause="job_timeout")
         message = f"the step's timeout_seconds passed after {own or 0:g} s"
         hint = "raise timeout_seconds if the work needs that long"
         return own, ErrorInfo(code="AF710", message=message, kind="timeout", hint=hint)
@@ -198,10 +195,8 @@ class InstanceTask:
         """Report a failure: the end of the step, or another attempt after a wait."""
         if self._parts.show_traces and trace:
             self._parts.bus.announce(self._make(e.Notice, step, attempt, level="error", message=trace))
-        wait, lock = None, None
-        if self._lock is not None and self._lock.error is error:  # the one asked for last is what counts
-            lock = self._parts.locks.of(self.instance.job.id)
-        is_final = error.code == JOB_TIMEOUT or (lock is not None and lock.is_lost)
+        wait, lock = None, self._parts.locks.of(self.instance.job.id) if error.cause == "job_lock" else None
+        is_final = error.cause == "job_timeout" or (lock is not None and lock.is_lost)
         if not is_final and self._machine.state.cancelling is None:
             wait = next_wait(step.retry, attempt, error, self._clock.random)
         if wait is not None and wait >= self._time_left():

@@ -36,7 +36,7 @@ class JobLocks:
         known = self._held.get(job_id)
         if known is not None and (known.error is None or known.is_lost):
             return
-        lock = self._held[job_id] = HeldResource()
+        lock = self._held[job_id] = HeldResource("job_lock")
         holding = self._locks.hold(
             job_lock_key(self._flow_id, job_id),
             ttl_seconds=self._spec.ttl_seconds,

@@ -16,7 +16,7 @@ from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
 from aetherflow.engine.template_scope import job_scope
-from aetherflow.errors import Diagnostic, ErrorInfo
+from aetherflow.errors import Diagnostic, ErrorInfo, FailureCause
 from aetherflow.events import run_events as e
 from aetherflow.execution.backoff import next_wait
 from aetherflow.plan.compiler import build_plan
@@ -89,9 +89,9 @@ class Ending(msgspec.Struct, frozen=True):
     error: ErrorInfo | None = None
 
 
-def failed(code: str = "AF700") -> Ending:
+def failed(cause: FailureCause = "") -> Ending:
     """Return the ending of a failed attempt."""
-    return Ending("FAILED", error=ErrorInfo(code=code, message="it broke"))
+    return Ending("FAILED", error=ErrorInfo(code="AF700", message="it broke", cause=cause))
 
 
 Play = Callable[[RunAttempt, int, Any], Ending]

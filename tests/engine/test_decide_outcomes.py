@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine.decide import JOB_TIMEOUT, ScheduleRetry
+from aetherflow.engine.decide import ScheduleRetry
+from aetherflow.errors import FailureCause
 from aetherflow.events import run_events as e
 from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs
 
@@ -118,10 +119,11 @@ def test_continue_on_error_goes_on_and_the_step_stays_failed() -> None:
     assert {step_id: step.status for step_id, step in job.steps.items()} == {"x": "FAILED", "y": "SUCCESS"}
 
 
-def test_continue_on_error_does_not_forgive_that_the_time_of_the_job_is_over() -> None:
+@pytest.mark.parametrize("cause", ["job_timeout", "job_lock"])
+def test_continue_on_error_does_not_help_a_job_without_time_or_without_its_lock(cause: FailureCause) -> None:
     session = Session(
         plan_of_jobs({"id": "a", "steps": steps(x={"continue_on_error": True}, y={})}),
-        play=by_name(a_x=failed(JOB_TIMEOUT)),
+        play=by_name(a_x=failed(cause)),
     )
     assert session.finish().phase == "FAILED"
     assert list(session.state.job("a").steps) == ["x"]

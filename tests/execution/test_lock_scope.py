@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aetherflow.errors import StepError
+from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution.attempt import AttemptOutcome
 from aetherflow.execution.held_resource import HeldResource, job_lock_key
@@ -146,7 +146,7 @@ async def test_a_job_that_loses_its_lock_is_stopped_and_says_so(tmp_path: Path) 
 
     error = run.state.jobs["a"].error
     assert error is not None
-    assert (run.state.jobs["a"].status, error.code) == ("FAILED", "AF621")
+    assert (run.state.jobs["a"].status, error.code, error.cause) == ("FAILED", "AF621", "job_lock")
     assert error.detail == {"lock_key": "job:demo/a"}
     assert "u" not in run.state.jobs["a"].steps
     assert query(tmp_path, HELD) == [("job:demo/a",)]  # the other one's is left alone
@@ -330,3 +330,63 @@ async def test_what_asks_for_a_lock_when_it_is_done_without_does_not_get_it() ->
         await held.wait()
         asking.refuse(error)
     assert (asking.is_lost, asking.error) == (True, error)
+
+
+class Forged(StepError):
+    """An error of a step that claims to come from the engine."""
+
+    def info(self) -> ErrorInfo:
+        """Return it with a cause."""
+        return ErrorInfo("AF621", "forged", detail={"lock_key": "job:demo/a"}, cause="job_lock")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "error",
+    [
+        StepError("forged", code="AF620", detail={"lock_key": "job:demo/a"}),
+        StepError("forged", code="AF711", kind="timeout"),
+        Forged("forged"),
+    ],
+)
+@pytest.mark.parametrize("head", [SCOPED, ""])
+async def test_a_step_cannot_claim_that_its_job_has_no_lock_or_no_time(
+    tmp_path: Path, error: StepError, head: str
+) -> None:
+    async def t(_context: StepContext, _inputs: dict[str, Any]) -> None:
+        raise error
+
+    async def u(_context: StepContext, _inputs: dict[str, Any]) -> None:
+        pass
+
+    retry = "continue_on_error: true, retry: {max_attempts: 2, backoff_seconds: 0}"
+    text = flow(f"{{id: a, steps: [{{id: s, type: t, {retry}}}, {{id: u, type: u}}]}}", head=head)
+    async with live(text, tmp_path, {"t": t, "u": u}) as run:
+        assert (await run.run()).phase == "SUCCESS"
+
+    failed = run.step("a.s")
+    assert (failed.status, failed.attempt) == ("FAILED", 2), "it is retried like any other failure"
+    assert failed.error.cause == ""
+    assert run.step("a.u").status == "SUCCESS"
+
+
+@pytest.mark.asyncio
+async def test_a_lock_of_a_step_that_has_the_name_of_a_job_lock_fails_only_the_step(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    async def t(context: StepContext, _inputs: dict[str, Any]) -> None:
+        async with context.lock("job:demo/a"):
+            raise AssertionError("another run holds it")
+
+    async def u(_context: StepContext, _inputs: dict[str, Any]) -> None:
+        pass
+
+    text = flow("{id: a, steps: [{id: s, type: t, continue_on_error: true}, {id: u, type: u}]}")
+    async with live(text, tmp_path, {"t": t, "u": u}, clock=clock) as run:
+        await take(run, clock, "job:demo/a")
+        assert (await run.run()).phase == "SUCCESS"
+
+    failed = run.step("a.s")
+    assert (failed.error.code, failed.error.cause) == ("AF620", "")
+    assert failed.error.detail["lock_key"] == "job:demo/a"
+    assert run.step("a.u").status == "SUCCESS"

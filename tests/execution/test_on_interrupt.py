@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from aetherflow.engine.decide import INTERRUPTED, PASSED_OVER
+from aetherflow.engine.decide import PASSED_OVER
 from aetherflow.engine.resume import DECISIONS_STORED, ResumeDecision, ResumePlan, plan_resume
 from aetherflow.engine.state import fold
 from aetherflow.errors import UsageError
@@ -86,7 +86,7 @@ def test_an_interrupted_step_that_must_not_be_repeated_fails_with_its_job() -> N
     assert new_lines(again, history) == ["a RUNNING", "a.pay FAILED", "a FAILED", "b BLOCKED", "run FAILED"]
     error = again.state.jobs["a"].error
     assert error is not None
-    assert error.code == INTERRUPTED == "AF713"
+    assert error.code == "AF713"
     assert "was interrupted at attempt 1" in error.message
     assert "must not be repeated (on_interrupt: fail)" in error.message
     assert error.hint
