@@ -88,7 +88,8 @@ class Workspace(msgspec.Struct, frozen=True):
             except FileNotFoundError:
                 continue
             except OSError as error:
-                problems.append(f"cannot delete {directory}: {error.strerror or error}")
+                why = "it is a symbolic link" if directory.is_symlink() else error.strerror or error
+                problems.append(f"cannot delete {directory}: {why}")
         return problems
 
 

@@ -71,7 +71,7 @@ def test_json_values_become_text_and_null_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ('{"PW": "hunter2",\n}', "env.json:2:1: this is not JSON"),
+        ('{"PW": "hunter2",\n?}', "env.json:2:1: this is not JSON"),
         ('["hunter2"]', "env.json: the JSON of an env file must be an object"),
         ('"hunter2"', "env.json: the JSON of an env file must be an object"),
         ('{"PIN": ' + "7" * 5000 + "}", "env.json: a number of this JSON is too long"),

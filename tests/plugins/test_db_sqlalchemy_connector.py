@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 import pytest
 from aetherflow_db.query import Query, StopSwitch
@@ -93,7 +94,8 @@ async def test_a_database_in_memory_has_no_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with opened(memory) as connector:
-        assert fetch(connector, "SELECT 1") == [[(1,)]]
+        # In a thread, as steps do it: SQLite closes such a connection only in the thread that opened it.
+        assert await anyio.to_thread.run_sync(fetch, connector, "SELECT 1") == [[(1,)]]
     assert names(tmp_path) == []
 
 

@@ -343,9 +343,9 @@ async def test_files_that_cannot_be_removed_are_told(place: Place) -> None:
     ACTIONS["link"] = link
     report = await place.run(flow("{id: a, steps: [{id: s, type: probe, inputs: {do: link}}]}"))
     assert report.status == "SUCCESS"
-    assert [
-        (n.code, "Cannot call rmtree on a symbolic link" in n.message) for n in place.seen.of(e.Notice)
-    ] == [("AF721", True)]
+    assert [(n.code, "it is a symbolic link" in n.message) for n in place.seen.of(e.Notice)] == [
+        ("AF721", True)
+    ]
 
 
 # ---- what goes wrong around a run

@@ -305,7 +305,7 @@ def test_a_path_through_a_file_is_told_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_path_with_a_nul_is_told_with_the_reason() -> None:
-    with pytest.raises(InvalidInput, match=r"AF101\]: this file cannot be read: embedded null byte"):
+    with pytest.raises(InvalidInput, match=r"AF101\]: this file cannot be read: .*embedded null"):
         read_document(Path("a\0b"))
 
 
