@@ -21,6 +21,7 @@ from aetherflow.events import run_events as e
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.executor import Executor
 from aetherflow.execution.local_placement import call_nested
+from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.ports import Placement
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
@@ -40,6 +41,7 @@ from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import RunClaim, claim_run, release_run
 
 RUN_ID = "run-1"
+ENVIRONMENT = {"HOME": "/nowhere"}
 EventT = TypeVar("EventT", bound=e.Event)
 Steps = Sequence[StepType] | Mapping[str, Callable[..., Any]]
 
@@ -172,6 +174,7 @@ async def live(
     durable: Callable[[Durable], Durable] = lambda journal: journal,
     show_traces: bool = False,
     placement: Placement | None = None,
+    has_output_files: bool = False,
 ) -> AsyncIterator[LiveRun]:
     """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
     clock = clock or SystemClock()
@@ -204,10 +207,11 @@ async def live(
         )
     apply(state, beginning)
     bus = Bus(durable(Journal(database).of_run(claim.lease, claim.next_seq)), clock)
+    large = OutputFiles(folder / "logs" / RUN_ID) if has_output_files else None
     services = RunServices(
         flow_id=plan.flow_id,
         run_id=RUN_ID,
-        env={"HOME": "/nowhere"},
+        env=ENVIRONMENT,
         clock=clock,
         redactor=redactor,
         workspace=Workspace(folder / "work", plan.flow_id, RUN_ID),
@@ -217,8 +221,11 @@ async def live(
         nested_step=partial(call_nested, step_type_of=types.__getitem__),
         announce=partial(_announce, bus, redactor),
         threads=anyio.CapacityLimiter(threads),
+        large_outputs=large,
     )
-    machine = RunMachine(plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value)
+    machine = RunMachine(
+        plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value, large=large
+    )
     executor = Executor(machine, bus, services, placement=placement, show_traces=show_traces)
     run = LiveRun(plan, state, executor, bus, services, claim, database)
     run.beginning = beginning
