@@ -15,6 +15,9 @@ from aetherflow.errors import AetherFlowError, BundleError, StepError
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.step_failure import describe
 
+CLOSE_SECONDS = 10.0
+"""How long a source may take to close."""
+
 OpenSource = Callable[[], Awaitable[BundleSource]]
 
 
@@ -83,8 +86,11 @@ async def opened(kind: str, open_source: OpenSource) -> AsyncIterator[OpenedSour
 
 
 async def _close(kind: str, source: BundleSource) -> None:
-    with anyio.CancelScope(shield=True), _border(kind, "the source", "be closed"):
-        await source.aclose()
+    with _border(kind, "the source", "be closed"):
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True) as closing:
+            await source.aclose()
+        if closing.cancelled_caught:
+            raise TimeoutError(f"it took longer than {CLOSE_SECONDS:g} s")
 
 
 @contextmanager

@@ -22,9 +22,17 @@ import anyio
 import anyio.to_thread
 
 from aetherflow.process import guardian_script
-from aetherflow.process.guardian_script import LEFTOVER_GRACE_SECONDS, PAUSE_SECONDS, Ending
+from aetherflow.process.guardian_script import (
+    KILL_PATIENCE_SECONDS,
+    LEFTOVER_GRACE_SECONDS,
+    PAUSE_SECONDS,
+    Ending,
+)
 
 MARK = "AETHERFLOW_PROCESS"
+
+SCAN_SECONDS = 10.0
+"""How long a scan of /proc may take: to read the environment of a process stuck in the kernel can hang."""
 
 
 class _Engine:
@@ -104,12 +112,12 @@ def new_mark(run_id: str) -> str:
 async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list[int]:
     """End all processes whose mark begins so, and a process group; return those that could not be ended.
 
-    Not cancellable, but bounded: the grace, then a few seconds for SIGKILL to work.
+    Not cancellable, but bounded: the grace, a few seconds for SIGKILL to work, a few for a scan that hangs.
     """
     ending = Ending(f"{MARK}={mark}", grace_seconds, group=group)
-    with anyio.CancelScope(shield=True):
+    with anyio.move_on_after(grace_seconds + KILL_PATIENCE_SECONDS + SCAN_SECONDS, shield=True):
         pause = PAUSE_SECONDS / 5
-        while not await anyio.to_thread.run_sync(ending.round):
+        while not await anyio.to_thread.run_sync(ending.round, abandon_on_cancel=True):
             await anyio.sleep(pause)
             pause = min(2 * pause, 5 * PAUSE_SECONDS)
     return ending.survivors

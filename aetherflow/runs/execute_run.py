@@ -45,7 +45,7 @@ from aetherflow.runs.run_ticket import RunControl, RunReport
 from aetherflow.runs.start_run import begin, notice, secrets_to_give
 from aetherflow.sdk.context import RunServices
 from aetherflow.sdk.workspace import Workspace
-from aetherflow.store.database import Database
+from aetherflow.store.database import SHIELD_SECONDS, Database
 from aetherflow.store.database_pool import DatabasePool, SharedDatabase
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.lease import Lease
@@ -421,5 +421,5 @@ async def _claimed(
 
 
 async def _shielded(call: Callable[[], Any]) -> None:
-    with anyio.CancelScope(shield=True):
+    with anyio.move_on_after(SHIELD_SECONDS, shield=True):  # a lease that was not given back ends by itself
         await call()

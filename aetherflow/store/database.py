@@ -37,6 +37,9 @@ T = TypeVar("T")
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another process's."""
 
+SHIELD_SECONDS = BUSY_SECONDS + 10.0
+"""How long a cancellation may be held off for a transaction, which reports by itself who locks the file."""
+
 SLICE_SECONDS = 0.25
 """How long SQLite itself waits; between such slices the waiting can be cancelled."""
 

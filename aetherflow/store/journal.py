@@ -19,7 +19,7 @@ from aetherflow.events.run_events import Event, Journalled
 from aetherflow.sdk.json_values import plain_text
 from aetherflow.spec.convert import json_decoder
 from aetherflow.store import lease as leases
-from aetherflow.store.database import Database
+from aetherflow.store.database import SHIELD_SECONDS, Database
 from aetherflow.store.lease import Lease
 from aetherflow.store.projection import UPSERT_JOB, UPSERT_STEP, Rows, project
 
@@ -91,17 +91,21 @@ class Journal:
         sound = [entry for entry in batch if entry.error is None]
         if not sound:
             return
+        failure: StateError | None = None
         try:
-            with anyio.CancelScope(shield=True):  # whoever writes does so for all
+            with anyio.fail_after(SHIELD_SECONDS, shield=True):  # the write is for all that wait
                 await self.database.transact(lambda raw: _store(raw, sound))
+        except TimeoutError:
+            failure = StateError(f"the events could not be stored within {SHIELD_SECONDS:g} s")
+        except StateError as error:
+            failure = error
         except BaseException as error:
             failure = StateError(f"the events could not be stored: {error!r}")
+            raise
+        finally:
             for entry in sound:
-                entry.error = entry.run.failure = error if isinstance(error, StateError) else failure
-            if not isinstance(error, StateError):
-                raise
-        for entry in sound:
-            entry.run.failure = entry.run.failure or entry.error
+                entry.error = failure or entry.error
+                entry.run.failure = entry.run.failure or entry.error
 
     def _end_turn(self, batch: list[_Entry]) -> None:
         for entry in batch:

@@ -10,6 +10,7 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.store.database import SHIELD_SECONDS
 from aetherflow.task_errors import one_error
 
 
@@ -59,8 +60,12 @@ async def renewing(
             raise
         failure = error
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(SHIELD_SECONDS, shield=True) as releasing:
             was_held = await release()
+        if releasing.cancelled_caught:
+            state_error = state_error or StateError(
+                "a lease could not be released in time; it ends by itself"
+            )
     if state_error is not None:
         raise state_error from failure
     if not was_held:

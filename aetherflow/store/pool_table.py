@@ -18,7 +18,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import StepError
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.store import pools
-from aetherflow.store.database import Database
+from aetherflow.store.database import SHIELD_SECONDS, Database
 from aetherflow.store.lease_renewal import renewing
 from aetherflow.store.pools import SlotRequest
 
@@ -128,7 +128,8 @@ class PoolTable:
             return pools.release(raw, claim), pools.settle(raw, clock.now())
 
         self._waiting.pop(claim, None)
-        with anyio.CancelScope(shield=True):
+        existed, grants = True, list[int]()  # a claim that could not be released in time ends by itself
+        with anyio.move_on_after(SHIELD_SECONDS, shield=True):
             existed, grants = await self._database.transact(work)
         self._wake(grants)
         return existed

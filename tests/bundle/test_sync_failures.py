@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import msgspec
 import pytest
 
+from aetherflow.bundle import checked_source
 from aetherflow.bundle.source import BundleFile, BundleSource
 from aetherflow.bundle.sync import sync
 from aetherflow.bundle.sync_report import read_report
@@ -294,6 +296,21 @@ async def test_a_mistake_in_the_code_of_a_source_is_told_as_its_own(
     assert words in error.message
     assert ("raised at " + __file__ in error.hint) == ("ValueError" in words)
     assert source.closed == (wrong != "open")
+
+
+async def test_a_source_that_never_closes_does_not_hold_a_sync(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(MemorySource):
+        async def aclose(self) -> None:
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(checked_source, "CLOSE_SECONDS", 0.05)
+    await place.sync()
+
+    error = await refused(place, "AF856", Hanging((BundleFile("a", 5), b"hello")))
+
+    assert error.message == "the source cannot be closed: it took longer than 0.05 s"
 
 
 async def test_a_source_that_also_fails_to_close_tells_what_went_wrong_first(place: Place) -> None:

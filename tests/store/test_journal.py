@@ -16,6 +16,7 @@ import pytest
 from aetherflow.errors import ErrorInfo, StateError
 from aetherflow.events import run_events as e
 from aetherflow.store import database as room
+from aetherflow.store import journal as journal_module
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal, LeaseLost, RunJournal, read_events
@@ -236,6 +237,22 @@ async def test_after_a_failed_append_nothing_later_of_that_run_is_stored(
     assert failures == ["first", "queued"]
     assert stored(path, "r") == [(1, None)]
     assert stored(path, "other") == [(1, None), (2, "a")]
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_is_never_free_holds_no_cancelled_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience for other processes ends first; should it not, the shield does."""
+    monkeypatch.setattr(journal_module, "SHIELD_SECONDS", 0.1)
+    async with begun(path, "r") as (_, (run,)):
+        with write_locked(path) as lock:
+            with pytest.raises(StateError, match=r"the events could not be stored within 0\.1 s"):
+                await run.append([job_started("r", "a")])
+            lock.release()
+        with pytest.raises(StateError, match="could not be stored"):
+            await run.append([job_started("r", "later")])
+    assert stored(path, "r") == [(1, None)]
 
 
 @pytest.mark.asyncio
