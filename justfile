@@ -37,9 +37,13 @@ format:
 bench *ARGS:
     {{bin}}/python tests/benchmarks/run.py {{ARGS}}
 
-# the torture suite at its large size
-torture:
-    AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m torture -s
+# the fast tests on every other Python of this machine
+pythons:
+    bash tests/other_pythons.sh
+
+# the torture suite and the properties at their large size (an hour or two); prints seeds and counts
+torture *ARGS:
+    AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m "torture or sized" --hypothesis-show-statistics {{ARGS}}
 
 # rewrite what README and manual show: outputs of commands, generated tables
 manual *PAGES:

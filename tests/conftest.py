@@ -23,6 +23,15 @@ def cli(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with what takes long: at the end, many short tests are shared out evenly.
+
+    All of torture comes first, to one worker, so that it runs beside short tests and not beside itself.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("torture") is None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the seeds and counts of the torture suite."""
     for report in terminalreporter.getreports("passed"):

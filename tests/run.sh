@@ -1,11 +1,38 @@
 #!/bin/sh
 # Everything that must pass: format, lint, types, import contracts, tests (the torture suite at its small size).
+#
+#   sh tests/run.sh                      all of it, in about six minutes on two cores
+#   sh tests/run.sh tests/engine -x      the checks, then these tests: the arguments are pytest's
+#
+# It needs Python 3.11 or newer (PYTHON names another one than python3) and installs what else it needs into .venv.
+# PYTEST_WORKERS is how many tests run at once. Many of them wait for processes, so there are more than cores.
 set -eu
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # the tests start the command many times, and pytest compiles each test file
 bin=.venv/bin
-$bin/python -m compileall -q aetherflow plugins  # the tests start the command many times
+installed=.venv/installed-for-tests
+say() { printf '\n== %s\n' "$*"; }
+
+if [ ! "$installed" -nt pyproject.toml ]; then
+    say "Install what the tests need into .venv (one or two minutes, once)"
+    [ -x $bin/python ] || "${PYTHON:-python3}" -m venv .venv
+    $bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    touch "$installed"
+fi
+$bin/python -m compileall -q aetherflow plugins
+
+say "Format and lint (ruff)"
 $bin/ruff format --check .
 $bin/ruff check .
-$bin/mypy
-$bin/lint-imports
-$bin/python -m pytest -n "${PYTEST_WORKERS:-auto}" --dist worksteal -q "$@"
+
+say "Types (mypy) and import contracts (lint-imports)"
+$bin/mypy & types=$!
+contracts=0
+$bin/lint-imports --no-logo || contracts=$?
+wait $types
+[ $contracts = 0 ]
+
+workers=${PYTEST_WORKERS:-$(($(nproc) * 2))}
+say "Tests ($workers at once; just torture runs the large sizes)"
+command -v cc >/dev/null || echo "No C compiler: tests of failing disks are skipped (Debian: apt-get install gcc libc6-dev)."
+$bin/python -m pytest -n "$workers" --dist worksteal -q --durations=10 --durations-min=5 "$@"

@@ -166,7 +166,7 @@ def faulty_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that lets calls fail, compiled."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no C compiler here: errors of the disk cannot be injected (.ci/run installs one)")
+        pytest.skip("no C compiler, so the disk cannot fail here (Debian: apt-get install gcc libc6-dev)")
     library = tmp_path_factory.mktemp("faulty") / "faulty_disk.so"
     source = Path(__file__).with_name("faulty_disk.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
