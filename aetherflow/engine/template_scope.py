@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -141,10 +142,11 @@ def _reason(state: RunState) -> str:
     return f"job {job_id} failed{many}: {first['message']}{more}"
 
 
-def step_view(step: StepState, resolve: Resolve = as_they_are) -> dict[str, Any]:
+def step_view(step: StepState, resolve: Resolve = as_they_are) -> Mapping[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
     outputs = resolve(step.outputs)
-    return {"status": step.status, "outputs": outputs, "reason": step.reason, **outputs}
+    own = {"status": step.status, "outputs": outputs, "reason": step.reason}
+    return {**own, **outputs} if outputs is step.outputs else ChainMap(outputs, own)  # type: ignore[arg-type]  # only read
 
 
 def run_scope(

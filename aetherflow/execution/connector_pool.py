@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
-import anyio.to_thread
 
 from aetherflow.errors import AetherFlowError, ErrorInfo, StepError
 from aetherflow.execution.shared_connectors import SharedConnectors, close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector, Resource
+from aetherflow.worker_threads import WorkerThreads
 
+_preparing_threads = WorkerThreads("secrets and connectors", 16)
 _Prepared = tuple[type[Connector], Resource]
 
 
@@ -78,7 +79,7 @@ class ConnectorPool:
 
     async def _prepare(self, name: str) -> _Prepared:
         # A secrets provider may ask a vault, a connector imports its library: not on the loop.
-        return await anyio.to_thread.run_sync(self._prepared, name, abandon_on_cancel=True)
+        return await _preparing_threads.run(self._prepared, name, abandon_on_cancel=True)
 
     def _prepared(self, name: str) -> _Prepared:
         resource = self._resolve(name)

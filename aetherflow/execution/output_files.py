@@ -1,39 +1,48 @@
 """Output values too large for the journal: files beside the step logs, with a reference in the event.
 
 The journal and the state hold `{"$file": "outputs/<sha256>.json", "bytes": n}`; templates and conditions see
-the value, in a first run and in a resumed one. A file is named by its content, so it is checked when it is
-read, and a value that several steps pass on is stored once. The items of a large `for_each`, and the lists
-that it gathers, are kept in the same way.
+the value, in a first run and in a resumed one. A file is named by its content, so it is checked whenever it
+is read, and a value that several steps pass on is stored once. The items of a large `for_each`, and the lists
+that it gathers, are stored in the same way. Only the values used last stay in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 
 from aetherflow.engine.state import RunState
 from aetherflow.errors import StateError
 from aetherflow.events.run_events import Items, StoredItems
 from aetherflow.sdk.workspace import written_whole
+from aetherflow.worker_threads import WorkerThreads
 
 LARGE_BYTES = 256 * 1024
 """A value whose JSON is longer than this (bytes) becomes a file."""
 
+CACHE_BYTES = 64 * 2**20
+"""How much of the values stays in memory (bytes of their JSON); the last one always does."""
+
 REFERENCE = "$file"
+_NAME = re.compile(r"outputs/[0-9a-f]{64}\.json")
+_threads = WorkerThreads("output files", 4)
 
 
 class OutputFiles:
     """The large values of one run; `folder` is where its logs are, too."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache_bytes: int = CACHE_BYTES) -> None:
         self.folder = folder
-        self._values: dict[str, Any] = {}
+        self._known: set[str] = set()
+        self._cache: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._room = cache_bytes
         self._unwritten: dict[str, bytes] = {}
 
     async def set_aside(self, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -72,25 +81,43 @@ class OutputFiles:
             StateError: one cannot be written; the run must stop.
         """
         while self._unwritten:
-            name, content = self._unwritten.popitem()
+            name, content = next(iter(self._unwritten.items()))
             path = self.folder / name
             try:
-                await anyio.to_thread.run_sync(_write, path, content)
+                await _threads.run(_write, path, content)
             except OSError as error:
                 raise StateError(
                     f"a value of the run cannot be stored: {path}: {error.strerror or error}",
                     hint="make room, or check the permissions of the folder",
                     code="AF608",
                 ) from None
+            del self._unwritten[name]  # only now: until then its content is needed here
 
     def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the outputs with the values that their references, also those in lists, stand for."""
-        if not self._values:
+        """Return the outputs with the values of their references, also of those in lists.
+
+        A value is read when it is looked at.
+        """
+        if not self._known or not any(map(_holds_references, outputs.values())):
             return outputs
-        return {key: self._value(value) for key, value in outputs.items()}
+        return _Resolved(self, outputs)
+
+    def value(self, value: Any) -> Any:
+        """Return a value of outputs, or what it refers to.
+
+        Raises:
+            StateError: the file is missing or damaged; it is named.
+        """
+        if isinstance(value, list) and _holds_references(value):
+            return [self.value(item) for item in value]
+        name = value.file if isinstance(value, StoredItems) else _name_in(value)
+        if name not in self._known:
+            return value
+        found = self._get(name)
+        return self.value(found) if isinstance(found, list) else found  # a gathered one refers to others
 
     async def load(self, state: RunState) -> None:
-        """Read what the outputs and items of a run that goes on refer to.
+        """Check that everything that a resumed run refers to can be read.
 
         Raises:
             StateError: a file is missing or damaged; it is named.
@@ -98,50 +125,79 @@ class OutputFiles:
         owners: dict[str, str] = {}
         for name, owner in _references(state):
             owners.setdefault(name, owner)
-        while names := sorted(owners.keys() - self._values.keys()):
-            wanted = {name: owners[name] for name in names}
-            read = await anyio.to_thread.run_sync(self._read_all, wanted)
-            self._values.update(read)
-            for name, value in read.items():
+        while names := sorted(owners.keys() - self._known):
+            for name in names:
+                value, size = await _threads.run(self._read, name, owners[name])
+                self._remember(name, value, size)
                 if isinstance(value, list):  # a gathered one refers to others
-                    owners = dict.fromkeys(_references_in([value]), wanted[name]) | owners
+                    owners = dict.fromkeys(_references_in([value]), owners[name]) | owners
 
-    def _read_all(self, owners: Mapping[str, str]) -> dict[str, Any]:
-        return {name: self._read(name, owner) for name, owner in owners.items()}
+    def _get(self, name: str) -> Any:
+        """Return a known value.
 
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, list) and any(isinstance(item, dict) and REFERENCE in item for item in value):
-            return [self._value(item) for item in value]
-        if isinstance(value, StoredItems):
-            return self._values[value.file]
-        if isinstance(value, dict) and REFERENCE in value:
-            kept = self._values.get(value[REFERENCE], value)
-            return self._value(kept) if isinstance(kept, list) else kept
+        One that is in memory no more is read here, on the loop: the rules of a run, which are pure, look at
+        values while they decide. The cache makes that rare.
+        """
+        if name in self._cache:
+            self._cache.move_to_end(name)
+            return self._cache[name][0]
+        content = self._unwritten.get(name)
+        value, size = self._read(name) if content is None else (msgspec.json.decode(content), len(content))
+        self._remember(name, value, size)
         return value
+
+    def _remember(self, name: str, value: Any, size: int) -> None:
+        """Note that a value is stored, and keep it in memory in place of those not used for long."""
+        self._known.add(name)
+        self._cache[name] = value, size
+        self._room -= size
+        while self._room < 0 and len(self._cache) > 1:
+            _, (_, freed) = self._cache.popitem(last=False)
+            self._room += freed
 
     async def _store(self, value: Any, content: bytes) -> dict[str, Any]:
         name = _name(content)
-        if name not in self._values:
-            await anyio.to_thread.run_sync(_write, self.folder / name, content)
-            self._values[name] = value
+        if name not in self._known:
+            await _threads.run(_write, self.folder / name, content)
+            self._remember(name, value, len(content))
         return _reference(name, content)
 
     def _deferred(self, value: Any, content: bytes) -> str:
         name = _name(content)
-        if name not in self._values:
+        if name not in self._known:
             self._unwritten[name] = content
-            self._values[name] = value
+            self._remember(name, value, len(content))
         return name
 
-    def _read(self, name: str, owner: str) -> Any:
+    def _read(self, name: str, owner: str = "") -> tuple[Any, int]:
         path = self.folder / name
         try:
             content = path.read_bytes()
         except OSError as error:
             raise _unusable(path, error.strerror or str(error), owner) from None
         if hashlib.sha256(content).hexdigest() != path.stem:
-            raise _unusable(path, f"its content is not what {owner} had yielded", owner)
-        return msgspec.json.decode(content)
+            raise _unusable(path, f"its content is not the output of {owner or 'its step'}", owner)
+        return msgspec.json.decode(content), len(content)
+
+
+class _Resolved(Mapping[str, Any]):
+    """Outputs of which some are references: each is read when it is looked at."""
+
+    def __init__(self, files: OutputFiles, outputs: Mapping[str, Any]) -> None:
+        self._files = files
+        self._outputs = outputs
+
+    def __getitem__(self, key: str) -> Any:
+        return self._files.value(self._outputs[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._outputs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)
 
 
 def _is_large(content: bytes) -> bool:
@@ -168,7 +224,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _references(state: RunState) -> Iterator[tuple[str, str]]:
-    """Yield the file of every large value, and the `job.step`, or the job, that yields it again."""
+    """Yield the file of every large value, and the `job.step`, or the job, that can make it again."""
     for job_id, job in state.jobs.items():
         for step_id, step in job.steps.items():
             for outputs in (step.outputs, step.job_outputs):
@@ -184,14 +240,27 @@ def _references(state: RunState) -> Iterator[tuple[str, str]]:
 def _references_in(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         if isinstance(value, list):
-            yield from _references_in(item for item in value if isinstance(item, dict))
-        elif isinstance(value, dict) and value.keys() == {REFERENCE, "bytes"}:
-            yield str(value[REFERENCE])
+            yield from filter(None, map(_name_in, value))
+        elif name := _name_in(value):
+            yield name
+
+
+def _holds_references(value: Any) -> bool:
+    return isinstance(value, StoredItems) or any(_references_in([value]))
+
+
+def _name_in(value: Any) -> str:
+    """Return the file that a value refers to; empty if it is no reference but a mapping of the step's own."""
+    if not (isinstance(value, dict) and value.keys() == {REFERENCE, "bytes"}):
+        return ""
+    name = value[REFERENCE]
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
 
 
 def _unusable(path: Path, why: str, owner: str) -> StateError:
+    again = f"add --from {owner}, which makes it again" if owner else "run the step again that made it"
     return StateError(
         f"a stored output of the run cannot be read: {path}: {why}",
-        hint=f"restore the file, or add --from {owner}, which yields it again",
+        hint=f"restore the file, or {again}",
         code="AF607",
     )

@@ -19,7 +19,6 @@ import sys
 import threading
 
 import anyio
-import anyio.to_thread
 
 from aetherflow.process import guardian_script
 from aetherflow.process.guardian_script import (
@@ -28,11 +27,14 @@ from aetherflow.process.guardian_script import (
     PAUSE_SECONDS,
     Ending,
 )
+from aetherflow.worker_threads import WorkerThreads
 
 MARK = "AETHERFLOW_PROCESS"
 
 SCAN_SECONDS = 10.0
 """How long a scan of /proc may take: to read the environment of a process stuck in the kernel can hang."""
+
+_ending_threads = WorkerThreads("ending processes", 8)
 
 
 class _Engine:
@@ -117,7 +119,7 @@ async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list
     ending = Ending(f"{MARK}={mark}", grace_seconds, group=group)
     with anyio.move_on_after(grace_seconds + KILL_PATIENCE_SECONDS + SCAN_SECONDS, shield=True):
         pause = PAUSE_SECONDS / 5
-        while not await anyio.to_thread.run_sync(ending.round, abandon_on_cancel=True):
+        while not await _ending_threads.run(ending.round, abandon_on_cancel=True):
             await anyio.sleep(pause)
             pause = min(2 * pause, 5 * PAUSE_SECONDS)
     return ending.survivors

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from aetherflow.engine.state import JobState, RunState, StepState
+from aetherflow.engine.template_scope import JobsView, StepsView
 from aetherflow.errors import StateError
 from aetherflow.execution.output_files import LARGE_BYTES, OutputFiles
+from aetherflow.language.reference import look_up
 
 BIG = "x" * (LARGE_BYTES + 1)
 ROWS = [{"number": number, "text": "y" * 100} for number in range(4000)]
@@ -87,4 +89,56 @@ async def test_a_missing_or_damaged_file_is_named(tmp_path: Path, damage: str) -
         await OutputFiles(tmp_path).load(state_of(kept))
     assert str(file) in caught.value.message
     assert caught.value.code == "AF607"
-    assert caught.value.hint == "restore the file, or add --from a.s, which yields it again"
+    assert caught.value.hint == "restore the file, or add --from a.s, which makes it again"
+
+
+@pytest.mark.asyncio
+async def test_only_the_values_used_last_stay_in_memory_and_the_others_are_read_back(tmp_path: Path) -> None:
+    large = OutputFiles(tmp_path, cache_bytes=3 * LARGE_BYTES)
+    values = [letter * (LARGE_BYTES + 1) for letter in "abcdefgh"]
+    stored = [await large.set_aside({"text": value}) for value in values]
+    assert len(large._cache) == 2
+    assert [large.resolve(outputs)["text"] for outputs in stored] == values
+    assert len(large._cache) == 2
+
+    deferred = [large.defer({"text": value + "!"}) for value in values]
+    assert len(large._unwritten) == 8
+    assert [large.resolve(outputs)["text"] for outputs in deferred] == [value + "!" for value in values]
+    await large.write()
+    assert large._unwritten == {}
+    assert [large.resolve(outputs)["text"] for outputs in deferred] == [value + "!" for value in values]
+
+
+@pytest.mark.asyncio
+async def test_a_value_larger_than_the_memory_for_them_is_there_all_the_same(tmp_path: Path) -> None:
+    large = OutputFiles(tmp_path, cache_bytes=10)
+    stored = await large.set_aside({"text": BIG, "n": 1})
+    assert large.resolve(stored) == {"text": BIG, "n": 1}
+    assert len(large._cache) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_value_is_read_only_when_it_is_looked_at(tmp_path: Path) -> None:
+    large = OutputFiles(tmp_path, cache_bytes=10)
+    stored = await large.set_aside({"text": BIG, "n": 1})
+    await large.set_aside({"other": BIG + "y"})  # it takes the place in memory
+    (tmp_path / stored["text"]["$file"]).unlink()
+
+    state = state_of(stored)
+    names = {"jobs": JobsView(state, ["a"], large.resolve)}
+    scope = StepsView(state.jobs["a"], large.resolve)
+    assert look_up(names, ("jobs", "a", "outputs", "n")) == 1
+    assert look_up(scope, ("s", "n")) == look_up(scope, ("s", "outputs", "n")) == 1
+    assert look_up(scope, ("s", "status")) == "SUCCESS"
+    with pytest.raises(StateError, match="cannot be read"):
+        look_up(scope, ("s", "text"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", [["a"], 7, "outputs/none.json", "../../etc/passwd"])
+async def test_what_only_looks_like_a_reference_is_never_read(tmp_path: Path, name: object) -> None:
+    large = OutputFiles(tmp_path)
+    await large.set_aside({"text": BIG})
+    own = {"value": {"$file": name, "bytes": 1}, "list": [{"$file": name, "bytes": 1}]}
+    assert large.resolve(own) == own
+    await OutputFiles(tmp_path).load(state_of(own))

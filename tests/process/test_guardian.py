@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from aetherflow.process import guardian, guardian_script
@@ -218,3 +220,26 @@ def test_the_guardian_needs_nothing_but_the_standard_library() -> None:
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, check=True, text=True
     )
     assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.asyncio
+async def test_forty_blocked_threads_do_not_stop_the_ending_of_processes(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    async def block() -> None:
+        await anyio.to_thread.run_sync(released.wait)
+
+    program = Program(("sleep", "1000"), tmp_path, dict(os.environ))
+    async with anyio.create_task_group() as blocked:
+        for _ in range(int(anyio.to_thread.current_default_thread_limiter().total_tokens)):
+            blocked.start_soon(block)
+        await anyio.wait_all_tasks_blocked()
+        try:
+            with anyio.fail_after(20):
+                ended = await run_process(
+                    program, run_id="r", sinks={}, timeout_seconds=0.1, grace_seconds=0.1
+                )
+        finally:
+            released.set()
+    assert ended.timed_out
+    assert ended.survivors == ()
