@@ -8,14 +8,16 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import typer.main
 
 from aetherflow import StepType, registry
+from aetherflow.cli.command_group import built
+from aetherflow.cli.commands import each_command
 from aetherflow.cli.main import app
 from aetherflow.config.settings import Settings
 from tests.cli.command_line import OK, CommandLine, no_trace
@@ -158,31 +160,16 @@ def _imported(path: Path) -> Any:
     return module
 
 
-def _commands() -> Iterator[tuple[str, Any]]:
-    for command in app.registered_commands:
-        assert command.callback
-        yield command.name or command.callback.__name__, command.callback
-    for group in app.registered_groups:
-        assert group.typer_instance
-        for command in group.typer_instance.registered_commands:
-            yield f"{group.name} {command.name}", command.callback
-
-
 def _options() -> set[str]:
     """Return every option of every command, as its help names it."""
-    import typer.main  # noqa: PLC0415 - only here
-
-    def of(command: Any) -> Iterator[str]:
-        for parameter in command.params:
-            yield from (name for name in getattr(parameter, "opts", []) if name.startswith("--"))
-        for inner in getattr(command, "commands", {}).values():
-            yield from of(inner)
-
-    return set(of(typer.main.get_command(app))) - {"--help", "--install-completion", "--show-completion"}
+    commands = [typer.main.get_command(app), *(built(words, entry) for words, entry in each_command())]
+    names = {name for command in commands for parameter in command.params for name in parameter.opts}
+    of_typer = {"--help", "--install-completion", "--show-completion"}
+    return {name for name in names if name.startswith("--")} - of_typer
 
 
 def test_every_command_is_in_the_readme() -> None:
-    names = [name for name, _ in _commands()]
+    names = [words for words, _ in each_command()]
 
     assert {"run", "validate", "steps show"} <= set(names)
     assert [name for name in names if not re.search(rf"`(aetherflow )?{name}\b", TEXT)] == []

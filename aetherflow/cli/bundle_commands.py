@@ -1,32 +1,84 @@
-"""The commands `aetherflow bundle ...`."""
+"""`aetherflow bundle sync|status`: bring a bundle of flows here, and show what is here."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
+from msgspec.structs import asdict
 
 from aetherflow.cli.options import Json
-
-bundle_app = typer.Typer(
-    help="Bundles of flows, and where they come from.", no_args_is_help=True, rich_markup_mode=None
-)
+from aetherflow.cli.printing import diagnostics_of, print_json, print_text
+from aetherflow.errors import AetherFlowError
+from aetherflow.runs.bundle_sync import BundleStatus, bundle_status, sync_bundle
 
 Manifest = Annotated[Path, typer.Option("--bundle-manifest", metavar="FILE", help="The manifest (YAML).")]
 
 
-@bundle_app.command("sync")
-def bundle_sync(*, bundle_manifest: Manifest, json: Json = False) -> None:
+def sync(*, bundle_manifest: Manifest, json: Json = False) -> int:
     """Bring here what changed in the source, and make it active."""
-    from aetherflow.cli import bundle  # noqa: PLC0415 - imports the engine
+    try:
+        report = anyio.run(sync_bundle, bundle_manifest, os.environ)
+    except AetherFlowError as error:
+        if json:
+            return _print_failure(error, bundle_manifest)
+        raise
+    if json:
+        print_json(report)
+        return 0
+    what = "is now" if report.switched else "is still"
+    print_text(
+        f"active {what} {report.fingerprint}: {_files(report.files)}, {report.size:,} bytes; "
+        f"fetched {_files(report.fetched)}, {report.fetched_bytes:,} bytes"
+        f"{'; the source is not that of the sync before' if report.other_source else ''}"
+    )
+    return 0
 
-    raise typer.Exit(bundle.sync(bundle_manifest, as_json=json))
 
-
-@bundle_app.command("status")
-def bundle_status(*, bundle_manifest: Manifest, json: Json = False) -> None:
+def status(*, bundle_manifest: Manifest, json: Json = False) -> int:
     """Say what is active. How the last sync ended, and whether the source has changed since."""
-    from aetherflow.cli import bundle  # noqa: PLC0415 - imports the engine
+    try:
+        found = anyio.run(bundle_status, bundle_manifest, os.environ)
+    except AetherFlowError as error:
+        if json:
+            return _print_failure(error, bundle_manifest)
+        raise
+    if json:
+        print_json(found)
+        return 0
+    for line in _lines(found):
+        print_text(line)
+    return 0
 
-    raise typer.Exit(bundle.status(bundle_manifest, as_json=json))
+
+def _print_failure(error: AetherFlowError, manifest: Path) -> int:
+    diagnostics = list(map(asdict, diagnostics_of(error, str(manifest))))
+    print_json({"file": str(manifest), "ok": False, "diagnostics": diagnostics})
+    return error.exit_code
+
+
+def _lines(found: BundleStatus) -> Iterator[str]:
+    yield f"bundle     {found.id} in {found.root}"
+    yield f"active     {found.active or 'none'}{', of another source' if found.of_other_source else ''}"
+    last = found.last_sync
+    if last is None:
+        yield "last sync  none"
+    elif last.error:
+        yield f"last sync  {last.at}: failed: [{last.code}] {last.error}"
+    else:
+        yield f"last sync  {last.at}: {_files(last.files)}, {last.size:,} bytes"
+    if found.source is None:
+        yield f"source     cannot be asked: {found.source_error}"
+    elif found.source:
+        difference = found.source
+        yield f"source     {difference.added} new, {difference.changed} changed, {difference.removed} removed"
+    else:
+        yield "source     as it was synced"
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"

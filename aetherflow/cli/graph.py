@@ -1,42 +1,49 @@
-"""`graph`: the jobs of a flow, drawn."""
+"""`aetherflow graph`: draw the jobs of a flow."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
+import typer
 
 from aetherflow.admin.flow_graph import load_graph
 from aetherflow.check.graph_markup import dot, mermaid
 from aetherflow.check.graph_text import ASCII, UNICODE, Pens, drawing
-from aetherflow.cli.output import print_json, print_text
+from aetherflow.cli.flow_source import one_flow
+from aetherflow.cli.options import Flow, FlowOption, Json
+from aetherflow.cli.printing import print_json, print_text
 from aetherflow.errors import UsageError
 
+GraphFormat = Literal["text", "mermaid", "dot"]
 MOST_DRAWN = 1000
 
 
-def print_graph(flow: Path, graph_format: str, *, as_json: bool) -> None:
-    """Print the graph of a flow.
-
-    Raises:
-        InvalidInput: the flow is wrong.
-        UsageError: it has too many jobs for a drawing.
-    """
-    graph = load_graph(flow)
-    if as_json:
-        print_json(msgspec.to_builtins(graph))
+def graph(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    graph_format: Annotated[
+        GraphFormat, typer.Option("--format", help="A drawing for the terminal, or text for other tools.")
+    ] = "text",
+    json: Json = False,
+) -> None:
+    """Draw the jobs of a flow and what each one waits for."""
+    drawn = load_graph(one_flow(flow, flow_yaml))
+    if json:
+        print_json(msgspec.to_builtins(drawn))
     elif graph_format == "mermaid":
-        print_text(mermaid(graph))
+        print_text(mermaid(drawn))
     elif graph_format == "dot":
-        print_text(dot(graph))
-    elif len(graph.jobs) > MOST_DRAWN:
+        print_text(dot(drawn))
+    elif len(drawn.jobs) > MOST_DRAWN:
         raise UsageError(
-            f"{len(graph.jobs)} jobs are too many for a drawing in the terminal ({MOST_DRAWN} at most)",
+            f"{len(drawn.jobs)} jobs are too many for a drawing in the terminal ({MOST_DRAWN} at most)",
             hint="give --format dot, and draw it with Graphviz",
         )
     else:
-        print_text(drawing(graph, _pens()))
+        print_text(drawing(drawn, _pens()))
 
 
 def _pens() -> Pens:

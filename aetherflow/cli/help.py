@@ -6,29 +6,34 @@ import difflib
 import os
 import re
 import sys
+from typing import Annotated
 
-from aetherflow.cli.output import print_text
+import typer
+
+from aetherflow.cli.printing import print_text
 from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import entry_of, page_of
-from aetherflow.manual.pages import CONTENTS, page, search, section_named, titles, topics
+from aetherflow.manual.pages import CONTENTS, page, section_named, titles, topics
+from aetherflow.manual.pages import search as search_pages
 
 NAMED = 3
 """How many names a hint suggests."""
 
 
-def show_help(words: list[str], *, search_words: str = "") -> int:
-    """Show a page, a section, a step type or a code; return the exit code.
-
-    Args:
-        words: what the manual is asked for; empty: its contents.
-        search_words: list the sections that contain all these words instead.
-
-    Raises:
-        UsageError: nothing has this name, or no section has these words.
-    """
-    if search_words:
-        return _list_sections(search_words)
-    name = " ".join(words).strip() or CONTENTS
+def show_help(
+    topic: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TOPIC|STEP|CODE]", help="A page, a heading, a step type or a code."),
+    ] = None,
+    *,
+    search: Annotated[
+        str, typer.Option(metavar="WORDS", help="List the sections that contain all these words.")
+    ] = "",
+) -> int:
+    """Show the manual: a page, a step type or a code. It needs no network."""
+    if search:
+        return _list_sections(search)
+    name = " ".join(topic or ()).strip() or CONTENTS
     text = _text_of(name)
     if text is None:
         return _show_step(name)
@@ -54,11 +59,12 @@ def _show_step(name: str) -> int:
     Raises:
         UsageError: there is no such step type either.
     """
-    from aetherflow.cli import types  # noqa: PLC0415 - imports the registry, for this form of the command only
+    from aetherflow.cli.steps_commands import show_step  # noqa: PLC0415 - only for this form of the command
+    from aetherflow.cli.type_listing import installed_types  # noqa: PLC0415 - as above
 
-    steps = types.step_names()
+    steps = installed_types().step_names()
     if name in steps:
-        return types.show_step(name, as_json=False)
+        return show_step(name)
     known = {known.lower(): known for known in (*topics(), *steps, *titles())}
     near = difflib.get_close_matches(name.lower(), list(known), n=NAMED, cutoff=0.5)
     meant = " or ".join(f"aetherflow help {known[found]}" for found in near)
@@ -67,7 +73,7 @@ def _show_step(name: str) -> int:
 
 
 def _list_sections(words: str) -> int:
-    found = search(words)
+    found = search_pages(words)
     if not found:
         raise UsageError(f"no section of the manual contains {words!r}", hint="try fewer or shorter words")
     for section, line in found:

@@ -1,4 +1,4 @@
-"""`aetherflow logs`: what the programs of a run wrote, safe to look at on a terminal."""
+"""`aetherflow logs`: print what the programs of a run wrote, safe to look at on a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
+
+import typer
 
 from aetherflow.admin.queries import StateQueries
-from aetherflow.cli.output import print_text
-from aetherflow.cli.runs import state_path
-from aetherflow.cli.state_access import ask_state
+from aetherflow.cli.options import RunId
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.line_writer import writing_to
@@ -21,19 +23,27 @@ PIECE_BYTES = 1 << 16
 """A longer line is shown in pieces."""
 
 
-def show_logs(run_id: str, state: Path | None, flow: Path | None, *, raw: bool) -> None:
-    """Print what the programs of a run wrote, step by step; control characters as escapes, unless `raw`."""
-    path = state_path(state, flow)
+def logs(
+    run: RunId,
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the bytes as they are, control characters too.")
+    ] = False,
+) -> None:
+    """Print what the programs of a run wrote."""
+    path = state_path(state, flow_yaml)
 
     async def log_files(ask: StateQueries) -> list[Path]:
-        await ask.run_history(run_id)  # refuses a run that does not exist
-        return ask.step_logs(run_id)
+        await ask.run_history(run)  # refuses a run that does not exist
+        return ask.step_logs(run)
 
     files = ask_state(path, log_files)
     if not files:
         raise UsageError(
-            f"no step of run {run_id} wrote a log",
-            hint=f"aetherflow runs show {run_id} {state_option(path)}",
+            f"no step of run {run} wrote a log",
+            hint=f"aetherflow runs show {run} {state_option(path)}",
         )
     for file in files:
         step, _, attempt = file.stem.rpartition(".")

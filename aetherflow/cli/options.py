@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""Arguments and options that several commands have."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ import typer
 
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
-]
-FlowOfState = Annotated[
-    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
-]
 Events = Annotated[
     str,
     typer.Option(
@@ -26,3 +19,26 @@ LogFormat = Annotated[
     str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
+]
+ParamsFile = Annotated[
+    Path | None, typer.Option(help="Parameters from a YAML or JSON file; --param wins.", metavar="FILE")
+]
+BundleManifest = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Sync this bundle, and take the flow from it; without FLOW its entry flow."
+    ),
+]
+AllowStale = Annotated[
+    bool, typer.Option("--allow-stale-bundle", help="Use what is here if the bundle cannot be synced.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")]
+StateOfScheduler = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="FILE", help="The scheduler's state database; default: the file's, else the usual."
+    ),
+]

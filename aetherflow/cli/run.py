@@ -1,4 +1,4 @@
-"""`aetherflow run`: the observers a person or a log tool wants, and the run."""
+"""`aetherflow run`: run a flow in the foreground, shown as log lines, JSON lines or a live tree."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import msgspec
+import typer
 
-from aetherflow.cli.output import count, print_json_line, print_text, say
+from aetherflow.cli.flow_source import bundle_in_use, flow_source
+from aetherflow.cli.options import (
+    AllowStale,
+    BundleManifest,
+    Debug,
+    Events,
+    Flow,
+    FlowOption,
+    LogFormat,
+    Params,
+    ParamsFile,
+)
+from aetherflow.cli.printing import count, print_json_line, print_note, print_text
 from aetherflow.errors import UsageError
 from aetherflow.runs.execute_run import ObserverSpec, run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
@@ -44,19 +57,54 @@ class RunOptions(msgspec.Struct, frozen=True):
     allow_stale_bundle: bool = False
 
 
-def run(options: RunOptions) -> int:
-    """Run the flow and return the exit code.
-
-    Raises:
-        AetherFlowError: it could not be begun, or its state could not be kept.
-    """
+def run(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    run_id: Annotated[
+        str | None, typer.Option(help="Name the run; the id of an earlier run goes on with it.", metavar="ID")
+    ] = None,
+    flow_job: Annotated[
+        str | None, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
+    ] = None,
+    param: Params = None,
+    params_file: ParamsFile = None,
+    rerun: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run this job or step again, and what follows it; repeatable.", metavar="JOB[.STEP]"
+        ),
+    ] = None,
+    events: Events = "",
+    log_format: LogFormat = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the flow, show what would run, run nothing.")
+    ] = False,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    debug: Debug = False,
+) -> int:
+    """Run a flow, or go on with an earlier run of it."""
+    source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+    options = RunOptions(
+        flow=source.flow,
+        run_id=run_id,
+        flow_job=flow_job,
+        params=tuple(param or ()),
+        rerun=tuple(rerun or ()),
+        events=events,
+        log_format=log_format,
+        dry_run=dry_run,
+        debug=debug,
+        params_file=params_file,
+        bundle_manifest=bundle_manifest,
+        allow_stale_bundle=allow_stale_bundle,
+    )
     check_options(options)
     if options.bundle_manifest is None:
         return _run_flow(options, None)
-    from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
-
     with bundle_in_use(
-        options.bundle_manifest, allow_stale=options.allow_stale_bundle, tell=options.dry_run
+        options.bundle_manifest, allow_stale=options.allow_stale_bundle, warn=options.dry_run
     ) as bundle:
         flow = bundle.flow_file(options.flow)
         return _run_flow(msgspec.structs.replace(options, flow=flow), bundle)
@@ -65,7 +113,7 @@ def run(options: RunOptions) -> int:
 def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
     checked = load_checked_flow(options.flow, os.environ, bundle)
     checked.raise_if_invalid()
-    tell_warnings(checked, plugins_too=options.dry_run)
+    print_warnings(checked, plugins_too=options.dry_run)
     request = RunRequest(
         run_id=options.run_id or "",
         flow_job=options.flow_job or "",
@@ -80,12 +128,12 @@ def _run_flow(options: RunOptions, bundle: OpenBundle | None) -> int:
     return execute(checked, request, options)
 
 
-def tell_warnings(checked: CheckedFlow, *, plugins_too: bool) -> None:
+def print_warnings(checked: CheckedFlow, *, plugins_too: bool) -> None:
     """Say the warnings about a flow; a run tells those about plugins itself."""
     broken = checked.registry.diagnostics
     for warning in checked.diagnostics:
         if plugins_too or warning not in broken:
-            say(str(warning))
+            print_note(str(warning))
 
 
 def given_params(checked: CheckedFlow, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:
@@ -119,7 +167,7 @@ async def _run(checked: CheckedFlow, request: RunRequest, options: RunOptions) -
         chosen.append(ObserverSpec("events", stream.join, "wait"))
     report = await run_flow(checked, request, chosen)
     for name, why in report.detached.items():
-        say(f"warning: the {name} did not show the run to its end: {why}")
+        print_note(f"warning: the {name} did not show the run to its end: {why}")
     return report.exit_code
 
 
@@ -203,5 +251,5 @@ def _dry_run(checked: CheckedFlow, request: RunRequest, options: RunOptions) -> 
     for job in jobs:
         print_text(str(job))
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
-    say(f"{options.flow}: {number} would run; {count(checked.diagnostics)}; nothing was run")
+    print_note(f"{options.flow}: {number} would run; {count(checked.diagnostics)}; nothing was run")
     return 0

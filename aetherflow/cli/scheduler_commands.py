@@ -1,118 +1,125 @@
-"""`aetherflow serve` and `aetherflow scheduler ...`: parse and call; nothing heavy is imported before."""
+"""`aetherflow scheduler next|simulate|status`: look ahead in scheduler files, and back at what was fired."""
 
 from __future__ import annotations
 
+import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aetherflow.cli.options import Events, Json, LogFormat
+from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
+from aetherflow.cli.options import Json, StateOfScheduler
+from aetherflow.cli.printing import print_json, print_note, print_text
+from aetherflow.cli.state_access import ask_state
+from aetherflow.clock import SystemClock
+from aetherflow.errors import StateUnusable
+from aetherflow.observe.text import duration
+from aetherflow.server.schedule_files import load_schedule, state_of_schedules
+from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
+from aetherflow.store.filesystem import is_missing
 
-scheduler_app = typer.Typer(
-    help="Scheduler files: run them, look ahead, look back.", no_args_is_help=True, rich_markup_mode=None
-)
-
-Files = Annotated[
-    list[Path] | None, typer.Argument(metavar="[SCHEDULER.yaml]...", help="The scheduler files.")
-]
 OneFile = Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The scheduler file.")]
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The scheduler's state database; default: the file's, else the usual."),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Also show debug records.")]
 
 
-def serve(
-    *,
-    files: Files = None,
-    state: State = None,
-    events: Events = "",
-    log_format: LogFormat = "",
-    debug: Debug = False,
-) -> None:
-    """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C ends it."""
-    from aetherflow.cli import serve as command  # noqa: PLC0415 - imports the engine
-
-    options = command.ServeOptions(tuple(files or ()), state, events, log_format, debug)
-    raise typer.Exit(command.serve(options))
-
-
-@scheduler_app.command("run")
-def scheduler_run(
-    *,
-    file: OneFile,
-    state: State = None,
-    events: Events = "",
-    log_format: LogFormat = "",
-    debug: Debug = False,
-) -> None:
-    """Run the flows of a scheduler file when they are due. The same as `aetherflow serve FILE`."""
-    serve(files=[file], state=state, events=events, log_format=log_format, debug=debug)
-
-
-@scheduler_app.command("next")
-def scheduler_next(
+def show_next(
     *,
     file: OneFile,
     count: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many firings.")] = 10,
     json: Json = False,
 ) -> None:
     """Show the next firings of a scheduler file."""
-    from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
+    found = next_firings(load_schedule(file), SystemClock().now(), count)
+    _print_forecasts(found, as_json=json, nothing="no item fires any more")
 
-    scheduling.show_next(file, count, as_json=json)
 
-
-@scheduler_app.command("simulate")
-def scheduler_simulate(
+def show_simulation(
     *,
     file: OneFile,
     begin: Annotated[str, typer.Option("--from", metavar="DATE[TIME]", help="The first instant.")],
     end: Annotated[str, typer.Option("--to", metavar="DATE[TIME]", help="The instant after the last.")],
-    state: State = None,
+    state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
     """Show every firing of a time. DST, calendars, and overlaps if runs take as long as they did."""
-    from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
+    schedule = load_schedule(file)
+    zone = zone_of(schedule)
+    path = state_of_schedules([schedule], state, os.environ)
+    durations: dict[str, list[float]] = {}
+    if not is_missing(path):
+        durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
+    found = simulate(schedule, parse_instant(begin, zone), parse_instant(end, zone), durations)
+    _print_forecasts(found, as_json=json, nothing="no item fires in that time")
 
-    scheduling.show_simulation(file, begin, end, state, as_json=json)
 
-
-@scheduler_app.command("status")
-def scheduler_status(
+def show_status(
     *,
     file: Annotated[
         Path | None, typer.Argument(metavar="[SCHEDULER.yaml]", help="Default: what servers serve.")
     ] = None,
-    state: State = None,
+    state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
     """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
-    from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_of_schedules(schedules, state, os.environ)
+    if is_missing(path):
+        raise StateUnusable(
+            f"there is no state database {path}",
+            hint="a server makes it; name another one: --state FILE",
+            code="AF605",
+        )
+    known = {schedule.id: schedule for schedule in schedules}
+    found = ask_state(path, lambda ask: ask.schedulers(known))
+    if json:
+        print_json({"state": str(path), "schedulers": found})
+        return
+    if not found:
+        print_text(f"no server serves anything on {path}")
+        print_note("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
+    for one in found:
+        _print_status(one)
 
-    scheduling.show_status(file, state, as_json=json)
+
+def _print_forecasts(found: list[Forecast], *, as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
+        runs = "" if one.runs else "not run: "
+        print_text(f"{one.local}  {_utc(one.scheduled)}  {runs}{one.item}{noted}")
+    if not found:
+        print_note(nothing)
 
 
-@scheduler_app.command("fire")
-def scheduler_fire(
-    *,
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.")],
-    file: Annotated[
-        Path | None,
-        typer.Option("--file", metavar="SCHEDULER.yaml", help="Its file; default: what servers serve."),
-    ] = None,
-    state: State = None,
-    here: Annotated[
-        bool, typer.Option("--here", help="Run it in this process, whether a server runs or not.")
-    ] = False,
-    log_format: LogFormat = "",
-    debug: Debug = False,
-    json: Json = False,
-) -> None:
-    """Fire an item now. Its times, its calendar and what it follows do not matter; the overlap rule holds."""
-    from aetherflow.cli import scheduling  # noqa: PLC0415 - imports the scheduler
+def _print_status(one: SchedulerStatus) -> None:
+    print_text(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
+    for server in one.servers:
+        print_text(f"  server {server.server}: {server.owner} since {server.since} ({server.validity})")
+    if not one.servers:
+        print_text("  no server")
+    if one.problem:
+        print_text(f"  the file is wrong now, the one before is in force: {one.problem}")
+    for item in one.items:
+        print_text(f"  {item.item}: {_described(item)}")
 
-    options = scheduling.FireOptions(item, file, state, here, log_format, debug, json)
-    raise typer.Exit(scheduling.fire_item(options))
+
+def _described(item: ItemStatus) -> str:
+    told = ["never fired"]
+    if item.last is not None:
+        told = [f"last {item.last[:19]}Z {item.outcome}"]
+        told += [f"run {item.run_id}"] if item.run_id else []
+        told += [item.reason] if item.reason else []
+        told += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
+    without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
+    told.append(f"next {item.next}" if item.next else without)
+    told += [f"due since {item.due_since}, nobody has decided"] if item.due_since else []
+    for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
+        told += [f"{number} {what}"] if number else []
+    return ", ".join(told)
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,4 +1,4 @@
-"""`aetherflow serve`: the observers that the options ask for, and the server."""
+"""`aetherflow serve` and `aetherflow scheduler run`: run the flows of scheduler files when they are due."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import anyio
-import msgspec
+import typer
 
-from aetherflow.cli.output import say
+from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
+from aetherflow.cli.printing import print_note
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
 from aetherflow.observe.log import LogObserver
@@ -20,38 +22,48 @@ from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.server.server import ServeRequest
 from aetherflow.server.server import serve as run_server
 
-
-class ServeOptions(msgspec.Struct, frozen=True):
-    """The options of the command as they were typed."""
-
-    files: tuple[Path, ...]
-    state: Path | None
-    events: str
-    log_format: str
-    debug: bool
+Files = Annotated[
+    list[Path] | None, typer.Argument(metavar="[SCHEDULER.yaml]...", help="The scheduler files.")
+]
+ServerDebug = Annotated[bool, typer.Option("--debug", help="Also show debug records.")]
 
 
-def serve(options: ServeOptions) -> int:
-    """Serve until a signal, and return the exit code.
-
-    Raises:
-        AetherFlowError: the server could not begin.
-    """
-    if not options.files:
+def serve(
+    *,
+    files: Files = None,
+    state: StateOfScheduler = None,
+    events: Events = "",
+    log_format: LogFormat = "",
+    debug: ServerDebug = False,
+) -> int:
+    """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C ends it."""
+    if not files:
         raise UsageError(
             "name what to serve: aetherflow serve SCHEDULER.yaml",
             hint="a scheduler file says what runs when; see README, «Schedules»",
         )
     gc.enable()
-    return anyio.run(_serve, options)
+    request = ServeRequest(files=tuple(files), state=state)
+    return anyio.run(_serve, request, log_format, events, debug)
 
 
-async def _serve(options: ServeOptions) -> int:
-    observers = await chosen_observers(options.log_format, options.events, debug=options.debug)
-    names = ", ".join(map(str, options.files))
-    request = ServeRequest(files=options.files, state=options.state)
+def serve_one(
+    *,
+    file: Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The scheduler file.")],
+    state: StateOfScheduler = None,
+    events: Events = "",
+    log_format: LogFormat = "",
+    debug: ServerDebug = False,
+) -> int:
+    """Run the flows of a scheduler file when they are due. The same as `aetherflow serve FILE`."""
+    return serve(files=[file], state=state, events=events, log_format=log_format, debug=debug)
+
+
+async def _serve(request: ServeRequest, log_format: str, events: str, debug: bool) -> int:  # noqa: FBT001 - anyio.run
+    observers = await chosen_observers(log_format, events, debug=debug)
+    names = ", ".join(map(str, request.files))
     return await run_server(
-        request, observers, on_ready=lambda server: say(f"serving {names} on {server.database.path}")
+        request, observers, on_ready=lambda server: print_note(f"serving {names} on {server.database.path}")
     )
 
 

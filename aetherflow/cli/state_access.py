@@ -1,18 +1,42 @@
-"""One event loop for each command that looks at, or changes, a state database."""
+"""The state database that a command looks at or changes: its options, its path, and the loop for the work."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import anyio
+import typer
 
 from aetherflow.admin.queries import StateQueries, open_queries
+from aetherflow.admin.state_path import state_of
+from aetherflow.errors import UsageError
 from aetherflow.store.database import Database
 
 T = TypeVar("T")
+
+State = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
+]
+FlowOfState = Annotated[
+    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
+]
+
+
+def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True) -> Path:
+    """Return the path of the state database that the options name.
+
+    Raises:
+        UsageError: both were given.
+        StateUnusable: there is no such file yet, and it must exist.
+    """
+    if state is not None and flow is not None:
+        raise UsageError("give --state or --flow-yaml, not both")
+    return state_of(state, flow, os.environ, must_exist=must_exist)
 
 
 def ask_state(path: Path, ask: Callable[[StateQueries], Awaitable[T]]) -> T:

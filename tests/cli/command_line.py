@@ -172,6 +172,31 @@ def no_trace(result: Result) -> bool:
     return not any(word in result.out + result.err for word in ("Traceback", "AF000", "Exception ignored"))
 
 
+LIST_MODULES = """
+import os, pathlib, sys
+
+def leave(code, end=os._exit):
+    pathlib.Path("modules.txt").write_text(" ".join(sys.modules))
+    end(code)
+
+os._exit = leave
+from aetherflow.__main__ import main
+main()
+"""
+
+
+def imported_modules(cli: CommandLine, *arguments: str) -> set[str]:
+    """Return the names of the modules that a command has imported when it ends."""
+    subprocess.run(
+        [sys.executable, "-c", LIST_MODULES, *arguments],
+        cwd=cli.folder,
+        env=cli.env,
+        capture_output=True,
+        check=True,
+    )
+    return set((cli.folder / "modules.txt").read_text(encoding="utf-8").split())
+
+
 def flow(steps: str, head: str = "flow: {id: f}") -> str:
     """Return a flow with one job `a` of these steps (YAML, one per line)."""
     indented = "\n".join(f"      {line}" for line in steps.strip().splitlines())

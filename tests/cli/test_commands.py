@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 
 from aetherflow._version import __version__
-from tests.cli.command_line import FAILS, OK, SKIPS, WAITS, CommandLine, flow, no_trace
+from tests.cli.command_line import FAILS, OK, SKIPS, WAITS, CommandLine, flow, imported_modules, no_trace
 
 PARAMS = flow(
     "- {id: s, type: external.process, inputs: {command: [echo, 'day {{params.day}}']}}",
@@ -403,20 +401,6 @@ def test_locks_that_are_held_can_be_looked_up(cli: CommandLine) -> None:
     assert cli.run("locks", "list").out == "no locks are held\n"
 
 
-def imported(cli: CommandLine, *arguments: str) -> set[str]:
-    """Return the packages that a command imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "aetherflow", *arguments],
-        cwd=cli.folder,
-        env=cli.env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    modules = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)
-    return {module.partition(".")[0] for module in modules}
-
-
 HEAVY: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "version": (("--version",), {"typer", "msgspec", "anyio", "yaml"}),
     "help": (("--help",), {"anyio", "aiosqlite", "structlog", "rich", "yaml", "sqlalchemy"}),
@@ -430,7 +414,7 @@ def test_a_command_imports_nothing_heavy_that_it_does_not_need(cli: CommandLine,
     arguments, heavy = HEAVY[what]
     cli.write("flow.yaml", OK)
 
-    found = imported(cli, *arguments)
+    found = {module.partition(".")[0] for module in imported_modules(cli, *arguments)}
 
     assert "aetherflow" in found
     assert found & heavy == set()

@@ -12,7 +12,7 @@ from aetherflow.bundle.object_store import Objects, Sink
 from aetherflow.bundle.snapshot import activate
 from aetherflow.bundle.source import BundleFile, SourceChanged
 from aetherflow.bundle.sync_lock import exclusive
-from aetherflow.cli.output import print_error
+from aetherflow.cli.printing import print_error
 from aetherflow.clock import SystemClock
 from aetherflow.errors import AetherFlowError, BundleError
 from tests.diagnostics.case import OK, Case, Told, process

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aetherflow.cli.output import print_error
+from aetherflow.cli.printing import print_error
 from aetherflow.errors import ConfigError
 from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, resource, steps
 

@@ -9,7 +9,7 @@ import pytest
 
 from aetherflow.cli import graph
 from aetherflow.cli.main import run_command_line
-from aetherflow.cli.output import print_error
+from aetherflow.cli.printing import print_error
 from aetherflow.errors import AetherFlowError, InvalidInput
 from aetherflow.schedule.calendar import make_calendar
 from aetherflow.schedule.cron import parse_cron
@@ -25,7 +25,7 @@ def _bug(_: Path) -> None:
         raise KeyError("x")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph, "print_graph", broken)
+        patch.setattr(graph, "load_graph", broken)
         assert run_command_line(["graph", "flow.yaml"]) == 1
 
 

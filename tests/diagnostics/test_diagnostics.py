@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aetherflow.cli.output import print_error
+from aetherflow.cli.printing import print_error
 from aetherflow.errors import AetherFlowError
 from aetherflow.manual.error_codes import all_codes
 from tests.cli.command_line import CommandLine

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow import registry
-from aetherflow.cli.types import _fields as fields_of
+from aetherflow.cli.type_listing import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.events import run_events
 from aetherflow.spec import flow, manifest, schedule

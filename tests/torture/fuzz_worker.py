@@ -19,8 +19,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aetherflow.cli.output import print_error
-from aetherflow.cli.report import Asked, validate
+from aetherflow.cli.flow_source import FlowSource
+from aetherflow.cli.printing import print_error
+from aetherflow.cli.validate import print_verdict
 from aetherflow.errors import AetherFlowError
 from aetherflow.spec.load_manifest import load_manifest
 from tests.torture.fuzz_seeds import KINDS, SPOILED
@@ -39,7 +40,7 @@ def _read(kind: str) -> int:
     if kind == "manifest":
         load_manifest(path)
         return 0
-    return validate(Asked(path), as_json=False)
+    return print_verdict(FlowSource(path), as_json=False)
 
 
 def main(seed: str, first: int, last: int) -> None:

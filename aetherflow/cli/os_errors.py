@@ -1,4 +1,4 @@
-"""What the operating system refused a command, told as that: it is no bug of AetherFlow."""
+"""Errors of the operating system that users can mend, as sentences with a hint: they are no bugs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _HINTS = {
 }
 
 
-def refusal(error: OSError) -> AetherFlowError | None:
-    """Return what is to be told of an error of the system; None if a program causes such errors by itself."""
+def as_sentence(error: OSError) -> AetherFlowError | None:
+    """Return an error of the system as one of ours; None if only a bug can have caused it."""
     if isinstance(error, FileNotFoundError) and _is_directory_gone():
         return ConfigError(
             "the working directory is not there any more", hint="cd to a folder that exists", code=CODE

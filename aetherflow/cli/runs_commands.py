@@ -1,21 +1,17 @@
-"""`runs list|show|cancel|prune` and `locks list|release`: what the state database knows."""
+"""`aetherflow runs list|show`: the runs of a state database, and what happened in one."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import anyio
+import typer
 
-from aetherflow.admin import prune_runs as pruning
-from aetherflow.admin import state_changes
-from aetherflow.admin.queries import RunHistory, StateQueries
-from aetherflow.admin.state_path import state_of
-from aetherflow.cli.output import print_json, print_text, say
-from aetherflow.cli.state_access import ask_state, change_state
+from aetherflow.admin.queries import RunHistory
+from aetherflow.cli.options import Json, RunId
+from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
 from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
@@ -35,15 +31,6 @@ _KINDS = {
     "exclude": "not run",
     "remove": "no longer in the flow",
 }
-_WAS = {
-    "dead": "whose process has ended",
-    "expired": "whose lease had run out",
-    "live": "which loses it at its next renewal",
-}
-_HELD_IN_VAIN = {
-    "dead": "; that process has ended: whoever asks for the lock gets it",
-    "expired": "; that time is over: whoever asks for the lock gets it",
-}
 EFFECTS_SHOWN = 10
 """How many confirmed effects of a step are printed; --json has all of them."""
 
@@ -52,15 +39,21 @@ STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
 
 def list_runs(
-    state: Path | None, flow: Path | None, *, flow_id: str, status: str, limit: int, as_json: bool
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Only runs with this status.")] = "",
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest first.")] = 20,
+    json: Json = False,
 ) -> None:
-    """Print the newest runs, one a line."""
+    """List the newest runs."""
     if status.upper() not in ("", *STATUSES):
         raise UsageError(f"--status {status}: there is no such status", hint=f"one of {', '.join(STATUSES)}")
     rows = ask_state(
-        state_path(state, flow), lambda ask: ask.runs(flow_id=flow_id, status=status.upper(), limit=limit)
+        state_path(state, flow_yaml), lambda ask: ask.runs(flow_id=flow, status=status.upper(), limit=limit)
     )
-    if as_json:
+    if json:
         print_json(rows)
         return
     for row in rows:
@@ -70,92 +63,14 @@ def list_runs(
         print_text("no runs")
 
 
-def show_run(run_id: str, state: Path | None, flow: Path | None, *, as_json: bool) -> None:
-    """Print a run with its jobs, steps and errors."""
-    path = state_path(state, flow)
-    found = ask_state(path, lambda ask: ask.run_history(run_id))
-    if as_json:
+def show_run(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
+    """Show a run with its jobs, steps and errors."""
+    path = state_path(state, flow_yaml)
+    found = ask_state(path, lambda ask: ask.run_history(run))
+    if json:
         print_json(found)
     else:
         _print_history(found, path)
-
-
-def prune(
-    state: Path | None,
-    flow: Path | None,
-    *,
-    keep_days: int | None,
-    keep_runs: int | None,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
-    """Delete old runs and print which; return the exit code."""
-    path = state_path(state, flow)
-    done = anyio.run(partial(pruning.prune, path, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run))
-    if as_json:
-        print_json(done)
-    else:
-        for run in done.runs:
-            print_text(f"{run.ended_at[:19]}Z  {run.status:<11}  {run.run_id:<20}  {run.flow_id}")
-        number = "1 run" if len(done.runs) == 1 else f"{len(done.runs)} runs"
-        print_text(f"{number} would be deleted" if dry_run else f"{number} deleted")
-        if done.runs and not dry_run:
-            print_text(f"{done.free_bytes / 1e6:.1f} MB of {path} are free for new runs")
-    for problem in done.problems:
-        say(f"warning: {one_line(problem)}")
-    return 1 if done.problems else 0
-
-
-def list_locks(state: Path | None, flow: Path | None, *, as_json: bool) -> None:
-    """Print the locks that are held."""
-    rows = ask_state(state_path(state, flow), StateQueries.locks)
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        print_text(
-            f"{row.lock_key}  held by {row.holder} ({row.process}) since {row.acquired_at}, "
-            f"until {row.expires_at}{_HELD_IN_VAIN.get(row.validity, '')}"
-        )
-    if not rows:
-        print_text("no locks are held")
-
-
-def cancel_run(run_id: str, state: Path | None, flow: Path | None, *, wait: bool, as_json: bool) -> None:
-    """Ask for the end of a run and say who executes it; with `wait`, also how it ended."""
-    found = change_state(
-        state_path(state, flow), lambda database: state_changes.cancel_run(database, run_id, wait=wait)
-    )
-    if as_json:
-        print_json(found)
-        return
-    print_text(f"run {run_id}: asked {found.executed_by} to cancel it, which executes it since {found.since}")
-    if found.status is not None:
-        print_text(f"run {run_id}: {found.status}")
-
-
-def release_lock(key: str, state: Path | None, flow: Path | None, *, force: bool, as_json: bool) -> None:
-    """Release a lock and say who held it."""
-    found = change_state(
-        state_path(state, flow), lambda database: state_changes.release_lock(database, key, force=force)
-    )
-    if as_json:
-        print_json(found)
-        return
-    who = f"{one_line(found.holder)} ({found.owner}) since {found.since}"
-    print_text(f"released the lock {one_line(key)}; it was held by {who}, {_WAS[found.was]}")
-
-
-def state_path(state: Path | None, flow: Path | None) -> Path:
-    """Return the state database that a command shall look at.
-
-    Raises:
-        UsageError: two were named.
-        StateUnusable: there is none yet.
-    """
-    if state is not None and flow is not None:
-        raise UsageError("give --state or --flow-yaml, not both")
-    return state_of(state, flow, os.environ)
 
 
 def _print_history(found: RunHistory, path: Path) -> None:
@@ -176,7 +91,7 @@ def _print_history(found: RunHistory, path: Path) -> None:
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
         if job.error and not job.reason:  # else its step, or an instance of it, tells the error
-            _print_lines(_told(job.error), "    ")
+            _print_lines(_error_lines(job.error), "    ")
         for step in steps.get(job.job_id, ()):
             _print_step(step)
             for attempt in retries.get(job.job_id, ()):
@@ -226,11 +141,11 @@ def _print_step(step: StepRow) -> None:
     why, *more = (step.reason or "").splitlines() or [""]
     print_text(f"    {step.status:<9} {name}, attempt {step.attempt}{_because(why)}")
     if step.error:
-        more += _told(step.error)
+        more += _error_lines(step.error)
     _print_lines(more, "      ")
 
 
-def _told(error: dict[str, Any]) -> list[str]:
+def _error_lines(error: dict[str, Any]) -> list[str]:
     """Return the lines of an error, its hint the last of them."""
     hint = [f"hint: {error['hint']}"] if error.get("hint") else []
     return [*f"{error.get('code')}: {error.get('message')}".splitlines(), *hint]

@@ -1,4 +1,4 @@
-"""`steps` and `connectors`: what is installed, and what each type takes and gives."""
+"""Print step types and connectors: what is installed, and the fields that each type has."""
 
 from __future__ import annotations
 
@@ -8,95 +8,54 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.cli.output import print_json, print_text, say
+from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
-from aetherflow.registry import CONNECTOR, STEP, Registry, registry_of
+from aetherflow.registry import Registry, registry_of
 
 Field = dict[str, Any]
 
 
-def list_steps(*, as_json: bool) -> int:
-    """Print all step types with their summaries and where they come from; 2 if a plugin is broken."""
-    registry = _registry()
-    rows = [
-        _row(name, registry.source(STEP, name), lambda name: registry.step_type(name).summary)
-        for name in registry.step_names()
-    ]
-    _print_list(rows, as_json=as_json)
-    return _tell_problems(registry)
-
-
-def list_connectors(*, as_json: bool) -> int:
-    """Print all connectors with their summaries and where they come from; 2 if a plugin is broken."""
-    registry = _registry()
-    rows = [
-        _row(name, registry.source(CONNECTOR, name), lambda name: registry.connector_class(name).__doc__)
-        for name in registry.connector_names()
-    ]
-    _print_list(rows, as_json=as_json)
-    return _tell_problems(registry)
-
-
-def step_names() -> list[str]:
-    """Return the names of all step types."""
-    return _registry().step_names()
-
-
-def show_step(name: str, *, as_json: bool) -> int:
-    """Print the inputs and outputs of a step type; 2 if a plugin is broken."""
-    registry = _registry()
-    found = _found(registry, registry.step_type, name)
-    sections = {"inputs": _fields(found.input_type), "outputs": _fields(found.output_type)}
-    _print_type(name, found.summary, registry.source(STEP, name), sections, as_json=as_json)
-    return _tell_problems(registry)
-
-
-def show_connector(name: str, *, as_json: bool) -> int:
-    """Print the config and options of a connector; 2 if a plugin is broken."""
-    registry = _registry()
-    found = _found(registry, registry.connector_class, name)
-    sections = {"config": _fields(found.config_type), "options": _fields(found.options_type)}
-    source = registry.source(CONNECTOR, name)
-    _print_type(name, _first_line(found.__doc__), source, sections, as_json=as_json)
-    return _tell_problems(registry)
-
-
-def _registry() -> Registry:
+def installed_types() -> Registry:
+    """Return the registry of what is installed here."""
     redactor = Redactor()
     settings = load_environment(os.environ, redactor=redactor).settings
     return registry_of(settings, redactor=redactor)
 
 
-def _found(registry: Registry, load: Callable[[str], Any], name: str) -> Any:
+def found_type(registry: Registry, load: Callable[[str], Any], name: str) -> Any:
+    """Load a type by its name; if it cannot be loaded, print first what is wrong with plugins."""
     try:
         return load(name)
     except AetherFlowError:
-        _tell_problems(registry)
+        print_problems(registry)
         raise
 
 
-def _tell_problems(registry: Registry) -> int:
-    """Tell what is wrong with plugins, and return the exit code."""
+def print_problems(registry: Registry) -> int:
+    """Print what is wrong with plugins, and return the exit code."""
     for diagnostic in registry.diagnostics:
-        say(str(diagnostic))
+        print_note(str(diagnostic))
     return 2 if any(diagnostic.severity == "error" for diagnostic in registry.diagnostics) else 0
 
 
-def _row(name: str, source: str, summary_of: Callable[[str], str | None]) -> dict[str, str]:
+def type_row(name: str, source: str, summary_of: Callable[[str], str | None]) -> dict[str, str]:
+    """Return a type as a row of the list: its name, what it does, and where it comes from."""
     try:
-        summary = _first_line(summary_of(name))
+        summary = first_line(summary_of(name))
     except AetherFlowError as error:
         summary = f"cannot be used: {error.message}"
     return {"name": name, "summary": summary, "source": source}
 
 
-def _first_line(text: str | None) -> str:
+def first_line(text: str | None) -> str:
+    """Return the first line of a docstring."""
     return (text or "").strip().partition("\n")[0]
 
 
-def _print_list(rows: list[dict[str, str]], *, as_json: bool) -> None:
+def print_types(rows: list[dict[str, str]], *, as_json: bool) -> None:
+    """Print types, one a line."""
     if as_json:
         print_json(rows)
         return
@@ -106,9 +65,10 @@ def _print_list(rows: list[dict[str, str]], *, as_json: bool) -> None:
         print_text(f"{row['name']:<{width}}  {row['summary']}".rstrip() + source)
 
 
-def _print_type(
+def print_type(
     name: str, summary: str, source: str, sections: dict[str, list[Field]], *, as_json: bool
 ) -> None:
+    """Print one type with the fields of each section."""
     if as_json:
         print_json({"name": name, "summary": summary, "source": source, **sections})
         return
@@ -134,7 +94,8 @@ def _given(field: Field) -> str:
     return "" if field["required"] or "default" in field else " (may be missing)"
 
 
-def _fields(struct: type[Any]) -> list[Field]:
+def fields_of(struct: type[Any]) -> list[Field]:
+    """Return the fields of a struct, those of inner structs as their `fields`; none for any other type."""
     if not issubclass(struct, msgspec.Struct):
         return []
     schema = msgspec.json.schema(struct)

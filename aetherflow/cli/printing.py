@@ -1,4 +1,4 @@
-"""How commands print: data on standard output, talk on standard error."""
+"""How commands print: answers on standard output, notes and errors on standard error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def print_text(text: str) -> None:
     LineWriter(sys.stdout, "standard output").write(text + "\n")
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """Print a line on standard error."""
     # Nobody can be told that standard error takes no more; the exit code still says how it ended.
     with suppress(OutputLostError):
@@ -42,12 +42,12 @@ def print_error(error: AetherFlowError) -> None:
     """Print an error as a sentence, with its code and hint."""
     if isinstance(error, InvalidInput):
         for diagnostic in error.diagnostics:
-            say(str(diagnostic))
-        say(count(list(error.diagnostics)))
+            print_note(str(diagnostic))
+        print_note(count(list(error.diagnostics)))
         return
-    say(f"error[{error.code}]: {error.message}")
+    print_note(f"error[{error.code}]: {error.message}")
     if error.hint:
-        say(f"    hint: {error.hint}")
+        print_note(f"    hint: {error.hint}")
 
 
 SURROUNDINGS = "environment"

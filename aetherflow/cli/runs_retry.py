@@ -1,18 +1,21 @@
-"""`aetherflow runs retry`: go on with a run, with the flow file as it is on disk now."""
+"""`aetherflow runs retry`: resume a run, with its flow file as it is on disk now."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 
 from aetherflow.admin.queries import RetryTarget
 from aetherflow.admin.state_path import state_of
-from aetherflow.cli.output import say
-from aetherflow.cli.run import RunOptions, check_options, execute, given_params, tell_warnings
-from aetherflow.cli.state_access import ask_state
+from aetherflow.cli.flow_source import bundle_in_use
+from aetherflow.cli.options import AllowStale, Debug, Events, LogFormat, Params, ParamsFile
+from aetherflow.cli.printing import print_note
+from aetherflow.cli.run import RunOptions, check_options, execute, given_params, print_warnings
+from aetherflow.cli.state_access import State, ask_state
 from aetherflow.errors import UsageError
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_request import RunRequest
@@ -38,12 +41,48 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     allow_stale_bundle: bool = False
 
 
-def retry(options: RetryOptions) -> int:
-    """Go on with the run and return the exit code.
-
-    Raises:
-        AetherFlowError: it could not be begun, or its state could not be kept.
-    """
+def retry_run(
+    *,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The id of a run; default: the last that did not end well.")
+    ] = "",
+    state: State = None,
+    flow_yaml: Annotated[
+        Path | None,
+        typer.Option("--flow-yaml", metavar="FLOW", help="The flow file, and its state database."),
+    ] = None,
+    begin_at: Annotated[
+        str,
+        typer.Option("--from", metavar="JOB[.STEP]", help="Run this job or step again, and what follows it."),
+    ] = "",
+    only: Annotated[
+        str, typer.Option(metavar="JOB", help="Run this job again, with all its steps, and no other.")
+    ] = "",
+    with_downstream: Annotated[
+        bool, typer.Option("--with-downstream", help="With --only: also the jobs that follow it.")
+    ] = False,
+    param: Params = None,
+    params_file: ParamsFile = None,
+    events: Events = "",
+    log_format: LogFormat = "",
+    allow_stale_bundle: AllowStale = False,
+    debug: Debug = False,
+) -> int:
+    """Go on with a run, with its flow file as it is now."""
+    options = RetryOptions(
+        run_id=run,
+        state=state,
+        flow=flow_yaml,
+        begin_at=begin_at,
+        only=only,
+        with_downstream=with_downstream,
+        params=tuple(param or ()),
+        params_file=params_file,
+        events=events,
+        log_format=log_format,
+        allow_stale_bundle=allow_stale_bundle,
+        debug=debug,
+    )
     _check(options)
     state = state_of(options.state, options.flow if options.state is None else None, os.environ)
     flow_id = _flow_id(options.flow) if options.flow else ""
@@ -54,10 +93,8 @@ def retry(options: RetryOptions) -> int:
         os.chdir(found.directory)  # relative paths of the flow mean what they meant
     if found.bundle is None or options.flow is not None:
         return _go_on(options, running, found, state, None)
-    from aetherflow.cli.bundle import bundle_in_use  # noqa: PLC0415 - only for bundles
-
     with bundle_in_use(
-        Path(found.bundle.manifest), allow_stale=options.allow_stale_bundle, tell=False
+        Path(found.bundle.manifest), allow_stale=options.allow_stale_bundle, warn=False
     ) as bundle:
         flow = bundle.root / found.bundle.flow
         if not flow.is_file():
@@ -71,7 +108,7 @@ def _go_on(
 ) -> int:
     checked = load_checked_flow(running.flow, os.environ, bundle)
     checked.raise_if_invalid()
-    tell_warnings(checked, plugins_too=False)
+    print_warnings(checked, plugins_too=False)
     request = RunRequest(
         run_id=found.run_id,
         flow_job="" if options.only else found.flow_job,
@@ -83,7 +120,7 @@ def _go_on(
         state=state,
         show_traces=options.debug,
     )
-    say(f"run {found.run_id} of {checked.plan.flow_id} goes on with {running.flow}")
+    print_note(f"run {found.run_id} of {checked.plan.flow_id} goes on with {running.flow}")
     return execute(checked, request, running)
 
 

@@ -1,15 +1,34 @@
-"""`explain-code`: what a code means."""
+"""`aetherflow explain-code`: what the code of an error means."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from msgspec.structs import asdict
 
-from aetherflow.cli.output import print_json, print_text
+from aetherflow.cli.options import Json
+from aetherflow.cli.printing import print_json, print_text
 from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import all_codes, entry_of
 
 
-def explain_code(code: str, *, as_json: bool) -> None:
+def explain_code(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As AF111.")] = "",
+    *,
+    every: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what the code of an error means, and what to do."""
+    if bool(code) == every:
+        raise UsageError("name one code: aetherflow explain-code AF111 (or --list)")
+    if every:
+        _list_codes(as_json=json)
+    else:
+        _explain(code, as_json=json)
+
+
+def _explain(code: str, *, as_json: bool) -> None:
     """Print what one code means.
 
     Raises:
@@ -26,7 +45,7 @@ def explain_code(code: str, *, as_json: bool) -> None:
     print_text(f"{known}: {entry.meaning}\n  for example: {entry.example}\n  what to do:  {entry.remedy}")
 
 
-def list_codes(*, as_json: bool) -> None:
+def _list_codes(*, as_json: bool) -> None:
     """Print every code with its meaning."""
     if as_json:
         print_json([{"code": code, **asdict(entry)} for code, entry in all_codes().items()])

@@ -1,0 +1,58 @@
+"""A group of commands that imports only the one that is called: every command's module is far from free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from aetherflow.cli.commands import COMMANDS, Command, Group
+
+
+class CommandGroup(TyperGroup):
+    """A group whose commands stand in the table.
+
+    `commands` holds a placeholder for each, which has its name and summary: enough for the help, for
+    completion and for the search of what a misspelt word may have meant.
+    """
+
+    def __init__(
+        self, *, table: Mapping[str, Command | Group] = COMMANDS, default: str = "", **attrs: Any
+    ) -> None:
+        super().__init__(**attrs)
+        self.table = table
+        self.default = default
+        for name, entry in table.items():
+            self.commands[name] = TyperGroup(name=name, help=entry.summary, rich_markup_mode=None)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command in front where none is named."""
+        if self.default and not (args and (args[0] in self.table or args[0] in ctx.help_option_names)):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that is called, with its options."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else built(name, self.table[name]), rest
+
+
+def built(name: str, entry: Command | Group) -> Any:
+    """Return a command with its options, or a group with placeholders for its commands."""
+    if isinstance(entry, Group):
+        return CommandGroup(
+            name=name,
+            help=entry.summary,
+            table=entry.commands,
+            default=entry.default,
+            subcommand_metavar=entry.usage,
+            no_args_is_help=not entry.default,
+            rich_markup_mode=None,
+        )
+    module, _, function = entry.target.partition(":")
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(name)(getattr(import_module(module), function))
+    return typer.main.get_command(app)

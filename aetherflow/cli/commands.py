@@ -1,0 +1,168 @@
+"""The table of all commands: the function behind each one and its line in the help. Imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple  # not msgspec: `--help` does without it
+
+
+class Command(NamedTuple):
+    """One command: where its function is (`module:function`), and what the help of its group says of it.
+
+    The summary is the first sentence of the function's docstring, which is the help of the command itself.
+    """
+
+    target: str
+    summary: str
+
+
+class Group(NamedTuple):
+    """Commands that share a first word.
+
+    Attributes:
+        summary: what the help says of the group.
+        commands: by their names.
+        default: the command that is meant where none is named; without one, the help is shown.
+        usage: how the help writes the arguments of the group.
+    """
+
+    summary: str
+    commands: Mapping[str, Command]
+    default: str = ""
+    usage: str = "COMMAND [ARGS]..."
+
+
+COMMANDS: Mapping[str, Command | Group] = {
+    "run": Command("aetherflow.cli.run:run", "Run a flow, or go on with an earlier run of it."),
+    "validate": Command(
+        "aetherflow.cli.validate:validate", "Check a flow and all it refers to; nothing is run."
+    ),
+    "doctor": Command(
+        "aetherflow.cli.doctor_command:doctor", "Say what this machine lacks, for FLOW or for any."
+    ),
+    "explain": Command(
+        "aetherflow.cli.explain:explain", "Show where every field of every resource comes from."
+    ),
+    "serve": Command("aetherflow.cli.serve:serve", "Run the flows of scheduler files when they are due."),
+    "logs": Command("aetherflow.cli.logs:logs", "Print what the programs of a run wrote."),
+    "schema": Command("aetherflow.cli.schema:schema", "Print the JSON Schema of a file, for editors."),
+    "graph": Command("aetherflow.cli.graph:graph", "Draw the jobs of a flow and what each one waits for."),
+    "explain-code": Command(
+        "aetherflow.cli.explain_code:explain_code", "Say what the code of an error means, and what to do."
+    ),
+    "help": Command("aetherflow.cli.help:show_help", "Show the manual: a page, a step type or a code."),
+    "steps": Group(
+        "Step types that are installed.",
+        {
+            "list": Command("aetherflow.cli.steps_commands:list_steps", "List the step types."),
+            "show": Command(
+                "aetherflow.cli.steps_commands:show_step", "Show the inputs and outputs of a step type."
+            ),
+        },
+    ),
+    "connectors": Group(
+        "Connectors that are installed.",
+        {
+            "list": Command("aetherflow.cli.connectors_commands:list_connectors", "List the connectors."),
+            "show": Command(
+                "aetherflow.cli.connectors_commands:show_connector",
+                "Show the config and options of a connector.",
+            ),
+        },
+    ),
+    "bundle": Group(
+        "Bundles of flows, and where they come from.",
+        {
+            "sync": Command(
+                "aetherflow.cli.bundle_commands:sync",
+                "Bring here what changed in the source, and make it active.",
+            ),
+            "status": Command("aetherflow.cli.bundle_commands:status", "Say what is active."),
+        },
+    ),
+    "runs": Group(
+        "Runs, as the state database has them.",
+        {
+            "list": Command("aetherflow.cli.runs_commands:list_runs", "List the newest runs."),
+            "show": Command(
+                "aetherflow.cli.runs_commands:show_run", "Show a run with its jobs, steps and errors."
+            ),
+            "cancel": Command(
+                "aetherflow.cli.runs_cancel:cancel_run",
+                "Cancel a run that another process executes, as Ctrl-C would.",
+            ),
+            "retry": Command(
+                "aetherflow.cli.runs_retry:retry_run", "Go on with a run, with its flow file as it is now."
+            ),
+            "prune": Command("aetherflow.cli.runs_prune:prune_runs", "Delete old runs that no option keeps."),
+        },
+    ),
+    "locks": Group(
+        "Locks that steps hold.",
+        {
+            "list": Command("aetherflow.cli.locks_commands:list_locks", "List the locks that are held."),
+            "release": Command(
+                "aetherflow.cli.locks_commands:release_lock",
+                "Release a lock whose holder is dead or whose lease ran out.",
+            ),
+        },
+    ),
+    "pools": Group(
+        "Pools: slots that steps of many runs share.",
+        {
+            "list": Command(
+                "aetherflow.cli.pools_commands:list_pools",
+                "List the pools, who holds their slots, and who waits, in turn.",
+            ),
+            "set": Command(
+                "aetherflow.cli.pools_commands:set_pool",
+                "Make a pool, or change its size; who holds slots keeps them.",
+            ),
+            "remove": Command("aetherflow.cli.pools_commands:remove_pool", "Remove a pool that nobody uses."),
+        },
+    ),
+    "init": Group(
+        "Write files to begin with. `init [DIR]` writes a project, as `init project [DIR]`.",
+        {
+            "project": Command(
+                "aetherflow.cli.init_commands:init_project", "Write a small project that runs as it is."
+            ),
+            "plugin": Command(
+                "aetherflow.cli.init_commands:init_plugin",
+                "Write a plugin with a step, a connector and tests that pass.",
+            ),
+            "systemd": Command(
+                "aetherflow.cli.init_commands:init_systemd", "Print a systemd unit for a server."
+            ),
+        },
+        default="project",
+        usage="[DIR] | COMMAND [ARGS]...",
+    ),
+    "scheduler": Group(
+        "Scheduler files: run them, look ahead, look back.",
+        {
+            "run": Command(
+                "aetherflow.cli.serve:serve_one", "Run the flows of a scheduler file when they are due."
+            ),
+            "next": Command(
+                "aetherflow.cli.scheduler_commands:show_next", "Show the next firings of a scheduler file."
+            ),
+            "simulate": Command(
+                "aetherflow.cli.scheduler_commands:show_simulation", "Show every firing of a time."
+            ),
+            "status": Command("aetherflow.cli.scheduler_commands:show_status", "Show servers and items."),
+            "fire": Command("aetherflow.cli.scheduler_fire:fire_item", "Fire an item now."),
+        },
+    ),
+}
+
+
+def each_command(
+    table: Mapping[str, Command | Group] = COMMANDS, words: str = ""
+) -> Iterator[tuple[str, Command]]:
+    """Iterate over all commands, each with the words that call it: `run`, `runs list`."""
+    for name, entry in table.items():
+        if isinstance(entry, Group):
+            yield from each_command(entry.commands, f"{words}{name} ")
+        else:
+            yield f"{words}{name}", entry

@@ -1,0 +1,92 @@
+"""`aetherflow doctor`: print what this machine lacks, for a flow or for any."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from msgspec.structs import asdict
+
+from aetherflow.admin import doctor as machine
+from aetherflow.admin.check_result import Finding
+from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
+from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
+from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.state_access import newest_time
+from aetherflow.config.environment import load_environment
+from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.redaction import Redactor
+
+
+def doctor(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also open every resource of the flow: login, rights, room.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Say what this machine lacks, for FLOW or for any. Variables, packages, clock, room for the state."""
+    if flow or flow_yaml or bundle_manifest:
+        source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+        return _examine_for_flow(source, as_json=json, connect=connect)
+    if connect:
+        raise UsageError("--connect tries the resources of a flow", hint="aetherflow doctor FLOW --connect")
+    return _examine(as_json=json)
+
+
+def _examine(*, as_json: bool) -> int:
+    """Print what this machine lacks for any flow; 2 if it could run none."""
+    redactor = Redactor()
+    try:
+        environment = load_environment(os.environ, redactor=redactor)
+    except AetherFlowError as error:
+        if as_json:
+            findings = [Finding("settings", "error", f"[{error.code}] {error.message}", error.hint)]
+            return _print_findings("", findings, [], as_json=True)
+        raise
+    findings = machine.examine_surroundings(environment, redactor, newest_time)
+    return _print_findings("", findings, machine.settings_in_force(environment, redactor), as_json=as_json)
+
+
+def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
+    """Print what this machine lacks for a flow; 2 if it could not run here."""
+    checked = runnable_flow(flow, as_json=as_json)
+    if checked is None:
+        return 2
+    findings = machine.examine_machine(checked, newest_time)
+    if connect:
+        from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only when it is asked for
+
+        findings += try_resources(checked)
+    settings = machine.settings_in_force(checked.environment, checked.redactor)
+    return _print_findings(str(flow), findings, settings, as_json=as_json)
+
+
+def _print_findings(
+    flow: str, findings: list[Finding], settings: list[machine.Setting], *, as_json: bool
+) -> int:
+    """Print what was found; with a flow, of the settings only those that somebody has set."""
+    bad = any(finding.state == "error" for finding in findings)
+    if as_json:
+        print_json(
+            {
+                "file": flow or None,
+                "ok": not bad,
+                "findings": list(map(asdict, findings)),
+                "settings": settings,
+            }
+        )
+        return 2 if bad else 0
+    for finding in findings:
+        print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
+        if finding.hint:
+            print_text(f"         hint: {finding.hint}")
+    for setting in settings:
+        if not flow or setting.source != "default":
+            print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")
+    return 2 if bad else 0

@@ -1,0 +1,53 @@
+"""`aetherflow explain`: show where every field of every resource comes from."""
+
+from __future__ import annotations
+
+from aetherflow.admin.explain_resources import explained_resources
+from aetherflow.cli.flow_source import flow_source, runnable_flow
+from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
+from aetherflow.cli.printing import print_json, print_text
+from aetherflow.config.resource_origins import FieldOrigin
+
+
+def explain(
+    *,
+    flow: Flow = None,
+    flow_yaml: FlowOption = None,
+    bundle_manifest: BundleManifest = None,
+    allow_stale_bundle: AllowStale = False,
+    json: Json = False,
+) -> int:
+    """Show where every field of every resource comes from. Values of secrets are masked."""
+    source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
+    checked = runnable_flow(source, as_json=json)
+    if checked is None:
+        return 2
+    resources = explained_resources(checked)
+    bad = any(resource.problem for resource in resources.values())
+    if json:
+        print_json({"file": str(source), "resources": resources})
+        return 2 if bad else 0
+    for name, resource in resources.items():
+        profile = f", profile {resource.profile}" if resource.profile else ""
+        print_text(f"{name} ({resource.driver}{profile})")
+        if resource.problem:
+            print_text(f"  error: {resource.problem}")
+        width = max((len(origin.field) for origin in resource.fields), default=0)
+        for origin in resource.fields:
+            print_text(f"  {origin.field:<{width}}  {_explained(origin)}")
+    if not resources:
+        print_text(f"{source}: the flow has no resources")
+    return 2 if bad else 0
+
+
+def _explained(origin: FieldOrigin) -> str:
+    """Return `TEMPLATE -> VALUE  (WHERE FROM; WHAT IS DONE WITH IT)`."""
+    if origin.source == "default":
+        return f"{origin.value}  (default)"
+    notes = [origin.source]
+    notes += [f"{variable.name}: {variable.source}" for variable in origin.variables]
+    notes += [f"secret by {origin.provider}"] if origin.provider else []
+    notes += ["decoded"] if origin.decoded else []
+    value = "nothing yet" if origin.missing else origin.value
+    rendered = "" if value == origin.template else f" -> {value}"
+    return f"{origin.template}{rendered}  ({'; '.join(notes)})"

@@ -1,0 +1,117 @@
+"""Which flow a command works on: a file, or one of a bundle that is synced first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import asdict
+
+from aetherflow.cli.printing import diagnostics_of, print_json, print_note
+from aetherflow.errors import AetherFlowError, BundleError, UsageError
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+
+if TYPE_CHECKING:
+    from aetherflow.runs.bundle_in_use import OpenBundle
+
+
+class FlowSource(msgspec.Struct, frozen=True):
+    """The flow that a command looks at: a file, or, with a manifest, one of a bundle."""
+
+    flow: Path
+    manifest: Path | None = None
+    allow_stale: bool = False
+
+    def load_checked_flow(self) -> CheckedFlow:
+        """Load and check it; a bundle is synced first.
+
+        Raises:
+            AetherFlowError: it cannot be read.
+        """
+        if self.manifest is None:
+            return load_checked_flow(self.flow, os.environ)
+        try:
+            with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
+                return load_checked_flow(bundle.flow_file(self.flow), os.environ, bundle)
+        except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
+            raise UsageError(error.message, hint=error.hint, code=error.code) from None
+
+    def __str__(self) -> str:
+        return str(self.flow if self.manifest is None or self.flow.name else self.manifest)
+
+
+def flow_source(
+    argument: Path | None, option: Path | None, manifest: Path | None, *, allow_stale: bool
+) -> FlowSource:
+    """Return the flow that a command line names: as FLOW, by --flow-yaml, or as the entry of a bundle.
+
+    Raises:
+        UsageError: it names none, or more than one.
+    """
+    if allow_stale and manifest is None:
+        raise UsageError("--allow-stale-bundle belongs to --bundle-manifest FILE")
+    if manifest is not None and argument is None and option is None:
+        return FlowSource(Path(), manifest, allow_stale)
+    return FlowSource(one_flow(argument, option), manifest, allow_stale)
+
+
+def one_flow(argument: Path | None, option: Path | None) -> Path:
+    """Return the flow file that a command line names, as FLOW or by --flow-yaml.
+
+    Raises:
+        UsageError: it names none, or two.
+    """
+    if argument is not None and option is None:
+        return argument
+    if option is not None and argument is None:
+        return option
+    raise UsageError(
+        "name one flow file: aetherflow COMMAND FLOW (or --flow-yaml FLOW)",
+        hint="aetherflow init writes a first flow; aetherflow run --help shows the options",
+    )
+
+
+@contextmanager
+def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> Iterator[OpenBundle]:
+    """Sync a bundle and keep its snapshot for the block; with `warn`, say so if it may be stale.
+
+    Raises:
+        AetherFlowError: there is nothing to work with.
+    """
+    # A flow that is a file needs none of this.
+    from functools import partial  # noqa: PLC0415
+
+    import anyio  # noqa: PLC0415
+
+    from aetherflow.runs.bundle_sync import open_bundle  # noqa: PLC0415
+    from aetherflow.runs.start_run import stale_sentence  # noqa: PLC0415
+
+    with anyio.run(partial(open_bundle, manifest, os.environ, allow_stale=allow_stale)) as bundle:
+        if bundle.stale and warn:
+            print_note(f"warning[AF866]: {stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)}")
+        yield bundle
+
+
+def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow | None:
+    """Return a flow whose graph and templates are right; what is wrong with resources is the answer itself.
+
+    With `as_json`, what is wrong is printed as JSON, and None returned.
+
+    Raises:
+        AetherFlowError: the flow cannot be examined.
+    """
+    try:
+        checked = flow.load_checked_flow()
+        if any(not d.code.startswith("AF5") for d in checked.errors):
+            checked.raise_if_invalid()
+    except AetherFlowError as error:
+        if not as_json:
+            raise
+        diagnostics = list(map(asdict, diagnostics_of(error, str(flow))))
+        print_json({"file": str(flow), "ok": False, "diagnostics": diagnostics})
+        return None
+    return checked

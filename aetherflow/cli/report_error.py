@@ -1,0 +1,61 @@
+"""Show an error as a sentence with its code and hint, never as a traceback, and find its exit code."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import typer
+
+from aetherflow.cli.os_errors import as_sentence
+from aetherflow.cli.printing import print_error
+from aetherflow.errors import AetherFlowError, UsageError
+
+READER_GONE = 141
+"""What a shell reports of a program that SIGPIPE ended."""
+
+
+def report_error(error: Exception, *, show_trace: bool) -> int:
+    """Print an error on standard error and return the exit code that it has."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, BrokenPipeError):
+        return READER_GONE
+    if isinstance(error, OSError):
+        if show_trace:
+            _print_trace(error)
+        error = as_sentence(error) or error
+    if isinstance(error, AetherFlowError):
+        if isinstance(error.__cause__, BrokenPipeError):
+            return READER_GONE  # `| head` has seen enough: say nothing more, as other tools do
+        print_error(error)
+        return error.exit_code
+    if not hasattr(error, "format_message"):
+        return _report_bug(error, show_trace=show_trace)
+    return _report_usage(error)
+
+
+def _report_usage(error: Any) -> int:
+    """Show what is wrong with the command line; a command without arguments gets its help."""
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        typer.echo(message, err=True)
+    else:
+        usage = getattr(error, "ctx", None)
+        help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
+        print_error(UsageError(message, hint=help_command))
+    return UsageError.exit_code
+
+
+def _report_bug(error: Exception, *, show_trace: bool) -> int:
+    """Show an error that AetherFlow did not foresee."""
+    hint = "this is a bug of AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
+    if show_trace:
+        _print_trace(error)
+        hint = "this is a bug of AetherFlow; report this traceback"
+    print_error(AetherFlowError(f"internal error: {type(error).__name__}: {error}", hint=hint, code="AF000"))
+    return AetherFlowError.exit_code
+
+
+def _print_trace(error: Exception) -> None:
+    typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)

@@ -1,0 +1,32 @@
+"""`aetherflow runs cancel`: request the end of a run that another process executes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aetherflow.admin import state_changes
+from aetherflow.cli.options import Json, RunId
+from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.state_access import FlowOfState, State, change_state, state_path
+
+
+def cancel_run(
+    run: RunId,
+    *,
+    state: State = None,
+    flow_yaml: FlowOfState = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    json: Json = False,
+) -> None:
+    """Cancel a run that another process executes, as Ctrl-C would."""
+    found = change_state(
+        state_path(state, flow_yaml), lambda database: state_changes.cancel_run(database, run, wait=wait)
+    )
+    if json:
+        print_json(found)
+        return
+    print_text(f"run {run}: asked {found.executed_by} to cancel it, which executes it since {found.since}")
+    if found.status is not None:
+        print_text(f"run {run}: {found.status}")

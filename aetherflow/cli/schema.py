@@ -1,0 +1,21 @@
+"""`aetherflow schema`: print the JSON Schema of a kind of file."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from aetherflow.admin.schema_export import schema_of
+from aetherflow.cli.printing import print_json
+
+FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
+
+
+def schema(
+    *,
+    kind: Annotated[FileKind, typer.Option(help="The kind of file that it describes.")] = "flow",
+) -> None:
+    """Print the JSON Schema of a file, for editors. It knows the step types that are installed."""
+    print_json(schema_of(kind, os.environ))

@@ -1,0 +1,145 @@
+"""The table of commands: what it says is true of each, and only the one that is called is imported."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from aetherflow.cli.command_group import built
+from aetherflow.cli.commands import COMMANDS, Group, each_command
+from aetherflow.cli.main import run_command_line
+from tests.cli.command_line import OK, CommandLine, imported_modules
+
+ALL = dict(each_command())
+GROUPS = {name: entry for name, entry in COMMANDS.items() if isinstance(entry, Group)}
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_the_summary_is_the_first_sentence_of_the_help(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([*words.split(), "--help"]) == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith(f"Usage: aetherflow {words} [OPTIONS]")
+    first_line = inspect.cleandoc(built(words, ALL[words]).help).partition("\n")[0]
+    assert first_line == ALL[words].summary or first_line.startswith(f"{ALL[words].summary} ")
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_a_flow_is_also_taken_as_an_option(words: str) -> None:
+    options = {name for parameter in built(words, ALL[words]).params for name in parameter.opts}
+
+    assert "flow" not in options or "--flow-yaml" in options
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_the_help_of_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    table = GROUPS[group].commands if group else COMMANDS
+
+    assert run_command_line([*group.split(), "--help"]) == 0
+
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == list(table)
+    assert [line.split(maxsplit=1)[1].removesuffix(".") for line in listed] == [
+        entry.summary.partition(". ")[0].removesuffix(".") for entry in table.values()
+    ]
+
+
+@pytest.mark.parametrize("words", ["", *(group for group in GROUPS if not GROUPS[group].default)])
+def test_a_group_without_a_command_shows_its_help(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line([*words.split(), "--help"]) == 0
+    expected = capsys.readouterr().out
+
+    assert run_command_line(words.split()) == 2
+
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("rum", "No such command 'rum'. Did you mean 'run'?"),
+        ("runs shwo", "No such command 'shwo'. Did you mean 'show'?"),
+        ("xyz", "No such command 'xyz'."),
+    ],
+)
+def test_a_misspelt_command_gets_the_nearest_names(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(words.split()) == 2
+    assert f"error[AF002]: {message}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "complete"),
+    [
+        ("aetherflow ru", {"run", "runs"}),
+        ("aetherflow runs ", {"list", "show", "cancel", "retry", "prune"}),
+        ("aetherflow runs retry --on", {"--only"}),
+        ("aetherflow graph --format m", {"mermaid"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices(
+    cli: CommandLine, line: str, complete: set[str]
+) -> None:
+    result = cli.run(
+        env={
+            "_AETHERFLOW_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split()) - (not line.endswith(" "))),
+        }
+    )
+
+    assert set(result.out.split()) == complete
+
+
+def test_the_short_name_of_the_scheduler_is_its_group(cli: CommandLine) -> None:
+    result = cli.bash("aetherflow-scheduler next --help")
+
+    assert result.code == 0
+    assert result.out.startswith("Usage: aetherflow scheduler next [OPTIONS]")
+
+
+OURS_FOR_HELP = {
+    "aetherflow",
+    "aetherflow.__main__",
+    "aetherflow._version",
+    "aetherflow.cli",
+    "aetherflow.cli.command_group",
+    "aetherflow.cli.commands",
+    "aetherflow.cli.main",
+}
+OURS_NOT_FOR_A_RUN = (
+    "admin",
+    "bundle",
+    "compat",
+    "core",
+    "schedule",
+    "scheduler",
+    "server",
+    "observe.progress",
+    "observe.event_stream",
+)
+COMMANDS_OF_A_RUN = {"command_group", "commands", "flow_source", "main", "options", "printing", "run"}
+
+
+def test_help_imports_the_table_and_no_command(cli: CommandLine) -> None:
+    found = imported_modules(cli, "runs", "--help")
+
+    assert {name for name in found if name.partition(".")[0] == "aetherflow"} == OURS_FOR_HELP
+
+
+def test_a_run_of_a_plain_flow_imports_no_other_command_and_no_room_that_it_does_not_need(
+    cli: CommandLine,
+) -> None:
+    cli.write("flow.yaml", OK)
+
+    found = imported_modules(cli, "run", "flow.yaml")
+
+    ours = {name.removeprefix("aetherflow.") for name in found if name.startswith("aetherflow.")}
+    assert {name.removeprefix("cli.") for name in ours if name.startswith("cli.")} == COMMANDS_OF_A_RUN
+    assert [
+        name for name in sorted(ours) if f"{name}.".startswith(tuple(f"{n}." for n in OURS_NOT_FOR_A_RUN))
+    ] == []
