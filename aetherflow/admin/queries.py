@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.state import INTERRUPTED
+from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.runs.run_paths import logs_beside

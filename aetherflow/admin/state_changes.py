@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.admin.queries import no_run
 from aetherflow.cli_hints import cancel_command, state_option
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.engine.state import INTERRUPTED
+from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import HeldByAnother, UsageError
 from aetherflow.store import named_locks
 from aetherflow.store import pools as pool_rows

@@ -1,7 +1,28 @@
-"""The state of a run: the fold over its events, with a table that says what may follow what.
+"""The state of a run: the fold over its events. Pure: no clock, no I/O, no chance.
 
-Pure: no clock, no I/O, no chance. `apply` is the only writer; an event that the table does not allow is a
-bug and raises, whoever sent it. The same fold serves a live run, a resumed one and a report.
+Theory of operation
+-------------------
+A run is the list of its events, and nothing else. `fold` reads them from the first to the last; `apply`
+takes the state one event further. It is the only writer of the state, so that a live run (`RunMachine`), a
+resumed one and a report lead to the same state from the same events. What may follow what is a table
+(`aetherflow.engine.transitions`): an event that it does not allow is a bug or a damaged journal, and raises
+`IllegalEvent`, whoever sent it, before anything has changed.
+
+A run is NEW, RUNNING, then SUCCESS, FAILED or CANCELLED. A RUNNING run has three phases that need no
+status: its jobs run; the jobs are cancelled (`cancelling`); its hooks run (`outcome` is set: how the jobs
+ended). Jobs and steps are PENDING, RUNNING, then ended; a job happens only in a RUNNING run, a step only in
+a RUNNING job. A mapped job (`for_each`) is a job, and each of its instances is one more, `JOB[n]`; a hook
+is a job, `@on_exit`.
+
+A process may die at any event. Its run stays RUNNING in the journal, as does the step at work. A resume is
+one more event, `RunResumed`: it says which entries run again, which jobs take no part and what the flow has
+lost, all decided before (`aetherflow.engine.resume`), so that the fold decides nothing. It keeps what is
+done (SUCCESS, SKIPPED) and makes the rest PENDING again. A step that was RUNNING becomes INTERRUPTED:
+PENDING, but remembered in `interrupted` until it begins again, since `on_interrupt` may want it to fail or
+to be skipped instead. INTERRUPTED is no stored status; the table has rows for it, as it has for the others.
+
+A run that has ended can be resumed and ends again. The hooks of each ending are jobs of their own
+(`@on_exit`, `@on_exit.2`); those of endings that are over (`endings`) stay as they are.
 """
 
 from __future__ import annotations
@@ -12,6 +33,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from aetherflow.engine.transitions import (
+    INTERRUPTED,
+    JOB_TABLE,
+    PARENT,
+    RUN_TABLE,
+    STEP_TABLE,
+    IllegalEvent,
+    check_parent,
+    check_transition,
+    described,
+)
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
 from aetherflow.plan.hooks import ending_of, is_hook
@@ -21,13 +53,10 @@ from aetherflow.spec.flow import JobStatus, StepStatus
 RunPhase = Literal["NEW", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"]
 
 DONE: frozenset[str] = frozenset({"SUCCESS", "SKIPPED"})
-"""What a resume keeps."""
+"""The statuses that a resume keeps."""
 
 ENDED_BADLY: frozenset[str] = frozenset({"FAILED", "BLOCKED", "CANCELLED"})
-"""What a resume does again, unless the job takes no part: then it stays so."""
-
-INTERRUPTED = "INTERRUPTED"
-"""What the table calls a PENDING step that a death of its process cut off: it may end FAILED at once."""
+"""The statuses of jobs that run again after a resume, unless the job takes no part."""
 
 
 def step_entry(job_id: str, step_id: str) -> str:
@@ -36,10 +65,10 @@ def step_entry(job_id: str, step_id: str) -> str:
 
 
 def closed_endings(state: RunState, rerun: Sequence[str]) -> int:
-    """Return how many endings are over when a run goes on.
+    """Return how many endings are over when a run is resumed.
 
-    An ending that its process's death cut off goes on only if nothing that it followed runs again: else the
-    run ends anew, and tells anew.
+    A run whose hooks were cut off when its process died resumes them only if nothing that they followed runs
+    again; else the run ends once more, with hooks of its own.
     """
     was_cut_off = state.phase == "RUNNING" and state.outcome is not None
     return state.endings + (was_cut_off and (state.outcome != "SUCCESS" or bool(rerun)))
@@ -50,12 +79,8 @@ def family(job_id: str) -> str:
     return job_id.partition("[")[0]
 
 
-class IllegalEvent(Exception):
-    """An event that cannot happen in this state: a bug in the engine or a damaged journal."""
-
-
 class StepState(msgspec.Struct, gc=False):
-    """What is known of one step; its `effects`, by key, are forgotten when it has ended well."""
+    """What is known of one step; its `effects`, by key, are forgotten when it is done."""
 
     status: StepStatus = "PENDING"
     step_type: str = ""
@@ -77,11 +102,11 @@ class Interruption(msgspec.Struct, frozen=True, gc=False):
 
 
 class JobState(msgspec.Struct, gc=False):
-    """What is known of one job; its outputs are those its steps promoted, in step order.
+    """What is known of one job; its outputs are those that its steps promoted, in step order.
 
     Attributes:
-        when: fingerprint of the gate that was looked at last.
-        for_each: fingerprint of what listed the items, or none.
+        when: fingerprint of the gate that was evaluated last.
+        for_each: fingerprint of what listed the items, or listed none.
     """
 
     status: JobStatus = "PENDING"
@@ -98,13 +123,13 @@ class RunState(msgspec.Struct, gc=False):
     """What is known of one run.
 
     Attributes:
-        cancelling: why the run stops, while it does.
-        outcome: how the jobs ended, while the flow's own ending steps run.
+        cancelling: why the jobs are being cancelled, while they are.
+        outcome: how the jobs ended, while the hooks run.
         endings: how often the run has ended; a resumed run ends again.
         secrets: the parameters that a resume must be given again: only a mask of them is stored.
-        scheduled_at: the instant that the run stands for; empty: when it started.
+        scheduled_at: the time for which the run was scheduled; empty: the time when it started.
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
-        interrupted: what a death of the process cut off and has not begun again, by job id and step id.
+        interrupted: the steps that were cut off and have not begun again, by job id and step id.
     """
 
     flow_id: str = ""
@@ -125,7 +150,7 @@ class RunState(msgspec.Struct, gc=False):
     interrupted: dict[tuple[str, str], Interruption] = {}
 
     def job(self, job_id: str) -> JobState:
-        """Return the state of a job; one that nothing happened to is PENDING."""
+        """Return the state of a job; PENDING if it has no events yet."""
         return self.jobs.get(job_id) or JobState()
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
@@ -139,36 +164,6 @@ class RunState(msgspec.Struct, gc=False):
             for step in job.steps.values():
                 steps[step.status] = steps.get(step.status, 0) + 1
         return jobs, steps
-
-
-# What may happen to a run, a job and a step, by the status it is in.
-RUN_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
-    ("NEW", e.RunStarted): frozenset({"RUNNING"}),
-    ("RUNNING", e.CancelRequested): frozenset({"RUNNING"}),
-    ("RUNNING", e.HooksStarted): frozenset({"RUNNING"}),
-    ("RUNNING", e.RunFinished): frozenset({"SUCCESS", "FAILED", "CANCELLED"}),
-    **{
-        (phase, e.RunResumed): frozenset({"RUNNING"})
-        for phase in ("RUNNING", "SUCCESS", "FAILED", "CANCELLED")
-    },
-}
-JOB_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
-    ("PENDING", e.JobStarted): frozenset({"RUNNING"}),
-    ("PENDING", e.JobFinished): frozenset({"FAILED", "SKIPPED", "BLOCKED", "CANCELLED"}),
-    ("RUNNING", e.JobFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
-}
-STEP_TABLE: dict[tuple[str, type[e.Event]], frozenset[str]] = {
-    ("PENDING", e.StepWaiting): frozenset({"PENDING"}),
-    ("PENDING", e.StepStarted): frozenset({"RUNNING"}),
-    ("PENDING", e.StepFinished): frozenset({"SKIPPED", "CANCELLED"}),
-    (INTERRUPTED, e.StepWaiting): frozenset({INTERRUPTED}),
-    (INTERRUPTED, e.StepStarted): frozenset({"RUNNING"}),
-    (INTERRUPTED, e.StepFinished): frozenset({"FAILED", "SKIPPED", "CANCELLED"}),
-    ("RUNNING", e.StepRetrying): frozenset({"PENDING"}),
-    ("RUNNING", e.EffectIntended): frozenset({"RUNNING"}),
-    ("RUNNING", e.EffectConfirmed): frozenset({"RUNNING"}),
-    ("RUNNING", e.StepFinished): frozenset({"SUCCESS", "FAILED", "SKIPPED", "CANCELLED"}),
-}
 
 
 def fold(events: Iterable[e.Event]) -> RunState:
@@ -194,8 +189,6 @@ def apply(state: RunState, event: e.Event) -> None:
     if isinstance(event, e.TRANSIENT):
         raise IllegalEvent(f"{type(event).__name__} is not part of a run's history")
     match event:
-        case e.EffectIntended() | e.EffectConfirmed():
-            _apply_to_effect(state, event)
         case e.StepEvent():
             _apply_to_step(state, event)
         case e.JobEvent():
@@ -204,83 +197,72 @@ def apply(state: RunState, event: e.Event) -> None:
             _apply_to_run(state, event)
 
 
-def _check(
-    table: dict[tuple[str, type[e.Event]], frozenset[str]],
-    status: str,
-    event: e.Event,
-    next_status: str,
-    what: str,
-) -> None:
-    if next_status not in table.get((status, type(event)), ()):
-        raise IllegalEvent(f"{what} is {status}: {type(event).__name__} to {next_status} cannot happen")
-
-
 def _apply_to_step(state: RunState, event: e.StepEvent) -> None:
-    where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
-    job = state.jobs.get(event.job_id)
-    if state.phase != "RUNNING" or job is None or job.status != "RUNNING":
-        raise IllegalEvent(f"{where}: {type(event).__name__} while its job is not RUNNING")
+    job = state.jobs.get(event.job_id) or JobState()
+    check_parent(job.status if state.phase == PARENT else state.phase, event)
     step = job.steps.get(event.step_id) or StepState()
     name = (event.job_id, event.step_id)
     status = INTERRUPTED if name in state.interrupted else step.status
     match event:
         case e.StepWaiting():
-            _check(STEP_TABLE, status, event, status, where)
+            check_transition(STEP_TABLE, status, event, status)
             step.step_type, step.attempt, step.error = event.step_type, event.attempt, None
             job.steps[event.step_id] = step
-            return  # what cut the step off before is still to be known when it begins
+            return  # an interruption is still to be known when the step begins
+        case e.EffectIntended() | e.EffectConfirmed():
+            check_transition(STEP_TABLE, status, event, status)
+            _note_effect(step, event)
+            return
         case e.StepStarted():
-            _check(STEP_TABLE, status, event, "RUNNING", where)
+            check_transition(STEP_TABLE, status, event, "RUNNING")
             step.status, step.step_type, step.attempt = "RUNNING", event.step_type, event.attempt
             step.definition, step.error, step.reason = event.definition, None, ""
             step.version = event.version
         case e.StepRetrying():
-            _check(STEP_TABLE, status, event, "PENDING", where)
+            check_transition(STEP_TABLE, status, event, "PENDING")
             step.status, step.error = "PENDING", event.error
         case e.StepFinished():
-            _check(STEP_TABLE, status, event, event.status, where)
-            step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
-            step.outputs, step.job_outputs = event.outputs, event.job_outputs
-            step.reason, step.error = event.reason, event.error
-            step.effects = {} if event.status in DONE else step.effects
-            state.recoveries = 0 if event.status in DONE else state.recoveries
-            job.steps[event.step_id] = step
-            if event.job_outputs:
-                is_last = next(reversed(job.steps)) == event.step_id
-                job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
+            check_transition(STEP_TABLE, status, event, event.status)
+            _finish_step(state, job, step, event)
     job.steps[event.step_id] = step
     state.interrupted.pop(name, None)
 
 
-def _apply_to_effect(state: RunState, event: e.EffectIntended | e.EffectConfirmed) -> None:
-    where = f"step {event.job_id}.{event.step_id} of run {state.run_id}"
-    job = state.jobs.get(event.job_id)
-    step = job.steps.get(event.step_id) if job is not None and job.status == "RUNNING" else None
-    if state.phase != "RUNNING" or step is None:
-        raise IllegalEvent(f"{where}: {type(event).__name__} while it is not RUNNING")
-    _check(STEP_TABLE, step.status, event, "RUNNING", where)
+def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepFinished) -> None:
+    step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
+    step.outputs, step.job_outputs = event.outputs, event.job_outputs
+    step.reason, step.error = event.reason, event.error
+    if event.status in DONE:
+        step.effects, state.recoveries = {}, 0
+    job.steps[event.step_id] = step
+    if event.job_outputs:
+        is_last = next(reversed(job.steps)) == event.step_id
+        job.outputs = {**job.outputs, **event.job_outputs} if is_last else _promoted(job)
+
+
+def _note_effect(step: StepState, event: e.EffectIntended | e.EffectConfirmed) -> None:
     if isinstance(event, e.EffectIntended):
         step.effects[event.key] = EffectState(event.detail)
         return
     known = step.effects.get(event.key)
     if known is None:
-        raise IllegalEvent(f"{where}: the effect {event.key!r} is confirmed and was never intended")
+        raise IllegalEvent(
+            f"{described(event)}: the effect {event.key!r} is confirmed but was never intended"
+        )
     step.effects[event.key] = EffectState(known.detail, is_confirmed=True, result=event.result)
 
 
 def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
-    where = f"job {event.job_id} of run {state.run_id}"
-    if state.phase != "RUNNING":
-        raise IllegalEvent(f"{where}: {type(event).__name__} while the run is {state.phase}")
+    check_parent(state.phase, event)
     job = state.jobs.get(event.job_id) or JobState()
     match event:
         case e.JobStarted():
-            _check(JOB_TABLE, job.status, event, "RUNNING", where)
+            check_transition(JOB_TABLE, job.status, event, "RUNNING")
             job.status, job.reason, job.error = "RUNNING", "", None
             job.items = event.items if event.items is not None else job.items
             job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
         case e.JobFinished():
-            _check(JOB_TABLE, job.status, event, event.status, where)
+            check_transition(JOB_TABLE, job.status, event, event.status)
             job.status, job.reason, job.error = event.status, event.reason, event.error
             job.outputs = event.outputs or job.outputs
             job.when, job.for_each = event.when or job.when, event.for_each or job.for_each
@@ -288,15 +270,14 @@ def _apply_to_job(state: RunState, event: e.JobEvent) -> None:
 
 
 def _apply_to_run(state: RunState, event: e.Event) -> None:
-    where = f"run {event.run_id}"
     match event:
         case e.RunStarted():
-            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
             state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
             state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
         case e.RunResumed():
-            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries
             state.cancelling, state.cancel_reason = None, ""
             state.outcome, state.outcome_reason = None, ""
@@ -304,27 +285,30 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
             _forget(state, event.removed)
             _reopen(state, event)
         case e.CancelRequested():
-            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.cancelling, state.cancel_reason = event.cause, event.reason
         case e.HooksStarted():
-            _check(RUN_TABLE, state.phase, event, "RUNNING", where)
+            check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.outcome, state.outcome_reason = event.status, event.reason
-            state.cancelling, state.cancel_reason = None, ""  # what ends the jobs does not end the ending
+            state.cancelling, state.cancel_reason = (
+                None,
+                "",
+            )  # a cancellation of the jobs does not cancel the hooks
         case e.RunFinished():
-            _check(RUN_TABLE, state.phase, event, event.status, where)
+            check_transition(RUN_TABLE, state.phase, event, event.status)
             state.phase, state.outcome_reason, state.recoveries = event.status, event.reason, 0
             state.endings += 1
 
 
-def _forget(state: RunState, gone: Iterable[str]) -> None:
-    """Take out what the flow has no more: what it did stays in the history only."""
-    for name in gone:
+def _forget(state: RunState, removed: Sequence[str]) -> None:
+    """Remove what the flow does not have any more: its past stays in the history only."""
+    for name in removed:
         job_id, _, step_id = name.partition("/")
         if not step_id:
             state.jobs.pop(job_id, None)
         elif (job := state.jobs.get(job_id)) is not None:
             job.steps.pop(step_id, None)
-    names = set(gone)
+    names = set(removed)
     for job_id, step_id in list(state.interrupted) if names else ():
         if job_id in names or step_entry(job_id, step_id) in names:
             del state.interrupted[job_id, step_id]
@@ -332,11 +316,12 @@ def _forget(state: RunState, gone: Iterable[str]) -> None:
 
 def _reopen(state: RunState, event: e.RunResumed) -> None:
     """Make everything that is not done, and what is named, PENDING again; note what was running."""
-    rerun, reopened, left = frozenset(event.rerun), frozenset(event.reopened), frozenset(event.excluded_jobs)
+    rerun, reopened = frozenset(event.rerun), frozenset(event.reopened)
+    excluded = frozenset(event.excluded_jobs)
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
-        if left and job.status in ENDED_BADLY and family(job_id) in left:
+        if excluded and job.status in ENDED_BADLY and family(job_id) in excluded:
             continue
         whole_job = job_id in rerun
         named = {step_id for step_id in job.steps if whole_job or step_entry(job_id, step_id) in rerun}
@@ -347,7 +332,9 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
                 effects = {} if step_id in named else step.effects
                 job.steps[step_id] = StepState(step_type=step.step_type, effects=effects)
                 if step_id in named:
-                    state.interrupted.pop((job_id, step_id), None)  # somebody wants it again: so be it
+                    state.interrupted.pop(
+                        (job_id, step_id), None
+                    )  # explicitly requested: forget the interruption
                 elif step.status == "RUNNING":
                     state.interrupted[job_id, step_id] = Interruption(step.attempt, event.at)
         job.status, job.reason, job.error = "PENDING", "", None

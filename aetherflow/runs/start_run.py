@@ -12,7 +12,8 @@ import msgspec
 from aetherflow.clock import Clock
 from aetherflow.config.params import convert, read_params
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan, plan_resume
-from aetherflow.engine.state import IllegalEvent, RunState, apply, closed_endings, fold
+from aetherflow.engine.state import RunState, apply, closed_endings, fold
+from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any, get_args
@@ -10,7 +10,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from aetherflow.engine.state import IllegalEvent, JobState, RunState, StepState, apply, fold
+from aetherflow.engine.state import JobState, RunState, StepState, apply, fold
+from aetherflow.engine.transitions import INTERRUPTED, RESUMED_JOBS, RESUMED_STEPS, IllegalEvent
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
 from aetherflow.spec.flow import JobStatus, StepStatus
@@ -149,6 +150,41 @@ def test_a_step_goes_where_the_table_says_and_nowhere_else(way: str, move: tuple
     is_legal = (status, type(event).__name__, end) in STEP_MOVES
     state = check_move(STEPS[way], event, is_legal)
     assert state.job("j").steps.get("s", StepState()).status == (end if is_legal else status)
+
+
+RESUMES: list[dict[str, Any]] = [{}, {"rerun": ["j"]}, {"reopened": ["j"]}, {"excluded_jobs": ["j"]}]
+
+
+def resumes_of(way: Sequence[e.Event]) -> Iterator[tuple[RunState, RunState]]:
+    """Yield the state where the way leads, and the one after a resume, for every kind of resume."""
+    for entries in RESUMES:
+        event = e.RunResumed(**COMMON, attempt=2, owner="me", **entries)
+        yield fold(way), fold([*way, event])
+
+
+def step_status(state: RunState) -> str:
+    step = state.job("j").steps.get("s", StepState())
+    return INTERRUPTED if ("j", "s") in state.interrupted else step.status
+
+
+def test_a_resume_makes_of_a_job_what_the_table_says() -> None:
+    found: dict[str, set[str]] = {status: set() for status in RESUMED_JOBS}
+    for way in JOBS.values():
+        for before, after in resumes_of(way):
+            found[before.job("j").status].add(after.job("j").status)
+    hook = [msgspec.structs.replace(event, job_id="@on_exit") for event in JOBS["RUNNING"][1:]]
+    over = e.RunResumed(**COMMON, attempt=2, owner="me", ending_count=1)
+    found["RUNNING"].add(fold([RUN_STARTED, *hook, over]).job("@on_exit").status)
+    assert found == RESUMED_JOBS
+
+
+def test_a_resume_makes_of_a_step_what_the_table_says() -> None:
+    found: dict[str, set[str]] = {status: set() for status in RESUMED_STEPS}
+    ways = [*STEPS.values(), [*STEPS["RUNNING"], resumed()]]
+    for way in [*ways, *([*way, job_finished("SUCCESS")] for way in STEPS.values())]:
+        for before, after in resumes_of(way):
+            found[step_status(before)].add(step_status(after))
+    assert found == RESUMED_STEPS
 
 
 @pytest.mark.parametrize("status", [status for status in JOBS if status != "RUNNING"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -25,18 +25,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aetherflow.engine.state import (
+from aetherflow.engine.state import JobState, RunState, StepState, apply, fold, step_entry
+from aetherflow.engine.transitions import (
     INTERRUPTED,
     JOB_TABLE,
+    RESUMED_JOBS,
+    RESUMED_STEPS,
     RUN_TABLE,
     STEP_TABLE,
     IllegalEvent,
-    JobState,
-    RunState,
-    StepState,
-    apply,
-    fold,
-    step_entry,
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
@@ -280,7 +277,12 @@ class Lives(RuleBasedStateMachine):
             excluded_jobs=list(left),
             removed=list(gone),
         )
+        statuses = dict(self.statuses())
         self.happens(event, may_it=True)
+        for name, status in self.statuses():
+            what, _, after = status.partition(" ")
+            table = RESUMED_JOBS if what == "job" else RESUMED_STEPS
+            assert after in table[statuses[name].partition(" ")[2]]
         assert (self.state.phase, self.state.cancelling) == ("RUNNING", None)
         assert not any(step_entry(*name) in gone or name[0] in gone for name in self.state.interrupted)
         for job_id, job in before.items():
@@ -300,6 +302,14 @@ class Lives(RuleBasedStateMachine):
                 check_reopened(job_id, job, now, set(rerun))
             else:
                 check_reopened(job_id, job, now, set(rerun))
+
+    def statuses(self) -> Iterator[tuple[str, str]]:
+        """Yield the status of each job and step as the table calls it, by its name."""
+        for job_id, job in self.state.jobs.items():
+            yield job_id, f"job {job.status}"
+            for step_id, step in job.steps.items():
+                status = INTERRUPTED if (job_id, step_id) in self.state.interrupted else step.status
+                yield step_entry(job_id, step_id), f"step {status}"
 
     @precondition(lambda self: self.state.phase != "NEW")
     @rule()
@@ -367,9 +377,7 @@ def test_ten_thousand_steps_replay_to_the_live_state_and_take_every_transition(
         suppress_health_check=[HealthCheck.too_slow],
     )
     allowed = transitions()
-    for _ in range(
-        MOST_ROUNDS
-    ):  # which lives there are is chance: they go on until every transition was taken
+    for _ in range(MOST_ROUNDS):  # the lives are random: until every transition was taken
         run_state_machine_as_test(Lives, settings=lives)
         if Lives.reached == allowed:
             break
