@@ -18,6 +18,7 @@ from aetherflow.events.run_events import (
     Notice,
     RunFinished,
     RunPersisted,
+    RunResumed,
     StepFinished,
     StepProgress,
     StepRetrying,
@@ -52,7 +53,7 @@ _DETAIL = frozenset(
         "outputs",
         "job_outputs",
     }
-    | {"reopened", "excluded_jobs", "removed", "when", "for_each"}
+    | {"reopened", "excluded_jobs", "when", "for_each"}
 )
 
 
@@ -106,7 +107,7 @@ def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
     told = {
         name: value
         for name, value in fields.items()
-        if (detail or name not in _DETAIL) and (not _is_empty(name, value) or isinstance(event, RunFinished))
+        if (detail or not _is_detail(event, name)) and (not _is_empty(name, value) or isinstance(event, RunFinished))
     }
     if isinstance(event, RunFinished) and not event.reason:
         del told["reason"]
@@ -114,6 +115,10 @@ def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
     ids = {name: told.pop(name) for name in _IDS if name in told}
     plain: dict[str, Any] = msgspec.to_builtins(head | ids | told)
     return plain
+
+
+def _is_detail(event: Event, name: str) -> bool:
+    return name in _DETAIL or (name == "removed" and isinstance(event, RunResumed))
 
 
 def _is_empty(name: str, value: Any) -> bool:
