@@ -107,7 +107,8 @@ def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
     told = {
         name: value
         for name, value in fields.items()
-        if (detail or not _is_detail(event, name)) and (not _is_empty(name, value) or isinstance(event, RunFinished))
+        if (detail or not _is_detail(event, name))
+        and (not _is_empty(name, value) or isinstance(event, RunFinished))
     }
     if isinstance(event, RunFinished) and not event.reason:
         del told["reason"]
