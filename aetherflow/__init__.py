@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
     from aetherflow.errors import AetherFlowError, BundleError, ConfigError, MissingExtra, StepError
     from aetherflow.registry import connector_names, step_names
-    from aetherflow.sdk.checks import Check, free_space_check
+    from aetherflow.sdk import checks, files
+    from aetherflow.sdk.blocking import StopSwitch, run_blocking
+    from aetherflow.sdk.checks import CheckResult
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
     from aetherflow.sdk.effects import Effect
@@ -29,7 +31,7 @@ __all__ = [
     "BundleError",
     "BundleFile",
     "BundleSource",
-    "Check",
+    "CheckResult",
     "ConfigError",
     "Connector",
     "Effect",
@@ -42,13 +44,16 @@ __all__ = [
     "StepError",
     "StepResult",
     "StepType",
+    "StopSwitch",
     "__version__",
     "certificate_check",
+    "checks",
     "connector",
     "connector_names",
-    "free_space_check",
+    "files",
     "one_error",
     "peer_certificate_check",
+    "run_blocking",
     "step",
     "step_names",
 ]
@@ -63,8 +68,7 @@ _HOMES = {
     "ConfigError": "errors",
     "MissingExtra": "errors",
     "StepError": "errors",
-    "Check": "sdk.checks",
-    "free_space_check": "sdk.checks",
+    "CheckResult": "sdk.checks",
     "certificate_check": "sdk.tls_check",
     "peer_certificate_check": "sdk.tls_check",
     "Connector": "sdk.connector",
@@ -72,6 +76,10 @@ _HOMES = {
     "connector": "sdk.connector",
     "StepContext": "sdk.context",
     "Effect": "sdk.effects",
+    "StopSwitch": "sdk.blocking",
+    "run_blocking": "sdk.blocking",
+    "checks": "sdk.checks",
+    "files": "sdk.files",
     "Skipped": "sdk.step",
     "StepResult": "sdk.step",
     "StepType": "sdk.step",
@@ -82,11 +90,15 @@ _HOMES = {
 }
 
 
+_MODULES = ("checks", "files")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - `--version` needs none
 
-    value = getattr(import_module(f"aetherflow.{_HOMES[name]}"), name)
+    home = import_module(f"aetherflow.{_HOMES[name]}")
+    value = home if name in _MODULES else getattr(home, name)
     globals()[name] = value
     return value

@@ -49,7 +49,10 @@ _GROUPS = {STEP: "aetherflow.steps", CONNECTOR: "aetherflow.connectors"}
 
 
 def registry_of(
-    settings: Settings, plugin_paths: Sequence[Path] = (), redactor: Redactor | None = None
+    settings: Settings,
+    plugin_paths: Sequence[Path] = (),
+    redactor: Redactor | None = None,
+    given: Mapping[tuple[str, str], object] | None = None,
 ) -> Registry:
     """Return the registry that settings ask for.
 
@@ -57,9 +60,12 @@ def registry_of(
         settings: say which plugin paths the environment names, and whether they may be broken.
         plugin_paths: more of them, from a bundle. In enterprise mode they are the only ones.
         redactor: masks what plugins say when they cannot be loaded.
+        given: types that need not be found, by what they are and their name: those of a test.
     """
     inherited = () if settings.mode == "enterprise" else settings.plugin_paths
-    return Registry((*inherited, *plugin_paths), strict=settings.plugin_strict, redactor=redactor)
+    return Registry(
+        (*inherited, *plugin_paths), strict=settings.plugin_strict, redactor=redactor, given=given
+    )
 
 
 class Registry:
@@ -71,11 +77,17 @@ class Registry:
     """
 
     def __init__(
-        self, paths: Sequence[Path] = (), *, strict: bool = True, redactor: Redactor | None = None
+        self,
+        paths: Sequence[Path] = (),
+        *,
+        strict: bool = True,
+        redactor: Redactor | None = None,
+        given: Mapping[tuple[str, str], object] | None = None,
     ) -> None:
         self.paths = tuple(paths)
         self.strict = strict
         self._redactor = redactor or Redactor()
+        self._given = given or {}
         self._found: Plugins | None = None
 
     def step_type(self, name: str) -> StepType:
@@ -171,6 +183,8 @@ class Registry:
         Raises:
             ConfigError: it is not known, installed twice, or cannot be imported; a broken plugin is named.
         """
+        if (what, name) in self._given:
+            return self._given[what, name]
         if target := _shipped(what).get(name):
             return _imported(f"the {what} {name!r}", *target.split(":"), redactor=self._redactor)
         plugins = self._plugins

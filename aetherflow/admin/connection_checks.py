@@ -7,12 +7,12 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from aetherflow.admin.check_result import Finding
 from aetherflow.errors import AetherFlowError
 from aetherflow.execution.connector_pool import opened
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.runs.load_flow import CheckedFlow, resolve
+from aetherflow.sdk.checks import CheckResult
 
 CONNECT_SECONDS = 30.0
 """How long a resource may take to open and to say how it is."""
@@ -23,13 +23,13 @@ GRACE_SECONDS = 5.0
 AT_ONCE = 16
 
 
-def try_resources(checked: CheckedFlow) -> list[Finding]:
+def try_resources(checked: CheckedFlow) -> list[CheckResult]:
     """Try all resources of a flow at the same time, each bounded by a time."""
     return anyio.run(_try_all, checked)
 
 
-async def _try_all(checked: CheckedFlow) -> list[Finding]:
-    found: dict[str, list[Finding]] = {}
+async def _try_all(checked: CheckedFlow) -> list[CheckResult]:
+    found: dict[str, list[CheckResult]] = {}
     turns = anyio.CapacityLimiter(AT_ONCE)
 
     async def try_one(name: str) -> None:
@@ -50,7 +50,7 @@ class _Trial:
         self.warnings: list[str] = []
 
 
-async def _bounded(checked: CheckedFlow, name: str) -> list[Finding]:
+async def _bounded(checked: CheckedFlow, name: str) -> list[CheckResult]:
     """Try one resource in a thread and a loop of its own: a library that blocks holds up nobody else."""
     trial = _Trial()
     work = partial(anyio.run, _try, checked, name, trial)
@@ -59,24 +59,24 @@ async def _bounded(checked: CheckedFlow, name: str) -> list[Finding]:
     return [_too_slow(checked, name, trial)]
 
 
-async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[Finding]:
+async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     try:
         with anyio.fail_after(CONNECT_SECONDS):
             findings = await _checked(checked, name, trial)
     except TimeoutError:
         findings = [_too_slow(checked, name, trial)]
     except AetherFlowError as error:
-        findings = [Finding(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
+        findings = [CheckResult(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
     except BaseException as error:  # whatever a connector raises says how the other side is
         if is_our_cancellation(error):
             raise
-        findings = [Finding(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
-    findings = [Finding(f"connect {name}", "warning", warning) for warning in trial.warnings] + findings
+        findings = [CheckResult(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
+    findings = [CheckResult(f"connect {name}", "warning", warning) for warning in trial.warnings] + findings
     mask = checked.redactor.text
-    return [Finding(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
 
 
-async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[Finding]:
+async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     resource = await anyio.to_thread.run_sync(
         partial(resolve, checked, name, warn=trial.warnings.append), abandon_on_cancel=True
     )
@@ -87,14 +87,16 @@ async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[Findi
         checks = await connector.check()
     finally:
         trial.warnings += [problem.message for problem in await close(name, connector)]
-    return [Finding(f"connect {name}", one.state, f"{one.name}: {one.message}", one.hint) for one in checks]
+    return [
+        CheckResult(f"connect {name}", one.state, f"{one.subject}: {one.message}", one.hint) for one in checks
+    ]
 
 
-def _too_slow(checked: CheckedFlow, name: str, trial: _Trial) -> Finding:
+def _too_slow(checked: CheckedFlow, name: str, trial: _Trial) -> CheckResult:
     if trial.is_resolved:
         message, hint = f"it did not answer within {CONNECT_SECONDS:g} s", "check host, port and firewall"
     else:
         provider = checked.environment.secrets
         message = f"its secrets did not come within {CONNECT_SECONDS:g} s"
         hint = f"look at decode of {provider.source.origin}" if provider else "look at where they come from"
-    return Finding(f"connect {name}", "error", message, hint)
+    return CheckResult(f"connect {name}", "error", message, hint)

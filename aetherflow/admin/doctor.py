@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 import msgspec
 
-from aetherflow.admin.check_result import Finding
 from aetherflow.admin.extras import extra_findings
 from aetherflow.admin.host_checks import NewestTime, machine_findings, place_finding, state_findings
 from aetherflow.config.environment import Environment
@@ -18,9 +17,10 @@ from aetherflow.redaction import Redactor
 from aetherflow.registry import EXTRAS, registry_of
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import run_paths_of
+from aetherflow.sdk.checks import CheckResult
 from aetherflow.spec.flow import ResourceSpec
 
-__all__ = ["Finding", "Setting", "examine_machine", "examine_surroundings", "settings_in_force"]
+__all__ = ["CheckResult", "Setting", "examine_machine", "examine_surroundings", "settings_in_force"]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -31,10 +31,10 @@ class Setting(msgspec.Struct, frozen=True):
     source: str
 
 
-def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[Finding]:
+def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
     """Look at everything a run of a flow would need; problems do not stop the others from being told."""
     findings = [
-        Finding(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
+        CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in checked.diagnostics
         if d.code != "AF536"
     ]
@@ -47,7 +47,7 @@ def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[Findi
 
 def examine_surroundings(
     environment: Environment, redactor: Redactor, newest_time: NewestTime
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
     settings = environment.settings
     findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
@@ -56,16 +56,16 @@ def examine_surroundings(
     return _masked([*findings, *_plugins(environment, redactor), *extra_findings()], redactor)
 
 
-def _plugins(environment: Environment, redactor: Redactor) -> list[Finding]:
+def _plugins(environment: Environment, redactor: Redactor) -> list[CheckResult]:
     """Load the plugins, and say what each plugin path has or why it cannot be loaded."""
     registry = registry_of(environment.settings, redactor=redactor)
     if not registry.paths:
         return []
     registry.step_names()
     if not registry.diagnostics:
-        return [Finding("plugins", "ok", ", ".join(map(str, registry.paths)))]
+        return [CheckResult("plugins", "ok", ", ".join(map(str, registry.paths)))]
     return [
-        Finding("plugins", d.severity, f"{d.file}:{d.line}: [{d.code}] {d.message}", d.hint)
+        CheckResult("plugins", d.severity, f"{d.file}:{d.line}: [{d.code}] {d.message}", d.hint)
         for d in registry.diagnostics
     ]
 
@@ -94,12 +94,12 @@ def _spelled(name: str, value: object) -> str:
             return str(value)
 
 
-def _masked(findings: list[Finding], redactor: Redactor) -> list[Finding]:
+def _masked(findings: list[CheckResult], redactor: Redactor) -> list[CheckResult]:
     mask = redactor.text
-    return [Finding(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
 
 
-def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Finding]:
+def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[CheckResult]:
     subject, env = f"resource {name}", checked.environment.variables
     try:
         missing = missing_variables(name, spec, checked.profiles, env)
@@ -107,7 +107,7 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Findi
     except AetherFlowError:
         return []  # told already, as a diagnostic of the flow
     findings = [
-        Finding(
+        CheckResult(
             subject,
             "error",
             f"{one.field} needs the environment variable {one.variable}, which is not set",
@@ -116,16 +116,16 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Findi
         for one in missing
     ]
     if not missing:
-        findings.append(Finding(subject, "ok", "all variables are set"))
+        findings.append(CheckResult(subject, "ok", "all variables are set"))
     for field, reference in secrets.items():
         if reference.provider != "env":  # its variable is one of those above
             found = secret_presence(reference, env)
             path = ".".join(map(str, field))
-            findings.append(Finding(subject, found.state, f"{path}: {found.message}", found.hint))
+            findings.append(CheckResult(subject, found.state, f"{path}: {found.message}", found.hint))
     return [*findings, *_packages(checked, subject, spec)]
 
 
-def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Finding]:
+def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[CheckResult]:
     """Tell the packages that opening a resource needs and that are not installed."""
     driver = f"{spec.kind}:{spec.driver}"
     try:
@@ -134,7 +134,7 @@ def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Fi
         return []  # told already, as a diagnostic of the flow
     extra = EXTRAS.get(cls.__module__.partition(".")[0])
     return [
-        Finding(
+        CheckResult(
             subject,
             "error",
             f"{driver} needs the package {package!r}, which is not installed",
@@ -145,9 +145,9 @@ def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Fi
     ]
 
 
-def _places(checked: CheckedFlow, newest_time: NewestTime) -> list[Finding]:
+def _places(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
     try:
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:
-        return [Finding("flow", "error", error.message, error.hint)]
+        return [CheckResult("flow", "error", error.message, error.hint)]
     return [*state_findings(paths.state, newest_time), place_finding("workspace", paths.work_root)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import metadata
 
-from aetherflow.admin.check_result import Finding
+from aetherflow.sdk.checks import CheckResult
 
 DISTRIBUTION = "aetherflow"
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+).*;.*\bextra\s*==\s*['\"](?P<extra>[^'\"]+)['\"]")
@@ -26,7 +26,7 @@ def extras() -> dict[str, dict[str, str]]:
     return found
 
 
-def extra_findings() -> list[Finding]:
+def extra_findings() -> list[CheckResult]:
     """Return one finding per extra; one that is not installed is no mistake."""
     findings = []
     for extra, packages in sorted(extras().items()):
@@ -36,7 +36,7 @@ def extra_findings() -> list[Finding]:
             hint = f"for its steps and connectors: pip install '{DISTRIBUTION}[{extra}]'"
         else:
             message, hint = ", ".join(f"{name} {version}" for name, version in packages.items()), ""
-        findings.append(Finding(f"extra {extra}", "ok", message, hint))
+        findings.append(CheckResult(f"extra {extra}", "ok", message, hint))
     return findings
 
 

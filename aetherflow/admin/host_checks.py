@@ -11,13 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aetherflow
-from aetherflow.admin.check_result import Finding
 from aetherflow.config.environment import Environment
 from aetherflow.config.metrics_module import load_metrics
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.settings import unknown_variables
 from aetherflow.errors import AetherFlowError, StateUnusable
-from aetherflow.sdk.checks import free_space_check
+from aetherflow.sdk.checks import CheckResult, free_space_check
 from aetherflow.store.filesystem import refuse_network
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -31,30 +30,30 @@ _POSIX_RULE = re.compile(r"([A-Za-z]{3,}|<[^>]+>)[+-]?\d")
 """A zone that says its offset itself, as `CET-1CEST`: it needs no name."""
 
 
-def machine_findings(environment: Environment, *, now: datetime | None = None) -> list[Finding]:
+def machine_findings(environment: Environment, *, now: datetime | None = None) -> list[CheckResult]:
     """Look at what does not depend on a flow, but for the state; see `state_findings`."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for name, meant in unknown_variables(environment.variables):
         hint = f"did you mean {meant}?" if meant else "the README lists the settings"
-        findings.append(Finding("settings", "warning", f"{name} is no setting and has no effect", hint))
+        findings.append(CheckResult("settings", "warning", f"{name} is no setting and has no effect", hint))
     if profiles := _profiles(environment):
         findings.append(profiles)
     if environment.secrets is not None:
-        findings.append(Finding("secrets provider", "ok", environment.secrets.source.origin))
+        findings.append(CheckResult("secrets provider", "ok", environment.secrets.source.origin))
     if module := environment.settings.metrics_module:
         findings.append(_told("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}"))
     return [*findings, _clock(now or datetime.now(UTC)), _zones(environment)]
 
 
-def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[Finding]:
+def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[CheckResult]:
     """Say whether the state database can be kept there, can be read, and is not from the future."""
     folder = place_finding("state", path.parent)
     if os.access(path, os.F_OK):  # it is there, and its folder may be entered
         if path.is_dir():
-            return [Finding("state", "error", f"{path} is a folder, and should be a file")]
+            return [CheckResult("state", "error", f"{path} is a folder, and should be a file")]
         if not os.access(path, os.R_OK | os.W_OK):
             message = f"{path} cannot be read and written"
-            return [Finding("state", "error", message, "give read and write permission")]
+            return [CheckResult("state", "error", message, "give read and write permission")]
     if folder.state != "ok":
         return [folder]
     try:
@@ -62,26 +61,26 @@ def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None 
         newest = newest_time(path) if path.exists() and path.stat().st_size else None
     except AetherFlowError as error:
         message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
-        return [Finding("state", "error", message, error.hint)]
-    findings = [Finding("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
+        return [CheckResult("state", "error", message, error.hint)]
+    findings = [CheckResult("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
     space = free_space_check(shutil.disk_usage(_nearest(path.parent)).free, "for the state")
     if space.state != "ok":
-        findings.append(Finding("state", space.state, space.message, space.hint))
+        findings.append(CheckResult("state", space.state, space.message, space.hint))
     if newest and (ahead := newest - (now or datetime.now(UTC))) > CLOCK_TOLERANCE:
         message = f"it is behind the newest run in {path} by {_roughly(ahead)}"
-        findings.append(Finding("clock", "warning", message, "set the clock (NTP); firings depend on it"))
+        findings.append(CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it"))
     return findings
 
 
-def place_finding(subject: str, directory: Path) -> Finding:
+def place_finding(subject: str, directory: Path) -> CheckResult:
     """Say whether a folder exists, or could be made, and can be written."""
     nearest = _nearest(directory)
     if not nearest.is_dir():
-        return Finding(subject, "error", f"{nearest} is a file, and {directory} should be a folder")
+        return CheckResult(subject, "error", f"{nearest} is a file, and {directory} should be a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         hint = f"give write permission, or choose another place for the {subject}"
-        return Finding(subject, "error", f"{nearest} cannot be written", hint)
-    return Finding(subject, "ok", f"{directory}{'' if nearest == directory else ' can be made'}")
+        return CheckResult(subject, "error", f"{nearest} cannot be written", hint)
+    return CheckResult(subject, "ok", f"{directory}{'' if nearest == directory else ' can be made'}")
 
 
 def _nearest(directory: Path) -> Path:
@@ -90,7 +89,7 @@ def _nearest(directory: Path) -> Path:
     return next(found, Path("/"))
 
 
-def _clock(now: datetime) -> Finding:
+def _clock(now: datetime) -> CheckResult:
     """Compare the clock with the files of this package, which cannot be younger than now."""
     local = now.astimezone()
     shown = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
@@ -98,24 +97,26 @@ def _clock(now: datetime) -> Finding:
     installed = datetime.fromtimestamp(Path(aetherflow.__file__).stat().st_mtime, UTC)
     if installed - now > CLOCK_TOLERANCE:
         message = f"{shown}: aetherflow was installed {_roughly(installed - now)} later than that"
-        return Finding("clock", "warning", message, "set the clock (NTP); firings depend on it")
-    return Finding("clock", "ok", shown)
+        return CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it")
+    return CheckResult("clock", "ok", shown)
 
 
-def _zones(environment: Environment) -> Finding:
+def _zones(environment: Environment) -> CheckResult:
     try:
         zoneinfo.ZoneInfo(A_ZONE)
     except zoneinfo.ZoneInfoNotFoundError:
         message = "the database of time zones is missing"
-        return Finding("time zones", "error", message, "install tzdata (the system's, or pip install tzdata)")
+        return CheckResult(
+            "time zones", "error", message, "install tzdata (the system's, or pip install tzdata)"
+        )
     zone = environment.variables.get("TZ", "").lstrip(":")
     if zone and not zone.startswith("/") and not _POSIX_RULE.match(zone):
         try:
             zoneinfo.ZoneInfo(zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             message = f"TZ is {zone!r}, which is no name of a zone: the system may take it for UTC"
-            return Finding("time zones", "warning", message, f"set TZ to a name such as {A_ZONE}")
-    return Finding("time zones", "ok", f"{len(zoneinfo.available_timezones())} zones{_zones_version()}")
+            return CheckResult("time zones", "warning", message, f"set TZ to a name such as {A_ZONE}")
+    return CheckResult("time zones", "ok", f"{len(zoneinfo.available_timezones())} zones{_zones_version()}")
 
 
 def _zones_version() -> str:
@@ -138,18 +139,18 @@ def _roughly(span: timedelta) -> str:
     return f"{minutes // 60} h" if span >= timedelta(hours=2) else f"{minutes} min"
 
 
-def _profiles(environment: Environment) -> Finding | None:
+def _profiles(environment: Environment) -> CheckResult | None:
     try:
         profiles = configured_profiles(environment.settings)
     except AetherFlowError as error:
-        return Finding("profiles", "error", error.message, error.hint)
+        return CheckResult("profiles", "error", error.message, error.hint)
     if profiles is None:
         return None
-    return Finding("profiles", "ok", ", ".join(sorted(profiles)) or "none")
+    return CheckResult("profiles", "ok", ", ".join(sorted(profiles)) or "none")
 
 
-def _told(subject: str, look: Callable[[], str]) -> Finding:
+def _told(subject: str, look: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(subject, "ok", look())
+        return CheckResult(subject, "ok", look())
     except AetherFlowError as error:
-        return Finding(subject, "error", error.message, error.hint)
+        return CheckResult(subject, "error", error.message, error.hint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.bundle.source import BundleFile
-from aetherflow.sdk.workspace import written_whole
+from aetherflow.sdk.files import atomic_write
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -78,5 +78,5 @@ def read_index(path: Path) -> Index:
 
 def write_index(path: Path, index: Index) -> None:
     """Replace the index; a reader never sees half of it."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(msgspec.json.encode(index))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.sdk.workspace import written_whole
+from aetherflow.sdk.files import atomic_write
 
 
 class SyncReport(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class SyncReport(msgspec.Struct, frozen=True):
 
 def write_report(path: Path, report: SyncReport) -> None:
     """Replace the report."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(msgspec.json.encode(report))
 
 

@@ -9,7 +9,6 @@ import typer
 from msgspec.structs import asdict
 
 from aetherflow.admin import doctor as machine
-from aetherflow.admin.check_result import Finding
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import print_json, print_text
@@ -17,6 +16,7 @@ from aetherflow.cli.state_access import newest_time
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.redaction import Redactor
+from aetherflow.sdk.checks import CheckResult
 
 
 def doctor(
@@ -46,7 +46,7 @@ def _examine(*, as_json: bool) -> int:
         environment = load_environment(os.environ, redactor=redactor)
     except AetherFlowError as error:
         if as_json:
-            findings = [Finding("settings", "error", f"[{error.code}] {error.message}", error.hint)]
+            findings = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]
             return _print_findings("", findings, [], as_json=True)
         raise
     findings = machine.examine_surroundings(environment, redactor, newest_time)
@@ -68,7 +68,7 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
 
 
 def _print_findings(
-    flow: str, findings: list[Finding], settings: list[machine.Setting], *, as_json: bool
+    flow: str, findings: list[CheckResult], settings: list[machine.Setting], *, as_json: bool
 ) -> int:
     """Print what was found; with a flow, of the settings only those that somebody has set."""
     bad = any(finding.state == "error" for finding in findings)

@@ -343,8 +343,8 @@ def progress_text(event: StepProgress) -> str:
     """Return how far a step has come, in words: `1,200 of 5,000 rows (24 %), sales.csv`."""
     unit = f" {event.unit}" if event.unit else ""
     if event.total is None:
-        done = f"{event.done:,.10g}{unit}"
+        done = f"{event.done:,.15g}{unit}"
     else:
         share = f" ({event.done / event.total:.0%})".replace("%", " %") if event.total > 0 else ""
-        done = f"{event.done:,.10g} of {event.total:,.10g}{unit}{share}"
+        done = f"{event.done:,.15g} of {event.total:,.15g}{unit}{share}"
     return f"{done}, {event.note}" if event.note else done

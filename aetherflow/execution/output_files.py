@@ -21,7 +21,7 @@ import msgspec
 from aetherflow.engine.state import RunState
 from aetherflow.errors import StateError
 from aetherflow.events.run_events import Items, StoredItems
-from aetherflow.sdk.workspace import written_whole
+from aetherflow.sdk.files import atomic_write
 from aetherflow.worker_threads import WorkerThreads
 
 LARGE_BYTES = 256 * 1024
@@ -214,7 +214,7 @@ def _reference(name: str, content: bytes) -> dict[str, Any]:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file so that it survives a power loss: the event that refers to it will."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

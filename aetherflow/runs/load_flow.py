@@ -87,7 +87,10 @@ class CheckedFlow(msgspec.Struct, frozen=True):
 
 
 def load_checked_flow(
-    flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | None = None
+    flow: Path,
+    process_env: Mapping[str, str],
+    bundle: OpenBundle | None = None,
+    given: Mapping[tuple[str, str], object] | None = None,
 ) -> CheckedFlow:
     """Load, plan and check a flow.
 
@@ -95,6 +98,7 @@ def load_checked_flow(
         flow: the flow file; one of a bundle is found by `bundle.flow_file`.
         process_env: what the environment of the run begins with.
         bundle: the bundle that the flow is in.
+        given: types beside those that are installed, by what they are and their name: those of a test.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
@@ -113,7 +117,7 @@ def load_checked_flow(
     restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
     profiles = configured_profiles(settings)
     plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
-    registry = registry_of(settings, plugin_paths, redactor)
+    registry = registry_of(settings, plugin_paths, redactor, given)
     findings = DiagnosticSink(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, findings, cache(registry.step_version))
     severity: Severity = "error" if settings.validate_env_strict else "warning"

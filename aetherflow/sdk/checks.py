@@ -1,36 +1,57 @@
-"""What a connector says of the other side: the answer of `Connector.check`, shown by `doctor --connect`."""
+"""The result of a check, of `Connector.check` and of `doctor`, and checks that connectors share.
+
+May import nothing of aetherflow.
+"""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 CheckState = Literal["ok", "warning", "error"]
 
+LOW_SPACE_BYTES = 100 * 2**20
 
-class Check(msgspec.Struct, frozen=True):
+
+class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that was looked at, and how it is.
 
     Attributes:
-        name: what it was, in a word or two: login, read, write, free space, certificate.
+        subject: what it was, in a word or two: login, read, write, free space, certificate.
         state: "error" for what will make a run fail, "warning" for what may.
         message: how it is, in a sentence without a secret.
         hint: what to do about it; may be empty.
     """
 
-    name: str
+    subject: str
     state: CheckState
     message: str
     hint: str = ""
 
 
-def free_space_check(free_bytes: int, where: str, *, least: int = 100 * 2**20) -> Check:
+def free_space_check(free_bytes: int, where: str, *, least: int = LOW_SPACE_BYTES) -> CheckResult:
     """Return the check for the free space of a place; less than `least` bytes is a warning."""
     message = f"{_size(free_bytes)} free {where}"
     if free_bytes >= least:
-        return Check("free space", "ok", message)
-    return Check("free space", "warning", message, "delete what is not needed, or choose another place")
+        return CheckResult("free space", "ok", message)
+    return CheckResult("free space", "warning", message, "delete what is not needed, or choose another place")
+
+
+def access_check(path: Path) -> CheckResult:
+    """Return the check whether a local file or folder can be read and written; blocking.
+
+    That a file can only be read is no error: whether a flow writes to it is not known here.
+    """
+    if not path.exists():
+        return CheckResult("access", "error", f"{path} does not exist", "check the path")
+    if not os.access(path, os.R_OK):
+        return CheckResult("access", "error", f"{path} cannot be read", "give this user the right to read it")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return CheckResult("access", "ok", f"{path} can only be read")
+    return CheckResult("access", "ok", f"{path} can be read and written")
 
 
 def _size(size: float) -> str:

@@ -9,13 +9,18 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
-from aetherflow.sdk.checks import Check
+from aetherflow.errors import ConfigError
+from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.registration import declaration_error, declare
+from aetherflow.spec.convert import convert
+from aetherflow.spec.suggest import did_you_mean
 
 C = TypeVar("C", bound="type[Connector]")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+")
 _CODE = "AF548"
+_UNKNOWN = re.compile(r"unknown field `(.*)`")
 
 
 CacheScope = Literal["run", "process", "none"]
@@ -35,20 +40,54 @@ class Resource(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     cache: CacheScope = "run"
 
+    def config_as(self, shape: type[S]) -> S:
+        """Return `config` as the Struct that describes it; numbers and booleans may be written as text.
+
+        Safe in any thread: plain `msgspec.convert` is not (two threads that convert to a new type together).
+
+        Raises:
+            ConfigError: an unknown or missing key, or a value that does not fit, with its place.
+        """
+        return self._as("config", self.config, shape)
+
+    def options_as(self, shape: type[S]) -> S:
+        """Return `options` as the Struct that describes them, as `config_as` does.
+
+        Raises:
+            ConfigError: as `config_as`.
+        """
+        return self._as("options", self.options, shape)
+
+    def _as(self, part: str, values: dict[str, Any], shape: type[S]) -> S:
+        try:
+            return convert(values, shape, strict=False)
+        except msgspec.ValidationError as error:
+            said, _, place = str(error).partition(" - at `$")
+            unknown = _UNKNOWN.search(said)
+            known = shape.__struct_encode_fields__
+            hint = did_you_mean(unknown[1], known) if unknown and not place else ""
+            raise ConfigError(
+                f"resource {self.name!r} ({self.kind}:{self.driver}), {part}{place[:-1]}: {said}",
+                hint=hint or f"its {part} may have: {', '.join(known)}",
+            ) from None
+
 
 class Connector(abc.ABC):
     """Base of all connectors.
 
-    A subclass names the Structs of its `config` and `options`; unknown keys in them are reported when the
-    connector is opened. `open` may wait; blocking libraries are called through a worker thread.
+    A subclass names the Structs of its `config` and `options`, which `open` reads by `resource.config_as` and
+    `options_as`. `open` may wait; blocking libraries are called by `aetherflow.run_blocking`.
 
     Attributes:
+        restricted_by: the key of a manifest that lists the drivers of this kind that enterprise mode allows;
+            empty: all drivers may be used.
         packages: modules that `open` imports and that may not be installed; `doctor` looks for them.
     """
 
     config_type: ClassVar[type[Any]] = dict
     options_type: ClassVar[type[Any]] = dict
     packages: ClassVar[tuple[str, ...]] = ()
+    restricted_by: ClassVar[Literal["", "zip_drivers"]] = ""
 
     @classmethod
     @abc.abstractmethod
@@ -59,15 +98,15 @@ class Connector(abc.ABC):
             StepError: with kind "connection" when the other side does not answer or refuses.
         """
 
-    async def check(self) -> list[Check]:
-        """Say what works with the other side: login, rights, free space, the age of a certificate.
+    async def check(self) -> list[CheckResult]:
+        """Check what works with the other side: login, rights, free space, the age of a certificate.
 
-        `doctor --connect` asks after it has opened the connector; nothing may be changed there.
+        `doctor --connect` calls it after it has opened the connector; nothing may be changed there.
 
         Raises:
-            StepError: it does not work at all; told like a failed check.
+            StepError: it does not work at all; shown like a failed check.
         """
-        return [Check("connection", "ok", "it can be opened")]
+        return [CheckResult("connection", "ok", "it can be opened")]
 
     @abc.abstractmethod
     async def aclose(self) -> None:

@@ -5,14 +5,13 @@ It imports no engine and no database: what stands behind it comes in by `RunServ
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import msgspec
@@ -21,21 +20,21 @@ from aetherflow.clock import Clock
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput
+from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.ports import EffectLog, OutputStore
 from aetherflow.redaction import Redactor
+from aetherflow.sdk.blocking import ThreadCall, call_in_thread, current_call, stopped
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
+from aetherflow.sdk.files import atomic_write
 from aetherflow.sdk.pools import NO_POOLS, Pools
+from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.step import StepResult
-from aetherflow.sdk.step_failure import plugin_errors_contained
-from aetherflow.sdk.workspace import Workspace, written_whole
+from aetherflow.sdk.workspace import Workspace
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StepEvent)
 Args = TypeVarTuple("Args")
-
-THREAD_STOP_SECONDS = 15.0
-"""How long a cancelled step waits for its worker thread to notice before it leaves the thread behind."""
 
 
 class Connectors(Protocol):
@@ -117,11 +116,10 @@ class StepContext:
         self.step_type = step_type
         self.attempt = attempt
         self.progress_note = ""
-        self._stopping: threading.Event | None = None
-        self._loop: anyio.lowlevel.EventLoopToken | None = None
-        self._waiting: set[anyio.CancelScope] = set()
+        self._last_call: ThreadCall | None = None
         self._uses_connectors = False
         self._effects: EffectLog = effects or NoEffects()
+        self._progress = ProgressGate()
 
     @property
     def flow_id(self) -> str:
@@ -212,7 +210,7 @@ class StepContext:
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
         """Give a temporary name to write to in a `with` block; `path` appears whole when the block ends."""
-        return written_whole(path)
+        return atomic_write(path)
 
     async def connector(self, name: str) -> Connector:
         """Return the open connector of a resource of the flow.
@@ -306,8 +304,8 @@ class StepContext:
         """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
         self._announce(StepOutput, stream=stream, text=text)
 
-    def _announce(self, kind: type[StepEvent], **fields: Any) -> None:
-        """Show the observers an event of this attempt."""
+    def _announce(self, kind: type[E], **fields: Any) -> E:
+        """Show the observers an event of this attempt, and return it."""
         event = EventFactory(self.clock, self.flow_id, self.run_id).make(
             kind,
             job_id=self.job_id,
@@ -317,11 +315,31 @@ class StepContext:
             **fields,
         )
         self._services.announce(event)
+        return event
+
+    def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
+        """Show how far the step has come; cheap, so called as often as there is progress, from any thread.
+
+        Displays are given it about twice a second, the log once a minute. It is also what `progress_note`
+        says when a time limit ends the step.
+
+        Args:
+            done: how much is done, in `unit`s.
+            total: how much there is; None where that is not known.
+            unit: rows, bytes, files ...
+            note: what is being done now: the name of a file.
+        """
+        fields: dict[str, Any] = {"done": done, "total": total, "unit": unit, "note": note}
+        level = self._progress.level(self.clock.monotonic(), is_last=done == total)
+        if level is not None:
+            event = self._announce(StepProgress, level=level, **fields)
+            self.progress_note = progress_text(event)
 
     @property
     def stopping(self) -> bool:
         """Whether the step was asked to stop; a sync step looks here between pieces of work."""
-        return self._stopping is not None and self._stopping.is_set()
+        call = current_call.get() or self._last_call
+        return call is not None and call.stop.is_set()
 
     def raise_if_stopping(self) -> None:
         """End a sync step that has been asked to stop.
@@ -330,7 +348,7 @@ class StepContext:
             StepError: with kind "cancelled".
         """
         if self.stopping:
-            raise StepError("stopped on request", kind="cancelled", code="AF702")
+            raise stopped()
 
     async def run_blocking(
         self, function: Callable[[*Args], T], *args: *Args, abandon_on_cancel: bool = False
@@ -349,13 +367,40 @@ class StepContext:
         When the step is cancelled, `stopping` becomes true and the function gets THREAD_STOP_SECONDS to end;
         a thread that does not is left behind and reported.
         """
-        self._loop = anyio.lowlevel.current_token()
-        async with self._services.threads:  # cancelled while it waits for its turn, it never starts
-            if self._stopping is None or self._stopping.is_set():
-                self._stopping = (
-                    threading.Event()
-                )  # a new stop signal: the old one belonged to an earlier call
-            return await self._call(function, args, self._stopping)
+        return await self._in_thread(function, args, None, self._services.threads)
+
+    async def run_interruptible(
+        self,
+        function: Callable[[], T],
+        interrupt: Callable[[], object],
+        *,
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> T:
+        """Call a function that blocks in a library, such as a query, in a worker thread.
+
+        When the step is cancelled or its time is over, `stopping` becomes true, and `interrupt` is called in
+        another thread, again and again until the function has ended. It gets THREAD_STOP_SECONDS, as in
+        `run_sync`. An error that the function raises because of that is not shown.
+
+        Args:
+            function: what to call; arguments are bound by a lambda or `functools.partial`.
+            interrupt: makes it end: closes its socket, cancels its statement; best a `StopSwitch`.
+            limiter: how many such calls run at once, for a connector that bounds them; by default those of
+                the whole run are bounded.
+        """
+        return await self._in_thread(function, (), interrupt, limiter or self._services.threads)
+
+    async def _in_thread(
+        self,
+        function: Callable[[*Args], T],
+        args: tuple[*Args],
+        interrupt: Callable[[], object] | None,
+        limiter: anyio.CapacityLimiter,
+    ) -> T:
+        async with limiter:  # cancelled while it waits for its turn, it never starts
+            call = self._last_call = ThreadCall()
+            warn = partial(self.log, level="warning")
+            return await call_in_thread(function, args, call, interrupt=interrupt, warn=warn)
 
     def run_async(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         """Call a coroutine function from a sync step, or from a thread that it started.
@@ -365,60 +410,14 @@ class StepContext:
         Raises:
             StepError: called on the event loop, which would wait for itself (AF549), or stopped.
         """
-        if self._loop is None or _on_loop():
+        call = current_call.get() or self._last_call
+        if call is None or _on_loop():
             raise StepError(
                 "context.run_async was called from async code",
                 hint="await the coroutine; run_async is for sync steps",
                 code="AF549",
             )
-        return anyio.from_thread.run(self._cancellable, function, args, token=self._loop)
-
-    async def _cancellable(self, function: Callable[[*Args], Awaitable[T]], args: tuple[*Args]) -> T:
-        with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
-            try:
-                with plugin_errors_contained():
-                    return await function(*args)
-            finally:
-                self._waiting.discard(scope)
-        raise StepError("stopped on request", kind="cancelled", code="AF702")
-
-    async def _call(self, function: Callable[[*Args], T], args: tuple[*Args], stop: threading.Event) -> T:
-        done = anyio.Event()
-        outcome: list[T] = []
-        failure: list[Exception] = []
-
-        async def call() -> None:
-            try:
-                with plugin_errors_contained():
-                    outcome.append(
-                        await anyio.to_thread.run_sync(
-                            function, *args, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-                        )
-                    )
-            except Exception as error:  # noqa: BLE001 - carried over to the caller, below
-                failure.append(error)
-            finally:
-                done.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_shielded, call, scope := anyio.CancelScope(shield=True))
-            try:
-                await done.wait()
-            except anyio.get_cancelled_exc_class():
-                stop.set()
-                for waiting in self._waiting:
-                    waiting.cancel()
-                with anyio.move_on_after(THREAD_STOP_SECONDS, shield=True):
-                    await done.wait()
-                if not done.is_set():
-                    waited = f"{THREAD_STOP_SECONDS:g} s"
-                    self.log(f"the step's thread did not stop within {waited} and was left behind", "warning")
-                    scope.cancel()
-                raise
-        if failure:
-            raise failure[0]
-        return outcome[0]
+        return call.run_async(function, *args)
 
 
 def _on_loop() -> bool:
@@ -427,8 +426,3 @@ def _on_loop() -> bool:
     except anyio.NoEventLoopError:
         return False
     return True
-
-
-async def _shielded(call: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
-    with scope:
-        await call()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 from anyio.streams.tls import TLSAttribute
 
-from aetherflow.sdk.checks import Check
+from aetherflow.sdk.checks import CheckResult
 
 EXPIRES_SOON = timedelta(days=30)
 NAME = "certificate"
@@ -27,7 +27,7 @@ TlsPeer = ssl.SSLObject | ssl.SSLSocket
 
 async def certificate_check(
     host: str, port: int, context: ssl.SSLContext | None = None, *, now: datetime | None = None
-) -> Check:
+) -> CheckResult:
     """Connect to a TLS server and say how its certificate is: verified, and until when it is valid.
 
     Args:
@@ -51,29 +51,31 @@ async def certificate_check(
             return seen
         reason = error.verify_message.removesuffix(".")
         hint = "trust its authority, or use the name that the certificate has"
-        return Check(NAME, "error", f"it cannot be verified: {reason}; {seen.message}", hint)
+        return CheckResult(NAME, "error", f"it cannot be verified: {reason}; {seen.message}", hint)
     return peer_certificate_check(peer, now=now)
 
 
-def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> Check:
+def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> CheckResult:
     """Say until when the certificate of the other side of a TLS connection is valid."""
     raw = peer.getpeercert(True)
     if not isinstance(raw, bytes):
-        return Check(NAME, "warning", "the server shows no certificate")
+        return CheckResult(NAME, "warning", "the server shows no certificate")
     try:
         begins, ends = validity(raw)
     except (ValueError, IndexError, StopIteration):
-        return Check(NAME, "warning", "the dates of the certificate cannot be read")
+        return CheckResult(NAME, "warning", "the dates of the certificate cannot be read")
     now = now or datetime.now(UTC)
     if now > ends:
-        return Check(NAME, "error", f"expired on {ends:%Y-%m-%d}", _RENEW)
+        return CheckResult(NAME, "error", f"expired on {ends:%Y-%m-%d}", _RENEW)
     if now < begins:
-        return Check(NAME, "error", f"valid only from {begins:%Y-%m-%d} on", "check the clocks of both sides")
+        return CheckResult(
+            NAME, "error", f"valid only from {begins:%Y-%m-%d} on", "check the clocks of both sides"
+        )
     days = (ends - now).days
     message = f"valid until {ends:%Y-%m-%d}, {days} more day{'' if days == 1 else 's'}"
     if ends - now < EXPIRES_SOON:
-        return Check(NAME, "warning", message, _RENEW)
-    return Check(NAME, "ok", message)
+        return CheckResult(NAME, "warning", message, _RENEW)
+    return CheckResult(NAME, "ok", message)
 
 
 def validity(certificate: bytes) -> tuple[datetime, datetime]:

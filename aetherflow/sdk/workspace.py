@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -91,26 +90,3 @@ class Workspace(msgspec.Struct, frozen=True):
                 why = "it is a symbolic link" if directory.is_symlink() else error.strerror or error
                 problems.append(f"cannot delete {directory}: {why}")
         return problems
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; rename it when the block ends well.
-
-    A reader never sees half a file: the old content stays in place until the new one is complete and on
-    the disk. The temporary file is removed when the block raises. An error of the system that names no file,
-    as that of a full disk, is given the name of this one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:40]}.{os.urandom(4).hex()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import anyio.to_thread
-
-from aetherflow import Check, Resource, StepError, connector
-from aetherflow_db.connection import SqlConnector, settings
+from aetherflow import CheckResult, Resource, StepError, StopSwitch, connector, run_blocking
+from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
-from aetherflow_db.query import Query, Rows, StopSwitch
+from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlalchemy_engine import SqlAlchemyConfig, SqlAlchemyOptions, make_engine, place
 from aetherflow_db.sqlite_file import file_checks, make_folder
 
@@ -44,25 +42,25 @@ class SqlAlchemyConnector(SqlConnector):
             MissingExtra: SQLAlchemy is not installed.
             StepError: the URL cannot be used.
         """
-        config = settings(resource, "config", SqlAlchemyConfig)
-        options = settings(resource, "options", SqlAlchemyOptions).flat()
-        engine = await anyio.to_thread.run_sync(make_engine, resource.name, config, options)
+        config = resource.config_as(SqlAlchemyConfig)
+        options = resource.options_as(SqlAlchemyOptions).flat()
+        engine = await run_blocking(make_engine, resource.name, config, options)
         return cls(resource.name, engine, options)
 
-    async def check(self) -> list[Check]:
+    async def check(self) -> list[CheckResult]:
         """Log in, ask for a row, and say what can be seen there; of a SQLite file also its rights and room.
 
         Raises:
             StepError: the database cannot be reached, or refuses the login.
         """
-        return await anyio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+        return await run_blocking(self._check)
 
-    def _check(self) -> list[Check]:
+    def _check(self) -> list[CheckResult]:
         import sqlalchemy  # noqa: PLC0415 - an optional dependency, and slow to import
 
         url = self._engine.url
         checks = file_checks(url.database or "") if url.get_backend_name() == "sqlite" else []
-        if any(check.name == "file" for check in checks):
+        if any(check.subject == "file" for check in checks):
             return checks  # connecting would make it
         with self._connect() as connection:
             try:
@@ -73,14 +71,14 @@ class SqlAlchemyConnector(SqlConnector):
                 connection.invalidate()
                 raise connection_failed(self.name, place(url), getattr(error, "orig", error)) from error
         return [
-            Check("login", "ok", f"connected to {place(url)}"),
-            Check("read", "ok", f"{count} tables and views can be seen"),
+            CheckResult("login", "ok", f"connected to {place(url)}"),
+            CheckResult("read", "ok", f"{count} tables and views can be seen"),
             *checks,
         ]
 
     async def aclose(self) -> None:
         """Close the pooled connections."""
-        await anyio.to_thread.run_sync(self._engine.dispose)
+        await run_blocking(self._engine.dispose)
 
     @contextmanager
     def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:

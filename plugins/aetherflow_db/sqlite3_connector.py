@@ -8,14 +8,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import Annotated, ClassVar, Self
 
-import anyio.to_thread
 import msgspec
 from msgspec import Meta
 
-from aetherflow import Check, ConfigError, Resource, connector
-from aetherflow_db.connection import SqlConnector, settings
+from aetherflow import CheckResult, ConfigError, Resource, StopSwitch, connector, run_blocking
+from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
-from aetherflow_db.query import Query, Rows, StopSwitch
+from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, file_checks, make_folder
 
 URL_PREFIX = "sqlite:///"
@@ -61,21 +60,21 @@ class Sqlite3Connector(SqlConnector):
         Raises:
             ConfigError: a setting is missing, unknown or of the wrong type.
         """
-        database = _database(resource.name, settings(resource, "config", Sqlite3Config))
-        options = settings(resource, "options", Sqlite3Options)
+        database = _database(resource.name, resource.config_as(Sqlite3Config))
+        options = resource.options_as(Sqlite3Options)
         return cls(resource.name, database, options)
 
-    async def check(self) -> list[Check]:
+    async def check(self) -> list[CheckResult]:
         """Say whether the file is a database that can be read, and written, and how much room it has.
 
         Raises:
             StepError: it cannot be opened, or is no database.
         """
-        return await anyio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+        return await run_blocking(self._check)
 
-    def _check(self) -> list[Check]:
+    def _check(self) -> list[CheckResult]:
         checks = file_checks(self._database)
-        if any(check.name == "file" for check in checks):
+        if any(check.subject == "file" for check in checks):
             return checks  # connecting would make it
         with closing(self._connect()) as connection:
             try:
@@ -85,7 +84,7 @@ class Sqlite3Connector(SqlConnector):
                 count = names.fetchone()[0]
             except sqlite3.Error as error:
                 raise connection_failed(self.name, f"the SQLite file {self._database}", error) from error
-        return [Check("read", "ok", f"{count} tables and views can be seen"), *checks]
+        return [CheckResult("read", "ok", f"{count} tables and views can be seen"), *checks]
 
     async def aclose(self) -> None:
         """Nothing stays open between queries."""

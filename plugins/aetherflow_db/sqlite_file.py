@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from aetherflow import Check, free_space_check
+from aetherflow import CheckResult, checks
 from aetherflow_db.failures import connection_failed
 
 MEMORY = ":memory:"
@@ -30,24 +30,24 @@ def make_folder(resource: str, database: str) -> None:
         raise connection_failed(resource, f"the folder {folder}", error) from error
 
 
-def file_checks(database: str) -> list[Check]:
+def file_checks(database: str) -> list[CheckResult]:
     """Return what the operating system says of a SQLite file: rights and free space. It need not be there."""
     if database in {"", MEMORY} or database.startswith(URI_PREFIX):
         return []
     file = Path(database)
     folder = file.parent
-    checks = [_write_check(file)] if file.exists() else [_absent(file)]
+    found = [_write_check(file)] if file.exists() else [_absent(file)]
     if folder.exists():
-        checks.append(free_space_check(shutil.disk_usage(folder).free, f"in {folder.absolute()}"))
-    return checks
+        found.append(checks.free_space_check(shutil.disk_usage(folder).free, f"in {folder.absolute()}"))
+    return found
 
 
-def _absent(file: Path) -> Check:
+def _absent(file: Path) -> CheckResult:
     message = f"{file} does not exist; the first statement makes an empty database"
-    return Check("file", "warning", message, "check the path, if there should be data")
+    return CheckResult("file", "warning", message, "check the path, if there should be data")
 
 
-def _write_check(file: Path) -> Check:
+def _write_check(file: Path) -> CheckResult:
     if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
-        return Check("write", "ok", "the file can be written")
-    return Check("write", "ok", "the file can only be read")
+        return CheckResult("write", "ok", "the file can be written")
+    return CheckResult("write", "ok", "the file can only be read")

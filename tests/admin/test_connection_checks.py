@@ -14,10 +14,9 @@ import pytest
 
 from aetherflow import registry
 from aetherflow.admin import connection_checks as connect
-from aetherflow.admin.check_result import Finding
 from aetherflow.admin.connection_checks import try_resources
 from aetherflow.errors import StepError
-from aetherflow.sdk.checks import Check
+from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.connector import Connector, Resource
 from tests.runs.run_parts import Place, flow
 
@@ -49,15 +48,15 @@ class Odd(Connector):
                 pass
         return cls(resource)
 
-    async def check(self) -> list[Check]:
+    async def check(self) -> list[CheckResult]:
         """Say something."""
         if self.how == "":
             return await super().check()
         if self.how == "breaks":
             raise RuntimeError(f"no answer for {self.secret}")
         return [
-            Check("login", "ok", f"as {self.secret}"),
-            Check("certificate", "warning", "expires", "renew it"),
+            CheckResult("login", "ok", f"as {self.secret}"),
+            CheckResult("certificate", "warning", "expires", "renew it"),
         ]
 
     async def aclose(self) -> None:
@@ -76,7 +75,7 @@ def odd(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     STUCK.set()
 
 
-def tried(place: Place, **resources: str) -> list[Finding]:
+def tried(place: Place, **resources: str) -> list[CheckResult]:
     lines = [
         f"  {name}: {{kind: test, driver: odd, config: {config}}}\n" for name, config in resources.items()
     ]
@@ -84,7 +83,7 @@ def tried(place: Place, **resources: str) -> list[Finding]:
 
 
 def test_a_connector_that_checks_nothing_is_checked_by_opening_it(place: Place, odd: list[str]) -> None:
-    assert tried(place, r="{}") == [Finding("connect r", "ok", "connection: it can be opened")]
+    assert tried(place, r="{}") == [CheckResult("connect r", "ok", "connection: it can be opened")]
     assert odd == ["r"]
 
 
@@ -100,11 +99,11 @@ def test_what_a_connector_says_is_told_in_the_order_of_the_flow_and_masked(
         c="{password: {secret: 'file:/no/pin'}}",
     )
     assert found == [
-        Finding("connect z", "ok", "login: as ***"),
-        Finding("connect z", "warning", "certificate: expires", "renew it"),
-        Finding("connect a", "error", "[AF741] login of *** refused", "ask"),
-        Finding("connect b", "error", "RuntimeError: no answer for ***"),
-        Finding(
+        CheckResult("connect z", "ok", "login: as ***"),
+        CheckResult("connect z", "warning", "certificate: expires", "renew it"),
+        CheckResult("connect a", "error", "[AF741] login of *** refused", "ask"),
+        CheckResult("connect b", "error", "RuntimeError: no answer for ***"),
+        CheckResult(
             "connect c",
             "error",
             "[AF571] resource 'c': config.password: cannot read the secret in /no/pin: "

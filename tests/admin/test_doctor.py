@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.admin import host_checks as machine
-from aetherflow.admin.doctor import Finding, examine_machine, examine_surroundings, settings_in_force
+from aetherflow.admin.doctor import CheckResult, examine_machine, examine_surroundings, settings_in_force
 from aetherflow.admin.extras import extras
 from aetherflow.admin.host_checks import machine_findings, state_findings
 from aetherflow.cli.state_access import newest_time
@@ -30,7 +30,7 @@ def environment(place: Place, **env: str) -> Environment:
     return load_environment({**place.env, **env}, directory=place.folder)
 
 
-def about(findings: list[Finding], subject: str) -> list[tuple[str, str, str]]:
+def about(findings: list[CheckResult], subject: str) -> list[tuple[str, str, str]]:
     return [(one.state, one.message, one.hint) for one in findings if one.subject == subject]
 
 

@@ -16,7 +16,7 @@ from aetherflow.errors import HeldByAnother, StateError, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution import bus as bus_module
 from aetherflow.ports import Durable
-from aetherflow.sdk import context as context_module
+from aetherflow.sdk import blocking
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.journal import LeaseLost
 from tests.execution.live_run import LiveRun, flow, live, one_step, query, stored
@@ -187,7 +187,7 @@ async def test_a_sync_step_is_told_to_stop_and_its_thread_ends(tmp_path: Path) -
 async def test_a_thread_that_ignores_the_wish_is_left_behind_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context_module, "THREAD_STOP_SECONDS", 0.1)
+    monkeypatch.setattr(blocking, "THREAD_STOP_SECONDS", 0.1)
     began, go, ended = threading.Event(), threading.Event(), threading.Event()
 
     def stubborn(context: StepContext, inputs: dict[str, Any]) -> None:

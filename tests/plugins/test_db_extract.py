@@ -20,49 +20,20 @@ import msgspec
 import pytest
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.extract import DbExtractInput, DbExtractOutput, db_extract
-from aetherflow_db.query import Query, Rows, StopSwitch
+from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from aetherflow import Connector, Resource, StepContext, StepError, StepResult
+from aetherflow import Connector, Resource, StepError, StopSwitch
 from aetherflow.clock import SystemClock
-from aetherflow.errors import ErrorInfo
-from aetherflow.events.run_events import Event, Notice
-from aetherflow.redaction import Redactor
-from aetherflow.sdk.context import RunServices
-from aetherflow.sdk.workspace import Workspace
+from aetherflow.events.run_events import Notice
+from aetherflow.testing import FakeRun
 from tests.sizes import examples
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
 """Runs until it is interrupted: `count(*) FROM n` before its first row, `x FROM n` while it gives rows."""
-
-
-class OpenConnectors:
-    """The connectors of a run, opened by the test."""
-
-    def __init__(self, **connectors: Connector) -> None:
-        self._connectors = connectors
-
-    async def get(self, name: str, user: object = None) -> Connector:
-        assert user
-        return self._connectors[name]
-
-    async def release(self, user: object) -> list[ErrorInfo]:
-        assert user
-        return []
-
-
-class NoLocks:
-    """A run without locks."""
-
-    def hold(self, key: str, **_: Any) -> AbstractAsyncContextManager[None]:
-        raise NotImplementedError(key)
-
-
-async def no_inner_step(context: StepContext, inputs: dict[str, Any]) -> StepResult:
-    raise NotImplementedError(context.step_id, inputs)
 
 
 class OtherConnector(Connector):
@@ -76,28 +47,11 @@ class OtherConnector(Connector):
         """Nothing is open."""
 
 
-class Run:
+class Run(FakeRun):
     """A run in a folder of the test's, with one resource `shop` on one SQLite file."""
 
     def __init__(self, root: Path, connector: Connector) -> None:
-        self.events: list[Event] = []
-        self.services = RunServices(
-            flow_id="flow",
-            run_id="run",
-            env={},
-            clock=SystemClock(),
-            redactor=Redactor(),
-            workspace=Workspace(root / "work", "flow", "run"),
-            log_directory=root / "logs",
-            connectors=OpenConnectors(shop=connector, mail=OtherConnector()),
-            locks=NoLocks(),
-            nested_step=no_inner_step,
-            announce=self.events.append,
-            threads=anyio.CapacityLimiter(32),
-        )
-
-    def context(self, job_id: str = "job") -> StepContext:
-        return StepContext(self.services, job_id=job_id, step_id="pull", step_type="db_extract")
+        super().__init__(root, clock=SystemClock(), connectors={"shop": connector, "mail": OtherConnector()})
 
     @property
     def artifacts(self) -> Path:
@@ -108,7 +62,7 @@ class Run:
     ) -> DbExtractOutput:
         inputs = {"resource": "shop", "sql": sql, "output": output, **more}
         converted = msgspec.convert(inputs, db_extract.input_type, strict=False)
-        result = await db_extract.run(self.context(job_id), converted)
+        result = await db_extract.run(self.context(job_id=job_id), converted)
         assert isinstance(result, DbExtractOutput)
         return result
 
@@ -317,7 +271,7 @@ async def test_a_query_cancelled_before_its_first_row_ends_at_once(a_run: Opener
             tasks.cancel_scope.cancel()
         assert time.monotonic() - cancelled_at < 2
         assert names(run.artifacts) == []
-        assert run.events == []  # no thread was left behind
+        assert run.logged == []  # no thread was left behind
         assert (await run.extract("SELECT * FROM orders")).rows == 3
 
 
@@ -335,14 +289,14 @@ async def test_a_query_cancelled_while_it_writes_leaves_no_file(a_run: Opener, f
             tasks.cancel_scope.cancel()
         assert time.monotonic() - cancelled_at < 2
         assert names(run.artifacts) == []
-        assert run.events == []
+        assert run.logged == []
 
 
 @pytest.mark.asyncio
 async def test_a_driver_that_cannot_be_interrupted_stops_between_two_batches(
     a_run: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StopSwitch, "press", lambda _: None)
+    monkeypatch.setattr(StopSwitch, "__call__", lambda _: None)
     async with a_run() as run:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run.extract, f"{ENDLESS} x FROM n")
@@ -353,7 +307,7 @@ async def test_a_driver_that_cannot_be_interrupted_stops_between_two_batches(
             tasks.cancel_scope.cancel()
         assert time.monotonic() - cancelled_at < 2
         assert names(run.artifacts) == []
-        assert run.events == []
+        assert run.logged == []
 
 
 @pytest.mark.asyncio
@@ -366,7 +320,7 @@ async def test_queries_that_wait_for_a_connection_are_cancelled_too(a_run: Opene
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
         assert time.monotonic() - cancelled_at < 2
-        assert run.events == []
+        assert run.logged == []
 
 
 class SlowToConnect(Sqlite3Connector):
@@ -385,13 +339,13 @@ class SlowToConnect(Sqlite3Connector):
 async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    press = StopSwitch.press
+    press = StopSwitch.__call__
 
     def press_and_tell(switch: StopSwitch) -> None:
         press(switch)
         SlowToConnect.pressed.set()
 
-    monkeypatch.setattr(StopSwitch, "press", press_and_tell)
+    monkeypatch.setattr(StopSwitch, "__call__", press_and_tell)
     connector = await SlowToConnect.open(Resource("shop", "db", "sqlite3", {"path": ":memory:"}))
     run = Run(tmp_path, connector)
     async with anyio.create_task_group() as tasks:
@@ -400,7 +354,7 @@ async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
         cancelled_at = time.monotonic()
         tasks.cancel_scope.cancel()
     assert time.monotonic() - cancelled_at < 2
-    assert run.events == []
+    assert run.logged == []
 
 
 class Reluctant(SqlConnector):
@@ -443,11 +397,10 @@ async def test_an_interrupt_that_fails_is_told_and_tried_again(tmp_path: Path) -
         assert await anyio.to_thread.run_sync(connector.running.wait, 10)
         tasks.cancel_scope.cancel()
     assert connector.asked >= 2
-    [notice] = run.events
-    assert isinstance(notice, Notice)
+    [notice] = run.of(Notice)
     assert (notice.level, notice.message) == (
         "warning",
-        "the statement could not be interrupted: network is unreachable",
+        "the call could not be interrupted: network is unreachable",
     )
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 import pytest
-from aetherflow_db.query import Query, StopSwitch
+from aetherflow_db.query import Query
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlalchemy_engine import SqlAlchemyOptions, place
 from sqlalchemy import make_url
 
-from aetherflow import ConfigError, MissingExtra, Resource, StepError
+from aetherflow import ConfigError, MissingExtra, Resource, StepError, StopSwitch
 
 
 def resource(url: str, **options: Any) -> Resource:
@@ -311,10 +311,10 @@ async def test_without_sqlalchemy_the_extra_is_named(monkeypatch: pytest.MonkeyP
     ("config", "options", "said"),
     [
         ({}, {}, "config: Object missing required field `url`"),
-        ({"url": ""}, {}, "config: "),
+        ({"url": ""}, {}, "config.url: "),
         ({"url": "sqlite://", "user": "x"}, {}, "unknown field `user`"),
         ({"url": "sqlite://"}, {"pool_sise": 1}, "options: .*unknown field `pool_sise`"),
-        ({"url": "sqlite://"}, {"pool": {"min": 1}}, "options: .*unknown field `min`"),
+        ({"url": "sqlite://"}, {"pool": {"min": 1}}, "options.pool: .*unknown field `min`"),
     ],
 )
 async def test_wrong_settings_are_told_when_the_resource_is_opened(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aetherflow_db.query import Query, StopSwitch
+from aetherflow_db.query import Query
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
-from aetherflow import AetherFlowError, ConfigError, Resource, StepError
+from aetherflow import AetherFlowError, ConfigError, Resource, StepError, StopSwitch
 
 
 def resource(**config: Any) -> Resource:
@@ -241,11 +241,11 @@ async def test_every_connection_is_closed(database: Path) -> None:
 def test_a_switch_interrupts_only_while_it_is_armed() -> None:
     pressed: list[str] = []
     switch = StopSwitch()
-    switch.press()
+    switch()
     with switch.armed(lambda: pressed.append("now")):
-        switch.press()
-        switch.press()
-    switch.press()
+        switch()
+        switch()
+    switch()
     with switch.armed(None):
-        switch.press()
+        switch()
     assert pressed == ["now", "now"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aetherflow.admin.doctor import Finding, examine_machine, settings_in_force
+from aetherflow.admin.doctor import CheckResult, examine_machine, settings_in_force
 from aetherflow.admin.dry_run import outline
 from aetherflow.admin.explain_resources import explained_resources
 from aetherflow.cli.state_access import newest_time
@@ -176,7 +176,7 @@ def test_the_outline_shows_the_jobs_in_an_order_in_which_they_can_run(place: Pla
 # ---- doctor
 
 
-def found(findings: list[Finding], subject: str) -> tuple[str, str]:
+def found(findings: list[CheckResult], subject: str) -> tuple[str, str]:
     """Return the state and the message of the finding about a subject."""
     return next((one.state, one.message) for one in findings if one.subject == subject)
 

@@ -12,7 +12,7 @@ import pytest
 
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Notice, StepOutput
-from aetherflow.sdk import context as context_module
+from aetherflow.sdk import blocking
 from aetherflow.sdk.context import StepContext
 from tests.execution.live_run import LiveRun, live, one_step
 
@@ -115,7 +115,7 @@ async def test_a_call_that_was_ended_does_not_stop_the_calls_that_follow(tmp_pat
 async def test_a_thread_that_stops_in_time_is_not_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context_module, "THREAD_STOP_SECONDS", 10)
+    monkeypatch.setattr(blocking, "THREAD_STOP_SECONDS", 10)
 
     async def use(context: StepContext) -> None:
         def work() -> None:

@@ -57,7 +57,7 @@ async def test_a_good_certificate_and_one_that_expires_soon(days: int, state: st
     ends = NOW + timedelta(days=days, hours=1)
     async with serving(HOST, ends=ends) as port:
         check = await certificate_check(HOST, port, trusting(), now=NOW)
-    assert (check.name, check.state) == ("certificate", state)
+    assert (check.subject, check.state) == ("certificate", state)
     assert check.message == message.format(date=f"{ends:%Y-%m-%d}")
     assert bool(check.hint) is (state != "ok")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from aetherflow.errors import StepError
-from aetherflow.sdk.workspace import Workspace, written_whole
+from aetherflow.sdk.files import atomic_write
+from aetherflow.sdk.workspace import Workspace
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def leftovers(folder: Path) -> list[str]:
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.csv"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert temporary.parent == path.parent
         assert not path.exists()
@@ -134,7 +135,7 @@ def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path) -> No
 def test_the_old_content_stays_when_the_block_raises(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), written_whole(path) as temporary, temporary.open("w") as file:
+    with pytest.raises(UnicodeEncodeError), atomic_write(path) as temporary, temporary.open("w") as file:
         file.writelines(["half", "\ud800"])
     assert path.read_text() == "old"
     assert leftovers(tmp_path) == []
@@ -143,29 +144,29 @@ def test_the_old_content_stays_when_the_block_raises(tmp_path: Path) -> None:
 def test_a_block_that_writes_nothing_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), written_whole(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert path.read_text() == "old"
 
 
 def test_a_file_does_not_replace_a_folder_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(IsADirectoryError), written_whole(tmp_path / "a") as temporary:
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path / "a") as temporary:
         temporary.write_text("x")
     assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, ".hidden"])
 def test_any_name_that_a_file_may_have_can_be_written(tmp_path: Path, name: str) -> None:
-    with written_whole(tmp_path / name) as temporary:
+    with atomic_write(tmp_path / name) as temporary:
         temporary.write_text("x")
     assert os.listdir(tmp_path) == [name]  # noqa: PTH208 - the names as the system has them
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    with written_whole(path) as one:
-        with written_whole(path) as other:
+    with atomic_write(path) as one:
+        with atomic_write(path) as other:
             assert one != other
             one.write_text("one")
             other.write_text("other")
@@ -187,7 +188,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(1, 25):
-        with written_whole(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             for _ in range(10):
                 file.write(b"%d" % (number % 10) * (size // 10))
     stop.set()
@@ -218,7 +219,7 @@ def test_an_error_of_the_system_that_names_no_file_is_given_its_name(tmp_path: P
     path = tmp_path / "sales.tsv"
 
     def write(error: OSError) -> None:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.touch()
             raise error
 

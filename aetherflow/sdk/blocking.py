@@ -1,0 +1,194 @@
+"""Blocking calls in worker threads: told to stop, interrupted, and left behind when they do not end.
+
+Needs an event loop (anyio) and nothing of a run: connectors use `run_blocking`, steps their context.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+from aetherflow.errors import StepError
+from aetherflow.sdk.step_failure import plugin_errors_contained
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+THREAD_STOP_SECONDS = 15.0
+"""How long a cancelled step waits for its worker thread to notice before it leaves the thread behind."""
+
+INTERRUPT_AGAIN_SECONDS = 0.1
+"""How often a call that does not end is interrupted again."""
+
+CONNECTOR_THREADS = 16
+"""How many blocking calls of all connectors run at once; they never wait for those of steps or logs."""
+
+_connector_threads: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("connector_threads")
+
+
+async def run_blocking(
+    function: Callable[[*Args], T], *args: *Args, limiter: anyio.CapacityLimiter | None = None
+) -> T:
+    """Call a blocking function of a connector in a worker thread; a step uses its context instead.
+
+    A cancellation does not wait for the function: its thread goes on alone, and what it returns is lost.
+
+    Args:
+        function: what to call.
+        args: its arguments.
+        limiter: how many such calls run at once; by default all connectors share CONNECTOR_THREADS.
+    """
+    if limiter is None:
+        limiter = _connector_threads.get(None)
+        if limiter is None:
+            _connector_threads.set(limiter := anyio.CapacityLimiter(CONNECTOR_THREADS))
+    return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
+
+
+class StopSwitch:
+    """Lets one thread interrupt what another one waits for; give it as `interrupt` to `run_interruptible`.
+
+    An interrupt that comes before the call has no effect in most libraries, so a cancelled step presses again
+    until its thread has ended.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._interrupt: Callable[[], object] | None = None
+
+    @contextmanager
+    def armed(self, interrupt: Callable[[], object] | None) -> Iterator[None]:
+        """Let a call of the switch call `interrupt` during the block; leave it before the connection closes.
+
+        The lock makes this safe: libraries may crash when a connection is interrupted while it closes.
+        """
+        with self._lock:
+            self._interrupt = interrupt
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._interrupt = None
+
+    def __call__(self) -> None:
+        """Interrupt what runs now, if something runs and can be interrupted."""
+        with self._lock:
+            if self._interrupt is not None:
+                self._interrupt()
+
+
+class ThreadCall:
+    """One blocking call of a step: whether it shall stop, and what it waits for on the event loop."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._waiting: set[anyio.CancelScope] = set()
+        self._loop = anyio.lowlevel.current_token()
+
+    def request_stop(self) -> None:
+        """Let the function see that it shall stop, and end what it waits for; called on the event loop."""
+        self.stop.set()
+        for waiting in self._waiting:
+            waiting.cancel()
+
+    def run_async(self, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+        """Call a coroutine function on the event loop, from the thread.
+
+        Raises:
+            StepError: with kind "cancelled": the call shall stop.
+        """
+        return anyio.from_thread.run(self._cancellable, function, args, token=self._loop)
+
+    async def _cancellable(self, function: Callable[[*Args], Awaitable[T]], args: tuple[*Args]) -> T:
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                with plugin_errors_contained():
+                    return await function(*args)
+            finally:
+                self._waiting.discard(scope)
+        raise stopped()
+
+
+current_call: ContextVar[ThreadCall | None] = ContextVar("current_call", default=None)
+"""The blocking call that this thread executes."""
+
+
+def stopped() -> StepError:
+    """Return the error of a sync step that stops because it was asked to."""
+    return StepError("stopped on request", kind="cancelled", code="AF702")
+
+
+async def call_in_thread(
+    function: Callable[[*Args], T],
+    args: tuple[*Args],
+    call: ThreadCall,
+    *,
+    interrupt: Callable[[], object] | None,
+    warn: Callable[[str], None],
+) -> T:
+    """Run a blocking function in a thread of its own and return what it returns.
+
+    A cancellation requests the stop, calls `interrupt` again and again, and passes on when the function has
+    ended, or after THREAD_STOP_SECONDS: then the thread is left behind, with a warning.
+    """
+    done = anyio.Event()
+    outcome: list[T] = []
+    failure: list[Exception] = []
+    scope = anyio.CancelScope(shield=True)
+
+    async def run() -> None:
+        current_call.set(call)  # of this task alone, and of the thread, which gets its context
+        try:
+            with scope, plugin_errors_contained():
+                limiter = anyio.CapacityLimiter(1)  # the caller has its turn already
+                outcome.append(
+                    await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
+                )
+        except Exception as error:  # noqa: BLE001 - carried over to the caller, below
+            failure.append(error)
+        finally:
+            done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        try:
+            await done.wait()
+        except anyio.get_cancelled_exc_class():
+            call.request_stop()
+            with anyio.move_on_after(THREAD_STOP_SECONDS, shield=True):
+                if interrupt is not None:
+                    await _interrupt_until(done, interrupt, warn)
+                await done.wait()
+            if not done.is_set():
+                waited = f"{THREAD_STOP_SECONDS:g} s"
+                warn(f"the step's thread did not stop within {waited} and was left behind")
+                scope.cancel()
+            raise
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+async def _interrupt_until(
+    done: anyio.Event, interrupt: Callable[[], object], warn: Callable[[str], None]
+) -> None:
+    """Interrupt again and again until the call has ended; an interrupt that fails is reported once."""
+    limiter, is_reported = anyio.CapacityLimiter(1), False
+    while not done.is_set():
+        try:
+            await anyio.to_thread.run_sync(interrupt, abandon_on_cancel=True, limiter=limiter)
+        except Exception as error:  # noqa: BLE001 - reported; the next try may work, or the thread end by itself
+            if not is_reported:
+                warn(f"the call could not be interrupted: {error}")
+            is_reported = True
+        with anyio.move_on_after(INTERRUPT_AGAIN_SECONDS):
+            await done.wait()

@@ -1,0 +1,255 @@
+"""Files for plugins: write them whole, take their checksum, select them, and limit what is read.
+
+Everything here blocks or is pure: call what touches files in a worker thread. May import `errors` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from aetherflow.errors import StepError
+
+BLOCK_BYTES = 2**20
+"""How much is read at once: large blocks are several times faster over a network."""
+
+Sort = Literal["name", "size", "modified"]
+
+
+@contextmanager
+def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to; rename it when the block ends without an error.
+
+    A reader never sees half a file: the old content stays in place until the new one is complete. The
+    temporary file is removed when the block raises. An error of the system that names no file, as that of a
+    full disk, is given the name of this one.
+
+    Args:
+        path: the file; its folder is made if there is none.
+        fsync: whether the content is on the disk before the rename. Without it a loss of power may leave an
+            empty file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        yield temporary
+        if fsync:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_name(name: str) -> str:
+    """Return a new name for a file that is not complete yet, to be renamed to `name` in the same folder."""
+    return f".{name[:40]}.{os.urandom(4).hex()}.part"
+
+
+class ChecksumFile:
+    """A binary file whose checksum and size are taken while it is written or read.
+
+    Attributes:
+        size: how many bytes have passed so far.
+    """
+
+    def __init__(self, file: BinaryIO, algorithm: str = "sha256") -> None:
+        self._file = file
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of the bytes, also where the file takes only a part of them at a time."""
+        view = memoryview(data)
+        while view:
+            written = self._file.write(view)
+            self._take(view[:written])
+            view = view[written:]
+        return len(data)
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        """Read up to `size` bytes; nothing is the end."""
+        data = self._file.read(size)
+        self._take(data)
+        return data
+
+    def hexdigest(self) -> str:
+        """Return the checksum of what has passed so far."""
+        return self._hash.hexdigest()
+
+    def _take(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+
+
+def checksum(path: Path, algorithm: str = "sha256") -> str:
+    """Return the checksum of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """A file of a listing, local or remote.
+
+    Attributes:
+        path: relative to the folder that was listed, with `/` between its parts.
+        size: in bytes.
+        modified: when it was changed, aware; None where the other side does not say it.
+    """
+
+    path: str
+    size: int
+    modified: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name
+
+
+class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which files of a listing are taken, and in which order.
+
+    A pattern with a `/` is compared with the whole path, one without with the name; `*`, `?` and `[...]` as
+    in a shell, upper and lower case apart, and `*` matches a leading dot and, in a whole path, also `/`.
+
+    Attributes:
+        patterns: one of them must match.
+        exclude: none of them may match.
+        recursive: whether files in folders below are taken too.
+        min_bytes: the smallest size.
+        max_bytes: the largest size.
+        min_age_seconds: what was changed since then is left out: it may still be written.
+        max_age_seconds: what was not changed since then is left out.
+        sort: by `name` (the whole path), `size` or `modified`; what is equal stays in the order of its path.
+        reverse: largest, latest or last first.
+    """
+
+    patterns: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    recursive: bool = False
+    min_bytes: int = 0
+    max_bytes: int | None = None
+    min_age_seconds: float | None = None
+    max_age_seconds: float | None = None
+    sort: Sort = "name"
+    reverse: bool = False
+
+    def select(self, entries: Iterable[FileEntry], now: datetime) -> list[FileEntry]:
+        """Return the entries that are taken, in order; one without a time has no age and fails its bounds."""
+        taken = [entry for entry in entries if self._takes(entry, now)]
+        taken.sort(key=lambda entry: entry.path)
+        if self.sort == "size":
+            taken.sort(key=lambda entry: entry.size)
+        elif self.sort == "modified":
+            taken.sort(key=lambda entry: entry.modified or datetime.min.replace(tzinfo=UTC))
+        return taken[::-1] if self.reverse else taken
+
+    def _takes(self, entry: FileEntry, now: datetime) -> bool:
+        if not self.recursive and "/" in entry.path:
+            return False
+        if not _matches(entry, self.patterns) or _matches(entry, self.exclude):
+            return False
+        if entry.size < self.min_bytes or (self.max_bytes is not None and entry.size > self.max_bytes):
+            return False
+        if self.min_age_seconds is None and self.max_age_seconds is None:
+            return True
+        if entry.modified is None:
+            return False
+        age = (now - entry.modified).total_seconds()
+        return (self.min_age_seconds is None or age >= self.min_age_seconds) and (
+            self.max_age_seconds is None or age <= self.max_age_seconds
+        )
+
+
+def _matches(entry: FileEntry, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(entry.path if "/" in one else entry.name, one) for one in patterns)
+
+
+def list_files(folder: Path, *, recursive: bool = False) -> Iterator[FileEntry]:
+    """Yield the files of a folder, in no order; links to folders are not followed, and no folder is an entry.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.is_dir(follow_symlinks=False):
+                if recursive:
+                    for entry in list_files(Path(item.path), recursive=True):
+                        yield msgspec.structs.replace(entry, path=f"{item.name}/{entry.path}")
+            elif item.is_file():
+                status = item.stat()
+                modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                yield FileEntry(item.name, status.st_size, modified)
+
+
+class ReadLimit:
+    """Counts what is really read, whatever a listing or a header says, and refuses more than is allowed.
+
+    Args:
+        what: is named in the error: `the archive a.zip`.
+        max_files: how many files may be begun.
+        max_bytes: how many bytes may be read, of all files together.
+        hint: what to do about it: which input raises the limit.
+
+    Attributes:
+        files: how many files were begun.
+        bytes: how many bytes were read.
+    """
+
+    def __init__(
+        self, what: str, *, max_files: int | None = None, max_bytes: int | None = None, hint: str = ""
+    ) -> None:
+        self._what = what
+        self._max_files = max_files
+        self._max_bytes = max_bytes
+        self._hint = hint
+        self.files = 0
+        self.bytes = 0
+
+    def add_file(self) -> None:
+        """Count a file.
+
+        Raises:
+            StepError: it is one too many (AF722).
+        """
+        self.files += 1
+        if self._max_files is not None and self.files > self._max_files:
+            raise self._too_much(f"more than {self._max_files:,} files")
+
+    def add_bytes(self, count: int) -> None:
+        """Count bytes.
+
+        Raises:
+            StepError: they are too many (AF722).
+        """
+        self.bytes += count
+        if self._max_bytes is not None and self.bytes > self._max_bytes:
+            raise self._too_much(f"more than {self._max_bytes:,} bytes")
+
+    def blocks(self, file: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+        """Yield the content of a file block by block, counted.
+
+        Raises:
+            StepError: it is too much (AF722); the block that is too much is not given out.
+        """
+        self.add_file()
+        while data := file.read(size):
+            self.add_bytes(len(data))
+            yield data
+
+    def _too_much(self, found: str) -> StepError:
+        return StepError(f"{self._what} holds {found}", hint=self._hint, code="AF722")

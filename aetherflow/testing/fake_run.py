@@ -1,0 +1,167 @@
+"""A run without an engine, for tests of steps: real folders, everything else in memory.
+
+Its contexts do what those of a real run do: paths, locks, connectors, effects, log, progress, masking.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.execution.local_placement import call_step
+from aetherflow.ports import EffectState
+from aetherflow.redaction import Redactor
+from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.context import Locks, RunServices, StepContext
+from aetherflow.sdk.pools import NO_POOLS, Pools
+from aetherflow.sdk.step import StepResult, StepType
+from aetherflow.sdk.workspace import Workspace
+from aetherflow.testing.fake_clock import FakeClock
+from aetherflow.testing.memory_locks import MemoryLocks
+
+E = TypeVar("E", bound=Event)
+
+THREADS = 8
+
+
+class FakeRun:
+    """A run whose steps a test calls one by one.
+
+    Args:
+        folder: the files of the run are below it.
+        env: its environment; default: the PATH alone.
+        connectors: open connectors by the names of their resources; they stay open.
+        steps: step types that a step may call by `run_nested_step`.
+        secrets: what is masked in everything that is shown or stored.
+        clock: default: a `FakeClock`.
+        locks: default: `MemoryLocks` of its own.
+        pools: default: there are none.
+        zip_drivers: the archive drivers that may be used; None: all.
+        run_id: its id.
+        execution: how many times the run has been executed, this time included.
+
+    Attributes:
+        events: what was shown to observers, in order.
+        effects: the effects of its steps, by job id, step id and key; a later context of the same step
+            finds them, as a retry or a resumed run does.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        connectors: Mapping[str, Connector] | None = None,
+        steps: Sequence[StepType] = (),
+        secrets: Sequence[str] = (),
+        clock: Clock | None = None,
+        locks: Locks | None = None,
+        pools: Pools = NO_POOLS,
+        zip_drivers: frozenset[str] | None = None,
+        run_id: str = "run-1",
+        execution: int = 1,
+    ) -> None:
+        self.events: list[Event] = []
+        self.effects: dict[tuple[str, str, str], EffectState] = {}
+        self.clock = clock or FakeClock()
+        self.redactor = Redactor(secrets)
+        self._steps = {one.name: one for one in steps}
+        self.services = RunServices(
+            flow_id="flow",
+            run_id=run_id,
+            env={"PATH": os.environ.get("PATH", os.defpath)} if env is None else env,
+            clock=self.clock,
+            redactor=self.redactor,
+            workspace=Workspace(folder / "work", "flow", run_id),
+            log_directory=folder / "logs",
+            connectors=_OpenConnectors(connectors or {}),
+            locks=locks or MemoryLocks(),
+            nested_step=self._call_nested,
+            announce=self._announce,
+            threads=anyio.CapacityLimiter(THREADS),
+            zip_drivers=zip_drivers,
+            execution=execution,
+            pools=pools,
+        )
+
+    def context(
+        self, *, job_id: str = "job", step_id: str = "step", step_type: str = "step", attempt: int = 1
+    ) -> StepContext:
+        """Return the context of one attempt of a step."""
+        return StepContext(
+            self.services,
+            job_id=job_id,
+            step_id=step_id,
+            step_type=step_type,
+            attempt=attempt,
+            effects=_MemoryEffects(self.effects, job_id, step_id),
+        )
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of one kind that were shown to observers."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def logged(self) -> list[str]:
+        """The messages that steps wrote to the log."""
+        return [notice.message for notice in self.of(Notice)]
+
+    def lines(self, stream: str = "stdout") -> list[str]:
+        """Return the lines that programs of steps wrote to a stream."""
+        return [line.text for line in self.of(StepOutput) if line.stream == stream]
+
+    def _announce(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            event = msgspec.structs.replace(event, message=self.redactor.text(event.message))
+        elif isinstance(event, StepOutput):
+            event = msgspec.structs.replace(event, text=self.redactor.text(event.text))
+        self.events.append(event)
+
+    async def _call_nested(self, context: StepContext, inputs: dict[str, Any]) -> StepResult:
+        if context.step_type not in self._steps:
+            raise StepError(
+                f"unknown step type {context.step_type!r}", hint="give it to FakeRun: steps=[...]"
+            )
+        return await call_step(context, self._steps[context.step_type], inputs)
+
+
+class _OpenConnectors:
+    def __init__(self, connectors: Mapping[str, Connector]) -> None:
+        self._connectors = connectors
+
+    async def get(self, name: str, user: object = None) -> Connector:
+        del user
+        if name not in self._connectors:
+            raise StepError(f"there is no resource {name!r}", hint="give it to FakeRun: connectors={...}")
+        return self._connectors[name]
+
+    async def release(self, user: object) -> list[ErrorInfo]:
+        del user
+        return []
+
+
+class _MemoryEffects:
+    """Implements `EffectLog` for the attempts of one step."""
+
+    def __init__(self, effects: dict[tuple[str, str, str], EffectState], job_id: str, step_id: str) -> None:
+        self._effects = effects
+        self._step = (job_id, step_id)
+
+    def known(self, key: str) -> EffectState | None:
+        return self._effects.get((*self._step, key))
+
+    async def intend(self, key: str, detail: dict[str, Any]) -> None:
+        self._effects[*self._step, key] = EffectState(detail)
+
+    async def confirm(self, key: str, result: dict[str, Any], *, verified: bool) -> None:
+        del verified
+        detail = self._effects[*self._step, key].detail
+        self._effects[*self._step, key] = EffectState(detail, is_confirmed=True, result=result)

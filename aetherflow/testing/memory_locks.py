@@ -1,0 +1,62 @@
+"""Named locks in memory, for tests: the port `Locks` without a database, shared by runs of one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from aetherflow.errors import StepError
+
+
+class MemoryLocks:
+    """Implements `aetherflow.sdk.context.Locks`; give one to several `FakeRun`s to let them compete.
+
+    Attributes:
+        held: who holds which key now: `job.step`.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self._released = anyio.Event()
+        self._scopes: dict[str, anyio.CancelScope] = {}
+
+    @asynccontextmanager
+    async def hold(
+        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
+    ) -> AsyncIterator[None]:
+        """Hold the lock in the block; it is cancelled if the lock is taken away by `lose`.
+
+        Raises:
+            StepError: held by another after `wait_seconds` (AF620), or lost (AF621).
+        """
+        del ttl_seconds  # nobody who holds a lock in memory can vanish
+        with anyio.move_on_after(wait_seconds):
+            while key in self.held:
+                await self._released.wait()
+        if key in self.held:
+            message = f"the lock {key!r} is held by {self.held[key]}"
+            raise StepError(message, code="AF620", detail={"lock_key": key, "holder": self.held[key]})
+        holder = self.held[key] = f"{job_id}.{step_id}" if step_id else job_id
+        scope = self._scopes[key] = anyio.CancelScope()
+        try:
+            with scope:
+                yield
+        finally:
+            if self._scopes.get(key) is scope:
+                self._release(key)
+        if scope.cancel_called:
+            message = f"the lock {key!r} was lost while {holder} held it"
+            raise StepError(message, code="AF621", detail={"lock_key": key})
+
+    def lose(self, key: str) -> None:
+        """Take a lock away from its holder, as when its lease runs out: its block is cancelled."""
+        scope = self._scopes[key]
+        self._release(key)
+        scope.cancel()
+
+    def _release(self, key: str) -> None:
+        del self.held[key], self._scopes[key]
+        self._released.set()
+        self._released = anyio.Event()

@@ -1,0 +1,69 @@
+"""Pools in memory, for tests: the port `Pools` without a database, first come first served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from aetherflow.errors import StepError
+from aetherflow.sdk.pools import PoolWait
+
+
+class MemoryPools:
+    """Implements `aetherflow.sdk.pools.Pools`.
+
+    Args:
+        sizes: how many slots each pool has.
+
+    Attributes:
+        holders: who has how many slots of each pool now, in the order in which they got them.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.holders: dict[str, list[tuple[str, int]]] = {pool: [] for pool in sizes}
+        self._sizes = dict(sizes)
+        self._queues: dict[str, list[object]] = {pool: [] for pool in sizes}
+        self._changed = anyio.Event()
+
+    @asynccontextmanager
+    async def hold(
+        self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
+    ) -> AsyncIterator[None]:
+        """Hold slots in the block, after waiting for them in turn; `on_wait` is called if they are taken.
+
+        Raises:
+            StepError: there is no such pool (AF640), or it has fewer slots than that (AF641).
+        """
+        holder = f"{job_id}.{step_id}"
+        size = self._sizes.get(pool)
+        if size is None:
+            raise StepError(f"{holder} needs the pool {pool!r}, and there is none", code="AF640")
+        if slots > size:
+            raise StepError(f"{holder} needs {slots} slots of the pool {pool!r} ({size})", code="AF641")
+        queue, turn = self._queues[pool], object()
+        queue.append(turn)
+        try:
+            if not self._is_free(pool, slots, turn):
+                names = tuple(name for name, _ in self.holders[pool])
+                on_wait(PoolWait(pool, slots, size, names, queue.index(turn)))
+            while not self._is_free(pool, slots, turn):
+                await self._changed.wait()
+            self.holders[pool].append((holder, slots))
+        finally:
+            queue.remove(turn)
+            self._wake()
+        try:
+            yield
+        finally:
+            self.holders[pool].remove((holder, slots))
+            self._wake()
+
+    def _is_free(self, pool: str, slots: int, turn: object) -> bool:
+        taken = sum(count for _, count in self.holders[pool])
+        return self._queues[pool][0] is turn and taken + slots <= self._sizes[pool]
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

@@ -1,0 +1,67 @@
+"""An observer for tests: keeps the events that it is given, and lets a test wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import anyio
+
+from aetherflow.events.run_events import Event, Notice, StepOutput
+
+E = TypeVar("E", bound=Event)
+
+WAIT_SECONDS = 10
+"""How long `until` waits before the test fails."""
+
+
+class Recorder:
+    """Keeps events, in order.
+
+    Attributes:
+        events: all of them.
+        batches: how many came together, each time.
+        closed: how often it was closed.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.batches: list[int] = []
+        self.closed = 0
+        self._more = anyio.Event()
+
+    async def __call__(self, events: Sequence[Event]) -> None:
+        """Keep a batch."""
+        self.events += events
+        self.batches.append(len(events))
+        self._more.set()
+        self._more = anyio.Event()
+
+    async def aclose(self) -> None:
+        """Count."""
+        self.closed += 1
+
+    async def until(self, what: Callable[[Event], object]) -> Event:
+        """Wait for an event and return it.
+
+        Raises:
+            TimeoutError: it did not come within WAIT_SECONDS.
+        """
+        with anyio.fail_after(WAIT_SECONDS):
+            while not (found := [event for event in self.events if what(event)]):
+                await self._more.wait()
+        return found[0]
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def logged(self) -> list[str]:
+        """The messages that steps and the engine wrote to the log."""
+        return [notice.message for notice in self.of(Notice)]
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that programs wrote."""
+        return [line.text for line in self.of(StepOutput)]
