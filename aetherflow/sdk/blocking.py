@@ -18,6 +18,7 @@ import anyio.to_thread
 
 from aetherflow.errors import StepError
 from aetherflow.sdk.step_failure import plugin_errors_contained
+from aetherflow.worker_threads import WorkerThreads
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -31,7 +32,7 @@ INTERRUPT_AGAIN_SECONDS = 0.1
 CONNECTOR_THREADS = 16
 """How many blocking calls of all connectors run at once; they never wait for those of steps or logs."""
 
-_connector_threads: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("connector_threads")
+_threads = WorkerThreads("connectors", CONNECTOR_THREADS)
 
 
 async def run_blocking(
@@ -47,9 +48,7 @@ async def run_blocking(
         limiter: how many such calls run at once; by default all connectors share CONNECTOR_THREADS.
     """
     if limiter is None:
-        limiter = _connector_threads.get(None)
-        if limiter is None:
-            _connector_threads.set(limiter := anyio.CapacityLimiter(CONNECTOR_THREADS))
+        return await _threads.run(function, *args, abandon_on_cancel=True)
     return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
 
 

@@ -103,7 +103,7 @@ async def run_flow(
     report = await execute_run(
         checked,
         RunRequest(**request),
-        [ObserverSpec("test", seen, "wait")],
+        [ObserverSpec("test", lambda: seen, "wait")],
         states=DatabasePool(),
         control=RunControl(),
         clock=clock,
