@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -125,6 +126,36 @@ class HeldByAnother(AetherFlowError):
 
     default_code = "AF610"
     exit_code = 75
+
+
+class RunInUse(HeldByAnother):
+    """Another process executes the run.
+
+    Attributes:
+        state: the state database that knows the run.
+    """
+
+    def __init__(self, message: str, *, state: Path, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.state = state
+
+
+class RunEnded(RunInUse):
+    """A run that was to be recovered has been ended by another process."""
+
+    default_code = "AF655"
+
+
+class LockHeld(HeldByAnother):
+    """A lock that keeps runs apart is held by another run."""
+
+    default_code = "AF620"
+
+
+class FiringTaken(HeldByAnother):
+    """Another server has taken over the firing."""
+
+    default_code = "AF210"
 
 
 class BundleError(AetherFlowError):

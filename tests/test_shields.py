@@ -24,8 +24,8 @@ ENDS_BY_ITSELF = {
     ("aetherflow/runs/bundle_sync.py", "_source"): "each connector has CLOSE_SECONDS to close",
     ("aetherflow/runs/execute_run.py", "_execute"): "cancelled when the run has ended",
     (
-        "aetherflow/runs/execute_run.py",
-        "_services",
+        "aetherflow/runs/run_services.py",
+        "run_services",
     ): "processes have their kill patience, connectors CLOSE_SECONDS",
     (
         "aetherflow/runs/run_pool.py",

@@ -18,7 +18,7 @@ from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.runs.run_paths import logs_beside
-from aetherflow.runs.start_run import is_masked
+from aetherflow.runs.stored_params import is_masked
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.firings import firing_of_run, run_seconds

@@ -88,7 +88,7 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> It
     import anyio  # noqa: PLC0415
 
     from aetherflow.runs.bundle_sync import open_bundle  # noqa: PLC0415
-    from aetherflow.runs.start_run import stale_sentence  # noqa: PLC0415
+    from aetherflow.runs.start_notices import stale_sentence  # noqa: PLC0415
 
     with anyio.run(partial(open_bundle, manifest, os.environ, allow_stale=allow_stale)) as bundle:
         if bundle.stale and warn:

@@ -31,13 +31,10 @@ from aetherflow.errors import UsageError
 from aetherflow.runs.execute_run import ObserverSpec, run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.params_file import read_params_file
-from aetherflow.runs.run_request import RunRequest
+from aetherflow.runs.run_request import RunRequest, check_run_id
 
 if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
-
-RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-RUN_ID_LENGTH = 128
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -219,16 +216,10 @@ def check_options(options: RunOptions) -> None:
         raise UsageError(f"--log-format {options.log_format}: it is text or json")
     if options.flow_job == "":
         raise UsageError("--flow-job is empty", hint="name a job, or leave the option out to run them all")
-    name = options.run_id
-    if name is None:
-        if options.rerun:
-            raise UsageError("--rerun needs the run to go on with", hint="add --run-id ID")
-        return
-    if not set(name) <= RUN_ID_CHARACTERS or len(name) > RUN_ID_LENGTH or name.strip(".") == "":
-        raise UsageError(
-            f"--run-id {name!r}: not a run id",
-            hint=f"letters, digits, '.', '_' and '-', at most {RUN_ID_LENGTH} characters",
-        )
+    if options.run_id is not None:
+        check_run_id(options.run_id)
+    elif options.rerun:
+        raise UsageError("--rerun needs the run to resume", hint="add --run-id ID")
 
 
 def _split(text: str) -> tuple[str, str]:

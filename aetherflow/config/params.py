@@ -16,7 +16,9 @@ from aetherflow.spec.suggest import did_you_mean
 _CODE = "AF560"
 
 
-def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
+def read_params(
+    specs: Mapping[str, ParamSpec], given: Mapping[str, Any], *, require: bool = True
+) -> dict[str, Any]:
     """Return a value for every declared parameter: as given, else its default, else null.
 
     Dates and times become text in ISO 8601, as they are stored. Texts are converted to the declared type.
@@ -35,8 +37,8 @@ def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dic
         if value is None:  # null in a scheduler file means the same as no value
             value = spec.default
         if value is None:
-            if spec.required:
-                problems.append(f"the parameter {name!r} is required ({spec.type}): --param {name}=VALUE")
+            if spec.required and require:
+                problems.append(_missing(name, spec))
             values[name] = None
             continue
         try:
@@ -46,6 +48,22 @@ def read_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dic
     if problems:
         raise UsageError("; ".join(problems), code=_CODE)
     return values
+
+
+def require_params(specs: Mapping[str, ParamSpec], params: Mapping[str, Any]) -> None:
+    """Check that every required parameter has a value, of those that `read_params` returned.
+
+    Raises:
+        UsageError: some have none; all of them are named.
+    """
+    if missing := [
+        _missing(name, spec) for name, spec in specs.items() if spec.required and params[name] is None
+    ]:
+        raise UsageError("; ".join(missing), code=_CODE)
+
+
+def _missing(name: str, spec: ParamSpec) -> str:
+    return f"the parameter {name!r} is required ({spec.type}): --param {name}=VALUE"
 
 
 def convert(spec: ParamSpec, value: Any) -> Any:

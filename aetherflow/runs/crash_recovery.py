@@ -1,4 +1,4 @@
-"""After a crash: the runs that a dead server left INTERRUPTED go on, or end, as their flows say."""
+"""After a crash of a server: find the runs that it left INTERRUPTED, end those that are not to be resumed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import Any
 
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState, apply
-from aetherflow.errors import ErrorInfo, HeldByAnother
+from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.runs.load_flow import CheckedFlow
-from aetherflow.runs.run_paths import run_paths_of
-from aetherflow.runs.run_request import RunRequest
+from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_ticket import RunReport, RunTicket
-from aetherflow.runs.start_run import history_of
+from aetherflow.runs.start_run import history_of, refuse_ended
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.interrupted_runs import InterruptedRun, interrupted_runs
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
 
 MOST_RECOVERIES = 3
-"""How often in a row a run is resumed whose server died in one of its steps: that may be what kills it."""
+"""How often in a row a run is resumed whose server died in one of its steps: the run may be the cause."""
 
 CRASHED = "AF658"
 """Code of a run that was ended because its server died."""
@@ -32,7 +30,7 @@ async def recovery_tickets(
 ) -> list[RunTicket]:
     """Return a ticket for each run of a server that died in this database.
 
-    Several servers may each get all of them: the lease of the run decides who goes on with it.
+    Several servers may each get all of them: the lease of the run decides which one resumes it.
 
     Raises:
         StateError: the database cannot be used.
@@ -57,28 +55,23 @@ def _ticket(run: InterruptedRun, path: Path, priority: int) -> RunTicket:
 
 
 async def end_as_failed(
-    states: DatabasePool, checked: CheckedFlow, request: RunRequest, clock: Clock, *, at_least: int
+    states: DatabasePool, run: ResolvedRun, clock: Clock, *, at_least: int
 ) -> RunReport | None:
-    """End an interrupted run FAILED if it was recovered that often already; None if it was not.
+    """End an interrupted run FAILED if it was recovered so many times already; return None if it was not.
 
-    Nothing of the flow runs, its ending steps neither.
+    Nothing of the flow runs, not even its hooks.
 
     Raises:
-        HeldByAnother: another process has the run, or it has ended meanwhile.
+        RunInUse: another process executes the run, or has ended it meanwhile.
         StateError: the database cannot be used.
     """
-    path = request.state or run_paths_of(checked, request.params).state
-    async with states.use(path, checked.plan.flow.state.synchronous) as shared:
-        claim = await claim_run(shared.database, request.run_id, this_process(), clock)
+    async with states.use(run.state, run.checked.plan.flow.state.synchronous) as shared:
+        claim = await claim_run(shared.database, run.run_id, this_process(), clock)
         try:
-            state = history_of(claim, request.run_id)
+            state = history_of(claim, run.run_id)
             if not claim.history:
-                return None  # it was claimed, and its server died before it began
-            if state.phase != "RUNNING":
-                raise HeldByAnother(
-                    f"run {state.run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile",
-                    code="AF655",
-                )
+                return None  # its server died between the claim and the first event
+            refuse_ended(run, state)
             if state.recoveries < at_least:
                 return None
             if at_least:
@@ -89,14 +82,14 @@ async def end_as_failed(
             await shared.journal.of_run(claim.lease, claim.next_seq).append(events)
         finally:
             await release_run(shared.database, claim.lease, clock)
-    return RunReport(request.run_id, "FAILED", 1, reason=reason, code=CRASHED)
+    return RunReport(run.run_id, "FAILED", 1, reason=reason, code=CRASHED)
 
 
 def _end(state: RunState, reason: str, clock: Clock) -> list[e.Event]:
-    """Return the events that end a run as it stands: what was running has failed, the rest never began."""
+    """Return the events that end a run now: running jobs and steps have failed, the others do not start."""
     events: list[e.Event] = []
     at, factory = clock.now(), EventFactory(clock, state.flow_id, state.run_id)
-    hint = f"look what was done; then aetherflow runs retry {state.run_id} goes on with it"
+    hint = f"check what was done, then resume it: aetherflow runs retry {state.run_id}"
     error = ErrorInfo(code=CRASHED, message=reason, hint=hint)
 
     def happen(kind: type[e.Event], **fields: Any) -> None:

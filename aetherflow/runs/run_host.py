@@ -1,4 +1,4 @@
-"""Many runs in one process: what they share (open state databases), and how each is executed on its own."""
+"""Execute the runs of tickets in this process, which share the open state databases and nothing else."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event
 from aetherflow.runs.crash_recovery import MOST_RECOVERIES, end_as_failed
-from aetherflow.runs.execute_run import ClaimPrecondition, ObserverSpec, execute_run
+from aetherflow.runs.execute_run import execute_run
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
-from aetherflow.runs.run_paths import run_paths_of
-from aetherflow.runs.run_request import RunRequest
+from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
+from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.database_pool import DatabasePool
@@ -26,64 +26,70 @@ if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
 
 ObserverSpecs = Callable[[RunTicket, CheckedFlow], Sequence[ObserverSpec]]
-Load = Callable[[RunTicket, Mapping[str, str], "OpenBundle | None"], CheckedFlow]
 
 LOADING_THREADS = 8
 """How many flows are read at a time; one whose secrets provider hangs keeps no more than its own thread."""
 
 
-def load_flow_of(ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None) -> CheckedFlow:
-    """Read and check the flow of a ticket, with an environment of its own; `bundle` is the one it is in.
+def _load(
+    ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None, new_id: Callable[[], str]
+) -> ResolvedRun:
+    """Read and check the flow of a ticket, with an environment of its own, and resolve the ticket.
 
     Raises:
         InvalidInput: the flow is wrong.
-        ConfigError: a setting, the profiles file or the secrets provider cannot be used.
+        ConfigError: a setting, a path, the profiles file or the secrets provider cannot be used.
+        UsageError: the parameters do not fit the flow, or it does not have the job that was named.
     """
     flow = ticket.flow_file if bundle is None else bundle.flow_file(ticket.flow_file)
     checked = load_checked_flow(flow, process_env, bundle)
     checked.raise_if_invalid()
-    return checked
+    return resolve_run(checked, ticket, new_id)
 
 
 class RunHost:
-    """Executes runs beside each other in this process; `execute` is what a `Runner` needs.
+    """Executes runs beside each other in this process; `execute` is what a `RunPool` needs.
 
     Attributes:
-        states: the open state databases; whoever needs one of them in this process uses it from here.
+        states: the open state databases; everything in this process that needs one takes it from here.
     """
 
     def __init__(
         self,
         *,
-        load: Load = load_flow_of,
-        observers: ObserverSpecs = lambda _ticket, _examined: (),
-        guard: Callable[[RunTicket], ClaimPrecondition | None] = lambda _ticket: None,
+        observers: ObserverSpecs = lambda _ticket, _checked: (),
         on_crash: OnCrash = "resume",
         pools: Mapping[str, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Take how a flow is loaded (in a thread), who watches a run and what guards it.
+        """Make a host without runs.
 
-        `on_crash` is for flows that do not say it; every database that is opened has the `pools`.
+        Args:
+            observers: returns the observers of a run.
+            on_crash: what recovery does with a run whose flow does not say it.
+            pools: the sizes of pools that every opened database gets.
+            clock: of the runs.
         """
         self.states = DatabasePool(pools, clock)
-        self._load = load
-        self._watchers = observers
-        self._guard = guard
+        self._observers = observers
         self._on_crash = on_crash
         self._clock = clock or SystemClock()
         self._loading = anyio.CapacityLimiter(LOADING_THREADS)
 
     async def execute(
-        self, ticket: RunTicket, control: RunControl, started: Callable[[], Awaitable[None]]
+        self,
+        ticket: RunTicket,
+        control: RunControl,
+        started: Callable[[], Awaitable[None]],
+        precondition: ClaimPrecondition | None = None,
     ) -> RunReport | Refusal:
-        """Load the flow as it is now, and run it, or go on with its run; a bundle is synced first.
+        """Load the flow as it is now, and start its run or resume it; a bundle is synced first.
 
         Raises:
-            AetherFlowError: the run could not be begun, or its state not be kept.
+            AetherFlowError: the run could not be started, or its state could not be stored.
         """
         if ticket.bundle_manifest is None:
-            return await self._execute(ticket, control, started, None)
+            return await self._execute(ticket, control, started, precondition, None)
         from aetherflow.runs.bundle_sync import open_bundle  # noqa: PLC0415 - only for bundles
 
         with await open_bundle(
@@ -92,55 +98,55 @@ class RunHost:
             allow_stale=ticket.allow_stale_bundle,
             clock=self._clock,
         ) as bundle:
-            return await self._execute(ticket, control, started, bundle)
+            return await self._execute(ticket, control, started, precondition, bundle)
 
     async def _execute(
         self,
         ticket: RunTicket,
         control: RunControl,
         started: Callable[[], Awaitable[None]],
+        precondition: ClaimPrecondition | None,
         bundle: OpenBundle | None,
     ) -> RunReport | Refusal:
-        checked = await anyio.to_thread.run_sync(
-            self._load, ticket, dict(os.environ), bundle, abandon_on_cancel=True, limiter=self._loading
+        run = await anyio.to_thread.run_sync(
+            _load,
+            ticket,
+            dict(os.environ),
+            bundle,
+            self._clock.new_id,
+            abandon_on_cancel=True,
+            limiter=self._loading,
         )
         if control.is_cancelled:
-            return Refusal(ticket.run_id, control.reason, "AF653")
-        request = _request(ticket)
+            return Refusal(ticket.run_id, "cancelled", control.reason, "AF653")
         if ticket.is_recovery:
-            policy = checked.plan.flow.on_crash or self._on_crash
-            if policy == "leave":
-                reason = "its server died; it is left as it is (on_crash: leave)"
-                state = ticket.state or run_paths_of(checked, ticket.params).state
-                hint = f"{retry_command(ticket.run_id, state)} goes on with it"
-                return Refusal(ticket.run_id, reason, "AF657", hint)
-            ended = await end_as_failed(
-                self.states,
-                checked,
-                request,
-                self._clock,
-                at_least=0 if policy == "fail" else MOST_RECOVERIES,
-            )
-            if ended is not None:
+            ended = await self._end_instead(run)
+            if isinstance(ended, RunReport):
                 await started()
+            if ended is not None:
                 return ended
-        observers = [
-            ObserverSpec("beginning", partial(_Beginning, started)),
-            *self._watchers(ticket, checked),
-        ]
         return await execute_run(
-            checked,
-            request,
-            observers,
+            run,
+            [ObserverSpec("start", partial(_FirstEvents, started)), *self._observers(ticket, run.checked)],
             states=self.states,
             control=control,
             clock=self._clock,
-            guard=self._guard(ticket),
+            precondition=precondition,
         )
 
+    async def _end_instead(self, run: ResolvedRun) -> RunReport | Refusal | None:
+        """Leave or end a run to recover, if its `on_crash` says so or it was recovered too often."""
+        policy = run.checked.plan.flow.on_crash or self._on_crash
+        if policy == "leave":
+            reason = "its server died; it is left as it is (on_crash: leave)"
+            hint = f"resume it: {retry_command(run.run_id, run.state)}"
+            return Refusal(run.run_id, "left_as_it_is", reason, "AF657", hint)
+        at_least = 0 if policy == "fail" else MOST_RECOVERIES
+        return await end_as_failed(self.states, run, self._clock, at_least=at_least)
 
-class _Beginning:
-    """Tells that the first events of a run are durable."""
+
+class _FirstEvents:
+    """Calls `started` when the first events of a run are durable."""
 
     def __init__(self, started: Callable[[], Awaitable[None]]) -> None:
         self._started: Callable[[], Awaitable[None]] | None = started
@@ -153,16 +159,3 @@ class _Beginning:
 
     async def aclose(self) -> None:
         """Do nothing."""
-
-
-def _request(ticket: RunTicket) -> RunRequest:
-    at = ticket.scheduled_at
-    return RunRequest(
-        run_id=ticket.run_id,
-        flow_job=ticket.flow_job,
-        params=ticket.params,
-        state=ticket.state,
-        origin="serve",
-        scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
-        is_recovery=ticket.is_recovery,
-    )

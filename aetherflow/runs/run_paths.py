@@ -1,4 +1,4 @@
-"""Where a run keeps state, files and logs, and how wide it runs: the flow's words, else the settings."""
+"""Where a run keeps its state, files and logs, and how many jobs run at a time: from flow and settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from aetherflow.config.params import read_params
 from aetherflow.config.restrictions import check_place
@@ -22,60 +21,40 @@ LEAST_PARALLEL_JOBS = 8
 
 
 class RunPaths(msgspec.Struct, frozen=True):
-    """The resolved places of a run."""
+    """The resolved paths of a run, and how many of its jobs run at a time."""
 
     state: Path
     logs: Path
     work_root: Path
     layout: Mapping[str, str]
     max_parallel_jobs: int
-    params: dict[str, Any]
 
 
 def run_paths_of(checked: CheckedFlow, given_params: Mapping[str, Any] | None) -> RunPaths:
-    """Resolve the flow's `workspace` and `state`, whose texts may name `env` and `params`.
+    """Resolve the flow's `workspace` and `state` for a command that starts no run itself.
 
-    Without `given_params` (None: nothing is going to run) a required parameter may be missing.
-
-    The logs of steps stand beside the database, in a folder of its name: they outlive the workspace.
+    Without `given_params` (None) a required parameter may be missing.
 
     Raises:
         UsageError: the parameters do not fit the flow.
-        ConfigError: a template names what is not set.
+        ConfigError: a template names a variable that is not set.
     """
     specs = checked.plan.flow.params
-    if given_params is None:
-        specs = {name: replace(spec, required=False) for name, spec in specs.items()}
-    return resolve_run_paths(checked, read_params(specs, given_params or {}))
+    params = read_params(specs, given_params or {}, require=given_params is not None)
+    return resolve_run_paths(checked, params, state_path(checked, params))
 
 
-def state_of_known_run(checked: CheckedFlow, given_params: Mapping[str, Any]) -> Path:
-    """Return the state database of a run that may have its parameters there already.
+def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Path) -> RunPaths:
+    """Resolve the flow's `workspace`, whose texts may name `env` and `params`.
 
-    Required ones may be missing, unless the path itself is made of parameters.
-
-    Raises:
-        UsageError: the parameters do not fit the flow.
-        ConfigError: a template names what is not set.
-    """
-    flow = checked.plan.flow
-    specs = flow.params
-    path = compile_template(flow.state.path)[0]
-    if not any(reference.path[0] == "params" for reference in path.references):
-        specs = {name: replace(spec, required=False) for name, spec in specs.items()}
-    return _state(checked, read_params(specs, given_params))
-
-
-def resolve_run_paths(checked: CheckedFlow, params: dict[str, Any]) -> RunPaths:
-    """Resolve the places with parameters that have been read.
+    The logs of steps are beside the database, in a folder of its name: they outlive the workspace.
 
     Raises:
-        ConfigError: a template names what is not set.
+        ConfigError: a template names a variable that is not set, or a path leads where the mode forbids it.
     """
     flow, settings = checked.plan.flow, checked.environment.settings
     scope = {"env": checked.environment.variables, "params": params}
-
-    state, root = _state(checked, params), settings.work_root
+    root = settings.work_root
     if flow.workspace.root:
         root = Path(_rendered("flow.workspace.root", flow.workspace.root, scope))
     own = {
@@ -92,7 +71,6 @@ def resolve_run_paths(checked: CheckedFlow, params: dict[str, Any]) -> RunPaths:
         work_root=root.absolute(),
         layout=layout,
         max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
-        params=params,
     )
 
 
@@ -101,7 +79,12 @@ def logs_beside(state: Path) -> Path:
     return state.with_name(f"{state.stem}.logs")
 
 
-def _state(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
+def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
+    """Return the state database that the flow names, or that of the settings.
+
+    Raises:
+        ConfigError: the path names a variable that is not set, or leads where the mode forbids it.
+    """
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
         return (settings.state_root / "aetherflow.sqlite").absolute()

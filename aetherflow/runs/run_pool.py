@@ -1,4 +1,4 @@
-"""Worker slots for runs: tickets wait in a queue, run side by side, and end without touching each other."""
+"""Execute the runs of many tickets in one process: a queue, slots, cancelling, and draining at the end."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ import anyio.abc
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError, InvalidInput, UsageError
+from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.runs.ports import ClaimPrecondition, Execute, TicketObserver
 from aetherflow.runs.run_queue import RunQueue
 from aetherflow.runs.run_ticket import (
-    Execute,
     Refusal,
+    RefusalKind,
     RunControl,
     RunReport,
     RunTicket,
-    TicketObserver,
     TicketStatus,
+    refusal_of,
 )
 
 QUEUE_CAPACITY = 10_000
 
-TELL_SECONDS = 10.0
-"""How long a change may take to be noted while the runner ends."""
+NOTE_SECONDS = 10.0
+"""How long an observer may take to note a change while the pool ends."""
 
 CANCEL_SECONDS = 30.0
-"""How long cancelled runs have to end in order before the rest is killed."""
+"""How long cancelled runs have to end in order before their processes are killed."""
 
 FORCE_SECONDS = 2.0
-"""How long to wait before what a run has started meanwhile (its ending steps) is killed too."""
+"""How long to wait before the processes that a run has started meanwhile (in its hooks) are killed too."""
 
 FORCES = 15
-"""How often that is done before the runner gives up on a run."""
+"""How often that is done before the pool gives up on a run."""
 
-SERVER_STOPS = "AF652"
+STOPPING_CODE = "AF652"
+INTERNAL_ERROR_CODE = "AF654"
 
 
 class RunPoolFull(AetherFlowError):
-    """No further ticket has room in the queue, or the runner takes none any more."""
+    """The queue has no room for a further ticket, or the pool takes no more of them."""
 
     default_code = "AF650"
 
 
 class RunningRun(msgspec.Struct, frozen=True):
-    """A ticket that has a worker slot; LOADING until the beginning of its run is durable."""
+    """A ticket that has a slot; LOADING until the first event of its run is durable."""
 
     ticket: RunTicket
     status: Literal["LOADING", "RUNNING"]
@@ -56,13 +58,18 @@ class RunningRun(msgspec.Struct, frozen=True):
     cancel_reason: str
 
 
-class _Active:
-    """A ticket that has a worker slot."""
+class _Submission:
+    """A ticket in the pool, from the time it is submitted until its end is noted."""
 
-    def __init__(self, ticket: RunTicket, since: float) -> None:
+    def __init__(
+        self, ticket: RunTicket, observer: TicketObserver | None, precondition: ClaimPrecondition | None
+    ) -> None:
         self.ticket = ticket
-        self.since = since
+        self.observer = observer
+        self.precondition = precondition
         self.control = RunControl()
+        self.is_noted = anyio.Event()
+        self.slot_since = 0.0
         self.has_started = False
 
 
@@ -80,10 +87,17 @@ class RunPool:
         max_queued: int = QUEUE_CAPACITY,
         clock: Clock | None = None,
     ) -> None:
-        """Take what executes a run, the observer of its ticket, and the callbacks for problems.
+        """Make a pool without tickets.
 
-        `on_problem` gets errors that belong to no run, `on_left` the ids of runs that not even force ended:
-        `run` waits for them for ever, so `on_left` should end the process.
+        Args:
+            execute: executes the run of a ticket.
+            max_parallel_runs: how many run at a time.
+            observer: of the tickets that are submitted without one of their own.
+            on_problem: is called with the traceback of a bug in a run or an observer.
+            on_left: is called with the ids of runs that not even force ended; `run` would wait for them for
+                ever, so it should end the process.
+            max_queued: how many tickets may wait.
+            clock: for the times that `drain` waits.
         """
         self._execute = execute
         self._observer = observer
@@ -92,8 +106,8 @@ class RunPool:
         self._clock = clock or SystemClock()
         self._slots = max_parallel_runs
         self._queue = RunQueue(max_queued)
-        self._active: dict[str, _Active] = {}
-        self._announcing: dict[str, anyio.Event] = {}
+        self._submissions: dict[str, _Submission] = {}
+        self._active: dict[str, _Submission] = {}
         self._changed = anyio.Event()
         self._is_draining = False
         self._is_forced = False
@@ -110,31 +124,41 @@ class RunPool:
             await self._changed.wait()
 
     def queued(self) -> list[RunTicket]:
-        """Return what waits, in the order in which it will start."""
+        """Return the tickets that wait, in the order in which they will start."""
         return self._queue.waiting()
 
     def running(self) -> list[RunningRun]:
-        """Return what has a worker slot, the oldest first."""
+        """Return the tickets that have a slot, the oldest first."""
         now = self._clock.monotonic()
         return [
             RunningRun(
                 active.ticket,
                 "RUNNING" if active.has_started else "LOADING",
-                now - active.since,
+                now - active.slot_since,
                 active.control.reason,
             )
             for active in self._active.values()
         ]
 
-    async def submit(self, ticket: RunTicket) -> None:
-        """Let a ticket wait for its turn; the observer knows it as queued when this returns.
+    async def submit(
+        self,
+        ticket: RunTicket,
+        observer: TicketObserver | None = None,
+        precondition: ClaimPrecondition | None = None,
+    ) -> None:
+        """Queue a ticket; its observer has noted it as queued when this returns.
+
+        Args:
+            ticket: what to run.
+            observer: is called at every change of this ticket, instead of the pool's observer.
+            precondition: must hold when the run is claimed.
 
         Raises:
-            RunnerFull: the queue is full, or the runner is being shut down.
+            RunPoolFull: the queue is full, or the pool is being drained.
             UsageError: the run is queued or executed here already.
         """
         if self._is_draining:
-            raise RunPoolFull("the server is shutting down; no run begins any more", code=SERVER_STOPS)
+            raise RunPoolFull("the server is shutting down; it starts no more runs", code=STOPPING_CODE)
         if ticket.run_id in self._queue or ticket.run_id in self._active:
             raise UsageError(f"run {ticket.run_id} is queued or executed already", code="AF651")
         if self._queue.is_full:
@@ -142,22 +166,22 @@ class RunPool:
                 f"{len(self._queue)} runs wait already; run {ticket.run_id} is not taken",
                 hint="raise max_parallel_runs, or start fewer runs",
             )
+        submission = _Submission(ticket, observer or self._observer, precondition)
+        self._submissions[ticket.run_id] = submission
         self._queue.push(ticket)
-        told = self._announcing[ticket.run_id] = anyio.Event()
         try:
-            await self._tell(ticket, "queued", None)
+            await self._note(submission, "queued", None)
         finally:
-            self._announcing.pop(ticket.run_id, None)
-            told.set()
+            submission.is_noted.set()
             self._wake()
 
     async def cancel(self, run_id: str, reason: str) -> bool:
-        """Stop a run, or withdraw its ticket; return whether there was one."""
+        """Stop a run, or withdraw its ticket; return whether there is one."""
         active = self._active.get(run_id)
         if active is not None:
             active.control.cancel(reason)
             return True
-        return await self._withdraw(run_id, reason, "AF653")
+        return await self._withdraw(run_id, "cancelled", reason, "AF653")
 
     async def run(self) -> None:
         """Execute tickets until `drain` has ended everything; a cancellation drains without grace."""
@@ -173,9 +197,9 @@ class RunPool:
             watch.cancel_scope.cancel()
 
     async def drain(self, grace_seconds: float, cancel_seconds: float = CANCEL_SECONDS) -> bool:
-        """Start nothing more; let what runs end, then cancel it, then kill what resists.
+        """Start nothing more; let the runs end, then cancel them, then kill their processes.
 
-        A second call, or `force`, skips what patience is left. Returns whether everything has ended: a step
+        A second call, or `force`, skips the waiting. Returns whether everything has ended: a step
         that swallows its cancellation cannot be ended; `on_left` gets the ids of such runs.
         """
         if self._is_draining:
@@ -197,7 +221,7 @@ class RunPool:
         return not self._active
 
     def force(self) -> None:
-        """Cancel what runs and kill what resists, now."""
+        """Cancel the runs and kill their processes, now."""
         self._is_draining = self._is_forced = True
         for active in self._active.values():
             active.control.cancel("the server stops")
@@ -230,74 +254,70 @@ class RunPool:
             ticket = self._queue.pop()
             if ticket is None:
                 return
-            active = self._active[ticket.run_id] = _Active(ticket, self._clock.monotonic())
+            active = self._active[ticket.run_id] = self._submissions[ticket.run_id]
+            active.slot_since = self._clock.monotonic()
             workers.start_soon(self._work, active)
 
-    async def _work(self, active: _Active) -> None:
-        """Execute a ticket; the slot is free when the observer knows how it ended."""
-        ticket = active.ticket
+    async def _work(self, active: _Submission) -> None:
+        """Execute a ticket; its slot is free once its observer has noted how it ended."""
+        run_id = active.ticket.run_id
         try:
-            if (announcing := self._announcing.get(ticket.run_id)) is not None:
-                await announcing.wait()
+            await active.is_noted.wait()
             outcome = await self._outcome(active)
-            await self._tell(ticket, "refused" if isinstance(outcome, Refusal) else "ended", outcome)
+            await self._note(active, "refused" if isinstance(outcome, Refusal) else "ended", outcome)
         finally:
-            del self._active[ticket.run_id]
+            del self._active[run_id], self._submissions[run_id]
             self._wake()
 
-    async def _outcome(self, active: _Active) -> RunReport | Refusal:
-        ticket = active.ticket
+    async def _outcome(self, active: _Submission) -> RunReport | Refusal:
+        run_id = active.ticket.run_id
 
         async def started() -> None:
             active.has_started = True
-            await self._tell(ticket, "started", None)
+            await self._note(active, "started", None)
 
         try:
-            return await self._execute(ticket, active.control, started)
-        except InvalidInput as error:
-            return Refusal(ticket.run_id, str(error), error.code, diagnostics=error.diagnostics)
+            return await self._execute(active.ticket, active.control, started, active.precondition)
         except AetherFlowError as error:
             if not active.has_started:
-                return Refusal(ticket.run_id, error.message, error.code, error.hint)
-            return RunReport(
-                ticket.run_id, "INTERRUPTED", error.exit_code, reason=error.message, code=error.code
-            )
+                return refusal_of(run_id, error)
+            return RunReport(run_id, "INTERRUPTED", error.exit_code, reason=error.message, code=error.code)
         except BaseException as error:  # a bug, in a plugin or here, ends one run, not the server
             if is_our_cancellation(error):
                 raise
             self._on_problem("".join(traceback.format_exception(error)))
             reason = f"an internal error: {type(error).__name__}: {error}"
             if not active.has_started:
-                return Refusal(ticket.run_id, reason, "AF654")
-            return RunReport(ticket.run_id, "INTERRUPTED", 1, reason=reason, code="AF654")
+                return Refusal(run_id, "error", reason, INTERNAL_ERROR_CODE)
+            return RunReport(run_id, "INTERRUPTED", 1, reason=reason, code=INTERNAL_ERROR_CODE)
 
-    async def _withdraw(self, run_id: str, reason: str, code: str) -> bool:
-        announcing = self._announcing.get(run_id)
-        ticket = self._queue.remove(run_id)
-        if ticket is None:
+    async def _withdraw(self, run_id: str, kind: RefusalKind, reason: str, code: str) -> bool:
+        if self._queue.remove(run_id) is None:
             return False
-        if announcing is not None:
-            await announcing.wait()
-        await self._tell(ticket, "refused", Refusal(run_id, reason, code))
+        submission = self._submissions.pop(run_id)
+        await submission.is_noted.wait()
+        await self._note(submission, "refused", Refusal(run_id, kind, reason, code))
         return True
 
     async def _withdraw_all(self) -> None:
         for ticket in self._queue.waiting():
-            await self._withdraw(ticket.run_id, "the server stopped before the run began", SERVER_STOPS)
+            reason = "the server stopped before the run started"
+            await self._withdraw(ticket.run_id, "server_stopping", reason, STOPPING_CODE)
 
-    async def _tell(
-        self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+    async def _note(
+        self, submission: _Submission, status: TicketStatus, report: RunReport | Refusal | None
     ) -> None:
-        """Tell the observer, also while the runner is being cancelled; it has a limited time then."""
-        if self._observer is None:
+        """Call the observer, also while the pool is being cancelled; it has a limited time then."""
+        if submission.observer is None:
             return
-        with anyio.move_on_after(TELL_SECONDS, shield=True) as scope:
+        ticket = submission.ticket
+        with anyio.move_on_after(NOTE_SECONDS, shield=True) as scope:
             try:
-                await self._observer.on_change(ticket, status, report)
-            except Exception as error:  # noqa: BLE001 - whoever watches must not hurt a run
+                await submission.observer.on_change(ticket, status, report)
+            except Exception as error:  # noqa: BLE001 - an observer must not harm a run
                 self._on_problem("".join(traceback.format_exception(error)))
         if scope.cancelled_caught:
-            self._on_problem(f"run {ticket.run_id}: that it is {status} could not be noted in time")
+            self._on_problem(f"run {ticket.run_id}: its status {status} could not be noted in time")
 
     def _wake(self) -> None:
         self._changed.set()

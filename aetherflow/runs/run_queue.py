@@ -1,4 +1,4 @@
-"""The tickets that wait for a worker slot: higher priority first, of equals the first. Pure."""
+"""The tickets that wait for a slot of the run pool: higher priority first, of equals the first. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What a run was asked for: by `aetherflow run`, by `aetherflow runs retry`, by a program."""
+"""A request for a run, by `aetherflow run`, `aetherflow runs retry`, a server or a program."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,25 @@ from aetherflow.events.run_events import Origin
 from aetherflow.plan.plan import Plan, downstream, upstream
 
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-NAMES_TOLD = 20
+NAMES_AT_MOST = 20
+"""How many jobs a hint lists."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `aetherflow run` was asked for.
+    """What a new run is started with, or a known one resumed.
 
     Attributes:
-        rerun: jobs and steps that run again, with what follows them.
+        run_id: of a known run, which is resumed, or of a new one; empty: a new id.
+        flow_job: the one job to run, with the jobs that it needs; empty: all.
+        params: values by name; texts are converted to the declared types.
+        rerun: jobs and steps that run again, with those that follow them.
         rerun_option: what a message calls that.
         only: the one job that runs again; `with_downstream` adds the jobs that follow it.
         state: the state database in which the run was found; else the flow says where it is.
-        origin: who executes the run: a person's command, or a server, which looks after it when it crashes.
-        scheduled_at: the instant that a new run stands for (RFC 3339); else when it starts.
-        is_recovery: a server died with the run; it goes on only if nobody else has ended it meanwhile.
+        show_traces: whether a failed step is reported with its traceback.
+        origin: who executes the run: a person's command, or a server, which recovers it after a crash.
+        scheduled_at: the time that the run was scheduled for (`run.scheduled_at`, UTC); else when it starts.
+        is_recovery: a server died while it executed the run, which is resumed only if it has not ended since.
 
     Raises:
         UsageError: the run id could name a folder that is not the run's own.
@@ -42,22 +48,32 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     state: Path | None = None
     show_traces: bool = False
     origin: Origin = ""
-    scheduled_at: str = ""
+    scheduled_at: datetime | None = None
     is_recovery: bool = False
 
     def __post_init__(self) -> None:
-        if self.run_id and (not RUN_ID.fullmatch(self.run_id) or not self.run_id.strip(".")):
-            hint = "letters, digits, '.', '_' and '-', at most 128 characters"
-            raise UsageError(f"{self.run_id!r} is not a run id", hint=hint)
+        if self.run_id:
+            check_run_id(self.run_id)
 
     @property
     def rerun_names(self) -> tuple[str, ...]:
-        """What runs again with all that follows it."""
+        """The jobs and steps that run again with all that follows them."""
         return (self.only, *self.rerun) if self.only and self.with_downstream else self.rerun
 
 
-def selected(plan: Plan, request: RunRequest) -> set[int] | None:
-    """Return the jobs that take part; None means all.
+def check_run_id(run_id: str) -> None:
+    """Refuse a run id that could name a folder that is not the run's own.
+
+    Raises:
+        UsageError: it is empty, too long, or has other characters than the hint names.
+    """
+    if not RUN_ID.fullmatch(run_id) or not run_id.strip("."):
+        hint = "letters, digits, '.', '_' and '-', at most 128 characters"
+        raise UsageError(f"{run_id!r} is not a run id", hint=hint)
+
+
+def selected_jobs(plan: Plan, request: RunRequest) -> set[int] | None:
+    """Return the numbers of the jobs that take part; None means all.
 
     Raises:
         UsageError: the flow does not have the job that was named.
@@ -66,7 +82,7 @@ def selected(plan: Plan, request: RunRequest) -> set[int] | None:
     if not wanted:
         return None
     if wanted not in {job.id for job in plan.jobs}:
-        names = ", ".join(job.id for job in plan.jobs[:NAMES_TOLD])
+        names = ", ".join(job.id for job in plan.jobs[:NAMES_AT_MOST])
         raise UsageError(f"{option} {wanted}: the flow has no such job", hint=f"its jobs are {names}")
     if not request.only:
         return upstream(plan, [wanted])

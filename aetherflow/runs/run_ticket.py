@@ -1,53 +1,65 @@
-"""What is asked of the runner, how it is told what became of it, and how a run is stopped from outside."""
+"""A ticket for a run, what became of it (a report or a refusal), and how a run is stopped from outside."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import anyio
 import msgspec
 
-from aetherflow.errors import Diagnostic
+from aetherflow.errors import (
+    AetherFlowError,
+    Diagnostic,
+    FiringTaken,
+    InvalidInput,
+    LockHeld,
+    RunEnded,
+    RunInUse,
+)
+from aetherflow.events.run_events import Origin
+from aetherflow.runs.run_request import RunRequest
 
 TicketStatus = Literal["queued", "started", "ended", "refused"]
 
+RefusalKind = Literal[
+    "server_stopping",
+    "cancelled",
+    "taken_over",
+    "run_in_use",
+    "run_ended",
+    "lock_held",
+    "left_as_it_is",
+    "invalid_flow",
+    "error",
+]
+"""Why a ticket did not become a run, for programs; its code is for people."""
 
-class RunTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that somebody wants.
+
+class RunTicket(RunRequest, frozen=True, kw_only=True):
+    """A request that waits for its turn in a run pool. It has a run id.
 
     Attributes:
-        run_id: of the run; one that exists already goes on where it stopped.
-        flow_file: read when the run begins, so that edits count for the next one.
-        flow_job: the one job to run, with what it needs.
+        flow_file: read when the run starts, so that edits count for the next one.
         bundle_manifest: the bundle that the flow belongs to.
         allow_stale_bundle: whether the last good copy of the bundle will do.
-        priority: higher goes first; of equals, who came first.
-        scheduled_at: the instant that the run stands for (`run.scheduled_at`); else when it starts.
-        item_id: the schedule item, for whoever is told.
+        priority: higher goes first; of equals, the first.
+        item_id: the schedule item, for observers.
         label: what a list of runs shows beside the run id.
-        state: the state database in which the run was found; else the flow says where it is.
-        is_recovery: a server died with this run; it goes on as `on_crash` of its flow says.
     """
 
     run_id: str
     flow_file: Path
-    flow_job: str = ""
-    params: dict[str, Any] = {}
+    origin: Origin = "serve"
     bundle_manifest: Path | None = None
     allow_stale_bundle: bool = False
     priority: int = 0
-    scheduled_at: datetime | None = None
     item_id: str = ""
     label: str = ""
-    state: Path | None = None
-    is_recovery: bool = False
 
 
 class RunReport(msgspec.Struct, frozen=True):
-    """How a run ended; INTERRUPTED if its state could not be kept, or the program had a bug.
+    """How a run ended; INTERRUPTED if its state could not be stored, or the program had a bug.
 
     Attributes:
         detached: observers that did not watch to the end, by name, and why.
@@ -64,34 +76,51 @@ class RunReport(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a ticket did not become a run: the flow is wrong, somebody else has the run, it was withdrawn.
+    """Why a ticket did not become a run.
 
     Attributes:
+        kind: why, for programs.
+        reason: why, as a sentence.
+        code: of the error, for people.
         diagnostics: what is wrong with the flow file, warnings too.
+        state: the database that knows the run, if another process executes it or has ended it.
     """
 
     run_id: str
+    kind: RefusalKind
     reason: str
     code: str = ""
     hint: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
+    state: Path | None = None
 
 
-class TicketObserver(Protocol):
-    """Is told of every change of every ticket, in order for each ticket; what it raises hurts no run."""
+def refusal_of(run_id: str, error: AetherFlowError) -> Refusal:
+    """Return the refusal of a ticket whose run an error kept from starting."""
 
-    async def on_change(
-        self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
-    ) -> None:
-        """Take note: `report` is a RunReport when it ended and a Refusal when it was refused."""
-        ...
+    def refusal(kind: RefusalKind, state: Path | None = None) -> Refusal:
+        return Refusal(run_id, kind, error.message, error.code, error.hint, state=state)
+
+    match error:
+        case InvalidInput():
+            return Refusal(run_id, "invalid_flow", str(error), error.code, diagnostics=error.diagnostics)
+        case RunEnded():
+            return refusal("run_ended", error.state)
+        case RunInUse():
+            return refusal("run_in_use", error.state)
+        case LockHeld():
+            return refusal("lock_held")
+        case FiringTaken():
+            return refusal("taken_over")
+        case _:
+            return refusal("error")
 
 
 class RunControl:
-    """The wish, from outside, that a run stops: politely, then by force.
+    """A request from outside to stop a run: first in order, then by force.
 
     Attributes:
-        reason: why it shall stop; empty while it may go on.
+        reason: why it is to stop; empty as long as nobody has asked for that.
     """
 
     def __init__(self) -> None:
@@ -102,41 +131,27 @@ class RunControl:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the run shall end."""
+        """Whether somebody has asked the run to stop."""
         return self._cancelled.is_set()
 
     def cancel(self, reason: str) -> None:
-        """Ask the run to end; the first reason counts."""
+        """Ask the run to stop; the first reason counts."""
         if not self.is_cancelled:
             self.reason = reason
             self._cancelled.set()
 
     def force(self) -> None:
-        """Kill what resists just now; may be called again."""
+        """Kill the processes that the run has now; may be called again."""
         self._forces += 1
         self._forced.set()
         self._forced = anyio.Event()
 
     async def cancelled(self) -> str:
-        """Wait until the run shall end, and return why."""
+        """Wait until somebody asks the run to stop, and return why."""
         await self._cancelled.wait()
         return self.reason
 
     async def forced(self, times: int = 1) -> None:
-        """Wait until `force` was called that often."""
+        """Wait until `force` has been called so many times."""
         while self._forces < times:
             await self._forced.wait()
-
-
-class Execute(Protocol):
-    """Executes a run to its end; the composition root brings it."""
-
-    async def __call__(
-        self, ticket: RunTicket, control: RunControl, started: Callable[[], Awaitable[None]]
-    ) -> RunReport | Refusal:
-        """Load the flow and run it; call `started` once the beginning of the run is durable.
-
-        Raises:
-            AetherFlowError: the run could not be begun (it is refused), or its state not be kept.
-        """
-        ...

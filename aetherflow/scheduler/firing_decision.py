@@ -1,4 +1,4 @@
-"""From due items to firings: one transaction that decides about ticks, with everything that depends on them.
+"""Decide about due items in one transaction: which ticks fire, and which are skipped or missed.
 
 Two servers that come to the same tick both run this; the second finds the tick decided, or its row there.
 """
@@ -48,7 +48,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
 
 
 class FiringDecider(msgspec.Struct, frozen=True):
-    """Who decides: a server, its clock and its source of run ids."""
+    """Decides for one server, with its clock and its source of run ids."""
 
     server: str
     now: Callable[[], datetime]
@@ -57,7 +57,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
     def decide(self, raw: sqlite3.Connection, items: Sequence[Item]) -> list[DecidedFirings]:
         """Decide about every due tick of some items of one scheduler, in a transaction of the caller.
 
-        The clock is read inside of it: before it there may be a long wait for another process.
+        The clock is read inside the transaction: before it there may be a long wait for another process.
         """
         if not items:
             return []
@@ -117,8 +117,8 @@ class FiringDecider(msgspec.Struct, frozen=True):
         )
         return insert_firing(raw, new, now)
 
-    def fire(self, raw: sqlite3.Connection, item: Item, server: str) -> Firing:
-        """Fire an item by hand; a server takes it up, or the one that is named has it already."""
+    def fire(self, raw: sqlite3.Connection, item: Item) -> Firing:
+        """Fire an item by hand; a decider without the name of a server leaves the firing to any of them."""
         now = self.now()
         verdict = judge_new(raw, item, now, now, by_hand=True)
         new = NewFiring(
@@ -130,7 +130,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
             run_id=self.new_id() if verdict.outcome in ("QUEUED", "WAITING") else None,
             reason=verdict.reason,
             priority=item.spec.priority,
-            server=server,
+            server=self.server,
         )
         firing = insert_firing(raw, new, now)
         if firing is None:

@@ -15,12 +15,12 @@ from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import next_tick
 from aetherflow.store.firings import (
     Firing,
-    ask_to_cancel,
+    cancel_unstarted,
     count_open,
     decided_to,
-    drop_unbegun,
     firings_between,
     open_firings,
+    request_firing_cancel,
 )
 from aetherflow.store.run_lease import request_cancel
 
@@ -191,9 +191,9 @@ def _replace(
     """End the oldest of the open firings, so that one more is within `max_instances`."""
     reason = f"replaced by the firing of {short(scheduled)}"
     for other in others[: max(len(others) - most + 1, 0)]:
-        if other.cancel_reason or drop_unbegun(raw, other.firing_id, reason, now):
+        if other.cancel_reason or cancel_unstarted(raw, other.firing_id, reason, now):
             continue
-        ask_to_cancel(raw, other.firing_id, reason)
+        request_firing_cancel(raw, other.firing_id, reason)
         request_cancel(raw, other.run_id or "", reason, now)
 
 

@@ -1,4 +1,4 @@
-"""Looking after what is not over: firings that wait, whose server died, whose run somebody wants to end."""
+"""Recover open firings: those that wait, those of dead servers, those that somebody cancelled."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from aetherflow.store.firings import (
     Firing,
     close_firing,
     is_alive,
-    leave_unbegun,
     move_firing,
     open_firings,
+    release_firing,
     take_over,
 )
 
-GONE = "the item is not in the scheduler file any more"
+ITEM_REMOVED = "the item is no longer in the scheduler file"
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a look at the open firings of a schedule led to.
+    """What has changed about the open firings of a schedule.
 
     Attributes:
-        taken: firings of others that are ours now, as they were.
-        queued: firings of ours that may begin.
+        taken: firings of other servers that are ours now, as they were.
+        queued: firings of ours that may start.
         ended: firings of ours that are over without having run.
-        unwanted: run ids of ours that somebody asks to end, and why.
+        cancelled: run ids of ours that somebody has cancelled, and why.
     """
 
     taken: list[Firing]
     queued: list[Firing]
     ended: list[Firing]
-    unwanted: list[tuple[str, str]]
+    cancelled: list[tuple[str, str]]
 
 
 def needs_recovery(
@@ -50,7 +50,7 @@ def needs_recovery(
 ) -> bool:
     """Whether there is anything to do; only reads.
 
-    `submitted` are the runs that are on their way, `left` the firings to leave to other servers.
+    `submitted` are the runs that are queued or executed here, `left` the firings to leave to other servers.
     """
     live: dict[str, bool] = {server: True}
     for firing in open_firings(raw, schedule.id):
@@ -72,21 +72,21 @@ def needs_recovery(
 def recover(
     raw: sqlite3.Connection, schedule: Schedule, server: str, now: datetime, left: Collection[int] = ()
 ) -> Recovered:
-    """Take over what nobody looks after, but what is `left` to other servers; judge again what waits."""
+    """Take over the firings without a live server, but those `left` to others; judge again what waits."""
     taken = take_over(raw, schedule.id, server, now, left)
     for firing in taken:
         if firing.outcome == "RUNNING":
-            move_firing(raw, firing.firing_id, server, "QUEUED", "its server died; the run goes on")
+            move_firing(raw, firing.firing_id, server, "QUEUED", "its server died; the run is resumed")
     queued: list[Firing] = []
     ended: list[Firing] = []
-    unwanted: list[tuple[str, str]] = []
+    cancelled: list[tuple[str, str]] = []
     for firing in open_firings(raw, schedule.id):
         if firing.server != server:
             continue
         if firing.cancel_reason and firing.run_id:
-            unwanted.append((firing.run_id, firing.cancel_reason))
+            cancelled.append((firing.run_id, firing.cancel_reason))
         if firing.firing_id in left:
-            leave_unbegun(raw, firing.firing_id, server)
+            release_firing(raw, firing.firing_id, server)
             continue
         match firing.outcome:
             case "WAITING":
@@ -95,7 +95,7 @@ def recover(
                 queued.append(firing)
             case _:
                 pass
-    return Recovered(taken, queued, ended, unwanted)
+    return Recovered(taken, queued, ended, cancelled)
 
 
 def _judge(
@@ -109,8 +109,8 @@ def _judge(
 ) -> None:
     item = schedule.items.get(firing.item_id)
     if item is None:
-        close_firing(raw, firing.firing_id, server, "SKIPPED", GONE, now)
-        ended.append(replace(firing, outcome="SKIPPED", reason=GONE))
+        close_firing(raw, firing.firing_id, server, "SKIPPED", ITEM_REMOVED, now)
+        ended.append(replace(firing, outcome="SKIPPED", reason=ITEM_REMOVED))
         return
     verdict = judge_waiting(raw, item, firing, now)
     if verdict.outcome in ("SKIPPED", "MISSED"):

@@ -1,17 +1,16 @@
-"""The scheduler: an asynchronous task that fires items when they are due, and looks after their firings.
+"""The scheduler of a server: starts the runs of firings, postpones, recovers and ends them.
 
-It decides in the state database and starts nothing itself: firings that are queued go to `Runs`. Everything
-that must hold with several servers on one database is in the transactions of `deciding` and `tending`.
+Sources make the firings: the timetables of its schedules, and others. The scheduler decides in the state
+database and executes nothing itself: queued firings go to a `FiringRunner`. What must hold when several
+servers share a database is in the transactions of `firing_decision` and `recovery`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from itertools import groupby
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import anyio
 
@@ -19,10 +18,11 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, StateError
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
-from aetherflow.scheduler.due_queue import DueQueue
-from aetherflow.scheduler.firing_decision import CLOCK_BACK_SECONDS, DecidedFirings, FiringDecider
+from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
 from aetherflow.scheduler.firing_events import clock_went_back, decided_event, ended_event, taken_event
-from aetherflow.scheduler.recovery import GONE, Recovered, needs_recovery, recover
+from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
+from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
+from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.scheduler.unknown_items import UnknownItems
 from aetherflow.scheduler.wall_clock_timer import WallClockTimer
 from aetherflow.store.database import Database
@@ -31,67 +31,55 @@ from aetherflow.store.firings import (
     close_firing,
     find_firing,
     move_firing,
-    put_off,
+    postpone_firing,
     register_items,
-    release_unbegun,
+    release_unstarted,
 )
 
-ITEMS_PER_TRANSACTION = 200
-"""How many due items one transaction decides about: some milliseconds for which others may wait."""
-
-LOOK_SECONDS = 1.0
-"""How often a server looks for firings of dead servers, by hand, and for those that wait."""
+CHECK_SECONDS = 1.0
+"""How often a server looks for firings of dead servers, manual ones, and those that wait."""
 
 AGAIN_SECONDS = 1.0
 """How long the scheduler waits after the database failed, before it tries again."""
 
-Ended = Literal["SUCCESS", "FAILED", "CANCELLED"]
-
-
-class Runs(Protocol):
-    """What executes the runs of firings."""
-
-    async def submit(self, item: Item, firing: Firing, *, is_recovery: bool) -> None:
-        """Take a firing's run; it tells `Scheduler.ended` when it is over.
-
-        Raises:
-            AetherFlowError: it cannot be taken now.
-        """
-        ...
-
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        """End a run; False if it is not here."""
-        ...
+Work = Callable[[], Coroutine[Any, Any, object]]
+Ended = Literal["SUCCESS", "FAILED", "CANCELLED", "SKIPPED"]
 
 
 class Scheduler:
-    """Fires the items of scheduler files, as one of any number of servers on a database."""
+    """Fires the items of schedules, as one of any number of servers on a database. It is a `FiringSink`.
+
+    Attributes:
+        server: the name of this server's lease.
+        schedules: in force, by id.
+        timetable: the source of the firings that are due.
+    """
 
     def __init__(
         self,
         database: Database,
         server: str,
         clock: Clock,
-        runs: Runs,
-        tell: Callable[[ScheduleEvent], None],
+        runs: FiringRunner,
+        report: Callable[[ScheduleEvent], None],
     ) -> None:
         self.server = server
+        self.schedules: dict[str, Schedule] = {}
+        self.timetable = TimetableSource(
+            FiringDecider(server, clock.now, clock.new_id), self.schedules, clock
+        )
         self._database = database
         self._clock = clock
         self._runs = runs
-        self._tell = tell
-        self._decider = FiringDecider(server, clock.now, clock.new_id)
-        self.agenda = DueQueue()
-        self._alarm = WallClockTimer(clock)
-        self._look = WallClockTimer(clock)
+        self._report = report
+        self._check_timer = WallClockTimer(clock)
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
-        self._strangers = UnknownItems()
-        self._failing: set[Callable[[], object]] = set()
-        self._scope = anyio.CancelScope()
-        self._seen: datetime | None = None
-        self._unstored: list[tuple[Firing, Ended | Literal["SKIPPED"], str]] = []
-        self.schedules: dict[str, Schedule] = {}
+        self._unknown_items = UnknownItems()
+        self._failing: set[Work] = set()
+        self._scopes: set[anyio.CancelScope] = set()
+        self._is_stopped = False
+        self._unstored: list[tuple[Firing, Ended, str]] = []
 
     async def put(self, schedule: Schedule) -> Changes:
         """Bring a schedule into force, in the place of the one of its id; return what has changed.
@@ -103,13 +91,9 @@ class Scheduler:
         now = self._clock.now()
         beginnings = {item.id: (item.definition, item.beginning(now)) for item in schedule.items.values()}
         decided = await self._database.transact(lambda raw: register_items(raw, schedule.id, beginnings))
-        if old is not None:
-            self.agenda.remove(old)
         self.schedules[schedule.id] = schedule
-        for item in schedule.enabled:
-            self.agenda.put(item, decided[item.id])
-        self._alarm.move()
-        self._look.move()
+        self.timetable.put(old, schedule, decided)
+        self._check_timer.move()
         return changes(old, schedule)
 
     def adopt(self, schedule: Schedule) -> None:
@@ -117,141 +101,122 @@ class Scheduler:
         self.schedules[schedule.id] = schedule
 
     async def run(self) -> None:
-        """Fire until cancelled or stopped."""
-        with self._scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._repeat, self._look_after)
-                tasks.start_soon(self._repeat, self._fire)
+        """Fire what is due, and check what is open, until cancelled or stopped."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._repeat, self._check)
+            tasks.start_soon(self.follow, self.timetable)
+
+    async def follow(self, source: FiringSource) -> None:
+        """Fire what a source gives, until cancelled or stopped."""
+        await self._repeat(partial(source.fire_next, self))
 
     def stop(self) -> None:
-        """Fire nothing more; what runs goes on."""
-        self._scope.cancel()
+        """Fire nothing more; started runs continue."""
+        self._is_stopped = True
+        for scope in self._scopes:
+            scope.cancel()
 
-    async def _repeat(self, work: Callable[[], object]) -> None:
-        """Do the work again and again; a database that fails is told once, and tried again."""
-        while True:
-            try:
-                await work()  # type: ignore[misc]  # a coroutine function
-                if work in self._failing:
-                    self._failing.discard(work)
-                    if not self._failing:
-                        self._notice("the state database can be used again", level="info")
-            except StateError as error:
-                if (
-                    not self._failing
-                ):  # one may still read while the other cannot write: told once all the same
-                    self._notice(f"{error.message}; the scheduler tries again every second", error.code)
-                self._failing.add(work)
-                await self._clock.sleep(AGAIN_SECONDS)
+    async def _repeat(self, work: Work) -> None:
+        """Do the work again and again; a database that fails is reported once, and tried again."""
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            while not self._is_stopped:
+                try:
+                    await work()
+                    self._works_again(work)
+                except StateError as error:
+                    if not self._failing:  # one work may read while another cannot write: one report for all
+                        self._notice(f"{error.message}; the scheduler tries again every second", error.code)
+                    self._failing.add(work)
+                    await self._clock.sleep(AGAIN_SECONDS)
+        self._scopes.discard(scope)
 
-    async def _fire(self) -> None:
-        await self._alarm.wait(self.agenda.next_due())
-        await self.fire_due()
+    def _works_again(self, work: Work) -> None:
+        if work in self._failing:
+            self._failing.discard(work)
+            if not self._failing:
+                self._notice("the state database can be used again", level="info")
 
-    async def fire_due(self) -> None:
-        """Decide about what is due now, and submit what may start.
+    async def fire(
+        self, decide: Callable[[sqlite3.Connection], Sequence[DecidedFirings]]
+    ) -> Sequence[DecidedFirings]:
+        """Let `decide` insert firings in one transaction, report them, and submit those that may start.
 
         Raises:
-            StateError: the database could not be used; what was due still is.
+            StateError: the database could not be used; nothing was decided, or a firing was not submitted,
+                which a later check does.
         """
-        while due := self.agenda.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
-            due.sort(key=lambda item: item.scheduler)
-            for _, group in groupby(due, key=lambda item: item.scheduler):
-                items = list(group)
-                try:
-                    decided = await self._database.transact(partial(self._decider.decide, items=items))
-                except StateError:
-                    await self._put_back(due)
-                    raise
-                await self._take_note(decided)
-
-    async def _put_back(self, items: Iterable[Item]) -> None:
-        """Let items be due as they were: nothing was decided about them."""
-        for item in items:
-            schedule = self.schedules.get(item.scheduler)
-            if schedule is not None and schedule.items.get(item.id) is item:
-                self.agenda.put_due(item, self._clock.now())
-
-    async def _take_note(self, decided: list[DecidedFirings]) -> None:
-        queued: list[tuple[Item, Firing]] = []
+        decided = await self._database.transact(decide)
         for one in decided:
-            schedule = self.schedules.get(one.item.scheduler)
-            if schedule is not None and schedule.items.get(one.item.id) is one.item:
-                self.agenda.put(one.item, one.decided)
             if one.clock_behind:
-                self._tell(clock_went_back(one, self._clock.now()))
+                self._report(clock_went_back(one, self._clock.now()))
             for firing in one.firings:
-                self._tell(decided_event(firing, self._clock.now()))
+                self._report(decided_event(firing, self._clock.now()))
+        for one in decided:
+            for firing in one.firings:
                 if firing.outcome == "QUEUED":
-                    queued.append((one.item, firing))
-        for item, firing in queued:
-            await self.submit(item, firing)
+                    await self.submit(one.item, firing)
+        return decided
 
-    async def _look_after(self) -> None:
-        await self._look.wait_for(LOOK_SECONDS)
-        await self.look_after()
+    async def _check(self) -> None:
+        await self._check_timer.wait_for(CHECK_SECONDS)
+        await self.check()
 
-    async def look_after(self) -> None:
-        """Take over what nobody looks after, let what waits go on, end what is not wanted any more.
+    async def check(self) -> None:
+        """Take over firings of dead servers, start those that waited, cancel those that somebody cancelled.
 
         Raises:
             StateError: the database could not be used.
         """
-        self._heed_clock()
+        self.timetable.check_clock()
         while self._unstored:
             await self._store_end(*self._unstored[0])
             del self._unstored[0]
         for schedule in list(self.schedules.values()):
-            await self._look_after_schedule(schedule)
+            await self._check_schedule(schedule)
 
-    def _heed_clock(self) -> None:
-        """Look at every item again when the clock was put back: its next tick is before what was due."""
-        now, seen = self._clock.now(), self._seen
-        self._seen = now
-        if seen is None or now >= seen - timedelta(seconds=CLOCK_BACK_SECONDS):
-            return
-        for schedule in self.schedules.values():
-            for item in schedule.enabled:
-                self.agenda.put_due(item, now)
-        self._alarm.move()
-
-    async def _look_after_schedule(self, schedule: Schedule) -> None:
+    async def _check_schedule(self, schedule: Schedule) -> None:
         now = self._clock.now
 
         def needs(raw: sqlite3.Connection) -> bool:
-            left = self._strangers.left_to_others(raw, schedule, self.server, now())
+            left = self._unknown_items.left_to_others(raw, schedule, self.server, now())
             return needs_recovery(raw, schedule, self.server, now(), self._submitted, left)
 
-        def look(raw: sqlite3.Connection) -> Recovered:
-            left = self._strangers.left_to_others(raw, schedule, self.server, now())
+        def work(raw: sqlite3.Connection) -> Recovered:
+            left = self._unknown_items.left_to_others(raw, schedule, self.server, now())
             return recover(raw, schedule, self.server, now(), left)
 
         if not await self._database.read(needs):
             return
-        tended = await self._database.transact(look)
-        for firing in tended.taken:
+        recovered = await self._database.transact(work)
+        for firing in recovered.taken:
             if firing.started_at is not None:
                 self._recovered.add(firing.run_id or "")
-            self._tell(taken_event(firing, now()))
-        for firing in tended.ended:
-            self._tell(decided_event(firing, now()))
-        for run_id, reason in tended.unwanted:
+            self._report(taken_event(firing, now()))
+        for firing in recovered.ended:
+            self._report(decided_event(firing, now()))
+        for run_id, reason in recovered.cancelled:
             await self._runs.cancel(run_id, reason)
-        for firing in tended.queued:
+        for firing in recovered.queued:
             item = schedule.items.get(firing.item_id)
             if item is None:
-                await self.ended(firing, "SKIPPED", GONE)
+                await self._end(firing, "SKIPPED", ITEM_REMOVED)
             else:
                 await self.submit(item, firing)
 
     async def submit(self, item: Item, firing: Firing) -> None:
-        """Hand a firing over, once; what cannot be taken now is tried again at the next look."""
+        """Submit a firing's run, once; if it cannot be taken now, the next check tries again.
+
+        Raises:
+            StateError: the database could not be used.
+        """
         run_id = firing.run_id or ""
         if run_id in self._submitted:
             return
         self._submitted.add(run_id)
+        is_recovery = run_id in self._recovered
         try:
-            await self._runs.submit(item, firing, is_recovery=run_id in self._recovered)
+            await self._runs.submit(item, firing, partial(self.on_end, firing), is_recovery=is_recovery)
         except AetherFlowError as error:
             self._submitted.discard(run_id)
             reason = error.message
@@ -259,11 +224,18 @@ class Scheduler:
                 lambda raw: move_firing(raw, firing.firing_id, self.server, "QUEUED", reason)
             )
 
-    async def ended(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
-        """Take note that the run of a firing is over, or could not begin; another server may have it now.
+    async def on_end(self, firing: Firing, end: FiringEnd) -> None:
+        """Note that the run of a firing is over, or could not start."""
+        match end.outcome:
+            case "POSTPONED":
+                await self._postpone(firing, end.reason)
+            case "TAKEN_OVER":
+                self._forget(firing)
+            case "SUCCESS" | "FAILED" | "CANCELLED" | "SKIPPED":
+                await self._end(firing, end.outcome, end.reason)
 
-        What the database does not take is kept, and stored at one of the next looks.
-        """
+    async def _end(self, firing: Firing, outcome: Ended, reason: str) -> None:
+        """Store an end; if the database does not take it, one of the next checks stores it."""
         self._forget(firing)
         try:
             await self._store_end(firing, outcome, reason)
@@ -271,8 +243,8 @@ class Scheduler:
             self._unstored.append((firing, outcome, reason))
             self._notice(f"the end of run {firing.run_id} is not stored yet: {error.message}", error.code)
 
-    async def _store_end(self, firing: Firing, outcome: Ended | Literal["SKIPPED"], reason: str) -> None:
-        """Close a firing and tell how it ended, unless another server has it."""
+    async def _store_end(self, firing: Firing, outcome: Ended, reason: str) -> None:
+        """Close a firing and report how it ended, unless another server has it by now."""
         now = self._clock.now()
 
         def close(raw: sqlite3.Connection) -> Firing | None:
@@ -281,7 +253,7 @@ class Scheduler:
 
         stored = await self._database.transact(close)
         if stored is not None and stored.server == self.server:
-            self._tell(ended_event(stored, now))
+            self._report(ended_event(stored, now))
         elif stored is not None:
             why = f": {reason}" if reason else ""
             self._notice(
@@ -290,39 +262,36 @@ class Scheduler:
                 level="warning",
             )
 
-    async def not_now(self, firing: Firing, reason: str) -> None:
-        """Let a firing wait whose run cannot begin yet."""
+    async def _postpone(self, firing: Firing, reason: str) -> None:
+        """Let a firing wait whose run cannot start yet."""
         run_id = firing.run_id or ""
-        has_begun = run_id in self._recovered
+        has_started = run_id in self._recovered
         try:
             await self._database.transact(
-                lambda raw: put_off(raw, firing.firing_id, self.server, reason, has_begun=has_begun)
+                lambda raw: postpone_firing(
+                    raw, firing.firing_id, self.server, reason, has_started=has_started
+                )
             )
         finally:
             self._submitted.discard(run_id)
 
-    def given_up(self, firing: Firing) -> None:
-        """Take note that another server has a firing that was ours."""
-        self._forget(firing)
-
     async def release(self) -> None:
-        """Leave what has not begun to whoever comes next; call it when nothing is started any more."""
-        await self._database.transact(lambda raw: release_unbegun(raw, self.server))
+        """Leave the firings that have not started to other servers; call it after `stop`.
+
+        Raises:
+            StateError: the database could not be used.
+        """
+        await self._database.transact(lambda raw: release_unstarted(raw, self.server))
 
     def _forget(self, firing: Firing) -> None:
         self._submitted.discard(firing.run_id or "")
         self._recovered.discard(firing.run_id or "")
-        self._look.move()
+        self._check_timer.move()
 
     def _notice(
         self, message: str, code: str = "", level: Literal["info", "warning", "error"] = "error"
     ) -> None:
         name = next(iter(self.schedules), "")
-        self._tell(
+        self._report(
             ScheduleNotice(at=self._clock.now(), scheduler=name, message=message, level=level, code=code)
         )
-
-
-def lag(firing: Firing, at: datetime) -> float:
-    """Return how many seconds after its time a firing is."""
-    return max((at - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0)

@@ -1,4 +1,4 @@
-"""`scheduler fire`: an item now, by hand; a running server takes it up, or this process runs it."""
+"""`scheduler fire`: fire an item now, by hand; a running server takes it up, or this process runs it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError, HeldByAnother, UsageError
-from aetherflow.runs.execute_run import ObserverSpec
+from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
+from aetherflow.runs.ports import ObserverSpec
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
+from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
+from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.schedule_files import load_schedule, state_of_schedules
 from aetherflow.server.scheduler_status import load_served, served_files
-from aetherflow.server.server import Server, open_server
 from aetherflow.server.server_settings import settings_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
@@ -28,7 +29,7 @@ from aetherflow.store.firings import Firing, close_firing, find_firing, known_it
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """A firing by hand; `server` is who takes it up, or nobody if it does not run."""
+    """A firing by hand; `server` takes it up, or is empty if it does not run."""
 
     scheduler: str
     item: str
@@ -51,7 +52,7 @@ async def fire(
     """Fire an item; with `here`, return when its run has ended.
 
     Raises:
-        UsageError: there is no such item, or nobody who would take it up.
+        UsageError: there is no such item, or no server that would take it up.
         HeldByAnother: the item's overlap rule keeps it from running now.
         InvalidInput: the scheduler file is wrong.
         StateError: the state database cannot be used.
@@ -73,9 +74,7 @@ async def fire(
         if not here and not live:
             raise _unserved([schedule], path)
         if not here:
-            decider = FiringDecider("", clock.now, clock.new_id)
-            firing = await database.transact(lambda raw: decider.fire(raw, item, ""))
-            return _fired(firing, f"{live[0].owner}")
+            return _fired(await _fire(database, "", item, clock, may_wait=True), f"{live[0].owner}")
     finally:
         await database.aclose()
     return await _fire_here(schedule, item, path, observers, clock)
@@ -89,7 +88,7 @@ def _found(
 ) -> tuple[Schedule, Item]:
     """Return the item of that name, or of the name FILE_ID/ITEM where several files have one.
 
-    A file that is wrong matters only to its own items: those that are `known` of it since it was right.
+    A file that is wrong matters only to its own items: those that are `known` from before it became wrong.
     """
     scheduler, _, short = name.rpartition("/")
     items = {
@@ -115,7 +114,7 @@ def _found(
 
 
 def _unserved(schedules: Sequence[Schedule], state: Path) -> UsageError:
-    """Return the error of an item that nobody would run."""
+    """Return the error of an item that no server would run."""
     if not schedules:
         return UsageError(
             f"no server serves anything on {state}",
@@ -123,7 +122,7 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> UsageError:
             code="AF209",
         )
     return UsageError(
-        f"no server serves {schedules[0].file} on {state}, so nobody would run it",
+        f"no server serves {schedules[0].file} on {state}, so no server would run it",
         hint="start one: aetherflow serve FILE; or add --here to run it in this process",
         code="AF209",
     )
@@ -135,16 +134,12 @@ async def _fire_here(
     async with open_server(
         [schedule], settings_of([schedule]), state, observers, clock, os.environ
     ) as server:
-        decider = FiringDecider(server.lease.name, clock.now, clock.new_id)
-        firing = await server.database.transact(
-            lambda raw: _fire_or_skip(raw, decider, item, server.lease.name)
-        )
+        firing = await _fire(server.database, server.lease.name, item, clock, may_wait=False)
         if firing.outcome != "QUEUED":
-            raise HeldByAnother(
+            raise LockHeld(
                 f"item {item.id!r} does not run now: {firing.reason}",
                 hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; if its process is "
-                "dead, aetherflow runs retry RUN goes on with it, as a server does",
-                code="AF620",
+                "dead, resume it: aetherflow runs retry RUN",
             )
         server.scheduler.adopt(schedule)
         async with anyio.create_task_group() as tasks:
@@ -160,24 +155,21 @@ async def _fire_here(
             lambda raw: _ended(raw, firing, server.lease.name, clock.now())
         )
     if ended.is_open:
-        raise HeldByAnother(
+        raise FiringTaken(
             f"run {ended.run_id} of item {item.id!r} was taken over by a server: this process was paused",
-            hint=f"aetherflow runs show {ended.run_id} says what becomes of it",
-            code="AF210",
+            hint=f"aetherflow runs show {ended.run_id} shows how it ends",
         )
     return _fired(ended, "this process")
 
 
-def _fire_or_skip(raw: sqlite3.Connection, decider: FiringDecider, item: Item, server: str) -> Firing:
-    """Fire; a firing that would have to wait is not left behind."""
-    firing = decider.fire(raw, item, server)
-    if firing.outcome == "WAITING":
-        close_firing(raw, firing.firing_id, server, "SKIPPED", firing.reason, decider.now())
-    return firing
+async def _fire(database: Database, server: str, item: Item, clock: Clock, *, may_wait: bool) -> Firing:
+    """Store a firing by hand, of a server or of nobody yet; one that may not wait is skipped instead."""
+    source = ManualSource(FiringDecider(server, clock.now, clock.new_id), item, may_wait=may_wait)
+    return await source.fire_next(StoredFirings(database))
 
 
 def _ended(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) -> Firing:
-    """Return what became of a firing; one whose run could not begin, since a lock is held, is closed."""
+    """Return a firing after its run; one whose run could not start, since a lock is held, is closed."""
     left = find_firing(raw, firing.firing_id) or firing
     if left.is_open and close_firing(raw, left.firing_id, server, "SKIPPED", left.reason, now):
         return find_firing(raw, firing.firing_id) or firing

@@ -64,7 +64,7 @@ class Reloader:
             try:
                 await self._reload(file)
             finally:
-                self._notifier.tell("READY=1")
+                self._notifier.send("READY=1")
 
     async def _reload(self, file: Path) -> None:
         try:

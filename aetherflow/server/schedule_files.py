@@ -16,7 +16,7 @@ from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
-from aetherflow.runs.run_request import RunRequest, selected
+from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.spec.document import scan_file
 from aetherflow.spec.load import read_schedule
@@ -127,7 +127,7 @@ def _check_pools(
 ) -> None:
     """Add which steps of the jobs that an item runs want more of a pool than the file has."""
     try:
-        wanted = selected(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
+        wanted = selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
     except UsageError:
         return  # the job does not exist, which has been told
     jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
@@ -175,7 +175,7 @@ def _check_item(
         hint = f"aetherflow validate {item.flow_file}"
         findings.add((*base, "flow_yaml"), "AF207", f"the flow of item {item.id!r} is not valid", hint)
     for key, check in (
-        ("flow_job", lambda: selected(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
+        ("flow_job", lambda: selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
         ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
     ):
         try:

@@ -1,4 +1,4 @@
-"""What systemd is told by its notification socket: ready, reloading, stopping, still alive (sd_notify(3))."""
+"""Notify systemd over its socket: ready, reloading, stopping, still alive (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Notifier:
         microseconds = env.get("WATCHDOG_USEC", "") if is_ours else ""
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
 
-    def tell(self, *lines: str) -> None:
+    def send(self, *lines: str) -> None:
         """Send a message; its length is far below what a socket takes at once, so this does not wait."""
         if not self._address.startswith(("/", "@")):
             return
@@ -30,14 +30,14 @@ class Notifier:
             try:
                 sender.sendto("\n".join(lines).encode(), address)
             except OSError:
-                return  # nobody listens: the server must not end for that
+                return  # nobody listens, which must not end the server
 
     def reloading(self) -> None:
-        """Say that the files are being read again; `tell("READY=1")` ends it."""
-        self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """Say that the files are being read again; `send("READY=1")` ends it."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     async def watch(self, clock: Clock) -> None:
-        """Tell, at half the time that systemd allows, that the loop is alive."""
+        """Notify, at half the interval that systemd allows, that the event loop is alive."""
         while self.watchdog_seconds > 0:
-            self.tell("WATCHDOG=1")
+            self.send("WATCHDOG=1")
             await clock.sleep(self.watchdog_seconds / 2)

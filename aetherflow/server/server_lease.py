@@ -12,7 +12,7 @@ from aetherflow.errors import StateError
 from aetherflow.schedule.item import Schedule
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
-from aetherflow.store.firings import forget_server, note_file
+from aetherflow.store.firings import forget_server, record_served_file
 from aetherflow.store.process_identity import this_process
 
 TTL_SECONDS = 30.0
@@ -80,14 +80,16 @@ class ServerLease:
             return
         self._take(raw)
         for scheduler, (file, problem) in self._files.items():
-            note_file(raw, scheduler, self.name, file, self._clock.now(), problem)
+            record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
 
     async def serves(self, schedule: Schedule, problem: str = "") -> None:
         """Note that a file is served, or what is wrong with it by now."""
         self._files[schedule.id] = (str(schedule.file.absolute()), problem)
         now = self._clock.now()
         await self._database.transact(
-            lambda raw: note_file(raw, schedule.id, self.name, self._files[schedule.id][0], now, problem)
+            lambda raw: record_served_file(
+                raw, schedule.id, self.name, self._files[schedule.id][0], now, problem
+            )
         )
 
     async def give_back(self) -> None:

@@ -19,6 +19,7 @@ from aetherflow.store.projection import timestamp
 
 Cause = Literal["tick", "catch_up", "manual"]
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
+RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
 AttemptOutcome = Literal[
     "WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"
 ]
@@ -181,12 +182,14 @@ def move_firing(
     return changed.rowcount == 1
 
 
-def put_off(raw: sqlite3.Connection, firing_id: int, server: str, reason: str, *, has_begun: bool) -> bool:
+def postpone_firing(
+    raw: sqlite3.Connection, firing_id: int, server: str, reason: str, *, has_started: bool
+) -> bool:
     """Let a firing of ours wait whose run cannot be begun, or gone on with; False if it is not ours."""
     changed = raw.execute(
         "UPDATE firings SET outcome = 'WAITING', reason = ?, started_at = CASE WHEN ? THEN started_at END "
         "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
-        (reason, has_begun, firing_id, server),
+        (reason, has_started, firing_id, server),
     )
     return changed.rowcount == 1
 
@@ -203,7 +206,7 @@ def close_firing(
     return changed.rowcount == 1
 
 
-def ask_to_cancel(raw: sqlite3.Connection, firing_id: int, reason: str) -> None:
+def request_firing_cancel(raw: sqlite3.Connection, firing_id: int, reason: str) -> None:
     """Ask the server of a firing to end its run."""
     raw.execute(
         "UPDATE firings SET cancel_reason = ? WHERE firing_id = ? AND finished_at IS NULL",
@@ -252,7 +255,7 @@ def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, no
     return any(is_alive(raw, name, now) for (name,) in rows.fetchall())
 
 
-def leave_unbegun(raw: sqlite3.Connection, firing_id: int, server: str) -> None:
+def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None:
     """Leave a firing of ours that has not begun to whoever comes next."""
     raw.execute(
         "UPDATE firings SET server = '' WHERE firing_id = ? AND server = ? AND finished_at IS NULL "
@@ -305,7 +308,7 @@ def run_seconds(raw: sqlite3.Connection, scheduler: str, item_id: str, newest: i
     ]
 
 
-def recorded_end(raw: sqlite3.Connection, run_id: str) -> tuple[str, str] | None:
+def recorded_end(raw: sqlite3.Connection, run_id: str) -> tuple[RunEnd, str] | None:
     """Return the status and the reason of a run that has ended, as this database has it."""
     row = raw.execute(
         "SELECT status, reason FROM run_state WHERE run_id = ? AND status <> 'RUNNING'", (run_id,)
@@ -361,7 +364,7 @@ def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tupl
     )
 
 
-def drop_unbegun(raw: sqlite3.Connection, firing_id: int, reason: str, now: datetime) -> bool:
+def cancel_unstarted(raw: sqlite3.Connection, firing_id: int, reason: str, now: datetime) -> bool:
     """Cancel a firing that has not begun, whoever looks after it; False if it has."""
     changed = raw.execute(
         "UPDATE firings SET outcome = 'CANCELLED', reason = ?, finished_at = ? "
@@ -371,7 +374,7 @@ def drop_unbegun(raw: sqlite3.Connection, firing_id: int, reason: str, now: date
     return changed.rowcount == 1
 
 
-def release_unbegun(raw: sqlite3.Connection, server: str) -> int:
+def release_unstarted(raw: sqlite3.Connection, server: str) -> int:
     """Leave what a server has not begun to whoever comes next; return how many firings that are."""
     changed = raw.execute(
         "UPDATE firings SET server = '' WHERE server = ? AND finished_at IS NULL "
@@ -387,7 +390,7 @@ def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
     return next(iter(_read(rows)), None)
 
 
-def note_file(
+def record_served_file(
     raw: sqlite3.Connection, scheduler: str, server: str, file: str, now: datetime, problem: str
 ) -> None:
     """Note that a server serves a scheduler file, and what is wrong with the one on the disk."""

@@ -15,7 +15,7 @@ import msgspec
 
 from aetherflow.cli_hints import cancel_command, state_option
 from aetherflow.clock import Clock
-from aetherflow.errors import HeldByAnother
+from aetherflow.errors import LockHeld, RunInUse
 from aetherflow.events.run_events import Event
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
@@ -53,7 +53,7 @@ async def claim_run(
     nothing is done.
 
     Raises:
-        HeldByAnother: another process executes the run; who, and since when (exit 75).
+        RunInUse: another process executes the run; who, and since when (exit 75).
         StateError: the database could not be used.
     """
 
@@ -71,10 +71,11 @@ async def claim_run(
 
     lease = await database.transact(claim)
     if isinstance(lease, LeaseHolder):
-        raise HeldByAnother(
+        raise RunInUse(
             f"run {run_id} is being executed by {lease.owner} since {lease.acquired_at}",
             hint=f"wait until it has ended, end it ({cancel_command(run_id, database.path)}), or give "
             "another --run-id",
+            state=database.path,
         )
     return lease
 
@@ -85,7 +86,7 @@ async def claim_flow(
     """Take the lock that lets one run of the flow execute at a time; `keep_alive` keeps it.
 
     Raises:
-        HeldByAnother: another run of the flow is being executed; which, by whom, since when (exit 75).
+        LockHeld: another run of the flow is being executed; which, by whom, since when (exit 75).
         StateError: the database could not be used.
     """
     lease = await database.transact(
@@ -100,11 +101,10 @@ async def claim_flow(
         )
     )
     if isinstance(lease, LeaseHolder):
-        raise HeldByAnother(
+        raise LockHeld(
             f"one run of the flow {flow_id} at a time (locks.scope: flow): the lock 'flow:{flow_id}' "
             f"is held by {lease}",
             hint=_how_to_get(f"flow:{flow_id}", lease, database.path),
-            code="AF620",
         )
     return lease
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import anyio
 
@@ -33,9 +34,9 @@ IDLE_SECONDS = 5.0
 class NoRuns:
     """Takes no run: nothing is due while it is measured."""
 
-    async def submit(self, item: Item, firing: Firing, *, is_recovery: bool) -> None:
+    async def submit(self, item: Item, firing: Firing, on_end: Any, *, is_recovery: bool) -> None:
         """Refuse to be called."""
-        raise AssertionError(item, firing, is_recovery)
+        raise AssertionError(item, firing, on_end, is_recovery)
 
     async def cancel(self, run_id: str, reason: str) -> bool:
         """Refuse to be called."""
@@ -69,8 +70,8 @@ async def started(path: Path, state: Path) -> tuple[float, float, float, float]:
     ticks: list[float] = []
     for item in list(schedule.items.values())[:1000]:
         at = time.perf_counter()
-        scheduler.agenda.put(item, SystemClock().now())
-        scheduler.agenda.next_due()
+        scheduler.timetable.due_queue.put(item, SystemClock().now())
+        scheduler.timetable.due_queue.next_due()
         ticks.append(time.perf_counter() - at)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(scheduler.run)

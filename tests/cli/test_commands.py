@@ -55,7 +55,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown command": (("rnu", "ok.yaml"), "Did you mean 'run'?"),
     "an unknown option": (("run", "ok.yaml", "--nope"), "--nope"),
     "an unknown log format": (("run", "ok.yaml", "--log-format", "xml"), "text or json"),
-    "an empty run id": (("run", "ok.yaml", "--run-id", ""), "--run-id ''"),
+    "an empty run id": (("run", "ok.yaml", "--run-id", ""), "'' is not a run id"),
     "a run id with a space": (("run", "ok.yaml", "--run-id", "a b"), "at most 128"),
     "a run id that is a path": (("run", "ok.yaml", "--run-id", "../a"), "not a run id"),
     "a run id of dots": (("run", "ok.yaml", "--run-id", ".."), "not a run id"),
@@ -233,7 +233,7 @@ def test_parameters_reach_the_steps_and_stay_what_the_run_began_with(cli: Comman
 
     assert "a.s | day 2026-02-01" in first.err
     assert "a.s | day 2026-02-01" in again.err
-    assert "the parameter day stays what the run began with" in again.err
+    assert "the parameter day keeps the value that the run started with" in again.err
 
 
 def test_rerun_runs_a_job_and_what_follows_it_again_and_keeps_the_rest(cli: CommandLine) -> None:

@@ -45,7 +45,7 @@ def test_a_run_whose_process_died_is_gone_on_with_by_retry(cli: CommandLine) -> 
         process.end()
     until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json() != [])
     held = cli.run(*FIRE)
-    assert (held.code, "runs retry RUN goes on" in held.err) == (75, True)
+    assert (held.code, "resume it: aetherflow runs retry RUN" in held.err) == (75, True)
     (cli.folder / "go").touch()
     assert cli.run("runs", "retry", run_id).code == 0
     assert cli.run(*FIRE).code == 0

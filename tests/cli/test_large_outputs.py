@@ -75,6 +75,6 @@ def test_a_lost_file_is_named_and_rerun_heals(cli: CommandLine, tmp_path: Path) 
     assert "AF607" in lost.err
     assert str(file) in lost.err
     assert (
-        "restore the file, or add --from make.big, which makes it again; then go on: aetherflow" in lost.err
+        "restore the file, or add --from make.big, which makes it again; then resume: aetherflow" in lost.err
     )
     assert cli.run("runs", "retry", "r", "--state", "state.sqlite", "--from", "make.big").code == 0

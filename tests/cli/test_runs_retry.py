@@ -406,9 +406,7 @@ def test_what_changed_of_a_fan_is_told_and_the_commands_that_are_told_work(place
     assert (
         "each.s is kept although the flow now defines it otherwise; --from each.s runs it again" in done.err
     )
-    told = (
-        "the for_each of each is another one now, its earlier result is kept; --from each evaluates it again"
-    )
+    told = "the for_each of each has changed, its earlier result is kept; --from each evaluates it again"
     assert told in done.err
     assert place.run("runs", "retry", "r", "--from", "each[1].s").code == 1
     assert place.traced() == ["bad"]
@@ -422,6 +420,6 @@ def test_what_the_flow_has_no_more_leaves_nothing_pending_behind(place: Place) -
     place.write("flow.yaml", FANNED.replace("    for_each: [good, bad]\n", "").replace("{{item}}", "plain"))
     done = place.run("runs", "retry", "r")
     assert done.code == 0
-    assert "AF636: the flow does not have it any more: each[0] (SUCCESS), each[1] (FAILED)" in done.err
+    assert "AF636: no longer in the flow: each[0] (SUCCESS), each[1] (FAILED)" in done.err
     assert place.query("select job_id, status from job_state") == [("each", "SUCCESS")]
     assert place.query("select job_id, step_id, status from step_state") == [("each", "s", "SUCCESS")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import anyio
 
 from aetherflow.clock import SystemClock
-from aetherflow.server.firing_runs import FiringRuns
-from aetherflow.server.server import _problem
+from aetherflow.server.firing_runs import claim_firing
+from aetherflow.server.open_server import server_notice
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.store.database import Database
 from tests.diagnostics.case import OK, Case, Told
@@ -30,20 +29,15 @@ async def _taken(folder: Path) -> None:
     """Let a server begin the run of a firing that the database does not give it."""
     database = await Database.open(folder / "state.sqlite")
     firing: Any = SimpleNamespace(firing_id=1, item_id="a", scheduled_at="2026-01-01T00:00:00Z")
-    runs: Any = SimpleNamespace(
-        _known=SimpleNamespace(scheduler=SimpleNamespace(server="us")),
-        _clock=SimpleNamespace(now=lambda: datetime(2026, 1, 1, tzinfo=UTC)),
-    )
     try:
-        await database.transact(lambda raw: FiringRuns._begin(runs, firing, raw))
+        await database.transact(lambda raw: claim_firing(raw, firing, "us", FakeClock()))
     finally:
         await database.aclose()
 
 
 def _gone_wrong(_: Path) -> str:
     """Tell what went wrong in a server that goes on."""
-    schedules: Any = [SimpleNamespace(id="night")]
-    notice = _problem("the run of item a: KeyError: 'x'", schedules, SystemClock())
+    notice = server_notice("the run of item a: KeyError: 'x'", SystemClock(), ["night"])
     return f"{notice.level} {notice.code}: {notice.message}"
 
 

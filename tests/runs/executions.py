@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
 
@@ -57,6 +58,7 @@ class Executions:
         self.raises: dict[str, BaseException] = {}
         self.fails_after_start: dict[str, BaseException] = {}
         self.resisting: set[str] = set()
+        self.preconditions: dict[str, ClaimPrecondition | None] = {}
         self._gates: dict[str, anyio.Event] = {}
 
     def gate(self, run_id: str) -> anyio.Event:
@@ -64,9 +66,14 @@ class Executions:
         return self._gates.setdefault(run_id, anyio.Event())
 
     async def __call__(
-        self, ticket: RunTicket, control: RunControl, started: Callable[[], Awaitable[None]]
+        self,
+        ticket: RunTicket,
+        control: RunControl,
+        started: Callable[[], Awaitable[None]],
+        precondition: ClaimPrecondition | None = None,
     ) -> RunReport:
         """Be a run."""
+        self.preconditions[ticket.run_id] = precondition
         run_id = ticket.run_id
         if run_id in self.raises:
             raise self.raises[run_id]

@@ -244,7 +244,7 @@ async def test_a_resumed_run_goes_on_with_its_own_parameters(place: Place) -> No
     await place.run(text, run_id="r", params={"day": "2026-09-09"}, env={"DO": "nothing"})
     assert place.inputs("t") == '{"d":"2026-02-03"}'
     assert place.seen.said[-1] == (
-        "the parameter day stays what the run began with; a new value takes a new run"
+        "the parameter day keeps the value that the run started with; for another, start a new run"
     )
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a run that goes on: what it began with, and what must be given again."""
+"""The parameters of a resumed run: what it started with, and what must be given again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from aetherflow.config.params import read_params
 from aetherflow.engine.state import RunState
 from aetherflow.errors import UsageError
 from aetherflow.redaction import Redactor
-from aetherflow.runs.start_run import params_of_resumed
+from aetherflow.runs.stored_params import params_of_resumed
 from aetherflow.spec.flow import ParamSpec
 
 SPECS = {
@@ -25,7 +26,9 @@ def resumed(
     stored: dict[str, Any], given: dict[str, Any] | None = None, secrets: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     state = RunState(run_id="r", params=stored, secrets=list(secrets))
-    return params_of_resumed(SPECS, state, given or {}, Redactor())
+    given = given or {}
+    read = read_params(SPECS, given, require=False)
+    return params_of_resumed(SPECS, state, read, given, Redactor())
 
 
 def test_what_the_run_began_with_holds_and_a_default_fills_what_it_did_not_have() -> None:
@@ -86,7 +89,7 @@ def test_what_the_run_began_with_is_read_as_the_type_that_is_declared_now() -> N
     with pytest.raises(UsageError) as caught:
         resumed({"day": "2026-01-31", "rows": "many"})
     told = (
-        "the parameter 'rows' of run r is 'many' since it began, and must now be a whole number, not 'many'"
+        "the parameter 'rows' of run r was 'many' when it started, and must now be a whole number, not 'many'"
     )
     assert (caught.value.code, caught.value.message) == ("AF560", told)
 
@@ -94,4 +97,5 @@ def test_what_the_run_began_with_is_read_as_the_type_that_is_declared_now() -> N
 def test_a_narrower_enum_does_not_stop_a_run_that_began_before_it() -> None:
     specs = {"day": SPECS["day"], "rows": ParamSpec(type="int", enum=[1, 2])}
     state = RunState(run_id="r", params={"day": "2026-01-31", "rows": 3})
-    assert params_of_resumed(specs, state, {}, Redactor())[0]["rows"] == 3
+    read = read_params(specs, {}, require=False)
+    assert params_of_resumed(specs, state, read, {}, Redactor())[0]["rows"] == 3

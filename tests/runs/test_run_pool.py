@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import pytest
 
-from aetherflow.errors import Diagnostic, HeldByAnother, InvalidInput, StateError, UsageError
+from aetherflow.errors import Diagnostic, InvalidInput, RunInUse, StateError, UsageError
 from aetherflow.runs import run_pool as run_pool_module
 from aetherflow.runs.run_pool import RunPool, RunPoolFull
 from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
@@ -79,7 +80,7 @@ async def test_a_run_can_be_cancelled_while_it_runs_and_while_it_waits() -> None
         await run_pool.drain(0)
         assert not await run_pool.cancel("a", "again")
     assert seen.reports["a"] == RunReport("a", "CANCELLED", 143, reason="too late")
-    assert seen.reports["b"] == Refusal("b", "not needed", "AF653")
+    assert seen.reports["b"] == Refusal("b", "cancelled", "not needed", "AF653")
     assert seen.of("b") == ["queued", "refused"]
 
 
@@ -91,7 +92,9 @@ async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> No
     executions.raises["before"] = broken
     executions.fails_after_start["after"] = broken
     executions.fails_after_start["full"] = StateError("the disk is full")
-    executions.raises["held"] = HeldByAnother("run held is being executed by another", hint="wait")
+    executions.raises["held"] = RunInUse(
+        "run held is being executed by another", hint="wait", state=Path("s")
+    )
     run_pool = RunPool(executions, max_parallel_runs=4, observer=seen, on_problem=problems.append)
     async with running(run_pool):
         await run_pool.submit(ticket("sound"))
@@ -104,11 +107,13 @@ async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> No
         executions.gate("sound").set()
         await seen.until("sound", "ended")
     told = f"an internal error: {type(broken).__name__}: {broken}"
-    assert seen.reports["before"] == Refusal("before", told, "AF654")
+    assert seen.reports["before"] == Refusal("before", "error", told, "AF654")
     assert seen.reports["after"] == RunReport("after", "INTERRUPTED", 1, reason=told, code="AF654")
     full = RunReport("full", "INTERRUPTED", 1, reason="the disk is full", code="AF600")
     assert seen.reports["full"] == full
-    assert seen.reports["held"] == Refusal("held", "run held is being executed by another", "AF610", "wait")
+    assert seen.reports["held"] == Refusal(
+        "held", "run_in_use", "run held is being executed by another", "AF610", "wait", state=Path("s")
+    )
     assert len(problems) == 2
     assert all("Traceback" in problem for problem in problems)
 
@@ -121,7 +126,7 @@ async def test_an_invalid_flow_is_refused_with_what_is_wrong() -> None:
     async with running(run_pool):
         await run_pool.submit(ticket("a"))
         await seen.until("a", "refused")
-    refusal = Refusal("a", str(finding), "AF101", diagnostics=(finding,))
+    refusal = Refusal("a", "invalid_flow", str(finding), "AF101", diagnostics=(finding,))
     assert seen.reports["a"] == refusal
 
 
@@ -184,7 +189,9 @@ async def test_draining_waits_for_what_runs_and_tells_of_what_never_began() -> N
         executions.gate("a").set()
     assert refused.value.code == "AF652"
     assert seen.reports["a"] == RunReport("a", "SUCCESS", 0)
-    assert seen.reports["b"] == Refusal("b", "the server stopped before the run began", "AF652")
+    assert seen.reports["b"] == Refusal(
+        "b", "server_stopping", "the server stopped before the run started", "AF652"
+    )
     assert executions.began == ["a"]
 
 

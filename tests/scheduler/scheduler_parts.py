@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.store import lease as leases
@@ -47,16 +48,25 @@ class Runs:
 
     def __init__(self) -> None:
         self.submitted: dict[str, tuple[Item, Firing, bool]] = {}
+        self.on_end: dict[str, Callable[[FiringEnd], Awaitable[None]]] = {}
         self.cancelled: list[tuple[str, str]] = []
         self.refuse: AetherFlowError | None = None
 
-    async def submit(self, item: Item, firing: Firing, *, is_recovery: bool) -> None:
+    async def submit(
+        self,
+        item: Item,
+        firing: Firing,
+        on_end: Callable[[FiringEnd], Awaitable[None]],
+        *,
+        is_recovery: bool,
+    ) -> None:
         """Take a firing."""
         if self.refuse is not None:
             raise self.refuse
         assert firing.run_id is not None
         assert firing.run_id not in self.submitted, "a firing is submitted once"
         self.submitted[firing.run_id] = (item, firing, is_recovery)
+        self.on_end[firing.run_id] = on_end
 
     async def cancel(self, run_id: str, reason: str) -> bool:
         """Note the wish."""
@@ -92,14 +102,18 @@ class Server:
 
     async def end(self, run_id: str, outcome: Any = "SUCCESS", reason: str = "") -> None:
         """End a run that was submitted."""
-        _, firing, _ = self.runs.submitted.pop(run_id)
-        await self.scheduler.ended(firing, outcome, reason)
+        self.runs.submitted.pop(run_id)
+        await self.runs.on_end.pop(run_id)(FiringEnd(outcome, reason))
 
     async def tick(self, seconds: float = 0) -> None:
         """Let time pass, and the scheduler do what is due."""
         self.clock.advance(seconds)
-        await self.scheduler.fire_due()
-        await self.scheduler.look_after()
+        await self.fire_due()
+        await self.scheduler.check()
+
+    async def fire_due(self) -> None:
+        """Let the scheduler fire what is due."""
+        await self.scheduler.timetable.fire_due(self.scheduler)
 
     def events(self) -> list[str]:
         """Return the names of what was told since the last time."""

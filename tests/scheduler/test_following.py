@@ -171,7 +171,7 @@ async def test_a_tick_that_is_decided_after_its_day_is_waited_for(
         await one.scheduler.put(schedule(tmp_path, text))
         await one.tick(HOUR)
         one.clock.advance(23 * HOUR + 30)
-        await one.scheduler.look_after()  # the other task of the scheduler comes first
+        await one.scheduler.check()  # the other task of the scheduler comes first
         assert outcomes(state, "b") == {"b": ("WAITING", "waits for a")}
         one.clock.advance(HOUR - 31)
         await one.tick()
@@ -187,8 +187,10 @@ async def test_a_tick_that_is_due_with_it_is_waited_for(tmp_path: Path, state: P
         await one.tick(HOUR)
         await run(one, "a")
         one.clock.advance(HOUR)
-        one.scheduler.agenda.remove(file)
-        one.scheduler.agenda.put_due(file.items["b"], one.clock.now())  # whichever is decided first
+        one.scheduler.timetable.due_queue.remove(file)
+        one.scheduler.timetable.due_queue.put_due(
+            file.items["b"], one.clock.now()
+        )  # whichever is decided first
         await one.tick()
         assert outcomes(state, "b") == {"b": ("WAITING", "waits for a")}
 
@@ -293,7 +295,7 @@ async def test_by_hand_an_item_runs_also_while_it_waits_for_others(tmp_path: Pat
         await one.scheduler.put(file)
         await one.tick(DAY)
         decider = FiringDecider("", one.clock.now, one.clock.new_id)
-        await one.database.transact(lambda raw: decider.fire(raw, file.items["b"], ""))
+        await one.database.transact(lambda raw: decider.fire(raw, file.items["b"]))
         await one.tick()
         found = rows(state, "item_id, cause, outcome")
         assert found[1:] == [("b", "tick", "WAITING"), ("b", "manual", "QUEUED")]

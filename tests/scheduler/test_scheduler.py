@@ -44,14 +44,14 @@ async def test_a_second_server_finds_the_tick_decided(tmp_path: Path, state: Pat
             await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         clock.advance(60)
         await first.live()
-        await first.scheduler.fire_due()
-        await second.scheduler.fire_due()
-        await second.scheduler.look_after()
+        await first.fire_due()
+        await second.fire_due()
+        await second.scheduler.check()
         assert rows(state, "scheduled_at, server") == [("00:01:00", "server:a")]
         assert second.runs.submitted == {}
         clock.advance(60)
-        await second.scheduler.fire_due()
-        await first.scheduler.fire_due()
+        await second.fire_due()
+        await first.fire_due()
         assert [row[1] for row in rows(state, "scheduled_at, outcome")] == ["QUEUED", "SKIPPED"]
 
 
@@ -93,13 +93,13 @@ async def test_a_new_tick_does_not_overtake_what_waits(tmp_path: Path, state: Pa
         await one.begin("r1")
         await one.end("r1")
         one.clock.advance(60)
-        await one.scheduler.fire_due()
+        await one.fire_due()
         assert rows(state, "outcome, reason")[2] == (
             "WAITING",
             "run r2 of 2026-01-01T00:02:00Z waits; the oldest goes first (max_instances 1)",
         )
         for run_id in ("r2", "r3"):
-            await one.scheduler.look_after()
+            await one.scheduler.check()
             assert list(one.runs.submitted) == [run_id]
             await one.begin(run_id)
             await one.end(run_id)
@@ -193,9 +193,9 @@ async def test_a_firing_by_hand_that_must_wait_is_told_as_one(tmp_path: Path, st
         await one.scheduler.put(file)
         await one.tick(60)
         decider = FiringDecider("", one.clock.now, one.clock.new_id)
-        await one.database.transact(lambda raw: decider.fire(raw, file.items["a"], ""))
+        await one.database.transact(lambda raw: decider.fire(raw, file.items["a"]))
         one.events()
-        await one.scheduler.look_after()
+        await one.scheduler.check()
         (told,) = one.told
         assert isinstance(told, FiringScheduled)
         assert (told.outcome, told.cause) == ("WAITING", "manual")

@@ -12,10 +12,10 @@ import pytest
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.schedule.catch_up import decide_due
 from aetherflow.scheduler.firing_decision import FiringDecider
-from aetherflow.scheduler.recovery import GONE
+from aetherflow.scheduler.recovery import ITEM_REMOVED
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.scheduler.wall_clock_timer import LOOK_SECONDS, WallClockTimer
-from aetherflow.store.firings import note_file
+from aetherflow.store.firings import record_served_file
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
@@ -36,7 +36,7 @@ async def test_what_a_dead_server_had_queued_is_run_under_its_id(tmp_path: Path,
         for one in (first, second):
             await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         clock.advance(60)
-        await first.scheduler.fire_due()
+        await first.fire_due()
         await second.tick()
         assert list(second.runs.submitted) == ["r1"]
         assert not second.runs.submitted["r1"][2], "it had not begun: nothing is to be recovered"
@@ -98,7 +98,9 @@ async def test_a_server_that_stops_leaves_its_queue_to_the_next(tmp_path: Path, 
 async def serves(one: Server, folder: Path, items: str) -> None:
     """Let a server serve a file with these items, and note that it does."""
     await one.scheduler.put(schedule(folder, items))
-    await one.database.transact(lambda raw: note_file(raw, "night", one.name, "file", one.clock.now(), ""))
+    await one.database.transact(
+        lambda raw: record_served_file(raw, "night", one.name, "file", one.clock.now(), "")
+    )
 
 
 NEWER = EVERY_MINUTE + ", enabled: false\nid: b, cron: '* * * * *', overlap: queue"
@@ -118,17 +120,17 @@ async def test_firings_of_items_that_only_another_server_knows_are_left_to_it(
         await dying.live(DEAD)
         await dying.scheduler.put(schedule(tmp_path, NEWER))
         clock.advance(60)
-        await dying.scheduler.fire_due()  # QUEUED
+        await dying.fire_due()  # QUEUED
         await dying.database.transact(
             lambda raw: FiringDecider("", clock.now, clock.new_id).fire(
-                raw, new.scheduler.schedules["night"].items["b"], ""
+                raw, new.scheduler.schedules["night"].items["b"]
             )
         )  # WAITING
         for one in (old, new):
             await one.live()
-        await old.scheduler.look_after()
+        await old.scheduler.check()
         assert [row[0] for row in rows(state, "outcome")] == ["QUEUED", "WAITING"]
-        await new.scheduler.look_after()
+        await new.scheduler.check()
         assert rows(state, "outcome, server") == [("QUEUED", "server:new"), ("WAITING", "server:new")]
 
 
@@ -143,10 +145,10 @@ async def test_a_server_whose_file_lost_an_item_leaves_its_firings_to_those_that
         await serves(second, tmp_path, NEWER)
         await serves(first, tmp_path, EVERY_MINUTE + ", enabled: false")
         await second.live()
-        await first.scheduler.look_after()
+        await first.scheduler.check()
         assert rows(state, "outcome, server") == [("QUEUED", ""), ("WAITING", "")]
         assert not await first.begin("r1")
-        await second.scheduler.look_after()
+        await second.scheduler.check()
         assert list(second.runs.submitted) == ["r1"]
 
 
@@ -163,9 +165,9 @@ async def test_a_firing_whose_item_no_server_knows_is_closed_in_the_end(tmp_path
             for one in (first, second):
                 await one.live()
             for one in (first, second):
-                await one.scheduler.look_after()
+                await one.scheduler.check()
             assert rows(state, "outcome")[1] == ("WAITING" if seconds < 60 else "SKIPPED",)
-        assert rows(state, "outcome, reason")[1] == ("SKIPPED", GONE)
+        assert rows(state, "outcome, reason")[1] == ("SKIPPED", ITEM_REMOVED)
 
 
 async def test_overlap_holds_across_servers(tmp_path: Path, state: Path) -> None:
@@ -185,12 +187,12 @@ async def test_overlap_holds_across_servers(tmp_path: Path, state: Path) -> None
         for one in (first, second):
             await one.live()
         clock.advance(1)
-        await second.scheduler.fire_due()
+        await second.fire_due()
         assert rows(state, "outcome, server") == [("RUNNING", "server:a"), ("WAITING", "server:b")]
-        await first.scheduler.look_after()
+        await first.scheduler.check()
         assert first.runs.cancelled == [("r1", "replaced by the firing of 2026-01-01T00:02:00Z")]
         await first.end("r1", "CANCELLED")
-        await second.scheduler.look_after()
+        await second.scheduler.check()
         assert list(second.runs.submitted) == ["r2"]
 
 
@@ -202,7 +204,7 @@ async def test_a_queue_is_one_for_all_servers(tmp_path: Path, state: Path) -> No
             await one.scheduler.put(file)
         for one in (first, first, second):
             clock.advance(5)
-            await one.scheduler.fire_due()
+            await one.fire_due()
         assert rows(state, "outcome, server") == [
             ("QUEUED", "server:a"),
             ("WAITING", "server:a"),
@@ -210,13 +212,13 @@ async def test_a_queue_is_one_for_all_servers(tmp_path: Path, state: Path) -> No
         ]
         await first.begin("r1")
         await first.end("r1")
-        await second.scheduler.look_after()
+        await second.scheduler.check()
         assert second.runs.submitted == {}, "what waits with the other server is older"
-        await first.scheduler.look_after()
+        await first.scheduler.check()
         assert list(first.runs.submitted) == ["r2"]
         await first.begin("r2")
         await first.end("r2")
-        await second.scheduler.look_after()
+        await second.scheduler.check()
         assert list(second.runs.submitted) == ["r3"]
 
 
@@ -228,7 +230,7 @@ async def test_what_waits_for_other_items_holds_up_nobody(tmp_path: Path, state:
         await one.scheduler.put(file)
         await one.tick(3600)
         decider = FiringDecider("", one.clock.now, one.clock.new_id)
-        await one.database.transact(lambda raw: decider.fire(raw, file.items["b"], ""))
+        await one.database.transact(lambda raw: decider.fire(raw, file.items["b"]))
         await one.tick()
         assert rows(state, "cause, outcome") == [("tick", "WAITING"), ("manual", "QUEUED")]
 
@@ -292,7 +294,7 @@ async def test_what_is_made_up_for_waits_its_turn_where_other_ticks_are_skipped(
             if number > 1:
                 assert await one.begin(f"r{number}")
             await one.end(f"r{number}")
-            await one.scheduler.look_after()
+            await one.scheduler.check()
         ended = [row[0] for row in rows(state, "outcome")]
         assert ended.count("SUCCESS") == missed + 1
 
@@ -385,6 +387,6 @@ async def test_the_end_of_a_run_that_cannot_be_stored_is_stored_later(tmp_path: 
         await one.end("r1")
         assert one.events() == ["schedule_notice"]
         await one.database.transact(lambda raw: raw.execute("ALTER TABLE gone RENAME TO firings"))
-        await one.scheduler.look_after()
+        await one.scheduler.check()
         assert one.events() == ["firing_finished"]
         assert rows(state, "outcome") == [("SUCCESS",)]

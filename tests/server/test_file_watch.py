@@ -58,7 +58,7 @@ async def test_without_systemd_nothing_is_sent(tmp_path: Path) -> None:
     clock = FakeClock()
     for env in ({}, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}, {"NOTIFY_SOCKET": "vsock:2"}):
         notifier = Notifier(env)
-        notifier.tell("READY=1")
+        notifier.send("READY=1")
         await notifier.watch(clock)  # no watchdog: it returns at once
     assert Notifier({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}).watchdog_seconds == 0
     assert Notifier({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}).watchdog_seconds == 3

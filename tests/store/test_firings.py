@@ -88,21 +88,23 @@ def test_a_firing_begins_once_and_only_for_the_server_that_has_it(raw: sqlite3.C
 def test_a_run_that_goes_on_began_when_it_began(raw: sqlite3.Connection) -> None:
     firing, later = queued(raw), T0 + timedelta(seconds=13)
     assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    assert room.move_firing(raw, firing.firing_id, "server:a", "QUEUED", "its server died; the run goes on")
+    assert room.move_firing(
+        raw, firing.firing_id, "server:a", "QUEUED", "its server died; the run is resumed"
+    )
     assert room.begin_firing(raw, firing.firing_id, "server:a", later)
     again = room.find_firing(raw, firing.firing_id)
     assert again is not None
     assert again.started_at == "2026-01-01T00:00:00.000000Z"
 
 
-@pytest.mark.parametrize(("has_begun", "second"), [(True, "00"), (False, "13")])
+@pytest.mark.parametrize(("has_started", "second"), [(True, "00"), (False, "13")])
 def test_a_run_that_was_put_off_before_it_began_begins_later(
-    raw: sqlite3.Connection, second: str, *, has_begun: bool
+    raw: sqlite3.Connection, second: str, *, has_started: bool
 ) -> None:
     firing, later = queued(raw), T0 + timedelta(seconds=13)
     assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    assert not room.put_off(raw, firing.firing_id, "server:b", "", has_begun=has_begun)
-    assert room.put_off(raw, firing.firing_id, "server:a", "a lock is held", has_begun=has_begun)
+    assert not room.postpone_firing(raw, firing.firing_id, "server:b", "", has_started=has_started)
+    assert room.postpone_firing(raw, firing.firing_id, "server:a", "a lock is held", has_started=has_started)
     waiting = room.find_firing(raw, firing.firing_id)
     assert waiting is not None
     assert (waiting.outcome, waiting.reason) == ("WAITING", "a lock is held")

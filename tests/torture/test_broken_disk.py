@@ -81,7 +81,7 @@ def check_the_failure(state: Path, run_id: str, done: subprocess.CompletedProces
     if done.returncode == 1:  # 2: the run had not begun
         assert f"run {run_id} stopped: " in done.stderr
         begun = query(state, "SELECT 1 FROM run_state WHERE run_id = ?", run_id) != []
-        command = f"then go on: aetherflow runs retry {run_id} --state {state}"
+        command = f"then resume: aetherflow runs retry {run_id} --state {state}"
         assert (command in done.stderr.splitlines()[-1]) == begun
 
 

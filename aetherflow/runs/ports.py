@@ -1,0 +1,62 @@
+"""Protocols of the run pool: what executes a ticket, what observes it, what must hold before it starts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from aetherflow.ports import Observer
+from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
+from aetherflow.store.database import Database
+
+
+class ObserverSpec(msgspec.Struct, frozen=True):
+    """How to make the observer of one run, its name, and what happens when it is too slow.
+
+    Observers of many runs share what they write to (a `Sink`), never what they remember of a run.
+    """
+
+    name: str
+    make: Callable[[], Observer]
+    when_full: Literal["wait", "drop"] = "drop"
+
+
+class ClaimPrecondition(msgspec.Struct, frozen=True, eq=False):
+    """What must hold when a run is claimed: else `check` raises, in a transaction on `database`.
+
+    If the run is in the same database, that transaction also claims the run; else it follows right after.
+    """
+
+    database: Database
+    check: Callable[[sqlite3.Connection], None]
+
+
+class TicketObserver(Protocol):
+    """Is called at every change of a ticket, in order; what it raises harms no run."""
+
+    async def on_change(
+        self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+    ) -> None:
+        """Note a change: `report` is a RunReport when the run ended and a Refusal when it was refused."""
+        ...
+
+
+class Execute(Protocol):
+    """Executes the run of a ticket to its end."""
+
+    async def __call__(
+        self,
+        ticket: RunTicket,
+        control: RunControl,
+        started: Callable[[], Awaitable[None]],
+        precondition: ClaimPrecondition | None = None,
+    ) -> RunReport | Refusal:
+        """Load the flow and run it; call `started` once the first event of the run is durable.
+
+        Raises:
+            AetherFlowError: the run could not be started (it is refused), or its state could not be stored.
+        """
+        ...

@@ -1,0 +1,60 @@
+"""Resolve a request once: its parameters, its state database, the jobs that take part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.config.params import read_params, require_params
+from aetherflow.language.template import compile_template
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.runs.run_paths import resolve_run_paths, state_path
+from aetherflow.runs.run_request import RunRequest, selected_jobs
+from aetherflow.store.filesystem import is_missing
+
+
+class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
+    """A request and what it means for its flow; nothing is opened yet.
+
+    Attributes:
+        run_id: the one of the request, or a new one.
+        params: a value for every declared parameter, from the request and the defaults; a required one may be
+            missing if the run may be in the database, which then knows it.
+        state: the state database.
+        selected: the numbers of the jobs that take part; None means all.
+    """
+
+    checked: CheckedFlow
+    request: RunRequest
+    run_id: str
+    params: dict[str, Any]
+    state: Path
+    selected: set[int] | None
+
+
+def resolve_run(checked: CheckedFlow, request: RunRequest, new_id: Callable[[], str]) -> ResolvedRun:
+    """Resolve a request; one that cannot become a run is refused here, before a database is made for it.
+
+    Raises:
+        UsageError: the parameters do not fit the flow, or it does not have the job that was named.
+        ConfigError: a path names a variable that is not set, or leads where the mode forbids it.
+    """
+    flow = checked.plan.flow
+    may_be_stored = request.state is not None or bool(
+        request.run_id and not _names_params(flow.state.path or "")
+    )
+    params = read_params(flow.params, request.params, require=not may_be_stored)
+    state = request.state or state_path(checked, params)
+    if request.state is None and (not request.run_id or is_missing(state)):
+        require_params(flow.params, params)
+        resolve_run_paths(checked, params, state)
+    return ResolvedRun(
+        checked, request, request.run_id or new_id(), params, state, selected_jobs(checked.plan, request)
+    )
+
+
+def _names_params(template: str) -> bool:
+    return any(reference.path[0] == "params" for reference in compile_template(template)[0].references)

@@ -1,0 +1,107 @@
+"""What the steps of a run share: connectors, locks, pools, workspace, and a way to announce events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.engine.state import RunState
+from aetherflow.events import run_events as e
+from aetherflow.execution.bus import Bus
+from aetherflow.execution.connector_pool import ConnectorPool
+from aetherflow.execution.local_placement import call_nested
+from aetherflow.execution.output_files import OutputFiles
+from aetherflow.execution.shared_connectors import SharedConnectors
+from aetherflow.process import guardian
+from aetherflow.runs.load_flow import CheckedFlow, resolve
+from aetherflow.runs.run_paths import RunPaths
+from aetherflow.runs.start_notices import notice
+from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.workspace import Workspace
+from aetherflow.store.database_pool import SharedDatabase
+from aetherflow.store.named_locks import LockTable
+from aetherflow.store.process_identity import ProcessIdentity
+from aetherflow.store.run_pools import RunPools
+
+
+@asynccontextmanager
+async def run_services(
+    checked: CheckedFlow,
+    state: RunState,
+    paths: RunPaths,
+    database: SharedDatabase,
+    owner: ProcessIdentity,
+    bus: Bus,
+    output_files: OutputFiles,
+    clock: Clock,
+) -> AsyncIterator[RunServices]:
+    """Make what the steps of a run share; at the end close it, and end the processes that are left."""
+    redactor = checked.redactor
+    shared = SharedConnectors.join()
+    settings = checked.environment.settings
+
+    def warn(message: str) -> None:
+        announce(notice(state, clock, "warning", message))
+
+    def mark() -> dict[str, str]:
+        return {guardian.MARK: guardian.new_mark(state.run_id)}
+
+    def announce(event: e.Event) -> None:
+        match event:
+            case e.Notice():
+                event = msgspec.structs.replace(event, message=redactor.text(event.message))
+            case e.StepOutput():
+                event = msgspec.structs.replace(event, text=redactor.text(event.text))
+            case _:
+                pass
+        bus.announce(event)
+
+    connectors = ConnectorPool(
+        partial(resolve, checked, mark=mark, warn=warn), checked.registry.connector_class, shared
+    )
+    services = RunServices(
+        flow_id=state.flow_id,
+        run_id=state.run_id,
+        env=checked.environment.variables,
+        clock=clock,
+        redactor=redactor,
+        workspace=_workspace(checked, paths, state),
+        zip_drivers=checked.restrictions.zip_drivers,
+        log_directory=paths.logs,
+        connectors=connectors,
+        locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
+        pools=RunPools(database, clock, owner, state.flow_id, state.run_id),
+        nested_step=partial(call_nested, step_type_of=checked.step_type),
+        announce=announce,
+        threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
+        large_outputs=output_files,
+        execution=state.attempt,
+        strict_templates=settings.strict_templates,
+    )
+    try:
+        yield services
+    finally:
+        with anyio.CancelScope(shield=True):
+            try:
+                for pid in await guardian.end_leftovers(state.run_id):
+                    message = f"process {pid} of the run could not be ended"
+                    announce(notice(state, clock, "warning", message, "AF708"))
+            finally:
+                for problem in [*await connectors.aclose(), *await shared.leave()]:
+                    announce(notice(state, clock, "warning", problem.message, problem.code))
+
+
+def _workspace(checked: CheckedFlow, paths: RunPaths, state: RunState) -> Workspace:
+    return Workspace(
+        paths.work_root,
+        state.flow_id,
+        state.run_id,
+        paths.layout,
+        checked.environment.settings.strict_sandbox,
+        checked.restrictions.paths,
+    )

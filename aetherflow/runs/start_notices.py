@@ -1,0 +1,106 @@
+"""What a person should know when a run starts or is resumed: notices about plugins, bundles and a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from aetherflow.clock import Clock
+from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
+from aetherflow.engine.state import RunState
+from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
+from aetherflow.runs.load_flow import CheckedFlow
+
+LIST_AT_MOST = 20
+"""How many kept or repeated steps a notice names before it only counts them."""
+
+
+_WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
+    ("end_interrupted", "AF633", "does not run again: {}"),
+    ("exclude", "AF634", "not run now: {}"),
+    ("changed", "AF630", ""),
+    ("never_run", "AF635", "has not run, its job had ended without it: {}; {option} {first} runs it"),
+    ("remove", "AF636", "no longer in the flow: {}"),
+    ("upgraded", "AF632", "kept although the step type has another version now: {}"),
+)
+"""What a person is warned of, by the kind of the decision."""
+
+
+def resume_notices(plan: ResumePlan, option: str, state: RunState, clock: Clock) -> list[e.Notice]:
+    """Say what a resume keeps, what it runs again, and what the changed flow makes of the rest."""
+    notices = []
+    if kept := plan.texts("keep"):
+        notices.append(notice(state, clock, "info", f"kept: {_listed(kept)}"))
+    again = plan.texts("rerun")
+    listed = _listed(again) if again else "nothing that had begun"
+    notices.append(notice(state, clock, "info", f"runs again: {listed}"))
+    for kind, code, text in _WARNINGS:
+        found = plan.of_kind(kind)
+        if kind == "changed":
+            messages = [_changed(decision, option) for decision in found[:LIST_AT_MOST]]
+        elif found:
+            listed = _listed([str(decision) for decision in found])
+            messages = [text.format(listed, option=option, first=found[0].name)]
+        else:
+            continue
+        notices += [notice(state, clock, "warning", message, code) for message in messages]
+    return notices
+
+
+def _changed(decision: ResumeDecision, option: str) -> str:
+    """Return the warning about something that is kept although the flow now defines it otherwise."""
+    name = decision.name
+    if decision.step:
+        return f"{name} is kept although the flow now defines it otherwise; {option} {name} runs it again"
+    return (
+        f"the {decision.reason} of {name} has changed, its earlier result is kept; "
+        f"{option} {name} evaluates it again"
+    )
+
+
+def plugin_notices(checked: CheckedFlow, state: RunState, clock: Clock) -> list[e.Notice]:
+    """Say which plugins could not be loaded: the run does without them."""
+    return [
+        notice(state, clock, "warning", f"{d.file}:{d.line}: {d.message}", d.code)
+        for d in checked.registry.diagnostics
+    ]
+
+
+def bundle_notices(
+    bundle: e.BundleUse | None, history: Sequence[e.Event], state: RunState, clock: Clock
+) -> list[e.Notice]:
+    """Say that the bundle may be stale, or that it or its content is not that of the last time."""
+    notices = []
+    if bundle and bundle.stale:
+        message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)
+        notices.append(notice(state, clock, "warning", message, "AF866"))
+    begun = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
+    was, now = _bundle_name(begun[-1] if begun else bundle), _bundle_name(bundle)
+    if was != now:
+        message = f"the run had its flow from {was}, and now has it from {now}"
+        notices.append(notice(state, clock, "warning", message, "AF867"))
+    return notices
+
+
+def stale_sentence(bundle_id: str, fingerprint: str, reason: str) -> str:
+    """Return the sentence about a bundle that is used although it could not be synced."""
+    return f"the bundle {bundle_id!r} may be stale, {fingerprint[:12]} is used: {reason}"
+
+
+def _bundle_name(bundle: e.BundleUse | None) -> str:
+    return f"the bundle {bundle.id} {bundle.fingerprint[:12]}" if bundle else "no bundle"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:LIST_AT_MOST])
+    more = len(names) - LIST_AT_MOST
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def notice(
+    state: RunState, clock: Clock, level: Literal["info", "warning"], message: str, code: str = ""
+) -> e.Notice:
+    """Return a notice about a run."""
+    factory = EventFactory(clock, state.flow_id, state.run_id)
+    return factory.make(e.Notice, level=level, message=message, code=code)

@@ -1,0 +1,55 @@
+"""The source of a firing that a person requests, and the sink for a process without a scheduler."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from aetherflow.schedule.item import Item
+from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
+from aetherflow.scheduler.ports import FiringSink
+from aetherflow.store.database import Database
+from aetherflow.store.firings import Firing, close_firing, find_firing
+
+
+class ManualSource:
+    """Fires an item, whatever its timetable says."""
+
+    def __init__(self, decider: FiringDecider, item: Item, *, may_wait: bool) -> None:
+        """Take the item; if its firing may not wait, it is skipped where it would have to."""
+        self._decider = decider
+        self._item = item
+        self._may_wait = may_wait
+
+    async def fire_next(self, sink: FiringSink) -> Firing:
+        """Fire the item, and return its firing.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        (decided,) = await sink.fire(self._decide)
+        return decided.firings[0]
+
+    def _decide(self, raw: sqlite3.Connection) -> list[DecidedFirings]:
+        firing, now = self._decider.fire(raw, self._item), self._decider.now()
+        if firing.outcome == "WAITING" and not self._may_wait:
+            close_firing(raw, firing.firing_id, firing.server, "SKIPPED", firing.reason, now)
+            firing = find_firing(raw, firing.firing_id) or firing
+        return [DecidedFirings(self._item, now, [firing])]
+
+
+class StoredFirings:
+    """A sink that only stores firings: a server takes them up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fire(
+        self, decide: Callable[[sqlite3.Connection], Sequence[DecidedFirings]]
+    ) -> Sequence[DecidedFirings]:
+        """Let `decide` insert firings in one transaction.
+
+        Raises:
+            StateError: the database cannot be used; nothing was decided.
+        """
+        return await self._database.transact(decide)

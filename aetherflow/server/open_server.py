@@ -1,0 +1,171 @@
+"""Open a server: put database, lease, run pool, scheduler and observers together, and close them again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import AetherFlowError, StateError
+from aetherflow.events.run_events import Event
+from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.execution.bus import Bus
+from aetherflow.execution.shared_connectors import kept_open
+from aetherflow.runs.ports import ObserverSpec
+from aetherflow.runs.run_host import RunHost
+from aetherflow.runs.run_pool import RunPool
+from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.server.firing_runs import FiringRuns
+from aetherflow.server.last_resort import leave_runs
+from aetherflow.server.reload import Reloader
+from aetherflow.server.sd_notify import Notifier
+from aetherflow.server.server_lease import ServerLease
+from aetherflow.server.server_settings import ServerSettings
+from aetherflow.store.database import Database
+from aetherflow.store.database_pool import DatabasePool
+
+
+class Server(msgspec.Struct, frozen=True, eq=False):
+    """An open server: what its services work with."""
+
+    lease: ServerLease
+    database: Database
+    settings: ServerSettings
+    run_pool: RunPool
+    scheduler: Scheduler
+    reloader: Reloader
+    notifier: Notifier
+    bus: Bus
+    states: DatabasePool
+    clock: Clock
+
+    def report(
+        self, message: str, *, level: Literal["info", "warning", "error"] = "error", code: str = "AF211"
+    ) -> None:
+        """Tell the observers something about the server as a whole."""
+        self.bus.announce(
+            server_notice(message, self.clock, self.scheduler.schedules, level=level, code=code)
+        )
+
+
+class _Nothing:
+    """The durable side of the scheduler's bus: the firings are stored before their events are made."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Store nothing."""
+
+
+@asynccontextmanager
+async def open_server(
+    schedules: Sequence[Schedule],
+    settings: ServerSettings,
+    state: Path,
+    observers: Sequence[ObserverSpec],
+    clock: Clock,
+    env: Mapping[str, str],
+) -> AsyncIterator[Server]:
+    """Put the parts together, and take them apart at the end.
+
+    Raises:
+        StateError: the state database cannot be used.
+    """
+    try:
+        async with _opened_server(schedules, settings, state, observers, clock, env) as server:
+            yield server
+    except BaseExceptionGroup as group:
+        error = _expected(group)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> AetherFlowError | None:
+    """Return the first error of several tasks, unless one of them can only be a bug."""
+    leaves: list[BaseException] = [group]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [one for leaf in leaves for one in getattr(leaf, "exceptions", (leaf,))]
+    errors = [leaf for leaf in leaves if isinstance(leaf, AetherFlowError)]
+    return errors[0] if len(errors) == len(leaves) else None
+
+
+@asynccontextmanager
+async def _opened_server(
+    schedules: Sequence[Schedule],
+    settings: ServerSettings,
+    state: Path,
+    observers: Sequence[ObserverSpec],
+    clock: Clock,
+    env: Mapping[str, str],
+) -> AsyncIterator[Server]:
+    ids = [schedule.id for schedule in schedules]
+    async with AsyncExitStack() as stack:
+        bus = Bus(_Nothing(), clock)
+        watching = await stack.enter_async_context(anyio.create_task_group())
+        stack.push_async_callback(bus.aclose)
+        for spec in observers:
+            bus.subscribe(watching, spec.name, spec.make(), when_full=spec.when_full)
+
+        def report(message: str, level: Literal["warning", "error"] = "error", code: str = "AF211") -> None:
+            bus.announce(server_notice(message, clock, ids, level=level, code=code))
+
+        await stack.enter_async_context(kept_open(partial(report, level="warning", code="AF703")))
+        host = RunHost(
+            observers=lambda _ticket, _checked: observers,
+            on_crash=settings.on_crash,
+            pools=settings.pools,
+            clock=clock,
+        )
+        opened = await stack.enter_async_context(host.states.use(state))
+        lease = await ServerLease.take(opened.database, clock)
+        stack.push_async_callback(last_work, lease.give_back, partial(report, code="AF600"))
+        run_pool = RunPool(
+            host.execute,
+            max_parallel_runs=settings.max_parallel_runs,
+            on_problem=report,
+            on_left=partial(leave_runs, states=host.states, bus=bus, clock=clock),
+            clock=clock,
+        )
+        runs = FiringRuns(opened.database, lease.name, host.states, run_pool, clock)
+        scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
+        notifier = Notifier(env)
+        reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce)
+        yield Server(
+            lease=lease,
+            database=opened.database,
+            settings=settings,
+            run_pool=run_pool,
+            scheduler=scheduler,
+            reloader=reloader,
+            notifier=notifier,
+            bus=bus,
+            states=host.states,
+            clock=clock,
+        )
+
+
+async def last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Callable[[str], None]) -> None:
+    """Do the last work of a server on its database; if it fails, other servers notice the end themselves."""
+    try:
+        await work()
+    except StateError as error:
+        report(f"{error.message}; other servers take over when they see that this one has ended")
+
+
+def server_notice(
+    message: str,
+    clock: Clock,
+    scheduler_ids: Iterable[str],
+    *,
+    level: Literal["info", "warning", "error"] = "error",
+    code: str = "AF211",
+) -> ScheduleNotice:
+    """Return a notice about a server as a whole, under the id of its first scheduler file, if it has one."""
+    first = next(iter(scheduler_ids), "")
+    return ScheduleNotice(at=clock.now(), scheduler=first, message=message, level=level, code=code)
