@@ -225,7 +225,7 @@ async def test_of_the_days_without_a_server_only_this_one_is_made_up_for(tmp_pat
     async with server(state, "b", clock) as one:
         await one.scheduler.put(schedule(tmp_path, text))
         await one.tick()
-        over = "its day was over when a server came to it"
+        over = "its day was over before a server could run it"
         assert [row[1:] for row in rows(state, "item_id, outcome, reason") if row[0] == "b"] == [
             ("MISSED", over),
             ("MISSED", over),
