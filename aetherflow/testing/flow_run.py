@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from aetherflow.clock import Clock
+from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import InvalidInput
 from aetherflow.events.run_events import Event, StepFinished
 from aetherflow.registry import CONNECTOR, STEP
 from aetherflow.runs.execute_run import ObserverSpec, RunRequest, execute_run
 from aetherflow.runs.load_flow import load_checked_flow
-from aetherflow.runs.run_paths import run_paths_of
+from aetherflow.runs.resolved_run import resolve_run
 from aetherflow.runs.run_ticket import RunControl
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
@@ -100,12 +100,13 @@ async def run_flow(
     if checked.errors:
         raise InvalidInput(checked.errors)
     seen = Recorder()
+    clock = clock or SystemClock()
+    run = resolve_run(checked, RunRequest(**request), clock.new_id)
     report = await execute_run(
-        checked,
-        RunRequest(**request),
+        run,
         [ObserverSpec("test", lambda: seen, "wait")],
         states=DatabasePool(),
         control=RunControl(),
         clock=clock,
     )
-    return FlowRun(report.run_id, report.status, run_paths_of(checked, None).state, seen)
+    return FlowRun(report.run_id, report.status, run.state, seen)
