@@ -11,7 +11,7 @@ from aetherflow.admin.queries import StateQueries
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_json, print_text
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
-from aetherflow.observe.text import one_line
+from aetherflow.observe.event_text import one_line
 
 _WAS = {
     "dead": "whose process has ended",

@@ -16,8 +16,8 @@ from aetherflow.cli.printing import print_text
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
+from aetherflow.observe.event_text import one_line
 from aetherflow.observe.line_writer import writing_to
-from aetherflow.observe.text import one_line
 
 PIECE_BYTES = 1 << 16
 """A longer line is shown in pieces."""

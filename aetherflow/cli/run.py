@@ -182,9 +182,9 @@ def observers(checked: CheckedFlow, options: RunOptions) -> list[ObserverSpec]:
             ObserverSpec("log", partial(LogObserver, sys.stdout, format="json", level=level), "wait")
         )
     elif _can_repaint():
-        from aetherflow.observe.progress import ProgressObserver  # noqa: PLC0415 - as above
+        from aetherflow.observe.live_tree import LiveTreeObserver  # noqa: PLC0415 - as above
 
-        chosen.append(ObserverSpec("progress", partial(ProgressObserver, sys.stderr), "drop"))
+        chosen.append(ObserverSpec("progress", partial(LiveTreeObserver, sys.stderr), "drop"))
     else:
         from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - as above
 
@@ -201,7 +201,7 @@ def _log_format(checked: CheckedFlow, options: RunOptions) -> str:
 def _can_repaint() -> bool:
     if not sys.stderr.isatty():
         return False
-    from aetherflow.observe.progress import can_repaint  # noqa: PLC0415 - only on a terminal
+    from aetherflow.observe.live_tree import can_repaint  # noqa: PLC0415 - only on a terminal
 
     return can_repaint(sys.stderr)
 

@@ -15,7 +15,7 @@ from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_pat
 from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
-from aetherflow.observe.text import one_line
+from aetherflow.observe.event_text import one_line
 from aetherflow.store.projection import timestamp
 from aetherflow.store.queries import AttemptRow, EffectRow, StepRow
 

@@ -12,7 +12,7 @@ from aetherflow.admin.prune_runs import prune
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.cli.state_access import FlowOfState, State, state_path
-from aetherflow.observe.text import one_line
+from aetherflow.observe.event_text import one_line
 
 
 def prune_runs(

@@ -15,7 +15,7 @@ from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.errors import StateUnusable
-from aetherflow.observe.text import duration
+from aetherflow.observe.event_text import duration
 from aetherflow.server.schedule_files import load_schedule, state_of_schedules
 from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
 from aetherflow.store.filesystem import is_missing

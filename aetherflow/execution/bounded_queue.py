@@ -10,17 +10,17 @@ import anyio
 
 from aetherflow.events.run_events import Event, StepOutput
 
-MAILBOX_EVENTS = 10_000
-"""How many events an observer may lie behind."""
+QUEUE_EVENTS = 10_000
+"""How many events an observer may be behind."""
 
 RESERVE = 10
-"""The lines of programs leave the last tenth of a mailbox free: they crowd out no warning and no event."""
+"""Output lines leave the last tenth of a queue free, so that they crowd out no warning and no event."""
 
 
 class BoundedQueue:
     """A bounded queue between the bus and one observer, taken empty at each visit."""
 
-    def __init__(self, capacity: int = MAILBOX_EVENTS) -> None:
+    def __init__(self, capacity: int = QUEUE_EVENTS) -> None:
         self.capacity = capacity
         self.dropped = 0
         self.closed = False
@@ -44,7 +44,7 @@ class BoundedQueue:
         self.dropped += max(len(events) - room, 0)
 
     async def put(self, events: Sequence[Event]) -> None:
-        """Put in everything; wait while the box is full, unless there is hurry."""
+        """Put in everything; wait while the queue is full, unless there is hurry."""
         done = 0
         while done < len(events) and not self.closed:
             if room := self.room:
@@ -70,7 +70,7 @@ class BoundedQueue:
         self._emptied.set()
 
     async def take(self) -> list[Event]:
-        """Return all events, at least one; an empty list when the box is closed and empty."""
+        """Return all events, at least one; an empty list when the queue is closed and empty."""
         while not self._events and not self.closed:
             await self._filled.wait()
         events = list(self._events)
@@ -81,7 +81,7 @@ class BoundedQueue:
         return events
 
     async def rest(self, seconds: float) -> None:
-        """Wait so long, but not when the box is full or closed."""
+        """Wait so long, but not when the queue is full or closed."""
         with anyio.move_on_after(seconds):
             await self._pressing.wait()
 

@@ -1,8 +1,9 @@
-"""The in-process bus: durable first, then the observers.
+"""The in-process bus of a run: events are committed first, then given to the observers.
 
 `publish` returns when the events are committed; nothing may act on an event before that. Observers follow
-behind, each in its own task with a bounded mailbox: where the log is full the run waits for it, the others
-lose events and are told how many. An observer that raises is detached and reported; it never hurts the run.
+behind, each in its own task with a bounded queue. When it is full, the run waits for the log; other observers
+lose events and get a notice of how many. An observer that raises is detached and reported, and the run
+continues.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
-from aetherflow.execution.bounded_queue import MAILBOX_EVENTS, BoundedQueue
+from aetherflow.execution.bounded_queue import QUEUE_EVENTS, BoundedQueue
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.ports import Durable, Observer
 
 REST_SECONDS = 0.05
-"""How long an observer is left alone after a batch: fewer, larger batches cost a fraction of many visits."""
+"""How long an observer gets nothing after a batch: few large batches cost much less than many small ones."""
 
 FLUSH_SECONDS = 5.0
-"""How long the end of a run waits for its observers: four fifths to take what is in their mailboxes, the rest
-to close one that did not. A run that shall stop also waits no longer for room in a full mailbox."""
+"""How long the end of a run waits for its observers: four fifths to take what is in their queues, the rest
+to close one that did not. A run that is being cancelled also waits no longer for room in a full queue."""
 
 
 class _Subscription:
-    """An observer, its mailbox, and the scope of the task that serves it: only the bus ends that one."""
+    """An observer, its queue, and the scope of the task that serves it: only the bus ends that one."""
 
-    def __init__(self, name: str, observer: Observer, mailbox: BoundedQueue, when_full: str) -> None:
+    def __init__(self, name: str, observer: Observer, queue: BoundedQueue, when_full: str) -> None:
         self.name = name
         self.observer = observer
-        self.mailbox = mailbox
+        self.queue = queue
         self.when_full = when_full
         self.reported = 0
         self.is_closing = False
@@ -66,19 +67,19 @@ class Bus:
         observer: Observer,
         *,
         when_full: Literal["wait", "drop"] = "drop",
-        capacity: int = MAILBOX_EVENTS,
+        capacity: int = QUEUE_EVENTS,
     ) -> None:
-        """Let an observer watch, in a task of its own that ends with `aclose`, not by a cancellation."""
+        """Give an observer the events from now on, in a task that only `aclose` ends, no cancellation."""
         subscription = _Subscription(name, observer, BoundedQueue(capacity), when_full)
         self._subscriptions.append(subscription)
         self._attached.append(subscription)
         tasks.start_soon(self._serve, subscription)
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Make events durable, then show them to the observers.
+        """Make events durable, then give them to the observers.
 
         Raises:
-            StateError: they could not be stored; nobody has seen them.
+            StateError: they could not be stored; no observer has seen them.
         """
         if not events:
             return
@@ -86,44 +87,44 @@ class Bus:
         self._last = events[-1]
         for subscription in tuple(self._attached):  # one may be detached while another is waited for
             if subscription.when_full == "wait":
-                await subscription.mailbox.put(events)
+                await subscription.queue.put(events)
             else:
-                subscription.mailbox.offer(events)
+                subscription.queue.offer(events)
 
     def announce(self, event: Event) -> None:
-        """Show a transient event, from any thread, to the observers; it is stored nowhere, may be dropped."""
+        """Give observers a transient event, from any thread; it is not stored, and may be dropped."""
         if threading.get_ident() != self._thread:
             anyio.from_thread.run_sync(self.announce, event, token=self._loop)
             return
         for subscription in self._attached:
-            subscription.mailbox.offer([event])
+            subscription.queue.offer([event])
 
     @property
     def has_published(self) -> bool:
-        """Whether anything of the run is durable by its doing."""
+        """Whether this bus has made an event of the run durable."""
         return self._last is not None
 
     @property
     def dropped(self) -> dict[str, int]:
         """How many events each observer has lost."""
-        return {s.name: s.mailbox.dropped for s in self._subscriptions if s.mailbox.dropped}
+        return {s.name: s.queue.dropped for s in self._subscriptions if s.queue.dropped}
 
     def hurry(self) -> None:
-        """Let an observer that hangs no longer hold the run: it shall stop."""
+        """Limit how long an observer that hangs may hold the run, which is being cancelled."""
         until = anyio.current_time() + FLUSH_SECONDS
         for subscription in self._subscriptions:
-            subscription.mailbox.hurry(until)
+            subscription.queue.hurry(until)
 
     async def aclose(self) -> None:
         """Let the observers finish, but do not wait for one that hangs."""
         for subscription in self._subscriptions:
-            subscription.mailbox.close()
+            subscription.queue.close()
         with anyio.move_on_after(FLUSH_SECONDS * 4 / 5, shield=True):
             for subscription in self._subscriptions:
                 await subscription.finished.wait()
         for subscription in self._subscriptions:
             if not subscription.finished.is_set():
-                reason = f"it did not take what was left for it in time{_losses(subscription)}"
+                reason = f"it did not take the remaining events in time{_losses(subscription)}"
                 self.detached.setdefault(subscription.name, reason)
                 subscription.scope.cancel()
         with anyio.move_on_after(FLUSH_SECONDS / 5, shield=True):
@@ -143,14 +144,14 @@ class Bus:
 
     async def _feed(self, subscription: _Subscription) -> None:
         try:
-            while events := await subscription.mailbox.take():
-                if lost := subscription.mailbox.dropped - subscription.reported:
+            while events := await subscription.queue.take():
+                if lost := subscription.queue.dropped - subscription.reported:
                     subscription.reported += lost
                     message = f"the observer {subscription.name} was too slow and lost {lost} events"
                     events.append(self._notice(events[-1], message))  # they would have stood here
                 await subscription.observer(events)
-                await subscription.mailbox.rest(REST_SECONDS)
-        except BaseException as error:  # an observer never hurts the run; it is detached and told
+                await subscription.queue.rest(REST_SECONDS)
+        except BaseException as error:  # an observer never hurts the run; it is detached and reported
             if is_our_cancellation(error):
                 raise
             self._detach(subscription, error)
@@ -165,11 +166,11 @@ class Bus:
             self._detach(subscription, error)
 
     def _detach(self, subscription: _Subscription, error: BaseException) -> None:
-        subscription.mailbox.close()
+        subscription.queue.close()
         if subscription in self._attached:
             self._attached.remove(subscription)
-        told = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
-        reason = f"{told}{_losses(subscription)}"
+        why = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
+        reason = f"{why}{_losses(subscription)}"
         self.detached.setdefault(subscription.name, reason)
         if self._last is not None:
             self.announce(
@@ -182,7 +183,7 @@ class Bus:
 
 
 def _losses(subscription: _Subscription) -> str:
-    """Return what else is to be told of an observer that takes no more: the losses it was not told of."""
-    lost = subscription.mailbox.dropped - subscription.reported
+    """Return the losses that were not reported to an observer that takes no more."""
+    lost = subscription.queue.dropped - subscription.reported
     subscription.reported += lost
-    return f"; {lost} events were lost to it before" if lost else ""
+    return f"; it had lost {lost} events before" if lost else ""

@@ -1,1 +1,1 @@
-"""Observers of a run: the log, the event stream and the live tree. They watch; they decide nothing."""
+"""Observers of runs: log, event stream, live tree, metrics. They show events and decide nothing."""

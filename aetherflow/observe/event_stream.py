@@ -87,7 +87,7 @@ class EventStreamObserver:
 
 
 def _append_to(path: Path) -> BinaryIO:
-    """Open a file at its end, on a new line: a process that was killed may have left half a line there."""
+    """Open a file at its end, on a new line: a killed process may have left half a line there."""
     try:
         stream = path.open("ab")
         if path.is_file() and stream.tell() and not _ends_a_line(path):

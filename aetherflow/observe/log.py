@@ -8,11 +8,11 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from aetherflow.events.run_events import Event, JobEvent, RunFinished
+from aetherflow.observe.event_record import SEVERITY, level_of, name_of, parse_level, record
+from aetherflow.observe.event_text import INDENT, one_line, render_text
 from aetherflow.observe.line_writer import LineWriter, json_line
-from aetherflow.observe.record import SEVERITY, level_of, name_of, parse_level, record
+from aetherflow.observe.run_summary import Digest, digested, render_summary
 from aetherflow.observe.sink import Sink
-from aetherflow.observe.summary import Digest, digested, render_summary
-from aetherflow.observe.text import INDENT, one_line, render_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor

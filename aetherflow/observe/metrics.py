@@ -33,7 +33,7 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepStarted,
 )
-from aetherflow.observe.record import record
+from aetherflow.observe.event_record import record
 from aetherflow.observe.sink import Sink
 
 

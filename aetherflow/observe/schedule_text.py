@@ -1,4 +1,4 @@
-"""Events of schedulers as sentences for people; the times of ticks are UTC, so that they name a firing."""
+"""Render the events of schedulers for people; the times of ticks are in UTC, so that they name a firing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aetherflow.events.schedule_events import (
     ScheduleLoaded,
     ScheduleNotice,
 )
-from aetherflow.observe.record import LATE_SECONDS
-from aetherflow.observe.text import duration, indented, one_line, sentence
+from aetherflow.observe.event_record import LATE_SECONDS
+from aetherflow.observe.event_text import duration, indented, one_line, sentence
 
-NAMES_TOLD = 10
+MOST_NAMES = 10
 
 
 @sentence.register
@@ -24,7 +24,7 @@ def _(event: FiringScheduled) -> str:
     what = f"{_firing(event)}  "
     what += "waits" if event.outcome == "WAITING" else f"fires as run {one_line(event.run_id)}"
     if event.cause != "tick":
-        what += ", caught up" if event.cause == "catch_up" else ", by hand"
+        what += ", caught up" if event.cause == "catch_up" else ", manual"
     if event.late_seconds >= LATE_SECONDS:
         what += f", late by {duration(event.late_seconds)}"
     return f"{what}: {indented(event.reason)}" if event.reason else what
@@ -52,19 +52,19 @@ def _(event: FiringFinished) -> str:
 def _(event: ScheduleLoaded) -> str:
     if event.is_first:
         number = f"{event.item_count} item{'' if event.item_count == 1 else 's'}"
-        return f"schedule {one_line(event.file)}  in force: {number}"
-    told = [
+        return f"schedule {one_line(event.file)}  loaded: {number}"
+    changes = [
         f"{word} {one_line(_listed(names))}"
         for word, names in (("added", event.added), ("removed", event.removed), ("changed", event.changed))
         if names
     ]
-    return f"schedule {one_line(event.file)}  read again: {'; '.join(told) or 'no item has changed'}"
+    return f"schedule {one_line(event.file)}  reloaded: {'; '.join(changes) or 'no item has changed'}"
 
 
 @sentence.register
 def _(event: ScheduleInvalid) -> str:
     return (
-        f"schedule {one_line(event.file)}  is wrong now, the one before stays in force: "
+        f"schedule {one_line(event.file)}  is invalid now; the previous version stays in force: "
         f"{indented(event.problem)}"
     )
 
@@ -85,5 +85,5 @@ def _instant(at: datetime) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    more = len(names) - NAMES_TOLD
-    return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -119,7 +119,7 @@ OURS_NOT_FOR_A_RUN = (
     "schedule",
     "scheduler",
     "server",
-    "observe.progress",
+    "observe.live_tree",
     "observe.event_stream",
 )
 COMMANDS_OF_A_RUN = {"command_group", "commands", "flow_source", "main", "options", "printing", "run"}

@@ -1,4 +1,4 @@
-"""The bounded mailbox of an observer: what program output may take of it, and what not."""
+"""The bounded queue of an observer: what program output may take of it, and what not."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def warning(message: str) -> e.Notice:
 
 @pytest.mark.asyncio
 async def test_output_of_programs_leaves_room_for_warnings() -> None:
-    mailbox = BoundedQueue(20)
+    queue = BoundedQueue(20)
     for number in range(50):
-        mailbox.offer([line(number)])
-    mailbox.offer([warning("first")])
-    mailbox.offer([began("a")])
-    mailbox.offer([line(99)])
+        queue.offer([line(number)])
+    queue.offer([warning("first")])
+    queue.offer([began("a")])
+    queue.offer([line(99)])
 
-    taken = await mailbox.take()
+    taken = await queue.take()
 
     assert [event.text for event in taken if isinstance(event, e.StepOutput)] == [
         f"line {number}" for number in range(18)
     ]
     assert taken[18:] == [warning("first"), began("a")]
-    assert mailbox.dropped == 33
+    assert queue.dropped == 33
 
 
 @pytest.mark.asyncio
@@ -66,7 +66,7 @@ async def test_a_flood_of_output_costs_a_busy_observer_no_warning(when_full: Any
 
 
 @pytest.mark.asyncio
-async def test_a_mailbox_of_one_takes_output_too() -> None:
-    mailbox = BoundedQueue(1)
-    mailbox.offer([line(1)])
-    assert await mailbox.take() == [line(1)]
+async def test_a_queue_of_one_takes_output_too() -> None:
+    queue = BoundedQueue(1)
+    queue.offer([line(1)])
+    assert await queue.take() == [line(1)]

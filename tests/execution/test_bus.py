@@ -198,7 +198,7 @@ async def test_every_observer_sees_every_event_in_order() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_observer_that_waits_is_never_given_more_than_its_mailbox_holds() -> None:
+async def test_an_observer_that_waits_is_never_given_more_than_its_queue_holds() -> None:
     bus, slow = Bus(Memory(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, when_full="wait", capacity=10)
@@ -212,9 +212,9 @@ async def test_an_observer_that_waits_is_never_given_more_than_its_mailbox_holds
 
         tasks.start_soon(publish)
         await anyio.wait_all_tasks_blocked()
-        mailbox = bus._subscriptions[0].mailbox
+        queue = bus._subscriptions[0].queue
         assert not published.is_set()
-        assert len(mailbox._events) == 10
+        assert len(queue._events) == 10
 
         slow.gate.set()
         await published.wait()
@@ -340,7 +340,7 @@ async def test_a_hung_observer_does_not_hold_the_end(
         assert 0.3 < anyio.current_time() - before < 0.7
     assert anyio.current_time() - before < 0.75
     assert hung.closings == 1
-    assert bus.detached == {"hung": "it did not take what was left for it in time"}
+    assert bus.detached == {"hung": "it did not take the remaining events in time"}
 
 
 @pytest.mark.asyncio
@@ -462,7 +462,7 @@ async def test_a_hundred_thousand_events_past_a_hung_observer_cost_little_memory
 
 
 @pytest.mark.asyncio
-async def test_a_mailbox_with_an_observer_that_waits_for_room_is_visited_before_its_rest_is_over(
+async def test_a_queue_with_an_observer_that_waits_for_room_is_visited_before_its_rest_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "REST_SECONDS", 60)
@@ -476,14 +476,14 @@ async def test_a_mailbox_with_an_observer_that_waits_for_room_is_visited_before_
 
 
 @pytest.mark.asyncio
-async def test_a_closed_mailbox_gives_what_it_has_and_takes_nothing_more() -> None:
-    mailbox = BoundedQueue(2)
-    mailbox.offer([began("a")])
-    mailbox.close()
-    mailbox.offer([began("b")])
-    await mailbox.put([began("c")])
-    assert jobs(await mailbox.take()) == ["a"]
-    assert await mailbox.take() == []
+async def test_a_closed_queue_gives_what_it_has_and_takes_nothing_more() -> None:
+    queue = BoundedQueue(2)
+    queue.offer([began("a")])
+    queue.close()
+    queue.offer([began("b")])
+    await queue.put([began("c")])
+    assert jobs(await queue.take()) == ["a"]
+    assert await queue.take() == []
 
 
 @pytest.mark.asyncio

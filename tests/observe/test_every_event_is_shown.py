@@ -19,9 +19,9 @@ import pytest
 
 from aetherflow.events import run_events as all_events
 from aetherflow.events.run_events import Event, JobStarted, StepFinished
+from aetherflow.observe.event_record import record
+from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.record import record
-from aetherflow.observe.text import render_text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "events.txt"
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)

@@ -236,7 +236,7 @@ async def test_a_reader_that_stalls_does_not_hold_a_cancelled_run_and_loses_noth
 
 def test_the_log_is_imported_without_structlog_and_rich() -> None:
     code = (
-        "import sys, aetherflow.observe.log, aetherflow.observe.event_stream, aetherflow.observe.progress\n"
+        "import sys, aetherflow.observe.log, aetherflow.observe.event_stream, aetherflow.observe.live_tree\n"
         "print([name for name in ('structlog', 'rich', 'pygments') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

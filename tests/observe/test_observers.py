@@ -23,9 +23,9 @@ from aetherflow.events.run_events import Event, Notice, RunStarted
 from aetherflow.execution import bus as bus_module
 from aetherflow.execution.bus import Bus
 from aetherflow.observe.event_stream import EventStreamObserver
+from aetherflow.observe.live_tree import LiveTreeObserver
 from aetherflow.observe.log import LogObserver
 from aetherflow.observe.metrics import MetricsObserver
-from aetherflow.observe.progress import ProgressObserver
 from aetherflow.observe.sink import Sink
 from aetherflow.ports import Observer
 
@@ -99,8 +99,8 @@ KINDS: dict[str, Callable[[Target], Callable[[], Observer]]] = {
     "json log": lambda target: _log(target, "json"),
     "event stream": lambda target: EventStreamObserver(cast("Any", target)).join,
     "metrics": lambda target: partial(MetricsObserver, target.take),
-    "progress lines": lambda target: partial(ProgressObserver, cast("Any", target)),
-    "progress tree": lambda target: partial(ProgressObserver, cast("Any", target)),
+    "progress lines": lambda target: partial(LiveTreeObserver, cast("Any", target)),
+    "progress tree": lambda target: partial(LiveTreeObserver, cast("Any", target)),
     "recorder": lambda target: partial(RecordingObserver, target, Sink()),
 }
 
@@ -181,7 +181,7 @@ async def test_a_reader_that_stalls_holds_neither_the_run_nor_more_than_one_thre
     kind: str, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
-    monkeypatch.setattr("aetherflow.observe.progress.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("aetherflow.observe.live_tree.CLOSE_SECONDS", 0.05)
     make, runs = KINDS[kind](target), 1 if kind.startswith("progress") else 60
     target.gate.clear()
     await anyio.to_thread.run_sync(time.monotonic)
@@ -201,7 +201,7 @@ async def test_a_reader_that_stalls_holds_neither_the_run_nor_more_than_one_thre
                 running.start_soon(run, number, bus)
 
     assert threading.active_count() <= before + 2
-    reason = "it did not take what was left for it in time"
+    reason = "it did not take the remaining events in time"
     assert [bus.detached for bus in buses] == [{kind: reason}] * runs
     target.gate.set()
     after = Bus(Memory(), SystemClock())

@@ -23,10 +23,10 @@ from aetherflow.events.run_events import (
     StepOutput,
     StepRetrying,
 )
+from aetherflow.observe.event_record import record
+from aetherflow.observe.event_text import INDENT, counts, duration, indented, one_line, render_text
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.record import record
-from aetherflow.observe.summary import Digest, Failure, digested, render_summary
-from aetherflow.observe.text import INDENT, counts, duration, indented, one_line, render_text
+from aetherflow.observe.run_summary import Digest, Failure, digested, render_summary
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 

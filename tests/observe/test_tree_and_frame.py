@@ -23,9 +23,9 @@ from aetherflow.events.run_events import (
     StepRetrying,
     StepStarted,
 )
-from aetherflow.observe.frame import GLYPHS, STYLES, clock, frame
-from aetherflow.observe.progress import painted
-from aetherflow.observe.tree import MOST_JOBS, RunTree
+from aetherflow.observe.live_tree import painted
+from aetherflow.observe.run_tree import MOST_JOBS, RunTree
+from aetherflow.observe.tree_frame import GLYPHS, STYLES, clock, frame
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 BOOM = ErrorInfo(code="AF700", message="no such table: sales", hint="create it first")
@@ -122,7 +122,7 @@ def test_a_retry_says_what_went_wrong_until_the_next_attempt_begins() -> None:
         StepStarted(**step("a", "s")),
         StepRetrying(**step("a", "s"), attempt=1, wait_seconds=5, error=BOOM),
     )
-    assert "again in 5.00 s: AF700: no such table: sales" in lines(tree, after=0)[2]
+    assert "retry in 5.00 s: AF700: no such table: sales" in lines(tree, after=0)[2]
 
     tree.apply(StepStarted(**step("a", "s", 5), attempt=2))
     assert lines(tree, after=5)[2] == "  ● s  external.process  0:05  attempt 2"

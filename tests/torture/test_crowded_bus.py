@@ -51,7 +51,7 @@ def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_los
     assert dropped.get("healthy", 0) == seen["healthy"]["told"]
     assert detached.keys() == {"raising", "hung"}
     assert detached["raising"].startswith("OSError: the disk of the log is full")
-    told = re.fullmatch(r"it did not take .* in time; (\d+) events were lost to it before", detached["hung"])
+    told = re.fullmatch(r"it did not take .* in time; it had lost (\d+) events before", detached["hung"])
     assert told is not None, detached
     assert int(told[1]) == dropped["hung"] > 0
     record_property(

@@ -27,7 +27,7 @@ from aetherflow.events.run_events import (
     StepStarted,
 )
 from aetherflow.observe.line_writer import OutputLostError
-from aetherflow.observe.progress import ProgressObserver, can_repaint
+from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
@@ -133,7 +133,7 @@ def two_seconds_later() -> datetime:
 async def test_the_last_screen_has_errors_above_the_tree_and_the_summary_below_it() -> None:
     screen = Screen()
     with terminal(screen) as stream:
-        observer = ProgressObserver(stream, now=two_seconds_later)
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
         await observer(BEGIN)
         await observer(END)
         await observer.aclose()
@@ -162,7 +162,7 @@ async def test_the_last_screen_has_errors_above_the_tree_and_the_summary_below_i
 async def test_while_it_runs_the_tree_is_repainted_in_place() -> None:
     screen = Screen()
     with terminal(screen) as stream:
-        observer = ProgressObserver(stream, now=two_seconds_later)
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
         await observer(BEGIN)
         await observer([Notice(**RUN, level="warning", message="disk is nearly full")])
         await observer([Notice(**RUN, level="info", message="not worth a line here")])
@@ -193,7 +193,7 @@ async def test_the_clock_of_a_silent_step_goes_on() -> None:
 
     screen = Screen()
     with terminal(screen) as stream:
-        observer = ProgressObserver(stream, now=now)
+        observer = LiveTreeObserver(stream, now=now)
         await observer(BEGIN)
         assert asked.wait(10)  # no batch comes; the painter goes on by itself
         await observer.aclose()
@@ -206,7 +206,7 @@ async def test_the_clock_of_a_silent_step_goes_on() -> None:
 async def test_a_run_with_more_jobs_than_lines_stays_on_the_screen() -> None:
     screen = Screen()
     with terminal(screen) as stream:
-        observer = ProgressObserver(stream, now=two_seconds_later)
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
         for number in range(300):
             await observer([JobStarted(**RUN, job_id=f"job{number}")])
         await observer([RunFinished(**RUN, status="SUCCESS", duration_seconds=1, jobs={"SUCCESS": 300})])
@@ -222,7 +222,7 @@ async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch:
     monkeypatch.setenv("TERM", term)
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:
-        observer = ProgressObserver(stream)
+        observer = LiveTreeObserver(stream)
         await observer(BEGIN)
         await observer.aclose()
         shown = os.read(ours, 65536).decode()
@@ -240,7 +240,7 @@ async def test_a_terminal_that_cannot_repaint_gets_lines(term: str, monkeypatch:
 @pytest.mark.asyncio
 async def test_what_is_no_terminal_gets_lines() -> None:
     stream = io.StringIO()
-    observer = ProgressObserver(stream, level="warning")
+    observer = LiveTreeObserver(stream, level="warning")
 
     await observer([*BEGIN, *END])
     await observer.aclose()
@@ -261,7 +261,7 @@ def test_a_terminal_of_an_old_locale_gets_lines() -> None:
 async def test_a_terminal_that_went_away_is_told_as_one_clear_error() -> None:
     ours, theirs = os.openpty()
     stream = os.fdopen(theirs, "w", encoding="utf-8")
-    observer = ProgressObserver(stream)
+    observer = LiveTreeObserver(stream)
     await observer(BEGIN)
     os.close(ours)
 
@@ -278,6 +278,6 @@ async def test_a_terminal_that_went_away_is_told_as_one_clear_error() -> None:
 async def test_closing_before_anything_happened_is_quiet() -> None:
     screen = Screen()
     with terminal(screen) as stream:
-        await ProgressObserver(stream).aclose()
+        await LiveTreeObserver(stream).aclose()
 
     assert screen.text == [""]

@@ -1,4 +1,4 @@
-"""An event as a log record: its level, its name and a flat mapping of JSON values."""
+"""Turn an event into a log record: its level, its name and a flat mapping of JSON values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Level = Literal["debug", "info", "warning", "error"]
 SEVERITY: Mapping[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 LATE_SECONDS = 1.0
-"""From when a firing is called late."""
+"""From this delay on a firing counts as late."""
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
@@ -98,23 +98,23 @@ def name_of(event: Event) -> str:
 def record(event: Event, *, detail: bool = False) -> dict[str, Any]:
     """Return an event as a flat record: timestamp, level, event, the ids that apply, its own fields.
 
-    Fields that say nothing (empty text, no error) are left out, the counts of a summary never. Outputs, items
+    Empty fields (empty text, no error) are left out, the counts of a summary never. Outputs, items
     and fingerprints appear with `detail`.
     """
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     del fields["at"]
     fields.pop("level", None)
-    told = {
+    values = {
         name: value
         for name, value in fields.items()
         if (detail or not _is_detail(event, name))
         and (not _is_empty(name, value) or isinstance(event, RunFinished))
     }
     if isinstance(event, RunFinished) and not event.reason:
-        del told["reason"]
+        del values["reason"]
     head = {"timestamp": event.at.astimezone(UTC), "level": level_of(event), "event": name_of(event)}
-    ids = {name: told.pop(name) for name in _IDS if name in told}
-    plain: dict[str, Any] = msgspec.to_builtins(head | ids | told)
+    ids = {name: values.pop(name) for name in _IDS if name in values}
+    plain: dict[str, Any] = msgspec.to_builtins(head | ids | values)
     return plain
 
 

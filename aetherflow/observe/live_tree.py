@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, TextIO
 import anyio
 
 from aetherflow.events.run_events import Event, RunFinished
-from aetherflow.observe.frame import Line, frame
+from aetherflow.observe.event_record import SEVERITY, Level, level_of, parse_level
+from aetherflow.observe.event_text import render_text
 from aetherflow.observe.line_writer import writing_to
 from aetherflow.observe.log import LogObserver
-from aetherflow.observe.record import SEVERITY, Level, level_of, parse_level
+from aetherflow.observe.run_summary import Digest, digested, render_summary
+from aetherflow.observe.run_tree import RunTree
 from aetherflow.observe.sink import Sink
-from aetherflow.observe.summary import Digest, digested, render_summary
-from aetherflow.observe.text import render_text
-from aetherflow.observe.tree import RunTree
+from aetherflow.observe.tree_frame import Line, frame
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
 
 FRAME_SECONDS = 0.2
-"""How often the tree is painted: often enough for a clock that shows seconds."""
+"""How often the tree is painted: often enough for a clock with seconds."""
 
 CLOSE_SECONDS = 2.0
 """How long the end waits for a terminal that takes no more text."""
@@ -48,11 +48,11 @@ def painted(lines: Sequence[Line]) -> Group:
     return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
 
 
-class ProgressObserver:
-    """Shows jobs and steps as a tree that repaints itself; warnings and errors above it, the summary below.
+class LiveTreeObserver:
+    """Shows jobs and steps as a tree that is repainted; warnings and errors above it, the summary below.
 
-    A thread paints, not the batches: the clocks of a silent step must go on, and the last batch before a
-    silence must be seen.
+    A thread paints it, also between batches: the clocks of a silent step must move, and the last batch before
+    a silence must be seen.
 
     Args:
         stream: the terminal, usually standard error. If it cannot repaint, it gets the lines of the log.
@@ -79,7 +79,7 @@ class ProgressObserver:
         self._failure: Exception | None = None
 
     async def __call__(self, events: Sequence[Event]) -> None:
-        """Take in a batch; print what is worth a line.
+        """Update the tree with a batch; print what is worth a line.
 
         Raises:
             OutputLostError: the terminal is gone.
@@ -90,7 +90,7 @@ class ProgressObserver:
             await self._sink.call(self._take, events)
 
     async def aclose(self) -> None:
-        """Leave the terminal as it was found: the last picture stays, the cursor is back."""
+        """Leave the terminal as it was before: the last picture stays, the cursor is back."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._sink.call(self._close)
 
@@ -105,24 +105,24 @@ class ProgressObserver:
 
     def _show(self, events: Sequence[Event]) -> None:
         live = self._live or self._start()
-        told: list[tuple[str, Level]] = []
+        lines: list[tuple[str, Level]] = []
         for event in events:
             self._digest = digested(self._digest, event)
             if isinstance(event, RunFinished):
-                self._print(live.console, told)
+                self._print(live.console, lines)
                 self._end()
-                told = [(render_summary(event, self._digest, zone=None), level_of(event))]
+                lines = [(render_summary(event, self._digest, zone=None), level_of(event))]
             elif SEVERITY[level_of(event)] >= self._least and (text := render_text(event, zone=None)):
-                told.append((text, level_of(event)))
-        self._print(live.console, told)
+                lines.append((text, level_of(event)))
+        self._print(live.console, lines)
 
-    def _print(self, console: Console, told: list[tuple[str, Level]]) -> None:
+    def _print(self, console: Console, lines: list[tuple[str, Level]]) -> None:
         from rich.text import Text  # noqa: PLC0415 - imported when the tree began
 
-        if told:
-            lines = [Text(text, style=_STYLE_OF_LEVEL.get(level, "")) for text, level in told]
+        if lines:
+            styled = [Text(text, style=_STYLE_OF_LEVEL.get(level, "")) for text, level in lines]
             with self._paint_lock:
-                console.print(Text("\n").join(lines), soft_wrap=True)
+                console.print(Text("\n").join(styled), soft_wrap=True)
 
     def _start(self) -> Live:
         from rich.console import Console  # noqa: PLC0415 - heavy, and only a terminal needs it
@@ -144,7 +144,7 @@ class ProgressObserver:
 
     def _picture(self, height: int) -> Group:
         with self._tree_lock:
-            # One line less than the screen: the cursor stands below the picture at its end.
+            # One line less than the screen: at the end the cursor is below the picture.
             return painted(frame(self._tree, self._now(), max(height - 1, 1)))
 
     def _paint(self) -> None:
@@ -152,7 +152,7 @@ class ProgressObserver:
             try:
                 with self._paint_lock:
                     self._live.refresh()
-            except Exception as error:  # noqa: BLE001 - raised by the next batch, where somebody listens
+            except Exception as error:  # noqa: BLE001 - raised by the next batch, to its caller
                 self._failure = error
                 return
 

@@ -1,4 +1,4 @@
-"""The end of a run for people: how it ended, what failed and why, and the command that goes on."""
+"""Render the end of a run for people: how it ended, what failed and why, and the command that resumes it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
 )
-from aetherflow.observe.text import INDENT, indented, one_line, problem, render_text
+from aetherflow.observe.event_text import INDENT, indented, one_line, problem, render_text
 
 MOST_FAILURES = 20
-"""How many failures a summary lists; a person reads the first ones, a query finds the others."""
+"""How many failures a summary lists; `runs show` lists the others."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def digested(digest: Digest, event: Event) -> Digest:
         case StepFinished(status="FAILED"):
             where = f"{event.job_id}.{event.step_id} ({event.step_type})"
             return _with(digest, Failure(event.job_id, where, event.error, event.reason))
-        case JobFinished(status="FAILED") if not _is_told(digest, event):
+        case JobFinished(status="FAILED") if not _is_reported(digest, event):
             return _with(digest, _of_job(digest, event))
         case _:
             return digest
@@ -72,8 +72,8 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
     return "\n".join(lines)
 
 
-def _is_told(digest: Digest, event: JobFinished) -> bool:
-    """Whether the job failed with what one of its steps failed with, or says nothing new."""
+def _is_reported(digest: Digest, event: JobFinished) -> bool:
+    """Whether a step of the job has reported its error, or the job adds nothing to what they reported."""
     same_job = [failure for failure in digest.failures if failure.job_id == event.job_id]
     if event.error is None:
         return bool(same_job)
@@ -81,7 +81,7 @@ def _is_told(digest: Digest, event: JobFinished) -> bool:
 
 
 def _of_job(digest: Digest, event: JobFinished) -> Failure:
-    """Return why a job failed; a `for_each` job with the error of an instance that is told tells the rest."""
+    """Return why a job failed; if an instance of a `for_each` job has reported the error, only the reason."""
     is_known = event.reason and any(failure.error == event.error for failure in digest.failures)
     return Failure(event.job_id, event.job_id, None if is_known else event.error, event.reason)
 

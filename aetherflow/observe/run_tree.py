@@ -1,4 +1,4 @@
-"""The live tree's data: what of a run is worth showing now, folded from its events, of bounded size."""
+"""The data of the live tree: what of a run is worth showing now, folded from its events, of bounded size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aetherflow.events.run_events import (
     progress_text,
     waits_for,
 )
-from aetherflow.observe.text import duration, one_line
+from aetherflow.observe.event_text import duration, one_line
 
 MOST_JOBS = 100
 """How many ended jobs are remembered; more fit on no terminal."""
@@ -104,7 +104,7 @@ class RunTree:
             case StepStarted():
                 step.status, step.why = "RUNNING", ""
             case StepRetrying():
-                step.why = f"again in {duration(event.wait_seconds)}: {_why('', event.error)}"
+                step.why = f"retry in {duration(event.wait_seconds)}: {_why('', event.error)}"
             case StepFinished():
                 step.status, step.seconds, step.line = event.status, event.duration_seconds, ""
                 step.why = _why(event.reason, event.error)

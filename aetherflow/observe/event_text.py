@@ -1,4 +1,4 @@
-"""An event as a line for people: `time LEVEL where  what`; more lines of one record are indented.
+"""Render an event for people: `time LEVEL where  what`; further lines of a record are indented.
 
 A value never starts a line at the margin and never reaches the terminal as a control sequence, so that the
 output of a program cannot pass for a record or repaint the screen.
@@ -35,8 +35,8 @@ from aetherflow.events.run_events import (
     progress_text,
     waits_for,
 )
+from aetherflow.observe.event_record import level_of
 from aetherflow.observe.line_writer import json_line
-from aetherflow.observe.record import level_of
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -44,7 +44,7 @@ INDENT = " " * len("22:14:03 INFO  ")
 
 _COLOUR = r"\x1b\[[0-?]*[ -/]*[@-~]"  # compiled where the first text has such: many runs print none
 _CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
-_CAUSE = {"request": "asked to stop", "timeout": "out of time", "fail_fast": "stops at the first failure"}
+_CAUSE = {"request": "cancel requested", "timeout": "timed out", "fail_fast": "stops at the first failure"}
 _WORD = {"debug": "DEBUG", "info": "INFO ", "warning": "WARN ", "error": "ERROR"}
 
 
@@ -62,7 +62,7 @@ def indented(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person says it: `0.21 s`, `2 min 05 s`, `1 h 02 min`."""
+    """Return a duration as people write it: `0.21 s`, `2 min 05 s`, `1 h 02 min`."""
     if round(seconds, 2) < MINUTE:
         return f"{seconds:.2f} s"
     if round(seconds) < HOUR:
@@ -79,30 +79,30 @@ def counts(numbers: dict[str, int]) -> str:
 
 def problem(error: ErrorInfo) -> str:
     """Return an error as `CODE: message`, with the hint on a line of its own."""
-    told = f"{error.code}: {error.message}"
-    return indented(f"{told}\nhint: {error.hint}" if error.hint else told)
+    text = f"{error.code}: {error.message}"
+    return indented(f"{text}\nhint: {error.hint}" if error.hint else text)
 
 
 def render_text(event: Event, *, zone: tzinfo | None = UTC, detail: bool = False) -> str | None:
-    """Return an event as a record for people, or None for an event that they need not see.
+    """Return an event as lines for people, or None if it is not for them.
 
     Args:
         event: what happened.
         zone: the zone of the time shown; None is the machine's own.
         detail: also show outputs.
     """
-    said = sentence(event)
-    if said is None:
+    words = sentence(event)
+    if words is None:
         return None
-    text = f"{event.at.astimezone(zone):%H:%M:%S} {_WORD[level_of(event)]} {said}"
+    text = f"{event.at.astimezone(zone):%H:%M:%S} {_WORD[level_of(event)]} {words}"
     if detail and isinstance(event, StepFinished | JobFinished) and event.outputs:
         text += f"\n{INDENT}outputs: {_json(event.outputs)}"
     return text
 
 
 @singledispatch
-def sentence(event: Event) -> str | None:  # noqa: ARG001 - what has no words of its own is not shown
-    """Return where it happened and what, in words."""
+def sentence(event: Event) -> str | None:  # noqa: ARG001 - an event without words of its own is not shown
+    """Return in words where something happened, and what."""
     return None
 
 
@@ -117,13 +117,13 @@ def _(event: RunStarted) -> str:
 @sentence.register
 def _(event: RunResumed) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
-    again = f", to be done again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
-    return f"{_run(event)}  goes on at {event.at:%Y-%m-%dT%H:%M:%SZ}, attempt {event.attempt}{only}{again}"
+    again = f", runs again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
+    return f"{_run(event)}  resumed at {event.at:%Y-%m-%dT%H:%M:%SZ}, attempt {event.attempt}{only}{again}"
 
 
 @sentence.register
 def _(event: RunPersisted) -> str:
-    return f"{_run(event)}  is kept in {one_line(event.state)}"
+    return f"{_run(event)}  stored in {one_line(event.state)}"
 
 
 @sentence.register
@@ -133,7 +133,7 @@ def _(event: CancelRequested) -> str:
 
 @sentence.register
 def _(event: HooksStarted) -> str:
-    return f"{_run(event)}  ends {event.status}{_because(event.reason)}, its ending steps follow"
+    return f"{_run(event)}  ends {event.status}{_because(event.reason)}; its hooks run now"
 
 
 @sentence.register
@@ -152,7 +152,7 @@ def _(event: JobStarted) -> str:
 
 @sentence.register
 def _(event: JobFinished) -> str:
-    # Its step told the error already; what stands alone here is an error of the job itself.
+    # With a reason, a step has reported the error; without, it is an error of the job itself.
     error = None if event.reason else event.error
     return f"{one_line(event.job_id)}  {event.status}{_because(event.reason, error)}"
 
@@ -171,7 +171,7 @@ def _(event: StepWaiting) -> str:
 def _(event: StepRetrying) -> str:
     return (
         f"{_step(event)}  {one_line(event.step_type)} attempt {event.attempt} failed, "
-        f"next in {duration(event.wait_seconds)}: {problem(event.error)}"
+        f"retry in {duration(event.wait_seconds)}: {problem(event.error)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""One picture of the live tree: lines of text with a style, never more than fit on the screen."""
+"""Render the live tree: lines of text with a style, never more than fit on the screen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from aetherflow.observe.text import HOUR, MINUTE, counts, duration, one_line
-from aetherflow.observe.tree import JobView, RunTree, StepView
+from aetherflow.observe.event_text import HOUR, MINUTE, counts, duration, one_line
+from aetherflow.observe.run_tree import JobView, RunTree, StepView
 
 GLYPHS = {"RUNNING": "●", "SUCCESS": "✓", "FAILED": "✗", "SKIPPED": "-", "BLOCKED": "■", "CANCELLED": "○"}
 STYLES = {
@@ -21,7 +21,7 @@ STYLES = {
 
 
 class Line(NamedTuple):
-    """A line of the picture and its style, in the words of rich."""
+    """A line of the picture and its style, as rich names it."""
 
     text: str
     style: str = ""
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 def frame(tree: RunTree, now: datetime, height: int) -> list[Line]:
     """Return at most `height` lines: the whole tree if it fits, else what runs and what failed.
 
-    The total is the last line, whatever else has to go.
+    The total is always the last line.
     """
     total = _total(tree, now)
     room = max(height - 1, 0)
@@ -60,7 +60,7 @@ def _whole(tree: RunTree, now: datetime) -> Iterator[Line]:
 
 
 def _brief(tree: RunTree, now: datetime) -> Iterator[Line]:
-    """What needs eyes: running jobs with the step they are at, then failed jobs with the step that failed."""
+    """Yield running jobs with their current step, then failed jobs with the step that failed."""
     for status in ("RUNNING", "FAILED"):
         for job_id, job in tree.jobs.items():
             if job.status == status:
@@ -72,22 +72,22 @@ def _brief(tree: RunTree, now: datetime) -> Iterator[Line]:
 
 def _job(job_id: str, job: JobView, now: datetime) -> Line:
     if job.status == "RUNNING":
-        told = clock((now - job.started).total_seconds())
+        time = clock((now - job.started).total_seconds())
     elif job.steps:
-        told = duration(job.seconds)
+        time = duration(job.seconds)
     else:
-        told = job.status
-    # The step below says why it failed; the job says it only where no step can.
+        time = job.status
+    # The step below says why it failed; the job says it only if no step does.
     why = "" if any(step.status == job.status for step in job.steps.values()) else job.why
-    return Line(_joined(f"{GLYPHS[job.status]} {one_line(job_id)}", told, why), STYLES[job.status])
+    return Line(_joined(f"{GLYPHS[job.status]} {one_line(job_id)}", time, why), STYLES[job.status])
 
 
 def _step(step_id: str, step: StepView, now: datetime) -> Iterator[Line]:
     running = step.status == "RUNNING"
-    told = clock((now - step.started).total_seconds()) if running else duration(step.seconds)
+    time = clock((now - step.started).total_seconds()) if running else duration(step.seconds)
     attempt = f"attempt {step.attempt}" if step.attempt > 1 else ""
     name = f"  {GLYPHS[step.status]} {one_line(step_id)}"
-    yield Line(_joined(name, one_line(step.step_type), told, attempt, step.why), STYLES[step.status])
+    yield Line(_joined(name, one_line(step.step_type), time, attempt, step.why), STYLES[step.status])
     if running and step.line:
         yield Line(f"      {step.line}", "dim")
 
