@@ -35,6 +35,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting; the variable of `log_level` is `AETHERFLOW_LOG_LEVEL`, and so on.
 
     Attributes:
+        state_root: where state lives; default: `$XDG_STATE_HOME/aetherflow`, or
+            `~/.local/state/aetherflow`.
+        work_root: where the files of runs live; default: `<state root>/work`.
+        log_level: the least severe records that are logged; CRITICAL is the same as ERROR.
+        log_format: lines for people, or JSON lines on standard output.
+        plugin_paths: folders and `.py` files with plugins, separated by commas.
+        plugin_strict: `false`: a plugin file that cannot be loaded is a warning instead of an error.
+        strict_templates: `false`: in steps and resources a missing value is an empty text and a warning.
+        validate_env_strict: `true`: a missing variable is an error of `validate` instead of a warning.
+        env_files_json: files whose variables are added to the environment of a run, as a JSON list.
+        profiles_file: the file with the profiles of resources; not together with `AETHERFLOW_PROFILES_JSON`.
+        profiles_json: the profiles themselves, as JSON.
+        secrets_module: the secrets provider, a Python module; it wins over `AETHERFLOW_SECRETS_PATH`.
+        secrets_path: the secrets provider, a Python file.
+        settings_module: a module with `SETTINGS = {...}`; the environment wins over it.
+        metrics_module: a module whose `METRICS` is called with the progress of runs.
+        connector_cache_default: who shares an open connector: the steps of a run, all runs of a process,
+            or nobody.
+        connector_cache_disabled: `true`: nobody shares a connector, whatever resources say.
+        mode: `enterprise` restricts what flows may do.
+        strict_sandbox: `false`: a relative path may leave its folder, with a warning.
         sources: for each setting "default", "environment", "settings module NAME" or that of the snapshot.
     """
 

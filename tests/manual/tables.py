@@ -20,6 +20,7 @@ from aetherflow.events import run_events
 from aetherflow.spec import flow, manifest, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
+from tests.manual.command_tree import commands
 
 GENERATED = re.compile(
     r"(?P<head>^<!-- generated: (?P<name>[^\n]+?) -->\n)(?P<table>.*?)(?P<end>^<!-- end -->)",
@@ -35,7 +36,7 @@ def with_tables(page: str) -> str:
 def table(name: str) -> str:
     """Return a table by its name, such as `keys of JobSpec`."""
     kind, _, what = name.partition(" of ")
-    return "\n".join(_TABLES[kind](what)) + "\n"
+    return "\n".join(_TABLES[kind](what)).rstrip() + "\n"
 
 
 def _keys(name: str) -> Iterator[str]:
@@ -139,6 +140,20 @@ def _events(_: str) -> Iterator[str]:
         yield f"| `{event.__struct_config__.tag}` | {stored} | {shown} | {about} |"
 
 
+def _commands(_: str) -> Iterator[str]:
+    for command in commands():
+        yield f"## aetherflow {command.name}"
+        yield ""
+        yield f"`{command.usage}`: {command.about}"
+        yield ""
+        if command.options:
+            yield "| option | meaning |"
+            yield "|---|---|"
+            for option in command.options:
+                yield f"| `{_cell(option.text)}` | {_cell(option.about)} |"
+            yield ""
+
+
 def _event_types() -> list[Any]:
     found = [one for one in vars(run_events).values() if isinstance(one, type)]
     return [
@@ -159,4 +174,5 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "inputs": _inputs,
     "outputs": _outputs,
     "events": _events,
+    "commands": _commands,
 }

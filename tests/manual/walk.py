@@ -23,8 +23,10 @@ HOST = "worker1"
 _MASKS = (
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", "TIME"),
     (r"\b\d\d:\d\d:\d\d(\.\d+)?\b", "TIME"),
-    (r"\b\d+(\.\d+)? ?(ms|s|KiB|MiB)\b", "AMOUNT"),
-    (r"\b[0-9a-f]{64}\b", "HASH"),
+    (r"\b\d+(\.\d+)? ?(ms|s|KiB|MiB|GiB|TiB)\b", "AMOUNT"),
+    (r'"duration_seconds":[\d.e-]+', "DURATION"),
+    (r"\d+ zones, version \w+", "ZONES"),
+    (r"\b[0-9a-f]{32,64}\b", "HASH"),
     (r"\b[0-9a-f]{12}\b", "ID"),
     (r"\b(pid|process) \d+", "PID"),
     (r"[ ─]{2,}", "  "),
