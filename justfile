@@ -10,8 +10,7 @@ default:
 
 # make .venv with the project and its tools
 setup:
-    test -d .venv || {{python}} -m venv .venv
-    {{bin}}/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    PYTHON={{python}} sh demo/install.sh dev
 
 # run the demo flow
 run:

@@ -1,16 +1,26 @@
 #!/bin/sh
-# Set the project up in .venv (Python 3.11 or newer is all it needs) and run the demo flow.
+# Install AetherFlow into .venv, unless it is there (Python 3.11 or newer is all this needs), and run the demo flow.
 set -eu
 cd "$(dirname "$0")/.."
-if [ ! -x .venv/bin/aetherflow ]; then
-    echo "Setting up .venv ..."
-    "${PYTHON:-python3}" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-    .venv/bin/python -m compileall -q aetherflow plugins
-fi
-export AETHERFLOW_PROFILES_FILE=demo/usecase-singleflow/profiles.yaml
-export AETHERFLOW_SECRETS_PATH=demo/usecase-singleflow/secrets/set_envs.py
-export DB_URL=sqlite:///demo_state/demo.sqlite
 flow=demo/usecase-singleflow/flows/demo_flow.yaml
-.venv/bin/aetherflow validate "$flow"
-.venv/bin/aetherflow run "$flow" "$@"
+
+if [ ! -x .venv/bin/aetherflow ] || ! .venv/bin/python -c 'import aetherflow, sqlalchemy' 2>/dev/null; then
+    echo "== Installing AetherFlow with the database extra into .venv (once, less than a minute)"
+    sh demo/install.sh db
+fi
+. demo/environment.sh
+bin=.venv/bin
+
+echo "== Checking the flow: aetherflow validate $flow"
+$bin/aetherflow validate "$flow"
+echo "== Running it: aetherflow run $flow"
+$bin/aetherflow run "$flow" "$@"
+echo "== What the run wrote, below $DEMO_DIR"
+(cd "$DEMO_DIR" && find work -type f | sort | tail -n 4 | sed 's/^/   /')
+cat <<END
+== What to try next (the demo's README goes through all of it: demo/usecase-singleflow/README.md)
+   . .venv/bin/activate; . demo/environment.sh
+   aetherflow runs list --flow-yaml $flow
+   aetherflow graph $flow
+   aetherflow help tutorial
+END

@@ -15,8 +15,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 if [ ! "$installed" -nt pyproject.toml ]; then
     say "Install what the tests need into .venv (one or two minutes, once)"
-    [ -x $bin/python ] || "${PYTHON:-python3}" -m venv .venv
-    $bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    sh demo/install.sh dev
     touch "$installed"
 fi
 $bin/python -m compileall -q aetherflow plugins

@@ -1,104 +1,50 @@
-"""The README is tested as it is read: flows are valid, commands run, code works, nothing is missing."""
+"""The README is short and true; `tests/manual/test_examples.py` runs its examples."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
 import shlex
-import stat
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import typer.main
 
-from aetherflow import StepType, registry
-from aetherflow.cli.command_group import built
-from aetherflow.cli.commands import each_command
-from aetherflow.cli.main import app
-from aetherflow.config.settings import Settings
-from tests.cli.command_line import OK, CommandLine, no_trace
+from aetherflow import StepType
+from tests.cli.command_line import OK, CommandLine
+from tests.manual.documents import MANUAL, README, ROOT, blocks
+from tests.manual.walk import Visitor
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-PLACE = "/tmp/aetherflow_readme"  # noqa: S108 - rewritten before it is used
+PLUGINS = (MANUAL / "writing-plugins.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+def code_of(file: str) -> str:
+    """Return a file of the page about plugins."""
+    return next(block.text for block in blocks(PLUGINS, "python") if block.file == file)
 
 
-def flows() -> dict[str, str]:
-    """Return the flows of the README by the file name in their first line."""
-    found = {}
-    for block in blocks("yaml"):
-        match = re.match(r"# (\S+\.yaml)\n", block)
-        assert match, block[:60]
-        found[match[1]] = block
-    return found
+def test_the_readme_is_short() -> None:
+    assert 8_000 <= len(README.read_bytes()) <= 12_000
 
 
-@pytest.fixture
-def reader(cli: CommandLine) -> CommandLine:
-    """A folder with the README's flows in it, and a `sqlite3` for those who have none."""
-    for name, text in flows().items():
-        cli.write(name, text.replace(PLACE, str(cli.folder / "readme")))
-    shim = cli.write(
-        "bin/sqlite3",
-        f"#!{sys.executable}\nimport sqlite3, sys\n"
-        "for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):\n    print(*row, sep='|')\n",
-    )
-    shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
-    cli.env["PATH"] = f"{shim.parent}{os.pathsep}{cli.env['PATH']}"
-    return cli
+def test_the_resume_of_the_first_minute_keeps_the_probe_and_runs_the_greeting(tmp_path: Path) -> None:
+    *_, retry = Visitor(tmp_path).follow(TEXT)
+
+    assert retry.command.line == "aetherflow runs retry first"
+    assert "kept: probe.check (SUCCESS)" in retry.printed
+    assert "greet.say | good morning" in retry.printed
+    visitor = Visitor(tmp_path)
+    assert visitor.query("select status, attempt from runs where run_id = 'first'") == [("SUCCESS", 2)]
 
 
-@pytest.mark.parametrize("name", [name for name, text in flows().items() if "\nflow:" in text])
-def test_every_flow_of_the_readme_is_valid(reader: CommandLine, name: str) -> None:
-    result = reader.run("validate", name)
+def test_the_step_of_the_manual_is_registered_and_counts() -> None:
+    module: dict[str, Any] = {"__name__": "count_lines"}
+    exec(compile(code_of("count_lines.py"), "count_lines.py", "exec", dont_inherit=True), module)  # noqa: S102 - the manual's own
 
-    assert (result.code, result.out, result.err) == (0, f"{name}: valid\n", "")
-
-
-def test_every_command_of_the_readme_works_in_its_order(reader: CommandLine) -> None:
-    commands = [
-        line.removeprefix("$ ")
-        for block in blocks("console")
-        for line in block.splitlines()
-        if line[:2] == "$ "
-    ]
-    assert len(commands) > 5
-
-    for command in commands:
-        result = reader.bash(command.replace(PLACE, str(reader.folder / "readme")))
-        assert result.code == 0, (command, result)
-        assert no_trace(result), command
-
-    assert reader.query("select status, attempt from runs where run_id = 'first'") == [("SUCCESS", 2)]
-    nightly = reader.folder / "readme" / "state.sqlite"
-    assert reader.query("select status from runs where run_id = 'night_1'", nightly) == [("SUCCESS",)]
-    assert (reader.folder / "events.jsonl").read_text().count("run_finished") == 1
-
-
-def test_the_rerun_of_the_first_minute_keeps_the_gate_and_runs_the_greeting(reader: CommandLine) -> None:
-    assert reader.run("run", "hello.yaml", "--run-id", "first").code == 0
-
-    result = reader.run("run", "hello.yaml", "--run-id", "first", "--rerun", "greet")
-
-    assert "kept: probe.check (SUCCESS)" in result.err
-    assert "greet.say | found 2 items" in result.err
-
-
-def test_the_step_of_the_readme_is_registered_and_counts(cli: CommandLine) -> None:
-    code, *_ = blocks("python")
-    module = _imported(cli.write("readme_step.py", code))
-
-    step = module.count_lines
+    step = module["count_lines"]
 
     assert isinstance(step, StepType)
     assert step.name == "count_lines"
@@ -106,11 +52,10 @@ def test_the_step_of_the_readme_is_registered_and_counts(cli: CommandLine) -> No
     assert msgspec.structs.asdict(step.input_type(path="a")) == {"path": "a"}
 
 
-def test_the_step_of_the_readme_runs_in_a_flow_once_it_is_registered(cli: CommandLine) -> None:
-    code, *_ = blocks("python")
-    entry = re.search(r'`(\w+ = "\w+:\w+")`', TEXT)
+def test_the_step_of_the_manual_runs_in_a_flow_once_it_is_registered(cli: CommandLine) -> None:
+    entry = re.search(r'`(\w+ = "\w+:\w+")`', PLUGINS)
     assert entry
-    cli.write("plugins/my_package.py", code)
+    cli.write("plugins/my_package.py", code_of("count_lines.py"))
     cli.write(
         "plugins/my_package-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: my-package\nVersion: 1\n"
     )
@@ -130,10 +75,9 @@ def test_the_step_of_the_readme_runs_in_a_flow_once_it_is_registered(cli: Comman
     assert cli.query("select outputs from step_state") == [('{"lines":2}',)]
 
 
-def test_the_class_and_the_connector_of_the_readme_work_in_a_plugin_path(cli: CommandLine) -> None:
-    _, *code = blocks("python")
-    for number, text in enumerate(code):
-        cli.write(f"plugins/block_{number}.py", text)
+def test_the_class_and_the_connector_of_the_manual_work_in_a_plugin_path(cli: CommandLine) -> None:
+    for file in ("count_words.py", "folder_queue.py"):
+        cli.write(f"plugins/{file}", code_of(file))
     cli.write(
         "flow.yaml",
         OK.replace(
@@ -151,74 +95,29 @@ def test_the_class_and_the_connector_of_the_readme_work_in_a_plugin_path(cli: Co
     assert [field["name"] for field in shown.json()["config"]] == ["path"]
 
 
-def _imported(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _options() -> set[str]:
-    """Return every option of every command, as its help names it."""
-    commands = [typer.main.get_command(app), *(built(words, entry) for words, entry in each_command())]
-    names = {name for command in commands for parameter in command.params for name in parameter.opts}
-    of_typer = {"--help", "--install-completion", "--show-completion"}
-    return {name for name in names if name.startswith("--")} - of_typer
-
-
-def test_every_command_is_in_the_readme() -> None:
-    names = [words for words, _ in each_command()]
-
-    assert {"run", "validate", "steps show"} <= set(names)
-    assert [name for name in names if not re.search(rf"`(aetherflow )?{name}\b", TEXT)] == []
-
-
-def test_every_option_is_in_the_readme() -> None:
-    options = _options()
-
-    assert {"--run-id", "--json", "--flow-yaml"} <= options
-    assert [option for option in sorted(options) if not re.search(rf"{option}(?![\w-])", TEXT)] == []
-
-
-def test_every_setting_is_in_the_readme() -> None:
-    names = [f"AETHERFLOW_{field.upper()}" for field in Settings.__struct_fields__ if field != "sources"]
-
-    assert "AETHERFLOW_STATE_ROOT" in names
-    assert [name for name in names if f"`{name}`" not in TEXT] == []
-
-
-def test_every_step_type_is_in_the_readme() -> None:
-    assert [name for name in registry.STEPS if f"`{name}`" not in TEXT] == []
-
-
-def test_what_the_readme_names_exists() -> None:
-    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", " ".join(re.findall(r"`([^`\n]+)`", TEXT))))
-    settings = set(re.findall(r"`(AETHERFLOW_[A-Z_]+)`", TEXT))
-    for_children = {"AETHERFLOW_FLOW_ID", "AETHERFLOW_OUTPUT_DIR"}
-    for_children |= {f"AETHERFLOW_{name}_DIR" for name in ("LOCAL_ROOT", "ACTIVE", "CACHE")}  # of a bundle
-
-    assert options - _options() - {"--version"} == set()
-    assert settings - for_children <= {f"AETHERFLOW_{name.upper()}" for name in Settings.__struct_fields__}
-
-
-def test_every_link_leads_somewhere() -> None:
-    anchors = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-    }
-    links = re.findall(r"\]\(([^)]+)\)", TEXT)
-    assert len(links) > 10
-
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif "://" not in link:
-            assert (ROOT / link).exists(), link
-
-
-@pytest.mark.parametrize("script", ["demo/run.sh", "tests/run.sh"])
+@pytest.mark.parametrize("script", ["demo/run.sh", "tests/run.sh", "demo/install.sh"])
 def test_the_scripts_of_the_readme_are_there_and_parse(cli: CommandLine, script: str) -> None:
-    assert f"sh {script}" in TEXT
+    assert f"sh {script}" in TEXT + (ROOT / "demo/run.sh").read_text()
     assert cli.bash(f"sh -n {shlex.quote(str(ROOT / script))}").code == 0
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    commands = [line for block in blocks(TEXT, "sh") for line in block.text.splitlines()][:2]
+
+    assert commands == ["sh demo/run.sh", "sh tests/run.sh"]
+    assert [line for line in (ROOT / ".ci/run").read_text().splitlines() if line in commands] == commands
+
+
+def test_the_extras_and_the_oldest_python_of_the_readme_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["requires-python"] == ">=3.11"
+    assert "Python 3.11, 3.12 or 3.13" in TEXT
+    named = set(re.findall(r"`\[(\w+)\]`", TEXT)) | set(re.findall(r"checkout\[(\w+)\]", TEXT))
+    assert named == set(project["optional-dependencies"]) - {"dev"}
+
+
+def test_the_pages_of_the_manual_are_in_the_installed_package() -> None:
+    assert (Path(sys.modules["aetherflow"].__file__ or "").parent / "manual" / "index.md").is_file()
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert "aetherflow" in wheel["packages"]

@@ -1,9 +1,8 @@
-"""The JSON Schema and `validate` agree: on every flow of README, demo and tests, and on bad ones."""
+"""The JSON Schema and `validate` agree: on every flow of README, manual, demo and tests, and on bad ones."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from aetherflow.spec.load import load_profiles
 from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
 from tests.cli.command_line import CommandLine
+from tests.manual.documents import all_blocks
 from tests.sizes import examples
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +43,10 @@ def accepts(value: Any, kind: str = "flow") -> bool:
 
 
 def texts_of_flows() -> Iterator[tuple[str, str]]:
-    """Yield every flow that stands in the README, in the demo, or as a text in a test."""
-    for number, block in enumerate(
-        re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    ):
-        yield f"README.md {number}", block
+    """Yield every flow of the README, the manual and the demo, and every text of one in a test."""
+    for page, block in all_blocks("yaml"):
+        if "\nbundle:" not in block.text and "\nitems:" not in block.text and "version: 1" in block.text:
+            yield f"{page} {block.file}", block.text
     for path in sorted((ROOT / "demo").rglob("flows/*.yaml")):
         yield path.name, path.read_text()
     for path in sorted((ROOT / "tests").rglob("*.py")):
@@ -274,15 +273,13 @@ def test_the_schema_of_manifests(text: str, is_right: bool) -> None:  # noqa: FB
     assert (decode(document, ManifestFile)[0] is not None) is is_right
 
 
-def test_manifests_and_scheduler_files_of_the_readme_fit_their_schemas() -> None:
+def test_manifests_and_scheduler_files_of_the_manual_fit_their_schemas() -> None:
     seen = set()
-    for block in re.findall(
-        r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
-    ):
-        kind = "manifest" if "\nbundle:" in block else "scheduler" if "\nitems:" in block else ""
+    for _, block in all_blocks("yaml"):
+        kind = "manifest" if "\nbundle:" in block.text else "scheduler" if "\nitems:" in block.text else ""
         if kind:
             seen.add(kind)
-            assert list(validator(kind).iter_errors(parse_document(block, kind).value)) == []
+            assert list(validator(kind).iter_errors(parse_document(block.text, kind).value)) == []
     assert seen == {"manifest", "scheduler"}
 
 

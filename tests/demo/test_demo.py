@@ -1,4 +1,4 @@
-"""The demo as its reader types it: the commands come from its README, only the two /tmp folders are moved."""
+"""The demo as its reader types it: the commands come from its README, in a copy of the demo."""
 
 from __future__ import annotations
 
@@ -29,22 +29,15 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cli = CommandLine(root)
-        self.work, self.state = root / "demo_work", root / "demo_state.d" / "demo_flow.sqlite"
-        self.moved = {"/tmp/demo_work": str(self.work), "/tmp/demo_state": str(self.state.parent)}  # noqa: S108 - the demo's own
+        output = root / "demo" / "output"
+        self.work, self.state = output / "work", output / "state" / "demo_flow.sqlite"
         copy = root / "demo" / "usecase-singleflow"
         shutil.copytree(DEMO, copy)
         (root / ".venv").symlink_to(sys.prefix)
-        flow = root / FLOW
-        flow.write_text(self._move(flow.read_text()))
-        readme = self._move((copy / "README.md").read_text())
+        shutil.copy(DEMO.parent / "environment.sh", root / "demo")
+        readme = (copy / "README.md").read_text()
         blocks = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
         self.prepare, self.checks, self.named_run, self.look, self.schedule, self.fire = blocks
-
-    def _move(self, text: str) -> str:
-        for old, new in self.moved.items():
-            assert old in text
-            text = text.replace(old, new)
-        return text
 
     def type(self, command: str) -> Result:
         """Type a command in a shell that was prepared as the README says."""
@@ -105,7 +98,7 @@ def test_doctor_and_explain_say_where_the_url_comes_from(visit: FirstVisit) -> N
     assert "ok       resource db_main: all variables are set" in visit.doctor.out
     assert "secrets/set_envs.py" in visit.doctor.out
     assert (
-        "config.url             {{env.DB_URL}} -> sqlite:///demo_state/demo.sqlite"
+        f"config.url             {{{{env.DB_URL}}}} -> sqlite:///{visit.reader.root}/demo/output/demo.sqlite"
         "  (profile db_default; DB_URL: environment)\n" in visit.explain.out
     )
     assert visit.explain.out.startswith("db_main (db:sqlalchemy, profile db_default)\n")
@@ -119,7 +112,7 @@ def test_the_run_writes_what_the_readme_says(visit: FirstVisit) -> None:
     assert run["status"] == "SUCCESS"
     assert (Path(str(artifacts).format("extract_only")) / "data.tsv").read_bytes() == b"COL\n1\n"
     assert (Path(str(artifacts).format("locked_ops")) / "locked.tsv").read_bytes() == b"COL\n2\n"
-    assert (reader.root / "demo_state" / "demo.sqlite").parent.is_dir(), "SQLite's folder is made"
+    assert (reader.root / "demo" / "output" / "demo.sqlite").parent.is_dir(), "SQLite's folder is made"
     assert f"RUN={run['run_id']}" in visit.run.err
 
 
@@ -149,7 +142,7 @@ def test_the_jobs_behind_the_gate_run_at_the_same_time(visit: FirstVisit) -> Non
 def test_the_query_of_the_readme_shows_a_row_for_each_step(visit: FirstVisit) -> None:
     match = re.fullmatch(r'sqlite3 (\S+) "(.*)"\n', visit.reader.look)
     assert match
-    assert match[1] == str(visit.reader.state)
+    assert visit.reader.root / match[1] == visit.reader.state
 
     rows = visit.reader.query(match[2])
 

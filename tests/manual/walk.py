@@ -104,6 +104,6 @@ def masked(text: str) -> str:
 
 def matches(shown: str, printed: str) -> bool:
     """Return whether a page shows what was printed; a line `...` stands for any lines."""
-    pattern = re.escape(masked(shown)).replace(r"\.\.\.", "\0")
-    pattern = re.sub(r"^\0$", "(?:.*\n?)*?", pattern, flags=re.MULTILINE).replace("\0", r"\.\.\.")
-    return re.fullmatch(pattern, masked(printed)) is not None
+    lines = masked(shown).splitlines()
+    pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in lines)
+    return re.fullmatch(pattern, masked(printed) + "\n" if printed.strip() else "") is not None

@@ -1,4 +1,4 @@
-"""What a person reads in the README about clocks that are put forward and back."""
+"""What a person reads in the manual about clocks that are put forward and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's expressions fire as its table says."""
+"""The cron expressions of the manual fire as its table says."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aetherflow.schedule.cron import NAMES, parse_cron
 from aetherflow.schedule.timetable import Timetable, ticks
 from aetherflow.schedule.zone import load_zone
 
-README = Path(__file__).parents[2] / "README.md"
-TABLE = README.read_text(encoding="utf-8").partition("| expression | fires |")[2].partition("\n\n")[0]
+PAGE = Path(__file__).parents[2] / "aetherflow" / "manual" / "schedules.md"
+TABLE = PAGE.read_text(encoding="utf-8").partition("| expression | fires |")[2].partition("\n\n")[0]
 EXPRESSIONS = [text for text in re.findall(r"`([^`\n]+)`", TABLE) if text != "*"]
 MAY = {
     "*/15 8-18 * * mon-fri": ["03 08:00", "03 08:15", "03 08:30"],

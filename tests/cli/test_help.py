@@ -1,0 +1,85 @@
+"""`aetherflow help`: pages, headings, steps and codes, without a network."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.command_line import CommandLine
+
+
+def test_without_a_topic_the_contents_are_shown(cli: CommandLine) -> None:
+    result = cli.run("help")
+
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("# AetherFlow: the manual\n")
+    assert "[flow-file](flow-file.md)" in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "begin"),
+    [
+        (["tutorial"], "# Tutorial: from a shell script in cron"),
+        (["Flow-File"], "# The flow file"),
+        (["flow", "file"], "# The flow file"),
+        (["runs", "retry"], "## aetherflow runs retry"),
+        (["cron expressions"], "## Cron expressions"),
+        (["AF104"], "## AF104\n\nA mapping has a key twice"),
+        (["104"], "## AF104"),
+        (["external.process"], "## external.process"),
+    ],
+)
+def test_a_page_a_heading_a_step_or_a_code_is_shown(cli: CommandLine, words: list[str], begin: str) -> None:
+    result = cli.run("help", *words)
+
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(begin)
+    assert "<!--" not in result.out
+
+
+def test_a_step_of_a_plugin_is_shown(cli: CommandLine) -> None:
+    cli.write(
+        "p.py",
+        "from aetherflow import step\n\n\n@step('shout')\ndef shout(context, inputs: dict) -> dict:\n"
+        "    '''Shout.'''\n    return {}\n",
+    )
+
+    result = cli.run("help", "shout", env={"AETHERFLOW_PLUGIN_PATHS": "p.py"})
+
+    assert result.code == 0, result
+    assert result.out.startswith("shout: Shout.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("tutoral", "tutorial"), ("externl.process", "external.process"), ("run retry", "runs retry")],
+)
+def test_an_unknown_name_gets_the_nearest_names_and_exit_code_2(
+    cli: CommandLine, name: str, near: str
+) -> None:
+    result = cli.run("help", name)
+
+    assert (result.code, result.out) == (2, "")
+    assert f"the manual has no page, section, step or code {name!r}" in result.err
+    assert f"aetherflow help {near}" in result.err
+
+
+def test_what_is_like_nothing_gets_the_list_of_pages(cli: CommandLine) -> None:
+    result = cli.run("help", "zzzzzzzz")
+
+    assert result.code == 2
+    assert "aetherflow help lists the pages" in result.err
+
+
+def test_a_search_lists_the_sections_with_all_words(cli: CommandLine) -> None:
+    result = cli.run("help", "--search", "watchdog systemd")
+
+    assert (result.code, result.err) == (0, "")
+    assert "schedules: How a server ends\n" in result.out
+    assert all("watchdog" in part or "systemd" in part for part in result.out.splitlines()[1::2])
+
+
+def test_a_search_without_a_result_is_a_usage_error(cli: CommandLine) -> None:
+    result = cli.run("help", "--search", "nosuchword")
+
+    assert (result.code, result.out) == (2, "")
+    assert "no section of the manual contains 'nosuchword'" in result.err
