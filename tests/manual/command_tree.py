@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 import msgspec
-import typer.main
 
-from aetherflow.cli.main import app
+from aetherflow.cli.command_group import built
+from aetherflow.cli.commands import each_command
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -30,17 +30,9 @@ class ShownCommand(msgspec.Struct, frozen=True):
 
 
 def commands() -> Iterator[ShownCommand]:
-    """Yield every command, groups in the order of the command line."""
-    yield from _below(typer.main.get_command(app), "")
-
-
-def _below(group: Any, name: str) -> Iterator[ShownCommand]:
-    for part, command in group.commands.items():
-        full = f"{name} {part}".strip()
-        if hasattr(command, "commands"):
-            yield from _below(command, full)
-        else:
-            yield _shown(full, command)
+    """Yield every command, in the order of the table."""
+    for name, entry in each_command():
+        yield _shown(name, built(name, entry))
 
 
 def _shown(name: str, command: Any) -> ShownCommand:

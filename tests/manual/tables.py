@@ -16,6 +16,7 @@ from msgspec import inspect as kinds
 from aetherflow import registry
 from aetherflow.cli.type_listing import fields_of
 from aetherflow.config.settings import Settings
+from aetherflow.engine.state_diagram import state_diagram
 from aetherflow.events import run_events
 from aetherflow.spec import flow, manifest, schedule
 from aetherflow.spec.decode import unwrapped
@@ -175,4 +176,5 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "outputs": _outputs,
     "events": _events,
     "commands": _commands,
+    "state diagram": lambda _: iter([state_diagram()]),
 }

@@ -74,7 +74,16 @@ def test_the_generated_tables_are_what_the_code_says(path: Path) -> None:
 def test_a_table_of_every_kind_is_on_some_page() -> None:
     names = {match["name"].partition(" of ")[0] for match in GENERATED.finditer(TEXT)}
 
-    assert names >= {"keys", "settings", "step types", "inputs", "outputs", "events", "commands"}
+    assert names >= {
+        "keys",
+        "settings",
+        "step types",
+        "inputs",
+        "outputs",
+        "events",
+        "commands",
+        "state diagram",
+    }
     assert "| `id` | text | required |" in table("keys of JobSpec")
 
 
