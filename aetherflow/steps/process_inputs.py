@@ -1,10 +1,11 @@
-"""The inputs of `external.process`, as a flow spells them."""
+"""The inputs of `external.process`, as a flow spells them, and their older spellings."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,8 +20,41 @@ OneOrMany = str | list[str] | None
 CaptureLimit = Annotated[int, Meta(ge=0)]
 
 
+class _Spelling(NamedTuple):
+    """Two keys that mean the same; the first one takes what the second says, after a conversion of each."""
+
+    key: str
+    other: str
+    convert: Callable[[Any], Any]
+    convert_other: Callable[[Any], Any]
+
+
+def _listed(value: T | list[T] | None) -> list[T]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+_SPELLINGS = (
+    _Spelling("max_capture_bytes", "max_capture_kb", int, lambda kilobytes: 1024 * kilobytes),
+    _Spelling("backoff_seconds", "sleep_seconds", float, float),
+    _Spelling("require_files", "required_files", _listed, _listed),
+    _Spelling("require_glob", "required_globs", _listed, _listed),
+    _Spelling("forbid_files", "forbidden_files", _listed, _listed),
+)
+
+
 class _Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A mapping of the inputs; unknown keys are errors."""
+    """A mapping of the inputs; unknown keys are errors, and of two spellings the first has the value."""
+
+    def __post_init__(self) -> None:
+        for key, other, convert, convert_other in _SPELLINGS:
+            if other not in self.__struct_fields__ or getattr(self, other) is None:
+                continue
+            value, given = convert_other(getattr(self, other)), getattr(self, key)
+            if given is not None and convert(given) != value:
+                raise ValueError(f"{other} and {key} mean the same and differ: keep one of them")
+            msgspec.structs.force_setattr(self, key, value)
 
 
 class LogInputs(_Inputs, frozen=True):
@@ -42,16 +76,14 @@ class LogInputs(_Inputs, frozen=True):
     max_capture_bytes: CaptureLimit | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if "file" in (self.stdout, self.stderr) and not self.file_path:
             raise ValueError("log.file_path is required when stdout or stderr is `file`")
-        _ = self.captured_bytes
 
     @property
     def captured_bytes(self) -> int:
         """The limit of a captured stream in bytes."""
-        in_bytes = None if self.max_capture_kb is None else 1024 * self.max_capture_kb
-        limit = _one_spelling("max_capture_kb", in_bytes, "max_capture_bytes", self.max_capture_bytes)
-        return 1024 * 1024 if limit is None else limit
+        return 1024 * 1024 if self.max_capture_bytes is None else self.max_capture_bytes
 
 
 class RetryInputs(_Inputs, frozen=True):
@@ -74,14 +106,10 @@ class RetryInputs(_Inputs, frozen=True):
     retry_on_exit_codes: int | list[int] | None = None
     retry_on_timeout: bool = False
 
-    def __post_init__(self) -> None:
-        self.wait_after(1)
-
     def wait_after(self, attempt: int) -> float:
         """Return the seconds between this attempt and the next one."""
-        first = _one_spelling("backoff_seconds", self.backoff_seconds, "sleep_seconds", self.sleep_seconds)
         most = self.max_backoff_seconds or math.inf
-        return exponential(first or 0.0, self.backoff_multiplier, attempt, most)
+        return exponential(self.backoff_seconds or 0.0, self.backoff_multiplier, attempt, most)
 
     def after_exit_code(self, exit_code: int) -> bool:
         """Whether an exit code that is no success is worth another attempt."""
@@ -108,9 +136,6 @@ class SuccessInputs(_Inputs, frozen=True):
     forbidden_files: OneOrMany = None
     marker_file: str | None = None
 
-    def __post_init__(self) -> None:
-        _ = self.required, self.patterns, self.forbidden
-
     @property
     def accepted(self) -> list[int]:
         """The exit codes of a success."""
@@ -119,18 +144,17 @@ class SuccessInputs(_Inputs, frozen=True):
     @property
     def required(self) -> list[str]:
         """The files that must exist, the marker file among them."""
-        files = _names("require_files", self.require_files, "required_files", self.required_files)
-        return [*files, self.marker_file] if self.marker_file else files
+        return [*_listed(self.require_files), *_listed(self.marker_file or None)]
 
     @property
     def patterns(self) -> list[str]:
         """The patterns that must match something."""
-        return _names("require_glob", self.require_glob, "required_globs", self.required_globs)
+        return _listed(self.require_glob)
 
     @property
     def forbidden(self) -> list[str]:
         """The files that must not exist."""
-        return _names("forbid_files", self.forbid_files, "forbidden_files", self.forbidden_files)
+        return _listed(self.forbid_files)
 
     @property
     def has_checks(self) -> bool:
@@ -157,6 +181,7 @@ class IdempotencyInputs(_Inputs, frozen=True):
     atomic_rename: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.strategy == "atomic_dir" and not (self.temp_output_dir and self.final_output_dir):
             raise ValueError("idempotency.strategy atomic_dir needs temp_output_dir and final_output_dir")
 
@@ -194,6 +219,7 @@ class ProcessInput(_Inputs, frozen=True):
     outputs: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.command or not as_text(
             self.command if isinstance(self.command, str) else self.command[0]
         ):
@@ -210,27 +236,3 @@ def as_variable(value: Any) -> str:
     if value is None:
         return ""
     return as_text(value) if isinstance(value, dict | list) else str(value)
-
-
-def _one_spelling(name: str, value: T | None, alias: str, aliased: T | None) -> T | None:
-    """Return the value under either of two spellings.
-
-    Raises:
-        ValueError: both are there and differ.
-    """
-    if value is not None and aliased is not None and value != aliased:
-        raise ValueError(f"{name} and {alias} mean the same and differ: keep one of them")
-    return aliased if value is None else value
-
-
-def _names(name: str, value: OneOrMany, alias: str, aliased: OneOrMany) -> list[str]:
-    """Return the list under either of two spellings; one text is a list of one."""
-    ours = None if value is None else _listed(value)
-    theirs = None if aliased is None else _listed(aliased)
-    return list(_one_spelling(name, ours, alias, theirs) or [])
-
-
-def _listed(value: T | list[T] | None) -> list[T]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
