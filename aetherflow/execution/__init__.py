@@ -1,1 +1,1 @@
-"""What does the work of a run: the executor, its attempts, the event bus, open connectors."""
+"""Executes runs: the executor and its attempts, the event bus, open connectors, files of large outputs."""

@@ -28,7 +28,7 @@ def next_wait(
 
     Exponential backoff: `backoff_seconds * backoff_multiplier ** (attempt - 1)`, at most
     `max_backoff_seconds`; with jitter the wait is drawn from the upper half of that, so that many steps that
-    failed together do not come back together.
+    failed at the same time are not retried at the same time.
     """
     if attempt >= retry.max_attempts or error.kind == "cancelled":
         return None
@@ -40,6 +40,6 @@ def next_wait(
 
 
 def _chance() -> float:
-    import random  # noqa: PLC0415 - most runs wait for nothing
+    import random  # noqa: PLC0415 - most runs never wait
 
     return random.random()  # noqa: S311 - no secret

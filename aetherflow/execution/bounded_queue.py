@@ -18,7 +18,7 @@ RESERVE = 10
 
 
 class BoundedQueue:
-    """A bounded queue between the bus and one observer, taken empty at each visit."""
+    """A bounded queue between the bus and one observer, which takes all events at once."""
 
     def __init__(self, capacity: int = QUEUE_EVENTS) -> None:
         self.capacity = capacity
@@ -44,7 +44,7 @@ class BoundedQueue:
         self.dropped += max(len(events) - room, 0)
 
     async def put(self, events: Sequence[Event]) -> None:
-        """Put in everything; wait while the queue is full, unless there is hurry."""
+        """Put in everything; wait while the queue is full, but not longer than `hurry` allows."""
         done = 0
         while done < len(events) and not self.closed:
             if room := self.room:
@@ -58,7 +58,7 @@ class BoundedQueue:
                 return
 
     def hurry(self, until: float) -> None:
-        """Wait for room only until then (on the loop's clock); drop and count what does not fit later."""
+        """Wait for room only until then (time of the event loop); drop and count what does not fit later."""
         self._patience_ends = min(until, self._patience_ends)
         self._wake_putters()
 
@@ -81,7 +81,7 @@ class BoundedQueue:
         return events
 
     async def rest(self, seconds: float) -> None:
-        """Wait so long, but not when the queue is full or closed."""
+        """Wait for some seconds, but not while the queue is full or closed."""
         with anyio.move_on_after(seconds):
             await self._pressing.wait()
 

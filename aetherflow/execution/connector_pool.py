@@ -18,7 +18,7 @@ _Prepared = tuple[type[Connector], Resource]
 
 
 class ConnectorPool:
-    """Opens connectors on demand; two steps that ask at once get the same one, as its `cache` says."""
+    """Opens connectors on demand; two steps that need one at once get the same, as its `cache` says."""
 
     def __init__(
         self,
@@ -26,9 +26,12 @@ class ConnectorPool:
         connector_class: Callable[[str], type[Connector]],
         shared: SharedConnectors | None = None,
     ) -> None:
-        """Take what gives a resource by its name, a class by `kind:driver`, and what other runs share.
+        """Make an empty pool.
 
-        Without the latter, the pool shares its connectors with nobody.
+        Args:
+            resolve: returns a resource by its name; blocking.
+            connector_class: returns a class by `kind:driver`; blocking.
+            shared: connectors that several runs share; without it, none are shared.
         """
         self._resolve = resolve
         self._connector_class = connector_class
@@ -44,7 +47,7 @@ class ConnectorPool:
 
         Args:
             name: the resource.
-            user: who keeps a connector that nobody shares, until `release`.
+            user: whose connector it is until `release`, if its `cache` is none.
 
         Raises:
             AetherFlowError: it is not declared, or cannot be opened; the resource is named.
@@ -60,7 +63,7 @@ class ConnectorPool:
         return await self._get_own(name, user, prepared)
 
     async def _open_common(self, name: str, cls: type[Connector], resource: Resource) -> None:
-        """Open a connector that several steps use, or note that this is none."""
+        """Open a connector that several steps share, or note that its `cache` is none."""
         match resource.cache:
             case "process" if self._shared is not None:
                 self._open[name] = await self._shared.get(cls, resource, self, partial(opened, cls, resource))
@@ -86,7 +89,7 @@ class ConnectorPool:
         return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Close what is open for this user alone; return what went wrong."""
+        """Close the connectors that this user alone has open; return what went wrong."""
         problems: list[ErrorInfo] = []
         for name, connector in reversed(self._own.pop(user, {}).items()):
             self._locks.pop((name, user), None)

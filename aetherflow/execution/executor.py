@@ -99,7 +99,7 @@ class Executor:
             self._bus.hurry()
 
     def fail(self, error: AetherFlowError) -> None:
-        """Give the run up without another word to the journal: it must not be written any more."""
+        """Give the run up and write nothing more to its journal, which may belong to another process now."""
         self._failure = error
         self._inbox.wake()
         self._bus.hurry()

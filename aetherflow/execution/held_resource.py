@@ -1,4 +1,7 @@
-"""What a task holds for the steps of others: the lock of a job (`flow.locks.scope: job`), slots of a pool."""
+"""A lock or slots that one task holds while other tasks run steps under it.
+
+Used for the lock of a job (`flow.locks.scope: job`) and for the slots of a pool.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ def job_lock_key(flow_id: str, job_id: str) -> str:
 
 
 class HeldResource:
-    """A lock, or slots, that one task holds for the work of others.
+    """A lock, or slots, that one task holds while other tasks work under it.
 
-    The lock of a job is held for all its steps: nobody slips in between two of them.
+    The lock of a job is held from its first step to its last: no other run gets it in between.
 
     Attributes:
-        error: why it is not held: somebody else has it, or it was lost.
-        is_over: whether it was given back, or nobody wants it any more.
+        error: why it is not held: it is taken, or it was lost.
+        is_over: whether it was given back, or is not needed any more.
     """
 
     def __init__(self, cause: FailureCause = "") -> None:
@@ -40,7 +43,7 @@ class HeldResource:
         self._works: set[anyio.CancelScope] = set()
 
     async def hold(self, held: AbstractAsyncContextManager[None]) -> None:
-        """Hold it until `give_back`; cancel what works under it if it is lost."""
+        """Hold it until `give_back`; if it is lost, cancel what runs under it."""
         try:
             with self._acquiring:
                 async with held:
@@ -51,14 +54,14 @@ class HeldResource:
             self.fail(msgspec.structs.replace(error.info(), cause=self._cause))
 
     def fail(self, error: ErrorInfo) -> None:
-        """Say why it is not held, or not any more; what works under it is cancelled."""
+        """Note why it is not held, or no longer; what runs under it is cancelled."""
         self.error = error
         self._settled.set()
         for work in self._works:
             work.cancel()
 
     def refuse(self, error: ErrorInfo) -> None:
-        """Do without it for good: what works under it is cancelled, nobody asks again."""
+        """Give it up for good: what runs under it is cancelled, and it is not requested again."""
         self._is_refused = True
         self.fail(error)
         if not self._is_held:
@@ -66,11 +69,11 @@ class HeldResource:
 
     @property
     def is_lost(self) -> bool:
-        """Whether asking again would come too late: it was held and was lost, or it was done without."""
+        """Whether it must not be requested again: it was held and lost, or it was refused."""
         return self.error is not None and (self._is_held or self._is_refused)
 
     def give_back(self) -> None:
-        """End the holding, or the wait for it."""
+        """Stop holding it, or waiting for it."""
         self.is_over = True
         self._over.set()
         if not self._is_held:
@@ -86,7 +89,7 @@ class HeldResource:
         await self._settled.wait()
 
     async def work(self, attempt: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
-        """Run an attempt of a step once it is held; without it the attempt does not begin."""
+        """Run an attempt of a step once it is held; if it cannot be held, the attempt does not begin."""
         await self.settled()
         if self.error is not None:
             return AttemptOutcome(error=self.error)

@@ -78,7 +78,7 @@ class InstanceTask:
     def run(self, step: StepPlan, attempt: int) -> None:
         """Run an attempt whose start is durable."""
         if not is_hook(self.instance.id):
-            self._parts.locks.ask(self.instance.job.id, self._parts.workers)
+            self._parts.locks.request(self.instance.job.id, self._parts.workers)
         self._scope = anyio.CancelScope()
         self._parts.workers.start_soon(self._work, step, attempt, self._scope)
 

@@ -22,14 +22,14 @@ class JobLocks:
         self._held: dict[str, HeldResource] = {}
 
     def of(self, job_id: str) -> HeldResource | None:
-        """Return the lock of a job, held or asked for; None if the flow wants none."""
+        """Return the lock of a job, held or requested; None if the flow wants none."""
         return self._held.get(job_id)
 
-    def ask(self, job_id: str, tasks: anyio.abc.TaskGroup) -> None:
+    def request(self, job_id: str, tasks: anyio.abc.TaskGroup) -> None:
         """Let a task take the lock of a job before its first step, if the flow wants that.
 
-        While a step that did not get it may be retried, the next attempt asks again. Once a step has failed
-        because of it, or it was lost, nobody asks again: another run may have been in between.
+        While a step that did not get it may be retried, the next attempt requests it again. Once a step has
+        failed because of it, or it was lost, it is not requested again: another run may have had it since.
         """
         if self._spec.scope != "job":
             return

@@ -135,8 +135,8 @@ class OutputFiles:
     def _get(self, name: str) -> Any:
         """Return a known value.
 
-        One that is in memory no more is read here, on the loop: the rules of a run, which are pure, look at
-        values while they decide. The cache makes that rare.
+        A value that is no longer in memory is read here, on the loop: the state machine of a run is pure and
+        needs values while it decides. The cache makes that rare.
         """
         if name in self._cache:
             self._cache.move_to_end(name)
@@ -147,7 +147,7 @@ class OutputFiles:
         return value
 
     def _remember(self, name: str, value: Any, size: int) -> None:
-        """Note that a value is stored, and keep it in memory in place of those not used for long."""
+        """Note that a value is stored, and keep it in memory; it displaces those not used for long."""
         self._known.add(name)
         self._cache[name] = value, size
         self._room -= size

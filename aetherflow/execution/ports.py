@@ -80,11 +80,11 @@ class ProgressNote(msgspec.Struct, frozen=True, tag="progress"):
 
 
 Message = LogLine | OutputLine | ProgressNote
-"""What an attempt that runs elsewhere may send while it runs: nothing else is let in."""
+"""What an attempt that runs elsewhere may send while it runs; nothing else is accepted."""
 
 
 def show(message: Message, context: StepContext) -> None:
-    """Show what an attempt elsewhere sent, as said by the step of `context`, whoever it claims to be."""
+    """Show a message of an attempt that runs elsewhere; it counts as said by the step of `context`."""
     match message:
         case LogLine():
             context.log(message.message, message.level)

@@ -1,7 +1,7 @@
-"""The connectors that all runs of one process share (`process`): opened by the first, closed after the last.
+"""Connectors that all runs of one process share (`cache: process`): opened once, closed after the last run.
 
-A command executes one run, so there it is the same as `run`; a server keeps them between its runs by
-`kept_open` around its life.
+A command executes one run, so there `process` is the same as `run`. A server keeps connectors open between
+its runs: it wraps its life in `kept_open`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector, Resource
 
 MOST_IDLE = 32
-"""How many connectors stay open that no run uses: a password that changes daily makes a new one every day."""
+"""How many unused connectors stay open: a password that changes daily makes a new one every day."""
 
 CLOSE_SECONDS = 10.0
-"""How long anybody waits for a connector to close."""
+"""How long to wait for a connector to close."""
 
 
 class _Shared:
-    """One open connector, who uses it, and the turn of those who want to open it."""
+    """One open connector, the runs that use it, and a lock so that only one of them opens it."""
 
     def __init__(self) -> None:
         self.resource_name = ""
@@ -44,7 +44,7 @@ class SharedConnectors:
 
     @classmethod
     def join(cls) -> SharedConnectors:
-        """Return the shared connectors of this event loop; whoever joins leaves."""
+        """Return the shared connectors of this event loop; every `join` needs a `leave`."""
         shared = _of_this_loop.get(None)
         if shared is None:
             _of_this_loop.set(shared := cls())
@@ -52,7 +52,7 @@ class SharedConnectors:
         return shared
 
     async def leave(self) -> list[ErrorInfo]:
-        """Leave; the last one closes everything. Return what went wrong with that."""
+        """Leave; the last one to leave closes everything. Return what went wrong."""
         self._members -= 1
         if self._members:
             return []
@@ -68,7 +68,7 @@ class SharedConnectors:
         user: object,
         open_it: Callable[[], Awaitable[Connector]],
     ) -> Connector:
-        """Return the connector of a resource, opened now if nobody has; `user` keeps it until `release`.
+        """Return the connector of a resource, opened now if it is not open; in use until `release(user)`.
 
         Raises:
             AetherFlowError: it cannot be opened.
@@ -79,7 +79,7 @@ class SharedConnectors:
             hashlib.blake2b(encoded).digest(),
         )  # runs may have other plugins, so another class of the name
         entry = self._entries.pop(key, None) or _Shared()
-        self._entries[key] = entry  # the last used stands last
+        self._entries[key] = entry  # the last used comes last
         entry.users.add(user)
         async with entry.opening:
             if entry.connector is None:
@@ -88,7 +88,7 @@ class SharedConnectors:
             return entry.connector
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Note that a run has ended; of the connectors without a user, close the oldest if they are many."""
+        """Note that a run has ended; close the oldest unused connectors if there are many."""
         for entry in self._entries.values():
             entry.users.discard(user)
         idle = [key for key, entry in self._entries.items() if not entry.users]
@@ -98,15 +98,15 @@ class SharedConnectors:
 
 
 @asynccontextmanager
-async def kept_open(tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Keep open what the runs of this event loop share; `tell` hears what could not be closed at the end."""
+async def kept_open(report: Callable[[str], None]) -> AsyncIterator[None]:
+    """Keep the shared connectors of this event loop open in a block; `report` gets what fails to close."""
     shared = SharedConnectors.join()
     try:
         yield
     finally:
         for problem in await shared.leave():
-            # Not what the connector said: no run is left that knows which of its words are secret.
-            tell(problem.message.partition(": ")[0])
+            # Without the connector's own words: no run is left that knows which of them are secret.
+            report(problem.message.partition(": ")[0])
 
 
 _of_this_loop: RunVar[SharedConnectors | None] = RunVar("shared_connectors")
@@ -121,11 +121,11 @@ async def _closed(entries: list[_Shared]) -> list[ErrorInfo]:
 
 
 async def close(resource_name: str, connector: Connector) -> list[ErrorInfo]:
-    """Close a connector, shielded and bounded; return what went wrong: nobody can act on it but a reader."""
+    """Close a connector, shielded, within CLOSE_SECONDS; return what went wrong, which is only reported."""
     try:
         with anyio.fail_after(CLOSE_SECONDS, shield=True):
             await connector.aclose()
-    except BaseException as error:  # told, and whatever else is open is closed all the same
+    except BaseException as error:  # reported; the other connectors must be closed all the same
         if is_our_cancellation(error):
             raise
         said = str(error) or type(error).__name__

@@ -35,7 +35,7 @@ class StepEffects:
         """Return when the intent is durable.
 
         Raises:
-            StepError: the attempt has ended; a thread that it left behind may do nothing more.
+            StepError: the attempt has ended; a thread that it left behind must not change anything more.
         """
         self._check(key)
         await self._store(e.EffectIntended, key=key, detail=detail)

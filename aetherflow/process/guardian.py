@@ -38,7 +38,7 @@ _ending_threads = WorkerThreads("ending processes", 8)
 
 
 class _Engine:
-    """What this process knows of itself as an engine: its id, its guardian, the runs that had children."""
+    """This process as an engine: its id, its guardian, the runs that had children."""
 
     def __init__(self) -> None:
         self.id = f"{os.getpid()}.{os.urandom(4).hex()}"
@@ -48,7 +48,7 @@ class _Engine:
         self.pipe = -1
 
     def ensure_guardian(self) -> None:
-        """Start the guardian, or a new one if somebody ended it."""
+        """Start the guardian, or a new one if it has been killed."""
         if self.guardian and self._guardian_lives():
             return
         self.forget_guardian()
@@ -71,7 +71,7 @@ class _Engine:
     def _guardian_lives(self) -> bool:
         try:
             return os.waitpid(self.guardian, os.WNOHANG) == (0, 0)
-        except ChildProcessError:  # reaped by somebody else
+        except ChildProcessError:  # its status was taken elsewhere in this process
             return False
 
     def forget_guardian(self) -> None:
@@ -83,14 +83,14 @@ class _Engine:
 
 _engine = _Engine()
 _starting = threading.Lock()
-"""Steps start programs on the loop, a secret may take one in a worker thread: one guardian is enough."""
+"""Steps start programs on the loop, secrets in worker threads: together they start one guardian."""
 
 
 def _after_fork() -> None:
     """Make a forked worker an engine of its own: it must not keep our guardian waiting."""
     global _engine, _starting  # noqa: PLW0603 - there is one engine per process, and this is a new process
-    _starting = threading.Lock()  # whoever held it is not here
-    with contextlib.suppress(OSError):  # whoever forked may have closed everything already
+    _starting = threading.Lock()  # the thread that held it does not exist here
+    with contextlib.suppress(OSError):  # the parent may have closed all files before it forked
         _engine.forget_guardian()
     _engine = _Engine()
 

@@ -27,8 +27,8 @@ PAUSE_SECONDS = 0.05
 class Ending:
     """The end of all processes that carry a mark, or are in a group: SIGTERM, a grace, SIGKILL.
 
-    It proceeds in rounds, between which the caller waits as it can (the engine in its loop, the guardian
-    asleep). Every round scans anew, so that processes started meanwhile are met too.
+    It proceeds in rounds, between which the caller waits (the engine on its loop, the guardian by sleeping).
+    Every round scans again, so that processes started meanwhile are found too.
 
     Attributes:
         survivors: the processes found in the last round.
@@ -37,17 +37,17 @@ class Ending:
     def __init__(self, mark: str, grace_seconds: float, *, group: int = 0) -> None:
         """Begin: the process group, if one is named, is signalled at once.
 
-        The leader of the group must not have been reaped: until then nobody else can get its number.
+        The leader of the group must not have been reaped yet: only until then its number is not used again.
         """
         self.survivors: list[int] = []
         self._mark = b"\0" + mark.encode()
         self._group = group
-        self._told: set[int] = set()
+        self._terminated: set[int] = set()
         self._quiet = 0
         self._kill_at = time.monotonic() + grace_seconds
         self._give_up_at = self._kill_at + KILL_PATIENCE_SECONDS
         if group:
-            # A stopped process takes SIGTERM only when it goes on.
+            # A stopped process handles SIGTERM only when it is continued.
             _signal_group(group, signal.SIGTERM)
             _signal_group(group, signal.SIGCONT)
 
@@ -65,9 +65,9 @@ class Ending:
         for pid in self.survivors:
             if killing:
                 self._signal(pid, signal.SIGKILL)
-            elif pid not in self._told:
-                self._told.add(pid)
-                # The group has been asked already, and some programs take a second SIGTERM as «at once».
+            elif pid not in self._terminated:
+                self._terminated.add(pid)
+                # The group got its SIGTERM already, and some programs take a second one as «at once».
                 if not (self._group and _group_of(pid) == self._group):
                     self._signal(pid, signal.SIGTERM)
                     self._signal(pid, signal.SIGCONT)
@@ -87,7 +87,7 @@ class Ending:
 
 
 def _living(mark: bytes, group: int) -> list[int]:
-    """Return the processes with the mark or in the group; a zombie is dead, whoever should reap it."""
+    """Return the living processes with the mark or in the group; a zombie counts as dead."""
     if sys.platform != "linux":
         return [group] if group and _signal_group(group, 0) else []
     pids = map(int, filter(str.isdigit, os.listdir("/proc")))  # noqa: PTH208 - pathlib costs start-up time
@@ -126,10 +126,10 @@ def _group_of(pid: int) -> int:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Signal a process group; return whether there was somebody to receive it."""
+    """Signal a process group; return whether a process received it."""
     try:
         os.killpg(group, number)
-    except OSError:  # nobody left, or nobody that we may signal
+    except OSError:  # no process is left, or none that we may signal
         return False
     return True
 

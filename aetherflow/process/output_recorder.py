@@ -1,7 +1,7 @@
-"""What happens to the lines of a program: masked, kept in a log file, shown while it runs, captured.
+"""Record the output of a program: mask it, write it to a log file, show it while it runs, capture it.
 
-Memory stays flat whatever a program writes: pieces go through, only the captured beginning and the last few
-lines stay. Files are written in worker threads.
+Memory stays flat whatever a program writes: output passes in pieces, and only the captured beginning and the
+last few lines stay in memory. Files are written in worker threads.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from aetherflow.sdk.context import StepContext
 Mode = Literal["inherit", "capture", "file", "discard"]
 
 LOG_LIMIT = 100 * 2**20
-"""How much of the output the step's log file keeps (bytes, per attempt of the program)."""
+"""The most output in a step's log file (bytes, for each start of the program)."""
 LONGEST_LINE = 1 << 16
-"""A longer line is passed on in pieces (bytes)."""
+"""A line longer than this (bytes) is passed on in pieces."""
 LONGEST_SECRET = 1 << 13
-"""A secret longer than this may be cut, and so missed, in a line that is passed on in pieces (bytes)."""
+"""A secret longer than this (bytes) may be cut, and so not masked, in a line that is passed on in pieces."""
 LAST_BYTES = 4096
-"""How much of the end of the output is kept for error messages."""
+"""How much of the end of the output stays in memory for error messages."""
 SHOWN_PER_SECOND = 10_000
-"""Lines shown live; more would hold up the program. The log file has them all."""
+"""How many lines are shown live; more would slow the program down. The log file has them all."""
 LONG_LINE = 1000
-"""A line counts as one more line for each such number of bytes in it."""
+"""A line counts as one more line for each time this many bytes are in it."""
 
 
 class OutputPlan(msgspec.Struct, frozen=True):
-    """What is to happen to the output.
+    """What to do with the output.
 
     Attributes:
-        file: where the streams in mode `file` are appended.
-        captured_bytes: how much of the beginning of a stream in mode `capture` is kept.
+        file: the file to which streams in mode `file` are appended.
+        captured_bytes: how much of the beginning of a stream in mode `capture` becomes an output.
     """
 
     stdout: Mode = "inherit"
@@ -53,14 +53,14 @@ class OutputPlan(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    """Takes in the output of one program, in a `with` block.
+    """Records the output of one program, in a `with` block.
 
     Attributes:
-        file_problem: why `OutputPlan.file` could not be written; empty while all is well.
+        file_problem: why `OutputPlan.file` could not be written; else empty.
     """
 
     def __init__(self, context: StepContext, plan: OutputPlan, number: int = 1) -> None:
-        """Take what is to happen to the output of the step's program, started for the `number`-th time."""
+        """Prepare to record the output of the step's program, which is started for the `number`-th time."""
         self.file_problem = ""
         self._context = context
         self._streams = {
@@ -81,7 +81,7 @@ class Recorder:
 
     @property
     def sinks(self) -> dict[Stream, Take]:
-        """Return who takes which stream; a discarded one has nobody."""
+        """Return what takes the output, by stream; a discarded stream is not among them."""
         return {stream: functools.partial(self._take, stream) for stream in self._streams}
 
     @property
@@ -115,7 +115,7 @@ class Recorder:
             self._file.close()
 
     def finish(self) -> None:
-        """Tell what is not where one would look for it; called when the program has ended."""
+        """Log which output is missing where one would look for it; call it when the program has ended."""
         log = self._context.log
         if self._lines.hidden_bytes:
             log(
@@ -160,7 +160,7 @@ def _modes(plan: OutputPlan) -> tuple[tuple[Stream, Mode], ...]:
 
 
 class _StreamState:
-    """What is remembered of one stream."""
+    """What stays in memory of one stream."""
 
     def __init__(self, mode: Mode, capture_limit: int, redactor: Redactor) -> None:
         self.mode = mode
@@ -172,7 +172,7 @@ class _StreamState:
         self._unfinished = bytearray()
 
     def whole_lines(self, data: bytes, *, last: bool) -> bytes:
-        """Return what can go on now; an unfinished line waits for its end, unless it is very long."""
+        """Return what can be passed on now; an unfinished line waits for its end, unless it is very long."""
         end = len(data) if last else data.rfind(b"\n") + 1
         ready = b""
         if end or last:
@@ -186,7 +186,7 @@ class _StreamState:
         return ready
 
     def _harmless_cut(self, line: bytearray) -> int:
-        """Return where the line can be cut without cutting a secret, near its end."""
+        """Return a place near the end of a line where no secret is cut."""
         if self._redactor.is_empty:
             return len(line)
         mask = self._redactor.bytes
@@ -198,7 +198,7 @@ class _StreamState:
         return start
 
     def keep(self, masked: bytes) -> None:
-        """Remember the beginning, as far as it is to be captured, and the end."""
+        """Keep the beginning, up to the limit of what is captured, and the end."""
         if self.mode == "capture":
             room = self.capture_limit - len(self._captured)
             self.cut = self.cut or len(masked) > room
@@ -206,18 +206,18 @@ class _StreamState:
         self.last = (self.last + masked)[-LAST_BYTES:] if len(masked) < LAST_BYTES else masked[-LAST_BYTES:]
 
     def captured_text(self) -> str:
-        """Return the captured beginning; a character that the limit cut in two is left out."""
+        """Return the captured beginning, without a character that the limit cut in two."""
         return codecs.getincrementaldecoder("utf-8")("replace").decode(
             bytes(self._captured), final=not self.cut
         )
 
 
 class _AppendedFile:
-    """A file that is appended to, made with its folder at the first write.
+    """A file to which output is appended; it and its folder are made at the first write.
 
     Attributes:
-        problem: why not everything is in the file; empty while all is well.
-        mark: a line that stands before what is appended to other content; `is_marked`: also at the beginning.
+        problem: why not everything is in the file; else empty.
+        mark: a line to write first if the file has content already; with `is_marked`, in any case.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class _AppendedFile:
                 data = self._marked(self._file) + data
             if self._left is not None and len(data) > self._left:
                 self.problem = (
-                    f"{self.path} has reached its limit of {self._limit} bytes; the rest is not kept"
+                    f"{self.path} has reached its limit of {self._limit} bytes; the rest is missing from it"
                 )
                 data = data[: self._left] + f"\n[aetherflow: {self.problem}]\n".encode()
             rest = memoryview(data)
@@ -256,7 +256,7 @@ class _AppendedFile:
             self.problem = f"cannot write {self.path}: {error.strerror or error}"
 
     def _marked(self, file: FileIO) -> bytes:
-        """Return the line that separates what comes from what is there."""
+        """Return the line that separates new output from what the file has already, if it needs one."""
         size = os.fstat(file.fileno()).st_size
         if not self.mark or not (size or self.is_marked):
             return b""
@@ -269,10 +269,10 @@ class _AppendedFile:
 
 
 class _LineBudget:
-    """Shows lines to the observers, not more than they and we can stand.
+    """Shows lines to the observers, at most SHOWN_PER_SECOND.
 
     Attributes:
-        hidden_bytes: how much was not shown.
+        hidden_bytes: how many bytes were not shown.
     """
 
     def __init__(self, context: StepContext) -> None:

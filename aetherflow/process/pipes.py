@@ -1,4 +1,4 @@
-"""The pipes between the engine and a child: read and written without blocking, closed in time."""
+"""The pipes between the engine and a child process, read and written without blocking the loop."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ LARGE_PIPE = 1 << 20
 
 
 class Take(Protocol):
-    """Who takes what a child wrote."""
+    """A function that takes the output of a child."""
 
     def __call__(self, data: bytes, *, last: bool = False) -> Awaitable[None]:
-        """Take a piece; the last one may be empty."""
+        """Take a piece of output; the last piece may be empty."""
         ...
 
 
 class OutputPipe:
     """The reading end of a child's stdout or stderr.
 
-    Reading goes on while the step is being cancelled, so that what the child said last is kept; it ends at
-    the end of the data, or when `stop` is called because somebody else holds the pipe open.
+    Reading continues while the step is being cancelled, so that the last output of the child is not lost. It
+    ends at the end of the data, or by `stop`, when another process holds the pipe open.
 
     Attributes:
         write_end: for the child; the engine closes its copy when the child has started.
-        done: set when nothing more will be taken.
+        done: set when all that will be read has been passed on.
     """
 
     def __init__(self) -> None:
@@ -50,19 +50,19 @@ class OutputPipe:
         self._pumping = anyio.CancelScope(shield=True)
 
     async def pump(self, take: Take) -> None:
-        """Hand everything that arrives to `take`."""
+        """Pass everything that arrives to `take`."""
         try:
             with self._pumping:
                 while data := await self._read():
                     await take(data)
-                    # A child may always be faster: neither reading nor taking need ever wait.
+                    # A child may always be faster: then neither reading nor taking would ever wait.
                     await anyio.lowlevel.checkpoint()
                 await take(b"", last=True)
         finally:
             self.done.set()
 
     def stop(self) -> None:
-        """Take what is in the pipe now, and nothing that comes later."""
+        """Read what is in the pipe now, and nothing that comes later."""
         # All that the child itself wrote is there: a write returns when its bytes are in the pipe.
         waiting_bytes = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(4))
         self._left = int(struct.unpack("i", waiting_bytes)[0])
@@ -70,7 +70,7 @@ class OutputPipe:
             self._waiting.cancel()
 
     def abandon(self) -> None:
-        """Give up, also what was read already: whoever takes it does not return."""
+        """Give up, and drop what has been read: the function that takes it does not return."""
         self._pumping.cancel()
 
     def close_childs_end(self) -> None:
@@ -112,7 +112,7 @@ class OutputPipe:
 
 
 class InputPipe:
-    """The writing end of a child's stdin, and the text for it."""
+    """The writing end of a child's stdin, and the bytes for it."""
 
     def __init__(self, data: bytes) -> None:
         self.read_end, self._write_end = os.pipe()
@@ -121,7 +121,7 @@ class InputPipe:
         self._writing = anyio.CancelScope()
 
     async def feed(self) -> None:
-        """Write the text and close the pipe; a child that does not read it to the end is no error."""
+        """Write the bytes and close the pipe; it is no error if the child does not read them all."""
         with self._writing, contextlib.suppress(BrokenPipeError):
             while self._data:
                 try:

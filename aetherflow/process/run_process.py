@@ -1,4 +1,4 @@
-"""The room that starts programs, waits for them, and ends them with everything they started.
+"""Run a program: start it, wait for it, and end it with everything that it started.
 
 A child leads a session and a process group of its own. Ending it signals the whole group: SIGTERM, a grace,
 SIGKILL; on Linux also the processes that left the group, which are found by the mark in their environment
@@ -27,9 +27,9 @@ from aetherflow.process.spawn import SPAWN_FAILED, Program, not_started, start
 Stream = Literal["stdout", "stderr"]
 
 DRAIN_SECONDS = 2.0
-"""How long the output is read on after the program ended, when a background process holds it open."""
+"""How long output is still read after the program ended, while a background process holds it open."""
 FLUSH_SECONDS = 10.0
-"""How long what was read already may take to be written."""
+"""How long it may take to write output that has been read."""
 
 
 class ProcessEnd(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
     Attributes:
         exit_code: as the program gave it; minus the number of the signal that killed it.
         mark: what its descendants can be found by.
-        held_open: a background process kept the output open, and was not heard to the end.
+        held_open: a background process held the output open, and its later output was not read.
         survivors: processes that could not be ended.
     """
 
@@ -52,7 +52,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
 class Process:
     """A started program.
 
-    It is not reaped before `reap`: until then nobody else can get its process id or group.
+    It is not reaped before `reap`: until then its process id and group cannot be used again.
     """
 
     def __init__(self, popen: subprocess.Popen[bytes], mark: str) -> None:
@@ -94,7 +94,7 @@ class Process:
         """Take the exit status of a program that has ended, and release its number.
 
         Raises:
-            StepError: somebody else in this process took the status, so that nobody knows how it ended.
+            StepError: other code in this process took the status, so it is not known how it ended.
         """
         if self._handle >= 0:
             os.close(self._handle)
@@ -190,7 +190,7 @@ async def _attend(
 
 
 async def _settle(pipes: list[OutputPipe]) -> bool:
-    """Wait for the rest of the output; return whether somebody still held it open."""
+    """Wait for the rest of the output; return whether a background process still held it open."""
     if await _all_done(pipes, DRAIN_SECONDS):
         return False
     held = [pipe for pipe in pipes if not pipe.done.is_set()]

@@ -1,6 +1,6 @@
 """What a step sees of its run: its identity, files, connectors, locks, log, and the request to stop.
 
-It imports no engine and no database: what stands behind it comes in by `RunServices`.
+It imports no engine and no database: their services come in by `RunServices`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Connectors(Protocol):
         ...
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Close what is open for this user alone; return what went wrong."""
+        """Close the connectors that this user alone has open; return what went wrong."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`check_items`: is there anything to do? The gate that many flows begin with."""
+"""`check_items`: count items, and end SKIPPED if there is nothing to do; many flows begin with it."""
 
 from __future__ import annotations
 

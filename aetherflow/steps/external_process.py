@@ -1,4 +1,4 @@
-"""`external.process`: run a program, watch over it, and check what it left behind."""
+"""`external.process`: run a program, end it in time, and check what it left behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from aetherflow.steps.process_inputs import (
 
 
 class _Task(msgspec.Struct, frozen=True):
-    """What every attempt does."""
+    """What every start of the program has in common."""
 
     program: Program
     plan: OutputPlan
@@ -121,7 +121,7 @@ async def _attempt(
         context.progress_note = unfinished(context, task.program, recorder)
         raise
     recorder.finish()
-    _tell_what_is_left(context, end)
+    _log_leftovers(context, end)
     ended = Attempt(context, task.program, recorder, end, number)
     failure = ended.ending_failure(task.success.accepted, task.timeout_seconds)
     if failure is None and task.success.has_checks:
@@ -136,7 +136,7 @@ async def _attempt(
 
 
 def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyInputs) -> _Task:
-    """Make of the inputs what an attempt needs.
+    """Return what the inputs ask for, ready to be used.
 
     Raises:
         StepError: a path leaves the artifacts folder.
@@ -179,7 +179,7 @@ def _argv(inputs: ProcessInput) -> tuple[str, ...]:
 def _environment(
     context: StepContext, inputs: ProcessInput, folder: results.OutputFolder | None
 ) -> dict[str, str]:
-    """Return the program's environment; what the step says in `env` has the last word."""
+    """Return the program's environment; `env` of the step overrides everything else."""
     environment = dict(context.env) if inputs.inherit_env else {}
     environment |= {
         "AETHERFLOW_FLOW_ID": context.flow_id,
@@ -210,10 +210,10 @@ def _worth_another(retry: RetryInputs, end: ProcessEnd, failure: StepError) -> b
     return failure.kind == "exit_code" and retry.after_exit_code(end.exit_code)
 
 
-def _tell_what_is_left(context: StepContext, end: ProcessEnd) -> None:
+def _log_leftovers(context: StepContext, end: ProcessEnd) -> None:
     if end.held_open:
         context.log(
-            "a background process holds the output open; what it writes from now on is not kept", "warning"
+            "a background process holds the output open; what it writes from now on is lost", "warning"
         )
     if end.survivors:
         context.log(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")

@@ -1,4 +1,4 @@
-"""Whether a program failed, and what the person on call reads about it."""
+"""Decide whether a program failed, and build the error that the person on call reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECK_FAILED = "AF734"
 OUTPUT_FAILED = "AF735"
 
 _HINTS = {
-    -signal.SIGKILL: "if nobody killed it, the system did for want of memory: see the kernel's log (dmesg)",
+    -signal.SIGKILL: "if nobody killed it, memory ran out and the system did: see the kernel's log (dmesg)",
     -signal.SIGSEGV: "the program crashed: this is a defect in it or in a library of it",
     126: "the shell found the command, but may not execute it",
     127: "the shell did not find the command: check the PATH in the step's env",
@@ -73,13 +73,13 @@ class Attempt:
         return error
 
     def _where_the_reason_is(self) -> str:
-        """Return where to look for what only the program itself can tell."""
+        """Return where to look for a reason that only the program itself knows."""
         if self._recorder.log_file is not None:
             return "the reason is in the program's own output"
         if self.end.exit_code < 0:
-            return "somebody, or the system, sent it that signal"
+            return "a person, a program or the system sent it that signal"
         if self._recorder.sinks:
-            return "the program wrote nothing: only its documentation says what this exit code means"
+            return "the program wrote nothing: see its documentation for what this exit code means"
         return "the program's output was discarded: log.stdout and log.stderr keep it"
 
     def _error(self, message: str, code: str) -> StepError:
@@ -94,7 +94,7 @@ class Attempt:
 
 
 def unfinished(context: StepContext, program: Program, recorder: Recorder) -> str:
-    """Return what is to be told of a program that somebody else's time limit ended."""
+    """Return what to show of a program that a time limit of its step, job or run ended."""
     command = _shown(map(context.redactor.text, program.argv))
     return f"{command}: not finished, so it was ended{_last_lines(recorder)}{_whole_output(recorder)}"
 

@@ -61,11 +61,11 @@ class LogInputs(_Inputs, frozen=True):
     """`log`: where the output goes, besides the step's log file.
 
     Attributes:
-        stdout: inherit (shown while it runs), capture (shown, and kept as an output), file (appended to
+        stdout: inherit (shown while it runs), capture (shown, and also an output), file (appended to
             `file_path`) or discard (goes nowhere, not even to the step's log file).
         stderr: likewise.
         file_path: relative to the job's artifacts folder.
-        max_capture_kb: how much of the beginning of a captured stream is kept; default 1024.
+        max_capture_kb: how much of the beginning of a captured stream becomes an output; default 1024.
         max_capture_bytes: the same in bytes.
     """
 
@@ -199,7 +199,7 @@ class ProcessInput(_Inputs, frozen=True):
         inherit_env: whether the program gets the run's environment; false: only `env` and AETHERFLOW_*.
         timeout_seconds: then the program and all that it started are ended.
         kill_grace_seconds: the time between SIGTERM and SIGKILL.
-        stdin: text for the program's standard input; without it, there is nothing to read.
+        stdin: text for the program's standard input, which is empty without it.
         outputs: added to the step's outputs as they are.
     """
 

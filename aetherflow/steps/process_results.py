@@ -1,6 +1,6 @@
-"""What a program must leave behind, and how it becomes visible: success checks, marker, output folder.
+"""The files that a program leaves: success checks, the marker of a success, the output folder.
 
-Everything here looks at and changes files, and is called in a worker thread.
+Everything here reads and changes files, so it is called in worker threads.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def failed_checks(
 ) -> list[str]:
     """Return a sentence for every success check that does not hold.
 
-    What is to be in the final folder of `atomic_dir` is looked for where the program wrote it, so that a
-    failure leaves the final folder as it was.
+    A path in the final folder of `atomic_dir` is looked for in the temporary one, where the program wrote it,
+    so that a failure leaves the final folder as it was.
     """
 
     def places(name: str) -> list[Path]:
@@ -185,7 +185,7 @@ def failed_checks(
 
 
 def _matches(pattern: Path) -> bool:
-    """Whether the pattern matches something; its longest beginning that exists is taken as it is written.
+    """Whether the pattern matches a file; its longest beginning that exists is taken literally.
 
     The folders of a run may well have brackets in their names.
     """
