@@ -1,16 +1,27 @@
-"""What to do next: from the plan, the state and the event that just happened to commands. Pure.
+"""Decide what to do next: from the plan, the state and the event that just happened to commands. Pure.
 
-Commands say what shall be; the ring turns those that need no work into events at once, the executor
-performs the others after their events are durable.
+`decide` follows one event; `next_start` looks for the next job to begin, or ends the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
+from aetherflow.engine.commands import (
+    CancelAttempt,
+    CancelRun,
+    Command,
+    EndInterruptedStep,
+    EndJob,
+    EndRun,
+    EndUnstartedStep,
+    RunAttempt,
+    ScheduleRetry,
+    StartHooks,
+    StartJob,
+    StartStep,
+)
 from aetherflow.engine.ready_queue import (
     WHOLE,
     JobInstance,
@@ -20,110 +31,11 @@ from aetherflow.engine.ready_queue import (
     mapped_instance,
     whole_job,
 )
-from aetherflow.engine.state import DONE, JobState, RunState
+from aetherflow.engine.state import DONE, JobState, RunState, StepState
 from aetherflow.errors import AetherFlowError, ErrorInfo
 from aetherflow.events import run_events as e
-from aetherflow.plan.hooks import HOOK, is_hook
+from aetherflow.plan.hooks import hooks_for, is_hook
 from aetherflow.plan.plan import JobPlan, Plan, StepPlan
-
-PASSED_OVER = "interrupted, on_interrupt: skip"
-"""Reason of a step that was interrupted and is skipped; `on_no_data` does not follow from it."""
-
-
-class Command(msgspec.Struct, frozen=True, gc=False):
-    """The base of all commands."""
-
-
-class StartJob(Command, frozen=True):
-    """Begin a job, or go on with it after a resume."""
-
-    instance: JobInstance
-    items: e.Items | None = None
-
-
-class EndJob(Command, frozen=True):
-    """Nothing more is to be done for this job.
-
-    Attributes:
-        decided_by: what the flow says, by which a job is SKIPPED before it begins.
-    """
-
-    instance: JobInstance
-    status: e.JobEnd
-    reason: str = ""
-    error: ErrorInfo | None = None
-    outputs: dict[str, Any] = {}
-    decided_by: Literal["", "when", "for_each"] = ""
-
-
-class StartStep(Command, frozen=True):
-    """Begin the first attempt of a step."""
-
-    instance: JobInstance
-    number: int
-
-
-class EndUnstartedStep(Command, frozen=True):
-    """A step that does not run ends all the same."""
-
-    instance: JobInstance
-    step: StepPlan
-    status: e.StepEnd
-    reason: str
-
-
-class EndInterruptedStep(Command, frozen=True):
-    """End a step that was interrupted and shall not run again (`on_interrupt`)."""
-
-    instance: JobInstance
-    number: int
-    status: e.StepEnd
-    reason: str = ""
-    error: ErrorInfo | None = None
-
-
-class RunAttempt(Command, frozen=True):
-    """Execute an attempt of a step (its start is durable by then)."""
-
-    instance: JobInstance
-    step: StepPlan
-    attempt: int
-
-
-class ScheduleRetry(Command, frozen=True):
-    """Start another attempt of a step after a wait, in seconds."""
-
-    instance: JobInstance
-    step: StepPlan
-    attempt: int
-    seconds: float
-
-
-class CancelAttempt(Command, frozen=True):
-    """Cancel what runs for this job."""
-
-    instance: JobInstance
-
-
-class CancelRun(Command, frozen=True):
-    """Stop the run by a rule of its own."""
-
-    reason: str
-    cause: e.CancelCause
-
-
-class StartHooks(Command, frozen=True):
-    """All jobs have ended; the flow's ending steps follow."""
-
-    status: e.RunEnd
-    reason: str = ""
-
-
-class EndRun(Command, frozen=True):
-    """Everything has ended."""
-
-    status: e.RunEnd
-    reason: str = ""
 
 
 def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event) -> Iterator[Command]:
@@ -134,9 +46,9 @@ def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event)
             if instance.item != WHOLE or instance.job.for_each is None:
                 yield from _next_step(state, instance, 0)
             elif not ready_queue.mapped_jobs[instance.job.index].unfinished:
-                yield _gather(state, instance)
+                yield _end_mapped_job(state, instance)
         case e.StepStarted() | e.StepRetrying():
-            yield _attempt(state, ready_queue, event)
+            yield _run_or_retry(state, ready_queue, event)
         case e.StepFinished():
             instance = ready_queue.instance(event.job_id)
             yield from _after_step(state, instance, ready_queue.at_step.get(event.job_id), event)
@@ -148,8 +60,10 @@ def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event)
             pass
 
 
-def admit(plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[str, Any]) -> Command | None:
-    """Return the next command that starts or ends a job that waits for nothing more, or ends the run.
+def next_start(
+    plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[str, Any]
+) -> Command | None:
+    """Return the command that starts or ends the next ready job, or ends the run; None if there is none.
 
     `scope` is what `when` and `for_each` see.
     """
@@ -167,11 +81,11 @@ def admit(plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[s
             return _open_job(state, ready_queue, job, scope)
     if ready_queue.unfinished or ready_queue.running:
         return None
-    return _next_of_ending(plan, state)
+    return _next_after_jobs(plan, state)
 
 
 def _next_unstarted(ready_queue: ReadyQueue) -> JobInstance | None:
-    """Return a job, or an instance, that a cancelled run will not start any more."""
+    """Return a job, or an instance, that a cancelled run does not start any more."""
     if (instance := ready_queue.next_instance(beyond_limits=True)) is not None:
         return instance
     job = ready_queue.ready()
@@ -189,7 +103,7 @@ def _open_job(state: RunState, ready_queue: ReadyQueue, job: JobPlan, scope: Map
         if job.for_each is None:
             return StartJob(instance)
         if (known := state.job(job.id).items) is not None:
-            return StartJob(instance, known)  # a resumed run goes on with the items it began with
+            return StartJob(instance, known)  # a resumed run continues with the items it began with
         items = job.for_each.render(scope)
     except AetherFlowError as error:
         return EndJob(instance, "FAILED", error=error.info())
@@ -212,23 +126,23 @@ def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[
             if state.cancelling:
                 yield EndJob(instance, "CANCELLED", state.cancel_reason)
             else:
-                yield _settle(state, instance, number) or StartStep(instance, number)
+                yield _end_interrupted(state, instance, number) or StartStep(instance, number)
             return
-        if known.status == "SKIPPED" and _skips_rest(steps[number], known.reason):
+        if known.status == "SKIPPED" and _skips_rest(steps[number], known):
             yield from _skip_rest(state.jobs[instance.id], instance, number + 1, known.reason)
             return
         number += 1
     yield EndJob(instance, "SUCCESS", outputs=state.jobs[instance.id].outputs)
 
 
-def _settle(state: RunState, instance: JobInstance, number: int) -> EndInterruptedStep | None:
+def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> EndInterruptedStep | None:
     """Return the end of a step that was interrupted, unless it may run again."""
     spec = instance.job.steps[number].spec
     interruption = state.interrupted.get((instance.id, spec.id))
     if interruption is None or spec.on_interrupt == "rerun":
         return None
     if spec.on_interrupt == "skip":
-        return EndInterruptedStep(instance, number, "SKIPPED", PASSED_OVER)
+        return EndInterruptedStep(instance, number, "SKIPPED", "interrupted, on_interrupt: skip")
     again = f"--rerun {instance.id}.{spec.id} runs it again"
     if not spec.continue_on_error:
         again = "resume the run once more, and it runs again"
@@ -242,13 +156,13 @@ def _settle(state: RunState, instance: JobInstance, number: int) -> EndInterrupt
     return EndInterruptedStep(instance, number, "FAILED", error=error)
 
 
-def _skips_rest(step: StepPlan, reason: str) -> bool:
-    """Whether the job ends SKIPPED because this step was, for this reason."""
-    return step.skips_job and reason != PASSED_OVER
+def _skips_rest(step: StepPlan, ended: StepState | e.StepFinished) -> bool:
+    """Whether the job ends SKIPPED with this step; not if it was skipped only because it was interrupted."""
+    return step.skips_job and not ended.was_interrupted
 
 
-def _attempt(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted | e.StepRetrying) -> Command:
-    """Work on an attempt, or wait for the next one; a run that is being cancelled does neither."""
+def _run_or_retry(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted | e.StepRetrying) -> Command:
+    """Run the attempt, or schedule the next one; a run that is being cancelled does neither."""
     instance = ready_queue.instance(event.job_id)
     step = instance.job.steps[ready_queue.at_step[event.job_id]]
     if state.cancelling:
@@ -262,10 +176,10 @@ def _after_step(
     state: RunState, instance: JobInstance, number: int | None, event: e.StepFinished
 ) -> Iterator[Command]:
     if number is None or event.step_id != instance.job.steps[number].spec.id:
-        return  # ended without having run: the rest of a skipped job
+        return  # one that did not run, of a skipped job
     step = instance.job.steps[number]
     match event.status:
-        case "SKIPPED" if _skips_rest(step, event.reason):
+        case "SKIPPED" if _skips_rest(step, event):
             yield from _skip_rest(state.jobs[instance.id], instance, number + 1, event.reason)
         case "FAILED" if not step.spec.continue_on_error or _ends_job(event.error):
             yield EndJob(
@@ -304,13 +218,13 @@ def _after_job(
     if instance.job.for_each is None:
         return
     if instance.item == WHOLE:
-        yield from _never_opened(state, instance, event.status)
+        yield from _end_instances(state, instance, event.status)
     elif (mapped := ready_queue.mapped_jobs.get(instance.job.index)) is not None and not mapped.unfinished:
-        yield _gather(state, whole_job(instance.job))
+        yield _end_mapped_job(state, whole_job(instance.job))
 
 
-def _never_opened(state: RunState, instance: JobInstance, end: e.JobEnd) -> Iterator[EndJob]:
-    """End the instances of an earlier time that wait for a `for_each` job which has ended without them.
+def _end_instances(state: RunState, instance: JobInstance, end: e.JobEnd) -> Iterator[EndJob]:
+    """End the instances of an earlier execution that a mapped job has ended without.
 
     It did not begin again, or its list has become shorter.
     """
@@ -318,14 +232,14 @@ def _never_opened(state: RunState, instance: JobInstance, end: e.JobEnd) -> Iter
     number = 0
     while (known := state.jobs.get(instance_id(instance.job.id, number))) is not None:
         if known.status == "PENDING":
-            is_gone = end == "SKIPPED" or (items is not None and number >= len(items))
-            status: e.JobEnd = "SKIPPED" if is_gone else "CANCELLED" if end == "CANCELLED" else "BLOCKED"
+            is_beyond = end == "SKIPPED" or (items is not None and number >= len(items))
+            status: e.JobEnd = "SKIPPED" if is_beyond else "CANCELLED" if end == "CANCELLED" else "BLOCKED"
             yield EndJob(mapped_instance(instance.job, number), status, f"job {instance.id} ended without it")
         number += 1
 
 
-def _gather(state: RunState, instance: JobInstance) -> EndJob:
-    """End a `for_each` job: its outputs are the lists of its instances' outputs, in item order."""
+def _end_mapped_job(state: RunState, instance: JobInstance) -> EndJob:
+    """End a mapped job: its outputs are the lists of its instances' outputs, in item order."""
     items = state.jobs[instance.id].items or []
     instances = [state.job(instance_id(instance.job.id, number)) for number in range(len(items))]
     statuses = {mapped_instance.status for mapped_instance in instances}
@@ -343,28 +257,20 @@ def _gather(state: RunState, instance: JobInstance) -> EndJob:
     return EndJob(instance, "SUCCESS", outputs=outputs)
 
 
-def _next_of_ending(plan: Plan, state: RunState) -> Command:
-    """Say how the jobs ended; then start the ending steps that this calls for; then end the run."""
+def _next_after_jobs(plan: Plan, state: RunState) -> Command:
+    """Start the hooks for the way in which the jobs ended, one after the other; then end the run."""
     if state.outcome is None:
         status, reason = _outcome(plan, state)
-        if not _hooks_for(plan, status):
+        if not hooks_for(plan, status):
             return EndRun(status, reason)
         return StartHooks(status, reason)
-    for job in _hooks_for(plan, state.outcome):
+    for job in hooks_for(plan, state.outcome):
         instance = hook_instance(job, state.endings)
         if state.job(instance.id).status == "PENDING":
             return (
                 EndJob(instance, "CANCELLED", state.cancel_reason) if state.cancelling else StartJob(instance)
             )
     return EndRun(state.outcome, state.outcome_reason)
-
-
-def _hooks_for(plan: Plan, status: e.RunEnd) -> list[JobPlan]:
-    """Return the ending steps that follow an outcome, in the order in which they run."""
-    wanted = {f"{HOOK}on_exit"}
-    if status != "CANCELLED":
-        wanted.add(f"{HOOK}on_{'success' if status == 'SUCCESS' else 'failure'}")
-    return [job for job in plan.hooks if job.id in wanted]
 
 
 def _outcome(plan: Plan, state: RunState) -> tuple[e.RunEnd, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aetherflow.clock import Clock
-from aetherflow.engine.decide import (
+from aetherflow.engine.commands import (
     CancelRun,
     Command,
     EndInterruptedStep,
@@ -21,9 +21,8 @@ from aetherflow.engine.decide import (
     StartHooks,
     StartJob,
     StartStep,
-    admit,
-    decide,
 )
+from aetherflow.engine.decide import decide, next_start
 from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
 from aetherflow.engine.state import RunState, apply
 from aetherflow.engine.template_scope import Resolve, as_they_are, run_scope
@@ -99,7 +98,7 @@ class RunMachine:
         reaction = Reaction([], [])
         for event in reported:
             self._follow(event, reaction)
-        while (command := admit(self.plan, self.state, self.ready_queue, self.names)) is not None:
+        while (command := next_start(self.plan, self.state, self.ready_queue, self.names)) is not None:
             made = self._event_of(command)
             if made is None:
                 raise TypeError(f"{type(command).__name__} does not begin or end anything")
@@ -224,6 +223,7 @@ class RunMachine:
             attempt=attempt,
             reason=command.reason,
             error=error,
+            was_interrupted=isinstance(command, EndInterruptedStep),
         )
 
     def _attempts(self, instance: JobInstance, step: StepPlan) -> int:

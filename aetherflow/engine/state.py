@@ -80,7 +80,12 @@ def family(job_id: str) -> str:
 
 
 class StepState(msgspec.Struct, gc=False):
-    """What is known of one step; its `effects`, by key, are forgotten when it is done."""
+    """What is known of one step.
+
+    Attributes:
+        effects: by key; forgotten when the step is done.
+        was_interrupted: it ended without running again after an interruption.
+    """
 
     status: StepStatus = "PENDING"
     step_type: str = ""
@@ -92,6 +97,7 @@ class StepState(msgspec.Struct, gc=False):
     error: ErrorInfo | None = None
     version: str = ""
     effects: dict[str, EffectState] = {}
+    was_interrupted: bool = False
 
 
 class Interruption(msgspec.Struct, frozen=True, gc=False):
@@ -232,6 +238,7 @@ def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepF
     step.status, step.step_type, step.attempt = event.status, event.step_type, event.attempt
     step.outputs, step.job_outputs = event.outputs, event.job_outputs
     step.reason, step.error = event.reason, event.error
+    step.was_interrupted = event.was_interrupted
     if event.status in DONE:
         step.effects, state.recoveries = {}, 0
     job.steps[event.step_id] = step

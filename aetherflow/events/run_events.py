@@ -228,7 +228,12 @@ class StepRetrying(StepEvent, frozen=True, kw_only=True):
 
 
 class StepFinished(StepEvent, frozen=True, kw_only=True):
-    """A step ended; `outputs` are its outputs, `job_outputs` those that it adds to its job's outputs."""
+    """A step ended.
+
+    Attributes:
+        outputs: its own outputs; `job_outputs` are those that it adds to its job's outputs.
+        was_interrupted: it ended without running again after an interruption (`on_interrupt`).
+    """
 
     status: StepEnd
     duration_seconds: float = 0.0
@@ -236,6 +241,7 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
     job_outputs: dict[str, Any] = {}
     reason: str = ""
     error: ErrorInfo | None = None
+    was_interrupted: bool = False
 
 
 class EffectIntended(StepEvent, frozen=True, kw_only=True):

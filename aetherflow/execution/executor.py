@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import anyio
 import anyio.abc
 
-from aetherflow.engine.decide import CancelAttempt, Command, RunAttempt, ScheduleRetry, StartStep
+from aetherflow.engine.commands import CancelAttempt, Command, RunAttempt, ScheduleRetry, StartStep
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.errors import AetherFlowError

@@ -12,7 +12,7 @@ from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.hooks import HOOK
+from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.plan import RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
@@ -23,7 +23,6 @@ ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
 CYCLES_TOLD = 20
-HOOKS = ("on_success", "on_failure", "on_exit")
 
 
 def build_plan(
@@ -35,7 +34,7 @@ def build_plan(
     """
     planner = _Planner(loaded.spec, findings, version_of)
     jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
-    hooks = tuple(planner.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
+    hooks = tuple(planner.hook(name) for name in HOOK_KEYS if getattr(loaded.spec.flow, name))
     planner.metadata()
     planner.refuse_cycles(jobs)
     definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()

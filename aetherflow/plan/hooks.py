@@ -1,16 +1,30 @@
-"""Hooks: the steps of `on_success`, `on_failure` and `on_exit`, as jobs of their own. Pure."""
+"""Hooks: the steps of `on_success`, `on_failure` and `on_exit` are jobs of their own, `@on_exit`. Pure."""
 
 from __future__ import annotations
+
+from aetherflow.events.run_events import RunEnd
+from aetherflow.plan.plan import JobPlan, Plan
 
 HOOK = "@"
 """First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
 
+HOOK_KEYS = ("on_success", "on_failure", "on_exit")
+"""The keys of a flow that hold hooks, in the order in which the hooks run."""
+
 
 def is_hook(job_id: str) -> bool:
-    """Whether a job id names the ending steps of a flow."""
+    """Whether a job id names a hook."""
     return job_id.startswith(HOOK)
 
 
 def ending_of(job_id: str) -> int:
-    """Return which ending of the run a hook belongs to: 1 for `@on_exit`, 2 for `@on_exit.2`."""
+    """Return to which ending of the run a hook belongs: 1 for `@on_exit`, 2 for `@on_exit.2`."""
     return int(job_id.partition(".")[2] or 1)
+
+
+def hooks_for(plan: Plan, status: RunEnd) -> list[JobPlan]:
+    """Return the hooks that run when the jobs have ended so, in their order."""
+    keys = {f"{HOOK}on_exit"}
+    if status != "CANCELLED":
+        keys.add(f"{HOOK}on_{'success' if status == 'SUCCESS' else 'failure'}")
+    return [job for job in plan.hooks if job.id in keys]

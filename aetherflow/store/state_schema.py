@@ -242,6 +242,12 @@ END;
 
 INSERT OR REPLACE INTO events (run_id, seq, event, payload)
 SELECT run_id, seq, event, payload FROM events WHERE event IN ('run_ending', 'run_resumed');
+
+-- That a step was skipped because it had been interrupted was known by its reason only.
+UPDATE events SET payload = json_set(payload, '$.was_interrupted', json('true'))
+WHERE event = 'step_finished' AND instr(payload, 'interrupted, on_interrupt: skip') > 0
+AND json_extract(payload, '$.status') = 'SKIPPED'
+AND json_extract(payload, '$.reason') = 'interrupted, on_interrupt: skip';
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from aetherflow.engine.decide import RunAttempt
+from aetherflow.engine.commands import RunAttempt
 from aetherflow.engine.state import RunState
 from aetherflow.plan.plan import Plan
 from tests.engine.scripted_machine import Ending, failed, plan_of_jobs

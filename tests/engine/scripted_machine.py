@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.engine.decide import CancelAttempt, Command, RunAttempt, ScheduleRetry
+from aetherflow.engine.commands import CancelAttempt, Command, RunAttempt, ScheduleRetry
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
@@ -87,6 +87,7 @@ class Ending(msgspec.Struct, frozen=True):
     status: e.StepEnd = "SUCCESS"
     result: dict[str, Any] = {}
     error: ErrorInfo | None = None
+    reason: str = ""
 
 
 def failed(cause: FailureCause = "") -> Ending:
@@ -207,6 +208,7 @@ class Session:
         return e.StepFinished(
             **identity,
             status=ending.status,
+            reason=ending.reason,
             outputs=ending.result,
             job_outputs=step.outputs.render_present({**scope, "result": ending.result}),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aetherflow.engine.decide import CancelAttempt, RunAttempt, ScheduleRetry
+from aetherflow.engine.commands import CancelAttempt, RunAttempt, ScheduleRetry
 from aetherflow.events import run_events as e
 from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs
 

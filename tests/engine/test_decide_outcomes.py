@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aetherflow.engine.decide import ScheduleRetry
+from aetherflow.engine.commands import ScheduleRetry
 from aetherflow.errors import FailureCause
 from aetherflow.events import run_events as e
 from tests.engine.scripted_machine import Ending, Session, by_name, failed, plan_of_jobs
@@ -127,6 +127,17 @@ def test_continue_on_error_does_not_help_a_job_without_time_or_without_its_lock(
     )
     assert session.finish().phase == "FAILED"
     assert list(session.state.job("a").steps) == ["x"]
+
+
+def test_a_step_cannot_claim_that_it_was_skipped_because_it_was_interrupted() -> None:
+    skipped = Ending("SKIPPED", reason="interrupted, on_interrupt: skip")
+    session = Session(
+        plan_of_jobs({"id": "a", "steps": steps(x={"on_no_data": "skip_job"}, y={})}),
+        play=by_name(a_x=skipped),
+    )
+    session.finish()
+    job = session.state.job("a")
+    assert {step_id: step.status for step_id, step in job.steps.items()} == {"x": "SKIPPED", "y": "SKIPPED"}
 
 
 def test_a_retry_waits_and_then_starts_the_next_attempt() -> None:

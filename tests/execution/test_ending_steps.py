@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from aetherflow.clock import SystemClock
-from aetherflow.engine.decide import Command, RunAttempt
+from aetherflow.engine.commands import Command, RunAttempt
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import JobState, RunState, apply, fold

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from aetherflow.engine.decide import PASSED_OVER
 from aetherflow.engine.resume import DECISIONS_STORED, ResumeDecision, ResumePlan, plan_resume
 from aetherflow.engine.state import fold
 from aetherflow.errors import UsageError
@@ -162,7 +161,7 @@ def test_a_step_that_is_skipped_so_has_not_found_no_data() -> None:
     assert again.state.jobs["a"].status == "FAILED"
     later = Session(plan, again.history)
     assert later.finish().phase == "SUCCESS"
-    assert later.state.jobs["a"].steps["pay"].reason == PASSED_OVER
+    assert later.state.jobs["a"].steps["pay"].was_interrupted
 
 
 def test_a_step_that_may_fail_may_fail_so_too() -> None:

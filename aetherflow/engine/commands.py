@@ -1,0 +1,112 @@
+"""The commands: what the state machine decides is to be done next. Pure data.
+
+The machine turns those that need no work into events at once; the executor performs the others (`RunAttempt`,
+`ScheduleRetry`, `CancelAttempt`, and `StartStep` of a step that needs slots) after their events are durable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.engine.ready_queue import JobInstance
+from aetherflow.errors import ErrorInfo
+from aetherflow.events import run_events as e
+from aetherflow.plan.plan import StepPlan
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """The base of all commands."""
+
+
+class StartJob(Command, frozen=True):
+    """Begin a job, or continue it after a resume."""
+
+    instance: JobInstance
+    items: e.Items | None = None
+
+
+class EndJob(Command, frozen=True):
+    """Nothing more is to be done for this job.
+
+    Attributes:
+        decided_by: the key of the flow because of which the job is SKIPPED before it begins.
+    """
+
+    instance: JobInstance
+    status: e.JobEnd
+    reason: str = ""
+    error: ErrorInfo | None = None
+    outputs: dict[str, Any] = {}
+    decided_by: Literal["", "when", "for_each"] = ""
+
+
+class StartStep(Command, frozen=True):
+    """Begin the first attempt of a step; `number` is its place in the job."""
+
+    instance: JobInstance
+    number: int
+
+
+class EndUnstartedStep(Command, frozen=True):
+    """End a step that does not run."""
+
+    instance: JobInstance
+    step: StepPlan
+    status: e.StepEnd
+    reason: str
+
+
+class EndInterruptedStep(Command, frozen=True):
+    """End a step that was interrupted and does not run again (`on_interrupt`)."""
+
+    instance: JobInstance
+    number: int
+    status: e.StepEnd
+    reason: str = ""
+    error: ErrorInfo | None = None
+
+
+class RunAttempt(Command, frozen=True):
+    """Execute an attempt of a step (its start is durable by then)."""
+
+    instance: JobInstance
+    step: StepPlan
+    attempt: int
+
+
+class ScheduleRetry(Command, frozen=True):
+    """Start another attempt of a step after a wait, in seconds."""
+
+    instance: JobInstance
+    step: StepPlan
+    attempt: int
+    seconds: float
+
+
+class CancelAttempt(Command, frozen=True):
+    """Cancel what runs for this job."""
+
+    instance: JobInstance
+
+
+class CancelRun(Command, frozen=True):
+    """Cancel the run because of a rule of its own."""
+
+    reason: str
+    cause: e.CancelCause
+
+
+class StartHooks(Command, frozen=True):
+    """All jobs have ended; the hooks for this status follow."""
+
+    status: e.RunEnd
+    reason: str = ""
+
+
+class EndRun(Command, frozen=True):
+    """Everything has ended."""
+
+    status: e.RunEnd
+    reason: str = ""
