@@ -19,7 +19,7 @@ from tests.bundle.bundle_parts import Place
 
 pytestmark = pytest.mark.asyncio
 HOLDER = """
-import sys, anyio
+import sys, anyio, anyio.to_thread
 from pathlib import Path
 from aetherflow.bundle.sync_lock import exclusive
 from aetherflow.clock import SystemClock
@@ -27,7 +27,7 @@ from aetherflow.clock import SystemClock
 async def main():
     async with exclusive(Path(sys.argv[1]), "it", SystemClock(), 5):
         print("held", flush=True)
-        await anyio.sleep(60)
+        await anyio.to_thread.run_sync(sys.stdin.read)  # until the test ends
 
 anyio.run(main)
 """
@@ -36,7 +36,9 @@ anyio.run(main)
 @contextmanager
 def held_by_a_process(path: Path) -> Iterator[subprocess.Popen[str]]:
     """Let another process hold the lock."""
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

@@ -9,8 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -143,14 +141,6 @@ class Running:
         """Wait for the end; return what was printed and not yet read."""
         out, err = self.process.communicate(timeout=SECONDS)
         return Result(self.process.returncode, out, err)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Poll a condition of the operating system that no event tells."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def lives(pid: int) -> bool:

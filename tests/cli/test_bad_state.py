@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import OK, CommandLine, no_trace, until
+from tests.cli.command_line import OK, CommandLine, no_trace
+from tests.polling import wait_until
 
 
 def _below_a_file(path: Path) -> Path:
@@ -98,7 +99,7 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(cli: CommandLine) -
     with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with cli.start("run", "flow.yaml", "--run-id", "second") as run:
-            until(lambda: _has_open(run.process, cli.state))
+            wait_until(lambda: _has_open(run.process, cli.state))
             assert cli.query("select run_id from runs") == [("first",)]
             assert run.process.poll() is None
             other.execute("ROLLBACK")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import AETHERFLOW, CommandLine, no_trace, until
+from tests.cli.command_line import AETHERFLOW, CommandLine, no_trace
+from tests.polling import wait_until
 
 MANIFEST = """
 version: 1
@@ -355,7 +356,7 @@ def test_a_run_keeps_its_snapshot_while_the_bundle_moves_on(shop: CommandLine) -
         assert running.end().code == 0
 
     assert shop.run("bundle", "sync", *OPTION).code == 0
-    until(lambda: not (root(shop) / "snapshots" / began_with).exists())
+    wait_until(lambda: not (root(shop) / "snapshots" / began_with).exists())
 
 
 def test_the_profiles_env_files_and_resources_of_a_bundle_are_used(shop: CommandLine) -> None:

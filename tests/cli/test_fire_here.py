@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.cli.command_line import OK, WAITS, CommandLine, until
+from tests.cli.command_line import OK, WAITS, CommandLine
+from tests.polling import wait_until
 
 NEVER = "version: 1\nid: night\nitems:\n- {id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}\n"
 FIRE = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
@@ -43,7 +44,7 @@ def test_a_run_whose_process_died_is_gone_on_with_by_retry(cli: CommandLine) -> 
         run_id = process.event("step_output")["run_id"]
         process.process.kill()
         process.end()
-    until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json() != [])
+    wait_until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json() != [])
     held = cli.run(*FIRE)
     assert (held.code, "resume it: aetherflow runs retry RUN" in held.err) == (75, True)
     (cli.folder / "go").touch()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import CommandLine, Result, Running, flow, lives, no_trace, until
+from tests.cli.command_line import CommandLine, Result, Running, flow, lives, no_trace
+from tests.polling import wait_until
 
 STEP = """
 - id: s
@@ -59,7 +60,7 @@ def killed(cli: CommandLine, text: str) -> None:
         ]
         run.send(signal.SIGKILL)
         run.end()
-    until(lambda: not any(map(lives, children)))
+    wait_until(lambda: not any(map(lives, children)))
 
 
 def _has_parent(process: Path, pid: int) -> bool:

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.cli.command_line import OK, CommandLine, Running, flow, lives, no_trace, until
+from tests.cli.command_line import OK, CommandLine, Running, flow, lives, no_trace
+from tests.polling import wait_until
 
 TREE = flow(
     """
@@ -102,7 +103,7 @@ def test_a_run_whose_process_was_killed_is_told_as_interrupted(cli: CommandLine)
         children = _children(run)
         run.send(signal.SIGKILL)
         run.end()
-    until(lambda: not any(map(lives, children)))
+    wait_until(lambda: not any(map(lives, children)))
 
     result = cli.run("runs", "cancel", "t", "--wait")
 
@@ -116,7 +117,7 @@ def test_a_run_that_dies_while_it_is_cancelled_does_not_keep_the_command_waiting
         _children(run)
         run.send(signal.SIGSTOP)
         with cli.start("runs", "cancel", "t", "--wait") as asking:
-            until(lambda: cli.query("select cancel_reason from leases") == [("runs cancel",)])
+            wait_until(lambda: cli.query("select cancel_reason from leases") == [("runs cancel",)])
             run.send(signal.SIGKILL)
             run.end()
             result = asking.end()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import CommandLine, lives, no_trace, until
+from tests.cli.command_line import CommandLine, lives, no_trace
+from tests.polling import wait_until
 
 PAYING = """
 version: 1
@@ -87,7 +88,7 @@ def killed_while_paying(place: Place, policy: str) -> None:
         child = int(running.event("step_output", step_id="pay")["text"])
         running.process.kill()
         running.end()
-    until(lambda: not lives(child))
+    wait_until(lambda: not lives(child))
     place.go.touch()
     assert place.traced() == ["before", "r/a/pay"]
 

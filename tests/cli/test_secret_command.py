@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.command_line import CommandLine, flow, lives, no_trace, until
+from tests.cli.command_line import CommandLine, flow, lives, no_trace
+from tests.polling import wait_until
 
 EXTRACT = "- {id: s, type: db_extract, inputs: {resource: db, sql: 'SELECT pin FROM t', output: x.tsv}}"
 
@@ -28,14 +29,14 @@ def test_a_program_that_hangs_ends_with_its_run(cli: CommandLine, number: signal
     cli.write("ask.sh", f"echo $$ > {pid_file}.part; mv {pid_file}.part {pid_file}; exec sleep 600\n")
     cli.write("flow.yaml", extracting(f"command:sh {cli.folder}/ask.sh"))
     with cli.start("run", "flow.yaml", "--run-id", "r1") as running:
-        until(pid_file.exists)
+        wait_until(pid_file.exists)
         pid = int(pid_file.read_text())
         assert lives(pid)
         running.send(number)
         result = running.end()
     assert result.code == (143 if number == signal.SIGTERM else -signal.SIGKILL)
     assert no_trace(result)
-    until(lambda: not lives(pid))
+    wait_until(lambda: not lives(pid))
 
 
 def test_each_provider_gives_the_secret_to_the_connector_and_to_nobody_else(cli: CommandLine) -> None:

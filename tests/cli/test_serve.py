@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command_line import FAILS, OK, WAITS, CommandLine, Running, no_trace, until
+from tests.cli.command_line import FAILS, OK, WAITS, CommandLine, Running, no_trace
+from tests.polling import wait_until
 
 EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
 NEVER = "version: 1\nid: night\nitems:\n- {id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}\n"
@@ -104,7 +105,7 @@ def test_what_waits_is_free_as_soon_as_a_server_is_asked_to_stop(cli: CommandLin
     text = EVERY_SECOND.replace("flow_yaml", "overlap: queue, flow_yaml")
     with serve(cli, text, WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:
         run_id = begun(server)
-        until(lambda: bool(cli.query("SELECT 1 FROM firings WHERE outcome = 'WAITING'")))
+        wait_until(lambda: bool(cli.query("SELECT 1 FROM firings WHERE outcome = 'WAITING'")))
         server.send(signal.SIGTERM)
         server.event("schedule_notice")
         assert cli.query("SELECT DISTINCT server FROM firings WHERE outcome = 'WAITING'") == [("",)]
@@ -179,7 +180,7 @@ def test_by_hand_an_item_is_run_by_the_server_or_here(cli: CommandLine) -> None:
     assert (here.code, here.json()["outcome"]) == (0, "SUCCESS"), here.err
     with serve(cli, NEVER) as server:
         server.event("schedule_loaded")
-        until(lambda: bool(cli.query("SELECT 1 FROM schedulers")))
+        wait_until(lambda: bool(cli.query("SELECT 1 FROM schedulers")))
         fired = cli.run("scheduler", "fire", "a", "--json")
         assert fired.code == 0, fired.err
         server.event("firing_scheduled", run_id=fired.json()["run_id"], cause="manual")
@@ -243,7 +244,7 @@ def test_a_file_that_became_a_pipe_keeps_neither_the_server_nor_its_end(cli: Com
         (cli.folder / "scheduler.yaml").unlink()
         cli.write("scheduler.yaml", NEVER.replace("night", "day"))
         assert "its id became 'day'" in server.event("schedule_invalid")["problem"]
-        until(lambda: "became 'day'" in cli.query("SELECT problem FROM schedulers")[0][0])
+        wait_until(lambda: "became 'day'" in cli.query("SELECT problem FROM schedulers")[0][0])
         server.send(signal.SIGTERM)
         assert server.end().code == 143
 
@@ -267,7 +268,7 @@ def test_a_file_that_is_wrong_now_hides_neither_itself_nor_the_others(cli: Comma
     cli.write("m2.yaml", NEVER.replace("night", "m2").replace("id: a", "id: b"))
     with cli.start("serve", "m1.yaml", "m2.yaml", "--log-format", "json") as server:
         hear(server, ("schedule_loaded", {"scheduler": "m1"}), ("schedule_loaded", {"scheduler": "m2"}))
-        until(lambda: len(cli.query("SELECT 1 FROM schedulers")) == 2)
+        wait_until(lambda: len(cli.query("SELECT 1 FROM schedulers")) == 2)
         match how:
             case "wrong":
                 cli.write("m2.yaml", "version: 1\nitms: []\n")

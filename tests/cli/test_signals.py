@@ -19,8 +19,8 @@ from tests.cli.command_line import (
     has_place,
     lives,
     no_trace,
-    until,
 )
+from tests.polling import wait_until
 
 TREE = flow(
     """
@@ -108,12 +108,12 @@ def test_a_cancelled_run_can_be_gone_on_with(cli: CommandLine) -> None:
 
 
 def test_ctrl_c_while_a_module_of_settings_is_loaded_ends_without_a_word_too_many(cli: CommandLine) -> None:
-    slow = "import pathlib, time\npathlib.Path('loading').touch()\ntime.sleep(60)\nSETTINGS = {}\n"
+    slow = "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\nSETTINGS = {}\n"
     cli.write("slow.py", slow)
     cli.write("flow.yaml", OK)
     cli.env |= {"AETHERFLOW_SETTINGS_MODULE": "slow", "PYTHONPATH": str(cli.folder)}
     with cli.start("run", "flow.yaml") as run:
-        until((cli.folder / "loading").exists)
+        wait_until((cli.folder / "loading").exists)
         run.send(signal.SIGINT)
         result = run.end()
 
@@ -153,7 +153,7 @@ def test_a_run_id_is_executed_by_one_process_and_the_other_is_told_by_which(cli:
     cli.write("flow.yaml", WAITS)
     options = ("run", "flow.yaml", "--run-id", "one", "--log-format", "json")
     with cli.start(*options) as first, cli.start(*options) as second:
-        until(lambda: first.process.poll() is not None or second.process.poll() is not None)
+        wait_until(lambda: first.process.poll() is not None or second.process.poll() is not None)
         loser, winner = (first, second) if first.process.poll() is not None else (second, first)
         refused = loser.end()
         winner.event("step_output", text="up")

@@ -51,13 +51,16 @@ async def test_independent_jobs_run_at_the_same_time(tmp_path: Path) -> None:
 async def test_no_more_jobs_run_at_once_than_allowed(tmp_path: Path, limit: int) -> None:
     running: set[str] = set()
     peak = 0
+    full = anyio.Event()
 
     async def count(context: StepContext, inputs: dict[str, Any]) -> None:
         nonlocal peak
         del inputs
         running.add(context.job_id)
         peak = max(peak, len(running))
-        await anyio.sleep(0.002)
+        if len(running) == limit:
+            full.set()
+        await full.wait()
         running.remove(context.job_id)
 
     async with live(flow(*jobs_of(12)), tmp_path, {"t": count}, limit=limit) as run:
@@ -319,15 +322,20 @@ async def test_a_step_without_data_skips_the_rest_of_its_job(tmp_path: Path) -> 
 async def test_the_instances_of_a_job_keep_to_its_own_limit_and_its_outputs_are_in_item_order(
     tmp_path: Path,
 ) -> None:
-    running = peak = 0
+    running = peak = ended = 0
+    others_ended = anyio.Event()
 
     async def square(context: StepContext, inputs: dict[str, Any]) -> dict[str, int]:
-        nonlocal running, peak
+        nonlocal running, peak, ended
         del context
         running += 1
         peak = max(peak, running)
-        await anyio.sleep(0.001 * (5 - inputs["x"]))
+        if inputs["x"] == 4:  # the first item ends last
+            await others_ended.wait()
         running -= 1
+        ended += 1
+        if ended == 4:
+            others_ended.set()
         return {"square": inputs["x"] ** 2}
 
     text = flow(

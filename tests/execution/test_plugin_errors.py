@@ -16,6 +16,7 @@ from aetherflow.engine.state import RunState
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.context import StepContext
 from tests.execution.live_run import live, one_step
+from tests.polling import eventually
 
 
 class Panic(BaseException):
@@ -24,7 +25,7 @@ class Panic(BaseException):
 
 async def foreign_cancellation() -> None:
     """Wait for a task that its own author cancels, as client libraries do."""
-    task = asyncio.ensure_future(asyncio.sleep(60))
+    task = asyncio.ensure_future(asyncio.Event().wait())
     await asyncio.sleep(0)
     task.cancel()
     await task
@@ -60,7 +61,7 @@ async def run_of(folder: Path, step: Any, more: str = "") -> RunState:
 
     async def other(context: StepContext, inputs: dict[str, Any]) -> None:
         del context, inputs
-        await anyio.sleep(0.05)
+        assert await eventually(lambda: run.state.jobs["a"].status == "FAILED")
 
     async with live(one_step("kind", more=more) + beside, folder, {"kind": step, "other": other}) as run:
         await run.run()

@@ -30,6 +30,7 @@ from aetherflow import Connector, Resource, StepError, StopSwitch
 from aetherflow.clock import SystemClock
 from aetherflow.events.run_events import Notice
 from aetherflow.testing import FakeRun
+from tests.polling import eventually
 from tests.sizes import examples
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
@@ -281,9 +282,7 @@ async def test_a_query_cancelled_while_it_writes_leaves_no_file(a_run: Opener, f
     async with a_run() as run:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(run.extract, f"{ENDLESS} x FROM n", format=file_format))
-            with anyio.fail_after(10):
-                while not names(run.artifacts):  # noqa: ASYNC110 - the file system sets no event
-                    await anyio.sleep(0.01)
+            assert await eventually(lambda: names(run.artifacts) != [])
             assert names(run.artifacts)[0].endswith(".part")
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
@@ -300,9 +299,7 @@ async def test_a_driver_that_cannot_be_interrupted_stops_between_two_batches(
     async with a_run() as run:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run.extract, f"{ENDLESS} x FROM n")
-            with anyio.fail_after(10):
-                while not names(run.artifacts):  # noqa: ASYNC110 - the file system sets no event
-                    await anyio.sleep(0.01)
+            assert await eventually(lambda: names(run.artifacts) != [])
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
         assert time.monotonic() - cancelled_at < 2

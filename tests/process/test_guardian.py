@@ -20,19 +20,20 @@ from aetherflow.process import guardian, guardian_script
 from aetherflow.process.guardian import MARK, end_leftovers, end_marked
 from aetherflow.process.run_process import run_process
 from aetherflow.process.spawn import Program
-from tests.steps.process_context import eventually, is_alive, pids_in
+from tests.polling import eventually
+from tests.steps.process_context import is_alive, pids_in
 
 DAEMON = """
-import os, signal, sys, time
+import os, signal, sys
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print(os.getpid(), file=open(sys.argv[1], "a", buffering=1))
-        time.sleep(1000)
+        signal.pause()
     os._exit(0)
 print(os.getpid(), file=open(sys.argv[1], "a", buffering=1))
-time.sleep(1000)
+signal.pause()
 """
 
 ENGINE = """
@@ -150,7 +151,7 @@ async def test_leftovers_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
         tmp_path,
         sys.executable,
         "-c",
-        DAEMON.replace("time.sleep(1000)", "time.sleep(1)"),
+        DAEMON.rpartition("signal.pause()")[0],  # it ends at once, its daemon does not
         "pids",
         run_id="x",
     )

@@ -18,8 +18,9 @@ from aetherflow.events.run_events import Event
 from aetherflow.process import output_recorder as process_output
 from aetherflow.process.output_recorder import OutputPlan, Recorder
 from aetherflow.process.run_process import Stream
+from tests.polling import eventually
 from tests.sizes import examples
-from tests.steps.process_context import StillClock, eventually, process_context, run_step, said, shown
+from tests.steps.process_context import StillClock, process_context, run_step, said, shown
 
 SECRET = "correct-horse-battery"  # noqa: S105 - made up
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\n-----END KEY-----"

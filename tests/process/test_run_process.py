@@ -29,7 +29,7 @@ if os.fork() == 0:
             os.close(fd)
         with open(sys.argv[1], "a") as file:
             file.write(f"{os.getpid()}\\n")
-        time.sleep(1000)
+        signal.pause()
     os._exit(0)
 time.sleep(float(sys.argv[2]))
 """

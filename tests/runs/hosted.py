@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,6 @@ async def serving(
             yield server
         finally:
             server.run_pool.force()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so that another process, or a row, shows."""
-    with anyio.fail_after(30):
-        while not is_so():  # noqa: ASYNC110 - nobody in this process tells
-            await anyio.sleep(0.02)
 
 
 def lives(pid_file: Path) -> bool:

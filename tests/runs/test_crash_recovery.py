@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, query, wait_until
+from tests.polling import wait_until
+from tests.torture.processes import COMMAND, query
 from tests.torture.runners import Runners, reports
 
 

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from aetherflow.runs.execute_run import ObserverSpec, RunRequest, run_flow
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.journal import LeaseLost
 from tests.execution.live_run import Recorder
+from tests.polling import wait_until
 from tests.runs.run_parts import ACTIONS, Place, flow
 
 ONE = flow("{id: a, steps: [{id: s, type: probe, inputs: {x: 1}}]}")
@@ -453,10 +453,7 @@ def test_two_processes_with_one_run_id(place: Place) -> None:
     file = place.write(flow(f"{{id: a, steps: [{{id: s, type: external.process, inputs: {inputs}}}]}}"))
     call = [str(COMMAND), "run", str(file), "--run-id", "r"]
     first = subprocess.Popen(call, env=place.env, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not began.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(began.exists)
     second = subprocess.run(call, env=place.env, capture_output=True, text=True, timeout=20, check=False)
     go.touch()
     assert first.wait(20) == 0

@@ -21,7 +21,8 @@ from aetherflow.store.journal import Journal
 from aetherflow.store.pools import set_pool as make_pool
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
-from tests.runs.hosted import serving, until
+from tests.polling import eventually
+from tests.runs.hosted import serving
 from tests.runs.run_parts import ACTIONS, Place, flow
 
 pytestmark = pytest.mark.asyncio
@@ -80,10 +81,10 @@ async def test_runs_share_the_slots_and_who_waits_is_told_and_seen(
     await set_pool(place, 2)
     async with serving(place, monkeypatch) as server:
         await server.submit(flow(job("a", 2)), "r1")
-        await until(lambda: crowd.inside == 2)
+        assert await eventually(lambda: crowd.inside == 2)
         await server.submit(flow(job("b")), "r2")
         waits = "SELECT status, reason FROM step_state WHERE run_id = 'r2'"
-        await until(lambda: bool(place.query(waits)))
+        assert await eventually(lambda: bool(place.query(waits)))
         assert place.query(waits) == [
             ("PENDING", "waits for 1 slot of the pool warehouse (2), held by demo, run r1, a.s")
         ]
@@ -128,11 +129,11 @@ async def test_the_time_of_a_step_does_not_run_while_it_waits_that_of_its_job_do
     hurried = job("hurried", job_more="timeout_seconds: 0.2,")
     async with serving(place, monkeypatch) as server:
         await server.submit(flow(job("first")), "r1")
-        await until(lambda: crowd.inside == 1)
+        assert await eventually(lambda: crowd.inside == 1)
         await server.submit(flow(hurried), "r3")
         assert await server.status("r3") == "FAILED"
         await server.submit(flow(patient), "r2")
-        await until(lambda: place.query("SELECT count(*) FROM pool_claims") == [(2,)])
+        assert await eventually(lambda: place.query("SELECT count(*) FROM pool_claims") == [(2,)])
         await anyio.sleep(0.4)  # twice the step's time, real because processes and locks are
         crowd.open.set()
         assert await server.status("r2") == "SUCCESS"
@@ -149,9 +150,9 @@ async def test_a_run_cancelled_while_it_waits_ends_at_once_and_leaves_the_queue(
     await set_pool(place, 1)
     async with serving(place, monkeypatch) as server:
         await server.submit(flow(job("a")), "r1")
-        await until(lambda: crowd.inside == 1)
+        assert await eventually(lambda: crowd.inside == 1)
         await server.submit(flow(job("b")), "r2")
-        await until(lambda: place.query("SELECT count(*) FROM pool_claims") == [(2,)])
+        assert await eventually(lambda: place.query("SELECT count(*) FROM pool_claims") == [(2,)])
         await server.run_pool.cancel("r2", "not needed")
         assert await server.status("r2") == "CANCELLED"
         assert place.query("SELECT run_id FROM pool_claims") == [("r1",)]

@@ -15,7 +15,8 @@ import pytest
 from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket
 from aetherflow.sdk.context import StepContext
-from tests.runs.hosted import lives, serving, until
+from tests.polling import eventually
+from tests.runs.hosted import lives, serving
 from tests.runs.run_parts import ACTIONS, Place, flow
 
 pytestmark = pytest.mark.asyncio
@@ -193,10 +194,10 @@ async def test_a_cancelled_run_ends_alone_and_a_forced_one_with_what_resists(
     async with serving(place, monkeypatch) as server:
         await server.submit(stubborn, "stubborn")
         await server.submit(meek, "meek")
-        await until(lambda: all(map(lives, pids)))
+        assert await eventually(lambda: all(map(lives, pids)))
         await server.run_pool.cancel("stubborn", "enough")
         reason = "SELECT reason FROM run_state WHERE run_id = 'stubborn'"
-        await until(lambda: place.query(reason) == [("enough",)])
+        assert await eventually(lambda: place.query(reason) == [("enough",)])
         assert [lives(pid) for pid in pids] == [True, True]
         server.run_pool._active["stubborn"].control.force()
         stopped = await server.outcome("stubborn")
@@ -217,7 +218,7 @@ async def test_the_leftovers_of_a_run_go_with_it_and_those_of_others_stay(
     works = flow(shell.format(f"setsid sleep 600 > /dev/null 2>&1 & echo $! > {busy}; wait"))
     async with serving(place, monkeypatch) as server:
         await server.submit(works, "busy")
-        await until(lambda: lives(busy))
+        assert await eventually(lambda: lives(busy))
         await server.submit(leaves, "r1")
         assert await server.status("r1") == "SUCCESS"
         assert (lives(left), lives(busy)) == (False, True)

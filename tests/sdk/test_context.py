@@ -15,6 +15,7 @@ from aetherflow.events.run_events import Notice, StepOutput
 from aetherflow.sdk import blocking
 from aetherflow.sdk.context import StepContext
 from tests.execution.live_run import LiveRun, live, one_step
+from tests.polling import eventually
 
 
 async def context_of(folder: Path, use: Any) -> LiveRun:
@@ -190,15 +191,16 @@ async def test_no_more_threads_work_at_once_than_the_run_has(tmp_path: Path) -> 
 
 @pytest.mark.asyncio
 async def test_two_steps_that_want_one_lock_work_one_after_the_other(tmp_path: Path) -> None:
-    inside = peak = 0
+    wanting = inside = peak = 0
 
     async def step(context: StepContext, inputs: dict[str, Any]) -> None:
-        nonlocal inside, peak
+        nonlocal wanting, inside, peak
         del inputs
+        wanting += 1
         async with context.lock("one", wait_seconds=10):
             inside += 1
             peak = max(peak, inside)
-            await anyio.sleep(0.01)
+            assert await eventually(lambda: wanting == 2)
             inside -= 1
 
     text = "version: 1\nflow: {id: demo}\njobs:\n" + "".join(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, MutableSequence
+from collections.abc import Mapping, MutableSequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +19,7 @@ from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
+from tests.polling import eventually
 
 RUN_ID = "run-1"
 
@@ -93,14 +94,6 @@ def is_alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in b"ZX"
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Poll what the system tells nobody about; return whether it came true in time."""
-    with anyio.move_on_after(seconds):
-        while not condition():  # noqa: ASYNC110 - nothing could set an event
-            await anyio.sleep(0.01)
-    return condition()
 
 
 async def pids_in(file: Path, count: int) -> list[int]:

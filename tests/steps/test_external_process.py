@@ -19,8 +19,9 @@ from aetherflow.events.run_events import Event
 from aetherflow.process.run_process import DRAIN_SECONDS
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
+from tests.polling import eventually
 from tests.sizes import examples
-from tests.steps.process_context import eventually, is_alive, pids_in, process_context, run_step, said
+from tests.steps.process_context import is_alive, pids_in, process_context, run_step, said
 
 CAPTURE = {"stdout": "capture", "stderr": "capture"}
 ARGUMENTS = [sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))"]

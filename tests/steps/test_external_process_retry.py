@@ -11,6 +11,7 @@ import pytest
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.sdk.context import StepContext
+from tests.polling import eventually
 from tests.steps.process_context import StillClock, process_context, run_step, said
 
 COUNT = "echo x >> tries; "
@@ -118,6 +119,5 @@ async def test_the_wait_between_attempts_can_be_cancelled(tmp_path: Path) -> Non
                 await run_step(context, command="false", retry={"max_attempts": 2, "backoff_seconds": 1000})
 
             tasks.start_soon(runs)
-            while "again in 1000 s" not in said(events):  # noqa: ASYNC110 - the notice is the event
-                await anyio.sleep(0.005)
+            assert await eventually(lambda: "again in 1000 s" in said(events))
             tasks.cancel_scope.cancel()

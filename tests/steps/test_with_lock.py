@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from aetherflow.sdk.step_decorator import step
 from aetherflow.steps.check_items import check_items
 from aetherflow.steps.with_lock import with_lock
 from tests.execution.live_run import LiveRun, flow, live, one_step, query
+from tests.polling import eventually, wait_until
 
 COMMAND = Path(sys.executable).with_name("aetherflow")
 LOCKED = "{lock_key: k, step: {id: in, type: inner, inputs: {x: '{{flow_id}}'}}%s}"
@@ -102,12 +102,15 @@ async def test_a_cancelled_inner_step_gives_the_lock_back(tmp_path: Path) -> Non
 async def test_the_jobs_of_one_run_exclude_each_other_too(tmp_path: Path) -> None:
     inside = peak = 0
 
+    def both_began() -> bool:
+        return not any(run.step(f"j{n}.s").status in ("PENDING", "READY") for n in range(2))
+
     async def inner(context: StepContext, inputs: dict[str, Any]) -> None:
         nonlocal inside, peak
         del context, inputs
         inside += 1
         peak = max(peak, inside)
-        await anyio.sleep(0.01)
+        assert await eventually(both_began)
         inside -= 1
 
     inputs = LOCKED % ", wait_seconds: 30"
@@ -196,11 +199,8 @@ class LeaseHolder:
 
     def until_inside(self) -> None:
         """Wait until the inner step runs."""
-        deadline = time.monotonic() + 20
-        while f"{self.name} in" not in self.log:
-            assert time.monotonic() < deadline
-            assert self.process.poll() is None
-            time.sleep(0.01)
+        wait_until(lambda: f"{self.name} in" in self.log or self.process.poll() is not None)
+        assert self.process.poll() is None
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and what was printed."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aetherflow.bundle.bundle_paths import bundle_paths
 from aetherflow.bundle.snapshot import hold_active
-from tests.torture.processes import COMMAND, wait_until
+from tests.polling import wait_until
+from tests.torture.processes import COMMAND
 
 FILES = 60
 KEPT = 30

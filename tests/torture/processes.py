@@ -7,13 +7,10 @@ import random
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("aetherflow")
-POLL_SECONDS = 0.01
-"""There is no event to wait for when the thing that changes is another process."""
 
 
 def seed() -> int:
@@ -66,11 +63,3 @@ def marked(run_id: str) -> list[int]:
         if f"AETHERFLOW_RUN_ID={run_id}\0".encode() in environment and state not in "ZX":
             found.append(int(entry.name))
     return found
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Return when the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s: {what}"
-        time.sleep(POLL_SECONDS)

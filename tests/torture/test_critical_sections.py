@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from aetherflow.store.sqlite_lock_owner import who_locks
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import marked, query, said, start, wait_until
+from tests.torture.processes import marked, query, said, start
 
 PAUSES = 50 if LARGE else 4
 CONTENDERS, TURNS = 4, 25 if LARGE else 2

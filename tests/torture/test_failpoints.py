@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.dying_command import POINTS
-from tests.torture.processes import marked, query, said, start, wait_until
+from tests.torture.processes import marked, query, said, start
 
 LAUNCHER = Path(__file__).with_name("dying_command.py")
 JOBS = 3 if LARGE else 2

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from aetherflow.store import run_lease
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, marked, query, said, seed, start, wait_until
+from tests.torture.processes import COMMAND, marked, query, said, seed, start
 
 ROUNDS = 200 if LARGE else 12
 TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import marked, query, said, seed, start, wait_until
+from tests.torture.processes import marked, query, said, seed, start
 
 KILLS = 1000 if LARGE else 40
 WORKERS = 4 if LARGE else 2

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query, wait_until
+from tests.torture.processes import COMMAND, query
 
 ITEMS = 100_000 if LARGE else 3_000
 START_KB = 80_000

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import marked, query, said, seed, start, wait_until
+from tests.torture.processes import marked, query, said, seed, start
 
 CANCELS = 600 if LARGE else 36
 

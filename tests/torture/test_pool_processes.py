@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query, seed, wait_until
+from tests.torture.processes import COMMAND, query, seed
 from tests.torture.runners import Runners
 
 RUNS, JOBS = (60, 20) if LARGE else (12, 10)

@@ -20,8 +20,9 @@ from typing import Self
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import query, seed, wait_until
+from tests.torture.processes import query, seed
 
 SCRIPT = Path(__file__).with_name("fast_server.py")
 TICKS = 5000 if LARGE else 100

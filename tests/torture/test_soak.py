@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query, seed, wait_until
+from tests.torture.processes import COMMAND, query, seed
 
 SECONDS = 1800.0 if LARGE else 30.0
 KILL_SECONDS = 120.0 if LARGE else 11.0

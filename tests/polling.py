@@ -1,0 +1,30 @@
+"""Wait, with a deadline, for what no event reports: another process, a file, a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import anyio
+
+POLL_SECONDS = 0.01
+DEADLINE_SECONDS = 30.0
+"""Far more than anything needs on a quiet machine; a test that waits so long fails."""
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str = "it never came", seconds: float = DEADLINE_SECONDS
+) -> None:
+    """Return when the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s: {what}"
+        time.sleep(POLL_SECONDS)
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> bool:
+    """Return whether the condition came to hold in time; other tasks run meanwhile."""
+    with anyio.move_on_after(seconds):
+        while not condition():  # noqa: ASYNC110 - nothing in this process could set an event
+            await anyio.sleep(POLL_SECONDS)
+    return condition()
