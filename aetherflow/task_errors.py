@@ -1,8 +1,8 @@
-"""A task group whose only error comes out as it is, not wrapped in an `ExceptionGroup`."""
+"""Errors of task groups: raise the only one as it is, and list the distinct ones of a group."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -24,3 +24,20 @@ async def one_error() -> AsyncIterator[anyio.abc.TaskGroup]:
         error = group.exceptions[0] if len(group.exceptions) == 1 else group
     if error is not None:  # outside of the handler: the group is no context of its own error
         raise error
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors in a group, of any depth; an error that is no group yields itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def distinct_errors(error: BaseException) -> list[BaseException]:
+    """Return the errors in a group, in order; of several with the same type and text, the first."""
+    found: dict[tuple[type[BaseException], str], BaseException] = {}
+    for leaf in leaves(error):
+        found.setdefault((type(leaf), str(leaf)), leaf)
+    return list(found.values())

@@ -10,15 +10,19 @@ import typer
 from aetherflow.cli.os_errors import as_sentence
 from aetherflow.cli.printing import print_error
 from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.task_errors import distinct_errors
 
 READER_GONE = 141
 """What a shell reports of a program that SIGPIPE ended."""
 
 
 def report_error(error: Exception, *, show_trace: bool) -> int:
-    """Print an error on standard error and return the exit code that it has."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
+    """Print an error on standard error, of a group each distinct one; return the exit code of the first."""
+    codes = [_report(one, show_trace=show_trace) for one in distinct_errors(error)]
+    return next((code for code in codes if code != READER_GONE), READER_GONE)
+
+
+def _report(error: BaseException, *, show_trace: bool) -> int:
     if isinstance(error, BrokenPipeError):
         return READER_GONE
     if isinstance(error, OSError):
@@ -47,7 +51,7 @@ def _report_usage(error: Any) -> int:
     return UsageError.exit_code
 
 
-def _report_bug(error: Exception, *, show_trace: bool) -> int:
+def _report_bug(error: BaseException, *, show_trace: bool) -> int:
     """Show an error that AetherFlow did not foresee."""
     hint = "this is a bug of AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
     if show_trace:
@@ -57,5 +61,5 @@ def _report_bug(error: Exception, *, show_trace: bool) -> int:
     return AetherFlowError.exit_code
 
 
-def _print_trace(error: Exception) -> None:
+def _print_trace(error: BaseException) -> None:
     typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)

@@ -18,6 +18,7 @@ from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.json_values import plain_json, plain_text
+from aetherflow.task_errors import leaves
 
 _HINTS = {
     errno.ENOSPC: "make room on the disk, mostly that of the workspace; then resume the run",
@@ -48,7 +49,7 @@ def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
 
 def describe(error: BaseException) -> ErrorInfo:
     """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
-    first, *others = _leaves(error)
+    first, *others = leaves(error)
     info = _describe_one(first)
     if not others:
         return info
@@ -74,14 +75,6 @@ def plugin_errors_contained() -> Iterator[None]:
             raise
         info = describe(error)
         raise StepError(info.message, hint=info.hint, kind=info.kind, code=info.code) from error
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def _place(error: BaseException) -> str:

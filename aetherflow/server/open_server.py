@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.errors import AetherFlowError, StateError
+from aetherflow.errors import StateError
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
@@ -30,6 +30,7 @@ from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
+from aetherflow.task_errors import distinct_errors
 
 
 class Server(msgspec.Struct, frozen=True, eq=False):
@@ -75,24 +76,16 @@ async def open_server(
 
     Raises:
         StateError: the state database cannot be used.
+        BaseExceptionGroup: several services failed, each with an error of its own.
     """
     try:
         async with _opened_server(schedules, settings, state, observers, clock, env) as server:
             yield server
     except BaseExceptionGroup as group:
-        error = _expected(group)
-        if error is None:
+        errors = distinct_errors(group)
+        if len(errors) > 1:
             raise
-        raise error from None
-
-
-def _expected(group: BaseExceptionGroup[BaseException]) -> AetherFlowError | None:
-    """Return the first error of several tasks, unless one of them can only be a bug."""
-    leaves: list[BaseException] = [group]
-    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
-        leaves = [one for leaf in leaves for one in getattr(leaf, "exceptions", (leaf,))]
-    errors = [leaf for leaf in leaves if isinstance(leaf, AetherFlowError)]
-    return errors[0] if len(errors) == len(leaves) else None
+        raise errors[0] from None
 
 
 @asynccontextmanager
