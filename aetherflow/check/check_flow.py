@@ -102,7 +102,7 @@ def _check_step(
     findings: DiagnosticSink,
     used: set[str],
 ) -> None:
-    """Check one step, and the step inside it if it has one (`with_lock`)."""
+    """Check one step, and the step inside it if it contains one."""
     _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, findings, used)
     if findings.is_guess((*base, "type")):
         used.update(plan.resources)  # whatever it is, it might use them
@@ -117,7 +117,7 @@ def _check_step(
     if struct is not None:
         _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
     inner = inputs.get("step")
-    if type_name == "with_lock" and isinstance(inner, dict):
+    if step_type.contains == "step" and isinstance(inner, dict):
         inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
         if _has_template(inner_type):
             used.update(plan.resources)  # known only when it runs

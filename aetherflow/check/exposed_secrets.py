@@ -26,21 +26,23 @@ _SUBJECT_HINT = "leave it out: subjects are stored and logged by every server on
 def check_secrets(plan: Plan, redactor: Redactor, findings: DiagnosticSink) -> None:
     """Warn of secrets in command lines (AF432) and in subjects of mails (AF433)."""
     for step, base in planned_steps(plan):
-        for use in uses_of(step, base):
-            if use.type == "external.process":
-                _check_command(use, redactor, findings)
-            elif use.type == "mail_send":
-                where = findings.text_place((*use.base, "subject"), 0)
-                for reason in _reasons(use.inputs.get("subject"), redactor):
-                    message = f"the subject of the mail shows a secret: {reason}"
+        for use in uses_of(step, base, plan.step_types):
+            visible = use.step_type.visible if use.step_type is not None else {}
+            _check_command(
+                use, [key for key in visible if visible[key] == "process list"], redactor, findings
+            )
+            for key in (key for key in visible if visible[key] == "mail subject"):
+                where = findings.text_place((*use.base, key), 0)
+                for reason in _reasons(use.inputs.get(key), redactor):
+                    message = f"the {key} of the mail shows a secret: {reason}"
                     findings.add(where, "AF433", message, _SUBJECT_HINT, "warning")
 
 
-def _check_command(use: Use, redactor: Redactor, findings: DiagnosticSink) -> None:
-    if not _is_suspect(use, redactor):
+def _check_command(use: Use, keys: list[str], redactor: Redactor, findings: DiagnosticSink) -> None:
+    if not keys or not _is_suspect([use.inputs.get(key) for key in keys], redactor):
         return
     reported: set[Path] = set()
-    for key in ("command", "args"):
+    for key in keys:
         option = ""
         for text, where in texts(use.inputs.get(key), (*use.base, key)):
             reasons = list(_reasons(text, redactor))
@@ -52,9 +54,9 @@ def _check_command(use: Use, redactor: Redactor, findings: DiagnosticSink) -> No
                 findings.add(findings.text_place(where, 0), "AF432", message, _COMMAND_HINT, "warning")
 
 
-def _is_suspect(use: Use, redactor: Redactor) -> bool:
+def _is_suspect(values: list[Any], redactor: Redactor) -> bool:
     """Whether a closer look is worth while: one fast look at all words of the command, most hold nothing."""
-    words = msgspec.json.encode((use.inputs.get("command"), use.inputs.get("args"))).decode()
+    words = msgspec.json.encode(values).decode()
     return _SUSPECT.search(words) is not None or redactor.text(words) != words
 
 

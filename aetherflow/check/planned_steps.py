@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,12 +10,13 @@ import msgspec
 from aetherflow.plan.diagnostics import Path
 from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.plan import Plan, StepPlan
+from aetherflow.sdk.step import StepType
 
 
 class Use(msgspec.Struct, frozen=True, gc=False):
-    """A step type with its inputs; `base` is the path of the inputs in the file."""
+    """A step with its inputs; `base` is the path of the inputs in the file; an unknown type is None."""
 
-    type: str
+    step_type: StepType | None
     inputs: dict[str, Any]
     base: Path
 
@@ -30,13 +31,14 @@ def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
             yield step, ("flow", hook.id.removeprefix(HOOK), number)
 
 
-def uses_of(step: StepPlan, base: Path) -> Iterator[Use]:
-    """Yield a step, and the steps inside it."""
+def uses_of(step: StepPlan, base: Path, step_types: Mapping[str, StepType]) -> Iterator[Use]:
+    """Yield a step, and the steps inside it; `step_types` are those of the plan."""
     type_name, inputs, where = step.spec.type, step.spec.inputs, (*base, "inputs")
     while True:
-        yield Use(type_name, inputs, where)
+        step_type = step_types.get(type_name)
+        yield Use(step_type, inputs, where)
         inner = inputs.get("step")
-        if type_name != "with_lock" or not isinstance(inner, dict):
+        if step_type is None or step_type.contains != "step" or not isinstance(inner, dict):
             return
         inner_type, inner_inputs = inner.get("type"), inner.get("inputs")
         if not isinstance(inner_type, str) or not isinstance(inner_inputs, dict):

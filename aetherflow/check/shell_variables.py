@@ -22,7 +22,7 @@ def check_shell_variables(plan: Plan, findings: DiagnosticSink) -> None:
     for step, base in planned_steps(plan):
         if b"${" not in msgspec.json.encode((step.spec.inputs, step.spec.outputs)):
             continue  # one fast look instead of a walk: most steps hold none
-        for use in uses_of(step, base):
+        for use in uses_of(step, base, plan.step_types):
             _check_use(use, findings)
         _check(step.spec.outputs, (*base, "outputs"), findings)
     for name, resource in plan.resources.items():
@@ -33,17 +33,19 @@ def check_shell_variables(plan: Plan, findings: DiagnosticSink) -> None:
 
 
 def _check_use(use: Use, findings: DiagnosticSink) -> None:
-    own: tuple[str, ...] = ("step",) if use.type == "with_lock" else ()
-    if use.type == "external.process" and _is_script(use.inputs):
-        own = ("command", "args", "stdin")
+    own: tuple[str, ...] = ()
+    if use.step_type is not None:
+        own = ("step",) if use.step_type.contains == "step" else ()
+        if use.step_type.program_inputs and _is_script(use.inputs, use.step_type.program_inputs[0]):
+            own = use.step_type.program_inputs
     for key, value in use.inputs.items():
         if key not in own:
             _check(value, (*use.base, key), findings)
 
 
-def _is_script(inputs: dict[str, Any]) -> bool:
-    """Whether the command is a shell's, or a program gets a script: `sh -c`, `python -c`."""
-    command = inputs.get("command")
+def _is_script(inputs: dict[str, Any], key: str) -> bool:
+    """Whether the command, the input `key`, is a shell's, or a program gets a script: `python -c`."""
+    command = inputs.get(key)
     words = command if isinstance(command, list) else [command]
     program = PurePath(words[0]).name if words and isinstance(words[0], str) else ""
     return bool(inputs.get("shell")) or bool(_RUNS_SCRIPTS.fullmatch(program)) or "-c" in words

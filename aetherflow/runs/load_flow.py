@@ -126,14 +126,14 @@ def load_checked_flow(
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, findings, inherited))
     _check_resources(own, environment, profiles, findings, severity, redactor, registry)
-    _check_archives(own, restrictions, findings)
+    _check_restricted(own, restrictions, registry, findings)
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
         _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
-        _check_archives(inherited, restrictions, in_manifest)
+        _check_restricted(inherited, restrictions, registry, in_manifest)
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return CheckedFlow(
         plan=plan,
@@ -214,13 +214,20 @@ def _check_drivers(
             findings.add(("resources", name, "driver"), error.code, error.message, error.hint)
 
 
-def _check_archives(
-    resources: Mapping[str, ResourceSpec], restrictions: Restrictions, findings: DiagnosticSink
+def _check_restricted(
+    resources: Mapping[str, ResourceSpec],
+    restrictions: Restrictions,
+    registry: Registry,
+    findings: DiagnosticSink,
 ) -> None:
-    """Refuse archive drivers that the mode does not allow."""
+    """Refuse drivers that the mode does not allow, of connectors that declare to be restricted."""
     allowed = restrictions.zip_drivers
-    for name, spec in resources.items():
-        if allowed is not None and spec.kind == "archive" and spec.driver not in allowed:
+    for name, spec in resources.items() if allowed is not None else ():
+        try:
+            found = registry.connector_class(f"{spec.kind}:{spec.driver}")
+        except AetherFlowError:
+            continue  # reported as an unknown driver
+        if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
             message, hint = driver_refused(spec.driver, allowed)
             findings.add(("resources", name, "driver"), "AF872", message, hint)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +11,10 @@ import msgspec
 StepFunction = Callable[..., Any]
 Placement = Literal["coordinator", "anywhere"]
 """Where a step may run: in the process that executes the run, or also in another, on another host."""
+
+
+Visibility = Literal["process list", "mail subject"]
+"""Where others can see an input: `ps` shows command lines, every mail server on the way logs subjects."""
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -36,6 +40,9 @@ class StepType(msgspec.Struct, frozen=True):
         input_type: Struct that the rendered inputs are converted to; `dict` accepts anything.
         output_type: Struct of the outputs, for the documentation; `dict` where it is open.
         summary: the first line of the docstring.
+        contains: "step": its input `step` is a step that it runs: {type, inputs}.
+        visible: inputs that others can see, and where: a secret in them is a warning of `validate`.
+        program_inputs: inputs that a program gets, `command` first: `${VAR}` in them may be for a shell.
         placement: coordinator for a step that needs the locks, the other steps or the machine of the process
             that executes the run.
     """
@@ -45,6 +52,9 @@ class StepType(msgspec.Struct, frozen=True):
     input_type: type[Any] = dict
     output_type: type[Any] = dict
     summary: str = ""
+    contains: Literal["", "step"] = ""
+    visible: Mapping[str, Visibility] = {}
+    program_inputs: tuple[str, ...] = ()
     placement: Placement = "anywhere"
 
     @property

@@ -7,13 +7,13 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.sdk.step import Placement, StepFunction, StepResult, StepType
+from aetherflow.sdk.step import Placement, StepFunction, StepResult, StepType, Visibility
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CODE = "AF547"
@@ -24,15 +24,28 @@ _TAKEN = 2
 
 
 def step(
-    name: str, *, output: type[Any] | None = None, placement: Placement = "anywhere"
+    name: str,
+    *,
+    output: type[Any] | None = None,
+    placement: Placement = "anywhere",
+    contains: Literal["", "step"] = "",
+    visible: Mapping[str, Visibility] | None = None,
+    program_inputs: tuple[str, ...] = (),
 ) -> Callable[[Any], StepType]:
     """Make a step type of a function `(context: StepContext, inputs: Struct) -> Struct`, or of a class.
 
-    The input and output types of a function are read from its annotations; `output` describes the outputs of
-    one that returns a StepResult. `placement` is "coordinator" for a step that must run in the process that
-    executes the run: it takes locks, or runs other steps. A class has a method `run(self, context, inputs)`
-    and, as attributes or annotations of that method, its `Input` and `Output`; every attempt of a step gets
-    an instance of its own.
+    The input and output types of a function are read from its annotations. A class has a method
+    `run(self, context, inputs)` and, as attributes or annotations of that method, its `Input` and `Output`;
+    every attempt of a step gets an instance of its own.
+
+    Args:
+        name: what `type:` in a flow says.
+        output: the Struct of the outputs of a function that returns a StepResult.
+        placement: "coordinator" for a step that must run in the process that executes the run: it takes
+            locks, or runs other steps.
+        contains: see `StepType`.
+        visible: see `StepType`.
+        program_inputs: see `StepType`.
 
     Raises:
         ConfigError: what is decorated cannot be a step (AF547), with its file and line.
@@ -40,7 +53,13 @@ def step(
     check_name(name)
 
     def register(target: Any) -> StepType:
-        made = msgspec.structs.replace(step_of(name, target), placement=placement)
+        made = msgspec.structs.replace(
+            step_of(name, target),
+            placement=placement,
+            contains=contains,
+            visible=visible or {},
+            program_inputs=program_inputs,
+        )
         if output is not None:
             made = msgspec.structs.replace(made, output_type=output)
         declare("step type", name, made)
@@ -53,7 +72,7 @@ def check_name(name: object) -> None:
     """Refuse what cannot be the name of a step type.
 
     Raises:
-        ConfigError: it is none, most likely for want of parentheses.
+        ConfigError: it is none, most likely because the parentheses are missing.
     """
     if callable(name):
         called = getattr(name, "__name__", "it")

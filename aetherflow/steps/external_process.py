@@ -64,7 +64,13 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     marker: str | UnsetType = UNSET
 
 
-@step("external.process", output=ProcessOutput, placement="coordinator")
+@step(
+    "external.process",
+    output=ProcessOutput,
+    placement="coordinator",
+    visible={"command": "process list", "args": "process list"},
+    program_inputs=("command", "args", "stdin"),
+)
 async def external_process(context: StepContext, inputs: ProcessInput) -> StepResult:
     """Run a program; SKIPPED when its marker says that the work is done."""
     idempotency = inputs.idempotency or IdempotencyInputs()

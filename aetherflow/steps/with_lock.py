@@ -43,7 +43,7 @@ class WithLockInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait_seconds: Seconds = 0
 
 
-@step("with_lock", placement="coordinator")
+@step("with_lock", placement="coordinator", contains="step")
 async def with_lock(context: StepContext, inputs: WithLockInput) -> StepResult:
     """Run a step while holding a named lock; its outputs are those of the step."""
     inner = inputs.step

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aetherflow import StepContext, step
+from aetherflow.registry import STEP as STEP_TYPE
 from aetherflow.runs.load_flow import load_checked_flow
+
+
+@step("mail_send", visible={"subject": "mail subject"})
+async def mail_send(context: StepContext, inputs: dict[str, Any]) -> None:
+    """Send nothing: a step whose subject others see."""
+    raise NotImplementedError(context, inputs)
+
 
 STEP = "{id: s, type: check_items, inputs: {items: [a]}}"
 GATED = (
@@ -18,7 +28,8 @@ GATED = (
 def told(tmp_path: Path, text: str, **env: str) -> list[str]:
     path = tmp_path / "flow.yaml"
     path.write_text(text)
-    checked = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path), **env})
+    mails = {(STEP_TYPE, "mail_send"): mail_send}
+    checked = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path), **env}, given=mails)
     return [f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" for d in checked.diagnostics]
 
 

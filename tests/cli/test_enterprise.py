@@ -30,6 +30,23 @@ def found(context: StepContext, inputs: dict) -> dict:
     return {}
 """
 
+PACKER = """
+from aetherflow import Connector, connector
+
+
+@connector("archive:external")
+class Packer(Connector):
+    restricted_by = "zip_drivers"
+
+    @classmethod
+    async def open(cls, resource):
+        return cls()
+
+    async def aclose(self):
+        pass
+"""
+"""A connector of the kind that the manifest restricts."""
+
 
 @pytest.fixture
 def shop(cli: CommandLine) -> CommandLine:
@@ -37,6 +54,7 @@ def shop(cli: CommandLine) -> CommandLine:
     cli.write("bundle.yaml", MANIFEST)
     cli.write("share/flows/flow.yaml", OK)
     cli.write("trusted/a.py", PLUGIN.replace("STEP", "trusted_step"))
+    cli.write("trusted/packer.py", PACKER)
     cli.write("share/plugins/b.py", PLUGIN.replace("STEP", "bundle_step"))
     cli.write("inherited/c.py", PLUGIN.replace("STEP", "inherited_step"))
     cli.env["AETHERFLOW_PLUGIN_PATHS"] = str(cli.folder / "inherited")
@@ -170,6 +188,8 @@ def test_archive_drivers_come_from_the_list_only(shop: CommandLine) -> None:
     shop.write("share/flows/flow.yaml", OK + "resources: {packer: {kind: archive, driver: external}}\n")
     result = shop.run("validate", *OPTION)
     assert "flows/flow.yaml:7:37: error[AF872]" in result.err
+    shop.write("bundle.yaml", MANIFEST.replace("[zipfile]", "[external]"))
+    assert shop.run("validate", *OPTION).code == 0
 
 
 def test_an_env_file_of_the_bundle_cannot_change_settings(shop: CommandLine) -> None:

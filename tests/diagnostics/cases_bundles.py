@@ -15,6 +15,7 @@ from aetherflow.bundle.sync_lock import exclusive
 from aetherflow.cli.printing import print_error
 from aetherflow.clock import SystemClock
 from aetherflow.errors import AetherFlowError, BundleError
+from tests.cli.test_enterprise import PACKER
 from tests.diagnostics.case import OK, Case, Told, process
 
 SYNC = "aetherflow bundle sync --bundle-manifest bundle.yaml"
@@ -104,7 +105,11 @@ CASES: dict[str, Case | Told] = {
     "AF867": synced(manifest(), f"{RUN}; echo '# newer' >> share/flows/flow.yaml; {RUN}"),
     "AF870": strict(process("command: ['true'], log: {stdout: file, file_path: /srv/elsewhere.log}")),
     "AF871": strict(OK.replace("{id: f}", "{id: f, workspace: {root: /srv/elsewhere}}")),
-    "AF872": strict(OK + "resources: {packer: {kind: archive, driver: external}}\n"),
+    "AF872": strict(
+        OK + "resources: {packer: {kind: archive, driver: external}}\n",
+        "paths: {plugins: [trusted]}\n",
+        {"trusted/packer.py": PACKER},
+    ),
     "AF873": strict(
         OK, "env_files: [{path: night.env}]\n", {"share/night.env": "AETHERFLOW_MODE=internal_fast\n"}
     ),

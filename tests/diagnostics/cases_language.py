@@ -6,6 +6,15 @@ from tests.diagnostics.case import RUN, Case, Told, job, process, steps
 
 ITEMS = "{id: s, type: check_items, inputs: {items: ['%s']}}"
 
+MAIL = """
+from aetherflow import StepContext, step
+
+
+@step("mail_send", visible={"subject": "mail subject"})
+async def mail_send(context: StepContext, inputs: dict) -> None:
+    pass
+"""
+
 CASES: dict[str, Case | Told] = {
     "AF401": Case(steps(ITEMS % "{{ name | upper }}")),
     "AF402": Case(steps("{id: s, type: check_items, inputs: {items: []}, outputs: {'{{params.x}}': 1}}")),
@@ -24,7 +33,9 @@ CASES: dict[str, Case | Told] = {
         process("command: [mysql, '--password={{params.pw}}']", head="flow: {id: f, params: {pw: {}}}")
     ),
     "AF433": Case(
-        steps("{id: s, type: mail_send, inputs: {resource: m, to: x, subject: 'login {{env.API_TOKEN:x}}'}}")
+        steps("{id: s, type: mail_send, inputs: {resource: m, to: x, subject: 'login {{env.API_TOKEN:x}}'}}"),
+        files={"plugins/mail.py": MAIL},
+        env={"AETHERFLOW_PLUGIN_PATHS": "plugins"},
     ),
     "AF434": Case(job("depends_on: [a], when: jobs.a.status == 'FAILED'")),
 }
