@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from aetherflow import registry
 from aetherflow.runs.execute_run import ObserverSpec, RunReport, RunRequest, run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.sdk.context import StepContext
@@ -84,3 +87,12 @@ def flow(*jobs: str, head: str = "") -> str:
     """Return a flow file of these jobs, each given as a YAML flow mapping."""
     lines = ["version: 1", f"flow: {{id: demo{', ' + head if head else ''}}}", "jobs:"]
     return "\n".join([*lines, *(f"  - {job}" for job in jobs)]) + "\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A folder for a flow and its state; `probe` is a step that ships, while the test runs."""
+    monkeypatch.setattr(registry, "STEPS", {**registry.STEPS, "probe": PROBE})
+    ACTIONS.clear()
+    yield Place(tmp_path)
+    ACTIONS.clear()

@@ -27,6 +27,7 @@ from aetherflow.schedule.timetable import Timetable, next_tick
 from aetherflow.schedule.zone import load_zone
 from tests.schedule.brute_force import generate
 from tests.schedule.seeds import drawn_seed
+from tests.schedule.test_ticks_against_brute_force import has_dates
 from tests.sizes import LARGE
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
@@ -72,17 +73,6 @@ def test_cronsim_finds_the_same(record_property: Callable[[str, object], None]) 
         f"cronsim: seed {number}, {compared} expressions x {TICKS} ticks, 0 differences; "
         f"{unknown} not known to cronsim, {never} that never match",
     )
-
-
-def has_dates(text: str) -> bool:
-    """Whether an expression is taken; one of those generated here is refused for one reason only."""
-    try:
-        parse_cron(text)
-    except InvalidScheduleValue as problem:
-        if "no date ever matches" not in problem.message:
-            raise
-        return False
-    return True
 
 
 @pytest.mark.parametrize("text", ["*/30 * * * *", "15 */2 * * *", "@hourly", "*/20 1-3 * * *"])
