@@ -78,7 +78,9 @@ async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResu
 
 async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     resource = await anyio.to_thread.run_sync(
-        partial(resolve, checked, name, warn=trial.warnings.append), abandon_on_cancel=True
+        partial(resolve, checked, name, warn=trial.warnings.append),
+        abandon_on_cancel=True,
+        limiter=anyio.CapacityLimiter(1),
     )
     trial.is_resolved = True
     cls = checked.registry.connector_class(f"{resource.kind}:{resource.driver}")

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import anyio.to_thread
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
@@ -23,6 +22,9 @@ from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_deletion import OldRun
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("pruning", 4)
 
 T = TypeVar("T")
 
@@ -141,7 +143,7 @@ class _Prune:
             pass
         logs = logs_beside(self._database.path)
         for run_id in run_ids:
-            self._problems += await anyio.to_thread.run_sync(_remove, logs / run_id)
+            self._problems += await _threads.run(_remove, logs / run_id)
         await self._change(partial(rows.free_run_ids, run_ids=run_ids, now=self._clock.now()))
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:

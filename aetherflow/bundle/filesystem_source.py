@@ -15,6 +15,9 @@ import anyio.to_thread
 
 from aetherflow.bundle.source import CHUNK_BYTES, BundleFile, BundleSource, SourceChanged, SourceRequest
 from aetherflow.errors import BundleError
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("files of bundles", 16)
 
 LEFT_OUT = frozenset({".git", ".hg", ".svn", "__pycache__"})
 """Folders that are never part of a bundle: tools store their own files there."""
@@ -41,7 +44,7 @@ class FilesystemSource(BundleSource):
     async def open(cls, request: SourceRequest) -> Self:
         """Find the folder."""
         base = request.spec.base_path or ""
-        root = await anyio.to_thread.run_sync(_found, base, request.directory)
+        root = await _threads.run(_found, base, request.directory)
         return cls(root)
 
     async def list(self) -> AsyncIterator[BundleFile]:

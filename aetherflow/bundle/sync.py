@@ -6,7 +6,6 @@ import os
 from contextlib import aclosing, suppress
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
@@ -30,6 +29,9 @@ from aetherflow.bundle.sync_report import SyncReport, write_report
 from aetherflow.clock import Clock
 from aetherflow.errors import BundleError
 from aetherflow.spec.manifest import BundleSpec
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("bundles", 16)
 
 ATTEMPTS = 3
 """How often a source that keeps changing is listed and read before the sync gives up."""
@@ -74,7 +76,7 @@ async def sync(
             except BundleError as error:
                 failed = SyncReport(at=at, code=error.code, error=error.message)
                 with suppress(OSError):  # where nothing can be stored, the error itself has to do
-                    await anyio.to_thread.run_sync(write_report, places.report, failed)
+                    await _threads.run(write_report, places.report, failed)
                 raise
     except OSError as error:
         raise _unwritable(places, error) from None
@@ -88,7 +90,7 @@ async def compare(
     Raises:
         BundleError: the source cannot be listed.
     """
-    known = await anyio.to_thread.run_sync(read_index, places.index)
+    known = await _threads.run(read_index, places.index)
     async with opened(bundle.source.type, open_source) as source:
         listed = await source.list_files(Limits())
     entries = known.of_source(_told(origin, source))
@@ -121,17 +123,17 @@ class _Sync:
             BundleError: the source does not give what it lists, or nothing can be stored.
         """
         try:
-            await anyio.to_thread.run_sync(_prepare, self.places)
+            await _threads.run(_prepare, self.places)
             async with opened(self.bundle.source.type, open_source) as source:
                 await self._fetch_all(source)
-            return await anyio.to_thread.run_sync(self._switch, at)
+            return await _threads.run(self._switch, at)
         except OSError as error:
             raise _unwritable(self.places, error) from None
 
     async def _fetch_all(self, source: OpenedSource) -> None:
         """Read what is missing, until the source did not change meanwhile."""
-        self.known = known = await anyio.to_thread.run_sync(read_index, self.places.index)
-        self.objects = await anyio.to_thread.run_sync(Objects, self.places.objects, known.stored)
+        self.known = known = await _threads.run(read_index, self.places.index)
+        self.objects = await _threads.run(Objects, self.places.objects, known.stored)
         self.source = _told(self.origin, source)
         self.entries = {} if self.always else known.of_source(self.source)
         for attempt in range(1, ATTEMPTS + 1):
@@ -147,9 +149,7 @@ class _Sync:
                 return
             finally:
                 with anyio.CancelScope(shield=True):  # what was read need not be read again
-                    await anyio.to_thread.run_sync(
-                        write_index, self.places.index, self._index(known.snapshots)
-                    )
+                    await _threads.run(write_index, self.places.index, self._index(known.snapshots))
 
     async def _fetch_once(self, source: OpenedSource) -> None:
         listed = await source.list_files(self.limits)
@@ -188,16 +188,16 @@ class _Sync:
             raise failures[0]
 
     async def _read(self, source: OpenedSource, file: BundleFile) -> None:
-        sink = await anyio.to_thread.run_sync(Sink, self.objects, file)
+        sink = await _threads.run(Sink, self.objects, file)
         try:
             async with aclosing(source.read(file)) as chunks:
                 async for chunk in chunks:
-                    await anyio.to_thread.run_sync(sink.write, chunk)
-            self.entries[file.path] = await anyio.to_thread.run_sync(sink.finish)
+                    await _threads.run(sink.write, chunk)
+            self.entries[file.path] = await _threads.run(sink.finish)
             self.fetched[file.path] = file.size
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(sink.close)
+                await _threads.run(sink.close)
 
     def _switch(self, at: str) -> Synced:
         """Build the snapshot, make it active, and remove what is no longer needed."""

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio.to_thread
 import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.errors import HeldByAnother
 from aetherflow.store.process_identity import this_process
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("locks of bundles", 16)
 
 LOOK_SECONDS = 0.05
 """How often a waiting process tries; the kernel's own queue could not be left when the time is up."""
@@ -36,10 +38,10 @@ async def exclusive(path: Path, what: str, clock: Clock, wait_seconds: float) ->
     Raises:
         HeldByAnother: another process held it for all of `wait_seconds`; which, and since when.
     """
-    descriptor = await anyio.to_thread.run_sync(_opened, path)
+    descriptor = await _threads.run(_opened, path)
     try:
         deadline = clock.monotonic() + wait_seconds
-        while not await anyio.to_thread.run_sync(_try_lock, descriptor):
+        while not await _threads.run(_try_lock, descriptor):
             if clock.monotonic() >= deadline:
                 raise HeldByAnother(
                     f"{what} is being synced by {_holder(descriptor)}; waited {wait_seconds:g} s",
@@ -48,7 +50,7 @@ async def exclusive(path: Path, what: str, clock: Clock, wait_seconds: float) ->
                 )
             await clock.sleep(LOOK_SECONDS)
         holder = LeaseHolder(str(this_process()), clock.now().isoformat(timespec="seconds"))
-        await anyio.to_thread.run_sync(_sign, descriptor, holder)
+        await _threads.run(_sign, descriptor, holder)
         yield
     finally:
         os.close(descriptor)  # which releases it

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-import anyio.to_thread
-
-from aetherflow import Connector, Resource, StepError, connector, connector_names
+from aetherflow import Connector, Resource, StepError, connector, connector_names, run_blocking
 
 OPENING: ContextVar[Any] = ContextVar("aetherflow_core_opening", default=None)
 """The RunContext of the step that opens a connector at this moment; a ConnectorInit carries it."""
@@ -92,14 +90,14 @@ class OldConnector(Connector):
     async def open(cls, resource: Resource) -> Self:
         """Make it, in a worker thread."""
         ctx = OPENING.get() if resource.cache != "process" else None  # it outlives the run
-        connection = await anyio.to_thread.run_sync(_made, cls.wrapped, resource, ctx, abandon_on_cancel=True)
+        connection = await run_blocking(_made, cls.wrapped, resource, ctx)
         return cls(connection)
 
     async def aclose(self) -> None:
         """Close it, if it can be closed."""
         close = getattr(self.connection, "close", None)
         if callable(close):
-            await anyio.to_thread.run_sync(close, abandon_on_cancel=True)
+            await run_blocking(close)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)

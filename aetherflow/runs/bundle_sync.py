@@ -8,7 +8,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from aetherflow.bundle.bundle_paths import bundle_paths, fingerprint_of
@@ -31,6 +30,9 @@ from aetherflow.runs.bundle_in_use import OpenBundle
 from aetherflow.runs.load_flow import resolved_resource
 from aetherflow.sdk.connector import Resource
 from aetherflow.spec.load_manifest import ManifestDocument, load_manifest
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("configuration of bundles", 16)
 
 
 class BundleStatus(msgspec.Struct, frozen=True):
@@ -77,8 +79,8 @@ async def open_bundle(
         BundleError: the sync failed, and stale files are not allowed or not there.
         HeldByAnother: as before, because another process is syncing all the time.
     """
-    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
-    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    loaded = await _threads.run(load_manifest, manifest)
+    environment = await _threads.run(partial(load_environment, process_env))
     paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
     origin = ""
     try:
@@ -93,7 +95,7 @@ async def open_bundle(
                 wait_seconds=wait_seconds,
             )
     except (BundleError, HeldByAnother) as error:
-        held = await anyio.to_thread.run_sync(hold_last, paths, origin)
+        held = await _threads.run(hold_last, paths, origin)
         if held is not None and allow_stale:
             return OpenBundle(loaded, paths, held, stale=error.message)
         more = ""
@@ -101,7 +103,7 @@ async def open_bundle(
             held.close()
             if offer_stale:
                 more = f"or add --allow-stale-bundle to use {fingerprint_of(held.path.name)[:12]}"
-        elif allow_stale and await anyio.to_thread.run_sync(paths.active.is_symlink):
+        elif allow_stale and await _threads.run(paths.active.is_symlink):
             more = "what is active here came from another source"
         raise _with_hint(error, more) from error.__cause__
     return OpenBundle(loaded, paths, synced.hold)
@@ -114,7 +116,7 @@ async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncRep
         AetherFlowError: as `open_bundle`.
     """
     with await open_bundle(manifest, process_env, offer_stale=False) as opened:
-        report = await anyio.to_thread.run_sync(read_report, opened.paths.report)
+        report = await _threads.run(read_report, opened.paths.report)
     if report is None:
         raise BundleError(f"{opened.paths.report} went away", hint="sync again", code="AF859")
     return report
@@ -127,8 +129,8 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
         InvalidInput: the manifest is wrong.
         ConfigError: a setting cannot be used.
     """
-    loaded = await anyio.to_thread.run_sync(load_manifest, manifest)
-    environment = await anyio.to_thread.run_sync(partial(load_environment, process_env))
+    loaded = await _threads.run(load_manifest, manifest)
+    environment = await _threads.run(partial(load_environment, process_env))
     paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
     difference, trouble, origin = None, "", ""
     try:
@@ -137,14 +139,14 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
             difference = await compare(loaded.spec.bundle, paths, source.open_source, origin=origin)
     except AetherFlowError as error:
         trouble = error.message
-    active = await anyio.to_thread.run_sync(active_snapshot, paths)
-    known = await anyio.to_thread.run_sync(read_index, paths.index)
+    active = await _threads.run(active_snapshot, paths)
+    known = await _threads.run(read_index, paths.index)
     return BundleStatus(
         id=loaded.spec.bundle.id,
         root=str(paths.root),
         active=fingerprint_of(active),
         of_other_source=bool(active and origin) and known.snapshots.get(active) != origin,
-        last_sync=await anyio.to_thread.run_sync(read_report, paths.report),
+        last_sync=await _threads.run(read_report, paths.report),
         source=difference,
         source_error=trouble,
     )
@@ -171,7 +173,7 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
     """
     spec, redactor = loaded.spec, Redactor()
     redactor.add_named(environment.variables)
-    source_class = await anyio.to_thread.run_sync(bundle_source, spec.bundle.source.type)
+    source_class = await _threads.run(bundle_source, spec.bundle.source.type)
 
     @cache
     def resolve(name: str) -> Resource:
@@ -194,7 +196,7 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
 
     try:
         # a secrets provider may ask a vault: not on the loop
-        found = await anyio.to_thread.run_sync(origin, abandon_on_cancel=True)
+        found = await _threads.run(origin, abandon_on_cancel=True)
         yield _Source(partial(source_class.open, request), found)
     except AetherFlowError as error:
         if not isinstance(error, InvalidInput):

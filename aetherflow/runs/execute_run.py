@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
@@ -42,6 +41,9 @@ from aetherflow.store.lease import Lease
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.run_lease import RunClaim, claim_flow, claim_run, keep_alive, release_run
 from aetherflow.task_errors import one_error
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("files and settings of runs", 16)
 
 LOCK_HELD = "AF620"
 
@@ -154,7 +156,7 @@ async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:
     from aetherflow.config.metrics_module import load_metrics  # noqa: PLC0415 - few runs have one
     from aetherflow.observe.metrics import MetricsObserver  # noqa: PLC0415 - as above
 
-    metrics = await anyio.to_thread.run_sync(load_metrics, module, abandon_on_cancel=True)  # foreign code
+    metrics = await _threads.run(load_metrics, module, abandon_on_cancel=True)  # foreign code
     return [ObserverSpec("metrics", partial(MetricsObserver, metrics), "drop")]
 
 
@@ -298,7 +300,7 @@ async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) ->
         policy == "always" or (policy == "on_success" and state.phase == "SUCCESS")
     ):
         return
-    for problem in await anyio.to_thread.run_sync(services.workspace.remove, list(state.jobs)):
+    for problem in await _threads.run(services.workspace.remove, list(state.jobs)):
         services.announce(notice(state, services.clock, "warning", problem, "AF721"))
 
 

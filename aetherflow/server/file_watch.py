@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
-
 from aetherflow.clock import Clock
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("watching files", 2)
 
 LOOK_SECONDS = 1.0
 """How often the files are looked at. A change counts when it looks the same twice: it is whole then."""
@@ -34,11 +34,11 @@ async def watch_files(
     paths: Sequence[Path], clock: Clock, on_change: Callable[[Path], Awaitable[None]]
 ) -> None:
     """Call `on_change` for each file that was changed, until cancelled."""
-    known = await anyio.to_thread.run_sync(signatures, paths)
+    known = await _threads.run(signatures, paths)
     seen = list(known)
     while True:
         await clock.sleep(LOOK_SECONDS)
-        now = await anyio.to_thread.run_sync(signatures, paths)
+        now = await _threads.run(signatures, paths)
         for number, path in enumerate(paths):
             if now[number] != known[number] and now[number] == seen[number]:
                 known[number] = now[number]

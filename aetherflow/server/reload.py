@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, InvalidInput, StateError, UsageError
@@ -18,6 +17,9 @@ from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.sd_notify import Notifier
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings, settings_of
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("schedule files", 4)
 
 
 class Reloader:
@@ -68,7 +70,7 @@ class Reloader:
 
     async def _reload(self, file: Path) -> None:
         try:
-            schedule = await anyio.to_thread.run_sync(_load, file, abandon_on_cancel=True)
+            schedule = await _threads.run(_load, file, abandon_on_cancel=True)
             if schedule.id != self._ids[file]:
                 problem = f"its id became {schedule.id!r}: start the server again for that"
                 self._invalid(file, problem)

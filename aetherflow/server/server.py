@@ -67,7 +67,9 @@ async def serve(
         StateError: the state database cannot be used.
     """
     env = os.environ if process_env is None else process_env
-    schedules = await anyio.to_thread.run_sync(load_schedules, request.files)
+    schedules = await anyio.to_thread.run_sync(
+        load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
+    )
     settings = settings_of(schedules)
     state = state_of_schedules(schedules, request.state, env)
     with ForcedEnd() as forced_end:

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import aiosqlite
 import anyio
-import anyio.to_thread
 
 from aetherflow.errors import StateError, StateUnusable
 from aetherflow.store.filesystem import refuse_network
@@ -31,6 +30,9 @@ from aetherflow.store.migrate import (
 )
 from aetherflow.store.sqlite_errors import explained, locked, placed
 from aetherflow.store.sqlite_lock_owner import who_locks
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("state databases", 16)
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class _Connection(aiosqlite.Connection):
     async def end(self) -> None:
         """Close, and wait for the thread: one that outlives its loop cannot report and prints a traceback."""
         await self.close()
-        await anyio.to_thread.run_sync(self._thread.join)
+        await _threads.run(self._thread.join)
 
 
 class Database:
@@ -184,7 +186,7 @@ class Database:
                     done.append(await self._connection.call(work))
             except LockedOutError:
                 if anyio.current_time() - began >= (patience := min(self._patience, BUSY_SECONDS)):
-                    holders = await anyio.to_thread.run_sync(who_locks, self.path)
+                    holders = await _threads.run(who_locks, self.path)
                     raise locked(self.path, patience, holders, kind) from None
                 await anyio.sleep(PAUSE_SECONDS)
             except sqlite3.Error as error:
