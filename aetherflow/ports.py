@@ -68,14 +68,18 @@ class EffectLog(Protocol):
         ...
 
 
-class Durable(Protocol):
-    """Where events must be stored before anything acts on them."""
+class DurableSubscriber(Protocol):
+    """Stores the events of one run before anything acts on them. Tested by `test_durable_subscribers`."""
 
-    async def append(self, events: Sequence[Event]) -> None:
-        """Return when the events are committed.
+    async def commit(self, events: Sequence[Event]) -> None:
+        """Return when the events are durable: all of them, in order, after those of earlier calls.
+
+        A call that is cancelled stores all of its events or none. After an error nothing more of the run is
+        stored, and every later call raises it too: the history has no hole.
 
         Raises:
-            StateError: they are not.
+            StateError: they could not be stored; the run must stop.
+            HeldByAnother: another process has taken the run over.
         """
         ...
 

@@ -23,7 +23,7 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
 from aetherflow.execution.bounded_queue import QUEUE_EVENTS, BoundedQueue
 from aetherflow.plugin_errors import is_our_cancellation
-from aetherflow.ports import Durable, Observer
+from aetherflow.ports import DurableSubscriber, Observer
 
 REST_SECONDS = 0.05
 """How long an observer gets nothing after a batch: few large batches cost much less than many small ones."""
@@ -50,7 +50,7 @@ class _Subscription:
 class Bus:
     """Publishes the events of one run; made on the event loop."""
 
-    def __init__(self, durable: Durable, clock: Clock) -> None:
+    def __init__(self, durable: DurableSubscriber, clock: Clock) -> None:
         self._durable = durable
         self._clock = clock
         self._thread = threading.get_ident()
@@ -83,7 +83,7 @@ class Bus:
         """
         if not events:
             return
-        await self._durable.append(events)
+        await self._durable.commit(events)
         self._last = events[-1]
         for subscription in tuple(self._attached):  # one may be detached while another is waited for
             if subscription.when_full == "wait":

@@ -79,7 +79,7 @@ async def end_as_failed(
             else:
                 reason = "its server died while the run was executed (on_crash: fail)"
             events = _end(state, reason, clock)
-            await shared.journal.of_run(claim.lease, claim.next_seq).append(events)
+            await shared.journal.of_run(claim.lease, claim.next_seq).commit(events)
         finally:
             await release_run(shared.database, claim.lease, clock)
     return RunReport(run.run_id, "FAILED", 1, reason=reason, code=CRASHED)

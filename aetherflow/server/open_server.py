@@ -59,7 +59,7 @@ class Server(msgspec.Struct, frozen=True, eq=False):
 class _Nothing:
     """The durable side of the scheduler's bus: the firings are stored before their events are made."""
 
-    async def append(self, events: Sequence[Event]) -> None:
+    async def commit(self, events: Sequence[Event]) -> None:
         """Store nothing."""
 
 

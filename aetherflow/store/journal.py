@@ -1,8 +1,7 @@
-"""The state subscriber: makes the events of a run durable, in one transaction with what they project to.
+"""The state subscriber: makes the events of runs durable, in one transaction with the rows they project to.
 
-Events of all runs that wait on the same database go into one transaction (group commit): while one commit
-waits for the disk, the next batch gathers. A batch that the database refuses, and not the disk, fails its own
-run only.
+All runs that wait for the same database share one transaction (group commit): while one commit waits for the
+disk, the next batch gathers. If SQLite rejects one run's batch (not an I/O error), only that run fails.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class LeaseLost(HeldByAnother):
-    """Another process has taken the run over: this one must write nothing more (exit 75)."""
+    """Another process has taken the run over: this one must not write any more (exit 75)."""
 
     default_code = "AF611"
 
@@ -41,7 +40,7 @@ def lease_lost(lease: Lease) -> LeaseLost:
 
 
 class _Entry:
-    """A batch of one run, on its way into a transaction."""
+    """A batch of one run that waits for a transaction."""
 
     def __init__(self, run: RunJournal, events: list[tuple[str, int, str, bytes]], rows: Rows) -> None:
         self.run = run
@@ -50,11 +49,11 @@ class _Entry:
         self.error: StateError | LeaseLost | None = None
         self.is_done = False
         self.turn = anyio.Event()
-        """Set when the entry is done, or when it is the one to write for all that wait."""
+        """Set when the entry is done, or when its task is to write all entries that wait."""
 
 
 class Journal:
-    """The journal of one database; all runs of this process share it."""
+    """The journal of one database, shared by all runs of this process; used on the event loop only."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -62,13 +61,14 @@ class Journal:
         self._is_writing = False
 
     def of_run(self, lease: Lease, next_seq: int) -> RunJournal:
-        """Return the journal as one run sees it: under its lease, its events numbered from `next_seq`."""
+        """Return the journal of one run, under its lease; its events are numbered from `next_seq`."""
         return RunJournal(self, lease, next_seq)
 
-    async def append(self, entry: _Entry) -> None:
-        """Return when the entry is committed; whoever finds nobody writing writes for all that wait.
+    async def commit(self, entry: _Entry) -> None:
+        """Return when the entry is committed.
 
-        It writes once and hands over to the first that waits: nobody writes for the others for ever.
+        If no task is writing, this one writes all entries that wait, once; then the first of those that came
+        meanwhile does: no task writes for the others forever.
         """
         self._waiting.append(entry)
         if self._is_writing:
@@ -85,7 +85,7 @@ class Journal:
             raise entry.error
 
     async def _write(self, batch: list[_Entry]) -> None:
-        """Store what is sound; a run that lost an entry gets no later one: its history would have a hole."""
+        """Store the entries of all runs but those that lost an earlier one: a history has no hole."""
         for entry in batch:
             entry.error = entry.run.failure
         sound = [entry for entry in batch if entry.error is None]
@@ -118,7 +118,7 @@ class Journal:
 
 
 class RunJournal:
-    """The durable side of one run's bus."""
+    """The journal of one run; implements `aetherflow.ports.DurableSubscriber`."""
 
     def __init__(self, journal: Journal, lease: Lease, next_seq: int) -> None:
         self._journal = journal
@@ -127,8 +127,8 @@ class RunJournal:
         self.failure: StateError | LeaseLost | None = None
         """Why nothing more of this run is stored."""
 
-    async def append(self, events: Sequence[Event]) -> None:
-        """Store the events of the run, in order.
+    async def commit(self, events: Sequence[Event]) -> None:
+        """Return when the events are stored, in order.
 
         Raises:
             StateError: they could not be stored; the run must stop.
@@ -140,11 +140,11 @@ class RunJournal:
             for number, (event, payload) in enumerate(stored)
         ]
         self._next_seq += len(encoded)
-        await self._journal.append(_Entry(self, encoded, project(event for event, _ in stored)))
+        await self._journal.commit(_Entry(self, encoded, project(event for event, _ in stored)))
 
 
 def _storable(event: Event) -> tuple[Event, bytes]:
-    """Return the event and its JSON; what UTF-8 cannot say (a file name in another encoding) is escaped."""
+    """Return the event and its JSON; text that is not UTF-8 (a file name in another encoding) is escaped."""
     try:
         return event, _encoder.encode(event)
     except UnicodeEncodeError:
@@ -165,11 +165,11 @@ def _escaped(value: Any) -> Any:
 
 
 _REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-"""What is wrong with a batch itself; other errors are those of the disk and concern all."""
+"""Errors of a batch itself; other errors are those of the disk and concern all runs."""
 
 
 def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> None:
-    """Write the entries whose lease still holds, each within a savepoint; the others get their error."""
+    """Write the entries whose lease is still held, each in a savepoint; the others get their error."""
     refused: dict[RunJournal, StateError | LeaseLost] = {}
     for entry in batch:
         if entry.run not in refused:
@@ -181,7 +181,7 @@ def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> None:
 
 
 def _try_to_store(raw: sqlite3.Connection, entry: _Entry) -> StateError | None:
-    """Write an entry, or nothing of it; return why the database does not take it."""
+    """Write a whole entry or nothing of it; return the error if the database rejects it."""
     raw.execute("SAVEPOINT batch")
     try:
         raw.executemany(
@@ -197,7 +197,7 @@ def _try_to_store(raw: sqlite3.Connection, entry: _Entry) -> StateError | None:
 
 
 def _refusal(raw: sqlite3.Connection, entry: _Entry, error: sqlite3.Error) -> StateError:
-    """Return the error of a run whose events the database does not take."""
+    """Return the error of a run whose events the database rejects."""
     (_, _, path) = raw.execute("PRAGMA database_list").fetchone()
     return StateError(
         f"{path}: the events of {entry.run.lease.name} cannot be stored: {error}",
@@ -217,13 +217,13 @@ def _write_rows(raw: sqlite3.Connection, rows: Rows) -> None:
 
 
 def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
-    """Return the history of a run, in order; empty if the run is not known.
+    """Return the history of a run, in order; empty if there is no such run.
 
     Raises:
-        StateError: an entry cannot be read, or is missing; its place in the journal is named.
+        StateError: an entry cannot be read, or is missing; the message names its number.
     """
     history: list[Event] = []
-    decode = json_decoder(Journalled).decode  # made at the first use: a new run has nothing to read
+    decode = json_decoder(Journalled).decode  # made at the first use: a new run has no history
     for seq, payload in raw.execute(
         "SELECT seq, payload FROM events WHERE run_id = ? ORDER BY seq", (run_id,)
     ):

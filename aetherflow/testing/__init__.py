@@ -10,6 +10,7 @@ from __future__ import annotations
 from aetherflow.testing.fake_clock import FakeClock
 from aetherflow.testing.fake_run import FakeRun
 from aetherflow.testing.flow_run import FlowRun, run_flow
+from aetherflow.testing.memory_journal import MemoryJournal
 from aetherflow.testing.memory_locks import MemoryLocks
 from aetherflow.testing.memory_pools import MemoryPools
 from aetherflow.testing.recorder import Recorder
@@ -19,6 +20,7 @@ __all__ = [
     "FakeClock",
     "FakeRun",
     "FlowRun",
+    "MemoryJournal",
     "MemoryLocks",
     "MemoryPools",
     "Recorder",

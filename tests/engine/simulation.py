@@ -106,7 +106,7 @@ class Disk:
         self._fail_at = fail_at
         self._fault = fault
 
-    async def append(self, events: Sequence[e.Event]) -> None:
+    async def commit(self, events: Sequence[e.Event]) -> None:
         self.appends += 1
         number = self.appends
         await self._world.clock.sleep(self._world.chance.choice([0, 0.001, 0.02]))

@@ -26,7 +26,7 @@ from aetherflow.execution.ports import Placement
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
-from aetherflow.ports import Durable
+from aetherflow.ports import DurableSubscriber
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.context import RunServices
@@ -171,7 +171,7 @@ async def live(
     limit: int = 8,
     threads: int = 12,
     params: Mapping[str, Any] | None = None,
-    durable: Callable[[Durable], Durable] = lambda journal: journal,
+    durable: Callable[[DurableSubscriber], DurableSubscriber] = lambda journal: journal,
     show_traces: bool = False,
     placement: Placement | None = None,
     has_output_files: bool = False,

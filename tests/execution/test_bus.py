@@ -43,14 +43,14 @@ def jobs(events: Sequence[Event]) -> list[str]:
 class Memory:
     """A durable side that keeps nothing: for what is about observers only."""
 
-    async def append(self, events: Sequence[Event]) -> None:
+    async def commit(self, events: Sequence[Event]) -> None:
         """Accept."""
 
 
 class Full:
     """A durable side whose disk is full."""
 
-    async def append(self, events: Sequence[Event]) -> None:
+    async def commit(self, events: Sequence[Event]) -> None:
         """Refuse."""
         raise StateError(f"{len(events)} events: the disk is full")
 

@@ -15,7 +15,7 @@ import pytest
 from aetherflow.errors import HeldByAnother, StateError, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution import bus as bus_module
-from aetherflow.ports import Durable
+from aetherflow.ports import DurableSubscriber
 from aetherflow.sdk import blocking
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.journal import LeaseLost
@@ -110,18 +110,18 @@ async def test_a_run_that_is_cancelled_before_it_begins_ends_as_cancelled(tmp_pa
 class Gate:
     """A durable side that can be held, so that reports gather meanwhile."""
 
-    def __init__(self, inner: Durable) -> None:
+    def __init__(self, inner: DurableSubscriber) -> None:
         self.inner = inner
         self.open = anyio.Event()
         self.holds_end_of = ""
         self.held = anyio.Event()
 
-    async def append(self, events: Sequence[e.Event]) -> None:
+    async def commit(self, events: Sequence[e.Event]) -> None:
         """Store; wait at the gate first."""
         if any(isinstance(event, e.StepFinished) and event.job_id == self.holds_end_of for event in events):
             self.held.set()
             await self.open.wait()
-        await self.inner.append(events)
+        await self.inner.commit(events)
 
 
 @pytest.mark.asyncio
@@ -130,7 +130,7 @@ async def test_a_step_that_became_due_together_with_the_cancellation_does_not_be
     release, ended = anyio.Event(), anyio.Event()
     began: list[str] = []
 
-    def gated(journal: Durable) -> Durable:
+    def gated(journal: DurableSubscriber) -> DurableSubscriber:
         gates.append(Gate(journal))
         return gates[0]
 

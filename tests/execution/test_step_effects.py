@@ -137,10 +137,10 @@ async def test_nothing_is_changed_outside_when_the_intent_cannot_be_stored(tmp_p
         def __init__(self, journal: Any) -> None:
             self.journal = journal
 
-        async def append(self, events: Any) -> None:
+        async def commit(self, events: Any) -> None:
             if any(isinstance(event, e.EffectIntended) for event in events):
                 raise StateError("the disk is full")
-            await self.journal.append(events)
+            await self.journal.commit(events)
 
     async def send(context: StepContext, _: dict[str, Any]) -> None:
         async with context.effect("send"):
@@ -180,9 +180,9 @@ async def test_many_effects_at_once_share_commits(tmp_path: Path) -> None:
         def __init__(self, journal: Any) -> None:
             self.journal = journal
 
-        async def append(self, events: Any) -> None:
+        async def commit(self, events: Any) -> None:
             commits.append(len(events))
-            await self.journal.append(events)
+            await self.journal.commit(events)
 
     async def send(context: StepContext, _: dict[str, Any]) -> None:
         async def one(number: int) -> None:

@@ -108,7 +108,7 @@ KINDS: dict[str, Callable[[Target], Callable[[], Observer]]] = {
 class Memory:
     """A durable side that stores nothing."""
 
-    async def append(self, events: Sequence[Event]) -> None:
+    async def commit(self, events: Sequence[Event]) -> None:
         """Accept."""
 
 

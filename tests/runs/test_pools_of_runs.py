@@ -41,7 +41,7 @@ async def write_history(state: Path, history: Sequence[e.Event]) -> None:
     """Leave a run as a process leaves it that dies after these events."""
     database, clock = await Database.open(state), SystemClock()
     claim = await claim_run(database, history[0].run_id, this_process(), clock)
-    await Journal(database).of_run(claim.lease, claim.next_seq).append(history)
+    await Journal(database).of_run(claim.lease, claim.next_seq).commit(history)
     await release_run(database, claim.lease, clock)
     await database.aclose()
 

@@ -25,7 +25,7 @@ async def begin(database: Database) -> list[RunJournal]:
     for run_id in RUNS:
         claim = await claim_run(database, run_id, this_process(), SystemClock())
         runs.append(journal.of_run(claim.lease, claim.next_seq))
-        await runs[-1].append([started(run_id)])
+        await runs[-1].commit([started(run_id)])
     await database.transact(
         lambda raw: raw.execute("INSERT INTO events VALUES ('bad', 3, 'job_started', '{}')")
     )
@@ -39,7 +39,7 @@ async def append_in_one_commit(path: Path, *appends: tuple[RunJournal, str, int]
     async def append(run: RunJournal, name: str, count: int) -> None:
         run_id = run.lease.name.removeprefix("run:")
         try:
-            await run.append([job_started(run_id, f"{name}{number}") for number in range(count)])
+            await run.commit([job_started(run_id, f"{name}{number}") for number in range(count)])
         except StateError as error:
             errors[name] = error
 
@@ -65,9 +65,9 @@ async def test_a_refused_batch_fails_its_own_run_and_the_others_of_the_commit_ar
         assert str(path) in errors["b"].message
         assert "run:bad" in errors["b"].message
         assert "UNIQUE" in errors["b"].message
-        await one.append([job_started("one", "later")])
+        await one.commit([job_started("one", "later")])
         with pytest.raises(StateError, match="run:bad"):
-            await bad.append([job_started("bad", "later")])
+            await bad.commit([job_started("bad", "later")])
         history = await database.read(lambda raw: read_events(raw, "one"))
 
     assert list(fold(history).jobs) == ["leads0", "a0", "a1", "later"]

@@ -50,7 +50,7 @@ async def begun(path: Path, *run_ids: str) -> AsyncIterator[tuple[Database, list
         journal = Journal(database)
         runs = [journal.of_run(await take(database, run_id), 1) for run_id in run_ids]
         for run, run_id in zip(runs, run_ids, strict=True):
-            await run.append([started(run_id)])
+            await run.commit([started(run_id)])
         yield database, runs
 
 
@@ -89,7 +89,7 @@ async def test_what_is_appended_is_there_after_reopening(path: Path) -> None:
         ),
     ]
     async with begun(path, "r") as (_, (run,)):
-        await run.append(events)
+        await run.commit(events)
     assert await history(path, "r") == [started("r"), *events]
     assert await history(path, "unknown") == []
     columns = query(path, "SELECT seq, event, at, job_id, step_id, typeof(payload) FROM events ORDER BY seq")
@@ -104,7 +104,7 @@ async def test_what_is_appended_is_there_after_reopening(path: Path) -> None:
 async def test_every_run_has_its_own_gapless_numbers_in_the_order_of_its_appends(path: Path) -> None:
     async def append_many(run: RunJournal, run_id: str) -> None:
         for number in range(20):
-            await run.append([job_started(run_id, f"{number}a"), job_started(run_id, f"{number}b")])
+            await run.commit([job_started(run_id, f"{number}a"), job_started(run_id, f"{number}b")])
 
     async with begun(path, "one", "two", "three") as (_, runs), anyio.create_task_group() as tasks:
         for run, run_id in zip(runs, ("one", "two", "three"), strict=True):
@@ -118,7 +118,7 @@ async def test_every_run_has_its_own_gapless_numbers_in_the_order_of_its_appends
 async def test_appends_of_one_run_from_many_tasks_keep_the_order_of_their_calls(path: Path) -> None:
     async with begun(path, "r") as (_, (run,)), anyio.create_task_group() as tasks:
         for number in range(30):
-            tasks.start_soon(run.append, [job_started("r", str(number))])
+            tasks.start_soon(run.commit, [job_started("r", str(number))])
     assert [seq for seq, _ in stored(path, "r")] == list(range(1, 32))
     assert [job for _, job in stored(path, "r")] == [None, *map(str, range(30))]
 
@@ -131,7 +131,7 @@ async def test_what_waits_for_the_writer_goes_into_one_transaction(path: Path) -
         with write_locked(path) as lock:
             async with anyio.create_task_group() as tasks:
                 for run, name in zip(runs, names, strict=True):
-                    tasks.start_soon(run.append, [job_started(name, "a")])
+                    tasks.start_soon(run.commit, [job_started(name, "a")])
                 await anyio.wait_all_tasks_blocked()
                 lock.release()
         assert statements.count("COMMIT") == 2  # the first to come, then all that waited meanwhile
@@ -156,7 +156,7 @@ async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
 
     async def append_once(run: RunJournal) -> None:
         nonlocal made_meanwhile
-        await run.append([job_started("writes", "a")])
+        await run.commit([job_started("writes", "a")])
         made_meanwhile = made
 
     async def append_on_and_on(run: RunJournal, run_id: str) -> None:
@@ -164,7 +164,7 @@ async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
         for number in range(rounds):
             if made_meanwhile >= 0:
                 return
-            await run.append([job_started(run_id, str(number))])
+            await run.commit([job_started(run_id, str(number))])
             made += 1
 
     async with begun(path, "writes", "second", "third") as (database, runs):
@@ -190,7 +190,7 @@ async def test_a_failure_reaches_every_run_that_waited_for_it(path: Path) -> Non
 
     async def append(run: RunJournal, run_id: str) -> None:
         with pytest.raises(StateError, match=re.escape(str(path))) as caught:
-            await run.append([job_started(run_id, "x" * 20_000)])
+            await run.commit([job_started(run_id, "x" * 20_000)])
         errors.append(caught.value)
 
     async with begun(path, *names) as (database, runs):
@@ -202,7 +202,7 @@ async def test_a_failure_reaches_every_run_that_waited_for_it(path: Path) -> Non
         await database.read(lambda raw: raw.execute("PRAGMA max_page_count = 100000").fetchall())
         assert len(errors) == 8
         assert all("the disk is full" in error.message for error in errors)
-        await Journal(database).of_run(runs[0].lease, 2).append([job_started(names[0], "again")])
+        await Journal(database).of_run(runs[0].lease, 2).commit([job_started(names[0], "again")])
     assert stored(path, names[0]) == [(1, None), (2, "again")]
     assert all(stored(path, name) == [(1, None)] for name in names[1:])
 
@@ -217,7 +217,7 @@ async def test_after_a_failed_append_nothing_later_of_that_run_is_stored(
 
     async def append(run: RunJournal, job_id: str, release_after: anyio.Event) -> None:
         try:
-            await run.append([job_started("r", job_id)])
+            await run.commit([job_started("r", job_id)])
         except StateError:
             failures.append(job_id)
         release_after.set()
@@ -232,8 +232,8 @@ async def test_after_a_failed_append_nothing_later_of_that_run_is_stored(
                 await ended[0].wait()
                 lock.release()
         with pytest.raises(StateError):
-            await run.append([job_started("r", "later")])
-        await other.append([job_started("other", "a")])
+            await run.commit([job_started("r", "later")])
+        await other.commit([job_started("other", "a")])
     assert failures == ["first", "queued"]
     assert stored(path, "r") == [(1, None)]
     assert stored(path, "other") == [(1, None), (2, "a")]
@@ -248,10 +248,10 @@ async def test_a_database_that_is_never_free_holds_no_cancelled_run(
     async with begun(path, "r") as (_, (run,)):
         with write_locked(path) as lock:
             with pytest.raises(StateError, match=r"the events could not be stored within 0\.1 s"):
-                await run.append([job_started("r", "a")])
+                await run.commit([job_started("r", "a")])
             lock.release()
         with pytest.raises(StateError, match="could not be stored"):
-            await run.append([job_started("r", "later")])
+            await run.commit([job_started("r", "later")])
     assert stored(path, "r") == [(1, None)]
 
 
@@ -262,7 +262,7 @@ async def test_a_bug_in_the_transaction_leaves_no_run_waiting(path: Path) -> Non
 
     async def append(run: RunJournal, run_id: str) -> None:
         try:
-            await run.append([job_started(run_id, "a")])
+            await run.commit([job_started(run_id, "a")])
         except Exception as error:  # noqa: BLE001 - whatever comes is looked at below
             failures.append(error)
 
@@ -281,7 +281,7 @@ async def test_a_lease_that_was_taken_over_stores_nothing_while_others_of_the_ba
 
     async def append_in_vain(run: RunJournal) -> None:
         with pytest.raises(LeaseLost, match="run:old was taken over") as caught:
-            await run.append([job_started("old", "a"), job_started("old", "b")])
+            await run.commit([job_started("old", "a"), job_started("old", "b")])
         lost.append(caught.value)
 
     async with begun(path, "first", "old", "good") as (database, (first, old, good)):
@@ -290,17 +290,17 @@ async def test_a_lease_that_was_taken_over_stores_nothing_while_others_of_the_ba
         statements = await count_commits(database)
         with write_locked(path) as lock:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(first.append, [job_started("first", "a")])
+                tasks.start_soon(first.commit, [job_started("first", "a")])
                 await anyio.wait_all_tasks_blocked()
                 tasks.start_soon(append_in_vain, old)
-                tasks.start_soon(good.append, [job_started("good", "a")])
+                tasks.start_soon(good.commit, [job_started("good", "a")])
                 await anyio.wait_all_tasks_blocked()
                 lock.release()
         assert statements.count("COMMIT") == 2
         assert [(error.code, error.exit_code) for error in lost] == [("AF611", 75)]
         with pytest.raises(LeaseLost):
-            await old.append([job_started("old", "later")])
-        await Journal(database).of_run(taken, 2).append([job_started("old", "of the new owner")])
+            await old.commit([job_started("old", "later")])
+        await Journal(database).of_run(taken, 2).commit([job_started("old", "of the new owner")])
     assert stored(path, "good") == [(1, None), (2, "a")]
     assert stored(path, "old") == [(1, None), (2, "of the new owner")]
     assert query(path, "SELECT job_id FROM job_state WHERE run_id = 'old'") == [("of the new owner",)]
@@ -311,7 +311,7 @@ async def test_a_released_lease_writes_no_more(path: Path) -> None:
     async with begun(path, "r") as (database, (run,)):
         await database.transact(lambda raw: leases.release(raw, run.lease, T0))
         with pytest.raises(LeaseLost):
-            await run.append([job_started("r", "a")])
+            await run.commit([job_started("r", "a")])
     assert stored(path, "r") == [(1, None)]
 
 
@@ -321,7 +321,7 @@ async def test_a_cancelled_append_still_ends(path: Path) -> None:
 
     async def append(run: RunJournal, run_id: str, scope: anyio.CancelScope) -> None:
         with scope:
-            await run.append([job_started(run_id, "a")])
+            await run.commit([job_started(run_id, "a")])
             ended.append(run_id)
 
     async with begun(path, "writes", "waits") as (_, runs):
@@ -344,8 +344,8 @@ async def test_a_cancelled_append_still_ends(path: Path) -> None:
 async def test_text_that_utf_8_cannot_say_is_stored_escaped(path: Path) -> None:
     name = b"caf\xe9.csv".decode("utf-8", "surrogateescape")
     async with begun(path, "r") as (_, (run,)):
-        await run.append([job_started("r", "a")])
-        await run.append(
+        await run.commit([job_started("r", "a")])
+        await run.commit(
             [
                 e.JobFinished(
                     at=T0,

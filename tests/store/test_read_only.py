@@ -55,7 +55,7 @@ async def store_a_run(path: Path) -> None:
     async with opened(path) as database:
         clock = SystemClock()
         claim = await claim_run(database, "mine", this_process(), clock)
-        await Journal(database).of_run(claim.lease, claim.next_seq).append([started("mine")])
+        await Journal(database).of_run(claim.lease, claim.next_seq).commit([started("mine")])
         await release_run(database, claim.lease, clock)
 
 

@@ -87,7 +87,7 @@ async def play(
         began += [e.JobFinished(**job, status="SUCCESS")]
     if ends:
         began += [e.RunFinished(**common, status="SUCCESS", duration_seconds=1)]
-    await Journal(database).of_run(claim.lease, claim.next_seq).append(began)
+    await Journal(database).of_run(claim.lease, claim.next_seq).commit(began)
     if ends:
         await release_run(database, claim.lease, clock)
     logs = database.path.with_name(f"{database.path.stem}.logs") / run_id / "j0"
@@ -184,7 +184,7 @@ async def test_a_running_run_stays(path: Path, clock: QuickClock) -> None:
     async with opened(path) as database:
         claim = await claim_run(database, "live", this_process(), clock)
         event = e.RunStarted(at=T0, flow_id="flow", run_id="live", flow_file="flow.yaml", owner="me")
-        await Journal(database).of_run(claim.lease, claim.next_seq).append([event])
+        await Journal(database).of_run(claim.lease, claim.next_seq).commit([event])
         far = clock.now().replace(year=2999)
         assert await database.transact(lambda raw: leases.renew(raw, claim.lease, far))
 
@@ -230,7 +230,7 @@ async def test_a_paused_process_cannot_write_into_a_new_run_of_a_pruned_id(
         event = e.JobStarted(at=T0, flow_id="flow", run_id="r", job_id="j")
 
         with pytest.raises(LeaseLost):
-            await Journal(database).of_run(paused, 99).append([event])
+            await Journal(database).of_run(paused, 99).commit([event])
 
     assert query(path, "SELECT count(*) FROM events") == [(0,)]
 

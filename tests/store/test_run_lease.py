@@ -82,11 +82,11 @@ async def test_a_run_that_was_given_back_goes_on_where_it_was(path: Path, clock:
         await (
             Journal(database)
             .of_run(claim.lease, claim.next_seq)
-            .append([started("r"), job_started("r", "a")])
+            .commit([started("r"), job_started("r", "a")])
         )
         await release_run(database, claim.lease, clock)
         again = await claim_run(database, "r", ELSEWHERE, clock)
-        await Journal(database).of_run(again.lease, again.next_seq).append([job_started("r", "b")])
+        await Journal(database).of_run(again.lease, again.next_seq).commit([job_started("r", "b")])
     assert again.history == [started("r"), job_started("r", "a")]
     assert (again.next_seq, again.lease.generation) == (3, 2)
     assert query(path, "SELECT seq, job_id FROM events ORDER BY seq") == [(1, None), (2, "a"), (3, "b")]
