@@ -12,7 +12,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/bundle/sync.py: _Sync._fetch_all": "one write to the local disk",
     "aetherflow/bundle/sync.py: _Sync._read": "closes one local file",
     "aetherflow/execution/bus.py: _Subscription.__init__": "Bus.aclose cancels it after FLUSH_SECONDS",
-    "aetherflow/execution/executor.py: Executor.run": "it ends when its steps have (server/last_resort.py)",
+    "aetherflow/execution/executor.py: Executor.run": "it ends when its steps have (runs/forced_end.py)",
     "aetherflow/process/pipes.py: OutputPipe.__init__": "the process that reads it calls stop() or abandon()",
     "aetherflow/runs/bundle_sync.py: _source": "each connector has CLOSE_SECONDS to close",
     "aetherflow/runs/execute_run.py: _execute": "cancelled when the run has ended",

@@ -13,6 +13,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.state import ENDED_BADLY, RunState
@@ -24,6 +25,7 @@ from aetherflow.execution.executor import Executor
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.plan.hooks import is_hook
 from aetherflow.process import guardian
+from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
@@ -49,6 +51,9 @@ LOCK_HELD = "AF620"
 
 HURRY_SECONDS = 5.0
 """How long a run that was asked to stop waits for a database that another process has locked."""
+
+FORCED_END_SECONDS = 10.0
+"""How long a run may take to end after a third signal: a step may swallow its cancellation."""
 
 Service = Callable[[], Coroutine[Any, Any, None]]
 
@@ -88,8 +93,13 @@ async def run_flow(
     run = resolve_run(checked, request, clock.new_id)
     control, states = RunControl(), DatabasePool()
     signals: list[int] = []
-    follow = partial(_follow_signals, control, states, signals, on_signal)
-    report = await execute_run(run, observers, states=states, control=control, clock=clock, beside=follow)
+    message = (
+        f"run {run.run_id} did not end within {FORCED_END_SECONDS:g} s after a third signal; "
+        f"the process exits now, and {retry_command(run.run_id, run.state)} resumes the run"
+    )
+    with ForcedEnd(FORCED_END_SECONDS, message) as forced_end:
+        follow = partial(_follow_signals, control, states, signals, on_signal, forced_end)
+        report = await execute_run(run, observers, states=states, control=control, clock=clock, beside=follow)
     if report.status == "CANCELLED" and signals:
         return replace(report, exit_code=128 + signals[0])
     return report
@@ -279,9 +289,13 @@ async def _follow_control(executor: Executor, run_id: str, control: RunControl) 
 
 
 async def _follow_signals(
-    control: RunControl, states: DatabasePool, received: list[int], on_signal: Callable[[], None] | None
+    control: RunControl,
+    states: DatabasePool,
+    received: list[int],
+    on_signal: Callable[[], None] | None,
+    forced_end: ForcedEnd,
 ) -> None:
-    """Cancel the run at the first SIGINT or SIGTERM; force its end at each further one."""
+    """Cancel the run at the first SIGINT or SIGTERM, kill its programs at the second, exit at the third."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         if on_signal is not None:
             on_signal()
@@ -289,6 +303,8 @@ async def _follow_signals(
             states.hurry(0 if received else HURRY_SECONDS)
             if received:
                 control.force()
+            if len(received) > 1:
+                forced_end.begin()
             received.append(number)
             control.cancel(signal.Signals(number).name)
 

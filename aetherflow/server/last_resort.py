@@ -7,10 +7,9 @@ guardian ends the children, the leases lapse, and the next server resumes the ru
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import anyio
 
@@ -18,22 +17,15 @@ from aetherflow.clock import Clock
 from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
+from aetherflow.runs.forced_end import CODE, EXIT_CODE, ForcedEnd
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.queries import steps_of
-
-EXIT_CODE = 70
-"""EX_SOFTWARE of sysexits.h: the server ended by force; runs are left for the next one."""
-
-CODE = "AF659"
 
 LOOK_SECONDS = 2.0
 """How long the databases may take to say which steps run."""
 
 FORCED_END_SECONDS = 60.0
 """How long a server may take to end after a second signal, also when its event loop is blocked."""
-
-PRINT_SECONDS = 1.0
-"""How long standard error may take to accept the last line."""
 
 
 async def leave_runs(run_ids: Sequence[str], *, states: DatabasePool, bus: Bus, clock: Clock) -> NoReturn:
@@ -51,28 +43,13 @@ async def leave_runs(run_ids: Sequence[str], *, states: DatabasePool, bus: Bus, 
     os._exit(EXIT_CODE)
 
 
-class ForcedEnd:
-    """Exits the process some time after `begin`, from a thread: it needs no event loop that works.
-
-    Use it with `with`: the end of the block is the end in order.
-    """
-
-    def __init__(self) -> None:
-        self._timer: threading.Timer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def begin(self) -> None:
-        """Start the countdown, once."""
-        if self._timer is None:
-            self._timer = threading.Timer(FORCED_END_SECONDS, _exit_now)
-            self._timer.daemon = True
-            self._timer.start()
+def forced_end() -> ForcedEnd:
+    """Return what ends the process some time after a second signal."""
+    return ForcedEnd(
+        FORCED_END_SECONDS,
+        f"the server did not end within {FORCED_END_SECONDS:g} s after a second signal; "
+        "it exits now, and the next server resumes its runs as on_crash says",
+    )
 
 
 async def _running_steps(run_ids: Sequence[str], states: DatabasePool) -> dict[str, str]:
@@ -91,15 +68,3 @@ async def _running_steps(run_ids: Sequence[str], states: DatabasePool) -> dict[s
                 if steps:
                     found[run_id] = f" (in step {'; '.join(steps)})"
     return found
-
-
-def _exit_now() -> None:
-    text = (
-        f"error[{CODE}]: the server did not end within {FORCED_END_SECONDS:g} s after a second signal; "
-        "it exits now, and the next server resumes its runs as on_crash says\n"
-    )
-    # In a thread of its own: a reader that stalls must not hold the last resort.
-    printing = threading.Thread(target=os.write, args=(2, text.encode()), daemon=True)
-    printing.start()
-    printing.join(PRINT_SECONDS)
-    os._exit(EXIT_CODE)

@@ -22,9 +22,10 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
 from aetherflow.runs.crash_recovery import recovery_tickets
+from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.schedule.item import Schedule
-from aetherflow.server.last_resort import ForcedEnd
+from aetherflow.server import last_resort
 from aetherflow.server.open_server import Server, last_work, open_server
 from aetherflow.server.schedule_files import load_schedules, state_of_schedules
 from aetherflow.server.server_settings import settings_of
@@ -72,7 +73,7 @@ async def serve(
     )
     settings = settings_of(schedules)
     state = state_of_schedules(schedules, request.state, env)
-    with ForcedEnd() as forced_end:
+    with last_resort.forced_end() as forced_end:
         async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
             start = partial(_start, server, schedules, state)
             number = await _serve_until_signal(server, start, services, forced_end, on_ready)

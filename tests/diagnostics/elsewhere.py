@@ -22,7 +22,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF652": ("a server that shuts down", "tests/runs/test_run_pool.py"),
     "AF653": ("a run withdrawn from a queue", "tests/runs/test_run_pool.py"),
     "AF654": ("a bug within a server", "tests/runs/test_run_pool.py"),
-    "AF659": ("a server that does not end after a second signal", "tests/cli/test_serve_stuck_runs.py"),
+    "AF659": ("a server that does not end after a second signal", "tests/cli/test_stuck_runs.py"),
     "AF854": ("a source with very many files", "tests/bundle/test_sync.py"),
     "AF702": ("a thread that is asked to stop", "tests/sdk/test_context.py"),
     "AF708": ("a process that cannot be ended", "tests/runs/test_left_process.py"),

@@ -1,4 +1,4 @@
-"""A server ends after a second signal, also when a step swallows its cancellation or blocks the loop."""
+"""Signals end a server and a run, also when a step swallows its cancellation or blocks the loop."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 from tests.cli.command_line import CommandLine, Running, flow, no_trace
 
 IMPATIENT = """
-from aetherflow.runs import run_pool
+from aetherflow.runs import execute_run, run_pool
 from aetherflow.server import last_resort
 run_pool.FORCE_SECONDS, run_pool.FORCES, last_resort.FORCED_END_SECONDS = 0.1, 3, {forced_end}
+execute_run.FORCED_END_SECONDS = 0.5
 from aetherflow.__main__ import main
 main()
 """
-"""The command with less patience: the real one takes 30 s and 60 s."""
+"""The command with less patience: the real one takes 30 s, 60 s and 10 s."""
 
 SWALLOWS = """
     while not pathlib.Path("let_go").exists():
@@ -47,15 +48,20 @@ SCHEDULE = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_y
 
 def serve(cli: CommandLine, body: str, *, forced_end: float = 60.0) -> Running:
     """Start a server of one item whose step has this body, and wait until the step runs."""
+    cli.write("scheduler.yaml", SCHEDULE)
+    return start(cli, body, "serve", "scheduler.yaml", forced_end=forced_end)
+
+
+def start(cli: CommandLine, body: str, *command: str, forced_end: float = 60.0) -> Running:
+    """Start a command for a flow whose step has this body, and wait until the step runs."""
     cli.env["AETHERFLOW_PLUGIN_PATHS"] = "plugins"
     cli.write("flow.yaml", flow("- {id: s, type: stuck}"))
-    cli.write("scheduler.yaml", SCHEDULE)
     cli.write("plugins/stuck.py", PLUGIN.format(body=body))
-    server = Running(
+    running = Running(
         subprocess.Popen(
             [
                 *(sys.executable, "-c", IMPATIENT.format(forced_end=forced_end)),
-                *("serve", "scheduler.yaml", "--log-format", "json"),
+                *(*command, "--log-format", "json"),
             ],
             cwd=cli.folder,
             env=cli.env,
@@ -65,11 +71,11 @@ def serve(cli: CommandLine, body: str, *, forced_end: float = 60.0) -> Running:
             text=True,
         )
     )
-    assert server.process.stderr is not None
-    for line in server.process.stderr:
+    assert running.process.stderr is not None
+    for line in running.process.stderr:
         if line == "up\n":
-            return server
-    raise AssertionError(f"the step never ran: {server.end()}")
+            return running
+    raise AssertionError(f"the step never ran: {running.end()}")
 
 
 def test_a_second_signal_ends_a_server_whose_step_swallows_its_cancellation(
@@ -113,3 +119,22 @@ def test_a_second_signal_ends_a_server_whose_event_loop_is_blocked_after_it(
         "error[AF659]: the server did not end within 0.5 s after a second signal; "
         "it exits now, and the next server resumes its runs as on_crash says\n"
     )
+
+
+def test_a_third_signal_ends_a_run_whose_step_swallows_its_cancellation(cli: CommandLine) -> None:
+    with start(cli, SWALLOWS, "run", "flow.yaml", "--run-id", "r") as run:
+        run.event("step_started")
+        run.send(signal.SIGINT)
+        run.event("cancel_requested")
+        run.send(signal.SIGINT)
+        run.send(signal.SIGINT)
+        run.send(signal.SIGTERM)
+        done = run.end()
+
+    assert done.code == 70, done
+    assert done.err == (
+        "error[AF659]: run r did not end within 0.5 s after a third signal; the process exits now, "
+        f"and aetherflow runs retry r --state {cli.state} resumes the run\n"
+    )
+    cli.write("let_go", "")
+    assert cli.run("runs", "retry", "r", "--state", str(cli.state)).code == 0
