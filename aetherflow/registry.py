@@ -22,6 +22,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.registration import all_declared
 from aetherflow.sdk.step import StepType
+from aetherflow.shipped import PLUGIN_EXTRAS, targets
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -29,19 +30,10 @@ if TYPE_CHECKING:
     from aetherflow.bundle.source import BundleSource
     from aetherflow.plugins.plugin_search import Plugins
 
-STEPS: Mapping[str, str] = {
-    "check_items": "aetherflow.steps.check_items:check_items",
-    "with_lock": "aetherflow.steps.with_lock:with_lock",
-    "external.process": "aetherflow.steps.external_process:external_process",
-    "db_extract": "aetherflow_db.extract:db_extract",
-}
-CONNECTORS: Mapping[str, str] = {
-    "db:sqlalchemy": "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector",
-    "db:sqlite3": "aetherflow_db.sqlite3_connector:Sqlite3Connector",
-}
-SOURCES: Mapping[str, str] = {"filesystem": "aetherflow.bundle.filesystem_source:FilesystemSource"}
-EXTRAS: Mapping[str, str] = {"aetherflow_db": "db"}
-"""Which extra brings what a first-party plugin imports."""
+STEPS: Mapping[str, str] = targets("step type")
+CONNECTORS: Mapping[str, str] = targets("connector")
+SOURCES: Mapping[str, str] = targets("bundle source")
+EXTRAS: Mapping[str, str] = PLUGIN_EXTRAS
 
 STEP = "step type"
 CONNECTOR = "connector"

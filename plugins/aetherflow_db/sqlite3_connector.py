@@ -42,7 +42,7 @@ class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @connector("db:sqlite3")
 class Sqlite3Connector(SqlConnector):
-    """Reads a SQLite file; every query opens the file anew, so queries never wait for each other."""
+    """Reads a SQLite file; every query has a connection of its own, so queries never wait for each other."""
 
     config_type: ClassVar[type[Sqlite3Config]] = Sqlite3Config
     options_type: ClassVar[type[Sqlite3Options]] = Sqlite3Options
