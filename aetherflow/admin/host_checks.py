@@ -34,7 +34,7 @@ def machine_findings(environment: Environment, *, now: datetime | None = None) -
     """Look at what does not depend on a flow, but for the state; see `state_findings`."""
     findings: list[CheckResult] = []
     for name, meant in unknown_variables(environment.variables):
-        hint = f"did you mean {meant}?" if meant else "the README lists the settings"
+        hint = f"did you mean {meant}?" if meant else "aetherflow help settings lists the settings"
         findings.append(CheckResult("settings", "warning", f"{name} is no setting and has no effect", hint))
     if profiles := _profiles(environment):
         findings.append(profiles)

@@ -23,7 +23,7 @@ app = typer.Typer(
 
 
 def run_command_line(arguments: list[str]) -> int:
-    """Run one command and return the exit code (README, «Exit codes»)."""
+    """Run one command and return the exit code (manual, exit-codes)."""
     try:
         result = app(args=arguments, prog_name="aetherflow", standalone_mode=False)
     except (typer.Exit, typer.Abort) as leaving:

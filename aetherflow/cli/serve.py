@@ -40,7 +40,7 @@ def serve(
     if not files:
         raise UsageError(
             "name what to serve: aetherflow serve SCHEDULER.yaml",
-            hint="a scheduler file says what runs when; see README, «Schedules»",
+            hint="a scheduler file says what runs when; see aetherflow help schedules",
         )
     gc.enable()
     request = ServeRequest(files=tuple(files), state=state)

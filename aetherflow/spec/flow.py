@@ -1,4 +1,4 @@
-"""The flow file as typed, frozen Structs: exactly the keys a user may write (README, «Flow file»)."""
+"""The flow file as typed, frozen Structs: exactly the keys a user may write (manual, flow-file)."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class StepSpec(_Spec, frozen=True):
         on_no_data: skip_job ends the job SKIPPED when this step is SKIPPED.
         timeout_seconds: how long an attempt may take.
         retry: whether a failed attempt is repeated.
-        continue_on_error: whether the job goes on after a failure; the step stays FAILED.
+        continue_on_error: whether the job continues after a failure; the step stays FAILED.
         on_interrupt: what a resume does with the step if its process had died in the middle of it.
         pool: whose slots it needs while it runs; `aetherflow pools set NAME SLOTS` makes a pool.
         slots: how many of them.
@@ -204,7 +204,7 @@ class FlowMeta(_Spec, frozen=True):
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
         retry: the default of all steps.
-        on_crash: what becomes of a run whose server died; default: what the server says, else resume.
+        on_crash: what happens to a run whose server died; default: as the scheduler file says, else resume.
         on_success: steps that run after a run that succeeded.
         on_failure: steps that run after a run that failed.
         on_exit: steps that run after every run.

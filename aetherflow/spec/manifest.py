@@ -1,4 +1,4 @@
-"""The manifest of a bundle as typed, frozen Structs: the keys a user may write (README, «Bundles»)."""
+"""The manifest of a bundle as typed, frozen Structs: the keys a user may write (manual, bundles)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduler file as typed, frozen Structs: exactly the keys a user may write (README, «Schedules»)."""
+"""The scheduler file as typed, frozen Structs: exactly the keys a user may write (manual, schedules)."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class ItemSpec(_Spec, frozen=True):
         params: the parameters of the run.
         bundle_manifest: the bundle that the flow belongs to; without flow_yaml, its entry flow is run.
         allow_stale_bundle: whether the last good copy of the bundle will do.
-        misfire_grace_time: a firing that is late by more seconds than this is not run, and told.
+        misfire_grace_time: a firing that is late by more seconds than this is not run, and the log says so.
         max_instances: how many of its runs may execute at once.
-        overlap: what becomes of a firing while so many runs execute.
+        overlap: what happens to a firing while that many runs execute.
         coalesce: whether several missed firings become one.
         enabled: false leaves the item out.
         jitter_seconds: each firing is moved by chance, by at most so many seconds.
@@ -118,7 +118,7 @@ class ScheduleFile(_Spec, frozen=True):
         state: the database of the firings, and of the runs of flows that name none.
         max_parallel_runs: how many runs execute at once.
         shutdown_grace_seconds: how long runs may go on when the server is asked to stop.
-        on_crash: what becomes of a run whose server died, unless its flow says so.
+        on_crash: what happens to a run whose server died, unless its flow says it.
     """
 
     called = "the scheduler file"

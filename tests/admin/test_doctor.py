@@ -52,7 +52,11 @@ def test_a_name_that_is_nearly_a_setting_is_told_with_the_one_that_was_meant(pla
             "AETHERFLOW_LOG_LEVL is no setting and has no effect",
             "did you mean AETHERFLOW_LOG_LEVEL?",
         ),
-        ("warning", "AETHERFLOW_XYZZY is no setting and has no effect", "the README lists the settings"),
+        (
+            "warning",
+            "AETHERFLOW_XYZZY is no setting and has no effect",
+            "aetherflow help settings lists the settings",
+        ),
         ("warning", "aetherflow_mode is no setting and has no effect", "did you mean AETHERFLOW_MODE?"),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.cli.command_line import CommandLine
@@ -83,3 +85,21 @@ def test_a_search_without_a_result_is_a_usage_error(cli: CommandLine) -> None:
 
     assert (result.code, result.out) == (2, "")
     assert "no section of the manual contains 'nosuchword'" in result.err
+
+
+def test_on_a_terminal_a_page_is_formatted_and_shown_by_the_pager(cli: CommandLine) -> None:
+    script = (
+        "import os, pty, sys\n"
+        "status = pty.spawn(['aetherflow', 'help', 'exit-codes'])\n"
+        "sys.exit(os.waitstatus_to_exitcode(status))\n"
+    )
+    cli.write("terminal.py", script)
+
+    result = cli.bash(
+        f"{sys.executable} terminal.py", env={"PAGER": "sed s/^/paged:/", "TERM": "xterm", "COLUMNS": "80"}
+    )
+
+    assert result.code == 0, result
+    assert "paged:" in result.out
+    assert "| code | meaning |" not in result.out, "a table is drawn"
+    assert "Exit codes" in result.out

@@ -232,3 +232,48 @@ kill -TERM $! && wait $!
     assert "demo_every_5m: last" in done.out
     assert {row["status"] for row in reader.query("SELECT status FROM runs")} == {"SUCCESS"}
     assert no_trace(Result(0, (reader.root / "server.out").read_text(), ""))
+
+
+def test_the_script_says_what_it_does_shows_what_it_wrote_and_what_to_try_next(reader: Reader) -> None:
+    shutil.copy(DEMO.parent / "run.sh", reader.root / "demo")
+
+    first, again = (reader.cli.bash("sh demo/run.sh --run-id only_once") for _ in range(2))
+
+    for result in (first, again):
+        assert result.code == 0, result
+        assert [line.partition(":")[0] for line in result.out.splitlines() if line.startswith("== ")] == [
+            "== Checking the flow",
+            "== Running it",
+            f"== What the run wrote, below {reader.root}/demo/output",
+            "== What to try next (the demo's README goes through all of it",
+        ]
+        assert "   work/demo_flow/extract_only/only_once/artifacts/data.tsv\n" in result.out
+    assert "extract_only.extract  db_extract SUCCESS" in first.err
+    assert "extract_only.extract (SUCCESS)" in again.err
+    assert "db_extract started" not in again.err
+
+
+def test_what_the_script_says_to_try_next_works(reader: Reader) -> None:
+    script = (DEMO.parent / "run.sh").read_text()
+    shown = script.partition("== What to try next")[2].partition("END")[0]
+    commands = [line.strip().replace("$flow", FLOW) for line in shown.splitlines()[1:]]
+    assert len(commands) > 3
+    shutil.copy(DEMO.parent / "run.sh", reader.root / "demo")
+    assert reader.cli.bash("sh demo/run.sh").code == 0
+
+    for command in commands[1:]:
+        result = reader.cli.bash(f"{commands[0]}\n{command}")
+        assert result.code == 0, (command, result)
+
+
+def test_the_demo_writes_nowhere_else(reader: Reader) -> None:
+    names = {path.name for path in DEMO.parent.iterdir()} - {"output"}
+    text = "\n".join(
+        path.read_text()
+        for path in DEMO.parent.rglob("*")
+        if path.suffix in {".sh", ".md", ".yaml", ".py"} and "output" not in path.parts
+    )
+
+    assert names == {"environment.sh", "install.sh", "run.sh", "usecase-singleflow"}
+    assert "/tmp" not in text  # noqa: S108 - looked for, not used
+    assert reader.type("env | grep ^DEMO_DIR").out == f"DEMO_DIR={reader.root}/demo/output\n"
