@@ -1,4 +1,4 @@
-"""A bounded queue between the bus and one observer."""
+"""A bounded queue of events between the bus and one observer; it knows events and anyio only."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource
 from aetherflow.execution.inbox import Inbox
 from aetherflow.execution.job_locks import JobLocks
+from aetherflow.execution.job_timer import JobTimer
 from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.plan.hooks import is_hook
@@ -72,7 +73,7 @@ class InstanceTask:
         self._services = parts.run.services
         self._clock = parts.run.services.clock
         self._scope = anyio.CancelScope()
-        self._deadline = math.inf
+        self._timer = JobTimer(instance.job, self._clock)
         self._slots: HeldResource | None = None
 
     def run(self, step: StepPlan, attempt: int) -> None:
@@ -130,7 +131,7 @@ class InstanceTask:
         """Run one attempt, within its time limit."""
         machine = self._machine
         scope = job_scope(machine.names, machine.state, self.instance, machine.resolve)
-        limit, over = self._time_limit(step)
+        limit, over = self._timer.limit(step)
         step_type = machine.plan.step_types.get(step.spec.type)
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
@@ -143,36 +144,13 @@ class InstanceTask:
                 timed.cancel()
                 await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._expire, limit, timed)
+                tasks.start_soon(self._timer.expire, limit, timed)
                 outcome = await perform()
                 tasks.cancel_scope.cancel()
         if outcome is None or (timed.cancel_called and outcome.result is None):
             message = _with_progress(over.message, context)
             return AttemptOutcome(error=msgspec.structs.replace(over, message=message))
         return outcome
-
-    def _time_limit(self, step: StepPlan) -> tuple[float | None, ErrorInfo]:
-        """Return how many seconds an attempt may take, and the error when they are over."""
-        own, left = step.spec.timeout_seconds, self._time_left()
-        if left < (math.inf if own is None else own):
-            message = f"the job's timeout_seconds passed after {self.instance.job.timeout_seconds:g} s"
-            hint = "raise timeout_seconds of the job if its steps need that long"
-            return left, ErrorInfo("AF711", message, kind="timeout", hint=hint, cause="job_timeout")
-        message = f"the step's timeout_seconds passed after {own or 0:g} s"
-        hint = "raise timeout_seconds if the work needs that long"
-        return own, ErrorInfo(code="AF710", message=message, kind="timeout", hint=hint)
-
-    def _time_left(self) -> float:
-        """Return how many seconds the job still has; they count from its first step on."""
-        if self.instance.job.timeout_seconds is None:
-            return math.inf
-        now = self._clock.monotonic()
-        self._deadline = min(self._deadline, now + self.instance.job.timeout_seconds)
-        return max(self._deadline - now, 0)
-
-    async def _expire(self, seconds: float, scope: anyio.CancelScope) -> None:
-        await self._clock.sleep(seconds)
-        scope.cancel()
 
     def _report(self, step: StepPlan, attempt: int, outcome: AttemptOutcome, duration: float) -> None:
         """Report how an attempt ended that was not cancelled."""
@@ -199,7 +177,7 @@ class InstanceTask:
         is_final = error.cause == "job_timeout" or (lock is not None and lock.is_lost)
         if not is_final and self._machine.state.cancelling is None:
             wait = next_wait(step.retry, attempt, error, self._clock.random)
-        if wait is not None and wait >= self._time_left():
+        if wait is not None and wait >= self._timer.left():
             wait, error = None, _not_retried(error)
         if wait is None:
             if lock is not None:
@@ -242,16 +220,16 @@ class InstanceTask:
             pool, step.spec.slots, job_id=self.instance.id, step_id=step.id, on_wait=report
         )
         self._parts.workers.start_soon(slots.hold, holding)
-        left = self._time_left()
+        left = self._timer.left()
         if left == math.inf:
             await slots.settled()
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._expire, left, tasks.cancel_scope)
+            tasks.start_soon(self._timer.expire, left, tasks.cancel_scope)
             await slots.settled()
             tasks.cancel_scope.cancel()
         if not slots.is_settled:
-            slots.fail(self._time_limit(step)[1])
+            slots.fail(self._timer.limit(step)[1])
             slots.give_back()
 
     def _give_back_slots(self) -> None:

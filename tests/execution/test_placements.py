@@ -161,11 +161,12 @@ async def test_a_step_that_returns_junk_fails_and_its_type_is_named(bench: Bench
 
 
 @pytest.mark.asyncio
-async def test_a_step_cannot_pretend_that_the_lock_of_its_job_was_lost(bench: Bench) -> None:
+@pytest.mark.parametrize("code", ["AF620", "AF711"])
+async def test_a_step_cannot_pretend_that_its_job_lost_its_lock_or_its_time(bench: Bench, code: str) -> None:
     async def forge(context: StepContext, inputs: dict[str, Any]) -> None:
         del inputs
         if context.attempt == 1:
-            raise StepError("mine", detail={"lock_key": "job:demo/a"}, code="AF620")
+            raise StepError("mine", detail={"lock_key": "job:demo/a", "cause": "job_lock"}, code=code)
 
     head = "locks: {scope: job}"
     text = flow("{id: a, steps: [{id: s, type: t, retry: {max_attempts: 2}}]}", head=head)

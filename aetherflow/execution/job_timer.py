@@ -1,0 +1,44 @@
+"""How long a step may take: its own time limit, and what is left of the time limit of its job instance."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+
+from aetherflow.clock import Clock
+from aetherflow.errors import ErrorInfo
+from aetherflow.plan.plan import JobPlan, StepPlan
+
+
+class JobTimer:
+    """The time limit of one job instance; it counts from the first look at it, when the first step begins."""
+
+    def __init__(self, job: JobPlan, clock: Clock) -> None:
+        self._seconds = job.timeout_seconds
+        self._clock = clock
+        self._deadline = math.inf
+
+    def left(self) -> float:
+        """Return how many seconds the job still has; infinite if it has no limit."""
+        if self._seconds is None:
+            return math.inf
+        now = self._clock.monotonic()
+        self._deadline = min(self._deadline, now + self._seconds)
+        return max(self._deadline - now, 0)
+
+    def limit(self, step: StepPlan) -> tuple[float | None, ErrorInfo]:
+        """Return how many seconds an attempt may take, and the error when they are over."""
+        own, left = step.spec.timeout_seconds, self.left()
+        if left < (math.inf if own is None else own):
+            message = f"the job's timeout_seconds passed after {self._seconds:g} s"
+            hint = "raise timeout_seconds of the job if its steps need that long"
+            return left, ErrorInfo("AF711", message, kind="timeout", hint=hint, cause="job_timeout")
+        message = f"the step's timeout_seconds passed after {own or 0:g} s"
+        hint = "raise timeout_seconds if the work needs that long"
+        return own, ErrorInfo("AF710", message, kind="timeout", hint=hint)
+
+    async def expire(self, seconds: float, scope: anyio.CancelScope) -> None:
+        """Cancel a scope after some seconds."""
+        await self._clock.sleep(seconds)
+        scope.cancel()
