@@ -41,6 +41,7 @@ LATE_SECONDS = 1.0
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
+_ZERO_IS_EMPTY = frozenset({"attempt", "recoveries", "was_interrupted"})
 _DETAIL = frozenset(
     {
         "definition",
@@ -123,4 +124,4 @@ def _is_detail(event: Event, name: str) -> bool:
 
 
 def _is_empty(name: str, value: Any) -> bool:
-    return value is None or value in ("", {}, [], ()) or (name in ("attempt", "recoveries") and value == 0)
+    return value is None or value in ("", {}, [], ()) or (name in _ZERO_IS_EMPTY and value == 0)

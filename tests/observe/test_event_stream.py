@@ -148,3 +148,19 @@ def test_a_dash_is_standard_output() -> None:
     assert done.stdout == (
         '{"event":"job_started","at":"2026-01-02T00:00:00Z","flow_id":"f","run_id":"r","job_id":"a"}\n'
     )
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_runs_share_is_closed_after_the_last_of_them(tmp_path: Path) -> None:
+    stream = EventStreamObserver(tmp_path / "events.jsonl")
+    first, second = stream.join(), stream.join()
+
+    await first(EVENTS[:1])
+    writers = [stream._writer]
+    await first.aclose()
+    await second(EVENTS[1:2])
+    assert stream._writer in writers
+    await second.aclose()
+    assert [writer.stream.closed for writer in writers if writer] == [True]
+
+    assert len((tmp_path / "events.jsonl").read_bytes().splitlines()) == 2
