@@ -7,10 +7,13 @@ import random
 import sqlite3
 import subprocess
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("aetherflow")
+UNIQUE = uuid.uuid4().hex[:8]
+"""For the ids of runs: processes are found by them, on a machine where other tests may run."""
 
 
 def seed() -> int:

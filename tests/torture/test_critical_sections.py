@@ -14,7 +14,7 @@ import pytest
 from aetherflow.store.sqlite_lock_owner import who_locks
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import marked, query, said, start
+from tests.torture.processes import UNIQUE, marked, query, said, start
 
 PAUSES = 50 if LARGE else 4
 CONTENDERS, TURNS = 4, 25 if LARGE else 2
@@ -69,7 +69,7 @@ def test_a_paused_holder_that_lost_its_lock_is_stopped_before_it_works_on(
     for turn in range(PAUSES):
         diary.write_text("")
         gate.unlink(missing_ok=True)
-        first, second = (f"{name}-{turn}-{tmp_path.parent.name}" for name in ("first", "second"))
+        first, second = (f"{name}-{turn}-{UNIQUE}" for name in ("first", "second"))
         holder = start(flow, first)
         wait_until(lambda run=first: diary.read_text() == f"enter {run}\n", "the first holds the lock")  # type: ignore[misc]  # mypy infers no lambda defaults
         for pid in (holder.pid, *marked(first)):
@@ -101,7 +101,7 @@ def test_what_runs_under_a_lock_never_overlaps(
     sections = 0
     for turn in range(TURNS):
         diary.write_text("")
-        names = [f"contender-{turn}-{number}-{tmp_path.parent.name}" for number in range(CONTENDERS)]
+        names = [f"contender-{turn}-{number}-{UNIQUE}" for number in range(CONTENDERS)]
         contenders = [start(flow, name) for name in names]
         codes = [contender.wait(90) for contender in contenders]
         assert codes == [0] * CONTENDERS, [said(flow, name) for name in names]

@@ -19,7 +19,7 @@ import pytest
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.dying_command import POINTS
-from tests.torture.processes import marked, query, said, start
+from tests.torture.processes import UNIQUE, marked, query, said, start
 
 LAUNCHER = Path(__file__).with_name("dying_command.py")
 JOBS = 3 if LARGE else 2
@@ -111,7 +111,7 @@ def test_a_kill_at_any_passage_repeats_nothing_loses_nothing_and_leaves_nothing(
     flow.write_text(flow_text(tmp_path))
     kills = repeated = 0
     for passage in range(1, PASSAGES):
-        run_id = f"{point}-{passage}-{tmp_path.parent.name}"
+        run_id = f"{point}-{passage}-{UNIQUE}"
         (tmp_path / "effects").unlink(missing_ok=True)
         code = die_at(point, passage, flow, run_id)
         wait_until(lambda run_id=run_id: marked(run_id) == [], "children outlived the engine", 10)  # type: ignore[misc]  # mypy infers no lambda defaults

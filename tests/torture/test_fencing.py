@@ -15,7 +15,7 @@ import pytest
 from aetherflow.store import run_lease
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, marked, query, said, seed, start
+from tests.torture.processes import COMMAND, UNIQUE, marked, query, said, seed, start
 
 ROUNDS = 200 if LARGE else 12
 TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0
@@ -60,7 +60,7 @@ def history(database: Path, run_id: str) -> list[tuple[object, ...]]:
 def test_a_paused_holder_that_lost_its_lease_writes_nothing_more(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    runs = {f"fence-{turn}-{tmp_path.parent.name}": tmp_path / str(turn) for turn in range(ROUNDS)}
+    runs = {f"fence-{turn}-{UNIQUE}": tmp_path / str(turn) for turn in range(ROUNDS)}
     held = {run_id: holder(folder, run_id) for run_id, folder in runs.items()}
     time.sleep(3 * TTL_SECONDS)  # all of them at once: what is proven needs the time to pass
     for run_id, (flow, database, first) in held.items():

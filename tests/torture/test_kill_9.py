@@ -20,7 +20,7 @@ import pytest
 
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import marked, query, said, seed, start
+from tests.torture.processes import UNIQUE, marked, query, said, seed, start
 
 KILLS = 1000 if LARGE else 40
 WORKERS = 4 if LARGE else 2
@@ -114,10 +114,10 @@ def test_a_killed_engine_repeats_nothing_loses_nothing_and_leaves_nothing(
     kills = starts = runs = 0
     unacknowledged = 0
     began = time.monotonic()
-    assert run_until_done(tmp_path, f"whole-{worker}-{tmp_path.parent.name}", lambda: 0, 0) == (0, 1)
+    assert run_until_done(tmp_path, f"whole-{worker}-{UNIQUE}", lambda: 0, 0) == (0, 1)
     whole = time.monotonic() - began
     while kills < KILLS // WORKERS:
-        run_id = f"torture-{worker}-{runs}-{tmp_path.parent.name}"
+        run_id = f"torture-{worker}-{runs}-{UNIQUE}"
         runs += 1
         for file in (tmp_path / "effects").iterdir():
             file.unlink()
