@@ -53,7 +53,7 @@ async def test_the_wait_is_bounded_and_says_who(place: Place) -> None:
         began = time.monotonic()
         with pytest.raises(HeldByAnother) as caught:
             await place.sync(wait_seconds=0)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
     assert caught.value.code == "AF862"
     assert caught.value.exit_code == 75

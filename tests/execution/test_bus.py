@@ -469,7 +469,7 @@ async def test_a_queue_with_an_observer_that_waits_for_room_is_visited_before_it
     bus, seen = Bus(Memory(), SystemClock()), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "recorder", seen, when_full="wait", capacity=2)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await bus.publish([began(str(n)) for n in range(20)])
             await bus.aclose()
     assert len(seen.events) == 20

@@ -214,7 +214,7 @@ def test_a_condition_may_be_long_but_not_endless() -> None:
 def test_an_attack_is_only_a_problem_and_at_once(text: str) -> None:
     begin = time.process_time()
     found = problems_of(text)
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < 2
     assert {problem.code for problem in found} <= {"AF421", "AF422"}
     assert found
     for problem in found:

@@ -84,7 +84,7 @@ async def test_a_caller_that_is_cancelled_before_its_thread_begins_holds_nobody(
             for _ in range(delay):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await sink.call(seen.append, "after")
     assert seen == ["after"]
 
@@ -95,7 +95,7 @@ async def test_a_sink_needs_none_of_the_threads_that_all_share() -> None:
         for _ in range(int(limiter.total_tokens)):
             tasks.start_soon(anyio.to_thread.run_sync, gate.wait, 10)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await Sink().call(seen.append, 1)
         gate.set()
     assert seen == [1]

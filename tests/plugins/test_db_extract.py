@@ -31,8 +31,9 @@ from aetherflow.clock import SystemClock
 from aetherflow.events.run_events import Notice
 from aetherflow.testing import FakeRun
 from tests.polling import eventually
-from tests.sizes import examples
+from tests.sizes import LARGE, examples
 
+ROWS = 200_000 if LARGE else 50_000
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
 """Runs until it is interrupted: `count(*) FROM n` before its first row, `x FROM n` while it gives rows."""
 
@@ -243,11 +244,11 @@ async def test_many_jobs_read_through_one_connector_at_once(a_run: Opener) -> No
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("file_format", ["tsv", "jsonl"])
-async def test_200_000_rows_take_no_more_memory_than_a_few(a_run: Opener, file_format: str) -> None:
+async def test_very_many_rows_take_no_more_memory_than_a_few(a_run: Opener, file_format: str) -> None:
     async with a_run() as run:
         await run.extract("SELECT 1 AS x")  # imports are not counted
         sql = (
-            f"{ENDLESS} x, 'some text of a usual length ' || x AS item, x * 0.5 AS price FROM n LIMIT 200000"
+            f"{ENDLESS} x, 'some text of a usual length ' || x AS item, x * 0.5 AS price FROM n LIMIT {ROWS}"
         )
         tracemalloc.start()
         try:
@@ -255,9 +256,9 @@ async def test_200_000_rows_take_no_more_memory_than_a_few(a_run: Opener, file_f
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert result.rows == 200_000
-        assert text_of(result).count("\n") == 200_000 + (file_format == "tsv")
-        assert peak < 10_000_000
+        assert result.rows == ROWS
+        assert text_of(result).count("\n") == ROWS + (file_format == "tsv")
+        assert peak < 50 * ROWS, "a row that is kept takes more"
 
 
 @pytest.mark.asyncio
@@ -270,7 +271,7 @@ async def test_a_query_cancelled_before_its_first_row_ends_at_once(a_run: Opener
             await anyio.sleep(seconds)
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
-        assert time.monotonic() - cancelled_at < 2
+        assert time.monotonic() - cancelled_at < 10
         assert names(run.artifacts) == []
         assert run.logged == []  # no thread was left behind
         assert (await run.extract("SELECT * FROM orders")).rows == 3
@@ -286,7 +287,7 @@ async def test_a_query_cancelled_while_it_writes_leaves_no_file(a_run: Opener, f
             assert names(run.artifacts)[0].endswith(".part")
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
-        assert time.monotonic() - cancelled_at < 2
+        assert time.monotonic() - cancelled_at < 10
         assert names(run.artifacts) == []
         assert run.logged == []
 
@@ -302,7 +303,7 @@ async def test_a_driver_that_cannot_be_interrupted_stops_between_two_batches(
             assert await eventually(lambda: names(run.artifacts) != [])
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
-        assert time.monotonic() - cancelled_at < 2
+        assert time.monotonic() - cancelled_at < 10
         assert names(run.artifacts) == []
         assert run.logged == []
 
@@ -316,7 +317,7 @@ async def test_queries_that_wait_for_a_connection_are_cancelled_too(a_run: Opene
             await anyio.sleep(0.1)
             cancelled_at = time.monotonic()
             tasks.cancel_scope.cancel()
-        assert time.monotonic() - cancelled_at < 2
+        assert time.monotonic() - cancelled_at < 10
         assert run.logged == []
 
 
@@ -350,7 +351,7 @@ async def test_an_interrupt_that_comes_before_the_statement_is_repeated(
         assert await anyio.to_thread.run_sync(SlowToConnect.connecting.wait, 10)
         cancelled_at = time.monotonic()
         tasks.cancel_scope.cancel()
-    assert time.monotonic() - cancelled_at < 2
+    assert time.monotonic() - cancelled_at < 10
     assert run.logged == []
 
 

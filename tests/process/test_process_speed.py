@@ -12,7 +12,7 @@ import pytest
 
 from tests.steps.process_context import process_context, run_step
 
-COUNT, PARALLEL, ROUNDS = 200, 8, 5
+COUNT, PARALLEL, ROUNDS = 100, 8, 3
 
 
 async def ours(folder: Path) -> list[int]:

@@ -334,7 +334,7 @@ async def test_the_alarm_reads_the_wall_clock_again_and_again() -> None:
         clock.jump(3600)  # the machine was suspended, or the clock put forward
         assert not rang.is_set()
         clock.advance(LOOK_SECONDS)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await rang.wait()
 
 

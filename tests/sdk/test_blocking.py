@@ -101,7 +101,7 @@ async def test_an_interrupt_that_blocks_does_not_hold_the_step_for_ever(
 ) -> None:
     monkeypatch.setattr(blocking, "THREAD_STOP_SECONDS", 0.05)
     library, context = Library(), run.context()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await cancelled_once(
             library.waits.is_set,
             lambda: context.run_interruptible(library.query, lambda: library.ended.wait(10)),
@@ -194,7 +194,7 @@ async def test_calls_of_connectors_have_threads_of_their_own_and_are_not_waited_
             tasks.start_soon(lambda: anyio.to_thread.run_sync(release.wait, 10))
         while default.available_tokens:  # noqa: ASYNC110 - as above
             await anyio.sleep(0.001)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             assert await run_blocking(int, "7") == 7
         with anyio.move_on_after(0.01):
             await run_blocking(release.wait, 10)

@@ -268,7 +268,7 @@ async def test_a_bug_in_the_transaction_leaves_no_run_waiting(path: Path) -> Non
 
     async with begun(path, "one", "two", "three") as (database, runs):
         await database.aclose()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async with anyio.create_task_group() as tasks:
                 for run, run_id in zip(runs, ("one", "two", "three"), strict=True):
                     tasks.start_soon(append, run, run_id)

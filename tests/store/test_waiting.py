@@ -37,7 +37,7 @@ def release(holder: Child) -> None:
 async def test_a_transaction_that_waits_for_a_lock_can_be_cancelled(path: Path) -> None:
     async with opened(path) as database:
         with children(1, HOLDER, str(path), "IMMEDIATE") as (holder,):
-            with anyio.fail_after(5), anyio.move_on_after(0.05) as given_up:
+            with anyio.fail_after(20), anyio.move_on_after(0.05) as given_up:
                 await database.transact(insert)
             assert given_up.cancelled_caught
             release(holder)
