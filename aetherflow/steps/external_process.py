@@ -97,9 +97,9 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
             ended, failure = await _attempt(context, task, recorder, attempt)
         if failure is None:
             return _outputs(task, recorder, ended)
-        if attempt >= task.retry.max_attempts or not _worth_another(task.retry, ended.end, failure):
+        wait = task.retry.next_wait(attempt, failure.kind, ended.end.exit_code)
+        if wait is None:
             raise failure
-        wait = task.retry.wait_after(attempt)
         context.log(
             f"attempt {attempt} of {task.retry.max_attempts} failed ({ended.how}); again in {wait:g} s",
             "warning",
@@ -208,12 +208,6 @@ def _outputs(task: _Task, recorder: Recorder, ended: Attempt) -> dict[str, Any]:
     if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
         outputs["log_file"] = str(task.plan.file)
     return outputs
-
-
-def _worth_another(retry: RetryInputs, end: ProcessEnd, failure: StepError) -> bool:
-    if end.timed_out:
-        return retry.retry_on_timeout
-    return failure.kind == "exit_code" and retry.after_exit_code(end.exit_code)
 
 
 def _log_leftovers(context: StepContext, end: ProcessEnd) -> None:

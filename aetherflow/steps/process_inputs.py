@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta
 
+from aetherflow.errors import FailureKind
 from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
@@ -106,14 +107,17 @@ class RetryInputs(_Inputs, frozen=True):
     retry_on_exit_codes: int | list[int] | None = None
     retry_on_timeout: bool = False
 
-    def wait_after(self, attempt: int) -> float:
-        """Return the seconds between this attempt and the next one."""
+    def next_wait(self, attempt: int, kind: FailureKind, exit_code: int) -> float | None:
+        """Return the seconds between a failed attempt and the next one, or None if there is none."""
+        codes = self.retry_on_exit_codes
+        is_worth_it = {
+            "timeout": self.retry_on_timeout,
+            "exit_code": codes is None or exit_code in _listed(codes),
+        }
+        if attempt >= self.max_attempts or not is_worth_it.get(kind, False):
+            return None
         most = self.max_backoff_seconds or math.inf
         return exponential(self.backoff_seconds or 0.0, self.backoff_multiplier, attempt, most)
-
-    def after_exit_code(self, exit_code: int) -> bool:
-        """Whether an exit code that is no success is worth another attempt."""
-        return self.retry_on_exit_codes is None or exit_code in _listed(self.retry_on_exit_codes)
 
 
 class SuccessInputs(_Inputs, frozen=True):
