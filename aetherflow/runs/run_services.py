@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
-import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState
 from aetherflow.events import run_events as e
+from aetherflow.events.masking import masked
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.execution.local_placement import call_nested
@@ -52,14 +52,7 @@ async def run_services(
         return {guardian.MARK: guardian.new_mark(state.run_id)}
 
     def announce(event: e.Event) -> None:
-        match event:
-            case e.Notice():
-                event = msgspec.structs.replace(event, message=redactor.text(event.message))
-            case e.StepOutput():
-                event = msgspec.structs.replace(event, text=redactor.text(event.text))
-            case _:
-                pass
-        bus.announce(event)
+        bus.announce(masked(event, redactor))
 
     connectors = ConnectorPool(
         partial(resolve, checked, mark=mark, warn=warn), checked.registry.connector_class, shared

@@ -6,15 +6,15 @@ Its contexts do what those of a real run do: paths, locks, connectors, effects, 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.masking import masked
 from aetherflow.events.run_events import Event, Notice, StepOutput
 from aetherflow.execution.local_placement import call_step
 from aetherflow.ports import EffectState
@@ -45,6 +45,7 @@ class FakeRun:
         locks: default: `MemoryLocks` of its own.
         pools: default: there are none.
         zip_drivers: the archive drivers that may be used; None: all.
+        flow_id: the id of its flow.
         run_id: its id.
         execution: how many times the run has been executed, this time included.
 
@@ -66,21 +67,22 @@ class FakeRun:
         locks: Locks | None = None,
         pools: Pools = NO_POOLS,
         zip_drivers: frozenset[str] | None = None,
+        flow_id: str = "flow",
         run_id: str = "run-1",
         execution: int = 1,
     ) -> None:
-        self.events: list[Event] = []
+        self.events: MutableSequence[Event] = []
         self.effects: dict[tuple[str, str, str], EffectState] = {}
         self.clock = clock or FakeClock()
         self.redactor = Redactor(secrets)
         self._steps = {one.name: one for one in steps}
         self.services = RunServices(
-            flow_id="flow",
+            flow_id=flow_id,
             run_id=run_id,
             env={"PATH": os.environ.get("PATH", os.defpath)} if env is None else env,
             clock=self.clock,
             redactor=self.redactor,
-            workspace=Workspace(folder / "work", "flow", run_id),
+            workspace=Workspace(folder / "work", flow_id, run_id),
             log_directory=folder / "logs",
             connectors=_OpenConnectors(connectors or {}),
             locks=locks or MemoryLocks(),
@@ -119,11 +121,7 @@ class FakeRun:
         return [line.text for line in self.of(StepOutput) if line.stream == stream]
 
     def _announce(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            event = msgspec.structs.replace(event, message=self.redactor.text(event.message))
-        elif isinstance(event, StepOutput):
-            event = msgspec.structs.replace(event, text=self.redactor.text(event.text))
-        self.events.append(event)
+        self.events.append(masked(event, self.redactor))
 
     async def _call_nested(self, context: StepContext, inputs: dict[str, Any]) -> StepResult:
         if context.step_type not in self._steps:

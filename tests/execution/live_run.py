@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import msgspec
@@ -16,84 +15,30 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, fold
-from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events import run_events as e
+from aetherflow.events.masking import masked
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.executor import Executor
-from aetherflow.execution.local_placement import call_nested
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.ports import Placement
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
 from aetherflow.ports import DurableSubscriber
-from aetherflow.redaction import Redactor
-from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.context import RunServices
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
-from aetherflow.sdk.workspace import Workspace
 from aetherflow.spec.load import load_flow
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import RunClaim, claim_run, release_run
+from aetherflow.testing import FakeRun, Recorder
 
 RUN_ID = "run-1"
 ENVIRONMENT = {"HOME": "/nowhere"}
-EventT = TypeVar("EventT", bound=e.Event)
 Steps = Sequence[StepType] | Mapping[str, Callable[..., Any]]
-
-
-class Recorder:
-    """An observer that keeps what it saw, and lets a test wait for it."""
-
-    def __init__(self) -> None:
-        self.events: list[e.Event] = []
-        self.batches: list[int] = []
-        self.closed = 0
-        self._more = anyio.Event()
-
-    async def __call__(self, events: Sequence[e.Event]) -> None:
-        """Keep a batch."""
-        self.events += events
-        self.batches.append(len(events))
-        self._more.set()
-        self._more = anyio.Event()
-
-    async def aclose(self) -> None:
-        """Count."""
-        self.closed += 1
-
-    async def until(self, what: Callable[[e.Event], object]) -> e.Event:
-        """Wait for an event."""
-        with anyio.fail_after(10):
-            while not (found := [event for event in self.events if what(event)]):
-                await self._more.wait()
-        return found[0]
-
-    def of(self, kind: type[EventT]) -> list[EventT]:
-        """Return the events of one kind."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def said(self) -> list[str]:
-        """Return the texts of the notices."""
-        return [notice.message for notice in self.of(e.Notice)]
-
-
-class NoConnectors:
-    """A run without resources."""
-
-    async def get(self, name: str, user: object = None) -> Connector:
-        """Refuse."""
-        raise StepError(f"no resource {name} for {user}")
-
-    async def release(self, user: object) -> list[ErrorInfo]:
-        """Nothing is open."""
-        assert user
-        return []
 
 
 class LiveRun:
@@ -182,7 +127,6 @@ async def live(
     plan = msgspec.structs.replace(plan_of_file(text, folder), step_types=types)
     database = await Database.open(folder / "state.sqlite", "normal")
     owner = this_process()
-    redactor = Redactor(secrets)
     claim = await claim_run(database, RUN_ID, owner, clock)
     state = fold(claim.history)
     beginning: e.Event
@@ -208,18 +152,20 @@ async def live(
     apply(state, beginning)
     bus = Bus(durable(Journal(database).of_run(claim.lease, claim.next_seq)), clock)
     large = OutputFiles(folder / "logs" / RUN_ID) if has_output_files else None
-    services = RunServices(
+    kit = FakeRun(
+        folder,
+        env=ENVIRONMENT,
+        steps=list(types.values()),
+        secrets=secrets,
+        clock=clock,
+        locks=LockTable(database, clock, owner, plan.flow_id, RUN_ID),
         flow_id=plan.flow_id,
         run_id=RUN_ID,
-        env=ENVIRONMENT,
-        clock=clock,
-        redactor=redactor,
-        workspace=Workspace(folder / "work", plan.flow_id, RUN_ID),
-        log_directory=folder / "logs",
-        connectors=NoConnectors(),
-        locks=LockTable(database, clock, owner, plan.flow_id, RUN_ID),
-        nested_step=partial(call_nested, step_type_of=types.__getitem__),
-        announce=partial(_announce, bus, redactor),
+    )
+    redactor = kit.redactor
+    services = msgspec.structs.replace(
+        kit.services,
+        announce=lambda event: bus.announce(masked(event, redactor)),
         threads=anyio.CapacityLimiter(threads),
         large_outputs=large,
     )
@@ -236,14 +182,6 @@ async def live(
             if database.path.exists():
                 await release_run(database, claim.lease, clock)
             await database.aclose()
-
-
-def _announce(bus: Bus, redactor: Redactor, event: e.Event) -> None:
-    if isinstance(event, e.Notice):
-        event = msgspec.structs.replace(event, message=redactor.text(event.message))
-    elif isinstance(event, e.StepOutput):
-        event = msgspec.structs.replace(event, text=redactor.text(event.text))
-    bus.announce(event)
 
 
 def query(folder: Path, sql: str, *values: object) -> list[Any]:

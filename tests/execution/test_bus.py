@@ -25,7 +25,8 @@ from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run
-from tests.execution.live_run import Recorder, query
+from aetherflow.testing import Recorder
+from tests.execution.live_run import query
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

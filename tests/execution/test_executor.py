@@ -147,7 +147,7 @@ async def test_what_a_sync_step_says_from_its_thread_is_heard_in_order(tmp_path:
 
     async with live(one_step(), tmp_path, {"t": talk}) as run:
         await run.run()
-    assert run.seen.said == [f"line {number}" for number in range(30)]
+    assert run.seen.logged == [f"line {number}" for number in range(30)]
     assert [line.text for line in run.seen.of(e.StepOutput)] == [f"out {number}" for number in range(30)]
 
 
@@ -367,7 +367,7 @@ async def test_tracebacks_are_shown_only_on_request(tmp_path: Path) -> None:
         folder.mkdir()
         async with live(one_step(), folder, {"t": fail}, show_traces=show) as run:
             await run.run()
-        assert [("Traceback" in text, "broken a {}" in text) for text in run.seen.said] == [
+        assert [("Traceback" in text, "broken a {}" in text) for text in run.seen.logged] == [
             (True, True)
         ] * show
 

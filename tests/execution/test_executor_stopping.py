@@ -180,7 +180,7 @@ async def test_a_sync_step_is_told_to_stop_and_its_thread_ends(tmp_path: Path) -
         run.executor.cancel("enough")
     assert ended.is_set()
     assert run.step("a.s").status == "CANCELLED"
-    assert run.seen.said == []
+    assert run.seen.logged == []
 
 
 @pytest.mark.asyncio
@@ -204,7 +204,7 @@ async def test_a_thread_that_ignores_the_wish_is_left_behind_and_told(
                 run.executor.cancel("enough")
             assert not ended.is_set()
             assert run.step("a.s").status == "CANCELLED"
-            assert run.seen.said == [
+            assert run.seen.logged == [
                 "the step's thread did not stop within 0.1 s and was left behind",
             ]
     finally:
@@ -229,7 +229,7 @@ async def test_a_sync_step_that_waits_for_a_thread_never_starts_once_it_is_cance
         await anyio.to_thread.run_sync(began.wait, 10)
         run.executor.cancel("enough")
     assert order == ["a"]
-    assert (run.step("b.s").status, run.seen.said) == ("CANCELLED", [])
+    assert (run.step("b.s").status, run.seen.logged) == ("CANCELLED", [])
 
 
 async def ended_by_clock(run: LiveRun, clock: FakeClock, hang: Hang, seconds: float) -> None:

@@ -15,7 +15,7 @@ from aetherflow.runs.execute_run import ObserverSpec, RunReport, RunRequest, run
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step_decorator import step
-from tests.execution.live_run import Recorder
+from aetherflow.testing import Recorder
 
 PROBE = "tests.runs.run_parts:probe"
 ACTIONS: dict[str, Callable[..., Any]] = {}

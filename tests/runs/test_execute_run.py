@@ -20,7 +20,7 @@ from aetherflow.execution import bus as bus_module
 from aetherflow.runs.execute_run import ObserverSpec, RunRequest, run_flow
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.journal import LeaseLost
-from tests.execution.live_run import Recorder
+from aetherflow.testing import Recorder
 from tests.polling import wait_until
 from tests.runs.run_parts import ACTIONS, Place, flow
 
@@ -157,7 +157,7 @@ async def test_a_resumed_run_says_what_it_keeps_and_what_it_does_again(place: Pl
     assert (await place.run(text(1, "fail"), run_id="r")).exit_code == 1
     report = await place.run(text(2, "nothing"), run_id="r")
     assert (report.status, report.run_id) == ("SUCCESS", "r")
-    assert place.seen.said == [
+    assert place.seen.logged == [
         "kept: a.s (SUCCESS), c.s (SKIPPED)",
         "runs again: b.s (FAILED)",
         "a.s is kept although the flow now defines it otherwise; --rerun a.s runs it again",
@@ -243,7 +243,7 @@ async def test_a_resumed_run_goes_on_with_its_own_parameters(place: Place) -> No
     await place.run(text, run_id="r", params={"day": "2026-02-03"}, env={"DO": "fail"})
     await place.run(text, run_id="r", params={"day": "2026-09-09"}, env={"DO": "nothing"})
     assert place.inputs("t") == '{"d":"2026-02-03"}'
-    assert place.seen.said[-1] == (
+    assert place.seen.logged[-1] == (
         "the parameter day keeps the value that the run started with; for another, start a new run"
     )
 
@@ -380,7 +380,7 @@ async def test_observers_that_break_or_hang_do_not_hurt_the_run_and_are_reported
     assert report.status == "SUCCESS"
     assert report.detached["hung"] == "it did not take the remaining events in time"
     assert report.detached["broken"].startswith("OSError: no space for")
-    assert [text.startswith("the observer broken was detached: OSError") for text in place.seen.said] == [
+    assert [text.startswith("the observer broken was detached: OSError") for text in place.seen.logged] == [
         True
     ]
 
@@ -483,4 +483,4 @@ async def test_show_traces_tells_where_a_step_failed(place: Place) -> None:
     ACTIONS["fail"] = fail
     text = flow("{id: a, steps: [{id: s, type: probe, inputs: {do: fail}}]}")
     await place.run(text, show_traces=True)
-    assert "in fail" in place.seen.said[0]
+    assert "in fail" in place.seen.logged[0]

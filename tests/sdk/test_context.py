@@ -130,7 +130,7 @@ async def test_a_thread_that_stops_in_time_is_not_reported(
     before = anyio.current_time()
     run = await context_of(tmp_path, use)
     assert anyio.current_time() - before < 5
-    assert run.seen.said == []
+    assert run.seen.logged == []
 
 
 @pytest.mark.asyncio

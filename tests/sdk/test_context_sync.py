@@ -78,7 +78,7 @@ async def test_a_sync_step_that_waits_is_ended_at_once_when_its_time_is_over(tmp
 
     assert run.step("a.s").status == "FAILED"
     assert ended == ["cancelled", "may still clean up"]
-    assert run.seen.said == []
+    assert run.seen.logged == []
 
 
 @pytest.mark.asyncio

@@ -45,3 +45,9 @@ def test_progress_reads_like_this(fields: dict[str, float], text: str) -> None:
     at = FakeClock().now()
     event = StepProgress(at=at, flow_id="f", run_id="r", job_id="j", step_id="s", step_type="t", **fields)  # type: ignore[arg-type]  # a table of fields
     assert progress_text(event) == text
+
+
+def test_a_secret_in_a_note_is_masked(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path, secrets=["hunter2"])
+    run.context().progress(1, note="hunter2.csv")
+    assert "hunter2" not in run.of(StepProgress)[0].note

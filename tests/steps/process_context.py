@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, MutableSequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event, Notice, StepOutput
-from aetherflow.redaction import Redactor
-from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
-from aetherflow.sdk.workspace import Workspace
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
+from aetherflow.testing import FakeRun
 from tests.polling import eventually
 
 RUN_ID = "run-1"
-
-
-class _Unused:
-    """Stands for what no process step touches."""
-
-    async def get(self, name: str, user: object = None) -> NoReturn:
-        raise AssertionError(name, user)
-
-    async def release(self, user: object) -> NoReturn:
-        raise AssertionError(user)
-
-    def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
-    ) -> AbstractAsyncContextManager[None]:
-        raise AssertionError((key, ttl_seconds, wait_seconds, job_id, step_id))
-
-    async def __call__(self, context: StepContext, inputs: dict[str, Any]) -> StepResult:
-        raise AssertionError((context, inputs))
 
 
 def process_context(
@@ -52,22 +30,10 @@ def process_context(
     run_id: str = RUN_ID,
 ) -> StepContext:
     """Return a context whose files are all below `folder` and whose events are appended to `events`."""
-    unused = _Unused()
-    services = RunServices(
-        flow_id="flow",
-        run_id=run_id,
-        env={"PATH": os.environ["PATH"]} if env is None else env,
-        clock=clock or SystemClock(),
-        redactor=Redactor(secrets),
-        workspace=Workspace(root=folder / "work", flow_id="flow", run_id=run_id),
-        log_directory=folder / "logs",
-        connectors=unused,
-        locks=unused,
-        nested_step=unused,
-        announce=(events if events is not None else []).append,
-        threads=anyio.CapacityLimiter(8),
-    )
-    return StepContext(services, job_id="job", step_id="step", step_type="external.process")
+    run = FakeRun(folder, env=env, secrets=secrets, clock=clock or SystemClock(), run_id=run_id)
+    if events is not None:
+        run.events = events
+    return run.context(step_type="external.process")
 
 
 async def run_step(context: StepContext, **inputs: Any) -> StepResult:
