@@ -225,7 +225,7 @@ async def test_an_observer_that_waits_is_never_given_more_than_its_queue_holds()
 
 
 @pytest.mark.asyncio
-async def test_a_slow_observer_is_told_how_many_events_it_lost_and_where() -> None:
+async def test_a_slow_observer_gets_a_notice_of_how_many_events_it_lost_and_where() -> None:
     bus, slow = Bus(Memory(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, capacity=3)
@@ -242,19 +242,19 @@ async def test_a_slow_observer_is_told_how_many_events_it_lost_and_where() -> No
 
 
 @pytest.mark.asyncio
-async def test_the_losses_that_are_told_add_up_to_those_that_are_counted(
+async def test_the_losses_that_are_reported_add_up_to_those_that_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "REST_SECONDS", 0)
     bus = Bus(Memory(), SystemClock())
-    told, taken = 0, 0
+    reported, taken = 0, 0
 
     class Slow(Recorder):
         async def __call__(self, events: Sequence[Event]) -> None:
-            nonlocal told, taken
+            nonlocal reported, taken
             for event in events:
                 if isinstance(event, Notice):
-                    told += int(event.message.split()[-2])
+                    reported += int(event.message.split()[-2])
                 else:
                     taken += 1
             for _ in range(3):
@@ -268,12 +268,12 @@ async def test_the_losses_that_are_told_add_up_to_those_that_are_counted(
                 await anyio.lowlevel.checkpoint()
         await bus.aclose()
     published = sum(number % 7 for number in range(500))
-    assert told == bus.dropped["slow"] > 0
-    assert told + taken == published
+    assert reported == bus.dropped["slow"] > 0
+    assert reported + taken == published
 
 
 @pytest.mark.asyncio
-async def test_an_observer_that_raises_is_detached_and_told_of_to_the_others() -> None:
+async def test_an_observer_that_raises_is_detached_and_reported_to_the_others() -> None:
     bus, seen = Bus(Memory(), SystemClock()), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "broken", Broken())
@@ -488,7 +488,7 @@ async def test_a_closed_queue_gives_what_it_has_and_takes_nothing_more() -> None
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_ours_tells_why_an_observer_was_detached_in_its_own_words() -> None:
+async def test_an_error_of_ours_says_why_an_observer_was_detached_in_its_own_words() -> None:
     class Lost(Recorder):
         async def __call__(self, events: Sequence[Event]) -> None:
             raise StateError(f"nobody reads the {len(events)} events any more")

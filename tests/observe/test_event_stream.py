@@ -63,8 +63,8 @@ async def test_output_lines_are_left_out_on_request_notices_are_not() -> None:
     await observer(EVENTS)
     await observer(EVENTS[1:2])
 
-    told = [json.loads(line)["event"] for line in sink.getvalue().splitlines()]
-    assert told == ["job_started", "notice", "job_finished"]
+    shown = [json.loads(line)["event"] for line in sink.getvalue().splitlines()]
+    assert shown == ["job_started", "notice", "job_finished"]
 
 
 @pytest.mark.asyncio
@@ -95,7 +95,7 @@ async def test_half_a_line_of_a_killed_process_spoils_no_new_event(tmp_path: Pat
 
 
 @pytest.mark.asyncio
-async def test_a_path_that_cannot_be_opened_is_told_before_the_run(tmp_path: Path) -> None:
+async def test_a_path_that_cannot_be_opened_is_an_error_before_the_run(tmp_path: Path) -> None:
     observer = EventStreamObserver(tmp_path / "missing" / "events.jsonl")
 
     with pytest.raises(UsageError, match=r"events\.jsonl: No such file or directory") as caught:
@@ -106,7 +106,7 @@ async def test_a_path_that_cannot_be_opened_is_told_before_the_run(tmp_path: Pat
 
 
 @pytest.mark.asyncio
-async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
+async def test_a_reader_that_left_is_one_clear_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb", buffering=0) as sink:
@@ -117,7 +117,7 @@ async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_is_told_with_its_reason() -> None:
+async def test_a_full_disk_is_an_error_with_its_reason() -> None:
     observer = EventStreamObserver(Path("/dev/full"))
 
     with pytest.raises(OutputLostError, match="cannot write to /dev/full: No space left on device"):

@@ -181,21 +181,21 @@ async def test_while_it_runs_the_tree_is_repainted_in_place() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_clock_of_a_silent_step_goes_on() -> None:
-    asked = threading.Event()
+async def test_the_clock_of_a_silent_step_moves() -> None:
+    painted = threading.Event()
     calls: list[datetime] = []
 
     def now() -> datetime:
         calls.append(AT + timedelta(seconds=len(calls)))
         if len(calls) >= 5:
-            asked.set()
+            painted.set()
         return calls[-1]
 
     screen = Screen()
     with terminal(screen) as stream:
         observer = LiveTreeObserver(stream, now=now)
         await observer(BEGIN)
-        assert asked.wait(10)  # no batch comes; the painter goes on by itself
+        assert painted.wait(10)  # no batch comes; the painter continues by itself
         await observer.aclose()
 
     clocks = [frame[-1] for frame in screen.frames if "running" in frame[-1]]
@@ -258,7 +258,7 @@ def test_a_terminal_of_an_old_locale_gets_lines() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_terminal_that_went_away_is_told_as_one_clear_error() -> None:
+async def test_a_terminal_that_went_away_is_one_clear_error() -> None:
     ours, theirs = os.openpty()
     stream = os.fdopen(theirs, "w", encoding="utf-8")
     observer = LiveTreeObserver(stream)

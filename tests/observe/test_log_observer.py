@@ -157,7 +157,7 @@ async def test_a_batch_reaches_the_reader_before_the_call_returns() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
+async def test_a_reader_that_left_is_one_clear_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "w", encoding="utf-8")
@@ -174,7 +174,7 @@ async def test_a_reader_that_left_is_told_as_one_clear_error() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_is_told_with_its_reason() -> None:
+async def test_a_full_disk_is_an_error_with_its_reason() -> None:
     with os.fdopen(os.open("/dev/full", os.O_WRONLY), "w", encoding="utf-8") as stream:
         with pytest.raises(OutputLostError, match=r"cannot write to .*: No space left on device"):
             await LogObserver(stream, format="text", level="info")(a_failed_run())
@@ -182,7 +182,7 @@ async def test_a_full_disk_is_told_with_its_reason() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_closed_stream_is_told_as_lost() -> None:
+async def test_a_closed_stream_is_reported_as_lost() -> None:
     stream = io.StringIO()
     stream.close()
 
@@ -230,8 +230,8 @@ async def test_a_reader_that_stalls_does_not_hold_a_cancelled_run_and_loses_noth
             tasks.start_soon(observer, [many[0]])
             lines = await anyio.to_thread.run_sync(lambda: [read.readline() for _ in range(501)])
 
-    told = [json.loads(line)["message"].split()[0] for line in lines]
-    assert told == [*map(str, range(500)), "0"]
+    shown = [json.loads(line)["message"].split()[0] for line in lines]
+    assert shown == [*map(str, range(500)), "0"]
 
 
 def test_the_log_is_imported_without_structlog_and_rich() -> None:

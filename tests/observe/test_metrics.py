@@ -99,7 +99,7 @@ async def test_each_hook_gets_its_arguments_in_order_off_the_loop() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_resumed_run_starts_anew_and_forgets_what_was_running() -> None:
+async def test_a_resumed_run_starts_again_and_forgets_what_was_running() -> None:
     sink = Hooks()
     resumed = RunResumed(**after(60), attempt=2, owner="me")
     await MetricsObserver(sink)([EVENTS[1], resumed, EVENTS[6]])

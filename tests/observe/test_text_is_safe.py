@@ -169,7 +169,7 @@ def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
     )
 
 
-def test_the_error_of_an_instance_is_told_once_and_its_job_says_how_many_failed() -> None:
+def test_the_error_of_an_instance_is_shown_once_and_its_job_says_how_many_failed() -> None:
     error = ErrorInfo(code="AF732", message="exit code 3")
     run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
     digest = Digest()

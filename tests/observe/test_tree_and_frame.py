@@ -104,7 +104,7 @@ def test_what_still_does_not_fit_is_counted() -> None:
     assert lines(tree_of(*MIDWAY), after=67, height=1) == ["1:07  1 running, 1 SUCCESS, 1 SKIPPED, 1 FAILED"]
 
 
-def test_the_end_tells_the_counts_of_the_run_and_stops_the_clock() -> None:
+def test_the_end_shows_the_counts_of_the_run_and_stops_the_clock() -> None:
     tree = tree_of(
         *MIDWAY,
         RunFinished(
