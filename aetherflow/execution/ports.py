@@ -73,13 +73,22 @@ class OutputLine(msgspec.Struct, frozen=True, tag="output"):
     text: str
 
 
-class ProgressNote(msgspec.Struct, frozen=True, tag="progress"):
-    """How far the step came: `context.progress_note`."""
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """How far the step has come: `context.progress`."""
+
+    done: float
+    total: float | None = None
+    unit: str = ""
+    note: str = ""
+
+
+class ProgressNote(msgspec.Struct, frozen=True, tag="note"):
+    """How far the step came, in its own words: `context.progress_note`."""
 
     text: str
 
 
-Message = LogLine | OutputLine | ProgressNote
+Message = LogLine | OutputLine | Progress | ProgressNote
 """What an attempt that runs elsewhere may send while it runs; nothing else is accepted."""
 
 
@@ -90,6 +99,8 @@ def show(message: Message, context: StepContext) -> None:
             context.log(message.message, message.level)
         case OutputLine():
             context.show_line(message.stream, message.text)
+        case Progress():
+            context.progress(message.done, message.total, message.unit, message.note)
         case ProgressNote():
             context.progress_note = message.text
 

@@ -15,12 +15,13 @@ import msgspec
 
 from aetherflow.clock import SystemClock
 from aetherflow.errors import ErrorInfo, StepError
-from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.events.run_events import Event, Notice, StepOutput, StepProgress
 from aetherflow.execution.local_placement import call_step
 from aetherflow.execution.ports import (
     LogLine,
     Message,
     OutputLine,
+    Progress,
     ProgressNote,
     StepCall,
     environment_fingerprint,
@@ -203,5 +204,7 @@ class _Worker:
                 self._send(msgspec.json.encode(LogLine(message, level)))
             case StepOutput(stream=stream, text=text):
                 self._send(msgspec.json.encode(OutputLine(stream, text)))
+            case StepProgress(done=done, total=total, unit=unit, note=note):
+                self._send(msgspec.json.encode(Progress(done, total, unit, note)))
             case _:
                 raise AssertionError(event)

@@ -21,8 +21,8 @@ from tests.engine.scripted_machine import RUN_ID, START, TickingClock, plan_of_j
 ITEMS = [f"{number:06}" + "x" * 100 for number in range(4000)]
 
 
-def ring_of(folder: Path, items: list[str]) -> tuple[RunMachine, e.JobStarted]:
-    """Return a ring that has begun a fan over these items, and how it did."""
+def machine_of(folder: Path, items: list[str]) -> tuple[RunMachine, e.JobStarted]:
+    """Return a machine that has begun a mapped job over these items, and its first event."""
     plan = plan_of_jobs({"id": "fan", "for_each": items, "max_parallel": 1})
     state = RunState()
     apply(state, e.RunStarted(at=START, flow_id="f", run_id=RUN_ID, flow_file="f", owner="me"))
@@ -34,10 +34,10 @@ def ring_of(folder: Path, items: list[str]) -> tuple[RunMachine, e.JobStarted]:
 
 @pytest.mark.asyncio
 async def test_many_items_are_stored_as_a_file_that_a_resumed_run_reads(tmp_path: Path) -> None:
-    machine, begun = ring_of(tmp_path, ITEMS)
+    machine, begun = machine_of(tmp_path, ITEMS)
     assert isinstance(begun.items, StoredItems)
     assert begun.items.count == len(begun.items) == 4000
-    assert not (tmp_path / begun.items.file).exists(), "the ring does no work"
+    assert not (tmp_path / begun.items.file).exists(), "the machine does no work"
     assert machine.large is not None
 
     await machine.large.write()
@@ -54,7 +54,7 @@ async def test_many_items_are_stored_as_a_file_that_a_resumed_run_reads(tmp_path
 
 @pytest.mark.asyncio
 async def test_few_items_stay_in_the_event(tmp_path: Path) -> None:
-    machine, begun = ring_of(tmp_path, ITEMS[:10])
+    machine, begun = machine_of(tmp_path, ITEMS[:10])
     assert begun.items == ITEMS[:10]
     assert machine.large is not None
     await machine.large.write()

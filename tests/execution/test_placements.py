@@ -226,6 +226,23 @@ async def test_log_and_output_lines_are_shown_in_order_with_who_said_them(bench:
 
 
 @pytest.mark.asyncio
+async def test_progress_is_shown_while_the_step_runs(bench: Bench) -> None:
+    async def copy(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        context.progress(1, 3, "files", "a.csv")
+        context.progress(3, 3, "files")
+
+    async with bench.live(one_step(), {"t": copy}) as run:
+        await run.run()
+    shown = run.seen.of(e.StepProgress)
+    assert [(one.done, one.total, one.unit, one.note) for one in shown] == [
+        (1, 3, "files", "a.csv"),
+        (3, 3, "files", ""),
+    ]
+    assert {(one.job_id, one.step_id, one.attempt) for one in shown} == {("a", "s", 1)}
+
+
+@pytest.mark.asyncio
 async def test_secrets_are_masked_in_all_that_comes_back(bench: Bench) -> None:
     secret = "canary-12345"  # noqa: S105 - the canary of this test
 

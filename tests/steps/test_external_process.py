@@ -243,7 +243,7 @@ async def test_a_timeout_is_an_error_and_leaves_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_cancelling_the_step_ends_the_program_and_keeps_its_last_words(tmp_path: Path) -> None:
+async def test_cancelling_the_step_ends_the_program_and_keeps_its_last_output(tmp_path: Path) -> None:
     context = process_context(tmp_path)
     script = "trap 'echo bye; exit' TERM; echo $$ > pid; sleep 1000 & wait"
     async with anyio.create_task_group() as tasks:
