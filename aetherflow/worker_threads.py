@@ -27,8 +27,8 @@ class WorkerThreads:
     async def run(self, function: Callable[[*Args], T], *args: *Args, abandon_on_cancel: bool = False) -> T:
         """Call a blocking function in a thread and return what it returned.
 
-        A cancellation waits for a call that has begun; with `abandon_on_cancel` it leaves the thread behind,
-        which counts until it ends.
+        A cancellation waits for a call that has begun; with `abandon_on_cancel` it leaves the thread behind:
+        that thread ends later and does not count against the size.
         """
         limiter = self._limiter.get(None)
         if limiter is None:

@@ -22,7 +22,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/store/database.py: Database._opened": "one call of SQLite: a thread cannot be interrupted",
     "aetherflow/store/database.py: Database._patiently": "one call of SQLite: its outcome must be known",
     "aetherflow/store/database.py: Database.aclose": "one call of SQLite: a thread cannot be interrupted",
-    "aetherflow/store/journal.py: Journal.append": "the entry before it is written with a deadline",
+    "aetherflow/store/journal.py: Journal.commit": "the entry before it is written with a deadline",
 }
 """Shields without a deadline, by file and function, and what ends them."""
 
