@@ -42,7 +42,9 @@ pythons:
 
 # the torture suite and the properties at their large size (an hour or two); prints seeds and counts
 torture *ARGS:
-    AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m "torture or sized" --hypothesis-show-statistics {{ARGS}}
+    seed=${AETHERFLOW_SEED:-$(date +%s)}; echo "properties: seed $seed"; \
+    AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m "torture or sized" \
+        --hypothesis-show-statistics --hypothesis-seed="$seed" {{ARGS}}
 
 # rewrite what README and manual show: outputs of commands, generated tables
 manual *PAGES:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command_line import CommandLine
 
-# CI draws the same examples each time: a commit is judged by what it changed. Developers' runs draw anew.
+# CI draws the same examples each time: a commit is judged by what it changed. Developers' runs draw new ones.
 # No example has a deadline: a busy machine is no finding.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("developer", deadline=None)

@@ -27,15 +27,15 @@ CAPACITY = 1000
 
 
 class Watching:
-    """An observer that counts what it gets and what it is told to have lost; it may raise, or hang.
+    """An observer that counts what it gets and what the bus reports as lost to it; it may raise, or hang.
 
-    `notices` are those of the bus that tell no loss: that another observer was detached.
+    `notices` are those of the bus that report no loss: that another observer was detached.
     """
 
     def __init__(self, *, seconds: float = 0, raises_at: int = 0) -> None:
         self.seconds = seconds
         self.raises_at = raises_at
-        self.batches = self.taken = self.told = self.notices = 0
+        self.batches = self.taken = self.reported = self.notices = 0
         self.in_order = True
         self.last = -1
 
@@ -47,7 +47,7 @@ class Watching:
             if isinstance(event, e.Notice):
                 words = event.message.split()
                 if words[-1] == "events":
-                    self.told += int(words[-2])
+                    self.reported += int(words[-2])
                 else:
                     self.notices += 1
             elif isinstance(event, e.StepFinished):
@@ -76,7 +76,7 @@ def event(number: int) -> e.StepFinished:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this program has had; getrusage counts that of whoever started it, too."""
+    """Return the most memory that this program has had; getrusage counts that of its parent, too."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -108,9 +108,9 @@ async def main(path: Path, count: int) -> None:
         lambda raw: raw.execute("SELECT count(*) FROM events WHERE run_id = ?", (RUN,)).fetchone()
     )
     await database.aclose()
-    told = {name: {**vars(observer)} for name, observer in watching.items()}
+    observers = {name: {**vars(observer)} for name, observer in watching.items()}
     report = {"stored": stored, "grown": grown, "dropped": bus.dropped, "detached": bus.detached}
-    sys.stdout.write(json.dumps(report | {"observers": told}) + "\n")
+    sys.stdout.write(json.dumps(report | {"observers": observers}) + "\n")
 
 
 if __name__ == "__main__":

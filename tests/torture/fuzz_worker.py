@@ -63,7 +63,7 @@ def main(seed: str, first: int, last: int) -> None:
 
 def _measured(kind: str, data: bytes) -> tuple[str, str, float, int]:
     """Run a case; return what is wrong, what was printed, the seconds and the bytes it took."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = _peak()
     faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)
     began = time.process_time()

@@ -2,7 +2,7 @@
 
     python -m tests.torture.runner_process SLOTS [FLOW RUN_ID]...
 
-It goes on with what a dead one left behind, runs the flows, prints every change as a JSON line, and ends when
+It resumes what a dead one left behind, runs the flows, prints every change as a JSON line, and ends when
 nothing is left. FLOW may be a bundle's manifest `bundle.yaml`: then it is the bundle's entry flow.
 """
 
@@ -25,19 +25,19 @@ from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStat
 
 
 class Printer:
-    """Prints what is told, a line at a time."""
+    """Prints each change of a ticket, a line at a time."""
 
     async def on_change(
         self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
     ) -> None:
         """Print it."""
-        told = {"run_id": ticket.run_id, "status": status, "report": report}
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        change = {"run_id": ticket.run_id, "status": status, "report": report}
+        sys.stdout.write(msgspec.json.encode(change).decode() + "\n")
         sys.stdout.flush()
 
 
 def complain(problem: str) -> None:
-    """Tell what went wrong."""
+    """Print what went wrong."""
     sys.stderr.write(problem)
 
 

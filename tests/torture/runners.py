@@ -1,4 +1,4 @@
-"""Processes that execute runs as a server does, and what they told."""
+"""Processes that execute runs as a server does, and what they print."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ class Runners:
         )
 
     def run(self, *wanted: str) -> list[dict[str, Any]]:
-        """Run a process to its end and return what it told."""
+        """Run a process to its end and return what it printed."""
         out, err = self.start(*wanted).communicate(timeout=SECONDS)
         assert "Traceback" not in err, err
         return [json.loads(line) for line in out.splitlines()]
 
 
-def reports(told: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+def reports(changes: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Return how each ticket came out: its run's status (or `refused`) and code."""
     return {
         change["run_id"]: (change["report"].get("status", "refused"), change["report"].get("code", ""))
-        for change in told
+        for change in changes
         if change["report"]
     }

@@ -1,7 +1,7 @@
 """A small file system that fills up and a disk that reports errors, under the state of the real command.
 
 What was acknowledged (shown in the log) is stored, the database is sound, the message names the file and the
-command that goes on, and once the disk is well the run goes on without repeating anything.
+command that resumes, and once the disk is well the run resumes without repeating anything.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def successes(state: Path, run_id: str) -> Counter[str]:
 
 
 def check_the_failure(state: Path, run_id: str, done: subprocess.CompletedProcess[str], why: str) -> None:
-    """Assert that the command has told what it could not do, and how to go on."""
+    """Assert that the command says what it could not do, and how to resume."""
     assert done.returncode in (1, 2), done.stderr
     assert "Traceback" not in done.stderr
     assert f"the state database {state} cannot be used: {why}" in done.stderr

@@ -107,8 +107,8 @@ def test_many_syncs_and_readers_at_once(
         while any(process.poll() is None for process in processes):
             assert shop.active_version() in (before, shop.version)
             reads += 1
-        told = {process.communicate()[0].split(b'"fingerprint": "')[1][:32] for process in processes}
+        fingerprints = {process.communicate()[0].split(b'"fingerprint": "')[1][:32] for process in processes}
         assert [process.returncode for process in processes] == [0, 0, 0]
-        assert len(told) == 1
+        assert len(fingerprints) == 1
         shop.finish()
     record_property("torture", f"bundle syncs: {3 * rounds} at three at once, {reads} whole reads meanwhile")

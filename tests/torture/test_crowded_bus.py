@@ -44,18 +44,18 @@ def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_los
 
     assert seen["healthy"]["taken"] == EVENTS
     assert all(one["in_order"] for one in seen.values())
-    assert dropped["slow"] == seen["slow"]["told"] > 0
-    # Each may lose the one notice that the raising observer was detached, and is told of that too.
+    assert dropped["slow"] == seen["slow"]["reported"] > 0
+    # Each may lose the one notice that the raising observer was detached, and that is reported too.
     assert seen["slow"]["taken"] + seen["slow"]["notices"] + dropped["slow"] == EVENTS + 1
     assert seen["healthy"]["notices"] + dropped.get("healthy", 0) == 1
-    assert dropped.get("healthy", 0) == seen["healthy"]["told"]
+    assert dropped.get("healthy", 0) == seen["healthy"]["reported"]
     assert detached.keys() == {"raising", "hung"}
     assert detached["raising"].startswith("OSError: the disk of the log is full")
-    told = re.fullmatch(r"it did not take .* in time; it had lost (\d+) events before", detached["hung"])
-    assert told is not None, detached
-    assert int(told[1]) == dropped["hung"] > 0
+    reason = re.fullmatch(r"it did not take .* in time; it had lost (\d+) events before", detached["hung"])
+    assert reason is not None, detached
+    assert int(reason[1]) == dropped["hung"] > 0
     record_property(
         "torture",
-        f"bus: {EVENTS} events stored, {report['grown'] / 1e6:.1f} MB more memory, drops counted = told: "
+        f"bus: {EVENTS} events stored, {report['grown'] / 1e6:.1f} MB more memory, drops counted = reported: "
         f"slow {dropped['slow']}, hung {dropped['hung']}; raising detached",
     )

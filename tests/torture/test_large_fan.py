@@ -1,4 +1,4 @@
-"""A `for_each` over very many items: killed half way, it goes on, in bounded memory, and loses no item."""
+"""A `for_each` over very many items: killed half way, it resumes in bounded memory and loses no item."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_very_many_items_take_bounded_memory_and_survive_a_kill(
     record_property(
         "torture",
         f"for_each: {ITEMS} items, killed after {before}, 0 repeated, 0 lost, gathered in order, "
-        f"{peak / 1000:.0f} MB at most when it went on",
+        f"{peak / 1000:.0f} MB at most when it resumed",
     )
 
 

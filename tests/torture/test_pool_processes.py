@@ -92,7 +92,7 @@ class Fleet:
         half = len(wanted) // 4 * 2
         self.runners = runners
         self.wanted = [wanted[:half], wanted[half:]]
-        self.told: list[dict[str, object]] = []
+        self.changes: list[dict[str, object]] = []
         self.processes = [self.start(0), self.start(1)]
 
     def start(self, number: int) -> subprocess.Popen[str]:
@@ -121,13 +121,13 @@ class Fleet:
         self.processes[number] = self.start(number)
 
     def collect(self, number: int) -> None:
-        """Read what a process told."""
+        """Read what a process printed."""
         out, err = self.processes[number].communicate(timeout=180)
         assert self.processes[number].returncode in (0, -signal.SIGKILL), err
         assert "Traceback" not in err, err
         for line in out.splitlines():
             if line.endswith("}"):  # the last one may be cut off
-                self.told.append(json.loads(line))
+                self.changes.append(json.loads(line))
 
 
 def test_never_more_holders_than_slots_and_none_leaks(

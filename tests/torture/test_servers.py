@@ -169,28 +169,28 @@ def test_every_tick_has_one_row_and_one_run(
         took = time.monotonic() - began
         fleet.end()
     taken = query(fleet.runs, "SELECT count(*) FROM events WHERE event = 'run_resumed'")[0][0]
-    told = f"servers, seed {number}: {servers} on one database, runs in {runs}, "
-    told += f"{fleet.rows()} ticks in {took:.0f} s, {kills} kills, "
-    told += f"{pauses} pauses, {taken} runs resumed"
-    record_property("torture", told)
-    assert kills >= LEAST_KILLS, told
-    assert pauses >= LEAST_PAUSES, told
-    check(fleet.state, fleet.runs, told)
+    counts = f"servers, seed {number}: {servers} on one database, runs in {runs}, "
+    counts += f"{fleet.rows()} ticks in {took:.0f} s, {kills} kills, "
+    counts += f"{pauses} pauses, {taken} runs resumed"
+    record_property("torture", counts)
+    assert kills >= LEAST_KILLS, counts
+    assert pauses >= LEAST_PAUSES, counts
+    check(fleet.state, fleet.runs, counts)
 
 
-def check(state: Path, of_runs: Path, told: str) -> None:
+def check(state: Path, of_runs: Path, counts: str) -> None:
     """Every tick has one row, whose run has succeeded once."""
     rows = query(state, "SELECT item_id, scheduled_at, outcome, reason, run_id, ticks FROM firings")
-    assert Counter((row[2], row[3]) for row in rows) == {("SUCCESS", ""): len(rows)}, told
+    assert Counter((row[2], row[3]) for row in rows) == {("SUCCESS", ""): len(rows)}, counts
     for item in {row[0] for row in rows}:
         at = sorted(
             int(str(s))
             for (s,) in query(state, "SELECT unixepoch(scheduled_at) FROM firings WHERE item_id = ?", item)
         )
-        assert at == list(range(at[0], at[-1] + 1, INTERVAL)), f"{told}: ticks are missing or twice"
+        assert at == list(range(at[0], at[-1] + 1, INTERVAL)), f"{counts}: ticks are missing or twice"
     runs = query(of_runs, "SELECT run_id, status FROM run_state")
-    assert {run for run, _ in runs} == {row[4] for row in rows}, told
-    assert {status for _, status in runs} == {"SUCCESS"}, told
+    assert {run for run, _ in runs} == {row[4] for row in rows}, counts
+    assert {status for _, status in runs} == {"SUCCESS"}, counts
     twice = query(
         of_runs,
         "SELECT run_id, step_id, count(*) FROM events WHERE event = 'step_finished' "
@@ -200,7 +200,7 @@ def check(state: Path, of_runs: Path, told: str) -> None:
         of_runs,
         "SELECT run_id FROM events WHERE event = 'run_finished' GROUP BY run_id HAVING count(*) <> 1",
     )
-    assert (twice, ended) == ([], []), told
+    assert (twice, ended) == ([], []), counts
 
 
 def log(root: Path) -> str:

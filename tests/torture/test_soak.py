@@ -131,18 +131,18 @@ def test_a_server_under_load_and_kills_stays_as_it_is(
     counted = query(state, "SELECT outcome, count(*) FROM firings GROUP BY 1")
     outcomes = {str(outcome): int(str(count)) for outcome, count in counted}
     resumed = query(state, "SELECT count(*) FROM events WHERE event = 'run_resumed'")[0][0]
-    told = (
+    counts = (
         f"soak, seed {number}: {SECONDS:.0f} s, {outcomes} firings, {kills} kills, {resumed} runs resumed, "
     )
-    told += f"log at most {most_log / 1e6:.1f} MB"
-    record_property("torture", told)
-    assert kills >= 2, told
-    assert outcomes.get("SUCCESS", 0) >= SECONDS * ITEMS * 0.6, f"the load was not applied: {told}"
-    assert set(outcomes) <= {"SUCCESS", "QUEUED", "SKIPPED", "CANCELLED"}, told
-    assert most_log <= MOST_LOG_BYTES, told
+    counts += f"log at most {most_log / 1e6:.1f} MB"
+    record_property("torture", counts)
+    assert kills >= 2, counts
+    assert outcomes.get("SUCCESS", 0) >= SECONDS * ITEMS * 0.6, f"the load was not applied: {counts}"
+    assert set(outcomes) <= {"SUCCESS", "QUEUED", "SKIPPED", "CANCELLED"}, counts
+    assert most_log <= MOST_LOG_BYTES, counts
     gaps = query(
         state,
         "SELECT item_id FROM firings GROUP BY item_id "
         "HAVING count(*) <> unixepoch(max(scheduled_at)) - unixepoch(min(scheduled_at)) + 1",
     )
-    assert gaps == [], f"ticks are missing: {told}"
+    assert gaps == [], f"ticks are missing: {counts}"
