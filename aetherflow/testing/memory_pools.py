@@ -39,7 +39,7 @@ class MemoryPools:
         holder = f"{job_id}.{step_id}"
         size = self._sizes.get(pool)
         if size is None:
-            raise StepError(f"{holder} needs the pool {pool!r}, and there is none", code="AF640")
+            raise StepError(f"there is no pool {pool!r}", code="AF640")
         if slots > size:
             raise StepError(f"{holder} needs {slots} slots of the pool {pool!r} ({size})", code="AF641")
         queue, turn = self._queues[pool], object()

@@ -38,7 +38,7 @@ def test_its_own_tests_pass(made: CommandLine) -> None:
 
     result = made.bash(command, env={"PYTHONPATH": "src"})
 
-    assert (result.code, "4 passed" in result.out) == (0, True), result
+    assert (result.code, "5 passed" in result.out) == (0, True), result
 
 
 def test_its_commands_work_as_they_are_told(made: CommandLine) -> None:
