@@ -39,7 +39,7 @@ from aetherflow.plan.plan import JobPlan, Plan, StepPlan
 
 
 def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event) -> Iterator[Command]:
-    """Yield what follows from an event that was just applied."""
+    """Yield the commands that follow from an event that was just applied."""
     match event:
         case e.JobStarted():
             instance = ready_queue.instance(event.job_id)
@@ -175,6 +175,7 @@ def _run_or_retry(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted
 def _after_step(
     state: RunState, instance: JobInstance, number: int | None, event: e.StepFinished
 ) -> Iterator[Command]:
+    """Start the next step, or end the job, as the flow wants it after such an end."""
     if number is None or event.step_id != instance.job.steps[number].spec.id:
         return  # one that did not run, of a skipped job
     step = instance.job.steps[number]
@@ -201,6 +202,7 @@ def _ends_job(error: ErrorInfo | None) -> bool:
 
 
 def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -> Iterator[Command]:
+    """End the steps from `number` on, and the job, SKIPPED."""
     for step in instance.job.steps[number:]:
         known = job.steps.get(step.spec.id)
         if known is None or known.status == "PENDING":
@@ -211,6 +213,7 @@ def _skip_rest(job: JobState, instance: JobInstance, number: int, reason: str) -
 def _after_job(
     plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.JobFinished
 ) -> Iterator[Command]:
+    """Cancel the run if it fails fast; end what belongs to a mapped job."""
     instance = ready_queue.instance(event.job_id)
     failed_fast = event.status == "FAILED" and plan.flow.fail_fast and not is_hook(event.job_id)
     if failed_fast and not state.cancelling:

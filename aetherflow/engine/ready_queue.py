@@ -1,7 +1,7 @@
-"""Which jobs may start next: counters of open dependencies, a heap of ready jobs, what runs now.
+"""Which jobs may start next: counters of open dependencies, a heap of ready jobs, what runs now. Pure.
 
-Derived from the plan and the state, kept beside the state so that a decision looks only at what an event
-touched: a run of 100,000 jobs costs a straight line.
+Derived from the plan and the state, and updated with the state: a decision examines only what an event
+touched, so that a run of 100,000 jobs takes linear time.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import JobPlan, Plan
 
 WHOLE = -1
-"""The item number of a job that is no instance of a `for_each`."""
+"""The item number of a job that is not an instance of a mapped job."""
 
 
 def instance_id(job_id: str, item: int) -> str:
-    """Return the job id of one instance of a `for_each` job: `extract[3]`."""
+    """Return the job id of one instance of a mapped job: `extract[3]`."""
     return job_id if item == WHOLE else f"{job_id}[{item}]"
 
 
 class JobInstance(msgspec.Struct, frozen=True, gc=False):
-    """A job to execute: one of the plan, or one instance of a `for_each` job of it.
+    """A job to execute: one of the plan, or one instance of a mapped job of it.
 
     Attributes:
         id: the job id under which its events appear.
@@ -38,22 +38,22 @@ class JobInstance(msgspec.Struct, frozen=True, gc=False):
 
 
 def whole_job(job: JobPlan) -> JobInstance:
-    """Return a job of the plan as a unit."""
+    """Return the instance of a job of the plan."""
     return JobInstance(job, WHOLE, job.id)
 
 
 def mapped_instance(job: JobPlan, item: int) -> JobInstance:
-    """Return one instance of a `for_each` job as a unit."""
+    """Return one instance of a mapped job."""
     return JobInstance(job, item, instance_id(job.id, item))
 
 
 def hook_instance(job: JobPlan, endings: int) -> JobInstance:
-    """Return ending steps as a unit: each time a run ends they are another job, `@on_exit`, `@on_exit.2`."""
+    """Return the instance of a hook: for each ending of a run another job, `@on_exit`, `@on_exit.2`."""
     return JobInstance(job, WHOLE, f"{job.id}.{endings + 1}" if endings else job.id)
 
 
 class MappedJob(msgspec.Struct, gc=False):
-    """How far a `for_each` job has come: the next item to start, how many run, how many have not ended."""
+    """How far a mapped job has come: the next item to start, how many run, how many have not ended."""
 
     total: int
     following: int = 0
@@ -62,7 +62,15 @@ class MappedJob(msgspec.Struct, gc=False):
 
 
 class ReadyQueue:
-    """The edge between what has ended and what has not begun."""
+    """The jobs between those that have ended and those that wait for others.
+
+    Attributes:
+        running: the instances that run now, by job id.
+        at_step: the number of the step that each of them has reached.
+        mapped_jobs: the mapped jobs that run, by their index in the plan.
+        blocked_by: a job that did not succeed, by the index of a job that needs it.
+        unfinished: how many jobs of the plan that take part have not ended.
+    """
 
     def __init__(self, plan: Plan, state: RunState, selected: Collection[int] | None, limit: int) -> None:
         self.plan = plan
@@ -86,7 +94,7 @@ class ReadyQueue:
             befores = [b for b in (*job.needs, *job.after) if self.is_selected(b) and not ended[b]]
             self._open.append(len(befores))
             if ended[job.index] or not self.is_selected(job.index):
-                continue  # it waits for nothing, also when a job before it runs again
+                continue  # it is done, also when a job before it runs again
             self.unfinished += 1
             for before in befores:
                 self._dependents.setdefault(before, []).append(job.index)
@@ -111,7 +119,7 @@ class ReadyQueue:
         return len(self.running) < self.limit
 
     def next_instance(self, *, beyond_limits: bool = False) -> JobInstance | None:
-        """Return the next instance of a `for_each` job that may start, in file and item order."""
+        """Return the next instance of a mapped job that may start, in file and item order."""
         startable = [
             index
             for index, mapped in self.mapped_jobs.items()
@@ -127,7 +135,7 @@ class ReadyQueue:
         return mapped.following < mapped.total and (beyond_limits or most is None or mapped.running < most)
 
     def instance(self, job_id: str) -> JobInstance:
-        """Return the unit that a job id names."""
+        """Return the instance that a job id names."""
         if (running := self.running.get(job_id)) is not None:
             return running
         if is_hook(job_id):
@@ -138,7 +146,7 @@ class ReadyQueue:
         return mapped_instance(job, int(item[:-1])) if item else whole_job(job)
 
     def advance(self, state: RunState, event: e.Event) -> None:
-        """Follow an event that was applied to the state."""
+        """Update the queue after an event was applied to the state."""
         match event:
             case e.JobStarted():
                 self._job_started(state, self.instance(event.job_id))
@@ -151,25 +159,25 @@ class ReadyQueue:
         if instance.item != WHOLE:
             mapped = self.mapped_jobs[instance.job.index]
             mapped.running += 1
-            self._pass_by_begun(state, instance.job)
+            self._skip_begun(state, instance.job)
         else:
             self._leave_ready(instance.job.index)
             if instance.job.for_each is not None:
-                self._open_fan(state, instance.job)
+                self._open_mapped_job(state, instance.job)
                 return
         self.running[instance.id] = instance
 
-    def _open_fan(self, state: RunState, job: JobPlan) -> None:
+    def _open_mapped_job(self, state: RunState, job: JobPlan) -> None:
         items = state.jobs[job.id].items or []
         mapped = MappedJob(total=len(items))
         mapped.unfinished = sum(
             state.job(instance_id(job.id, i)).status not in DONE for i in range(mapped.total)
         )
         self.mapped_jobs[job.index] = mapped
-        self._pass_by_begun(state, job)
+        self._skip_begun(state, job)
 
-    def _pass_by_begun(self, state: RunState, job: JobPlan) -> None:
-        """Move on to the next instance that has not begun: a resume keeps those that had ended."""
+    def _skip_begun(self, state: RunState, job: JobPlan) -> None:
+        """Move on to the next instance that has not begun: a resume keeps those that have ended."""
         mapped = self.mapped_jobs[job.index]
         while (
             mapped.following < mapped.total
@@ -183,10 +191,10 @@ class ReadyQueue:
         if instance.item != WHOLE:
             mapped = self.mapped_jobs.get(instance.job.index)
             if mapped is None:
-                return  # left over when its job ended
+                return  # it had been left when its job ended
             mapped.unfinished -= 1
             mapped.running -= was_running
-            self._pass_by_begun(state, instance.job)
+            self._skip_begun(state, instance.job)
             return
         if is_hook(instance.id):
             return

@@ -1,4 +1,4 @@
-"""What templates and conditions see of a run: views on its state, nothing is copied."""
+"""What templates and conditions see of a run: views on its state, without copies. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import RUN_KEYS
 
 Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Puts the values of large outputs in the place of their references."""
+"""Replaces the references to large outputs by their values."""
 
 
 def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -20,11 +20,11 @@ def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return outputs
 
 
-FAILURES_TOLD = 20
+FAILURES_LISTED = 20
 """How many failed jobs `run.failed_jobs` and `run.errors` name: they must fit into a command line."""
 
-MESSAGE_TOLD = 1000
-"""How many characters of its error `run.errors` tells of each."""
+MESSAGE_CHARACTERS = 1000
+"""How many characters of each error message `run.errors` has."""
 
 
 class JobsView(Mapping[str, Any]):
@@ -91,9 +91,9 @@ class RunView(Mapping[str, Any]):
             case "reason":
                 return _reason(state)
             case "failed_jobs":
-                return list(_failures(state))[:FAILURES_TOLD]
+                return list(_failures(state))[:FAILURES_LISTED]
             case "errors":
-                return [_failure(state, *failed) for failed in [*_failures(state).items()][:FAILURES_TOLD]]
+                return [_failure(state, *failed) for failed in [*_failures(state).items()][:FAILURES_LISTED]]
             case _:
                 raise KeyError(key)
 
@@ -125,7 +125,7 @@ def _failure(state: RunState, job_id: str, instances: list[str]) -> dict[str, An
     failure: dict[str, Any] = {
         "job": job_id,
         "code": job.error.code if job.error else "",
-        "message": message[:MESSAGE_TOLD],
+        "message": message[:MESSAGE_CHARACTERS],
     }
     return {**failure, "instances": len(instances)} if instances else failure
 

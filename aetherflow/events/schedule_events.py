@@ -1,4 +1,4 @@
-"""What can happen in a scheduler. The firings in the state database are what is stored; these are told."""
+"""The events of a scheduler, for observers. Not stored: the state database has the firings themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aetherflow.events.run_events import Event
 
 
 class ScheduleEvent(Event, frozen=True, kw_only=True):
-    """What every event of a scheduler says; `flow_id` and `run_id` are empty where there is no run."""
+    """What every event of a scheduler has; `flow_id` and `run_id` are empty if there is no run."""
 
     scheduler: str
     flow_id: str = ""
@@ -32,7 +32,7 @@ class FiringScheduled(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
-    """Ticks of an item that do not run, and why: `ticks` of them, the last of which is `scheduled_at`."""
+    """Ticks of an item that do not run, and why: `ticks` of them, the last one at `scheduled_at`."""
 
     item_id: str
     scheduled_at: datetime
@@ -42,7 +42,7 @@ class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class FiringTakenOver(ScheduleEvent, frozen=True, kw_only=True):
-    """A firing of a server that died, or gave it back, is ours now; its run keeps its id."""
+    """This server takes over a firing of a server that died, or gave it back; its run keeps its id."""
 
     item_id: str
     scheduled_at: datetime
@@ -60,7 +60,7 @@ class FiringFinished(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
-    """A scheduler file is in force, for the first time or as it was changed."""
+    """A scheduler file was loaded, for the first time or because it has changed."""
 
     file: str
     item_count: int
@@ -71,14 +71,14 @@ class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class ScheduleInvalid(ScheduleEvent, frozen=True, kw_only=True):
-    """A scheduler file was changed and is wrong now; what was in force stays in force."""
+    """A scheduler file was changed and is not valid now; the version loaded before stays in force."""
 
     file: str
     problem: str
 
 
 class ScheduleNotice(ScheduleEvent, frozen=True, kw_only=True):
-    """Something worth telling about a scheduler: a clock that went back, a server that lost its lease."""
+    """A message to people about a scheduler: a clock that went back, a server that lost its lease."""
 
     message: str
     level: Literal["info", "warning", "error"] = "warning"

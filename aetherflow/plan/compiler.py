@@ -1,4 +1,4 @@
-"""From the flow file to the plan: parse every template, check every reference, order the jobs."""
+"""Compile a flow file to a plan: parse every template, check every reference, order the jobs. Pure."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
-CYCLES_TOLD = 20
+CYCLES_REPORTED = 20
 
 
 def build_plan(
-    loaded: FlowDocument, findings: DiagnosticSink, version_of: Callable[[str], str] = lambda _: ""
+    loaded: FlowDocument, sink: DiagnosticSink, version_of: Callable[[str], str] = lambda _: ""
 ) -> Plan:
-    """Return the plan of a flow; what is wrong with it is added to `findings` (then do not run it).
+    """Return the plan of a flow; its diagnostics are added to the sink (do not run it if there are errors).
 
     `version_of` gives the version of a step type.
     """
-    planner = _Planner(loaded.spec, findings, version_of)
-    jobs = tuple(planner.job(index, job) for index, job in enumerate(loaded.spec.jobs))
-    hooks = tuple(planner.hook(name) for name in HOOK_KEYS if getattr(loaded.spec.flow, name))
-    planner.metadata()
-    planner.refuse_cycles(jobs)
+    compiler = _Compiler(loaded.spec, sink, version_of)
+    jobs = tuple(compiler.job(index, job) for index, job in enumerate(loaded.spec.jobs))
+    hooks = tuple(compiler.hook(name) for name in HOOK_KEYS if getattr(loaded.spec.flow, name))
+    compiler.metadata()
+    compiler.refuse_cycles(jobs)
     definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()
     return Plan(
         flow=loaded.spec.flow,
@@ -48,18 +48,18 @@ def build_plan(
     )
 
 
-class _Planner:
-    """The names a flow defines, while its parts are checked against them."""
+class _Compiler:
+    """Compiles the parts of one flow, and checks them against the names that it defines."""
 
-    def __init__(self, spec: FlowFile, findings: DiagnosticSink, version_of: Callable[[str], str]) -> None:
+    def __init__(self, spec: FlowFile, sink: DiagnosticSink, version_of: Callable[[str], str]) -> None:
         self.spec = spec
-        self.findings = findings
+        self.sink = sink
         self.version_of = version_of
         self.index = {job.id: number for number, job in enumerate(spec.jobs)}
         self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
 
     def job(self, index: int, spec: JobSpec) -> JobPlan:
-        """Plan one job."""
+        """Compile one job."""
         base: Path = ("jobs", index)
         needs = self._needs(spec, base)
         after: set[int] = set()
@@ -79,11 +79,11 @@ class _Planner:
             for_each=for_each,
             max_parallel=spec.max_parallel,
             timeout_seconds=spec.timeout_seconds,
-            place=self.findings.place(base),
+            place=self.sink.place(base),
         )
 
     def hook(self, name: str) -> JobPlan:
-        """Plan `on_success`, `on_failure` or `on_exit` as a job that waits for all others."""
+        """Compile `on_success`, `on_failure` or `on_exit` as a job that waits for all others."""
         base: Path = ("flow", name)
         spec = JobSpec(id=f"_{name}", steps=getattr(self.spec.flow, name))
         return JobPlan(
@@ -96,7 +96,7 @@ class _Planner:
             for_each=None,
             max_parallel=None,
             timeout_seconds=None,
-            place=self.findings.place(base),
+            place=self.sink.place(base),
         )
 
     def metadata(self) -> None:
@@ -109,14 +109,14 @@ class _Planner:
                 self._template(value, ("resources", name, key), None, RESOURCE_ROOTS, set(), set())
 
     def refuse_cycles(self, jobs: tuple[JobPlan, ...]) -> None:
-        """Tell the cycles among the jobs; of those that share a job, the first."""
+        """Report the cycles among the jobs; of those that share a job, the first."""
         edges = {job.index: (*job.needs, *job.after) for job in jobs}
-        for _ in range(CYCLES_TOLD):
+        for _ in range(CYCLES_REPORTED):
             cycle = find_cycle(edges)
             if cycle is None:
                 return
             names = " -> ".join(jobs[index].id for index in cycle)
-            self.findings.add(
+            self.sink.add(
                 jobs[cycle[0]].place,
                 "AF130",
                 f"the jobs wait for each other in a circle: {names}",
@@ -129,9 +129,9 @@ class _Planner:
         for number, name in enumerate(spec.depends_on):
             where = (*base, "depends_on", number)
             if name == spec.id:
-                self.findings.add(where, "AF130", f"job {name!r} depends on itself", "remove this entry")
+                self.sink.add(where, "AF130", f"job {name!r} depends on itself", "remove this entry")
             elif name not in self.index:
-                self.findings.add(
+                self.sink.add(
                     where,
                     "AF131",
                     f"job {spec.id!r} depends on {name!r}, which is no job of this flow",
@@ -147,7 +147,7 @@ class _Planner:
         text = spec.when if isinstance(spec.when, str) else str(spec.when).lower()
         condition, problems = compile_condition(text)
         for problem in problems:
-            self.findings.add_problem((*base, "when"), problem)
+            self.sink.add_problem((*base, "when"), problem)
         if condition is not None:
             for reference in condition.references:
                 self._check(reference, (*base, "when"), spec, set(), after)
@@ -175,7 +175,7 @@ class _Planner:
             inputs=inputs,
             outputs=outputs,
             retry=spec.retry or retry,
-            place=self.findings.place(base),
+            place=self.sink.place(base),
             version=self.version_of(spec.type),
         )
 
@@ -190,7 +190,7 @@ class _Planner:
     ) -> Template:
         template, problems = compile_template(value)
         for problem in problems:
-            self.findings.add_problem(base, problem)
+            self.sink.add_problem(base, problem)
         for reference in template.references:
             if reference.path[0] in roots:
                 self._check(reference, base, job, earlier, after)
@@ -212,7 +212,7 @@ class _Planner:
         earlier: set[str],
         after: set[int],
     ) -> None:
-        """Check what a reference names, and note the order edge it makes."""
+        """Check what a reference names, and note the job that must have ended before."""
         root, *rest = reference.path
         if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
             hint = did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
@@ -311,8 +311,8 @@ class _Planner:
         *,
         about: Path | None = None,
     ) -> None:
-        place = self.findings.text_place((*base, *reference.where), reference.offset)
-        self.findings.add(place, code, message, hint, severity, about=about or base)
+        place = self.sink.text_place((*base, *reference.where), reference.offset)
+        self.sink.add(place, code, message, hint, severity, about=about or base)
 
 
 def _longest(path: tuple[str, ...], known: Container[str]) -> str:

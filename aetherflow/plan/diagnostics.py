@@ -1,4 +1,4 @@
-"""Collects what is wrong with a file, so that everything is told at once."""
+"""Collects the diagnostics of a file, so that all are reported at once. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 class DiagnosticSink:
     """The diagnostics of one document, in the order in which they were found.
 
-    Of a document that was read as it was meant, nothing is told that might only follow from a guess.
+    If parts of the document were guessed, it drops the diagnostics that may only follow from a guess.
     """
 
     def __init__(
@@ -27,19 +27,19 @@ class DiagnosticSink:
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything found so far forbids a run."""
+        """Whether there is an error: then the flow must not run."""
         return any(d.severity == "error" for d in self.diagnostics)
 
     def place(self, path: Path) -> Position:
-        """Return where the node at `path` stands."""
+        """Return the position of the node at `path`."""
         return self.document.position(self._as_written(path))
 
     def text_place(self, path: Path, offset: int) -> Position:
-        """Return where a character of the text at `path` stands."""
+        """Return the position of a character of the text at `path`."""
         return self.document.text_position(self._as_written(path), offset)
 
     def is_guess(self, path: Path) -> bool:
-        """Whether what stands at `path` is a stand-in for what the file does not say."""
+        """Whether the node at `path` was guessed: the file does not have it."""
         return self._guesses is not None and self._guesses.covers(path)
 
     def add(
@@ -52,7 +52,7 @@ class DiagnosticSink:
         *,
         about: Path | None = None,
     ) -> None:
-        """Add a finding at a node of the document, or at a place in it; `about` is the node concerned."""
+        """Add a diagnostic at a node of the document, or at a position; `about` is the node concerned."""
         about = about or (() if isinstance(where, Position) else where)
         if self._guesses is not None and self._guesses.explains(code, about):
             return
@@ -72,7 +72,7 @@ class DiagnosticSink:
         )
 
     def add_problem(self, base: Path, problem: TextDiagnostic) -> None:
-        """Add a problem of a template or condition that stands at `base`."""
+        """Add a diagnostic of a template or condition at `base`."""
         place = self.text_place((*base, *problem.where), problem.offset)
         self.add(place, problem.code, problem.message, problem.hint)
 

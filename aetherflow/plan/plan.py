@@ -1,6 +1,6 @@
-"""The plan of a flow: its jobs as a graph, its templates and conditions parsed, every reference checked.
+"""The plan of a flow: its jobs as a graph, templates and conditions parsed, references checked. Pure.
 
-Built once when the flow is loaded, the same for every run of it. Pure.
+Built once when the flow is loaded, and the same for every run of it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
 """What templates and conditions may name of the run: `run.id` and so on."""
 
-NOT_SAID = "-"
-"""Stands for the fingerprint of what the flow does not say of a job."""
+ABSENT = "-"
+"""The fingerprint of a key that a job does not have."""
 
 
-def _fingerprint(said: Any) -> str:
-    """Return 16 hex digits that change when what is said changes."""
-    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
+def _fingerprint(value: Any) -> str:
+    """Return 16 hex digits that change when the value changes."""
+    return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()
 
 
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
         return self.spec.on_no_data == "skip_job"
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits that change when what the flow says of this step changes."""
+        """Return 16 hex digits that change when the flow defines this step otherwise."""
         return _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
 
 
@@ -58,9 +58,9 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     """A job, ready to run.
 
     Attributes:
-        index: its place in the file; ready jobs start in this order.
+        index: its position in the file; ready jobs start in this order.
         needs: indexes of the jobs that must have ended SUCCESS (`depends_on`).
-        after: indexes of the jobs that must have ended, whatever their status (they are referred to).
+        after: indexes of the jobs that must have ended, with any status (the job refers to them).
     """
 
     index: int
@@ -77,19 +77,19 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     @property
     def gate(self) -> str:
         """A fingerprint of `when`; a dash if the job has none."""
-        return NOT_SAID if self.when is None else _fingerprint(self.when.text)
+        return ABSENT if self.when is None else _fingerprint(self.when.text)
 
     @property
     def listing(self) -> str:
         """A fingerprint of `for_each`; a dash if the job has none."""
-        return NOT_SAID if self.for_each is None else _fingerprint(self.for_each.raw)
+        return ABSENT if self.for_each is None else _fingerprint(self.for_each.raw)
 
 
 class Plan(msgspec.Struct, frozen=True):
     """Everything an executor needs to know of a flow.
 
     Attributes:
-        hooks: the steps of `on_success`, `on_failure` and `on_exit`, as far as there are any, as jobs named
+        hooks: the steps of `on_success`, `on_failure` and `on_exit`, if there are any, as jobs named
             `@on_success` and so on; they run after all jobs have ended.
         step_types: those that the steps name, each looked up once, when the flow was checked.
     """

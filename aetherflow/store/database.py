@@ -23,9 +23,9 @@ from aetherflow.store.migrate import (
     LockedOutError,
     begin,
     check_log,
-    check_to_look,
+    check_to_read,
     prepare,
-    prepare_to_look,
+    prepare_to_read,
     trying,
 )
 from aetherflow.store.sqlite_errors import explained, locked, placed
@@ -101,11 +101,11 @@ class Database:
             StateUnusable: it cannot be read; or not without writing: it is of an older version, or has a log.
         """
         if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-            return await cls._opened(path, str(path), prepare_to_look)
+            return await cls._opened(path, str(path), prepare_to_read)
         # Without a log no process writes it now: it may be read as it is. With one, SQLite needs its index.
         has_log = os.access(path.with_name(f"{path.name}-wal"), os.F_OK)
         target = f"file:{quote(str(path))}?{'mode=ro' if has_log else 'immutable=1'}"
-        return await cls._opened(path, target, check_log if has_log else check_to_look)
+        return await cls._opened(path, target, check_log if has_log else check_to_read)
 
     @classmethod
     async def _opened(cls, path: Path, target: str, prepare: Callable[[sqlite3.Connection], None]) -> Self:

@@ -1,6 +1,6 @@
-"""From a file to a database of the current version: whose it is, its pragmas, its migrations (forward only).
+"""Prepare a file as a state database: check whose it is, set the pragmas, run the migrations (forward only).
 
-The functions work in the connection's thread. What the lock of another process keeps them from raises
+The functions run in the thread of the connection. If another process holds the lock, they raise
 LockedOutError: nothing was done, and they may be called again.
 """
 
@@ -17,7 +17,7 @@ from aetherflow.store.state_schema import APPLICATION_ID, MIGRATIONS, VERSION
 T = TypeVar("T")
 
 CHECKPOINT_PAGES = 1000
-"""After how many pages the log is copied into the database; SQLite's own default, kept explicit."""
+"""After how many pages the log is copied into the database; SQLite's own default, made explicit."""
 
 
 class LockedOutError(Exception):
@@ -30,7 +30,7 @@ def begin(raw: sqlite3.Connection) -> None:
 
 
 def trying(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    """Return work that may be tried again when another process has the lock."""
+    """Return the work with LockedOutError in place of the error that another process has the lock."""
 
     def tried(raw: sqlite3.Connection) -> T:
         try:
@@ -44,8 +44,8 @@ def trying(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connect
 
 
 def prepare(raw: sqlite3.Connection, synchronous: str) -> None:
-    """Look whether it is ours, set the pragmas and bring the schema to the current version."""
-    _version_in_one_look(raw)
+    """Check that the database is ours, set the pragmas and migrate it to the current version."""
+    _version_in_one_snapshot(raw)
     _use_write_ahead_log(raw)
     raw.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -53,17 +53,17 @@ def prepare(raw: sqlite3.Connection, synchronous: str) -> None:
     _migrate(raw)
 
 
-def prepare_to_look(raw: sqlite3.Connection) -> None:
-    """Look whether it is ours; bring the schema to the current version where that is missing."""
-    if _version_in_one_look(raw) < VERSION:
+def prepare_to_read(raw: sqlite3.Connection) -> None:
+    """Check that the database is ours; migrate it if it is of an older version."""
+    if _version_in_one_snapshot(raw) < VERSION:
         prepare(raw, "full")
 
 
 def check_log(raw: sqlite3.Connection) -> None:
-    """Look whether a log, which only whoever writes has an index for, can be read; then as without one.
+    """Check that a database with a write-ahead log can be read without writing beside it.
 
     Raises:
-        StateUnusable: the index is missing, or the database is of an older version.
+        StateUnusable: the index is missing, the database is not ours or is of an older version.
     """
     try:
         raw.execute("SELECT 1 FROM sqlite_schema").fetchone()
@@ -72,39 +72,43 @@ def check_log(raw: sqlite3.Connection) -> None:
             raise
         raise StateUnusable(
             "its write-ahead log cannot be read without writing beside it",
-            hint="look at it as somebody who may write there, or at a copy of the file and its -wal",
+            hint="open it as a user who may write there, or open a copy of the file and its -wal",
             code="AF612",
         ) from None
-    check_to_look(raw)
+    check_to_read(raw)
 
 
-def check_to_look(raw: sqlite3.Connection) -> None:
-    """Look whether it is ours and can be understood as it is.
+def check_to_read(raw: sqlite3.Connection) -> None:
+    """Check that the database is ours and of the current version.
 
     Raises:
-        StateUnusable: it is of an older version.
+        StateUnusable: it is not.
     """
-    version = _version_in_one_look(raw)
+    version = _version_in_one_snapshot(raw)
     if version < VERSION:
         raise StateUnusable(
-            f"this state database has schema version {version}; it must be brought to version "
+            f"this state database has schema version {version}; it must be migrated to version "
             f"{VERSION} first, and it cannot be written",
-            hint="look at it once as somebody who may write it, or look at a copy",
+            hint="open it once as a user who may write it, or open a copy",
             code="AF612",
         )
 
 
-def _version_in_one_look(raw: sqlite3.Connection) -> int:
-    trying(lambda raw: raw.execute("BEGIN"))(raw)  # one snapshot: another process may be making it right now
+def _version_in_one_snapshot(raw: sqlite3.Connection) -> int:
+    trying(lambda raw: raw.execute("BEGIN"))(raw)  # another process may be creating it right now
     try:
         return trying(_version)(raw)
     finally:
-        if raw.in_transaction:  # what failed for want of room has rolled back already, and is what to tell
+        if raw.in_transaction:  # a full disk has rolled back already; its error passes
             raw.execute("ROLLBACK")
 
 
 def _version(raw: sqlite3.Connection) -> int:
-    """Return the version of the schema, 0 if the database is new; refuse one that is not for us."""
+    """Return the version of the schema, 0 if the database is new.
+
+    Raises:
+        StateUnusable: it is not ours, or from a newer version.
+    """
     application = _pragma(raw, "application_id")
     version: int = _pragma(raw, "user_version")
     tables = raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -124,7 +128,7 @@ def _version(raw: sqlite3.Connection) -> int:
 
 
 def _use_write_ahead_log(raw: sqlite3.Connection) -> None:
-    """Switch the log on; SQLite does not wait for a process that is doing the same, it is tried again."""
+    """Switch the write-ahead log on. SQLite does not wait for a process that does the same: try again."""
     mode = trying(lambda raw: _pragma(raw, "journal_mode = WAL"))(raw)
     if mode != "wal":
         raise StateUnusable(
@@ -134,10 +138,10 @@ def _use_write_ahead_log(raw: sqlite3.Connection) -> None:
 
 
 def _migrate(raw: sqlite3.Connection) -> None:
-    """Run what is missing, under the write lock, so that two processes do not both do it.
+    """Run the missing migrations, under the write lock, so that two processes do not both do it.
 
-    A version is written, and taken back, also when nothing is missing: only that tells a file that cannot be
-    written.
+    If none is missing, the version is written and rolled back nevertheless: this shows whether the file can
+    be written.
     """
     begin(raw)
     try:
@@ -158,7 +162,7 @@ def _migrate(raw: sqlite3.Connection) -> None:
 
 
 def _statements(script: str) -> list[str]:
-    """Split a script; `executescript` would commit the open transaction first."""
+    """Split a script into statements; `executescript` would commit the open transaction first."""
     statements: list[str] = []
     pending = ""
     for line in script.splitlines(keepends=True):

@@ -1,4 +1,4 @@
-"""From events to the rows of `run_state`, `job_state` and `step_state`. Pure.
+"""Project events to the rows of `run_state`, `job_state` and `step_state`. Pure.
 
 Within a batch only the last row of a run, job or step counts: a job that starts and ends in one batch is
 written once.
@@ -77,7 +77,7 @@ Row = tuple[Any, ...]
 
 
 class Rows(msgspec.Struct):
-    """What a batch of events changes: statements in order, then the last row of each job and step."""
+    """The changes of a batch of events: statements in order, then the last row of each job and step."""
 
     runs: list[tuple[str, Row]] = []
     jobs: dict[tuple[str, str], Row] = {}
@@ -85,12 +85,12 @@ class Rows(msgspec.Struct):
 
 
 def timestamp(at: datetime) -> str:
-    """Return RFC 3339 in UTC with microseconds, always of the same length, so that texts compare as times."""
+    """Return RFC 3339 in UTC with microseconds: of constant length, so that texts compare as times."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def project(events: Iterable[e.Event]) -> Rows:
-    """Return the rows that these events, in order, lead to."""
+    """Return the rows that these events lead to, in order."""
     rows = Rows()
     for event in events:
         match event:

@@ -1,7 +1,7 @@
-"""The tables and views of the state database, and the way from one version to the next (forward only).
+"""The tables and views of the state database: one script for each version, applied in order (forward only).
 
-A person may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks`, `firings` and
-`schema_version`.
+SQLite stores each CREATE statement as it is written here: those of a released version never change. People
+may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks`, `firings` and `schema_version`.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ FROM run_state r;
 """
 
 VERSION_2 = """
--- Every attempt of every step: how it ended; if another one followed, what was waited before it, and why. An
--- attempt that nothing ended runs now, or was cut off when its process died.
+-- Every attempt of every step: how it ended; if another one followed, how long that waited, and why. An
+-- attempt without an end runs now, or was interrupted when its process died.
 CREATE VIEW attempts AS
 WITH steps AS (
     SELECT run_id, seq, event, payload, at, job_id, step_id,
@@ -128,8 +128,8 @@ FROM steps WHERE event = 'step_started';
 """
 
 VERSION_3 = """
--- What schedulers decided: one row per tick of an item, and per firing that a person asked for. An open row
--- is a durable claim: `server` looks after it until it is closed; when that one dies, another takes it over.
+-- What schedulers decided: one row per tick of an item, and per firing that a person requested. An open row
+-- is a durable claim: `server` is responsible for it until it is closed; if that dies, another takes it over.
 CREATE TABLE firings (
     firing_id     INTEGER PRIMARY KEY,
     scheduler     TEXT NOT NULL,            -- the id of the scheduler file, else its path
@@ -168,7 +168,7 @@ CREATE TABLE schedule_items (
     PRIMARY KEY (scheduler, item_id)
 ) WITHOUT ROWID;
 
--- Which servers look after which scheduler files.
+-- Which servers run which scheduler files.
 CREATE TABLE schedulers (
     scheduler TEXT NOT NULL,
     server    TEXT NOT NULL,
@@ -251,6 +251,6 @@ AND json_extract(payload, '$.reason') = 'interrupted, on_interrupt: skip';
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
-"""The script that leads to version 1, 2, ... in turn."""
+"""The scripts that lead to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)
