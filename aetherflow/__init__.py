@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
-    from aetherflow.errors import AetherFlowError, BundleError, ConfigError, MissingExtra, StepError
+    from aetherflow.errors import (
+        AetherFlowError,
+        BundleError,
+        ConfigError,
+        LockNotAcquired,
+        MissingExtra,
+        StepError,
+    )
     from aetherflow.registry import connector_names, step_names
     from aetherflow.sdk import checks, files
     from aetherflow.sdk.blocking import StopSwitch, run_blocking
@@ -35,6 +42,7 @@ __all__ = [
     "ConfigError",
     "Connector",
     "Effect",
+    "LockNotAcquired",
     "MissingExtra",
     "Resource",
     "Skipped",
@@ -66,6 +74,7 @@ _HOMES = {
     "SourceChanged": "bundle.source",
     "SourceRequest": "bundle.source",
     "ConfigError": "errors",
+    "LockNotAcquired": "errors",
     "MissingExtra": "errors",
     "StepError": "errors",
     "CheckResult": "sdk.checks",

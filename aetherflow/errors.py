@@ -43,6 +43,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         code: for people; nothing is decided by it.
         kind: for `retry_on`.
         cause: set by the executor only; what a step raises has none.
+        is_temporary: another run holds a lock; the same may succeed when that has ended.
     """
 
     code: str
@@ -51,10 +52,11 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: str = ""
     detail: dict[str, Any] = {}
     cause: FailureCause = ""
+    is_temporary: bool = False
 
 
 class AetherFlowError(Exception):
-    """The root of all errors that are told without a traceback.
+    """The root of all errors that are shown without a traceback.
 
     Attributes:
         code: stable identifier, see `aetherflow.codes`.
@@ -192,3 +194,13 @@ class StepError(AetherFlowError):
         return ErrorInfo(
             code=self.code, message=self.message, kind=self.kind, hint=self.hint, detail=self.detail
         )
+
+
+class LockNotAcquired(StepError):
+    """A lock is still held by another run after the time that the step waits for it."""
+
+    default_code = "AF620"
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is temporary."""
+        return msgspec.structs.replace(super().info(), is_temporary=True)

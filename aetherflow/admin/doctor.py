@@ -36,7 +36,7 @@ def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[Check
     findings = [
         CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in checked.diagnostics
-        if d.code != "AF536"
+        if d not in checked.unset  # each is reported with its resource
     ]
     for name, spec in checked.plan.resources.items():
         findings += _resource(checked, name, spec)

@@ -106,7 +106,7 @@ def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow | None:
     """
     try:
         checked = flow.load_checked_flow()
-        if any(not d.code.startswith("AF5") for d in checked.errors):
+        if checked.flow_errors:
             checked.raise_if_invalid()
     except AetherFlowError as error:
         if not as_json:

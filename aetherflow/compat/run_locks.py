@@ -6,9 +6,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from aetherflow import AetherFlowError, StepContext, StepError
-
-HELD_BY_ANOTHER = "AF620"
+from aetherflow import AetherFlowError, LockNotAcquired, StepContext
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -60,7 +58,7 @@ class HeldLocks:
             if taken:
                 self.failure = error
                 self._tasks.cancel_scope.cancel()  # nothing may go on that believes to hold it
-            elif isinstance(error, StepError) and error.code == HELD_BY_ANOTHER:
+            elif isinstance(error, LockNotAcquired):
                 task_status.started(False)
             else:
                 raise

@@ -19,7 +19,7 @@ from aetherflow.config.prepared_resource import (
     variable_name,
 )
 from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, fields
-from aetherflow.config.resource_shape import MISSING, shape_problems
+from aetherflow.config.resource_shape import shape_problems
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.errors import Diagnostic
 from aetherflow.spec.document import Document
@@ -137,7 +137,7 @@ def _no_decoder(prepared: PreparedResource, provider: str) -> FieldDiagnostic:
 def _placed(prepared: PreparedResource, problem: FieldDiagnostic) -> FieldDiagnostic:
     """Return the diagnostic at its place in the flow file: the key `profile` for what a profile brings."""
     source = prepared.merged.source(problem.path)
-    if source == "flow" or problem.code == MISSING:
+    if source == "flow" or problem.is_missing:
         return problem
     path: FieldPath = ("profile",)
     return msgspec.structs.replace(problem, path=path, message=f"{problem.message} (from {source})")

@@ -16,13 +16,18 @@ SECRET_KEY = "secret"  # noqa: S105 - the key of a reference to a secret, none i
 
 
 class FieldDiagnostic(msgspec.Struct, frozen=True):
-    """A diagnostic about one field of a resource, without its file: `path` starts at the resource."""
+    """A diagnostic about one field of a resource, without its file: `path` starts at the resource.
+
+    Attributes:
+        is_missing: the field is nowhere, so no file is the source of it.
+    """
 
     path: FieldPath
     code: str
     message: str
     hint: str = ""
     severity: Severity = "error"
+    is_missing: bool = False
 
 
 def field_name(path: FieldPath) -> str:

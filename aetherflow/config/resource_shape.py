@@ -13,7 +13,7 @@ from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_
 from aetherflow.spec.convert import convert
 from aetherflow.spec.suggest import did_you_mean
 
-MISSING = "AF554"
+_MISSING = "AF554"
 _UNKNOWN, _UNFIT = "AF553", "AF555"
 
 
@@ -54,9 +54,10 @@ def _problems(
             where = (section, key)
             yield FieldDiagnostic(
                 (section,),
-                MISSING,
+                _MISSING,
                 f"{prepared.driver} needs {field_name(where)}",
                 f"add it to the resource or its profile; see: aetherflow connectors show {prepared.driver}",
+                is_missing=True,
             )
 
 

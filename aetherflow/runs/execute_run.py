@@ -47,8 +47,6 @@ from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("files and settings of runs", 16)
 
-LOCK_HELD = "AF620"
-
 HURRY_SECONDS = 5.0
 """How long a run that was asked to stop waits for a database that another process has locked."""
 
@@ -343,10 +341,11 @@ def _report(state: RunState, bus: Bus) -> RunReport:
         case _:
             first = next(iter(failed), "")
             why = f"job {first} failed: {failed[first].message}" if first else "a job failed"
+            is_temporary = bool(failed) and all(error.is_temporary for error in failed.values())
             return RunReport(
                 state.run_id,
                 "FAILED",
-                HeldByAnother.exit_code if {error.code for error in failed.values()} == {LOCK_HELD} else 1,
+                HeldByAnother.exit_code if is_temporary else 1,
                 bus.detached,
                 state.outcome_reason or why,
                 failed[first].code if first else "",

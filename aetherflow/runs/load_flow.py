@@ -1,4 +1,4 @@
-"""Load a flow and everything it refers to, and say all that is wrong with it before anything runs."""
+"""Load a flow and everything that it refers to, and report all that is wrong before anything runs."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     """A flow, planned and checked; run it only if `errors` is empty.
 
     Attributes:
+        references: those of the diagnostics that are about what the flow refers to: step types, connectors,
+            resources, plugins; the others are about the flow itself.
+        unset: those of the diagnostics that report a variable which a resource needs and which is not set.
         is_as_written: whether the plan is what the file says, or what it was probably meant to say.
         bundle: where the flow comes from, if it comes from a bundle.
         restrictions: what the mode forbids.
@@ -50,14 +53,21 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     redactor: Redactor
     registry: Registry
     diagnostics: list[Diagnostic]
+    references: frozenset[Diagnostic] = frozenset()
+    unset: frozenset[Diagnostic] = frozenset()
     is_as_written: bool = True
     bundle: BundleUse | None = None
     restrictions: Restrictions = Restrictions()
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """The findings that forbid a run."""
+        """The diagnostics that forbid a run."""
         return [d for d in self.diagnostics if d.severity == "error"]
+
+    @property
+    def flow_errors(self) -> list[Diagnostic]:
+        """The errors in the flow itself, not in what it refers to."""
+        return [d for d in self.errors if d not in self.references]
 
     def step_type(self, name: str) -> StepType:
         """Return a step type, also one that only the inputs of a step name when it runs.
@@ -124,16 +134,19 @@ def load_checked_flow(
     own = dict(plan.resources)
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
+    about_the_flow = len(findings.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, findings, inherited))
-    _check_resources(own, environment, profiles, findings, severity, redactor, registry)
+    unset = _check_resources(own, environment, profiles, findings, severity, redactor, registry)
     _check_restricted(own, restrictions, registry, findings)
+    references = [*registry.diagnostics, *findings.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, findings, severity)
     ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
-        _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
+        unset += _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
         _check_restricted(inherited, restrictions, registry, in_manifest)
+        references += in_manifest.diagnostics
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return CheckedFlow(
         plan=plan,
@@ -142,6 +155,8 @@ def load_checked_flow(
         redactor=redactor,
         registry=registry,
         diagnostics=[*registry.diagnostics, *ordered],  # a broken plugin is why a type is unknown
+        references=frozenset(references),
+        unset=frozenset(unset),
         is_as_written=loaded.guesses is None,
         bundle=bundle.use(flow) if bundle else None,
         restrictions=restrictions,
@@ -240,10 +255,11 @@ def _check_resources(
     severity: Severity,
     redactor: Redactor,
     registry: Registry,
-) -> None:
-    """Check each resource with its profile; a variable that is not set is an error only when asked for."""
+) -> list[Diagnostic]:
+    """Check each resource with its profile, and return the diagnostics about variables that are not set."""
     env = environment.variables
     secrets = environment.secrets
+    unset: list[Diagnostic] = []
     for name, spec in resources.items():
         found = check_resource(
             name,
@@ -259,6 +275,7 @@ def _check_resources(
         if any(d.severity == "error" for d in found):
             continue
         register_known(prepare_resource(name, spec, profiles), env, redactor)
+        others = len(findings.diagnostics)
         for missing in missing_variables(name, spec, profiles, env):
             findings.add(
                 ("resources", name, *missing.path),
@@ -268,6 +285,8 @@ def _check_resources(
                 f"set {missing.variable} before the run",
                 severity,
             )
+        unset += findings.diagnostics[others:]
+    return unset
 
 
 def _shapes(spec: ResourceSpec, registry: Registry) -> dict[str, type[Any]]:
@@ -275,5 +294,5 @@ def _shapes(spec: ResourceSpec, registry: Registry) -> dict[str, type[Any]]:
     try:
         found = registry.connector_class(f"{spec.kind}:{spec.driver}")
     except AetherFlowError:
-        return {}  # told at its driver
+        return {}  # reported at its driver
     return {"config": found.config_type, "options": found.options_type}

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.errors import StepError
+from aetherflow.errors import LockNotAcquired, StepError
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
@@ -38,7 +38,8 @@ class LockTable(msgspec.Struct, frozen=True):
         """Hold the lock in the block; the block is cancelled if the lease is lost.
 
         Raises:
-            StepError: held by another after `wait_seconds`, or lost while the block ran (code AF620, AF621).
+            LockNotAcquired: held by another after `wait_seconds` (code AF620).
+            StepError: lost while the block ran (code AF621).
             StateError: the database could not be used; the block was cancelled.
         """
         where = f"{job_id}.{step_id}" if step_id else job_id
@@ -106,13 +107,12 @@ def _lost(key: str) -> StepError:
     )
 
 
-def _held(key: str, other: LeaseHolder, waited: float, state: Path) -> StepError:
+def _held(key: str, other: LeaseHolder, waited: float, state: Path) -> LockNotAcquired:
     after = f" (waited {waited:g} s)" if waited else ""
-    return StepError(
+    return LockNotAcquired(
         f"the lock {key!r} is held by {other}{after}",
         hint=f"wait for it to end, give wait_seconds, or look at it: aetherflow locks list "
         f"--state {shlex.quote(str(state))}",
-        code="AF620",
         detail={
             "lock_key": key,
             "holder": other.holder,

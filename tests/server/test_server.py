@@ -1,0 +1,54 @@
+"""A server is a list of services: also without scheduler files, and with services of another kind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.runs.ports import ObserverSpec
+from aetherflow.runs.run_ticket import RunReport, RunTicket
+from aetherflow.server.open_server import Server
+from aetherflow.server.server import SERVICES, ServeRequest, serve
+from aetherflow.testing.recorder import Recorder
+from tests.runs.executions import Seen
+from tests.runs.run_parts import Place, flow
+
+pytestmark = pytest.mark.asyncio
+
+ONE = flow("{id: a, steps: [{id: s, type: probe, inputs: {x: 1}}]}")
+
+
+async def test_a_server_without_files_runs_the_services_that_it_is_given(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    recorder, seen, others = Recorder(), Seen(), Seen()
+
+    async def api(server: Server) -> None:
+        file = place.write(ONE)
+        await server.run_pool.submit(RunTicket(run_id="mine", flow_file=file), seen)
+        await server.run_pool.submit(RunTicket(run_id="theirs", flow_file=file), others)
+        await seen.until("mine", "ended")
+        await others.until("theirs", "ended")
+        server.report("a service has a problem")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    code = await serve(
+        ServeRequest(files=(), state=place.state),
+        [ObserverSpec("recorder", lambda: recorder, "wait")],
+        services=[*SERVICES, api],
+        process_env=place.env,
+    )
+    assert code == 128 + signal.SIGTERM
+    assert seen.reports == {"mine": RunReport("mine", "SUCCESS", 0)}, "each ticket has its own observer"
+    assert others.reports == {"theirs": RunReport("theirs", "SUCCESS", 0)}
+    notices: list[Any] = [event for event in recorder.events if isinstance(event, ScheduleNotice)]
+    assert [(one.scheduler, one.message) for one in notices] == [
+        ("", "a service has a problem"),
+        ("", "the server stops: nothing runs"),
+    ]
