@@ -44,6 +44,7 @@ def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
         kind=info.kind if info.kind in get_args(FailureKind) else "other",
         hint=redactor.text(plain_text(info.hint)),
         detail=detail,
+        is_temporary=info.is_temporary is True,
     )
 
 

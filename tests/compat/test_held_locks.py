@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aetherflow import StepError
+from aetherflow import LockNotAcquired, StepError
 from aetherflow.compat.run_locks import HeldLocks
 
 
@@ -24,7 +24,7 @@ class Context:
     async def lock(self, key: str, *, ttl_seconds: float, wait_seconds: float = 0) -> AsyncIterator[None]:
         assert (ttl_seconds, wait_seconds) == (5.0, 0)
         if key == "taken":
-            raise StepError("held by another", code="AF620")
+            raise LockNotAcquired("held by another")
         if key == "broken":
             raise StepError("no database", code="AF601")
         self.held.append(key)
