@@ -28,8 +28,8 @@ class AttemptOutcome(msgspec.Struct, frozen=True):
     trace: str = ""
 
 
-class RunOfSteps(msgspec.Struct, frozen=True):
-    """What all attempts of one run have in common.
+class RunFacts(msgspec.Struct, frozen=True):
+    """What the calls of all attempts of one run have in common.
 
     Attributes:
         environment: the fingerprint of the run's environment.
@@ -41,7 +41,7 @@ class RunOfSteps(msgspec.Struct, frozen=True):
 
 
 async def attempt_step(
-    run: RunOfSteps,
+    run: RunFacts,
     context: StepContext,
     step: StepPlan,
     scope: Mapping[str, Any],
@@ -64,7 +64,7 @@ async def attempt_step(
 
 
 def prepare(
-    run: RunOfSteps,
+    run: RunFacts,
     context: StepContext,
     step: StepPlan,
     scope: Mapping[str, Any],
@@ -96,7 +96,7 @@ def prepare(
 
 
 async def conclude(
-    run: RunOfSteps, context: StepContext, step: StepPlan, scope: Mapping[str, Any], result: StepResult
+    run: RunFacts, context: StepContext, step: StepPlan, scope: Mapping[str, Any], result: StepResult
 ) -> AttemptOutcome:
     """Mask what a step returned, promote its outputs to the job, and store large values as files.
 
@@ -126,7 +126,7 @@ def directories_of(services: RunServices) -> Directories:
     )
 
 
-def _forgiving(run: RunOfSteps, context: StepContext, scope: Mapping[str, Any]) -> Mapping[str, Any]:
+def _forgiving(run: RunFacts, context: StepContext, scope: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the scope, or with lenient templates one in which a missing value is an empty text."""
     if run.services.strict_templates:
         return scope
@@ -134,7 +134,7 @@ def _forgiving(run: RunOfSteps, context: StepContext, scope: Mapping[str, Any]) 
 
 
 def _promote(
-    run: RunOfSteps, context: StepContext, step: StepPlan, result: StepResult, scope: Mapping[str, Any]
+    run: RunFacts, context: StepContext, step: StepPlan, result: StepResult, scope: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the step adds to its job's outputs; of a SKIPPED step, those values that exist."""
     if not step.spec.outputs:

@@ -34,7 +34,7 @@ from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.errors import AetherFlowError
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import RunOfSteps, directories_of
+from aetherflow.execution.attempt import RunFacts, directories_of
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.inbox import Inbox
 from aetherflow.execution.instance_task import InstanceTask, RunParts
@@ -106,7 +106,7 @@ class Executor:
 
     def _parts_of(self, workers: anyio.abc.TaskGroup) -> RunParts:
         services, local = self._services, LocalPlacement(self._machine.plan.step_types)
-        run = RunOfSteps(services, directories_of(services), environment_fingerprint(services.env))
+        run = RunFacts(services, directories_of(services), environment_fingerprint(services.env))
         return RunParts(
             machine=self._machine,
             bus=self._bus,

@@ -15,11 +15,6 @@ from aetherflow.errors import AetherFlowError, ErrorInfo, FailureCause
 from aetherflow.execution.attempt import AttemptOutcome
 
 
-def job_lock_key(flow_id: str, job_id: str) -> str:
-    """Return the name of the lock that a job takes."""
-    return f"job:{flow_id}/{job_id}"
-
-
 class HeldResource:
     """A lock, or slots, that one task holds while other tasks work under it.
 

@@ -20,7 +20,7 @@ from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
-from aetherflow.execution.attempt import AttemptOutcome, RunOfSteps, attempt_step
+from aetherflow.execution.attempt import AttemptOutcome, RunFacts, attempt_step
 from aetherflow.execution.backoff import next_wait
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.held_resource import HeldResource
@@ -53,7 +53,7 @@ class RunParts(msgspec.Struct, frozen=True):
     inbox: Inbox
     locks: JobLocks
     workers: anyio.abc.TaskGroup
-    run: RunOfSteps
+    run: RunFacts
     local: Placement
     anywhere: Placement
     show_traces: bool = False

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import anyio.abc
 
 from aetherflow.events.run_events import Event, JobFinished
-from aetherflow.execution.held_resource import HeldResource, job_lock_key
+from aetherflow.execution.held_resource import HeldResource
 from aetherflow.sdk.context import Locks
 from aetherflow.spec.flow import LocksSpec
+
+
+def job_lock_key(flow_id: str, job_id: str) -> str:
+    """Return the name of the lock that a job takes."""
+    return f"job:{flow_id}/{job_id}"
 
 
 class JobLocks:

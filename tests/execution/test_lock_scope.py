@@ -12,7 +12,8 @@ import pytest
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution.attempt import AttemptOutcome
-from aetherflow.execution.held_resource import HeldResource, job_lock_key
+from aetherflow.execution.held_resource import HeldResource
+from aetherflow.execution.job_locks import job_lock_key
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
 from aetherflow.store import lease as leases
