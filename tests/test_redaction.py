@@ -256,7 +256,7 @@ def test_values_under_secret_names_and_in_urls_are_learned_from_a_tree() -> None
 
 
 class Slow(frozenset[str]):
-    """A set whose first union waits in its middle, until the test lets it go on."""
+    """A set whose first union waits in its middle, until the test lets it continue."""
 
     entered = threading.Event()
     go_on = threading.Event()

@@ -60,7 +60,7 @@ def texts_of_flows() -> Iterator[tuple[str, str]]:
 
 
 def found(text: str, folder: Path) -> set[str] | None:
-    """Return the codes that `validate` tells of a flow; None if its text is no YAML of ours."""
+    """Return the codes that `validate` reports for a flow; None if its text is no YAML of ours."""
     path = folder / "flow.yaml"
     path.write_text(text)
     try:

@@ -74,7 +74,7 @@ def _reading(flow: Path) -> Timed:
 
 
 def complain(problem: str) -> None:
-    """Tell what went wrong."""
+    """Print what went wrong."""
     sys.stderr.write(problem)
 
 

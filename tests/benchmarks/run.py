@@ -77,7 +77,7 @@ TRUE = "type: external.process, inputs: {command: /bin/true}"
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without the settings of whoever measures."""
+    """Return the environment without the settings of the person who measures."""
     own = ("AETHERFLOW_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
@@ -103,7 +103,7 @@ def start_up(folder: Path, rounds: int) -> Iterator[Row]:
 
 
 def engine(path: Path, *, memory: bool = False) -> Timed:
-    """Return a function that runs a flow anew, in a process of its own, and says how long the engine took.
+    """Return a function that runs a flow again, in a process of its own, and says how long the engine took.
 
     With `memory` it says how much memory (MB) that process had at most.
     """

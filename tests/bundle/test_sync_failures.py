@@ -59,7 +59,7 @@ async def test_a_file_that_changes_once_is_read_again(place: Place) -> None:
 
 
 async def test_a_file_that_changes_after_it_was_read_is_noticed(place: Place) -> None:
-    """Files that belong together must be of one moment, as far as a source can tell."""
+    """Files that belong together must be of one moment, as far as a source can know."""
 
     def change(file: BundleFile) -> None:
         if file.path == "run.sh" and place.reads.count("run.sh") == 1:

@@ -1,4 +1,4 @@
-"""One sync at a time: others wait, learn who holds the lock, and go on when its process is gone."""
+"""One sync at a time: others wait, learn who holds the lock, and continue when its process is gone."""
 
 from __future__ import annotations
 

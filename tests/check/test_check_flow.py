@@ -1,4 +1,4 @@
-"""What `validate` finds beyond the file itself, told with exact text and place."""
+"""What `validate` finds beyond the file itself, with exact text and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scheduler files: everything that is wrong with one is told at once, each with its place."""
+"""Scheduler files: everything that is wrong with one is reported at once, each with its place."""
 
 from __future__ import annotations
 

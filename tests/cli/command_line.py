@@ -87,7 +87,7 @@ class CommandLine:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> Running:
-        """Start a command and go on."""
+        """Start a command and do not wait for its end."""
         return Running(
             subprocess.Popen(
                 [AETHERFLOW, *arguments],

@@ -180,7 +180,7 @@ def test_all_that_is_wrong_with_names_and_inputs_is_told_at_once(cli: CommandLin
 
 
 def test_an_error_of_shape_hides_only_what_might_follow_from_it(cli: CommandLine) -> None:
-    """A job without steps: what is said of it is left out, what is wrong with all others is told."""
+    """A job without steps: what is said of it is left out, what is wrong with all others is reported."""
     cli.write(
         "flow.yaml",
         "version: 1\nflow: {id: f}\njobs:\n"

@@ -1,4 +1,4 @@
-"""A state database that cannot be used: told with its file and what to do, before anything runs."""
+"""A state database that cannot be used: the error names its file and what to do, before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--bundle-manifest`, `bundle sync|status`, and a bundle run that goes on."""
+"""`--bundle-manifest`, `bundle sync|status`, and a bundle run that is resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`init`: what it writes runs as it is, by the commands that it tells, and nothing is overwritten."""
+"""`init`: what it writes runs as it is, by the commands that it shows, and nothing is overwritten."""
 
 from __future__ import annotations
 

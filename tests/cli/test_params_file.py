@@ -1,4 +1,4 @@
-"""`--params-file`: parameters from a file, checked against the flow; and those of a run that goes on."""
+"""`--params-file`: parameters from a file, checked against the flow; and those of a run that is resumed."""
 
 from __future__ import annotations
 

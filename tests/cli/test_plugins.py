@@ -1,4 +1,4 @@
-"""Plugin paths on the command line: used by flows, listed with their source, told when they are broken."""
+"""Plugin paths on the command line: used by flows, listed with their source, reported when broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operating system refuses is told as that, with its place: it is no bug of AetherFlow."""
+"""What the operating system refuses is reported as that, with its place: it is no bug of AetherFlow."""
 
 from __future__ import annotations
 

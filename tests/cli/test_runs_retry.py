@@ -1,4 +1,4 @@
-"""Going on with a run: after a kill -9 by `on_interrupt`, and by `runs retry` with what is on disk now."""
+"""Resume a run: after a kill -9 by `on_interrupt`, and by `runs retry` with what is on disk now."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CHAIN = (
 
 
 class Place(CommandLine):
-    """A folder whose steps note what they do, and go on when a file is there."""
+    """A folder whose steps note what they do, and continue when a file is there."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""`aetherflow serve` as a process: it fires, ends in order, survives kill -9, heeds changes and systemd."""
+"""`aetherflow serve` as a process: fires, ends in order, survives kill -9, follows changes, with systemd."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def serve(cli: CommandLine, text: str, flow: str = OK, *more: str) -> Running:
 
 
 def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
-    """Read events until all that are wanted were there, in any order: runs and scheduler tell apart."""
+    """Read events until all that are wanted were there, in any order: runs and scheduler report apart."""
     missing = list(wanted)
     assert server.process.stdout is not None
     for line in server.process.stdout:
@@ -37,11 +37,11 @@ def hear(server: Running, *wanted: tuple[str, dict[str, Any]]) -> None:
         missing = [(n, f) for n, f in missing if event["event"] != n or not f.items() <= event.items()]
         if not missing:
             return
-    raise AssertionError(f"not told: {missing}: {server.end()}")
+    raise AssertionError(f"not reported: {missing}: {server.end()}")
 
 
 def begun(server: Running) -> str:
-    """Wait until the first run runs, whether the run or the scheduler tells first; return its id."""
+    """Wait until the first run runs, whether the run or the scheduler reports it first; return its id."""
     ids: dict[str, str] = {}
     assert server.process.stdout is not None
     for line in server.process.stdout:

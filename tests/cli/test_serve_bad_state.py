@@ -1,4 +1,4 @@
-"""A server whose state database cannot be opened, or fails while it serves: told as that, never as a bug."""
+"""A server whose database cannot be opened, or fails while it serves: reported as that, never as a bug."""
 
 from __future__ import annotations
 

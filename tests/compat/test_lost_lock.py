@@ -1,4 +1,4 @@
-"""An old step that loses its lock to somebody else is ended, and told why."""
+"""An old step that loses its lock to somebody else is ended, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connector would refuse when it is opened is told by `validate`, at its place."""
+"""What a connector would refuse when it is opened is reported by `validate`, at its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case: the least that leads to a code, and the words in which it is told."""
+"""One case: the least that leads to a code, and the words of its message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Case(msgspec.Struct, frozen=True):
 
     Attributes:
         flow: what `flow.yaml` holds.
-        script: what is typed, for bash; its last command tells the code.
+        script: what is typed, for bash; its last command reports the code.
         files: other files, by name.
         env: variables of the environment; `DIR` in a value is the folder.
     """

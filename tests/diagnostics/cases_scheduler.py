@@ -36,7 +36,7 @@ async def _taken(folder: Path) -> None:
 
 
 def _gone_wrong(_: Path) -> str:
-    """Tell what went wrong in a server that goes on."""
+    """Show what went wrong in a server that keeps running."""
     notice = server_notice("the run of item a: KeyError: 'x'", SystemClock(), ["night"])
     return f"{notice.level} {notice.code}: {notice.message}"
 

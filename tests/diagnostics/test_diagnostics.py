@@ -79,7 +79,7 @@ def paragraph(text: str, code: str) -> str:
     """Return the first line that names the code, with the indented lines that belong to it."""
     lines = text.splitlines()
     first = next((number for number, line in enumerate(lines) if code in line), None)
-    assert first is not None, f"{code} is not told:\n{text}"
+    assert first is not None, f"{code} is not reported:\n{text}"
     last = first + 1
     while last < len(lines) and lines[last].startswith("  "):
         last += 1

@@ -84,7 +84,7 @@ class VirtualClock:
 
 
 async def all_tasks_blocked() -> None:
-    """Return when no other task can go on.
+    """Return when no other task can continue.
 
     What `anyio.wait_all_tasks_blocked` waits for, without its pauses of 0.1 s: nothing but this task is in
     the loop's queue of what is ready. Nothing here waits for threads, files or the machine's time.
@@ -169,7 +169,7 @@ class World:
         """Execute the run once, on top of what is stored, and return its state in memory.
 
         Raises:
-            StateError: the disk failed, as it was told to.
+            StateError: the disk failed, as the test wants.
         """
         self.is_broken = False
         self.disk = Disk(self, self.disk.stored, fail_at, fault)

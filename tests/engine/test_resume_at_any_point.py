@@ -1,4 +1,4 @@
-"""The heart of a resume: wherever a run was cut, going on repeats nothing, loses nothing, ends the same."""
+"""The heart of a resume: wherever a run was cut, it repeats nothing, loses nothing and ends the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summary(state: RunState) -> dict[str, Any]:
 
 
 def carried_through(scenario: Scenario, history: Sequence[e.Event], chance: Random) -> Session:
-    """Go on with a run, again and again, until another execution would change nothing."""
+    """Resume a run, again and again, until another execution would change nothing."""
     session = go_on(scenario, history, chance)
     while session.state.phase != "SUCCESS":
         before = summary(session.state)

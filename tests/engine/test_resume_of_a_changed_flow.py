@@ -1,4 +1,4 @@
-"""Going on with a run whose flow was edited: nothing that changed is passed over without a word."""
+"""Resume a run whose flow was edited: whatever changed is shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(plan: Plan, before: Session, *rerun: str) -> ResumePlan:
 
 
 def gone_on(plan: Plan, before: Session, *rerun: str, play: Play | None = None) -> Session:
-    """Go on with the run to its end; its history, replayed, leads to the same state."""
+    """Resume the run to its end; its history, replayed, leads to the same state."""
     session = Session(plan, before.history, rerun=rerun, play=play)
     session.finish()
     assert fold(session.history) == session.state
@@ -111,7 +111,7 @@ def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None
     assert found(plan, before).texts("changed") == ["each (for_each)"]
     second = gone_on(plan, before, play=by_name(**{"each[1]_s": failed()}))
     assert second.state.job("each").items == ["good", "bad"]
-    assert found(plan, second).texts("changed") == ["each (for_each)"], "told until it is listed anew"
+    assert found(plan, second).texts("changed") == ["each (for_each)"], "shown until it is listed again"
     third = gone_on(plan, second, "each")
     assert third.state.job("each").items == ["good", "better"]
     assert found(plan, third).texts("changed") == []

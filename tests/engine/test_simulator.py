@@ -152,7 +152,7 @@ async def check_a_failing_journal(seed: int) -> None:
 
 
 async def carry_through(world: World) -> None:
-    """Go on with a run on a disk that fails now and then, until it has ended and cannot get further."""
+    """Resume a run on a disk that fails now and then, until it has ended and cannot get further."""
     for _ in range(40):
         try:
             state = await world.execute(fail_at=world.chance.choice([0, 0, 1, 2, 5]))

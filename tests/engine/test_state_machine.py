@@ -216,7 +216,7 @@ class Lives(RuleBasedStateMachine):
         then=st.sampled_from(["again", "FAILED", "SKIPPED", "CANCELLED"]),
     )
     def the_process_dies_in_a_step(self, job: str, step: str, then: Any, *, waits: bool) -> None:
-        """Cut a step off, go on with the run, and do with the step what `on_interrupt` may ask for."""
+        """Cut a step off, resume the run, and do with the step what `on_interrupt` may ask for."""
         while self.job_status(job) == "PENDING" or self.step_status(job, step) == "PENDING":
             self.work_goes_on(job, step, "SUCCESS", at_once=False)
         if self.step_status(job, step) != "RUNNING":
@@ -298,7 +298,7 @@ class Lives(RuleBasedStateMachine):
             if job_id[0] in left and job.status in ("FAILED", "BLOCKED", "CANCELLED"):
                 assert now == job
             elif job_id in event.reopened and job.status in ("SUCCESS", "SKIPPED"):
-                job.status = "FAILED"  # it goes on as one would that had not ended well
+                job.status = "FAILED"  # it is resumed as one that had not ended well
                 check_reopened(job_id, job, now, set(rerun))
             else:
                 check_reopened(job_id, job, now, set(rerun))

@@ -24,7 +24,7 @@ from tests.store.clock_double import FakeClock
 
 
 class Hang:
-    """A step that waits for its end, and tells when it began and how it ended."""
+    """A step that waits for its end, and records when it began and how it ended."""
 
     def __init__(self) -> None:
         self.began = anyio.Event()

@@ -234,7 +234,7 @@ def check_cut(
     cut: Sequence[e.Event],
     chance: Random,
 ) -> None:
-    """Go on after a cut; what was running ends as its policy says, at once and in a replay."""
+    """Resume after a cut; what was running ends as its policy says, at once and in a replay."""
     cut_off = {
         (job_id, step_id): policies[job_id.partition("[")[0], step_id]
         for job_id, job in fold(cut).jobs.items()

@@ -1,4 +1,4 @@
-"""What is wrong with a condition: told with a place and a way out, at once, and never an exception."""
+"""What is wrong with a condition is reported with a place and a way out, at once, never as an exception."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Block(msgspec.Struct, frozen=True):
         return next((int(word[5:]) for word in self.words if word.startswith("exit=")), 0)
 
     def commands(self) -> list[Command]:
-        """The commands of a `console` block; a line that ends in a backslash goes on in the next."""
+        """The commands of a `console` block; a line that ends in a backslash continues in the next."""
         parts = re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
         found = []
         for part in parts:

@@ -265,7 +265,7 @@ async def test_a_secret_at_the_edge_of_a_piece_of_an_endless_line_is_masked(
 
 
 def forget_peak() -> float:
-    """Let the system count the peak of this process's memory anew; return what it uses now (MB)."""
+    """Let the system count the peak of this process's memory from here; return what it uses now (MB)."""
     Path("/proc/self/clear_refs").write_text("5")
     return peak()
 

@@ -1,4 +1,4 @@
-"""Executions that a test steers, and an observer that keeps what it is told."""
+"""Executions that a test steers, and an observer that keeps what it receives."""
 
 from __future__ import annotations
 

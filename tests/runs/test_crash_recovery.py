@@ -1,4 +1,4 @@
-"""Runs whose server was killed with SIGKILL go on, or end, as they say; each exactly once."""
+"""Runs whose server was killed with SIGKILL are resumed, or end, as their flows say; each exactly once."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_on_crash_fail_ends_the_run_with_a_reason_and_runs_nothing(runners: Runn
         ("two", "FAILED"),
     ]
     go(runners)
-    assert reports(runners.run(flow(runners), "r1")) == {"r1": ("SUCCESS", "")}  # it can still go on
+    assert reports(runners.run(flow(runners), "r1")) == {"r1": ("SUCCESS", "")}  # it can still be resumed
     assert traces(runners) == ["one", "two", "two"]
 
 

@@ -1,4 +1,4 @@
-"""A process that the run leaves behind and that cannot be ended is told by its number."""
+"""A process that the run leaves behind and that cannot be ended is reported by its number."""
 
 from __future__ import annotations
 

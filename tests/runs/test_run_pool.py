@@ -50,7 +50,7 @@ async def test_a_run_is_queued_or_executed_once_at_a_time() -> None:
         executions.gate("a").set()
         await seen.until("a", "ended")
         await seen.until("b", "started")
-        await run_pool.submit(ticket("a"))  # it has ended: it may go on
+        await run_pool.submit(ticket("a"))  # it has ended: it may be resumed
         assert [waiting.run_id for waiting in run_pool.queued()] == ["a"]
 
 

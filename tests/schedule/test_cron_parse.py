@@ -1,4 +1,4 @@
-"""Cron expressions are read as crontab(5) says, with Quartz's L, W and #; what is wrong is told precisely."""
+"""Cron expressions are read as crontab(5) says, with Quartz's L, W and #; errors are precise."""
 
 from __future__ import annotations
 

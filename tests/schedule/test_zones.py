@@ -1,4 +1,4 @@
-"""Zones: every transition of the database is found, and one that is missing is told."""
+"""Zones: every transition of the database is found, and one that is missing is reported."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Server:
         await self.scheduler.timetable.fire_due(self.scheduler)
 
     def events(self) -> list[str]:
-        """Return the names of what was told since the last time."""
+        """Return the names of the events since the last time."""
         names = [str(event.__struct_config__.tag) for event in self.told]
         self.told.clear()
         return names

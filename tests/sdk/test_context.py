@@ -1,4 +1,4 @@
-"""What a step sees of its run, and how its threads are told to stop."""
+"""What a step sees of its run, and how its threads are stopped."""
 
 from __future__ import annotations
 

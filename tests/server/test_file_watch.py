@@ -1,4 +1,4 @@
-"""Files that change are noticed, once each and when they are whole; what systemd is told without a socket."""
+"""Files that change are noticed once each and when they are whole; what systemd receives without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain data becomes Structs, or everything that is wrong with it is told, each with its place."""
+"""Plain data becomes Structs, or everything that is wrong with it is reported, each with its place."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[str, str]] = {
         "steps: [x]\n",
         "f:1:1: error[AF112]: missing key 'id' in a job\n    hint: add 'id: ...'",
     ),
-    "a missing key that is misspelled is told once": (
+    "a missing key that is misspelled is reported once": (
         "idd: a\n",
         "f:1:1: error[AF111]: unknown key 'idd' in a job\n    hint: did you mean 'id'?",
     ),

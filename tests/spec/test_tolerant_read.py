@@ -1,4 +1,4 @@
-"""A flow file of wrong shape is read as it was meant, and nothing is told that only follows from a guess."""
+"""A flow file of wrong shape is read as it was meant; what would only follow from a guess is not reported."""
 
 from __future__ import annotations
 

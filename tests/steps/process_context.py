@@ -54,7 +54,7 @@ def said(events: list[Event]) -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not, whoever should reap it."""
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -73,7 +73,7 @@ async def pids_in(file: Path, count: int) -> list[int]:
 
 
 class StillClock(SystemClock):
-    """A clock that stands still; it notes how long somebody wanted to sleep and goes on at once."""
+    """A clock that stands still; it notes how long somebody wanted to sleep and returns at once."""
 
     def __init__(self) -> None:
         self.sleeps: list[float] = []

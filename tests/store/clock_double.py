@@ -8,7 +8,7 @@ import anyio
 
 
 class FakeClock:
-    """Time that a test advances by hand; whoever sleeps wakes when its time has come."""
+    """Time that a test advances by hand; a sleeper wakes when its time has come."""
 
     def __init__(self) -> None:
         self._seconds = 0.0

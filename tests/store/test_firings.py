@@ -1,4 +1,4 @@
-"""Firings in a real database: one row per tick whoever inserts it, claims that survive their server."""
+"""Firings in a real database: one row per tick, however many insert it; claims that survive their server."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ async def test_a_running_run_stays(path: Path, clock: QuickClock) -> None:
 async def test_an_ended_run_that_somebody_has_just_taken_up_stays(path: Path, clock: QuickClock) -> None:
     async with opened(path) as database:
         await play(database, "again", day=1)
-        await claim_run(database, "again", this_process(), clock)  # it goes on; nothing is written yet
+        await claim_run(database, "again", this_process(), clock)  # it is resumed; nothing is written yet
 
     assert (await prune(path, keep_days=30, keep_runs=None, clock=clock)).runs == []
 

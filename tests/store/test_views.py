@@ -36,7 +36,7 @@ def take(raw: sqlite3.Connection, name: str, *, seconds_ago: float = 0) -> Lease
 
 
 def status(raw: sqlite3.Connection) -> list[str]:
-    """Return the status of the one run, as the table and as the view tell it."""
+    """Return the status of the one run, as the table and the view show it."""
     return [raw.execute(f"SELECT status FROM {name}").fetchone()[0] for name in ("run_state", "runs")]
 
 
