@@ -1,1 +1,1 @@
-"""What can happen: the typed events of runs and of schedulers. All rooms may import them."""
+"""The typed events of runs and of schedulers. All rooms above may import them."""

@@ -1,1 +1,1 @@
-"""From a checked flow file to a plan: the graph of jobs with every template and condition compiled."""
+"""Compiles a flow file to a plan: the graph of jobs, with every template and condition parsed. Pure."""

@@ -201,14 +201,7 @@ CREATE TABLE pool_claims (
 );
 """
 
-VERSION_5 = """
--- Events in the words of version 5. Kept as a trigger: a process of version 4 that has had the database open
--- since before still writes its own words. `json_patch` drops the members that are null, hence were missing.
-CREATE TRIGGER events_of_version_4 AFTER INSERT ON events
-WHEN NEW.event = 'run_ending' OR (NEW.event = 'run_resumed' AND coalesce(
-    json_type(NEW.payload, '$.left'), json_type(NEW.payload, '$.gone'), json_type(NEW.payload, '$.endings'),
-    json_type(NEW.payload, '$.reasons'), json_type(NEW.payload, '$.totals')) IS NOT NULL)
-BEGIN
+_IN_WORDS_OF_VERSION_5 = """
     UPDATE events SET
         event = CASE event WHEN 'run_ending' THEN 'hooks_started' ELSE event END,
         payload = CASE event WHEN 'run_ending' THEN json_set(payload, '$.event', 'hooks_started')
@@ -237,18 +230,30 @@ BEGIN
                     'exclude', json_extract(payload, '$.totals.left'),
                     'remove', json_extract(payload, '$.totals.gone')) END)))
         END
-    WHERE run_id = NEW.run_id AND seq = NEW.seq;
-END;
+    WHERE :which AND (event = 'run_ending' OR (event = 'run_resumed' AND coalesce(
+        json_type(payload, '$.left'), json_type(payload, '$.gone'), json_type(payload, '$.endings'),
+        json_type(payload, '$.reasons'), json_type(payload, '$.totals')) IS NOT NULL));
+"""
+"""Rewrites events of version 4; `json_patch` drops the members that are null, hence were missing."""
 
-INSERT OR REPLACE INTO events (run_id, seq, event, payload)
-SELECT run_id, seq, event, payload FROM events WHERE event IN ('run_ending', 'run_resumed');
+VERSION_5 = """
+:everywhere
+
+-- A process of version 4 that has had the database open since before still writes its own words. They are
+-- rewritten when the run is claimed again.
+CREATE TRIGGER words_of_version_4 AFTER INSERT ON leases WHEN NEW.generation > 1 AND NEW.name LIKE 'run:%'
+BEGIN
+:of_a_run
+END;
 
 -- That a step was skipped because it had been interrupted was known by its reason only.
 UPDATE events SET payload = json_set(payload, '$.was_interrupted', json('true'))
 WHERE event = 'step_finished' AND instr(payload, 'interrupted, on_interrupt: skip') > 0
 AND json_extract(payload, '$.status') = 'SKIPPED'
 AND json_extract(payload, '$.reason') = 'interrupted, on_interrupt: skip';
-"""
+""".replace(":everywhere", _IN_WORDS_OF_VERSION_5.replace(":which", "TRUE")).replace(
+    ":of_a_run", _IN_WORDS_OF_VERSION_5.replace(":which", "run_id = substr(NEW.name, 5)")
+)
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 """The scripts that lead to version 1, 2, ... in turn."""

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from aetherflow.clock import SystemClock
 from aetherflow.engine.state import fold
 from aetherflow.events.run_events import Event, Journalled
 from aetherflow.store.journal import _write_rows, read_events
+from aetherflow.store.lease import acquire
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.projection import project
 from aetherflow.store.run_lease import claim_run, release_run
 from aetherflow.store.state_schema import MIGRATIONS, VERSION
-from tests.store.real_parts import opened, query
+from tests.store.real_parts import ELSEWHERE, opened, query
 from tests.store.tables import RUN_OF_FIXTURES, tables_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -156,10 +158,14 @@ def test_a_history_of_every_version_replays_to_the_same_state_and_rows(version: 
     assert only_known(tables, expected["tables"]) == expected["tables"]
 
 
-def test_what_a_process_of_version_4_stores_after_the_upgrade_is_read_like_the_rest(
+def test_what_a_process_of_version_4_stores_after_the_upgrade_is_rewritten_when_the_run_is_resumed(
     empty: sqlite3.Connection,
 ) -> None:
     insert(empty, lines_of(4))
+    now = datetime.now(UTC)
+    for seconds in (0, 120):  # the lease of the first owner runs out
+        at = now + timedelta(seconds=seconds)
+        acquire(empty, f"run:{RUN_OF_FIXTURES}", ELSEWHERE, "r", now=at, ttl_seconds=60)
     history = read_events(empty, RUN_OF_FIXTURES)
     stored = [in_todays_words(line) for line in lines_of(4)]
     for event in stored:
