@@ -1,4 +1,4 @@
-"""The entry point of the command line: errors become a sentence and an exit code, never a traceback."""
+"""The entry points of the commands: start fast, handle signals and lost streams, and end the process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import gc
 import os
 import sys
 
-INTERRUPTED = 130
+from aetherflow import exit_codes
+
+INTERRUPTED = exit_codes.of_signal(2)
+"""SIGINT is 2; the module signal is not needed for --version."""
 
 
 def scheduler() -> None:
@@ -26,10 +29,10 @@ def main() -> None:
     try:
         code = _command(sys.argv[1:])
     except KeyboardInterrupt:
-        code = INTERRUPTED  # during start-up; later a run hears it itself
+        code = INTERRUPTED  # during start-up; a run handles signals itself
     except OSError as error:
-        code = _unprinted(error)
-    _give_up_what_nobody_reads()
+        code = _report_lost_output(error)
+    _flush_or_discard()
     os._exit(code)
 
 
@@ -39,7 +42,7 @@ def _command(arguments: list[str]) -> int:
 
         sys.stdout.write(f"aetherflow {__version__}\n")
         sys.stdout.flush()
-        return 0
+        return exit_codes.SUCCESS
     _end_at_once_when_interrupted()
     from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
 
@@ -49,7 +52,7 @@ def _command(arguments: list[str]) -> int:
 def _end_at_once_when_interrupted() -> None:
     """Let Ctrl-C end the process as SIGTERM does; a KeyboardInterrupt in the middle of an import may be lost.
 
-    What has something to put in order, as a run has, listens to both from its beginning on.
+    What must clean up, as a run, handles both signals from its start.
     """
     import signal  # noqa: PLC0415 - not for --version
 
@@ -57,13 +60,13 @@ def _end_at_once_when_interrupted() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
 
-def _unprinted(error: OSError) -> int:
-    """Tell that the answer could not be printed, if there is anybody left to tell."""
+def _report_lost_output(error: OSError) -> int:
+    """Say that the output could not be written, if standard error still can be."""
     import contextlib  # noqa: PLC0415 - rarely needed
 
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"error[AF810]: cannot write the answer: {error.strerror or error}\n")
-    return 1
+        sys.stderr.write(f"error[AF810]: cannot write the output: {error.strerror or error}\n")
+    return exit_codes.FAILURE
 
 
 def _open_missing_streams() -> None:
@@ -73,8 +76,8 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
-def _give_up_what_nobody_reads() -> None:
-    """Flush; what cannot be written was told when it was printed, and the interpreter must not try again."""
+def _flush_or_discard() -> None:
+    """Flush; discard what cannot be written: it was reported when it was printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

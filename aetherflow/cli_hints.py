@@ -1,4 +1,4 @@
-"""The commands that hints and summaries tell people to type: whole, to be pasted in any folder and shell."""
+"""Commands for hints and summaries: complete, so that a user can paste them in any folder and shell."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def state_option(state: Path | str) -> str:
-    """Return the option that makes a command look at this state database."""
+    """Return the option that names this state database."""
     return f"--state {shlex.quote(str(state))}"
 
 
 def cancel_command(run_id: str, state: Path | str) -> str:
-    """Return the command that ends a run which another process executes."""
+    """Return the command that cancels a run which another process executes."""
     return f"aetherflow runs cancel {shlex.quote(run_id)} {state_option(state)}"
 
 
 def retry_command(run_id: str, state: Path | str, secrets: Iterable[str] = ()) -> str:
-    """Return the command that goes on with a run; the values of secret parameters must be filled in."""
+    """Return the command that resumes a run; the user fills in the values of secret parameters."""
     given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)
     return f"aetherflow runs retry {shlex.quote(run_id)} {state_option(state)}{given}"

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from aetherflow import exit_codes
+
 Severity = Literal["error", "warning"]
 FailureKind = Literal["timeout", "connection", "exit_code", "cancelled", "other"]
 FailureCause = Literal["", "job_lock", "job_timeout"]
@@ -65,7 +67,7 @@ class AetherFlowError(Exception):
     """
 
     default_code: ClassVar[str] = "AF001"
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = exit_codes.FAILURE
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -82,14 +84,14 @@ class UsageError(AetherFlowError):
     """The command line asks for something that makes no sense (exit 2)."""
 
     default_code = "AF002"
-    exit_code = 2
+    exit_code = exit_codes.INVALID
 
 
 class InvalidInput(AetherFlowError):
     """A flow, profiles, manifest or scheduler file is wrong; carries every finding (exit 2)."""
 
     default_code = "AF100"
-    exit_code = 2
+    exit_code = exit_codes.INVALID
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
         errors = [d for d in diagnostics if d.severity == "error"]
@@ -101,7 +103,7 @@ class ConfigError(AetherFlowError):
     """A setting, profile, secret provider or resource cannot be used (exit 2)."""
 
     default_code = "AF500"
-    exit_code = 2
+    exit_code = exit_codes.INVALID
 
 
 class MissingExtra(ConfigError):
@@ -120,14 +122,14 @@ class StateUnusable(StateError):
     """The state path cannot be opened at all: no run was started (exit 2)."""
 
     default_code = "AF601"
-    exit_code = 2
+    exit_code = exit_codes.INVALID
 
 
 class HeldByAnother(AetherFlowError):
     """A run id or a lock is held by another process (exit 75, EX_TEMPFAIL of sysexits.h)."""
 
     default_code = "AF610"
-    exit_code = 75
+    exit_code = exit_codes.HELD
 
 
 class RunInUse(HeldByAnother):

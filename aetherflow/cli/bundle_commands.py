@@ -20,7 +20,7 @@ Manifest = Annotated[Path, typer.Option("--bundle-manifest", metavar="FILE", hel
 
 
 def sync(*, bundle_manifest: Manifest, json: Json = False) -> int:
-    """Bring here what changed in the source, and make it active."""
+    """Copy what changed in the source, and activate it."""
     try:
         report = anyio.run(sync_bundle, bundle_manifest, os.environ)
     except AetherFlowError as error:
@@ -34,13 +34,13 @@ def sync(*, bundle_manifest: Manifest, json: Json = False) -> int:
     print_text(
         f"active {what} {report.fingerprint}: {_files(report.files)}, {report.size:,} bytes; "
         f"fetched {_files(report.fetched)}, {report.fetched_bytes:,} bytes"
-        f"{'; the source is not that of the sync before' if report.other_source else ''}"
+        f"{'; the source differs from that of the previous sync' if report.other_source else ''}"
     )
     return 0
 
 
 def status(*, bundle_manifest: Manifest, json: Json = False) -> int:
-    """Say what is active. How the last sync ended, and whether the source has changed since."""
+    """Show which snapshot is active. How the last sync ended, and whether the source has changed since."""
     try:
         found = anyio.run(bundle_status, bundle_manifest, os.environ)
     except AetherFlowError as error:
@@ -72,12 +72,12 @@ def _lines(found: BundleStatus) -> Iterator[str]:
     else:
         yield f"last sync  {last.at}: {_files(last.files)}, {last.size:,} bytes"
     if found.source is None:
-        yield f"source     cannot be asked: {found.source_error}"
+        yield f"source     cannot be read: {found.source_error}"
     elif found.source:
         difference = found.source
         yield f"source     {difference.added} new, {difference.changed} changed, {difference.removed} removed"
     else:
-        yield "source     as it was synced"
+        yield "source     unchanged since the last sync"
 
 
 def _files(number: int) -> str:

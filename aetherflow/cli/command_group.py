@@ -1,4 +1,4 @@
-"""A group of commands that imports only the one that is called: every command's module is far from free."""
+"""A group of commands that imports only the one that is called: start-up pays for no other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aetherflow.cli.commands import COMMANDS, Command, Group
 
 
 class CommandGroup(TyperGroup):
-    """A group whose commands stand in the table.
+    """A group whose commands are in the table.
 
-    `commands` holds a placeholder for each, which has its name and summary: enough for the help, for
-    completion and for the search of what a misspelt word may have meant.
+    `commands` holds a placeholder for each, with its name and summary: enough for help, completion and the
+    suggestions for a misspelt word.
     """
 
     def __init__(

@@ -33,26 +33,28 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command | Group] = {
-    "run": Command("aetherflow.cli.run:run", "Run a flow, or go on with an earlier run of it."),
+    "run": Command("aetherflow.cli.run:run", "Run a flow, or resume an earlier run of it."),
     "validate": Command(
         "aetherflow.cli.validate:validate", "Check a flow and all it refers to; nothing is run."
     ),
     "doctor": Command(
-        "aetherflow.cli.doctor_command:doctor", "Say what this machine lacks, for FLOW or for any."
+        "aetherflow.cli.doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."
     ),
     "explain": Command(
         "aetherflow.cli.explain:explain", "Show where every field of every resource comes from."
     ),
     "serve": Command("aetherflow.cli.serve:serve", "Run the flows of scheduler files when they are due."),
-    "logs": Command("aetherflow.cli.logs:logs", "Print what the programs of a run wrote."),
-    "schema": Command("aetherflow.cli.schema:schema", "Print the JSON Schema of a file, for editors."),
-    "graph": Command("aetherflow.cli.graph:graph", "Draw the jobs of a flow and what each one waits for."),
+    "logs": Command("aetherflow.cli.logs:logs", "Print the output of the programs of a run."),
+    "schema": Command(
+        "aetherflow.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."
+    ),
+    "graph": Command("aetherflow.cli.graph:graph", "Draw the jobs of a flow and their dependencies."),
     "explain-code": Command(
-        "aetherflow.cli.explain_code:explain_code", "Say what the code of an error means, and what to do."
+        "aetherflow.cli.explain_code:explain_code", "Explain an error code, and what to do about it."
     ),
     "help": Command("aetherflow.cli.help:show_help", "Show the manual: a page, a step type or a code."),
     "steps": Group(
-        "Step types that are installed.",
+        "Installed step types.",
         {
             "list": Command("aetherflow.cli.steps_commands:list_steps", "List the step types."),
             "show": Command(
@@ -61,7 +63,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "connectors": Group(
-        "Connectors that are installed.",
+        "Installed connectors.",
         {
             "list": Command("aetherflow.cli.connectors_commands:list_connectors", "List the connectors."),
             "show": Command(
@@ -71,17 +73,17 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "bundle": Group(
-        "Bundles of flows, and where they come from.",
+        "Bundles of flows: sync them, show their status.",
         {
             "sync": Command(
                 "aetherflow.cli.bundle_commands:sync",
-                "Bring here what changed in the source, and make it active.",
+                "Copy what changed in the source, and activate it.",
             ),
-            "status": Command("aetherflow.cli.bundle_commands:status", "Say what is active."),
+            "status": Command("aetherflow.cli.bundle_commands:status", "Show which snapshot is active."),
         },
     ),
     "runs": Group(
-        "Runs, as the state database has them.",
+        "Runs in the state database.",
         {
             "list": Command("aetherflow.cli.runs_commands:list_runs", "List the newest runs."),
             "show": Command(
@@ -92,9 +94,11 @@ COMMANDS: Mapping[str, Command | Group] = {
                 "Cancel a run that another process executes, as Ctrl-C would.",
             ),
             "retry": Command(
-                "aetherflow.cli.runs_retry:retry_run", "Go on with a run, with its flow file as it is now."
+                "aetherflow.cli.runs_retry:retry_run", "Resume a run, with its flow file as it is now."
             ),
-            "prune": Command("aetherflow.cli.runs_prune:prune_runs", "Delete old runs that no option keeps."),
+            "prune": Command(
+                "aetherflow.cli.runs_prune:prune_runs", "Delete old runs, except those that an option keeps."
+            ),
         },
     ),
     "locks": Group(
@@ -103,7 +107,7 @@ COMMANDS: Mapping[str, Command | Group] = {
             "list": Command("aetherflow.cli.locks_commands:list_locks", "List the locks that are held."),
             "release": Command(
                 "aetherflow.cli.locks_commands:release_lock",
-                "Release a lock whose holder is dead or whose lease ran out.",
+                "Release a lock whose holder has died or whose lease has expired.",
             ),
         },
     ),
@@ -112,17 +116,17 @@ COMMANDS: Mapping[str, Command | Group] = {
         {
             "list": Command(
                 "aetherflow.cli.pools_commands:list_pools",
-                "List the pools, who holds their slots, and who waits, in turn.",
+                "List the pools, the holders of their slots, and the queue.",
             ),
             "set": Command(
                 "aetherflow.cli.pools_commands:set_pool",
-                "Make a pool, or change its size; who holds slots keeps them.",
+                "Create a pool, or change its size; slots in use stay in use.",
             ),
-            "remove": Command("aetherflow.cli.pools_commands:remove_pool", "Remove a pool that nobody uses."),
+            "remove": Command("aetherflow.cli.pools_commands:remove_pool", "Remove an unused pool."),
         },
     ),
     "init": Group(
-        "Write files to begin with. `init [DIR]` writes a project, as `init project [DIR]`.",
+        "Write the first files of a project, a plugin or a server. `init [DIR]` is `init project [DIR]`.",
         {
             "project": Command(
                 "aetherflow.cli.init_commands:init_project", "Write a small project that runs as it is."
@@ -139,7 +143,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         usage="[DIR] | COMMAND [ARGS]...",
     ),
     "scheduler": Group(
-        "Scheduler files: run them, look ahead, look back.",
+        "Scheduler files: run, preview, status.",
         {
             "run": Command(
                 "aetherflow.cli.serve:serve_one", "Run the flows of a scheduler file when they are due."
@@ -148,7 +152,7 @@ COMMANDS: Mapping[str, Command | Group] = {
                 "aetherflow.cli.scheduler_commands:show_next", "Show the next firings of a scheduler file."
             ),
             "simulate": Command(
-                "aetherflow.cli.scheduler_commands:show_simulation", "Show every firing of a time."
+                "aetherflow.cli.scheduler_commands:show_simulation", "Show every firing of a period."
             ),
             "status": Command("aetherflow.cli.scheduler_commands:show_status", "Show servers and items."),
             "fire": Command("aetherflow.cli.scheduler_fire:fire_item", "Fire an item now."),

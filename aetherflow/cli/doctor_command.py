@@ -26,11 +26,14 @@ def doctor(
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also open every resource of the flow: login, rights, room.")
+        bool,
+        typer.Option(
+            "--connect", help="Also connect to every resource of the flow: login, rights, free space."
+        ),
     ] = False,
     json: Json = False,
 ) -> int:
-    """Say what this machine lacks, for FLOW or for any. Variables, packages, clock, room for the state."""
+    """Check that this machine has what FLOW, or any flow, needs. Variables, packages, clock, disk space."""
     if flow or flow_yaml or bundle_manifest:
         source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
         return _examine_for_flow(source, as_json=json, connect=connect)
@@ -60,7 +63,7 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
         return 2
     findings = machine.examine_machine(checked, newest_time)
     if connect:
-        from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only when it is asked for
+        from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only for --connect
 
         findings += try_resources(checked)
     settings = machine.settings_in_force(checked.environment, checked.redactor)

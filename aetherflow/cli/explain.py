@@ -48,6 +48,6 @@ def _explained(origin: FieldOrigin) -> str:
     notes += [f"{variable.name}: {variable.source}" for variable in origin.variables]
     notes += [f"secret by {origin.provider}"] if origin.provider else []
     notes += ["decoded"] if origin.decoded else []
-    value = "nothing yet" if origin.missing else origin.value
+    value = "not set" if origin.missing else origin.value
     rendered = "" if value == origin.template else f" -> {value}"
     return f"{origin.template}{rendered}  ({'; '.join(notes)})"

@@ -14,12 +14,12 @@ from aetherflow.manual.error_codes import all_codes, entry_of
 
 
 def explain_code(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As AF111.")] = "",
+    code: Annotated[str, typer.Argument(metavar="CODE", help="An error code, as AF111.")] = "",
     *,
     every: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
     json: Json = False,
 ) -> None:
-    """Say what the code of an error means, and what to do."""
+    """Explain an error code, and what to do about it."""
     if bool(code) == every:
         raise UsageError("name one code: aetherflow explain-code AF111 (or --list)")
     if every:

@@ -26,17 +26,28 @@ class FlowSource(msgspec.Struct, frozen=True):
     manifest: Path | None = None
     allow_stale: bool = False
 
+    @contextmanager
+    def in_use(self, *, warn: bool = True) -> Iterator[tuple[Path, OpenBundle | None]]:
+        """Give the file, and the bundle that it is in, which is synced first and kept for the block.
+
+        Raises:
+            AetherFlowError: there is no such bundle, or no such flow in it.
+        """
+        if self.manifest is None:
+            yield self.flow, None
+            return
+        with bundle_in_use(self.manifest, allow_stale=self.allow_stale, warn=warn) as bundle:
+            yield bundle.flow_file(self.flow), bundle
+
     def load_checked_flow(self) -> CheckedFlow:
         """Load and check it; a bundle is synced first.
 
         Raises:
             AetherFlowError: it cannot be read.
         """
-        if self.manifest is None:
-            return load_checked_flow(self.flow, os.environ)
         try:
-            with bundle_in_use(self.manifest, allow_stale=self.allow_stale) as bundle:
-                return load_checked_flow(bundle.flow_file(self.flow), os.environ, bundle)
+            with self.in_use() as (file, bundle):
+                return load_checked_flow(file, os.environ, bundle)
         except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
             raise UsageError(error.message, hint=error.hint, code=error.code) from None
 
@@ -97,7 +108,7 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> It
 
 
 def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow | None:
-    """Return a flow whose graph and templates are right; what is wrong with resources is the answer itself.
+    """Return a flow whose jobs are right; errors of its resources are for the command to show.
 
     With `as_json`, what is wrong is printed as JSON, and None returned.
 

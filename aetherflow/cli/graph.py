@@ -29,7 +29,7 @@ def graph(
     ] = "text",
     json: Json = False,
 ) -> None:
-    """Draw the jobs of a flow and what each one waits for."""
+    """Draw the jobs of a flow and their dependencies."""
     drawn = load_graph(one_flow(flow, flow_yaml))
     if json:
         print_json(msgspec.to_builtins(drawn))

@@ -13,11 +13,11 @@ from aetherflow.admin.init_project import write_project
 from aetherflow.admin.systemd_unit import systemd_unit
 from aetherflow.cli.printing import print_text
 
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 def init_project(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where it goes.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of the project.")] = Path(),
     *,
     force: Force = False,
 ) -> None:
@@ -30,7 +30,7 @@ def init_project(
 
 
 def init_plugin(
-    name: Annotated[Path, typer.Argument(metavar="NAME", help="The plugin, and the folder that is made.")],
+    name: Annotated[Path, typer.Argument(metavar="NAME", help="The name of the plugin, and its folder.")],
     *,
     force: Force = False,
 ) -> None:
@@ -45,5 +45,5 @@ def init_systemd(
         list[Path], typer.Argument(metavar="SCHEDULER.yaml...", help="The scheduler files to serve.")
     ],
 ) -> None:
-    """Print a systemd unit for a server. It serves the scheduler files as you, from this folder."""
+    """Print a systemd unit for a server. It runs as you, in this folder."""
     print_text(systemd_unit(files, os.environ).rstrip("\n"))

@@ -15,12 +15,12 @@ from aetherflow.observe.event_text import one_line
 
 _WAS = {
     "dead": "whose process has ended",
-    "expired": "whose lease had run out",
+    "expired": "whose lease had expired",
     "live": "which loses it at its next renewal",
 }
 _HELD_IN_VAIN = {
-    "dead": "; that process has ended: whoever asks for the lock gets it",
-    "expired": "; that time is over: whoever asks for the lock gets it",
+    "dead": "; that process has ended: the next step that requests the lock gets it",
+    "expired": "; that lease has expired: the next step that requests the lock gets it",
 }
 
 
@@ -45,11 +45,11 @@ def release_lock(
     state: State = None,
     flow_yaml: FlowOfState = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also take it from a holder that lives; its work is stopped.")
+        bool, typer.Option("--force", help="Also take it from a living holder, whose work is stopped.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Release a lock whose holder is dead or whose lease ran out."""
+    """Release a lock whose holder has died or whose lease has expired."""
     found = change_state(
         state_path(state, flow_yaml), lambda database: state_changes.release_lock(database, key, force=force)
     )

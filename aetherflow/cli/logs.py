@@ -32,7 +32,7 @@ def logs(
         bool, typer.Option("--raw", help="Print the bytes as they are, control characters too.")
     ] = False,
 ) -> None:
-    """Print what the programs of a run wrote."""
+    """Print the output of the programs of a run."""
     path = state_path(state, flow_yaml)
 
     async def log_files(ask: StateQueries) -> list[Path]:
@@ -58,7 +58,7 @@ def logs(
 
 
 def _safe_lines(log: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines without colours, and with escapes in the place of other control characters."""
+    """Iterate over the lines, without colours, with other control characters as escapes."""
     is_whole = True
     while piece := log.readline(PIECE_BYTES):
         is_whole = piece.endswith(b"\n")

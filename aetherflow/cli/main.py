@@ -44,7 +44,7 @@ def root(
         bool, typer.Option("--debug", help="Show the traceback of an internal error.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Read the options before a command."""
     if version:
         typer.echo(f"aetherflow {__version__}")
         raise typer.Exit

@@ -28,17 +28,17 @@ ParamsFile = Annotated[
 ]
 BundleManifest = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="Sync this bundle, and take the flow from it; without FLOW its entry flow."
-    ),
+    typer.Option(metavar="FILE", help="Sync this bundle, and take FLOW, or else its entry flow, from it."),
 ]
 AllowStale = Annotated[
-    bool, typer.Option("--allow-stale-bundle", help="Use what is here if the bundle cannot be synced.")
+    bool, typer.Option("--allow-stale-bundle", help="Use the last snapshot if the bundle cannot be synced.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")]
 StateOfScheduler = Annotated[
     Path | None,
     typer.Option(
-        "--state", metavar="FILE", help="The scheduler's state database; default: the file's, else the usual."
+        "--state",
+        metavar="FILE",
+        help="The scheduler's state database; default: the one that the file names, else the usual.",
     ),
 ]

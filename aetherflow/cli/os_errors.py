@@ -11,16 +11,16 @@ from aetherflow.observe.line_writer import OutputLostError
 CODE = "AF003"
 
 _HINTS = {
-    errno.EACCES: "check the permissions of it and of the folders above it",
-    errno.EPERM: "check who owns it, and what this user may do",
+    errno.EACCES: "check its permissions and those of the folders above it",
+    errno.EPERM: "check who owns it and what this user may do",
     errno.EROFS: "the file system is mounted read-only",
-    errno.ENOSPC: "make room on that disk",
-    errno.EDQUOT: "the quota is used up: make room",
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "the quota is used up: free some space",
     errno.EIO: "look at the system log",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "the whole machine has too many open files",
-    errno.ENOTDIR: "a file stands where a folder should be",
-    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENOTDIR: "there is a file where a folder should be",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
 
@@ -29,13 +29,13 @@ def as_sentence(error: OSError) -> AetherFlowError | None:
     """Return an error of the system as one of ours; None if only a bug can have caused it."""
     if isinstance(error, FileNotFoundError) and _is_directory_gone():
         return ConfigError(
-            "the working directory is not there any more", hint="cd to a folder that exists", code=CODE
+            "the working directory does not exist any more", hint="cd to a folder that exists", code=CODE
         )
     hint = _HINTS.get(error.errno or 0)
     if hint is None:
         return None
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        return OutputLostError(f"cannot write the answer: {error.strerror}", hint=hint)
+        return OutputLostError(f"cannot write the output: {error.strerror}", hint=hint)
     what = "" if error.filename is None else f"{error.filename}: "
     return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=CODE)
 

@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps na
 
 
 def list_pools(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:
-    """List the pools, who holds their slots, and who waits, in turn."""
+    """List the pools, the holders of their slots, and the queue."""
     rows = ask_state(state_path(state, flow_yaml), StateQueries.pools)
     if json:
         print_json(rows)
@@ -33,12 +33,12 @@ def list_pools(*, state: State = None, flow_yaml: FlowOfState = None, json: Json
 
 def set_pool(
     name: Name,
-    slots: Annotated[int, typer.Argument(metavar="SLOTS", help="How many slots it has.")],
+    slots: Annotated[int, typer.Argument(metavar="SLOTS", help="The number of slots.")],
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,
 ) -> None:
-    """Make a pool, or change its size; who holds slots keeps them."""
+    """Create a pool, or change its size; slots in use stay in use."""
     path = state_path(state, flow_yaml, must_exist=False)
     state_changes.check_slots(name, slots)  # before a database is made for it
     change_state(path, lambda database: state_changes.set_pools(database, {name: slots}))
@@ -46,6 +46,6 @@ def set_pool(
 
 
 def remove_pool(name: Name, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
-    """Remove a pool that nobody uses."""
+    """Remove an unused pool."""
     change_state(state_path(state, flow_yaml), lambda database: state_changes.remove_pool(database, name))
     print_text(f"the pool {name} is removed")

@@ -33,7 +33,7 @@ def print_text(text: str) -> None:
 
 def print_note(text: str) -> None:
     """Print a line on standard error."""
-    # Nobody can be told that standard error takes no more; the exit code still says how it ended.
+    # There is no place left to report a lost standard error; the exit code still says how it ended.
     with suppress(OutputLostError):
         LineWriter(sys.stderr, "standard error").write(text + "\n")
 
@@ -51,11 +51,11 @@ def print_error(error: AetherFlowError) -> None:
 
 
 SURROUNDINGS = "environment"
-"""What stands for the file of a finding about settings, a provider or plugins, which are in no one file."""
+"""The `file` of a diagnostic about settings, a provider or plugins, which are in no single file."""
 
 
 def diagnostics_of(error: AetherFlowError, file: str) -> list[Diagnostic]:
-    """Return an error as findings, for a report in JSON; `file` is what the command looked at."""
+    """Return an error as diagnostics, for a report in JSON; `file` is what the command looked at."""
     if isinstance(error, InvalidInput):
         return list(error.diagnostics)
     place = SURROUNDINGS if isinstance(error, ConfigError) else file

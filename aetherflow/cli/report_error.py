@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from typing import Any
 
 import typer
 
+from aetherflow import exit_codes
 from aetherflow.cli.os_errors import as_sentence
 from aetherflow.cli.printing import print_error
 from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.task_errors import distinct_errors
 
-READER_GONE = 141
-"""What a shell reports of a program that SIGPIPE ended."""
+READER_GONE = exit_codes.of_signal(signal.SIGPIPE)
 
 
 def report_error(error: Exception, *, show_trace: bool) -> int:
@@ -53,10 +54,10 @@ def _report_usage(error: Any) -> int:
 
 def _report_bug(error: BaseException, *, show_trace: bool) -> int:
     """Show an error that AetherFlow did not foresee."""
-    hint = "this is a bug of AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
+    hint = "this is a bug in AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
     if show_trace:
         _print_trace(error)
-        hint = "this is a bug of AetherFlow; report this traceback"
+        hint = "this is a bug in AetherFlow; report this traceback"
     print_error(AetherFlowError(f"internal error: {type(error).__name__}: {error}", hint=hint, code="AF000"))
     return AetherFlowError.exit_code
 

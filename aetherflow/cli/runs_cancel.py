@@ -27,6 +27,6 @@ def cancel_run(
     if json:
         print_json(found)
         return
-    print_text(f"run {run}: asked {found.executed_by} to cancel it, which executes it since {found.since}")
+    print_text(f"run {run}: cancel requested; {found.executed_by} has executed it since {found.since}")
     if found.status is not None:
         print_text(f"run {run}: {found.status}")

@@ -25,9 +25,9 @@ _KINDS = {
     "keep": "kept",
     "rerun": "runs again",
     "end_interrupted": "does not run again",
-    "changed": "kept although the flow defines it otherwise",
-    "never_run": "has not run, its job had ended without it",
-    "upgraded": "kept although the step type has another version",
+    "changed": "kept although the flow defines it differently now",
+    "never_run": "not run, its job had already ended",
+    "upgraded": "kept although the version of its step type has changed",
     "exclude": "not run",
     "remove": "no longer in the flow",
 }
@@ -44,7 +44,9 @@ def list_runs(
     flow_yaml: FlowOfState = None,
     flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS", help="Only runs with this status.")] = "",
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Show at most N runs, the newest first.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """List the newest runs."""
@@ -90,7 +92,7 @@ def _print_history(found: RunHistory, path: Path) -> None:
     steps, retries, effects = _by_job(found.steps), _by_job(found.retries), _by_job(found.effects)
     for job in found.jobs:
         print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
-        if job.error and not job.reason:  # else its step, or an instance of it, tells the error
+        if job.error and not job.reason:  # else the error is shown with its step or instance
             _print_lines(_error_lines(job.error), "    ")
         for step in steps.get(job.job_id, ()):
             _print_step(step)
@@ -127,7 +129,7 @@ def _by_job(rows: Iterable[R]) -> dict[str, list[R]]:
 
 
 def _print_resume(resume: RunResumed) -> None:
-    """Print why each step was kept or ran again when a run went on."""
+    """Print what a resume decided for each step, and why."""
     at = timestamp(resume.at)
     print_text(f"  resumed {at} (attempt {resume.attempt}) by {resume.owner}")
     for kind, entries in resume.decisions.items():

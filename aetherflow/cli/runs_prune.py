@@ -18,17 +18,18 @@ from aetherflow.observe.event_text import one_line
 def prune_runs(
     *,
     keep_days: Annotated[
-        int | None, typer.Option(min=0, max=36500, metavar="N", help="Keep what ended in the last N days.")
+        int | None,
+        typer.Option(min=0, max=36500, metavar="N", help="Keep runs that ended in the last N days."),
     ] = None,
     keep_runs: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Keep the newest N ended runs of each flow.")
     ] = None,
     state: State = None,
     flow_yaml: FlowOfState = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted.")] = False,
     json: Json = False,
 ) -> int:
-    """Delete old runs that no option keeps. Their logs too; also while others run."""
+    """Delete old runs, except those that an option keeps. Their logs too; other runs may be active."""
     path = state_path(state, flow_yaml)
     done = anyio.run(partial(prune, path, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run))
     if json:

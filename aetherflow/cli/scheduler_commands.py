@@ -26,23 +26,25 @@ OneFile = Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The sch
 def show_next(
     *,
     file: OneFile,
-    count: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many firings.")] = 10,
+    count: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="The number of firings.")] = 10,
     json: Json = False,
 ) -> None:
     """Show the next firings of a scheduler file."""
     found = next_firings(load_schedule(file), SystemClock().now(), count)
-    _print_forecasts(found, as_json=json, nothing="no item fires any more")
+    _print_forecasts(found, as_json=json, nothing="no item fires again")
 
 
 def show_simulation(
     *,
     file: OneFile,
-    begin: Annotated[str, typer.Option("--from", metavar="DATE[TIME]", help="The first instant.")],
-    end: Annotated[str, typer.Option("--to", metavar="DATE[TIME]", help="The instant after the last.")],
+    begin: Annotated[str, typer.Option("--from", metavar="DATE[TIME]", help="The beginning of the period.")],
+    end: Annotated[
+        str, typer.Option("--to", metavar="DATE[TIME]", help="The end of the period (exclusive).")
+    ],
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
-    """Show every firing of a time. DST, calendars, and overlaps if runs take as long as they did."""
+    """Show every firing of a period. With DST, calendars, and overlaps if runs take as long as they did."""
     schedule = load_schedule(file)
     zone = zone_of(schedule)
     path = state_of_schedules([schedule], state, os.environ)
@@ -50,13 +52,16 @@ def show_simulation(
     if not is_missing(path):
         durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
     found = simulate(schedule, parse_instant(begin, zone), parse_instant(end, zone), durations)
-    _print_forecasts(found, as_json=json, nothing="no item fires in that time")
+    _print_forecasts(found, as_json=json, nothing="no item fires in that period")
 
 
 def show_status(
     *,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[SCHEDULER.yaml]", help="Default: what servers serve.")
+        Path | None,
+        typer.Argument(
+            metavar="[SCHEDULER.yaml]", help="The scheduler file; default: the files that servers serve."
+        ),
     ] = None,
     state: StateOfScheduler = None,
     json: Json = False,
@@ -67,7 +72,7 @@ def show_status(
     if is_missing(path):
         raise StateUnusable(
             f"there is no state database {path}",
-            hint="a server makes it; name another one: --state FILE",
+            hint="a server creates it; name another one: --state FILE",
             code="AF605",
         )
     known = {schedule.id: schedule for schedule in schedules}
@@ -76,7 +81,7 @@ def show_status(
         print_json({"state": str(path), "schedulers": found})
         return
     if not found:
-        print_text(f"no server serves anything on {path}")
+        print_text(f"no server uses {path}")
         print_note("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
     for one in found:
         _print_status(one)
@@ -101,24 +106,24 @@ def _print_status(one: SchedulerStatus) -> None:
     if not one.servers:
         print_text("  no server")
     if one.problem:
-        print_text(f"  the file is wrong now, the one before is in force: {one.problem}")
+        print_text(f"  the file is invalid now, its last valid version is in force: {one.problem}")
     for item in one.items:
         print_text(f"  {item.item}: {_described(item)}")
 
 
 def _described(item: ItemStatus) -> str:
-    told = ["never fired"]
+    parts = ["never fired"]
     if item.last is not None:
-        told = [f"last {item.last[:19]}Z {item.outcome}"]
-        told += [f"run {item.run_id}"] if item.run_id else []
-        told += [item.reason] if item.reason else []
-        told += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
+        parts = [f"last {item.last[:19]}Z {item.outcome}"]
+        parts += [f"run {item.run_id}"] if item.run_id else []
+        parts += [item.reason] if item.reason else []
+        parts += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
-    told.append(f"next {item.next}" if item.next else without)
-    told += [f"due since {item.due_since}, nobody has decided"] if item.due_since else []
+    parts.append(f"next {item.next}" if item.next else without)
+    parts += [f"due since {item.due_since}, not decided yet"] if item.due_since else []
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
-        told += [f"{number} {what}"] if number else []
-    return ", ".join(told)
+        parts += [f"{number} {what}"] if number else []
+    return ", ".join(parts)
 
 
 def _utc(at: datetime) -> str:

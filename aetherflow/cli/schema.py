@@ -15,7 +15,7 @@ FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 
 def schema(
     *,
-    kind: Annotated[FileKind, typer.Option(help="The kind of file that it describes.")] = "flow",
+    kind: Annotated[FileKind, typer.Option(help="The kind of file to describe.")] = "flow",
 ) -> None:
-    """Print the JSON Schema of a file, for editors. It knows the step types that are installed."""
+    """Print the JSON Schema of a kind of file, for editors. It includes the installed step types."""
     print_json(schema_of(kind, os.environ))

@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 State = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The state database; default: the one of AETHERFLOW_STATE_ROOT."),
+    typer.Option(metavar="FILE", help="The state database; default: the one in AETHERFLOW_STATE_ROOT."),
 ]
 FlowOfState = Annotated[
-    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Take the state database of this flow.")
+    Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="Use the state database of this flow.")
 ]
 
 

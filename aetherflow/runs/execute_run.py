@@ -13,11 +13,12 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow import exit_codes
 from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.state import ENDED_BADLY, RunState
-from aetherflow.errors import AetherFlowError, HeldByAnother
+from aetherflow.errors import AetherFlowError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.execution.bus import Bus
@@ -99,7 +100,7 @@ async def run_flow(
         follow = partial(_follow_signals, control, states, signals, on_signal, forced_end)
         report = await execute_run(run, observers, states=states, control=control, clock=clock, beside=follow)
     if report.status == "CANCELLED" and signals:
-        return replace(report, exit_code=128 + signals[0])
+        return replace(report, exit_code=exit_codes.of_signal(signals[0]))
     return report
 
 
@@ -334,9 +335,9 @@ def _report(state: RunState, bus: Bus) -> RunReport:
     }
     match state.phase:
         case "SUCCESS":
-            return RunReport(state.run_id, "SUCCESS", 0, bus.detached)
+            return RunReport(state.run_id, "SUCCESS", exit_codes.SUCCESS, bus.detached)
         case "CANCELLED":
-            code = 128 + signal.SIGINT
+            code = exit_codes.of_signal(signal.SIGINT)
             return RunReport(state.run_id, "CANCELLED", code, bus.detached, state.outcome_reason)
         case _:
             first = next(iter(failed), "")
@@ -345,7 +346,7 @@ def _report(state: RunState, bus: Bus) -> RunReport:
             return RunReport(
                 state.run_id,
                 "FAILED",
-                HeldByAnother.exit_code if is_temporary else 1,
+                exit_codes.HELD if is_temporary else exit_codes.FAILURE,
                 bus.detached,
                 state.outcome_reason or why,
                 failed[first].code if first else "",

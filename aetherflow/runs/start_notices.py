@@ -20,9 +20,9 @@ _WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
     ("end_interrupted", "AF633", "does not run again: {}"),
     ("exclude", "AF634", "not run now: {}"),
     ("changed", "AF630", ""),
-    ("never_run", "AF635", "has not run, its job had ended without it: {}; {option} {first} runs it"),
+    ("never_run", "AF635", "not run, its job had already ended: {}; {option} {first} runs it"),
     ("remove", "AF636", "no longer in the flow: {}"),
-    ("upgraded", "AF632", "kept although the step type has another version now: {}"),
+    ("upgraded", "AF632", "kept although the version of its step type has changed: {}"),
 )
 """What a person is warned of, by the kind of the decision."""
 

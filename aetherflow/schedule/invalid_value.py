@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from aetherflow import exit_codes
 from aetherflow.errors import AetherFlowError
 
 
@@ -15,7 +16,7 @@ class InvalidScheduleValue(AetherFlowError):
     """
 
     default_code: ClassVar[str] = "AF150"
-    exit_code: ClassVar[int] = 2
+    exit_code: ClassVar[int] = exit_codes.INVALID
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", offset: int = 0) -> None:
         super().__init__(message, hint=hint, code=code)

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from aetherflow import exit_codes
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleNotice
@@ -77,7 +78,7 @@ async def serve(
         async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
             start = partial(_start, server, schedules, state)
             number = await _serve_until_signal(server, start, services, forced_end, on_ready)
-    return 128 + number
+    return exit_codes.of_signal(number)
 
 
 async def _serve_until_signal(

@@ -157,7 +157,7 @@ def test_sync_and_status_tell_what_is_and_what_changed(shop: CommandLine) -> Non
     synced = shop.run("bundle", "sync", *OPTION)
     assert synced.code == 0
     assert synced.out.startswith("active is now ")
-    assert "source     as it was synced" in shop.run("bundle", "status", *OPTION).out
+    assert "source     unchanged since the last sync" in shop.run("bundle", "status", *OPTION).out
 
     shop.write("share/data.txt", "second\n")
     (shop.folder / "share/flows/other.yaml").unlink()
@@ -203,7 +203,7 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
 
     status = shop.run("bundle", "status", *OPTION)
     assert "failed: [AF856]" in status.out
-    assert "source     cannot be asked" in status.out
+    assert "source     cannot be read" in status.out
     assert fingerprint in status.out
 
 
@@ -228,7 +228,7 @@ def test_what_came_from_another_source_is_not_offered_nor_used(shop: CommandLine
     assert ", of another source" not in shop.run("bundle", "status", *OPTION).out
     assert "a.s | first" in shop.run("run", *OPTION, "--allow-stale-bundle").err
     shutil.copytree(shop.folder / "share", shop.folder / "nowhere")
-    assert "the source is not that of the sync before" in shop.run("bundle", "sync", *other).out
+    assert "the source differs from that of the previous sync" in shop.run("bundle", "sync", *other).out
 
 
 def test_a_source_that_was_emptied_leaves_the_last_bundle_active(shop: CommandLine) -> None:

@@ -110,6 +110,7 @@ OURS_FOR_HELP = {
     "aetherflow.cli.command_group",
     "aetherflow.cli.commands",
     "aetherflow.cli.main",
+    "aetherflow.exit_codes",
 }
 OURS_NOT_FOR_A_RUN = (
     "admin",
@@ -122,7 +123,16 @@ OURS_NOT_FOR_A_RUN = (
     "observe.live_tree",
     "observe.event_stream",
 )
-COMMANDS_OF_A_RUN = {"command_group", "commands", "flow_source", "main", "options", "printing", "run"}
+COMMANDS_OF_A_RUN = {
+    "command_group",
+    "commands",
+    "flow_source",
+    "main",
+    "observers",
+    "options",
+    "printing",
+    "run",
+}
 
 
 def test_help_imports_the_table_and_no_command(cli: CommandLine) -> None:

@@ -159,7 +159,10 @@ def test_a_dead_holder_is_released_without_force(cli: CommandLine) -> None:
     killed(cli, ONE_RUN)
     assert held(cli) == ["flow:f"]
     assert cli.run("locks", "list", "--json").json()[0]["validity"] == "dead"
-    assert "that process has ended: whoever asks for the lock gets it\n" in cli.run("locks", "list").out
+    assert (
+        "that process has ended: the next step that requests the lock gets it\n"
+        in cli.run("locks", "list").out
+    )
 
     result = cli.run("locks", "release", "flow:f")
 
@@ -178,7 +181,7 @@ def test_a_live_holder_keeps_its_lock_unless_it_is_forced(cli: CommandLine) -> N
         assert refused.code == 75, refused
         assert f"'key' is held by f, run first, a.s (process {run.pid} on " in refused.err
         assert f"end its run: aetherflow runs cancel first --state {cli.state}; with --force" in refused.err
-        assert "whoever asks" not in cli.run("locks", "list").out
+        assert "the next step that requests" not in cli.run("locks", "list").out
         assert held(cli) == ["key"]
 
         forced = cli.run("locks", "release", "key", "--force", "--json")

@@ -123,7 +123,7 @@ def test_a_working_directory_that_is_gone_is_told(cli: CommandLine, command: str
     result = cli.bash(f"mkdir gone && cd gone && rmdir ../gone && exec aetherflow {command}")
 
     assert (result.code, no_trace(result)) == (2, True), result
-    assert "error[AF003]: the working directory is not there any more\n" in result.err
+    assert "error[AF003]: the working directory does not exist any more\n" in result.err
 
 
 @pytest.mark.parametrize("command", ["--debug runs list", "run --debug flow.yaml"])
@@ -133,7 +133,7 @@ def test_debug_shows_the_traceback_of_what_no_command_foresaw(cli: CommandLine, 
     assert result.code == 2
     assert "Traceback (most recent call last):" in result.err
     assert result.err.endswith(
-        "error[AF003]: the working directory is not there any more\n    hint: cd to a folder that exists\n"
+        "error[AF003]: the working directory does not exist any more\n    hint: cd to a folder that exists\n"
     )
 
 
@@ -141,4 +141,4 @@ def test_help_for_a_full_disk_is_no_bug(cli: CommandLine) -> None:
     result = cli.bash("aetherflow run --help > /dev/full")
 
     assert (result.code, no_trace(result)) == (1, True)
-    assert "error[AF810]: cannot write the answer: No space left on device" in result.err
+    assert "error[AF810]: cannot write the output: No space left on device" in result.err

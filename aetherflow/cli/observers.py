@@ -1,0 +1,79 @@
+"""What shows a run or a server on the terminal and in files: log lines, JSON lines, a live tree, events."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from aetherflow.config.settings import Settings
+from aetherflow.errors import UsageError
+from aetherflow.runs.execute_run import ObserverSpec
+
+
+class ShowOptions(msgspec.Struct, frozen=True):
+    """The options that say how a run or a server is shown.
+
+    Attributes:
+        events: the file that gets every event as a JSON line, or `-` for standard output.
+        log_format: text or json; empty: what the settings say.
+        debug: also show debug records.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+
+    events: str = ""
+    log_format: str = ""
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        if self.log_format not in ("", "text", "json"):
+            raise UsageError(f"--log-format {self.log_format}: it is text or json")
+
+    def is_json(self, settings: Settings) -> bool:
+        """Whether the log is JSON lines on standard output."""
+        return (self.log_format or settings.log_format) == "json"
+
+
+async def chosen_observers(
+    show: ShowOptions, settings: Settings, *, many_runs: bool = False
+) -> list[ObserverSpec]:
+    """Return the observers that the options and settings ask for.
+
+    Raises:
+        UsageError: two of them would write to standard output, or a file cannot be opened.
+    """
+    if show.events == "-" and show.is_json(settings):
+        raise UsageError(
+            "--events - and the JSON log would both write to standard output", hint="give --events a file"
+        )
+    chosen = [_log(show, settings, many_runs=many_runs)]
+    if show.events:
+        from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
+
+        stream = EventStreamObserver("-" if show.events == "-" else Path(show.events))
+        await stream.open()
+        chosen.append(ObserverSpec("events", stream.join, "wait"))
+    return chosen
+
+
+def _log(show: ShowOptions, settings: Settings, *, many_runs: bool) -> ObserverSpec:
+    """Return the log, as text or JSON; for one run on a terminal, a live tree."""
+    level = "debug" if show.debug else settings.log_level.lower()
+    level = "error" if level == "critical" else level  # no event is graver than an error
+    if not many_runs and not show.is_json(settings) and sys.stderr.isatty():
+        from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
+
+        if can_repaint(sys.stderr):
+            return ObserverSpec("progress", partial(LiveTreeObserver, sys.stderr), "drop")
+    from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - not for terminals
+    from aetherflow.observe.sink import Sink  # noqa: PLC0415 - as above
+
+    if show.is_json(settings):
+        log = partial(LogObserver, sys.stdout, sink=Sink(), format="json", level=level)
+    else:
+        log = partial(LogObserver, sys.stderr, sink=Sink(), format="text", level=level, many_runs=many_runs)
+    return ObserverSpec("log", log, "wait")
