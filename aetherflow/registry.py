@@ -1,7 +1,7 @@
-"""Step and connector types by name, for one look at one flow. Nothing is imported before a flow names it.
+"""Finds step types, connectors and bundle sources by name. Nothing is imported before a flow names it.
 
-What ships in this wheel is found in a table, without looking at anything else. On the first other name, what
-is installed is asked for its entry points, and the plugin paths are loaded.
+What ships in this wheel is found in a table (`aetherflow.shipped`). The first other name makes it read the
+entry points of all installed packages and load the plugin paths.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def registry_of(
     redactor: Redactor | None = None,
     given: Mapping[tuple[str, str], object] | None = None,
 ) -> Registry:
-    """Return the registry that settings ask for.
+    """Return the registry of these settings.
 
     Args:
-        settings: say which plugin paths the environment names, and whether they may be broken.
+        settings: which plugin paths the environment names, and whether a broken one is an error.
         plugin_paths: more of them, from a bundle. In enterprise mode they are the only ones.
-        redactor: masks what plugins say when they cannot be loaded.
+        redactor: masks the errors of plugins that cannot be loaded.
         given: types that need not be found, by what they are and their name: those of a test.
     """
     inherited = () if settings.mode == "enterprise" else settings.plugin_paths
@@ -61,7 +61,7 @@ def registry_of(
 
 
 class Registry:
-    """The types that one run, or one look at a flow, knows: shipped, installed, and in plugin paths.
+    """The types that one run, or one check of a flow, knows: shipped, installed, and in plugin paths.
 
     Attributes:
         paths: the plugin paths.
@@ -113,10 +113,10 @@ class Registry:
         return found
 
     def step_version(self, name: str) -> str:
-        """Return what tells one version of a step type from another; empty where it is not known.
+        """Return the version of a step type; empty where it is not known.
 
-        Of AetherFlow itself the first two numbers count: a repair does not make another step of one. Of an
-        installed plugin it is its version, of a file in a plugin path a hash of its content.
+        A resume reports a step that ran with another version. Of AetherFlow itself the first two numbers
+        count, of an installed plugin its version, of a file in a plugin path a hash of its content.
         """
         if name in STEPS:
             return f"aetherflow {'.'.join(__version__.split('.')[:2])}"
@@ -262,14 +262,14 @@ def _distribution(entry: EntryPoint) -> str:
 
 
 def _imported(named: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
-    """Return what an entry of a table stands for.
+    """Return the object that an entry of a table names.
 
     Raises:
         ConfigError: it cannot be imported; says why.
     """
     try:
         module = import_module(module_name)
-    except AetherFlowError as error:  # a decorator that is used wrongly tells its place
+    except AetherFlowError as error:  # the error of a decorator that is used wrongly names its place
         raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
     except BaseException as error:  # a plugin may do anything when it is imported; it is named
         if is_our_cancellation(error):

@@ -1,4 +1,4 @@
-"""Steps of the old kind: a sync class, made anew for each attempt, that runs in a worker thread."""
+"""Steps of AetherFlow 0.0.x: a sync class with an instance for each attempt, run in a worker thread."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Step(abc.ABC):
         self.job_id = job_id
 
     def validate(self) -> None:
-        """Refuse to go on without a required input.
+        """Refuse to continue without a required input.
 
         Raises:
             ValueError: names those that are missing.

@@ -186,7 +186,7 @@ class _Notices(logging.Handler):
             if record.exc_info and record.exc_info[1] is not None:
                 text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
         except Exception as error:  # noqa: BLE001 - whatever an argument's own code raises
-            # as everywhere in logging: a wrong call is told, and fails nothing
+            # as in logging: a wrong call is reported and fails nothing
             text = (
                 f"{record.pathname}:{record.lineno}: wrong call of the log: {type(error).__name__}: {error}"
             )

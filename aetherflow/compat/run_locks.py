@@ -57,7 +57,7 @@ class HeldLocks:
         except AetherFlowError as error:
             if taken:
                 self.failure = error
-                self._tasks.cancel_scope.cancel()  # nothing may go on that believes to hold it
+                self._tasks.cancel_scope.cancel()  # nothing may continue that believes to hold it
             elif isinstance(error, LockNotAcquired):
                 task_status.started(False)
             else:

@@ -1,4 +1,4 @@
-"""Blocking calls in worker threads: told to stop, interrupted, and left behind when they do not end.
+"""Blocking calls in worker threads: asked to stop, interrupted, and left behind when they do not end.
 
 Needs an event loop (anyio) and nothing of a run: connectors use `run_blocking`, steps their context.
 """
@@ -40,7 +40,7 @@ async def run_blocking(
 ) -> T:
     """Call a blocking function of a connector in a worker thread; a step uses its context instead.
 
-    A cancellation does not wait for the function: its thread goes on alone, and what it returns is lost.
+    A cancellation does not wait for the function: its thread runs to its end alone, and the result is lost.
 
     Args:
         function: what to call.

@@ -1,4 +1,4 @@
-"""What a connector is: something opened from a resource, used by steps, closed at the end."""
+"""Connectors: opened from a resource, used by steps, closed at the end of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps yield, as plain JSON: what is stored is what a first run and a resumed one both see."""
+"""Turns the outputs of steps into plain JSON, so that a first run and a resumed one see the same values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aetherflow.errors import StepError
 
 
 def plain_json(value: Any) -> Any:
-    """Return the value as the JSON it will be stored as, so that a resumed run sees what a first one saw."""
+    """Return the value as the JSON that is stored, so that a resumed run sees what a first one saw."""
     if not value:
         return {}
     try:
@@ -37,7 +37,7 @@ def as_text(value: Any) -> Any:
 
 
 def _escaped(value: Any) -> Any:
-    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is told with `\udcXX`."""
+    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is written with `\udcXX`."""
     match value:
         case str():
             return plain_text(value)

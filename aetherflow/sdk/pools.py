@@ -1,4 +1,4 @@
-"""Pools as the engine sees them: slots that steps of many runs share, and the news that one must wait."""
+"""The port for pools: slots that steps of many runs share, and why one must wait for them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What decorators declared, by the module that did it: a registry takes what the modules it loaded declared.
+"""The table of what `@step` and `@connector` declared, by module.
 
-The table belongs to the process and only grows; which of it counts is decided by each registry for itself.
+It belongs to the process and only grows; each registry takes from it what its modules declared.
 """
 
 from __future__ import annotations

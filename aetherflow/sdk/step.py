@@ -1,4 +1,4 @@
-"""What a step type is: a function or class with typed inputs, and what it may return."""
+"""Step types: a function or class with typed inputs, what it declares, and what it may return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a function or class that is decorated to a step type, or to an error that says what is wrong."""
+"""The decorator `@step`: makes a step type of a function or class, or reports what is wrong with it."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _in_instance(cls: type[Any], *, is_async: bool) -> StepFunction:
 def _second_parameter(name: str, function: Any, hint: str, *, bound: bool = False) -> str:
     """Return the name of the parameter that takes the inputs."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise _wrong(name, "it yields; a step returns its outputs once", hint)
+        raise _wrong(name, "it is a generator; a step returns its outputs once", hint)
     parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
     positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     if len(parameters) != _TAKEN or any(parameter.kind not in positional for parameter in parameters):
@@ -156,7 +156,7 @@ def _second_parameter(name: str, function: Any, hint: str, *, bound: bool = Fals
 
 
 def _resolved(name: str, function: Any, parameter: str, scope: dict[str, Any]) -> Any:
-    """Return what an annotation stands for; others, say of the context, need not be known at run time."""
+    """Return the type that an annotation names; others may be unknown at run time."""
     function = inspect.unwrap(function)
     annotation = function.__annotations__.get(parameter, dict)
     holder = type("Annotated", (), {"__annotations__": {parameter: annotation}})

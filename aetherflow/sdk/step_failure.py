@@ -1,4 +1,4 @@
-"""Why a step failed, as data: the cause in words, its kind for `retry_on`, fit to be stored."""
+"""Turns an exception of a step into data that can be stored: its cause in words, its kind for `retry_on`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN
 
 
 def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
-    """Return what a step's author told of an error, fit to be stored: the right types, plain and masked."""
+    """Return an error that a step's author made, fit to be stored: of the right types, plain and masked."""
     try:
         detail = redactor.value(plain_json(info.detail if isinstance(info.detail, Mapping) else {}))
     except (StepError, RecursionError):
-        detail = {}  # the error is told without what cannot be written
+        detail = {}  # the error is shown without the detail, which cannot be stored
     return ErrorInfo(
         code=plain_text(info.code),
         message=redactor.text(plain_text(info.message)),
@@ -54,18 +54,18 @@ def describe(error: BaseException) -> ErrorInfo:
     info = _describe_one(first)
     if not others:
         return info
-    told = dict.fromkeys(_describe_one(other).message for other in others)
+    messages = dict.fromkeys(_describe_one(other).message for other in others)
     return msgspec.structs.replace(
-        info, message=f"{info.message} (and {len(others)} more: {'; '.join(told)})"
+        info, message=f"{info.message} (and {len(others)} more: {'; '.join(messages)})"
     )
 
 
 @contextmanager
 def plugin_errors_contained() -> Iterator[None]:
-    """Let what the code of a step raises end only the step: what is no `Exception` becomes a StepError.
+    """Contain what the code of a step raises: what is no `Exception` becomes a StepError.
 
     Raises:
-        StepError: the block raised what is no `Exception`, and not because we are to end.
+        StepError: the block raised what is no `Exception`, and it is no cancellation of ours.
     """
     try:
         yield

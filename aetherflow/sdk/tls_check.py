@@ -1,7 +1,7 @@
-"""When the certificate of a TLS server expires: for the `check` of connectors.
+"""Checks when the certificate of a TLS server expires, for the `check` of connectors.
 
-Python decodes a certificate only after it has verified it; whoever asks when one expires wants to know it of
-one that does not verify, too. So the dates are read from its bytes (DER, X.509: RFC 5280).
+Python decodes a certificate only after it has verified it, and the date matters also when that fails. So the
+dates are read from its bytes (DER, X.509: RFC 5280).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TlsPeer = ssl.SSLObject | ssl.SSLSocket
 async def certificate_check(
     host: str, port: int, context: ssl.SSLContext | None = None, *, now: datetime | None = None
 ) -> CheckResult:
-    """Connect to a TLS server and say how its certificate is: verified, and until when it is valid.
+    """Connect to a TLS server and check its certificate: whether it verifies, and until when it is valid.
 
     Args:
         host: the server; also the name that the certificate must have.
@@ -56,7 +56,7 @@ async def certificate_check(
 
 
 def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> CheckResult:
-    """Say until when the certificate of the other side of a TLS connection is valid."""
+    """Check until when the certificate of the other side of a TLS connection is valid."""
     raw = peer.getpeercert(True)
     if not isinstance(raw, bytes):
         return CheckResult(NAME, "warning", "the server shows no certificate")
@@ -98,7 +98,7 @@ def validity(certificate: bytes) -> tuple[datetime, datetime]:
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each value that stands in the bytes, one after the other."""
+    """Yield tag and content of each value in the bytes, one after the other."""
     at = 0
     while at < len(data):
         tag, size, start = data[at], data[at + 1], at + 2

@@ -19,7 +19,7 @@ DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """The folders of one run; nothing is created before somebody asks for it.
+    """The folders of one run; each is created when it is first used.
 
     Attributes:
         strict: whether a relative path that leaves its folder is refused (`AETHERFLOW_STRICT_SANDBOX`).

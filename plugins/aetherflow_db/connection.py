@@ -1,4 +1,4 @@
-"""The common base of the database connectors, and the one way in which steps read through them."""
+"""The base class of the database connectors, and the function by which steps read through them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SqlConnector(Connector):
 
     @abc.abstractmethod
     def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> AbstractContextManager[Rows]:
-        """Run a query and give its rows in a `with` block; blocking, so called in a worker thread.
+        """Run a query and return its rows in a `with` block; blocking, so called in a worker thread.
 
         There is no commit. `switch` is armed with what interrupts the statement, if the driver can.
 

@@ -1,4 +1,4 @@
-"""The step `db_extract`: the rows of a query become a file."""
+"""The step `db_extract`: writes the rows of a query to a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITERS: Mapping[FileFormat, Callable[[Path, Rows], int]] = {"tsv": write_tsv, "
 
 
 class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `db_extract` is told.
+    """The inputs of `db_extract`.
 
     Attributes:
         resource: a resource of kind db.
@@ -39,7 +39,7 @@ class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DbExtractOutput(msgspec.Struct, frozen=True):
-    """What `db_extract` yields: the absolute path of the file, its format, and how many rows it has."""
+    """The outputs of `db_extract`: the absolute path of the file, its format, and how many rows it has."""
 
     output: str
     format: FileFormat

@@ -1,4 +1,4 @@
-"""What goes wrong with a database, told so that the person on call can act on it.
+"""The errors of databases, in words on which the person on call can act.
 
 AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
 AF743 the resource is no database, AF744 columns of one name, AF745 the URL, dialect or driver is unusable.
@@ -12,7 +12,7 @@ from aetherflow import StepError
 from aetherflow_db.query import Query
 
 SHOWN_MESSAGE = 300
-"""How many characters of a driver's message are told; some drivers quote whole values."""
+"""How many characters of a driver's message are shown; some drivers quote whole values."""
 
 _LINK = "(Background on this error at:"  # SQLAlchemy ends its own messages with it
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM}
@@ -20,13 +20,13 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def first_line(error: BaseException) -> str:
-    """Return what the driver said, without the statement, values and links that follow on further lines."""
+    """Return the driver's message, without the statement, values and links that follow on further lines."""
     lines = str(error).partition(_LINK)[0].strip().splitlines()
     return lines[0].strip()[:SHOWN_MESSAGE] if lines else type(error).__name__
 
 
 def statement_failed(resource: str, query: Query, error: BaseException) -> StepError:
-    """Return the error for a statement that the database refused; SQLite's codes tell some causes apart."""
+    """Return the error for a statement that the database refused; SQLite's codes distinguish some causes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _UNREADABLE:
         return connection_failed(resource, "its SQLite file", error)
@@ -76,7 +76,7 @@ def no_rows(resource: str, query: Query) -> StepError:
 
 
 def _statement(query: Query) -> str:
-    """Return the statement on lines of its own, below what is said of it."""
+    """Return the statement on lines of its own, below the message."""
     return "\nstatement:\n" + "\n".join(f"  {line}" for line in query.shown.splitlines())
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
 
 INTERRUPTERS = ("interrupt", "cancel_safe", "cancel")
-"""What drivers call it: sqlite3 and duckdb, psycopg 3, psycopg2 and oracledb."""
+"""The names of the method in sqlite3 and duckdb, psycopg 3, psycopg2 and oracledb."""
 
 
 @connector("db:sqlalchemy")
@@ -35,7 +35,7 @@ class SqlAlchemyConnector(SqlConnector):
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
-        """Make the engine; it connects when the first query needs it, and that query tells what is wrong.
+        """Make the engine; it connects when the first query needs it, and that query reports what is wrong.
 
         Raises:
             ConfigError: a setting is missing, unknown or of the wrong type.
@@ -48,7 +48,7 @@ class SqlAlchemyConnector(SqlConnector):
         return cls(resource.name, engine, options)
 
     async def check(self) -> list[CheckResult]:
-        """Log in, ask for a row, and say what can be seen there; of a SQLite file also its rights and room.
+        """Log in, read a row and count the tables; of a SQLite file also check its rights and free space.
 
         Raises:
             StepError: the database cannot be reached, or refuses the login.

@@ -1,4 +1,4 @@
-"""Making a SQLAlchemy engine of a resource's settings; SQLAlchemy is imported when it is needed."""
+"""Makes a SQLAlchemy engine from a resource; SQLAlchemy is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class PoolOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SqlAlchemyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `create_engine` is given.
+    """The options of `create_engine`.
 
     Attributes:
         connect_args: passed to the driver's connect function as they are.
-        pool_size: connections that are kept open; 0 is no limit.
+        pool_size: how many connections stay open; 0 is no limit.
         max_overflow: further connections at busy times; -1 is no limit.
         pool_recycle: seconds after which a connection is replaced.
-        pool_pre_ping: test a kept connection before it is used again.
+        pool_pre_ping: test a connection before it is used again.
         pool: the same in another spelling: {size, max_overflow, recycle_seconds, pre_ping}.
     """
 

@@ -35,7 +35,7 @@ class Sqlite3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the database is used: `timeout_seconds` is how long a locked file is waited for."""
+    """How the database is used: `timeout_seconds` is how long to wait for a locked file."""
 
     timeout_seconds: Annotated[float, Meta(ge=0)] = 5.0
 
@@ -65,7 +65,7 @@ class Sqlite3Connector(SqlConnector):
         return cls(resource.name, database, options)
 
     async def check(self) -> list[CheckResult]:
-        """Say whether the file is a database that can be read, and written, and how much room it has.
+        """Check whether the file is a database that can be read and written, and its free space.
 
         Raises:
             StepError: it cannot be opened, or is no database.

@@ -1,4 +1,4 @@
-"""A SQLite database's file and folder: the folder is made when it is missing, as SQLite makes the file."""
+"""The file of a SQLite database: makes its folder when it is missing, checks rights and free space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ URI_PREFIX = "file:"
 def make_folder(resource: str, database: str) -> None:
     """Make the folder of a SQLite file, relative to the working directory, if there is to be a file.
 
-    A `file:` URI is left alone: whoever writes one says by its `mode` what may be made.
+    A `file:` URI is left alone: its `mode` says what may be made.
 
     Raises:
         StepError: the folder cannot be made.
@@ -31,7 +31,7 @@ def make_folder(resource: str, database: str) -> None:
 
 
 def file_checks(database: str) -> list[CheckResult]:
-    """Return what the operating system says of a SQLite file: rights and free space. It need not be there."""
+    """Check the rights and free space of a SQLite file, which need not exist."""
     if database in {"", MEMORY} or database.startswith(URI_PREFIX):
         return []
     file = Path(database)

@@ -1,4 +1,4 @@
-"""Writing rows to TSV and JSON Lines files, batch by batch; UTF-8, lines end with a line feed."""
+"""Writes rows to TSV and JSON Lines files, batch by batch; UTF-8, lines end with a line feed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aetherflow_db.values import cell, plain
 class _LineFeeds:
     """A file for the csv module that ends each row with a line feed alone.
 
-    Told to end rows with a line feed, the module of Python 3.11 leaves carriage returns in values unquoted,
+    With a line feed as the end of rows, the module of Python 3.11 leaves carriage returns in values unquoted,
     and its own reader then fails on them. So it writes both, and the carriage return of the row's end is
     dropped.
     """

@@ -1,4 +1,4 @@
-"""How a database's values are written to text files: exact, and the same from every driver."""
+"""Turns values of a database into text for files: exact, and the same from every driver."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ WRONG = [
         lambda context, *, inputs: (context, inputs),
         "the function takes (context, inputs), not (context, inputs)",
     ),
-    (generates, "it yields; a step returns its outputs once"),
+    (generates, "it is a generator; a step returns its outputs once"),
     (3, "a int is no function and no class"),
     (NoRun, "the class NoRun has no method run"),
     (
