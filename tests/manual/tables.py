@@ -6,6 +6,8 @@ A page has `<!-- generated: NAME -->`, the table, and `<!-- end -->`;
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -141,6 +143,23 @@ def _events(_: str) -> Iterator[str]:
         yield f"| `{event.__struct_config__.tag}` | {stored} | {shown} | {about} |"
 
 
+def _module(name: str) -> Iterator[str]:
+    module = importlib.import_module(name)
+    shown = name.rpartition(".")[2]
+    yield f"| of `{name}` | meaning |"
+    yield "|---|---|"
+    for key in getattr(module, "__all__", None) or [*vars(module)]:
+        one = getattr(module, key)
+        if not key.startswith("_") and inspect.getmodule(one) is not None and _belongs(one, name):
+            names = ", ".join(inspect.signature(one).parameters) if inspect.isfunction(one) else ""
+            call = f"({names})" if inspect.isfunction(one) else ""
+            yield f"| `{shown}.{key}{call}` | {_cell((one.__doc__ or '').strip().partition(chr(10))[0])} |"
+
+
+def _belongs(one: Any, module: str) -> bool:
+    return str(getattr(one, "__module__", "")).startswith(module) and callable(one)
+
+
 def _commands(_: str) -> Iterator[str]:
     for command in commands():
         yield f"## aetherflow {command.name}"
@@ -176,5 +195,6 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "outputs": _outputs,
     "events": _events,
     "commands": _commands,
+    "names": _module,
     "state diagram": lambda _: iter([state_diagram()]),
 }

@@ -65,6 +65,7 @@ class Visitor(CommandLine):
         super().__init__(folder)
         self.state = folder / ".local" / "state" / "aetherflow" / "aetherflow.sqlite"
         del self.env["AETHERFLOW_STATE_ROOT"]
+        self.env["PYTEST_ADDOPTS"] = "-p no:asyncio -p no:cacheprovider"  # a reader has no such plugin
         self._exports: list[str] = []
         shim = self.write(
             ".bin/sqlite3",
