@@ -36,7 +36,7 @@ def test_every_public_name_is_in_the_manual() -> None:
     assert undocumented(aetherflow.__all__) == []
 
 
-def test_every_name_that_is_documented_as_missing_is_told_by_this_test() -> None:
+def test_every_name_that_is_documented_as_missing_is_reported_by_this_test() -> None:
     assert undocumented(["run_sync", "never_written_down"]) == ["never_written_down"]
 
 
@@ -65,7 +65,7 @@ def test_every_public_name_is_there_and_documented_in_its_docstring(name: str) -
     assert found if name == "__version__" else found.__doc__
 
 
-def test_a_name_that_is_not_public_is_told() -> None:
+def test_a_name_that_is_not_public_is_reported() -> None:
     with pytest.raises(AttributeError, match="module 'aetherflow' has no attribute 'nothing'"):
         _ = aetherflow.nothing
 

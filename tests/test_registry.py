@@ -84,7 +84,7 @@ def test_the_table_says_what_the_entry_points_of_the_wheel_say() -> None:
     ("name", "hint"),
     [("check_itmes", "did you mean 'check_items'?"), ("external.proces", "did you mean 'external.process'?")],
 )
-def test_an_unknown_step_type_is_told_with_the_nearest_name(name: str, hint: str) -> None:
+def test_an_unknown_step_type_is_reported_with_the_nearest_name(name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as raised:
         Registry().step_type(name)
     assert (raised.value.code, raised.value.message) == ("AF540", f"unknown step type {name!r}")
@@ -92,7 +92,7 @@ def test_an_unknown_step_type_is_told_with_the_nearest_name(name: str, hint: str
     assert raised.value.exit_code == 2
 
 
-def test_an_unknown_name_like_no_other_is_told_with_all_that_is_installed() -> None:
+def test_an_unknown_name_like_no_other_is_reported_with_all_that_is_installed() -> None:
     with pytest.raises(ConfigError, match="unknown connector 'ftp:gopher'") as raised:
         Registry().connector_class("ftp:gopher")
     assert raised.value.hint == f"installed: {', '.join(Registry().connector_names())}"
@@ -138,7 +138,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(plugins: Plugins, source: str
     assert "plugin" in raised.value.hint
 
 
-def test_a_plugin_without_what_its_entry_point_names_is_told(plugins: Plugins) -> None:
+def test_a_plugin_without_what_its_entry_point_names_is_reported(plugins: Plugins) -> None:
     plugins.add(
         "p", "[aetherflow.steps]\nb = made_up_empty:Group.b\n", module="made_up_empty", source="x = 1"
     )
@@ -237,7 +237,7 @@ def test_a_wheel_of_the_old_kind_registers_when_it_is_asked(plugins: Plugins) ->
     assert types.diagnostics == []
 
 
-def test_a_broken_wheel_of_the_old_kind_is_told_and_the_others_are_used(plugins: Plugins) -> None:
+def test_a_broken_wheel_of_the_old_kind_is_reported_and_the_others_are_used(plugins: Plugins) -> None:
     plugins.add(
         "old-plugin", "[aetherflow.plugins]\np = made_up_old:register\n", module="made_up_old", source=LEGACY
     )
@@ -277,7 +277,7 @@ def test_a_file_in_a_plugin_path_does_not_replace_what_is_installed(plugins: Plu
     assert problem.file == str(tmp_path / "path/a.py")
 
 
-def test_a_decorator_that_is_used_wrongly_in_a_wheel_is_told_with_its_line(plugins: Plugins) -> None:
+def test_a_decorator_that_is_used_wrongly_in_a_wheel_is_reported_with_its_line(plugins: Plugins) -> None:
     source = "from aetherflow import step\n\n@step('b')\ndef b(): ...\n"
     plugins.add("p", "[aetherflow.steps]\nb = made_up_wrong:b\n", module="made_up_wrong", source=source)
     with pytest.raises(ConfigError) as raised:
@@ -286,7 +286,7 @@ def test_a_decorator_that_is_used_wrongly_in_a_wheel_is_told_with_its_line(plugi
     assert f"{plugins.folder}/made_up_wrong.py:3: step 'b': the function takes" in raised.value.message
 
 
-def test_the_line_of_a_broken_wheel_is_told(plugins: Plugins) -> None:
+def test_the_line_of_a_broken_wheel_is_reported(plugins: Plugins) -> None:
     plugins.add(
         "p", "[aetherflow.steps]\nb = made_up_line:b\n", module="made_up_line", source="x = 1\n1 / 0\n"
     )

@@ -87,7 +87,7 @@ def test_a_connector_that_checks_nothing_is_checked_by_opening_it(place: Place, 
     assert odd == ["r"]
 
 
-def test_what_a_connector_says_is_told_in_the_order_of_the_flow_and_masked(
+def test_what_a_connector_says_is_reported_in_the_order_of_the_flow_and_masked(
     place: Place, odd: list[str]
 ) -> None:
     pin = "password: {secret: 'env:PIN'}"
@@ -114,7 +114,7 @@ def test_what_a_connector_says_is_told_in_the_order_of_the_flow_and_masked(
     assert sorted(odd) == ["b", "z"]
 
 
-def test_one_that_hangs_is_told_and_holds_up_nobody(
+def test_one_that_hangs_is_reported_and_holds_up_nobody(
     place: Place, odd: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
@@ -129,7 +129,7 @@ def test_one_that_hangs_is_told_and_holds_up_nobody(
     assert odd == ["c"]
 
 
-def test_a_secrets_provider_that_hangs_is_told_as_itself(
+def test_a_secrets_provider_that_hangs_is_reported_as_itself(
     place: Place, odd: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
@@ -152,7 +152,7 @@ def test_a_secrets_provider_that_hangs_is_told_as_itself(
     ("driver", "config"),
     [("sqlite3", "{{path: {file}}}"), ("sqlalchemy", "{{url: 'sqlite:///{file}'}}")],
 )
-def test_a_sqlite_file_tells_what_can_be_seen_and_how_much_room_there_is(
+def test_a_sqlite_file_shows_what_can_be_seen_and_how_much_room_there_is(
     place: Place, driver: str, config: str
 ) -> None:
     file = place.folder / "deep" / "data.sqlite"

@@ -34,7 +34,7 @@ def about(findings: list[CheckResult], subject: str) -> list[tuple[str, str, str
     return [(one.state, one.message, one.hint) for one in findings if one.subject == subject]
 
 
-def test_a_name_that_is_nearly_a_setting_is_told_with_the_one_that_was_meant(place: Place) -> None:
+def test_a_name_that_is_nearly_a_setting_is_reported_with_the_one_that_was_meant(place: Place) -> None:
     found = machine_findings(
         environment(
             place,
@@ -62,7 +62,9 @@ def test_a_name_that_is_nearly_a_setting_is_told_with_the_one_that_was_meant(pla
 
 
 @pytest.mark.parametrize(("strict", "state"), [("true", "error"), ("false", "warning")])
-def test_a_plugin_that_cannot_be_loaded_is_told_without_a_flow(place: Place, strict: str, state: str) -> None:
+def test_a_plugin_that_cannot_be_loaded_is_reported_without_a_flow(
+    place: Place, strict: str, state: str
+) -> None:
     plugins = place.folder / "plugins"
     plugins.mkdir()
     env = {"AETHERFLOW_PLUGIN_PATHS": str(plugins), "AETHERFLOW_PLUGIN_STRICT": strict}
@@ -100,7 +102,7 @@ def _one_run(place: Place, at: datetime) -> None:
         raw.execute("UPDATE run_state SET started_at = ?", (at.isoformat().replace("+00:00", "Z"),))
 
 
-def test_the_zones_are_there_and_a_tz_that_is_none_is_told(
+def test_the_zones_are_there_and_a_tz_that_is_none_is_reported(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, message, _ = about(machine_findings(environment(place)), "time zones")[0]
@@ -160,7 +162,7 @@ def test_profiles_in_a_variable_are_not_shown(place: Place) -> None:
     assert shown["profiles_json"] == "(JSON, 44 characters)"
 
 
-def test_where_a_setting_came_from_is_told_for_every_layer(
+def test_where_a_setting_came_from_is_reported_for_every_layer(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place.folder / "night.env").write_text("AETHERFLOW_LOG_FORMAT=json\n")
@@ -202,7 +204,7 @@ def test_the_secrets_of_a_resource_are_looked_for_and_not_shown(place: Place) ->
     assert "canary" not in repr(found)
 
 
-def test_a_package_that_a_connector_needs_is_told_with_its_extra(
+def test_a_package_that_a_connector_needs_is_reported_with_its_extra(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector  # noqa: PLC0415 - only here

@@ -140,7 +140,7 @@ async def test_another_folder_of_the_same_names_sizes_and_times_is_read(place: P
     assert (await place.sync(place.spec(base_path="other"))).report.fetched == 0
 
 
-async def test_a_link_that_leads_elsewhere_now_is_read_anew(place: Place) -> None:
+async def test_a_link_that_leads_elsewhere_now_is_read_again(place: Place) -> None:
     place.write("../release2/flows/hello.yaml", "HELLO")
     for name in ("source/flows/hello.yaml", "release2/flows/hello.yaml"):
         os.utime(place.folder / name, (315_532_800, 315_532_800))
@@ -171,7 +171,7 @@ async def test_a_cache_that_was_written_to_is_not_used(place: Place) -> None:
     assert (await place.sync()).report.fetched == 0
 
 
-async def test_a_snapshot_with_a_foreign_file_is_made_anew(place: Place) -> None:
+async def test_a_snapshot_with_a_foreign_file_is_made_again(place: Place) -> None:
     await place.sync()
     place.places.active.resolve().chmod(0o755)
     (place.places.active / "foreign.txt").write_text("x")

@@ -183,7 +183,7 @@ async def test_a_source_that_breaks_in_the_middle_changes_nothing(place: Place) 
     assert len(place.tree()) == 20
 
 
-async def test_a_connector_that_fails_is_told_as_in_a_run(place: Place) -> None:
+async def test_a_connector_that_fails_is_reported_as_in_a_run(place: Place) -> None:
     source = MemorySource((BundleFile("a", 5), b"hello"))
     source.failure = StepError("the server hung up", hint="ask its owner", kind="connection", code="AF704")
 
@@ -284,7 +284,7 @@ class _Broken(MemorySource):
         ("close", "the source (type filesystem) cannot be closed: ValueError: no such thing"),
     ],
 )
-async def test_a_mistake_in_the_code_of_a_source_is_told_as_its_own(
+async def test_a_mistake_in_the_code_of_a_source_is_reported_as_its_own(
     place: Place, wrong: str, words: str
 ) -> None:
     await place.sync()
@@ -313,7 +313,7 @@ async def test_a_source_that_never_closes_does_not_hold_a_sync(
     assert error.message == "the source cannot be closed: it took longer than 0.05 s"
 
 
-async def test_a_source_that_also_fails_to_close_tells_what_went_wrong_first(place: Place) -> None:
+async def test_a_source_that_also_fails_to_close_shows_what_went_wrong_first(place: Place) -> None:
     source = _Broken((BundleFile("a", 6), b"hello"))
     source.wrong = "close"
 
@@ -339,7 +339,7 @@ async def test_a_place_that_cannot_be_written_is_named(place: Place, where: str)
     assert place.active == before
 
 
-async def test_an_active_that_is_no_link_is_told(place: Place) -> None:
+async def test_an_active_that_is_no_link_is_reported(place: Place) -> None:
     place.places.active.mkdir(parents=True)
 
     with pytest.raises(BundleError, match="is not the link that a sync makes") as caught:
@@ -348,7 +348,7 @@ async def test_an_active_that_is_no_link_is_told(place: Place) -> None:
     assert caught.value.code == "AF859"
 
 
-async def test_a_file_system_without_links_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_system_without_links_is_reported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # what vfat says
 

@@ -72,7 +72,7 @@ async def test_a_killed_holder_blocks_nobody(place: Place) -> None:
     assert place.tree() == place.in_source()
 
 
-async def test_a_waiting_sync_goes_on_when_the_holder_is_gone(place: Place) -> None:
+async def test_a_waiting_sync_continues_when_the_holder_is_gone(place: Place) -> None:
     with held_by_a_process(place.places.lock) as holder:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(place.sync)

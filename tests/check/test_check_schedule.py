@@ -114,7 +114,7 @@ def test_a_file_may_give_itself_a_name(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_what_is_wrong_is_reported_with_its_place(tmp_path: Path, text: str, expected: list[str]) -> None:
     found = told(written(tmp_path, f"# first line\n{text}\n"))
     assert len(found) == len(expected), found
     for one, beginning in zip(found, expected, strict=True):
@@ -144,7 +144,7 @@ def test_a_flow_is_found_beside_the_file_then_in_the_working_directory(
     assert load_schedule(path).items["a"].flow_file == tmp_path / "ops" / "flows" / "f.yaml"
 
 
-def test_what_has_changed_is_told_and_only_when_it_ticks_counts_for_its_past(tmp_path: Path) -> None:
+def test_what_has_changed_is_reported_and_only_when_it_ticks_counts_for_its_past(tmp_path: Path) -> None:
     head = "version: 1\nid: night\nitems:\n"
 
     def line(name: str, cron: str, more: str = "") -> str:

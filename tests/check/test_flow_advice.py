@@ -65,7 +65,7 @@ def process(inputs: str) -> str:
         ("for_each: []", "for_each has no items"),
     ],
 )
-def test_a_job_that_is_proved_never_to_run_is_told(tmp_path: Path, keys: str, expected: str) -> None:
+def test_a_job_that_is_proved_never_to_run_is_reported(tmp_path: Path, keys: str, expected: str) -> None:
     (warning,) = (
         line for line in told(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) if "AF434" in line
     )
@@ -87,11 +87,11 @@ def test_a_job_that_is_proved_never_to_run_is_told(tmp_path: Path, keys: str, ex
         "for_each: '{{jobs.a.status}}'",
     ],
 )
-def test_a_job_that_may_run_is_not_told(tmp_path: Path, keys: str) -> None:
+def test_a_job_that_may_run_is_not_reported(tmp_path: Path, keys: str) -> None:
     assert told(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) == []
 
 
-def test_jobs_behind_one_that_never_runs_are_told_too_but_not_those_that_only_look_at_it(
+def test_jobs_behind_one_that_never_runs_are_reported_too_but_not_those_that_only_look_at_it(
     tmp_path: Path,
 ) -> None:
     text = jobs(
@@ -116,7 +116,7 @@ def test_jobs_behind_one_that_never_runs_are_told_too_but_not_those_that_only_lo
         ("command: [sh, -c, 'echo ${A}'], log: {file_path: '${Y}'}", "${Y}"),
     ],
 )
-def test_a_shell_variable_that_no_shell_reads_is_told_at_its_dollar(
+def test_a_shell_variable_that_no_shell_reads_is_reported_at_its_dollar(
     tmp_path: Path, inputs: str, at: str
 ) -> None:
     text = process(inputs)
@@ -134,7 +134,7 @@ def test_a_shell_variable_that_no_shell_reads_is_told_at_its_dollar(
         "command: [echo, '$A', '${}', '$ {A}', '${1}']",
     ],
 )
-def test_what_a_shell_or_a_script_reads_is_not_told(tmp_path: Path, inputs: str) -> None:
+def test_what_a_shell_or_a_script_reads_is_not_reported(tmp_path: Path, inputs: str) -> None:
     assert told(tmp_path, process(inputs)) == []
 
 
@@ -164,7 +164,7 @@ def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_wor
         ("command: [psql, 'postgresql://me:hunter2@host/db']", "a value that is known to be secret"),
     ],
 )
-def test_a_secret_in_a_command_line_is_told_once_and_not_shown(
+def test_a_secret_in_a_command_line_is_reported_once_and_not_shown(
     tmp_path: Path, inputs: str, reason: str
 ) -> None:
     (warning,) = told(tmp_path, process(inputs))
@@ -182,11 +182,11 @@ def test_a_secret_in_a_command_line_is_told_once_and_not_shown(
         "command: [tool, --password, --verbose]",
     ],
 )
-def test_a_command_line_without_secrets_is_not_told(tmp_path: Path, inputs: str) -> None:
+def test_a_command_line_without_secrets_is_not_reported(tmp_path: Path, inputs: str) -> None:
     assert told(tmp_path, process(inputs)) == []
 
 
-def test_a_secret_in_the_subject_of_a_mail_is_told(tmp_path: Path) -> None:
+def test_a_secret_in_the_subject_of_a_mail_is_reported(tmp_path: Path) -> None:
     text = steps(
         "{id: s, type: mail_send,"
         " inputs: {resource: m, to: x, subject: 'pin {{env.PIN:1}} {{env.MY_SECRET:1}}'}}"
@@ -213,7 +213,7 @@ MISSING = (
 )
 
 
-def test_a_variable_that_is_missing_is_told_where_it_is_read(tmp_path: Path) -> None:
+def test_a_variable_that_is_missing_is_reported_where_it_is_read(tmp_path: Path) -> None:
     assert told(tmp_path, MISSING, OUT="") == [
         f"{place(MISSING, 'env.ROOT_DIR')} warning[AF430] the environment variable ROOT_DIR is not set",
         f"{place(MISSING, 'env.ITEM')} warning[AF430] the environment variable ITEM is not set",

@@ -143,7 +143,7 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_place(cli: CommandLine) ->
 
 
 @pytest.mark.parametrize(("name", "words"), [("nothing.yaml", "there is no such file"), (".", "directory")])
-def test_a_path_that_is_no_file_is_told_as_such(cli: CommandLine, name: str, words: str) -> None:
+def test_a_path_that_is_no_file_is_reported_as_such(cli: CommandLine, name: str, words: str) -> None:
     result = cli.run("run", name)
 
     assert result.code == 2
@@ -163,7 +163,7 @@ def test_texts_of_a_megabyte_are_fine(cli: CommandLine) -> None:
     assert cli.query("select status from runs") == [("SUCCESS",)]
 
 
-def test_all_that_is_wrong_with_names_and_inputs_is_told_at_once(cli: CommandLine) -> None:
+def test_all_that_is_wrong_with_names_and_inputs_is_reported_at_once(cli: CommandLine) -> None:
     steps = "- {id: s, type: chek_items}\n- {id: t, type: check_items, inputs: {itms: 1}}"
     cli.write("flow.yaml", flow(steps))
 

@@ -147,7 +147,7 @@ def test_validate_doctor_explain_and_dry_run_work_on_a_bundle(shop: CommandLine)
     assert "flows/hello.yaml:7:17: error[AF111]" in result.err
 
 
-def test_sync_and_status_tell_what_is_and_what_changed(shop: CommandLine) -> None:
+def test_sync_and_status_show_what_is_and_what_changed(shop: CommandLine) -> None:
     status = shop.run("bundle", "status", *OPTION)
     assert status.code == 0
     assert "active     none" in status.out
@@ -254,7 +254,7 @@ def test_without_any_snapshot_nothing_stale_can_be_allowed(shop: CommandLine) ->
     assert "--allow-stale-bundle" not in result.err
 
 
-def test_a_wrong_manifest_is_told_with_its_places(shop: CommandLine) -> None:
+def test_a_wrong_manifest_is_reported_with_its_places(shop: CommandLine) -> None:
     shop.write("bundle.yaml", MANIFEST.replace("base_path: share", "resource: x"))
 
     result = shop.run("run", *OPTION)
@@ -292,7 +292,7 @@ def test_a_type_of_source_that_nobody_implements_says_so(shop: CommandLine) -> N
     assert "aetherflow.bundle_sources" in result.err
 
 
-def test_a_run_that_goes_on_with_a_changed_bundle_is_warned(shop: CommandLine) -> None:
+def test_a_run_that_is_resumed_with_a_changed_bundle_is_warned(shop: CommandLine) -> None:
     assert shop.run("run", *OPTION, "--run-id", "r").code == 0
     assert "AF867" not in shop.run("run", *OPTION, "--run-id", "r").err
     shop.write("share/data.txt", "second\n")
@@ -304,7 +304,7 @@ def test_a_run_that_goes_on_with_a_changed_bundle_is_warned(shop: CommandLine) -
     assert "a.s | second" in result.err
 
 
-def test_runs_retry_goes_on_with_the_bundle_from_anywhere(shop: CommandLine, tmp_path: Path) -> None:
+def test_runs_retry_resumes_with_the_bundle_from_anywhere(shop: CommandLine, tmp_path: Path) -> None:
     shop.write("share/flows/hello.yaml", HELLO.replace("[cat,", "['false',"))
     assert shop.run("run", *OPTION, "--run-id", "r").code == 1
     shop.write("share/flows/hello.yaml", HELLO)
@@ -394,7 +394,7 @@ def test_the_profiles_env_files_and_resources_of_a_bundle_are_used(shop: Command
     )
 
 
-def test_a_wrong_resource_of_the_manifest_is_told_at_its_place_there(shop: CommandLine) -> None:
+def test_a_wrong_resource_of_the_manifest_is_reported_at_its_place_there(shop: CommandLine) -> None:
     shop.write(
         "bundle.yaml", MANIFEST + "resources:\n  lake: {kind: db, driver: sqlit3, config: {path: x}}\n"
     )

@@ -41,7 +41,7 @@ def test_its_own_tests_pass(made: CommandLine) -> None:
     assert (result.code, "5 passed" in result.out) == (0, True), result
 
 
-def test_its_commands_work_as_they_are_told(made: CommandLine) -> None:
+def test_its_commands_work_as_they_are_reported(made: CommandLine) -> None:
     told = (made.folder / "acme-files/README.md").read_text()
     commands = [line.strip() for line in told.splitlines() if line.startswith("    AETHERFLOW")]
     assert len(commands) == 3
@@ -121,7 +121,7 @@ def test_a_name_that_no_package_can_have_is_refused(cli: CommandLine, name: str)
     assert list(cli.folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(cli: CommandLine) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(cli: CommandLine) -> None:
     cli.write("file", "")
 
     result = cli.run("init", "plugin", "file/plugin_here")

@@ -82,7 +82,7 @@ def test_nothing_is_overwritten_unless_it_is_forced(made: CommandLine) -> None:
     assert flow.read_text() != "mine"
 
 
-def test_a_folder_that_cannot_be_made_is_told(cli: CommandLine) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(cli: CommandLine) -> None:
     cli.write("file", "")
 
     result = cli.run("init", "file/new")

@@ -34,7 +34,7 @@ def test_a_run_that_waits_for_a_locked_database_can_be_stopped_and_resumed(
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
 
 
-def test_looking_does_not_wait_for_whoever_writes(cli: CommandLine) -> None:
+def test_looking_does_not_wait_for_a_writer(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 0
     with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:

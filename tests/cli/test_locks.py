@@ -195,7 +195,7 @@ def test_a_live_holder_keeps_its_lock_unless_it_is_forced(cli: CommandLine) -> N
     assert no_trace(result)
 
 
-def test_a_run_whose_flow_lock_was_taken_by_force_stops_and_can_go_on(cli: CommandLine) -> None:
+def test_a_run_whose_flow_lock_was_taken_by_force_stops_and_can_be_resumed(cli: CommandLine) -> None:
     with running(cli, ONE_RUN) as run:
         assert cli.run("locks", "release", "flow:f", "--force").code == 0
         result = run.end()

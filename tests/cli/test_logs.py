@@ -55,7 +55,7 @@ def test_raw_prints_the_bytes(cli: CommandLine, tmp_path: Path) -> None:
     assert printed.partition(b"\n")[2] == log + b"\n"
 
 
-def test_lines_of_each_attempt_and_execution_can_be_told_apart(cli: CommandLine, tmp_path: Path) -> None:
+def test_lines_of_each_attempt_and_execution_are_distinct(cli: CommandLine, tmp_path: Path) -> None:
     cli.write("flow.yaml", FAILS_ONCE)
     cli.env["GO"] = str(tmp_path / "go")
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1

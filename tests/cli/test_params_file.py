@@ -66,7 +66,7 @@ def test_a_null_in_the_file_says_no_more_than_leaving_it_out(place: CommandLine)
     assert "2026-02-01 3" in said(place)
 
 
-def test_everything_wrong_with_the_file_is_told_with_its_place_before_anything_runs(
+def test_everything_wrong_with_the_file_is_reported_with_its_place_before_anything_runs(
     place: CommandLine,
 ) -> None:
     place.write("p.yaml", "day: someday\nrowz: 1\nrows: many\n")
@@ -125,14 +125,14 @@ def test_another_value_for_a_resumed_run_has_no_effect_and_says_so(place: Comman
     assert "2026-02-01 3" in said(place)
 
 
-def test_an_unknown_parameter_is_refused_when_a_run_goes_on(place: CommandLine) -> None:
+def test_an_unknown_parameter_is_refused_when_a_run_is_resumed(place: CommandLine) -> None:
     assert place.run("run", "flow.yaml", "--run-id", "r", "--param", "day=2026-02-01").code == 0
     done = place.run("run", "flow.yaml", "--run-id", "r", "--param", "dya=2026-03-01")
     assert done.code == 2
     assert "did you mean 'day'?" in done.err
 
 
-def test_what_the_flow_has_come_to_require_is_missing_when_a_run_goes_on(place: CommandLine) -> None:
+def test_what_the_flow_has_come_to_require_is_missing_when_a_run_is_resumed(place: CommandLine) -> None:
     assert place.run("run", "flow.yaml", "--run-id", "r", "--param", "day=2026-02-01").code == 0
     place.write(
         "flow.yaml", FLOW.replace("  params:\n", "  params:\n    more: {type: int, required: true}\n")

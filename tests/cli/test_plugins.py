@@ -19,7 +19,7 @@ def test_a_flow_uses_a_step_of_a_plugin_path(cli: CommandLine) -> None:
     assert cli.query("select step_type, outputs from step_state") == [("made_up", '{"x":1}')]
 
 
-def test_a_changed_plugin_is_told_when_its_step_is_kept(cli: CommandLine) -> None:
+def test_a_changed_plugin_is_reported_when_its_step_is_kept(cli: CommandLine) -> None:
     cli.write("flow.yaml", USES)
     cli.write("plugins/a.py", step_source("made_up"))
     cli.write("plugins/b.py", "x = 1")
@@ -103,7 +103,7 @@ def test_types_of_plugin_paths_are_listed_and_shown_with_their_source(cli: Comma
     assert cli.run("steps", "show", "check_items", "--json").json()["source"] == "aetherflow"
 
 
-def test_lists_tell_broken_plugins_and_show_the_others(cli: CommandLine) -> None:
+def test_lists_report_broken_plugins_and_show_the_others(cli: CommandLine) -> None:
     cli.write("plugins/a.py", "1 / 0")
     cli.write("plugins/b.py", step_source("made_up"))
 

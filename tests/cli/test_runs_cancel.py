@@ -71,7 +71,7 @@ def test_without_wait_no_status_is_promised(cli: CommandLine) -> None:
     assert asked.json()["status"] is None
 
 
-def test_a_cancelled_run_is_gone_on_with_and_the_old_request_is_forgotten(cli: CommandLine) -> None:
+def test_a_cancelled_run_is_resumed_and_the_old_request_is_forgotten(cli: CommandLine) -> None:
     cli.write("flow.yaml", TREE)
     with cli.start(*RUN) as run:
         _children(run)
@@ -97,7 +97,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(cli: CommandLine) -> None:
     assert cli.query("select status from runs") == [("SUCCESS",)]
 
 
-def test_a_run_whose_process_was_killed_is_told_as_interrupted(cli: CommandLine) -> None:
+def test_a_run_whose_process_was_killed_is_reported_as_interrupted(cli: CommandLine) -> None:
     cli.write("flow.yaml", TREE)
     with cli.start(*RUN) as run:
         children = _children(run)

@@ -27,7 +27,7 @@ def ids(cli: CommandLine) -> list[str]:
     return [row[0] for row in cli.query("SELECT run_id FROM runs ORDER BY started_at")]
 
 
-def test_prune_tells_what_it_would_delete_and_then_deletes_it(cli: CommandLine) -> None:
+def test_prune_shows_what_it_would_delete_and_then_deletes_it(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
     for run_id in ("one", "two"):
         assert cli.run("run", "flow.yaml", "--run-id", run_id).code == 0

@@ -280,7 +280,7 @@ def test_retry_refuses_what_makes_no_sense_and_runs_nothing(
     assert place.status("r") == "FAILED"
 
 
-def test_retry_takes_the_flow_as_it_is_now_and_tells_what_it_leaves_valid(place: Place) -> None:
+def test_retry_takes_the_flow_as_it_is_now_and_shows_what_it_leaves_valid(place: Place) -> None:
     chain_failed(place)
     changed = CHAIN.replace("echo b.s", "echo new.s").replace("echo a.x", "echo new.x")
     place.write("flow.yaml", changed)
@@ -308,7 +308,7 @@ def resume_line(text: str) -> list[str]:
     )
 
 
-def test_the_resume_line_goes_on_with_the_run_in_any_folder_and_any_environment(place: Place) -> None:
+def test_the_resume_line_resumes_the_run_in_any_folder_and_any_environment(place: Place) -> None:
     place.write("flows/flow.yaml", CHAIN)
     failed = place.run("run", "flows/flow.yaml", "--run-id", "r", "--flow-job", "b")
     assert (failed.code, place.traced()) == (1, ["a.x", "a.y", "b.s"])
@@ -351,7 +351,7 @@ jobs:
     assert place.run(*words).code == 0
 
 
-def test_a_step_that_was_added_to_a_finished_job_is_told_and_runs_when_it_is_named(place: Place) -> None:
+def test_a_step_that_was_added_to_a_finished_job_is_reported_and_runs_when_it_is_named(place: Place) -> None:
     chain_failed(place)
     place.write("flow.yaml", CHAIN.replace("  - id: b\n", step("a", "added", "true") + "  - id: b\n", 1))
     done = place.run("runs", "retry", "r")
@@ -396,7 +396,7 @@ jobs:
 """
 
 
-def test_what_changed_of_a_fan_is_told_and_the_commands_that_are_told_work(place: Place) -> None:
+def test_what_changed_of_a_fan_is_reported_and_the_commands_that_are_reported_work(place: Place) -> None:
     place.write("flow.yaml", FANNED)
     assert place.run("run", "flow.yaml", "--run-id", "r").code == 1
     assert sorted(place.traced()) == ["bad", "good"]

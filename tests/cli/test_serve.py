@@ -74,7 +74,7 @@ def test_a_server_needs_something_to_serve(cli: CommandLine) -> None:
     assert "aetherflow serve SCHEDULER.yaml" in done.err
 
 
-def test_a_wrong_file_is_told_and_nothing_begins(cli: CommandLine) -> None:
+def test_a_wrong_file_is_reported_and_nothing_begins(cli: CommandLine) -> None:
     cli.write("scheduler.yaml", "version: 1\nitems:\n- {id: a, cron: '* * *', flow_yaml: no.yaml}\n")
     done = cli.run("serve", "scheduler.yaml")
     assert done.code == 2
@@ -125,7 +125,7 @@ def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
     assert firings(cli, "outcome")[0] == ("CANCELLED",)
 
 
-def test_after_kill_9_the_run_of_a_firing_goes_on_under_its_id(cli: CommandLine) -> None:
+def test_after_kill_9_the_run_of_a_firing_is_resumed_under_its_id(cli: CommandLine) -> None:
     flow = WAITS.replace("{{env.GO}}", str(cli.folder / "go"))
     once = EVERY_SECOND.replace("interval_seconds: 1", "interval_seconds: 1, overlap: skip")
     with serve(cli, once, flow) as server:
@@ -143,7 +143,7 @@ def test_after_kill_9_the_run_of_a_firing_goes_on_under_its_id(cli: CommandLine)
     assert len(set(firings(cli, "scheduled_at"))) == len(firings(cli, "scheduled_at"))
 
 
-def test_a_flow_that_cannot_run_fails_its_firing_and_the_server_goes_on(cli: CommandLine) -> None:
+def test_a_flow_that_cannot_run_fails_its_firing_and_the_server_continues(cli: CommandLine) -> None:
     with serve(cli, EVERY_SECOND, FAILS) as server:
         server.event("firing_finished", outcome="FAILED")
         cli.write("flow.yaml", "version: 1\nflow: {id: f}\n")
@@ -153,7 +153,7 @@ def test_a_flow_that_cannot_run_fails_its_firing_and_the_server_goes_on(cli: Com
         server.event("firing_finished", outcome="SUCCESS")
 
 
-def test_changes_of_the_file_are_told_and_a_wrong_file_changes_nothing(cli: CommandLine) -> None:
+def test_changes_of_the_file_are_reported_and_a_wrong_file_changes_nothing(cli: CommandLine) -> None:
     with serve(cli, NEVER) as server:
         assert server.event("schedule_loaded")["item_count"] == 1
         cli.write("scheduler.yaml", NEVER + "- {id: b, interval_seconds: 1, flow_yaml: flow.yaml}\n")
@@ -199,7 +199,7 @@ def test_the_exit_code_of_fire_here_is_that_of_the_run(cli: CommandLine) -> None
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_systemd_is_told(cli: CommandLine, kind: str, tmp_path: Path) -> None:
+def test_systemd_is_reported(cli: CommandLine, kind: str, tmp_path: Path) -> None:
     name = str(tmp_path / "notify") if kind == "path" else f"\0aetherflow-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(name)

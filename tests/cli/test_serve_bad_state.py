@@ -15,7 +15,9 @@ EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, fl
 
 
 @pytest.mark.parametrize("here", [False, True])
-def test_a_database_that_cannot_be_opened_is_told(cli: CommandLine, tmp_path: Path, *, here: bool) -> None:
+def test_a_database_that_cannot_be_opened_is_reported(
+    cli: CommandLine, tmp_path: Path, *, here: bool
+) -> None:
     cli.write("flow.yaml", OK)
     cli.write("scheduler.yaml", EVERY_SECOND)
     (tmp_path / "folder").mkdir()

@@ -92,7 +92,7 @@ def test_a_second_signal_does_not_wait_for_a_child_that_resists(
     assert cli.query("select status from runs") == [("CANCELLED",)]
 
 
-def test_a_cancelled_run_can_be_gone_on_with(cli: CommandLine) -> None:
+def test_a_cancelled_run_can_be_resumed(cli: CommandLine) -> None:
     cli.write("flow.yaml", TREE)
     with cli.start("run", "flow.yaml", "--run-id", "t", "--log-format", "json") as run:
         _children(run)
@@ -147,7 +147,7 @@ def test_ctrl_c_while_the_command_line_is_imported_has_no_traceback(tmp_path: Pa
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_a_run_id_is_executed_by_one_process_and_the_other_is_told_by_which(cli: CommandLine) -> None:
+def test_a_run_id_is_executed_by_one_process_and_the_other_is_reported_by_which(cli: CommandLine) -> None:
     go = cli.folder / "go"
     cli.env["GO"] = str(go)
     cli.write("flow.yaml", WAITS)

@@ -94,7 +94,7 @@ def test_a_stream_that_is_gone_does_not_change_how_a_command_ends(cli: CommandLi
 
 
 @pytest.mark.parametrize("command", ["steps list", "validate flow.yaml --json", "--version"])
-def test_a_report_that_does_not_fit_on_the_disk_is_told(cli: CommandLine, command: str) -> None:
+def test_a_report_that_does_not_fit_on_the_disk_is_reported(cli: CommandLine, command: str) -> None:
     cli.write("flow.yaml", OK)
 
     result = cli.bash(f"aetherflow {command} >/dev/full")
@@ -137,7 +137,7 @@ def test_a_terminal_shows_the_tree_and_the_summary_and_gets_its_cursor_back(cli:
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0
 
 
-def test_a_failure_on_a_terminal_says_why_and_how_to_go_on(cli: CommandLine) -> None:
+def test_a_failure_on_a_terminal_says_why_and_how_to_resume(cli: CommandLine) -> None:
     cli.write("flow.yaml", FAILS)
 
     code, shown = _on_a_terminal(cli, "run", "flow.yaml", "--run-id", "tty")

@@ -90,7 +90,7 @@ def test_a_connector_is_a_context_manager_that_closes_it() -> None:
     assert closed == ["r"]
 
 
-def test_a_connector_error_is_told_as_a_step_error_and_caught_as_a_runtime_error() -> None:
+def test_a_connector_error_is_reported_as_a_step_error_and_caught_as_a_runtime_error() -> None:
     error = api.ConnectorError("login", "refused")
 
     assert isinstance(error, StepError)

@@ -29,14 +29,14 @@ def test_entries_are_read_with_their_defaults() -> None:
         ('[{"path": "a"]', "AETHERFLOW_ENV_FILES_JSON:1:14", "AF103"),
     ],
 )
-def test_a_wrong_entry_is_told_with_its_place_in_the_variable(text: str, place: str, words: str) -> None:
+def test_a_wrong_entry_is_reported_with_its_place_in_the_variable(text: str, place: str, words: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         parse_env_files(text)
     assert place in raised.value.message
     assert words in raised.value.message
 
 
-def test_all_wrong_entries_are_told_at_once() -> None:
+def test_all_wrong_entries_are_reported_at_once() -> None:
     with pytest.raises(InvalidInput) as raised:
         parse_env_files('[{"path": 1}, {"path": ""}, {"path": "a", "optional": "yes"}]')
     assert len(raised.value.diagnostics) == 3
@@ -78,7 +78,7 @@ def test_json_values_become_text_and_null_is_left_out(tmp_path: Path) -> None:
         ("[" * 100_000, "env.json: this JSON is nested too deeply"),
     ],
 )
-def test_a_malformed_json_file_is_told_without_its_values(
+def test_a_malformed_json_file_is_reported_without_its_values(
     tmp_path: Path, content: str, expected: str
 ) -> None:
     (tmp_path / "env.json").write_text(content, encoding="utf-8")

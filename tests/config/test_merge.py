@@ -125,7 +125,7 @@ def test_a_resource_lies_over_its_profile() -> None:
         ),
     ],
 )
-def test_an_unknown_profile_is_told_with_what_to_do(
+def test_an_unknown_profile_is_reported_with_what_to_do(
     profiles: dict[str, ProfileSpec] | None, code: str, message: str, hint: str
 ) -> None:
     with pytest.raises(UnknownProfile) as raised:

@@ -142,7 +142,7 @@ def test_a_parameter_is_what_was_given_else_its_default_else_null(
 
 
 @pytest.mark.parametrize("given_params", [{}, {"p": None}])
-def test_a_required_parameter_without_a_value_is_told_with_how_to_give_it(
+def test_a_required_parameter_without_a_value_is_reported_with_how_to_give_it(
     given_params: dict[str, Any],
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -164,7 +164,7 @@ def test_an_unknown_parameter_is_refused_with_what_there_is(declared: list[str],
     assert caught.value.message == said
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     specs = {
         "n": ParamSpec(type="int"),
         "day": ParamSpec(type="date", required=True),

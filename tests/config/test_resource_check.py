@@ -69,14 +69,14 @@ def test_an_error_has_its_place_in_the_flow_file(text: str, expected: str) -> No
     assert str(finding).startswith(expected)
 
 
-def test_what_a_profile_brings_is_told_where_it_is_named() -> None:
+def test_what_a_profile_brings_is_reported_where_it_is_named() -> None:
     profiles = {"db": ProfileSpec(config={"url": "{{params.x}}"}, decode={"config": {"zz": True}})}
     findings = checked("config: {a: 1}\nprofile: db", profiles=profiles, decoder=str)
     assert [(finding.line, finding.column) for finding in findings] == [(6, 5), (6, 5)]
     assert all("(from profile db)" in finding.message for finding in findings)
 
 
-def test_a_profile_without_a_profiles_file_is_told_with_the_variable_to_set() -> None:
+def test_a_profile_without_a_profiles_file_is_reported_with_the_variable_to_set() -> None:
     (finding,) = checked("profile: db", profiles=None)
     assert finding.code == "AF534"
     assert "AETHERFLOW_PROFILES_FILE" in finding.hint
@@ -195,7 +195,7 @@ def test_what_is_right_or_not_yet_known_is_not_complained_about(text: str) -> No
     assert checked(text) == []
 
 
-def test_a_template_in_a_command_that_is_cut_into_words_is_told() -> None:
+def test_a_template_in_a_command_that_is_cut_into_words_is_reported() -> None:
     (finding,) = checked("config: {pw: {secret: 'command:pass show {{env.DIR:a b}}'}}")
     assert finding.code == "AF570"
     assert finding.message.endswith("a template in a command has spaces: put the word into quotes")

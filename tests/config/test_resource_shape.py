@@ -53,7 +53,7 @@ def told(
         {"url": {"secret": "env:URL"}, "hosts": [{"secret": "env:HOST"}]},
     ],
 )
-def test_what_fits_or_is_known_later_is_not_told(config: dict[str, Any]) -> None:
+def test_what_fits_or_is_known_later_is_not_reported(config: dict[str, Any]) -> None:
     assert told(config, {"cache": "none", "size": 3}) == []
 
 

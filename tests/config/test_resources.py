@@ -223,12 +223,12 @@ def test_an_error_names_the_field_and_says_what_to_do(
     assert (raised.value.code, raised.value.hint) == (code, hint)
 
 
-def test_a_wrong_template_is_told_with_its_field() -> None:
+def test_a_wrong_template_is_reported_with_its_field() -> None:
     with pytest.raises(ConfigError, match=r"config\.url: Unsupported templating syntax"):
         resolved(resource(config={"url": "{{env.A | upper}}"}))
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     spec = resource(
         config={"a": "{{env.A}}", "b": "{{ b b }}", "c": "{{steps.x}}"},
         options={"d": "{{env.D}}"},
@@ -264,7 +264,7 @@ def test_no_error_ever_holds_a_secret(keys: dict[str, Any]) -> None:
     assert CANARY not in raised.value.message + raised.value.hint
 
 
-def test_a_failing_decoder_is_told_with_the_field() -> None:
+def test_a_failing_decoder_is_reported_with_the_field() -> None:
     spec = resource(config={"x": "abc"}, decode={"config": {"x": True}})
     with pytest.raises(ConfigError) as raised:
         resolved(spec, decoder=failing)

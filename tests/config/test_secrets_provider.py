@@ -154,7 +154,7 @@ def expand_canary(provider: SecretsProvider) -> object:
         ),
     ],
 )
-def test_a_failing_provider_is_told_by_file_and_line_and_never_by_value(
+def test_a_failing_provider_is_reported_by_file_and_line_and_never_by_value(
     tmp_path: Path, call: Callable[[SecretsProvider], object], text: str, code: str, expected: str
 ) -> None:
     provider = provider_of(tmp_path, text)
@@ -181,7 +181,9 @@ def test_a_failing_provider_is_told_by_file_and_line_and_never_by_value(
         ("raise SystemExit('canary-7f3a9c')", "set_envs.py:1: loading this module failed: SystemExit ("),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_told_by_its_line(tmp_path: Path, text: str, expected: str) -> None:
+def test_a_file_that_cannot_be_loaded_is_reported_by_its_line(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     with pytest.raises(ConfigError) as raised:
         provider_of(tmp_path, text)
     assert expected in raised.value.message
@@ -202,7 +204,7 @@ def test_a_file_that_cannot_be_loaded_is_told_by_its_line(tmp_path: Path, text: 
         ("AETHERFLOW_SECRETS_MODULE", "json.no_such_module", "there is no module 'json.no_such_module'"),
     ],
 )
-def test_a_provider_that_does_not_exist_is_told_by_its_variable(
+def test_a_provider_that_does_not_exist_is_reported_by_its_variable(
     variable: str, value: str, expected: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:

@@ -113,7 +113,7 @@ def test_texts_paths_and_choices_are_read() -> None:
         ("AETHERFLOW_MODE", "internal", "internal_fast, enterprise"),
     ],
 )
-def test_a_bad_value_is_told_with_what_is_allowed(variable: str, value: str, allowed: str) -> None:
+def test_a_bad_value_is_reported_with_what_is_allowed(variable: str, value: str, allowed: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load_settings({"HOME": "/h", variable: value})
     assert raised.value.message == f"{variable} is {value!r}; allowed: {allowed}"
@@ -121,7 +121,7 @@ def test_a_bad_value_is_told_with_what_is_allowed(variable: str, value: str, all
     assert raised.value.exit_code == 2
 
 
-def test_all_bad_values_are_told_at_once_with_their_source() -> None:
+def test_all_bad_values_are_reported_at_once_with_their_source() -> None:
     env = {"HOME": "/h", "AETHERFLOW_LOG_LEVEL": "LOUD", "AETHERFLOW_MODE": "fast"}
     with pytest.raises(ConfigError) as raised:
         load_settings(env, {"AETHERFLOW_MODE": "env file ops.env"})
@@ -168,7 +168,7 @@ def test_the_environment_wins_over_the_settings_module_which_wins_over_the_defau
         ("af_broken_settings", "\n\ndef (", "af_broken_settings.py:3: this is not Python: invalid syntax"),
     ],
 )
-def test_an_unusable_settings_module_is_told_with_its_file(
+def test_an_unusable_settings_module_is_reported_with_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: str
 ) -> None:
     settings_module(tmp_path, monkeypatch, name, text)

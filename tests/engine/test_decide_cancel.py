@@ -118,7 +118,7 @@ def test_fail_fast_cancels_what_runs_and_blocks_the_rest() -> None:
     assert session.state.job("c").reason == "fail_fast: job b failed"
 
 
-def test_without_fail_fast_other_branches_go_on() -> None:
+def test_without_fail_fast_other_branches_continue() -> None:
     session = Session(plan_of_jobs(*JOBS), play=by_name(a_s=failed()), limit=1)
     assert session.finish().phase == "FAILED"
     assert session.statuses() == {"a": "FAILED", "b": "SUCCESS", "c": "SUCCESS", "d": "BLOCKED"}
@@ -160,7 +160,7 @@ def test_a_cancelled_fan_ends_its_items_and_then_itself() -> None:
     }
 
 
-def test_a_cancelled_run_goes_on_when_it_is_resumed() -> None:
+def test_a_cancelled_run_continues_when_it_is_resumed() -> None:
     session = Session(plan_of_jobs(*JOBS), limit=2)
     session.end("a")
     session.cancel()

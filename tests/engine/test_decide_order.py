@@ -93,7 +93,7 @@ def test_a_reference_waits_for_the_end_whatever_it_is() -> None:
     assert session.statuses() == {"a": "FAILED", "b": "SUCCESS"}
 
 
-def test_a_blocked_job_is_told_only_when_all_before_it_has_ended() -> None:
+def test_a_blocked_job_is_reported_only_when_all_before_it_has_ended() -> None:
     plan = plan_of_jobs({"id": "a"}, {"id": "b"}, {"id": "c", "depends_on": ["a", "b"]})
     session = Session(plan, play=BROKEN)
     session.end("a")
@@ -111,7 +111,7 @@ def test_only_selected_jobs_run_and_the_others_have_no_part_in_the_end() -> None
     assert session.statuses() == {"a": "SUCCESS", "b": "SUCCESS"}
 
 
-def test_a_later_selection_goes_on_with_what_an_earlier_one_left() -> None:
+def test_a_later_selection_resumes_what_an_earlier_one_left() -> None:
     plan = plan_of_jobs({"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c"})
     first = Session(plan, selected={0})
     first.finish()

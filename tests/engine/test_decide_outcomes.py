@@ -108,7 +108,7 @@ def test_a_failed_step_ends_its_job_with_its_error() -> None:
     assert job.error == failed().error
 
 
-def test_continue_on_error_goes_on_and_the_step_stays_failed() -> None:
+def test_continue_on_error_continues_and_the_step_stays_failed() -> None:
     session = Session(
         plan_of_jobs({"id": "a", "steps": steps(x={"continue_on_error": True}, y={})}),
         play=by_name(a_x=failed()),

@@ -139,7 +139,7 @@ def test_a_fan_starts_its_items_in_order_within_its_own_limit() -> None:
     assert (ready_queue.mapped_jobs, ready_queue.unfinished) == ({}, 0)
 
 
-def test_a_fan_that_goes_on_passes_by_the_items_that_had_ended() -> None:
+def test_a_resumed_fan_passes_by_the_items_that_had_ended() -> None:
     plan = plan_of_jobs({"id": "fan", "for_each": [1, 2, 3]})
     session = Session(plan, limit=3)
     session.end("fan[1]")

@@ -122,7 +122,7 @@ def test_rerun_finds_jobs_and_steps_with_dots_in_their_ids() -> None:
     assert resumption(session, "a.b").rerun == ["a.b"]
 
 
-def test_a_kept_step_whose_definition_changed_is_told() -> None:
+def test_a_kept_step_whose_definition_changed_is_reported() -> None:
     session = ended(plan_of_jobs({"id": "a", "steps": steps("x", "y")}))
     new = plan_of_jobs({"id": "a", "steps": [*steps("x", inputs={"n": 1}), *steps("y")]})
     assert resumption(session, plan=new).texts("changed") == ["a.x"]
@@ -192,7 +192,7 @@ def test_instances_are_kept_and_run_again_one_by_one_with_the_items_they_began_w
     assert again.state.job("fan").items == ["p", "q"]
 
 
-def test_a_fan_goes_on_with_its_items_even_if_they_would_be_others_now() -> None:
+def test_a_fan_resumes_with_its_items_even_if_they_would_be_others_now() -> None:
     plan = plan_of_jobs(
         {"id": "u", "steps": steps("s", outputs={"n": "{{result.n}}"})},
         {"id": "fan", "for_each": ["one", "{{jobs.u.outputs.n:two}}"]},

@@ -49,7 +49,7 @@ TWO = plan_of_jobs({"id": "prep", "steps": steps("one")}, {"id": "load", "depend
 
 
 @pytest.mark.parametrize("ids", [("one", "added"), ("added", "one")])
-def test_a_step_that_was_added_to_a_finished_job_is_told_and_does_not_run(ids: tuple[str, str]) -> None:
+def test_a_step_that_was_added_to_a_finished_job_is_reported_and_does_not_run(ids: tuple[str, str]) -> None:
     before = ended(TWO, by_name(load_s=failed()))
     plan = plan_of_jobs({"id": "prep", "steps": steps(*ids)}, {"id": "load", "depends_on": ["prep"]})
     assert found(plan, before).texts("never_run") == ["prep.added"]
@@ -78,7 +78,7 @@ def test_a_step_that_was_added_to_a_finished_job_runs_when_it_is_named(
     assert session.state.phase == "SUCCESS"
 
 
-def test_an_earlier_new_step_runs_too_when_its_job_goes_on_and_that_is_said() -> None:
+def test_an_earlier_new_step_runs_too_when_its_job_is_resumed_and_that_is_said() -> None:
     before = ended(plan_of_jobs({"id": "a", "steps": steps("x", "z")}))
     plan = plan_of_jobs({"id": "a", "steps": steps("x", "new", "z")})
     assert found(plan, before, "a.z").texts("rerun") == ["a.new (new)", "a.z (--rerun)"]
@@ -104,7 +104,7 @@ def mapped(*items: str, **more: Any) -> Plan:
     return plan_of_jobs({"id": "each", "for_each": list(items), **more})
 
 
-def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None:
+def test_another_for_each_is_reported_while_the_job_goes_on_with_its_items() -> None:
     before = ended(mapped("good", "bad"), by_name(**{"each[1]_s": failed()}))
     assert found(mapped("good", "bad"), before).texts("changed") == []
     plan = mapped("good", "better")
@@ -117,7 +117,7 @@ def test_another_for_each_is_told_while_the_job_goes_on_with_its_items() -> None
     assert found(plan, third).texts("changed") == []
 
 
-def test_another_for_each_of_a_finished_job_is_told() -> None:
+def test_another_for_each_of_a_finished_job_is_reported() -> None:
     before = ended(mapped("good"))
     assert found(mapped("good", "new"), before).texts("changed") == ["each (for_each)"]
     assert found(mapped(), ended(mapped())).texts("changed") == []
@@ -129,7 +129,7 @@ def gated(when: str | None) -> Plan:
 
 
 @pytest.mark.parametrize("then", ["jobs.a.status == 'SUCCESS'", None])
-def test_another_gate_of_a_job_that_was_skipped_is_told(then: str | None) -> None:
+def test_another_gate_of_a_job_that_was_skipped_is_reported(then: str | None) -> None:
     before = ended(gated("jobs.a.status == 'FAILED'"))
     assert before.statuses()["b"] == "SKIPPED"
     assert found(gated("jobs.a.status == 'FAILED'"), before).texts("changed") == []
@@ -140,7 +140,7 @@ def test_another_gate_of_a_job_that_was_skipped_is_told(then: str | None) -> Non
     assert begun(gone_on(gated(then), before, "b"), before) == ["b.s"]
 
 
-def test_another_gate_of_a_job_that_ran_is_told_and_one_that_is_asked_again_is_not() -> None:
+def test_another_gate_of_a_job_that_ran_is_reported_and_one_that_is_asked_again_is_not() -> None:
     before = ended(gated(None))
     assert found(gated("jobs.a.status == 'FAILED'"), before).texts("changed") == ["b (when)"]
     before = ended(gated("1 == 1"), by_name(b_s=failed()))
@@ -155,7 +155,7 @@ def test_what_earlier_versions_did_not_store_is_not_compared() -> None:
     assert plan_resume(gated(None), state).texts("changed") == []
 
 
-def test_a_changed_step_of_a_fan_is_told_once_by_the_name_that_the_flow_has_for_it() -> None:
+def test_a_changed_step_of_a_fan_is_reported_once_by_the_name_that_the_flow_has_for_it() -> None:
     before = ended(mapped("a", "b", "c"))
     plan = mapped("a", "b", "c", steps=steps("s", inputs={"n": 1}))
     assert found(plan, before).texts("changed") == ["each.s"]
@@ -249,7 +249,7 @@ def test_what_was_running_when_its_process_died_and_takes_no_part_waits_for_the_
     assert found(plan, session).texts("end_interrupted") == ["b.s (INTERRUPTED, on_interrupt: fail)"]
 
 
-def test_a_job_that_the_flow_has_no_more_leaves_nothing_pending_and_is_told() -> None:
+def test_a_job_that_the_flow_has_no_more_leaves_nothing_pending_and_is_reported() -> None:
     before = ended(
         plan_of_jobs({"id": "old"}, {"id": "done"}, {"id": "a"}), by_name(old_s=failed(), a_s=failed())
     )
@@ -260,7 +260,7 @@ def test_a_job_that_the_flow_has_no_more_leaves_nothing_pending_and_is_told() ->
     assert session.state.phase == "SUCCESS"
 
 
-def test_a_step_that_the_flow_has_no_more_leaves_nothing_behind_in_a_job_that_goes_on() -> None:
+def test_a_step_that_the_flow_has_no_more_leaves_nothing_behind_in_a_resumed_job() -> None:
     promoting = [{"id": name, "type": "t", "outputs": {name: "{{result.n}}"}} for name in ("x", "y", "z")]
     play = by_name(a_x=Ending(result={"n": 1}), a_y=Ending(result={"n": 2}), a_z=failed())
     before = ended(plan_of_jobs({"id": "a", "steps": promoting}), play)

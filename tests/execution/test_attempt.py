@@ -205,7 +205,7 @@ async def test_a_promoted_output_that_does_not_exist_fails_the_step(tmp_path: Pa
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_a_step_that_leaves_the_program_fails_and_the_run_goes_on(
+async def test_a_step_that_leaves_the_program_fails_and_the_run_continues(
     tmp_path: Path, *, is_async: bool
 ) -> None:
     def leave(context: StepContext, inputs: dict[str, Any]) -> None:
@@ -287,7 +287,7 @@ def test_an_error_has_the_kind_that_retry_on_selects_by(error: BaseException, ki
     assert describe(error).kind == kind
 
 
-def test_an_error_without_text_is_told_by_its_type() -> None:
+def test_an_error_without_text_is_reported_by_its_type() -> None:
     assert describe(KeyError()).message == "KeyError: no further message"
 
 

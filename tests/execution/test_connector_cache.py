@@ -202,7 +202,7 @@ async def test_the_oldest_that_no_run_uses_are_closed_when_they_are_many(
 
 
 @pytest.mark.asyncio
-async def test_one_that_cannot_be_opened_is_tried_anew_and_one_that_cannot_be_closed_is_told(
+async def test_one_that_cannot_be_opened_is_tried_anew_and_one_that_cannot_be_closed_is_reported(
     log: list[str],
 ) -> None:
     shared = SharedConnectors.join()

@@ -143,7 +143,7 @@ async def test_what_a_connector_says_itself_is_passed_on() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_failed_opening_is_tried_anew_by_the_next_who_asks() -> None:
+async def test_a_failed_opening_is_tried_again_by_the_next_who_asks() -> None:
     attempts: list[str] = []
 
     async def second_time(cls: type[Base], resource: Resource) -> Base:
@@ -168,7 +168,7 @@ async def test_an_unknown_resource_is_refused_and_nothing_is_opened() -> None:
 
 
 @pytest.mark.asyncio
-async def test_one_that_cannot_be_closed_and_one_that_hangs_are_told_and_the_others_are_closed(
+async def test_one_that_cannot_be_closed_and_one_that_hangs_are_reported_and_the_others_are_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_connectors, "CLOSE_SECONDS", 0.1)
@@ -205,7 +205,7 @@ async def test_connectors_are_closed_though_the_run_is_cancelled() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("error", [BaseException("a panic"), asyncio.CancelledError("not ours")])
-async def test_what_a_connector_raises_is_told_whatever_it_is(error: BaseException) -> None:
+async def test_what_a_connector_raises_is_reported_whatever_it_is(error: BaseException) -> None:
     async def fail(_self: object, *_rest: object) -> None:
         raise error
 

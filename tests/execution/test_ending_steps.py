@@ -161,7 +161,7 @@ def test_ending_steps_see_the_status_and_the_errors(plan: Plan) -> None:
     assert work.step.inputs.render(scope) == {"items": errors}
 
 
-def test_a_resumed_run_ends_anew_and_its_earlier_ending_stays(plan: Plan) -> None:
+def test_a_resumed_run_ends_again_and_its_earlier_ending_stays(plan: Plan) -> None:
     first = Play(plan)
     first.play(frozenset({"a", "@on_failure"}))
     second = Play(plan, first.events)
@@ -217,7 +217,7 @@ def test_after_a_time_limit_ending_steps_see_the_reason(plan: Plan) -> None:
 FAN_OUT = HEAD.replace("    steps: [{id: s", "    for_each: ITEMS\n    steps: [{id: s")
 
 
-def test_failed_instances_are_told_as_one_failure_of_their_job(tmp_path: Path) -> None:
+def test_failed_instances_are_reported_as_one_failure_of_their_job(tmp_path: Path) -> None:
     items = [str(n) for n in range(1500)]
     play = Play(plan_of(tmp_path, FAN_OUT.replace("ITEMS", str(items))))
     for number in range(1500):
@@ -228,7 +228,7 @@ def test_failed_instances_are_told_as_one_failure_of_their_job(tmp_path: Path) -
     assert run["reason"] == "job a failed in 1000 instances: exit code 1"
 
 
-def test_what_is_told_of_failures_fits_into_a_command_line() -> None:
+def test_what_is_reported_of_failures_fits_into_a_command_line() -> None:
     error = ErrorInfo(code="AF732", message="\u20ac" * 5000)
     jobs = {f"j{number}": JobState(status="FAILED", error=error) for number in range(500)}
     run = RunView(RunState(jobs=jobs, outcome="FAILED"), None)
@@ -238,7 +238,7 @@ def test_what_is_told_of_failures_fits_into_a_command_line() -> None:
     assert run["reason"].endswith("\u20ac (and 499 more)")
 
 
-def test_a_resume_tells_what_becomes_of_ending_steps_that_were_cut_off(tmp_path: Path) -> None:
+def test_a_resume_shows_what_becomes_of_ending_steps_that_were_cut_off(tmp_path: Path) -> None:
     text = HEAD.replace("{id: bye,", "{id: hello, type: check_items, inputs: {items: [x]}}, {id: bye, POLICY")
     for policy in ("", "on_interrupt: fail,"):
         plan = plan_of(tmp_path, text.replace("POLICY", policy))

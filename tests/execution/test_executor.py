@@ -252,7 +252,7 @@ async def test_a_failed_step_ends_its_job_blocks_its_dependents_and_nothing_else
 
 
 @pytest.mark.asyncio
-async def test_a_job_goes_on_after_a_failed_step_that_may_fail(tmp_path: Path) -> None:
+async def test_a_job_continues_after_a_failed_step_that_may_fail(tmp_path: Path) -> None:
     async def fail(context: StepContext, inputs: dict[str, Any]) -> None:
         raise ValueError(f"{context.step_id} {inputs}")
 

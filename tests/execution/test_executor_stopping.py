@@ -160,7 +160,7 @@ async def test_a_step_that_became_due_together_with_the_cancellation_does_not_be
 
 
 @pytest.mark.asyncio
-async def test_a_sync_step_is_told_to_stop_and_its_thread_ends(tmp_path: Path) -> None:
+async def test_a_sync_step_is_reported_to_stop_and_its_thread_ends(tmp_path: Path) -> None:
     began, ended = threading.Event(), threading.Event()
 
     def work(context: StepContext, inputs: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ async def test_a_sync_step_is_told_to_stop_and_its_thread_ends(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_a_thread_that_ignores_the_wish_is_left_behind_and_told(
+async def test_a_thread_that_ignores_the_wish_is_left_behind_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocking, "THREAD_STOP_SECONDS", 0.1)
@@ -384,7 +384,7 @@ async def test_a_step_that_finishes_although_it_was_cancelled_counts_as_done(tmp
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_fails_stops_the_run_cancels_its_steps_and_is_told_as_itself(
+async def test_a_journal_that_fails_stops_the_run_cancels_its_steps_and_is_reported_as_itself(
     tmp_path: Path,
 ) -> None:
     hang = Hang()

@@ -141,7 +141,7 @@ def test_a_step_that_waited_for_its_next_attempt_was_not_interrupted() -> None:
     assert again.finish().phase == "SUCCESS"
 
 
-def test_the_attempt_that_was_interrupted_is_told() -> None:
+def test_the_attempt_that_was_interrupted_is_reported() -> None:
     plan = payment("fail", retry={"max_attempts": 3, "backoff_seconds": 5})
     session = Session(plan, play=by_name(a_pay=failed()))
     session.end("a", "a", "a")
@@ -310,7 +310,7 @@ def test_reasons_are_stored_up_to_a_limit_and_counted_beyond_it() -> None:
     assert found.decision_counts() == {"keep": DECISIONS_STORED + 5, "rerun": 1}
 
 
-def test_a_kept_step_whose_type_has_another_version_is_told() -> None:
+def test_a_kept_step_whose_type_has_another_version_is_reported() -> None:
     old = with_version(payment("rerun"), "plugin 1.0")
     session = Session(old, play=by_name(a_y=failed()))
     session.finish()
@@ -347,7 +347,7 @@ def test_a_job_that_takes_no_part_cannot_be_run_again() -> None:
     ("goes_on", "hint"),
     [(False, "resume the run once more, and it runs again"), (True, "--rerun a.s runs it again")],
 )
-def test_what_runs_an_interrupted_step_again_is_told_as_it_is(*, goes_on: bool, hint: str) -> None:
+def test_what_runs_an_interrupted_step_again_is_reported_as_it_is(*, goes_on: bool, hint: str) -> None:
     step = {"id": "s", "type": "t", "on_interrupt": "fail", "continue_on_error": goes_on}
     plan = plan_of_jobs({"id": "a", "steps": [step]})
     died = Session(plan, Session(plan).history)

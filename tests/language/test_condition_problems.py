@@ -94,7 +94,7 @@ VALUE = "expected a path or a literal"
         ),
     ],
 )
-def test_what_cannot_be_read_is_told_at_its_place(
+def test_what_cannot_be_read_is_reported_at_its_place(
     text: str, offset: int, found: str, expected: str, hint: str
 ) -> None:
     problem = next(problem for problem in problems_of(text) if problem.code == "AF421")
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_told_at_its_place(
         ("x" * 50, "x" * 40 + "...", "text is written in quotes"),
     ],
 )
-def test_an_unknown_root_is_told_with_the_known_ones(text: str, path: str, hint: str) -> None:
+def test_an_unknown_root_is_reported_with_the_known_ones(text: str, path: str, hint: str) -> None:
     assert problems_of(text) == [
         TextDiagnostic(
             f"{path!r} is not known in a condition: a path begins with jobs, params or env",
@@ -151,7 +151,7 @@ def test_a_path_of_another_shape_is_refused(path: str, hint: str) -> None:
     ]
 
 
-def test_every_wrong_path_is_told_and_the_first_thing_that_cannot_be_read() -> None:
+def test_every_wrong_path_is_reported_and_the_first_thing_that_cannot_be_read() -> None:
     found = problems_of("a.b == 1 and env.A and (c or params) and")
     assert [(p.code, p.offset) for p in found] == [("AF422", 0), ("AF422", 24), ("AF422", 29), ("AF421", 40)]
 

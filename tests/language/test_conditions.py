@@ -263,7 +263,7 @@ def test_a_condition_does_not_hold(text: str) -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_told_by_name_and_kind(text: str, message: str) -> None:
+def test_what_cannot_be_compared_is_reported_by_name_and_kind(text: str, message: str) -> None:
     with pytest.raises(ConditionError) as caught:
         holds(text)
     assert (caught.value.code, caught.value.message) == ("AF420", message)
@@ -275,13 +275,13 @@ def test_the_error_about_null_says_how_to_test_for_it() -> None:
     assert caught.value.hint == "test it first: jobs.probe.outputs.never != null and ..."
 
 
-def test_no_value_of_the_environment_is_told() -> None:
+def test_no_value_of_the_environment_is_reported() -> None:
     with pytest.raises(ConditionError) as caught:
         condition("env.KEY > 3").evaluate({"env": {"KEY": "hunter2"}})
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_condition_tells_its_text_and_where_its_references_stand() -> None:
+def test_a_condition_shows_its_text_and_where_its_references_stand() -> None:
     text = " jobs.my-job.status == 'x' and not (env.A in [params.x])"
     assert compile_condition(text)[0] is None
     text = " jobs.my-job.status == 'x' and not (env.A in params.x)"

@@ -156,7 +156,7 @@ def error_of(text: str, scope: Mapping[str, Any] = SCOPE) -> MissingValue:
         ("runid", "'runid' is not known here, only env, params, jobs, run_id; did you mean 'run_id'?"),
     ],
 )
-def test_a_missing_value_is_told_with_what_is_there(path: str, reason: str) -> None:
+def test_a_missing_value_is_reported_with_what_is_there(path: str, reason: str) -> None:
     error = error_of(f"{{{{{path}}}}}")
     assert error.code == "AF410"
     assert error.message == f"{{{{{path}}}}} has no value: {reason}"
@@ -187,7 +187,7 @@ def test_nothing_is_known_in_an_empty_scope() -> None:
     assert error_of("{{x}}", {}).message == "{{x}} has no value: nothing is known here"
 
 
-def test_no_value_and_no_list_of_the_environment_is_told() -> None:
+def test_no_value_and_no_list_of_the_environment_is_reported() -> None:
     for text in ("{{env.DB_PASSWORT}}", "{{env.DB_PASSWORD.x}}", "{{env.ZZZ}}"):
         message = error_of(text).message
         assert "hunter2" not in message

@@ -94,11 +94,11 @@ def test_other_syntax_is_refused_at_its_place(text: str, offset: int, reason: st
         ("{{a}}}} {{", [5, 8]),
     ],
 )
-def test_all_problems_of_a_text_are_told_once_each(text: str, offsets: list[int]) -> None:
+def test_all_problems_of_a_text_are_reported_once_each(text: str, offsets: list[int]) -> None:
     assert [problem.offset for problem in problems_of(text)] == offsets
 
 
-def test_all_problems_of_a_tree_are_told_at_their_places() -> None:
+def test_all_problems_of_a_tree_are_reported_at_their_places() -> None:
     found = problems_of({"a": ["{{x|y}}", {"b": "ok {{ok}}", "c": "z {{"}], "{{k}}": {"d": "{% x %}"}})
     assert [(p.code, p.where, p.offset) for p in found] == [
         ("AF401", ("a", 0), 0),
@@ -122,7 +122,7 @@ def test_a_path_of_too_many_parts_is_refused() -> None:
     assert f"a path has at most {MAX_PARTS} parts" in found[0].hint
 
 
-def test_a_text_full_of_problems_tells_the_first_ones() -> None:
+def test_a_text_full_of_problems_reports_the_first_ones() -> None:
     assert len(problems_of("{{!}} " * 1000)) == MAX_PROBLEMS
 
 

@@ -204,7 +204,7 @@ def test_a_constant_renders_to_itself(value: object) -> None:
     assert compiled.render_present({}) is value or compiled.render_present({}) == value
 
 
-def test_a_template_tells_where_each_reference_stands() -> None:
+def test_a_template_shows_where_each_reference_stands() -> None:
     compiled = template({"q": ["x", {"deep": "a {{ n }} b {{env.X: d}}"}], "k": "{{yes}}"})
     assert compiled.references == (
         Reference(("n",), None, ("q", 1, "deep"), 5),
@@ -350,7 +350,7 @@ def test_json_written_into_a_flow_is_plain_text(value: object) -> None:
     assert compiled.render({}) == text
 
 
-def test_in_a_lenient_scope_what_is_missing_is_an_empty_text_and_is_told() -> None:
+def test_in_a_lenient_scope_what_is_missing_is_an_empty_text_and_is_reported() -> None:
     told: list[str] = []
     scope = Lenient(
         {"env": {"EMPTY": "", "SET": "x"}, "steps": {}}, lambda gap: told.append(".".join(gap.reference.path))

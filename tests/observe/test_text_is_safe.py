@@ -141,7 +141,7 @@ def test_counts_leave_out_what_is_zero() -> None:
     assert counts({}) == "none"
 
 
-def test_a_summary_lists_what_failed_and_the_command_that_goes_on() -> None:
+def test_a_summary_lists_what_failed_and_the_command_that_resumes() -> None:
     error = ErrorInfo(code="AF700", message="no such table", hint="create it")
     run: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
     digest = Digest()

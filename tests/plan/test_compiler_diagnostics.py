@@ -152,11 +152,11 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
     ],
 )
-def test_a_bad_reference_is_told_where_it_stands(text: str, said: str) -> None:
+def test_a_bad_reference_is_reported_where_it_stands(text: str, said: str) -> None:
     assert say(flow_with(text=text)) == [said]
 
 
-def test_a_template_that_cannot_be_read_is_told_where_it_stands() -> None:
+def test_a_template_that_cannot_be_read_is_reported_where_it_stands() -> None:
     (said,) = say(flow_with(text="a {% if %}"))
     assert said.startswith("12:27: error[AF401]: Unsupported templating syntax.")
 
@@ -244,7 +244,7 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
         ),
     ],
 )
-def test_a_bad_key_of_a_job_is_told_where_it_stands(key: str, said: list[str]) -> None:
+def test_a_bad_key_of_a_job_is_reported_where_it_stands(key: str, said: list[str]) -> None:
     assert say(flow_with(key=key)) == said
 
 
@@ -271,7 +271,7 @@ def test_a_circle_of_needs_and_order_edges_is_printed() -> None:
     assert say(flow) == [said]
 
 
-def test_every_circle_is_told_at_once() -> None:
+def test_every_circle_is_reported_at_once() -> None:
     flow = jobs_flow(
         "id: a, depends_on: [b]",
         "id: b, depends_on: [a]",
@@ -325,7 +325,7 @@ def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
     ]
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     flow = flow_with(
         key="depends_on: [xyz]\n    when: jobs.xyz.status ==",
         text="{{item}} {{steps.third}} {{jobs.xyz.status}}",

@@ -387,7 +387,7 @@ class Reluctant(SqlConnector):
 
 
 @pytest.mark.asyncio
-async def test_an_interrupt_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_an_interrupt_that_fails_is_reported_and_tried_again(tmp_path: Path) -> None:
     connector = Reluctant()
     run = Run(tmp_path, connector)
     async with anyio.create_task_group() as tasks:

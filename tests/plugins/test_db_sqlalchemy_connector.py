@@ -133,7 +133,7 @@ async def test_a_statement_that_fails_says_what_the_driver_says(
 
 
 @pytest.mark.asyncio
-async def test_a_failure_in_a_later_batch_is_told_the_same_way(url: str) -> None:
+async def test_a_failure_in_a_later_batch_is_reported_the_same_way(url: str) -> None:
     async with opened(url) as connector:
         with pytest.raises(StepError, match="integer overflow") as caught:
             fetch(
@@ -273,7 +273,9 @@ async def test_wrong_connect_args_are_a_connection_error(url: str) -> None:
         ("sqlite+aiosqlite:///:memory:", "an asynchronous driver", "sqlite\\+DRIVER://"),
     ],
 )
-async def test_a_url_that_cannot_be_used_is_told_without_its_password(bad: str, said: str, hint: str) -> None:
+async def test_a_url_that_cannot_be_used_is_reported_without_its_password(
+    bad: str, said: str, hint: str
+) -> None:
     with pytest.raises(StepError, match=f"resource 'warehouse': .*{said}") as caught:
         await SqlAlchemyConnector.open(resource(bad))
     assert caught.value.code == "AF745"
@@ -317,7 +319,7 @@ async def test_without_sqlalchemy_the_extra_is_named(monkeypatch: pytest.MonkeyP
         ({"url": "sqlite://"}, {"pool": {"min": 1}}, "options.pool: .*unknown field `min`"),
     ],
 )
-async def test_wrong_settings_are_told_when_the_resource_is_opened(
+async def test_wrong_settings_are_reported_when_the_resource_is_opened(
     config: dict[str, Any], options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):

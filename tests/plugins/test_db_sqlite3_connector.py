@@ -141,7 +141,7 @@ async def test_a_statement_that_fails_says_what_the_driver_says(
 
 
 @pytest.mark.asyncio
-async def test_a_failure_in_a_later_batch_is_told_the_same_way(database: Path) -> None:
+async def test_a_failure_in_a_later_batch_is_reported_the_same_way(database: Path) -> None:
     connector = await Sqlite3Connector.open(resource(path=str(database)))
     sql = "SELECT CASE id WHEN 6 THEN abs(-9223372036854775807 - 1) ELSE id END FROM orders"
     with pytest.raises(StepError, match="integer overflow") as caught:
@@ -211,7 +211,7 @@ async def test_a_locked_file_is_waited_for_as_long_as_the_options_say(database: 
         ),
     ],
 )
-async def test_wrong_settings_are_told_when_the_resource_is_opened(wrong: Resource, said: str) -> None:
+async def test_wrong_settings_are_reported_when_the_resource_is_opened(wrong: Resource, said: str) -> None:
     with pytest.raises(ConfigError, match=f"'shop'.*{said}"):
         await Sqlite3Connector.open(wrong)
 

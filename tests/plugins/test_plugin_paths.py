@@ -235,7 +235,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_is_told_with_file_and_line(tmp_path: Path, case: str) -> None:
+def test_a_broken_file_is_reported_with_file_and_line(tmp_path: Path, case: str) -> None:
     source, expected = BROKEN[case]
     (tmp_path / "a.py").write_text(source)
     write(tmp_path, {"good.py": step_source("good")})
@@ -248,7 +248,7 @@ def test_a_broken_file_is_told_with_file_and_line(tmp_path: Path, case: str) -> 
     assert "good" not in problem
 
 
-def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes(b"x = '\xff'\n")
     write(tmp_path, {"good.py": step_source("good")})
     registry = Registry([tmp_path])
@@ -261,7 +261,7 @@ def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
     assert re.match(wanted, problem), problem
 
 
-def test_a_broken_file_that_others_import_is_told_once_and_they_register_nothing(tmp_path: Path) -> None:
+def test_a_broken_file_that_others_import_is_reported_once_and_they_register_nothing(tmp_path: Path) -> None:
     half = step_source("half") + "\nimport broken\n"
     write(tmp_path, {"a.py": half, "b.py": "import broken\n", "broken.py": "\n\n1 / 0\n"})
     registry = Registry([tmp_path])
@@ -308,7 +308,7 @@ def test_a_plugin_is_tried_again_when_it_could_not_be_loaded(tmp_path: Path) -> 
         (lambda path: path.with_name("x" * 300), "the plugin path cannot be read: "),
     ],
 )
-def test_a_path_that_cannot_be_used_is_told(tmp_path: Path, make: Any, message: str) -> None:
+def test_a_path_that_cannot_be_used_is_reported(tmp_path: Path, make: Any, message: str) -> None:
     path = make(tmp_path / "plugins")
     registry = Registry([path])
     registry.step_names()
@@ -334,7 +334,7 @@ def twice(registry: Registry) -> list[Diagnostic]:
     return registry.diagnostics
 
 
-def test_a_name_that_two_files_register_is_told_at_the_second_and_the_first_holds(tmp_path: Path) -> None:
+def test_a_name_that_two_files_register_is_reported_at_the_second_and_the_first_holds(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": step_source("same", "1"), "b.py": "\n" + step_source("same", "2")})
     registry = Registry([tmp_path])
 
@@ -347,7 +347,7 @@ def test_a_name_that_two_files_register_is_told_at_the_second_and_the_first_hold
     assert call(registry, "same") == 1
 
 
-def test_a_name_that_one_file_registers_twice_is_told(tmp_path: Path) -> None:
+def test_a_name_that_one_file_registers_twice_is_reported(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": step_source("same", "1") + step_source("same", "2")})
 
     assert [d.code for d in twice(Registry([tmp_path]))] == ["AF546"]

@@ -163,7 +163,7 @@ async def test_a_file_that_cannot_be_written_fails_the_step(tmp_path: Path) -> N
 
 
 @pytest.mark.asyncio
-async def test_a_log_file_that_cannot_be_written_is_told_and_the_step_goes_on(tmp_path: Path) -> None:
+async def test_a_log_file_that_cannot_be_written_is_reported_and_the_step_goes_on(tmp_path: Path) -> None:
     events: list[Event] = []
     (tmp_path / "logs").write_text("in the way")
     result = await run_step(

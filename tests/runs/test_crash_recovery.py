@@ -58,7 +58,7 @@ def status(runners: Runners) -> list[tuple[object, ...]]:
     return query(runners.state, "SELECT run_id, status FROM runs ORDER BY run_id")
 
 
-def test_an_interrupted_run_goes_on_under_its_id_with_what_is_on_the_disk_now(runners: Runners) -> None:
+def test_an_interrupted_run_resumes_under_its_id_with_what_is_on_the_disk_now(runners: Runners) -> None:
     text = flow(runners)
     killed(runners, text, "r1")
     assert status(runners) == [("r1", "RUNNING")]  # by the time of its lease; nobody has looked
@@ -71,7 +71,7 @@ def test_an_interrupted_run_goes_on_under_its_id_with_what_is_on_the_disk_now(ru
     assert query(runners.state, f"{resumed} WHERE event = 'run_resumed'") == [("serve", 1)]
 
 
-def test_an_interrupted_run_of_a_bundle_goes_on_with_its_bundle(runners: Runners) -> None:
+def test_an_interrupted_run_of_a_bundle_resumes_with_its_bundle(runners: Runners) -> None:
     (runners.folder / "src").mkdir()
     Path(flow(runners)).rename(runners.folder / "src" / "entry.yaml")
     source = f"{{type: filesystem, base_path: {runners.folder}/src}}"
@@ -85,7 +85,7 @@ def test_an_interrupted_run_of_a_bundle_goes_on_with_its_bundle(runners: Runners
     assert traces(runners) == ["one", "two", "edited"]
 
 
-def test_of_two_servers_that_start_at_once_one_goes_on_with_each_run(runners: Runners) -> None:
+def test_of_two_servers_that_start_at_once_one_resumes_each_run(runners: Runners) -> None:
     text = flow(runners)
     names = [f"r{number}" for number in range(4)]
     killed(runners, *(word for name in names for word in (text, name)))
@@ -172,7 +172,7 @@ def test_a_run_that_kills_its_server_again_and_again_is_stopped(runners: Runners
     assert traces(runners) == ["one", *["two"] * 4]
 
 
-def test_a_flow_that_is_gone_leaves_its_run_interrupted_and_is_told(runners: Runners) -> None:
+def test_a_flow_that_is_gone_leaves_its_run_interrupted_and_is_reported(runners: Runners) -> None:
     text = flow(runners)
     killed(runners, text, "r1")
     Path(text).unlink()

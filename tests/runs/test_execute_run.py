@@ -186,7 +186,7 @@ def test_a_run_id_that_could_leave_its_folder_is_refused(run_id: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_run_whose_history_contradicts_itself_is_told_as_that(place: Place) -> None:
+async def test_a_run_whose_history_contradicts_itself_is_reported_as_that(place: Place) -> None:
     await place.run(ONE, run_id="r")
     raw = sqlite3.connect(place.state)
     with raw:
@@ -233,7 +233,7 @@ async def test_secret_parameters_reach_the_steps_and_nothing_else(place: Place) 
 
 
 @pytest.mark.asyncio
-async def test_a_resumed_run_goes_on_with_its_own_parameters(place: Place) -> None:
+async def test_a_resumed_run_has_its_own_parameters(place: Place) -> None:
     ACTIONS["fail"] = fail
     text = flow(
         "{id: a, steps: [{id: s, type: probe, inputs: {do: '{{env.DO}}'}},"
@@ -249,7 +249,7 @@ async def test_a_resumed_run_goes_on_with_its_own_parameters(place: Place) -> No
 
 
 @pytest.mark.asyncio
-async def test_a_secret_parameter_is_given_again_when_its_run_goes_on(place: Place) -> None:
+async def test_a_secret_parameter_is_given_again_when_its_run_is_resumed(place: Place) -> None:
     ACTIONS["fail"] = fail
     heard: list[str] = []
     ACTIONS["hear"] = lambda _, inputs: heard.append(inputs["token"])
@@ -333,7 +333,7 @@ async def test_the_files_of_a_run_go_as_its_policy_says(
 
 
 @pytest.mark.asyncio
-async def test_files_that_cannot_be_removed_are_told(place: Place) -> None:
+async def test_files_that_cannot_be_removed_are_reported(place: Place) -> None:
     def link(context: StepContext, inputs: dict[str, Any]) -> None:
         del inputs
         folder = context.scratch.parent
@@ -386,7 +386,7 @@ async def test_observers_that_break_or_hang_do_not_hurt_the_run_and_are_reported
 
 
 @pytest.mark.asyncio
-async def test_a_database_that_fails_stops_the_run_and_is_told_as_itself(place: Place) -> None:
+async def test_a_database_that_fails_stops_the_run_and_is_reported_as_itself(place: Place) -> None:
     def sabotage(context: StepContext, inputs: dict[str, Any]) -> None:
         del context, inputs
         raw = sqlite3.connect(place.state)
@@ -420,7 +420,7 @@ async def test_a_run_that_another_process_took_over_ends_with_75(place: Place) -
 
 
 @pytest.mark.asyncio
-async def test_a_state_that_cannot_be_opened_is_told_before_anything_runs(place: Place) -> None:
+async def test_a_state_that_cannot_be_opened_is_reported_before_anything_runs(place: Place) -> None:
     (place.folder / "xdg").write_text("a file where a folder should be")
     with pytest.raises(StateUnusable) as raised:
         await place.run(ONE)
@@ -429,7 +429,7 @@ async def test_a_state_that_cannot_be_opened_is_told_before_anything_runs(place:
 
 
 @pytest.mark.asyncio
-async def test_the_second_who_executes_a_run_is_told_who_does(place: Place) -> None:
+async def test_the_second_who_executes_a_run_is_reported_who_does(place: Place) -> None:
     caught: list[HeldByAnother] = []
 
     async def again(context: StepContext, inputs: dict[str, Any]) -> None:
@@ -479,7 +479,7 @@ async def test_on_signal_is_called_when_signals_are_heard(place: Place) -> None:
 
 
 @pytest.mark.asyncio
-async def test_show_traces_tells_where_a_step_failed(place: Place) -> None:
+async def test_show_traces_shows_where_a_step_failed(place: Place) -> None:
     ACTIONS["fail"] = fail
     text = flow("{id: a, steps: [{id: s, type: probe, inputs: {do: fail}}]}")
     await place.run(text, show_traces=True)

@@ -10,7 +10,9 @@ from tests.runs.run_parts import Place, flow
 
 
 @pytest.mark.asyncio
-async def test_a_process_that_cannot_be_ended_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_cannot_be_ended_is_reported(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def unkillable(run_id: str, grace_seconds: float = 0) -> list[int]:
         """As when the process belongs to another user."""
         assert (run_id, grace_seconds) == ("r", 0)

@@ -26,7 +26,7 @@ RESOURCE = (
 EXTRACT = "{id: a, steps: [{id: s, type: db_extract, inputs: {resource: db, sql: select 1, output: x}}]}"
 
 
-def test_everything_wrong_is_told_in_the_order_of_the_file(place: Place) -> None:
+def test_everything_wrong_is_reported_in_the_order_of_the_file(place: Place) -> None:
     file = place.write(
         flow(
             "{id: a, depends_on: [zz], steps: [{id: s, type: check_itms}]}",
@@ -206,7 +206,7 @@ def test_the_doctor_says_what_stands_in_the_way(place: Place) -> None:
     )
 
 
-def test_the_settings_in_force_are_told_with_their_source_and_masked(place: Place) -> None:
+def test_the_settings_in_force_are_reported_with_their_source_and_masked(place: Place) -> None:
     checked = place.checked(
         flow(EXTRACT) + RESOURCE,
         AETHERFLOW_LOG_LEVEL="debug",

@@ -74,7 +74,7 @@ def job(name: str, slots: int = 1, more: str = "", job_more: str = "") -> str:
     )
 
 
-async def test_runs_share_the_slots_and_who_waits_is_told_and_seen(
+async def test_runs_share_the_slots_and_who_waits_is_reported_and_seen(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd = ACTIONS["act"] = Crowd()

@@ -251,7 +251,7 @@ async def test_the_scheduled_time_is_what_templates_see_also_after_a_resume(
     assert seen == [("2026-03-29T01:30:00Z",), ("2026-03-29T01:30:00Z",)]
 
 
-async def test_the_loop_goes_on_while_a_large_flow_is_read(
+async def test_the_loop_keeps_running_while_a_large_flow_is_read(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = [

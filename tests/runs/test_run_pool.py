@@ -152,7 +152,7 @@ async def test_an_observer_that_raises_hurts_no_run() -> None:
     ]
 
 
-async def test_nothing_is_told_of_a_ticket_before_that_it_is_queued() -> None:
+async def test_nothing_is_reported_of_a_ticket_before_that_it_is_queued() -> None:
     class Slow(Seen):
         async def on_change(
             self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
@@ -173,7 +173,7 @@ async def test_nothing_is_told_of_a_ticket_before_that_it_is_queued() -> None:
     assert all(seen.of(run_id) == ["queued", "started", "ended"] for run_id in "abcdef")
 
 
-async def test_draining_waits_for_what_runs_and_tells_of_what_never_began() -> None:
+async def test_draining_waits_for_what_runs_and_reports_what_never_began() -> None:
     executions, seen, clock = Executions(), Seen(), FakeClock()
     run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, clock=clock)
     async with anyio.create_task_group() as tasks:

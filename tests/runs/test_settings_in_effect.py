@@ -192,7 +192,7 @@ async def test_the_metrics_of_a_module_hear_the_run_and_cannot_hurt_it(
     assert list(report.detached) == ["metrics"]
 
 
-async def test_a_wrong_metrics_module_is_told_before_anything_is_written(place: Place) -> None:
+async def test_a_wrong_metrics_module_is_reported_before_anything_is_written(place: Place) -> None:
     with pytest.raises(ConfigError, match="there is no module 'no_such_metrics'"):
         await place.run(
             flow("{id: a, steps: [{id: s, type: probe}]}"),

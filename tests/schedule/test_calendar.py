@@ -91,7 +91,7 @@ def test_the_working_day_in_words(number: int, words: str) -> None:
         ({"working_day": -32}, "no month has a working day -32"),
     ],
 )
-def test_what_is_wrong_is_told(arguments: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_is_reported(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidScheduleValue, match=message) as caught:
         make_calendar("c", **arguments)
     assert caught.value.code == "AF153"

@@ -125,7 +125,7 @@ def test_names_stand_for_expressions(name: str) -> None:
         ("* " * 2000, "has 2000 fields", "", 0),
     ],
 )
-def test_what_is_wrong_is_told(expression: str, message: str, hint: str, offset: int) -> None:
+def test_what_is_wrong_is_reported(expression: str, message: str, hint: str, offset: int) -> None:
     with pytest.raises(InvalidScheduleValue) as caught:
         parse_cron(expression)
     assert caught.value.message.startswith("cron: ")

@@ -187,7 +187,7 @@ async def test_one_moment_fires_once_and_is_never_forgotten(tmp_path: Path, stat
         assert len(rows(state)) == 3
 
 
-async def test_a_firing_by_hand_that_must_wait_is_told_as_one(tmp_path: Path, state: Path) -> None:
+async def test_a_firing_by_hand_that_must_wait_is_reported_as_one(tmp_path: Path, state: Path) -> None:
     async with server(state) as one:
         file = schedule(tmp_path, EVERY_MINUTE + ", overlap: queue")
         await one.scheduler.put(file)

@@ -45,7 +45,7 @@ async def test_what_a_dead_server_had_queued_is_run_under_its_id(tmp_path: Path,
         assert not await first.begin("r1")
 
 
-async def test_what_a_dead_server_was_running_goes_on(tmp_path: Path, state: Path) -> None:
+async def test_what_a_dead_server_was_running_is_resumed(tmp_path: Path, state: Path) -> None:
     clock = CountingClock()
     async with server(state, "a", clock) as first:
         await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
@@ -299,7 +299,7 @@ async def test_what_is_made_up_for_waits_its_turn_where_other_ticks_are_skipped(
         assert ended.count("SUCCESS") == missed + 1
 
 
-async def test_a_clock_that_is_put_back_fires_no_tick_twice_and_the_item_goes_on(
+async def test_a_clock_that_is_put_back_fires_no_tick_twice_and_the_item_continues(
     tmp_path: Path, state: Path
 ) -> None:
     clock = CountingClock()
@@ -350,7 +350,7 @@ async def test_an_alarm_that_is_moved_ends_its_wait() -> None:
 
 
 @pytest.mark.parametrize("table", ["firings", "schedule_items"])  # without the second, looking succeeds
-async def test_a_database_that_fails_is_told_once_and_tried_again(
+async def test_a_database_that_fails_is_reported_once_and_tried_again(
     tmp_path: Path, state: Path, table: str
 ) -> None:
     clock = CountingClock()

@@ -63,7 +63,7 @@ async def test_a_step_knows_who_it_is_and_where_its_files_are(tmp_path: Path) ->
 
 
 @pytest.mark.asyncio
-async def test_what_a_step_says_and_shows_is_told_with_its_place_and_masked(tmp_path: Path) -> None:
+async def test_what_a_step_says_and_shows_is_reported_with_its_place_and_masked(tmp_path: Path) -> None:
     async def use(context: StepContext) -> None:
         context.say("careful: canary-1", "warning")
         context.show_line("stderr", "canary-1 failed")
@@ -134,7 +134,7 @@ async def test_a_thread_that_stops_in_time_is_not_reported(
 
 
 @pytest.mark.asyncio
-async def test_stopping_is_told_as_a_cancelled_step(tmp_path: Path) -> None:
+async def test_stopping_is_reported_as_a_cancelled_step(tmp_path: Path) -> None:
     caught: list[StepError] = []
 
     async def use(context: StepContext) -> None:

@@ -62,7 +62,7 @@ async def test_a_good_certificate_and_one_that_expires_soon(days: int, state: st
     assert bool(check.hint) is (state != "ok")
 
 
-async def test_an_expired_certificate_is_told_with_its_day_though_it_does_not_verify() -> None:
+async def test_an_expired_certificate_is_reported_with_its_day_though_it_does_not_verify() -> None:
     ends = NOW - timedelta(days=3)
     async with serving(HOST, ends=ends) as port:
         check = await certificate_check(HOST, port, trusting())

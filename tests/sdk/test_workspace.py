@@ -99,7 +99,7 @@ def test_the_folders_of_the_run_are_removed_and_those_of_other_runs_stay(workspa
     assert other.is_dir()
 
 
-def test_what_cannot_be_removed_is_told_and_the_others_are_removed(
+def test_what_cannot_be_removed_is_reported_and_the_others_are_removed(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "precious").mkdir()

@@ -45,7 +45,7 @@ def test_params_and_jobs_are_checked_at_the_item(cli: CommandLine) -> None:
     assert all("AF208" in line for line in found)
 
 
-def test_what_is_wrong_with_a_flow_is_told_once_and_each_item_names_it(cli: CommandLine) -> None:
+def test_what_is_wrong_with_a_flow_is_reported_once_and_each_item_names_it(cli: CommandLine) -> None:
     cli.write("broken.yaml", FLOW.replace("check_items", "chek_items"))
     found = lines(
         cli,
@@ -56,7 +56,7 @@ def test_what_is_wrong_with_a_flow_is_told_once_and_each_item_names_it(cli: Comm
     assert [line for line in found if "AF207" in line] == found[:2]
 
 
-def test_a_wrong_manifest_is_told(cli: CommandLine, tmp_path: Path) -> None:
+def test_a_wrong_manifest_is_reported(cli: CommandLine, tmp_path: Path) -> None:
     cli.write("bundle.yaml", "version: 1\nbundel: {}\n")
     found = lines(cli, "- {id: a, cron: '@daily', bundle_manifest: bundle.yaml}\n")
     assert "AF207" in found[0]

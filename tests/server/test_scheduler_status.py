@@ -20,7 +20,7 @@ async def item_of(one: Server, file: Schedule) -> ItemStatus:
     return item
 
 
-async def test_ticks_that_no_server_decides_about_are_told(tmp_path: Path) -> None:
+async def test_ticks_that_no_server_decides_about_are_reported(tmp_path: Path) -> None:
     async with server(tmp_path / "state.sqlite") as one:
         file = schedule(tmp_path, "id: a, cron: '* * * * *'")
         assert (await item_of(one, file)).due_since is None, "no server has ever known the item"
@@ -35,7 +35,7 @@ async def test_ticks_that_no_server_decides_about_are_told(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("items", ["id: a, cron: '* * * * *', enabled: false", "id: a, cron: '*/2 * * * *'"])
-async def test_an_item_that_is_off_or_begins_anew_is_not_late(tmp_path: Path, items: str) -> None:
+async def test_an_item_that_is_off_or_begins_again_is_not_late(tmp_path: Path, items: str) -> None:
     async with server(tmp_path / "state.sqlite") as one:
         await one.scheduler.put(schedule(tmp_path, "id: a, cron: '* * * * *'"))
         one.clock.advance(600)

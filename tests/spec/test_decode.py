@@ -277,7 +277,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_does_not_fit_is_told_in_words_with_its_place(case: str) -> None:
+def test_what_does_not_fit_is_reported_in_words_with_its_place(case: str) -> None:
     text, expected = WRONG[case]
     assert findings(text) == expected
 
@@ -301,20 +301,20 @@ def test_a_struct_that_allows_other_keys_is_not_asked_about_them() -> None:
     )
 
 
-def test_a_wrong_value_behind_an_alias_is_told_where_it_is_written() -> None:
+def test_a_wrong_value_behind_an_alias_is_reported_where_it_is_written() -> None:
     text = "version: 1\njobs:\n  - {id: a, retry: &r {attempts: 0}}\n  - {id: b, retry: *r}\n"
     _, found = decode(parse_document(text, "f"), Top)
     assert [(d.line, d.column) for d in found] == [(3, 24), (3, 24)]
 
 
-def test_a_type_that_has_no_words_here_is_told_in_those_of_msgspec() -> None:
+def test_a_type_that_has_no_words_here_is_reported_in_those_of_msgspec() -> None:
     class Odd(msgspec.Struct):
         pair: tuple[int, int]
 
     assert findings("pair: [1, x]\n", Odd) == "f:1:11: error[AF110]: Expected `int`, got `str`"
 
 
-def test_a_slip_in_each_of_very_many_jobs_is_told_for_each() -> None:
+def test_a_slip_in_each_of_very_many_jobs_is_reported_for_each() -> None:
     text = "version: 1\njobs:\n" + "".join("  - {id: a, mod: never}\n" for _ in range(2000))
     _, found = decode(parse_document(text, "f"), Top)
     assert [d.line for d in found] == list(range(3, 2003))

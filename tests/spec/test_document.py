@@ -281,7 +281,7 @@ def test_the_pure_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a text cannot begin with '@'" in complaint("a: @b\n")
 
 
-def test_no_file_is_told_with_the_directory_that_was_searched(tmp_path: Path) -> None:
+def test_no_file_is_reported_with_the_directory_that_was_searched(tmp_path: Path) -> None:
     path = tmp_path / "flow.yaml"
     with pytest.raises(InvalidInput) as raised:
         read_document(path)
@@ -291,20 +291,20 @@ def test_no_file_is_told_with_the_directory_that_was_searched(tmp_path: Path) ->
     assert raised.value.code == "AF101"
 
 
-def test_a_directory_is_told_as_such(tmp_path: Path) -> None:
+def test_a_directory_is_reported_as_such(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidInput, match=r"error\[AF101\]: this is a directory\n    hint: name a file in it"
     ):
         read_document(tmp_path)
 
 
-def test_a_path_through_a_file_is_told_with_the_reason(tmp_path: Path) -> None:
+def test_a_path_through_a_file_is_reported_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a: 1\n")
     with pytest.raises(InvalidInput, match=r"AF101\]: this file cannot be read: Not a directory"):
         read_document(tmp_path / "file" / "flow.yaml")
 
 
-def test_a_path_with_a_nul_is_told_with_the_reason() -> None:
+def test_a_path_with_a_nul_is_reported_with_the_reason() -> None:
     with pytest.raises(InvalidInput, match=r"AF101\]: this file cannot be read: .*embedded null"):
         read_document(Path("a\0b"))
 
@@ -321,7 +321,7 @@ def as_an_ordinary_user() -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_a_file_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "flow.yaml"
     path.write_text("a: 1\n")
     path.chmod(0)

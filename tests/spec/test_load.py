@@ -330,7 +330,7 @@ def test_a_third_job_of_one_id_names_the_first(tmp_path: Path) -> None:
     ]
 
 
-def test_errors_of_shape_and_duplicate_ids_are_told_together_in_order(tmp_path: Path) -> None:
+def test_errors_of_shape_and_duplicate_ids_are_reported_together_in_order(tmp_path: Path) -> None:
     text = """\
 version: 3
 flow: {id: a, failfast: true}
@@ -368,14 +368,16 @@ def test_the_error_carries_its_findings_as_data(tmp_path: Path) -> None:
     ("text", "got"),
     [("- a\n- b\n", "a list"), ("just text\n", "the text 'just text'"), ("5\n", "the number 5")],
 )
-def test_a_flow_that_is_no_mapping_is_told_what_belongs_there(text: str, got: str, tmp_path: Path) -> None:
+def test_a_flow_that_is_no_mapping_is_reported_what_belongs_there(
+    text: str, got: str, tmp_path: Path
+) -> None:
     assert complaint(tmp_path, text) == (
         f"flow.yaml:1:1: error[AF110]: the file: expected a mapping, got {got}\n"
         "    hint: known keys: version, flow, jobs, resources"
     )
 
 
-def test_no_file_and_a_directory_are_told(tmp_path: Path) -> None:
+def test_no_file_and_a_directory_are_reported(tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none.yaml", "there is no such file"), (tmp_path, "this is a directory")):
         with pytest.raises(InvalidInput) as raised:
             load_flow(path)
@@ -408,7 +410,7 @@ def test_profiles_are_taken_from_a_document() -> None:
     assert load_profiles(document) == {"a": ProfileSpec(options={"pool": 3})}
 
 
-def test_all_that_is_wrong_with_profiles_is_told_with_places(tmp_path: Path) -> None:
+def test_all_that_is_wrong_with_profiles_is_reported_with_places(tmp_path: Path) -> None:
     path = tmp_path / "profiles.yaml"
     path.write_text("a:\n  confg: {}\nb: text\nc:\n  options: [x]\n")
     with pytest.raises(InvalidInput) as raised:

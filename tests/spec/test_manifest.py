@@ -133,7 +133,7 @@ def test_no_path_of_the_layout_leaves_the_bundle(tmp_path: Path, key: str, path:
     assert found.startswith("5:12: AF851: ")
 
 
-def test_everything_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_everything_is_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """
 version: 2
 mode: fast
@@ -170,11 +170,11 @@ extra: 1
 @pytest.mark.parametrize(
     "text", ["", "[]", "version: 1", "bundle: 5", "version: 1\nbundle: {source: 3}", "a: [", "{"]
 )
-def test_other_shapes_are_told_with_a_place(tmp_path: Path, text: str) -> None:
+def test_other_shapes_are_reported_with_a_place(tmp_path: Path, text: str) -> None:
     assert findings(tmp_path, text)
 
 
-def test_a_manifest_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no such file"):
         load_manifest(tmp_path / "none.yaml")
 

@@ -376,7 +376,7 @@ def test_a_file_that_cannot_be_trusted_is_refused_with_its_place(case: str) -> N
     assert complaint(text) == expected
 
 
-def test_brackets_that_the_parser_itself_refuses_are_told_as_ours() -> None:
+def test_brackets_that_the_parser_itself_refuses_are_reported_as_ours() -> None:
     _, _, told = complaint("[" * 100_000).partition(" ")  # the place is where the parser gave up
     assert told == (
         "error[AF106]: mappings and lists are nested too deeply\n"

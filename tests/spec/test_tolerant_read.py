@@ -70,7 +70,7 @@ def test_a_key_that_is_like_none_and_values_of_wrong_kind_are_left_out(tmp_path:
     ],
     ids=["a job without id", "params", "resources", "outputs", "a job without steps"],
 )
-def test_what_might_only_follow_from_a_guess_is_not_told(
+def test_what_might_only_follow_from_a_guess_is_not_reported(
     tmp_path: Path, text: str, silent: tuple[str, NodePath]
 ) -> None:
     loaded, found = read(tmp_path, text)

@@ -115,7 +115,7 @@ async def test_a_relative_folder_may_not_leave_the_artifacts(tmp_path: Path) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"the working directory .*/nowhere: No such file"):
         await run_step(process_context(tmp_path), command="pwd", cwd="nowhere")
 
@@ -161,7 +161,7 @@ async def test_stdin_is_what_the_step_says(tmp_path: Path, stdin: object, expect
 
 
 @pytest.mark.asyncio
-async def test_a_failure_tells_code_command_last_lines_and_log(tmp_path: Path) -> None:
+async def test_a_failure_shows_code_command_last_lines_and_log(tmp_path: Path) -> None:
     context = process_context(tmp_path, secrets=("hunter2hunter2",))
     script = "for i in $(seq 20); do echo line $i >&2; done; echo hunter2hunter2 >&2; exit 3"
     with pytest.raises(StepError) as raised:
@@ -181,7 +181,7 @@ async def test_a_failure_tells_code_command_last_lines_and_log(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_a_secret_at_the_edge_of_a_shortened_command_is_not_told_in_part(tmp_path: Path) -> None:
+async def test_a_secret_at_the_edge_of_a_shortened_command_is_not_shown_in_part(tmp_path: Path) -> None:
     for padding in range(180, 200):
         context = process_context(tmp_path, secrets=("hunter2hunter2",))
         with pytest.raises(StepError) as raised:
@@ -206,7 +206,7 @@ async def test_when_stderr_is_empty_the_last_lines_are_those_of_stdout(tmp_path:
     ],
 )
 @pytest.mark.asyncio
-async def test_a_failure_is_told_in_words_with_a_hint(
+async def test_a_failure_is_reported_in_words_with_a_hint(
     tmp_path: Path, script: str, words: str, hint: str
 ) -> None:
     with pytest.raises(StepError, match=words) as raised:
@@ -270,7 +270,7 @@ async def test_a_failed_attempt_leaves_no_background_process(tmp_path: Path) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_background_process_that_holds_the_output_is_told(tmp_path: Path) -> None:
+async def test_a_background_process_that_holds_the_output_is_reported(tmp_path: Path) -> None:
     events: list[Event] = []
     context = process_context(tmp_path, events)
     with anyio.fail_after(DRAIN_SECONDS + 20):

@@ -53,7 +53,7 @@ async def test_a_check_that_does_not_hold_fails_the_step(
 
 
 @pytest.mark.asyncio
-async def test_all_checks_that_do_not_hold_are_told_at_once(tmp_path: Path) -> None:
+async def test_all_checks_that_do_not_hold_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="missing file: a; missing file: b; nothing matches: c\\*"):
         await sh(
             process_context(tmp_path), "true", success={"require_files": ["a", "b"], "require_glob": "c*"}

@@ -55,7 +55,7 @@ def flow(*, run: str = "", job: str = "", step: str = "", type_of: str = "extern
         ),
     ],
 )
-async def test_a_step_or_job_out_of_time_tells_how_far_its_program_came(
+async def test_a_step_or_job_out_of_time_shows_how_far_its_program_came(
     tmp_path: Path, text: str, log: str, told: tuple[str, str]
 ) -> None:
     run = await out_of_time(text, tmp_path)
@@ -70,7 +70,7 @@ async def test_a_step_or_job_out_of_time_tells_how_far_its_program_came(
 
 
 @pytest.mark.asyncio
-async def test_a_run_out_of_time_tells_it_once_and_by_the_step(tmp_path: Path) -> None:
+async def test_a_run_out_of_time_shows_it_once_and_by_the_step(tmp_path: Path) -> None:
     run = await out_of_time(flow(run=", timeout_seconds: 5"), tmp_path)
 
     why = "the run's timeout_seconds passed after 5 s"

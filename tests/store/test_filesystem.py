@@ -100,7 +100,7 @@ def test_a_link_into_the_share_is_followed(tmp_path: Path) -> None:
         refuse_network(tmp_path / "link" / "state.sqlite")
 
 
-def test_a_platform_that_does_not_tell_is_not_checked(mounts: Path, tmp_path: Path) -> None:
+def test_a_platform_that_does_not_say_is_not_checked(mounts: Path, tmp_path: Path) -> None:
     mounts.unlink()
 
     refuse_network(tmp_path / "share" / "state.sqlite")

@@ -41,7 +41,7 @@ def alive(raw: sqlite3.Connection, server: str, owner: ProcessIdentity) -> None:
     assert isinstance(leases.acquire(raw, server, owner, server, now=T0, ttl_seconds=30), leases.Lease)
 
 
-def test_a_tick_has_one_row_whoever_comes_first(raw: sqlite3.Connection) -> None:
+def test_a_tick_has_one_row_and_the_first_comer_makes_it(raw: sqlite3.Connection) -> None:
     first = queued(raw)
     again = NewFiring("night", "nightly", T0, "tick", "QUEUED", run_id="other", server="server:b")
     assert room.insert_firing(raw, again, T0) is None
@@ -85,7 +85,7 @@ def test_a_firing_begins_once_and_only_for_the_server_that_has_it(raw: sqlite3.C
     assert (begun.outcome, begun.started_at) == ("RUNNING", "2026-01-01T00:00:00.000000Z")
 
 
-def test_a_run_that_goes_on_began_when_it_began(raw: sqlite3.Connection) -> None:
+def test_a_resumed_run_began_when_it_began(raw: sqlite3.Connection) -> None:
     firing, later = queued(raw), T0 + timedelta(seconds=13)
     assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
     assert room.move_firing(
@@ -161,7 +161,7 @@ def test_firings_of_dead_servers_are_taken_over_once(raw: sqlite3.Connection) ->
     assert [f.run_id for f in room.take_over(raw, "night", "server:live", later)] == [kept[1].run_id]
 
 
-def test_items_go_on_where_they_were_unless_they_are_defined_otherwise(raw: sqlite3.Connection) -> None:
+def test_items_continue_where_they_were_unless_they_are_defined_otherwise(raw: sqlite3.Connection) -> None:
     later = T0 + timedelta(hours=1)
     assert room.register_items(raw, "night", {"a": ("v1", T0), "b": ("v1", T0)}) == {"a": T0, "b": T0}
     room.set_decided_to(raw, "night", [("a", T0 + timedelta(minutes=5))])

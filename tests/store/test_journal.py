@@ -370,7 +370,7 @@ async def test_text_that_utf_8_cannot_say_is_stored_escaped(path: Path) -> None:
 @pytest.mark.parametrize(
     "payload", ["{}", '{"event":"moon_landed"}', '{"event":"job_started","job_id":7}', "[]"]
 )
-async def test_an_entry_that_cannot_be_read_is_told_with_file_run_and_number(
+async def test_an_entry_that_cannot_be_read_is_reported_with_file_run_and_number(
     path: Path, payload: str
 ) -> None:
     async with begun(path, "r") as (database, _):
@@ -401,7 +401,7 @@ async def test_a_field_of_a_later_version_does_not_hinder_reading(path: Path) ->
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("lost", "told"), [(1, "after 0 follows 2"), (2, "after 1 follows 3")])
-async def test_an_event_that_is_missing_is_told_and_nothing_runs_again(
+async def test_an_event_that_is_missing_is_reported_and_nothing_runs_again(
     path: Path, lost: int, told: str
 ) -> None:
     async with begun(path, "r") as (database, _):

@@ -140,7 +140,7 @@ def slots(
 
 
 @every_kind_of_pools
-async def test_as_many_slots_as_there_are_can_be_held_and_who_waits_is_told_why(
+async def test_as_many_slots_as_there_are_can_be_held_and_who_waits_is_reported_why(
     open_pools: OpenPools, path: Path
 ) -> None:
     seen: list[PoolWait] = []

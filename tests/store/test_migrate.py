@@ -241,7 +241,7 @@ async def test_a_file_that_is_not_ours_is_refused_by_name_and_left_as_it_is(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("parent", ["/proc/aetherflow", "/proc/self", "file"])
-async def test_a_folder_that_cannot_be_written_is_told_by_name(tmp_path: Path, parent: str) -> None:
+async def test_a_folder_that_cannot_be_written_is_reported_by_name(tmp_path: Path, parent: str) -> None:
     (tmp_path / "file").write_text("no folder")
     path = tmp_path / parent / "state.db"
     with pytest.raises(StateUnusable, match=re.escape(str(path))) as caught:
@@ -260,7 +260,7 @@ async def test_a_database_that_would_live_in_memory_is_refused(
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="only root may become somebody who may not write")
-def test_a_file_that_may_only_be_read_is_told_at_the_opening() -> None:
+def test_a_file_that_may_only_be_read_is_reported_at_the_opening() -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state.db"
         with children(1, READ_ONLY_OPENER, str(path)) as (child,):
@@ -269,7 +269,7 @@ def test_a_file_that_may_only_be_read_is_told_at_the_opening() -> None:
 
 
 @pytest.mark.asyncio
-async def test_damage_that_shows_later_is_told_by_name(path: Path) -> None:
+async def test_damage_that_shows_later_is_reported_by_name(path: Path) -> None:
     async with opened(path) as database:
         await database.transact(
             lambda raw: raw.executemany(
@@ -290,7 +290,7 @@ def test_a_failed_opening_leaves_no_thread_that_reports_to_a_dead_loop(tmp_path:
 
 
 @pytest.mark.asyncio
-async def test_a_database_that_is_locked_while_it_opens_is_told_by_name(
+async def test_a_database_that_is_locked_while_it_opens_is_reported_by_name(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "BUSY_SECONDS", 0.05)

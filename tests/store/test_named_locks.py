@@ -185,7 +185,7 @@ async def test_a_lock_that_was_lost_cancels_the_block_and_says_so(path: Path, cl
 
 
 @pytest.mark.asyncio
-async def test_a_lock_that_was_lost_is_told_also_when_the_block_ended_before_the_next_renewal(
+async def test_a_lock_that_was_lost_is_reported_also_when_the_block_ended_before_the_next_renewal(
     path: Path, clock: FakeClock
 ) -> None:
     async with lock_table(path, clock) as locks:
@@ -196,7 +196,7 @@ async def test_a_lock_that_was_lost_is_told_also_when_the_block_ended_before_the
 
 
 @pytest.mark.asyncio
-async def test_a_lost_lock_is_told_before_what_the_block_made_of_it(path: Path, clock: FakeClock) -> None:
+async def test_a_lost_lock_is_reported_before_what_the_block_made_of_it(path: Path, clock: FakeClock) -> None:
     async def work(locks: LockTable) -> None:
         async with hold(locks):
             await take_over(locks)

@@ -176,7 +176,7 @@ async def test_an_exception_gives_the_slots_back_and_passes(path: Path, clock: F
     assert claims(path) == []
 
 
-async def test_who_loses_the_slots_is_cancelled_and_told(path: Path, clock: FakeClock) -> None:
+async def test_who_loses_the_slots_is_cancelled_and_reported(path: Path, clock: FakeClock) -> None:
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:
         failures: list[StepError] = []
 
@@ -194,7 +194,7 @@ async def test_who_loses_the_slots_is_cancelled_and_told(path: Path, clock: Fake
     assert [failure.code for failure in failures] == ["AF642"]
 
 
-async def test_a_pool_made_too_small_or_removed_is_told_to_who_waits_for_it(
+async def test_a_pool_made_too_small_or_removed_is_reported_to_who_waits_for_it(
     path: Path, clock: FakeClock
 ) -> None:
     codes: list[str] = []
@@ -266,7 +266,7 @@ async def test_a_waiter_that_asked_again_leaves_the_queue_when_it_is_cancelled(
     assert claims(path) == [(far, True)]
 
 
-async def test_a_database_that_fails_cancels_what_works_and_is_told_as_itself(
+async def test_a_database_that_fails_cancels_what_works_and_is_reported_as_itself(
     path: Path, clock: FakeClock
 ) -> None:
     async with run_pools(path, clock) as taken, anyio.create_task_group() as tasks:

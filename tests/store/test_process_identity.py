@@ -93,7 +93,7 @@ def test_an_owner_says_when_its_process_started() -> None:
     assert this_process() == this_process()
 
 
-def test_an_owner_is_told_by_process_and_host() -> None:
+def test_an_owner_is_reported_by_process_and_host() -> None:
     assert (
         str(ProcessIdentity(host="db01 0123-boot pid:[4026531836]", pid=77, started="5"))
         == "process 77 on db01"

@@ -185,7 +185,7 @@ def test_an_event_that_is_no_history_is_refused() -> None:
 
 
 @given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)), st.data())  # noqa: DTZ001 - hypothesis wants the limit naive
-def test_timestamps_compare_as_the_times_they_tell(first: datetime, data: st.DataObject) -> None:
+def test_timestamps_compare_as_the_times_they_show(first: datetime, data: st.DataObject) -> None:
     near = st.timedeltas(-timedelta(seconds=2), timedelta(seconds=2))
     try:
         second = first + data.draw(near)

@@ -89,7 +89,7 @@ async def test_a_database_that_somebody_writes_can_be_looked_at(folder: Path) ->
 
 
 @pytest.mark.asyncio
-async def test_a_log_whose_index_is_gone_cannot_be_read_and_that_is_told(folder: Path) -> None:
+async def test_a_log_whose_index_is_gone_cannot_be_read_and_that_is_reported(folder: Path) -> None:
     path = folder / "a.db"
     await store_a_run(path)
     writer = sqlite3.connect(path, isolation_level=None)
@@ -102,7 +102,7 @@ async def test_a_log_whose_index_is_gone_cannot_be_read_and_that_is_told(folder:
     assert "copy" in said
 
 
-def test_an_older_database_that_cannot_be_brought_forward_is_told(folder: Path) -> None:
+def test_an_older_database_that_cannot_be_brought_forward_is_reported(folder: Path) -> None:
     path = folder / "a.db"
     shutil.copy(FIXTURES / "state_v1.sqlite", path)
     said = look(path)

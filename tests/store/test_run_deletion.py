@@ -154,7 +154,7 @@ async def test_a_run_goes_when_no_rule_keeps_it(
 
 
 @pytest.mark.asyncio
-async def test_a_dry_run_tells_the_same_and_deletes_nothing(path: Path, clock: QuickClock) -> None:
+async def test_a_dry_run_shows_the_same_and_deletes_nothing(path: Path, clock: QuickClock) -> None:
     async with opened(path) as database:
         await play(database, "old", day=1)
         await play(database, "new", day=99)
@@ -287,7 +287,7 @@ async def test_a_killed_prune_leaves_no_half_run_and_the_next_one_finishes_it(
 
 
 @pytest.mark.asyncio
-async def test_of_two_prunes_the_second_is_told_who_is_at_it(path: Path, clock: QuickClock) -> None:
+async def test_of_two_prunes_the_second_is_reported_who_is_at_it(path: Path, clock: QuickClock) -> None:
     async with opened(path) as database:
         await database.transact(
             lambda raw: leases.acquire(raw, "prune", ELSEWHERE, "x", now=clock.now(), ttl_seconds=60)

@@ -76,7 +76,7 @@ async def test_a_new_run_has_no_history_and_begins_at_one(path: Path, clock: Fak
 
 
 @pytest.mark.asyncio
-async def test_a_run_that_was_given_back_goes_on_where_it_was(path: Path, clock: FakeClock) -> None:
+async def test_a_run_that_was_given_back_resumes_where_it_was(path: Path, clock: FakeClock) -> None:
     async with opened(path) as database:
         claim = await claim_run(database, "r", this_process(), clock)
         await (
@@ -93,7 +93,7 @@ async def test_a_run_that_was_given_back_goes_on_where_it_was(path: Path, clock:
 
 
 @pytest.mark.asyncio
-async def test_a_second_process_is_told_who_executes_the_run_and_since_when(
+async def test_a_second_process_is_reported_who_executes_the_run_and_since_when(
     path: Path, clock: FakeClock
 ) -> None:
     async with opened(path) as database:
@@ -158,7 +158,7 @@ async def test_the_heartbeat_ends_when_the_run_was_taken_over(path: Path, clock:
 
 
 @pytest.mark.asyncio
-async def test_the_heartbeat_tells_when_the_database_cannot_be_used(
+async def test_the_heartbeat_reports_when_the_database_cannot_be_used(
     path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "BUSY_SECONDS", 0.05)

@@ -102,7 +102,7 @@ async def test_work_that_raises_leaves_nothing(path: Path, error: Exception) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_statement_that_fails_is_told_with_the_file_and_undoes_those_before(path: Path) -> None:
+async def test_a_statement_that_fails_is_reported_with_the_file_and_undoes_those_before(path: Path) -> None:
     async with opened(path) as database:
 
         def work(raw: sqlite3.Connection) -> None:
@@ -117,7 +117,7 @@ async def test_a_statement_that_fails_is_told_with_the_file_and_undoes_those_bef
 
 
 @pytest.mark.asyncio
-async def test_a_state_error_of_the_work_is_told_with_the_file(path: Path) -> None:
+async def test_a_state_error_of_the_work_is_reported_with_the_file(path: Path) -> None:
     async with opened(path) as database:
 
         def work(_: sqlite3.Connection) -> None:
@@ -169,7 +169,7 @@ async def test_a_failure_in_flight_is_seen_although_its_task_was_cancelled(path:
 
 
 @pytest.mark.asyncio
-async def test_a_lock_of_another_process_is_told_after_the_busy_timeout(
+async def test_a_lock_of_another_process_is_reported_after_the_busy_timeout(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "BUSY_SECONDS", 0.1)
@@ -199,7 +199,7 @@ async def test_a_lock_that_is_released_in_time_is_waited_for(path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_is_told_by_name_and_loses_nothing_that_was_committed(path: Path) -> None:
+async def test_a_full_disk_is_reported_by_name_and_loses_nothing_that_was_committed(path: Path) -> None:
     async with opened(path) as database:
         await database.transact(insert(100))
 
@@ -219,7 +219,9 @@ async def test_a_full_disk_is_told_by_name_and_loses_nothing_that_was_committed(
         assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_a_file_that_may_not_grow_is_told_by_name_and_loses_nothing_that_was_committed(path: Path) -> None:
+def test_a_file_that_may_not_grow_is_reported_by_name_and_loses_nothing_that_was_committed(
+    path: Path,
+) -> None:
     with children(1, FILLER, str(path)) as (filler,):
         assert filler.hear().startswith(f"StateError the state database {path} cannot be used: the disk")
         stored = int(filler.hear())

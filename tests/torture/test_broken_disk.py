@@ -109,7 +109,7 @@ def one_megabyte(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_file_system_loses_nothing_and_the_run_goes_on_when_there_is_room(
+def test_a_full_file_system_loses_nothing_and_the_run_resumes_when_there_is_room(
     one_megabyte: Path, tmp_path: Path, record_property: Record
 ) -> None:
     state = one_megabyte / "state.sqlite"
@@ -177,7 +177,7 @@ def faulty_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("error", "why"), [(errno.EIO, "the disk reported an error"), (errno.ENOSPC, "the disk")]
 )
-def test_errors_of_the_disk_lose_nothing_and_the_run_goes_on_when_it_is_well(
+def test_errors_of_the_disk_lose_nothing_and_the_run_resumes_when_it_is_well(
     call: str, error: int, why: str, faulty_disk: Path, tmp_path: Path, record_property: Record
 ) -> None:
     kept_in_all = acknowledged = 0

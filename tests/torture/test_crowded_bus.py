@@ -20,7 +20,7 @@ MOST_BYTES = 50_000_000
 pytestmark = pytest.mark.torture
 
 
-def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_lost_is_told(
+def test_bad_observers_cost_neither_the_journal_nor_the_memory_and_what_they_lost_is_reported(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     database = tmp_path / "state.sqlite"
