@@ -61,7 +61,7 @@ class AetherFlowError(Exception):
     """The root of all errors that are shown without a traceback.
 
     Attributes:
-        code: stable identifier, see `aetherflow.codes`.
+        code: stable identifier, explained in the manual.
         message: one sentence: what happened, and where.
         hint: what to do about it; may be empty.
     """

@@ -5,7 +5,7 @@
 # for nearly every test, torture, properties), since it says little about the version of Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-slow=" benchmarks cli demo diagnostics torture "
+slow=" benchmarks cli demo diagnostics manual torture "
 tests=(tests/test_*.py tests/cli/test_commands.py tests/cli/test_signals.py)
 for room in tests/*/; do
     room=$(basename "$room")
