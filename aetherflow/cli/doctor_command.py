@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import asdict
 
+from aetherflow import exit_codes
 from aetherflow.admin import doctor as machine
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
@@ -60,7 +61,7 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     """Print what this machine lacks for a flow; 2 if it could not run here."""
     checked = runnable_flow(flow, as_json=as_json)
     if checked is None:
-        return 2
+        return exit_codes.INVALID
     findings = machine.examine_machine(checked, newest_time)
     if connect:
         from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only for --connect
@@ -84,7 +85,7 @@ def _print_findings(
                 "settings": settings,
             }
         )
-        return 2 if bad else 0
+        return exit_codes.INVALID if bad else exit_codes.SUCCESS
     for finding in findings:
         print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
         if finding.hint:
@@ -92,4 +93,4 @@ def _print_findings(
     for setting in settings:
         if not flow or setting.source != "default":
             print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")
-    return 2 if bad else 0
+    return exit_codes.INVALID if bad else exit_codes.SUCCESS

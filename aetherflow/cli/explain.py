@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aetherflow import exit_codes
 from aetherflow.admin.explain_resources import explained_resources
 from aetherflow.cli.flow_source import flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
@@ -21,12 +22,12 @@ def explain(
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     checked = runnable_flow(source, as_json=json)
     if checked is None:
-        return 2
+        return exit_codes.INVALID
     resources = explained_resources(checked)
     bad = any(resource.problem for resource in resources.values())
     if json:
         print_json({"file": str(source), "resources": resources})
-        return 2 if bad else 0
+        return exit_codes.INVALID if bad else exit_codes.SUCCESS
     for name, resource in resources.items():
         profile = f", profile {resource.profile}" if resource.profile else ""
         print_text(f"{name} ({resource.driver}{profile})")
@@ -37,7 +38,7 @@ def explain(
             print_text(f"  {origin.field:<{width}}  {_explained(origin)}")
     if not resources:
         print_text(f"{source}: the flow has no resources")
-    return 2 if bad else 0
+    return exit_codes.INVALID if bad else exit_codes.SUCCESS
 
 
 def _explained(origin: FieldOrigin) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio
 import typer
 
+from aetherflow import exit_codes
 from aetherflow.admin.prune_runs import prune
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_json, print_note, print_text
@@ -43,4 +44,4 @@ def prune_runs(
             print_text(f"{done.free_bytes / 1e6:.1f} MB of {path} are free for new runs")
     for problem in done.problems:
         print_note(f"warning: {one_line(problem)}")
-    return 1 if done.problems else 0
+    return exit_codes.FAILURE if done.problems else exit_codes.SUCCESS

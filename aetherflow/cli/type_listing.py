@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow import exit_codes
 from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
@@ -37,7 +38,8 @@ def print_problems(registry: Registry) -> int:
     """Print what is wrong with plugins, and return the exit code."""
     for diagnostic in registry.diagnostics:
         print_note(str(diagnostic))
-    return 2 if any(diagnostic.severity == "error" for diagnostic in registry.diagnostics) else 0
+    bad = any(diagnostic.severity == "error" for diagnostic in registry.diagnostics)
+    return exit_codes.INVALID if bad else exit_codes.SUCCESS
 
 
 def type_row(name: str, source: str, summary_of: Callable[[str], str | None]) -> dict[str, str]:

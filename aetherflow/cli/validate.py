@@ -6,6 +6,7 @@ import os
 
 from msgspec.structs import asdict
 
+from aetherflow import exit_codes
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import count, diagnostics_of, print_json, print_note, print_text
@@ -42,7 +43,7 @@ def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
             print_note(str(diagnostic))
         verdict = "valid" if is_valid else "not valid"
         print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
-    return 0 if is_valid else 2
+    return exit_codes.SUCCESS if is_valid else exit_codes.INVALID
 
 
 def _diagnostics(flow: FlowSource) -> list[Diagnostic]:

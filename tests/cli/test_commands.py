@@ -1,4 +1,4 @@
-"""The commands one by one: exit codes, options, what stands on which stream, and what is imported for it."""
+"""The commands one by one: exit codes, options, what is on which stream, and what is imported for it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_the_exit_code_says_how_the_run_ended(cli: CommandLine, text: str, code:
     assert cli.query("select status from runs") == [(status,)]
 
 
-def test_a_failure_names_the_step_the_run_the_cause_and_the_command_that_goes_on(cli: CommandLine) -> None:
+def test_a_failure_names_the_step_the_run_the_cause_and_the_command_that_resumes_it(cli: CommandLine) -> None:
     cli.write("flow.yaml", FAILS)
 
     result = cli.run("run", "flow.yaml", "--run-id", "night_1")
@@ -188,7 +188,7 @@ def test_events_on_standard_output_leave_the_log_on_standard_error(cli: CommandL
     assert "SUCCESS" in result.err
 
 
-def test_a_full_disk_for_the_events_does_not_hurt_the_run_and_is_told(cli: CommandLine) -> None:
+def test_a_full_disk_for_the_events_does_not_hurt_the_run_and_is_reported(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
 
     result = cli.run("run", "flow.yaml", "--events", "/dev/full")
@@ -295,7 +295,7 @@ def test_every_report_is_text_or_json(cli: CommandLine, name: str) -> None:
     assert as_json.err == ""
 
 
-def test_steps_show_tells_the_keys_inside_of_mappings(cli: CommandLine) -> None:
+def test_steps_show_shows_the_keys_inside_of_mappings(cli: CommandLine) -> None:
     result = cli.run("steps", "show", "external.process", "--json")
 
     inputs = {field["name"]: field for field in result.json()["inputs"]}
@@ -318,7 +318,7 @@ def test_doctor_without_a_flow_shows_every_setting_and_where_it_came_from(cli: C
     assert {"clock", "time zones", "state", "extra db"} <= {one["subject"] for one in report["findings"]}
 
 
-def test_doctor_without_a_flow_has_no_resources_to_try_and_tells_a_wrong_setting(cli: CommandLine) -> None:
+def test_doctor_without_a_flow_has_no_resources_to_try_and_shows_a_wrong_setting(cli: CommandLine) -> None:
     nothing = cli.run("doctor", "--connect")
     wrong = cli.run("doctor", "--json", env={"AETHERFLOW_LOG_LEVEL": "LOUD"})
 
@@ -435,7 +435,7 @@ def test_runs_show_has_what_failed_and_what_to_do_about_it(cli: CommandLine) -> 
     assert "      hint: try the statement with its params on that database\n" in shown
 
 
-def test_runs_show_tells_why_a_job_failed_before_its_steps(cli: CommandLine) -> None:
+def test_runs_show_shows_why_a_job_failed_before_its_steps(cli: CommandLine) -> None:
     count = (
         '{id: a, steps: [{id: s, type: check_items, inputs: {items: [x]}, outputs: {n: "{{result.count}}"}}]}'
     )
@@ -454,7 +454,7 @@ def test_runs_show_tells_why_a_job_failed_before_its_steps(cli: CommandLine) -> 
     ("log", "hint"),
     [("{}", "the program wrote nothing"), ("{stdout: discard, stderr: discard}", "was discarded")],
 )
-def test_a_program_that_left_no_output_is_not_said_to_tell_the_reason(
+def test_a_program_that_left_no_output_is_not_said_to_show_the_reason(
     cli: CommandLine, log: str, hint: str
 ) -> None:
     cli.write(

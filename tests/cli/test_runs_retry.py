@@ -111,7 +111,7 @@ def test_after_a_kill_an_interrupted_step_runs_again_with_the_same_idempotency_k
     assert "runs again: a.pay (INTERRUPTED)" in done.err
 
 
-def test_after_a_kill_a_step_that_is_skipped_does_not_run_and_the_run_goes_on(place: Place) -> None:
+def test_after_a_kill_a_step_that_is_skipped_does_not_run_and_the_run_continues(place: Place) -> None:
     killed_while_paying(place, "skip")
     done = place.run("run", "flow.yaml", "--run-id", "r")
     assert (done.code, no_trace(done)) == (0, True)
@@ -146,7 +146,7 @@ def chain_failed(place: Place) -> None:
     assert sorted(place.traced()) == ["a.x", "a.y", "b.s", "free.s"]
 
 
-def test_retry_without_a_name_goes_on_with_the_last_run_that_did_not_end_well(place: Place) -> None:
+def test_retry_without_a_name_resumes_the_last_run_that_did_not_end_well(place: Place) -> None:
     place.write("flow.yaml", CHAIN)
     assert place.run("run", "flow.yaml", "--run-id", "older").code == 1
     chain_failed_later = place.run("run", "flow.yaml", "--run-id", "r")

@@ -100,7 +100,7 @@ def test_a_server_fires_and_ends_in_order(cli: CommandLine) -> None:
     assert cli.query("SELECT count(*) FROM leases WHERE name LIKE 'server:%'") == [(0,)]
 
 
-def test_what_waits_is_free_as_soon_as_a_server_is_asked_to_stop(cli: CommandLine) -> None:
+def test_what_waits_is_free_as_soon_as_a_server_is_requested_to_stop(cli: CommandLine) -> None:
     """The last runs may take an hour to end; another server need not wait for its turn so long."""
     text = EVERY_SECOND.replace("flow_yaml", "overlap: queue, flow_yaml")
     with serve(cli, text, WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:

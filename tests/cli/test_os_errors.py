@@ -1,4 +1,4 @@
-"""What the operating system refuses is reported as that, with its place: it is no bug of AetherFlow."""
+"""Errors of the operating system are reported as such, with the path: they are no bugs of AetherFlow."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def test_a_flow_that_may_not_be_read_is_named(closed: Closed, command: str) -> N
     assert no_trace(result)
 
 
-def test_init_in_a_folder_that_may_not_be_written_is_told(closed: Closed) -> None:
+def test_init_in_a_folder_that_may_not_be_written_is_reported(closed: Closed) -> None:
     result = closed.ask("init files/new")
 
     assert (result.code, no_trace(result)) == (2, True), result
     assert "cannot write files/new/README.md: Permission denied" in result.err
 
 
-def test_what_nobody_foresaw_is_told_with_the_file(closed: Closed) -> None:
+def test_what_nobody_foresaw_is_reported_with_the_file(closed: Closed) -> None:
     home = shlex.quote(str(closed.folder / "files"))
     ordinary = ORDINARY if os.geteuid() == 0 else ""
     result = closed.bash(f"export HOME={home}; {ordinary} aetherflow --install-completion; exit $?")
@@ -119,7 +119,7 @@ def test_what_nobody_foresaw_is_told_with_the_file(closed: Closed) -> None:
         "serve scheduler.yaml",
     ],
 )
-def test_a_working_directory_that_is_gone_is_told(cli: CommandLine, command: str) -> None:
+def test_a_working_directory_that_is_gone_is_reported(cli: CommandLine, command: str) -> None:
     result = cli.bash(f"mkdir gone && cd gone && rmdir ../gone && exec aetherflow {command}")
 
     assert (result.code, no_trace(result)) == (2, True), result
