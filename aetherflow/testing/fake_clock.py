@@ -12,7 +12,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """Implements `Clock`; each sleep passes at once and moves the time, unless the test moves it.
+    """A clock whose time passes at once when something sleeps, or by the hand of the test.
 
     Args:
         now: the time at the beginning, aware.

@@ -33,7 +33,7 @@ THREADS = 8
 
 
 class FakeRun:
-    """A run whose steps a test calls one by one.
+    """A run without an engine, whose steps a test calls one by one.
 
     Args:
         folder: the files of the run are below it.

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from aetherflow.errors import StepError
+from aetherflow.errors import LockNotAcquired, StepError
 
 
 class MemoryLocks:
-    """Implements `aetherflow.sdk.context.Locks`; give one to several `FakeRun`s to let them compete.
+    """Named locks in memory; give one to several `FakeRun`s to let them compete.
 
     Attributes:
         held: who holds which key now: `job.step`.
@@ -29,7 +29,8 @@ class MemoryLocks:
         """Hold the lock in the block; it is cancelled if the lock is taken away by `lose`.
 
         Raises:
-            StepError: held by another after `wait_seconds` (AF620), or lost (AF621).
+            LockNotAcquired: held by another after `wait_seconds`.
+            StepError: lost while the block ran (AF621).
         """
         del ttl_seconds  # nobody who holds a lock in memory can vanish
         with anyio.move_on_after(wait_seconds):
@@ -37,7 +38,7 @@ class MemoryLocks:
                 await self._released.wait()
         if key in self.held:
             message = f"the lock {key!r} is held by {self.held[key]}"
-            raise StepError(message, code="AF620", detail={"lock_key": key, "holder": self.held[key]})
+            raise LockNotAcquired(message, detail={"lock_key": key, "holder": self.held[key]})
         holder = self.held[key] = f"{job_id}.{step_id}" if step_id else job_id
         scope = self._scopes[key] = anyio.CancelScope()
         try:

@@ -12,7 +12,7 @@ from aetherflow.sdk.pools import PoolWait
 
 
 class MemoryPools:
-    """Implements `aetherflow.sdk.pools.Pools`.
+    """Pools in memory, first come first served; implements `aetherflow.sdk.pools.Pools`.
 
     Args:
         sizes: how many slots each pool has.

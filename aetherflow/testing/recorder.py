@@ -16,7 +16,7 @@ WAIT_SECONDS = 10
 
 
 class Recorder:
-    """Keeps events, in order.
+    """An observer that keeps the events it is given, in order.
 
     Attributes:
         events: all of them.

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from aetherflow.clock import SystemClock
-from aetherflow.errors import StepError
+from aetherflow.errors import LockNotAcquired, StepError
 from aetherflow.sdk.context import Locks
 from aetherflow.sdk.pools import Pools, PoolWait
 from aetherflow.store import named_locks
@@ -78,7 +78,7 @@ async def test_a_lock_is_held_by_one_at_a_time_and_two_keys_are_two_locks(
 ) -> None:
     async with open_locks(path) as locks:
         async with lock(locks), lock(locks, "other"):
-            with pytest.raises(StepError, match=r"'k'.*j\.s") as caught:
+            with pytest.raises(LockNotAcquired, match=r"'k'.*j\.s") as caught:
                 async with lock(locks, step="z"):
                     raise AssertionError
             assert caught.value.code == "AF620"
