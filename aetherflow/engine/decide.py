@@ -245,10 +245,10 @@ def _end_mapped_job(state: RunState, instance: JobInstance) -> EndJob:
     """End a mapped job: its outputs are the lists of its instances' outputs, in item order."""
     items = state.jobs[instance.id].items or []
     instances = [state.job(instance_id(instance.job.id, number)) for number in range(len(items))]
-    statuses = {mapped_instance.status for mapped_instance in instances}
+    statuses = {job.status for job in instances}
     failed = [instance_id(instance.job.id, i) for i, job in enumerate(instances) if job.status == "FAILED"]
     keys = {key: None for step in instance.job.steps for key in step.spec.outputs}
-    outputs = {key: [mapped_instance.outputs.get(key) for mapped_instance in instances] for key in keys}
+    outputs = {key: [job.outputs.get(key) for job in instances] for key in keys}
     if failed:
         first = state.job(failed[0]).error
         reason = f"{len(failed)} of {len(items)} instances failed, the first is {failed[0]}"
@@ -270,13 +270,14 @@ def _next_after_jobs(plan: Plan, state: RunState) -> Command:
     for job in hooks_for(plan, state.outcome):
         instance = hook_instance(job, state.endings)
         if state.job(instance.id).status == "PENDING":
-            return (
-                EndJob(instance, "CANCELLED", state.cancel_reason) if state.cancelling else StartJob(instance)
-            )
+            if state.cancelling:
+                return EndJob(instance, "CANCELLED", state.cancel_reason)
+            return StartJob(instance)
     return EndRun(state.outcome, state.outcome_reason)
 
 
 def _outcome(plan: Plan, state: RunState) -> tuple[e.RunEnd, str]:
+    """Return how the jobs ended, and why if it is not the failure of one of them."""
     statuses = {state.job(job.id).status for job in plan.jobs}
     if state.cancelling == "timeout":
         return "FAILED", state.cancel_reason
