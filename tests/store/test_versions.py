@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from aetherflow.clock import SystemClock
-from aetherflow.engine.state import fold
-from aetherflow.events.run_events import Event, Journalled
-from aetherflow.store.journal import _write_rows, read_events
+from aetherflow.engine.state import apply, fold
+from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.run_events import Event, JobStarted, Journalled, RunResumed, StepStarted
+from aetherflow.store.journal import Journal, _write_rows, read_events
 from aetherflow.store.lease import acquire
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.projection import project
@@ -128,6 +129,38 @@ async def test_a_database_of_every_version_is_brought_forward_and_keeps_what_it_
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     with closing(sqlite3.connect(path)) as raw:
         assert schema_of(raw) == schema_of(empty), "it differs from a new one"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_run_of_every_version_is_resumed(version: int, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(FIXTURES / f"state_v{version}.sqlite", path)
+    clock = SystemClock()
+    async with opened(path) as database:
+        claim = await claim_run(database, RUN_OF_FIXTURES, this_process(), clock)
+        state = fold(claim.history)
+        factory = EventFactory(clock, state.flow_id, state.run_id)
+        events: list[Event] = [
+            factory.make(RunResumed, attempt=state.attempt + 1, owner="me", rerun=["extract"]),
+            factory.make(JobStarted, job_id="extract"),
+            factory.make(StepStarted, job_id="extract", step_id="pull", step_type="db_extract"),
+        ]
+        for event in events:
+            apply(state, event)
+        await Journal(database).of_run(claim.lease, claim.next_seq).commit(events)
+        history = await database.read(lambda raw: read_events(raw, RUN_OF_FIXTURES))
+        await release_run(database, claim.lease, clock)
+
+    assert history == [*claim.history, *events]
+    assert fold(history) == state
+    assert state.job("extract").steps["pull"].status == "RUNNING"
+    rows = query(
+        path,
+        "SELECT status, attempt FROM run_state UNION ALL SELECT status, attempt FROM step_state "
+        "WHERE job_id = 'extract'",
+    )
+    assert rows == [("RUNNING", state.attempt), ("RUNNING", 1)]
 
 
 def insert(raw: sqlite3.Connection, lines: list[str]) -> None:
