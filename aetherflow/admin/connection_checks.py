@@ -51,7 +51,7 @@ class _Trial:
 
 
 async def _bounded(checked: CheckedFlow, name: str) -> list[CheckResult]:
-    """Try one resource in a thread and a loop of its own: a library that blocks holds up nobody else."""
+    """Try one resource in a thread and a loop of its own: a library that blocks delays no other check."""
     trial = _Trial()
     work = partial(anyio.run, _try, checked, name, trial)
     with anyio.move_on_after(CONNECT_SECONDS + GRACE_SECONDS):

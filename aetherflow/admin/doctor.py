@@ -32,7 +32,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
-    """Look at everything a run of a flow would need; problems do not stop the others from being told."""
+    """Look at everything a run of a flow would need; one problem does not hide the others."""
     findings = [
         CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in checked.diagnostics
@@ -105,7 +105,7 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Check
         missing = missing_variables(name, spec, checked.profiles, env)
         secrets = known_secrets(prepare_resource(name, spec, checked.profiles), env)
     except AetherFlowError:
-        return []  # told already, as a diagnostic of the flow
+        return []  # reported already, as a diagnostic of the flow
     findings = [
         CheckResult(
             subject,
@@ -126,12 +126,12 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Check
 
 
 def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[CheckResult]:
-    """Tell the packages that opening a resource needs and that are not installed."""
+    """Report the packages that opening a resource needs and that are not installed."""
     driver = f"{spec.kind}:{spec.driver}"
     try:
         cls = checked.registry.connector_class(driver)
     except AetherFlowError:
-        return []  # told already, as a diagnostic of the flow
+        return []  # reported already, as a diagnostic of the flow
     extra = EXTRAS.get(cls.__module__.partition(".")[0])
     return [
         CheckResult(

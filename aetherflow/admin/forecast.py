@@ -120,9 +120,9 @@ def _before(at: datetime) -> datetime:
     return at - timedelta(seconds=1)
 
 
-def _forecast(item: Item, tick: datetime, told: Iterable[str] = (), *, runs: bool = True) -> Forecast:
+def _forecast(item: Item, tick: datetime, more_notes: Iterable[str] = (), *, runs: bool = True) -> Forecast:
     local = tick.astimezone(ZoneInfo(item.zone)).isoformat(timespec="seconds")
-    described = [*notes(item.table, tick), *told]
+    described = [*notes(item.table, tick), *more_notes]
     if item.spec.after:
         described.append(f"after {', '.join(item.spec.after)}")
     return Forecast(item.id, tick, local, due_at(item.table, tick), runs, described)

@@ -46,7 +46,7 @@ def machine_findings(environment: Environment, *, now: datetime | None = None) -
 
 
 def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[CheckResult]:
-    """Say whether the state database can be kept there, can be read, and is not from the future."""
+    """Check whether the state database can be there, can be read, and is not from the future."""
     folder = place_finding("state", path.parent)
     if os.access(path, os.F_OK):  # it is there, and its folder may be entered
         if path.is_dir():

@@ -9,7 +9,7 @@ from aetherflow.errors import UsageError
 
 
 def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path]:
-    """Write files and return them, the folders they stand in made where there are none.
+    """Write files and return them; missing folders are made.
 
     Args:
         texts: what goes into each file.

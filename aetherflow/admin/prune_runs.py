@@ -1,4 +1,4 @@
-"""Delete old runs from a state database, with the logs of their steps, while other runs go on."""
+"""Delete old runs from a state database, with the logs of their steps, while other runs continue."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def prune(
     try:
         return await _pruned(path, before, keep_runs, clock, dry_run=dry_run)
     except StateError as error:
-        by_hand = f"what stands in the *.log files below {logs_beside(path)} may be deleted by hand"
+        by_hand = f"the content of the *.log files below {logs_beside(path)} may be deleted by hand"
         hint = "; ".join(filter(None, (error.hint, by_hand)))
         raise type(error)(error.message, hint=hint, code=error.code) from None
 
@@ -91,7 +91,7 @@ async def _pruned(
 
 
 async def _only_one(database: Database, clock: Clock) -> Lease:
-    """Take the lease of whoever prunes: two at once could remove the logs of a new run."""
+    """Take the lease of pruning: two prunes at once could remove the logs of a new run."""
     owner = this_process()
     taken = await database.transact(
         lambda raw: leases.acquire(
@@ -123,11 +123,11 @@ class _Prune:
             await self._delete(await self._database.read(rows.hidden_runs))
             for first in range(0, len(old), RUNS_AT_ONCE):
                 some = old[first : first + RUNS_AT_ONCE]
-                buried = await self._change(
+                marked = await self._change(
                     partial(rows.hide, runs=some, owner=self._owner, now=self._clock.now())
                 )
-                await self._delete([run.run_id for run in buried])
-                deleted += buried
+                await self._delete([run.run_id for run in marked])
+                deleted += marked
             if before is not None:
                 forget = partial(delete_old_firings, before=before, limit=rows.BATCH_ROWS)
                 while await self._change(forget) == rows.BATCH_ROWS:
@@ -138,7 +138,7 @@ class _Prune:
         return Pruned(deleted, dry_run=False, free_bytes=free, problems=self._problems)
 
     async def _delete(self, run_ids: Sequence[str]) -> None:
-        """Delete what belongs to buried runs; the last thing is what keeps their ids from being used."""
+        """Delete what belongs to runs marked for deletion; the mark, which blocks their ids, goes last."""
         while await self._change(partial(rows.delete_rows, run_ids=run_ids)) == rows.BATCH_ROWS:
             pass
         logs = logs_beside(self._database.path)
@@ -149,14 +149,14 @@ class _Prune:
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work in a transaction, unless another process prunes by now; then leave room for others."""
 
-        def ours(raw: sqlite3.Connection) -> T:
+        def guarded(raw: sqlite3.Connection) -> T:
             if not leases.renew(raw, self._lease, self._clock.now()):
                 raise HeldByAnother(
                     f"another process prunes {self._database.path} by now; this one was paused, and stops"
                 )
             return work(raw)
 
-        result = await self._database.transact(ours)
+        result = await self._database.transact(guarded)
         await self._clock.sleep(REST_SECONDS)
         return result
 

@@ -129,11 +129,11 @@ class StateQueries:
         )
 
     async def newest_time(self) -> datetime | None:
-        """Return the latest time at which one of the newest hundred runs began or ended."""
+        """Return the latest time at which one of the newest hundred runs started or ended."""
         return await self._database.read(rows.newest_time)
 
     def step_logs(self, run_id: str) -> list[Path]:
-        """Return the log files of the steps of a run, in the order in which they began. Blocking."""
+        """Return the log files of the steps of a run, in the order in which they started. Blocking."""
         folder = logs_beside(self._database.path) / run_id
         return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
 
@@ -172,13 +172,13 @@ def _run_history(raw: sqlite3.Connection, path: Path, run_id: str) -> RunHistory
     run = rows.find_run(raw, run_id)
     if run is None:
         raise no_run(raw, path, run_id)
-    begun = rows.beginnings_of(raw, run_id)
-    resumes = [event for event in begun if isinstance(event, RunResumed)]
+    starts = rows.beginnings_of(raw, run_id)
+    resumes = [event for event in starts if isinstance(event, RunResumed)]
     jobs, steps = rows.jobs_of(raw, run_id), rows.steps_of(raw, run_id)
     if run.status == INTERRUPTED:
         jobs = [replace(job, status=INTERRUPTED) if job.status == "RUNNING" else job for job in jobs]
         steps = [replace(step, status=INTERRUPTED) if step.status == "RUNNING" else step for step in steps]
-    bundle = begun[-1].bundle if begun else None
+    bundle = starts[-1].bundle if starts else None
     return RunHistory(
         run, jobs, steps, resumes, rows.retries_of(raw, run_id), bundle, rows.effects_of(raw, run_id)
     )
@@ -188,10 +188,10 @@ def _retry_target(raw: sqlite3.Connection, run_id: str, flow_id: str) -> RetryTa
     run = rows.find_run(raw, run_id) if run_id else rows.last_unfinished_run(raw, flow_id)
     if run is None:
         return None
-    begun = rows.beginnings_of(raw, run.run_id)[::-1]
-    whole = (event for event in begun if not (isinstance(event, RunResumed) and event.only))
+    starts = rows.beginnings_of(raw, run.run_id)[::-1]
+    whole = (event for event in starts if not (isinstance(event, RunResumed) and event.only))
     flow_job = next((event.selected_job for event in whole), "")
-    for event in begun:
+    for event in starts:
         if event.flow_file:
             return RetryTarget(run.run_id, event.flow_file, event.directory, flow_job, event.bundle)
     return RetryTarget(run.run_id, run.flow_file, flow_job=flow_job)

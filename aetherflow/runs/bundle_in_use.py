@@ -83,7 +83,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that tell a flow where its bundle is."""
+        """The variables by which a flow finds its bundle."""
         return {
             "AETHERFLOW_LOCAL_ROOT_DIR": str(self.paths.root),
             "AETHERFLOW_ACTIVE_DIR": str(self.root),

@@ -69,7 +69,7 @@ async def open_bundle(
         manifest: the path of the manifest.
         process_env: the environment; the source's resource sees it and `AETHERFLOW_ENV_FILES_JSON`.
         allow_stale: use what is active when the sync fails.
-        offer_stale: whether the error tells that this could be allowed.
+        offer_stale: whether the error says that this could be allowed.
         clock: time.
         wait_seconds: how long to wait for another process that syncs the bundle.
 
@@ -158,7 +158,7 @@ def _with_hint(error: BundleError | HeldByAnother, more: str) -> AetherFlowError
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """What opens the source of a manifest, and tells it from others."""
+    """Opens the source of a manifest; its identity distinguishes it from others."""
 
     open_source: OpenSource
     origin: str
@@ -190,8 +190,10 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
 
     def origin() -> str:
         name = spec.bundle.source.resource
-        told = resolve(name) if name else None
-        where = {"kind": told.kind, "driver": told.driver, "config": told.config} if told else {}
+        resource = resolve(name) if name else None
+        where = (
+            {"kind": resource.kind, "driver": resource.driver, "config": resource.config} if resource else {}
+        )
         return origin_of(spec.bundle.source, loaded.directory, redactor.value(where))
 
     try:

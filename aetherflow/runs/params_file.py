@@ -16,7 +16,7 @@ CODE = "AF562"
 
 
 def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, Any]:
-    """Return the parameters in a file; a null says no more than leaving the name out.
+    """Return the parameters in a file; a null is the same as leaving the name out.
 
     Raises:
         InvalidInput: it cannot be read, is no mapping, or holds what the flow does not declare or cannot

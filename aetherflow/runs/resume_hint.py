@@ -1,4 +1,4 @@
-"""Tell a person how to resume a run, also when its state could not be stored."""
+"""The hint that says how to resume a run whose state could not be stored."""
 
 from __future__ import annotations
 

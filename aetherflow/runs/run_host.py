@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ObserverSpecs = Callable[[RunTicket, CheckedFlow], Sequence[ObserverSpec]]
 
 LOADING_THREADS = 8
-"""How many flows are read at a time; one whose secrets provider hangs keeps no more than its own thread."""
+"""How many flows are read at a time; one whose secrets provider hangs holds only its own thread."""
 
 
 def _load(

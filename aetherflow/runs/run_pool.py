@@ -236,7 +236,7 @@ class RunPool:
                 workers.start_soon(self.drain, 0.0, CANCEL_SECONDS)
 
     async def _idle_within(self, seconds: float, *, although_forced: bool = False) -> None:
-        """Wait until nothing runs, or the time is over, or somebody forces the end."""
+        """Wait until nothing runs, or the time is over, or the end is forced."""
 
         async def idle() -> None:
             while self._active and (although_forced or not self._is_forced):

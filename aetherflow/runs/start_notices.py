@@ -75,8 +75,8 @@ def bundle_notices(
     if bundle and bundle.stale:
         message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)
         notices.append(notice(state, clock, "warning", message, "AF866"))
-    begun = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
-    was, now = _bundle_name(begun[-1] if begun else bundle), _bundle_name(bundle)
+    starts = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
+    was, now = _bundle_name(starts[-1] if starts else bundle), _bundle_name(bundle)
     if was != now:
         message = f"the run had its flow from {was}, and now has it from {now}"
         notices.append(notice(state, clock, "warning", message, "AF867"))

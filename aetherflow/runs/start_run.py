@@ -122,7 +122,7 @@ def _resume(
             hint="give another --run-id, or the flow it belongs to",
         )
     given = {name for name, value in request.params.items() if value is not None}
-    params, kept = params_of_resumed(plan.flow.params, state, run.params, given, checked.redactor)
+    params, ignored = params_of_resumed(plan.flow.params, state, run.params, given, checked.redactor)
     resume = plan_resume(
         plan,
         state,
@@ -155,7 +155,7 @@ def _resume(
     apply(state, resumed)
     state.params = params
     notices = resume_notices(resume, request.rerun_option, state, clock)
-    for name in kept:
+    for name in ignored:
         message = (
             f"the parameter {name} keeps the value that the run started with; for another, start a new run"
         )

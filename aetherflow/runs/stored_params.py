@@ -39,7 +39,7 @@ def params_of_resumed(
     params = dict(read)
     redactor.add_named(params)
     masked: dict[str, Any] = redactor.value(params)
-    kept: list[str] = []
+    ignored: list[str] = []
     for name, stored in state.params.items():
         is_wanting = name in state.secrets and name not in given  # masked, a default looks the same
         if name not in params or (masked[name] == stored and not is_wanting):
@@ -53,10 +53,10 @@ def params_of_resumed(
                 code="AF561",
             )
         if name in given:
-            kept.append(name)
+            ignored.append(name)
         params[name] = _as_declared(name, specs[name], stored, state.run_id)
     require_params(specs, params)
-    return params, kept
+    return params, ignored
 
 
 def is_masked(stored: Any) -> bool:

@@ -1,1 +1,1 @@
-"""The scheduler task: decides which firings are due, starts their runs and looks after them."""
+"""The scheduler task: decides which firings are due, starts their runs, and recovers them."""

@@ -12,7 +12,7 @@ Key = tuple[str, str]
 
 
 class DueQueue:
-    """The next tick of every item; an entry that was replaced stays in the heap until it is met."""
+    """The next tick of every item; a replaced entry stays in the heap until it is at the top."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, int, Key]] = []
@@ -24,7 +24,7 @@ class DueQueue:
         return len(self._numbers)
 
     def put(self, item: Item, decided: datetime) -> None:
-        """Note when the first tick later than `decided` is due; an item that ticks no more is left out."""
+        """Note when the first tick later than `decided` is due; an item without further ticks is left out."""
         key = (item.scheduler, item.id)
         tick = next_tick(item.table, decided)
         if tick is None:
@@ -48,7 +48,7 @@ class DueQueue:
             self._items.pop((schedule.id, name), None)
 
     def next_due(self) -> datetime | None:
-        """Return when the next tick is due; None if nothing ticks any more."""
+        """Return when the next tick is due; None if there are no further ticks."""
         while self._heap and self._numbers.get(self._heap[0][2]) != self._heap[0][1]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

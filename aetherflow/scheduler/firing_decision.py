@@ -139,7 +139,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
 
 
 def _rows(item: Item, decision: Decision) -> list[tuple[NotRun, datetime, int]]:
-    """Return the rows of what does not run, with how many ticks each stands for, oldest first."""
+    """Return the rows of what does not run, with the number of ticks of each, oldest first."""
     rows: list[tuple[NotRun, datetime, int]] = []
     for some in decision.not_run:
         begin, end = seconds(some.first), seconds(some.last) + 1

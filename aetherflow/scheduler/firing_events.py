@@ -1,4 +1,4 @@
-"""From rows to events: what a scheduler tells of its firings."""
+"""The events that a scheduler reports about its firings, made from their rows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ended_event(firing: Firing, at: datetime) -> FiringFinished | FiringMissed:
 
 
 def taken_event(firing: Firing, at: datetime) -> FiringScheduled | FiringTakenOver:
-    """Return that a firing is looked after here now; one that a person asked for had nobody before."""
+    """Return that this server has a firing now; a manual one belonged to no server before."""
     if firing.cause == "manual" and not firing.server and firing.outcome in ("QUEUED", "WAITING"):
         return FiringScheduled(
             at=at,

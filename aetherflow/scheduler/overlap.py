@@ -32,7 +32,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """What becomes of a firing now, and why, if it does not start.
 
     Attributes:
-        counts: whether items that follow heed it; not if a firing that is open stands for it.
+        counts: whether it matters to items that follow; not if another, open firing does.
     """
 
     outcome: Literal["QUEUED", "WAITING", "SKIPPED", "MISSED"]
@@ -115,7 +115,7 @@ def _in_the_way(
     """Return the open firings of an item that count for its overlap rule; oldest first.
 
     What waits for other items does not run, perhaps for a day: it is in the way of nothing but of what waits
-    for the same ones. That again (`waits`) is not kept from starting tomorrow by what runs today.
+    for the same ones. A firing that waits (`waits`) may start tomorrow whatever runs today.
     """
     opened = open_firings(raw, item.scheduler, item.id)
     if waits:
@@ -143,8 +143,8 @@ def _judge_followed_of(raw: sqlite3.Connection, item: Item, firing: Firing, now:
 def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime) -> Verdict:
     """Look at the runs, of the same local day, of the items that this one follows.
 
-    The last firing of the day says how an item ended, also when it was kept from running. Firings that did
-    not count, since another one stands for them or nobody came to them in time, say nothing.
+    The last firing of the day says how an item ended, also when it could not run. Firings that do not
+    count, since another one does or they were missed, say nothing.
     """
     if not item.spec.after:
         return START
@@ -165,7 +165,7 @@ def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, no
 
 
 def _ticks_first(raw: sqlite3.Connection, item: Item, name: str, scheduled: datetime, now: datetime) -> bool:
-    """Whether an item has ticks up to the one that follows it, about which nobody has decided yet.
+    """Whether an item has ticks up to the one that follows it, about which no server has decided yet.
 
     When the day is over, those are all of the day: jitter, downtime or a busy server may delay them.
     """
@@ -179,10 +179,10 @@ def _ticks_first(raw: sqlite3.Connection, item: Item, name: str, scheduled: date
 
 def _ended_badly(name: str, firing: Firing) -> Verdict:
     """Return what becomes of what follows a firing that did not succeed."""
-    told = f"{name} ended {firing.outcome} that day"
+    reason = f"{name} ended {firing.outcome} that day"
     if firing.outcome == "MISSED":
-        return Verdict("MISSED", told)
-    return Verdict("SKIPPED", told + (f" (run {firing.run_id})" if firing.outcome != "SKIPPED" else ""))
+        return Verdict("MISSED", reason)
+    return Verdict("SKIPPED", reason + (f" (run {firing.run_id})" if firing.outcome != "SKIPPED" else ""))
 
 
 def _replace(

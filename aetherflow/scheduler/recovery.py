@@ -1,4 +1,4 @@
-"""Recover open firings: those that wait, those of dead servers, those that somebody cancelled."""
+"""Recover open firings: those that wait, those of dead servers, those that were cancelled."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Recovered(msgspec.Struct, frozen=True):
     """What has changed about the open firings of a schedule.
 
     Attributes:
-        taken: firings of other servers that are ours now, as they were.
+        taken: firings taken over from other servers, as they were.
         queued: firings of ours that may start.
         ended: firings of ours that are over without having run.
-        cancelled: run ids of ours that somebody has cancelled, and why.
+        cancelled: run ids of ours that were cancelled, and why.
     """
 
     taken: list[Firing]

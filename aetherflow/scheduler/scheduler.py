@@ -163,7 +163,7 @@ class Scheduler:
         await self.check()
 
     async def check(self) -> None:
-        """Take over firings of dead servers, start those that waited, cancel those that somebody cancelled.
+        """Take over firings of dead servers, start those that waited, stop those that were cancelled.
 
         Raises:
             StateError: the database could not be used.

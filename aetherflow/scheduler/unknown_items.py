@@ -1,8 +1,8 @@
 """Firings of items that this server's file does not have: another server may have a file that does.
 
 While the files of two servers differ, as when they are brought to a new version one after the other, each
-leaves to the other what only that one knows. Who is alone with the file closes such firings at once; if there
-are other servers and none of them takes a firing for a while, nobody knows its item any more.
+leaves to the other what only that one knows. A server that is alone with the file closes such firings at once;
+if there are other servers and none of them takes a firing for a while, no server knows its item.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from aetherflow.schedule.item import Schedule
 from aetherflow.store.firings import is_alive, is_served_by_others, items_with_open_firings, open_firings
 
 PATIENCE = timedelta(seconds=60)
-"""How long firings that nobody looks after are left to servers that may know their items."""
+"""How long firings without a live server are left to servers that may know their items."""
 
 
 class UnknownItems:
-    """Since when there have been firings of unknown items that nobody looks after, by schedule."""
+    """Since when firings of unknown items have had no live server, by schedule."""
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[int, datetime]] = {}

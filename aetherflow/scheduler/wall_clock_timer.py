@@ -13,7 +13,7 @@ LOOK_SECONDS = 1.0
 
 
 class WallClockTimer:
-    """Waits until a time has come, or somebody says that there is another one to wait for."""
+    """Waits until a time has come, or `move` is called because there is another time to wait for."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -163,7 +163,7 @@ async def _fire_here(
 
 
 async def _fire(database: Database, server: str, item: Item, clock: Clock, *, may_wait: bool) -> Firing:
-    """Store a firing by hand, of a server or of nobody yet; one that may not wait is skipped instead."""
+    """Store a firing by hand, of a server, or of none yet; one that may not wait is skipped instead."""
     source = ManualSource(FiringDecider(server, clock.now, clock.new_id), item, may_wait=may_wait)
     return await source.fire_next(StoredFirings(database))
 

@@ -64,7 +64,7 @@ def claim_firing(raw: sqlite3.Connection, firing: Firing, server: str, clock: Cl
     """
     if not begin_firing(raw, firing.firing_id, server, clock.now()):
         raise FiringTaken(
-            f"the firing of {firing.item_id} at {firing.scheduled_at} is not this server's any more"
+            f"the firing of {firing.item_id} at {firing.scheduled_at} no longer belongs to this server"
         )
 
 

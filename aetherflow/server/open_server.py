@@ -50,7 +50,7 @@ class Server(msgspec.Struct, frozen=True, eq=False):
     def report(
         self, message: str, *, level: Literal["info", "warning", "error"] = "error", code: str = "AF211"
     ) -> None:
-        """Tell the observers something about the server as a whole."""
+        """Send the observers a notice about the server as a whole."""
         self.bus.announce(
             server_notice(message, self.clock, self.scheduler.schedules, level=level, code=code)
         )

@@ -1,4 +1,4 @@
-"""Scheduler files that change while they are served: the new one comes into force, or is told to be wrong."""
+"""Reload scheduler files that change while they are served; a wrong one is reported and changes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reloader:
         settings: ServerSettings,
         notifier: Notifier,
         clock: Clock,
-        tell: Callable[[ScheduleEvent], None],
+        report: Callable[[ScheduleEvent], None],
     ) -> None:
         self._scheduler = scheduler
         self._lease = lease
@@ -41,26 +41,26 @@ class Reloader:
         self._settings = settings
         self._notifier = notifier
         self._clock = clock
-        self._tell = tell
-        self._asked = anyio.Event()
+        self._report = report
+        self._requested = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
     def reload_soon(self) -> None:
         """Read all files again (SIGHUP)."""
-        self._asked.set()
+        self._requested.set()
 
     async def watch(self) -> None:
-        """Read files again when they change or somebody asks, until cancelled."""
+        """Read files again when they change or `reload_soon` is called, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload)
             while True:
-                await self._asked.wait()
-                self._asked = anyio.Event()
+                await self._requested.wait()
+                self._requested = anyio.Event()
                 for file in self._ids:
                     await self.reload(file)
 
     async def reload(self, file: Path) -> None:
-        """Read a file again; one that is wrong changes nothing and is told."""
+        """Read a file again; one that is wrong is reported and changes nothing."""
         async with self._one_at_a_time:
             self._notifier.reloading()
             try:
@@ -85,14 +85,14 @@ class Reloader:
             await self._note(file, error.message)
 
     async def put(self, schedule: Schedule, *, is_first: bool = False) -> None:
-        """Bring a file into force and tell how it differs from what was.
+        """Bring a file into force and report how it differs from the one before.
 
         Raises:
             StateError: the database cannot be used.
         """
         changes = await self._scheduler.put(schedule)
         await self._lease.serves(schedule)
-        self._tell(
+        self._report(
             ScheduleLoaded(
                 at=self._clock.now(),
                 scheduler=schedule.id,
@@ -105,10 +105,10 @@ class Reloader:
             )
         )
         if not is_first:
-            self._tell_settings(schedule)
+            self._report_settings(schedule)
 
-    def _tell_settings(self, schedule: Schedule) -> None:
-        """Tell that what holds for the whole server is read when it starts."""
+    def _report_settings(self, schedule: Schedule) -> None:
+        """Report changes that only take effect when the server starts again."""
         new = settings_of([schedule])
         names = [
             name
@@ -117,15 +117,15 @@ class Reloader:
         ]
         if names:
             message = f"{schedule.file}: {', '.join(names)} changed; that holds when the server starts again"
-            self._tell(ScheduleNotice(at=self._clock.now(), scheduler=schedule.id, message=message))
+            self._report(ScheduleNotice(at=self._clock.now(), scheduler=schedule.id, message=message))
 
     def _invalid(self, file: Path, problem: str) -> None:
-        self._tell(
+        self._report(
             ScheduleInvalid(at=self._clock.now(), scheduler=self._ids[file], file=str(file), problem=problem)
         )
 
     async def _note(self, file: Path, problem: str) -> None:
-        """Note for `scheduler status` what is wrong; a database that fails is told elsewhere."""
+        """Store for `scheduler status` what is wrong; a database that fails is reported elsewhere."""
         schedule = self._scheduler.schedules[self._ids[file]]
         try:
             await self._lease.serves(schedule, problem)
@@ -134,7 +134,7 @@ class Reloader:
 
 
 def _load(file: Path) -> Schedule:
-    """Read a file again, unless it became a pipe or the like: whoever reads that might wait for ever."""
+    """Read a file again, unless it became a pipe or the like: reading that might never end."""
     if file.exists() and not (file.is_file() or file.is_dir()):
-        raise UsageError(f"{file} is no ordinary file any more, and is not read", code="AF101")
+        raise UsageError(f"{file} is no longer an ordinary file, and is not read", code="AF101")
     return load_schedule(file)

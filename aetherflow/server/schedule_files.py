@@ -1,4 +1,4 @@
-"""From a path to a scheduler file in force, and everything that `validate` says of one."""
+"""Load and check scheduler files, with the flows that they name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CheckedSchedule(msgspec.Struct, frozen=True):
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """The findings in the order of the file; those about its flows stand where they are named."""
+        """The findings in the order of the file; those about its flows are where these are named."""
         file = self.findings.document.file
         return sorted(self.findings.diagnostics, key=lambda d: (d.file != file, d.file, d.line, d.column))
 
@@ -44,7 +44,7 @@ def looks_like_schedule(path: Path) -> bool:
     """Whether a file is a scheduler file, by its keys; a file that cannot be read, or only once, is none."""
     try:
         if path.is_fifo():
-            return False  # it is a flow, and is read by whoever checks it
+            return False  # it is a flow, and can be read only once
         document, _ = scan_file(path)
     except (InvalidInput, OSError):
         return False
@@ -77,7 +77,7 @@ def load_schedule(path: Path) -> Schedule:
 
 
 def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
-    """Return several scheduler files, whose items are told apart by the ids of their files.
+    """Return several scheduler files, whose items are distinguished by the ids of their files.
 
     Raises:
         InvalidInput: with everything that is wrong with any of them.
@@ -117,7 +117,7 @@ def check_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> Non
         if is_new:
             flows[item.flow_file] = _examined(item.flow_file, process_env)
         base, flow = ("items", numbers[item.id]), flows[item.flow_file]
-        _check_item(item, flow, base, checked.findings, tell=is_new)
+        _check_item(item, flow, base, checked.findings, is_new=is_new)
         if isinstance(flow, CheckedFlow):
             _check_pools(item, flow, base, checked)
 
@@ -129,7 +129,7 @@ def _check_pools(
     try:
         wanted = selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
     except UsageError:
-        return  # the job does not exist, which has been told
+        return  # the job does not exist, which is reported already
     jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
     advise_pools(item, base, [*jobs, *flow.plan.hooks], checked.schedule.spec.pools, checked.findings)
 
@@ -158,18 +158,18 @@ def _check_item(
     base: tuple[str | int, ...],
     findings: DiagnosticSink,
     *,
-    tell: bool,
+    is_new: bool,
 ) -> None:
     if isinstance(flow, AetherFlowError):
         if isinstance(flow, InvalidInput):
-            findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW] if tell else []
+            findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW] if is_new else []
         hint = f"aetherflow validate {item.flow_file}"
         message = f"the flow of item {item.id!r} is not valid"
         if not isinstance(flow, InvalidInput):
             message += f": {flow.message}"
         findings.add((*base, "flow_yaml"), "AF207", message, hint)
         return
-    if tell:
+    if is_new:
         findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW]
     if flow.errors:
         hint = f"aetherflow validate {item.flow_file}"
@@ -213,9 +213,9 @@ def state_of_schedules(
         else:
             named[(environment.settings.state_root / "aetherflow.sqlite").absolute()] = schedule.file
     if len(named) > 1:
-        told = ", ".join(f"{file}: {path}" for path, file in named.items())
+        listed = ", ".join(f"{file}: {path}" for path, file in named.items())
         raise UsageError(
-            f"the scheduler files have different state databases ({told})",
+            f"the scheduler files have different state databases ({listed})",
             hint="give them the same state.path, add --state FILE, or serve them apart",
             code="AF206",
         )

@@ -1,4 +1,4 @@
-"""How a scheduler stands: which servers live, and of each item the last firing, the next, what is open."""
+"""The status of schedulers: their live servers, and of each item the last, the next and the open firings."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ItemStatus(msgspec.Struct, frozen=True):
     """One item; times are RFC 3339 in UTC.
 
     Attributes:
-        enabled: None if the file on the disk is wrong, so that nobody but its servers knows.
+        enabled: None if the file on the disk is wrong, so that only its servers know.
         due_since: the first tick that is due for some seconds, and about which no server has decided.
-        lag_seconds: how long after its time the last firing began, or was decided if it did not.
+        lag_seconds: how long after its time the last firing started, or was decided if it did not start.
     """
 
     item: str
@@ -69,11 +69,11 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str,
         "SELECT scheduler, server, file, problem FROM schedulers ORDER BY scheduler, loaded_at"
     )
     for scheduler, server, file, problem in rows.fetchall():
-        grip = leases.held(raw, server, now)
-        if grip is None:
+        lease = leases.held(raw, server, now)
+        if lease is None:
             continue
         status = ServerStatus(
-            server.removeprefix("server:"), str(grip.holder.owner), grip.holder.acquired_at, grip.validity
+            server.removeprefix("server:"), str(lease.holder.owner), lease.holder.acquired_at, lease.validity
         )
         known = found.setdefault(scheduler, (file, problem, []))
         found[scheduler] = (file, problem or known[1], [*known[2], status])
@@ -83,10 +83,10 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str,
 def status_of(
     raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
 ) -> list[SchedulerStatus]:
-    """Return how some schedules stand; without any, all that servers serve, whatever is on the disk."""
+    """Return the status of some schedules; without any, of all that servers serve."""
     served = served_files(raw, now)
     known: dict[str, Schedule | AetherFlowError] = dict(schedules) or load_served(served)
-    told = []
+    statuses = []
     for scheduler, found in known.items():
         file, problem, servers = served.get(scheduler, ("", "", []))
         schedule = None if isinstance(found, AetherFlowError) else found
@@ -95,8 +95,8 @@ def status_of(
         elif not file:
             file = str(found.file.absolute())
         items = _items(raw, scheduler, schedule, now)
-        told.append(SchedulerStatus(scheduler, file, servers, problem, items))
-    return told
+        statuses.append(SchedulerStatus(scheduler, file, servers, problem, items))
+    return statuses
 
 
 def load_served(
@@ -166,12 +166,12 @@ def _item(
 def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datetime) -> str | None:
     definition, decided = known.get(item.id, ("", now))
     if definition != item.definition:
-        return None  # it begins anew when a server reads the file
+        return None  # it starts afresh when a server reads the file
     tick = next_tick(item.table, decided)
     is_late = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=USUAL_SECONDS)
     return f"{tick:%Y-%m-%dT%H:%M:%SZ}" if is_late else None
 
 
 def _lag(firing: Firing) -> float:
-    began = datetime.fromisoformat(firing.started_at or firing.decided_at)
-    return round(max((began - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0), 3)
+    started = datetime.fromisoformat(firing.started_at or firing.decided_at)
+    return round(max((started - datetime.fromisoformat(firing.due_at)).total_seconds(), 0.0), 3)

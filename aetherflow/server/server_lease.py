@@ -1,4 +1,4 @@
-"""A server's lease: what tells others that it lives, and which scheduler files it serves."""
+"""A server's lease: shows other servers that it lives, and which scheduler files it serves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TTL_SECONDS = 30.0
 
 
 class ServerLease:
-    """The lease of this server, kept by a heartbeat."""
+    """The lease of this server, renewed by a heartbeat."""
 
     def __init__(self, database: Database, clock: Clock, name: str) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class ServerLease:
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
-        """Take a lease of a name that nobody else has, and forget servers that are dead.
+        """Take a lease under a new name, and delete the leases of dead servers.
 
         Raises:
             StateError: the database cannot be used.
@@ -45,15 +45,15 @@ class ServerLease:
         leases.acquire(raw, self.name, this_process(), self.name, now=now, ttl_seconds=TTL_SECONDS)
         rows = raw.execute("SELECT name FROM leases WHERE name LIKE 'server:%' AND name <> ?", (self.name,))
         for (name,) in rows.fetchall():
-            grip = leases.held(raw, name, now)
-            if grip is None or grip.validity == "dead":
+            held = leases.held(raw, name, now)
+            if held is None or held.validity == "dead":
                 forget_server(raw, name)
 
     async def keep(self) -> None:
         """Renew the lease until cancelled; a database that fails for a while is tried again.
 
         Raises:
-            StateError: the file of the database is not there any more, or is another one.
+            StateError: the file of the database is gone, or is another one.
         """
         while True:
             await self._clock.sleep(TTL_SECONDS / 6)
@@ -62,10 +62,10 @@ class ServerLease:
             try:
                 await self._database.transact(self._renew)
             except StateError:
-                continue  # the scheduler, which needs the database too, tells it
+                continue  # the scheduler, which needs the database too, reports it
 
     def _is_there(self) -> bool:
-        """Whether the path still names the file that is open; where nobody can tell, it does."""
+        """Whether the path still names the file that is open; if that cannot be found out, it does."""
         try:
             return samestat(self._database.path.stat(), self._file)
         except (FileNotFoundError, NotADirectoryError):
@@ -74,7 +74,7 @@ class ServerLease:
             return True
 
     def _renew(self, raw: sqlite3.Connection) -> None:
-        """Renew; what another server took for dead, and forgot, is written anew."""
+        """Renew; if another server took this one for dead, store the lease and the files again."""
         lease = leases.Lease(self.name, 1, TTL_SECONDS)
         if leases.renew(raw, lease, self._clock.now()):
             return
@@ -83,7 +83,7 @@ class ServerLease:
             record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
 
     async def serves(self, schedule: Schedule, problem: str = "") -> None:
-        """Note that a file is served, or what is wrong with it by now."""
+        """Store that a file is served, or what is wrong with it now."""
         self._files[schedule.id] = (str(schedule.file.absolute()), problem)
         now = self._clock.now()
         await self._database.transact(
@@ -93,14 +93,14 @@ class ServerLease:
         )
 
     async def give_back(self) -> None:
-        """Leave no trace of the server but its firings."""
+        """Delete everything about the server except its firings."""
         await self._database.transact(lambda raw: forget_server(raw, self.name))
 
 
 def _file_is_gone(path: Path) -> StateError:
     return StateError(
         f"the state database {path} was deleted, moved or replaced while the server used it: what the server "
-        "stores is in no file any more, and other servers do not know what it has fired",
+        "stores is lost, and other servers do not know what it has fired",
         hint="put the file back if you have it, then start the server again; never touch it while one runs",
         code="AF212",
     )

@@ -1,4 +1,4 @@
-"""What the scheduler files say about the server as a whole; several files must not contradict each other."""
+"""Settings of a server as a whole, from its scheduler files, which must not contradict each other."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
     Raises:
         UsageError: two files say different things.
     """
-    told: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in ("max_parallel_runs", "shutdown_grace_seconds", "on_crash"):
         for schedule in schedules:
             value = getattr(schedule.spec, name)
-            if value is not None and told.setdefault(name, value) != value:
-                raise _contradiction(name, told[name], value)
+            if value is not None and settings.setdefault(name, value) != value:
+                raise _contradiction(name, settings[name], value)
     pools: dict[str, int] = {}
     for schedule in schedules:
         for pool, slots in schedule.spec.pools.items():
             if pools.setdefault(pool, slots) != slots:
                 raise _contradiction(f"pools.{pool}", pools[pool], slots)
-    return ServerSettings(**told, pools=pools)
+    return ServerSettings(**settings, pools=pools)
 
 
 def _contradiction(key: str, one: object, other: object) -> UsageError:

@@ -1,4 +1,4 @@
-"""Firings: what schedulers decided, tick by tick, and who looks after what is not over yet.
+"""Firings: what schedulers decided, tick by tick, and which server has those that are not over yet.
 
 A firing's row is the durable claim of its tick: it is inserted together with the run id and the place in the
 queue, under a UNIQUE constraint, so that of any number of servers one inserts it. The functions work inside
@@ -30,9 +30,9 @@ class Firing(msgspec.Struct, frozen=True):
 
     Attributes:
         due_at: the scheduled time with its jitter.
-        ticks: how many ticks, up to this one, the row stands for: long downtimes are told in one.
-        server: who looks after it; empty when any server may take it.
-        cancel_reason: why somebody wants its run to end.
+        ticks: how many ticks, up to this one, the row is for: a long downtime has one row.
+        server: the one that has it; empty when any server may take it.
+        cancel_reason: why its run was cancelled.
     """
 
     firing_id: int
@@ -157,10 +157,10 @@ def items_with_open_firings(raw: sqlite3.Connection, scheduler: str) -> list[str
 
 
 def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
-    """Mark a firing as started; False if it is ours no more, or was not to start.
+    """Mark a firing as started; False if another server has it, or it was not to start.
 
-    In the same transaction as the claim of its run, where both are in one database. A run that goes on after
-    its server died began when it began.
+    In the same transaction as the claim of its run, where both are in one database. A run that is
+    resumed after its server died keeps its first start.
     """
     changed = raw.execute(
         "UPDATE firings SET outcome = 'RUNNING', started_at = coalesce(started_at, ?), reason = '' "
@@ -173,7 +173,7 @@ def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: date
 def move_firing(
     raw: sqlite3.Connection, firing_id: int, server: str, outcome: Open, reason: str = ""
 ) -> bool:
-    """Let an open firing of ours wait, queue or wait for something else; False if it is ours no more."""
+    """Let an open firing of this server wait or queue; False if another server has it."""
     changed = raw.execute(
         "UPDATE firings SET outcome = ?, reason = ? "
         "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
@@ -185,7 +185,7 @@ def move_firing(
 def postpone_firing(
     raw: sqlite3.Connection, firing_id: int, server: str, reason: str, *, has_started: bool
 ) -> bool:
-    """Let a firing of ours wait whose run cannot be begun, or gone on with; False if it is not ours."""
+    """Let a firing of this server wait whose run cannot be started or resumed; False if another has it."""
     changed = raw.execute(
         "UPDATE firings SET outcome = 'WAITING', reason = ?, started_at = CASE WHEN ? THEN started_at END "
         "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
@@ -197,7 +197,7 @@ def postpone_firing(
 def close_firing(
     raw: sqlite3.Connection, firing_id: int, server: str, outcome: AttemptOutcome, reason: str, now: datetime
 ) -> bool:
-    """Say how a firing of ours ended; False if it is over already, or ours no more."""
+    """Store how a firing of this server ended; False if it is over already, or another server has it."""
     changed = raw.execute(
         "UPDATE firings SET outcome = ?, reason = ?, finished_at = ? "
         "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
@@ -217,10 +217,10 @@ def request_firing_cancel(raw: sqlite3.Connection, firing_id: int, reason: str) 
 def take_over(
     raw: sqlite3.Connection, scheduler: str, server: str, now: datetime, leave: Collection[int] = ()
 ) -> list[Firing]:
-    """Take the open firings that nobody looks after, but those to `leave`; return them as they were.
+    """Take the open firings without a live server, but those to `leave`; return them as they were.
 
     Those are the ones that wait for any server, and those of servers that are dead or whose lease ran out.
-    The run of a firing that had begun may have ended since, or be interrupted: the caller finds out.
+    The run of a firing that had started may have ended since, or be interrupted: the caller finds out.
     """
     others = raw.execute(
         "SELECT DISTINCT server FROM firings WHERE finished_at IS NULL AND scheduler = ? AND server <> ?",
@@ -243,8 +243,8 @@ def take_over(
 
 def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
     """Whether a server's lease counts."""
-    grip = leases.held(raw, server, now)
-    return grip is not None and grip.validity == "live"
+    lease = leases.held(raw, server, now)
+    return lease is not None and lease.validity == "live"
 
 
 def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> bool:
@@ -256,7 +256,7 @@ def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, no
 
 
 def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None:
-    """Leave a firing of ours that has not begun to whoever comes next."""
+    """Leave a firing of this server that has not started to the next server."""
     raw.execute(
         "UPDATE firings SET server = '' WHERE firing_id = ? AND server = ? AND finished_at IS NULL "
         "AND outcome IN ('WAITING', 'QUEUED')",
@@ -265,7 +265,7 @@ def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None
 
 
 def count_open(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:
-    """Return how many firings of an item are not over, whoever looks after them."""
+    """Return how many firings of an item are not over, on whichever server."""
     count: int = raw.execute(
         "SELECT count(*) FROM firings WHERE finished_at IS NULL AND scheduler = ? AND item_id = ?",
         (scheduler, item_id),
@@ -341,7 +341,7 @@ def register_items(
 ) -> dict[str, datetime]:
     """Make items known, each with its definition and from when it counts; return up to when they are decided.
 
-    An item that is known as it is goes on where it was; one that is new, or defined otherwise, begins anew.
+    An item that has not changed continues where it was; one that is new, or defined otherwise, starts afresh.
     """
     known = known_items(raw, scheduler)
     result: dict[str, datetime] = {}
@@ -365,7 +365,7 @@ def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tupl
 
 
 def cancel_unstarted(raw: sqlite3.Connection, firing_id: int, reason: str, now: datetime) -> bool:
-    """Cancel a firing that has not begun, whoever looks after it; False if it has."""
+    """Cancel a firing that has not started, on whichever server; False if it has."""
     changed = raw.execute(
         "UPDATE firings SET outcome = 'CANCELLED', reason = ?, finished_at = ? "
         "WHERE firing_id = ? AND outcome IN ('WAITING', 'QUEUED') AND started_at IS NULL",
@@ -375,7 +375,7 @@ def cancel_unstarted(raw: sqlite3.Connection, firing_id: int, reason: str, now: 
 
 
 def release_unstarted(raw: sqlite3.Connection, server: str) -> int:
-    """Leave what a server has not begun to whoever comes next; return how many firings that are."""
+    """Leave the firings that a server has not started to the next server; return how many those are."""
     changed = raw.execute(
         "UPDATE firings SET server = '' WHERE server = ? AND finished_at IS NULL "
         "AND outcome IN ('WAITING', 'QUEUED')",
@@ -393,7 +393,7 @@ def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
 def record_served_file(
     raw: sqlite3.Connection, scheduler: str, server: str, file: str, now: datetime, problem: str
 ) -> None:
-    """Note that a server serves a scheduler file, and what is wrong with the one on the disk."""
+    """Store that a server serves a scheduler file, and what is wrong with the file on the disk."""
     raw.execute(
         "INSERT OR REPLACE INTO schedulers VALUES (?, ?, ?, ?, ?)",
         (scheduler, server, file, timestamp(now), problem),

@@ -1,4 +1,4 @@
-"""What the commands ask of a state database: runs, their jobs and steps, locks. Reading only."""
+"""Read runs, their jobs and steps, and locks from a state database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class StepRow(msgspec.Struct, frozen=True):
-    """One step of a run that has begun or ended."""
+    """One step of a run that has started or ended."""
 
     job_id: str
     step_id: str
@@ -52,7 +52,7 @@ class StepRow(msgspec.Struct, frozen=True):
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """One job of a run that has begun or ended."""
+    """One job of a run that has started or ended."""
 
     job_id: str
     status: str
@@ -76,7 +76,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class EffectRow(msgspec.Struct, frozen=True):
-    """An effect that a step intended; `confirmed_at` is None if nobody knows whether it happened."""
+    """An effect that a step intended; `confirmed_at` is None if it is not known whether it happened."""
 
     job_id: str
     step_id: str
@@ -92,7 +92,7 @@ class LockRow(msgspec.Struct, frozen=True):
     """One lock that is held; `process` says which process its owner is, where, and since when it runs.
 
     Attributes:
-        standing: live, or dead or expired: then whoever asks for the lock gets it.
+        validity: live; or dead or expired: then the next request gets the lock.
     """
 
     lock_key: str
@@ -142,7 +142,7 @@ def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | 
 
 
 def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | RunResumed]:
-    """Return how a run began and went on, in order."""
+    """Return the events that started and resumed a run, in order."""
     rows = raw.execute(
         "SELECT payload FROM events WHERE run_id = ? AND event IN ('run_started', 'run_resumed') "
         "ORDER BY seq",
@@ -152,7 +152,7 @@ def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | Run
 
 
 def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
-    """Return the jobs of a run in the order in which they began."""
+    """Return the jobs of a run in the order in which they started."""
     rows = raw.execute(
         "SELECT job_id, status, started_at, finished_at, outputs, error, reason FROM job_state "
         "WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id",
@@ -162,7 +162,7 @@ def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
 
 
 def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
-    """Return the steps of a run in the order in which they began."""
+    """Return the steps of a run in the order in which they started."""
     rows = raw.execute(
         "SELECT job_id, step_id, step_type, status, attempt, started_at, finished_at, outputs, error, reason "
         "FROM step_state WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id, step_id",
@@ -208,7 +208,7 @@ def list_locks(raw: sqlite3.Connection, now: datetime) -> list[LockRow]:
 
 
 def newest_time(raw: sqlite3.Connection) -> datetime | None:
-    """Return the latest time at which one of the newest hundred runs began or ended."""
+    """Return the latest time at which one of the newest hundred runs started or ended."""
     (text,) = raw.execute(
         "SELECT max(at) FROM (SELECT max(started_at, coalesce(finished_at, started_at)) AS at"
         " FROM run_state ORDER BY started_at DESC LIMIT 100)"

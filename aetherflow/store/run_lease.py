@@ -1,6 +1,6 @@
-"""Taking up a run: its lease, its history, the heartbeat that keeps it ours, and the wish to cancel it.
+"""Claim a run: its lease and history, the heartbeat that renews the lease, and requests to cancel it.
 
-The clock is read inside of the transaction: before it there may be a long wait for another process.
+The clock is read inside the transaction: before it there may be a long wait for another process.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ TTL_SECONDS = 30.0
 
 
 LOOK_SECONDS = 1.0
-"""How often a process looks whether its run is still its own, and whether somebody wants it to end."""
+"""How often a process checks whether it still holds the lease of its run, and whether it was cancelled."""
 
 
 class RunClaim(msgspec.Struct, frozen=True):
-    """A run that is ours: the lease, what happened so far, the number of the next event."""
+    """A run that this process may execute: the lease, the events so far, the number of the next event."""
 
     lease: Lease
     history: list[Event]
@@ -48,8 +48,8 @@ async def claim_run(
 ) -> RunClaim:
     """Take the lease of a run and read its history, in one transaction.
 
-    Locks and slots that an earlier process still holds for the run are given back: it may not write any
-    more, so it must not keep its own run waiting. `also` is done in the same transaction; if it raises,
+    Locks and slots that an earlier process still holds for the run are released: it may no longer write,
+    so it must not block its own run. `also` is done in the same transaction; if it raises,
     nothing is done.
 
     Raises:
@@ -126,8 +126,8 @@ async def keep_alive(
     Args:
         database: where the lease is.
         lease: of a run, or the lock of a flow.
-        clock: tells when to look and when to renew.
-        on_cancel: called with the reason, again and again, once somebody has asked for the run's end.
+        clock: gives the times to check and to renew.
+        on_cancel: called with the reason, again and again, once the run has been cancelled.
 
     Raises:
         StateError: the database could not be used.
@@ -139,30 +139,30 @@ async def keep_alive(
             if not await renew_run(database, lease, clock):
                 return lease_lost(lease)
             renewing = clock.monotonic()
-        is_ours, reason = await database.read(lambda raw: _look(raw, lease))
-        if not is_ours:
+        is_held, reason = await database.read(lambda raw: _look(raw, lease))
+        if not is_held:
             return lease_lost(lease)
         if reason is not None:
             on_cancel(reason)
 
 
 def request_cancel(raw: sqlite3.Connection, run_id: str, reason: str, now: datetime) -> LeaseStatus | None:
-    """Ask the process that executes a run to cancel it; return who that is, or None if nobody does."""
-    grip = leases.held(raw, f"run:{run_id}", now)
-    if grip is None or grip.validity != "live":
+    """Ask the process that executes a run to cancel it; return its lease, or None if no process does."""
+    lease = leases.held(raw, f"run:{run_id}", now)
+    if lease is None or lease.validity != "live":
         return None
     raw.execute("UPDATE leases SET cancel_reason = ? WHERE name = ?", (reason, f"run:{run_id}"))
-    return grip
+    return lease
 
 
 def is_executed(raw: sqlite3.Connection, run_id: str, generation: int, now: datetime) -> bool:
     """Whether a process still executes the run that it had under this generation of its lease."""
-    grip = leases.held(raw, f"run:{run_id}", now)
-    return grip is not None and grip.generation == generation and grip.validity == "live"
+    lease = leases.held(raw, f"run:{run_id}", now)
+    return lease is not None and lease.generation == generation and lease.validity == "live"
 
 
 def _look(raw: sqlite3.Connection, lease: Lease) -> tuple[bool, str | None]:
-    """Return whether the lease is ours, and why somebody wants its run to end."""
+    """Return whether this process holds the lease, and why its run was cancelled."""
     row = raw.execute(
         "SELECT cancel_reason FROM leases WHERE name = ? AND generation = ? AND released_at IS NULL",
         (lease.name, lease.generation),
@@ -171,10 +171,10 @@ def _look(raw: sqlite3.Connection, lease: Lease) -> tuple[bool, str | None]:
 
 
 async def renew_run(database: Database, lease: Lease, clock: Clock) -> bool:
-    """Move the end of a run's lease; False if it is ours no more."""
+    """Renew a run's lease; False if this process no longer holds it."""
     return await database.transact(lambda raw: leases.renew(raw, lease, clock.now()))
 
 
 async def release_run(database: Database, lease: Lease, clock: Clock) -> None:
-    """Give the lease of a run back."""
+    """Release the lease of a run."""
     await database.transact(lambda raw: leases.release(raw, lease, clock.now()))
