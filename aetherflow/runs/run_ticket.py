@@ -83,7 +83,7 @@ class Refusal(msgspec.Struct, frozen=True):
         reason: why, as a sentence.
         code: of the error, for people.
         diagnostics: what is wrong with the flow file, warnings too.
-        state: the database that knows the run, if another process executes it or has ended it.
+        state: the path of the database that knows the run, if another process executes it or has ended it.
     """
 
     run_id: str
@@ -92,14 +92,14 @@ class Refusal(msgspec.Struct, frozen=True):
     code: str = ""
     hint: str = ""
     diagnostics: tuple[Diagnostic, ...] = ()
-    state: Path | None = None
+    state: str = ""
 
 
 def refusal_of(run_id: str, error: AetherFlowError) -> Refusal:
     """Return the refusal of a ticket whose run an error kept from starting."""
 
-    def refusal(kind: RefusalKind, state: Path | None = None) -> Refusal:
-        return Refusal(run_id, kind, error.message, error.code, error.hint, state=state)
+    def refusal(kind: RefusalKind, state: Path | str = "") -> Refusal:
+        return Refusal(run_id, kind, error.message, error.code, error.hint, state=str(state))
 
     match error:
         case InvalidInput():

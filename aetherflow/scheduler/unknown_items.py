@@ -1,8 +1,8 @@
 """Firings of items that this server's file does not have: another server may have a file that does.
 
 While the files of two servers differ, as when they are brought to a new version one after the other, each
-leaves to the other what only that one knows. A server that is alone with the file closes such firings at once;
-if there are other servers and none of them takes a firing for a while, no server knows its item.
+leaves to the other what only that one knows. A server that is alone with the file closes such firings at
+once; if there are other servers and none of them takes a firing for a while, no server knows its item.
 """
 
 from __future__ import annotations

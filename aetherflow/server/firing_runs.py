@@ -98,8 +98,8 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
     async def _recorded_end(self, refusal: Refusal) -> FiringEnd:
         """Return the end of a run from its own database; while another process executes it, wait for that."""
         end = None
-        if refusal.state is not None:
-            async with self.states.use(refusal.state) as shared:
+        if refusal.state:
+            async with self.states.use(Path(refusal.state)) as shared:
                 end = await shared.database.read(partial(recorded_end, run_id=self.firing.run_id or ""))
         return FiringEnd("POSTPONED", refusal.reason) if end is None else FiringEnd(*end)
 

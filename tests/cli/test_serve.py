@@ -240,7 +240,7 @@ def test_a_file_that_became_a_pipe_keeps_neither_the_server_nor_its_end(cli: Com
         assert server.event("schedule_loaded")["item_count"] == 1
         (cli.folder / "scheduler.yaml").unlink()
         os.mkfifo(cli.folder / "scheduler.yaml")
-        assert "no ordinary file" in server.event("schedule_invalid")["problem"]
+        assert "no longer an ordinary file" in server.event("schedule_invalid")["problem"]
         (cli.folder / "scheduler.yaml").unlink()
         cli.write("scheduler.yaml", NEVER.replace("night", "day"))
         assert "its id became 'day'" in server.event("schedule_invalid")["problem"]

@@ -112,7 +112,7 @@ async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> No
     full = RunReport("full", "INTERRUPTED", 1, reason="the disk is full", code="AF600")
     assert seen.reports["full"] == full
     assert seen.reports["held"] == Refusal(
-        "held", "run_in_use", "run held is being executed by another", "AF610", "wait", state=Path("s")
+        "held", "run_in_use", "run held is being executed by another", "AF610", "wait", state="s"
     )
     assert len(problems) == 2
     assert all("Traceback" in problem for problem in problems)

@@ -51,18 +51,18 @@ def test_an_item_that_queues_waits_for_a_lock(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "state"),
     [
-        (RunInUse("why", state=STATE), "run_in_use", STATE),
-        (RunEnded("why", state=STATE), "run_ended", STATE),
-        (LockHeld("why"), "lock_held", None),
-        (FiringTaken("why"), "taken_over", None),
-        (ConfigError("why"), "error", None),
-        (ConfigError("why", code="AF620"), "error", None),
-        (AetherFlowError("why", code="AF210"), "error", None),
-        (InvalidInput([Diagnostic("AF101", "why", "flow.yaml")]), "invalid_flow", None),
+        (RunInUse("why", state=STATE), "run_in_use", "state.sqlite"),
+        (RunEnded("why", state=STATE), "run_ended", "state.sqlite"),
+        (LockHeld("why"), "lock_held", ""),
+        (FiringTaken("why"), "taken_over", ""),
+        (ConfigError("why"), "error", ""),
+        (ConfigError("why", code="AF620"), "error", ""),
+        (AetherFlowError("why", code="AF210"), "error", ""),
+        (InvalidInput([Diagnostic("AF101", "why", "flow.yaml")]), "invalid_flow", ""),
     ],
 )
 def test_the_kind_is_decided_by_the_type_of_the_error(
-    error: AetherFlowError, kind: RefusalKind, state: Path | None
+    error: AetherFlowError, kind: RefusalKind, state: str
 ) -> None:
     refusal = refusal_of("r", error)
     assert (refusal.kind, refusal.state, refusal.code) == (kind, state, error.code)
