@@ -166,10 +166,10 @@ def test_a_sqlite_file_shows_what_can_be_seen_and_how_much_room_there_is(
     with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute("CREATE TABLE one (x)")
         raw.execute("CREATE VIEW two AS SELECT * FROM one")
-    told = [one.message for one in try_resources(checked)]
-    assert "read: 2 tables and views can be seen" in told
-    assert "write: the file can be written" in told
-    assert told[-1].endswith(f"free in {file.parent}")
+    reported = [one.message for one in try_resources(checked)]
+    assert "read: 2 tables and views can be seen" in reported
+    assert "write: the file can be written" in reported
+    assert reported[-1].endswith(f"free in {file.parent}")
     file.write_bytes(b"no database at all" * 100)
     (broken,) = try_resources(checked)
     assert (broken.state, broken.message[:7]) == ("error", "[AF741]")

@@ -73,8 +73,8 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_without_a_flow(
     broken = examine_surroundings(environment(place, **env), Redactor(), newest_time)
 
     assert about(whole, "plugins") == [("ok", str(plugins), "")]
-    told = f"{plugins}/broken.py:1: [AF583] the plugin needs the module 'nowhere_x', which is not installed"
-    assert about(broken, "plugins") == [(state, told, "install the package that brings it")]
+    shown = f"{plugins}/broken.py:1: [AF583] the plugin needs the module 'nowhere_x', which is not installed"
+    assert about(broken, "plugins") == [(state, shown, "install the package that brings it")]
 
 
 def test_the_clock_is_compared_with_what_was_installed_and_with_what_has_run(place: Place) -> None:

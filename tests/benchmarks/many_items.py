@@ -60,11 +60,11 @@ def write(folder: Path, items: int) -> Path:
 async def started(path: Path, state: Path) -> tuple[float, float, float, float]:
     """Return the seconds of the whole start, of the file, of one next tick, and the idle share of a core."""
     database = await Database.open(state)
-    told: list[ScheduleEvent] = []
+    reported: list[ScheduleEvent] = []
     begin = time.process_time()
     schedule = load_schedule(path)
     loaded = time.process_time()
-    scheduler = Scheduler(database, "server:bench", SystemClock(), NoRuns(), told.append)
+    scheduler = Scheduler(database, "server:bench", SystemClock(), NoRuns(), reported.append)
     await scheduler.put(schedule)
     whole = time.process_time() - begin
     ticks: list[float] = []

@@ -41,7 +41,7 @@ def steps(*lines: str) -> str:
     return HEAD + "jobs:\n  - id: a\n    steps:\n" + "".join(f"      - {line}\n" for line in lines)
 
 
-def told(found: list[Diagnostic]) -> list[str]:
+def reported(found: list[Diagnostic]) -> list[str]:
     """Return the findings as a person sees them, without the file name."""
     return [
         f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" + (f" ({d.hint})" if d.hint else "")
@@ -115,7 +115,7 @@ def place(text: str, at: str) -> str:
 def test_a_step_is_checked_against_its_type(tmp_path: Path, line: str, at: str, finding: str) -> None:
     text = steps(line)
     expected = f"{place(text, at)} {finding.replace('%s', SEE + ' check_items')}"
-    assert told(checked(text, tmp_path)) == [expected]
+    assert reported(checked(text, tmp_path)) == [expected]
 
 
 def test_everything_wrong_is_found_at_once_and_in_order(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_step_inside_a_lock_is_checked_where_it_stands(
     tmp_path: Path, inner: str, at: str, finding: str
 ) -> None:
     text = steps(f"{{id: s, type: with_lock, inputs: {{lock_key: k, step: {inner}}}}}")
-    assert told(checked(text, tmp_path)) == [f"{place(text, at)} {finding}"]
+    assert reported(checked(text, tmp_path)) == [f"{place(text, at)} {finding}"]
 
 
 def test_an_inner_step_whose_type_is_known_only_at_run_time_is_left_alone(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_resources_are_checked_where_they_are_used_and_where_they_are_declared(t
         )
     )
     driver, resource = place(text, "driver: sqlite4"), place(text, "resource: mian")
-    assert told(checked(text, tmp_path)) == [
+    assert reported(checked(text, tmp_path)) == [
         "3:3 warning[AF552] no step uses the resource 'unused' by its name",
         f"{driver} error[AF540] unknown connector 'db:sqlite4' (did you mean 'db:sqlite3'?)",
         f"{resource} error[AF550] the flow has no resource 'mian' (did you mean 'main'?)",
@@ -319,7 +319,7 @@ def test_constants_are_checked_as_deep_as_they_are_constant(
 ) -> None:
     text = steps(f"{{id: s, type: own, inputs: {inputs}}}")
     expected = [f"{place(text, at)} {finding.replace('%s', IN_OWN)}"] if at else []
-    assert told(checked(text, tmp_path, OwnTypes(own))) == expected
+    assert reported(checked(text, tmp_path, OwnTypes(own))) == expected
 
 
 def test_a_step_that_takes_anything_is_given_anything(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_ending_steps_are_checked_where_they_stand(tmp_path: Path) -> None:
         "  - {id: a, steps: [{id: s, type: check_items, inputs: {items: x}}]}\n"
     )
     kind, name = place(text, "type: check_itms"), place(text, "xyz")
-    assert told(checked(text, tmp_path)) == [
+    assert reported(checked(text, tmp_path)) == [
         f"{kind} error[AF540] unknown step type 'check_itms' (did you mean 'check_items'?)",
         f"{name} error[AF543] check_items has no input 'xyz' (its inputs: items, min_count)",
     ]
@@ -353,4 +353,4 @@ def test_slots_belong_to_a_pool(tmp_path: Path) -> None:
     )
     at = place(text, "slots: 3")
     message = "step 's' wants 3 slots, but of no pool (add pool: NAME, or leave slots out)"
-    assert told(checked(text, tmp_path)) == [f"{at} error[AF644] {message}"]
+    assert reported(checked(text, tmp_path)) == [f"{at} error[AF644] {message}"]

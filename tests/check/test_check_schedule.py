@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def told(path: Path) -> list[str]:
+def reported(path: Path) -> list[str]:
     """Return what is wrong, as place, code and message."""
     try:
         found = examine_schedule(path).diagnostics
@@ -115,7 +115,7 @@ def test_a_file_may_give_itself_a_name(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_reported_with_its_place(tmp_path: Path, text: str, expected: list[str]) -> None:
-    found = told(written(tmp_path, f"# first line\n{text}\n"))
+    found = reported(written(tmp_path, f"# first line\n{text}\n"))
     assert len(found) == len(expected), found
     for one, beginning in zip(found, expected, strict=True):
         assert one.startswith(beginning), found
@@ -123,7 +123,7 @@ def test_what_is_wrong_is_reported_with_its_place(tmp_path: Path, text: str, exp
 
 @pytest.mark.parametrize("name", ["9" * 5000, "~no_such_user/f.yaml", "a\\0b"], ids=["long", "~", "NUL"])
 def test_what_no_file_can_be_called_is_no_file(tmp_path: Path, name: str) -> None:
-    (found,) = told(
+    (found,) = reported(
         written(tmp_path, f'version: 1\nitems: [{{id: a, cron: "@daily", flow_yaml: "{name}"}}]\n')
     )
     assert found.startswith("2:33 AF203 item 'a': there is no file ")

@@ -25,7 +25,7 @@ GATED = (
 )
 
 
-def told(tmp_path: Path, text: str, **env: str) -> list[str]:
+def shown(tmp_path: Path, text: str, **env: str) -> list[str]:
     path = tmp_path / "flow.yaml"
     path.write_text(text)
     mails = {(STEP_TYPE, "mail_send"): mail_send}
@@ -67,7 +67,7 @@ def process(inputs: str) -> str:
 )
 def test_a_job_that_is_proved_never_to_run_is_reported(tmp_path: Path, keys: str, expected: str) -> None:
     (warning,) = (
-        line for line in told(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) if "AF434" in line
+        line for line in shown(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) if "AF434" in line
     )
     assert warning.startswith("6:")
     assert "warning[AF434] the job 'c' never runs: " in warning
@@ -88,7 +88,7 @@ def test_a_job_that_is_proved_never_to_run_is_reported(tmp_path: Path, keys: str
     ],
 )
 def test_a_job_that_may_run_is_not_reported(tmp_path: Path, keys: str) -> None:
-    assert told(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) == []
+    assert shown(tmp_path, jobs(GATED.format(step=STEP, keys=keys))) == []
 
 
 def test_jobs_behind_one_that_never_runs_are_reported_too_but_not_those_that_only_look_at_it(
@@ -100,7 +100,7 @@ def test_jobs_behind_one_that_never_runs_are_reported_too_but_not_those_that_onl
         f"- {{id: c, depends_on: [b], steps: [{STEP}]}}\n"
         f"- {{id: e, when: jobs.b.status == 'SKIPPED', steps: [{STEP}]}}\n"
     )
-    assert told(tmp_path, text) == [
+    assert shown(tmp_path, text) == [
         "4:13 warning[AF434] the job 'd' never runs: it needs 'c' to succeed, which never runs",
         "5:13 warning[AF434] the job 'b' never runs: its condition is false whatever happens",
         "6:13 warning[AF434] the job 'c' never runs: it needs 'b' to succeed, which never runs",
@@ -120,7 +120,7 @@ def test_a_shell_variable_that_no_shell_reads_is_reported_at_its_dollar(
     tmp_path: Path, inputs: str, at: str
 ) -> None:
     text = process(inputs)
-    (warning,) = told(tmp_path, text)
+    (warning,) = shown(tmp_path, text)
     assert warning.startswith(f"{place(text, at)} warning[AF431] ${{")
 
 
@@ -135,7 +135,7 @@ def test_a_shell_variable_that_no_shell_reads_is_reported_at_its_dollar(
     ],
 )
 def test_what_a_shell_or_a_script_reads_is_not_reported(tmp_path: Path, inputs: str) -> None:
-    assert told(tmp_path, process(inputs)) == []
+    assert shown(tmp_path, process(inputs)) == []
 
 
 def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_workspace(
@@ -149,7 +149,7 @@ def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_wor
         "          step: {type: check_items, inputs: {items: ['${E}'], resource: r}}\n"
         "        outputs: {o: '${F}'}\n"
     )
-    found = [line for line in told(tmp_path, text) if "AF431" in line]
+    found = [line for line in shown(tmp_path, text) if "AF431" in line]
     assert [line.split()[0] for line in found] == [place(text, f"${{{name}}}") for name in "ABCDEF"]
 
 
@@ -167,7 +167,7 @@ def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_wor
 def test_a_secret_in_a_command_line_is_reported_once_and_not_shown(
     tmp_path: Path, inputs: str, reason: str
 ) -> None:
-    (warning,) = told(tmp_path, process(inputs))
+    (warning,) = shown(tmp_path, process(inputs))
     assert warning.endswith(f"warning[AF432] the command line shows a secret: {reason}")
     assert "hunter2" not in warning
 
@@ -183,7 +183,7 @@ def test_a_secret_in_a_command_line_is_reported_once_and_not_shown(
     ],
 )
 def test_a_command_line_without_secrets_is_not_reported(tmp_path: Path, inputs: str) -> None:
-    assert told(tmp_path, process(inputs)) == []
+    assert shown(tmp_path, process(inputs)) == []
 
 
 def test_a_secret_in_the_subject_of_a_mail_is_reported(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_secret_in_the_subject_of_a_mail_is_reported(tmp_path: Path) -> None:
         "{id: s, type: mail_send,"
         " inputs: {resource: m, to: x, subject: 'pin {{env.PIN:1}} {{env.MY_SECRET:1}}'}}"
     )
-    found = [line for line in told(tmp_path, text) if "AF433" in line]
+    found = [line for line in shown(tmp_path, text) if "AF433" in line]
     at = place(text, "subject: '^pin")
     assert found == [f"{at} warning[AF433] the subject of the mail shows a secret: {{{{env.MY_SECRET}}}}"]
 
@@ -200,7 +200,7 @@ def test_a_value_that_the_secrets_provider_brought_is_known_in_a_command_line(tm
     provider = tmp_path / "provider.py"
     provider.write_text("def expand_env(env):\n    return {'MY_PASSWORD': 'correct horse'}\n")
     text = process("command: [login, 'correct horse']")
-    (warning,) = told(tmp_path, text, AETHERFLOW_SECRETS_PATH=str(provider))
+    (warning,) = shown(tmp_path, text, AETHERFLOW_SECRETS_PATH=str(provider))
     assert warning.endswith("a value that is known to be secret")
 
 
@@ -214,7 +214,7 @@ MISSING = (
 
 
 def test_a_variable_that_is_missing_is_reported_where_it_is_read(tmp_path: Path) -> None:
-    assert told(tmp_path, MISSING, OUT="") == [
+    assert shown(tmp_path, MISSING, OUT="") == [
         f"{place(MISSING, 'env.ROOT_DIR')} warning[AF430] the environment variable ROOT_DIR is not set",
         f"{place(MISSING, 'env.ITEM')} warning[AF430] the environment variable ITEM is not set",
         f"{place(MISSING, 'env.HERE')} warning[AF430] the environment variable HERE is not set",
@@ -223,7 +223,7 @@ def test_a_variable_that_is_missing_is_reported_where_it_is_read(tmp_path: Path)
 
 
 def test_a_variable_that_is_missing_is_an_error_when_it_is_asked_for(tmp_path: Path) -> None:
-    found = told(tmp_path, MISSING, AETHERFLOW_VALIDATE_ENV_STRICT="true", ROOT_DIR="r", ITEM="i", OUT="o")
+    found = shown(tmp_path, MISSING, AETHERFLOW_VALIDATE_ENV_STRICT="true", ROOT_DIR="r", ITEM="i", OUT="o")
     at = place(MISSING, "env.HERE")
     assert found == [f"{at} error[AF430] the environment variable HERE is not set"]
 
@@ -233,7 +233,7 @@ def test_a_mistyped_key_hides_nothing(tmp_path: Path) -> None:
         "- id: a\n  depend_on: [zz]\n  step: [{id: s, type: check_itms, input: {}}]\n"
         f"- {{id: b, when: nonsense, timeout_seconds: x, steps: [{STEP}]}}\n"
     )
-    assert told(tmp_path, text) == [
+    assert shown(tmp_path, text) == [
         "5:5 error[AF111] unknown key 'depend_on' in a job",
         "5:17 error[AF131] job 'a' depends on 'zz', which is no job of this flow",
         "6:5 error[AF111] unknown key 'step' in a job",

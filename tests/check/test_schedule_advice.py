@@ -60,8 +60,8 @@ def test_an_item_that_never_ticks(tmp_path: Path, item: str, head: str, expected
 
 
 def test_an_item_that_follows_a_disabled_one(tmp_path: Path) -> None:
-    (told,) = warnings(tmp_path, "id: off, cron: '@daily', enabled: false\nid: b, after: [off]")
-    assert told.endswith("warning AF213 item 'b' never starts by itself: it follows 'off', which is disabled")
+    (seen,) = warnings(tmp_path, "id: off, cron: '@daily', enabled: false\nid: b, after: [off]")
+    assert seen.endswith("warning AF213 item 'b' never starts by itself: it follows 'off', which is disabled")
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_an_item_that_follows_a_disabled_one(tmp_path: Path) -> None:
     [("cron: '*/5 * * * * *'", 5), ("interval_seconds: 5", 5), ("cron: '0 8,9 * * mon'", 3600)],
 )
 def test_jitter_that_reaches_the_next_tick(tmp_path: Path, times: str, between: int) -> None:
-    (told,) = warnings(tmp_path, f"id: a, {times}, jitter_seconds: {between}")
+    (seen,) = warnings(tmp_path, f"id: a, {times}, jitter_seconds: {between}")
     assert (
-        f"AF214 item 'a': jitter_seconds {between} may delay a tick up to the next one, {between} s" in told
+        f"AF214 item 'a': jitter_seconds {between} may delay a tick up to the next one, {between} s" in seen
     )
     for more in (f"{between - 1}", f"{between}, coalesce: false", f"{between}, catch_up: all"):
         assert warnings(tmp_path, f"id: a, {times}, jitter_seconds: {more}") == []
 
 
 def test_a_pool_that_is_too_small_for_a_step(tmp_path: Path) -> None:
-    (told,) = warnings(tmp_path, "id: a, cron: '@daily'", "pools: {wh: 1}\n")
-    assert told.endswith(
+    (seen,) = warnings(tmp_path, "id: a, cron: '@daily'", "pools: {wh: 1}\n")
+    assert seen.endswith(
         "warning AF641 item 'a': step large.s of its flow wants 2 slots of the pool 'wh', which has 1"
     )
     assert warnings(tmp_path, "id: a, cron: '@daily', flow_job: small", "pools: {wh: 1}\n") == []

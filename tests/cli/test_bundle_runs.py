@@ -209,8 +209,8 @@ def test_a_server_runs_the_flows_of_bundles(shop: CommandLine) -> None:
         server.end()
         timer.cancel()
 
-    told = {json.loads(event)["bundle"]["flow"] for (event,) in shop.query(STARTED)}
-    assert told == {"flows/hello.yaml", "flows/other.yaml"}
+    reported = {json.loads(event)["bundle"]["flow"] for (event,) in shop.query(STARTED)}
+    assert reported == {"flows/hello.yaml", "flows/other.yaml"}
 
 
 def test_flows_find_their_bundle_by_three_variables(shop: CommandLine) -> None:

@@ -42,8 +42,8 @@ def test_its_own_tests_pass(made: CommandLine) -> None:
 
 
 def test_its_commands_work_as_they_are_reported(made: CommandLine) -> None:
-    told = (made.folder / "acme-files/README.md").read_text()
-    commands = [line.strip() for line in told.splitlines() if line.startswith("    AETHERFLOW")]
+    reported = (made.folder / "acme-files/README.md").read_text()
+    commands = [line.strip() for line in reported.splitlines() if line.startswith("    AETHERFLOW")]
     assert len(commands) == 3
 
     for command in commands:

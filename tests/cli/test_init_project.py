@@ -35,8 +35,8 @@ def test_it_is_valid_without_a_warning_and_runs(made: CommandLine) -> None:
 
 
 def test_its_readme_holds_commands_that_work_in_their_order(made: CommandLine) -> None:
-    told = (made.folder / "new/README.md").read_text()
-    commands = [line.strip() for line in told.splitlines() if line.startswith("    aetherflow")]
+    reported = (made.folder / "new/README.md").read_text()
+    commands = [line.strip() for line in reported.splitlines() if line.startswith("    aetherflow")]
     assert len(commands) == 8
 
     for command in commands:

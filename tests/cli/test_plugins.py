@@ -68,8 +68,8 @@ def test_without_strictness_a_broken_plugin_file_is_a_warning_of_validate_and_ru
         assert f"{cli.folder}/plugins/a.py:1:1: warning[AF582]: {problem}\n" in result.err
     assert run.err.count(problem) == 1
     assert any("WARN" in line and "plugins/a.py:1: the plugin" in line for line in run.err.splitlines())
-    (told,) = [line for line in resumed.lines() if line.get("code") == "AF582"]
-    assert told["level"] == "warning"
+    (reported,) = [line for line in resumed.lines() if line.get("code") == "AF582"]
+    assert reported["level"] == "warning"
     for result in (validated, run, resumed, dry):
         assert result.code == 0
         assert no_trace(result)

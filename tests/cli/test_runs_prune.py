@@ -32,10 +32,10 @@ def test_prune_shows_what_it_would_delete_and_then_deletes_it(cli: CommandLine) 
     for run_id in ("one", "two"):
         assert cli.run("run", "flow.yaml", "--run-id", run_id).code == 0
 
-    told = cli.run("runs", "prune", "--keep-runs", "1", "--dry-run")
-    assert told.code == 0
-    assert told.out.splitlines()[0].split()[1:] == ["SUCCESS", "one", "f"]
-    assert told.out.splitlines()[1:] == ["1 run would be deleted"]
+    reported = cli.run("runs", "prune", "--keep-runs", "1", "--dry-run")
+    assert reported.code == 0
+    assert reported.out.splitlines()[0].split()[1:] == ["SUCCESS", "one", "f"]
+    assert reported.out.splitlines()[1:] == ["1 run would be deleted"]
     assert ids(cli) == ["one", "two"]
 
     done = cli.run("runs", "prune", "--keep-runs", "1", "--json")

@@ -259,7 +259,7 @@ def test_retry_keeps_to_the_jobs_that_flow_job_had_selected(place: Place) -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         (["--only", "c"], "--only c: it needs the job b, which is FAILED"),
         (["--only", "zzz"], "--only zzz: the flow has no such job"),
@@ -270,12 +270,12 @@ def test_retry_keeps_to_the_jobs_that_flow_job_had_selected(place: Place) -> Non
     ],
 )
 def test_retry_refuses_what_makes_no_sense_and_runs_nothing(
-    place: Place, options: list[str], told: str
+    place: Place, options: list[str], reported: str
 ) -> None:
     chain_failed(place)
     done = place.run("runs", "retry", "r", *options)
     assert (done.code, no_trace(done)) == (2, True)
-    assert told in done.err
+    assert reported in done.err
     assert place.traced() == []
     assert place.status("r") == "FAILED"
 
@@ -407,8 +407,8 @@ def test_what_changed_of_a_fan_is_reported_and_the_commands_that_are_reported_wo
     assert (
         "each.s is kept although the flow now defines it otherwise; --from each.s runs it again" in done.err
     )
-    told = "the for_each of each has changed, its earlier result is kept; --from each evaluates it again"
-    assert told in done.err
+    reported = "the for_each of each has changed, its earlier result is kept; --from each evaluates it again"
+    assert reported in done.err
     assert place.run("runs", "retry", "r", "--from", "each[1].s").code == 1
     assert place.traced() == ["bad"]
     assert place.run("runs", "retry", "r", "--from", "each").code == 0

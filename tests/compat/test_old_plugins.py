@@ -50,9 +50,9 @@ def old(cli: CommandLine) -> CommandLine:
 
 def resource(folder: Path, *, decode: bool = True) -> str:
     """Return the resource `box`."""
-    told = ", decode: {config: {token: true}}" if decode else ""
+    reported = ", decode: {config: {token: true}}" if decode else ""
     config = f'{{base_dir: {folder}/box, token: "{{{{env.BOX_TOKEN}}}}"}}'
-    return f"resources:\n  box: {{kind: dropbox, driver: folder, config: {config}{told}}}\n"
+    return f"resources:\n  box: {{kind: dropbox, driver: folder, config: {config}{reported}}}\n"
 
 
 def head(folder: Path) -> str:

@@ -53,8 +53,8 @@ def test_a_secret_takes_the_place_of_its_reference_and_is_masked_in_every_spelli
         redactor=redactor,
     )
     assert found.config == {"plain": CANARY, "list": ["other-canary"]}
-    told = redactor.text(f"{CANARY} {base64.b64encode(CANARY.encode()).decode()} other-canary")
-    assert told == "*** *** ***"
+    reported = redactor.text(f"{CANARY} {base64.b64encode(CANARY.encode()).decode()} other-canary")
+    assert reported == "*** *** ***"
 
 
 def test_where_it_is_may_be_said_by_the_profile_and_by_the_environment(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Lenient(msgspec.Struct):
 SHAPES: dict[str, type[Any]] = {"config": Config, "options": Options}
 
 
-def told(
+def reported(
     config: dict[str, Any],
     options: dict[str, Any] | None = None,
     shapes: dict[str, type[Any]] = SHAPES,
@@ -54,11 +54,11 @@ def told(
     ],
 )
 def test_what_fits_or_is_known_later_is_not_reported(config: dict[str, Any]) -> None:
-    assert told(config, {"cache": "none", "size": 3}) == []
+    assert reported(config, {"cache": "none", "size": 3}) == []
 
 
 def test_what_the_connector_would_refuse() -> None:
-    assert told({"ulr": "x", "port": "many", "hosts": [1, "b"]}, {"size": None, "siez": 1}) == [
+    assert reported({"ulr": "x", "port": "many", "hosts": [1, "b"]}, {"size": None, "siez": 1}) == [
         ("config.ulr", "AF553", "db:x has no config.ulr"),
         ("config.port", "AF555", "config.port: Expected `int`, got `str`"),
         ("config.hosts", "AF555", "config.hosts: Expected `int`, got `str` - at `$[1]`"),
@@ -69,16 +69,16 @@ def test_what_the_connector_would_refuse() -> None:
 
 
 def test_a_secret_is_neither_converted_nor_repeated() -> None:
-    assert told({"url": "x", "password": 5}) == []
-    assert told({"url": "x", "port": "canary"}, decode={"config": {"port": True}}) == []
+    assert reported({"url": "x", "password": 5}) == []
+    assert reported({"url": "x", "port": "canary"}, decode={"config": {"port": True}}) == []
 
 
 def test_a_struct_that_takes_unknown_keys_and_a_mapping_say_nothing() -> None:
-    assert told({"more": 1}, {"any": 1}, {"config": Lenient, "options": dict}) == []
+    assert reported({"more": 1}, {"any": 1}, {"config": Lenient, "options": dict}) == []
 
 
 def test_what_a_profile_brings_is_there_and_its_mistakes_stand_at_its_name() -> None:
-    assert told({}, profile="p") == []
+    assert reported({}, profile="p") == []
     text = "resources:\n  r:\n    kind: db\n    driver: x\n    profile: p\n    config: {port: z}\n"
     spec = ResourceSpec(kind="db", driver="x", profile="p", config={"port": "z"})
     profiles = {"p": ProfileSpec(config={"url": "u", "extra": 1})}

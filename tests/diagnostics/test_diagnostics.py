@@ -94,15 +94,15 @@ def test_the_text_of_a_code(code: str, cli: CommandLine, capsys: pytest.CaptureF
     )
     assert "Traceback" not in text
 
-    told = paragraph(text.replace(str(cli.folder), "DIR"), code)
+    reported = paragraph(text.replace(str(cli.folder), "DIR"), code)
     for pattern, word in CHANGING:
-        told = pattern.sub(word, told)
+        reported = pattern.sub(word, reported)
 
     path = SNAPSHOTS / f"{code}.txt"
     if os.environ.get("AETHERFLOW_SNAPSHOTS") == "write":
-        path.write_text(told, encoding="utf-8")
+        path.write_text(reported, encoding="utf-8")
     assert path.exists(), "AETHERFLOW_SNAPSHOTS=write writes it"
-    assert told == path.read_text(encoding="utf-8")
+    assert reported == path.read_text(encoding="utf-8")
 
 
 def test_every_code_has_a_case_or_a_test_elsewhere() -> None:

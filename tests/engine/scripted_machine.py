@@ -110,7 +110,7 @@ class Session:
     Attributes:
         history: all events of the run so far, those of earlier sessions too.
         doing: the work and the waiting of each job, in the order in which they began.
-        stopped: the jobs that the ring told to stop.
+        stopped: the jobs that the machine wants stopped.
     """
 
     def __init__(

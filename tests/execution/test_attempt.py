@@ -382,4 +382,4 @@ def test_an_error_without_a_hint_says_where_the_code_of_the_step_raised_it() -> 
         line = error.__traceback__.tb_lineno if error.__traceback__ else 0
     assert found.hint == f"raised at {__file__}:{line}; --debug shows the whole traceback"
     assert describe(ValueError("never raised")).hint == ""
-    assert describe(StepError("told", hint="mine")).hint == "mine"
+    assert describe(StepError("reported", hint="mine")).hint == "mine"

@@ -105,7 +105,7 @@ def database_files(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.glob("state.sqlite*"))]
 
 
-async def told(folder: Path) -> tuple[LiveRun, bytes]:
+async def reported(folder: Path) -> tuple[LiveRun, bytes]:
     """Run the flow; return everything that the database files had while it ran, the logs and the stream."""
     streams = io.BytesIO(), io.StringIO(), io.StringIO()
     snapshots: list[bytes] = []
@@ -126,7 +126,7 @@ async def told(folder: Path) -> tuple[LiveRun, bytes]:
 
 @pytest.mark.asyncio
 async def test_no_canary_arrives_anywhere(tmp_path: Path) -> None:
-    run, everything = await told(tmp_path)
+    run, everything = await reported(tmp_path)
     assert canaries(everything) == []
     assert everything.count(b"***") > 200
     assert {name: job.status for name, job in run.state.jobs.items()} == {
@@ -143,7 +143,7 @@ def test_the_search_would_find_the_canaries() -> None:
 
 @pytest.mark.asyncio
 async def test_what_is_around_a_secret_stays_and_values_under_secret_names_go_whole(tmp_path: Path) -> None:
-    run, _ = await told(tmp_path)
+    run, _ = await reported(tmp_path)
     outputs = run.step("success.s").outputs
     assert outputs["named"] == {"password": "***", "list": [{"api_key": "***", "clientSecret": "***"}]}
     assert outputs["text"].endswith("| postgresql://bob:***@db/x | *** alone")

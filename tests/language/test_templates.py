@@ -351,9 +351,9 @@ def test_json_written_into_a_flow_is_plain_text(value: object) -> None:
 
 
 def test_in_a_lenient_scope_what_is_missing_is_an_empty_text_and_is_reported() -> None:
-    told: list[str] = []
+    seen: list[str] = []
     scope = Lenient(
-        {"env": {"EMPTY": "", "SET": "x"}, "steps": {}}, lambda gap: told.append(".".join(gap.reference.path))
+        {"env": {"EMPTY": "", "SET": "x"}, "steps": {}}, lambda gap: seen.append(".".join(gap.reference.path))
     )
     template, problems = compile_template(
         {
@@ -365,6 +365,6 @@ def test_in_a_lenient_scope_what_is_missing_is_an_empty_text_and_is_reported() -
     )
     assert problems == []
     assert template.render(scope) == {"a": "", "b": ["<>"], "c": "d", "d": "x"}
-    assert told == ["env.NONE", "env.EMPTY", "steps.s.x"]
+    assert seen == ["env.NONE", "env.EMPTY", "steps.s.x"]
     with pytest.raises(MissingValue):
         template.render(dict(scope))

@@ -27,7 +27,7 @@ def write(folder: Path, sources: Mapping[str, str]) -> Path:
     return folder
 
 
-def told(registry: Registry, folder: Path) -> list[str]:
+def reported(registry: Registry, folder: Path) -> list[str]:
     """Return the problems as a person sees them, without the folder."""
     return [str(d).replace(f"{folder}/", "").replace("\n    ", " ") for d in registry.diagnostics]
 
@@ -243,7 +243,7 @@ def test_a_broken_file_is_reported_with_file_and_line(tmp_path: Path, case: str)
 
     assert call(registry, "good") == "good"
 
-    (problem,) = told(registry, tmp_path)
+    (problem,) = reported(registry, tmp_path)
     assert problem.startswith(expected)
     assert "good" not in problem
 
@@ -255,7 +255,7 @@ def test_a_file_that_is_not_utf_8_is_reported_with_its_line(tmp_path: Path) -> N
 
     assert call(registry, "good") == "good"
 
-    (problem,) = told(registry, tmp_path)
+    (problem,) = reported(registry, tmp_path)
     # The column and the end of the sentence are the interpreter's: its versions differ.
     wanted = r"a\.py:1:\d+: error\[AF581\]: this is not Python: \(unicode error\) 'utf-8' codec"
     assert re.match(wanted, problem), problem
@@ -268,7 +268,7 @@ def test_a_broken_file_that_others_import_is_reported_once_and_they_register_not
 
     assert "half" not in registry.step_names()
     problem = f"broken.py:3:1: {CANNOT} ZeroDivisionError: division by zero {REPAIR}"
-    assert told(registry, tmp_path) == [problem]
+    assert reported(registry, tmp_path) == [problem]
 
 
 def test_an_unknown_type_beside_a_broken_file_says_where_it_may_be(tmp_path: Path) -> None:

@@ -119,9 +119,9 @@ def test_on_crash_fail_ends_the_run_with_a_reason_and_runs_nothing(runners: Runn
 
 def test_on_crash_leave_leaves_it_and_says_so(runners: Runners) -> None:
     killed(runners, flow(runners, ", on_crash: leave"), "r1")
-    (told,) = [change for change in runners.run() if change["report"]]
-    assert (told["status"], told["report"]["code"]) == ("refused", "AF657")
-    assert f"aetherflow runs retry r1 --state {runners.state}" in told["report"]["hint"]
+    (reported,) = [change for change in runners.run() if change["report"]]
+    assert (reported["status"], reported["report"]["code"]) == ("refused", "AF657")
+    assert f"aetherflow runs retry r1 --state {runners.state}" in reported["report"]["hint"]
     assert query(runners.state, "SELECT status FROM run_state") == [("RUNNING",)]
     assert traces(runners) == ["one", "two"]
 
@@ -176,6 +176,6 @@ def test_a_flow_that_is_gone_leaves_its_run_interrupted_and_is_reported(runners:
     text = flow(runners)
     killed(runners, text, "r1")
     Path(text).unlink()
-    (told,) = [change for change in runners.run() if change["report"]]
-    assert (told["status"], "flow.yaml" in told["report"]["reason"]) == ("refused", True)
+    (reported,) = [change for change in runners.run() if change["report"]]
+    assert (reported["status"], "flow.yaml" in reported["report"]["reason"]) == ("refused", True)
     assert query(runners.state, "SELECT status FROM run_state") == [("RUNNING",)]

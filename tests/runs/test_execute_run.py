@@ -429,7 +429,7 @@ async def test_a_state_that_cannot_be_opened_is_reported_before_anything_runs(pl
 
 
 @pytest.mark.asyncio
-async def test_the_second_who_executes_a_run_is_reported_who_does(place: Place) -> None:
+async def test_the_second_who_executes_a_run_learns_who_does(place: Place) -> None:
     caught: list[HeldByAnother] = []
 
     async def again(context: StepContext, inputs: dict[str, Any]) -> None:

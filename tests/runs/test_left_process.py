@@ -23,5 +23,5 @@ async def test_a_process_that_cannot_be_ended_is_reported(
     report = await place.run(flow("{id: a, steps: [{id: s, type: probe}]}"), run_id="r")
 
     assert report.status == "SUCCESS"
-    told = [(n.code, n.level, n.message) for n in place.seen.of(e.Notice) if n.code]
-    assert told == [("AF708", "warning", "process 4711 of the run could not be ended")]
+    reported = [(n.code, n.level, n.message) for n in place.seen.of(e.Notice) if n.code]
+    assert reported == [("AF708", "warning", "process 4711 of the run could not be ended")]

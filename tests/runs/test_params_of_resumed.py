@@ -77,10 +77,10 @@ def test_what_was_left_out_and_is_required_now_can_be_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [({"dya": "x"}, "did you mean 'day'"), ({"rows": "x"}, "whole number")]
+    ("given", "reported"), [({"dya": "x"}, "did you mean 'day'"), ({"rows": "x"}, "whole number")]
 )
-def test_unknown_and_unfit_parameters_are_refused(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_unknown_and_unfit_parameters_are_refused(given: dict[str, Any], reported: str) -> None:
+    with pytest.raises(UsageError, match=reported):
         resumed({"day": "2026-01-31"}, given)
 
 
@@ -88,10 +88,10 @@ def test_what_the_run_began_with_is_read_as_the_type_that_is_declared_now() -> N
     assert resumed({"day": "2026-01-31", "rows": "7"})[0]["rows"] == 7
     with pytest.raises(UsageError) as caught:
         resumed({"day": "2026-01-31", "rows": "many"})
-    told = (
+    reported = (
         "the parameter 'rows' of run r was 'many' when it started, and must now be a whole number, not 'many'"
     )
-    assert (caught.value.code, caught.value.message) == ("AF560", told)
+    assert (caught.value.code, caught.value.message) == ("AF560", reported)
 
 
 def test_a_narrower_enum_does_not_stop_a_run_that_began_before_it() -> None:

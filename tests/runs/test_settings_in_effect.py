@@ -136,10 +136,10 @@ async def test_a_missing_value_fails_the_step_unless_templates_are_lenient(place
     assert place.query("SELECT outputs FROM job_state WHERE run_id = ?", report.run_id) == [
         ('{"o":"","x":"v="}',)
     ]
-    told = warnings(place)
-    assert len(told) == 2
-    assert told[0].startswith("{{env.NONE}} has no value")
-    assert all(message.endswith("; an empty text is used") for message in told)
+    reported = warnings(place)
+    assert len(reported) == 2
+    assert reported[0].startswith("{{env.NONE}} has no value")
+    assert all(message.endswith("; an empty text is used") for message in reported)
     notices = [event for event in place.seen.events if isinstance(event, e.Notice)]
     assert {(notice.job_id, notice.step_id) for notice in notices} == {("a", "s")}
 

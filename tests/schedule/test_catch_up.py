@@ -26,7 +26,7 @@ HOURLY = Timetable("hourly", parse_cron("0 * * * *"), load_zone("Europe/Berlin")
 EVERY_SECOND = Timetable("busy", parse_interval(1), load_zone("UTC"))
 
 
-def told(decision: Decision) -> list[str]:
+def reported(decision: Decision) -> list[str]:
     """Return a decision in short: hours that ran, and ranges that did not."""
     runs = [f"run {run.tick:%H}{' late' if run.is_late else ''}" for run in decision.runs]
     return [
@@ -65,7 +65,7 @@ def after_hours(hours: float, policy: CatchUpPolicy) -> Decision:
     ],
 )  # fmt: skip
 def test_what_the_policy_says(policy: CatchUpPolicy, hours: float, expected: list[str]) -> None:
-    assert told(after_hours(hours, policy)) == expected
+    assert reported(after_hours(hours, policy)) == expected
 
 
 def test_the_reasons() -> None:
@@ -86,27 +86,27 @@ def test_a_tick_is_due_when_its_jitter_is_over() -> None:
     due = timetable.due_at(table, NOON + timedelta(hours=1))
     assert due > NOON + timedelta(hours=1)
     assert decide_due(table, CatchUpPolicy(0), NOON, due - timedelta(seconds=1)) == Decision(NOON)
-    assert told(decide_due(table, CatchUpPolicy(0), NOON, due)) == ["run 13"]
+    assert reported(decide_due(table, CatchUpPolicy(0), NOON, due)) == ["run 13"]
 
 
 def test_parts_of_a_second_are_dropped() -> None:
     """Ticks are whole seconds: one that is late by 300.9 s is late by 300, and 300.9 s of grace are 300."""
-    assert told(after_hours(1 + 300.9 / 3600, CatchUpPolicy(300.9))) == ["run 13"]
-    assert told(after_hours(1 + 301 / 3600, CatchUpPolicy(300.9))) == ["missed 13-13 (1)"]
+    assert reported(after_hours(1 + 300.9 / 3600, CatchUpPolicy(300.9))) == ["run 13"]
+    assert reported(after_hours(1 + 301 / 3600, CatchUpPolicy(300.9))) == ["missed 13-13 (1)"]
     window = CatchUpPolicy(0, catch_up="latest", catch_up_window_seconds=60.5)
-    assert told(after_hours(1 + 60 / 3600, window)) == ["run 13 late"]
-    assert told(after_hours(1 + 61 / 3600, window)) == ["missed 13-13 (1)"]
+    assert reported(after_hours(1 + 60 / 3600, window)) == ["run 13 late"]
+    assert reported(after_hours(1 + 61 / 3600, window)) == ["missed 13-13 (1)"]
 
 
 def test_a_clock_that_is_put_back_decides_nothing_again() -> None:
     policy = CatchUpPolicy()
     first = after_hours(1, policy)
-    assert told(first) == ["run 13"]
+    assert reported(first) == ["run 13"]
     back = decide_due(HOURLY, policy, first.through, NOON)
     assert back == Decision(first.through, clock_behind_seconds=3600)
     assert decide_due(HOURLY, policy, first.through, NOON + timedelta(hours=1)).clock_behind_seconds == 0
     again = decide_due(HOURLY, policy, first.through, NOON + timedelta(hours=2))
-    assert told(again) == ["run 14"]
+    assert reported(again) == ["run 14"]
 
 
 @pytest.mark.parametrize("catch_up", ["none", "latest", "all"])

@@ -52,8 +52,8 @@ def test_notes_at_new_year() -> None:
     zone = zone_of(30, 3600, 0)
     table = Timetable("item", parse_cron("*/15 * * * *"), zone)
     around = ticks(table, NEW_YEAR - timedelta(minutes=46), NEW_YEAR + timedelta(hours=1, minutes=30))
-    told = [" ".join(notes(table, tick)) for tick in around]
-    assert told == [
+    reported = [" ".join(notes(table, tick)) for tick in around]
+    assert reported == [
         "",
         *[f"first of two {time}:00" for time in ("00:30", "00:45", "01:00", "01:15")],
         *[f"second of two {time}:00" for time in ("00:30", "00:45", "01:00", "01:15")],

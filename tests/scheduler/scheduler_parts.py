@@ -82,8 +82,8 @@ class Server:
         self.database = database
         self.clock = clock
         self.runs = Runs()
-        self.told: list[ScheduleEvent] = []
-        self.scheduler = Scheduler(database, self.name, clock, self.runs, self.told.append)
+        self.reported: list[ScheduleEvent] = []
+        self.scheduler = Scheduler(database, self.name, clock, self.runs, self.reported.append)
 
     async def live(self, owner: ProcessIdentity | None = None) -> None:
         """Take the lease of the server, or renew it."""
@@ -117,8 +117,8 @@ class Server:
 
     def events(self) -> list[str]:
         """Return the names of the events since the last time."""
-        names = [str(event.__struct_config__.tag) for event in self.told]
-        self.told.clear()
+        names = [str(event.__struct_config__.tag) for event in self.reported]
+        self.reported.clear()
         return names
 
 

@@ -196,6 +196,6 @@ async def test_a_firing_by_hand_that_must_wait_is_reported_as_one(tmp_path: Path
         await one.database.transact(lambda raw: decider.fire(raw, file.items["a"]))
         one.events()
         await one.scheduler.check()
-        (told,) = one.told
-        assert isinstance(told, FiringScheduled)
-        assert (told.outcome, told.cause) == ("WAITING", "manual")
+        (reported,) = one.reported
+        assert isinstance(reported, FiringScheduled)
+        assert (reported.outcome, reported.cause) == ("WAITING", "manual")

@@ -59,7 +59,7 @@ async def test_what_a_dead_server_was_running_is_resumed(tmp_path: Path, state: 
             assert await second.begin("r1")
             first.events()
             await first.end("r1")  # the paused one wakes up and believes that it has ended the run
-            (notice,) = first.told
+            (notice,) = first.reported
             assert isinstance(notice, ScheduleNotice)
             assert "run r1 of item a ended here SUCCESS" in notice.message
             assert notice.level == "warning"
@@ -269,8 +269,8 @@ async def test_after_downtime_what_ran_is_what_the_policy_says(tmp_path: Path) -
             ran = [f"{run.tick:%H:%M:%S}" for run in expected.runs]
             found = rows(path, "scheduled_at, outcome, ticks")
             assert [row[0] for row in found if row[1] == "QUEUED"] == ran, (number, turn, policy)
-            told = sum(row[2] for row in found if row[1] != "QUEUED")
-            assert told == sum(some.count for some in expected.not_run), (number, turn, policy)
+            reported = sum(row[2] for row in found if row[1] != "QUEUED")
+            assert reported == sum(some.count for some in expected.not_run), (number, turn, policy)
             assert len(found) <= 5 + 2 * 101 + 1 + 5, "a flood of rows"
 
 
@@ -367,12 +367,12 @@ async def test_a_database_that_fails_is_reported_once_and_tried_again(
             assert one.events().count("schedule_notice") == 1
             await one.database.transact(lambda raw: raw.execute(f"ALTER TABLE gone RENAME TO {table}"))
             with anyio.fail_after(20):
-                while not (one.runs.submitted and any(isinstance(e, ScheduleNotice) for e in one.told)):
+                while not (one.runs.submitted and any(isinstance(e, ScheduleNotice) for e in one.reported)):
                     await clock.sleeping(1)
                     clock.advance(1)
                     await anyio.sleep(0.002)
             scheduler.stop()
-        (notice,) = [one for one in one.told if isinstance(one, ScheduleNotice)]
+        (notice,) = [one for one in one.reported if isinstance(one, ScheduleNotice)]
         assert (notice.message, notice.level) == ("the state database can be used again", "info")
         assert rows(state, "scheduled_at")[0] == ("00:01:00",)
 

@@ -85,15 +85,15 @@ async def test_a_sync_step_that_waits_is_ended_at_once_when_its_time_is_over(tmp
 async def test_on_the_event_loop_it_is_refused(tmp_path: Path) -> None:
     async def step(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
         del inputs
-        told: list[str] = []
+        reported: list[str] = []
         for call in (lambda: None, lambda: context.run_async(anyio.lowlevel.checkpoint)):
-            await context.run_sync(call) if not told else None
+            await context.run_sync(call) if not reported else None
             with pytest.raises(StepError) as raised:
                 context.run_async(anyio.lowlevel.checkpoint)
-            told.append(raised.value.code)
-        return {"told": told}
+            reported.append(raised.value.code)
+        return {"reported": reported}
 
-    assert (await run_of(tmp_path, step)).step("a.s").outputs == {"told": ["AF549", "AF549"]}
+    assert (await run_of(tmp_path, step)).step("a.s").outputs == {"reported": ["AF549", "AF549"]}
 
 
 @pytest.mark.asyncio

@@ -266,6 +266,6 @@ def test_a_wrong_connector_is_told_where_it_is_decorated(use: Callable[[], Any],
         use()
 
     assert raised.value.code == "AF548"
-    place, _, told = raised.value.message.partition(": ")
+    place, _, reported = raised.value.message.partition(": ")
     assert place.startswith(f"{__file__}:")
-    assert told == message
+    assert reported == message

@@ -102,10 +102,10 @@ async def test_the_dates_are_those_that_python_reads_of_a_verified_certificate()
         _, writer = await asyncio.open_connection(HOST, port, ssl=trusting())
         peer = writer.get_extra_info("ssl_object")
         begins, found = validity(peer.getpeercert(True))
-        told = peer.getpeercert()
+        reported = peer.getpeercert()
         writer.close()
-    assert found == ends == datetime.fromtimestamp(ssl.cert_time_to_seconds(told["notAfter"]), UTC)
-    assert begins == datetime.fromtimestamp(ssl.cert_time_to_seconds(told["notBefore"]), UTC)
+    assert found == ends == datetime.fromtimestamp(ssl.cert_time_to_seconds(reported["notAfter"]), UTC)
+    assert begins == datetime.fromtimestamp(ssl.cert_time_to_seconds(reported["notBefore"]), UTC)
 
 
 @pytest.mark.parametrize(

@@ -368,9 +368,7 @@ def test_the_error_carries_its_findings_as_data(tmp_path: Path) -> None:
     ("text", "got"),
     [("- a\n- b\n", "a list"), ("just text\n", "the text 'just text'"), ("5\n", "the number 5")],
 )
-def test_a_flow_that_is_no_mapping_is_reported_what_belongs_there(
-    text: str, got: str, tmp_path: Path
-) -> None:
+def test_a_flow_that_is_no_mapping_says_what_belongs_there(text: str, got: str, tmp_path: Path) -> None:
     assert complaint(tmp_path, text) == (
         f"flow.yaml:1:1: error[AF110]: the file: expected a mapping, got {got}\n"
         "    hint: known keys: version, flow, jobs, resources"

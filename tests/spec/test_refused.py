@@ -377,8 +377,8 @@ def test_a_file_that_cannot_be_trusted_is_refused_with_its_place(case: str) -> N
 
 
 def test_brackets_that_the_parser_itself_refuses_are_reported_as_ours() -> None:
-    _, _, told = complaint("[" * 100_000).partition(" ")  # the place is where the parser gave up
-    assert told == (
+    _, _, reported = complaint("[" * 100_000).partition(" ")  # the place is where the parser gave up
+    assert reported == (
         "error[AF106]: mappings and lists are nested too deeply\n"
         "    hint: is a bracket not closed? otherwise flatten the data"
     )

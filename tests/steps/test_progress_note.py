@@ -44,7 +44,7 @@ def flow(*, run: str = "", job: str = "", step: str = "", type_of: str = "extern
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("text", "log", "told"),
+    ("text", "log", "reported"),
     [
         (flow(step=", timeout_seconds: 5"), "s.1.log", ("AF710", "the step's timeout_seconds")),
         (flow(job=", timeout_seconds: 5"), "s.1.log", ("AF711", "the job's timeout_seconds")),
@@ -56,12 +56,12 @@ def flow(*, run: str = "", job: str = "", step: str = "", type_of: str = "extern
     ],
 )
 async def test_a_step_or_job_out_of_time_shows_how_far_its_program_came(
-    tmp_path: Path, text: str, log: str, told: tuple[str, str]
+    tmp_path: Path, text: str, log: str, reported: tuple[str, str]
 ) -> None:
     run = await out_of_time(text, tmp_path)
 
     error = run.step("a.s").error
-    code, limit = told
+    code, limit = reported
     file = tmp_path / "logs" / "run-1" / "a" / log
     assert error.code == code
     assert error.message == f"{limit} passed after 5 s: {COMMAND}\n{LAST_LINES}\nwhole output: {file}"

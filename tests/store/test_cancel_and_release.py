@@ -114,9 +114,7 @@ async def test_a_request_ends_with_the_lease_that_it_was_made_for(path: Path, cl
 
 
 @pytest.mark.asyncio
-async def test_one_run_of_a_flow_at_a_time_and_the_second_is_reported_which(
-    path: Path, clock: FakeClock
-) -> None:
+async def test_one_run_of_a_flow_at_a_time_and_the_second_learns_which(path: Path, clock: FakeClock) -> None:
     async with opened(path) as database:
         lease = await claim_flow(database, "f", "one", ELSEWHERE, clock, 600)
         with pytest.raises(HeldByAnother) as caught:

@@ -400,9 +400,9 @@ async def test_a_field_of_a_later_version_does_not_hinder_reading(path: Path) ->
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("lost", "told"), [(1, "after 0 follows 2"), (2, "after 1 follows 3")])
+@pytest.mark.parametrize(("lost", "reported"), [(1, "after 0 follows 2"), (2, "after 1 follows 3")])
 async def test_an_event_that_is_missing_is_reported_and_nothing_runs_again(
-    path: Path, lost: int, told: str
+    path: Path, lost: int, reported: str
 ) -> None:
     async with begun(path, "r") as (database, _):
         for seq in (2, 3):
@@ -414,7 +414,7 @@ async def test_an_event_that_is_missing_is_reported_and_nothing_runs_again(
                 )
             )
         await database.transact(lambda raw: raw.execute("DELETE FROM events WHERE seq = ?", (lost,)))
-        with pytest.raises(StateError, match=f"event {lost} of run r is missing: {told}") as caught:
+        with pytest.raises(StateError, match=f"event {lost} of run r is missing: {reported}") as caught:
             await database.read(lambda raw: read_events(raw, "r"))
     assert str(path) in caught.value.message
     assert caught.value.code == "AF604"

@@ -135,12 +135,12 @@ def slots(
     step: str = "s",
     seen: list[PoolWait] | None = None,
 ) -> AbstractAsyncContextManager[None]:
-    told = seen if seen is not None else []
-    return pools.hold(pool, count, job_id="j", step_id=step, on_wait=told.append)
+    reported = seen if seen is not None else []
+    return pools.hold(pool, count, job_id="j", step_id=step, on_wait=reported.append)
 
 
 @every_kind_of_pools
-async def test_as_many_slots_as_there_are_can_be_held_and_who_waits_is_reported_why(
+async def test_as_many_slots_as_there_are_can_be_held_and_who_waits_learns_why(
     open_pools: OpenPools, path: Path
 ) -> None:
     seen: list[PoolWait] = []

@@ -164,7 +164,7 @@ async def test_a_lock_is_renewed_far_beyond_its_ttl(path: Path, clock: FakeClock
 
 @pytest.mark.asyncio
 async def test_a_lock_that_was_lost_cancels_the_block_and_says_so(path: Path, clock: FakeClock) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
     async def work(locks: LockTable) -> None:
         async with hold(locks):
@@ -174,12 +174,12 @@ async def test_a_lock_that_was_lost_cancels_the_block_and_says_so(path: Path, cl
             try:
                 await anyio.sleep_forever()
             finally:
-                told.append("cancelled")
+                reported.append("cancelled")
 
     async with lock_table(path, clock) as locks:
         with pytest.raises(StepError, match="the lock 'key' was lost to another process") as caught:
             await work(locks)
-    assert told == ["cancelled"]
+    assert reported == ["cancelled"]
     assert caught.value.code == "AF621"
     assert held(path) == [("lock:key", 2)]  # the new holder keeps it
 
@@ -210,7 +210,7 @@ async def test_a_lost_lock_is_reported_before_what_the_block_made_of_it(path: Pa
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("error", [ValueError("a bug"), StepError("told", code="AF700"), TimeoutError()])
+@pytest.mark.parametrize("error", [ValueError("a bug"), StepError("reported", code="AF700"), TimeoutError()])
 async def test_an_exception_of_the_block_passes_as_it_is_and_gives_the_lock_back(
     path: Path, clock: FakeClock, error: Exception
 ) -> None:

@@ -40,8 +40,8 @@ def hold(
     taken: RunPools, slots: int = 1, waits: list[PoolWait] | None = None, step: str = "s"
 ) -> AbstractAsyncContextManager[None]:
     """Hold slots of `p`."""
-    told = waits if waits is not None else []
-    return taken.hold("p", slots, job_id="j", step_id=step, on_wait=told.append)
+    reported = waits if waits is not None else []
+    return taken.hold("p", slots, job_id="j", step_id=step, on_wait=reported.append)
 
 
 async def others(database: Database, slots: int, clock: FakeClock, owner: ProcessIdentity = ELSEWHERE) -> int:

@@ -159,11 +159,11 @@ async def test_a_dry_run_shows_the_same_and_deletes_nothing(path: Path, clock: Q
         await play(database, "old", day=1)
         await play(database, "new", day=99)
 
-    told = await prune(path, keep_days=30, keep_runs=None, dry_run=True, clock=clock)
+    reported = await prune(path, keep_days=30, keep_runs=None, dry_run=True, clock=clock)
 
     assert runs(path) == ["new", "old"]
     assert traces(path, "old") == [10, 1, 2, 2, 1, 1]
-    assert (await prune(path, keep_days=30, keep_runs=None, clock=clock)).runs == told.runs
+    assert (await prune(path, keep_days=30, keep_runs=None, clock=clock)).runs == reported.runs
 
 
 @pytest.mark.asyncio
@@ -287,7 +287,7 @@ async def test_a_killed_prune_leaves_no_half_run_and_the_next_one_finishes_it(
 
 
 @pytest.mark.asyncio
-async def test_of_two_prunes_the_second_is_reported_who_is_at_it(path: Path, clock: QuickClock) -> None:
+async def test_of_two_prunes_the_second_learns_who_is_at_it(path: Path, clock: QuickClock) -> None:
     async with opened(path) as database:
         await database.transact(
             lambda raw: leases.acquire(raw, "prune", ELSEWHERE, "x", now=clock.now(), ttl_seconds=60)

@@ -93,7 +93,7 @@ async def test_a_run_that_was_given_back_resumes_where_it_was(path: Path, clock:
 
 
 @pytest.mark.asyncio
-async def test_a_second_process_is_reported_who_executes_the_run_and_since_when(
+async def test_a_second_process_learns_who_executes_the_run_and_since_when(
     path: Path, clock: FakeClock
 ) -> None:
     async with opened(path) as database:

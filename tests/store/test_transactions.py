@@ -87,7 +87,7 @@ async def test_a_transaction_returns_its_result_and_is_seen_by_others(path: Path
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("another"), StateError("told")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("another"), StateError("reported")])
 async def test_work_that_raises_leaves_nothing(path: Path, error: Exception) -> None:
     async with opened(path) as database:
 
