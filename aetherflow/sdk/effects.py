@@ -45,6 +45,7 @@ class Effect:
         detail: Mapping[str, Any],
         verify: Verify | None,
         log: EffectLog,
+        used: set[str],
         redactor: Redactor,
         run_async: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
@@ -54,6 +55,7 @@ class Effect:
         self._detail = redactor.value(plain_json(detail))
         self._verify = verify
         self._log = log
+        self._used = used
         self._redactor = redactor
         self._run_async = run_async
 
@@ -83,7 +85,16 @@ class Effect:
             self._run_async(self._confirm)
 
     def _must_verify(self) -> bool:
-        """Look at what is known; return whether an earlier attempt may have done it."""
+        """Look at what is known; return whether an earlier attempt may have done it.
+
+        Raises:
+            StepError: this attempt has done another effect of this key, which would pass for this one.
+        """
+        if self.key in self._used:
+            raise StepError(
+                f"the step uses the effect key {self.key!r} twice",
+                hint="give each effect a key of its own, such as the path of the file",
+            )
         known = self._log.known(self.key)
         if known is not None and known.is_confirmed:
             self.done, self.result = True, dict(known.result)
@@ -98,6 +109,7 @@ class Effect:
         self.result = {} if found is True else dict(found)
         await self._log.confirm(self.key, self._stored(), verified=True)
         self.done = True
+        self._used.add(self.key)
 
     async def _intend(self) -> None:
         if not self.done:
@@ -107,6 +119,7 @@ class Effect:
         if not self.done:
             await self._log.confirm(self.key, self._stored(), verified=False)
             self.done = True
+        self._used.add(self.key)
 
     def _stored(self) -> dict[str, Any]:
         stored: dict[str, Any] = self._redactor.value(plain_json(self.result))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from aetherflow import StepContext, StepError
+from aetherflow import StepContext, StepError, step
 from aetherflow.errors import StateError
 from aetherflow.events import run_events as e
+from aetherflow.steps.with_lock import with_lock
 from tests.cli.command_line import CommandLine
 from tests.execution.live_run import flow, live, one_step, query, stored
 
@@ -96,6 +98,49 @@ async def test_a_retry_does_not_repeat_what_was_confirmed_and_verifies_what_was_
     assert run.step("a.s").effects == {}, "forgotten when the step has ended well"
     verified = [(event.key, event.verified) for event in run.seen.of(e.EffectConfirmed)]
     assert verified == [("first", False), ("second", True), ("third", False)]
+
+
+async def test_two_effects_of_one_key_are_an_error_and_not_taken_for_one(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        for number in (1, 2):
+            async with context.effect("send"):
+                done.append(number)
+
+    async with live(one_step("send"), tmp_path, {"send": send}) as run:
+        await run.run()
+    assert done == [1]
+    assert run.step("a.s").error.message == "the step uses the effect key 'send' twice"
+
+
+async def test_a_step_may_try_an_effect_again_by_itself(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        for number in (1, 2):
+            with suppress(ConnectionError):
+                async with context.effect("send"):
+                    tries.append(number)
+                    if number == 1:
+                        raise ConnectionError
+
+    async with live(one_step("send"), tmp_path, {"send": send}) as run:
+        await run.run()
+    assert (run.step("a.s").status, tries) == ("SUCCESS", [1, 2])
+
+
+async def test_a_step_inside_a_step_has_effects_of_its_own(tmp_path: Path) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect("send"):
+            pass
+
+    text = one_step("with_lock", inputs="{lock_key: k, step: {type: send, id: one}}")
+    kinds = [with_lock, step("send")(send)]
+    async with live(text, tmp_path, kinds) as run:
+        await run.run()
+    assert run.state.phase == "SUCCESS"
+    assert [event.key for event in run.seen.of(e.EffectConfirmed)] == ["one/send"]
 
 
 async def test_a_sync_step_uses_the_same_block_and_its_own_thread_verifies(tmp_path: Path) -> None:
