@@ -16,6 +16,7 @@ from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.scheduler.ports import FiringSink, FiringSource
 from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.store.firings import NewFiring, insert_firing
+from tests.polling import eventually
 from tests.scheduler.scheduler_parts import Server, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -149,11 +150,9 @@ async def test_a_source_of_events_is_one_more_service_until_the_scheduler_stops(
         with anyio.fail_after(10):
             async with anyio.create_task_group() as services:
                 services.start_soon(one.scheduler.follow, source)
-                while not one.runs.submitted:  # noqa: ASYNC110 - the source polls, too
-                    await anyio.sleep(0.001)
+                assert await eventually(lambda: bool(one.runs.submitted))
                 source.waiting += 1
-                while len(one.runs.submitted) < 2:  # noqa: ASYNC110 - as above
-                    await anyio.sleep(0.001)
+                assert await eventually(lambda: len(one.runs.submitted) >= 2)
                 one.scheduler.stop()  # ends the service: the group is left
         assert [outcome for (outcome,) in rows(state, "outcome")] == ["QUEUED", "QUEUED"]
 

@@ -14,6 +14,7 @@ from aetherflow import StepContext, StepError, StopSwitch, run_blocking
 from aetherflow.events.run_events import Notice
 from aetherflow.sdk import blocking
 from aetherflow.testing import FakeRun
+from tests.polling import eventually
 
 pytestmark = pytest.mark.asyncio
 
@@ -49,8 +50,7 @@ async def cancelled_once(waits: Callable[[], bool], function: Callable[[], objec
     """Call and cancel as soon as it waits."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(function)  # type: ignore[arg-type]  # a coroutine function by a lambda
-        while not waits():  # noqa: ASYNC110 - a thread sets it
-            await anyio.sleep(0.001)
+        assert await eventually(waits)
         tasks.cancel_scope.cancel()
 
 
@@ -144,8 +144,7 @@ async def test_a_cancelled_call_does_not_stop_another_one_of_the_same_step(run: 
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_other)
-        while not begun.is_set():  # noqa: ASYNC110 - as above
-            await anyio.sleep(0.001)
+        assert await eventually(begun.is_set)
         library = Library()
         await cancelled_once(
             library.waits.is_set, lambda: context.run_interruptible(library.query, library.interrupt)
@@ -192,8 +191,7 @@ async def test_calls_of_connectors_have_threads_of_their_own_and_are_not_waited_
         default = anyio.to_thread.current_default_thread_limiter()
         for _ in range(int(default.total_tokens)):
             tasks.start_soon(lambda: anyio.to_thread.run_sync(release.wait, 10))
-        while default.available_tokens:  # noqa: ASYNC110 - as above
-            await anyio.sleep(0.001)
+        assert await eventually(lambda: not default.available_tokens)
         with anyio.fail_after(20):
             assert await run_blocking(int, "7") == 7
         with anyio.move_on_after(0.01):

@@ -20,6 +20,7 @@ from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_pools import RunPools
 from aetherflow.testing import MemoryLocks, MemoryPools
+from tests.polling import eventually
 
 pytestmark = pytest.mark.asyncio
 
@@ -153,9 +154,7 @@ async def test_as_many_slots_as_there_are_can_be_held_and_who_waits_learns_why(
     async with open_pools(path) as pools, anyio.create_task_group() as tasks, slots(pools, step="one"):
         async with slots(pools, step="two"):
             tasks.start_soon(third, pools)
-            with anyio.fail_after(5):
-                while not seen:  # noqa: ASYNC110 - nothing could set an event
-                    await anyio.sleep(0.005)
+            assert await eventually(lambda: bool(seen))
             assert not got.is_set()
         with anyio.fail_after(5):
             await got.wait()
@@ -178,9 +177,7 @@ async def test_a_large_request_is_not_starved_by_small_ones_that_come_later(
     async with open_pools(path) as pools, anyio.create_task_group() as tasks, slots(pools, step="first"):
         for number, (count, name) in enumerate([(2, "large"), (1, "small")], 1):
             tasks.start_soon(take, pools, count, name)
-            with anyio.fail_after(5):
-                while len(seen) < number:  # noqa: ASYNC110 - as above
-                    await anyio.sleep(0.005)
+            assert await eventually(lambda wanted=number: len(seen) >= wanted)  # type: ignore[misc]  # mypy infers no lambda defaults
         assert order == []
     assert order == ["large", "small"]
 
