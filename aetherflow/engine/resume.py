@@ -55,7 +55,7 @@ class ResumeDecision(msgspec.Struct, frozen=True):
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
 
-class Effect(TypedDict):
+class EventFields(TypedDict):
     """The fields of `RunResumed` that change the state."""
 
     rerun: list[str]
@@ -81,8 +81,8 @@ class ResumePlan(msgspec.Struct, frozen=True):
     excluded_jobs: list[str]
     removed: list[str]
 
-    def effect(self) -> Effect:
-        """Return what the resume does to the state, as fields of the event."""
+    def event_fields(self) -> EventFields:
+        """Return what the resume changes in the state, as fields of `RunResumed`."""
         return {
             "rerun": self.rerun,
             "reopened": self.reopened,

@@ -142,7 +142,7 @@ def _resume(
         flow_file=plan.file,
         selected_job=request.flow_job,
         definition=plan.definition,
-        **resume.effect(),
+        **resume.event_fields(),
         ending_count=closed_endings(state, [*resume.rerun, *resume.reopened]),
         directory=str(Path.cwd()),
         only=request.only,

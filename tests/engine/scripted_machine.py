@@ -156,7 +156,7 @@ class Session:
             run_id=RUN_ID,
             attempt=self.state.attempt + 1,
             owner="me",
-            **found.effect(),
+            **found.event_fields(),
         )
 
     @property

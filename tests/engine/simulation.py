@@ -238,7 +238,7 @@ class World:
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner="me",
-            **plan_resume(self.plan, state).effect(),
+            **plan_resume(self.plan, state).event_fields(),
         )
 
     def _services(self, bus: Bus) -> RunServices:

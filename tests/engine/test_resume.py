@@ -277,7 +277,7 @@ def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, 
     before = fold(cut)
     found = plan_resume(scenario.plan, before, rerun)
     resumed = e.RunResumed(
-        at=cut[0].at, flow_id="f", run_id=cut[0].run_id, attempt=2, owner="me", **found.effect()
+        at=cut[0].at, flow_id="f", run_id=cut[0].run_id, attempt=2, owner="me", **found.event_fields()
     )
     after = fold([*cut, resumed])
     statuses = {

@@ -138,7 +138,7 @@ async def live(
             run_id=RUN_ID,
             attempt=state.attempt + 1,
             owner=str(owner),
-            **resumption.effect(),
+            **resumption.event_fields(),
         )
     else:
         beginning = e.RunStarted(
