@@ -18,6 +18,18 @@ async def mail_send(context: StepContext, inputs: dict[str, Any]) -> None:
     raise NotImplementedError(context, inputs)
 
 
+@step("remote.program", visible={"argv": "process list"}, program_inputs=("argv", "script"))
+async def remote_program(context: StepContext, inputs: dict[str, Any]) -> None:
+    """Do nothing: a step of a plugin that runs a program."""
+    raise NotImplementedError(context, inputs)
+
+
+@step("guarded", contains="step")
+async def guarded(context: StepContext, inputs: dict[str, Any]) -> None:
+    """Do nothing: a step of a plugin that contains a step."""
+    raise NotImplementedError(context, inputs)
+
+
 STEP = "{id: s, type: check_items, inputs: {items: [a]}}"
 GATED = (
     "- {{id: a, steps: [{step}]}}\n- {{id: b, depends_on: [a], steps: [{step}]}}\n"
@@ -28,8 +40,8 @@ GATED = (
 def shown(tmp_path: Path, text: str, **env: str) -> list[str]:
     path = tmp_path / "flow.yaml"
     path.write_text(text)
-    mails = {(STEP_TYPE, "mail_send"): mail_send}
-    checked = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path), **env}, given=mails)
+    given = {(STEP_TYPE, one.name): one for one in (mail_send, remote_program, guarded)}
+    checked = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path), **env}, given=given)
     return [f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" for d in checked.diagnostics]
 
 
