@@ -198,6 +198,20 @@ def test_a_command_line_without_secrets_is_not_reported(tmp_path: Path, inputs: 
     assert shown(tmp_path, process(inputs)) == []
 
 
+def test_a_step_of_a_plugin_declares_what_the_checks_must_know(tmp_path: Path) -> None:
+    inner = "{type: remote.program, inputs: {argv: [login, --password, abc], note: '${HOME}'}}"
+    text = steps(f"{{id: s, type: guarded, inputs: {{step: {inner}}}}}")
+    assert [line.partition(" ")[2] for line in shown(tmp_path, text)] == [
+        "warning[AF432] the command line shows a secret: the value of --password",
+        "warning[AF431] ${HOME} stays as it is written: no shell reads this text",
+    ]
+    inner = "{type: remote.program, inputs: {argv: [sh, run.sh], script: 'echo ${HOME}'}}"
+    assert shown(tmp_path, steps(f"{{id: s, type: guarded, inputs: {{step: {inner}}}}}")) == []
+    inner = "{type: check_items, inputs: {items: [x], min_cuont: 1}}"
+    (error,) = shown(tmp_path, steps(f"{{id: s, type: guarded, inputs: {{step: {inner}}}}}"))
+    assert "check_items has no input 'min_cuont'" in error
+
+
 def test_a_secret_in_the_subject_of_a_mail_is_reported(tmp_path: Path) -> None:
     text = steps(
         "{id: s, type: mail_send,"

@@ -76,7 +76,8 @@ import msgspec
 from aetherflow import Resource
 sys.setswitchinterval(1e-6)
 for number in range(60):
-    inner = msgspec.defstruct("Inner", [(f"f{i}", Optional[list[dict[str, int]]], None) for i in range(30)], frozen=True)
+    fields = [(f"f{i}", Optional[list[dict[str, int]]], None) for i in range(30)]
+    inner = msgspec.defstruct("Inner", fields, frozen=True)
     shape = msgspec.defstruct("Shape", [(f"g{i}", inner, inner()) for i in range(30)], frozen=True)
     barrier = threading.Barrier(4)
     def convert():
