@@ -13,7 +13,7 @@ from aetherflow.admin.queries import no_run
 from aetherflow.cli_hints import cancel_command, state_option
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
-from aetherflow.errors import HeldByAnother, UsageError
+from aetherflow.errors import HeldByAnother, LockHeld, UsageError
 from aetherflow.store import named_locks
 from aetherflow.store import pools as pool_rows
 from aetherflow.store.database import Database
@@ -70,7 +70,7 @@ async def release_lock(database: Database, key: str, *, force: bool, clock: Cloc
 
     Raises:
         UsageError: nobody holds a lock of that name.
-        HeldByAnother: its holder lives, and `force` was not given.
+        LockHeld: its holder lives, and `force` was not given.
         StateError: the database cannot be used.
     """
     clock, path = clock or SystemClock(), database.path
@@ -81,11 +81,10 @@ async def release_lock(database: Database, key: str, *, force: bool, clock: Cloc
             hint=f"aetherflow locks list {state_option(path)} shows what is held",
         )
     if lease.validity == "live" and not force:
-        raise HeldByAnother(
+        raise LockHeld(
             f"the lock {key!r} is held by {lease.holder}, and its process has not ended",
             hint=f"wait for it, or end its run: {cancel_command(lease.holder.run_id, path)}; with --force "
             "it loses the lock, and its work is stopped",
-            code="AF620",
         )
     holder = lease.holder
     return Release(key, holder.holder, str(holder.owner), holder.acquired_at, lease.validity)

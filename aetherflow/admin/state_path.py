@@ -29,10 +29,16 @@ def state_of(
         path = run_paths_of(checked, None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
-    if must_exist and is_missing(path):
-        raise StateUnusable(
-            f"there is no state database {path}",
-            hint="name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own",
-            code="AF605",
-        )
+    if must_exist:
+        refuse_missing(path, "name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own")
     return path
+
+
+def refuse_missing(path: Path, hint: str) -> None:
+    """Refuse to look at a state database that does not exist.
+
+    Raises:
+        StateUnusable: it does not exist.
+    """
+    if is_missing(path):
+        raise StateUnusable(f"there is no state database {path}", hint=hint, code="AF605")

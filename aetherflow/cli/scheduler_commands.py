@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
+from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
-from aetherflow.errors import StateUnusable
 from aetherflow.observe.event_text import duration
 from aetherflow.server.schedule_files import load_schedule, state_of_schedules
 from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
@@ -69,12 +69,7 @@ def show_status(
     """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
     schedules = [load_schedule(file)] if file is not None else []
     path = state_of_schedules(schedules, state, os.environ)
-    if is_missing(path):
-        raise StateUnusable(
-            f"there is no state database {path}",
-            hint="a server creates it; name another one: --state FILE",
-            code="AF605",
-        )
+    refuse_missing(path, "a server creates it; name another one: --state FILE")
     known = {schedule.id: schedule for schedule in schedules}
     found = ask_state(path, lambda ask: ask.schedulers(known))
     if json:

@@ -18,7 +18,7 @@ from aetherflow.runs.execute_run import execute_run
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket
+from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, cancelled
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.database_pool import DatabasePool
 
@@ -118,7 +118,7 @@ class RunHost:
             limiter=self._loading,
         )
         if control.is_cancelled:
-            return Refusal(ticket.run_id, "cancelled", control.reason, "AF653")
+            return cancelled(ticket.run_id, control.reason)
         if ticket.is_recovery:
             ended = await self._end_instead(run)
             if isinstance(ended, RunReport):

@@ -17,11 +17,11 @@ from aetherflow.runs.ports import ClaimPrecondition, Execute, TicketObserver
 from aetherflow.runs.run_queue import RunQueue
 from aetherflow.runs.run_ticket import (
     Refusal,
-    RefusalKind,
     RunControl,
     RunReport,
     RunTicket,
     TicketStatus,
+    cancelled,
     refusal_of,
 )
 
@@ -181,7 +181,7 @@ class RunPool:
         if active is not None:
             active.control.cancel(reason)
             return True
-        return await self._withdraw(run_id, "cancelled", reason, "AF653")
+        return await self._withdraw(cancelled(run_id, reason))
 
     async def run(self) -> None:
         """Execute tickets until `drain` has ended everything; a cancellation drains without grace."""
@@ -291,18 +291,19 @@ class RunPool:
                 return Refusal(run_id, "error", reason, INTERNAL_ERROR_CODE)
             return RunReport(run_id, "INTERRUPTED", 1, reason=reason, code=INTERNAL_ERROR_CODE)
 
-    async def _withdraw(self, run_id: str, kind: RefusalKind, reason: str, code: str) -> bool:
-        if self._queue.remove(run_id) is None:
+    async def _withdraw(self, refusal: Refusal) -> bool:
+        """Take a ticket out of the queue; False if it is not there."""
+        if self._queue.remove(refusal.run_id) is None:
             return False
-        submission = self._submissions.pop(run_id)
+        submission = self._submissions.pop(refusal.run_id)
         await submission.is_noted.wait()
-        await self._note(submission, "refused", Refusal(run_id, kind, reason, code))
+        await self._note(submission, "refused", refusal)
         return True
 
     async def _withdraw_all(self) -> None:
+        reason = "the server stopped before the run started"
         for ticket in self._queue.waiting():
-            reason = "the server stopped before the run started"
-            await self._withdraw(ticket.run_id, "server_stopping", reason, STOPPING_CODE)
+            await self._withdraw(Refusal(ticket.run_id, "server_stopping", reason, STOPPING_CODE))
 
     async def _note(
         self, submission: _Submission, status: TicketStatus, report: RunReport | Refusal | None

@@ -95,6 +95,11 @@ class Refusal(msgspec.Struct, frozen=True):
     state: str = ""
 
 
+def cancelled(run_id: str, reason: str) -> Refusal:
+    """Return the refusal of a ticket that was cancelled before its run started."""
+    return Refusal(run_id, "cancelled", reason, "AF653")
+
+
 def refusal_of(run_id: str, error: AetherFlowError) -> Refusal:
     """Return the refusal of a ticket whose run an error kept from starting."""
 

@@ -28,6 +28,12 @@ from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import Firing, close_firing, find_firing, known_items
 
 
+class CannotFire(UsageError):
+    """There is no such item, or no server that would run it."""
+
+    default_code = "AF209"
+
+
 class Fired(msgspec.Struct, frozen=True):
     """A firing by hand; `server` takes it up, or is empty if it does not run."""
 
@@ -52,7 +58,7 @@ async def fire(
     """Fire an item; with `here`, return when its run has ended.
 
     Raises:
-        UsageError: there is no such item, or no server that would take it up.
+        CannotFire: there is no such item, or no server that would take it up.
         HeldByAnother: the item's overlap rule keeps it from running now.
         InvalidInput: the scheduler file is wrong.
         StateError: the state database cannot be used.
@@ -98,9 +104,7 @@ def _found(
     having = [one for one in schedules if short in items[one] and scheduler in ("", one)]
     if len(having) > 1:
         names = ", ".join(f"{one}/{short}" for one in having)
-        raise UsageError(
-            f"several scheduler files have an item {short!r}", hint=f"name one of {names}", code="AF209"
-        )
+        raise CannotFire(f"several scheduler files have an item {short!r}", hint=f"name one of {names}")
     for one in having:
         found = schedules[one]
         if isinstance(found, AetherFlowError):
@@ -110,21 +114,19 @@ def _found(
         raise _unserved([], state)
     every = [item for one in schedules for item in items[one]]
     hint = did_you_mean(short, every) or f"the items are {', '.join(every[:20])}"
-    raise UsageError(f"there is no item {name!r}", hint=hint, code="AF209")
+    raise CannotFire(f"there is no item {name!r}", hint=hint)
 
 
-def _unserved(schedules: Sequence[Schedule], state: Path) -> UsageError:
+def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
     """Return the error of an item that no server would run."""
     if not schedules:
-        return UsageError(
+        return CannotFire(
             f"no server serves anything on {state}",
             hint="name the scheduler file: --file SCHEDULER.yaml --here",
-            code="AF209",
         )
-    return UsageError(
+    return CannotFire(
         f"no server serves {schedules[0].file} on {state}, so no server would run it",
         hint="start one: aetherflow serve FILE; or add --here to run it in this process",
-        code="AF209",
     )
 
 

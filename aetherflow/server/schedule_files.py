@@ -18,10 +18,13 @@ from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.schedule.item import Item, Schedule
+from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.spec.document import scan_file
 from aetherflow.spec.load import read_schedule
 from aetherflow.spec.load_manifest import load_manifest
 from aetherflow.spec.schedule import is_schedule
+
+INVALID_FLOW = "AF207"
 
 FINDINGS_PER_FLOW = 20
 """How many findings about a flow are repeated at the item that names it."""
@@ -81,7 +84,7 @@ def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
 
     Raises:
         InvalidInput: with everything that is wrong with any of them.
-        UsageError: two of them are one file, or have one id.
+        ScheduleConflict: two of them are one file, or have one id.
     """
     checked = [examine_schedule(path) for path in paths]
     wrong = [one for one in checked if one.findings.has_errors]
@@ -91,10 +94,9 @@ def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
     for one in checked:
         schedule = one.schedule
         if schedule.id in schedules:
-            raise UsageError(
+            raise ScheduleConflict(
                 f"{schedules[schedule.id].file} and {schedule.file} have the same id {schedule.id!r}",
                 hint="name each file once, and give each an id of its own",
-                code="AF206",
             )
         schedules[schedule.id] = schedule
     return list(schedules.values())
@@ -142,7 +144,7 @@ def _check_manifest(item: Item, base: tuple[str | int, ...], findings: Diagnosti
         new = [finding for finding in error.diagnostics if finding not in findings.diagnostics]
         findings.diagnostics += new[:FINDINGS_PER_FLOW]
         message = f"the bundle manifest of item {item.id!r} is not valid"
-        findings.add((*base, "bundle_manifest"), "AF207", message, f"correct {item.manifest}")
+        findings.add((*base, "bundle_manifest"), INVALID_FLOW, message, f"correct {item.manifest}")
 
 
 def _examined(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
@@ -167,13 +169,13 @@ def _check_item(
         message = f"the flow of item {item.id!r} is not valid"
         if not isinstance(flow, InvalidInput):
             message += f": {flow.message}"
-        findings.add((*base, "flow_yaml"), "AF207", message, hint)
+        findings.add((*base, "flow_yaml"), INVALID_FLOW, message, hint)
         return
     if is_new:
         findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW]
     if flow.errors:
         hint = f"aetherflow validate {item.flow_file}"
-        findings.add((*base, "flow_yaml"), "AF207", f"the flow of item {item.id!r} is not valid", hint)
+        findings.add((*base, "flow_yaml"), INVALID_FLOW, f"the flow of item {item.id!r} is not valid", hint)
     for key, check in (
         ("flow_job", lambda: selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
         ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
@@ -194,7 +196,7 @@ def state_of_schedules(
     A path in a file may name `env`; it is relative to the file.
 
     Raises:
-        UsageError: two files name two databases.
+        ScheduleConflict: two files name two databases.
     """
     if state is not None:
         return state.absolute()
@@ -214,9 +216,8 @@ def state_of_schedules(
             named[(environment.settings.state_root / "aetherflow.sqlite").absolute()] = schedule.file
     if len(named) > 1:
         listed = ", ".join(f"{file}: {path}" for path, file in named.items())
-        raise UsageError(
+        raise ScheduleConflict(
             f"the scheduler files have different state databases ({listed})",
             hint="give them the same state.path, add --state FILE, or serve them apart",
-            code="AF206",
         )
     return next(iter(named), (environment.settings.state_root / "aetherflow.sqlite").absolute())

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.errors import AetherFlowError
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
 from aetherflow.store.firings import Firing, known_items, last_firings, open_firings
 
@@ -114,12 +115,11 @@ def load_served(
     return found
 
 
-def _renamed(schedule: Schedule) -> UsageError:
+def _renamed(schedule: Schedule) -> ScheduleConflict:
     """Return what is wrong with a file whose items would be known under another id than those in force."""
-    return UsageError(
+    return ScheduleConflict(
         f"{schedule.file}: its id became {schedule.id!r}",
         hint="start its server again, or give it back its id",
-        code="AF206",
     )
 
 

@@ -15,6 +15,12 @@ MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0
 
 
+class ScheduleConflict(UsageError):
+    """Scheduler files contradict each other, or what a server serves."""
+
+    default_code = "AF206"
+
+
 class ServerSettings(msgspec.Struct, frozen=True):
     """How many runs a server executes at a time, how long it lets them end, what follows a crash."""
 
@@ -28,7 +34,7 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
     """Return what the files say together.
 
     Raises:
-        UsageError: two files say different things.
+        ScheduleConflict: two files say different things.
     """
     settings: dict[str, Any] = {}
     for name in ("max_parallel_runs", "shutdown_grace_seconds", "on_crash"):
@@ -44,9 +50,8 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
     return ServerSettings(**settings, pools=pools)
 
 
-def _contradiction(key: str, one: object, other: object) -> UsageError:
-    return UsageError(
+def _contradiction(key: str, one: object, other: object) -> ScheduleConflict:
+    return ScheduleConflict(
         f"the scheduler files contradict each other: {key} is {one} and {other}",
         hint="say it in one of them, or serve them apart",
-        code="AF206",
     )
