@@ -37,7 +37,7 @@ def test_a_run_is_cancelled_from_another_process_and_its_children_are_gone(cli: 
         result = run.end()
 
     assert (asked.code, asked.err) == (0, "")
-    assert asked.out.startswith(f"run t: asked process {run.pid} on ")
+    assert asked.out.startswith(f"run t: cancel requested; process {run.pid} on ")
     assert [pid for pid in children if lives(pid)] == []
     assert (result.code, result.err) == (130, "")
     assert cli.query("select status, reason from runs") == [("CANCELLED", "runs cancel")]
