@@ -3,12 +3,17 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
-.venv/bin/python -m pip install --disable-pip-version-check --no-color --progress-bar off --editable ".[$1]" |
-    while read -r word what _; do
-        case "$word $what" in
+failed=.venv/installation-failed  # a pipe has the exit code of its last command only
+rm -f "$failed"
+{
+    .venv/bin/python -m pip install --disable-pip-version-check --no-color --progress-bar off --editable ".[$1]" ||
+        : > "$failed"
+} |
+    while read -r word what rest; do
+        case "$word $what $rest" in
         "Collecting "*) echo "   fetching $what" ;;
-        "Installing build") echo "   preparing the build" ;;
-        "Installing collected") echo "   installing" ;;
+        "Installing build dependencies: started"*) echo "   preparing the build" ;;
+        "Installing collected packages"*) echo "   installing" ;;
         esac
     done
-.venv/bin/aetherflow --version  # fails if the installation did
+[ ! -e "$failed" ]

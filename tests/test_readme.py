@@ -112,7 +112,8 @@ def test_the_extras_and_the_oldest_python_of_the_readme_are_those_of_the_project
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert project["requires-python"] == ">=3.11"
-    assert "Python 3.11, 3.12 or 3.13" in TEXT
+    tested = [word.rpartition(" ")[2] for word in project["classifiers"] if ":: Python :: 3." in word]
+    assert f"You need Linux and Python {', '.join(tested[:-1])} or {tested[-1]}." in TEXT
     named = set(re.findall(r"`\[(\w+)\]`", TEXT)) | set(re.findall(r"checkout\[(\w+)\]", TEXT))
     assert named == set(project["optional-dependencies"]) - {"dev"}
 
