@@ -20,6 +20,7 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
     StepOutput,
+    StepProgress,
     StepRetrying,
     StepStarted,
 )
@@ -126,6 +127,17 @@ def test_a_retry_says_what_went_wrong_until_the_next_attempt_begins() -> None:
 
     tree.apply(StepStarted(**step("a", "s", 5), attempt=2))
     assert lines(tree, after=5)[2] == "  ● s  external.process  0:05  attempt 2"
+
+
+def test_the_progress_of_a_step_is_shown_below_it_until_it_ends() -> None:
+    begun = (
+        JobStarted(**run(), job_id="load"),
+        StepStarted(**step("load", "copy")),
+        StepProgress(**step("load", "copy", 1), done=1200, total=5000, unit="rows", note="sales.csv"),
+    )
+    assert lines(tree_of(*begun), after=5)[3] == "      1,200 of 5,000 rows (24 %), sales.csv"
+    ended = StepFinished(**step("load", "copy", 6), status="SUCCESS", duration_seconds=6)
+    assert not any("rows" in line for line in lines(tree_of(*begun, ended), after=7))
 
 
 def test_events_that_were_lost_on_the_way_leave_a_tree_that_can_be_shown() -> None:
