@@ -18,9 +18,10 @@ from aetherflow.events.run_events import Event
 from aetherflow.process import output_recorder as process_output
 from aetherflow.process.output_recorder import OutputPlan, Recorder
 from aetherflow.process.run_process import Stream
+from aetherflow.testing import FakeClock
 from tests.polling import eventually
 from tests.sizes import examples
-from tests.steps.process_context import StillClock, process_context, run_step, said, shown
+from tests.steps.process_context import process_context, run_step, said, shown
 
 SECRET = "correct-horse-battery"  # noqa: S105 - made up
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\n-----END KEY-----"
@@ -31,7 +32,7 @@ async def record(
 ) -> tuple[Recorder, list[Event]]:
     """Give the pieces to a recorder as a pipe would, and finish."""
     events: list[Event] = []
-    context = process_context(folder, events, secrets=secrets, clock=StillClock())
+    context = process_context(folder, events, secrets=secrets, clock=FakeClock())
     with Recorder(context, plan) as recorder:
         for piece in pieces:
             await recorder.sinks[stream](piece)

@@ -1,4 +1,4 @@
-"""A real step context for tests of processes; only what those never touch is a stand-in."""
+"""A step context of the test kit for tests of processes, and what they look at outside."""
 
 from __future__ import annotations
 
@@ -70,16 +70,3 @@ async def pids_in(file: Path, count: int) -> list[int]:
 
     assert await eventually(lambda: len(listed()) >= count)
     return listed()
-
-
-class StillClock(SystemClock):
-    """A clock that stands still; it notes how long somebody wanted to sleep and returns at once."""
-
-    def __init__(self) -> None:
-        self.sleeps: list[float] = []
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)

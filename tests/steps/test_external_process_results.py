@@ -13,7 +13,8 @@ from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.sdk.context import StepContext
 from aetherflow.steps.process_results import OutputFolder
-from tests.steps.process_context import StillClock, process_context, run_step, said
+from aetherflow.testing import FakeClock
+from tests.steps.process_context import process_context, run_step, said
 
 ATOMIC = {"strategy": "atomic_dir", "temp_output_dir": "tmp/out", "final_output_dir": "final"}
 WRITE = 'echo new > "$AETHERFLOW_OUTPUT_DIR/data.txt"; '
@@ -228,7 +229,7 @@ async def test_merged_output_is_checked_together_with_what_is_there(tmp_path: Pa
 
 @pytest.mark.asyncio
 async def test_every_attempt_begins_with_an_empty_folder(tmp_path: Path) -> None:
-    context = process_context(tmp_path, clock=StillClock())
+    context = process_context(tmp_path, clock=FakeClock())
     left = context.artifacts / "tmp/out"
     left.mkdir(parents=True)
     (left / "from a crash").write_text("x")

@@ -11,8 +11,9 @@ import pytest
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.sdk.context import StepContext
+from aetherflow.testing import FakeClock
 from tests.polling import eventually
-from tests.steps.process_context import StillClock, process_context, run_step, said
+from tests.steps.process_context import process_context, run_step, said
 
 COUNT = "echo x >> tries; "
 
@@ -29,7 +30,7 @@ async def fails(context: StepContext, script: str, retry: dict[str, Any], **inpu
 
 @pytest.mark.asyncio
 async def test_it_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
-    clock, events = StillClock(), list[Event]()
+    clock, events = FakeClock(), list[Event]()
     context = process_context(tmp_path, events, clock=clock)
     script = COUNT + "echo said $(wc -l < tries); test $(wc -l < tries) = 3"
     result = await run_step(
@@ -51,7 +52,7 @@ async def test_it_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_waits_grow_up_to_their_limit(tmp_path: Path) -> None:
-    clock = StillClock()
+    clock = FakeClock()
     context = process_context(tmp_path, clock=clock)
     retry = {"max_attempts": 6, "sleep_seconds": 1, "backoff_multiplier": 2, "max_backoff_seconds": 5}
     error = await fails(context, "exit 4", retry)
@@ -61,7 +62,7 @@ async def test_the_waits_grow_up_to_their_limit(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_without_a_multiplier_the_waits_are_equal(tmp_path: Path) -> None:
-    clock = StillClock()
+    clock = FakeClock()
     await fails(process_context(tmp_path, clock=clock), "exit 1", {"max_attempts": 3, "backoff_seconds": 7})
     assert clock.sleeps == [7, 7]
 
@@ -77,7 +78,7 @@ async def test_without_retry_there_is_one_attempt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("codes", "expected"), [([7], 1), ([3, 7], 3), (3, 3), ([], 1), (None, 3)])
 @pytest.mark.asyncio
 async def test_only_the_listed_exit_codes_are_retried(tmp_path: Path, codes: object, expected: int) -> None:
-    context = process_context(tmp_path, clock=StillClock())
+    context = process_context(tmp_path, clock=FakeClock())
     await fails(context, "exit 3", {"max_attempts": 3, "retry_on_exit_codes": codes})
     assert tries(context) == expected
 
@@ -85,7 +86,7 @@ async def test_only_the_listed_exit_codes_are_retried(tmp_path: Path, codes: obj
 @pytest.mark.parametrize(("again", "expected"), [(True, 2), (False, 1)])
 @pytest.mark.asyncio
 async def test_a_timeout_is_retried_only_on_request(tmp_path: Path, *, again: bool, expected: int) -> None:
-    context = process_context(tmp_path, clock=StillClock())
+    context = process_context(tmp_path, clock=FakeClock())
     retry = {"max_attempts": 2, "retry_on_timeout": again}
     error = await fails(context, "sleep 1000", retry, timeout_seconds=0.3)
     assert (error.kind, tries(context)) == ("timeout", expected)
@@ -93,7 +94,7 @@ async def test_a_timeout_is_retried_only_on_request(tmp_path: Path, *, again: bo
 
 @pytest.mark.asyncio
 async def test_a_program_that_cannot_be_started_is_not_retried(tmp_path: Path) -> None:
-    clock = StillClock()
+    clock = FakeClock()
     with pytest.raises(StepError, match="cannot start"):
         await run_step(
             process_context(tmp_path, clock=clock), command="no-such-program", retry={"max_attempts": 3}
@@ -103,7 +104,7 @@ async def test_a_program_that_cannot_be_started_is_not_retried(tmp_path: Path) -
 
 @pytest.mark.asyncio
 async def test_a_failed_check_is_not_retried(tmp_path: Path) -> None:
-    context = process_context(tmp_path, clock=StillClock())
+    context = process_context(tmp_path, clock=FakeClock())
     error = await fails(context, "true", {"max_attempts": 3}, success={"require_files": "nothing"})
     assert (error.code, tries(context)) == ("AF734", 1)
 
