@@ -26,9 +26,11 @@ $bin/ruff check .
 
 say "Types (mypy) and import contracts (lint-imports)"
 $bin/mypy & types=$!
+trap 'kill $types 2>/dev/null; exit 130' INT TERM  # a shell lets what is in the background ignore Ctrl-C
 contracts=0
 $bin/lint-imports --no-logo || contracts=$?
 wait $types
+trap - INT TERM
 [ $contracts = 0 ]
 
 workers=${PYTEST_WORKERS:-$(($(nproc) * 2))}
