@@ -1,4 +1,4 @@
-"""Commands for hints and summaries: complete, so that a user can paste them in any folder and shell."""
+"""Build complete commands for hints and summaries, which a user can paste in any folder and shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for time and chance: whoever needs them asks a Clock, and tests bring their own."""
+"""Time and randomness behind one protocol, `Clock`, so that tests can replace both."""
 
 from __future__ import annotations
 

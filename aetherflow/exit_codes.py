@@ -1,4 +1,4 @@
-"""The exit codes of the commands: the only place where these numbers are. Imports nothing."""
+"""The exit codes of the commands, the only place that has these numbers. Imports nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The border to code of others (steps, connectors, plugins, settings): what it raises is its own failure.
+"""Distinguish a plugin's own exceptions from the cancellation of its caller, which must pass through.
 
 Not all of that is an `Exception`: `sys.exit()`, the panic of a library written in Rust, the `CancelledError`
 of a task that the code itself cancelled. Passed on, it would end the event loop and so everybody's runs.

@@ -1,4 +1,4 @@
-"""Protocols of what the pure rooms and plugins need; rooms above them bring the implementations."""
+"""Protocols that the pure packages and plugins need; packages above them implement these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masking: every value known to be secret becomes `***` before a record leaves the engine."""
+"""Mask secrets: every value known to be secret becomes `***` before a record leaves the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds step types, connectors and bundle sources by name. Nothing is imported before a flow names it.
+"""Find step types, connectors and bundle sources by name. Nothing is imported before a flow names it.
 
 What ships in this wheel is found in a table (`aetherflow.shipped`). The first other name makes it read the
 entry points of all installed packages and load the plugin paths.

@@ -1,4 +1,4 @@
-"""Errors of task groups: raise the only one as it is, and list the distinct ones of a group."""
+"""Unwrap the errors of task groups: raise a single one as it is, list the distinct ones of a group."""
 
 from __future__ import annotations
 

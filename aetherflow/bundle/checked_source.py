@@ -1,4 +1,4 @@
-"""Use a bundle source safely: whatever its plugin raises becomes an error that names the source."""
+"""Wrap a bundle source: check what it lists, and turn each exception of its plugin into a BundleError."""
 
 from __future__ import annotations
 

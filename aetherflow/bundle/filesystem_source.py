@@ -1,4 +1,4 @@
-"""The source `filesystem`: a folder, local or mounted."""
+"""The bundle source `filesystem`: list and read the files of a local or mounted folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a bundle may hold."""
+"""Limit the number and the size of the files of a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare what a source lists with what the manifest needs and with what is here."""
+"""Compare the files that a source lists with the manifest and with the last sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store file contents: each once, read only, on the disk before it gets its name, the sha256."""
+"""Store file contents by their sha256: each content once, read-only, on the disk before it gets its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File names in a bundle: names that leave its folder, or clash on some file system, are refused."""
+"""Check file names in a bundle: refuse names that leave its folder or clash on some file system."""
 
 from __future__ import annotations
 

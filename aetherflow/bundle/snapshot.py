@@ -1,4 +1,4 @@
-"""Snapshots: complete, read-only trees of a bundle. One is active, and runs may use any of them.
+"""Build, activate, hold and remove snapshots: complete, read-only copies of the files of a bundle.
 
 A snapshot gets its name when all of it is on the disk, and loses the name before anything of it is removed.
 So after a kill at any moment, a folder with the name of a snapshot is complete.

@@ -1,4 +1,4 @@
-"""The port for bundle sources: a source lists files with their fingerprints and streams each of them.
+"""The port for bundle sources: a source lists its files with fingerprints and streams their contents.
 
 Plugins implement it for a type of source and register it under the entry-point group
 `aetherflow.bundle_sources`; `filesystem` is here.

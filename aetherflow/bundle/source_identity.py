@@ -1,4 +1,4 @@
-"""Identify the source of a bundle, so that what was read from one source is never compared with another."""
+"""Compute the identity of a bundle's source, so that files of two sources are never compared."""
 
 from __future__ import annotations
 

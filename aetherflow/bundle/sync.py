@@ -1,4 +1,4 @@
-"""Sync a bundle: fetch what changed in the source and make the whole active, or change nothing."""
+"""Sync a bundle: fetch the changed files and activate a new snapshot, or change nothing on an error."""
 
 from __future__ import annotations
 

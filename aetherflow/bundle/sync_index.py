@@ -1,4 +1,4 @@
-"""The index of a bundle: which file of the source is which object in the cache, for the next sync."""
+"""Read and write the index of a bundle: which file of the source has which content in the cache."""
 
 from __future__ import annotations
 

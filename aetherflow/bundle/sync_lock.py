@@ -1,4 +1,4 @@
-"""One sync of a bundle at a time: a file lock, which the kernel releases when its holder dies."""
+"""Lock a bundle for one sync at a time; the kernel releases the file lock when its holder dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a scheduler file into a schedule in force, and report everything that is wrong with it."""
+"""Check a scheduler file: build its schedule, and report every error in it."""
 
 from __future__ import annotations
 

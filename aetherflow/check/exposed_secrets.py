@@ -1,4 +1,4 @@
-"""Warn of secrets that others can read: in a command line (`ps` shows it) or in the subject of a mail."""
+"""Warn about secrets that others can read: in a command line (`ps` shows it) or in a mail's subject."""
 
 from __future__ import annotations
 

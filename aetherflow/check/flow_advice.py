@@ -1,4 +1,4 @@
-"""Warnings about a flow: legal, but probably not intended."""
+"""Warn about a flow that is valid but probably not what its author intended."""
 
 from __future__ import annotations
 

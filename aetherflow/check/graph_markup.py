@@ -1,4 +1,4 @@
-"""A graph of jobs as Mermaid and as DOT, with every label escaped."""
+"""Render a graph of jobs as Mermaid or DOT, with every label escaped."""
 
 from __future__ import annotations
 

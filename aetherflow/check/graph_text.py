@@ -1,4 +1,4 @@
-"""A graph of jobs as a drawing for the terminal: a line per job, and rails down to what waits for it.
+"""Draw a graph of jobs on a terminal: one line per job, and rails down to the jobs that wait for it.
 
 Each job has a column; the rail of a job runs down from its mark to the last job that waits for it. A job that
 is the last to wait for another takes over its column, so that a chain is one straight line.

@@ -1,4 +1,4 @@
-"""The jobs of a flow as a graph, for the eye: what `aetherflow graph` draws."""
+"""Build the graph of a flow's jobs that `aetherflow graph` draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings about a scheduler file without errors: items that can never do what the file says of them."""
+"""Warn about items of a valid scheduler file that can never fire or never start."""
 
 from __future__ import annotations
 

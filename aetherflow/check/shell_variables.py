@@ -1,4 +1,4 @@
-"""Warn of `${VAR}` where no shell expands it: the author probably expects a variable."""
+"""Warn about `${VAR}` in texts that no shell reads: the author probably expects a variable."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Plugins written for AetherFlow 0.0 run unchanged; their import path is `aetherflow.core.api`."""
+"""Run plugins written for AetherFlow 0.0 unchanged; they import from `aetherflow.core.api`."""

@@ -1,4 +1,4 @@
-"""Connectors of the old kind: a sync class that is made of its config, in a worker thread."""
+"""Adapt connectors of AetherFlow 0.0.x: a sync class, created from its config in a worker thread."""
 
 from __future__ import annotations
 

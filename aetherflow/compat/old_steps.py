@@ -1,4 +1,4 @@
-"""Steps of AetherFlow 0.0.x: a sync class with an instance for each attempt, run in a worker thread."""
+"""Adapt steps of AetherFlow 0.0.x: a sync class, one instance per attempt, run in a worker thread."""
 
 from __future__ import annotations
 

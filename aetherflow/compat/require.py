@@ -1,4 +1,4 @@
-"""Importing what is optional."""
+"""Import an optional package, with a clear error if it is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of the old kind sees of the run; it lives in a worker thread."""
+"""The run context of steps of AetherFlow 0.0.x, which run in a worker thread."""
 
 from __future__ import annotations
 

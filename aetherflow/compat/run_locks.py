@@ -1,4 +1,4 @@
-"""Locks that a sync step takes and gives back by calls: each is held by a task, and renewed, until then."""
+"""Locks for sync steps: a task holds and renews each lock from its `acquire` to its `release`."""
 
 from __future__ import annotations
 

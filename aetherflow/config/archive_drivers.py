@@ -1,4 +1,4 @@
-"""Which archive drivers a run may use: in enterprise mode only those that the manifest lists."""
+"""Check which archive drivers a run may use: in enterprise mode only those that the manifest lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""The dotenv format: `KEY=VALUE` lines, read without a shell.
+r"""Parse the dotenv format: `KEY=VALUE` lines, read without a shell.
 
 A value is plain (up to ` #` or the end of the line), single quoted (literal, but for `\'`) or double quoted.
 In quotes it may span lines, as a key in PEM does. In double quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are

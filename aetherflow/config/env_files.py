@@ -1,4 +1,4 @@
-"""Env files: variables from a dotenv file, a JSON object or a directory with one file per variable."""
+"""Read env files: variables from a dotenv file, a JSON object or a directory with one file per variable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of a run: one immutable snapshot, built once; `os.environ` is never changed.
+"""Build the environment of a run: one immutable snapshot; `os.environ` is never changed.
 
 What comes later wins: the process, `AETHERFLOW_ENV_FILES_JSON` in order, env files of the bundle, and
 `expand_env()` of the secrets provider.

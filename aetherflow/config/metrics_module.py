@@ -1,4 +1,4 @@
-"""`AETHERFLOW_METRICS_MODULE`: load the user's module whose `METRICS` receives the events of runs."""
+"""Load the module that `AETHERFLOW_METRICS_MODULE` names; its `METRICS` receives the events of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load the profiles: the part of resources that differs between places, from a file or a variable."""
+"""Load profiles (the parts of resources that differ between installations) from a file or a variable."""
 
 from __future__ import annotations
 

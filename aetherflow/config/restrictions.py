@@ -1,4 +1,4 @@
-"""What enterprise mode forbids: paths, archive drivers, and settings that a bundle would change."""
+"""Enforce enterprise mode: restrict paths, archive drivers, and the settings that a bundle may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`{secret: "PROVIDER:NAME"}`: a reference to a secret in a resource or profile."""
+"""Parse `{secret: "PROVIDER:NAME"}`, a reference to a secret in a resource or profile."""
 
 from __future__ import annotations
 

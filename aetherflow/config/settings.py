@@ -1,4 +1,4 @@
-"""Settings: what the `AETHERFLOW_*` variables say, typed, and where each value came from.
+"""Read the settings from the `AETHERFLOW_*` variables: typed values, each with its origin.
 
 The environment wins over the `SETTINGS` of `AETHERFLOW_SETTINGS_MODULE`, which wins over the defaults.
 """

@@ -1,1 +1,1 @@
-"""The import path of plugins written for AetherFlow 0.0; what it names stands in `aetherflow.compat`."""
+"""The import path of plugins written for AetherFlow 0.0; the code is in `aetherflow.compat`."""

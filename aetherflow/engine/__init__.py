@@ -1,1 +1,1 @@
-"""The pure core of a run: its state, what may follow, what to do next, how it is resumed. No loop, no I/O."""
+"""The pure core of a run: its state, legal transitions, decisions and resume. No event loop, no I/O."""

@@ -1,4 +1,4 @@
-"""The commands: what the state machine decides is to be done next. Pure data.
+"""The commands that the state machine returns and the executor performs. Pure data.
 
 The machine turns those that need no work into events at once; the executor performs the others (`RunAttempt`,
 `ScheduleRetry`, `CancelAttempt`, and `StartStep` of a step that needs slots) after their events are durable.

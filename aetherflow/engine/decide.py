@@ -1,4 +1,4 @@
-"""Decide what to do next: from the plan, the state and the event that just happened to commands. Pure.
+"""Decide what to do next: compute commands from the plan, the state and the latest event. Pure.
 
 `decide` follows one event; `next_start` looks for the next job to begin, or ends the run.
 """

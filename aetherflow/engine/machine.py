@@ -1,7 +1,7 @@
-"""The state machine of a run: reported events change the state, the state decides commands.
+"""The state machine of a run: apply each reported event to the state, and return the next commands.
 
 It does no work and waits for nothing; with a scripted clock it is deterministic.
-May import the pure rooms only: `plan`, `events`, `engine`.
+May import only the pure packages `plan`, `events` and `engine`.
 """
 
 from __future__ import annotations

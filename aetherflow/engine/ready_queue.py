@@ -1,4 +1,4 @@
-"""Which jobs may start next: counters of open dependencies, a heap of ready jobs, what runs now. Pure.
+"""Track which jobs may start next: open dependencies, a heap of ready jobs, what runs now. Pure.
 
 Derived from the plan and the state, and updated with the state: a decision examines only what an event
 touched, so that a run of 100,000 jobs takes linear time.

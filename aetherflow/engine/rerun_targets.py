@@ -1,4 +1,4 @@
-"""What `--rerun JOB[.STEP]` and `--only JOB` name: the jobs, instances and steps that run again. Pure."""
+"""Parse `--rerun JOB[.STEP]` and `--only JOB`: which jobs, instances and steps run again. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a run: the fold over its events. Pure: no clock, no I/O, no chance.
+"""The state of a run, computed from its events in order. Pure: no clock, no I/O, no randomness.
 
 Theory of operation
 -------------------

@@ -1,4 +1,4 @@
-"""Draws the tables of the state machine as Mermaid diagrams, for the manual. Pure."""
+"""Draw the tables of the state machine as Mermaid diagrams, for the manual. Pure."""
 
 from __future__ import annotations
 

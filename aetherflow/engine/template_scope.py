@@ -1,4 +1,4 @@
-"""What templates and conditions see of a run: views on its state, without copies. Pure."""
+"""The scope of templates and conditions: what they can read of a run, as views without copies. Pure."""
 
 from __future__ import annotations
 

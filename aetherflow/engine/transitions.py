@@ -1,4 +1,4 @@
-"""The tables of the state machine: what may happen to a run, a job or a step, by its status. Pure.
+"""The transition tables: which status of a run, a job or a step may follow after which event. Pure.
 
 `aetherflow.engine.state` explains the machine; `aetherflow.engine.state_diagram` draws these tables.
 """

@@ -1,1 +1,1 @@
-"""The typed events of runs and of schedulers. All rooms above may import them."""
+"""The typed events of runs and of schedulers. Every package above may import them."""

@@ -1,4 +1,4 @@
-"""Makes the events of one run: fills in their time, flow and run. May import `clock` and the events."""
+"""Create the events of one run: fill in their time, flow and run. May import `clock` and the events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks secrets in the transient events of steps, before any observer sees them. May import `redaction`."""
+"""Mask secrets in the transient events of steps, before any observer sees them. May import `redaction`."""
 
 from __future__ import annotations
 

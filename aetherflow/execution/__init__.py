@@ -1,1 +1,1 @@
-"""Executes runs: the executor and its attempts, the event bus, open connectors, files of large outputs."""
+"""Execute runs: the executor and its attempts, the event bus, open connectors, files of large outputs."""

@@ -1,4 +1,4 @@
-"""One attempt of one step: prepare its call, let a placement perform it, conclude with what it returned."""
+"""Run one attempt of one step: prepare its call, let a placement perform it, return its outcome."""
 
 from __future__ import annotations
 

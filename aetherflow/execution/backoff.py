@@ -1,4 +1,4 @@
-"""How long to wait between attempts: exponential backoff."""
+"""Compute how long to wait between attempts: exponential backoff."""
 
 from __future__ import annotations
 

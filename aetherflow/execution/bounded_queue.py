@@ -1,4 +1,4 @@
-"""A bounded queue of events between the bus and one observer; it knows events and anyio only."""
+"""Queue events between the bus and one observer, up to a limit; imports only events and anyio."""
 
 from __future__ import annotations
 

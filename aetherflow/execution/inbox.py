@@ -1,4 +1,4 @@
-"""What the tasks of a run report to the one task that conducts it. Knows events and anyio, nothing else."""
+"""The queue through which the tasks of a run report events to its executor. Imports only events and anyio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The locks of the jobs of one run (`flow.locks.scope: job`): each held by a task from first to last step."""
+"""Hold the locks of a run's jobs (`flow.locks.scope: job`), each in a task from first to last step."""
 
 from __future__ import annotations
 

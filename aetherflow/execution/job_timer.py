@@ -1,4 +1,4 @@
-"""How long a step may take: its own time limit, and what is left of the time limit of its job instance."""
+"""Compute how long a step may take: its own time limit, and what is left of its job instance's."""
 
 from __future__ import annotations
 

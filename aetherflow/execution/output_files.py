@@ -1,4 +1,4 @@
-"""Output values too large for the journal: files beside the step logs, with a reference in the event.
+"""Store output values too large for the journal in files beside the step logs; events refer to them.
 
 The journal and the state hold `{"$file": "outputs/<sha256>.json", "bytes": n}`; templates and conditions see
 the value, in a first run and in a resumed one. A file is named by its content, so it is checked whenever it

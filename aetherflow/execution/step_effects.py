@@ -1,4 +1,4 @@
-"""The effects of one attempt of a step, as events in the journal of its run."""
+"""Record the effects of one attempt of a step as events in the journal of its run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What conditions mean by true, equal and less: values come from files and the environment, often as text.
+"""Compare values in conditions: what is true, equal or less, as values from files are often text.
 
 - A text that looks like a number compares as a number with numbers; two texts compare as texts.
 - True and false equal the texts `true` and `false` in any case, and the numbers 1 and 0.

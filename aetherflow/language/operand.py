@@ -1,4 +1,4 @@
-"""The parts of a condition as functions, and the error when one cannot be decided."""
+"""Compile the parts of a condition to functions, and raise an error when one cannot be decided."""
 
 from __future__ import annotations
 

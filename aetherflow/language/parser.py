@@ -1,4 +1,4 @@
-"""Reads conditions by recursive descent, each rule of the grammar a method (see `condition`)."""
+"""Parse conditions by recursive descent, with a method for each rule of the grammar (see `condition`)."""
 
 from __future__ import annotations
 

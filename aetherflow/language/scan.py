@@ -1,4 +1,4 @@
-"""Finds the `{{...}}` tokens in a text; everything around them is plain text."""
+"""Find the `{{...}}` tokens in a text; everything around them is plain text."""
 
 from __future__ import annotations
 

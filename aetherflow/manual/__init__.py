@@ -1,1 +1,1 @@
-"""The manual: Markdown pages that ship in the wheel, and what reads them. No other room is imported."""
+"""The manual: Markdown pages that ship in the wheel, and the code that reads them. Imports nothing else."""

@@ -1,4 +1,4 @@
-"""Read what the manual says of a code such as AF111: one page for each hundred, in `errors/`."""
+"""Read what the manual says about a code such as AF111: one page for each hundred, in `errors/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write whole batches of lines to a stream, flushed, with one clear error when its reader is gone."""
+"""Write batches of lines to a stream and flush it; raise one clear error when its reader is gone."""
 
 from __future__ import annotations
 

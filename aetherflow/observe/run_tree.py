@@ -1,4 +1,4 @@
-"""The data of the live tree: what of a run is worth showing now, folded from its events, of bounded size."""
+"""Compute the data of the live tree from the events of a run; its size is bounded."""
 
 from __future__ import annotations
 

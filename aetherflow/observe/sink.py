@@ -1,7 +1,7 @@
-"""A sink: where observers write to (stream, terminal, hooks of a user), with one thread, also if it stalls.
+"""Call the functions with which observers write, in one thread per target, even if a target stalls.
 
-Everything that is written there goes through `Sink.call`, from any number of runs. A sink imports nothing of
-the engine.
+A target is a stream, a terminal or the hooks of a user. Every write to it goes through `Sink.call`, from any
+number of runs. A sink imports nothing of the engine.
 """
 
 from __future__ import annotations

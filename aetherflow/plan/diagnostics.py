@@ -1,4 +1,4 @@
-"""Collects the diagnostics of a file, so that all are reported at once. Pure."""
+"""Collect the diagnostics of a file, so that all are reported at once. Pure."""
 
 from __future__ import annotations
 

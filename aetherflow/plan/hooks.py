@@ -1,4 +1,4 @@
-"""Hooks: the steps of `on_success`, `on_failure` and `on_exit` are jobs of their own, `@on_exit`. Pure."""
+"""Find the hooks of a plan: `on_success`, `on_failure` and `on_exit` become jobs like `@on_exit`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installed plugins of the old kind: entry points of `aetherflow.plugins`, which register when they run."""
+"""Load installed plugins of the old kind: entry points of `aetherflow.plugins`, which register on import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagnostic of a plugin that cannot be loaded: file, line, and what to do."""
+"""Build the diagnostic of a plugin that cannot be loaded: file, line, and what to do."""
 
 from __future__ import annotations
 

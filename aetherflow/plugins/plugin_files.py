@@ -1,4 +1,4 @@
-"""Plugin paths: Python files and folders, read once as they are now, and run under names of their own.
+"""Load plugin paths: Python files and folders, read once as they are now, under module names of their own.
 
 A path is read whole, then loaded from what was read. So a run sees one version of its plugins to the end,
 also where a module is imported late; a later look finds changed files under another name, because their

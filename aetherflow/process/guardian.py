@@ -1,4 +1,4 @@
-"""No child outlives its run: every child carries a mark, and a guardian outlives even a killed engine.
+"""Mark child processes and start a guardian, which ends them even if the engine is killed.
 
 The mark is `AETHERFLOW_PROCESS=<engine id>:<run id>:<number>` in the child's environment. When a run ends,
 the engine ends what still carries the run's mark (`end_leftovers`). When the engine dies, however it dies,

@@ -1,4 +1,4 @@
-"""Starting a program: a child that leads a session of its own and carries the engine's mark."""
+"""Start a program: a child that leads its own session and carries the engine's mark."""
 
 from __future__ import annotations
 

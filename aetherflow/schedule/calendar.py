@@ -1,4 +1,4 @@
-"""Calendars: the local dates on which an item may fire, and the reasons why not on others.
+"""Calendars: the local dates on which an item may fire, and why it may not on others.
 
 A calendar first says which dates are working days: those whose weekday is named, and those included; none
 that is excluded. `working_day` then leaves one working day of each month: the n-th (1, 2, ...), or the last

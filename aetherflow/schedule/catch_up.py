@@ -1,4 +1,4 @@
-"""Decide about ticks that are due or overdue: each runs, is missed, or is coalesced; never a flood.
+"""Decide which of the ticks that are due or overdue run, are missed, or are coalesced.
 
 After downtime, a suspended machine or a jump of the clock many ticks may be due at once. The policy says
 which of them run:

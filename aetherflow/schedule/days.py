@@ -1,4 +1,4 @@
-"""The days of a month that a cron expression matches, as the bits of an int.
+"""Compute the days of a month that a cron expression matches, as the bits of an int.
 
 Day of month and day of week follow crontab(5) of Vixie's cron as Debian has it: when both are restricted, a
 day that matches EITHER is meant; when one of them begins with `*` (`*/2` too), both must match. Sunday is 0

@@ -1,4 +1,4 @@
-"""One field of a cron expression as a set of numbers, held in the bits of an int.
+"""Parse one field of a cron expression to a set of numbers, stored in the bits of an int.
 
 The grammar is that of crontab(5) (Vixie's cron, Debian): `*`, `5`, `1-5`, a step behind either (`*/15`,
 `8-18/2`), names of months and weekdays in any case, lists of these with commas. `5/15`, from 5 in steps of 15

@@ -1,4 +1,4 @@
-"""The error about a value of a scheduler file that cannot be used."""
+"""The error for a value of a scheduler file that cannot be used."""
 
 from __future__ import annotations
 

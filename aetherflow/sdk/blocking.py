@@ -1,4 +1,4 @@
-"""Blocking calls in worker threads: asked to stop, interrupted, and left behind when they do not end.
+"""Run blocking calls in worker threads: request a stop, interrupt them, abandon those that do not end.
 
 Needs an event loop (anyio) and nothing of a run: connectors use `run_blocking`, steps their context.
 """

@@ -1,4 +1,4 @@
-"""The result of a check, of `Connector.check` and of `doctor`, and checks that connectors share.
+"""The results of `Connector.check` and of `doctor`, and checks that several connectors share.
 
 May import nothing of aetherflow.
 """

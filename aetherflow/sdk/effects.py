@@ -1,4 +1,4 @@
-"""Effects: what a step changes outside, with an intent stored before and a confirmation stored after.
+"""Effects: changes that a step makes outside the run, stored before (intended) and after (confirmed).
 
 A process can die between the two. The next attempt then finds an intent without a confirmation: it verifies
 whether the change happened, and repeats it only if it did not.

@@ -1,4 +1,4 @@
-"""Files for plugins: write them whole, take their checksum, select them, and limit what is read.
+"""File functions for plugins: write a file atomically, compute checksums, select files, limit reading.
 
 Everything here blocks or is pure: call what touches files in a worker thread. May import `errors` only.
 """

@@ -1,4 +1,4 @@
-"""Turns the outputs of steps into plain JSON, so that a first run and a resumed one see the same values."""
+"""Convert the outputs of steps to plain JSON, so that a resumed run sees the same values as the first."""
 
 from __future__ import annotations
 

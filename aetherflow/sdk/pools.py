@@ -1,4 +1,4 @@
-"""The port for pools: slots that steps of many runs share, and why one must wait for them."""
+"""The port for pools (slots that steps of many runs share), and why a step waits for slots."""
 
 from __future__ import annotations
 

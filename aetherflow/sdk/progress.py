@@ -1,4 +1,4 @@
-"""How often the progress of a step is shown: for displays twice a second, for the log once a minute. Pure."""
+"""Decide when to show the progress of a step: on displays twice a second, in the log once a minute. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of what `@step` and `@connector` declared, by module.
+"""Record what `@step` and `@connector` declare, by module.
 
 It belongs to the process and only grows; each registry takes from it what its modules declared.
 """

@@ -1,4 +1,4 @@
-"""Turns an exception of a step into data that can be stored: its cause in words, its kind for `retry_on`."""
+"""Convert an exception of a step to an ErrorInfo: its message, hint, and kind for `retry_on`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks when the certificate of a TLS server expires, for the `check` of connectors.
+"""Check when the certificate of a TLS server expires, for the `check` of connectors.
 
 Python decodes a certificate only after it has verified it, and the date matters also when that fails. So the
 dates are read from its bytes (DER, X.509: RFC 5280).

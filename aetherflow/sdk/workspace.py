@@ -1,4 +1,4 @@
-"""Where the files of a run live: `<root>/<flow id>/<job id>/<run id>/<artifacts|scratch|manifests>`."""
+"""The folders of a run: `<root>/<flow id>/<job id>/<run id>/<artifacts|scratch|manifests>`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structs as JSON Schema (draft-07), so that an editor completes and checks a file while it is written.
+"""Write Structs as JSON Schema (draft-07), so that an editor completes and checks a file as it is typed.
 
 Descriptions come from the «Attributes:» of the docstrings. The inputs of steps are laxer than other keys: a
 template may stand wherever something else than a text is wanted, and a number or truth value may be a text.

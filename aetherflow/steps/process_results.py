@@ -1,4 +1,4 @@
-"""The files that a program leaves: success checks, the marker of a success, the output folder.
+"""Check and collect the files that a program leaves: success checks, success marker, output folder.
 
 Everything here reads and changes files, so it is called in worker threads.
 """

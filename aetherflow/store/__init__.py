@@ -1,1 +1,1 @@
-"""The state database."""
+"""The state database (SQLite): runs, firings, leases and pools."""

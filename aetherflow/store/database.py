@@ -1,4 +1,4 @@
-"""The one room that opens SQLite: a connection in aiosqlite's thread, whole transactions in one hop.
+"""Open a state database: one SQLite connection in aiosqlite's thread, each transaction one call to it.
 
 `synchronous=FULL` in WAL mode makes a committed transaction survive a power loss; NORMAL survives the death
 of the process but may lose the last transactions with the power (https://sqlite.org/pragma.html#pragma_synchronous).

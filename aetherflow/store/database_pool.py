@@ -1,4 +1,4 @@
-"""Open state databases, shared by all users in this process: one connection and one writer for each file."""
+"""Share open state databases in this process: one connection and one writer for each file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Firings: what schedulers decided, tick by tick, and which server has those that are not over yet.
+"""Read and write firings: what schedulers decided for each tick, and which server owns each open one.
 
 A firing's row is the durable claim of its tick: it is inserted together with the run id and the place in the
 queue, under a UNIQUE constraint, so that of any number of servers one inserts it. The functions work inside

@@ -1,4 +1,4 @@
-"""Find the runs that dead servers left INTERRUPTED: their lease has ended, and a server had started them."""
+"""Find the runs that dead servers left INTERRUPTED: a server started them, and their lease has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases: who may write for a run, who holds a lock. They end by release, by time, or with their process.
+"""Read and write leases: which process executes a run, which holds a lock, and whether it still may.
 
 Every acquisition raises the generation, a fencing token: a write with an older generation is refused. The
 functions work inside a transaction of the caller.

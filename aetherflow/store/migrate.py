@@ -1,4 +1,4 @@
-"""Prepare a file as a state database: check whose it is, set the pragmas, run the migrations (forward only).
+"""Prepare a file as a state database: check its owner, set the pragmas, run the migrations (forward only).
 
 The functions run in the thread of the connection. If another process holds the lock, they raise
 LockedOutError: nothing was done, and they may be called again.

@@ -1,4 +1,4 @@
-"""Pools: named slots that steps of many runs and processes share. Their rows, and who gets slots next.
+"""Read and write pools: named slots that steps of many runs and processes share, and the queue for them.
 
 Each function works inside a transaction of the caller.
 

@@ -1,4 +1,4 @@
-"""Identify a process and find out whether it is dead: its leases are free immediately then."""
+"""Identify a process, and find out whether it is dead and its leases are therefore free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim a run: its lease and history, the heartbeat that renews the lease, and requests to cancel it.
+"""Claim a run: take its lease, read its history, renew the lease, and request a cancellation.
 
 The clock is read inside the transaction: before it there may be a long wait for another process.
 """

@@ -1,4 +1,4 @@
-"""Tests for plugins: a context without an engine, one step, a whole flow in a temporary state database.
+"""Test plugins: with a context without an engine, one step, or a whole flow in a temporary state database.
 
     from aetherflow.testing import FakeRun, run_flow, run_step
 

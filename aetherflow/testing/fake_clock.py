@@ -1,4 +1,4 @@
-"""A clock for tests: time passes when somebody sleeps or the test says so; nothing really waits."""
+"""A clock for tests: time passes when a task sleeps or the test advances it; nothing really waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An observer for tests: keeps the events that it is given, and lets a test wait for one."""
+"""An observer for tests: it records events, and lets a test wait for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call one step as the engine does: inputs as a flow has them, converted, outputs as later steps see them."""
+"""Run one step in a test as the engine does: convert its inputs, call it, convert its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base class of the database connectors, and the function by which steps read through them."""
+"""The base class of the database connectors, and the function that steps read with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step `db_extract`: writes the rows of a query to a file."""
+"""The step `db_extract`: write the rows of a query to a file."""
 
 from __future__ import annotations
 

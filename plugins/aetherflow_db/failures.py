@@ -1,4 +1,4 @@
-"""The errors of databases, in words on which the person on call can act.
+"""Explain the errors of databases to the person on call: what happened, and what to do.
 
 AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
 AF743 the resource is no database, AF744 columns of one name, AF745 the URL, dialect or driver is unusable.

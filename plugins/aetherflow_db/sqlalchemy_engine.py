@@ -1,4 +1,4 @@
-"""Makes a SQLAlchemy engine from a resource; SQLAlchemy is imported when it is needed."""
+"""Create a SQLAlchemy engine from a resource; SQLAlchemy is imported only when it is needed."""
 
 from __future__ import annotations
 

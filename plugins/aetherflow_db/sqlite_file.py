@@ -1,4 +1,4 @@
-"""The file of a SQLite database: makes its folder when it is missing, checks rights and free space."""
+"""Prepare the file of a SQLite database: create its folder, check permissions and free space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes rows to TSV and JSON Lines files, batch by batch; UTF-8, lines end with a line feed."""
+"""Write rows to TSV and JSON Lines files, batch by batch; UTF-8, lines end with a line feed."""
 
 from __future__ import annotations
 

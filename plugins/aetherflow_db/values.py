@@ -1,4 +1,4 @@
-"""Turns values of a database into text for files: exact, and the same from every driver."""
+"""Convert database values to text for files: exact, and the same for every driver."""
 
 from __future__ import annotations
 
