@@ -21,7 +21,7 @@ class BundlePaths(msgspec.Struct, frozen=True):
 
     @property
     def cache(self) -> Path:
-        """The folder of what was downloaded."""
+        """The folder of downloaded file contents and their index."""
         return self.root / "cache"
 
     @property
@@ -36,7 +36,7 @@ class BundlePaths(msgspec.Struct, frozen=True):
 
     @property
     def snapshots(self) -> Path:
-        """The folder of whole trees; a run may use any of them."""
+        """The folder of complete snapshots; a run may use any of them."""
         return self.root / "snapshots"
 
     @property
@@ -61,7 +61,7 @@ def bundle_paths(work_root: Path, bundle_id: str) -> BundlePaths:
 
 
 def is_snapshot(name: str) -> bool:
-    """Whether a name in `snapshots` is that of a whole snapshot."""
+    """Whether a name in `snapshots` is that of a complete snapshot."""
     return _SNAPSHOT.fullmatch(name) is not None
 
 

@@ -22,10 +22,10 @@ OpenSource = Callable[[], Awaitable[BundleSource]]
 
 
 class OpenedSource:
-    """A source, with what it lists checked.
+    """An open source whose files and errors are checked.
 
     Attributes:
-        place: where its files really are, if the source knows.
+        place: where its files really are, for instance behind links, if the source knows.
     """
 
     def __init__(self, kind: str, source: BundleSource) -> None:
@@ -37,10 +37,10 @@ class OpenedSource:
         """Return the files by path.
 
         Raises:
-            BundleError: they cannot be listed, are too many or too large, or may not be in a bundle.
+            BundleError: they cannot be listed, are too many or too large, or are not allowed in a bundle.
         """
         names, files, total = Names(), dict[str, BundleFile](), 0
-        with _border(self._kind, "the source", "be listed"):
+        with _errors_named(self._kind, "the source", "be listed"):
             async with aclosing(cast("AsyncGenerator[object]", self._source.list())) as listing:
                 async for file in listing:
                     if not isinstance(file, BundleFile):
@@ -55,11 +55,11 @@ class OpenedSource:
         """Yield the content of a file.
 
         Raises:
-            SourceChanged: it changed since it was listed.
-            BundleError: it cannot be read.
+            SourceChanged: the file changed since it was listed.
+            BundleError: the file cannot be read.
         """
-        # what the consumer of a piece raises does not pass through here
-        with _border(self._kind, file.path, "be read from the source"):
+        # an exception of the consumer is raised at its own `async for`, not at this `yield`
+        with _errors_named(self._kind, file.path, "be read from the source"):
             async with aclosing(cast("AsyncGenerator[object]", self._source.read(file))) as chunks:
                 async for chunk in chunks:
                     if not isinstance(chunk, bytes | bytearray | memoryview):
@@ -69,12 +69,12 @@ class OpenedSource:
 
 @asynccontextmanager
 async def opened(kind: str, open_source: OpenSource) -> AsyncIterator[OpenedSource]:
-    """Open the source of a type, and close it at the end.
+    """Open a source of type `kind`, and close it at the end.
 
     Raises:
-        BundleError: it cannot be opened or closed.
+        BundleError: the source cannot be opened or closed.
     """
-    with _border(kind, "the source", "be opened"):
+    with _errors_named(kind, "the source", "be opened"):
         source = await open_source()
     try:
         yield OpenedSource(kind, source)
@@ -86,7 +86,7 @@ async def opened(kind: str, open_source: OpenSource) -> AsyncIterator[OpenedSour
 
 
 async def _close(kind: str, source: BundleSource) -> None:
-    with _border(kind, "the source", "be closed"):
+    with _errors_named(kind, "the source", "be closed"):
         with anyio.move_on_after(CLOSE_SECONDS, shield=True) as closing:
             await source.aclose()
         if closing.cancelled_caught:
@@ -94,15 +94,15 @@ async def _close(kind: str, source: BundleSource) -> None:
 
 
 @contextmanager
-def _border(kind: str, what: str, do: str) -> Iterator[None]:
-    """Turn whatever the block raises into an error of AetherFlow.
+def _errors_named(kind: str, what: str, do: str) -> Iterator[None]:
+    """Turn every exception of the block into an error of AetherFlow.
 
     Raises:
-        BundleError: the source raised something; the message says what failed.
+        BundleError: the source raised an exception; the message says what failed.
     """
     try:
         yield
-    except StepError as error:  # of its connector
+    except StepError as error:  # raised by the source's connector
         raise BundleError(f"the source: {error.message}", hint=error.hint, code=error.code) from None
     except AetherFlowError:
         raise

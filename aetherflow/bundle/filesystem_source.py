@@ -29,10 +29,10 @@ _INSIDE = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FilesystemSource(BundleSource):
-    """Every regular file below `base_path`; the fingerprint is path, size and time of change.
+    """Every regular file below `base_path`; the fingerprint is path, size and modification time.
 
-    Symbolic links are refused, also such as appear between listing and reading; only `base_path` itself may
-    lead through some.
+    Symbolic links are refused, even if they appear between listing and reading; only `base_path` itself may
+    contain some.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,9 +42,9 @@ class FilesystemSource(BundleSource):
 
     @classmethod
     async def open(cls, request: SourceRequest) -> Self:
-        """Find the folder."""
+        """Resolve `base_path` to the folder."""
         base = request.spec.base_path or ""
-        root = await _threads.run(_found, base, request.directory)
+        root = await _threads.run(_find_root, base, request.directory)
         return cls(root)
 
     async def list(self) -> AsyncIterator[BundleFile]:
@@ -56,22 +56,22 @@ class FilesystemSource(BundleSource):
 
     async def read(self, file: BundleFile) -> AsyncIterator[bytes]:
         """Yield the content of a file that has not changed since it was listed."""
-        descriptor = await anyio.to_thread.run_sync(_opened, self._root, file, limiter=self._threads)
+        descriptor = await anyio.to_thread.run_sync(_open_listed, self._root, file, limiter=self._threads)
         try:
             while chunk := await anyio.to_thread.run_sync(
                 _read, descriptor, self._root / file.path, limiter=self._threads
             ):
                 yield chunk
-            await anyio.to_thread.run_sync(_compare, descriptor, file, limiter=self._threads)
+            await anyio.to_thread.run_sync(_check_unchanged, descriptor, file, limiter=self._threads)
         finally:
             os.close(descriptor)
 
 
-def _found(base: str, directory: Path) -> Path:
+def _find_root(base: str, directory: Path) -> Path:
     """Return the real folder that `base_path` names.
 
     Raises:
-        BundleError: there is none.
+        BundleError: the folder does not exist or cannot be opened.
     """
     try:
         root = (directory / Path(base).expanduser()).resolve(strict=True)
@@ -94,7 +94,7 @@ def _walk(root: Path) -> Iterator[BundleFile]:
     """Yield the files of a tree.
 
     Raises:
-        BundleError: a folder cannot be listed, or there is something in it that is neither file nor folder.
+        BundleError: a folder cannot be listed, or contains something that is neither a file nor a folder.
     """
     folders = [""]
     while folders:
@@ -110,26 +110,26 @@ def _walk(root: Path) -> Iterator[BundleFile]:
                         if entry.name not in LEFT_OUT:
                             folders.append(name)
                     elif stat.S_ISREG(found.st_mode):
-                        yield _listed(name, found)
+                        yield _bundle_file(name, found)
                     else:
-                        raise _unfit(place, is_link=entry.is_symlink())
+                        raise _not_allowed(place, is_link=entry.is_symlink())
         except FileNotFoundError:
             raise SourceChanged(f"{place} went away while the source was listed") from None
         except OSError as error:
             _fail(place, error)
 
 
-def _listed(name: str, found: os.stat_result) -> BundleFile:
+def _bundle_file(name: str, found: os.stat_result) -> BundleFile:
     executable = bool(found.st_mode & stat.S_IXUSR)
     return BundleFile(name, found.st_size, found.st_mtime_ns, executable=executable)
 
 
-def _opened(root: Path, file: BundleFile) -> int:
-    """Open a file of the tree by its parts, so that no link on the way is followed, and compare it.
+def _open_listed(root: Path, file: BundleFile) -> int:
+    """Open a listed file, if it is unchanged: folder by folder, so that no symbolic link is followed.
 
     Raises:
-        SourceChanged: it is not what was listed.
-        BundleError: it cannot be read.
+        SourceChanged: the file is no longer as it was listed.
+        BundleError: the file cannot be opened.
     """
     *folders, name = file.path.split("/")
     at = os.open(root, _DIRECTORY)
@@ -148,16 +148,16 @@ def _opened(root: Path, file: BundleFile) -> int:
     finally:
         os.close(at)
     try:
-        _compare(descriptor, file)
+        _check_unchanged(descriptor, file)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _compare(descriptor: int, file: BundleFile) -> None:
+def _check_unchanged(descriptor: int, file: BundleFile) -> None:
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or _listed(file.path, found) != file:
+    if not stat.S_ISREG(found.st_mode) or _bundle_file(file.path, found) != file:
         raise SourceChanged(f"{file.path} changed while the bundle was synced")
 
 
@@ -168,7 +168,7 @@ def _read(descriptor: int, path: Path) -> bytes:
         _fail(path, error)
 
 
-def _unfit(path: Path, *, is_link: bool) -> BundleError:
+def _not_allowed(path: Path, *, is_link: bool) -> BundleError:
     what = "a symbolic link" if is_link else "neither a file nor a folder"
     hint = "put a copy of the file there" if is_link else "remove it from the source"
     return BundleError(f"{path} is {what}, which cannot be in a bundle", hint=hint, code="AF855")

@@ -9,7 +9,7 @@ from aetherflow.errors import BundleError
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much a bundle may hold: it is flows and what belongs to them, not data."""
+    """How much a bundle may hold: flows and the files they need, not data."""
 
     files: int = 20_000
     file_bytes: int = 512 * 1024 * 1024
@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True):
         Raises:
             BundleError: a limit is exceeded; the message names it.
         """
-        hint = "a bundle holds flows and what belongs to them; keep data elsewhere"
+        hint = "a bundle holds flows and the files they need; keep data elsewhere"
         if count > self.files:
             message = f"the source has more than {self.files:,} files"
         elif not 0 <= file.size <= self.file_bytes:

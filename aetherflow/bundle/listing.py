@@ -24,11 +24,11 @@ class Difference(msgspec.Struct, frozen=True):
         return bool(self.added or self.changed or self.removed)
 
 
-def check_whole(bundle: BundleSpec, listed: Collection[str]) -> None:
-    """Refuse a source without what the manifest names: a folder that was emptied, or is not mounted.
+def check_complete(bundle: BundleSpec, listed: Collection[str]) -> None:
+    """Refuse an incomplete source, such as a folder that was emptied or is not mounted.
 
     Raises:
-        BundleError: it has no files at all, no entry flow, or no profiles file.
+        BundleError: the source has no files, or lacks the entry flow or profiles file of the manifest.
     """
     if not listed:
         raise BundleError("the source has no files", hint="check whether it is mounted", code="AF864")
@@ -37,17 +37,17 @@ def check_whole(bundle: BundleSpec, listed: Collection[str]) -> None:
         "entry_flow": (f"{layout.flows_dir}/{entry}", entry) if entry else (),
         "profiles_file": (layout.profiles_file,) if layout.profiles_file else (),
     }
-    for key, places in wanted.items():
-        if places and not any(str(PurePosixPath(place)) in listed for place in places):
+    for key, candidates in wanted.items():
+        if candidates and not any(str(PurePosixPath(candidate)) in listed for candidate in candidates):
             raise BundleError(
-                f"the source has no {places[0]}, which {key} of the manifest names",
+                f"the source has no {candidates[0]}, which {key} of the manifest names",
                 hint="put it there, or correct the manifest",
                 code="AF864",
             )
 
 
 def difference(known: dict[str, Entry], listed: dict[str, BundleFile], *, strict: bool) -> Difference:
-    """Compare by fingerprint; with `strict`, files without a sha256 count as changed."""
+    """Compare files by fingerprint; with `strict`, files without a sha256 count as changed."""
     same = sum(
         path in known and is_same(known[path].listed, file, strict=strict) for path, file in listed.items()
     )

@@ -19,8 +19,8 @@ READ_ONLY = 0o444
 EXECUTABLE = 0o555
 
 
-class Objects:
-    """The objects of one sync.
+class ObjectStore:
+    """The folder of objects (file contents named by their sha256), as one sync uses it.
 
     Attributes:
         stored: when each intact object was stored, in ns.
@@ -39,14 +39,14 @@ class Objects:
                 self.stored[entry.object] = (self.directory / entry.object).lstat().st_mtime_ns
 
 
-class Sink:
-    """A new object while it is written; use it in worker threads.
+class ObjectWriter:
+    """Writes one new object; use it in worker threads.
 
     Raises:
-        OSError: from every function, if it cannot be stored.
+        OSError: from every method, if the object cannot be stored.
     """
 
-    def __init__(self, objects: Objects, file: BundleFile) -> None:
+    def __init__(self, objects: ObjectStore, file: BundleFile) -> None:
         self._objects = objects
         self._file = file
         self._temporary = objects.directory / f".{secrets.token_hex(8)}{PART}"
@@ -69,7 +69,7 @@ class Sink:
             left = left[self._stream.write(left) :]
 
     def finish(self) -> Entry:
-        """Check what was read against the fingerprint, and give it its name.
+        """Check the content against the fingerprint, and rename the file to its object.
 
         Raises:
             SourceChanged: the file is shorter than it was when it was listed.
@@ -92,7 +92,7 @@ class Sink:
         return entry
 
     def close(self) -> None:
-        """Close it; an object without its final name is removed."""
+        """Close the file, and remove it if it has not become an object."""
         self._stream.close()
         self._temporary.unlink(missing_ok=True)
 
@@ -110,8 +110,8 @@ def unchanged(directory: Path, stored: dict[str, int]) -> dict[str, int]:
     return intact
 
 
-def remove_others(objects: Objects, used: Iterable[str]) -> None:
-    """Remove objects that neither these files nor an old snapshot uses, and leftovers of killed syncs."""
+def remove_unused(objects: ObjectStore, used: Iterable[str]) -> None:
+    """Remove leftovers of killed syncs, and objects that are neither in `used` nor in a snapshot."""
     needed = set(used)
     for path in objects.directory.iterdir():
         found = path.lstat()

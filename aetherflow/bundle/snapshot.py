@@ -1,7 +1,7 @@
 """Build, activate, hold and remove snapshots: complete, read-only copies of the files of a bundle.
 
-A snapshot gets its name when all of it is on the disk, and loses the name before anything of it is removed.
-So after a kill at any moment, a folder with the name of a snapshot is complete.
+A new snapshot gets its final name when all of it is on the disk; an old one is renamed before its files are
+removed. So after a kill at any moment, a folder with the name of a snapshot is complete.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from aetherflow.bundle.object_store import EXECUTABLE, READ_ONLY
 from aetherflow.bundle.sync_index import Index
 from aetherflow.errors import BundleError
 
-OLD_KEPT = 2
+OLD_SNAPSHOTS = 2
 """How many unused snapshots are kept beside the active one."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _TREE = re.compile(r"\.[0-9a-f]+")
-"""The name of a tree that is being made or removed. Other names with a dot are not ours."""
+"""The name of a tree that is being built or removed. Files of others may begin with a dot, too."""
 
 _FOLDER = 0o555
 _BUILDING = 0o755
@@ -41,7 +41,7 @@ class Hold(msgspec.Struct, frozen=True):
     descriptor: int
 
     def close(self) -> None:
-        """Give it up."""
+        """Release the snapshot."""
         os.close(self.descriptor)
 
     def __enter__(self) -> Self:
@@ -51,25 +51,25 @@ class Hold(msgspec.Struct, frozen=True):
         self.close()
 
 
-def active_snapshot(places: BundlePaths) -> str:
+def active_snapshot(paths: BundlePaths) -> str:
     """Return the name of the active snapshot; an empty text if there is none."""
     try:
-        target = places.active.readlink()
+        target = paths.active.readlink()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         raise BundleError(
-            f"{places.active} is not the link that a sync makes: {error.strerror or error}",
+            f"{paths.active} is not the link that a sync makes: {error.strerror or error}",
             hint="remove it, and sync again",
             code="AF859",
         ) from None
     name = target.name
-    return name if is_snapshot(name) and (places.snapshots / name).is_dir() else ""
+    return name if is_snapshot(name) and (paths.snapshots / name).is_dir() else ""
 
 
-def hold(places: BundlePaths, name: str) -> Hold | None:
+def hold(paths: BundlePaths, name: str) -> Hold | None:
     """Start to use a snapshot; None if it does not exist."""
-    path = places.snapshots / name
+    path = paths.snapshots / name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -84,27 +84,27 @@ def hold(places: BundlePaths, name: str) -> Hold | None:
     return None
 
 
-def hold_active(places: BundlePaths) -> Hold | None:
+def hold_active(paths: BundlePaths) -> Hold | None:
     """Start to use the active snapshot; None if there is none."""
-    while name := active_snapshot(places):
-        if (held := hold(places, name)) is not None:
+    while name := active_snapshot(paths):
+        if (held := hold(paths, name)) is not None:
             return held
     return None
 
 
-def build(places: BundlePaths, index: Index) -> str:
-    """Make the tree of an index from its objects, if it is not there, and return its name.
+def build(paths: BundlePaths, index: Index) -> str:
+    """Build the snapshot of an index from its objects, unless it exists, and return its name.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file or folder cannot be written.
     """
     fingerprint = index.fingerprint()
-    names = [path.name for path in places.snapshots.iterdir() if path.name.startswith(fingerprint)]
+    names = [path.name for path in paths.snapshots.iterdir() if path.name.startswith(fingerprint)]
     for name in sorted(filter(is_snapshot, names)):
-        if is_intact(places.snapshots / name, index):
+        if is_intact(paths.snapshots / name, index):
             return name
     name = f"{fingerprint}-{secrets.token_hex(4)}" if fingerprint in names else fingerprint
-    temporary = places.snapshots / f".{secrets.token_hex(8)}"
+    temporary = paths.snapshots / f".{secrets.token_hex(8)}"
     temporary.mkdir(mode=_BUILDING)
     folders = {temporary}
     for path, entry in index.entries.items():
@@ -112,12 +112,12 @@ def build(places: BundlePaths, index: Index) -> str:
         if target.parent not in folders:
             target.parent.mkdir(parents=True, exist_ok=True)
             folders.update(p for p in target.parents if p.is_relative_to(temporary))
-        _link(places.objects / entry.object, target)
+        _link(paths.objects / entry.object, target)
     for folder in sorted(folders, reverse=True):  # the inner ones first
         folder.chmod(_FOLDER)
         sync_folder(folder)
-    temporary.rename(places.snapshots / name)
-    sync_folder(places.snapshots)
+    temporary.rename(paths.snapshots / name)
+    sync_folder(paths.snapshots)
     return name
 
 
@@ -139,45 +139,45 @@ def is_intact(tree: Path, index: Index) -> bool:
     return found == set(index.entries)
 
 
-def activate(places: BundlePaths, name: str) -> None:
+def activate(paths: BundlePaths, name: str) -> None:
     """Make a snapshot the active one, in one atomic step.
 
     Raises:
         BundleError: the file system has no symbolic links.
-        OSError: it cannot be written.
+        OSError: the link cannot be written.
     """
-    os.utime(places.snapshots / name)  # the newest ones are kept
-    if active_snapshot(places) == name:
+    os.utime(paths.snapshots / name)  # `remove_old` keeps the newest
+    if active_snapshot(paths) == name:
         return
-    temporary = places.root / f".active.{secrets.token_hex(8)}"
+    temporary = paths.root / f".active.{secrets.token_hex(8)}"
     try:
-        temporary.symlink_to(Path(places.snapshots.name, name))
+        temporary.symlink_to(Path(paths.snapshots.name, name))
     except (NotImplementedError, OSError) as error:
         if getattr(error, "errno", errno.ENOSYS) not in _NO_LINKS:
             raise
         raise BundleError(
-            f"{places.root} is on a file system without symbolic links, which the switch of a bundle needs",
+            f"{paths.root} is on a file system without symbolic links, which the switch of a bundle needs",
             hint="give AETHERFLOW_WORK_ROOT a place on another file system",
             code="AF863",
         ) from None
-    temporary.replace(places.active)
-    sync_folder(places.root)
+    temporary.replace(paths.active)
+    sync_folder(paths.root)
 
 
-def remove_old(places: BundlePaths, keep: str) -> list[str]:
+def remove_old(paths: BundlePaths, keep: str) -> list[str]:
     """Remove unused snapshots except the newest few; return their names."""
-    names = [path.name for path in places.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
-    names.sort(key=lambda name: (places.snapshots / name).stat().st_mtime_ns, reverse=True)
-    return [name for name in names[OLD_KEPT:] if _removed(places, name)]
+    names = [path.name for path in paths.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
+    names.sort(key=lambda name: (paths.snapshots / name).stat().st_mtime_ns, reverse=True)
+    return [name for name in names[OLD_SNAPSHOTS:] if _remove_if_unused(paths, name)]
 
 
-def remove_leftovers(places: BundlePaths) -> None:
+def remove_leftovers(paths: BundlePaths) -> None:
     """Remove leftovers of killed syncs; the caller holds the lock, so no sync uses them."""
-    for folder in (places.root, places.cache):
+    for folder in (paths.root, paths.cache):
         for path in folder.glob(".*"):
             if path.is_symlink() or path.is_file():
                 path.unlink()
-    for path in places.snapshots.glob(".*"):
+    for path in paths.snapshots.glob(".*"):
         if _TREE.fullmatch(path.name):
             _remove_tree(path)
 
@@ -191,17 +191,17 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _removed(places: BundlePaths, name: str) -> bool:
-    path, grave = places.snapshots / name, places.snapshots / f".{secrets.token_hex(8)}"
+def _remove_if_unused(paths: BundlePaths, name: str) -> bool:
+    path, doomed = paths.snapshots / name, paths.snapshots / f".{secrets.token_hex(8)}"
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.rename(grave)
+        path.rename(doomed)
     except BlockingIOError:
         return False  # in use
     finally:
         os.close(descriptor)
-    _remove_tree(grave)
+    _remove_tree(doomed)
     return True
 
 

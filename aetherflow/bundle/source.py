@@ -1,7 +1,7 @@
 """The port for bundle sources: a source lists its files with fingerprints and streams their contents.
 
-Plugins implement it for a type of source and register it under the entry-point group
-`aetherflow.bundle_sources`; `filesystem` is here.
+A plugin implements `BundleSource` for a type of source and registers it under the entry-point group
+`aetherflow.bundle_sources`. The type `filesystem` is built in.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class BundleFile(msgspec.Struct, frozen=True):
     Attributes:
         path: relative to the root of the bundle, with `/` between its parts.
         size: in bytes.
-        mtime_ns: when it was last changed, in the source's own clock; None if unknown.
-        sha256: of its content, as hex digits, if the source knows it without reading the file.
-        executable: whether it may be executed.
+        mtime_ns: the modification time by the source's own clock; None if unknown.
+        sha256: the checksum in hex digits, if the source knows it without reading the file.
+        executable: whether the file is a program.
     """
 
     path: str
@@ -40,13 +40,13 @@ class BundleFile(msgspec.Struct, frozen=True):
 
 
 class SourceRequest(msgspec.Struct, frozen=True):
-    """What a source is opened with.
+    """The arguments of `BundleSource.open`.
 
     Attributes:
         bundle_id: the id of the bundle.
         spec: `bundle.source` of the manifest.
         directory: the folder of the manifest; relative local paths start there.
-        connect: returns the open connector of `spec.resource`; it is closed after the sync.
+        connect: opens the connector of `spec.resource`, which the engine closes after the sync.
     """
 
     bundle_id: str
@@ -56,17 +56,17 @@ class SourceRequest(msgspec.Struct, frozen=True):
 
 
 class SourceChanged(BundleError):
-    """A file changed since it was listed: the sync lists and reads again, a few times."""
+    """A file changed since it was listed; the sync lists and reads again, a few times."""
 
     default_code = "AF857"
 
 
 class BundleSource(abc.ABC):
-    """Base of all sources. None may block the event loop: blocking libraries go to worker threads.
+    """Base of all sources. A source must not block the event loop: call blocking libraries in worker threads.
 
     Attributes:
-        place: where the files really are, if opening it has shown that: behind links, for instance. What was
-            read from another place is not compared with them.
+        place: where the files really are, for instance behind links, if `open` found out. Files read from
+            another place are fetched again.
     """
 
     place: str = ""
@@ -74,7 +74,7 @@ class BundleSource(abc.ABC):
     @classmethod
     @abc.abstractmethod
     async def open(cls, request: SourceRequest) -> Self:
-        """Make ready to list.
+        """Open the source, ready to list its files.
 
         Raises:
             BundleError: the source cannot be reached, or is not what the manifest says.
@@ -85,7 +85,7 @@ class BundleSource(abc.ABC):
         """Yield every file, in any order; called more than once.
 
         Raises:
-            BundleError: it cannot be listed, or holds what no bundle may hold.
+            BundleError: the files cannot be listed, or one is not allowed in a bundle.
         """
 
     @abc.abstractmethod
@@ -93,8 +93,8 @@ class BundleSource(abc.ABC):
         """Yield the content of a file that was listed, in pieces of at most CHUNK_BYTES.
 
         Raises:
-            SourceChanged: it changed since it was listed.
-            BundleError: it cannot be read.
+            SourceChanged: the file changed since it was listed.
+            BundleError: the file cannot be read.
         """
 
     async def aclose(self) -> None:

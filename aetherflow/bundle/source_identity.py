@@ -23,22 +23,22 @@ def origin_of(source: SourceSpec, directory: Path, resource: Mapping[str, Any]) 
     Args:
         source: `bundle.source` of the manifest.
         directory: the folder of the manifest.
-        resource: the config of the source's connector, secrets masked: after a new password it is
-            still the same source.
+        resource: the config of the source's connector with secrets masked, as a new password does not make
+            it another source.
     """
     identity = msgspec.to_builtins(source)
     del identity["strict_fingerprint"]  # how files are compared, not where they come from
     if source.type == "filesystem":
-        # pathlib has no such thing that leaves an unknown `~user` and symbolic links as they are
+        # pathlib has no function that leaves an unknown `~user` and symbolic links unchanged
         identity["base_path"] = os.path.abspath(directory / os.path.expanduser(source.base_path or ""))  # noqa: PTH100, PTH111
     whole = json.dumps([identity, dict(resource)], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def hold_last(places: BundlePaths, origin: str) -> Hold | None:
+def hold_last(paths: BundlePaths, origin: str) -> Hold | None:
     """Start to use the active snapshot; None if there is none, or it may come from another source."""
-    held = hold_active(places)
-    if held is None or read_index(places.index).snapshots.get(held.path.name) == origin:
+    held = hold_active(paths)
+    if held is None or read_index(paths.index).snapshots.get(held.path.name) == origin:
         return held
     held.close()
     return None

@@ -11,8 +11,8 @@ import msgspec
 from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
 from aetherflow.bundle.checked_source import OpenedSource, OpenSource, opened
 from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.listing import Difference, check_whole, difference
-from aetherflow.bundle.object_store import Objects, Sink, remove_others
+from aetherflow.bundle.listing import Difference, check_complete, difference
+from aetherflow.bundle.object_store import ObjectStore, ObjectWriter, remove_unused
 from aetherflow.bundle.snapshot import (
     Hold,
     activate,
@@ -51,7 +51,7 @@ class Synced(msgspec.Struct, frozen=True):
 
 async def sync(
     bundle: BundleSpec,
-    places: BundlePaths,
+    paths: BundlePaths,
     open_source: OpenSource,
     clock: Clock,
     *,
@@ -61,39 +61,39 @@ async def sync(
 ) -> Synced:
     """Make the files of the source the active snapshot.
 
-    `origin` identifies the source (`origin_of`): what was read from another source is ignored.
+    `origin` identifies the source (`origin_of`): entries read from another source are ignored.
 
     Raises:
-        BundleError: it could not be done; what was active still is.
+        BundleError: the sync failed; the active snapshot has not changed.
         HeldByAnother: another process was syncing for the whole wait.
     """
     at = clock.now().isoformat(timespec="seconds")
     try:
-        async with exclusive(places.lock, f"the bundle {bundle.id!r}", clock, wait_seconds):
-            work = _Sync(bundle, places, clock, origin, limits or Limits())
+        async with exclusive(paths.lock, f"the bundle {bundle.id!r}", clock, wait_seconds):
+            work = _Sync(bundle, paths, clock, origin, limits or Limits())
             try:
-                return await work.whole(open_source, at)
+                return await work.run(open_source, at)
             except BundleError as error:
                 failed = SyncReport(at=at, code=error.code, error=error.message)
-                with suppress(OSError):  # where nothing can be stored, the error itself has to do
-                    await _threads.run(write_report, places.report, failed)
+                with suppress(OSError):  # the error itself is raised anyway
+                    await _threads.run(write_report, paths.report, failed)
                 raise
     except OSError as error:
-        raise _unwritable(places, error) from None
+        raise _unwritable(paths, error) from None
 
 
 async def compare(
-    bundle: BundleSpec, places: BundlePaths, open_source: OpenSource, *, origin: str
+    bundle: BundleSpec, paths: BundlePaths, open_source: OpenSource, *, origin: str
 ) -> Difference:
     """Return what a sync would change; nothing is changed.
 
     Raises:
         BundleError: the source cannot be listed.
     """
-    known = await _threads.run(read_index, places.index)
+    known = await _threads.run(read_index, paths.index)
     async with opened(bundle.source.type, open_source) as source:
         listed = await source.list_files(Limits())
-    entries = known.of_source(_told(origin, source))
+    entries = known.of_source(_origin_of_entries(origin, source))
     return difference(entries, listed, strict=bundle.source.strict_fingerprint)
 
 
@@ -101,10 +101,10 @@ class _Sync:
     """One sync, by the holder of the lock."""
 
     def __init__(
-        self, bundle: BundleSpec, places: BundlePaths, clock: Clock, origin: str, limits: Limits
+        self, bundle: BundleSpec, paths: BundlePaths, clock: Clock, origin: str, limits: Limits
     ) -> None:
         self.bundle = bundle
-        self.places = places
+        self.paths = paths
         self.clock = clock
         self.origin = origin
         self.limits = limits
@@ -113,28 +113,28 @@ class _Sync:
         self.strict = bundle.source.strict_fingerprint
         self.always = bundle.fetch_policy == "always"
         self.entries: dict[str, Entry] = {}
-        self.objects = Objects(places.objects, {})
+        self.objects = ObjectStore(paths.objects, {})
         self.fetched: dict[str, int] = {}
 
-    async def whole(self, open_source: OpenSource, at: str) -> Synced:
-        """Fetch, build and switch.
+    async def run(self, open_source: OpenSource, at: str) -> Synced:
+        """Fetch the missing files, build the snapshot and activate it.
 
         Raises:
-            BundleError: the source does not give what it lists, or nothing can be stored.
+            BundleError: the source does not deliver what it lists, or the files cannot be stored.
         """
         try:
-            await _threads.run(_prepare, self.places)
+            await _threads.run(_prepare, self.paths)
             async with opened(self.bundle.source.type, open_source) as source:
                 await self._fetch_all(source)
-            return await _threads.run(self._switch, at)
+            return await _threads.run(self._build_and_activate, at)
         except OSError as error:
-            raise _unwritable(self.places, error) from None
+            raise _unwritable(self.paths, error) from None
 
     async def _fetch_all(self, source: OpenedSource) -> None:
-        """Read what is missing, until the source did not change meanwhile."""
-        self.known = known = await _threads.run(read_index, self.places.index)
-        self.objects = await _threads.run(Objects, self.places.objects, known.stored)
-        self.source = _told(self.origin, source)
+        """Read the missing files; start again, a few times, if the source changed meanwhile."""
+        self.known = known = await _threads.run(read_index, self.paths.index)
+        self.objects = await _threads.run(ObjectStore, self.paths.objects, known.stored)
+        self.source = _origin_of_entries(self.origin, source)
         self.entries = {} if self.always else known.of_source(self.source)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -148,23 +148,23 @@ class _Sync:
             else:
                 return
             finally:
-                with anyio.CancelScope(shield=True):  # what was read need not be read again
-                    await _threads.run(write_index, self.places.index, self._index(known.snapshots))
+                with anyio.CancelScope(shield=True):  # the next sync need not read these files again
+                    await _threads.run(write_index, self.paths.index, self._index(known.snapshots))
 
     async def _fetch_once(self, source: OpenedSource) -> None:
         listed = await source.list_files(self.limits)
-        check_whole(self.bundle, listed)
-        missing = [file for file in listed.values() if not self._is_here(file)]
+        check_complete(self.bundle, listed)
+        missing = [file for file in listed.values() if not self._is_cached(file)]
         await self._fetch(source, missing)
         if missing and await source.list_files(self.limits) != listed:
             raise SourceChanged("files came, went or changed while others were read")
         self.entries = {path: Entry(file, self.entries[path].sha256) for path, file in listed.items()}
 
-    def _is_here(self, file: BundleFile) -> bool:
+    def _is_cached(self, file: BundleFile) -> bool:
         entry = self.entries.get(file.path)
         if entry is None or entry.object not in self.objects.stored:
             return False
-        # within one sync, times and sizes show what was read a moment ago
+        # within one sync, time and size are enough: the content was read a moment ago
         return is_same(entry.listed, file, strict=self.strict and file.path not in self.fetched)
 
     async def _fetch(self, source: OpenedSource, files: list[BundleFile]) -> None:
@@ -188,32 +188,32 @@ class _Sync:
             raise failures[0]
 
     async def _read(self, source: OpenedSource, file: BundleFile) -> None:
-        sink = await _threads.run(Sink, self.objects, file)
+        writer = await _threads.run(ObjectWriter, self.objects, file)
         try:
             async with aclosing(source.read(file)) as chunks:
                 async for chunk in chunks:
-                    await _threads.run(sink.write, chunk)
-            self.entries[file.path] = await _threads.run(sink.finish)
+                    await _threads.run(writer.write, chunk)
+            self.entries[file.path] = await _threads.run(writer.finish)
             self.fetched[file.path] = file.size
         finally:
             with anyio.CancelScope(shield=True):
-                await _threads.run(sink.close)
+                await _threads.run(writer.close)
 
-    def _switch(self, at: str) -> Synced:
+    def _build_and_activate(self, at: str) -> Synced:
         """Build the snapshot, make it active, and remove what is no longer needed."""
-        places, index = self.places, self._index(self.known.snapshots)
-        sync_folder(places.objects)
-        name = build(places, index)
-        # before the switch: whatever is killed when, what is active is known to be of its source
-        write_index(places.index, self._index(self._kept_snapshots() | {name: self.origin}))
-        was_active = os.path.realpath(places.active)
-        activate(places, name)
-        held = hold(places, name)
+        paths, index = self.paths, self._index(self.known.snapshots)
+        sync_folder(paths.objects)
+        name = build(paths, index)
+        # before the switch: after a kill at any moment, the source of the active snapshot is known
+        write_index(paths.index, self._index(self._existing_snapshots() | {name: self.origin}))
+        was_active = os.path.realpath(paths.active)
+        activate(paths, name)
+        held = hold(paths, name)
         if held is None:
-            raise BundleError(f"{places.snapshots / name} went away", hint="sync again", code="AF859")
+            raise BundleError(f"{paths.snapshots / name} went away", hint="sync again", code="AF859")
         try:
-            remove_old(places, name)
-            remove_others(self.objects, {entry.object for entry in self.entries.values()})
+            remove_old(paths, name)
+            remove_unused(self.objects, {entry.object for entry in self.entries.values()})
             report = SyncReport(
                 at=at,
                 fingerprint=fingerprint_of(name),
@@ -221,10 +221,10 @@ class _Sync:
                 size=index.size,
                 fetched=len(self.fetched),
                 fetched_bytes=sum(self.fetched.values()),
-                switched=was_active != os.path.realpath(places.active),
+                switched=was_active != os.path.realpath(paths.active),
                 other_source=self.known.source not in ("", self.source),
             )
-            write_report(places.report, report)
+            write_report(paths.report, report)
         except BaseException:
             held.close()
             raise
@@ -233,24 +233,24 @@ class _Sync:
     def _index(self, snapshots: dict[str, str]) -> Index:
         return Index(self.entries, self.objects.stored, self.source, snapshots)
 
-    def _kept_snapshots(self) -> dict[str, str]:
+    def _existing_snapshots(self) -> dict[str, str]:
         there = self.known.snapshots.items()
-        return {name: origin for name, origin in there if (self.places.snapshots / name).is_dir()}
+        return {name: origin for name, origin in there if (self.paths.snapshots / name).is_dir()}
 
 
-def _told(origin: str, source: OpenedSource) -> str:
-    """Return what the entries of an index are known to be of."""
+def _origin_of_entries(origin: str, source: OpenedSource) -> str:
+    """Identify the place that the entries of an index were read from."""
     return f"{origin} {source.place}"
 
 
-def _prepare(places: BundlePaths) -> None:
-    places.objects.mkdir(parents=True, exist_ok=True)
-    places.snapshots.mkdir(exist_ok=True)
-    remove_leftovers(places)
+def _prepare(paths: BundlePaths) -> None:
+    paths.objects.mkdir(parents=True, exist_ok=True)
+    paths.snapshots.mkdir(exist_ok=True)
+    remove_leftovers(paths)
 
 
-def _unwritable(places: BundlePaths, error: OSError) -> BundleError:
-    where = error.filename or places.root
+def _unwritable(paths: BundlePaths, error: OSError) -> BundleError:
+    where = error.filename or paths.root
     return BundleError(
         f"the bundle cannot be stored: {where}: {(error.strerror or type(error).__name__).lower()}",
         hint="look at the free space and the rights of AETHERFLOW_WORK_ROOT",

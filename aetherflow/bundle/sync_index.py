@@ -19,18 +19,18 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def object(self) -> str:
-        """The name of its object; one inode has one mode, so what is executable has an object of its own."""
+        """The name of its object; an executable has an object of its own, as one inode has one mode."""
         return f"{self.sha256}.x" if self.listed.executable else self.sha256
 
 
 class Index(msgspec.Struct, frozen=True):
-    """The files of a bundle and the objects they are.
+    """The files of a bundle and their objects in the cache.
 
     Attributes:
-        entries: by path.
+        entries: the files by path.
         stored: when each object was written, in ns; an object that changed since is not used.
-        source: where the entries were read; what another source lists is not compared with them.
-        snapshots: for each snapshot, the origin of the source that it was last made of.
+        source: where the entries were read; they are not compared with files of another source.
+        snapshots: for each snapshot, the origin of the source that it was last built from.
     """
 
     entries: dict[str, Entry] = {}

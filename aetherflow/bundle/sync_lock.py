@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.05
 """How often a waiting process tries; the kernel's own queue could not be left when the time is up."""
 
 
-class LeaseHolder(msgspec.Struct, frozen=True):
+class SyncHolder(msgspec.Struct, frozen=True):
     """The process that syncs, written into the lock file for those who wait."""
 
     owner: str
@@ -33,30 +33,30 @@ class LeaseHolder(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def exclusive(path: Path, what: str, clock: Clock, wait_seconds: float) -> AsyncIterator[None]:
-    """Hold the lock in the block.
+    """Hold the lock while the block runs.
 
     Raises:
-        HeldByAnother: another process held it for all of `wait_seconds`; which, and since when.
+        HeldByAnother: another process held it for all of `wait_seconds`; the message names it.
     """
-    descriptor = await _threads.run(_opened, path)
+    descriptor = await _threads.run(_open_lock_file, path)
     try:
         deadline = clock.monotonic() + wait_seconds
         while not await _threads.run(_try_lock, descriptor):
             if clock.monotonic() >= deadline:
                 raise HeldByAnother(
-                    f"{what} is being synced by {_holder(descriptor)}; waited {wait_seconds:g} s",
+                    f"{what} is being synced by {_read_holder(descriptor)}; waited {wait_seconds:g} s",
                     hint="try again when it is done",
                     code="AF862",
                 )
             await clock.sleep(LOOK_SECONDS)
-        holder = LeaseHolder(str(this_process()), clock.now().isoformat(timespec="seconds"))
-        await _threads.run(_sign, descriptor, holder)
+        holder = SyncHolder(str(this_process()), clock.now().isoformat(timespec="seconds"))
+        await _threads.run(_write_holder, descriptor, holder)
         yield
     finally:
         os.close(descriptor)  # which releases it
 
 
-def _opened(path: Path) -> int:
+def _open_lock_file(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
@@ -69,15 +69,15 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-_holders = msgspec.json.Decoder(LeaseHolder)  # made here: two threads must not meet a type at once
+_holders = msgspec.json.Decoder(SyncHolder)  # made here: two threads must not meet a type at once
 
 
-def _sign(descriptor: int, holder: LeaseHolder) -> None:
+def _write_holder(descriptor: int, holder: SyncHolder) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, msgspec.json.encode(holder), 0)
 
 
-def _holder(descriptor: int) -> str:
+def _read_holder(descriptor: int) -> str:
     try:
         return str(_holders.decode(os.pread(descriptor, 4096, 0)))
     except msgspec.DecodeError:

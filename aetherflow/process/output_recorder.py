@@ -52,7 +52,7 @@ class OutputPlan(msgspec.Struct, frozen=True):
     captured_bytes: int = 1 << 20
 
 
-class Recorder:
+class OutputRecorder:
     """Records the output of one program, in a `with` block.
 
     Attributes:

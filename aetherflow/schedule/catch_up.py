@@ -34,7 +34,7 @@ from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, 
 from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
 
 CatchUp = Literal["none", "latest", "all"]
-AttemptOutcome = Literal["missed", "coalesced"]
+NotRunOutcome = Literal["missed", "coalesced"]
 
 
 class CatchUpPolicy(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ class NotRun(msgspec.Struct, frozen=True):
     first: datetime
     last: datetime
     count: int
-    outcome: AttemptOutcome
+    outcome: NotRunOutcome
     reason: str
 
 
@@ -158,11 +158,11 @@ def _not_run(
 ) -> tuple[NotRun, ...]:
     """Return the ticks before the first run: too late, caught up or in time, in this order."""
     start, caught_up, in_time, end = bounds
-    coalesced: tuple[AttemptOutcome, str] = (
+    coalesced: tuple[NotRunOutcome, str] = (
         "coalesced",
         "one run stands for all ticks that were due at once",
     )
-    too_many: tuple[AttemptOutcome, str] = (
+    too_many: tuple[NotRunOutcome, str] = (
         "missed",
         f"more than catch_up_maximum, {policy.catch_up_max}, were due at once",
     )
@@ -177,7 +177,7 @@ def _not_run(
     return tuple(some for some in found if some)
 
 
-def _range(table: Timetable, start: int, end: int, outcome: AttemptOutcome, reason: str) -> NotRun | None:
+def _range(table: Timetable, start: int, end: int, outcome: NotRunOutcome, reason: str) -> NotRun | None:
     count = count_ticks(table, start, end) if start < end else 0
     if not count:
         return None

@@ -22,8 +22,8 @@ import msgspec
 
 from aetherflow.schedule.zone import TWO_DAYS, Period, Zone
 
-Gap = Literal["run_once", "skip"]
-Overlap = Literal["first", "both"]
+DstGap = Literal["run_once", "skip"]
+DstOverlap = Literal["first", "both"]
 
 NextLocal = Callable[[int], int | None]
 """From a local time to the first matching one at or after it."""
@@ -35,8 +35,8 @@ CountLocal = Callable[[int, int], int]
 class DstRule(msgspec.Struct, frozen=True):
     """What happens to ticks when the clock is put forward (gap) or back (overlap)."""
 
-    gap: Gap = "run_once"
-    overlap: Overlap = "first"
+    gap: DstGap = "run_once"
+    overlap: DstOverlap = "first"
 
 
 FIXED_TIMES = DstRule("run_once", "first")

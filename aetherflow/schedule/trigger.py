@@ -18,10 +18,10 @@ from aetherflow.schedule.dst import (
     ELAPSED_TIME,
     FIXED_TIMES,
     CountLocal,
+    DstGap,
+    DstOverlap,
     DstRule,
-    Gap,
     NextLocal,
-    Overlap,
     count_instants,
     next_instant,
 )
@@ -87,7 +87,7 @@ def parse_moment(text: str) -> Moment:
     return Moment(text, seconds(wall), None if offset is None else offset // timedelta(seconds=1))
 
 
-def rule_for(trigger: Trigger, gap: Gap | None = None, overlap: Overlap | None = None) -> DstRule:
+def rule_for(trigger: Trigger, gap: DstGap | None = None, overlap: DstOverlap | None = None) -> DstRule:
     """Return the declared rule; the defaults are those of cron(8) of Debian for this kind of trigger."""
     usual = ELAPSED_TIME if isinstance(trigger, Cron) and trigger.is_wildcard else FIXED_TIMES
     return DstRule(gap or usual.gap, overlap or usual.overlap)

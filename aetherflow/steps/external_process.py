@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from aetherflow.errors import StepError
 from aetherflow.process.guardian import end_marked
-from aetherflow.process.output_recorder import OutputPlan, Recorder
+from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
 from aetherflow.sdk.context import StepContext
@@ -93,7 +93,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
     """Run the program until it succeeds or the retries are used up."""
     attempt = 1
     while True:
-        with Recorder(context, task.plan, attempt) as recorder:
+        with OutputRecorder(context, task.plan, attempt) as recorder:
             ended, failure = await _attempt(context, task, recorder, attempt)
         if failure is None:
             return _outputs(task, recorder, ended)
@@ -110,7 +110,7 @@ async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
 
 
 async def _attempt(
-    context: StepContext, task: _Task, recorder: Recorder, number: int
+    context: StepContext, task: _Task, recorder: OutputRecorder, number: int
 ) -> tuple[Attempt, StepError | None]:
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
@@ -199,7 +199,7 @@ def _environment(
     return environment | {name: as_variable(value) for name, value in (inputs.env or {}).items()}
 
 
-def _outputs(task: _Task, recorder: Recorder, ended: Attempt) -> dict[str, Any]:
+def _outputs(task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
     outputs: dict[str, Any] = {
         "exit_code": ended.end.exit_code,
         "attempts": ended.number,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aetherflow.errors import StepError
-from aetherflow.process.output_recorder import Recorder
+from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.process.run_process import ProcessEnd
 from aetherflow.process.spawn import Program
 from aetherflow.sdk.context import StepContext
@@ -30,7 +30,7 @@ class Attempt:
     """One run of the program that has ended; builds the error that fits."""
 
     def __init__(
-        self, context: StepContext, program: Program, recorder: Recorder, end: ProcessEnd, number: int
+        self, context: StepContext, program: Program, recorder: OutputRecorder, end: ProcessEnd, number: int
     ) -> None:
         self.end = end
         self._program = program
@@ -93,18 +93,18 @@ class Attempt:
         return StepError(message + _whole_output(self._recorder), code=code, detail=detail)
 
 
-def unfinished(context: StepContext, program: Program, recorder: Recorder) -> str:
+def unfinished(context: StepContext, program: Program, recorder: OutputRecorder) -> str:
     """Return what to show of a program that a time limit of its step, job or run ended."""
     command = _shown(map(context.redactor.text, program.argv))
     return f"{command}: not finished, so it was ended{_last_lines(recorder)}{_whole_output(recorder)}"
 
 
-def _last_lines(recorder: Recorder) -> str:
+def _last_lines(recorder: OutputRecorder) -> str:
     stream, lines = recorder.last_lines()
     return f"\nlast lines of {stream}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
 
-def _whole_output(recorder: Recorder) -> str:
+def _whole_output(recorder: OutputRecorder) -> str:
     return f"\nwhole output: {recorder.log_file}" if recorder.log_file is not None else ""
 
 

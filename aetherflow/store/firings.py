@@ -20,9 +20,7 @@ from aetherflow.store.projection import timestamp
 Cause = Literal["tick", "catch_up", "manual"]
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
-AttemptOutcome = Literal[
-    "WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"
-]
+FiringOutcome = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"]
 
 
 class Firing(msgspec.Struct, frozen=True):
@@ -41,7 +39,7 @@ class Firing(msgspec.Struct, frozen=True):
     scheduled_at: str
     cause: Cause
     decided_at: str
-    outcome: AttemptOutcome
+    outcome: FiringOutcome
     run_id: str | None
     started_at: str | None
     finished_at: str | None
@@ -70,7 +68,7 @@ class NewFiring(msgspec.Struct, frozen=True):
     item_id: str
     scheduled_at: datetime
     cause: Cause
-    outcome: AttemptOutcome
+    outcome: FiringOutcome
     run_id: str | None = None
     reason: str = ""
     due_at: datetime | None = None
@@ -195,7 +193,7 @@ def postpone_firing(
 
 
 def close_firing(
-    raw: sqlite3.Connection, firing_id: int, server: str, outcome: AttemptOutcome, reason: str, now: datetime
+    raw: sqlite3.Connection, firing_id: int, server: str, outcome: FiringOutcome, reason: str, now: datetime
 ) -> bool:
     """Store how a firing of this server ended; False if it is over already, or another server has it."""
     changed = raw.execute(

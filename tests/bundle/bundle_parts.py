@@ -39,7 +39,7 @@ class Place:
         self.folder = folder
         self.source = folder / "source"
         self.source.mkdir()
-        self.places: BundlePaths = bundle_paths(folder / "work", "demo")
+        self.paths: BundlePaths = bundle_paths(folder / "work", "demo")
         self.reads: list[str] = []
 
     def write(self, name: str, text: str, *, mode: int = 0o644) -> Path:
@@ -78,7 +78,7 @@ class Place:
         request = SourceRequest("demo", spec.source, self.folder, _no_connector)
         synced = await sync(
             spec,
-            self.places,
+            self.paths,
             partial(Noting.open, request),
             NoWaiting(),
             origin=origin_of(spec.source, self.folder, {}),
@@ -91,11 +91,11 @@ class Place:
     @property
     def active(self) -> str:
         """The name of the active snapshot."""
-        return active_snapshot(self.places)
+        return active_snapshot(self.paths)
 
     def tree(self) -> dict[str, str]:
         """Return the files of the active snapshot."""
-        root = self.places.active.resolve()
+        root = self.paths.active.resolve()
         return {
             path.relative_to(root).as_posix(): path.read_text()
             for path in sorted(root.rglob("*"))
@@ -112,15 +112,15 @@ class Place:
 
     def snapshots(self) -> set[str]:
         """Return the names below `snapshots`, leftovers too."""
-        return {path.name for path in self.places.snapshots.iterdir()}
+        return {path.name for path in self.paths.snapshots.iterdir()}
 
     def objects(self) -> set[str]:
         """Return the names in the cache, leftovers too."""
-        return {path.name for path in self.places.objects.iterdir()}
+        return {path.name for path in self.paths.objects.iterdir()}
 
     def expected_objects(self) -> set[str]:
         """Return the objects that the index names."""
-        return {entry.object for entry in read_index(self.places.index).entries.values()}
+        return {entry.object for entry in read_index(self.paths.index).entries.values()}
 
 
 class MemorySource(BundleSource):

@@ -19,15 +19,15 @@ async def test_the_first_sync_makes_a_read_only_copy_and_activates_it(place: Pla
 
     assert place.tree() == place.in_source()
     assert len(place.tree()) == 3
-    assert place.places.active.is_symlink()
+    assert place.paths.active.is_symlink()
     assert place.active == synced.report.fingerprint
-    for path in place.places.active.resolve().rglob("*"):
+    for path in place.paths.active.resolve().rglob("*"):
         assert not path.stat().st_mode & 0o222, path
-    assert stat.S_IMODE((place.places.active / "run.sh").stat().st_mode) == 0o555
-    assert stat.S_IMODE((place.places.active / "flows/hello.yaml").stat().st_mode) == 0o444
+    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o555
+    assert stat.S_IMODE((place.paths.active / "flows/hello.yaml").stat().st_mode) == 0o444
     assert (synced.report.files, synced.report.fetched, synced.report.switched) == (3, 3, True)
     assert synced.report.size == synced.report.fetched_bytes == sum(map(len, place.tree().values()))
-    assert read_report(place.places.report) == synced.report
+    assert read_report(place.paths.report) == synced.report
 
 
 async def test_a_sync_without_change_reads_and_switches_nothing(place: Place) -> None:
@@ -84,10 +84,10 @@ async def test_equal_files_are_stored_once_and_an_executable_one_apart(place: Pl
 
     await place.sync()
 
-    same = {name for name in place.objects() if (place.places.objects / name).read_text() == "same"}
+    same = {name for name in place.objects() if (place.paths.objects / name).read_text() == "same"}
     assert len(same) == 2
-    assert os.access(place.places.active / "tool", os.X_OK)
-    assert stat.S_IMODE((place.places.active / "same0").stat().st_mode) == 0o444
+    assert os.access(place.paths.active / "tool", os.X_OK)
+    assert stat.S_IMODE((place.paths.active / "same0").stat().st_mode) == 0o444
     assert (await place.sync()).report.fetched == 0
 
 
@@ -98,7 +98,7 @@ async def test_a_change_of_the_execute_right_alone_counts(place: Place) -> None:
     after = (await place.sync()).report
 
     assert after.fingerprint != before.fingerprint
-    assert stat.S_IMODE((place.places.active / "run.sh").stat().st_mode) == 0o444
+    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o444
 
 
 async def test_always_reads_everything(place: Place) -> None:
@@ -159,7 +159,7 @@ async def test_a_link_that_leads_elsewhere_now_is_read_again(place: Place) -> No
 async def test_a_cache_that_was_written_to_is_not_used(place: Place) -> None:
     await place.sync()
     snapshot = place.active
-    file = place.places.active / "flows/hello.yaml"
+    file = place.paths.active / "flows/hello.yaml"
     file.chmod(0o644)
     file.write_text("tampered")  # the object in the cache is the same inode
 
@@ -173,8 +173,8 @@ async def test_a_cache_that_was_written_to_is_not_used(place: Place) -> None:
 
 async def test_a_snapshot_with_a_foreign_file_is_made_again(place: Place) -> None:
     await place.sync()
-    place.places.active.resolve().chmod(0o755)
-    (place.places.active / "foreign.txt").write_text("x")
+    place.paths.active.resolve().chmod(0o755)
+    (place.paths.active / "foreign.txt").write_text("x")
 
     await place.sync()
 
@@ -183,7 +183,7 @@ async def test_a_snapshot_with_a_foreign_file_is_made_again(place: Place) -> Non
 
 async def test_a_lost_index_only_costs_time(place: Place) -> None:
     before = (await place.sync()).report
-    place.places.index.write_text("{half")
+    place.paths.index.write_text("{half")
 
     after = (await place.sync()).report
 
@@ -193,7 +193,7 @@ async def test_a_lost_index_only_costs_time(place: Place) -> None:
 
 async def test_old_snapshots_go_when_nobody_uses_them(place: Place) -> None:
     await place.sync()
-    used = hold(place.places, place.active)
+    used = hold(place.paths, place.active)
     assert used is not None
     names = [place.active]
     for number in range(6):
@@ -208,8 +208,8 @@ async def test_old_snapshots_go_when_nobody_uses_them(place: Place) -> None:
     await place.sync()
 
     assert place.snapshots() == set(names[-3:])
-    kept = {file.stat().st_ino for file in place.places.snapshots.rglob("*") if file.is_file()}
-    assert {file.stat().st_ino for file in place.places.objects.iterdir()} == kept
+    kept = {file.stat().st_ino for file in place.paths.snapshots.rglob("*") if file.is_file()}
+    assert {file.stat().st_ino for file in place.paths.objects.iterdir()} == kept
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ async def test_a_source_beyond_a_limit_is_refused_before_anything_is_read(
 
 async def test_leftovers_of_killed_syncs_are_removed(place: Place) -> None:
     await place.sync()
-    (place.places.objects / ".0123.part").write_text("half")
-    (place.places.root / ".active.0123").symlink_to("nowhere")
-    (place.places.cache / ".index.json.0123.part").write_text("{")
-    half = place.places.snapshots / ".0123" / "flows"
+    (place.paths.objects / ".0123.part").write_text("half")
+    (place.paths.root / ".active.0123").symlink_to("nowhere")
+    (place.paths.cache / ".index.json.0123.part").write_text("{")
+    half = place.paths.snapshots / ".0123" / "flows"
     half.mkdir(parents=True)
     (half / "x").write_text("x")
     half.chmod(0o555)
@@ -245,13 +245,13 @@ async def test_leftovers_of_killed_syncs_are_removed(place: Place) -> None:
 
     assert place.objects() == place.expected_objects()
     assert place.snapshots() == {place.active}
-    assert list(place.places.root.rglob(".*")) == []
+    assert list(place.paths.root.rglob(".*")) == []
 
 
 async def test_what_others_keep_under_a_hidden_name_is_left_alone(place: Place) -> None:
     """Some servers show a folder `.snapshot` in each of theirs, and nobody may remove it."""
     await place.sync()
-    folders = (place.places.root, place.places.cache, place.places.objects, place.places.snapshots)
+    folders = (place.paths.root, place.paths.cache, place.paths.objects, place.paths.snapshots)
     for folder in folders:
         (folder / ".snapshot").mkdir()
         (folder / ".snapshot" / "hourly").touch()

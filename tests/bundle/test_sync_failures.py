@@ -27,7 +27,7 @@ HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 async def from_memory(place: Place, source: MemorySource, *, strict: bool = False) -> None:
     spec = place.spec(strict_fingerprint=strict)
-    (await sync(spec, place.places, source.opened, NoWaiting(), origin="memory")).hold.close()
+    (await sync(spec, place.paths, source.opened, NoWaiting(), origin="memory")).hold.close()
 
 
 async def refused(place: Place, code: str, source: MemorySource | None = None) -> BundleError:
@@ -37,7 +37,7 @@ async def refused(place: Place, code: str, source: MemorySource | None = None) -
         await (from_memory(place, source) if source else place.sync())
     assert caught.value.code == code, caught.value
     assert place.active == before
-    report = read_report(place.places.report)
+    report = read_report(place.paths.report)
     assert report is not None
     assert (report.code, report.error) == (code, caught.value.message)
     assert place.snapshots() == ({before} if before else set())
@@ -324,7 +324,7 @@ async def test_a_source_that_also_fails_to_close_shows_what_went_wrong_first(pla
 async def test_a_place_that_cannot_be_written_is_named(place: Place, where: str) -> None:
     await place.sync()
     before = place.active
-    folder = place.places.objects if where == "objects" else place.places.snapshots
+    folder = place.paths.objects if where == "objects" else place.paths.snapshots
     folder.rename(folder.with_name("aside"))
     folder.write_text("not a folder")
     place.write("new", "new")
@@ -340,7 +340,7 @@ async def test_a_place_that_cannot_be_written_is_named(place: Place, where: str)
 
 
 async def test_an_active_that_is_no_link_is_reported(place: Place) -> None:
-    place.places.active.mkdir(parents=True)
+    place.paths.active.mkdir(parents=True)
 
     with pytest.raises(BundleError, match="is not the link that a sync makes") as caught:
         await place.sync()
@@ -373,7 +373,7 @@ async def test_without_hard_links_files_are_copied(place: Place, monkeypatch: py
     monkeypatch.setattr(os, "link", no_links)
     await place.sync()
     assert place.tree() == place.in_source()
-    assert os.access(place.places.active / "run.sh", os.X_OK)
+    assert os.access(place.paths.active / "run.sh", os.X_OK)
 
     again = (await place.sync()).report
 

@@ -49,7 +49,7 @@ def held_by_a_process(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 async def test_the_wait_is_bounded_and_says_who(place: Place) -> None:
-    with held_by_a_process(place.places.lock) as holder:
+    with held_by_a_process(place.paths.lock) as holder:
         began = time.monotonic()
         with pytest.raises(HeldByAnother) as caught:
             await place.sync(wait_seconds=0)
@@ -63,7 +63,7 @@ async def test_the_wait_is_bounded_and_says_who(place: Place) -> None:
 
 
 async def test_a_killed_holder_blocks_nobody(place: Place) -> None:
-    with held_by_a_process(place.places.lock) as holder:
+    with held_by_a_process(place.paths.lock) as holder:
         holder.kill()
         holder.wait()
 
@@ -73,7 +73,7 @@ async def test_a_killed_holder_blocks_nobody(place: Place) -> None:
 
 
 async def test_a_waiting_sync_continues_when_the_holder_is_gone(place: Place) -> None:
-    with held_by_a_process(place.places.lock) as holder:
+    with held_by_a_process(place.paths.lock) as holder:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(place.sync)
             await anyio.wait_all_tasks_blocked()
@@ -84,7 +84,7 @@ async def test_a_waiting_sync_continues_when_the_holder_is_gone(place: Place) ->
 
 
 async def test_a_waiting_sync_can_be_cancelled(place: Place) -> None:
-    with held_by_a_process(place.places.lock):
+    with held_by_a_process(place.paths.lock):
         with anyio.move_on_after(0.2) as scope:
             await place.sync(wait_seconds=60)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.bundle.bundle_paths import BundlePaths
-from aetherflow.bundle.object_store import Objects, Sink
+from aetherflow.bundle.object_store import ObjectStore, ObjectWriter
 from aetherflow.bundle.snapshot import activate
 from aetherflow.bundle.source import BundleFile, SourceChanged
 from aetherflow.bundle.sync_lock import exclusive
@@ -59,7 +59,7 @@ async def _held_twice(folder: Path) -> None:
 
 def _damaged(folder: Path) -> None:
     """Store a file that is not what its source said."""
-    sink = Sink(Objects(folder, {}), BundleFile("flows/a.yaml", size=1, sha256="00" * 32))
+    sink = ObjectWriter(ObjectStore(folder, {}), BundleFile("flows/a.yaml", size=1, sha256="00" * 32))
     sink.write(b"x")
     try:
         sink.finish()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.process import output_recorder as process_output
-from aetherflow.process.output_recorder import OutputPlan, Recorder
+from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
 from aetherflow.process.run_process import Stream
 from aetherflow.testing import FakeClock
 from tests.polling import eventually
@@ -29,11 +29,11 @@ KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\n-----END KEY---
 
 async def record(
     folder: Path, pieces: list[bytes], plan: OutputPlan, *secrets: str, stream: Stream = "stdout"
-) -> tuple[Recorder, list[Event]]:
+) -> tuple[OutputRecorder, list[Event]]:
     """Give the pieces to a recorder as a pipe would, and finish."""
     events: list[Event] = []
     context = process_context(folder, events, secrets=secrets, clock=FakeClock())
-    with Recorder(context, plan) as recorder:
+    with OutputRecorder(context, plan) as recorder:
         for piece in pieces:
             await recorder.sinks[stream](piece)
         await recorder.sinks[stream](b"", last=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aetherflow.schedule.cron import parse_cron
-from aetherflow.schedule.dst import Gap, Overlap
+from aetherflow.schedule.dst import DstGap, DstOverlap
 from aetherflow.schedule.timetable import Timetable, notes, ticks
 from aetherflow.schedule.trigger import parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import load_zone
@@ -20,8 +20,8 @@ def on(
     day: str,
     expression: str,
     zone: str = "Europe/Berlin",
-    gap: Gap | None = None,
-    both: Overlap | None = None,
+    gap: DstGap | None = None,
+    both: DstOverlap | None = None,
 ) -> list[str]:
     """Return the ticks of a local day as `hour:minute±offset`, with what is special about them."""
     cron, place = parse_cron(expression), load_zone(zone)
@@ -116,7 +116,7 @@ def test_a_change_at_new_year_is_no_edge() -> None:
 def test_moments() -> None:
     berlin, start = load_zone("Europe/Berlin"), datetime(2027, 1, 1, tzinfo=UTC)
 
-    def of(text: str, overlap: Overlap | None = None) -> list[str]:
+    def of(text: str, overlap: DstOverlap | None = None) -> list[str]:
         moment = parse_moment(text)
         table = Timetable("item", moment, berlin, rule_for(moment, overlap=overlap))
         return [f"{tick:%m-%d %H:%M}" for tick in ticks(table, start, start.replace(year=2099))]

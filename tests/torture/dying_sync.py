@@ -29,7 +29,7 @@ POINTS: dict[str, tuple[ModuleType, str, bool]] = {
     "before-switch": (sync, "activate", True),
     "after-switch": (sync, "activate", False),
     "old-renamed": (snapshot, "_remove_tree", True),
-    "before-objects-go": (sync, "remove_others", True),
+    "before-objects-go": (sync, "remove_unused", True),
     "before-report": (sync, "write_report", True),
 }
 
@@ -56,16 +56,16 @@ def arm(point: str, count: int) -> None:
 
 def die_around_naming(pass_point: Callable[[], None], *, before: bool) -> None:
     """Wrap the moment in which a file that was read gets the name of its object."""
-    take = objects.Objects.take
+    take = objects.ObjectStore.take
 
-    def dying(self: objects.Objects, temporary: Path, entry: Entry) -> None:
+    def dying(self: objects.ObjectStore, temporary: Path, entry: Entry) -> None:
         if before:
             pass_point()
         take(self, temporary, entry)
         if not before:
             pass_point()
 
-    objects.Objects.take = dying  # type: ignore[method-assign]  # a failpoint
+    objects.ObjectStore.take = dying  # type: ignore[method-assign]  # a failpoint
 
 
 if __name__ == "__main__":
