@@ -208,7 +208,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("target", "message"), WRONG)
-def test_what_cannot_be_a_step_is_told_where_it_is_decorated(target: Any, message: str) -> None:
+def test_what_cannot_be_a_step_is_reported_where_it_is_decorated(target: Any, message: str) -> None:
     line = inspect.currentframe().f_lineno + 2  # type: ignore[union-attr]  # there is a frame
     with pytest.raises(ConfigError) as raised:
         step("wrong")(target)
@@ -228,7 +228,7 @@ def test_what_cannot_be_a_step_is_told_where_it_is_decorated(target: Any, messag
         (None, "None cannot be the name of a step"),
     ],
 )
-def test_what_cannot_be_the_name_of_a_step_is_told(name: Any, message: str) -> None:
+def test_what_cannot_be_the_name_of_a_step_is_reported(name: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         step(name)
 
@@ -261,7 +261,7 @@ def test_a_connector_stays_the_class_that_it_is() -> None:
         (lambda: connector("a:b")(Half), "connector 'a:b': Half does not define aclose"),
     ],
 )
-def test_a_wrong_connector_is_told_where_it_is_decorated(use: Callable[[], Any], message: str) -> None:
+def test_a_wrong_connector_is_reported_where_it_is_decorated(use: Callable[[], Any], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         use()
 
