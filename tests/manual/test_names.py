@@ -94,8 +94,10 @@ def test_pages_that_are_named_in_the_text_exist() -> None:
 
 
 BANNED = (
-    r"\b(told|tells?|gone on with|goes? on with|going on with|for want of|anew|heeds?|so be it|strangers)\b"
+    r"\b(told|tells?|gone on with|goes? on|going on|for want of|anew|heeds?|so be it|strangers|tending|wish|"
+    r"stands|(?-i:yields?)|whoever|shall)\b"
 )
+"""Words of the project's old dialect; the glossary has those that are used instead."""
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,6 @@ BANNED = (
 )
 def test_the_manual_is_in_plain_words(path: Path) -> None:
     text = re.sub(r"^```.*?^```\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"^<!-- generated.*?<!-- end -->", "", text, flags=re.MULTILINE | re.DOTALL)
 
     found = [line for line in text.splitlines() if re.search(BANNED, line, re.IGNORECASE)]
 
