@@ -23,7 +23,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding about a file: `file:line:column: severity[code]: message`, and what to do about it."""
+    """One diagnostic about a file: `file:line:column: severity[code]: message`, and what to do about it."""
 
     code: str
     message: str
@@ -88,7 +88,7 @@ class UsageError(AetherFlowError):
 
 
 class InvalidInput(AetherFlowError):
-    """A flow, profiles, manifest or scheduler file is wrong; carries every finding (exit 2)."""
+    """A flow, profiles, manifest or scheduler file is wrong; carries every diagnostic (exit 2)."""
 
     default_code = "AF100"
     exit_code = exit_codes.INVALID

@@ -39,7 +39,7 @@ async def _try_all(checked: CheckedFlow) -> list[CheckResult]:
     async with anyio.create_task_group() as tasks:
         for name in checked.plan.resources:
             tasks.start_soon(try_one, name)
-    return [finding for name in checked.plan.resources for finding in found[name]]
+    return [result for name in checked.plan.resources for result in found[name]]
 
 
 class _Trial:
@@ -62,18 +62,18 @@ async def _bounded(checked: CheckedFlow, name: str) -> list[CheckResult]:
 async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     try:
         with anyio.fail_after(CONNECT_SECONDS):
-            findings = await _checked(checked, name, trial)
+            results = await _checked(checked, name, trial)
     except TimeoutError:
-        findings = [_too_slow(checked, name, trial)]
+        results = [_too_slow(checked, name, trial)]
     except AetherFlowError as error:
-        findings = [CheckResult(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
+        results = [CheckResult(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
     except BaseException as error:  # whatever a connector raises says how the other side is
         if is_our_cancellation(error):
             raise
-        findings = [CheckResult(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
-    findings = [CheckResult(f"connect {name}", "warning", warning) for warning in trial.warnings] + findings
+        results = [CheckResult(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
+    results = [CheckResult(f"connect {name}", "warning", warning) for warning in trial.warnings] + results
     mask = checked.redactor.text
-    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in results]
 
 
 async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:

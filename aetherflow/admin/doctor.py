@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import msgspec
 
-from aetherflow.admin.extras import extra_findings
-from aetherflow.admin.host_checks import NewestTime, machine_findings, place_finding, state_findings
+from aetherflow.admin.extras import extra_results
+from aetherflow.admin.host_checks import NewestTime, folder_result, machine_results, state_results
 from aetherflow.config.environment import Environment
 from aetherflow.config.prepared_resource import known_secrets, prepare_resource
 from aetherflow.config.resource_check import missing_variables
@@ -33,15 +33,15 @@ class Setting(msgspec.Struct, frozen=True):
 
 def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
     """Look at everything a run of a flow would need; one problem does not hide the others."""
-    findings = [
+    results = [
         CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in checked.diagnostics
         if d not in checked.unset  # each is reported with its resource
     ]
     for name, spec in checked.plan.resources.items():
-        findings += _resource(checked, name, spec)
+        results += _resource(checked, name, spec)
     return _masked(
-        [*findings, *_places(checked, newest_time), *machine_findings(checked.environment)], checked.redactor
+        [*results, *_places(checked, newest_time), *machine_results(checked.environment)], checked.redactor
     )
 
 
@@ -50,10 +50,10 @@ def examine_surroundings(
 ) -> list[CheckResult]:
     """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
     settings = environment.settings
-    findings = state_findings((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
-    findings.append(place_finding("workspace", settings.work_root.absolute()))
-    findings += machine_findings(environment)
-    return _masked([*findings, *_plugins(environment, redactor), *extra_findings()], redactor)
+    results = state_results((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
+    results.append(folder_result("workspace", settings.work_root.absolute()))
+    results += machine_results(environment)
+    return _masked([*results, *_plugins(environment, redactor), *extra_results()], redactor)
 
 
 def _plugins(environment: Environment, redactor: Redactor) -> list[CheckResult]:
@@ -94,9 +94,9 @@ def _spelled(name: str, value: object) -> str:
             return str(value)
 
 
-def _masked(findings: list[CheckResult], redactor: Redactor) -> list[CheckResult]:
+def _masked(results: list[CheckResult], redactor: Redactor) -> list[CheckResult]:
     mask = redactor.text
-    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in findings]
+    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in results]
 
 
 def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[CheckResult]:
@@ -106,7 +106,7 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Check
         secrets = known_secrets(prepare_resource(name, spec, checked.profiles), env)
     except AetherFlowError:
         return []  # reported already, as a diagnostic of the flow
-    findings = [
+    results = [
         CheckResult(
             subject,
             "error",
@@ -116,13 +116,13 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Check
         for one in missing
     ]
     if not missing:
-        findings.append(CheckResult(subject, "ok", "all variables are set"))
+        results.append(CheckResult(subject, "ok", "all variables are set"))
     for field, reference in secrets.items():
         if reference.provider != "env":  # its variable is one of those above
             found = secret_presence(reference, env)
             path = ".".join(map(str, field))
-            findings.append(CheckResult(subject, found.state, f"{path}: {found.message}", found.hint))
-    return [*findings, *_packages(checked, subject, spec)]
+            results.append(CheckResult(subject, found.state, f"{path}: {found.message}", found.hint))
+    return [*results, *_packages(checked, subject, spec)]
 
 
 def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[CheckResult]:
@@ -150,4 +150,4 @@ def _places(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:
         return [CheckResult("flow", "error", error.message, error.hint)]
-    return [*state_findings(paths.state, newest_time), place_finding("workspace", paths.work_root)]
+    return [*state_results(paths.state, newest_time), folder_result("workspace", paths.work_root)]

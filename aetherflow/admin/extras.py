@@ -26,9 +26,9 @@ def extras() -> dict[str, dict[str, str]]:
     return found
 
 
-def extra_findings() -> list[CheckResult]:
-    """Return one finding per extra; one that is not installed is no mistake."""
-    findings = []
+def extra_results() -> list[CheckResult]:
+    """Return one result per extra; one that is not installed is no mistake."""
+    results = []
     for extra, packages in sorted(extras().items()):
         missing = [name for name, version in packages.items() if not version]
         if missing:
@@ -36,8 +36,8 @@ def extra_findings() -> list[CheckResult]:
             hint = f"for its steps and connectors: pip install '{DISTRIBUTION}[{extra}]'"
         else:
             message, hint = ", ".join(f"{name} {version}" for name, version in packages.items()), ""
-        findings.append(CheckResult(f"extra {extra}", "ok", message, hint))
-    return findings
+        results.append(CheckResult(f"extra {extra}", "ok", message, hint))
+    return results
 
 
 def _version(name: str) -> str:

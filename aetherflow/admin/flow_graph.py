@@ -15,11 +15,11 @@ def load_graph(flow: Path) -> Graph:
     """Return the graph of a flow.
 
     Raises:
-        InvalidInput: its shape, or a reference in it, is wrong; every finding.
+        InvalidInput: its shape, or a reference in it, is wrong; every diagnostic.
     """
     loaded = load_flow(flow)
-    findings = DiagnosticSink(loaded.document)
-    plan = build_plan(loaded, findings)
-    if findings.has_errors:
-        raise InvalidInput(sorted(findings.diagnostics, key=lambda d: (d.line, d.column)))
+    sink = DiagnosticSink(loaded.document)
+    plan = build_plan(loaded, sink)
+    if sink.has_errors:
+        raise InvalidInput(sorted(sink.diagnostics, key=lambda d: (d.line, d.column)))
     return graph_of(plan)

@@ -30,24 +30,26 @@ _POSIX_RULE = re.compile(r"([A-Za-z]{3,}|<[^>]+>)[+-]?\d")
 """A zone that says its offset itself, as `CET-1CEST`: it needs no name."""
 
 
-def machine_findings(environment: Environment, *, now: datetime | None = None) -> list[CheckResult]:
+def machine_results(environment: Environment, *, now: datetime | None = None) -> list[CheckResult]:
     """Look at what does not depend on a flow, but for the state; see `state_findings`."""
-    findings: list[CheckResult] = []
+    results: list[CheckResult] = []
     for name, meant in unknown_variables(environment.variables):
         hint = f"did you mean {meant}?" if meant else "aetherflow help settings lists the settings"
-        findings.append(CheckResult("settings", "warning", f"{name} is no setting and has no effect", hint))
+        results.append(CheckResult("settings", "warning", f"{name} is no setting and has no effect", hint))
     if profiles := _profiles(environment):
-        findings.append(profiles)
+        results.append(profiles)
     if environment.secrets is not None:
-        findings.append(CheckResult("secrets provider", "ok", environment.secrets.source.origin))
+        results.append(CheckResult("secrets provider", "ok", environment.secrets.source.origin))
     if module := environment.settings.metrics_module:
-        findings.append(_told("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}"))
-    return [*findings, _clock(now or datetime.now(UTC)), _zones(environment)]
+        results.append(
+            _as_result("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}")
+        )
+    return [*results, _clock(now or datetime.now(UTC)), _zones(environment)]
 
 
-def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[CheckResult]:
+def state_results(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[CheckResult]:
     """Check whether the state database can be there, can be read, and is not from the future."""
-    folder = place_finding("state", path.parent)
+    folder = folder_result("state", path.parent)
     if os.access(path, os.F_OK):  # it is there, and its folder may be entered
         if path.is_dir():
             return [CheckResult("state", "error", f"{path} is a folder, and should be a file")]
@@ -62,17 +64,17 @@ def state_findings(path: Path, newest_time: NewestTime, *, now: datetime | None 
     except AetherFlowError as error:
         message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
         return [CheckResult("state", "error", message, error.hint)]
-    findings = [CheckResult("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
+    results = [CheckResult("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
     space = free_space_check(shutil.disk_usage(_nearest(path.parent)).free, "for the state")
     if space.state != "ok":
-        findings.append(CheckResult("state", space.state, space.message, space.hint))
+        results.append(CheckResult("state", space.state, space.message, space.hint))
     if newest and (ahead := newest - (now or datetime.now(UTC))) > CLOCK_TOLERANCE:
         message = f"it is behind the newest run in {path} by {_roughly(ahead)}"
-        findings.append(CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it"))
-    return findings
+        results.append(CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it"))
+    return results
 
 
-def place_finding(subject: str, directory: Path) -> CheckResult:
+def folder_result(subject: str, directory: Path) -> CheckResult:
     """Say whether a folder exists, or could be made, and can be written."""
     nearest = _nearest(directory)
     if not nearest.is_dir():
@@ -149,7 +151,7 @@ def _profiles(environment: Environment) -> CheckResult | None:
     return CheckResult("profiles", "ok", ", ".join(sorted(profiles)) or "none")
 
 
-def _told(subject: str, look: Callable[[], str]) -> CheckResult:
+def _as_result(subject: str, look: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(subject, "ok", look())
     except AetherFlowError as error:

@@ -50,9 +50,9 @@ class _LookedUpOnce:
 
 
 def check_flow(
-    plan: Plan, registry: Registry, findings: DiagnosticSink, inherited: Container[str] = ()
+    plan: Plan, registry: Registry, sink: DiagnosticSink, inherited: Container[str] = ()
 ) -> dict[str, StepType]:
-    """Add to `findings` what is wrong with the steps and resources of a plan; return its step types by name.
+    """Add to `sink` what is wrong with the steps and resources of a plan; return its step types by name.
 
     `inherited` are the resources of a bundle manifest; they are checked there.
     """
@@ -61,36 +61,36 @@ def check_flow(
     for job in plan.jobs:
         for number, step in enumerate(job.steps):
             where: Path = ("jobs", job.index, "steps", number)
-            _check_slots(step.spec, where, findings)
-            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
+            _check_slots(step.spec, where, sink)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, sink, used)
     for hook in plan.hooks:
         for number, step in enumerate(hook.steps):
             where = ("flow", hook.id.removeprefix(HOOK), number)
-            _check_slots(step.spec, where, findings)
-            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, findings, used)
+            _check_slots(step.spec, where, sink)
+            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, sink, used)
     for name, resource in plan.resources.items():
         base: Path = ("resources", name)
         if name in inherited:
             continue
-        if not findings.is_guess((*base, "kind")):
-            _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, findings)
+        if not sink.is_guess((*base, "kind")):
+            _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, sink)
         if name not in used:
             message = f"no step uses the resource {name!r} by its name"
-            findings.add(base, "AF552", message, severity="warning")
+            sink.add(base, "AF552", message, severity="warning")
     return looked_up.step_types
 
 
-def _check_slots(step: StepSpec, where: Path, findings: DiagnosticSink) -> None:
+def _check_slots(step: StepSpec, where: Path, sink: DiagnosticSink) -> None:
     if step.pool is None and step.slots != 1:
         message = f"step {step.id!r} wants {step.slots} slots, but of no pool"
-        findings.add((*where, "slots"), "AF644", message, "add pool: NAME, or leave slots out")
+        sink.add((*where, "slots"), "AF644", message, "add pool: NAME, or leave slots out")
 
 
-def _check_driver(name: str, where: Path, registry: Registry, findings: DiagnosticSink) -> None:
+def _check_driver(name: str, where: Path, registry: Registry, sink: DiagnosticSink) -> None:
     try:
         registry.connector_class(name)
     except AetherFlowError as error:
-        findings.add(where, error.code, error.message, error.hint)
+        sink.add(where, error.code, error.message, error.hint)
 
 
 def _check_step(
@@ -99,23 +99,23 @@ def _check_step(
     base: Path,
     plan: Plan,
     registry: Registry,
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     used: set[str],
 ) -> None:
     """Check one step, and the step inside it if it contains one."""
-    _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, findings, used)
-    if findings.is_guess((*base, "type")):
+    _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, sink, used)
+    if sink.is_guess((*base, "type")):
         used.update(plan.resources)  # whatever it is, it might use them
         return
     try:
         step_type = registry.step_type(type_name)
     except AetherFlowError as error:
-        findings.add((*base, "type"), error.code, error.message, error.hint)
+        sink.add((*base, "type"), error.code, error.message, error.hint)
         return
     struct = _struct_in(step_type.input_type)
     used.update(plan.resources if struct is None else plan.resources.keys() & _texts(inputs))
     if struct is not None:
-        _check_inputs(step_type, struct, inputs, (*base, "inputs"), findings)
+        _check_inputs(step_type, struct, inputs, (*base, "inputs"), sink)
     inner = inputs.get("step")
     if step_type.contains == "step" and isinstance(inner, dict):
         inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
@@ -123,16 +123,16 @@ def _check_step(
             used.update(plan.resources)  # known only when it runs
         elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
             inner_base = (*base, "inputs", "step")
-            _check_step(inner_type, inner_inputs, inner_base, plan, registry, findings, used)
+            _check_step(inner_type, inner_inputs, inner_base, plan, registry, sink, used)
 
 
-def _check_resource(resource: Any, where: Path, plan: Plan, findings: DiagnosticSink, used: set[str]) -> None:
+def _check_resource(resource: Any, where: Path, plan: Plan, sink: DiagnosticSink, used: set[str]) -> None:
     """Record that a step uses a resource; report it if the flow has none of that name."""
     if isinstance(resource, str) and "{{" not in resource:
         used.add(resource)
         if resource not in plan.resources:
             hint = did_you_mean(resource, plan.resources) or "declare it under resources"
-            findings.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
+            sink.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
     elif resource is not None:
         used.update(plan.resources)  # known only when it runs
 
@@ -142,14 +142,14 @@ def _check_inputs(
     struct: type[msgspec.Struct],
     inputs: Mapping[str, Any],
     base: Path,
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     inside: str = "",
 ) -> None:
     """Check names and constant values; what a template gives is known only when the step runs.
 
     `inside` is the path, with a dot at its end, of the input that these inputs are part of.
     """
-    before = len(findings.diagnostics)
+    before = len(sink.diagnostics)
     see = f"see: aetherflow steps show {step_type.name}"
     fields = _fields_of(struct)
     for name, value in inputs.items():
@@ -158,20 +158,20 @@ def _check_inputs(
             hint = (
                 did_you_mean(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
             )
-            findings.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
+            sink.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
         elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
-            _check_inputs(step_type, inner, value, where, findings, f"{called}.")
+            _check_inputs(step_type, inner, value, where, sink, f"{called}.")
         elif not _has_template(value) and (problem := _misfit(value, fields[name].type, called)):
             hint = _choices(value, fields[name].type) or see
-            findings.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
+            sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
     for name, field in fields.items():
         if field.required and name not in inputs:
             where = base if inputs or inside else base[:-1]
-            findings.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
-    if len(findings.diagnostics) > before or _has_template(inputs):
+            sink.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
+    if len(sink.diagnostics) > before or _has_template(inputs):
         return
     if problem := _misfit(inputs, struct, inside[:-1]):  # what its fields must keep together
-        findings.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
+        sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
 
 
 def _misfit(value: object, wanted: Any, called: str) -> str:

@@ -30,17 +30,17 @@ T = TypeVar("T")
 TRIGGERS = ("cron", "interval_seconds", "at")
 
 
-def check_schedule(loaded: ScheduleDocument, findings: DiagnosticSink) -> Schedule:
-    """Return the schedule of a scheduler file; items with errors are left out and reported in `findings`."""
+def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
+    """Return the schedule of a scheduler file; items with errors are left out and reported in `sink`."""
     name = loaded.spec.id or str(loaded.path.absolute())
-    calendars = _calendars(loaded, findings)
+    calendars = _calendars(loaded, sink)
     items: dict[str, Item] = {}
     files = cache(partial(_file, loaded.path.absolute().parent))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
-        item = _Reader(loaded, name, number, findings, files).item(spec, calendars)
+        item = _Reader(loaded, name, number, sink, files).item(spec, calendars)
         if item is not None:
             items.setdefault(item.id, item)
-    _check_after(loaded, findings)
+    _check_after(loaded, sink)
     return Schedule(
         name, loaded.path, loaded.spec, {one.id: _following(one, items) for one in items.values()}
     )
@@ -62,13 +62,13 @@ class _Reader:
         loaded: ScheduleDocument,
         scheduler: str,
         number: int,
-        findings: DiagnosticSink,
+        sink: DiagnosticSink,
         files: Callable[[str], Path | None],
     ) -> None:
         self.loaded = loaded
         self.scheduler = scheduler
         self.base: Place = ("items", number)
-        self.findings = findings
+        self.sink = sink
         self.files = files
         self.is_wrong = False
 
@@ -106,7 +106,7 @@ class _Reader:
         """Report an error about a key of the item."""
         self.is_wrong = True
         where = (*self.base, key) if key else self.base
-        self.findings.add(where, code, message, hint)
+        self.sink.add(where, code, message, hint)
 
     def zone(self, spec: ItemSpec) -> Zone | None:
         """Return the zone of the item, else of the file, else UTC."""
@@ -179,12 +179,12 @@ class _Reader:
             return parse()
         except InvalidScheduleValue as problem:
             self.is_wrong = True
-            place = self.findings.text_place(where, problem.offset)
-            if not self.findings.is_guess(where) and not any(
+            place = self.sink.text_place(where, problem.offset)
+            if not self.sink.is_guess(where) and not any(
                 d.code == problem.code and (d.line, d.column) == (place.line, place.column)
-                for d in self.findings.diagnostics
+                for d in self.sink.diagnostics
             ):
-                self.findings.add(place, problem.code, problem.message, problem.hint)
+                self.sink.add(place, problem.code, problem.message, problem.hint)
             return None
 
 
@@ -203,13 +203,13 @@ def _expanded(text: str) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
-def _calendars(loaded: ScheduleDocument, findings: DiagnosticSink) -> dict[str, Calendar | None]:
+def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Calendar | None]:
     """Return the calendars by name; None for one with an error, which is reported."""
     read: dict[str, Calendar | None] = {}
     for name, spec in loaded.spec.calendars.items():
         base: Place = ("calendars", name)
-        include = _dates(spec.include, (*base, "include"), findings)
-        exclude = _dates(spec.exclude, (*base, "exclude"), findings)
+        include = _dates(spec.include, (*base, "include"), sink)
+        exclude = _dates(spec.exclude, (*base, "exclude"), sink)
         try:
             read[name] = make_calendar(
                 name,
@@ -220,7 +220,7 @@ def _calendars(loaded: ScheduleDocument, findings: DiagnosticSink) -> dict[str, 
             )
         except InvalidScheduleValue as problem:
             read[name] = None
-            findings.add(base, problem.code, problem.message, problem.hint)
+            sink.add(base, problem.code, problem.message, problem.hint)
     return read
 
 
@@ -234,18 +234,18 @@ def _working_day(spec: CalendarSpec) -> int | None:
             return number
 
 
-def _dates(texts: list[str], base: Place, findings: DiagnosticSink) -> list[date]:
+def _dates(texts: list[str], base: Place, sink: DiagnosticSink) -> list[date]:
     read = []
     for number, text in enumerate(texts):
         try:
             read.append(date.fromisoformat(text))
         except ValueError:
             hint = "write a date that exists, as 2026-12-31"
-            findings.add((*base, number), "AF201", f"there is no date {quoted(text)}", hint)
+            sink.add((*base, number), "AF201", f"there is no date {quoted(text)}", hint)
     return read
 
 
-def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
+def _check_after(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:
     """Report items that follow an unknown item, or themselves through others."""
     specs = {spec.id: spec for spec in loaded.spec.items}
     places = {spec.id: ("items", number) for number, spec in reversed(list(enumerate(loaded.spec.items)))}
@@ -254,7 +254,7 @@ def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
             if name not in specs:
                 hint = did_you_mean(name, specs) or f"the items are {', '.join(specs)}"
                 where: Place = ("items", number, "after", place)
-                findings.add(
+                sink.add(
                     where, "AF204", f"item {spec.id!r} follows {quoted(name)}, which does not exist", hint
                 )
     settled: set[str] = set()
@@ -263,7 +263,7 @@ def _check_after(loaded: ScheduleDocument, findings: DiagnosticSink) -> None:
         if cycle:
             chain = " -> ".join([*cycle, cycle[0]])
             message = f"items wait for each other: {chain}"
-            findings.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
+            sink.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
 
 
 def _cycle(start: str, specs: Mapping[str, ItemSpec], settled: set[str]) -> list[str]:

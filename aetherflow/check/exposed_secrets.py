@@ -23,22 +23,20 @@ _COMMAND_HINT = "give it by `env: {NAME: ...}`: the environment of a process is 
 _SUBJECT_HINT = "leave it out: subjects are stored and logged by every server on the way"
 
 
-def check_secrets(plan: Plan, redactor: Redactor, findings: DiagnosticSink) -> None:
+def check_secrets(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
     """Warn of secrets in command lines (AF432) and in subjects of mails (AF433)."""
     for step, base in planned_steps(plan):
         for use in uses_of(step, base, plan.step_types):
             visible = use.step_type.visible if use.step_type is not None else {}
-            _check_command(
-                use, [key for key in visible if visible[key] == "process list"], redactor, findings
-            )
+            _check_command(use, [key for key in visible if visible[key] == "process list"], redactor, sink)
             for key in (key for key in visible if visible[key] == "mail subject"):
-                where = findings.text_place((*use.base, key), 0)
+                where = sink.text_place((*use.base, key), 0)
                 for reason in _reasons(use.inputs.get(key), redactor):
                     message = f"the {key} of the mail shows a secret: {reason}"
-                    findings.add(where, "AF433", message, _SUBJECT_HINT, "warning")
+                    sink.add(where, "AF433", message, _SUBJECT_HINT, "warning")
 
 
-def _check_command(use: Use, keys: list[str], redactor: Redactor, findings: DiagnosticSink) -> None:
+def _check_command(use: Use, keys: list[str], redactor: Redactor, sink: DiagnosticSink) -> None:
     if not keys or not _is_suspect([use.inputs.get(key) for key in keys], redactor):
         return
     reported: set[Path] = set()
@@ -51,7 +49,7 @@ def _check_command(use: Use, keys: list[str], redactor: Redactor, findings: Diag
             if reasons and where not in reported:
                 reported.add(where)
                 message = f"the command line shows a secret: {reasons[0]}"
-                findings.add(findings.text_place(where, 0), "AF432", message, _COMMAND_HINT, "warning")
+                sink.add(sink.text_place(where, 0), "AF432", message, _COMMAND_HINT, "warning")
 
 
 def _is_suspect(values: list[Any], redactor: Redactor) -> bool:

@@ -18,11 +18,11 @@ def check_advice(
     plan: Plan,
     env: Mapping[str, str],
     redactor: Redactor,
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     missing: Severity = "warning",
 ) -> None:
-    """Add warnings to `findings`; `missing` is how severe a variable without value is."""
-    check_reach(plan, findings)
-    check_shell_variables(plan, findings)
-    check_secrets(plan, redactor, findings)
-    check_variables(plan, env, findings, missing)
+    """Add warnings to `sink`; `missing` is how severe a variable without value is."""
+    check_reach(plan, sink)
+    check_shell_variables(plan, sink)
+    check_secrets(plan, redactor, sink)
+    check_variables(plan, env, sink, missing)

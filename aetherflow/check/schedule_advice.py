@@ -19,20 +19,20 @@ TICKS_LOOKED_AT = 100
 """How many ticks of a cron expression are looked at for the shortest time between two of them."""
 
 
-def advise(schedule: Schedule, findings: DiagnosticSink) -> None:
+def advise(schedule: Schedule, sink: DiagnosticSink) -> None:
     """Warn of items that never tick or never start, and of jitter that makes firings disappear."""
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
     for item in schedule.enabled:
         base: Place = ("items", numbers[item.id])
         if next_tick(item.table, EPOCH) is None:
-            _warn_never(item, base, findings)
+            _warn_never(item, base, sink)
             continue
-        _warn_of_disabled(item, base, schedule.items, findings)
-        _warn_of_jitter(item, base, findings)
+        _warn_of_disabled(item, base, schedule.items, sink)
+        _warn_of_jitter(item, base, sink)
 
 
 def advise_pools(
-    item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], findings: DiagnosticSink
+    item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], sink: DiagnosticSink
 ) -> None:
     """Warn of steps that want more slots than the file gives their pool."""
     for job in jobs:
@@ -44,10 +44,10 @@ def advise_pools(
                 )
                 message += f"{pool!r}, which has {sizes[pool]}"
                 hint = f"lower slots of the step, or enlarge pools.{pool}"
-                findings.add((*base, "flow_yaml"), "AF641", message, hint, "warning")
+                sink.add((*base, "flow_yaml"), "AF641", message, hint, "warning")
 
 
-def _warn_never(item: Item, base: Place, findings: DiagnosticSink) -> None:
+def _warn_never(item: Item, base: Place, sink: DiagnosticSink) -> None:
     if next_tick(replace(item.table, calendar=None), EPOCH) is not None:
         where, why = "calendar", f"none of its ticks is on a date of the calendar {item.spec.calendar!r}"
         hint = "correct its times, or the calendar"
@@ -55,18 +55,18 @@ def _warn_never(item: Item, base: Place, findings: DiagnosticSink) -> None:
         where = "cron" if item.spec.at is None else "at"
         why = f"{item.spec.at or item.spec.cron} never comes on the clocks of {item.zone}"
         hint = "write a time that exists there, or dst_gap: run_once"
-    findings.add((*base, where), "AF213", f"item {item.id!r} never fires: {why}", hint, "warning")
+    sink.add((*base, where), "AF213", f"item {item.id!r} never fires: {why}", hint, "warning")
 
 
-def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], findings: DiagnosticSink) -> None:
+def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], sink: DiagnosticSink) -> None:
     for place, name in enumerate(item.spec.after):
         if name in items and not items[name].spec.enabled:
             message = f"item {item.id!r} never starts by itself: it follows {name!r}, which is disabled"
             hint = f"enable {name!r}, or take it out of after"
-            findings.add((*base, "after", place), "AF213", message, hint, "warning")
+            sink.add((*base, "after", place), "AF213", message, hint, "warning")
 
 
-def _warn_of_jitter(item: Item, base: Place, findings: DiagnosticSink) -> None:
+def _warn_of_jitter(item: Item, base: Place, sink: DiagnosticSink) -> None:
     spec = item.spec
     if not spec.jitter_seconds or not spec.coalesce or spec.catch_up == "all":
         return
@@ -77,7 +77,7 @@ def _warn_of_jitter(item: Item, base: Place, findings: DiagnosticSink) -> None:
         )
         message += f"{between} s later; of ticks that are due at once only the newest runs (coalesce)"
         hint = f"make jitter_seconds less than {between}, or fire less often"
-        findings.add((*base, "jitter_seconds"), "AF214", message, hint, "warning")
+        sink.add((*base, "jitter_seconds"), "AF214", message, hint, "warning")
 
 
 def _shortest(table: Timetable) -> int | None:

@@ -17,22 +17,22 @@ _RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|p
 """Programs that read such a text themselves, or hand it to a shell that does."""
 
 
-def check_shell_variables(plan: Plan, findings: DiagnosticSink) -> None:
+def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn of each `${VAR}` in a text that no shell reads (AF431)."""
     for step, base in planned_steps(plan):
         if b"${" not in msgspec.json.encode((step.spec.inputs, step.spec.outputs)):
             continue  # one fast look instead of a walk: most steps hold none
         for use in uses_of(step, base, plan.step_types):
-            _check_use(use, findings)
-        _check(step.spec.outputs, (*base, "outputs"), findings)
+            _check_use(use, sink)
+        _check(step.spec.outputs, (*base, "outputs"), sink)
     for name, resource in plan.resources.items():
         for key, value in (("config", resource.config), ("options", resource.options)):
-            _check(value, ("resources", name, key), findings)
-    _check(msgspec.to_builtins(plan.flow.workspace), ("flow", "workspace"), findings)
-    _check(plan.flow.state.path, ("flow", "state", "path"), findings)
+            _check(value, ("resources", name, key), sink)
+    _check(msgspec.to_builtins(plan.flow.workspace), ("flow", "workspace"), sink)
+    _check(plan.flow.state.path, ("flow", "state", "path"), sink)
 
 
-def _check_use(use: Use, findings: DiagnosticSink) -> None:
+def _check_use(use: Use, sink: DiagnosticSink) -> None:
     own: tuple[str, ...] = ()
     if use.step_type is not None:
         own = ("step",) if use.step_type.contains == "step" else ()
@@ -40,7 +40,7 @@ def _check_use(use: Use, findings: DiagnosticSink) -> None:
             own = use.step_type.program_inputs
     for key, value in use.inputs.items():
         if key not in own:
-            _check(value, (*use.base, key), findings)
+            _check(value, (*use.base, key), sink)
 
 
 def _is_script(inputs: dict[str, Any], key: str) -> bool:
@@ -51,12 +51,12 @@ def _is_script(inputs: dict[str, Any], key: str) -> bool:
     return bool(inputs.get("shell")) or bool(_RUNS_SCRIPTS.fullmatch(program)) or "-c" in words
 
 
-def _check(value: Any, base: Path, findings: DiagnosticSink) -> None:
+def _check(value: Any, base: Path, sink: DiagnosticSink) -> None:
     for text, where in texts(value, base):
         for found in _VARIABLE.finditer(text) if "${" in text else ():
-            place = findings.text_place(where, found.start())
+            place = sink.text_place(where, found.start())
             default = f":{found['default']}" if found["default"] else ""
-            findings.add(
+            sink.add(
                 place,
                 "AF431",
                 f"{found[0]} stays as it is written: no shell reads this text",

@@ -44,22 +44,22 @@ class _Unknown(Mapping[str, Any]):
 _UNKNOWN = _Unknown()
 
 
-def check_reach(plan: Plan, findings: DiagnosticSink) -> None:
+def check_reach(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn of each job that never runs."""
     dead: set[int] = set()
     for job in plan.jobs:
         if job.when is not None and job.when.text.strip() and _never_holds(plan, job):
             dead.add(job.index)
-            _warn(findings, job, "when", "its condition is false whatever happens", _advice(plan, job))
+            _warn(sink, job, "when", "its condition is false whatever happens", _advice(plan, job))
         elif job.for_each is not None and job.for_each.is_constant and job.for_each.raw == []:
             dead.add(job.index)
-            _warn(findings, job, "for_each", "for_each has no items", "list its items, or remove the job")
+            _warn(sink, job, "for_each", "for_each has no items", "list its items, or remove the job")
     waiting = [job for job in plan.jobs if job.needs] if dead else []
     while found := [job for job in waiting if job.index not in dead and not dead.isdisjoint(job.needs)]:
         for job in found:
             before = plan.jobs[next(need for need in job.needs if need in dead)].id
             _warn(
-                findings,
+                sink,
                 job,
                 "depends_on",
                 f"it needs {before!r} to succeed, which never runs",
@@ -68,9 +68,9 @@ def check_reach(plan: Plan, findings: DiagnosticSink) -> None:
         dead.update(job.index for job in found)
 
 
-def _warn(findings: DiagnosticSink, job: JobPlan, key: str, reason: str, hint: str) -> None:
+def _warn(sink: DiagnosticSink, job: JobPlan, key: str, reason: str, hint: str) -> None:
     message = f"the job {job.id!r} never runs: {reason}"
-    findings.add(("jobs", job.index, key), "AF434", message, hint, "warning")
+    sink.add(("jobs", job.index, key), "AF434", message, hint, "warning")
 
 
 def _never_holds(plan: Plan, job: JobPlan) -> bool:

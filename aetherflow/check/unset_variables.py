@@ -16,28 +16,28 @@ from aetherflow.redaction import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
 
-def check_variables(plan: Plan, env: Mapping[str, str], findings: DiagnosticSink, severity: Severity) -> None:
+def check_variables(plan: Plan, env: Mapping[str, str], sink: DiagnosticSink, severity: Severity) -> None:
     """Report the variables without value and default (AF430); in a condition a missing one is null, no error.
 
     Those of resources are reported with the resources (AF536).
     """
     flow = msgspec.to_builtins(plan.flow)
     for key in ("workspace", "state"):
-        _check(compile_template(flow[key])[0].references, ("flow", key), env, findings, severity)
+        _check(compile_template(flow[key])[0].references, ("flow", key), env, sink, severity)
     for job in plan.jobs:
         if job.for_each is not None:
-            _check(job.for_each.references, ("jobs", job.index, "for_each"), env, findings, severity)
+            _check(job.for_each.references, ("jobs", job.index, "for_each"), env, sink, severity)
     for step, base in planned_steps(plan):
         for key, template in (("inputs", step.inputs), ("outputs", step.outputs)):
             if template.references:
-                _check(template.references, (*base, key), env, findings, severity)
+                _check(template.references, (*base, key), env, sink, severity)
 
 
 def _check(
     references: Iterable[Reference],
     base: Path,
     env: Mapping[str, str],
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     severity: Severity,
 ) -> None:
     for reference in references:
@@ -51,6 +51,6 @@ def _check(
         advice = "set it before the run"
         if not names_a_secret(name):
             advice += f", or give a default: {{{{env.{name}:DEFAULT}}}}"
-        place = findings.text_place((*base, *reference.where), reference.offset)
+        place = sink.text_place((*base, *reference.where), reference.offset)
         message = f"the environment variable {name} {state}"
-        findings.add(place, "AF430", message, f"{meant} otherwise {advice}" if meant else advice, severity)
+        sink.add(place, "AF430", message, f"{meant} otherwise {advice}" if meant else advice, severity)

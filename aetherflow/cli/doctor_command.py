@@ -50,11 +50,11 @@ def _examine(*, as_json: bool) -> int:
         environment = load_environment(os.environ, redactor=redactor)
     except AetherFlowError as error:
         if as_json:
-            findings = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]
-            return _print_findings("", findings, [], as_json=True)
+            results = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]
+            return _print_results("", results, [], as_json=True)
         raise
-    findings = machine.examine_surroundings(environment, redactor, newest_time)
-    return _print_findings("", findings, machine.settings_in_force(environment, redactor), as_json=as_json)
+    results = machine.examine_surroundings(environment, redactor, newest_time)
+    return _print_results("", results, machine.settings_in_force(environment, redactor), as_json=as_json)
 
 
 def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
@@ -62,34 +62,34 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     checked = runnable_flow(flow, as_json=as_json)
     if checked is None:
         return exit_codes.INVALID
-    findings = machine.examine_machine(checked, newest_time)
+    results = machine.examine_machine(checked, newest_time)
     if connect:
         from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only for --connect
 
-        findings += try_resources(checked)
+        results += try_resources(checked)
     settings = machine.settings_in_force(checked.environment, checked.redactor)
-    return _print_findings(str(flow), findings, settings, as_json=as_json)
+    return _print_results(str(flow), results, settings, as_json=as_json)
 
 
-def _print_findings(
-    flow: str, findings: list[CheckResult], settings: list[machine.Setting], *, as_json: bool
+def _print_results(
+    flow: str, results: list[CheckResult], settings: list[machine.Setting], *, as_json: bool
 ) -> int:
     """Print what was found; with a flow, of the settings only those that somebody has set."""
-    bad = any(finding.state == "error" for finding in findings)
+    bad = any(result.state == "error" for result in results)
     if as_json:
         print_json(
             {
                 "file": flow or None,
                 "ok": not bad,
-                "findings": list(map(asdict, findings)),
+                "results": list(map(asdict, results)),
                 "settings": settings,
             }
         )
         return exit_codes.INVALID if bad else exit_codes.SUCCESS
-    for finding in findings:
-        print_text(f"{finding.state:<8} {finding.subject}: {finding.message}")
-        if finding.hint:
-            print_text(f"         hint: {finding.hint}")
+    for result in results:
+        print_text(f"{result.state:<8} {result.subject}: {result.message}")
+        if result.hint:
+            print_text(f"         hint: {result.hint}")
     for setting in settings:
         if not flow or setting.source != "default":
             print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")

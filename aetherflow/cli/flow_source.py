@@ -48,7 +48,7 @@ class FlowSource(msgspec.Struct, frozen=True):
         try:
             with self.in_use() as (file, bundle):
                 return load_checked_flow(file, os.environ, bundle)
-        except BundleError as error:  # nothing ran that could have failed: 2, as for any other finding
+        except BundleError as error:  # nothing ran that could have failed: 2, as for any other diagnostic
             raise UsageError(error.message, hint=error.hint, code=error.code) from None
 
     def __str__(self) -> str:

@@ -69,4 +69,4 @@ def count(diagnostics: list[Diagnostic]) -> str:
         number = sum(d.severity == severity for d in diagnostics)
         if number:
             words.append(f"{number} {severity}{'' if number == 1 else 's'}")
-    return ", ".join(words) or "no findings"
+    return ", ".join(words) or "no errors or warnings"

@@ -21,7 +21,7 @@ def parse_env_files(text: str) -> list[EnvFile]:
     """Return the entries of `AETHERFLOW_ENV_FILES_JSON`.
 
     Raises:
-        InvalidInput: the text is not a list of entries; every finding with its place in the variable.
+        InvalidInput: the text is not a list of entries; every diagnostic with its place in the variable.
     """
     document = parse_document(text, ENV_FILES_VARIABLE)
     entries, diagnostics = decode(document, list[EnvFile])

@@ -19,7 +19,7 @@ def configured_profiles(settings: Settings) -> dict[str, ProfileSpec] | None:
 
     Raises:
         ConfigError: both variables are set.
-        InvalidInput: the profiles cannot be read, or are wrong; every finding with its place.
+        InvalidInput: the profiles cannot be read, or are wrong; every diagnostic with its place.
     """
     if settings.profiles_file and settings.profiles_json:
         message = f"{FILE_VARIABLE} and {JSON_VARIABLE} are both set ({_sources(settings)})"
@@ -38,8 +38,8 @@ def _load(document: Document) -> dict[str, ProfileSpec]:
     except InvalidInput as error:
         raise InvalidInput(
             [
-                msgspec.structs.replace(finding, message=finding.message.partition(", got ")[0])
-                for finding in error.diagnostics
+                msgspec.structs.replace(diagnostic, message=diagnostic.message.partition(", got ")[0])
+                for diagnostic in error.diagnostics
             ]
         ) from None
 

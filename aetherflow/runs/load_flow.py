@@ -81,7 +81,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         """Refuse a flow whose file had to be guessed at; what it refers to may be wrong.
 
         Raises:
-            InvalidInput: with all findings.
+            InvalidInput: with all diagnostics.
         """
         if not self.is_as_written:
             raise InvalidInput(self.diagnostics)
@@ -90,7 +90,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         """Refuse a flow with errors.
 
         Raises:
-            InvalidInput: with all findings, warnings too.
+            InvalidInput: with all diagnostics, warnings too.
         """
         if self.errors:
             raise InvalidInput(self.diagnostics)
@@ -128,19 +128,19 @@ def load_checked_flow(
     profiles = configured_profiles(settings)
     plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
     registry = registry_of(settings, plugin_paths, redactor, given)
-    findings = DiagnosticSink(loaded.document, found, loaded.guesses)
-    plan = build_plan(loaded, findings, cache(registry.step_version))
+    sink = DiagnosticSink(loaded.document, found, loaded.guesses)
+    plan = build_plan(loaded, sink, cache(registry.step_version))
     severity: Severity = "error" if settings.validate_env_strict else "warning"
     own = dict(plan.resources)
     inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
-    about_the_flow = len(findings.diagnostics)
-    plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, findings, inherited))
-    unset = _check_resources(own, environment, profiles, findings, severity, redactor, registry)
-    _check_restricted(own, restrictions, registry, findings)
-    references = [*registry.diagnostics, *findings.diagnostics[about_the_flow:]]
-    check_advice(plan, environment.variables, redactor, findings, severity)
-    ordered = sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
+    about_the_flow = len(sink.diagnostics)
+    plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
+    unset = _check_resources(own, environment, profiles, sink, severity, redactor, registry)
+    _check_restricted(own, restrictions, registry, sink)
+    references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
+    check_advice(plan, environment.variables, redactor, sink, severity)
+    ordered = sorted(sink.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)
         _check_drivers(inherited, registry, in_manifest)
@@ -218,22 +218,20 @@ def resolved_resource(
     return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
 
 
-def _check_drivers(
-    resources: Mapping[str, ResourceSpec], registry: Registry, findings: DiagnosticSink
-) -> None:
+def _check_drivers(resources: Mapping[str, ResourceSpec], registry: Registry, sink: DiagnosticSink) -> None:
     """Check that there is a connector for each resource."""
     for name, spec in resources.items():
         try:
             registry.connector_class(f"{spec.kind}:{spec.driver}")
         except AetherFlowError as error:
-            findings.add(("resources", name, "driver"), error.code, error.message, error.hint)
+            sink.add(("resources", name, "driver"), error.code, error.message, error.hint)
 
 
 def _check_restricted(
     resources: Mapping[str, ResourceSpec],
     restrictions: Restrictions,
     registry: Registry,
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
 ) -> None:
     """Refuse drivers that the mode does not allow, of connectors that declare to be restricted."""
     allowed = restrictions.zip_drivers
@@ -244,14 +242,14 @@ def _check_restricted(
             continue  # reported as an unknown driver
         if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
             message, hint = driver_refused(spec.driver, allowed)
-            findings.add(("resources", name, "driver"), "AF872", message, hint)
+            sink.add(("resources", name, "driver"), "AF872", message, hint)
 
 
 def _check_resources(
     resources: Mapping[str, ResourceSpec],
     environment: Environment,
     profiles: dict[str, ProfileSpec] | None,
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     severity: Severity,
     redactor: Redactor,
     registry: Registry,
@@ -266,18 +264,18 @@ def _check_resources(
             spec,
             profiles,
             env,
-            document=findings.document,
+            document=sink.document,
             decoder=secrets.decoder if secrets else None,
             provider=secrets.source.origin if secrets else "",
             shapes=_shapes(spec, registry),
         )
-        findings.diagnostics += found
+        sink.diagnostics += found
         if any(d.severity == "error" for d in found):
             continue
         register_known(prepare_resource(name, spec, profiles), env, redactor)
-        others = len(findings.diagnostics)
+        others = len(sink.diagnostics)
         for missing in missing_variables(name, spec, profiles, env):
-            findings.add(
+            sink.add(
                 ("resources", name, *missing.path),
                 "AF536",
                 f"resource {name!r}: {missing.field} needs the environment variable {missing.variable}, "
@@ -285,7 +283,7 @@ def _check_resources(
                 f"set {missing.variable} before the run",
                 severity,
             )
-        unset += findings.diagnostics[others:]
+        unset += sink.diagnostics[others:]
     return unset
 
 

@@ -20,7 +20,7 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
 
     Raises:
         InvalidInput: it cannot be read, is no mapping, or holds what the flow does not declare or cannot
-            take; every finding with its place.
+            take; every diagnostic with its place.
     """
     document = read_document(path)
     values = document.value
@@ -28,14 +28,14 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
         return {}
     if not isinstance(values, dict):
         message = f"a file of parameters is a mapping of names to values, not a {type(values).__name__}"
-        raise InvalidInput([_finding(document, "", message, "write NAME: VALUE, one a line")])
-    findings = [
-        finding
+        raise InvalidInput([_diagnostic(document, "", message, "write NAME: VALUE, one a line")])
+    diagnostics = [
+        diagnostic
         for name, value in values.items()
-        if (finding := _check(document, name, value, specs.get(name), specs))
+        if (diagnostic := _check(document, name, value, specs.get(name), specs))
     ]
-    if findings:
-        raise InvalidInput(findings)
+    if diagnostics:
+        raise InvalidInput(diagnostics)
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -44,16 +44,16 @@ def _check(
 ) -> Diagnostic | None:
     if spec is None:
         hint = did_you_mean(name, specs) or f"it has {', '.join(specs) or 'none'}"
-        return _finding(document, name, f"the flow has no parameter {name!r}", hint)
+        return _diagnostic(document, name, f"the flow has no parameter {name!r}", hint)
     try:
         if value is not None:
             convert(spec, value)
     except ValueError as error:
-        return _finding(document, name, f"the parameter {name!r} must be {error}", "")
+        return _diagnostic(document, name, f"the parameter {name!r} must be {error}", "")
     return None
 
 
-def _finding(document: Document, name: str, message: str, hint: str) -> Diagnostic:
+def _diagnostic(document: Document, name: str, message: str, hint: str) -> Diagnostic:
     place = document.position((name,) if name else ())
     return Diagnostic(
         code=CODE, message=message, file=document.file, line=place.line, column=place.column, hint=hint

@@ -140,7 +140,7 @@ def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTi
 
 def _first_error(refusal: Refusal) -> str:
     """Return what is wrong with a flow, in one line: it is reported at every tick."""
-    errors = [finding for finding in refusal.diagnostics if finding.severity == "error"]
+    errors = [diagnostic for diagnostic in refusal.diagnostics if diagnostic.severity == "error"]
     first = errors[0]
     hint = f" ({first.hint})" if first.hint else ""
     more = f"; {len(errors) - 1} more: aetherflow validate {first.file}" if len(errors) > 1 else ""

@@ -26,21 +26,21 @@ from aetherflow.spec.schedule import is_schedule
 
 INVALID_FLOW = "AF207"
 
-FINDINGS_PER_FLOW = 20
-"""How many findings about a flow are repeated at the item that names it."""
+DIAGNOSTICS_PER_FLOW = 20
+"""How many diagnostics about a flow are repeated at the item that names it."""
 
 
 class CheckedSchedule(msgspec.Struct, frozen=True):
     """A scheduler file and what was found; it may be in force only if there are no errors."""
 
     schedule: Schedule
-    findings: DiagnosticSink
+    sink: DiagnosticSink
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """The findings in the order of the file; those about its flows are where these are named."""
-        file = self.findings.document.file
-        return sorted(self.findings.diagnostics, key=lambda d: (d.file != file, d.file, d.line, d.column))
+        """The diagnostics in the order of the file; those about its flows are where these are named."""
+        file = self.sink.document.file
+        return sorted(self.sink.diagnostics, key=lambda d: (d.file != file, d.file, d.line, d.column))
 
 
 def looks_like_schedule(path: Path) -> bool:
@@ -63,8 +63,8 @@ def examine_schedule(path: Path) -> CheckedSchedule:
     loaded, found = read_schedule(path)
     if loaded is None:
         raise InvalidInput(found)
-    findings = DiagnosticSink(loaded.document, found, loaded.guesses)
-    return CheckedSchedule(check_schedule(loaded, findings), findings)
+    sink = DiagnosticSink(loaded.document, found, loaded.guesses)
+    return CheckedSchedule(check_schedule(loaded, sink), sink)
 
 
 def load_schedule(path: Path) -> Schedule:
@@ -74,7 +74,7 @@ def load_schedule(path: Path) -> Schedule:
         InvalidInput: with everything that is wrong with it.
     """
     checked = examine_schedule(path)
-    if checked.findings.has_errors:
+    if checked.sink.has_errors:
         raise InvalidInput(checked.diagnostics)
     return checked.schedule
 
@@ -87,9 +87,9 @@ def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
         ScheduleConflict: two of them are one file, or have one id.
     """
     checked = [examine_schedule(path) for path in paths]
-    wrong = [one for one in checked if one.findings.has_errors]
+    wrong = [one for one in checked if one.sink.has_errors]
     if wrong:
-        raise InvalidInput([finding for one in wrong for finding in one.diagnostics])
+        raise InvalidInput([diagnostic for one in wrong for diagnostic in one.diagnostics])
     schedules: dict[str, Schedule] = {}
     for one in checked:
         schedule = one.schedule
@@ -107,19 +107,19 @@ def check_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> Non
 
     And what can never work, as far as the file without its flows shows it.
     """
-    advise(checked.schedule, checked.findings)
+    advise(checked.schedule, checked.sink)
     flows: dict[Path, CheckedFlow | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
     for item in checked.schedule.items.values():
         if item.manifest is not None:
-            _check_manifest(item, ("items", numbers[item.id]), checked.findings)
+            _check_manifest(item, ("items", numbers[item.id]), checked.sink)
         if item.flow_file is None or item.manifest is not None:
             continue
         is_new = item.flow_file not in flows
         if is_new:
             flows[item.flow_file] = _examined(item.flow_file, process_env)
         base, flow = ("items", numbers[item.id]), flows[item.flow_file]
-        _check_item(item, flow, base, checked.findings, is_new=is_new)
+        _check_item(item, flow, base, checked.sink, is_new=is_new)
         if isinstance(flow, CheckedFlow):
             _check_pools(item, flow, base, checked)
 
@@ -133,18 +133,18 @@ def _check_pools(
     except UsageError:
         return  # the job does not exist, which is reported already
     jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
-    advise_pools(item, base, [*jobs, *flow.plan.hooks], checked.schedule.spec.pools, checked.findings)
+    advise_pools(item, base, [*jobs, *flow.plan.hooks], checked.schedule.spec.pools, checked.sink)
 
 
-def _check_manifest(item: Item, base: tuple[str | int, ...], findings: DiagnosticSink) -> None:
+def _check_manifest(item: Item, base: tuple[str | int, ...], sink: DiagnosticSink) -> None:
     """Add what is wrong with the manifest of an item; what its bundle holds is known when it is synced."""
     try:
         load_manifest(item.manifest or Path())
     except InvalidInput as error:
-        new = [finding for finding in error.diagnostics if finding not in findings.diagnostics]
-        findings.diagnostics += new[:FINDINGS_PER_FLOW]
+        new = [diagnostic for diagnostic in error.diagnostics if diagnostic not in sink.diagnostics]
+        sink.diagnostics += new[:DIAGNOSTICS_PER_FLOW]
         message = f"the bundle manifest of item {item.id!r} is not valid"
-        findings.add((*base, "bundle_manifest"), INVALID_FLOW, message, f"correct {item.manifest}")
+        sink.add((*base, "bundle_manifest"), INVALID_FLOW, message, f"correct {item.manifest}")
 
 
 def _examined(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
@@ -158,24 +158,24 @@ def _check_item(
     item: Item,
     flow: CheckedFlow | AetherFlowError,
     base: tuple[str | int, ...],
-    findings: DiagnosticSink,
+    sink: DiagnosticSink,
     *,
     is_new: bool,
 ) -> None:
     if isinstance(flow, AetherFlowError):
         if isinstance(flow, InvalidInput):
-            findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW] if is_new else []
+            sink.diagnostics += flow.diagnostics[:DIAGNOSTICS_PER_FLOW] if is_new else []
         hint = f"aetherflow validate {item.flow_file}"
         message = f"the flow of item {item.id!r} is not valid"
         if not isinstance(flow, InvalidInput):
             message += f": {flow.message}"
-        findings.add((*base, "flow_yaml"), INVALID_FLOW, message, hint)
+        sink.add((*base, "flow_yaml"), INVALID_FLOW, message, hint)
         return
     if is_new:
-        findings.diagnostics += flow.diagnostics[:FINDINGS_PER_FLOW]
+        sink.diagnostics += flow.diagnostics[:DIAGNOSTICS_PER_FLOW]
     if flow.errors:
         hint = f"aetherflow validate {item.flow_file}"
-        findings.add((*base, "flow_yaml"), INVALID_FLOW, f"the flow of item {item.id!r} is not valid", hint)
+        sink.add((*base, "flow_yaml"), INVALID_FLOW, f"the flow of item {item.id!r} is not valid", hint)
     for key, check in (
         ("flow_job", lambda: selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
         ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
@@ -185,7 +185,7 @@ def _check_item(
         except UsageError as error:
             where = (*base, key) if getattr(item.spec, key) else base
             message = error.message.replace("--flow-job", "flow_job").replace("--param ", "params: ")
-            findings.add(where, "AF208", f"item {item.id!r}: {message}", error.hint)
+            sink.add(where, "AF208", f"item {item.id!r}: {message}", error.hint)
 
 
 def state_of_schedules(

@@ -31,7 +31,7 @@ def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T 
     Conversion is strict: the text "3" is no number. A whole number may stand where a fraction is allowed.
 
     Returns:
-        The value and no findings, or None and everything that is wrong with it, in the order of the file.
+        The value and no diagnostics, or None and everything that is wrong with it, in the order of the file.
     """
     value = document.value
     for name in path:
@@ -39,19 +39,19 @@ def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T 
     try:
         return convert(value, wanted), []
     except msgspec.ValidationError as error:
-        findings = explain(document, value, kinds.type_info(wanted), path)
-        if not findings:
+        diagnostics = explain(document, value, kinds.type_info(wanted), path)
+        if not diagnostics:
             explainer = _Explainer(document)
             explainer.report(_path_of(error, path), "AF110", str(error).partition(" - at `")[0], "")
-            findings = explainer.findings
-        return None, sorted(findings, key=lambda finding: (finding.line, finding.column))
+            diagnostics = explainer.diagnostics
+        return None, sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
 
 
 def explain(document: Document, value: Any, kind: kinds.Type, path: NodePath) -> list[Diagnostic]:
     """Return in words how the value at `path` differs from a type; nothing if it does not."""
     explainer = _Explainer(document)
     explainer.check(value, kind, path)
-    return explainer.findings
+    return explainer.diagnostics
 
 
 class _Explainer:
@@ -59,12 +59,12 @@ class _Explainer:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.findings: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def report(self, path: NodePath, code: str, message: str, hint: str) -> None:
-        """Add a finding about the node at `path`."""
+        """Add a diagnostic about the node at `path`."""
         place = self.document.position(path)
-        self.findings.append(
+        self.diagnostics.append(
             Diagnostic(
                 code=code,
                 message=message,

@@ -37,7 +37,7 @@ NodePath = tuple[str | int, ...]
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_DIGITS = 1000
-MAX_FINDINGS = 100
+MAX_DIAGNOSTICS = 100
 MAX_EXPANSION = 1_000_000
 """Characters that all aliases of a file may stand for; a file of that size or more may grow to ten times."""
 
@@ -148,9 +148,9 @@ def parse_document(data: bytes | str, file: str) -> Document:
     Raises:
         InvalidInput: with everything that is wrong with the text, up to the first error of syntax.
     """
-    document, findings = _scan(data, file)
-    if document is None or findings:
-        raise InvalidInput(findings)
+    document, diagnostics = _scan(data, file)
+    if document is None or diagnostics:
+        raise InvalidInput(diagnostics)
     return document
 
 
@@ -164,12 +164,12 @@ def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnosti
     except yaml.MarkedYAMLError as error:
         # libyaml has a limit of nesting too, and on one line reaches it before we do
         code = "AF106" if "nesting depth" in (error.problem or "") else "AF103"
-        reader.findings.append(_finding(file, code, *explain_syntax(error, text)))
+        reader.diagnostics.append(_diagnostic(file, code, *explain_syntax(error, text)))
     except yaml.reader.ReaderError as error:
-        reader.findings.append(_finding(file, "AF102", *explain_control_character(error, text)))
+        reader.diagnostics.append(_diagnostic(file, "AF102", *explain_control_character(error, text)))
     except _TooMuchError:
-        pass  # the finding is there; reading on makes no sense
-    return document, reader.findings
+        pass  # the diagnostic is there; reading on makes no sense
+    return document, reader.diagnostics
 
 
 def scalar_value(text: str) -> Any:
@@ -233,7 +233,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.findings: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.next_event: Callable[[], Any]
         self.places = array("Q")
         self.anchors: dict[str, _Anchor | None] = {}  # None: not complete yet
@@ -436,13 +436,13 @@ class _Reader:
         self.report(event.start_mark, "AF105", f"the tag {quoted(written)} is not supported here", hint)
 
     def report(self, mark: Any, code: str, message: str, hint: str) -> None:
-        """Add a finding; after very many of them, give up."""
-        self.findings.append(_finding(self.file, code, mark.line + 1, mark.column + 1, message, hint))
-        if len(self.findings) >= MAX_FINDINGS:
+        """Add a diagnostic; after very many of them, give up."""
+        self.diagnostics.append(_diagnostic(self.file, code, mark.line + 1, mark.column + 1, message, hint))
+        if len(self.diagnostics) >= MAX_DIAGNOSTICS:
             raise _TooMuchError
 
     def stop(self, mark: Any, code: str, message: str, hint: str) -> NoReturn:
-        """Add a finding and read no further."""
+        """Add a diagnostic and read no further."""
         self.report(mark, code, message, hint)
         raise _TooMuchError
 
@@ -464,24 +464,24 @@ def _position(place: int) -> Position:
     return Position((place >> _LINE) + 1, ((place & ((1 << _LINE) - 1)) >> _COLUMN) + 1)
 
 
-def _finding(file: str, code: str, line: int, column: int, message: str, hint: str) -> Diagnostic:
+def _diagnostic(file: str, code: str, line: int, column: int, message: str, hint: str) -> Diagnostic:
     return Diagnostic(code=code, message=message, file=file, line=line, column=column, hint=hint)
 
 
 def _unreadable(file: str, message: str, hint: str) -> InvalidInput:
-    return InvalidInput([_finding(file, "AF101", 1, 1, message, hint)])
+    return InvalidInput([_diagnostic(file, "AF101", 1, 1, message, hint)])
 
 
 def _checked_text(data: bytes | str, file: str) -> tuple[bytes, str]:
     """Return the data as bytes and as text, without a byte order mark."""
     if len(data) > MAX_BYTES:
         place = 1, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB", "split it into several files"
-        raise InvalidInput([_finding(file, "AF106", *place)])
+        raise InvalidInput([_diagnostic(file, "AF106", *place)])
     try:
         raw = (data.encode() if isinstance(data, str) else data).removeprefix(_BOM)
         return raw, raw.decode()
     except UnicodeError as error:
-        raise InvalidInput([_finding(file, "AF102", *explain_encoding(error))]) from None
+        raise InvalidInput([_diagnostic(file, "AF102", *explain_encoding(error))]) from None
 
 
 @contextmanager

@@ -40,28 +40,28 @@ def load_flow(path: Path) -> FlowDocument:
     Raises:
         InvalidInput: with everything that is wrong with its text and shape, in the order of the file.
     """
-    loaded, findings = read_flow(path)
-    if loaded is None or findings:
-        raise InvalidInput(findings)
+    loaded, diagnostics = read_flow(path)
+    if loaded is None or diagnostics:
+        raise InvalidInput(diagnostics)
     return loaded
 
 
 def read_flow(path: Path) -> tuple[FlowDocument | None, list[Diagnostic]]:
     """Read a flow file as far as possible, so that later checks can report their diagnostics together.
 
-    Returns the flow, as it was meant if its shape is wrong, and the findings in the order of the file; None
-    if it cannot be said what was meant.
+    Returns the flow (with assumptions if its shape is wrong, None if it is unreadable), and the diagnostics
+    in the order of the file.
 
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, spec, findings = _read(path, FlowFile)
+    document, spec, diagnostics = _read(path, FlowFile)
     if document is None:
-        return None, findings
+        return None, diagnostics
     if spec is not None:
-        return FlowDocument(spec, document, path), findings
+        return FlowDocument(spec, document, path), diagnostics
     mended = mend(document, FlowFile)
-    return None if mended is None else FlowDocument(mended[0], document, path, mended[1]), findings
+    return None if mended is None else FlowDocument(mended[0], document, path, mended[1]), diagnostics
 
 
 class ScheduleDocument(msgspec.Struct, frozen=True, eq=False):
@@ -83,13 +83,13 @@ def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, spec, findings = _read(path, ScheduleFile)
+    document, spec, diagnostics = _read(path, ScheduleFile)
     if document is None:
-        return None, findings
+        return None, diagnostics
     if spec is not None:
-        return ScheduleDocument(spec, document, path), findings
+        return ScheduleDocument(spec, document, path), diagnostics
     mended = mend(document, ScheduleFile)
-    return None if mended is None else ScheduleDocument(mended[0], document, path, mended[1]), findings
+    return None if mended is None else ScheduleDocument(mended[0], document, path, mended[1]), diagnostics
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
@@ -99,29 +99,29 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
         InvalidInput: with everything that is wrong with it, in the order of the file.
     """
     document = source if isinstance(source, Document) else read_document(source)
-    profiles, findings = decode(document, dict[str, ProfileSpec])
+    profiles, diagnostics = decode(document, dict[str, ProfileSpec])
     if profiles is None:
-        raise InvalidInput(findings)
+        raise InvalidInput(diagnostics)
     return profiles
 
 
 def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Diagnostic]]:
     """Return the document, its content (None if unreadable), and the diagnostics in order."""
-    document, findings = scan_file(path)
+    document, diagnostics = scan_file(path)
     if document is None:
-        return None, None, findings
+        return None, None, diagnostics
     spec, wrong = decode(document, kind)
-    findings = [*findings, *wrong, *_duplicate_ids(document)]
-    findings.sort(key=lambda finding: (finding.line, finding.column))
-    return document, spec, findings
+    diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
+    diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+    return document, spec, diagnostics
 
 
 def _duplicate_ids(document: Document) -> list[Diagnostic]:
-    """Return a finding for each id that an earlier job, or an earlier step of the same list, has already.
+    """Return a diagnostic for each id that an earlier job, or an earlier step of the same list, has already.
 
     The plain data is checked, not the Structs, so that errors of shape are reported with these.
     """
-    findings: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for base, title in _lists_with_ids(document.value):
         items: Any = document.value
         for key in base:
@@ -132,9 +132,9 @@ def _duplicate_ids(document: Document) -> list[Diagnostic]:
             if not isinstance(name, str):
                 continue
             if name in first:
-                findings.append(_duplicate(document, title, name, (*base, first[name]), (*base, number)))
+                diagnostics.append(_duplicate(document, title, name, (*base, first[name]), (*base, number)))
             first.setdefault(name, number)
-    return findings
+    return diagnostics
 
 
 def _lists_with_ids(file: Any) -> Iterator[tuple[NodePath, str]]:

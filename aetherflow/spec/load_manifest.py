@@ -45,13 +45,13 @@ def load_manifest(path: Path) -> ManifestDocument:
     Raises:
         InvalidInput: with everything that is wrong with it, in the order of the file.
     """
-    document, findings = scan_file(path)
+    document, diagnostics = scan_file(path)
     if document is None:
-        raise InvalidInput(findings)
+        raise InvalidInput(diagnostics)
     spec, wrong = decode(document, ManifestFile)
-    findings = [*findings, *wrong, *_findings(document)]
-    if spec is None or findings:
-        raise InvalidInput(sorted(findings, key=lambda finding: (finding.line, finding.column)))
+    diagnostics = [*diagnostics, *wrong, *_diagnostics(document)]
+    if spec is None or diagnostics:
+        raise InvalidInput(sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column)))
     return ManifestDocument(spec, document, path)
 
 
@@ -61,14 +61,14 @@ def stays_inside(text: str) -> bool:
     return not text.startswith(("/", "\\")) and ".." not in parts and not _DRIVE.match(text)
 
 
-def _findings(document: Document) -> Iterator[Diagnostic]:
+def _diagnostics(document: Document) -> Iterator[Diagnostic]:
     """Yield diagnostics about plain data of any shape, to be reported with errors of shape."""
-    yield from _source_findings(document)
+    yield from _source_diagnostics(document)
     for path in INSIDE:
         text = _at(document.value, path)
         if isinstance(text, str) and not stays_inside(text):
             message = f"{path[-1]!r}: {quoted(text)} leaves the bundle"
-            yield _finding(
+            yield _diagnostic(
                 document, path, "AF851", message, "write a path relative to the root of the bundle"
             )
     entries = _at(document.value, ("env_files",))
@@ -77,10 +77,10 @@ def _findings(document: Document) -> Iterator[Diagnostic]:
         if isinstance(text, str) and ".." in text.replace("\\", "/").split("/"):
             message = f"'path': {quoted(text)} leaves the bundle"
             hint = "write a path below the root of the bundle, or an absolute one"
-            yield _finding(document, ("env_files", number, "path"), "AF851", message, hint)
+            yield _diagnostic(document, ("env_files", number, "path"), "AF851", message, hint)
 
 
-def _source_findings(document: Document) -> Iterator[Diagnostic]:
+def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
     """Yield missing and unknown keys for the type of the source."""
     at: NodePath = ("bundle", "source")
     source = _at(document.value, at)
@@ -91,7 +91,7 @@ def _source_findings(document: Document) -> Iterator[Diagnostic]:
     for key in needed:
         if key not in source:
             message = f"missing key {key!r} in 'source': a source of type {kind} needs it"
-            yield _finding(document, at, "AF850", message, f"add '{key}: ...'")
+            yield _diagnostic(document, at, "AF850", message, f"add '{key}: ...'")
     known = {key for keys in SOURCE_KEYS.values() for group in keys for key in group}
     for key in source:
         if key in known and key not in (*needed, *optional):
@@ -99,13 +99,13 @@ def _source_findings(document: Document) -> Iterator[Diagnostic]:
                 name for name, keys in SOURCE_KEYS.items() if any(key in part for part in keys)
             )
             message = f"{key!r} does not belong to a source of type {kind}"
-            yield _finding(document, (*at, key), "AF850", message, f"remove it; it belongs to {owners}")
+            yield _diagnostic(document, (*at, key), "AF850", message, f"remove it; it belongs to {owners}")
     name, resources = source.get("resource"), _at(document.value, ("resources",))
     names = list(resources) if isinstance(resources, dict) else []
     if isinstance(name, str) and "resource" in needed and name not in names:
         hint = did_you_mean(name, names) or "declare it under 'resources' of the manifest"
         message = f"the source uses the resource {quoted(name)}, which the manifest does not have"
-        yield _finding(document, (*at, "resource"), "AF852", message, hint)
+        yield _diagnostic(document, (*at, "resource"), "AF852", message, hint)
 
 
 def _at(value: Any, path: NodePath) -> Any:
@@ -115,7 +115,7 @@ def _at(value: Any, path: NodePath) -> Any:
     return value
 
 
-def _finding(document: Document, path: NodePath, code: str, message: str, hint: str) -> Diagnostic:
+def _diagnostic(document: Document, path: NodePath, code: str, message: str, hint: str) -> Diagnostic:
     place = document.position(path)
     return Diagnostic(
         code=code, message=message, file=document.file, line=place.line, column=place.column, hint=hint

@@ -61,7 +61,7 @@ class Assumptions(msgspec.Struct, frozen=True):
     Attributes:
         spelled: where a key is taken for another, as it should be; the key as written in the file.
         made_up: what the file does not say, or not so that it can be read.
-        silent: findings that might only follow from that: their code, and the path below which they would be.
+        silent: diagnostics that might only follow from that: their codes, and the paths below which they are.
     """
 
     spelled: dict[NodePath, str]
@@ -73,7 +73,7 @@ class Assumptions(msgspec.Struct, frozen=True):
         return tuple(self.spelled.get(path[: number + 1], name) for number, name in enumerate(path))
 
     def explains(self, code: str, path: NodePath) -> bool:
-        """Whether a finding about what is at a path might only follow from a guess."""
+        """Whether a diagnostic about what is at a path might only follow from a guess."""
         return any(code == one and path[: len(scope)] == scope for one, scope in self.silent)
 
     def covers(self, path: NodePath) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from aetherflow.admin import host_checks as machine
 from aetherflow.admin.doctor import CheckResult, examine_machine, examine_surroundings, settings_in_force
 from aetherflow.admin.extras import extras
-from aetherflow.admin.host_checks import machine_findings, state_findings
+from aetherflow.admin.host_checks import machine_results, state_results
 from aetherflow.cli.state_access import newest_time
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.redaction import Redactor
@@ -30,12 +30,12 @@ def environment(place: Place, **env: str) -> Environment:
     return load_environment({**place.env, **env}, directory=place.folder)
 
 
-def about(findings: list[CheckResult], subject: str) -> list[tuple[str, str, str]]:
-    return [(one.state, one.message, one.hint) for one in findings if one.subject == subject]
+def about(results: list[CheckResult], subject: str) -> list[tuple[str, str, str]]:
+    return [(one.state, one.message, one.hint) for one in results if one.subject == subject]
 
 
 def test_a_name_that_is_nearly_a_setting_is_reported_with_the_one_that_was_meant(place: Place) -> None:
-    found = machine_findings(
+    found = machine_results(
         environment(
             place,
             AETHERFLOW_LOG_LEVL="DEBUG",
@@ -79,18 +79,18 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_without_a_flow(
 
 def test_the_clock_is_compared_with_what_was_installed_and_with_what_has_run(place: Place) -> None:
     now = datetime.now(UTC)
-    assert about(machine_findings(environment(place)), "clock")[0][0] == "ok"
-    past = machine_findings(environment(place), now=datetime(2001, 1, 1, tzinfo=UTC))
+    assert about(machine_results(environment(place)), "clock")[0][0] == "ok"
+    past = machine_results(environment(place), now=datetime(2001, 1, 1, tzinfo=UTC))
     state, message, hint = about(past, "clock")[0]
     assert state == "warning"
     assert "aetherflow was installed" in message
     assert "NTP" in hint
-    assert about(state_findings(place.state, newest_time), "clock") == []
+    assert about(state_results(place.state, newest_time), "clock") == []
     _one_run(place, now + timedelta(hours=5))
-    assert about(state_findings(place.state, newest_time, now=now), "clock") == [
+    assert about(state_results(place.state, newest_time, now=now), "clock") == [
         ("warning", f"it is behind the newest run in {place.state} by 5 h", hint)
     ]
-    assert about(state_findings(place.state, newest_time, now=now + timedelta(hours=5)), "clock") == []
+    assert about(state_results(place.state, newest_time, now=now + timedelta(hours=5)), "clock") == []
 
 
 def _one_run(place: Place, at: datetime) -> None:
@@ -105,15 +105,15 @@ def _one_run(place: Place, at: datetime) -> None:
 def test_the_zones_are_there_and_a_tz_that_is_none_is_reported(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state, message, _ = about(machine_findings(environment(place)), "time zones")[0]
+    state, message, _ = about(machine_results(environment(place)), "time zones")[0]
     assert state == "ok"
     assert int(message.split()[0]) > 300
-    wrong = machine_findings(environment(place, TZ="Europe/Berln"))
+    wrong = machine_results(environment(place, TZ="Europe/Berln"))
     assert about(wrong, "time zones")[0][0] == "warning"
     for right in (":Asia/Tokyo", "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3", "/etc/localtime", ""):
-        assert about(machine_findings(environment(place, TZ=right)), "time zones")[0][0] == "ok", right
+        assert about(machine_results(environment(place, TZ=right)), "time zones")[0][0] == "ok", right
     monkeypatch.setattr(machine, "A_ZONE", "Nowhere/Land")
-    state, message, hint = about(machine_findings(environment(place)), "time zones")[0]
+    state, message, hint = about(machine_results(environment(place)), "time zones")[0]
     assert (state, message) == ("error", "the database of time zones is missing")
     assert "tzdata" in hint
 
@@ -121,7 +121,7 @@ def test_the_zones_are_there_and_a_tz_that_is_none_is_reported(
 def test_a_state_database_that_is_none_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     path.write_bytes(b"this is no database, and it is long enough to be sure of that" * 50)
-    (found,) = state_findings(path, newest_time)
+    (found,) = state_results(path, newest_time)
     assert found.state == "error"
     assert str(path) in found.message
 
@@ -129,17 +129,17 @@ def test_a_state_database_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_little_room_for_the_state_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5 * 2**20))
-    found = state_findings(tmp_path / "state.sqlite", newest_time)
+    found = state_results(tmp_path / "state.sqlite", newest_time)
     assert about(found, "state")[1][:2] == ("warning", "5.0 MiB free for the state")
 
 
 def test_the_metrics_module_and_the_profiles_are_tried(place: Place) -> None:
-    found = machine_findings(environment(place, AETHERFLOW_METRICS_MODULE="no_such_module"))
+    found = machine_results(environment(place, AETHERFLOW_METRICS_MODULE="no_such_module"))
     assert about(found, "metrics module")[0][0] == "error"
-    good = machine_findings(environment(place, AETHERFLOW_PROFILES_JSON='{"b": {}, "a": {}}'))
+    good = machine_results(environment(place, AETHERFLOW_PROFILES_JSON='{"b": {}, "a": {}}'))
     assert about(good, "profiles") == [("ok", "a, b", "")]
     both = environment(place, AETHERFLOW_PROFILES_JSON="{}", AETHERFLOW_PROFILES_FILE="x")
-    assert about(machine_findings(both), "profiles")[0][0] == "error"
+    assert about(machine_results(both), "profiles")[0][0] == "error"
 
 
 def test_without_a_flow_the_common_state_and_the_extras_are_looked_at(place: Place) -> None:
@@ -221,4 +221,4 @@ def test_a_package_that_a_connector_needs_is_reported_with_its_extra(
 
 def test_a_healthy_machine_is_healthy(place: Place) -> None:
     assert os.access(place.folder, os.W_OK)
-    assert {finding.state for finding in examine_machine(place.checked(ONE), newest_time)} == {"ok"}
+    assert {result.state for result in examine_machine(place.checked(ONE), newest_time)} == {"ok"}

@@ -26,14 +26,14 @@ IN_LOCK = "(see: aetherflow steps show with_lock)"
 
 
 def checked(text: str, folder: Path, types: Any = None) -> list[Diagnostic]:
-    """Return the findings of a flow, in file order."""
+    """Return the diagnostics of a flow, in file order."""
     file = folder / "flow.yaml"
     file.write_text(text)
     loaded = load_flow(file)
-    findings = DiagnosticSink(loaded.document)
-    check_flow(build_plan(loaded, findings), types or Registry(), findings)
-    assert {d.file for d in findings.diagnostics} <= {str(file)}
-    return sorted(findings.diagnostics, key=lambda d: (d.line, d.column))
+    sink = DiagnosticSink(loaded.document)
+    check_flow(build_plan(loaded, sink), types or Registry(), sink)
+    assert {d.file for d in sink.diagnostics} <= {str(file)}
+    return sorted(sink.diagnostics, key=lambda d: (d.line, d.column))
 
 
 def steps(*lines: str) -> str:
@@ -42,7 +42,7 @@ def steps(*lines: str) -> str:
 
 
 def reported(found: list[Diagnostic]) -> list[str]:
-    """Return the findings as a person sees them, without the file name."""
+    """Return the diagnostics as a person sees them, without the file name."""
     return [
         f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" + (f" ({d.hint})" if d.hint else "")
         for d in found
@@ -65,7 +65,7 @@ def place(text: str, at: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("line", "at", "finding"),
+    ("line", "at", "diagnostic"),
     [
         (
             "{id: s, type: check_itms}",
@@ -112,9 +112,9 @@ def place(text: str, at: str) -> str:
         ),
     ],
 )
-def test_a_step_is_checked_against_its_type(tmp_path: Path, line: str, at: str, finding: str) -> None:
+def test_a_step_is_checked_against_its_type(tmp_path: Path, line: str, at: str, diagnostic: str) -> None:
     text = steps(line)
-    expected = f"{place(text, at)} {finding.replace('%s', SEE + ' check_items')}"
+    expected = f"{place(text, at)} {diagnostic.replace('%s', SEE + ' check_items')}"
     assert reported(checked(text, tmp_path)) == [expected]
 
 
@@ -128,7 +128,7 @@ def test_everything_wrong_is_found_at_once_and_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inner", "at", "finding"),
+    ("inner", "at", "diagnostic"),
     [
         (
             "{type: check_itms}",
@@ -173,10 +173,10 @@ def test_everything_wrong_is_found_at_once_and_in_order(tmp_path: Path) -> None:
     ],
 )
 def test_the_step_inside_a_lock_is_checked_where_it_stands(
-    tmp_path: Path, inner: str, at: str, finding: str
+    tmp_path: Path, inner: str, at: str, diagnostic: str
 ) -> None:
     text = steps(f"{{id: s, type: with_lock, inputs: {{lock_key: k, step: {inner}}}}}")
-    assert reported(checked(text, tmp_path)) == [f"{place(text, at)} {finding}"]
+    assert reported(checked(text, tmp_path)) == [f"{place(text, at)} {diagnostic}"]
 
 
 def test_an_inner_step_whose_type_is_known_only_at_run_time_is_left_alone(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def anything(context: StepContext, inputs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "at", "finding"),
+    ("inputs", "at", "diagnostic"),
     [
         ("{rowLimit: 5, limits: {low: 1}}", "", ""),
         ("{limits: {low: '{{run_id}}', high: 3}}", "", ""),
@@ -315,10 +315,10 @@ def anything(context: StepContext, inputs: Any) -> None:
     ],
 )
 def test_constants_are_checked_as_deep_as_they_are_constant(
-    tmp_path: Path, inputs: str, at: str, finding: str
+    tmp_path: Path, inputs: str, at: str, diagnostic: str
 ) -> None:
     text = steps(f"{{id: s, type: own, inputs: {inputs}}}")
-    expected = [f"{place(text, at)} {finding.replace('%s', IN_OWN)}"] if at else []
+    expected = [f"{place(text, at)} {diagnostic.replace('%s', IN_OWN)}"] if at else []
     assert reported(checked(text, tmp_path, OwnTypes(own))) == expected
 
 

@@ -28,7 +28,7 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
     path.write_text(f"version: 1\n{head}items:\n{lines}")
     checked = examine_schedule(path)
     check_flows(checked, {"AETHERFLOW_STATE_ROOT": str(folder)})
-    assert not checked.findings.has_errors, checked.diagnostics
+    assert not checked.sink.has_errors, checked.diagnostics
     return [f"{d.line}:{d.column} {d.severity} {d.code} {d.message}" for d in checked.diagnostics]
 
 

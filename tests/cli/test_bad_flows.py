@@ -172,10 +172,10 @@ def test_all_that_is_wrong_with_names_and_inputs_is_reported_at_once(cli: Comman
     assert result.code == 2
     report = result.json()
     assert report["valid"] is False
-    assert {finding["code"] for finding in report["diagnostics"]} == {"AF540", "AF543", "AF545"}
+    assert {diagnostic["code"] for diagnostic in report["diagnostics"]} == {"AF540", "AF543", "AF545"}
     assert all(
-        finding.keys() == {"code", "message", "file", "line", "column", "severity", "hint"}
-        for finding in report["diagnostics"]
+        diagnostic.keys() == {"code", "message", "file", "line", "column", "severity", "hint"}
+        for diagnostic in report["diagnostics"]
     )
 
 
@@ -229,8 +229,8 @@ def test_json_reports_do_not_point_into_the_flow_when_a_setting_is_wrong(
     result = cli.run(command, "flow.yaml", "--json", env={"AETHERFLOW_LOG_LEVEL": "loud"})
 
     assert result.code == 2
-    (finding,) = result.json()["diagnostics"]
-    assert (finding["code"], finding["file"]) == ("AF501", "environment")
+    (diagnostic,) = result.json()["diagnostics"]
+    assert (diagnostic["code"], diagnostic["file"]) == ("AF501", "environment")
 
 
 def test_a_profiles_file_that_is_not_there_is_named(cli: CommandLine, tmp_path: Path) -> None:

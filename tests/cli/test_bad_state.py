@@ -88,7 +88,7 @@ def test_doctor_finds_a_state_path_that_cannot_be_used(cli: CommandLine, how: st
     result = cli.run("doctor", "flow.yaml", "--json")
 
     assert result.code == 2
-    state = next(one for one in result.json()["findings"] if one["subject"] == "state")
+    state = next(one for one in result.json()["results"] if one["subject"] == "state")
     assert state["state"] == "error"
     assert str(cli.folder / "mine.db") in state["message"]
 

@@ -190,8 +190,8 @@ def test_json_reports_of_a_bundle_that_cannot_be_synced_are_json_too(shop: Comma
     shutil.rmtree(shop.folder / "share")
     synced = shop.run("bundle", "sync", *OPTION, "--json")
     assert (synced.code, synced.err, synced.json()["ok"]) == (1, "", False)
-    (finding,) = synced.json()["diagnostics"]
-    assert (finding["code"], finding["file"]) == ("AF856", "bundle.yaml")
+    (diagnostic,) = synced.json()["diagnostics"]
+    assert (diagnostic["code"], diagnostic["file"]) == ("AF856", "bundle.yaml")
     assert shop.run("validate", *OPTION, "--json").json()["diagnostics"][0]["file"] == "bundle.yaml"
 
     shop.write("bundle.yaml", MANIFEST.replace("base_path: share", "resource: x"))

@@ -315,7 +315,7 @@ def test_doctor_without_a_flow_shows_every_setting_and_where_it_came_from(cli: C
     assert "         hint: did you mean AETHERFLOW_LOG_LEVEL?\n" in text.out
     assert (report["file"], report["ok"]) == (None, True)
     assert {"name": "mode", "value": "internal_fast", "source": "default"} in report["settings"]
-    assert {"clock", "time zones", "state", "extra db"} <= {one["subject"] for one in report["findings"]}
+    assert {"clock", "time zones", "state", "extra db"} <= {one["subject"] for one in report["results"]}
 
 
 def test_doctor_without_a_flow_has_no_resources_to_try_and_shows_a_wrong_setting(cli: CommandLine) -> None:
@@ -325,7 +325,7 @@ def test_doctor_without_a_flow_has_no_resources_to_try_and_shows_a_wrong_setting
     assert nothing.code == wrong.code == 2
     assert "hint: aetherflow doctor FLOW --connect" in nothing.err
     assert wrong.json()["ok"] is False
-    assert "AETHERFLOW_LOG_LEVEL is 'LOUD'" in wrong.json()["findings"][0]["message"]
+    assert "AETHERFLOW_LOG_LEVEL is 'LOUD'" in wrong.json()["results"][0]["message"]
 
 
 def test_doctor_connects_and_explain_shows_where_a_secret_is(cli: CommandLine) -> None:

@@ -16,8 +16,8 @@ def resource_of(text: str) -> tuple[ResourceSpec, Document]:
     """Read the keys of one resource, `main`, whose kind and driver stand on lines 3 and 4."""
     body = "".join(f"    {line}\n" for line in dedent(text).strip().splitlines())
     document = parse_document(f"resources:\n  main:\n    kind: db\n    driver: x\n{body}", "flow.yaml")
-    spec, findings = decode(document, ResourceSpec, ("resources", "main"))
-    assert spec is not None, findings
+    spec, diagnostics = decode(document, ResourceSpec, ("resources", "main"))
+    assert spec is not None, diagnostics
     return spec, document
 
 
@@ -65,27 +65,27 @@ def test_a_sound_resource_has_no_findings() -> None:
     ],
 )
 def test_an_error_has_its_place_in_the_flow_file(text: str, expected: str) -> None:
-    (finding,) = checked(text, profiles={"db": ProfileSpec()}, decoder=str)
-    assert str(finding).startswith(expected)
+    (diagnostic,) = checked(text, profiles={"db": ProfileSpec()}, decoder=str)
+    assert str(diagnostic).startswith(expected)
 
 
 def test_what_a_profile_brings_is_reported_where_it_is_named() -> None:
     profiles = {"db": ProfileSpec(config={"url": "{{params.x}}"}, decode={"config": {"zz": True}})}
-    findings = checked("config: {a: 1}\nprofile: db", profiles=profiles, decoder=str)
-    assert [(finding.line, finding.column) for finding in findings] == [(6, 5), (6, 5)]
-    assert all("(from profile db)" in finding.message for finding in findings)
+    diagnostics = checked("config: {a: 1}\nprofile: db", profiles=profiles, decoder=str)
+    assert [(diagnostic.line, diagnostic.column) for diagnostic in diagnostics] == [(6, 5), (6, 5)]
+    assert all("(from profile db)" in diagnostic.message for diagnostic in diagnostics)
 
 
 def test_a_profile_without_a_profiles_file_is_reported_with_the_variable_to_set() -> None:
-    (finding,) = checked("profile: db", profiles=None)
-    assert finding.code == "AF534"
-    assert "AETHERFLOW_PROFILES_FILE" in finding.hint
+    (diagnostic,) = checked("profile: db", profiles=None)
+    assert diagnostic.code == "AF534"
+    assert "AETHERFLOW_PROFILES_FILE" in diagnostic.hint
 
 
 @pytest.mark.parametrize("section", ["config", "options"])
 def test_a_bare_variable_name_is_a_warning_that_shows_the_right_form(section: str) -> None:
-    (finding,) = checked(f"{section}:\n  db:\n    url: DB_URL", {"DB_URL": "postgres://canary"})
-    assert finding == Diagnostic(
+    (diagnostic,) = checked(f"{section}:\n  db:\n    url: DB_URL", {"DB_URL": "postgres://canary"})
+    assert diagnostic == Diagnostic(
         code="AF537",
         message=f"resource 'main': {section}.db.url is the text 'DB_URL', "
         "which is also the name of a variable that is set",
@@ -103,18 +103,20 @@ def test_other_texts_are_no_variable_names(value: str) -> None:
 
 
 def test_fields_to_decode_without_a_provider_are_a_warning() -> None:
-    (finding,) = checked("config: {pw: x, key: y}\ndecode: {config: {pw: true, key: true}}")
-    assert finding.severity == "warning"
-    assert finding.message == (
+    (diagnostic,) = checked("config: {pw: x, key: y}\ndecode: {config: {pw: true, key: true}}")
+    assert diagnostic.severity == "warning"
+    assert diagnostic.message == (
         "resource 'main': no secrets provider is set: config.pw, config.key will be used without decoding"
     )
-    assert (finding.line, finding.code) == (6, "AF538")
+    assert (diagnostic.line, diagnostic.code) == (6, "AF538")
 
 
 def test_fields_to_decode_with_a_provider_that_cannot_are_an_error() -> None:
-    (finding,) = checked("config: {pw: x}\ndecode: {config: {pw: true}}", provider="set_envs.py")
-    assert (finding.severity, finding.code, finding.line) == ("error", "AF521", 6)
-    assert finding.message == "resource 'main': set_envs.py has no function `decode`, which config.pw needs"
+    (diagnostic,) = checked("config: {pw: x}\ndecode: {config: {pw: true}}", provider="set_envs.py")
+    assert (diagnostic.severity, diagnostic.code, diagnostic.line) == ("error", "AF521", 6)
+    assert (
+        diagnostic.message == "resource 'main': set_envs.py has no function `decode`, which config.pw needs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,11 +171,11 @@ def test_fields_to_decode_with_a_provider_that_cannot_are_an_error() -> None:
 def test_the_shape_of_a_secret_and_of_the_cache_is_checked(
     text: str, place: str, message: str, hint: str
 ) -> None:
-    (finding,) = checked(text)
-    assert str(finding).startswith(f"flow.yaml:{place}: error[AF5")
-    assert finding.message.startswith(f"resource 'main': {message}")
-    assert finding.hint.startswith(hint)
-    assert "hunter2" not in str(finding)
+    (diagnostic,) = checked(text)
+    assert str(diagnostic).startswith(f"flow.yaml:{place}: error[AF5")
+    assert diagnostic.message.startswith(f"resource 'main': {message}")
+    assert diagnostic.hint.startswith(hint)
+    assert "hunter2" not in str(diagnostic)
 
 
 @pytest.mark.parametrize(
@@ -196,9 +198,9 @@ def test_what_is_right_or_not_yet_known_is_not_complained_about(text: str) -> No
 
 
 def test_a_template_in_a_command_that_is_cut_into_words_is_reported() -> None:
-    (finding,) = checked("config: {pw: {secret: 'command:pass show {{env.DIR:a b}}'}}")
-    assert finding.code == "AF570"
-    assert finding.message.endswith("a template in a command has spaces: put the word into quotes")
+    (diagnostic,) = checked("config: {pw: {secret: 'command:pass show {{env.DIR:a b}}'}}")
+    assert diagnostic.code == "AF570"
+    assert diagnostic.message.endswith("a template in a command has spaces: put the word into quotes")
 
 
 def test_a_secret_in_a_variable_that_is_not_set_is_a_missing_variable() -> None:

@@ -36,9 +36,9 @@ def planned(text: str) -> tuple[Plan, list[Diagnostic]]:
     document = parse_document(text, "flow.yaml")
     spec, wrong = decode(document, FlowFile)
     assert spec is not None, "\n".join(map(str, wrong))
-    findings = DiagnosticSink(document)
-    plan = build_plan(FlowDocument(spec, document, Path("flow.yaml")), findings)
-    return plan, findings.diagnostics
+    diagnostics = DiagnosticSink(document)
+    plan = build_plan(FlowDocument(spec, document, Path("flow.yaml")), diagnostics)
+    return plan, diagnostics.diagnostics
 
 
 def plan_of(text: str) -> Plan:

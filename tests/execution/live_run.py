@@ -92,9 +92,9 @@ def plan_of_file(text: str, folder: Path) -> Plan:
     file = folder / "flow.yaml"
     file.write_text(text)
     loaded = load_flow(file)
-    findings = DiagnosticSink(loaded.document)
-    plan = build_plan(loaded, findings)
-    assert [d for d in findings.diagnostics if d.severity == "error"] == []
+    diagnostics = DiagnosticSink(loaded.document)
+    plan = build_plan(loaded, diagnostics)
+    assert [d for d in diagnostics.diagnostics if d.severity == "error"] == []
     return plan
 
 

@@ -102,9 +102,9 @@ def plan_of(folder: Path, text: str) -> Plan:
     path = folder / "f.yaml"
     path.write_text(text)
     loaded = load_flow(path)
-    findings = DiagnosticSink(loaded.document)
-    plan = build_plan(loaded, findings)
-    assert findings.diagnostics == []
+    diagnostics = DiagnosticSink(loaded.document)
+    plan = build_plan(loaded, diagnostics)
+    assert diagnostics.diagnostics == []
     return plan
 
 

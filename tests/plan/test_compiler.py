@@ -149,9 +149,9 @@ def test_a_chain_of_100_000_jobs_is_planned() -> None:
         for n in range(size)
     ]
     document = parse_document("jobs: []", "flow.yaml")
-    findings = DiagnosticSink(document)
-    plan = build_plan(loaded(jobs, document), findings)
-    assert findings.diagnostics == []
+    diagnostics = DiagnosticSink(document)
+    plan = build_plan(loaded(jobs, document), diagnostics)
+    assert diagnostics.diagnostics == []
     assert (plan.jobs[0].needs, plan.jobs[-1].needs) == ((1,), ())
     assert len(upstream(plan, ["j0"])) == size
 

@@ -25,7 +25,7 @@ jobs:
 
 
 def say(flow: str) -> list[str]:
-    """Return the findings without the name of the file."""
+    """Return the diagnostics without the name of the file."""
     return [str(found).removeprefix("flow.yaml:") for found in planned(flow)[1]]
 
 

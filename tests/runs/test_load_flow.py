@@ -176,31 +176,31 @@ def test_the_outline_shows_the_jobs_in_an_order_in_which_they_can_run(place: Pla
 # ---- doctor
 
 
-def found(findings: list[CheckResult], subject: str) -> tuple[str, str]:
-    """Return the state and the message of the finding about a subject."""
-    return next((one.state, one.message) for one in findings if one.subject == subject)
+def found(diagnostics: list[CheckResult], subject: str) -> tuple[str, str]:
+    """Return the state and the message of the result about a subject."""
+    return next((one.state, one.message) for one in diagnostics if one.subject == subject)
 
 
 def test_the_doctor_looks_at_variables_and_places(place: Place) -> None:
-    findings = examine_machine(place.checked(flow(EXTRACT) + RESOURCE), newest_time)
-    assert found(findings, "resource db") == (
+    diagnostics = examine_machine(place.checked(flow(EXTRACT) + RESOURCE), newest_time)
+    assert found(diagnostics, "resource db") == (
         "error",
         "config.url needs the environment variable DB_PATH, which is not set",
     )
-    assert found(findings, "state") == ("ok", f"{place.state} can be made")
-    assert found(findings, "workspace") == ("ok", f"{place.state.parent / 'work'} can be made")
+    assert found(diagnostics, "state") == ("ok", f"{place.state} can be made")
+    assert found(diagnostics, "workspace") == ("ok", f"{place.state.parent / 'work'} can be made")
     healthy = examine_machine(place.checked(flow(EXTRACT) + RESOURCE, DB_PATH="x"), newest_time)
-    assert {finding.state for finding in healthy} == {"ok"}
+    assert {diagnostic.state for diagnostic in healthy} == {"ok"}
 
 
 def test_the_doctor_says_what_stands_in_the_way(place: Place) -> None:
     (place.folder / "file").write_text("x")
     head = f"workspace: {{root: {place.folder}/file/work}}, state: {{path: {place.folder}}}"
-    findings = examine_machine(
+    diagnostics = examine_machine(
         place.checked(flow("{id: a, steps: [{id: s, type: probe}]}", head=head)), newest_time
     )
-    assert found(findings, "state") == ("error", f"{place.folder} is a folder, and should be a file")
-    assert found(findings, "workspace") == (
+    assert found(diagnostics, "state") == ("error", f"{place.folder} is a folder, and should be a file")
+    assert found(diagnostics, "workspace") == (
         "error",
         f"{place.folder}/file is a file, and {place.folder}/file/work should be a folder",
     )

@@ -162,7 +162,7 @@ async def test_an_invalid_flow_is_refused_with_its_findings_and_leaves_no_run(
     assert isinstance(refusal, Refusal)
     assert "r1.yaml:3" in refusal.reason
     assert refusal.code.startswith("AF1")
-    assert [finding.severity for finding in refusal.diagnostics].count("error") >= 1
+    assert [diagnostic.severity for diagnostic in refusal.diagnostics].count("error") >= 1
     assert server.seen.of("r1") == ["queued", "refused"]
     assert not place.state.exists()
 

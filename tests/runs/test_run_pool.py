@@ -120,13 +120,13 @@ async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> No
 
 async def test_an_invalid_flow_is_refused_with_what_is_wrong() -> None:
     executions, seen = Executions(), Seen()
-    finding = Diagnostic("AF101", "no such key", "flow.yaml", 3, 5)
-    executions.raises["a"] = InvalidInput([finding])
+    diagnostic = Diagnostic("AF101", "no such key", "flow.yaml", 3, 5)
+    executions.raises["a"] = InvalidInput([diagnostic])
     run_pool = RunPool(executions, max_parallel_runs=1, observer=seen)
     async with running(run_pool):
         await run_pool.submit(ticket("a"))
         await seen.until("a", "refused")
-    refusal = Refusal("a", "invalid_flow", str(finding), "AF101", diagnostics=(finding,))
+    refusal = Refusal("a", "invalid_flow", str(diagnostic), "AF101", diagnostics=(diagnostic,))
     assert seen.reports["a"] == refusal
 
 

@@ -40,7 +40,7 @@ class Top(msgspec.Struct, frozen=True):
     jobs: list[Job] = []
 
 
-def findings(text: str, wanted: Any = Job) -> str:
+def diagnostics(text: str, wanted: Any = Job) -> str:
     value, found = decode(parse_document(text, "f"), wanted)
     assert value is None
     return "\n".join(map(str, found))
@@ -279,24 +279,24 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_fit_is_reported_in_words_with_its_place(case: str) -> None:
     text, expected = WRONG[case]
-    assert findings(text) == expected
+    assert diagnostics(text) == expected
 
 
 def test_one_allowed_value_is_named_in_message_and_hint() -> None:
-    assert findings("version: 2\n", Top) == (
+    assert diagnostics("version: 2\n", Top) == (
         "f:1:1: error[AF113]: 'version': expected 1, got the number 2\n    hint: write 1"
     )
-    assert findings("version: '1'\n", Top) == (
+    assert diagnostics("version: '1'\n", Top) == (
         "f:1:1: error[AF110]: 'version': expected 1, got the text '1'\n"
         "    hint: write the number, without quotes"
     )
-    assert findings("jobs: []\n", Top) == (
+    assert diagnostics("jobs: []\n", Top) == (
         "f:1:1: error[AF112]: missing key 'version' in this mapping\n    hint: add 'version: 1'"
     )
 
 
 def test_a_struct_that_allows_other_keys_is_not_asked_about_them() -> None:
-    assert findings("version: 1\nfoo: 1\njobs: [{id: 1}]\n", Top) == (
+    assert diagnostics("version: 1\nfoo: 1\njobs: [{id: 1}]\n", Top) == (
         "f:3:9: error[AF110]: 'id': expected text, got the number 1\n    hint: put it in quotes"
     )
 
@@ -311,7 +311,7 @@ def test_a_type_that_has_no_words_here_is_reported_in_those_of_msgspec() -> None
     class Odd(msgspec.Struct):
         pair: tuple[int, int]
 
-    assert findings("pair: [1, x]\n", Odd) == "f:1:11: error[AF110]: Expected `int`, got `str`"
+    assert diagnostics("pair: [1, x]\n", Odd) == "f:1:11: error[AF110]: Expected `int`, got `str`"
 
 
 def test_a_slip_in_each_of_very_many_jobs_is_reported_for_each() -> None:

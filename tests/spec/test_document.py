@@ -140,7 +140,7 @@ def test_a_byte_order_mark_is_tolerated_and_moves_no_place() -> None:
 def test_after_very_many_findings_the_reader_gives_up() -> None:
     with pytest.raises(InvalidInput) as raised:
         parse("a: 1\n" * 10_000)
-    assert len(raised.value.diagnostics) == document_module.MAX_FINDINGS
+    assert len(raised.value.diagnostics) == document_module.MAX_DIAGNOSTICS
 
 
 def test_a_file_beyond_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

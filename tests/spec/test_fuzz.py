@@ -57,10 +57,10 @@ def edited(edits: list[tuple[int, int, str]]) -> str:
 
 def check_places(error: InvalidInput, text: str) -> None:
     lines = text.removeprefix("\ufeff").replace("\x85", "\n").replace("\u2028", "\n").splitlines() or [""]
-    for finding in error.diagnostics:
-        assert finding.code.startswith("AF1")
-        assert 1 <= finding.line <= len(lines) + 1
-        assert finding.column >= 1
+    for diagnostic in error.diagnostics:
+        assert diagnostic.code.startswith("AF1")
+        assert 1 <= diagnostic.line <= len(lines) + 1
+        assert diagnostic.column >= 1
 
 
 @examples(150)
@@ -74,11 +74,11 @@ def test_an_edited_flow_is_loaded_or_refused(edits: list[tuple[int, int, str]]) 
     except InvalidInput as error:
         check_places(error, text)
         return
-    spec, findings = decode(document, FlowFile)
-    assert (spec is None) == bool(findings)
-    if findings:
-        check_places(InvalidInput(findings), text)
-        assert findings == sorted(findings, key=lambda finding: (finding.line, finding.column))
+    spec, diagnostics = decode(document, FlowFile)
+    assert (spec is None) == bool(diagnostics)
+    if diagnostics:
+        check_places(InvalidInput(diagnostics), text)
+        assert diagnostics == sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
 
 
 @examples(50)
@@ -124,10 +124,12 @@ SHAPES = st.fixed_dictionaries(
 @given(SHAPES)
 def test_data_of_any_shape_is_explained_in_our_own_words(shape: Any) -> None:
     document = Document("f", shape, _places=Anywhere(), _root=(0, 0), _order={})  # type: ignore[arg-type]  # no text
-    spec, findings = decode(document, FlowFile)
-    assert (spec is None) == bool(findings)
+    spec, diagnostics = decode(document, FlowFile)
+    assert (spec is None) == bool(diagnostics)
     assert not [
-        finding for finding in findings if "Expected `" in finding.message or "Object" in finding.message
+        diagnostic
+        for diagnostic in diagnostics
+        if "Expected `" in diagnostic.message or "Object" in diagnostic.message
     ]
 
 

@@ -33,8 +33,8 @@ def load(tmp_path: Path, text: str) -> ManifestDocument:
     return load_manifest(path)
 
 
-def findings(tmp_path: Path, text: str) -> list[str]:
-    """Return `line:column: code: message` of each finding."""
+def diagnostics(tmp_path: Path, text: str) -> list[str]:
+    """Return `line:column: code: message` of each diagnostic."""
     with pytest.raises(InvalidInput) as caught:
         load(tmp_path, text)
     return [f"{d.line}:{d.column}: {d.code}: {d.message}" for d in caught.value.diagnostics]
@@ -87,12 +87,12 @@ def test_a_source_needs_the_keys_of_its_type_and_no_others(
         f"version: 1\nbundle: {{id: demo, source: {{{source}}}}}\nresources: {{r: {{kind: k, driver: d}}}}\n"
     )
 
-    found = findings(tmp_path, text)
+    found = diagnostics(tmp_path, text)
 
     assert len(found) == len(said)
-    for finding, words in zip(found, said, strict=True):
-        assert "AF850" in finding
-        assert words in finding
+    for diagnostic, words in zip(found, said, strict=True):
+        assert "AF850" in diagnostic
+        assert words in diagnostic
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_an_unknown_resource_of_the_source_suggests_the_nearest(tmp_path: Path) 
     with pytest.raises(InvalidInput) as caught:
         load(tmp_path, text)
 
-    (finding,) = caught.value.diagnostics
-    assert (finding.code, finding.line, finding.hint) == ("AF852", 6, "did you mean 'server'?")
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.line, diagnostic.hint) == ("AF852", 6, "did you mean 'server'?")
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "\\x", "C:/x", "a\\..\\x"])
@@ -128,7 +128,7 @@ def test_no_path_of_the_layout_leaves_the_bundle(tmp_path: Path, key: str, path:
     source = "source: {type: filesystem, base_path: b}"
     text = f"version: 1\nbundle:\n  id: d\n  {source}\n  layout: {{{key}: '{path}'}}\n"
 
-    (found,) = findings(tmp_path, text)
+    (found,) = diagnostics(tmp_path, text)
 
     assert found.startswith("5:12: AF851: ")
 
@@ -148,7 +148,8 @@ env_files: [{path: a/../../b}, {typ: json}]
 extra: 1
 """
     assert [
-        one.rpartition(": ")[0].split(": ")[1] + "@" + one.split(":")[0] for one in findings(tmp_path, text)
+        one.rpartition(": ")[0].split(": ")[1] + "@" + one.split(":")[0]
+        for one in diagnostics(tmp_path, text)
     ] == [
         "AF113@2",
         "AF113@3",
@@ -171,7 +172,7 @@ extra: 1
     "text", ["", "[]", "version: 1", "bundle: 5", "version: 1\nbundle: {source: 3}", "a: [", "{"]
 )
 def test_other_shapes_are_reported_with_a_place(tmp_path: Path, text: str) -> None:
-    assert findings(tmp_path, text)
+    assert diagnostics(tmp_path, text)
 
 
 def test_a_manifest_that_is_not_there_is_reported(tmp_path: Path) -> None:

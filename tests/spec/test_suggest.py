@@ -1,4 +1,4 @@
-"""The words of findings: suggestions and values in short."""
+"""The words of diagnostics: suggestions and values in short."""
 
 from __future__ import annotations
 
