@@ -281,7 +281,7 @@ def test_a_file_that_is_wrong_now_hides_neither_itself_nor_the_others(cli: Comma
         assert (first["scheduler"], first["problem"], second["scheduler"]) == ("m1", "", "m2")
         assert second["problem"]
         assert [(one["item"], one["next"]) for one in second["items"]] == [("b", None)]
-        assert "the one before is in force" in cli.run("scheduler", "status").out
+        assert "its last valid version is in force" in cli.run("scheduler", "status").out
         for name in ("a", "m1/a"):
             fired = cli.run("scheduler", "fire", name, "--json")
             assert (fired.code, fired.json()["scheduler"]) == (0, "m1"), fired
