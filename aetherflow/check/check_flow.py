@@ -20,7 +20,7 @@ from aetherflow.spec.suggest import did_you_mean
 
 
 class Registry(Protocol):
-    """Where types are looked up: `aetherflow.registry.Registry`."""
+    """The lookup of types that a check needs; `aetherflow.registry.Registry` implements it."""
 
     def step_type(self, name: str) -> StepType:
         """Return the step type of that name."""
@@ -32,10 +32,10 @@ class Registry(Protocol):
 
 
 class _LookedUpOnce:
-    """A registry that is asked for each step type once.
+    """A registry that looks up each step type only once.
 
     Attributes:
-        step_types: what was found.
+        step_types: the step types found, by name.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -52,9 +52,9 @@ class _LookedUpOnce:
 def check_flow(
     plan: Plan, registry: Registry, sink: DiagnosticSink, inherited: Container[str] = ()
 ) -> dict[str, StepType]:
-    """Add to `sink` what is wrong with the steps and resources of a plan; return its step types by name.
+    """Report every error in the steps and resources of a plan to `sink`; return its step types by name.
 
-    `inherited` are the resources of a bundle manifest; they are checked there.
+    `inherited` are the resources of a bundle manifest, which are checked with the manifest.
     """
     used: set[str] = set()
     registry = looked_up = _LookedUpOnce(registry)
@@ -105,7 +105,7 @@ def _check_step(
     """Check one step, and the step inside it if it contains one."""
     _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, sink, used)
     if sink.is_guess((*base, "type")):
-        used.update(plan.resources)  # whatever it is, it might use them
+        used.update(plan.resources)  # an unknown type might use any of them
         return
     try:
         step_type = registry.step_type(type_name)
@@ -145,9 +145,9 @@ def _check_inputs(
     sink: DiagnosticSink,
     inside: str = "",
 ) -> None:
-    """Check names and constant values; what a template gives is known only when the step runs.
+    """Check names and constant values; the value of a template is known only when the step runs.
 
-    `inside` is the path, with a dot at its end, of the input that these inputs are part of.
+    `inside` is the path of the enclosing input, with a dot at its end; empty at the top.
     """
     before = len(sink.diagnostics)
     see = f"see: aetherflow steps show {step_type.name}"
@@ -170,7 +170,7 @@ def _check_inputs(
             sink.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
     if len(sink.diagnostics) > before or _has_template(inputs):
         return
-    if problem := _misfit(inputs, struct, inside[:-1]):  # what its fields must keep together
+    if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
         sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
 
 
@@ -184,7 +184,7 @@ def _misfit(value: object, wanted: Any, called: str) -> str:
 
 
 def _texts(value: object) -> set[str]:
-    """Return the texts of inputs: a step may take the names of resources by any input, or by several."""
+    """Return all texts in the inputs, as any of them may name a resource."""
     if isinstance(value, str):
         return {value}
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -192,7 +192,7 @@ def _texts(value: object) -> set[str]:
 
 
 def _choices(value: object, wanted: Any) -> str:
-    """Return which words an input may be, where it is one of some, and the one that was probably meant."""
+    """Return the allowed words of an input that is a choice, and the one that was probably meant."""
     words = [
         word for part in get_args(wanted) for word in (get_args(part) or (part,)) if isinstance(word, str)
     ]

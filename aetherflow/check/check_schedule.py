@@ -31,7 +31,7 @@ TRIGGERS = ("cron", "interval_seconds", "at")
 
 
 def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
-    """Return the schedule of a scheduler file; items with errors are left out and reported in `sink`."""
+    """Return the schedule of a scheduler file; items with errors are left out and reported to `sink`."""
     name = loaded.spec.id or str(loaded.path.absolute())
     calendars = _calendars(loaded, sink)
     items: dict[str, Item] = {}
@@ -47,7 +47,7 @@ def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
 
 
 def _following(item: Item, items: Mapping[str, Item]) -> Item:
-    """Return an item that knows when those tick that it follows."""
+    """Return an item with the timetables of the items that it follows."""
     if not item.spec.after:
         return item
     found = (items[name] for name in item.spec.after if name in items)
@@ -73,7 +73,7 @@ class _Reader:
         self.is_wrong = False
 
     def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
-        """Return the item, if nothing is wrong with it."""
+        """Return the item, or None if it has an error."""
         zone = self.zone(spec)
         trigger = self.trigger(spec)
         calendar = self.calendar(spec, calendars)
@@ -194,12 +194,12 @@ _cron = lru_cache(maxsize=4096)(parse_cron)
 def _file(folder: Path, text: str) -> Path | None:
     """Return a file below a folder, else below the working directory."""
     named = _expanded(text)
-    # os.path.isfile is also false for what no file can be called: too long a name, a NUL in it
+    # os.path.isfile is also false for impossible names: too long, or with a NUL
     return next((path for path in (folder / named, named.absolute()) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def _expanded(text: str) -> Path:
-    """Return a path with its `~`; that of a user who does not exist stays as it is written."""
+    """Return a path with `~` expanded; the `~` of an unknown user is left as it is."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
@@ -267,7 +267,7 @@ def _check_after(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:
 
 
 def _cycle(start: str, specs: Mapping[str, ItemSpec], settled: set[str]) -> list[str]:
-    """Return a cycle of `after` that can be reached and was not found before; depth first, not recursive."""
+    """Return a cycle of `after` reachable from `start` and not found before; depth first."""
     path: list[str] = []
     stack: list[tuple[str, bool]] = [(start, False)]
     while stack:

@@ -17,14 +17,14 @@ from aetherflow.redaction import Redactor, names_a_secret
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w-]*)(?:=(?P<value>.+))?", re.DOTALL)
 _SUSPECT = re.compile(r"pass|secret|token|key|auth|credential|://", re.IGNORECASE)
-"""What every name of a secret holds, and every URL with a password."""
+"""Matches every name of a secret, and every URL with a password."""
 
 _COMMAND_HINT = "give it by `env: {NAME: ...}`: the environment of a process is its owner's only"
 _SUBJECT_HINT = "leave it out: subjects are stored and logged by every server on the way"
 
 
 def check_secrets(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
-    """Warn of secrets in command lines (AF432) and in subjects of mails (AF433)."""
+    """Warn about secrets in command lines (AF432) and in subjects of mails (AF433)."""
     for step, base in planned_steps(plan):
         for use in uses_of(step, base, plan.step_types):
             visible = use.step_type.visible if use.step_type is not None else {}
@@ -53,15 +53,15 @@ def _check_command(use: Use, keys: list[str], redactor: Redactor, sink: Diagnost
 
 
 def _is_suspect(values: list[Any], redactor: Redactor) -> bool:
-    """Whether a closer look is worth while: one fast look at all words of the command, most hold nothing."""
+    """Whether a command may contain a secret: a fast test, as most contain none."""
     words = msgspec.json.encode(values).decode()
     return _SUSPECT.search(words) is not None or redactor.text(words) != words
 
 
 def _secret_option(text: str, before: str) -> str:
-    """Return the option named like a secret that a word is; with `!` at its end if the word has its value.
+    """Return the option if the word is one named like a secret; with `!` at the end if it has its value.
 
-    `before` is what was returned for the word before it.
+    `before` is the result for the previous word.
     """
     found = _OPTION.fullmatch(text)
     if found is None:
@@ -72,7 +72,7 @@ def _secret_option(text: str, before: str) -> str:
 
 
 def _reasons(value: Any, redactor: Redactor) -> Iterator[str]:
-    """Yield why a text shows a secret; the secret itself is not in the words."""
+    """Yield why a text shows a secret, without the secret itself."""
     if not isinstance(value, str):
         return
     if "{{" in value:

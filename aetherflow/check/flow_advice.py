@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aetherflow.check.exposed_secrets import check_secrets
 from aetherflow.check.shell_variables import check_shell_variables
-from aetherflow.check.unreachable_jobs import check_reach
+from aetherflow.check.unreachable_jobs import check_unreachable_jobs
 from aetherflow.check.unset_variables import check_variables
 from aetherflow.errors import Severity
 from aetherflow.plan.diagnostics import DiagnosticSink
@@ -21,8 +21,8 @@ def check_advice(
     sink: DiagnosticSink,
     missing: Severity = "warning",
 ) -> None:
-    """Add warnings to `sink`; `missing` is how severe a variable without value is."""
-    check_reach(plan, sink)
+    """Add warnings to `sink`; `missing` is the severity of a variable without value."""
+    check_unreachable_jobs(plan, sink)
     check_shell_variables(plan, sink)
     check_secrets(plan, redactor, sink)
     check_variables(plan, env, sink, missing)

@@ -9,7 +9,7 @@ _DOT = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
 def mermaid(graph: Graph) -> str:
-    """Return a Mermaid flowchart: solid arrows need success, dotted ones wait for the end."""
+    """Return a Mermaid flowchart: a solid arrow waits for success, a dotted one for the end."""
     names = {node.id: f"job{number}" for number, node in enumerate(graph.jobs)}
     lines = ["flowchart TD"]
     for node in graph.jobs:
@@ -23,7 +23,7 @@ def mermaid(graph: Graph) -> str:
 
 
 def dot(graph: Graph) -> str:
-    """Return a graph for Graphviz: solid edges need success, dashed ones wait for the end."""
+    """Return a graph for Graphviz: a solid edge waits for success, a dashed one for the end."""
     lines = [f"digraph {_quoted(graph.flow)} {{", "    node [shape=box];"]
     for node in graph.jobs:
         shape = ", shape=hexagon" if node.gate else ""

@@ -12,7 +12,7 @@ from aetherflow.check.job_graph import EdgeKind, Graph, Node, layers_of
 
 
 class Pens(msgspec.Struct, frozen=True):
-    """The characters of a drawing; the joints by where they lead: up, down, left, right."""
+    """The characters of a drawing; a joint is named by its directions: up, down, left, right."""
 
     job: str
     gated: str
@@ -41,7 +41,7 @@ ASCII = Pens(
 
 
 class _Rail(msgspec.Struct):
-    """Leads from a job down to those that wait for it in one way."""
+    """A line from a job down to the jobs that wait for it, for its success or for its end."""
 
     source: str
     kind: EdgeKind
@@ -52,7 +52,7 @@ Columns = list[_Rail | None]
 
 
 def drawing(graph: Graph, pens: Pens) -> str:
-    """Return the drawing, and below it what its signs mean."""
+    """Return the drawing, followed by a legend."""
     columns: Columns = []
     rows: list[tuple[str, str]] = []
     for number, layer in enumerate(layers_of(graph)):
@@ -65,7 +65,7 @@ def drawing(graph: Graph, pens: Pens) -> str:
 
 
 def _in_order(layer: list[Node], graph: Graph, columns: Columns) -> list[Node]:
-    """Return the jobs of a layer so that few rails cross: by where their rails come from."""
+    """Sort the jobs of a layer by the columns that their rails come from, so that few rails cross."""
 
     def place(node: Node) -> float:
         comes_from = [n for n, rail in enumerate(columns) if rail is not None and node.id in rail.waiting]
@@ -75,12 +75,12 @@ def _in_order(layer: list[Node], graph: Graph, columns: Columns) -> list[Node]:
 
 
 def _row(graph: Graph, node: Node, columns: Columns, pens: Pens) -> tuple[str, str]:
-    """Draw the line of a job, and let its rails begin and those end that led to nothing else."""
+    """Draw the line of a job; its own rails begin here, and rails that led only to it end."""
     above = list(columns)
     incoming = {n for n, rail in enumerate(above) if rail is not None and node.id in rail.waiting}
     for number in incoming:
         rail = columns[number]
-        assert rail is not None  # noqa: S101 - that is how it was chosen
+        assert rail is not None  # noqa: S101 - `incoming` has only columns with a rail
         rail.waiting.discard(node.id)
         if not rail.waiting:
             columns[number] = None
@@ -118,7 +118,7 @@ def _extend(columns: Columns, number: int) -> None:
 
 
 class _Cells(msgspec.Struct, frozen=True):
-    """The columns of one line: the mark of the job, the rails that come to it, leave it, or only pass."""
+    """The columns of one line: the mark of the job, and the rails that end, begin or pass there."""
 
     own: int
     incoming: dict[int, EdgeKind]
@@ -137,7 +137,7 @@ class _Cells(msgspec.Struct, frozen=True):
         return {n: kind for n, kind in (self.outgoing | self.incoming).items() if n != self.own}
 
     def glyph(self, number: int, node: Node, pens: Pens) -> str:
-        """Return what stands in a column."""
+        """Return the character of a column."""
         if number == self.own:
             return pens.gated if node.gate else pens.job
         if number in self.ends:
@@ -153,7 +153,7 @@ class _Cells(msgspec.Struct, frozen=True):
         return self.line(number, number, pens)
 
     def gap(self, number: int, pens: Pens) -> str:
-        """Return what stands between a column and the next."""
+        """Return the character between a column and the next."""
         return self.line(number, number + 1, pens)
 
     def line(self, left: int, right: int, pens: Pens) -> str:

@@ -52,7 +52,7 @@ def graph_of(plan: Plan) -> Graph:
 
 
 def layers_of(graph: Graph) -> list[list[Node]]:
-    """Return the jobs in layers: each one below everything it waits for, and no deeper than that."""
+    """Return the jobs in layers: each job in the first layer below all jobs that it waits for."""
     before: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
     below: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
     for edge in graph.edges:
@@ -79,6 +79,6 @@ def _node(job: JobPlan) -> Node:
 
 
 def _one_line(text: str) -> str:
-    """Return a text on one line, without what a terminal would obey, shortened."""
+    """Return a text on one line, without control characters, shortened."""
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."

@@ -15,12 +15,12 @@ from aetherflow.schedule.timetable import Timetable, next_tick, ticks
 from aetherflow.schedule.trigger import Interval
 from aetherflow.schedule.zone import EPOCH
 
-TICKS_LOOKED_AT = 100
-"""How many ticks of a cron expression are looked at for the shortest time between two of them."""
+SAMPLED_TICKS = 100
+"""How many ticks of a cron expression are sampled to find the shortest time between two of them."""
 
 
-def advise(schedule: Schedule, sink: DiagnosticSink) -> None:
-    """Warn of items that never tick or never start, and of jitter that makes firings disappear."""
+def advise_items(schedule: Schedule, sink: DiagnosticSink) -> None:
+    """Warn about items that never tick or never start, and about jitter that makes firings disappear."""
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
     for item in schedule.enabled:
         base: Place = ("items", numbers[item.id])
@@ -34,7 +34,7 @@ def advise(schedule: Schedule, sink: DiagnosticSink) -> None:
 def advise_pools(
     item: Item, base: Place, jobs: list[JobPlan], sizes: Mapping[str, int], sink: DiagnosticSink
 ) -> None:
-    """Warn of steps that want more slots than the file gives their pool."""
+    """Warn about steps that need more slots than the scheduler file gives their pool."""
     for job in jobs:
         for step in job.steps:
             pool, wanted = step.spec.pool or "", step.spec.slots
@@ -84,5 +84,5 @@ def _shortest(table: Timetable) -> int | None:
     """Return the shortest time between two ticks that follow each other; None if there is one at most."""
     if isinstance(table.trigger, Interval):
         return table.trigger.every
-    looked = islice(ticks(table, EPOCH, EPOCH.replace(year=EPOCH.year + 30)), TICKS_LOOKED_AT)
+    looked = islice(ticks(table, EPOCH, EPOCH.replace(year=EPOCH.year + 30)), SAMPLED_TICKS)
     return min((round((after - one).total_seconds()) for one, after in pairwise(looked)), default=None)

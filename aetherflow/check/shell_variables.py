@@ -14,14 +14,14 @@ from aetherflow.plan.plan import Plan
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}")
 _RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|podman|kubectl|make")
-"""Programs that read such a text themselves, or hand it to a shell that does."""
+"""Programs that expand `${VAR}` themselves, or pass it to a shell."""
 
 
 def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
-    """Warn of each `${VAR}` in a text that no shell reads (AF431)."""
+    """Warn about each `${VAR}` in a text that no shell reads (AF431)."""
     for step, base in planned_steps(plan):
         if b"${" not in msgspec.json.encode((step.spec.inputs, step.spec.outputs)):
-            continue  # one fast look instead of a walk: most steps hold none
+            continue  # most steps have none, and this is faster than a walk through all texts
         for use in uses_of(step, base, plan.step_types):
             _check_use(use, sink)
         _check(step.spec.outputs, (*base, "outputs"), sink)
@@ -44,7 +44,7 @@ def _check_use(use: Use, sink: DiagnosticSink) -> None:
 
 
 def _is_script(inputs: dict[str, Any], key: str) -> bool:
-    """Whether the command, the input `key`, is a shell's, or a program gets a script: `python -c`."""
+    """Whether the command in the input `key` runs a shell, or gives a program a script (`python -c`)."""
     command = inputs.get(key)
     words = command if isinstance(command, list) else [command]
     program = PurePath(words[0]).name if words and isinstance(words[0], str) else ""

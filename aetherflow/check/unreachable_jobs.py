@@ -1,9 +1,9 @@
 """Find jobs that can never run, as far as the flow alone proves it.
 
-A condition is tried with every combination of what the jobs it names can have ended as; whatever else it
-reads (outputs, parameters, the environment) is unknown, and a condition that comes to read it is left alone.
-A job in `depends_on` has ended SUCCESS when the condition is looked at, so `depends_on: [a]` together with
-`when: jobs.a.status == 'FAILED'` is proved to be false.
+A condition is evaluated with every combination of final statuses of the jobs that it names. Everything else
+(outputs, parameters, the environment) is unknown; a condition that reads it is not reported. A job in
+`depends_on` has always ended SUCCESS, so `depends_on: [a]` with `when: jobs.a.status == 'FAILED'` is
+proved to be false.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MOST_COMBINATIONS = 5**4
 
 
 class _Unread(Exception):
-    """The signal that a condition depends on what is not known yet."""
+    """The condition reads a value that is known only in a run."""
 
 
 class _Unknown(Mapping[str, Any]):
-    """A part of the scope of which nothing is known before the run."""
+    """A part of the scope whose values are known only in a run."""
 
     def __getitem__(self, key: str) -> NoReturn:
         raise _Unread
@@ -44,8 +44,8 @@ class _Unknown(Mapping[str, Any]):
 _UNKNOWN = _Unknown()
 
 
-def check_reach(plan: Plan, sink: DiagnosticSink) -> None:
-    """Warn of each job that never runs."""
+def check_unreachable_jobs(plan: Plan, sink: DiagnosticSink) -> None:
+    """Warn about each job that never runs (AF434)."""
     dead: set[int] = set()
     for job in plan.jobs:
         if job.when is not None and job.when.text.strip() and _never_holds(plan, job):
@@ -75,7 +75,7 @@ def _warn(sink: DiagnosticSink, job: JobPlan, key: str, reason: str, hint: str) 
 
 def _never_holds(plan: Plan, job: JobPlan) -> bool:
     """Whether the condition is proved to be false."""
-    assert job.when is not None  # noqa: S101 - the caller has looked
+    assert job.when is not None  # noqa: S101 - the caller has checked
     try:
         for tried, scope in enumerate(_scopes(plan, job)):
             if tried >= MOST_COMBINATIONS or job.when.evaluate(scope):
@@ -86,7 +86,7 @@ def _never_holds(plan: Plan, job: JobPlan) -> bool:
 
 
 def _scopes(plan: Plan, job: JobPlan) -> Iterator[dict[str, Any]]:
-    """Yield what the condition may see, once for each way its jobs may have ended."""
+    """Yield a scope for the condition for each combination of statuses of its jobs."""
     after = {plan.jobs[index].id: ENDINGS for index in job.after}
     needs = {plan.jobs[index].id: ENDINGS[:1] for index in job.needs}
     known = after | needs
@@ -105,7 +105,7 @@ def _of_jobs(job: JobPlan) -> Iterator[Reference]:
 
 
 def _names_one_of(path: tuple[str, ...], known: Mapping[str, Any]) -> bool:
-    """Whether a path leads to a known job; ids may hold dots."""
+    """Whether a path leads to a known job; job ids may contain dots."""
     return any(".".join(path[1:end]) in known for end in range(2, len(path) + 1))
 
 

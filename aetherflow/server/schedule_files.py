@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.check.check_schedule import check_schedule
-from aetherflow.check.schedule_advice import advise, advise_pools
+from aetherflow.check.schedule_advice import advise_items, advise_pools
 from aetherflow.config.environment import load_environment
 from aetherflow.config.params import read_params
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
@@ -107,7 +107,7 @@ def check_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> Non
 
     And what can never work, as far as the file without its flows shows it.
     """
-    advise(checked.schedule, checked.sink)
+    advise_items(checked.schedule, checked.sink)
     flows: dict[Path, CheckedFlow | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
     for item in checked.schedule.items.values():

@@ -28,10 +28,10 @@ MANY_KEYS = 15
 def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T | None, list[Diagnostic]]:
     """Convert the value at `path`, which must exist, to a type.
 
-    Conversion is strict: the text "3" is no number. A whole number may stand where a fraction is allowed.
+    Conversion is strict: the text "3" is not a number. A whole number is a valid float.
 
     Returns:
-        The value and no diagnostics, or None and everything that is wrong with it, in the order of the file.
+        The value and no diagnostics, or None and all diagnostics in the order of the file.
     """
     value = document.value
     for name in path:

@@ -366,7 +366,7 @@ class _Reader:
             return False
         if key.value in value:
             first = children[2 * list(value).index(key.value)]
-            message = f"duplicate key {quoted(key.value)}: it stands on line {_position(first).line} already"
+            message = f"duplicate key {quoted(key.value)}: it is already on line {_position(first).line}"
             self.report(mark, "AF104", message, "remove one of the two")
             return False
         if key.value == "<<" and not key.style:

@@ -38,7 +38,7 @@ def load_flow(path: Path) -> FlowDocument:
     """Read a flow file.
 
     Raises:
-        InvalidInput: with everything that is wrong with its text and shape, in the order of the file.
+        InvalidInput: its text or shape is wrong; all diagnostics in the order of the file.
     """
     loaded, diagnostics = read_flow(path)
     if loaded is None or diagnostics:
@@ -78,7 +78,7 @@ class ScheduleDocument(msgspec.Struct, frozen=True, eq=False):
 
 
 def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:
-    """Read a scheduler file as far as it goes, as `read_flow` does a flow.
+    """Read a scheduler file as far as possible, as `read_flow` reads a flow.
 
     Raises:
         InvalidInput: the file cannot be read at all.
@@ -96,7 +96,7 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     """Read a profiles file, or take one that is parsed already.
 
     Raises:
-        InvalidInput: with everything that is wrong with it, in the order of the file.
+        InvalidInput: the file has errors; all of them, in the order of the file.
     """
     document = source if isinstance(source, Document) else read_document(source)
     profiles, diagnostics = decode(document, dict[str, ProfileSpec])
@@ -119,7 +119,7 @@ def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Di
 def _duplicate_ids(document: Document) -> list[Diagnostic]:
     """Return a diagnostic for each id that an earlier job, or an earlier step of the same list, has already.
 
-    The plain data is checked, not the Structs, so that errors of shape are reported with these.
+    This checks the plain data, not the Structs, so that errors of shape are reported together with these.
     """
     diagnostics: list[Diagnostic] = []
     for base, title in _lists_with_ids(document.value):
@@ -160,7 +160,7 @@ def _duplicate(document: Document, title: str, name: str, first: NodePath, secon
     place = document.position((*second, "id"))
     return Diagnostic(
         code="AF120",
-        message=f"duplicate {title} id {quoted(name)}: it stands on line {line} already",
+        message=f"duplicate {title} id {quoted(name)}: it is already on line {line}",
         file=document.file,
         line=place.line,
         column=place.column,

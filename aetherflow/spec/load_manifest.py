@@ -43,13 +43,13 @@ def load_manifest(path: Path) -> ManifestDocument:
     """Read a manifest.
 
     Raises:
-        InvalidInput: with everything that is wrong with it, in the order of the file.
+        InvalidInput: the file has errors; all of them, in the order of the file.
     """
     document, diagnostics = scan_file(path)
     if document is None:
         raise InvalidInput(diagnostics)
     spec, wrong = decode(document, ManifestFile)
-    diagnostics = [*diagnostics, *wrong, *_diagnostics(document)]
+    diagnostics = [*diagnostics, *wrong, *_key_diagnostics(document)]
     if spec is None or diagnostics:
         raise InvalidInput(sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column)))
     return ManifestDocument(spec, document, path)
@@ -61,7 +61,7 @@ def stays_inside(text: str) -> bool:
     return not text.startswith(("/", "\\")) and ".." not in parts and not _DRIVE.match(text)
 
 
-def _diagnostics(document: Document) -> Iterator[Diagnostic]:
+def _key_diagnostics(document: Document) -> Iterator[Diagnostic]:
     """Yield diagnostics about plain data of any shape, to be reported with errors of shape."""
     yield from _source_diagnostics(document)
     for path in INSIDE:

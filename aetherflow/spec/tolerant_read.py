@@ -59,9 +59,9 @@ class Assumptions(msgspec.Struct, frozen=True):
     """What was assumed to read a file of wrong shape.
 
     Attributes:
-        spelled: where a key is taken for another, as it should be; the key as written in the file.
-        made_up: what the file does not say, or not so that it can be read.
-        silent: diagnostics that might only follow from that: their codes, and the paths below which they are.
+        spelled: for each key taken for another one: the path with the intended key, and the written key.
+        made_up: the paths of values that are missing or unreadable in the file.
+        silent: diagnostics that may only follow from an assumption: their code, and the path they are below.
     """
 
     spelled: dict[NodePath, str]
@@ -69,11 +69,11 @@ class Assumptions(msgspec.Struct, frozen=True):
     silent: frozenset[tuple[str, NodePath]]
 
     def as_written(self, path: NodePath) -> NodePath:
-        """Return a path with the keys that the file has."""
+        """Return a path with the keys as the file spells them."""
         return tuple(self.spelled.get(path[: number + 1], name) for number, name in enumerate(path))
 
     def explains(self, code: str, path: NodePath) -> bool:
-        """Whether a diagnostic about what is at a path might only follow from a guess."""
+        """Whether a diagnostic about the value at a path may only follow from an assumption."""
         return any(code == one and path[: len(scope)] == scope for one, scope in self.silent)
 
     def covers(self, path: NodePath) -> bool:

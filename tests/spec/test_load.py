@@ -278,7 +278,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "- {id: probe",
         "- {id: extract",
         (
-            "flow.yaml:49:6: error[AF120]: duplicate job id 'extract': it stands on line 24 already\n"
+            "flow.yaml:49:6: error[AF120]: duplicate job id 'extract': it is already on line 24\n"
             "    hint: give each job its own id"
         ),
     ),
@@ -286,7 +286,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "[{id: check, type: check_items}]",
         "[{id: s, type: t}, {id: o, type: t}, {type: t, id: s}]",
         (
-            "flow.yaml:49:83: error[AF120]: duplicate step id 's': it stands on line 49 already\n"
+            "flow.yaml:49:83: error[AF120]: duplicate step id 's': it is already on line 49\n"
             "    hint: give each step its own id"
         ),
     ),
@@ -294,7 +294,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "on_exit: []",
         "on_exit: [{id: a, type: t}, {id: a, type: t}]",
         (
-            "flow.yaml:20:32: error[AF120]: duplicate step id 'a': it stands on line 20 already\n"
+            "flow.yaml:20:32: error[AF120]: duplicate step id 'a': it is already on line 20\n"
             "    hint: give each step its own id"
         ),
     ),
@@ -302,7 +302,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "    max_parallel: 4\n",
         "    max_parallel: 4\n    max_parallel: 5\n",
         (
-            "flow.yaml:30:5: error[AF104]: duplicate key 'max_parallel': it stands on line 29 already\n"
+            "flow.yaml:30:5: error[AF104]: duplicate key 'max_parallel': it is already on line 29\n"
             "    hint: remove one of the two"
         ),
     ),
@@ -325,8 +325,8 @@ def test_a_third_job_of_one_id_names_the_first(tmp_path: Path) -> None:
     jobs = "".join(f"  - id: a\n    steps: [{{id: s{n}, type: t}}]\n" for n in range(3))
     lines = complaint(tmp_path, f"version: 1\nflow: {{id: a}}\njobs:\n{jobs}").splitlines()
     assert [line for line in lines if "AF120" in line] == [
-        "flow.yaml:6:5: error[AF120]: duplicate job id 'a': it stands on line 4 already",
-        "flow.yaml:8:5: error[AF120]: duplicate job id 'a': it stands on line 4 already",
+        "flow.yaml:6:5: error[AF120]: duplicate job id 'a': it is already on line 4",
+        "flow.yaml:8:5: error[AF120]: duplicate job id 'a': it is already on line 4",
     ]
 
 

@@ -40,23 +40,23 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "duplicate keys, all of them": (
         "a: 1\nb: 2\na: 3\nc: {x: 1, x: 2}\n",
         (
-            "f.yaml:3:1: error[AF104]: duplicate key 'a': it stands on line 1 already\n"
+            "f.yaml:3:1: error[AF104]: duplicate key 'a': it is already on line 1\n"
             "    hint: remove one of the two\n"
-            "f.yaml:4:11: error[AF104]: duplicate key 'x': it stands on line 4 already\n"
+            "f.yaml:4:11: error[AF104]: duplicate key 'x': it is already on line 4\n"
             "    hint: remove one of the two"
         ),
     ),
     "the same key written in two ways": (
         "1: a\n'1': b\n",
         (
-            "f.yaml:2:1: error[AF104]: duplicate key '1': it stands on line 1 already\n"
+            "f.yaml:2:1: error[AF104]: duplicate key '1': it is already on line 1\n"
             "    hint: remove one of the two"
         ),
     ),
     "an error within the value of a duplicate key": (
         "a: 1\na: {b: !x 1}\n",
         (
-            "f.yaml:2:1: error[AF104]: duplicate key 'a': it stands on line 1 already\n"
+            "f.yaml:2:1: error[AF104]: duplicate key 'a': it is already on line 1\n"
             "    hint: remove one of the two\n"
             "f.yaml:2:8: error[AF105]: the tag '!x' is not supported here\n"
             "    hint: remove it, or put a text that begins with '!' in quotes "
@@ -361,7 +361,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "findings before the syntax error are kept": (
         "a: 1\na: 2\nb: [\n",
         (
-            "f.yaml:2:1: error[AF104]: duplicate key 'a': it stands on line 1 already\n"
+            "f.yaml:2:1: error[AF104]: duplicate key 'a': it is already on line 1\n"
             "    hint: remove one of the two\n"
             "f.yaml:4:1: error[AF103]: a value is expected here\n"
             "    hint: a text that begins with a bracket, brace or comma needs quotes"
