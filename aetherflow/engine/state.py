@@ -6,7 +6,7 @@ A run is the list of its events, and nothing else. `fold` reads them from the fi
 takes the state one event further. It is the only writer of the state, so that a live run (`RunMachine`), a
 resumed one and a report lead to the same state from the same events. What may follow what is a table
 (`aetherflow.engine.transitions`): an event that it does not allow is a bug or a damaged journal, and raises
-`IllegalEvent`, whoever sent it, before anything has changed.
+`IllegalEvent`, from any sender, before anything has changed.
 
 A run is NEW, RUNNING, then SUCCESS, FAILED or CANCELLED. A RUNNING run has three phases that need no
 status: its jobs run; the jobs are cancelled (`cancelling`); its hooks run (`outcome` is set: how the jobs

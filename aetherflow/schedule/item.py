@@ -25,7 +25,7 @@ class Item(msgspec.Struct, frozen=True):
         zone: the IANA name of its time zone.
         flow_file: the flow it runs; None if a bundle says which.
         manifest: the bundle's manifest; None without one.
-        definition: a fingerprint of when it ticks; when that changes, it begins anew.
+        definition: a fingerprint of when it ticks; when that changes, it starts afresh.
         follows: when the items tick that it follows, by their names; those that are enabled.
     """
 
@@ -105,7 +105,7 @@ def _differ(old: Item, new: Item) -> bool:
 
 def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
     """Return what identifies when an item ticks: not what it runs, nor how it treats late ticks."""
-    told = [
+    definition = [
         spec.cron,
         spec.interval_seconds,
         spec.at,
@@ -116,4 +116,4 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
         spec.dst_overlap,
         bool(spec.after),
     ]
-    return sha256(msgspec.json.encode(told)).hexdigest()[:16]
+    return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

@@ -77,7 +77,7 @@ def parse_moment(text: str) -> Moment:
         offset = read.utcoffset()
         wall = read.replace(tzinfo=UTC, microsecond=0)
         if is_date_only or not EPOCH <= wall < EPOCH.replace(year=LAST_YEAR):
-            raise ValueError(text)  # noqa: TRY301 - told below as any other text that is no moment
+            raise ValueError(text)  # noqa: TRY301 - reported below like any other text that is no moment
     except ValueError as error:
         raise InvalidScheduleValue(
             f"at: {quoted(text)} is no date with a time of day",
