@@ -1,4 +1,4 @@
-"""Names, messages, docstrings and pages use the words of the field; private ones of earlier versions stay out."""
+"""Names, messages, docstrings and pages use field terms; private words of earlier versions stay out."""
 
 from __future__ import annotations
 
