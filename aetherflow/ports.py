@@ -11,22 +11,22 @@ from aetherflow.events.run_events import Event, Items
 
 
 class OutputStore(Protocol):
-    """Stores output values that are too large for the journal, and puts references in their place."""
+    """Stores output values that are too large for the journal, and replaces them by references."""
 
     async def set_aside(self, outputs: dict[str, Any]) -> dict[str, Any]:
-        """Return the outputs with a reference in place of every large value, which is stored by then."""
+        """Store every large value; return the outputs with references in their place."""
         ...
 
     def defer(self, outputs: dict[str, Any]) -> dict[str, Any]:
-        """Return the outputs with a reference in place of every large value; `write` stores the values."""
+        """Return the outputs with references to large values, which `write` stores later."""
         ...
 
     def defer_items(self, items: list[Any]) -> Items:
-        """Return the items of a `for_each`, or a reference if they are large; `write` stores them."""
+        """Return the items of a `for_each`, or if they are large a reference; `write` stores them later."""
         ...
 
     async def write(self) -> None:
-        """Store what was deferred, before the events that refer to it are stored.
+        """Store the deferred values; call this before the events that refer to them are stored.
 
         Raises:
             StateError: a value cannot be stored; the run must stop.
@@ -34,12 +34,12 @@ class OutputStore(Protocol):
         ...
 
     def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the outputs with the values that their references stand for."""
+        """Return the outputs with every reference replaced by its value."""
         ...
 
 
 class EffectState(msgspec.Struct, frozen=True, gc=False):
-    """What is known of one effect of a step: that it was intended, and whether it is confirmed."""
+    """One effect that a step intended: its detail, and if it is confirmed, its result."""
 
     detail: dict[str, Any] = {}
     is_confirmed: bool = False
@@ -47,23 +47,23 @@ class EffectState(msgspec.Struct, frozen=True, gc=False):
 
 
 class EffectLog(Protocol):
-    """Stores the effects of one step, and knows those of its earlier attempts."""
+    """Stores the effects of one step, and finds those of its earlier attempts."""
 
     def known(self, key: str) -> EffectState | None:
-        """Return what is known of an effect; None if it was never intended."""
+        """Return the stored state of an effect; None if it was never intended."""
         ...
 
     async def intend(self, key: str, detail: dict[str, Any]) -> None:
-        """Return when the intent is durable."""
+        """Store an intent; return when it is durable."""
         ...
 
     async def confirm(self, key: str, result: dict[str, Any], *, verified: bool) -> None:
-        """Return when the confirmation is durable.
+        """Store a confirmation; return when it is durable.
 
         Args:
-            key: the effect.
-            result: what is known about it.
-            verified: whether an earlier attempt had done it.
+            key: the key of the effect.
+            result: facts about the effect, such as the id of what was created.
+            verified: whether an earlier attempt made the change, and this one only found it.
         """
         ...
 
@@ -72,14 +72,14 @@ class DurableSubscriber(Protocol):
     """Stores the events of one run before anything acts on them. Tested by `test_durable_subscribers`."""
 
     async def commit(self, events: Sequence[Event]) -> None:
-        """Return when the events are durable: all of them, in order, after those of earlier calls.
+        """Store events in order, after those of earlier calls; return when all are durable.
 
-        A call that is cancelled stores all of its events or none. After an error nothing more of the run is
-        stored, and every later call raises it too: the history has no hole.
+        A cancelled call stores all of its events or none. After an error nothing more of the run is stored,
+        and every later call raises the same error, so the history has no gap.
 
         Raises:
-            StateError: they could not be stored; the run must stop.
-            HeldByAnother: another process has taken the run over.
+            StateError: the events could not be stored; the run must stop.
+            HeldByAnother: another process has taken over the run.
         """
         ...
 
@@ -87,14 +87,14 @@ class DurableSubscriber(Protocol):
 class Observer(Protocol):
     """Watches one run (or the scheduler): a log, an event stream, the live tree, metrics.
 
-    Whatever it does that may block runs in a thread of its own sink (`aetherflow.observe.sink`). If a method
+    Blocking calls of an observer run in the thread of its sink (`aetherflow.observe.sink`). If a method
     raises, the observer is detached and reported, and the run continues.
     """
 
     async def __call__(self, events: Sequence[Event]) -> None:
-        """Take the next events, in order; called again only after it has returned or was cancelled."""
+        """Handle the next events, in order; never called again before it has returned or was cancelled."""
         ...
 
     async def aclose(self) -> None:
-        """Finish; called once, after the last events, and not waited for longer than a few seconds."""
+        """Finish; called once after the last events, and cancelled after a few seconds."""
         ...

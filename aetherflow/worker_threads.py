@@ -1,7 +1,7 @@
-"""Worker threads by purpose, so that one kind of blocking work never waits for another kind to end.
+"""Run blocking calls in worker threads, with a limit per purpose: one kind of work never waits for another.
 
-Without this, all of it would share the 40 threads that anyio allows by default: a hanging vault, or observers
-whose reader has stalled, would stop the ending of processes.
+Without this, all calls would share the 40 threads that anyio allows by default: a hanging vault, or observers
+with a stalled reader, would keep the engine from ending processes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class WorkerThreads:
         self._limiter: RunVar[anyio.CapacityLimiter] = RunVar(f"threads for {purpose}")
 
     async def run(self, function: Callable[[*Args], T], *args: *Args, abandon_on_cancel: bool = False) -> T:
-        """Call a blocking function in a thread and return what it returned.
+        """Call a blocking function in a thread and return its result.
 
-        A cancellation waits for a call that has begun; with `abandon_on_cancel` it leaves the thread behind:
-        that thread ends later and does not count against the size.
+        A cancellation waits for a call that has begun. With `abandon_on_cancel` it abandons the thread, which
+        ends later and no longer counts against the size.
         """
         limiter = self._limiter.get(None)
         if limiter is None:

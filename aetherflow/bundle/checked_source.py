@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 
 from aetherflow.bundle.limits import Limits
-from aetherflow.bundle.path_rules import Names
+from aetherflow.bundle.path_rules import FileNames
 from aetherflow.bundle.source import BundleFile, BundleSource
 from aetherflow.errors import AetherFlowError, BundleError, StepError
 from aetherflow.plugin_errors import is_our_cancellation
@@ -39,7 +39,7 @@ class OpenedSource:
         Raises:
             BundleError: they cannot be listed, are too many or too large, or are not allowed in a bundle.
         """
-        names, files, total = Names(), dict[str, BundleFile](), 0
+        names, files, total = FileNames(), dict[str, BundleFile](), 0
         with _errors_named(self._kind, "the source", "be listed"):
             async with aclosing(cast("AsyncGenerator[object]", self._source.list())) as listing:
                 async for file in listing:

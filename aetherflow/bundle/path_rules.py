@@ -17,21 +17,21 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 
-class Names:
-    """The names seen so far, no two of which may stand for the same file on any file system."""
+class FileNames:
+    """The file names of a bundle; no two may name the same file on any file system."""
 
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
         self._files: dict[str, str] = {}
 
     def add(self, path: str) -> None:
-        """Take the name of a file.
+        """Check the name of a file, and remember it.
 
         Raises:
-            BundleError: it is unsafe; or it, or a folder it is in, differs from another name only in case or
-                in Unicode normalisation; or it is a file in one place and a folder in another.
+            BundleError: the name is unsafe; it, or one of its folders, differs from another name only in case
+                or in Unicode normalisation; or the same name is a file and a folder.
         """
-        if reason := unsafe(path):
+        if reason := unsafe_because(path):
             raise BundleError(
                 f"the source has a file {quoted(path)}, which cannot be in a bundle: {reason}",
                 hint="rename it in the source",
@@ -48,8 +48,8 @@ class Names:
         self._files[key] = file
 
 
-def unsafe(path: str) -> str:
-    """Return why a path cannot name a file in a bundle on every platform; an empty text if it can."""
+def unsafe_because(path: str) -> str:
+    """Return why a path cannot be a file name on every platform; an empty text if it can."""
     if not path or path.startswith("/") or _DRIVE.match(path):
         return "it is not a relative path"
     if "\\" in path or _CONTROL.search(path):
@@ -72,7 +72,7 @@ def _unsafe_part(part: str) -> str:
 
 
 def _folded(path: str) -> str:
-    """Return the form of a name that case-insensitive or normalising file systems compare."""
+    """Return the form in which case-insensitive or normalising file systems compare names."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 

@@ -1,7 +1,7 @@
-"""The port for where an attempt of a step runs: the call as data, what it shows meanwhile, who performs it.
+"""The port for placements, which run attempts of steps: the protocol, a call as data, and its messages.
 
-Only «perform» is replaceable. The coordinator, the process that executes the run, renders the inputs before
-and masks, promotes and stores the outputs after; time limits and retries are its own, too.
+Only the call of the step is replaceable. The coordinator (the process that executes the run) renders the
+inputs before and masks, promotes and stores the outputs after; it also handles time limits and retries.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Directories(msgspec.Struct, frozen=True):
     Attributes:
         work: the root of the workspace (`aetherflow.sdk.workspace`).
         logs: the root of the step logs.
-        layout: the folders of a job, by what they are for.
+        layout: the folder names of a job by purpose (`artifacts`, `scratch`, `manifests`).
         strict: whether a relative path that leaves its folder is refused.
-        allowed: what the paths of steps must be under, beside `work`; None: anything.
+        allowed: the folders, beside `work`, that the paths of steps must be under; None: any path is allowed.
     """
 
     work: str
@@ -38,10 +38,10 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one step, rendered, as data that can be sent to another process as JSON.
 
     Attributes:
-        version: of what the step type comes from; another version elsewhere is another step.
-        execution: how many times the run has been executed, this time included.
+        version: the version of the package of the step type; a placement must not run another version.
+        execution: how many times the run has been started or resumed, including now.
         environment: a fingerprint of the run's environment, which a placement sends once, not with each call.
-        time_limit_seconds: what is left of the time limits; the coordinator cancels the call then.
+        time_limit_seconds: the time left for the step; the coordinator cancels the call after it.
     """
 
     step_type: str
@@ -60,21 +60,21 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, tag="log"):
-    """What the step says: `context.log`."""
+    """A message that the step logs: `context.log`."""
 
     message: str
     level: Literal["debug", "info", "warning"] = "info"
 
 
 class OutputLine(msgspec.Struct, frozen=True, tag="output"):
-    """A line that a program of the step wrote: `context.show_line`."""
+    """A line that a program of the step printed: `context.show_line`."""
 
     stream: Literal["stdout", "stderr"]
     text: str
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """How far the step has come: `context.progress`."""
+    """The progress of the step in numbers: `context.progress`."""
 
     done: float
     total: float | None = None
@@ -83,17 +83,17 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class ProgressNote(msgspec.Struct, frozen=True, tag="note"):
-    """How far the step came, in its own words: `context.progress_note`."""
+    """The progress of the step in words: `context.progress_note`."""
 
     text: str
 
 
 Message = LogLine | OutputLine | Progress | ProgressNote
-"""What an attempt that runs elsewhere may send while it runs; nothing else is accepted."""
+"""The messages that an attempt in another process may send while it runs."""
 
 
 def show(message: Message, context: StepContext) -> None:
-    """Show a message of an attempt that runs elsewhere; it counts as said by the step of `context`."""
+    """Report a message of an attempt in another process as one of the step of `context`."""
     match message:
         case LogLine():
             context.log(message.message, message.level)
@@ -106,20 +106,22 @@ def show(message: Message, context: StepContext) -> None:
 
 
 class Placement(Protocol):
-    """Where attempts of steps run."""
+    """Runs attempts of steps, in this process or elsewhere."""
 
     async def perform(self, call: StepCall, context: StepContext) -> StepResult:
-        """Run the step and return what it returned; called on the event loop of the coordinator.
+        """Run the step and return its result; called on the event loop of the coordinator.
 
-        A cancellation asks the step to stop. It passes on when the step has ended, or after a bounded time.
+        A cancellation requests the step to stop. It propagates when the step has ended, or after a bounded
+        time.
 
         Args:
-            call: all that the step needs to know.
-            context: a step in this process gets it; one elsewhere sends messages, see `show`.
+            call: the step and its inputs.
+            context: passed to a step in this process; a step elsewhere sends messages instead, see `show`.
 
         Raises:
-            Exception: whatever the step raised, or a StepError with its code, message, kind, hint and detail.
-                One of kind "connection" says that the place was lost, and the attempt with it.
+            Exception: the exception of the step, or a StepError with its code, message, kind, hint and
+                detail. A StepError of kind "connection" means that the connection to the other process was
+                lost.
         """
         ...
 

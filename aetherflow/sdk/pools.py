@@ -15,10 +15,10 @@ class PoolWait(msgspec.Struct, frozen=True):
     """Why a step must wait.
 
     Attributes:
-        slots: how many it wants.
-        size: how many there are.
-        held_by: who has slots; the first ones only.
-        ahead: how many others wait before it.
+        slots: how many slots the step needs.
+        size: how many slots the pool has.
+        held_by: the steps that hold slots; the first ones only.
+        ahead: how many steps wait before this one.
     """
 
     pool: str
@@ -34,23 +34,23 @@ class Pools(Protocol):
     def hold(
         self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
     ) -> AbstractAsyncContextManager[None]:
-        """Hold slots in the block, after waiting for them in turn; cancel the block if they are lost.
+        """Wait in turn for slots, and hold them while the block runs; cancel the block if they are lost.
 
-        `on_wait` is called, once, if they are not free at once.
+        `on_wait` is called once if the slots are not free immediately.
 
         Raises:
-            StepError: there is no such pool, it has fewer slots than that, or they were lost.
+            StepError: there is no such pool, it has too few slots, or the slots were lost.
         """
         ...
 
 
 class _NoPools:
-    """A run without a state database has none."""
+    """The pools of a run without a state database: there are none."""
 
     def hold(
         self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
     ) -> AbstractAsyncContextManager[None]:
-        """Refuse.
+        """Raise an error.
 
         Raises:
             StepError: always.

@@ -27,17 +27,20 @@ _HINTS = {
     errno.EROFS: "the file system is mounted read-only",
 }
 _ENGINE = str(Path(__file__).parents[1]) + os.sep
-_UNSAID = {"CancelledError": "what the step waited for was cancelled, though nobody asked the step to stop"}
+_TEXTS_OF_SILENT = {
+    "CancelledError": "what the step waited for was cancelled, though nobody asked the step to stop"
+}
+"""What to say of exceptions that have no text of their own."""
 _NOT_OF_STEPS = (_ENGINE, str(Path(os.__file__).parent) + os.sep, "<")
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
 def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
-    """Return an error that a step's author made, fit to be stored: of the right types, plain and masked."""
+    """Return an error made by a step's author in storable form: right types, plain JSON, masked."""
     try:
         detail = redactor.value(plain_json(info.detail if isinstance(info.detail, Mapping) else {}))
     except (StepError, RecursionError):
-        detail = {}  # the error is shown without the detail, which cannot be stored
+        detail = {}  # a detail that cannot be stored must not hide the error
     return ErrorInfo(
         code=plain_text(info.code),
         message=redactor.text(plain_text(info.message)),
@@ -49,7 +52,7 @@ def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return an error as data: ours as it is, others with their type and kind, a group as its first cause."""
+    """Return an error as data; a group is described by its first error, others by their type and kind."""
     first, *others = leaves(error)
     info = _describe_one(first)
     if not others:
@@ -62,10 +65,10 @@ def describe(error: BaseException) -> ErrorInfo:
 
 @contextmanager
 def plugin_errors_contained() -> Iterator[None]:
-    """Contain what the code of a step raises: what is no `Exception` becomes a StepError.
+    """Turn a BaseException of a step's code (`sys.exit()`, its own CancelledError) into a StepError.
 
     Raises:
-        StepError: the block raised what is no `Exception`, and it is no cancellation of ours.
+        StepError: the block raised no `Exception`, and not the cancellation of its caller.
     """
     try:
         yield
@@ -79,7 +82,7 @@ def plugin_errors_contained() -> Iterator[None]:
 
 
 def _place(error: BaseException) -> str:
-    """Return `file:line` of the deepest line that the exception passed in the file of the step's own code."""
+    """Return `file:line` of the deepest frame of the traceback in the step's own code."""
     found: dict[str, int] = {}
     for frame, line in walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
@@ -102,8 +105,8 @@ def _describe_one(error: BaseException) -> ErrorInfo:
     if isinstance(error, SystemExit):
         return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
     try:
-        text = str(error) or _UNSAID.get(type(error).__name__, "no further message")
-    except Exception as failure:  # noqa: BLE001 - an error that cannot even say what it is
+        text = str(error) or _TEXTS_OF_SILENT.get(type(error).__name__, "no further message")
+    except Exception as failure:  # noqa: BLE001 - a plugin's `__str__` may raise anything
         text = f"its text cannot be read ({type(failure).__name__})"
     hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
     if not hint and (place := _place(error)):

@@ -22,8 +22,9 @@ class Workspace(msgspec.Struct, frozen=True):
     """The folders of one run; each is created when it is first used.
 
     Attributes:
+        layout: the folder names of a job by purpose (`artifacts`, `scratch`, `manifests`).
         strict: whether a relative path that leaves its folder is refused (`AETHERFLOW_STRICT_SANDBOX`).
-        allowed: what the paths of steps must be under, beside `root`; None: they may lead anywhere.
+        allowed: the folders, beside `root`, that the paths of steps must be under; None: any path is allowed.
     """
 
     root: Path
@@ -38,17 +39,17 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / self.flow_id / job_id / self.run_id
 
     def directory(self, job_id: str, area: str) -> Path:
-        """Return the folder of `area` (a key of the layout), made if it was not there."""
+        """Return the folder of `area` (a key of the layout); create it if it does not exist."""
         path = self.job_directory(job_id) / self.layout.get(area, area)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def resolve(self, job_id: str, text: str) -> Path:
-        """Return the path that `text` names: absolute as it is, relative under the job's artifacts.
+        """Return the path that `text` names; a relative path is below the job's artifacts folder.
 
         Raises:
-            StepError: a relative path that leaves the artifacts folder, by `..` or through a symbolic link,
-                while the sandbox is strict; or one that leaves what is allowed.
+            StepError: a relative path leaves the artifacts folder (by `..` or through a symbolic link) while
+                the sandbox is strict, or the path is not under an allowed folder.
         """
         given = Path(text)
         if given.is_absolute():

@@ -1,7 +1,7 @@
-"""Convert by msgspec, one conversion at a time: two threads must not convert to a new type together.
+"""Convert plain data to typed Structs with msgspec, one conversion at a time.
 
-Seen with msgspec 0.21 on Python 3.11: two threads that convert to the same Struct for the first time, as a
-server does that loads two flows at once, end the process with a segmentation fault.
+With msgspec 0.21 on Python 3.11, two threads that convert to the same Struct for the first time end the
+process with a segmentation fault; a server that loads two flows at once would do so.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _one_at_a_time = threading.Lock()
 
 
 def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
-    """Return plain data as a type.
+    """Convert plain data to a type.
 
     Raises:
-        msgspec.ValidationError: it does not fit.
+        msgspec.ValidationError: the data does not fit the type.
     """
     with _one_at_a_time:
         return msgspec.convert(value, wanted, strict=strict)
 
 
 def json_decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of a type, made when it is first asked for."""
+    """Return the decoder of a type, created at the first call."""
     with _one_at_a_time:
         return _json_decoder(wanted)
 

@@ -1,10 +1,10 @@
 """Read and write pools: named slots that steps of many runs and processes share, and the queue for them.
 
-Each function works inside a transaction of the caller.
+Each function works inside the caller's transaction.
 
-A claim is a row of `pool_claims`: it waits until it is granted, and is deleted when it is released. Its
-number is never reused and gives the order of the queue. A claim is stale when its process is dead or its time
-is over. Claims are granted strictly in order, so that large requests do not starve.
+A claim is a row of `pool_claims`: it waits until it is granted, and is deleted when it is released. Claims
+are granted strictly in the order of their numbers, which are never reused, so that large requests do not
+starve. A claim is stale when its process is dead or its time has expired.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _owners = msgspec.json.Decoder(ProcessIdentity)  # made here: two threads must n
 
 
 class SlotRequest(msgspec.Struct, frozen=True):
-    """A request for slots; `holder` describes who makes it, in words."""
+    """A request for slots; `holder` describes the step that makes it, in words."""
 
     pool: str
     slots: int
@@ -52,7 +52,7 @@ class ClaimRow(msgspec.Struct, frozen=True):
 
 
 class PoolRow(msgspec.Struct, frozen=True):
-    """A pool with the claims that hold slots and those that wait, in order; stale claims are left out."""
+    """A pool with its granted and its waiting claims, in order; stale claims are left out."""
 
     name: str
     slots: int
@@ -62,7 +62,7 @@ class PoolRow(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What `settle` has to do.
+    """The changes that `settle` would make.
 
     Attributes:
         stale: claims to delete: their process is dead, or their time is over.
@@ -76,7 +76,7 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 def set_pool(raw: sqlite3.Connection, name: str, slots: int, now: datetime) -> None:
-    """Make a pool, or change its size; slots that are held stay held."""
+    """Create a pool, or change its size; slots in use stay in use."""
     raw.execute(
         "INSERT INTO pools (name, slots, changed_at) VALUES (?, ?, ?) "
         "ON CONFLICT DO UPDATE SET slots = excluded.slots, changed_at = excluded.changed_at "
@@ -118,7 +118,7 @@ def size_of(raw: sqlite3.Connection, pool: str, slots: int) -> int:
 
 
 def _file_of(raw: sqlite3.Connection) -> str:
-    """Return the path of the database: each has pools of its own."""
+    """Return the path of the database for messages, as each database has its own pools."""
     (_, _, path) = raw.execute("PRAGMA database_list").fetchone()
     return str(path)
 
@@ -147,7 +147,7 @@ def ask(raw: sqlite3.Connection, claim: SlotRequest, now: datetime) -> int:
 
 
 def survey(raw: sqlite3.Connection, now: datetime) -> Survey:
-    """Return what `settle` would do, without changing anything."""
+    """Return the changes that `settle` would make, without making them."""
     sizes = dict(raw.execute("SELECT name, slots FROM pools").fetchall())
     free = dict(sizes)
     claims, stale = _claims(raw, now)
@@ -219,7 +219,7 @@ def wait_of(raw: sqlite3.Connection, claim_id: int, now: datetime) -> PoolWait:
 
 
 def list_pools(raw: sqlite3.Connection, now: datetime) -> list[PoolRow]:
-    """Return the pools by name; one that only claims name has size 0."""
+    """Return the pools by name; a pool that only claims mention has size 0."""
     claims, _ = _claims(raw, now)
     sizes = dict(raw.execute("SELECT name, slots FROM pools").fetchall())
     for claim in claims:

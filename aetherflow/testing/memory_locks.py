@@ -14,7 +14,7 @@ class MemoryLocks:
     """Named locks in memory; give one to several `FakeRun`s to let them compete.
 
     Attributes:
-        held: who holds which key now: `job.step`.
+        held: the holder (`job.step`) of each key that is locked now.
     """
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class MemoryLocks:
     async def hold(
         self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
     ) -> AsyncIterator[None]:
-        """Hold the lock in the block; it is cancelled if the lock is taken away by `lose`.
+        """Hold the lock while the block runs; `lose` cancels the block.
 
         Raises:
-            LockNotAcquired: held by another after `wait_seconds`.
-            StepError: lost while the block ran (AF621).
+            LockNotAcquired: another step still held the lock after `wait_seconds`.
+            StepError: the lock was lost while the block ran (AF621).
         """
-        del ttl_seconds  # nobody who holds a lock in memory can vanish
+        del ttl_seconds  # a lock in memory cannot outlive its holder
         with anyio.move_on_after(wait_seconds):
             while key in self.held:
                 await self._released.wait()
@@ -52,7 +52,7 @@ class MemoryLocks:
             raise StepError(message, code="AF621", detail={"lock_key": key})
 
     def lose(self, key: str) -> None:
-        """Take a lock away from its holder, as when its lease runs out: its block is cancelled."""
+        """Take a lock away from its holder and cancel its block, as if its lease had expired."""
         scope = self._scopes[key]
         self._release(key)
         scope.cancel()

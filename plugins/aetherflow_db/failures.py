@@ -26,7 +26,7 @@ def first_line(error: BaseException) -> str:
 
 
 def statement_failed(resource: str, query: Query, error: BaseException) -> StepError:
-    """Return the error for a statement that the database refused; SQLite's codes distinguish some causes."""
+    """Return the error for a statement that the database rejected; SQLite's codes distinguish some causes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _UNREADABLE:
         return connection_failed(resource, "its SQLite file", error)
@@ -55,7 +55,7 @@ def statement_failed(resource: str, query: Query, error: BaseException) -> StepE
 
 
 def connection_failed(resource: str, where: str, error: BaseException) -> StepError:
-    """Return the error for a database that cannot be reached or read; `where` holds no password."""
+    """Return the error for a database that cannot be reached or read; `where` must not contain a password."""
     return StepError(
         f"resource {resource!r}: cannot use {where}: {first_line(error)}",
         hint="check the resource's config and options, its permissions, and that the database answers",
@@ -66,7 +66,7 @@ def connection_failed(resource: str, where: str, error: BaseException) -> StepEr
 
 
 def no_rows(resource: str, query: Query) -> StepError:
-    """Return the error for a statement that ran and has no result at all, as INSERT; it is not committed."""
+    """Return the error for a statement that returns no rows, such as INSERT; it was not committed."""
     return StepError(
         f"the statement on resource {resource!r} returns no rows{_statement(query)}",
         hint="this step only reads: give a statement that returns rows, such as SELECT",

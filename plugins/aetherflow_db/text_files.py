@@ -11,7 +11,7 @@ import msgspec
 
 from aetherflow import StepError
 from aetherflow_db.query import Rows
-from aetherflow_db.values import cell, plain
+from aetherflow_db.values import json_value, tsv_field
 
 
 class _LineFeeds:
@@ -40,7 +40,7 @@ def write_tsv(path: Path, rows: Rows) -> int:
         writer = csv.writer(_LineFeeds(file), delimiter="\t", lineterminator="\r\n")
         writer.writerow(rows.columns)
         for batch in rows.batches:
-            writer.writerows(map(cell, row) for row in batch)
+            writer.writerows(map(tsv_field, row) for row in batch)
             count += len(batch)
     return count
 
@@ -64,7 +64,9 @@ def write_jsonl(path: Path, rows: Rows) -> int:
     with path.open("wb") as file:
         for batch in rows.batches:
             file.write(
-                encoder.encode_lines([dict(zip(rows.columns, map(plain, row), strict=True)) for row in batch])
+                encoder.encode_lines(
+                    [dict(zip(rows.columns, map(json_value, row), strict=True)) for row in batch]
+                )
             )
             count += len(batch)
     return count

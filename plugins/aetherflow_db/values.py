@@ -13,8 +13,8 @@ import msgspec
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, one line for each kind of value
-    """Return a value as JSON knows it.
+def json_value(value: Any) -> Any:  # noqa: PLR0911 - a table, one line for each kind of value
+    """Convert a database value to a value that JSON has.
 
     Dates and times are ISO 8601 text, also durations (`P1DT2S`). A Decimal is text with all its digits and no
     exponent, bytes are hexadecimal text, and the floats that JSON has no number for are `nan`, `inf`, `-inf`.
@@ -33,16 +33,16 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, one line for each kind
         case bytes() | bytearray() | memoryview():
             return bytes(value).hex()
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): json_value(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in value]
+            return [json_value(item) for item in value]
         case _:
             return str(value)
 
 
-def cell(value: Any) -> str | int | float:
-    """Return a value as the field of a TSV file: NULL empty, booleans true or false, lists JSON."""
-    simple = plain(value)
+def tsv_field(value: Any) -> str | int | float:
+    """Convert a database value to a field of a TSV file: NULL is empty, a list or mapping is JSON."""
+    simple = json_value(value)
     match simple:
         case None:
             return ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aetherflow.bundle.path_rules import Names, unsafe
+from aetherflow.bundle.path_rules import FileNames, unsafe_because
 from aetherflow.errors import BundleError
 from tests.bundle.bundle_parts import Place
 
@@ -28,9 +28,9 @@ DECOMPOSED = unicodedata.normalize("NFD", E_ACUTE)
     ],
 )
 def test_unsafe_names_are_refused(path: str) -> None:
-    assert unsafe(path)
+    assert unsafe_because(path)
     with pytest.raises(BundleError) as caught:
-        Names().add(path)
+        FileNames().add(path)
     assert caught.value.code == "AF853"
 
 
@@ -52,7 +52,7 @@ def test_unsafe_names_are_refused(path: str) -> None:
     ],
 )
 def test_plain_names_are_taken(path: str) -> None:
-    Names().add(path)
+    FileNames().add(path)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_plain_names_are_taken(path: str) -> None:
     ],
 )
 def test_names_that_some_file_system_takes_for_one_are_refused(one: str, other: str) -> None:
-    names = Names()
+    names = FileNames()
     names.add(one)
 
     with pytest.raises(BundleError, match="which some file systems take for one name"):
@@ -78,14 +78,14 @@ def test_names_that_some_file_system_takes_for_one_are_refused(one: str, other: 
 
 
 def test_files_may_share_folders() -> None:
-    names = Names()
+    names = FileNames()
     for path in ("a/b", "a/c", "a/d/e", "a/d/f", "b"):
         names.add(path)
 
 
 @given(st.text(alphabet="./\\:aA\0 \u00e9", max_size=12))
 def test_what_is_taken_stays_below_its_folder(path: str) -> None:
-    if not unsafe(path):
+    if not unsafe_because(path):
         joined = os.path.normpath(os.path.join("/root/bundle", path))  # noqa: PTH118 - as a system call would see it
         assert joined == f"/root/bundle/{path}"
         assert Path(path).parts == tuple(path.split("/"))

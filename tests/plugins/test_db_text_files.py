@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aetherflow_db.query import Row, Rows
 from aetherflow_db.text_files import write_jsonl, write_tsv
-from aetherflow_db.values import cell, plain
+from aetherflow_db.values import json_value, tsv_field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -58,7 +58,7 @@ def test_every_kind_of_value_survives_a_jsonl_file(table: tuple[list[str], list[
         assert write_jsonl(path, Rows(tuple(columns), batches_of(rows))) == len(rows)
         lines = path.read_bytes().split(b"\n")
     assert lines.pop() == b""
-    expected = [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
+    expected = [dict(zip(columns, map(json_value, row), strict=True)) for row in rows]
     assert [json.loads(line) for line in lines] == expected
     assert [list(json.loads(line)) for line in lines] == [columns] * len(rows)
 
@@ -90,13 +90,13 @@ def test_every_kind_of_value_survives_a_jsonl_file(table: tuple[list[str], list[
     ],
 )
 def test_a_value_is_written_exactly_in_tsv(value: object, expected: object) -> None:
-    assert cell(value) == expected
-    assert type(cell(value)) is type(expected)
+    assert tsv_field(value) == expected
+    assert type(tsv_field(value)) is type(expected)
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40))
 def test_a_decimal_keeps_every_digit(value: Decimal) -> None:
-    text = plain(value)
+    text = json_value(value)
     assert Decimal(text) == value
     assert "E" not in text
 
