@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 from aetherflow.cli.printing import print_text
 from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import entry_of, page_of
-from aetherflow.manual.pages import CONTENTS, page, section_named, titles, topics
+from aetherflow.manual.pages import CONTENTS, page, sections_named, titles, topics
 from aetherflow.manual.pages import search as search_pages
 
 NAMED = 3
@@ -49,8 +50,10 @@ def _text_of(name: str) -> str | None:
     code = re.fullmatch(r"(?:AF)?(\d{3})", name.upper())
     if code and entry_of(f"AF{code[1]}"):
         return page_of(f"AF{code[1]}")
-    section = section_named(name)
-    return f"{section.text}\n\n(from: aetherflow help {section.topic})" if section else None
+    found = sections_named(name)
+    pages = dict.fromkeys(f"aetherflow help {section.topic}" for section in found)
+    parts = [section.text for section in found]
+    return "\n\n".join([*parts, f"(from: {', '.join(pages)})"]) if found else None
 
 
 def _show_step(name: str) -> int:
@@ -67,8 +70,10 @@ def _show_step(name: str) -> int:
         return show_step(name)
     known = {known.lower(): known for known in (*topics(), *steps, *titles())}
     near = difflib.get_close_matches(name.lower(), list(known), n=NAMED, cutoff=0.5)
-    meant = " or ".join(f"aetherflow help {known[found]}" for found in near)
-    hint = f"did you mean {meant}?" if near else "aetherflow help lists the pages; --search WORDS finds text"
+    meant = ", ".join(f"aetherflow help {known[found]}" for found in near)
+    hint = f"did you mean: {meant}" if near else "aetherflow help lists the pages"
+    if search_pages(name):
+        hint += f"; aetherflow help --search {shlex.quote(name)} finds it in the text"
     raise UsageError(f"the manual has no page, section, step or code {name!r}", hint=hint)
 
 

@@ -59,23 +59,33 @@ def sections(topic: str) -> Iterator[Section]:
         yield Section(topic, title, text)
 
 
-def section_named(name: str) -> Section | None:
-    """Return the first section of this heading; case, and `aetherflow` before it, do not count."""
+def sections_named(name: str) -> list[Section]:
+    """Return the first section of this heading, else all whose heading begins with these words.
+
+    Case, and `aetherflow` before it, do not count: `runs` finds the commands `aetherflow runs ...`.
+    """
     wanted = _plain(name)
+    beginning: list[Section] = []
     for topic in topics():
         for section in sections(topic):
-            if _plain(section.title) == wanted:
-                return section
-    return None
+            title = _plain(section.title)
+            if title == wanted:
+                return [section]
+            if title.startswith(f"{wanted} ") and not any(section.text in found.text for found in beginning):
+                beginning.append(section)
+    return beginning
 
 
 def titles() -> list[str]:
-    """Return every heading of every page, as `section_named` compares them."""
+    """Return every heading of every page, as `sections_named` compares them."""
     return [_plain(section.title) for topic in topics() for section in sections(topic)]
 
 
 def search(words: str) -> list[tuple[Section, str]]:
-    """Return the innermost sections that contain all words, each with its first line that has one of them."""
+    """Return the innermost sections that contain all words, each with its first line that has one of them.
+
+    Those that have all words in their heading are first.
+    """
     wanted = words.lower().split()
     found = []
     for topic in topics():
@@ -84,7 +94,7 @@ def search(words: str) -> list[tuple[Section, str]]:
             if wanted and all(word in own.lower() for word in wanted):
                 lines = (line for line in own.splitlines() if any(word in line.lower() for word in wanted))
                 found.append((section, next(lines, "").strip()))
-    return found
+    return sorted(found, key=lambda hit: not all(word in hit[0].title.lower() for word in wanted))
 
 
 def _headings(lines: list[str]) -> Iterator[tuple[int, int, str]]:

@@ -25,6 +25,7 @@ def test_without_a_topic_the_contents_are_shown(cli: CommandLine) -> None:
         (["flow", "file"], "# The flow file"),
         (["runs", "retry"], "## aetherflow runs retry"),
         (["cron expressions"], "## Cron expressions"),
+        (["time limits"], "## Time limits and retries"),
         (["AF104"], "## AF104\n\nA mapping has a key twice"),
         (["104"], "## AF104"),
         (["external.process"], "## external.process"),
@@ -36,6 +37,15 @@ def test_a_page_a_heading_a_step_or_a_code_is_shown(cli: CommandLine, words: lis
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(begin)
     assert "<!--" not in result.out
+
+
+def test_the_name_of_a_group_of_commands_shows_them_all(cli: CommandLine) -> None:
+    result = cli.run("help", "runs")
+
+    assert (result.code, result.err) == (0, "")
+    headings = [line for line in result.out.splitlines() if line.startswith("## ")]
+    assert headings == [f"## aetherflow runs {name}" for name in ("list", "show", "cancel", "retry", "prune")]
+    assert result.out.endswith("(from: aetherflow help commands)\n")
 
 
 def test_a_step_of_a_plugin_is_shown(cli: CommandLine) -> None:
@@ -70,6 +80,19 @@ def test_what_is_like_nothing_gets_the_list_of_pages(cli: CommandLine) -> None:
 
     assert result.code == 2
     assert "aetherflow help lists the pages" in result.err
+
+
+def test_a_name_that_only_the_text_has_gets_the_search_for_it(cli: CommandLine) -> None:
+    result = cli.run("help", "kill -9")
+
+    assert result.code == 2
+    assert "aetherflow help --search 'kill -9' finds it in the text" in result.err
+
+
+def test_a_search_lists_sections_with_the_words_in_their_heading_first(cli: CommandLine) -> None:
+    first = cli.run("help", "--search", "retry").out.splitlines()[0]
+
+    assert first == "commands: aetherflow runs retry"
 
 
 def test_a_search_lists_the_sections_with_all_words(cli: CommandLine) -> None:
