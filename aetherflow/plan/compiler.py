@@ -7,6 +7,7 @@ from collections.abc import Callable, Container
 
 import msgspec
 
+from aetherflow.config.params import convert
 from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
@@ -16,7 +17,7 @@ from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.plan import RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
-from aetherflow.spec.suggest import did_you_mean
+from aetherflow.spec.suggest import did_you_mean, shown
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
 ITEM_ROOTS = ("item", "item_index")
@@ -68,6 +69,9 @@ class _Compiler:
         if spec.for_each is not None:
             roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
             for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
+            if for_each.is_constant and not isinstance(spec.for_each, list):
+                message = f"for_each of job {spec.id!r} must give a list, not {shown(spec.for_each)}"
+                self.sink.add((*base, "for_each"), "AF712", message, "write a list: [a, b], or a template")
         steps = self._steps(spec, (*base, "steps"), after)
         return JobPlan(
             index=index,
@@ -100,7 +104,16 @@ class _Compiler:
         )
 
     def metadata(self) -> None:
-        """Check the templates of the flow's own keys and of its resources."""
+        """Check the defaults of parameters, and the templates of the flow's own keys and of its resources."""
+        for name, param in self.spec.flow.params.items():
+            try:
+                if param.default is not None:
+                    convert(param, param.default)
+            except ValueError as error:
+                message = f"the default of the parameter {name!r} must be {error}"
+                self.sink.add(
+                    ("flow", "params", name, "default"), "AF560", message, "correct it, or the type"
+                )
         flow = msgspec.to_builtins(self.spec.flow)
         for key in ("workspace", "state"):
             self._template(flow[key], ("flow", key), None, META_ROOTS, set(), set())

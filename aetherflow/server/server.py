@@ -147,7 +147,8 @@ async def _stop(server: Server) -> None:
     grace = server.settings.shutdown_grace_seconds
     message = "the server stops: "
     message += (
-        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end"
+        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end, a second signal cancels"
+        f" {'it' if running == 1 else 'them'}"
         if running
         else "nothing runs"
     )

@@ -21,7 +21,7 @@ from aetherflow.spec.suggest import nearest, quoted, shortened, shown
 
 T = TypeVar("T")
 
-MANY_KEYS = 15
+MANY_KEYS = 25
 """A hint lists the known keys of a mapping up to this number."""
 
 
@@ -251,7 +251,19 @@ def _scalar_conversion(value: Any, kind: kinds.Type) -> str:
         return "write true or false, without quotes"
     if isinstance(value, str) and "{{" in value:
         return "a template is not resolved here: write the value itself"
-    return "write the number, without quotes" if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if isinstance(kind, kinds.LiteralType) or _is_number(value):
+        return "write the number, without quotes"
+    return "write a number such as 300, without a unit"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _known_keys(names: Iterable[str]) -> str:

@@ -282,3 +282,8 @@ class ProfileSpec(_Spec, frozen=True):
     config: dict[str, Any] = {}
     options: dict[str, Any] = {}
     decode: dict[str, Any] = {}
+
+
+def is_flow(file: Any) -> bool:
+    """Whether the plain data of a file is meant as a flow: it has jobs and no items of a schedule."""
+    return isinstance(file, dict) and "jobs" in file and "items" not in file

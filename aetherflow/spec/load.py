@@ -11,8 +11,8 @@ import msgspec
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
-from aetherflow.spec.flow import FlowFile, ProfileSpec
-from aetherflow.spec.schedule import ScheduleFile
+from aetherflow.spec.flow import FlowFile, ProfileSpec, is_flow
+from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
 
@@ -111,9 +111,25 @@ def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Di
     if document is None:
         return None, None, diagnostics
     spec, wrong = decode(document, kind)
+    if wrong and (mixed_up := _mixed_up(document, kind)):
+        return None, None, [mixed_up]
     diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
     diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
     return document, spec, diagnostics
+
+
+def _mixed_up(document: Document, kind: type[Any]) -> Diagnostic | None:
+    """Return a diagnostic if a flow was given for a scheduler file, or the other way round."""
+    if kind is FlowFile and is_schedule(document.value):
+        message, hint = "this is a scheduler file, not a flow", f"aetherflow serve {document.file} runs it"
+    elif kind is ScheduleFile and is_flow(document.value):
+        message = "this is a flow, not a scheduler file"
+        hint = (
+            f"aetherflow run {document.file} runs it; a scheduler file has items: aetherflow help schedules"
+        )
+    else:
+        return None
+    return Diagnostic(code="AF110", message=message, file=document.file, hint=hint)
 
 
 def _duplicate_ids(document: Document) -> list[Diagnostic]:

@@ -26,6 +26,9 @@ _OTHER_TOOLS_SAY = {
     "with": "inputs",
     "uses": "type",
     "loop": "for_each",
+    "every": "interval_seconds",
+    "schedule": "cron",
+    "flow": "flow_yaml",
 }
 
 
@@ -44,11 +47,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     plain = {name.lower(): name for name in known}
     spelling = word.lower().replace("-", "_")
+    if (other := _OTHER_TOOLS_SAY.get(spelling, "")) in known:
+        return other
     found = difflib.get_close_matches(spelling, list(plain), n=1, cutoff=0.6)
-    if found:
-        return plain[found[0]]
-    other = _OTHER_TOOLS_SAY.get(spelling, "")
-    return other if other in known else ""
+    return plain[found[0]] if found else ""
 
 
 def shown(value: Any) -> str:

@@ -325,6 +325,37 @@ def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["3", "a,b", "true"])
+def test_for_each_that_is_no_list_is_an_error(value: str) -> None:
+    (said,) = say(flow_with(key=f"for_each: {value}"))
+
+    assert said.startswith("7:5: error[AF712]: for_each of job 'load' must give a list, not ")
+    assert said.endswith("\n    hint: write a list: [a, b], or a template")
+
+
+@pytest.mark.parametrize("value", ["[a, b]", "'{{params.day}}'", "['{{params.day}}']", "[]"])
+def test_for_each_may_be_a_list_or_a_template(value: str) -> None:
+    assert say(flow_with(key=f"for_each: {value}")) == []
+
+
+def test_a_default_that_its_parameter_does_not_take_is_an_error() -> None:
+    flow = flow_with().replace(
+        "day: {}, mode: {}", "day: {type: date, default: 2027-13-01}, mode: {}, n: {type: int}"
+    )
+
+    assert say(flow) == [
+        (
+            "2:42: error[AF560]: the default of the parameter 'day' must be a date such as 2026-01-31, "
+            "not '2027-13-01'\n    hint: correct it, or the type"
+        )
+    ]
+
+
+@pytest.mark.parametrize("day", ["2027-03-01", "'2027-03-01'", "null"])
+def test_a_default_may_be_a_date_without_quotes_or_nothing(day: str) -> None:
+    assert say(flow_with().replace("day: {}", f"day: {{type: date, default: {day}}}")) == []
+
+
 def test_all_that_is_wrong_is_reported_at_once() -> None:
     flow = flow_with(
         key="depends_on: [xyz]\n    when: jobs.xyz.status ==",

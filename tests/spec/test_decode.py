@@ -150,6 +150,13 @@ WRONG: dict[str, tuple[str, str]] = {
             "    hint: write the number, without quotes"
         ),
     ),
+    "a number with a unit": (
+        "id: a\nretry: {seconds: 5m}\n",
+        (
+            "f:2:9: error[AF110]: 'seconds': expected a number, got the text '5m'\n"
+            "    hint: write a number such as 300, without a unit"
+        ),
+    ),
     "a template for a number": (
         'id: a\nretry: {seconds: "{{env.S}}"}\n',
         (
@@ -252,7 +259,7 @@ WRONG: dict[str, tuple[str, str]] = {
         f"id: a\nretry: {{attempts: {'x' * 2**20}}}\n",
         (
             f"f:2:9: error[AF110]: 'attempts': expected a whole number, got the text '{'x' * 57}...'\n"
-            "    hint: write the number, without quotes"
+            "    hint: write a number such as 300, without a unit"
         ),
     ),
     "everything at once, in the order of the file": (

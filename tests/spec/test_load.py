@@ -9,7 +9,7 @@ import pytest
 from aetherflow.errors import InvalidInput
 from aetherflow.spec.document import parse_document
 from aetherflow.spec.flow import FlowFile, ProfileSpec, RetrySpec
-from aetherflow.spec.load import load_flow, load_profiles
+from aetherflow.spec.load import load_flow, load_profiles, read_flow, read_schedule
 
 FULL = """\
 version: 1
@@ -428,3 +428,19 @@ def test_a_list_of_profiles_is_refused() -> None:
         InvalidInput, match=r"^p:1:1: error\[AF110\]: the file: expected a mapping, got a list"
     ):
         load_profiles(parse_document("- a\n", "p"))
+
+
+def test_a_flow_and_a_scheduler_file_that_are_mixed_up_are_named(tmp_path: Path) -> None:
+    flow, schedule = tmp_path / "flow.yaml", tmp_path / "scheduler.yaml"
+    flow.write_text("version: 1\nflow: {id: f}\njobs: [{id: a, steps: []}]\n")
+    schedule.write_text("version: 1\ntimezone: UTC\nitems: []\n")
+
+    (not_a_flow,) = read_flow(schedule)[1]
+    (not_a_schedule,) = read_schedule(flow)[1]
+
+    assert not_a_flow.message == "this is a scheduler file, not a flow"
+    assert not_a_flow.hint == f"aetherflow serve {schedule} runs it"
+    assert not_a_schedule.message == "this is a flow, not a scheduler file"
+    assert not_a_schedule.hint == (
+        f"aetherflow run {flow} runs it; a scheduler file has items: aetherflow help schedules"
+    )

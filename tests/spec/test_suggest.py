@@ -33,6 +33,11 @@ def test_the_nearest_known_word_is_found_or_none(word: str, found: str) -> None:
     assert nearest(word, JOB) == found
 
 
+@pytest.mark.parametrize(("word", "found"), [("every", "interval_seconds"), ("flow", "flow_yaml")])
+def test_a_word_of_other_tools_comes_before_a_similar_key(word: str, found: str) -> None:
+    assert nearest(word, ("id", "cron", "interval_seconds", "flow_yaml", "flow_job")) == found
+
+
 def test_a_suggestion_is_spelled_as_it_is_known() -> None:
     assert nearest("PARAM", ("Params", "env")) == "Params"
 
