@@ -1,6 +1,6 @@
 """Run blocking calls in worker threads: request a stop, interrupt them, abandon those that do not end.
 
-Needs an event loop (anyio) and nothing of a run: connectors use `run_blocking`, steps their context.
+It needs only an event loop (anyio), not a run. Connectors call `run_blocking`; steps use their context.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 THREAD_STOP_SECONDS = 15.0
-"""How long a cancelled step waits for its worker thread to notice before it leaves the thread behind."""
+"""How long a cancelled step waits for its worker thread to end before it abandons the thread."""
 
 INTERRUPT_AGAIN_SECONDS = 0.1
 """How often a call that does not end is interrupted again."""
 
 CONNECTOR_THREADS = 16
-"""How many blocking calls of all connectors run at once; they never wait for those of steps or logs."""
+"""How many blocking calls of all connectors run at once; calls of steps and logs have their own threads."""
 
 _threads = WorkerThreads("connectors", CONNECTOR_THREADS)
 
@@ -40,12 +40,12 @@ async def run_blocking(
 ) -> T:
     """Call a blocking function of a connector in a worker thread; a step uses its context instead.
 
-    A cancellation does not wait for the function: its thread runs to its end alone, and the result is lost.
+    A cancellation does not wait for the function: its thread is abandoned, and its result is lost.
 
     Args:
-        function: what to call.
+        function: the function to call.
         args: its arguments.
-        limiter: how many such calls run at once; by default all connectors share CONNECTOR_THREADS.
+        limiter: limits how many such calls run at once; by default all connectors share CONNECTOR_THREADS.
     """
     if limiter is None:
         return await _threads.run(function, *args, abandon_on_cancel=True)
@@ -53,10 +53,10 @@ async def run_blocking(
 
 
 class StopSwitch:
-    """Lets one thread interrupt what another one waits for; give it as `interrupt` to `run_interruptible`.
+    """Lets one thread interrupt a blocking call of another; pass it as `interrupt` to `run_interruptible`.
 
-    An interrupt that comes before the call has no effect in most libraries, so a cancelled step presses again
-    until its thread has ended.
+    In most libraries an interrupt before the call has no effect, so a cancelled step calls the switch
+    repeatedly until its thread has ended.
     """
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class StopSwitch:
 
     @contextmanager
     def armed(self, interrupt: Callable[[], object] | None) -> Iterator[None]:
-        """Let a call of the switch call `interrupt` during the block; leave it before the connection closes.
+        """Let the switch call `interrupt` while the block runs; close the connection only after the block.
 
-        The lock makes this safe: libraries may crash when a connection is interrupted while it closes.
+        Some libraries crash when a connection is interrupted while it closes; the lock prevents that.
         """
         with self._lock:
             self._interrupt = interrupt
@@ -78,14 +78,14 @@ class StopSwitch:
                 self._interrupt = None
 
     def __call__(self) -> None:
-        """Interrupt what runs now, if something runs and can be interrupted."""
+        """Interrupt the call that runs now, if the switch is armed."""
         with self._lock:
             if self._interrupt is not None:
                 self._interrupt()
 
 
 class ThreadCall:
-    """One blocking call of a step: whether it shall stop, and what it waits for on the event loop."""
+    """One blocking call of a step: whether it must stop, and its pending calls on the event loop."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -93,7 +93,7 @@ class ThreadCall:
         self._loop = anyio.lowlevel.current_token()
 
     def request_stop(self) -> None:
-        """Let the function see that it shall stop, and end what it waits for; called on the event loop."""
+        """Request the function to stop, and cancel its calls on the event loop; call it on the event loop."""
         self.stop.set()
         for waiting in self._waiting:
             waiting.cancel()
@@ -102,7 +102,7 @@ class ThreadCall:
         """Call a coroutine function on the event loop, from the thread.
 
         Raises:
-            StepError: with kind "cancelled": the call shall stop.
+            StepError: the step must stop (kind "cancelled").
         """
         return anyio.from_thread.run(self._cancellable, function, args, token=self._loop)
 
@@ -118,11 +118,11 @@ class ThreadCall:
 
 
 current_call: ContextVar[ThreadCall | None] = ContextVar("current_call", default=None)
-"""The blocking call that this thread executes."""
+"""The blocking call that the current thread executes."""
 
 
 def stopped() -> StepError:
-    """Return the error of a sync step that stops because it was asked to."""
+    """Return the error of a sync step that stops on request."""
     return StepError("stopped on request", kind="cancelled", code="AF702")
 
 
@@ -134,10 +134,10 @@ async def call_in_thread(
     interrupt: Callable[[], object] | None,
     warn: Callable[[str], None],
 ) -> T:
-    """Run a blocking function in a thread of its own and return what it returns.
+    """Run a blocking function in its own thread and return its result.
 
-    A cancellation requests the stop, calls `interrupt` again and again, and passes on when the function has
-    ended, or after THREAD_STOP_SECONDS: then the thread is left behind, with a warning.
+    A cancellation requests a stop and calls `interrupt` repeatedly. It propagates when the function has
+    ended, or after THREAD_STOP_SECONDS; then the thread is abandoned with a warning.
     """
     done = anyio.Event()
     outcome: list[T] = []
@@ -145,14 +145,14 @@ async def call_in_thread(
     scope = anyio.CancelScope(shield=True)
 
     async def run() -> None:
-        current_call.set(call)  # of this task alone, and of the thread, which gets its context
+        current_call.set(call)  # the thread inherits the context of this task
         try:
             with scope, plugin_errors_contained():
-                limiter = anyio.CapacityLimiter(1)  # the caller has its turn already
+                limiter = anyio.CapacityLimiter(1)  # the caller holds the shared limiter already
                 outcome.append(
                     await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
                 )
-        except Exception as error:  # noqa: BLE001 - carried over to the caller, below
+        except Exception as error:  # noqa: BLE001 - raised in the caller's task, below
             failure.append(error)
         finally:
             done.set()
@@ -180,7 +180,7 @@ async def call_in_thread(
 async def _interrupt_until(
     done: anyio.Event, interrupt: Callable[[], object], warn: Callable[[str], None]
 ) -> None:
-    """Interrupt again and again until the call has ended; an interrupt that fails is reported once."""
+    """Interrupt repeatedly until the call has ended; report a failing interrupt once."""
     limiter, is_reported = anyio.CapacityLimiter(1), False
     while not done.is_set():
         try:

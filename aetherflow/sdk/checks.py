@@ -17,12 +17,12 @@ LOW_SPACE_BYTES = 100 * 2**20
 
 
 class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that was looked at, and how it is.
+    """The result of one check.
 
     Attributes:
-        subject: what it was, in a word or two: login, read, write, free space, certificate.
-        state: "error" for what will make a run fail, "warning" for what may.
-        message: how it is, in a sentence without a secret.
+        subject: what was checked, in a word or two: login, read, write, free space, certificate.
+        state: "error" if a run will fail because of it, "warning" if it may.
+        message: the result in a sentence, without secrets.
         hint: what to do about it; may be empty.
     """
 
@@ -33,7 +33,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def free_space_check(free_bytes: int, where: str, *, least: int = LOW_SPACE_BYTES) -> CheckResult:
-    """Return the check for the free space of a place; less than `least` bytes is a warning."""
+    """Return the result for free space; less than `least` bytes is a warning. `where` ends the message."""
     message = f"{_size(free_bytes)} free {where}"
     if free_bytes >= least:
         return CheckResult("free space", "ok", message)
@@ -41,9 +41,9 @@ def free_space_check(free_bytes: int, where: str, *, least: int = LOW_SPACE_BYTE
 
 
 def access_check(path: Path) -> CheckResult:
-    """Return the check whether a local file or folder can be read and written; blocking.
+    """Check whether a local file or folder can be read and written; blocking.
 
-    That a file can only be read is no error: whether a flow writes to it is not known here.
+    A file that can only be read is no error, as the flow may not write to it.
     """
     if not path.exists():
         return CheckResult("access", "error", f"{path} does not exist", "check the path")
@@ -56,7 +56,7 @@ def access_check(path: Path) -> CheckResult:
 
 def _size(size: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004 - what a unit is of the one before
+        if size < 1024:  # noqa: PLR2004 - the factor between two units
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"

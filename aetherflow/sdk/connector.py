@@ -30,7 +30,7 @@ class Resource(msgspec.Struct, frozen=True):
     """A resource of the flow, resolved: profile merged, templates rendered, secrets decoded.
 
     Attributes:
-        cache: who shares its connector: the steps of a run, the runs of the process, or nobody.
+        cache: which steps share its connector: those of a run, those of all runs of the process, or none.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Resource(msgspec.Struct, frozen=True):
     cache: CacheScope = "run"
 
     def config_as(self, shape: type[S]) -> S:
-        """Return `config` as the Struct that describes it; numbers and booleans may be written as text.
+        """Convert `config` to a Struct; numbers and booleans may be written as text.
 
-        Safe in any thread: plain `msgspec.convert` is not (two threads that convert to a new type together).
+        Unlike `msgspec.convert`, this is safe when two threads convert to the same new type at once.
 
         Raises:
-            ConfigError: an unknown or missing key, or a value that does not fit, with its place.
+            ConfigError: a key is unknown or missing, or a value does not fit; the message says which.
         """
         return self._as("config", self.config, shape)
 
     def options_as(self, shape: type[S]) -> S:
-        """Return `options` as the Struct that describes them, as `config_as` does.
+        """Convert `options` to a Struct, as `config_as` converts `config`.
 
         Raises:
-            ConfigError: as `config_as`.
+            ConfigError: as for `config_as`.
         """
         return self._as("options", self.options, shape)
 
@@ -75,13 +75,15 @@ class Resource(msgspec.Struct, frozen=True):
 class Connector(abc.ABC):
     """Base of all connectors.
 
-    A subclass names the Structs of its `config` and `options`, which `open` reads by `resource.config_as` and
-    `options_as`. `open` may wait; blocking libraries are called by `aetherflow.run_blocking`.
+    `open` converts the resource to Structs with `resource.config_as` and `options_as`. Call a blocking
+    library with `aetherflow.run_blocking`.
 
     Attributes:
-        restricted_by: the key of a manifest that lists the drivers of this kind that enterprise mode allows;
-            empty: all drivers may be used.
-        packages: modules that `open` imports and that may not be installed; `doctor` looks for them.
+        config_type: the Struct of `config`, for checks and the documentation.
+        options_type: the Struct of `options`, for checks and the documentation.
+        packages: optional modules that `open` imports; `doctor` checks that they are installed.
+        restricted_by: the key of a bundle manifest that lists the drivers that enterprise mode allows;
+            empty: all drivers are allowed.
     """
 
     config_type: ClassVar[type[Any]] = dict
@@ -92,19 +94,19 @@ class Connector(abc.ABC):
     @classmethod
     @abc.abstractmethod
     async def open(cls, resource: Resource) -> Self:
-        """Connect.
+        """Open the connector: connect, log in.
 
         Raises:
-            StepError: with kind "connection" when the other side does not answer or refuses.
+            StepError: the server does not answer or refuses the connection (kind "connection").
         """
 
     async def check(self) -> list[CheckResult]:
-        """Check what works with the other side: login, rights, free space, the age of a certificate.
+        """Check the open connection: login, permissions, free space, the age of a certificate.
 
-        `doctor --connect` calls it after it has opened the connector; nothing may be changed there.
+        `doctor --connect` calls it after `open`; it must not change anything on the server.
 
         Raises:
-            StepError: it does not work at all; shown like a failed check.
+            StepError: the connection does not work; shown as a failed check.
         """
         return [CheckResult("connection", "ok", "it can be opened")]
 
@@ -114,10 +116,11 @@ class Connector(abc.ABC):
 
 
 def connector(name: str) -> Callable[[C], C]:
-    """Name a Connector class `kind:driver`, as flows spell it in `kind` and `driver`.
+    """Register a Connector class as `kind:driver`, the values of `kind` and `driver` in a flow.
 
     Raises:
-        ConfigError: what is decorated is no connector, or lacks a method (AF548), with its file and line.
+        ConfigError: the class is not a connector, or lacks a method (AF548); the message has its file and
+            line.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         said = getattr(name, "__name__", repr(name))

@@ -1,6 +1,6 @@
-"""What a step sees of its run: its identity, files, connectors, locks, log, and the request to stop.
+"""The context of a step: its identity, files, connectors, locks, log, and whether it must stop.
 
-It imports no engine and no database: their services come in by `RunServices`.
+It imports neither the engine nor the database; `RunServices` brings their services.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Connectors(Protocol):
         ...
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Close the connectors that this user alone has open; return what went wrong."""
+        """Close the connectors that only this user has open; return the errors."""
         ...
 
 
@@ -55,23 +55,24 @@ class Locks(Protocol):
     def hold(
         self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
     ) -> AbstractAsyncContextManager[None]:
-        """Hold the lock in the block; cancel the block if the lease is lost.
+        """Hold the lock while the block runs; cancel the block if the lease is lost.
 
         Raises:
-            StepError: held by another, who and since when.
+            StepError: another step holds the lock; the message says which, and since when.
         """
         ...
 
 
 class RunServices(msgspec.Struct, frozen=True):
-    """What all steps of a run share; without `large_outputs` every output goes into the journal.
+    """The services that all steps of a run share.
 
     Attributes:
-        nested_step: calls a step inside a step (`with_lock`), by its own context and its rendered inputs.
-        announce: shows a transient event to the observers, masked; from any thread.
-        threads: how many blocking calls of steps run at once.
-        execution: how many times the run has been executed, this time included; a resume adds one.
-        strict_templates: whether a missing value fails the step, or is an empty text and a warning.
+        nested_step: runs a step inside a step (`with_lock`), given its own context and its rendered inputs.
+        announce: passes a transient event to the observers, masked; may be called from any thread.
+        threads: limits how many blocking calls of steps run at once.
+        large_outputs: stores large outputs; without it every output goes into the journal.
+        execution: how many times the run has been started or resumed, including now.
+        strict_templates: whether a missing value fails the step; otherwise it is an empty text and a warning.
     """
 
     flow_id: str
@@ -97,7 +98,7 @@ class StepContext:
     """The context of one attempt of one step; the first argument of every step function.
 
     Attributes:
-        progress_note: how far the step came; shown when a time limit ends it, since it cannot say so then.
+        progress_note: how far the step came, in words; shown if a time limit ends the step.
     """
 
     def __init__(
@@ -129,68 +130,68 @@ class StepContext:
 
     @property
     def run_id(self) -> str:
-        """The id of the run; the same in every attempt to finish it."""
+        """The id of the run; it stays the same when the run is resumed."""
         return self._services.run_id
 
     @property
     def execution(self) -> int:
-        """How many times the run has been executed, this time included; a resume adds one."""
+        """How many times the run has been started or resumed, including now."""
         return self._services.execution
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The environment snapshot of the run; `os.environ` is never consulted."""
+        """The environment snapshot of the run, which a step reads instead of `os.environ`."""
         return self._services.env
 
     @property
     def clock(self) -> Clock:
-        """Time and chance, replaceable in tests."""
+        """Time and randomness, replaceable in tests."""
         return self._services.clock
 
     @property
     def redactor(self) -> Redactor:
-        """Masks secrets in what the step writes for people."""
+        """Masks secrets in texts that people will read."""
         return self._services.redactor
 
     @property
     def idempotency_key(self) -> str:
-        """`run/job/step`: the same for every attempt, so that the other side can recognise a repetition."""
+        """`run/job/step`: the same in every attempt, so that a server can recognise a repeated request."""
         return f"{self.run_id}/{self.job_id}/{self.step_id}"
 
     @property
     def artifacts(self) -> Path:
-        """The job's artifacts folder, made on first use; relative paths are below it."""
+        """The job's artifacts folder, created at its first use; relative paths are below it."""
         return self._services.workspace.directory(self.job_id, "artifacts")
 
     @property
     def scratch(self) -> Path:
-        """The job's scratch folder, made on first use."""
+        """The job's scratch folder, created at its first use."""
         return self._services.workspace.directory(self.job_id, "scratch")
 
     @property
     def manifests(self) -> Path:
-        """The job's manifests folder, made on first use."""
+        """The job's manifests folder, created at its first use."""
         return self._services.workspace.directory(self.job_id, "manifests")
 
     def directory(self, area: str, job_id: str = "") -> Path:
-        """Return the folder of a key of `workspace.layout`, made on first use; "" is the job's own folder.
+        """Return the folder of a key of `workspace.layout`, created at its first use.
 
         Args:
-            area: artifacts, scratch, manifests, or a key that the flow adds to the layout.
+            area: artifacts, scratch, manifests, or a key that the flow added; "" is the whole job folder.
             job_id: another job of the run; by default the step's own.
         """
         return self._services.workspace.directory(job_id or self.job_id, area)
 
     @property
     def log_file(self) -> Path:
-        """Where this attempt's full output belongs: `<logs>/<run>/<job>/<step>.<attempt>.log`."""
+        """The file for the full output of this attempt: `<logs>/<run>/<job>/<step>.<attempt>.log`."""
         return self._services.log_directory / self.run_id / self.job_id / f"{self.step_id}.{self.attempt}.log"
 
     def path(self, text: str) -> Path:
         """Return the path that an input names: absolute, or below the job's artifacts folder.
 
         Raises:
-            StepError: a relative path that leaves that folder.
+            StepError: a relative path leaves that folder, or the path is not allowed in enterprise mode.
         """
         workspace = self._services.workspace
         path = workspace.resolve(self.job_id, text)
@@ -202,7 +203,7 @@ class StepContext:
         """Check that an archive driver may be used; a step that packs or unpacks calls this first.
 
         Raises:
-            StepError: enterprise mode is on, and the manifest does not list it.
+            StepError: enterprise mode is on, and the manifest does not list the driver.
         """
         allowed = self._services.zip_drivers
         if allowed is not None and driver not in allowed:
@@ -210,20 +211,20 @@ class StepContext:
             raise StepError(message, hint=hint, code="AF872")
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """Give a temporary name to write to in a `with` block; `path` appears whole when the block ends."""
+        """Write a file atomically: a `with` block gets a temporary path, which is renamed at its end."""
         return atomic_write(path)
 
     async def connector(self, name: str) -> Connector:
         """Return the open connector of a resource of the flow.
 
         Raises:
-            StepError: it cannot be opened.
+            StepError: the connector cannot be opened.
         """
         self._uses_connectors = True
         return await self._services.connectors.get(name, self)
 
     async def release_connectors(self) -> None:
-        """Close the connectors that this attempt alone had open; called when it has ended."""
+        """Close the connectors that only this attempt has open; the engine calls it at the end."""
         if self._uses_connectors:
             for problem in await self._services.connectors.release(self):
                 self.log(problem.message, "warning")
@@ -231,10 +232,11 @@ class StepContext:
     def lock(
         self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0
     ) -> AbstractAsyncContextManager[None]:
-        """Hold a named lock in an `async with` block; the lease is renewed meanwhile.
+        """Hold a named lock in an `async with` block; the engine renews its lease while the block runs.
 
         Raises:
-            StepError: the key holds a secret: it would be stored, and shown to all who wait for the lock.
+            StepError: the key contains a secret, but keys are stored and shown; or another step holds the
+                lock.
         """
         if self.redactor.text(key) != key:
             raise StepError(
@@ -253,21 +255,22 @@ class StepContext:
     def effect(
         self, key: str, *, verify: Verify | None = None, detail: Mapping[str, Any] | None = None
     ) -> Effect:
-        """Change something outside in a block, `async with` or, in a sync step, `with`.
+        """Make a change outside the run in a block: `async with` or, in a sync step, `with`.
 
         The intent is durable before the block begins, and the confirmation is stored when it ends without an
-        error. A later attempt, or a resumed run, finds a confirmed effect `done`. If the process died in
-        between, `verify` is called first; without one the effect is repeated, as `on_interrupt: rerun` says.
+        error. A later attempt or a resumed run finds a confirmed effect `done`. If the process died in
+        between, `verify` is called first; without `verify` the effect is repeated, as `on_interrupt: rerun`
+        says.
 
             async with context.effect("upload a.csv", verify=its_size_is_right) as upload:
                 if not upload.done:
                     await put("a.csv")
 
         Args:
-            key: names the effect; the same in every attempt, and used once in a step. It is shown.
-            verify: returns what is known of the effect (or True) if it has happened, else None. A coroutine
+            key: names the effect: the same in every attempt, unique in the step, and without secrets.
+            verify: returns facts about the effect (or True) if it has happened, else None. A coroutine
                 function in an `async with` block, a plain function in a `with` block.
-            detail: is stored with the intent: what helps a person to verify it.
+            detail: facts that help a person to verify the effect; stored with the intent.
         """
         return Effect(
             key,
@@ -320,16 +323,15 @@ class StepContext:
         return event
 
     def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-        """Show how far the step has come; cheap, so called as often as there is progress, from any thread.
+        """Report the progress of the step; cheap, so call it at every change, from any thread.
 
-        Displays are given it about twice a second, the log once a minute. It is also what `progress_note`
-        says when a time limit ends the step.
+        Displays show it about twice a second, the log once a minute. It also sets `progress_note`.
 
         Args:
-            done: how much is done, in `unit`s.
-            total: how much there is; None where that is not known.
+            done: how much is done, in units of `unit`.
+            total: how much there is in all; None if unknown.
             unit: rows, bytes, files ...
-            note: what is being done now: the name of a file.
+            note: what the step is doing now, such as the name of a file.
         """
         fields: dict[str, Any] = {"done": done, "total": total, "unit": unit, "note": note}
         level = self._progress.level(self.clock.monotonic(), is_last=done == total)
@@ -339,15 +341,15 @@ class StepContext:
 
     @property
     def stopping(self) -> bool:
-        """Whether the step was asked to stop; a sync step looks here between pieces of work."""
+        """Whether the step must stop; a sync step checks it between pieces of work."""
         call = current_call.get() or self._last_call
         return call is not None and call.stop.is_set()
 
     def raise_if_stopping(self) -> None:
-        """End a sync step that has been asked to stop.
+        """End a sync step that must stop.
 
         Raises:
-            StepError: with kind "cancelled".
+            StepError: the step must stop (kind "cancelled").
         """
         if self.stopping:
             raise stopped()
@@ -355,9 +357,9 @@ class StepContext:
     async def run_blocking(
         self, function: Callable[[*Args], T], *args: *Args, abandon_on_cancel: bool = False
     ) -> T:
-        """Call a short function that waits for the disk in a worker thread; for longer work see `run_sync`.
+        """Call a short blocking function in a worker thread; for long work see `run_sync`.
 
-        A cancellation waits for a call that has begun, or leaves it behind with `abandon_on_cancel`.
+        A cancellation waits until a call that has begun ends; with `abandon_on_cancel` it does not wait.
         """
         return await anyio.to_thread.run_sync(
             function, *args, abandon_on_cancel=abandon_on_cancel, limiter=self._services.threads
@@ -367,7 +369,7 @@ class StepContext:
         """Call a blocking function in a worker thread.
 
         When the step is cancelled, `stopping` becomes true and the function gets THREAD_STOP_SECONDS to end;
-        a thread that does not is left behind and reported.
+        after that its thread is abandoned and reported.
         """
         return await self._in_thread(function, args, None, self._services.threads)
 
@@ -381,14 +383,14 @@ class StepContext:
         """Call a function that blocks in a library, such as a query, in a worker thread.
 
         When the step is cancelled or its time is over, `stopping` becomes true, and `interrupt` is called in
-        another thread, again and again until the function has ended. It gets THREAD_STOP_SECONDS, as in
-        `run_sync`. An error that the function raises because of that is not shown.
+        another thread, repeatedly until the function has ended. The function gets THREAD_STOP_SECONDS, as in
+        `run_sync`. An error that it raises because of the interrupt is not shown.
 
         Args:
-            function: what to call; arguments are bound by a lambda or `functools.partial`.
-            interrupt: makes it end: closes its socket, cancels its statement; best a `StopSwitch`.
-            limiter: how many such calls run at once, for a connector that bounds them; by default those of
-                the whole run are bounded.
+            function: the function to call; bind its arguments with a lambda or `functools.partial`.
+            interrupt: makes the function end, for instance closes its socket or cancels its statement; a
+                `StopSwitch` is safest.
+            limiter: limits how many such calls of a connector run at once; by default the limit of the run.
         """
         return await self._in_thread(function, (), interrupt, limiter or self._services.threads)
 
@@ -399,7 +401,7 @@ class StepContext:
         interrupt: Callable[[], object] | None,
         limiter: anyio.CapacityLimiter,
     ) -> T:
-        async with limiter:  # cancelled while it waits for its turn, it never starts
+        async with limiter:  # a call that is cancelled while it waits here never starts
             call = self._last_call = ThreadCall()
             warn = partial(self.log, level="warning")
             return await call_in_thread(function, args, call, interrupt=interrupt, warn=warn)
@@ -410,7 +412,8 @@ class StepContext:
         When the step is cancelled, the call ends with a StepError of kind "cancelled".
 
         Raises:
-            StepError: called on the event loop, which would wait for itself (AF549), or stopped.
+            StepError: it was called on the event loop, which would wait for itself (AF549), or the step must
+                stop.
         """
         call = current_call.get() or self._last_call
         if call is None or _on_loop():

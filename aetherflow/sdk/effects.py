@@ -20,22 +20,22 @@ from aetherflow.sdk.json_values import plain_json, struct_fields
 T = TypeVar("T")
 
 Found = Mapping[str, Any] | msgspec.Struct | bool | None
-"""What `verify` returns: something about the effect (or True) if it has happened, else None or False."""
+"""The result of `verify`: facts about the effect (or True) if it has happened, else None or False."""
 
 Verify = Callable[[], Any]
 """`() -> Found`, a coroutine function in an `async with` block, a plain function in a `with` block."""
 
 
 class Effect:
-    """One change outside; made by `StepContext.effect` and used as a block, `async with` or `with`.
+    """One change outside the run; `StepContext.effect` returns it, for an `async with` or `with` block.
 
     If `done` is true, the change has happened already and the block must not repeat it. Otherwise the intent
-    is durable when the block begins, and the confirmation follows when the block ends without an error.
+    is durable when the block begins, and the confirmation is stored when the block ends without an error.
 
     Attributes:
-        key: what the step does; the same in every attempt, and used once in a step.
-        done: whether an earlier attempt has done it.
-        result: what is known about it: set it in the block, find it there when `done` is true.
+        key: names the effect; the same in every attempt, and unique in the step.
+        done: whether an earlier attempt made the change.
+        result: facts about the effect: set them in the block; read them when `done` is true.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Effect:
             self._run_async(self._confirm)
 
     def _must_verify(self) -> bool:
-        """Look at what is known; return whether an earlier attempt may have done it.
+        """Look up the stored effect; return whether an earlier attempt may have made the change.
 
         Raises:
-            StepError: this attempt has done another effect of this key, which would pass for this one.
+            StepError: this attempt has used the key already, for another effect.
         """
         if self.key in self._used:
             raise StepError(
@@ -101,7 +101,7 @@ class Effect:
         return known is not None and not known.is_confirmed
 
     async def _take(self, found: Found) -> None:
-        """Take what `verify` returned: confirm what had happened."""
+        """Confirm the effect if `verify` found that it has happened."""
         if found is None or found is False:
             return
         if isinstance(found, msgspec.Struct):
@@ -127,13 +127,13 @@ class Effect:
 
 
 class NoEffects:
-    """The effects of a context that is no part of a run, and so has no journal."""
+    """The effect log of a context outside a run, which has no journal."""
 
     def known(self, key: str) -> None:
-        """Know nothing."""
+        """Return None: no effect is stored."""
 
     async def intend(self, key: str, _detail: dict[str, Any]) -> None:
-        """Refuse.
+        """Raise an error.
 
         Raises:
             StepError: always.
@@ -146,14 +146,14 @@ class NoEffects:
 
 
 class NestedEffects:
-    """The effects of a step inside a step: their keys begin with the id of the inner one."""
+    """The effect log of a nested step: prefixes its keys with its id."""
 
     def __init__(self, outer: EffectLog, step_id: str) -> None:
         self._outer = outer
         self._prefix = f"{step_id}/"
 
     def known(self, key: str) -> Any:
-        """Return what is known of an effect."""
+        """Return the stored state of an effect."""
         return self._outer.known(self._prefix + key)
 
     async def intend(self, key: str, detail: dict[str, Any]) -> None:

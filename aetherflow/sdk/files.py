@@ -1,6 +1,6 @@
 """File functions for plugins: write a file atomically, compute checksums, select files, limit reading.
 
-Everything here blocks or is pure: call what touches files in a worker thread. May import `errors` only.
+The functions that touch files block: call them in a worker thread. May import `errors` only.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import msgspec
 from aetherflow.errors import StepError
 
 BLOCK_BYTES = 2**20
-"""How much is read at once: large blocks are several times faster over a network."""
+"""The size of one read; large blocks are several times faster over a network."""
 
 Sort = Literal["name", "size", "modified"]
 
 
 @contextmanager
 def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; rename it when the block ends without an error.
+    """Yield a temporary path to write to; rename it to `path` when the block ends without an error.
 
-    A reader never sees half a file: the old content stays in place until the new one is complete. The
-    temporary file is removed when the block raises. An error of the system that names no file, as that of a
-    full disk, is given the name of this one.
+    A reader never sees half a file: the old content stays until the new one is complete. The temporary file
+    is removed when the block raises. An OSError without a file name, such as a full disk, gets the name of
+    `path`.
 
     Args:
-        path: the file; its folder is made if there is none.
-        fsync: whether the content is on the disk before the rename. Without it a loss of power may leave an
+        path: the file; its folder is created if it does not exist.
+        fsync: whether to flush the content to disk before the rename. Without it a power loss may leave an
             empty file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,15 +54,15 @@ def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[Path]:
 
 
 def temporary_name(name: str) -> str:
-    """Return a new name for a file that is not complete yet, to be renamed to `name` in the same folder."""
+    """Return a random name for an incomplete file, to be renamed to `name` in the same folder."""
     return f".{name[:40]}.{os.urandom(4).hex()}.part"
 
 
 class ChecksumFile:
-    """A binary file whose checksum and size are taken while it is written or read.
+    """Wraps a binary file and computes checksum and size while it is written or read.
 
     Attributes:
-        size: how many bytes have passed so far.
+        size: how many bytes were written or read so far.
     """
 
     def __init__(self, file: BinaryIO, algorithm: str = "sha256") -> None:
@@ -71,7 +71,7 @@ class ChecksumFile:
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Write all of the bytes, also where the file takes only a part of them at a time."""
+        """Write all of the bytes, even if the file accepts only a part of them at a time."""
         view = memoryview(data)
         while view:
             written = self._file.write(view)
@@ -80,13 +80,13 @@ class ChecksumFile:
         return len(data)
 
     def read(self, size: int = BLOCK_BYTES) -> bytes:
-        """Read up to `size` bytes; nothing is the end."""
+        """Read up to `size` bytes; empty bytes mean the end."""
         data = self._file.read(size)
         self._take(data)
         return data
 
     def hexdigest(self) -> str:
-        """Return the checksum of what has passed so far."""
+        """Return the checksum of the bytes written or read so far."""
         return self._hash.hexdigest()
 
     def _take(self, data: bytes | memoryview) -> None:
@@ -106,7 +106,7 @@ class FileEntry(msgspec.Struct, frozen=True):
     Attributes:
         path: relative to the folder that was listed, with `/` between its parts.
         size: in bytes.
-        modified: when it was changed, aware; None where the other side does not say it.
+        modified: when it was changed, timezone-aware; None if the server does not report it.
     """
 
     path: str
@@ -148,7 +148,7 @@ class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reverse: bool = False
 
     def select(self, entries: Iterable[FileEntry], now: datetime) -> list[FileEntry]:
-        """Return the entries that are taken, in order; one without a time has no age and fails its bounds."""
+        """Return the selected entries in order; an entry without a time fails every age limit."""
         taken = [entry for entry in entries if self._takes(entry, now)]
         taken.sort(key=lambda entry: entry.path)
         if self.sort == "size":
@@ -179,7 +179,7 @@ def _matches(entry: FileEntry, patterns: Iterable[str]) -> bool:
 
 
 def list_files(folder: Path, *, recursive: bool = False) -> Iterator[FileEntry]:
-    """Yield the files of a folder, in no order; links to folders are not followed, and no folder is an entry.
+    """Yield the files of a folder, without folders and in no order; links to folders are not followed.
 
     Raises:
         OSError: the folder cannot be read.
@@ -197,17 +197,19 @@ def list_files(folder: Path, *, recursive: bool = False) -> Iterator[FileEntry]:
 
 
 class ReadLimit:
-    """Counts what is really read, whatever a listing or a header says, and refuses more than is allowed.
+    """Counts the files and bytes that are really read, and raises an error above the limits.
+
+    Sizes in a listing or a header may be wrong, so only this protects against a too large archive.
 
     Args:
-        what: is named in the error: `the archive a.zip`.
-        max_files: how many files may be begun.
+        what: the subject of the error message, such as `the archive a.zip`.
+        max_files: how many files may be read.
         max_bytes: how many bytes may be read, of all files together.
-        hint: what to do about it: which input raises the limit.
+        hint: what to do about the error, such as which input raises the limit.
 
     Attributes:
-        files: how many files were begun.
-        bytes: how many bytes were read.
+        files: how many files were counted.
+        bytes: how many bytes were counted.
     """
 
     def __init__(
@@ -224,7 +226,7 @@ class ReadLimit:
         """Count a file.
 
         Raises:
-            StepError: it is one too many (AF722).
+            StepError: there are more than `max_files` (AF722).
         """
         self.files += 1
         if self._max_files is not None and self.files > self._max_files:
@@ -234,7 +236,7 @@ class ReadLimit:
         """Count bytes.
 
         Raises:
-            StepError: they are too many (AF722).
+            StepError: there are more than `max_bytes` (AF722).
         """
         self.bytes += count
         if self._max_bytes is not None and self.bytes > self._max_bytes:
@@ -244,7 +246,7 @@ class ReadLimit:
         """Yield the content of a file block by block, counted.
 
         Raises:
-            StepError: it is too much (AF722); the block that is too much is not given out.
+            StepError: a limit is exceeded (AF722); the block that exceeds it is not yielded.
         """
         self.add_file()
         while data := file.read(size):

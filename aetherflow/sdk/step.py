@@ -1,4 +1,4 @@
-"""Step types: a function or class with typed inputs, what it declares, and what it may return."""
+"""Step types: a function or class with typed inputs, its declared properties, and its result."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 StepFunction = Callable[..., Any]
-Placement = Literal["coordinator", "anywhere"]
-"""Where a step may run: in the process that executes the run, or also in another, on another host."""
+PlacementRule = Literal["coordinator", "anywhere"]
+"""Where a step may run: only in the process that executes the run, or also in others, on other hosts."""
 
 
 Visibility = Literal["process list", "mail subject"]
@@ -18,7 +18,7 @@ Visibility = Literal["process list", "mail subject"]
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """How a step ended: SUCCESS or SKIPPED (a valid outcome: there was nothing to do), and its outputs."""
+    """How a step ended, SUCCESS or SKIPPED (there was nothing to do), and its outputs."""
 
     status: Literal["SUCCESS", "SKIPPED"] = "SUCCESS"
     outputs: dict[str, Any] = {}
@@ -31,20 +31,21 @@ def Skipped(reason: str, outputs: dict[str, Any] | None = None) -> StepResult:  
 
 
 class StepType(msgspec.Struct, frozen=True):
-    """A registered step type; called, it does what the function or class that it was made of does.
+    """A registered step type; calling it calls the decorated function or class.
 
     Attributes:
-        name: what `type:` in a flow says.
+        name: the name that flows use in `type:`.
         run: `(context, inputs) -> outputs`, async, or sync (then called in a worker thread). Returns a
             StepResult, a Struct, a mapping or None.
         input_type: Struct that the rendered inputs are converted to; `dict` accepts anything.
-        output_type: Struct of the outputs, for the documentation; `dict` where it is open.
+        output_type: Struct of the outputs, for the documentation; `dict` if their names are not fixed.
         summary: the first line of the docstring.
-        contains: "step": its input `step` is a step that it runs: {type, inputs}.
-        visible: inputs that others can see, and where: a secret in them is a warning of `validate`.
-        program_inputs: inputs that a program gets, `command` first: `${VAR}` in them may be for a shell.
-        placement: coordinator for a step that needs the locks, the other steps or the machine of the process
-            that executes the run.
+        contains: "step" if the input `step` is another step, {type, inputs}, that this step runs.
+        visible: inputs that others can see, and where; `validate` warns about a secret in them.
+        program_inputs: inputs that are passed to a program, `command` first; a shell may expand `${VAR}` in
+            them.
+        placement: "coordinator" if the step must run in the process that executes the run, because it needs
+            that process's locks, nested steps or machine.
     """
 
     name: str
@@ -55,7 +56,7 @@ class StepType(msgspec.Struct, frozen=True):
     contains: Literal["", "step"] = ""
     visible: Mapping[str, Visibility] = {}
     program_inputs: tuple[str, ...] = ()
-    placement: Placement = "anywhere"
+    placement: PlacementRule = "anywhere"
 
     @property
     def is_async(self) -> bool:

@@ -1,4 +1,4 @@
-"""The decorator `@step`: makes a step type of a function or class, or reports what is wrong with it."""
+"""The decorator `@step`: turn a function or class into a step type, or report why it cannot be one."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ import msgspec
 
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.sdk.step import Placement, StepFunction, StepResult, StepType, Visibility
+from aetherflow.sdk.step import PlacementRule, StepFunction, StepResult, StepType, Visibility
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CODE = "AF547"
 _FUNCTION = "write: async def NAME(context: StepContext, inputs: SomeStruct) -> SomeStruct"
 _METHOD = "write: async def run(self, context: StepContext, inputs: Input) -> Output"
 _TAKEN = 2
-"""What a step takes: the context and its inputs."""
+"""The number of parameters of a step: the context and its inputs."""
 
 
 def step(
     name: str,
     *,
     output: type[Any] | None = None,
-    placement: Placement = "anywhere",
+    placement: PlacementRule = "anywhere",
     contains: Literal["", "step"] = "",
     visible: Mapping[str, Visibility] | None = None,
     program_inputs: tuple[str, ...] = (),
 ) -> Callable[[Any], StepType]:
-    """Make a step type of a function `(context: StepContext, inputs: Struct) -> Struct`, or of a class.
+    """Turn a function `(context: StepContext, inputs: Struct) -> Struct`, or a class, into a step type.
 
     The input and output types of a function are read from its annotations. A class has a method
-    `run(self, context, inputs)` and, as attributes or annotations of that method, its `Input` and `Output`;
-    every attempt of a step gets an instance of its own.
+    `run(self, context, inputs)`, and its `Input` and `Output` are attributes or annotations of that method;
+    every attempt gets its own instance.
 
     Args:
-        name: what `type:` in a flow says.
+        name: the name that flows use in `type:`.
         output: the Struct of the outputs of a function that returns a StepResult.
-        placement: "coordinator" for a step that must run in the process that executes the run: it takes
-            locks, or runs other steps.
+        placement: "coordinator" for a step that takes locks or runs other steps, and so must run in the
+            process that executes the run.
         contains: see `StepType`.
         visible: see `StepType`.
         program_inputs: see `StepType`.
 
     Raises:
-        ConfigError: what is decorated cannot be a step (AF547), with its file and line.
+        ConfigError: the decorated object cannot be a step (AF547); the message has its file and line.
     """
     check_name(name)
 
@@ -69,10 +69,10 @@ def step(
 
 
 def check_name(name: object) -> None:
-    """Refuse what cannot be the name of a step type.
+    """Check the name of a step type.
 
     Raises:
-        ConfigError: it is none, most likely because the parentheses are missing.
+        ConfigError: it is not a valid name, most likely because `@step` has no parentheses.
     """
     if callable(name):
         called = getattr(name, "__name__", "it")
@@ -87,7 +87,7 @@ def step_of(name: str, target: Any) -> StepType:
     """Return the step type of a function or class.
 
     Raises:
-        ConfigError: it takes other parameters, or its types are no Structs.
+        ConfigError: its parameters are wrong, or its types are not Structs.
     """
     if isinstance(target, type):
         return _of_class(name, target)
