@@ -1,7 +1,7 @@
 """AetherFlow: data workflows for operations, written in YAML.
 
-The names below are the public API for plugins; they are imported when they are first used, so that the
-command line does not pay for what it does not need.
+The names below are the public API for plugins. Each is imported at its first use, so that the command line
+starts fast.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a plugin sees: step types, connectors, the context of a step, files and checks."""
+"""The parts of the plugin API: step types, connectors, the context of a step, files and checks."""

@@ -11,7 +11,11 @@ from aetherflow.errors import StepError
 
 
 def plain_json(value: Any) -> Any:
-    """Return the value as the JSON that is stored, so that a resumed run sees what a first one saw."""
+    """Return outputs as plain JSON; nothing becomes an empty mapping.
+
+    Raises:
+        StepError: a value cannot be written as JSON.
+    """
     if not value:
         return {}
     try:
@@ -32,12 +36,12 @@ def _as_json(value: Any) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """Return a value that JSON does not know: a mapping of another kind as a dict, all else as text."""
+    """Convert a value of a type that JSON does not have: a mapping to a dict, everything else to text."""
     return dict(value) if isinstance(value, Mapping) else plain_text(value)
 
 
 def _escaped(value: Any) -> Any:
-    r"""Return a tree whose texts can be UTF-8: a file name of another encoding is written with `\udcXX`."""
+    r"""Return a value whose texts can be encoded in UTF-8; other bytes of a file name become `\udcXX`."""
     match value:
         case str():
             return plain_text(value)
@@ -52,7 +56,7 @@ def _escaped(value: Any) -> Any:
 
 
 def plain_text(text: object) -> str:
-    """Return anything as text that can be stored: lone surrogates are written as escapes."""
+    """Return a value as text that can be stored, with lone surrogates as escapes."""
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 

@@ -17,7 +17,7 @@ class ProgressGate:
         self._logged: float | None = None
 
     def level(self, now: float, *, is_last: bool) -> Literal["debug", "info"] | None:
-        """Return the level at which a report is shown, or None if it comes too soon after another."""
+        """Return the log level of a report, or None to drop it because it comes too soon after another."""
         if self._logged is None:
             self._logged = now  # a step that is over within a minute needs no line in the log
         if now - self._logged >= LOG_SECONDS:

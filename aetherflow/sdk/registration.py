@@ -1,6 +1,6 @@
 """Record what `@step` and `@connector` declare, by module.
 
-It belongs to the process and only grows; each registry takes from it what its modules declared.
+The record belongs to the process and only grows; each registry reads from it what its modules declared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from aetherflow.errors import ConfigError
 
 _API = ("aetherflow.sdk.", "aetherflow.compat.", "aetherflow.core.")
-"""Modules that declare on behalf of their caller."""
+"""Modules of the public API, which declare on behalf of their caller."""
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 class DeclarationError(ConfigError):
-    """A decorator of the public API is used wrongly; `problem` is the message without its place."""
+    """A decorator of the public API is used wrongly; `problem` is the message without file and line."""
 
     def __init__(self, problem: str, *, file: str, line: int, hint: str, code: str) -> None:
         super().__init__(f"{file}:{line}: {problem}", hint=hint, code=code)
@@ -44,21 +44,21 @@ _DECLARED: dict[str, dict[tuple[str, str, int], Declared]] = {}
 
 
 def declare(what: Literal["step type", "connector"], name: str, found: object) -> None:
-    """Note what the module that calls the public API declares, at the line where it does."""
+    """Record a declaration, with the module, file and line that call the public API."""
     module, file, line = _caller()
     declared = Declared(what, name, found, module, file, line)
     _DECLARED.setdefault(module, {})[what, name, line] = declared
 
 
 def declared_by(package: str) -> list[Declared]:
-    """Return what a module, and all modules below it, declared; each module in its order."""
+    """Return the declarations of a module and of all modules below it, in order."""
     inside = f"{package}."
     modules = [name for name in list(_DECLARED) if name == package or name.startswith(inside)]
     return [declared for name in modules for declared in _DECLARED[name].values()]
 
 
 def all_declared() -> list[Declared]:
-    """Return what any module of this process declared."""
+    """Return the declarations of all modules of this process."""
     return [declared for found in list(_DECLARED.values()) for declared in found.values()]
 
 

@@ -1,7 +1,7 @@
 """Check when the certificate of a TLS server expires, for the `check` of connectors.
 
-Python decodes a certificate only after it has verified it, and the date matters also when that fails. So the
-dates are read from its bytes (DER, X.509: RFC 5280).
+Python decodes only a verified certificate, but the dates also matter if verification fails. So this module
+reads them from the bytes of the certificate (DER, X.509: RFC 5280).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ TlsPeer = ssl.SSLObject | ssl.SSLSocket
 async def certificate_check(
     host: str, port: int, context: ssl.SSLContext | None = None, *, now: datetime | None = None
 ) -> CheckResult:
-    """Connect to a TLS server and check its certificate: whether it verifies, and until when it is valid.
+    """Connect to a TLS server and check its certificate: whether it can be verified, and when it expires.
 
     Args:
-        host: the server; also the name that the certificate must have.
-        port: the port that speaks TLS from the first byte on.
-        context: how to verify; default: the certificate authorities of the machine.
-        now: the time that counts.
+        host: the server, which is also the name that the certificate must have.
+        port: a port with TLS from the first byte on (no STARTTLS).
+        context: how to verify the certificate; default: the certificate authorities of the machine.
+        now: the current time; default: the system clock.
 
     Raises:
-        OSError: nobody answers there, or it speaks no TLS.
+        OSError: the server does not answer, or does not use TLS.
     """
     context = context or ssl.create_default_context()
     try:
@@ -45,7 +45,7 @@ async def certificate_check(
     except ssl.SSLCertVerificationError as error:
         lenient = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         lenient.check_hostname = False
-        lenient.verify_mode = ssl.CERT_NONE  # nothing is sent: only the date is looked at
+        lenient.verify_mode = ssl.CERT_NONE  # safe: this connection only reads the dates and sends no data
         seen = peer_certificate_check(await _peer_of(host, port, lenient), now=now)
         if seen.state == "error":
             return seen
@@ -56,7 +56,7 @@ async def certificate_check(
 
 
 def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> CheckResult:
-    """Check until when the certificate of the other side of a TLS connection is valid."""
+    """Check when the server's certificate of an open TLS connection expires."""
     raw = peer.getpeercert(True)
     if not isinstance(raw, bytes):
         return CheckResult(NAME, "warning", "the server shows no certificate")
@@ -79,10 +79,10 @@ def peer_certificate_check(peer: TlsPeer, *, now: datetime | None = None) -> Che
 
 
 def validity(certificate: bytes) -> tuple[datetime, datetime]:
-    """Return from when until when a certificate is valid.
+    """Return the first and the last moment at which a certificate is valid.
 
     Raises:
-        ValueError: this is no certificate.
+        ValueError: the bytes are not a certificate.
     """
     whole = next(_values(certificate))[1]
     fields = _values(next(_values(whole))[1])
@@ -92,13 +92,13 @@ def validity(certificate: bytes) -> tuple[datetime, datetime]:
         next(fields)
     tag, dates = next(fields)
     if tag != _SEQUENCE:
-        raise ValueError("no validity where it should stand")
+        raise ValueError("the certificate has no validity period")
     begins, ends = (_time(tag, text) for tag, text in _values(dates))
     return begins, ends
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each value in the bytes, one after the other."""
+    """Yield the tag and the content of each DER value in the bytes."""
     at = 0
     while at < len(data):
         tag, size, start = data[at], data[at + 1], at + 2
@@ -113,7 +113,7 @@ def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _time(tag: int, text: bytes) -> datetime:
     if tag not in (_UTC_TIME, _GENERALIZED_TIME):
-        raise ValueError("no time where it should stand")
+        raise ValueError("the certificate has an invalid time")
     digits = text.decode("ascii")
     if tag == _UTC_TIME:  # two digits of the year: 1950 to 2049
         digits = ("19" if digits >= "50" else "20") + digits

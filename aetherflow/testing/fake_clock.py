@@ -12,16 +12,16 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """A clock whose time passes at once when something sleeps, or by the hand of the test.
+    """A clock that a sleep moves forward immediately or, with `by_hand`, only the test moves.
 
     Args:
-        now: the time at the beginning, aware.
-        seed: of the chance that it gives.
-        by_hand: whether sleepers wait until `advance` has moved the time that far. A whole flow needs that: a
-            run renews its lease all the time, so that its time would race.
+        now: the start time, timezone-aware.
+        seed: the seed of its random numbers.
+        by_hand: whether a sleep waits until `advance` has moved the time far enough. `run_flow` needs this,
+            as a run sleeps all the time to renew its lease, which would make the time race.
 
     Attributes:
-        sleeps: how long each sleep would have been, in seconds.
+        sleeps: the length of each sleep, in seconds.
     """
 
     def __init__(self, now: datetime = START, seed: int = 0, *, by_hand: bool = False) -> None:
@@ -33,7 +33,7 @@ class FakeClock:
         self._chance = Random(seed)  # noqa: S311 - repeatable on purpose
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the time forward."""
         self._now += timedelta(seconds=seconds)
         self._seconds += seconds
         self._moved.set()
@@ -44,11 +44,11 @@ class FakeClock:
         return self._now
 
     def monotonic(self) -> float:
-        """Return the seconds that have passed since the beginning."""
+        """Return the seconds since the start time."""
         return self._seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass, at once or by the hand of the test, and other tasks run."""
+        """Move the time forward, or with `by_hand` wait for `advance`; let other tasks run."""
         self.sleeps.append(seconds)
         until = self._seconds + max(seconds, 0)
         while self._by_hand and self._seconds < until:
@@ -58,9 +58,9 @@ class FakeClock:
         await anyio.lowlevel.checkpoint()
 
     def new_id(self) -> str:
-        """Return 12 hex digits, the same in every test of one seed."""
+        """Return 12 hex digits, the same in every test with the same seed."""
         return f"{self._chance.getrandbits(48):012x}"
 
     def random(self) -> float:
-        """Return a number in [0, 1), the same in every test of one seed."""
+        """Return a number in [0, 1), the same in every test with the same seed."""
         return self._chance.random()

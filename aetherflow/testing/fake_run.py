@@ -1,6 +1,6 @@
 """A run without an engine, for tests of steps: real folders, everything else in memory.
 
-Its contexts do what those of a real run do: paths, locks, connectors, effects, log, progress, masking.
+Its contexts work as in a real run: paths, locks, connectors, effects, log, progress, masking.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ class FakeRun:
     """A run without an engine, whose steps a test calls one by one.
 
     Args:
-        folder: the files of the run are below it.
-        env: its environment; default: the PATH alone.
-        connectors: open connectors by the names of their resources; they stay open.
-        steps: step types that a step may call by `run_nested_step`.
-        secrets: what is masked in everything that is shown or stored.
+        folder: the folder for the files of the run.
+        env: the environment of the run; default: only PATH.
+        connectors: open connectors by the names of their resources; the run does not close them.
+        steps: step types that a step may run with `run_nested_step`.
+        secrets: values to mask in everything that is shown or stored.
         clock: default: a `FakeClock`.
-        locks: default: `MemoryLocks` of its own.
-        pools: default: there are none.
+        locks: default: a new `MemoryLocks`.
+        pools: default: no pools.
         zip_drivers: the archive drivers that may be used; None: all.
-        flow_id: the id of its flow.
-        run_id: its id.
-        execution: how many times the run has been executed, this time included.
+        flow_id: the id of the flow.
+        run_id: the id of the run.
+        execution: how many times the run has been started or resumed, including now.
 
     Attributes:
-        events: what was shown to observers, in order.
+        events: the events shown to observers, in order.
         effects: the effects of its steps, by job id, step id and key; a later context of the same step
-            finds them, as a retry or a resumed run does.
+            finds them, as a retry or a resumed run would.
     """
 
     def __init__(

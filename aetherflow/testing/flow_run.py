@@ -27,8 +27,8 @@ class FlowRun(msgspec.Struct, frozen=True):
     """A run that has ended.
 
     Attributes:
-        state: its state database; run again in the same folder with the same run id, it is resumed.
-        seen: what an observer of the run saw.
+        state: its state database; `run_flow` with the same folder and run id resumes the run.
+        seen: the observer that recorded its events.
     """
 
     run_id: str
@@ -38,7 +38,7 @@ class FlowRun(msgspec.Struct, frozen=True):
 
     @property
     def events(self) -> list[Event]:
-        """All events of the run that were shown, in order."""
+        """All events of the run that observers saw, in order."""
         return self.seen.events
 
     @property
@@ -50,7 +50,7 @@ class FlowRun(msgspec.Struct, frozen=True):
         """Return how a step ended, by `job.step`: its status, outputs, reason and error.
 
         Raises:
-            KeyError: it has not ended in this execution.
+            KeyError: the step did not end in this execution of the run.
         """
         found = [one for one in self.seen.of(StepFinished) if f"{one.job_id}.{one.step_id}" == name]
         if not found:
@@ -68,20 +68,20 @@ async def run_flow(
     clock: Clock | None = None,
     **request: Any,
 ) -> FlowRun:
-    """Run a flow to its end and return what became of it.
+    """Run a flow to its end and return how it ended.
 
     Args:
         flow: the text of a flow file, or its path.
-        folder: where its state, its files and, if it is a text, the flow file are.
-        steps: step types of the test, beside those that are installed.
+        folder: the folder for the state, the files of the run and, if `flow` is a text, the flow file.
+        steps: step types of the test, added to the installed ones.
         connectors: connector classes of the test, by `kind:driver`.
-        env: the environment of the run, beside PATH and HOME.
-        clock: default: the machine's own; a `FakeClock` must be `by_hand`.
-        request: `run_id`, `params`, `rerun`, `only` and what else `aetherflow run` takes.
+        env: variables of the run, added to PATH and HOME.
+        clock: default: the system clock; a `FakeClock` must be `by_hand`.
+        request: `run_id`, `params`, `rerun`, `only` and the other fields of `RunRequest`.
 
     Raises:
         InvalidInput: the flow is not valid; the error has the diagnostics.
-        AetherFlowError: it cannot be run at all. A run that fails raises nothing: see `status`.
+        AetherFlowError: the run cannot be started. A run that fails raises nothing; check `status`.
     """
     if isinstance(flow, str):
         file = folder / "flow.yaml"

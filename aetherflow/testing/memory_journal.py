@@ -12,7 +12,7 @@ class MemoryJournal:
     """Implements `aetherflow.ports.DurableSubscriber` for one run.
 
     Attributes:
-        events: all that was committed, in order.
+        events: the committed events, in order.
     """
 
     def __init__(self) -> None:
@@ -20,15 +20,15 @@ class MemoryJournal:
         self._failure: AetherFlowError | None = None
 
     async def commit(self, events: Sequence[Event]) -> None:
-        """Keep the events.
+        """Store the events.
 
         Raises:
-            AetherFlowError: the error given to `fail`; nothing is kept any more.
+            AetherFlowError: the error that was passed to `fail`; nothing is stored.
         """
         if self._failure is not None:
             raise self._failure
         self.events += events
 
     def fail(self, error: AetherFlowError) -> None:
-        """Refuse this and every later commit with this error."""
+        """Let every later commit raise this error."""
         self._failure = error

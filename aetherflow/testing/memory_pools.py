@@ -18,7 +18,7 @@ class MemoryPools:
         sizes: how many slots each pool has.
 
     Attributes:
-        holders: who has how many slots of each pool now, in the order in which they got them.
+        holders: for each pool the steps that hold slots now, with their number, in the order of the grants.
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -31,10 +31,10 @@ class MemoryPools:
     async def hold(
         self, pool: str, slots: int, *, job_id: str, step_id: str, on_wait: Callable[[PoolWait], None]
     ) -> AsyncIterator[None]:
-        """Hold slots in the block, after waiting for them in turn; `on_wait` is called if they are taken.
+        """Wait in turn for slots, and hold them while the block runs; `on_wait` is called if it must wait.
 
         Raises:
-            StepError: there is no such pool (AF640), or it has fewer slots than that (AF641).
+            StepError: there is no such pool (AF640), or it has too few slots (AF641).
         """
         holder = f"{job_id}.{step_id}"
         size = self._sizes.get(pool)

@@ -16,12 +16,12 @@ WAIT_SECONDS = 10
 
 
 class Recorder:
-    """An observer that keeps the events it is given, in order.
+    """An observer that records events in order.
 
     Attributes:
-        events: all of them.
-        batches: how many came together, each time.
-        closed: how often it was closed.
+        events: all events so far.
+        batches: the number of events of each call.
+        closed: how often `aclose` was called.
     """
 
     def __init__(self) -> None:
@@ -31,21 +31,21 @@ class Recorder:
         self._more = anyio.Event()
 
     async def __call__(self, events: Sequence[Event]) -> None:
-        """Keep a batch."""
+        """Record a batch of events."""
         self.events += events
         self.batches.append(len(events))
         self._more.set()
         self._more = anyio.Event()
 
     async def aclose(self) -> None:
-        """Count."""
+        """Count the calls."""
         self.closed += 1
 
     async def until(self, what: Callable[[Event], object]) -> Event:
-        """Wait for an event and return it.
+        """Wait for an event for which `what` is true, and return it.
 
         Raises:
-            TimeoutError: it did not come within WAIT_SECONDS.
+            TimeoutError: there was no such event within WAIT_SECONDS.
         """
         with anyio.fail_after(WAIT_SECONDS):
             while not (found := [event for event in self.events if what(event)]):
@@ -63,5 +63,5 @@ class Recorder:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that programs wrote."""
+        """The lines that programs of steps printed."""
         return [line.text for line in self.of(StepOutput)]

@@ -19,14 +19,14 @@ async def run_step(
     """Return the result of one attempt of a step; its outputs are plain JSON, as the journal stores them.
 
     Args:
-        step: what `@step` made.
-        inputs: as a flow writes them, templates rendered: numbers may be text.
-        place: a context; or a run that gives one; or a folder, in which a new `FakeRun` is made.
-        run: what else a new `FakeRun` takes: `connectors`, `env`, `secrets`, `clock` ...
+        step: the step type, as `@step` returns it.
+        inputs: the inputs as in a flow, with templates rendered; numbers may be text.
+        place: a folder for a new `FakeRun`, or a `FakeRun`, or a context.
+        run: arguments for a new `FakeRun`: `connectors`, `env`, `secrets`, `clock` ...
 
     Raises:
-        StepError: the inputs do not fit.
-        Exception: what the step raises.
+        StepError: the inputs do not fit the step's input type.
+        Exception: the exception of the step.
     """
     if isinstance(place, Path):
         place = FakeRun(place, **run)
