@@ -1,1 +1,1 @@
-"""What the commands beside `run` and `serve` do: look at runs, clean up, check a machine, make files."""
+"""The work of the commands beside `run` and `serve`: inspect runs, clean up, check a machine, write files."""

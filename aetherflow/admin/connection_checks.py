@@ -1,4 +1,4 @@
-"""`doctor --connect`: open every resource of a flow, ask how it is, close it."""
+"""Check the resources of a flow for `doctor --connect`: open each, call its `check`, close it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine lacks, for a flow or for any: `doctor`."""
+"""Check whether this machine has all that a flow, or any flow, needs, for `doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run --dry-run` shows: the jobs in an order in which they could run, with what they wait for."""
+"""Compute what `run --dry-run` shows: the jobs in a possible order, each with the jobs it waits for."""
 
 from __future__ import annotations
 

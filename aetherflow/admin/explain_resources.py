@@ -1,4 +1,4 @@
-"""Where each field of each resource of a flow comes from: `explain`."""
+"""Explain where each field of each resource of a flow comes from, for `explain`."""
 
 from __future__ import annotations
 

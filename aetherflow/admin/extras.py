@@ -1,4 +1,4 @@
-"""The extras of the installed package: what each needs, and what of it is there."""
+"""Check which extras of the installed package have all their modules, for `doctor`."""
 
 from __future__ import annotations
 

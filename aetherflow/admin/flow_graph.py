@@ -1,4 +1,4 @@
-"""From a flow file to the graph of its jobs; neither environment nor profiles are looked at."""
+"""Build the graph of the jobs of a flow file, without reading the environment or profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scheduler file will do: its next firings, and every firing of a time to come or gone by."""
+"""Compute the firings of a scheduler file: the next ones, or all of a past or future period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every flow on this machine: settings, clock, time zones, where the state lives."""
+"""Check what every flow on this machine needs: settings, clock, time zones, the folder of the state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow init plugin`: the files of a plugin that works, to begin with."""
+"""Write the files of a new, working plugin, for `aetherflow init plugin`."""
 
 from __future__ import annotations
 

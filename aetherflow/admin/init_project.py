@@ -1,4 +1,4 @@
-"""`aetherflow init`: a small project that runs as it is."""
+"""Write a small project that runs as it is, for `aetherflow init`."""
 
 from __future__ import annotations
 

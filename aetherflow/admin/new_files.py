@@ -1,4 +1,4 @@
-"""The files that `aetherflow init` writes."""
+"""Write new files, and overwrite existing ones only by request, for `aetherflow init`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that commands ask a state database: runs, locks, pools, schedulers. Async, and reads only."""
+"""Read runs, locks, pools and schedulers from a state database, for the commands. Async, changes nothing."""
 
 from __future__ import annotations
 

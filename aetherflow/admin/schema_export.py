@@ -1,4 +1,4 @@
-"""The JSON Schema of each kind of file, with the step types and connectors that are installed here."""
+"""Build the JSON Schema of each kind of file, with the installed step types and connectors."""
 
 from __future__ import annotations
 

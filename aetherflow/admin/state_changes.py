@@ -1,4 +1,4 @@
-"""What commands change in a state database: cancel a run, release a lock, set and remove pools. Async."""
+"""Change a state database for the commands: cancel a run, release a lock, set and remove pools. Async."""
 
 from __future__ import annotations
 

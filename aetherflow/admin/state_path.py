@@ -1,4 +1,4 @@
-"""Find the state database that a command looks at: the one it names, the flow's, or that of the settings."""
+"""Find the state database for a command: the one it names, the flow's, or the one of the settings."""
 
 from __future__ import annotations
 

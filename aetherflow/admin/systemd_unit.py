@@ -1,4 +1,4 @@
-"""The systemd unit of a server, as `aetherflow init systemd` prints it."""
+"""Build the systemd unit of a server, for `aetherflow init systemd`."""
 
 from __future__ import annotations
 

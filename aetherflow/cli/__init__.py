@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: parse arguments, call the code that does the work, print the result."""

@@ -1,4 +1,4 @@
-"""`aetherflow bundle sync|status`: bring a bundle of flows here, and show what is here."""
+"""`aetherflow bundle sync|status`: copy a bundle of flows to this machine, and show its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A group of commands that imports only the one that is called: start-up pays for no other."""
+"""A group of commands that imports only the one that is called, to start fast."""
 
 from __future__ import annotations
 

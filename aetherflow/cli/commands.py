@@ -1,4 +1,4 @@
-"""The table of all commands: the function behind each one and its line in the help. Imports none of them."""
+"""The table of all commands: the function behind each and its line in the help. Imports none of them."""
 
 from __future__ import annotations
 

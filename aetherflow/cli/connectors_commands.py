@@ -1,4 +1,4 @@
-"""`aetherflow connectors list|show`: the connectors that are installed, and the config of each."""
+"""`aetherflow connectors list|show`: list the installed connectors, and show the config of one."""
 
 from __future__ import annotations
 

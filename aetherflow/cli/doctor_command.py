@@ -1,4 +1,4 @@
-"""`aetherflow doctor`: print what this machine lacks, for a flow or for any."""
+"""`aetherflow doctor`: check that this machine has what a flow, or any flow, needs."""
 
 from __future__ import annotations
 

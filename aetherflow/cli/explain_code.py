@@ -1,4 +1,4 @@
-"""`aetherflow explain-code`: what the code of an error means."""
+"""`aetherflow explain-code`: explain an error code."""
 
 from __future__ import annotations
 

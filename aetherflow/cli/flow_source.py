@@ -1,4 +1,4 @@
-"""Which flow a command works on: a file, or one of a bundle that is synced first."""
+"""Find the flow that a command works on: a file, or a flow of a bundle, which is synced first."""
 
 from __future__ import annotations
 

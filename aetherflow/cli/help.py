@@ -1,4 +1,4 @@
-"""`help`: the manual, offline. May import the manual; the registry only if a step type is wanted."""
+"""`aetherflow help`: show the manual, offline. Imports the registry only to show a step type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow init project|plugin|systemd`: write files to begin with."""
+"""`aetherflow init project|plugin|systemd`: write the first files of a project, plugin or server."""
 
 from __future__ import annotations
 

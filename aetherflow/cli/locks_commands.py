@@ -1,4 +1,4 @@
-"""`aetherflow locks list|release`: the locks that steps of a state database hold."""
+"""`aetherflow locks list|release`: list the locks that steps hold, and release one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow logs`: print what the programs of a run wrote, safe to look at on a terminal."""
+"""`aetherflow logs`: print the output of the programs of a run, without control characters."""
 
 from __future__ import annotations
 

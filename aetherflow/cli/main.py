@@ -1,4 +1,4 @@
-"""The command line: call the command that the arguments name. Imports nothing heavy."""
+"""Parse the arguments and call the command that they name. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shows a run or a server on the terminal and in files: log lines, JSON lines, a live tree, events."""
+"""Choose the observers of a run or a server: log lines, JSON lines, a live tree, an event stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the operating system that users can mend, as sentences with a hint: they are no bugs."""
+"""Explain errors of the operating system that users can fix (disk full, no permission): they are no bugs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow pools list|set|remove`: the slots that steps of many runs share."""
+"""`aetherflow pools list|set|remove`: list, size and remove the pools of slots that steps share."""
 
 from __future__ import annotations
 

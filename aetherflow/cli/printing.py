@@ -1,4 +1,4 @@
-"""How commands print: answers on standard output, notes and errors on standard error."""
+"""Print answers on standard output, and notes and errors on standard error."""
 
 from __future__ import annotations
 

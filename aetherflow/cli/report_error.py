@@ -1,4 +1,4 @@
-"""Show an error as a sentence with its code and hint, never as a traceback, and find its exit code."""
+"""Print an error as a sentence with its code and hint, never as a traceback, and return its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow runs cancel`: request the end of a run that another process executes."""
+"""`aetherflow runs cancel`: request the cancellation of a run that another process executes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow runs list|show`: the runs of a state database, and what happened in one."""
+"""`aetherflow runs list|show`: list the runs of a state database, and show one in detail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow scheduler next|simulate|status`: look ahead in scheduler files, and back at what was fired."""
+"""`aetherflow scheduler next|simulate|status`: show future and past firings of scheduler files."""
 
 from __future__ import annotations
 

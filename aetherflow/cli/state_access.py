@@ -1,4 +1,4 @@
-"""The state database that a command looks at or changes: its options, its path, and the loop for the work."""
+"""Open the state database that a command reads or changes, by its options, and run the async work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aetherflow steps list|show`: the step types that are installed, and what each takes and returns."""
+"""`aetherflow steps list|show`: list the installed step types, and show the inputs and outputs of one."""
 
 from __future__ import annotations
 

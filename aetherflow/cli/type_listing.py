@@ -1,4 +1,4 @@
-"""Print step types and connectors: what is installed, and the fields that each type has."""
+"""Print the installed step types or connectors, and the fields of one."""
 
 from __future__ import annotations
 

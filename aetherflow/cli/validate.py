@@ -1,4 +1,4 @@
-"""`aetherflow validate`: check a flow, or a scheduler file and its flows, and print what is wrong."""
+"""`aetherflow validate`: check a flow, or a scheduler file and its flows, and print the diagnostics."""
 
 from __future__ import annotations
 

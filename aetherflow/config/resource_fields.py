@@ -1,4 +1,4 @@
-"""Paths to the fields of a resource in `config` and `options`, and diagnostics about them."""
+"""Build paths to the fields of a resource in `config` and `options`, and diagnostics about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secrets provider: a user's module with `decode(value)` and `expand_env(env)`, both optional."""
+"""Call the secrets provider: a user's module with `decode(value)` and `expand_env(env)`, both optional."""
 
 from __future__ import annotations
 

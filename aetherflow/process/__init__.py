@@ -1,1 +1,1 @@
-"""Operating system processes: start them, read them, end them with everything that they started."""
+"""Operating system processes: start, read and end them, with all processes that they started."""

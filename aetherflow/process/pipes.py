@@ -1,4 +1,4 @@
-"""The pipes between the engine and a child process, read and written without blocking the loop."""
+"""Read and write the pipes between the engine and a child process without blocking the loop."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One run from request to report, and many runs side by side in one process."""
+"""Execute one run from request to report, and many runs side by side in one process."""

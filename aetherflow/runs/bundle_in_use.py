@@ -1,4 +1,4 @@
-"""A bundle in use: the snapshot that a command works with, whatever becomes active meanwhile."""
+"""Hold the snapshot of a bundle that a command uses, even if another one becomes active meanwhile."""
 
 from __future__ import annotations
 

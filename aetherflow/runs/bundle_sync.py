@@ -1,4 +1,4 @@
-"""Bundles, put together: the manifest, its source with its connector, the sync, the snapshot to work with."""
+"""Sync the bundle of a manifest: open its source and connector, sync, and return the snapshot to use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a crash of a server: find the runs that it left INTERRUPTED, end those that are not to be resumed."""
+"""After a server crash, find the runs it left INTERRUPTED, and end those that must not be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""End the process although a run does not end: the last resort after a repeated signal.
+"""Exit the process although a run does not end: the last resort after a repeated signal.
 
 It works from a thread: it needs neither an event loop that runs nor a step that passes on its cancellation.
 The guardian ends the children, the leases lapse, and the runs can be resumed.

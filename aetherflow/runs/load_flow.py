@@ -1,4 +1,4 @@
-"""Load a flow and everything that it refers to, and report all that is wrong before anything runs."""
+"""Load a flow and all files it refers to, and report all diagnostics before anything runs."""
 
 from __future__ import annotations
 

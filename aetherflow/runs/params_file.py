@@ -1,4 +1,4 @@
-"""Parameters from a file: `--params-file`, YAML or JSON, a mapping of names to values."""
+"""Read parameters from the file of `--params-file`: YAML or JSON, a mapping of names to values."""
 
 from __future__ import annotations
 

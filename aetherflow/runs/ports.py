@@ -1,4 +1,4 @@
-"""Protocols of the run pool: what executes a ticket, what observes it, what must hold before it starts."""
+"""Protocols of the run pool: the executor of a ticket, its observer, and a precondition of its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve a request once: its parameters, its state database, the jobs that take part."""
+"""Resolve a run request: its parameters, its state database, and the jobs that take part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hint that says how to resume a run whose state could not be stored."""
+"""Build the hint that says how to resume a run whose state could not be stored."""
 
 from __future__ import annotations
 

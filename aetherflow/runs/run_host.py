@@ -1,4 +1,4 @@
-"""Execute the runs of tickets in this process, which share the open state databases and nothing else."""
+"""Execute the runs of tickets in this process; they share only the open state databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run keeps its state, files and logs, and how many jobs run at a time: from flow and settings."""
+"""Compute where a run keeps its state, files and logs, and how many jobs run at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tickets that wait for a slot of the run pool: higher priority first, of equals the first. Pure."""
+"""Queue the tickets that wait for a slot of the run pool, by priority, then by age. Pure."""
 
 from __future__ import annotations
 

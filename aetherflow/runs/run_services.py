@@ -1,4 +1,4 @@
-"""What the steps of a run share: connectors, locks, pools, workspace, and a way to announce events."""
+"""Build the services that the steps of a run share: connectors, locks, pools, workspace, events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ticket for a run, what became of it (a report or a refusal), and how a run is stopped from outside."""
+"""The ticket of a run, its result (a report or a refusal), and the control to stop the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person should know when a run starts or is resumed: notices about plugins, bundles and a resume."""
+"""Build the notices for a person when a run starts or is resumed: plugins, bundles, a resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start or resume a run that is claimed: its first event, its parameters, and notices for a person."""
+"""Start or resume a claimed run: build its first event, its parameters, and the notices for a person."""
 
 from __future__ import annotations
 

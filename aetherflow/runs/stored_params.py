@@ -1,4 +1,4 @@
-"""The parameters of a run that is resumed: what is stored, what was masked and must be given again."""
+"""Restore the parameters of a resumed run; secret ones are not stored and must be given again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scheduler file in force: its items with their timetables, policies and flows. Pure."""
+"""The items of a checked scheduler file, with their timetables, policies and flows. Pure."""
 
 from __future__ import annotations
 

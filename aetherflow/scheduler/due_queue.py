@@ -1,4 +1,4 @@
-"""Which item is due next: a heap of the next tick of each item, also of ten thousand."""
+"""Find the item that is due next: a heap of the next tick of each item, fast for thousands of items."""
 
 from __future__ import annotations
 

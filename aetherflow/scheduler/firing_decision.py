@@ -1,4 +1,4 @@
-"""Decide about due items in one transaction: which ticks fire, and which are skipped or missed.
+"""Decide in one transaction which ticks of due items fire, are skipped or are missed.
 
 Two servers that come to the same tick both run this; the second finds the tick decided, or its row there.
 """

@@ -1,4 +1,4 @@
-"""The events that a scheduler reports about its firings, made from their rows."""
+"""Create the events that a scheduler reports about its firings from their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source of a firing that a person requests, and the sink for a process without a scheduler."""
+"""Create a firing that a person requests, with a sink for processes without a scheduler."""
 
 from __future__ import annotations
 

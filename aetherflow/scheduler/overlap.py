@@ -1,4 +1,4 @@
-"""Whether a firing may start now, waits, or does not run: the item's overlap rule and the items it follows.
+"""Decide whether a firing starts now, waits, or is skipped: overlap rule, and the items it follows.
 
 The functions read and write in a transaction of the caller, so that all servers on one database agree.
 """

@@ -1,4 +1,4 @@
-"""What the scheduler needs from others: who runs firings, and sources that make them."""
+"""Protocols of the scheduler: the runner of firings, and the sources that create firings."""
 
 from __future__ import annotations
 

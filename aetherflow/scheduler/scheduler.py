@@ -1,4 +1,4 @@
-"""The scheduler of a server: starts the runs of firings, postpones, recovers and ends them.
+"""The scheduler of a server: start the runs of firings, and postpone, recover and end firings.
 
 Sources make the firings: the timetables of its schedules, and others. The scheduler decides in the state
 database and executes nothing itself: queued firings go to a `FiringRunner`. What must hold when several

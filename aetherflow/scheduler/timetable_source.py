@@ -1,4 +1,4 @@
-"""The source of firings from timetables: waits until items are due, then lets them be decided about."""
+"""Create firings from timetables: wait until items are due, then have them decided."""
 
 from __future__ import annotations
 

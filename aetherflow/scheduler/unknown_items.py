@@ -1,4 +1,4 @@
-"""Firings of items that this server's file does not have: another server may have a file that does.
+"""Handle firings of items that this server's file lacks, as another server's file may have them.
 
 While the files of two servers differ, as when they are brought to a new version one after the other, each
 leaves to the other what only that one knows. A server that is alone with the file closes such firings at

@@ -1,4 +1,4 @@
-"""Waiting for wall time: whatever the clock does meanwhile, it is read again at bounded intervals."""
+"""Wait until a wall time, reading the clock at short intervals, as it may be changed meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices that a file has changed: by its size, its times and its number, looked at in a worker thread."""
+"""Notice changed files by size, times and inode, read in a worker thread."""
 
 from __future__ import annotations
 

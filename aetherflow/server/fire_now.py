@@ -1,4 +1,4 @@
-"""`scheduler fire`: fire an item now, by hand; a running server takes it up, or this process runs it."""
+"""Fire an item by hand for `scheduler fire`: a running server takes it up, or this process runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the firings of a scheduler in a run pool: a firing becomes a ticket, its outcome ends the firing."""
+"""Run the firings of a scheduler in a run pool: submit a ticket, and end the firing with its outcome."""
 
 from __future__ import annotations
 

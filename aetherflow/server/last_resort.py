@@ -1,4 +1,4 @@
-"""The end of a server that cannot end its runs: report which are left, then exit the process.
+"""Exit a server whose runs do not end, after reporting which runs are left.
 
 Nothing in a process can end a step that swallows its cancellation. So the process exits without it: the
 guardian ends the children, the leases lapse, and the next server resumes the runs as their `on_crash` says.

@@ -1,4 +1,4 @@
-"""Open a server: put database, lease, run pool, scheduler and observers together, and close them again."""
+"""Open and close the parts of a server: database, lease, run pool, scheduler and observers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of schedulers: their live servers, and of each item the last, the next and the open firings."""
+"""Compute the status of schedulers: live servers, and last, next and open firings of each item."""
 
 from __future__ import annotations
 

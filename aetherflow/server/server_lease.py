@@ -1,4 +1,4 @@
-"""A server's lease: shows other servers that it lives, and which scheduler files it serves."""
+"""Hold the lease of a server, which shows others that it lives and which scheduler files it serves."""
 
 from __future__ import annotations
 

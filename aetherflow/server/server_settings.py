@@ -1,4 +1,4 @@
-"""Settings of a server as a whole, from its scheduler files, which must not contradict each other."""
+"""Read the settings of a server from its scheduler files, which must not contradict each other."""
 
 from __future__ import annotations
 

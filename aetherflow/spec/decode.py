@@ -1,4 +1,4 @@
-"""Convert plain data to typed Structs; report everything that does not fit, each with its place.
+"""Convert plain data to typed Structs; report every value that does not fit, with its place.
 
 msgspec converts fast and stops at the first error, so only data that failed is walked a second time, along
 the type, to report all of it in words.

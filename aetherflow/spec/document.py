@@ -1,4 +1,4 @@
-"""Read YAML as plain data that knows the position of each key and item.
+"""Read YAML as plain data, with the position of each key and item.
 
 One pass over the events of libyaml. Scalars are read by the core schema of YAML 1.2; what makes a file
 hard to trust (duplicate keys, tags, merge keys, aliases that explode) is refused with its place.

@@ -1,4 +1,4 @@
-"""Words for diagnostics: the nearest known name, a short form of a value, a parser's error explained."""
+"""Word diagnostics: suggest the nearest known name, shorten a value, explain a parser's error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check_items`: count items, and end SKIPPED if there is nothing to do; many flows begin with it."""
+"""The step `check_items`: count items, and end SKIPPED if there are none; many flows begin with it."""
 
 from __future__ import annotations
 

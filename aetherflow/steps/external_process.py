@@ -1,4 +1,4 @@
-"""`external.process`: run a program, end it in time, and check what it left behind."""
+"""The step `external.process`: run a program, end it in time, and check what it left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs of `external.process`, as a flow spells them, and their older spellings."""
+"""The inputs of `external.process`: as a flow spells them, and their older spellings."""
 
 from __future__ import annotations
 

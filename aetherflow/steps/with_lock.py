@@ -1,4 +1,4 @@
-"""`with_lock`: run a step while holding a named lock, so that two runs do not do it at once."""
+"""The step `with_lock`: run another step while holding a named lock."""
 
 from __future__ import annotations
 
