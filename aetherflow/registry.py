@@ -201,9 +201,8 @@ class Registry:
         hint = did_you_mean(name, known)
         if not hint and (broken := self.diagnostics):
             hint = f"perhaps it is in the plugin that cannot be loaded: {broken[0].file}:{broken[0].line}"
-        return ConfigError(
-            f"unknown {what} {name!r}", hint=hint or f"installed: {', '.join(known)}", code="AF540"
-        )
+        hint = hint or f"installed: {', '.join(known)}; AETHERFLOW_PLUGIN_PATHS names folders with more"
+        return ConfigError(f"unknown {what} {name!r}", hint=hint, code="AF540")
 
 
 def step_names() -> list[str]:

@@ -95,7 +95,8 @@ def test_an_unknown_step_type_is_reported_with_the_nearest_name(name: str, hint:
 def test_an_unknown_name_like_no_other_is_reported_with_all_that_is_installed() -> None:
     with pytest.raises(ConfigError, match="unknown connector 'ftp:gopher'") as raised:
         Registry().connector_class("ftp:gopher")
-    assert raised.value.hint == f"installed: {', '.join(Registry().connector_names())}"
+    names = ", ".join(Registry().connector_names())
+    assert raised.value.hint == f"installed: {names}; AETHERFLOW_PLUGIN_PATHS names folders with more"
 
 
 def test_a_plugin_is_found_by_its_entry_point_and_listed(plugins: Plugins) -> None:

@@ -54,7 +54,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     ),
     "help": Command("aetherflow.cli.help:show_help", "Show the manual: a page, a step type or a code."),
     "steps": Group(
-        "Installed step types.",
+        "List the installed step types, or show one.",
         {
             "list": Command("aetherflow.cli.steps_commands:list_steps", "List the step types."),
             "show": Command(
@@ -63,7 +63,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "connectors": Group(
-        "Installed connectors.",
+        "List the installed connectors, or show one.",
         {
             "list": Command("aetherflow.cli.connectors_commands:list_connectors", "List the connectors."),
             "show": Command(
@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "bundle": Group(
-        "Bundles of flows: sync them, show their status.",
+        "Sync a bundle of flows, or show its status.",
         {
             "sync": Command(
                 "aetherflow.cli.bundle_commands:sync",
@@ -83,7 +83,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "runs": Group(
-        "Runs in the state database.",
+        "List, show, cancel, resume or delete runs.",
         {
             "list": Command("aetherflow.cli.runs_commands:list_runs", "List the newest runs."),
             "show": Command(
@@ -102,7 +102,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "locks": Group(
-        "Locks that steps hold.",
+        "List locks, or release one.",
         {
             "list": Command("aetherflow.cli.locks_commands:list_locks", "List the locks that are held."),
             "release": Command(
@@ -112,7 +112,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         },
     ),
     "pools": Group(
-        "Pools: slots that steps of many runs share.",
+        "List, set or remove pools of slots that steps share.",
         {
             "list": Command(
                 "aetherflow.cli.pools_commands:list_pools",
@@ -143,7 +143,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         usage="[DIR] | COMMAND [ARGS]...",
     ),
     "scheduler": Group(
-        "Scheduler files: run, preview, status.",
+        "Preview a scheduler file, show its status, fire an item.",
         {
             "run": Command(
                 "aetherflow.cli.serve:serve_one", "Run the flows of a scheduler file when they are due."

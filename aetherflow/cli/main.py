@@ -9,7 +9,10 @@ import typer
 from aetherflow._version import __version__
 from aetherflow.cli.command_group import CommandGroup
 
-SUMMARY = "Data workflows written in YAML: validated before they run, resumed where they failed."
+SUMMARY = (
+    "Data workflows written in YAML: validated before they run, resumed where they failed. "
+    "To begin: aetherflow help tutorial."
+)
 
 app = typer.Typer(
     cls=CommandGroup,
