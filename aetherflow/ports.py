@@ -47,7 +47,15 @@ class EffectState(msgspec.Struct, frozen=True, gc=False):
 
 
 class EffectLog(Protocol):
-    """Stores the effects of one step, and finds those of its earlier attempts."""
+    """Stores the effects of one attempt of a step, and finds those of its earlier attempts."""
+
+    def reserve(self, key: str) -> bool:
+        """Note that this attempt uses the key; return whether it did not before."""
+        ...
+
+    def free(self, key: str) -> None:
+        """Note that this attempt may use the key again: its effect did not happen."""
+        ...
 
     def known(self, key: str) -> EffectState | None:
         """Return the stored state of an effect; None if it was never intended."""

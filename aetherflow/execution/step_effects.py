@@ -25,7 +25,18 @@ class StepEffects:
     ) -> None:
         self._known = known
         self._store = store
+        self._reserved: set[str] = set()
         self._is_over = False
+
+    def reserve(self, key: str) -> bool:
+        """Note that this attempt uses the key; return whether it did not before."""
+        is_new = key not in self._reserved
+        self._reserved.add(key)
+        return is_new
+
+    def free(self, key: str) -> None:
+        """Note that this attempt may use the key again."""
+        self._reserved.discard(key)
 
     def known(self, key: str) -> EffectState | None:
         """Return what is known of an effect."""

@@ -120,7 +120,6 @@ class StepContext:
         self._last_call: ThreadCall | None = None
         self._uses_connectors = False
         self._effects: EffectLog = effects or NoEffects()
-        self._used_effects: set[str] = set()
         self._progress = ProgressGate()
 
     @property
@@ -277,7 +276,6 @@ class StepContext:
             detail=detail or {},
             verify=verify,
             log=self._effects,
-            used=self._used_effects,
             redactor=self.redactor,
             run_async=self.run_async,
         )

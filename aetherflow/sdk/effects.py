@@ -7,6 +7,7 @@ whether the change happened, and repeats it only if it did not.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,7 +24,7 @@ Found = Mapping[str, Any] | msgspec.Struct | bool | None
 """The result of `verify`: facts about the effect (or True) if it has happened, else None or False."""
 
 Verify = Callable[[], Any]
-"""`() -> Found`, a coroutine function in an `async with` block, a plain function in a `with` block."""
+"""`() -> Found`, in an `async with` block best a coroutine function, in a `with` block a plain function."""
 
 
 class Effect:
@@ -45,24 +46,29 @@ class Effect:
         detail: Mapping[str, Any],
         verify: Verify | None,
         log: EffectLog,
-        used: set[str],
         redactor: Redactor,
         run_async: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
+        if not isinstance(key, str):
+            raise StepError(f"the key of an effect is a text, not {type(key).__name__}")
         self.key = redactor.text(key)
         self.done = False
         self.result: dict[str, Any] = {}
-        self._detail = redactor.value(plain_json(detail))
+        self._detail = redactor.value(plain_json(_mapping(detail, f"the detail of the effect {key!r}")))
         self._verify = verify
         self._log = log
-        self._used = used
         self._redactor = redactor
         self._run_async = run_async
 
     async def __aenter__(self) -> Self:
-        if self._must_verify() and self._verify is not None:
-            await self._take(await self._verify())
-        await self._intend()
+        self._reserve()
+        try:
+            if self._must_verify() and self._verify is not None:
+                await self._take(self._verify())
+            await self._intend()
+        except BaseException:
+            self._log.free(self.key)
+            raise
         return self
 
     async def __aexit__(
@@ -70,12 +76,19 @@ class Effect:
     ) -> None:
         if error is None:
             await self._confirm()
+        else:
+            self._log.free(self.key)
 
     def __enter__(self) -> Self:
-        if self._must_verify() and self._verify is not None:
-            found = self._verify()
-            self._run_async(lambda: self._take(found))
-        self._run_async(self._intend)
+        self._reserve()
+        try:
+            if self._must_verify() and self._verify is not None:
+                found = self._verify()
+                self._run_async(lambda: self._take(found))
+            self._run_async(self._intend)
+        except BaseException:
+            self._log.free(self.key)
+            raise
         return self
 
     def __exit__(
@@ -83,33 +96,37 @@ class Effect:
     ) -> None:
         if error is None:
             self._run_async(self._confirm)
+        else:
+            self._log.free(self.key)
 
-    def _must_verify(self) -> bool:
-        """Look up the stored effect; return whether an earlier attempt may have made the change.
+    def _reserve(self) -> None:
+        """Note that this attempt uses the key.
 
         Raises:
-            StepError: this attempt has used the key already, for another effect.
+            StepError: it has another effect of this key, done or begun, which would pass for this one.
         """
-        if self.key in self._used:
+        if not self._log.reserve(self.key):
             raise StepError(
                 f"the step uses the effect key {self.key!r} twice",
                 hint="give each effect a key of its own, such as the path of the file",
             )
+
+    def _must_verify(self) -> bool:
+        """Look up the stored effect; return whether an earlier attempt may have made the change."""
         known = self._log.known(self.key)
         if known is not None and known.is_confirmed:
             self.done, self.result = True, dict(known.result)
         return known is not None and not known.is_confirmed
 
-    async def _take(self, found: Found) -> None:
+    async def _take(self, found: Found | Awaitable[Found]) -> None:
         """Confirm the effect if `verify` found that it has happened."""
+        if isawaitable(found):
+            found = await found
         if found is None or found is False:
             return
-        if isinstance(found, msgspec.Struct):
-            found = struct_fields(found)
-        self.result = {} if found is True else dict(found)
+        self.result = {} if found is True else _mapping(found, f"what verify of {self.key!r} returns")
         await self._log.confirm(self.key, self._stored(), verified=True)
         self.done = True
-        self._used.add(self.key)
 
     async def _intend(self) -> None:
         if not self.done:
@@ -119,15 +136,42 @@ class Effect:
         if not self.done:
             await self._log.confirm(self.key, self._stored(), verified=False)
             self.done = True
-        self._used.add(self.key)
 
     def _stored(self) -> dict[str, Any]:
-        stored: dict[str, Any] = self._redactor.value(plain_json(self.result))
+        """Return the result as the journal takes it.
+
+        Raises:
+            StepError: it is no mapping, or cannot be written as JSON.
+        """
+        result = _mapping(self.result, f"the result of the effect {self.key!r}")
+        stored: dict[str, Any] = self._redactor.value(plain_json(result))
         return stored
+
+
+def _mapping(value: object, what: str) -> dict[str, Any]:
+    """Return a mapping or a Struct as a dict: the journal could not be read again with anything else.
+
+    Raises:
+        StepError: it is neither.
+    """
+    match value:
+        case msgspec.Struct():
+            return struct_fields(value)
+        case Mapping():
+            return dict(value)
+        case _:
+            raise StepError(f"{what} must be a mapping, not {type(value).__name__}")
 
 
 class NoEffects:
     """The effect log of a context outside a run, which has no journal."""
+
+    def reserve(self, _key: str) -> bool:
+        """Refuse nothing yet: `intend` does."""
+        return True
+
+    def free(self, key: str) -> None:
+        """Do nothing."""
 
     def known(self, key: str) -> None:
         """Return None: no effect is stored."""
@@ -151,6 +195,14 @@ class NestedEffects:
     def __init__(self, outer: EffectLog, step_id: str) -> None:
         self._outer = outer
         self._prefix = f"{step_id}/"
+
+    def reserve(self, key: str) -> bool:
+        """Note that the attempt uses the key; return whether it did not before."""
+        return self._outer.reserve(self._prefix + key)
+
+    def free(self, key: str) -> None:
+        """Note that the attempt may use the key again."""
+        self._outer.free(self._prefix + key)
 
     def known(self, key: str) -> Any:
         """Return the stored state of an effect."""

@@ -152,6 +152,15 @@ class _MemoryEffects:
     def __init__(self, effects: dict[tuple[str, str, str], EffectState], job_id: str, step_id: str) -> None:
         self._effects = effects
         self._step = (job_id, step_id)
+        self._reserved: set[str] = set()
+
+    def reserve(self, key: str) -> bool:
+        is_new = key not in self._reserved
+        self._reserved.add(key)
+        return is_new
+
+    def free(self, key: str) -> None:
+        self._reserved.discard(key)
 
     def known(self, key: str) -> EffectState | None:
         return self._effects.get((*self._step, key))

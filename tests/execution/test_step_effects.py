@@ -114,6 +114,90 @@ async def test_two_effects_of_one_key_are_an_error_and_not_taken_for_one(tmp_pat
     assert run.step("a.s").error.message == "the step uses the effect key 'send' twice"
 
 
+async def test_two_effects_of_one_key_are_an_error_while_the_first_has_not_ended(tmp_path: Path) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect("send"), context.effect("send"):
+            pass
+
+    async with live(one_step("send"), tmp_path, {"send": send}) as run:
+        await run.run()
+    assert run.step("a.s").error.message == "the step uses the effect key 'send' twice"
+
+
+async def test_an_inner_step_that_runs_twice_does_not_pass_for_itself(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect("send") as effect:
+            if not effect.done:
+                done.append(len(done))
+
+    async def outer(context: StepContext, _: dict[str, Any]) -> None:
+        for _time in range(2):
+            await context.run_nested_step(step_id="in", step_type="send", inputs={})
+
+    async with live(one_step("outer"), tmp_path, {"send": send, "outer": outer}) as run:
+        await run.run()
+    assert done == [0]
+    assert "twice" in run.step("a.s").error.message
+
+
+@pytest.mark.parametrize(
+    ("detail", "result", "message"),
+    [
+        ([1], {}, "the detail of the effect 'send' must be a mapping, not list"),
+        ({}, "m1", "the result of the effect 'send' must be a mapping, not str"),
+        ({}, None, "the result of the effect 'send' must be a mapping, not NoneType"),
+    ],
+)
+async def test_what_the_journal_could_not_read_again_is_not_stored(
+    tmp_path: Path, detail: Any, result: Any, message: str
+) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect("send", detail=detail) as effect:
+            effect.result = result
+
+    for number in (1, 2):  # the second time reads what the first has stored
+        async with live(one_step("send"), tmp_path, {"send": send}) as run:
+            await run.run()
+        assert run.step("a.s").error.message == message, number
+
+
+@pytest.mark.parametrize("found", [5, "yes"])
+async def test_verify_that_returns_something_else_fails_with_its_name(tmp_path: Path, found: Any) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect("send", verify=lambda: found):
+            raise StepError("the line broke", kind="connection")
+
+    text = one_step("send", more="retry: {max_attempts: 2}")
+    async with live(text, tmp_path, {"send": send}) as run:
+        await run.run()
+    assert run.step("a.s").error.message.startswith("what verify of 'send' returns must be a mapping, not ")
+
+
+async def test_a_plain_verify_serves_an_async_block_too(tmp_path: Path) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> dict[str, Any]:
+        async with context.effect("send", verify=lambda: True) as effect:
+            if not effect.done:
+                raise StepError("the line broke", kind="connection")
+        return {"done": effect.done}
+
+    text = one_step("send", more="retry: {max_attempts: 2}")
+    async with live(text, tmp_path, {"send": send}) as run:
+        await run.run()
+    assert run.step("a.s").outputs == {"done": True}
+
+
+async def test_the_key_of_an_effect_is_a_text(tmp_path: Path) -> None:
+    async def send(context: StepContext, _: dict[str, Any]) -> None:
+        async with context.effect(5):  # type: ignore[arg-type]  # what is tested
+            pass
+
+    async with live(one_step("send"), tmp_path, {"send": send}) as run:
+        await run.run()
+    assert run.step("a.s").error.message == "the key of an effect is a text, not int"
+
+
 async def test_a_step_may_try_an_effect_again_by_itself(tmp_path: Path) -> None:
     tries: list[int] = []
 
