@@ -49,9 +49,9 @@ class ZipSource(BundleSource):
         """Note that the source was closed."""
         self.is_closed = True
 
-    def _members(self) -> list[BundleFile]:
+    def _members(self) -> tuple[BundleFile, ...]:
         with zipfile.ZipFile(self._archive) as archive:
-            return [
+            return tuple(
                 BundleFile(
                     path=member.filename,
                     size=member.file_size,
@@ -60,7 +60,7 @@ class ZipSource(BundleSource):
                 )
                 for member in archive.infolist()
                 if not member.is_dir()
-            ]
+            )
 
     def _content(self, name: str) -> bytes:
         with zipfile.ZipFile(self._archive) as archive:
