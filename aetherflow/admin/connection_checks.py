@@ -15,16 +15,16 @@ from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.sdk.checks import CheckResult
 
 CONNECT_SECONDS = 30.0
-"""How long a resource may take to open and to say how it is."""
+"""How long a resource may take to open and to run its check."""
 
 GRACE_SECONDS = 5.0
-"""How long a resource that was too slow is waited for, before its thread is left behind."""
+"""How much longer to wait for a slow resource before its thread is abandoned."""
 
 AT_ONCE = 16
 
 
-def try_resources(checked: CheckedFlow) -> list[CheckResult]:
-    """Try all resources of a flow at the same time, each bounded by a time."""
+def check_connections(checked: CheckedFlow) -> list[CheckResult]:
+    """Check all resources of a flow at the same time, each with a time limit."""
     return anyio.run(_try_all, checked)
 
 
@@ -43,7 +43,7 @@ async def _try_all(checked: CheckedFlow) -> list[CheckResult]:
 
 
 class _Trial:
-    """How far the trial of a resource has come, and what it heard meanwhile."""
+    """The progress of checking one resource, and the warnings so far."""
 
     def __init__(self) -> None:
         self.is_resolved = False
@@ -51,7 +51,7 @@ class _Trial:
 
 
 async def _bounded(checked: CheckedFlow, name: str) -> list[CheckResult]:
-    """Try one resource in a thread and a loop of its own: a library that blocks delays no other check."""
+    """Check one resource in its own thread and event loop, so a blocking library delays no other check."""
     trial = _Trial()
     work = partial(anyio.run, _try, checked, name, trial)
     with anyio.move_on_after(CONNECT_SECONDS + GRACE_SECONDS):
@@ -67,7 +67,7 @@ async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResu
         results = [_too_slow(checked, name, trial)]
     except AetherFlowError as error:
         results = [CheckResult(f"connect {name}", "error", f"[{error.code}] {error.message}", error.hint)]
-    except BaseException as error:  # whatever a connector raises says how the other side is
+    except BaseException as error:  # anything that a connector raises is a failed check
         if is_our_cancellation(error):
             raise
         results = [CheckResult(f"connect {name}", "error", f"{type(error).__name__}: {error}")]

@@ -20,19 +20,19 @@ from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.spec.flow import ResourceSpec
 
-__all__ = ["CheckResult", "Setting", "examine_machine", "examine_surroundings", "settings_in_force"]
+__all__ = ["CheckResult", "Setting", "check_machine", "check_machine_for_flow", "settings_in_force"]
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A setting as it is in force, and where it came from."""
+    """A setting with its current value and where that came from."""
 
     name: str
     value: str
     source: str
 
 
-def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
-    """Look at everything a run of a flow would need; one problem does not hide the others."""
+def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
+    """Check everything that a run of a flow would need; one problem does not hide the others."""
     results = [
         CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
         for d in checked.diagnostics
@@ -41,14 +41,12 @@ def examine_machine(checked: CheckedFlow, newest_time: NewestTime) -> list[Check
     for name, spec in checked.plan.resources.items():
         results += _resource(checked, name, spec)
     return _masked(
-        [*results, *_places(checked, newest_time), *machine_results(checked.environment)], checked.redactor
+        [*results, *_folders(checked, newest_time), *machine_results(checked.environment)], checked.redactor
     )
 
 
-def examine_surroundings(
-    environment: Environment, redactor: Redactor, newest_time: NewestTime
-) -> list[CheckResult]:
-    """Look at what holds for every flow: settings, clock, time zones, the common state, the extras."""
+def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
+    """Check what every flow needs: settings, clock, time zones, the shared state database, the extras."""
     settings = environment.settings
     results = state_results((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
     results.append(folder_result("workspace", settings.work_root.absolute()))
@@ -57,7 +55,7 @@ def examine_surroundings(
 
 
 def _plugins(environment: Environment, redactor: Redactor) -> list[CheckResult]:
-    """Load the plugins, and say what each plugin path has or why it cannot be loaded."""
+    """Load the plugins, and report each that cannot be loaded."""
     registry = registry_of(environment.settings, redactor=redactor)
     if not registry.paths:
         return []
@@ -80,7 +78,7 @@ def settings_in_force(environment: Environment, redactor: Redactor) -> list[Sett
 
 
 def _spelled(name: str, value: object) -> str:
-    """Return a setting as its variable would spell it; profiles in JSON may hold secrets without a name."""
+    """Return a setting as its variable would spell it; JSON profiles may hold secrets and are not shown."""
     match value:
         case None:
             return ""
@@ -145,7 +143,7 @@ def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Ch
     ]
 
 
-def _places(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
+def _folders(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
     try:
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:

@@ -15,10 +15,10 @@ from aetherflow.spec.flow import ResourceSpec
 
 
 class ResourceOrigin(msgspec.Struct, frozen=True):
-    """A resource, explained.
+    """Where the fields of one resource come from.
 
     Attributes:
-        problem: why it cannot be explained, as when its profile does not exist.
+        problem: why that is unknown, for instance because its profile does not exist.
     """
 
     driver: str
@@ -27,8 +27,8 @@ class ResourceOrigin(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def explained_resources(checked: CheckedFlow) -> dict[str, ResourceOrigin]:
-    """Return where each field of each resource comes from, values masked."""
+def explain_resources(checked: CheckedFlow) -> dict[str, ResourceOrigin]:
+    """Return where each field of each resource comes from, with masked values."""
     return {name: _explained(checked, name, spec) for name, spec in checked.plan.resources.items()}
 
 
@@ -49,7 +49,7 @@ def _explained(checked: CheckedFlow, name: str, spec: ResourceSpec) -> ResourceO
 
 
 def _defaults(checked: CheckedFlow, driver: str, given: list[FieldOrigin]) -> list[FieldOrigin]:
-    """Return what the connector fills in where neither the flow nor the profile says anything."""
+    """Return the connector's defaults for fields that neither the flow nor the profile sets."""
     try:
         cls = checked.registry.connector_class(driver)
     except AetherFlowError:
@@ -69,7 +69,7 @@ def _defaults(checked: CheckedFlow, driver: str, given: list[FieldOrigin]) -> li
 
 
 def _defaults_of(shape: type[Any]) -> list[tuple[str, str]]:
-    """Return the fields of a Struct that have a value unless one is given, but for those that are null."""
+    """Return the fields of a Struct with a default other than null, and these defaults as text."""
     if not issubclass(shape, msgspec.Struct):
         return []
     found = []

@@ -13,12 +13,12 @@ _NOT_FOR_USERS = {"all", "dev"}
 
 
 def extras() -> dict[str, dict[str, str]]:
-    """Return for each extra its packages and their installed versions; empty for one that is not there."""
+    """Return the packages of each extra with their installed versions; a missing package has an empty one."""
     found: dict[str, dict[str, str]] = {}
     try:
         requirements = metadata.requires(DISTRIBUTION) or ()
     except metadata.PackageNotFoundError:
-        return {}  # run from a folder, without an installation that would know
+        return {}  # run from a source folder, without package metadata
     for requirement in requirements:
         match = _REQUIREMENT.match(requirement)
         if match and match["extra"] not in _NOT_FOR_USERS:
@@ -27,7 +27,7 @@ def extras() -> dict[str, dict[str, str]]:
 
 
 def extra_results() -> list[CheckResult]:
-    """Return one result per extra; one that is not installed is no mistake."""
+    """Return one result per extra; a missing extra is not an error."""
     results = []
     for extra, packages in sorted(extras().items()):
         missing = [name for name, version in packages.items() if not version]

@@ -22,18 +22,18 @@ _FILES = {
     "src/$package/steps.py": "steps.py.txt",
     "tests/test_$package.py": "test.py.txt",
 }
-"""The files of a plugin, and the templates they are made of."""
+"""The files of a plugin, and the template of each."""
 
 
 def write_plugin(folder: Path, *, force: bool) -> list[Path]:
     """Write a new plugin, named after its folder, and return its files.
 
     Args:
-        folder: where it goes; made if it is not there.
-        force: overwrite files that are there.
+        folder: the folder of the plugin; created if it does not exist.
+        force: overwrite existing files.
 
     Raises:
-        UsageError: the name cannot be that of a package, a file is there already, or cannot be written.
+        UsageError: the name is not a valid package name, or a file exists already or cannot be written.
     """
     name = folder.name
     names = {"distribution": name.lower().replace("_", "-"), "package": _package(name)}

@@ -9,15 +9,15 @@ from aetherflow.errors import UsageError
 
 
 def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path]:
-    """Write files and return them; missing folders are made.
+    """Write files and return their paths; create missing folders.
 
     Args:
-        texts: what goes into each file.
-        force: overwrite files that are there.
-        hint: what to do if there are any.
+        texts: the content of each file.
+        force: overwrite existing files.
+        hint: what to do if a file exists already.
 
     Raises:
-        UsageError: a file is there already (then nothing is written), or one cannot be written.
+        UsageError: a file exists already (then nothing is written), or one cannot be written.
     """
     try:
         if there := [path for path in texts if path.exists() and not force]:

@@ -29,7 +29,7 @@ _threads = WorkerThreads("pruning", 4)
 T = TypeVar("T")
 
 REST_SECONDS = 0.005
-"""How long the database is left to the running flows after each transaction."""
+"""The pause after each transaction, in which running flows can write to the database."""
 
 RUNS_AT_ONCE = 100
 LEASE = "prune"
@@ -66,7 +66,7 @@ async def prune(
         StateError: the database cannot be used.
     """
     if keep_days is None and keep_runs is None:
-        raise UsageError("say what to keep: --keep-days N, --keep-runs N, or both")
+        raise UsageError("say which runs to keep: --keep-days N, --keep-runs N, or both")
     clock = clock or SystemClock()
     before = None if keep_days is None else clock.now() - timedelta(days=keep_days)
     try:
@@ -107,7 +107,7 @@ async def _only_one(database: Database, clock: Clock) -> Lease:
 
 
 class _Prune:
-    """One prune on its way."""
+    """One prune in progress."""
 
     def __init__(self, database: Database, lease: Lease, clock: Clock) -> None:
         self._database = database
@@ -117,7 +117,7 @@ class _Prune:
         self._problems: list[str] = []
 
     async def run(self, old: Sequence[OldRun], before: datetime | None) -> Pruned:
-        """Delete these runs, and first what an earlier prune left; and firings that were over before then."""
+        """Delete leftovers of an earlier prune, then these runs, then firings that ended before `before`."""
         deleted: list[OldRun] = []
         try:
             await self._delete(await self._database.read(rows.hidden_runs))
@@ -138,7 +138,7 @@ class _Prune:
         return Pruned(deleted, dry_run=False, free_bytes=free, problems=self._problems)
 
     async def _delete(self, run_ids: Sequence[str]) -> None:
-        """Delete what belongs to runs marked for deletion; the mark, which blocks their ids, goes last."""
+        """Delete rows and logs of runs marked for deletion; delete the mark last, as it blocks their ids."""
         while await self._change(partial(rows.delete_rows, run_ids=run_ids)) == rows.BATCH_ROWS:
             pass
         logs = logs_beside(self._database.path)
@@ -147,7 +147,7 @@ class _Prune:
         await self._change(partial(rows.free_run_ids, run_ids=run_ids, now=self._clock.now()))
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do the work in a transaction, unless another process prunes by now; then leave room for others."""
+        """Do the work in a transaction, unless another process has taken the lease; then pause for others."""
 
         def guarded(raw: sqlite3.Connection) -> T:
             if not leases.renew(raw, self._lease, self._clock.now()):

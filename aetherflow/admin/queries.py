@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
 
 class RunHistory(msgspec.Struct, frozen=True):
-    """A run with its jobs and steps, the attempts that were repeated, and how it was resumed.
+    """A run with its jobs and steps, its repeated attempts and its resumes.
 
-    In a run that is INTERRUPTED, what was running is INTERRUPTED too. `bundle` is what its flow was last read
-    from, if it was a bundle's.
+    If the run is INTERRUPTED, so are its jobs and steps that were running.
+
+    Attributes:
+        resumes: the events of its resumes.
+        retries: the attempts that were repeated.
+        bundle: the bundle that its flow was last read from, if any.
     """
 
     run: RunRow
@@ -47,23 +51,23 @@ class RunHistory(msgspec.Struct, frozen=True):
 
     @property
     def secrets(self) -> list[str]:
-        """The parameters that are secret, hence not stored: a resume must be given them again."""
+        """The names of secret parameters, which are not stored and must be given again for a resume."""
         return [name for name, stored in self.run.params.items() if is_masked(stored)]
 
     @property
     def interrupted(self) -> list[str]:
-        """The steps (`job.step`) that ran when the run's process died."""
+        """The steps (`job.step`) that were running when the process of the run died."""
         return [f"{step.job_id}.{step.step_id}" for step in self.steps if step.status == INTERRUPTED]
 
 
 class RetryTarget(msgspec.Struct, frozen=True):
-    """A run to resume, and where its flow is.
+    """A run to resume, and its flow.
 
     Attributes:
-        flow_file: as it was typed when the run was last started or resumed.
-        directory: the working directory of that time; empty where the journal does not say.
-        flow_job: what `--flow-job` had selected.
-        bundle: the bundle that the flow came from, if it did.
+        flow_file: the path as typed when the run was last started or resumed.
+        directory: the working directory at that time; empty if unknown.
+        flow_job: the job that `--flow-job` selected.
+        bundle: the bundle of the flow, if any.
     """
 
     run_id: str
@@ -74,7 +78,7 @@ class RetryTarget(msgspec.Struct, frozen=True):
 
 
 class StateQueries:
-    """Asks one open state database; its owner opens and closes it.
+    """Reads from one open state database, which the caller opens and closes.
 
     Every method may raise StateError: the database cannot be read.
     """
@@ -84,7 +88,7 @@ class StateQueries:
         self._clock = clock or SystemClock()
 
     async def runs(self, *, flow_id: str = "", status: str = "", limit: int = 20) -> list[RunRow]:
-        """Return the newest runs, of one flow or with one status if these are given."""
+        """Return the newest runs, filtered by flow and status if given."""
         return await self._database.read(
             lambda raw: rows.list_runs(raw, flow_id=flow_id, status=status, limit=limit)
         )
@@ -98,7 +102,7 @@ class StateQueries:
         return await self._database.read(lambda raw: _run_history(raw, self._database.path, run_id))
 
     async def retry_target(self, run_id: str = "", flow_id: str = "") -> RetryTarget:
-        """Return the run of that id, or the last one (of a flow, if one is named) that did not end well.
+        """Return the run with that id; without an id the last run (of a flow, if given) that did not succeed.
 
         Raises:
             UsageError: there is no such run.
@@ -113,17 +117,17 @@ class StateQueries:
         return await self._database.read(lambda raw: rows.list_locks(raw, self._clock.now()))
 
     async def pools(self) -> list[PoolRow]:
-        """Return the pools, who holds their slots and who waits for some."""
+        """Return the pools with the holders of their slots and their queues."""
         return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
 
     async def schedulers(self, schedules: Mapping[str, Schedule]) -> list[SchedulerStatus]:
-        """Return servers and items of these schedules by id; of none, those that servers serve."""
-        from aetherflow.server.scheduler_status import status_of  # noqa: PLC0415 - most questions need it not
+        """Return servers and items of these schedules by id; without schedules, of all that are served."""
+        from aetherflow.server.scheduler_status import status_of  # noqa: PLC0415 - most queries do not need it
 
         return await self._database.read(lambda raw: status_of(raw, schedules, self._clock.now()))
 
     async def run_seconds(self, schedule: Schedule) -> dict[str, list[float]]:
-        """Return, by item, how many seconds its newest successful runs took."""
+        """Return for each item how many seconds its newest successful runs took."""
         return await self._database.read(
             lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
         )
@@ -140,10 +144,10 @@ class StateQueries:
 
 @asynccontextmanager
 async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
-    """Open a state database to look, also one that cannot be written.
+    """Open a state database for reading, even if it cannot be written.
 
     Raises:
-        StateUnusable: it cannot be opened.
+        StateUnusable: the database cannot be opened.
     """
     database = await Database.open_to_look(path)
     try:
@@ -153,7 +157,7 @@ async def open_queries(path: Path) -> AsyncIterator[StateQueries]:
 
 
 def no_run(raw: sqlite3.Connection, path: Path, run_id: str) -> UsageError:
-    """Return the error of a run that does not exist; of a firing, with what became of it."""
+    """Return the error for a run that does not exist; if a firing has its id, with the firing's outcome."""
     firing = firing_of_run(raw, run_id)
     if firing is None:
         return UsageError(

@@ -42,7 +42,7 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
     by_type = [{"$ref": "#/definitions/InputsByType"}]
     step["allOf"] = by_type
     for name, inner in definitions.written.items():
-        if ":" in name and {"type", "inputs"} <= inner["properties"].keys():  # the step inside a step
+        if ":" in name and {"type", "inputs"} <= inner["properties"].keys():  # a nested step
             inner["properties"]["type"]["anyOf"] = [{"enum": names}, {"pattern": r"\{\{"}]
             inner["allOf"] = by_type
     definitions.written["InputsByType"] = {"allOf": cases}
@@ -61,7 +61,7 @@ def _cache_option() -> Schema:
 
 
 def _step_cases(registry: Registry, names: list[str], definitions: Definitions) -> list[Schema]:
-    """Return, for each step type that says what it takes, the schema of its inputs."""
+    """Return the schema of the inputs of each step type that declares them."""
     cases = []
     for name in names:
         try:
@@ -80,7 +80,7 @@ def _step_cases(registry: Registry, names: list[str], definitions: Definitions) 
 
 
 def _resource_cases(registry: Registry) -> list[Schema]:
-    """Return which drivers each kind has, and which config and options each driver."""
+    """Return the drivers of each kind, and the config and options of each driver."""
     drivers: dict[str, list[str]] = {}
     cases = []
     for name in registry.connector_names():
@@ -105,7 +105,7 @@ def _resource_cases(registry: Registry) -> list[Schema]:
 
 
 def _hints(struct: type) -> Schema:
-    """Return the fields of a connector to choose from; values may be templates, or come from a profile."""
+    """Return the fields of a connector without types, as values may be templates or come from a profile."""
     if not issubclass(struct, msgspec.Struct):
         return {}
     _, about = described(struct)

@@ -22,13 +22,13 @@ from aetherflow.store.queries import find_run
 from aetherflow.store.run_lease import is_executed, request_cancel
 
 WAIT_SECONDS = 0.2
-"""How often a command that waits for the end of a run looks."""
+"""How often a command that waits for the end of a run reads its status."""
 
 MOST_SLOTS = 1_000_000
 
 
 class Cancellation(msgspec.Struct, frozen=True):
-    """Who was asked to cancel a run; `status` is how it ended, if the command waited for that."""
+    """The process that must cancel a run; `status` is how the run ended, if the command waited for that."""
 
     run_id: str
     executed_by: str
@@ -37,7 +37,7 @@ class Cancellation(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """Who held a lock that was released, since when, and whether that lease still counted."""
+    """The holder of a lock that was released, since when, and whether its lease was still valid."""
 
     lock_key: str
     holder: str
@@ -49,10 +49,10 @@ class Release(msgspec.Struct, frozen=True):
 async def cancel_run(
     database: Database, run_id: str, *, wait: bool, clock: Clock | None = None
 ) -> Cancellation:
-    """Ask the process that executes a run to cancel it; with `wait`, return when it no longer executes it.
+    """Request the process that executes a run to cancel it; with `wait`, return when the run has ended.
 
     Raises:
-        UsageError: nobody executes it: it has ended, was interrupted, or there is no such run.
+        UsageError: no process executes the run: it has ended, was interrupted, or does not exist.
         StateError: the database cannot be used.
     """
     clock = clock or SystemClock()
@@ -66,11 +66,11 @@ async def cancel_run(
 
 
 async def release_lock(database: Database, key: str, *, force: bool, clock: Clock | None = None) -> Release:
-    """Take a lock away from a holder that is dead or whose lease ran out; from a live one only by `force`.
+    """Release a lock whose holder is dead or whose lease has expired; a live holder's only with `force`.
 
     Raises:
-        UsageError: nobody holds a lock of that name.
-        LockHeld: its holder lives, and `force` was not given.
+        UsageError: there is no lock with that name.
+        LockHeld: the holder is alive, and `force` is false.
         StateError: the database cannot be used.
     """
     clock, path = clock or SystemClock(), database.path
@@ -91,10 +91,10 @@ async def release_lock(database: Database, key: str, *, force: bool, clock: Cloc
 
 
 async def set_pools(database: Database, sizes: Mapping[str, int], clock: Clock | None = None) -> None:
-    """Make pools, or change their sizes.
+    """Create pools, or change their sizes.
 
     Raises:
-        UsageError: a size makes no sense.
+        UsageError: a size is out of range.
         StateError: the database cannot be used.
     """
     clock = clock or SystemClock()
@@ -109,21 +109,21 @@ async def set_pools(database: Database, sizes: Mapping[str, int], clock: Clock |
 
 
 def check_slots(name: str, slots: int) -> None:
-    """Refuse a size that makes no sense.
+    """Check the size of a pool.
 
     Raises:
-        UsageError: it is too small or too large.
+        UsageError: the size is out of range.
     """
     if not 1 <= slots <= MOST_SLOTS:
         raise UsageError(f"pool {name}: {slots} slots; it has at least 1 and at most {MOST_SLOTS}")
 
 
 async def remove_pool(database: Database, name: str, clock: Clock | None = None) -> None:
-    """Remove a pool that nobody uses.
+    """Remove an unused pool.
 
     Raises:
-        UsageError: there is none of that name.
-        HeldByAnother: steps hold slots of it or wait for some.
+        UsageError: there is no pool with that name.
+        HeldByAnother: steps hold its slots or wait for them.
         StateError: the database cannot be used.
     """
     clock, path = clock or SystemClock(), database.path
@@ -148,7 +148,7 @@ async def remove_pool(database: Database, name: str, clock: Clock | None = None)
 
 
 def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str, now: datetime) -> UsageError:
-    """Return the error of a run that cannot be cancelled because nobody executes it."""
+    """Return the error for a run that cannot be cancelled because no process executes it."""
     status = _status(raw, run_id, now)
     if status is None:
         return no_run(raw, path, run_id)
@@ -159,7 +159,7 @@ def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str, now: datetim
 
 
 def _status(raw: sqlite3.Connection, run_id: str, now: datetime) -> str | None:
-    """Return the status of a run; INTERRUPTED at once when its process is dead."""
+    """Return the status of a run, which is INTERRUPTED as soon as its process is dead."""
     run = find_run(raw, run_id)
     if run is None:
         return None

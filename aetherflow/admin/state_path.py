@@ -12,14 +12,14 @@ from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.store.filesystem import is_missing
 
 
-def state_of(
+def find_state_path(
     state: Path | None, flow: Path | None, process_env: Mapping[str, str], *, must_exist: bool = True
 ) -> Path:
-    """Return the state database to look at: the one named, the flow's, or that of the settings.
+    """Return the path of the state database: `state` if given, else the one of the flow or the settings.
 
     Raises:
-        StateUnusable: there is none yet, and there must be.
-        InvalidInput: the flow file has no right shape.
+        StateUnusable: the database does not exist, and `must_exist` is true.
+        InvalidInput: the flow file has a wrong shape.
     """
     if state is not None:
         path = state.absolute()

@@ -13,7 +13,7 @@ from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import settings_of
 
 SECONDS_TO_SPARE = 15
-"""What a server may take to stop beyond the grace of its runs, before systemd kills it."""
+"""How much longer than the grace of its runs a server may take to stop before systemd kills it."""
 
 UNIT = """\
 # Save as /etc/systemd/system/aetherflow.service, then:
@@ -47,10 +47,10 @@ WantedBy=multi-user.target
 
 
 def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
-    """Return a unit that serves these files as the user, and from the folder, of now.
+    """Return a unit that serves these files as the current user, from the current folder.
 
     Raises:
-        InvalidInput: a scheduler file is wrong.
+        InvalidInput: a scheduler file has errors.
         UsageError: the files contradict each other.
     """
     settings = settings_of(load_schedules(files))
@@ -67,17 +67,17 @@ def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
 
 
 def _installed(program: Path) -> Path:
-    """Return where the command is installed: beside the interpreter that runs it."""
+    """Return the path of the installed command: beside the interpreter, else the program itself."""
     beside = Path(sys.executable).with_name("aetherflow")
     return beside if beside.exists() else program.absolute()
 
 
 def _escaped(text: str) -> str:
-    """Return a text without specifiers: `%` means something in a unit (systemd.unit(5))."""
+    """Escape `%`, which begins a specifier in a unit (systemd.unit(5))."""
     return text.replace("%", "%%")
 
 
 def _quoted(text: str) -> str:
-    """Return a word of a command line or an assignment, see systemd.syntax(7) and systemd.service(5)."""
+    """Quote a word of a command line or an assignment, see systemd.syntax(7) and systemd.service(5)."""
     text = _escaped(text).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{text}"' if set(text) & set(" \t'\"\\;") else text

@@ -53,7 +53,7 @@ def _examine(*, as_json: bool) -> int:
             results = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]
             return _print_results("", results, [], as_json=True)
         raise
-    results = machine.examine_surroundings(environment, redactor, newest_time)
+    results = machine.check_machine(environment, redactor, newest_time)
     return _print_results("", results, machine.settings_in_force(environment, redactor), as_json=as_json)
 
 
@@ -62,11 +62,11 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     checked = runnable_flow(flow, as_json=as_json)
     if checked is None:
         return exit_codes.INVALID
-    results = machine.examine_machine(checked, newest_time)
+    results = machine.check_machine_for_flow(checked, newest_time)
     if connect:
-        from aetherflow.admin.connection_checks import try_resources  # noqa: PLC0415 - only for --connect
+        from aetherflow.admin.connection_checks import check_connections  # noqa: PLC0415 - only for --connect
 
-        results += try_resources(checked)
+        results += check_connections(checked)
     settings = machine.settings_in_force(checked.environment, checked.redactor)
     return _print_results(str(flow), results, settings, as_json=as_json)
 

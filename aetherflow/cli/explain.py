@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aetherflow import exit_codes
-from aetherflow.admin.explain_resources import explained_resources
+from aetherflow.admin.explain_resources import explain_resources
 from aetherflow.cli.flow_source import flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import print_json, print_text
@@ -23,7 +23,7 @@ def explain(
     checked = runnable_flow(source, as_json=json)
     if checked is None:
         return exit_codes.INVALID
-    resources = explained_resources(checked)
+    resources = explain_resources(checked)
     bad = any(resource.problem for resource in resources.values())
     if json:
         print_json({"file": str(source), "resources": resources})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aetherflow.admin.queries import RetryTarget
-from aetherflow.admin.state_path import state_of
+from aetherflow.admin.state_path import find_state_path
 from aetherflow.cli.flow_source import bundle_in_use
 from aetherflow.cli.observers import ShowOptions
 from aetherflow.cli.options import AllowStale, Debug, Events, LogFormat, Params, ParamsFile
@@ -60,7 +60,7 @@ def retry_run(
     _check(begin_at, only, with_downstream=with_downstream)
     show = ShowOptions(events if events in ("", "-") else str(Path(events).absolute()), log_format, debug)
     params_file = params_file.absolute() if params_file else None
-    database = state_of(state, flow_yaml if state is None else None, os.environ)
+    database = find_state_path(state, flow_yaml if state is None else None, os.environ)
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""
     found = ask_state(database, lambda ask: ask.retry_target(run, flow_id))
     named = flow_yaml.absolute() if flow_yaml else None

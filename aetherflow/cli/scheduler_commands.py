@@ -16,8 +16,9 @@ from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.observe.event_text import duration
-from aetherflow.server.schedule_files import load_schedule, state_of_schedules
+from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
+from aetherflow.server.server_settings import state_path_of
 from aetherflow.store.filesystem import is_missing
 
 OneFile = Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The scheduler file.")]
@@ -47,7 +48,7 @@ def show_simulation(
     """Show every firing of a period. With DST, calendars, and overlaps if runs take as long as they did."""
     schedule = load_schedule(file)
     zone = zone_of(schedule)
-    path = state_of_schedules([schedule], state, os.environ)
+    path = state_path_of([schedule], state, os.environ)
     durations: dict[str, list[float]] = {}
     if not is_missing(path):
         durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
@@ -68,7 +69,7 @@ def show_status(
 ) -> None:
     """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
     schedules = [load_schedule(file)] if file is not None else []
-    path = state_of_schedules(schedules, state, os.environ)
+    path = state_path_of(schedules, state, os.environ)
     refuse_missing(path, "a server creates it; name another one: --state FILE")
     known = {schedule.id: schedule for schedule in schedules}
     found = ask_state(path, lambda ask: ask.schedulers(known))

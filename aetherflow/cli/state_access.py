@@ -12,7 +12,7 @@ import anyio
 import typer
 
 from aetherflow.admin.queries import StateQueries, open_queries
-from aetherflow.admin.state_path import state_of
+from aetherflow.admin.state_path import find_state_path
 from aetherflow.errors import UsageError
 from aetherflow.store.database import Database
 
@@ -36,7 +36,7 @@ def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True
     """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
-    return state_of(state, flow, os.environ, must_exist=must_exist)
+    return find_state_path(state, flow, os.environ, must_exist=must_exist)
 
 
 def ask_state(path: Path, ask: Callable[[StateQueries], Awaitable[T]]) -> T:

@@ -11,7 +11,7 @@ from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import count, diagnostics_of, print_json, print_note, print_text
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
-from aetherflow.server import schedule_files
+from aetherflow.server import item_flows, schedule_files
 
 
 def validate(
@@ -48,8 +48,8 @@ def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
 
 def _diagnostics(flow: FlowSource) -> list[Diagnostic]:
     """Return what is wrong with a flow, or with a scheduler file and the flows that it names."""
-    if flow.manifest is not None or not schedule_files.looks_like_schedule(flow.flow):
+    if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
         return flow.load_checked_flow().diagnostics
-    checked = schedule_files.examine_schedule(flow.flow)
-    schedule_files.check_flows(checked, os.environ)
+    checked = schedule_files.check_schedule_file(flow.flow)
+    item_flows.check_item_flows(checked, os.environ)
     return checked.diagnostics

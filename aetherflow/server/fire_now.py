@@ -19,9 +19,9 @@ from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.server.open_server import Server, open_server
-from aetherflow.server.schedule_files import load_schedule, state_of_schedules
+from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import load_served, served_files
-from aetherflow.server.server_settings import settings_of
+from aetherflow.server.server_settings import settings_of, state_path_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import is_missing
@@ -65,7 +65,7 @@ async def fire(
     """
     clock = clock or SystemClock()
     schedules = [load_schedule(file)] if file is not None else []
-    path = state_of_schedules(schedules, state, os.environ)
+    path = state_path_of(schedules, state, os.environ)
     if not here and is_missing(path):
         raise _unserved(schedules, path)
     database = await Database.open(path)

@@ -28,8 +28,8 @@ from aetherflow.runs.ports import ObserverSpec
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.open_server import Server, last_work, open_server
-from aetherflow.server.schedule_files import load_schedules, state_of_schedules
-from aetherflow.server.server_settings import settings_of
+from aetherflow.server.schedule_files import load_schedules
+from aetherflow.server.server_settings import settings_of, state_path_of
 from aetherflow.store.firings import firing_of_run
 
 Service = Callable[[Server], Coroutine[Any, Any, None]]
@@ -73,7 +73,7 @@ async def serve(
         load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
     )
     settings = settings_of(schedules)
-    state = state_of_schedules(schedules, request.state, env)
+    state = state_path_of(schedules, request.state, env)
     with last_resort.forced_end() as forced_end:
         async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
             start = partial(_start, server, schedules, state)

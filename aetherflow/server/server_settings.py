@@ -1,13 +1,17 @@
-"""Read the settings of a server from its scheduler files, which must not contradict each other."""
+"""Read the settings and state path of a server from its scheduler files, which must agree with each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
+from aetherflow.language.reference import MissingValue
+from aetherflow.language.template import compile_template
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.schedule import OnCrash
 
@@ -22,7 +26,7 @@ class ScheduleConflict(UsageError):
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """How many runs a server executes at a time, how long it lets them end, what follows a crash."""
+    """How many runs a server executes at a time, how long it waits for them to end, what follows a crash."""
 
     max_parallel_runs: int = MAX_PARALLEL_RUNS
     shutdown_grace_seconds: float = SHUTDOWN_GRACE_SECONDS
@@ -31,10 +35,10 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
 
 def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
-    """Return what the files say together.
+    """Merge the settings of the files.
 
     Raises:
-        ScheduleConflict: two files say different things.
+        ScheduleConflict: two files have different values for a setting.
     """
     settings: dict[str, Any] = {}
     for name in ("max_parallel_runs", "shutdown_grace_seconds", "on_crash"):
@@ -48,6 +52,39 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
             if pools.setdefault(pool, slots) != slots:
                 raise _contradiction(f"pools.{pool}", pools[pool], slots)
     return ServerSettings(**settings, pools=pools)
+
+
+def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env: Mapping[str, str]) -> Path:
+    """Return the path of the state database: `state` if given, else the one of the files or the settings.
+
+    A path in a file may contain templates with `env`; a relative path starts at the folder of the file.
+
+    Raises:
+        ScheduleConflict: two files name different databases.
+    """
+    if state is not None:
+        return state.absolute()
+    environment = load_environment(process_env)
+    named: dict[Path, Path] = {}
+    for schedule in schedules:
+        text = schedule.spec.state.path
+        if text:
+            try:
+                rendered = compile_template(text)[0].render({"env": environment.variables})
+            except MissingValue as error:
+                raise UsageError(
+                    f"{schedule.file}: state.path: {error.message}", hint=error.hint, code=error.code
+                ) from None
+            named[(schedule.file.absolute().parent / str(rendered)).absolute()] = schedule.file
+        else:
+            named[(environment.settings.state_root / "aetherflow.sqlite").absolute()] = schedule.file
+    if len(named) > 1:
+        listed = ", ".join(f"{file}: {path}" for path, file in named.items())
+        raise ScheduleConflict(
+            f"the scheduler files have different state databases ({listed})",
+            hint="give them the same state.path, add --state FILE, or serve them apart",
+        )
+    return next(iter(named), (environment.settings.state_root / "aetherflow.sqlite").absolute())
 
 
 def _contradiction(key: str, one: object, other: object) -> ScheduleConflict:

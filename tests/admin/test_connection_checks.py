@@ -14,7 +14,7 @@ import pytest
 
 from aetherflow import registry
 from aetherflow.admin import connection_checks as connect
-from aetherflow.admin.connection_checks import try_resources
+from aetherflow.admin.connection_checks import check_connections
 from aetherflow.errors import StepError
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.connector import Connector, Resource
@@ -79,7 +79,7 @@ def tried(place: Place, **resources: str) -> list[CheckResult]:
     lines = [
         f"  {name}: {{kind: test, driver: odd, config: {config}}}\n" for name, config in resources.items()
     ]
-    return try_resources(place.checked(ONE + "resources:\n" + "".join(lines), PIN="canary-7f3a9c"))
+    return check_connections(place.checked(ONE + "resources:\n" + "".join(lines), PIN="canary-7f3a9c"))
 
 
 def test_a_connector_that_checks_nothing_is_checked_by_opening_it(place: Place, odd: list[str]) -> None:
@@ -141,7 +141,7 @@ def test_a_secrets_provider_that_hangs_is_reported_as_itself(
     config = "config: {password: x}, decode: {config: {password: true}}"
     text = f"resources:\n  r: {{kind: test, driver: odd, {config}}}\n"
 
-    (found,) = try_resources(place.checked(ONE + text, AETHERFLOW_SECRETS_PATH=str(provider)))
+    (found,) = check_connections(place.checked(ONE + text, AETHERFLOW_SECRETS_PATH=str(provider)))
 
     assert (found.state, found.message) == ("error", "its secrets did not come within 1 s")
     assert found.hint == f"look at decode of {provider}"
@@ -158,7 +158,7 @@ def test_a_sqlite_file_shows_what_can_be_seen_and_how_much_room_there_is(
     file = place.folder / "deep" / "data.sqlite"
     text = f"{ONE}resources:\n  r: {{kind: db, driver: {driver}, config: {config.format(file=file)}}}\n"
     checked = place.checked(text)
-    absent = try_resources(checked)
+    absent = check_connections(checked)
     assert absent[0].state == "warning"
     assert absent[0].message.startswith(f"file: {file} does not exist")
     assert not file.parent.exists(), "to look made something"
@@ -166,18 +166,18 @@ def test_a_sqlite_file_shows_what_can_be_seen_and_how_much_room_there_is(
     with closing(sqlite3.connect(file)) as raw, raw:
         raw.execute("CREATE TABLE one (x)")
         raw.execute("CREATE VIEW two AS SELECT * FROM one")
-    reported = [one.message for one in try_resources(checked)]
+    reported = [one.message for one in check_connections(checked)]
     assert "read: 2 tables and views can be seen" in reported
     assert "write: the file can be written" in reported
     assert reported[-1].endswith(f"free in {file.parent}")
     file.write_bytes(b"no database at all" * 100)
-    (broken,) = try_resources(checked)
+    (broken,) = check_connections(checked)
     assert (broken.state, broken.message[:7]) == ("error", "[AF741]")
 
 
 def test_a_database_that_nobody_serves_is_an_error_without_its_password(place: Place) -> None:
     url = "postgresql+nodriver://etl:canary-7f3a9c@127.0.0.1:1/x"
     text = f"{ONE}resources:\n  r: {{kind: db, driver: sqlalchemy, config: {{url: '{url}'}}}}\n"
-    (found,) = try_resources(place.checked(text))
+    (found,) = check_connections(place.checked(text))
     assert found.state == "error"
     assert "canary" not in found.message

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.admin import host_checks as machine
-from aetherflow.admin.doctor import CheckResult, examine_machine, examine_surroundings, settings_in_force
+from aetherflow.admin.doctor import CheckResult, check_machine, check_machine_for_flow, settings_in_force
 from aetherflow.admin.extras import extras
 from aetherflow.admin.host_checks import machine_results, state_results
 from aetherflow.cli.state_access import newest_time
@@ -68,9 +68,9 @@ def test_a_plugin_that_cannot_be_loaded_is_reported_without_a_flow(
     plugins = place.folder / "plugins"
     plugins.mkdir()
     env = {"AETHERFLOW_PLUGIN_PATHS": str(plugins), "AETHERFLOW_PLUGIN_STRICT": strict}
-    whole = examine_surroundings(environment(place, **env), Redactor(), newest_time)
+    whole = check_machine(environment(place, **env), Redactor(), newest_time)
     (plugins / "broken.py").write_text("import nowhere_x\n")
-    broken = examine_surroundings(environment(place, **env), Redactor(), newest_time)
+    broken = check_machine(environment(place, **env), Redactor(), newest_time)
 
     assert about(whole, "plugins") == [("ok", str(plugins), "")]
     shown = f"{plugins}/broken.py:1: [AF583] the plugin needs the module 'nowhere_x', which is not installed"
@@ -143,7 +143,7 @@ def test_the_metrics_module_and_the_profiles_are_tried(place: Place) -> None:
 
 
 def test_without_a_flow_the_common_state_and_the_extras_are_looked_at(place: Place) -> None:
-    found = examine_surroundings(environment(place), Redactor(), newest_time)
+    found = check_machine(environment(place), Redactor(), newest_time)
     assert about(found, "state") == [("ok", f"{place.state} can be made", "")]
     assert about(found, "extra db")[0][1].startswith("sqlalchemy ")
     assert {one.state for one in found} == {"ok"}
@@ -188,7 +188,7 @@ def test_the_secrets_of_a_resource_are_looked_for_and_not_shown(place: Place) ->
         f"{{a: {{secret: 'file:{place.folder}/pin'}}, b: {{secret: 'file:/no/pin'}},"
         " c: {secret: 'env:PIN'}, d: {secret: 'command:no_such_program x'}}"
     )
-    found = examine_machine(
+    found = check_machine_for_flow(
         place.checked(
             f"{EXTRACT}resources:\n  db: {{kind: db, driver: sqlalchemy, config: {{url: 'sqlite://'}},"
             f" options: {{connect_args: {secrets}}}}}\n"
@@ -211,7 +211,7 @@ def test_a_package_that_a_connector_needs_is_reported_with_its_extra(
 
     monkeypatch.setattr(SqlAlchemyConnector, "packages", ("no_such_package",))
     text = EXTRACT + "resources:\n  db: {kind: db, driver: sqlalchemy, config: {url: 'sqlite://'}}\n"
-    found = examine_machine(place.checked(text), newest_time)
+    found = check_machine_for_flow(place.checked(text), newest_time)
     assert about(found, "resource db")[1] == (
         "error",
         "db:sqlalchemy needs the package 'no_such_package', which is not installed",
@@ -221,4 +221,4 @@ def test_a_package_that_a_connector_needs_is_reported_with_its_extra(
 
 def test_a_healthy_machine_is_healthy(place: Place) -> None:
     assert os.access(place.folder, os.W_OK)
-    assert {result.state for result in examine_machine(place.checked(ONE), newest_time)} == {"ok"}
+    assert {result.state for result in check_machine_for_flow(place.checked(ONE), newest_time)} == {"ok"}

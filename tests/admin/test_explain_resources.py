@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from aetherflow.admin.explain_resources import explained_resources
+from aetherflow.admin.explain_resources import explain_resources
 from aetherflow.config.resource_origins import FieldOrigin, Variable
 from tests.runs.run_parts import Place, flow
 
@@ -19,7 +19,7 @@ def test_a_field_is_of_the_flow_the_profile_or_a_default_and_its_variables_have_
         AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.yaml"),
         AETHERFLOW_ENV_FILES_JSON=f'[{{"path": "{place.folder}/night.env"}}]',
     )
-    found = explained_resources(checked)["db"]
+    found = explain_resources(checked)["db"]
     assert (found.driver, found.profile, found.problem) == ("db:sqlite3", "main", "")
     assert found.fields == [
         FieldOrigin(
@@ -43,7 +43,7 @@ def test_a_secret_is_explained_by_where_it_is(place: Place) -> None:
         f"{EXTRACT}resources:\n  db: {{kind: db, driver: sqlalchemy, config: {{url: 'x-{{{{env.PIN}}}}'}},"
         f" options: {{connect_args: {secrets}}}}}\n"
     )
-    fields = explained_resources(place.checked(text, PIN="canary-7f3a9c"))["db"].fields
+    fields = explain_resources(place.checked(text, PIN="canary-7f3a9c"))["db"].fields
     assert fields[1:5] == [
         FieldOrigin(
             "options.connect_args.a",
@@ -90,6 +90,6 @@ def test_a_resource_whose_profile_is_not_there_hides_no_other(place: Place) -> N
     from aetherflow.runs.load_flow import load_checked_flow  # noqa: PLC0415 - `examined` allows no errors
 
     checked = load_checked_flow(place.write(text), {**place.env, "AETHERFLOW_PROFILES_JSON": "{}"})
-    found = explained_resources(checked)
+    found = explain_resources(checked)
     assert found["gone"].problem == "resource 'gone' names an unknown profile 'nope'"
     assert found["db"].fields[0].value == "x.db"

@@ -10,7 +10,7 @@ from aetherflow.errors import InvalidInput
 from aetherflow.schedule.cron import Cron
 from aetherflow.schedule.item import changes
 from aetherflow.schedule.trigger import Interval, Moment
-from aetherflow.server.schedule_files import examine_schedule, load_schedule
+from aetherflow.server.schedule_files import check_schedule_file, load_schedule
 
 
 def written(folder: Path, text: str) -> Path:
@@ -24,7 +24,7 @@ def written(folder: Path, text: str) -> Path:
 def reported(path: Path) -> list[str]:
     """Return what is wrong, as place, code and message."""
     try:
-        found = examine_schedule(path).diagnostics
+        found = check_schedule_file(path).diagnostics
     except InvalidInput as error:
         found = list(error.diagnostics)
     return [f"{d.line}:{d.column} {d.code} {d.message}" for d in found]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.server.schedule_files import check_flows, examine_schedule
+from aetherflow.server.item_flows import check_item_flows
+from aetherflow.server.schedule_files import check_schedule_file
 
 FLOW = """
 version: 1
@@ -26,8 +27,8 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
     lines = "".join(f"- {{{line}, flow_yaml: flow.yaml}}\n" for line in items.splitlines())
     path = folder / "scheduler.yaml"
     path.write_text(f"version: 1\n{head}items:\n{lines}")
-    checked = examine_schedule(path)
-    check_flows(checked, {"AETHERFLOW_STATE_ROOT": str(folder)})
+    checked = check_schedule_file(path)
+    check_item_flows(checked, {"AETHERFLOW_STATE_ROOT": str(folder)})
     assert not checked.sink.has_errors, checked.diagnostics
     return [f"{d.line}:{d.column} {d.severity} {d.code} {d.message}" for d in checked.diagnostics]
 

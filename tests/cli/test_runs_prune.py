@@ -50,7 +50,7 @@ def test_prune_shows_what_it_would_delete_and_then_deletes_it(cli: CommandLine) 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "error[AF002]: say what to keep: --keep-days N, --keep-runs N, or both"),
+        ((), "error[AF002]: say which runs to keep: --keep-days N, --keep-runs N, or both"),
         (("--keep-runs", "-1"), "error[AF002]: Invalid value for '--keep-runs'"),
         (("--keep-days", "99999999999"), "error[AF002]: Invalid value for '--keep-days'"),
         (("--keep-days", "1", "--state", "none.sqlite"), "error[AF605]: there is no state database"),

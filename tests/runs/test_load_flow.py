@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aetherflow.admin.doctor import CheckResult, examine_machine, settings_in_force
+from aetherflow.admin.doctor import CheckResult, check_machine_for_flow, settings_in_force
 from aetherflow.admin.dry_run import outline
-from aetherflow.admin.explain_resources import explained_resources
+from aetherflow.admin.explain_resources import explain_resources
 from aetherflow.cli.state_access import newest_time
 from aetherflow.errors import ConfigError, InvalidInput, UsageError
 from aetherflow.runs.load_flow import load_checked_flow, resolve
@@ -97,7 +97,7 @@ def test_a_profile_stands_behind_the_keys_of_a_resource(place: Place) -> None:
     )
     checked = place.checked(text, AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.json"))
     assert resolve(checked, "db").config == {"path": "own.db", "url": "sqlite:///p.db"}
-    origins = {origin.field: origin.source for origin in explained_resources(checked)["db"].fields}
+    origins = {origin.field: origin.source for origin in explain_resources(checked)["db"].fields}
     assert set(origins) == {"config.path", "config.url", "options.timeout_seconds", "options.cache"}
     assert origins["options.timeout_seconds"] == "default"
     assert origins["config.path"] != origins["config.url"]
@@ -182,21 +182,21 @@ def found(diagnostics: list[CheckResult], subject: str) -> tuple[str, str]:
 
 
 def test_the_doctor_looks_at_variables_and_places(place: Place) -> None:
-    diagnostics = examine_machine(place.checked(flow(EXTRACT) + RESOURCE), newest_time)
+    diagnostics = check_machine_for_flow(place.checked(flow(EXTRACT) + RESOURCE), newest_time)
     assert found(diagnostics, "resource db") == (
         "error",
         "config.url needs the environment variable DB_PATH, which is not set",
     )
     assert found(diagnostics, "state") == ("ok", f"{place.state} can be made")
     assert found(diagnostics, "workspace") == ("ok", f"{place.state.parent / 'work'} can be made")
-    healthy = examine_machine(place.checked(flow(EXTRACT) + RESOURCE, DB_PATH="x"), newest_time)
+    healthy = check_machine_for_flow(place.checked(flow(EXTRACT) + RESOURCE, DB_PATH="x"), newest_time)
     assert {diagnostic.state for diagnostic in healthy} == {"ok"}
 
 
 def test_the_doctor_says_what_stands_in_the_way(place: Place) -> None:
     (place.folder / "file").write_text("x")
     head = f"workspace: {{root: {place.folder}/file/work}}, state: {{path: {place.folder}}}"
-    diagnostics = examine_machine(
+    diagnostics = check_machine_for_flow(
         place.checked(flow("{id: a, steps: [{id: s, type: probe}]}", head=head)), newest_time
     )
     assert found(diagnostics, "state") == ("error", f"{place.folder} is a folder, and should be a file")

@@ -1,4 +1,4 @@
-"""What `validate` says of a scheduler file: of the flows it names, their jobs and params, and of bundles."""
+"""What `validate` reports about the flows, jobs, params and bundles that a scheduler file names."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""Check the flows and manifests that the items of a scheduler file name, for `validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aetherflow.check.schedule_advice import advise_items, advise_pools
+from aetherflow.config.params import read_params
+from aetherflow.errors import AetherFlowError, InvalidInput, UsageError
+from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+from aetherflow.runs.run_request import RunRequest, selected_jobs
+from aetherflow.schedule.item import Item
+from aetherflow.server.schedule_files import CheckedSchedule
+from aetherflow.spec.load_manifest import load_manifest
+
+INVALID_FLOW = "AF207"
+
+DIAGNOSTICS_PER_FLOW = 20
+"""How many diagnostics about a flow are repeated at the item that names it."""
+
+
+def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> None:
+    """Report the errors in the flows, manifests, jobs and params that the items name; read each flow once.
+
+    Also warn about items that can never fire or start.
+    """
+    advise_items(checked.schedule, checked.sink)
+    flows: dict[Path, CheckedFlow | AetherFlowError] = {}
+    numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
+    for item in checked.schedule.items.values():
+        if item.manifest is not None:
+            _check_manifest(item, ("items", numbers[item.id]), checked.sink)
+        if item.flow_file is None or item.manifest is not None:
+            continue
+        is_new = item.flow_file not in flows
+        if is_new:
+            flows[item.flow_file] = _loaded(item.flow_file, process_env)
+        base, flow = ("items", numbers[item.id]), flows[item.flow_file]
+        _check_item(item, flow, base, checked.sink, is_new=is_new)
+        if isinstance(flow, CheckedFlow):
+            _check_pools(item, flow, base, checked)
+
+
+def _check_pools(
+    item: Item, flow: CheckedFlow, base: tuple[str | int, ...], checked: CheckedSchedule
+) -> None:
+    """Warn about steps that need more slots of a pool than the scheduler file gives it."""
+    try:
+        wanted = selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
+    except UsageError:
+        return  # the job does not exist, which is reported already
+    jobs = [job for job in flow.plan.jobs if wanted is None or job.index in wanted]
+    advise_pools(item, base, [*jobs, *flow.plan.hooks], checked.schedule.spec.pools, checked.sink)
+
+
+def _check_manifest(item: Item, base: tuple[str | int, ...], sink: DiagnosticSink) -> None:
+    """Report the errors in the manifest of an item; the flow of its bundle is checked after a sync."""
+    try:
+        load_manifest(item.manifest or Path())
+    except InvalidInput as error:
+        new = [diagnostic for diagnostic in error.diagnostics if diagnostic not in sink.diagnostics]
+        sink.diagnostics += new[:DIAGNOSTICS_PER_FLOW]
+        message = f"the bundle manifest of item {item.id!r} is not valid"
+        sink.add((*base, "bundle_manifest"), INVALID_FLOW, message, f"correct {item.manifest}")
+
+
+def _loaded(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
+    try:
+        return load_checked_flow(flow, process_env)
+    except AetherFlowError as error:
+        return error
+
+
+def _check_item(
+    item: Item,
+    flow: CheckedFlow | AetherFlowError,
+    base: tuple[str | int, ...],
+    sink: DiagnosticSink,
+    *,
+    is_new: bool,
+) -> None:
+    if isinstance(flow, AetherFlowError):
+        if isinstance(flow, InvalidInput):
+            sink.diagnostics += flow.diagnostics[:DIAGNOSTICS_PER_FLOW] if is_new else []
+        hint = f"aetherflow validate {item.flow_file}"
+        message = f"the flow of item {item.id!r} is not valid"
+        if not isinstance(flow, InvalidInput):
+            message += f": {flow.message}"
+        sink.add((*base, "flow_yaml"), INVALID_FLOW, message, hint)
+        return
+    if is_new:
+        sink.diagnostics += flow.diagnostics[:DIAGNOSTICS_PER_FLOW]
+    if flow.errors:
+        hint = f"aetherflow validate {item.flow_file}"
+        sink.add((*base, "flow_yaml"), INVALID_FLOW, f"the flow of item {item.id!r} is not valid", hint)
+    for key, check in (
+        ("flow_job", lambda: selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
+        ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
+    ):
+        try:
+            check()
+        except UsageError as error:
+            where = (*base, key) if getattr(item.spec, key) else base
+            message = error.message.replace("--flow-job", "flow_job").replace("--param ", "params: ")
+            sink.add(where, "AF208", f"item {item.id!r}: {message}", error.hint)
