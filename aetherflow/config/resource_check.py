@@ -144,14 +144,6 @@ def _placed(prepared: PreparedResource, problem: FieldDiagnostic) -> FieldDiagno
 
 
 def _diagnostic(document: Document, name: str, problem: FieldDiagnostic) -> Diagnostic:
-    position = document.position(("resources", name, *problem.path))
     message = problem.message if problem.path == ("profile",) else f"resource {name!r}: {problem.message}"
-    return Diagnostic(
-        code=problem.code,
-        message=message,
-        file=document.file,
-        line=position.line,
-        column=position.column,
-        severity=problem.severity,
-        hint=problem.hint,
-    )
+    path = ("resources", name, *problem.path)
+    return document.diagnostic(path, problem.code, message, problem.hint, problem.severity)

@@ -60,15 +60,7 @@ class DiagnosticSink:
             return
         place = where if isinstance(where, Position) else self.place(where)
         self.diagnostics.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                file=self.document.file,
-                line=place.line,
-                column=place.column,
-                severity=severity,
-                hint=hint,
-            )
+            Diagnostic(code, message, self.document.file, place.line, place.column, severity, hint)
         )
 
     def add_problem(self, base: Path, problem: TextDiagnostic) -> None:

@@ -28,7 +28,7 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
         return {}
     if not isinstance(values, dict):
         message = f"a file of parameters is a mapping of names to values, not a {type(values).__name__}"
-        raise InvalidInput([_diagnostic(document, "", message, "write NAME: VALUE, one a line")])
+        raise InvalidInput([document.diagnostic((), CODE, message, "write NAME: VALUE, one a line")])
     diagnostics = [
         diagnostic
         for name, value in values.items()
@@ -44,17 +44,10 @@ def _check(
 ) -> Diagnostic | None:
     if spec is None:
         hint = did_you_mean(name, specs) or f"it has {', '.join(specs) or 'none'}"
-        return _diagnostic(document, name, f"the flow has no parameter {name!r}", hint)
+        return document.diagnostic((name,), CODE, f"the flow has no parameter {name!r}", hint)
     try:
         if value is not None:
             convert(spec, value)
     except ValueError as error:
-        return _diagnostic(document, name, f"the parameter {name!r} must be {error}", "")
+        return document.diagnostic((name,), CODE, f"the parameter {name!r} must be {error}")
     return None
-
-
-def _diagnostic(document: Document, name: str, message: str, hint: str) -> Diagnostic:
-    place = document.position((name,) if name else ())
-    return Diagnostic(
-        code=CODE, message=message, file=document.file, line=place.line, column=place.column, hint=hint
-    )

@@ -63,17 +63,7 @@ class _Explainer:
 
     def report(self, path: NodePath, code: str, message: str, hint: str) -> None:
         """Add a diagnostic about the node at `path`."""
-        place = self.document.position(path)
-        self.diagnostics.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                file=self.document.file,
-                line=place.line,
-                column=place.column,
-                hint=hint,
-            )
-        )
+        self.diagnostics.append(self.document.diagnostic(path, code, message, hint))
 
     def check(self, value: Any, kind: kinds.Type, path: NodePath) -> None:
         """Compare a value with the type it should have."""

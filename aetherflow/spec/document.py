@@ -28,7 +28,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from aetherflow.errors import Diagnostic, InvalidInput, Position
+from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.suggest import explain_control_character, explain_encoding, explain_syntax, quoted
 
@@ -69,6 +69,13 @@ class Document(msgspec.Struct, frozen=True, eq=False):
     _places: array[int]
     _root: tuple[int, int]
     _order: dict[int, dict[str, int]]
+
+    def diagnostic(
+        self, path: NodePath, code: str, message: str, hint: str = "", severity: Severity = "error"
+    ) -> Diagnostic:
+        """Return a diagnostic about the node at `path`."""
+        place = self.position(path)
+        return Diagnostic(code, message, self.file, place.line, place.column, severity, hint)
 
     def position(self, path: NodePath) -> Position:
         """Return where the key or list item at `path` stands, or the nearest node above it that exists."""

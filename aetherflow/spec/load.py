@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -21,17 +21,21 @@ T = TypeVar("T")
 HOOKS = ("on_success", "on_failure", "on_exit")
 
 
-class FlowDocument(msgspec.Struct, frozen=True, eq=False):
-    """A flow file as Structs; what it refers to is not checked yet.
+class FileDocument(msgspec.Struct, Generic[T], frozen=True, eq=False):
+    """A file as Structs; what it refers to is not checked yet.
 
     Attributes:
-        guesses: the assumptions made to read a file of wrong shape; such a file must not be run.
+        guesses: the assumptions made to read a file of wrong shape; such a file must not be in force.
     """
 
-    spec: FlowFile
+    spec: T
     document: Document
     path: Path
     guesses: Assumptions | None = None
+
+
+FlowDocument = FileDocument[FlowFile]
+ScheduleDocument = FileDocument[ScheduleFile]
 
 
 def load_flow(path: Path) -> FlowDocument:
@@ -55,26 +59,7 @@ def read_flow(path: Path) -> tuple[FlowDocument | None, list[Diagnostic]]:
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, spec, diagnostics = _read(path, FlowFile)
-    if document is None:
-        return None, diagnostics
-    if spec is not None:
-        return FlowDocument(spec, document, path), diagnostics
-    mended = mend(document, FlowFile)
-    return None if mended is None else FlowDocument(mended[0], document, path, mended[1]), diagnostics
-
-
-class ScheduleDocument(msgspec.Struct, frozen=True, eq=False):
-    """A scheduler file as Structs; what it refers to is not checked yet.
-
-    Attributes:
-        guesses: the assumptions made to read a file of wrong shape; such a file must not be in force.
-    """
-
-    spec: ScheduleFile
-    document: Document
-    path: Path
-    guesses: Assumptions | None = None
+    return _read(path, FlowFile)
 
 
 def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:
@@ -83,13 +68,7 @@ def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, spec, diagnostics = _read(path, ScheduleFile)
-    if document is None:
-        return None, diagnostics
-    if spec is not None:
-        return ScheduleDocument(spec, document, path), diagnostics
-    mended = mend(document, ScheduleFile)
-    return None if mended is None else ScheduleDocument(mended[0], document, path, mended[1]), diagnostics
+    return _read(path, ScheduleFile)
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
@@ -105,17 +84,20 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     return profiles
 
 
-def _read(path: Path, kind: type[T]) -> tuple[Document | None, T | None, list[Diagnostic]]:
-    """Return the document, its content (None if unreadable), and the diagnostics in order."""
+def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagnostic]]:
+    """Return the file (None if unreadable, with assumptions if misshapen), and the diagnostics in order."""
     document, diagnostics = scan_file(path)
     if document is None:
-        return None, None, diagnostics
+        return None, diagnostics
     spec, wrong = decode(document, kind)
     if wrong and (mixed_up := _mixed_up(document, kind)):
         return None, None, [mixed_up]
     diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
     diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
-    return document, spec, diagnostics
+    if spec is not None:
+        return FileDocument(spec, document, path), diagnostics
+    mended = mend(document, kind)
+    return None if mended is None else FileDocument(mended[0], document, path, mended[1]), diagnostics
 
 
 def _mixed_up(document: Document, kind: type[Any]) -> Diagnostic | None:
@@ -173,12 +155,5 @@ def _lists_with_ids(file: Any) -> Iterator[tuple[NodePath, str]]:
 
 def _duplicate(document: Document, title: str, name: str, first: NodePath, second: NodePath) -> Diagnostic:
     line = document.position((*first, "id")).line
-    place = document.position((*second, "id"))
-    return Diagnostic(
-        code="AF120",
-        message=f"duplicate {title} id {quoted(name)}: it is already on line {line}",
-        file=document.file,
-        line=place.line,
-        column=place.column,
-        hint=f"give each {title} its own id",
-    )
+    message = f"duplicate {title} id {quoted(name)}: it is already on line {line}"
+    return document.diagnostic((*second, "id"), "AF120", message, f"give each {title} its own id")

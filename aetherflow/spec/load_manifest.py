@@ -68,8 +68,8 @@ def _key_diagnostics(document: Document) -> Iterator[Diagnostic]:
         text = _at(document.value, path)
         if isinstance(text, str) and not stays_inside(text):
             message = f"{path[-1]!r}: {quoted(text)} leaves the bundle"
-            yield _diagnostic(
-                document, path, "AF851", message, "write a path relative to the root of the bundle"
+            yield document.diagnostic(
+                path, "AF851", message, "write a path relative to the root of the bundle"
             )
     entries = _at(document.value, ("env_files",))
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -77,7 +77,7 @@ def _key_diagnostics(document: Document) -> Iterator[Diagnostic]:
         if isinstance(text, str) and ".." in text.replace("\\", "/").split("/"):
             message = f"'path': {quoted(text)} leaves the bundle"
             hint = "write a path below the root of the bundle, or an absolute one"
-            yield _diagnostic(document, ("env_files", number, "path"), "AF851", message, hint)
+            yield document.diagnostic(("env_files", number, "path"), "AF851", message, hint)
 
 
 def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
@@ -91,7 +91,7 @@ def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
     for key in needed:
         if key not in source:
             message = f"missing key {key!r} in 'source': a source of type {kind} needs it"
-            yield _diagnostic(document, at, "AF850", message, f"add '{key}: ...'")
+            yield document.diagnostic(at, "AF850", message, f"add '{key}: ...'")
     known = {key for keys in SOURCE_KEYS.values() for group in keys for key in group}
     for key in source:
         if key in known and key not in (*needed, *optional):
@@ -99,13 +99,14 @@ def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
                 name for name, keys in SOURCE_KEYS.items() if any(key in part for part in keys)
             )
             message = f"{key!r} does not belong to a source of type {kind}"
-            yield _diagnostic(document, (*at, key), "AF850", message, f"remove it; it belongs to {owners}")
+            hint = f"remove it; it belongs to {owners}"
+            yield document.diagnostic((*at, key), "AF850", message, hint)
     name, resources = source.get("resource"), _at(document.value, ("resources",))
     names = list(resources) if isinstance(resources, dict) else []
     if isinstance(name, str) and "resource" in needed and name not in names:
         hint = did_you_mean(name, names) or "declare it under 'resources' of the manifest"
         message = f"the source uses the resource {quoted(name)}, which the manifest does not have"
-        yield _diagnostic(document, (*at, "resource"), "AF852", message, hint)
+        yield document.diagnostic((*at, "resource"), "AF852", message, hint)
 
 
 def _at(value: Any, path: NodePath) -> Any:
@@ -113,10 +114,3 @@ def _at(value: Any, path: NodePath) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _diagnostic(document: Document, path: NodePath, code: str, message: str, hint: str) -> Diagnostic:
-    place = document.position(path)
-    return Diagnostic(
-        code=code, message=message, file=document.file, line=place.line, column=place.column, hint=hint
-    )
