@@ -67,38 +67,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AetherFlowError": "errors",
-    "BundleError": "errors",
-    "BundleFile": "bundle.source",
-    "BundleSource": "bundle.source",
-    "SourceChanged": "bundle.source",
-    "SourceRequest": "bundle.source",
-    "ConfigError": "errors",
-    "LockNotAcquired": "errors",
-    "MissingExtra": "errors",
-    "StepError": "errors",
-    "CheckResult": "sdk.checks",
-    "certificate_check": "sdk.tls_check",
-    "peer_certificate_check": "sdk.tls_check",
-    "Connector": "sdk.connector",
-    "Resource": "sdk.connector",
-    "connector": "sdk.connector",
-    "StepContext": "sdk.context",
-    "Effect": "sdk.effects",
-    "StopSwitch": "sdk.blocking",
-    "run_blocking": "sdk.blocking",
-    "checks": "sdk.checks",
-    "files": "sdk.files",
-    "Skipped": "sdk.step",
-    "StepResult": "sdk.step",
-    "StepType": "sdk.step",
-    "step": "sdk.step_decorator",
-    "one_error": "task_errors",
-    "connector_names": "registry",
-    "step_names": "registry",
+    name: home
+    for home, names in {
+        "bundle.source": ("BundleFile", "BundleSource", "SourceChanged", "SourceRequest"),
+        "errors": (
+            *("AetherFlowError", "BundleError", "ConfigError"),
+            *("LockNotAcquired", "MissingExtra", "StepError"),
+        ),
+        "registry": ("connector_names", "step_names"),
+        "sdk.blocking": ("StopSwitch", "run_blocking"),
+        "sdk.checks": ("CheckResult", "checks"),
+        "sdk.connector": ("Connector", "Resource", "connector"),
+        "sdk.context": ("StepContext",),
+        "sdk.effects": ("Effect",),
+        "sdk.files": ("files",),
+        "sdk.step": ("Skipped", "StepResult", "StepType"),
+        "sdk.step_decorator": ("step",),
+        "sdk.tls_check": ("certificate_check", "peer_certificate_check"),
+        "task_errors": ("one_error",),
+    }.items()
+    for name in names
 }
-
-
 _MODULES = ("checks", "files")
 
 

@@ -8,14 +8,14 @@ from typing import Any, Protocol, get_args
 
 import msgspec
 
+from aetherflow.check.planned_steps import planned_steps
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.plan import Plan
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.convert import convert
-from aetherflow.spec.flow import StepSpec
+from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.suggest import did_you_mean
 
 
@@ -31,24 +31,6 @@ class Registry(Protocol):
         ...
 
 
-class _LookedUpOnce:
-    """A registry that looks up each step type only once.
-
-    Attributes:
-        step_types: the step types found, by name.
-    """
-
-    def __init__(self, registry: Registry) -> None:
-        self.step_types: dict[str, StepType] = {}
-        self.connector_class = registry.connector_class
-        self._registry = registry
-
-    def step_type(self, name: str) -> StepType:
-        if name not in self.step_types:
-            self.step_types[name] = self._registry.step_type(name)
-        return self.step_types[name]
-
-
 def check_flow(
     plan: Plan, registry: Registry, sink: DiagnosticSink, inherited: Container[str] = ()
 ) -> dict[str, StepType]:
@@ -56,28 +38,19 @@ def check_flow(
 
     `inherited` are the resources of a bundle manifest, which are checked with the manifest.
     """
-    used: set[str] = set()
-    registry = looked_up = _LookedUpOnce(registry)
-    for job in plan.jobs:
-        for number, step in enumerate(job.steps):
-            where: Path = ("jobs", job.index, "steps", number)
-            _check_slots(step.spec, where, sink)
-            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, sink, used)
-    for hook in plan.hooks:
-        for number, step in enumerate(hook.steps):
-            where = ("flow", hook.id.removeprefix(HOOK), number)
-            _check_slots(step.spec, where, sink)
-            _check_step(step.spec.type, step.spec.inputs, where, plan, registry, sink, used)
+    checker = _StepChecker(plan, registry, sink)
+    for step, where in planned_steps(plan):
+        _check_slots(step.spec, where, sink)
+        checker.check(step.spec.type, step.spec.inputs, where)
     for name, resource in plan.resources.items():
-        base: Path = ("resources", name)
         if name in inherited:
             continue
-        if not sink.is_guess((*base, "kind")):
-            _check_driver(f"{resource.kind}:{resource.driver}", (*base, "driver"), registry, sink)
-        if name not in used:
+        if not sink.is_guess(("resources", name, "kind")):
+            check_driver(name, resource, registry, sink)
+        if name not in checker.used:
             message = f"no step uses the resource {name!r} by its name"
-            sink.add(base, "AF552", message, severity="warning")
-    return looked_up.step_types
+            sink.add(("resources", name), "AF552", message, severity="warning")
+    return checker.step_types
 
 
 def _check_slots(step: StepSpec, where: Path, sink: DiagnosticSink) -> None:
@@ -86,55 +59,62 @@ def _check_slots(step: StepSpec, where: Path, sink: DiagnosticSink) -> None:
         sink.add((*where, "slots"), "AF644", message, "add pool: NAME, or leave slots out")
 
 
-def _check_driver(name: str, where: Path, registry: Registry, sink: DiagnosticSink) -> None:
+def check_driver(name: str, resource: ResourceSpec, registry: Registry, sink: DiagnosticSink) -> None:
+    """Report a resource for which there is no connector."""
     try:
-        registry.connector_class(name)
+        registry.connector_class(f"{resource.kind}:{resource.driver}")
     except AetherFlowError as error:
-        sink.add(where, error.code, error.message, error.hint)
+        sink.add(("resources", name, "driver"), error.code, error.message, error.hint)
 
 
-def _check_step(
-    type_name: str,
-    inputs: dict[str, Any],
-    base: Path,
-    plan: Plan,
-    registry: Registry,
-    sink: DiagnosticSink,
-    used: set[str],
-) -> None:
-    """Check one step, and the step inside it if it contains one."""
-    _check_resource(inputs.get("resource"), (*base, "inputs", "resource"), plan, sink, used)
-    if sink.is_guess((*base, "type")):
-        used.update(plan.resources)  # an unknown type might use any of them
-        return
-    try:
-        step_type = registry.step_type(type_name)
-    except AetherFlowError as error:
-        sink.add((*base, "type"), error.code, error.message, error.hint)
-        return
-    struct = _struct_in(step_type.input_type)
-    used.update(plan.resources if struct is None else plan.resources.keys() & _texts(inputs))
-    if struct is not None:
-        _check_inputs(step_type, struct, inputs, (*base, "inputs"), sink)
-    inner = inputs.get("step")
-    if step_type.contains == "step" and isinstance(inner, dict):
-        inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
-        if _has_template(inner_type):
-            used.update(plan.resources)  # known only when it runs
-        elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
-            inner_base = (*base, "inputs", "step")
-            _check_step(inner_type, inner_inputs, inner_base, plan, registry, sink, used)
+class _StepChecker:
+    """Checks the steps of a plan.
 
+    Attributes:
+        step_types: the step types found, by name; each is looked up once.
+        used: the resources that steps use, or might use.
+    """
 
-def _check_resource(resource: Any, where: Path, plan: Plan, sink: DiagnosticSink, used: set[str]) -> None:
-    """Record that a step uses a resource; report it if the flow has none of that name."""
-    if isinstance(resource, str) and "{{" not in resource:
-        used.add(resource)
-        if resource not in plan.resources:
-            hint = did_you_mean(resource, plan.resources) or "declare it under resources"
-            sink.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
-    elif resource is not None:
-        used.update(plan.resources)  # known only when it runs
+    def __init__(self, plan: Plan, registry: Registry, sink: DiagnosticSink) -> None:
+        self.step_types: dict[str, StepType] = {}
+        self.used: set[str] = set()
+        self._resources = plan.resources
+        self._registry = registry
+        self._sink = sink
+
+    def check(self, type_name: str, inputs: dict[str, Any], base: Path) -> None:
+        """Check one step, and the step inside it if it contains one."""
+        self._check_resource(inputs.get("resource"), (*base, "inputs", "resource"))
+        if self._sink.is_guess((*base, "type")):
+            self.used.update(self._resources)  # an unknown type might use any of them
+            return
+        try:
+            step_type = self.step_types.get(type_name) or self._registry.step_type(type_name)
+        except AetherFlowError as error:
+            self._sink.add((*base, "type"), error.code, error.message, error.hint)
+            return
+        self.step_types[type_name] = step_type
+        struct = _struct_in(step_type.input_type)
+        self.used.update(self._resources if struct is None else self._resources.keys() & _texts(inputs))
+        if struct is not None:
+            _check_inputs(step_type, struct, inputs, (*base, "inputs"), self._sink)
+        inner = inputs.get("step")
+        if step_type.contains == "step" and isinstance(inner, dict):
+            inner_type, inner_inputs = inner.get("type"), inner.get("inputs") or {}
+            if _has_template(inner_type):
+                self.used.update(self._resources)  # known only when it runs
+            elif isinstance(inner_type, str) and isinstance(inner_inputs, dict):
+                self.check(inner_type, inner_inputs, (*base, "inputs", "step"))
+
+    def _check_resource(self, resource: Any, where: Path) -> None:
+        """Record that a step uses a resource; report it if the flow has none of that name."""
+        if isinstance(resource, str) and "{{" not in resource:
+            self.used.add(resource)
+            if resource not in self._resources:
+                hint = did_you_mean(resource, self._resources) or "declare it under resources"
+                self._sink.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
+        elif resource is not None:
+            self.used.update(self._resources)  # known only when it runs
 
 
 def _check_inputs(

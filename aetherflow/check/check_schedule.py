@@ -166,12 +166,9 @@ class _Reader:
         beside = self.loaded.path.absolute().parent / _expanded(text)
         below = Path(text).absolute()
         hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
-        self.report(key, "AF203", f"item {self.spec_id()!r}: there is no file {quoted(text)}", hint)
+        item = self.loaded.spec.items[int(self.base[1])]
+        self.report(key, "AF203", f"item {item.id!r}: there is no file {quoted(text)}", hint)
         return None
-
-    def spec_id(self) -> str:
-        """Return the id of the item that is read."""
-        return self.loaded.spec.items[int(self.base[1])].id
 
     def parsed(self, where: Place, parse: Callable[[], T]) -> T | None:
         """Return what `parse` returns; report an error at its place in the text."""

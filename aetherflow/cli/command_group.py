@@ -54,5 +54,5 @@ def built(name: str, entry: Command | Group) -> Any:
         )
     module, _, function = entry.target.partition(":")
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(name)(getattr(import_module(module), function))
+    app.command(name)(getattr(import_module(f"aetherflow.cli.{module}"), function))
     return typer.main.get_command(app)

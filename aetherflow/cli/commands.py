@@ -9,7 +9,8 @@ from typing import NamedTuple  # not msgspec: `--help` does without it
 class Command(NamedTuple):
     """One command: where its function is (`module:function`), and what the help of its group says of it.
 
-    The summary is the first sentence of the function's docstring, which is the help of the command itself.
+    The module is one of this package. The summary is the first sentence of the function's docstring, which
+    is the help of the command itself.
     """
 
     target: str
@@ -33,80 +34,55 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command | Group] = {
-    "run": Command("aetherflow.cli.run:run", "Run a flow, or resume an earlier run of it."),
-    "validate": Command(
-        "aetherflow.cli.validate:validate", "Check a flow and all it refers to; nothing is run."
-    ),
-    "doctor": Command(
-        "aetherflow.cli.doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."
-    ),
-    "explain": Command(
-        "aetherflow.cli.explain:explain", "Show where every field of every resource comes from."
-    ),
-    "serve": Command("aetherflow.cli.serve:serve", "Run the flows of scheduler files when they are due."),
-    "logs": Command("aetherflow.cli.logs:logs", "Print the output of the programs of a run."),
-    "schema": Command(
-        "aetherflow.cli.schema:schema", "Print the JSON Schema of a kind of file, for editors."
-    ),
-    "graph": Command("aetherflow.cli.graph:graph", "Draw the jobs of a flow and their dependencies."),
-    "explain-code": Command(
-        "aetherflow.cli.explain_code:explain_code", "Explain an error code, and what to do about it."
-    ),
-    "help": Command("aetherflow.cli.help:show_help", "Show the manual: a page, a step type or a code."),
+    "run": Command("run:run", "Run a flow, or resume an earlier run of it."),
+    "validate": Command("validate:validate", "Check a flow and all it refers to; nothing is run."),
+    "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
+    "explain": Command("explain:explain", "Show where every field of every resource comes from."),
+    "serve": Command("serve:serve", "Run the flows of scheduler files when they are due."),
+    "logs": Command("logs:logs", "Print the output of the programs of a run."),
+    "schema": Command("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
+    "graph": Command("graph:graph", "Draw the jobs of a flow and their dependencies."),
+    "explain-code": Command("explain_code:explain_code", "Explain an error code, and what to do about it."),
+    "help": Command("help:show_help", "Show the manual: a page, a step type or a code."),
     "steps": Group(
         "List the installed step types, or show one.",
         {
-            "list": Command("aetherflow.cli.steps_commands:list_steps", "List the step types."),
-            "show": Command(
-                "aetherflow.cli.steps_commands:show_step", "Show the inputs and outputs of a step type."
-            ),
+            "list": Command("type_commands:list_steps", "List the step types."),
+            "show": Command("type_commands:show_step", "Show the inputs and outputs of a step type."),
         },
     ),
     "connectors": Group(
         "List the installed connectors, or show one.",
         {
-            "list": Command("aetherflow.cli.connectors_commands:list_connectors", "List the connectors."),
-            "show": Command(
-                "aetherflow.cli.connectors_commands:show_connector",
-                "Show the config and options of a connector.",
-            ),
+            "list": Command("type_commands:list_connectors", "List the connectors."),
+            "show": Command("type_commands:show_connector", "Show the config and options of a connector."),
         },
     ),
     "bundle": Group(
         "Sync a bundle of flows, or show its status.",
         {
-            "sync": Command(
-                "aetherflow.cli.bundle_commands:sync",
-                "Copy what changed in the source, and activate it.",
-            ),
-            "status": Command("aetherflow.cli.bundle_commands:status", "Show which snapshot is active."),
+            "sync": Command("bundle_commands:sync", "Copy what changed in the source, and activate it."),
+            "status": Command("bundle_commands:status", "Show which snapshot is active."),
         },
     ),
     "runs": Group(
         "List, show, cancel, resume or delete runs.",
         {
-            "list": Command("aetherflow.cli.runs_commands:list_runs", "List the newest runs."),
-            "show": Command(
-                "aetherflow.cli.runs_commands:show_run", "Show a run with its jobs, steps and errors."
-            ),
+            "list": Command("runs_commands:list_runs", "List the newest runs."),
+            "show": Command("runs_commands:show_run", "Show a run with its jobs, steps and errors."),
             "cancel": Command(
-                "aetherflow.cli.runs_cancel:cancel_run",
-                "Cancel a run that another process executes, as Ctrl-C would.",
+                "runs_cancel:cancel_run", "Cancel a run that another process executes, as Ctrl-C would."
             ),
-            "retry": Command(
-                "aetherflow.cli.runs_retry:retry_run", "Resume a run, with its flow file as it is now."
-            ),
-            "prune": Command(
-                "aetherflow.cli.runs_prune:prune_runs", "Delete old runs, except those that an option keeps."
-            ),
+            "retry": Command("runs_retry:retry_run", "Resume a run, with its flow file as it is now."),
+            "prune": Command("runs_prune:prune_runs", "Delete old runs, except those that an option keeps."),
         },
     ),
     "locks": Group(
         "List locks, or release one.",
         {
-            "list": Command("aetherflow.cli.locks_commands:list_locks", "List the locks that are held."),
+            "list": Command("locks_commands:list_locks", "List the locks that are held."),
             "release": Command(
-                "aetherflow.cli.locks_commands:release_lock",
+                "locks_commands:release_lock",
                 "Release a lock whose holder has died or whose lease has expired.",
             ),
         },
@@ -115,29 +91,22 @@ COMMANDS: Mapping[str, Command | Group] = {
         "List, set or remove pools of slots that steps share.",
         {
             "list": Command(
-                "aetherflow.cli.pools_commands:list_pools",
-                "List the pools, the holders of their slots, and the queue.",
+                "pools_commands:list_pools", "List the pools, the holders of their slots, and the queue."
             ),
             "set": Command(
-                "aetherflow.cli.pools_commands:set_pool",
-                "Create a pool, or change its size; slots in use stay in use.",
+                "pools_commands:set_pool", "Create a pool, or change its size; slots in use stay in use."
             ),
-            "remove": Command("aetherflow.cli.pools_commands:remove_pool", "Remove an unused pool."),
+            "remove": Command("pools_commands:remove_pool", "Remove an unused pool."),
         },
     ),
     "init": Group(
         "Write the first files of a project, a plugin or a server. `init [DIR]` is `init project [DIR]`.",
         {
-            "project": Command(
-                "aetherflow.cli.init_commands:init_project", "Write a small project that runs as it is."
-            ),
+            "project": Command("init_commands:init_project", "Write a small project that runs as it is."),
             "plugin": Command(
-                "aetherflow.cli.init_commands:init_plugin",
-                "Write a plugin with a step, a connector and tests that pass.",
+                "init_commands:init_plugin", "Write a plugin with a step, a connector and tests that pass."
             ),
-            "systemd": Command(
-                "aetherflow.cli.init_commands:init_systemd", "Print a systemd unit for a server."
-            ),
+            "systemd": Command("init_commands:init_systemd", "Print a systemd unit for a server."),
         },
         default="project",
         usage="[DIR] | COMMAND [ARGS]...",
@@ -145,17 +114,11 @@ COMMANDS: Mapping[str, Command | Group] = {
     "scheduler": Group(
         "Preview a scheduler file, show its status, fire an item.",
         {
-            "run": Command(
-                "aetherflow.cli.serve:serve_one", "Run the flows of a scheduler file when they are due."
-            ),
-            "next": Command(
-                "aetherflow.cli.scheduler_commands:show_next", "Show the next firings of a scheduler file."
-            ),
-            "simulate": Command(
-                "aetherflow.cli.scheduler_commands:show_simulation", "Show every firing of a period."
-            ),
-            "status": Command("aetherflow.cli.scheduler_commands:show_status", "Show servers and items."),
-            "fire": Command("aetherflow.cli.scheduler_fire:fire_item", "Fire an item now."),
+            "run": Command("serve:serve_one", "Run the flows of a scheduler file when they are due."),
+            "next": Command("scheduler_commands:show_next", "Show the next firings of a scheduler file."),
+            "simulate": Command("scheduler_commands:show_simulation", "Show every firing of a period."),
+            "status": Command("scheduler_commands:show_status", "Show servers and items."),
+            "fire": Command("scheduler_fire:fire_item", "Fire an item now."),
         },
     ),
 }

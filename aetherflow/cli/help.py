@@ -62,7 +62,7 @@ def _show_step(name: str) -> int:
     Raises:
         UsageError: there is no such step type either.
     """
-    from aetherflow.cli.steps_commands import show_step  # noqa: PLC0415 - only for this form of the command
+    from aetherflow.cli.type_commands import show_step  # noqa: PLC0415 - only for this form of the command
     from aetherflow.cli.type_listing import installed_types  # noqa: PLC0415 - as above
 
     steps = installed_types().step_names()

@@ -13,7 +13,7 @@ from aetherflow.cli.printing import print_json, print_note, print_text
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
-from aetherflow.registry import Registry, registry_of
+from aetherflow.registry import STEP, Registry, registry_of
 
 Field = dict[str, Any]
 
@@ -42,13 +42,11 @@ def print_problems(registry: Registry) -> int:
     return exit_codes.INVALID if bad else exit_codes.SUCCESS
 
 
-def type_row(name: str, source: str, summary_of: Callable[[str], str | None]) -> dict[str, str]:
-    """Return a type as a row of the list: its name, what it does, and where it comes from."""
+def _summary(name: str, summary_of: Callable[[str], str | None]) -> str:
     try:
-        summary = first_line(summary_of(name))
+        return first_line(summary_of(name))
     except AetherFlowError as error:
-        summary = f"cannot be used: {error.message}"
-    return {"name": name, "summary": summary, "source": source}
+        return f"cannot be used: {error.message}"
 
 
 def first_line(text: str | None) -> str:
@@ -56,30 +54,40 @@ def first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
-def print_types(rows: list[dict[str, str]], *, as_json: bool) -> None:
-    """Print types, one a line."""
+def print_types(
+    registry: Registry, kind: str, summary_of: Callable[[str], str | None], *, as_json: bool
+) -> int:
+    """Print all types of a kind, one a line: name, summary, and where it comes from; return the exit code."""
+    names = registry.step_names() if kind == STEP else registry.connector_names()
+    rows = [
+        {"name": name, "summary": _summary(name, summary_of), "source": registry.source(kind, name)}
+        for name in names
+    ]
     if as_json:
         print_json(rows)
-        return
-    width = max(len(row["name"]) for row in rows)
+        return print_problems(registry)
+    width = max(map(len, names))
     for row in rows:
         source = "" if row["source"] == "aetherflow" else f"  [{row['source']}]"
         print_text(f"{row['name']:<{width}}  {row['summary']}".rstrip() + source)
+    return print_problems(registry)
 
 
 def print_type(
-    name: str, summary: str, source: str, sections: dict[str, list[Field]], *, as_json: bool
-) -> None:
-    """Print one type with the fields of each section."""
+    registry: Registry, kind: str, name: str, summary: str, sections: dict[str, list[Field]], *, as_json: bool
+) -> int:
+    """Print one type with the fields of each section, and return the exit code."""
+    source = registry.source(kind, name)
     if as_json:
         print_json({"name": name, "summary": summary, "source": source, **sections})
-        return
+        return print_problems(registry)
     print_text(f"{name}: {summary}" if summary else name)
     if source != "aetherflow":
         print_text(f"from {source}")
     for title, fields in sections.items():
         print_text(f"{title}:" if fields else f"{title}: anything")
         _print_fields(fields, "  ", _given if title == "outputs" else _needed)
+    return print_problems(registry)
 
 
 def _print_fields(fields: list[Field], indent: str, note: Callable[[Field], str]) -> None:

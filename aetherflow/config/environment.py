@@ -71,10 +71,8 @@ def load_environment(
             layers.add(read_env_file(entry, directory), f"env file {entry.path}")
     mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins).mode
     for entry in bundle_env_files:
-        variables, origin = (
-            read_env_file(entry, bundle_directory or directory),
-            f"bundle env file {entry.path}",
-        )
+        variables = read_env_file(entry, bundle_directory or directory)
+        origin = f"bundle env file {entry.path}"
         if mode == ENTERPRISE:
             check_bundle_variables(variables, origin)
         layers.add(variables, origin)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -210,24 +210,15 @@ def _choice(*allowed: str) -> Callable[[str, Path | None], str]:
     return read
 
 
+_OF_TYPE: dict[Any, Callable[[str, Path | None], Any]] = {
+    Path: _path,
+    Path | None: _path,
+    tuple[Path, ...]: _paths,
+    bool: _boolean,
+    str | None: _text,
+}
 _READERS: dict[str, Callable[[str, Path | None], Any]] = {
-    "state_root": _path,
-    "work_root": _path,
-    "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "log_format": _choice("text", "json"),
-    "plugin_paths": _paths,
-    "plugin_strict": _boolean,
-    "strict_templates": _boolean,
-    "validate_env_strict": _boolean,
-    "env_files_json": _text,
-    "profiles_file": _path,
-    "profiles_json": _text,
-    "secrets_module": _text,
-    "secrets_path": _path,
-    "settings_module": _text,
-    "metrics_module": _text,
-    "connector_cache_default": _choice("run", "process", "none"),
-    "connector_cache_disabled": _boolean,
-    "mode": _choice("internal_fast", "enterprise"),
-    "strict_sandbox": _boolean,
+    field.name: _OF_TYPE.get(field.type) or _choice(*get_args(field.type))
+    for field in msgspec.structs.fields(Settings)
+    if field.name != "sources"
 }

@@ -14,7 +14,7 @@ from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_ticket import RunReport, RunTicket
 from aetherflow.runs.start_run import history_of, refuse_ended
 from aetherflow.store.database_pool import DatabasePool
-from aetherflow.store.interrupted_runs import InterruptedRun, interrupted_runs
+from aetherflow.store.interrupted_runs import interrupted_runs
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
 
@@ -40,7 +40,7 @@ async def recovery_tickets(
     return [_ticket(run, path, priority) for run in runs]
 
 
-def _ticket(run: InterruptedRun, path: Path, priority: int) -> RunTicket:
+def _ticket(run: e.RunStarted | e.RunResumed, path: Path, priority: int) -> RunTicket:
     bundle = run.bundle
     return RunTicket(
         run_id=run.run_id,

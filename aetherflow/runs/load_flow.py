@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aetherflow.check.check_flow import check_flow
+from aetherflow.check.check_flow import check_driver, check_flow
 from aetherflow.check.flow_advice import check_advice
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.cache_option import split_cache
@@ -136,16 +136,16 @@ def load_checked_flow(
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     about_the_flow = len(sink.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
-    unset = _check_resources(own, environment, profiles, sink, severity, redactor, registry)
-    _check_restricted(own, restrictions, registry, sink)
+    of_run = environment, profiles, registry, restrictions, redactor, severity
+    unset = _check_resources(own, sink, *of_run)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
     ordered = sorted(sink.diagnostics, key=lambda d: (d.line, d.column))
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)
-        _check_drivers(inherited, registry, in_manifest)
-        unset += _check_resources(inherited, environment, profiles, in_manifest, severity, redactor, registry)
-        _check_restricted(inherited, restrictions, registry, in_manifest)
+        for name, spec in inherited.items():
+            check_driver(name, spec, registry, in_manifest)
+        unset += _check_resources(inherited, in_manifest, *of_run)
         references += in_manifest.diagnostics
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return CheckedFlow(
@@ -218,47 +218,21 @@ def resolved_resource(
     return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
 
 
-def _check_drivers(resources: Mapping[str, ResourceSpec], registry: Registry, sink: DiagnosticSink) -> None:
-    """Check that there is a connector for each resource."""
-    for name, spec in resources.items():
-        try:
-            registry.connector_class(f"{spec.kind}:{spec.driver}")
-        except AetherFlowError as error:
-            sink.add(("resources", name, "driver"), error.code, error.message, error.hint)
-
-
-def _check_restricted(
-    resources: Mapping[str, ResourceSpec],
-    restrictions: Restrictions,
-    registry: Registry,
-    sink: DiagnosticSink,
-) -> None:
-    """Refuse drivers that the mode does not allow, of connectors that declare to be restricted."""
-    allowed = restrictions.zip_drivers
-    for name, spec in resources.items() if allowed is not None else ():
-        try:
-            found = registry.connector_class(f"{spec.kind}:{spec.driver}")
-        except AetherFlowError:
-            continue  # reported as an unknown driver
-        if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
-            message, hint = driver_refused(spec.driver, allowed)
-            sink.add(("resources", name, "driver"), "AF872", message, hint)
-
-
 def _check_resources(
     resources: Mapping[str, ResourceSpec],
+    sink: DiagnosticSink,
     environment: Environment,
     profiles: dict[str, ProfileSpec] | None,
-    sink: DiagnosticSink,
-    severity: Severity,
-    redactor: Redactor,
     registry: Registry,
+    restrictions: Restrictions,
+    redactor: Redactor,
+    severity: Severity,
 ) -> list[Diagnostic]:
     """Check each resource with its profile, and return the diagnostics about variables that are not set."""
-    env = environment.variables
-    secrets = environment.secrets
+    env, secrets = environment.variables, environment.secrets
     unset: list[Diagnostic] = []
     for name, spec in resources.items():
+        shapes = _check_connector(name, spec, registry, restrictions, sink)
         found = check_resource(
             name,
             spec,
@@ -267,7 +241,7 @@ def _check_resources(
             document=sink.document,
             decoder=secrets.decoder if secrets else None,
             provider=secrets.source.origin if secrets else "",
-            shapes=_shapes(spec, registry),
+            shapes=shapes,
         )
         sink.diagnostics += found
         if any(d.severity == "error" for d in found):
@@ -287,10 +261,16 @@ def _check_resources(
     return unset
 
 
-def _shapes(spec: ResourceSpec, registry: Registry) -> dict[str, type[Any]]:
-    """Return what the connector of a resource takes; nothing of one that is not there."""
+def _check_connector(
+    name: str, spec: ResourceSpec, registry: Registry, restrictions: Restrictions, sink: DiagnosticSink
+) -> dict[str, type[Any]]:
+    """Return what the connector of a resource takes; refuse a driver that the mode does not allow."""
     try:
         found = registry.connector_class(f"{spec.kind}:{spec.driver}")
     except AetherFlowError:
         return {}  # reported at its driver
+    allowed = restrictions.zip_drivers
+    if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
+        message, hint = driver_refused(spec.driver, allowed)
+        sink.add(("resources", name, "driver"), "AF872", message, hint)
     return {"config": found.config_type, "options": found.options_type}

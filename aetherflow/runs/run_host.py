@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -88,51 +89,34 @@ class RunHost:
         Raises:
             AetherFlowError: the run could not be started, or its state could not be stored.
         """
+        with await self._bundle(ticket) as bundle:
+            load = partial(_load, ticket, dict(os.environ), bundle, self._clock.new_id)
+            run = await anyio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=self._loading)
+            if control.is_cancelled:
+                return cancelled(ticket.run_id, control.reason)
+            if ticket.is_recovery:
+                ended = await self._end_instead(run)
+                if isinstance(ended, RunReport):
+                    await started()
+                if ended is not None:
+                    return ended
+            first = ObserverSpec("start", partial(_FirstEvents, started))
+            return await execute_run(
+                run,
+                [first, *self._observers(ticket, run.checked)],
+                states=self.states,
+                control=control,
+                clock=self._clock,
+                precondition=precondition,
+            )
+
+    async def _bundle(self, ticket: RunTicket) -> AbstractContextManager[OpenBundle | None]:
         if ticket.bundle_manifest is None:
-            return await self._execute(ticket, control, started, precondition, None)
+            return nullcontext()
         from aetherflow.runs.bundle_sync import open_bundle  # noqa: PLC0415 - only for bundles
 
-        with await open_bundle(
-            ticket.bundle_manifest,
-            dict(os.environ),
-            allow_stale=ticket.allow_stale_bundle,
-            clock=self._clock,
-        ) as bundle:
-            return await self._execute(ticket, control, started, precondition, bundle)
-
-    async def _execute(
-        self,
-        ticket: RunTicket,
-        control: RunControl,
-        started: Callable[[], Awaitable[None]],
-        precondition: ClaimPrecondition | None,
-        bundle: OpenBundle | None,
-    ) -> RunReport | Refusal:
-        run = await anyio.to_thread.run_sync(
-            _load,
-            ticket,
-            dict(os.environ),
-            bundle,
-            self._clock.new_id,
-            abandon_on_cancel=True,
-            limiter=self._loading,
-        )
-        if control.is_cancelled:
-            return cancelled(ticket.run_id, control.reason)
-        if ticket.is_recovery:
-            ended = await self._end_instead(run)
-            if isinstance(ended, RunReport):
-                await started()
-            if ended is not None:
-                return ended
-        return await execute_run(
-            run,
-            [ObserverSpec("start", partial(_FirstEvents, started)), *self._observers(ticket, run.checked)],
-            states=self.states,
-            control=control,
-            clock=self._clock,
-            precondition=precondition,
-        )
+        stale, env = ticket.allow_stale_bundle, dict(os.environ)
+        return await open_bundle(ticket.bundle_manifest, env, allow_stale=stale, clock=self._clock)
 
     async def _end_instead(self, run: ResolvedRun) -> RunReport | Refusal | None:
         """Leave or end a run to recover, if its `on_crash` says so or it was recovered too often."""

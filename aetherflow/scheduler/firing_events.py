@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, TypeVar
 
 from aetherflow.events.schedule_events import (
     FiringFinished,
@@ -14,75 +15,41 @@ from aetherflow.events.schedule_events import (
 from aetherflow.scheduler.firing_decision import DecidedFirings, lateness
 from aetherflow.store.firings import Firing
 
+E = TypeVar("E", FiringScheduled, FiringMissed, FiringTakenOver, FiringFinished)
+
 
 def decided_event(firing: Firing, at: datetime) -> FiringScheduled | FiringMissed:
     """Return what was decided about a tick."""
     if firing.outcome in ("QUEUED", "WAITING"):
-        return FiringScheduled(
-            at=at,
-            scheduler=firing.scheduler,
-            run_id=firing.run_id or "",
-            item_id=firing.item_id,
-            scheduled_at=firing.scheduled,
-            outcome=firing.outcome,
-            cause=firing.cause,
-            reason=firing.reason,
-            late_seconds=lateness(firing),
-        )
-    return FiringMissed(
-        at=at,
-        scheduler=firing.scheduler,
-        item_id=firing.item_id,
-        scheduled_at=firing.scheduled,
-        outcome=firing.outcome,  # type: ignore[arg-type]  # one that has no run
-        reason=firing.reason,
-        ticks=firing.ticks,
-    )
+        why = {"cause": firing.cause, "reason": firing.reason, "late_seconds": lateness(firing)}
+        return _event(FiringScheduled, firing, at, **why)
+    return _event(FiringMissed, firing, at, reason=firing.reason, ticks=firing.ticks)
 
 
 def ended_event(firing: Firing, at: datetime) -> FiringFinished | FiringMissed:
     """Return how the run of a firing ended."""
     if firing.outcome in ("SKIPPED", "MISSED"):
-        return FiringMissed(
-            at=at,
-            scheduler=firing.scheduler,
-            item_id=firing.item_id,
-            scheduled_at=firing.scheduled,
-            outcome=firing.outcome,
-            reason=firing.reason,
-        )
-    return FiringFinished(
-        at=at,
-        scheduler=firing.scheduler,
-        run_id=firing.run_id or "",
-        item_id=firing.item_id,
-        scheduled_at=firing.scheduled,
-        outcome=firing.outcome,  # type: ignore[arg-type]  # how a run ends
-        reason=firing.reason,
-    )
+        return _event(FiringMissed, firing, at, reason=firing.reason)
+    return _event(FiringFinished, firing, at, reason=firing.reason)
 
 
 def taken_event(firing: Firing, at: datetime) -> FiringScheduled | FiringTakenOver:
     """Return that this server has a firing now; a manual one belonged to no server before."""
     if firing.cause == "manual" and not firing.server and firing.outcome in ("QUEUED", "WAITING"):
-        return FiringScheduled(
-            at=at,
-            scheduler=firing.scheduler,
-            run_id=firing.run_id or "",
-            item_id=firing.item_id,
-            scheduled_at=firing.scheduled,
-            outcome=firing.outcome,
-            cause="manual",
-            reason=firing.reason,
-        )
-    return FiringTakenOver(
+        return _event(FiringScheduled, firing, at, cause="manual", reason=firing.reason)
+    return _event(FiringTakenOver, firing, at, previous_server=firing.server.removeprefix("server:"))
+
+
+def _event(kind: type[E], firing: Firing, at: datetime, **fields: Any) -> E:
+    """Return an event about a firing; one that was missed has no run."""
+    return kind(
         at=at,
         scheduler=firing.scheduler,
-        run_id=firing.run_id or "",
+        run_id="" if kind is FiringMissed else firing.run_id or "",
         item_id=firing.item_id,
         scheduled_at=firing.scheduled,
-        outcome=firing.outcome,
-        previous_server=firing.server.removeprefix("server:"),
+        outcome=firing.outcome,  # type: ignore[arg-type]  # the kind was chosen by it
+        **fields,
     )
 
 

@@ -16,7 +16,6 @@ from aetherflow.schedule.timetable import next_tick
 from aetherflow.store.firings import (
     Firing,
     cancel_unstarted,
-    count_open,
     decided_to,
     firings_between,
     open_firings,
@@ -61,7 +60,7 @@ def judge_new(
     followed = START if by_hand else _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
-    if count_open(raw, item.scheduler, item.id) < item.spec.max_instances:
+    if len(open_firings(raw, item.scheduler, item.id)) < item.spec.max_instances:
         return followed
     others = _in_the_way(raw, item, scheduled, now, waits=followed.outcome == "WAITING")
     if len(others) < item.spec.max_instances:

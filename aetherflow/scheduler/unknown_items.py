@@ -11,7 +11,7 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from aetherflow.schedule.item import Schedule
-from aetherflow.store.firings import is_alive, is_served_by_others, items_with_open_firings, open_firings
+from aetherflow.store.firings import is_alive, is_served_by_others, open_firings
 
 PATIENCE = timedelta(seconds=60)
 """How long firings without a live server are left to servers that may know their items."""
@@ -29,10 +29,9 @@ class UnknownItems:
         """Return the ids of the open firings that this server neither takes nor closes."""
         unknown = [
             firing.firing_id
-            for name in items_with_open_firings(raw, schedule.id)
-            if name not in schedule.items
-            for firing in open_firings(raw, schedule.id, name)
-            if firing.server in ("", server) or not is_alive(raw, firing.server, now)
+            for firing in open_firings(raw, schedule.id)
+            if firing.item_id not in schedule.items
+            and (firing.server in ("", server) or not is_alive(raw, firing.server, now))
         ]
         seen = self._seen.pop(schedule.id, {})
         if not unknown or not is_served_by_others(raw, schedule.id, server, now):

@@ -32,6 +32,8 @@ from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.task_errors import distinct_errors
 
+Level = Literal["info", "warning", "error"]
+
 
 class Server(msgspec.Struct, frozen=True, eq=False):
     """An open server: what its services work with."""
@@ -47,9 +49,7 @@ class Server(msgspec.Struct, frozen=True, eq=False):
     states: DatabasePool
     clock: Clock
 
-    def report(
-        self, message: str, *, level: Literal["info", "warning", "error"] = "error", code: str = "AF211"
-    ) -> None:
+    def report(self, message: str, *, level: Level = "error", code: str = "AF211") -> None:
         """Send the observers a notice about the server as a whole."""
         self.bus.announce(
             server_notice(message, self.clock, self.scheduler.schedules, level=level, code=code)
@@ -78,69 +78,56 @@ async def open_server(
         StateError: the state database cannot be used.
         BaseExceptionGroup: several services failed, each with an error of its own.
     """
+    ids = [schedule.id for schedule in schedules]
     try:
-        async with _opened_server(schedules, settings, state, observers, clock, env) as server:
-            yield server
+        async with AsyncExitStack() as stack:
+            bus = Bus(_Nothing(), clock)
+            watching = await stack.enter_async_context(anyio.create_task_group())
+            stack.push_async_callback(bus.aclose)
+            for spec in observers:
+                bus.subscribe(watching, spec.name, spec.make(), when_full=spec.when_full)
+
+            def report(message: str, level: Level = "error", code: str = "AF211") -> None:
+                bus.announce(server_notice(message, clock, ids, level=level, code=code))
+
+            await stack.enter_async_context(kept_open(partial(report, level="warning", code="AF703")))
+            host = RunHost(
+                observers=lambda _ticket, _checked: observers,
+                on_crash=settings.on_crash,
+                pools=settings.pools,
+                clock=clock,
+            )
+            opened = await stack.enter_async_context(host.states.use(state))
+            lease = await ServerLease.take(opened.database, clock)
+            stack.push_async_callback(last_work, lease.give_back, partial(report, code="AF600"))
+            run_pool = RunPool(
+                host.execute,
+                max_parallel_runs=settings.max_parallel_runs,
+                on_problem=report,
+                on_left=partial(leave_runs, states=host.states, bus=bus, clock=clock),
+                clock=clock,
+            )
+            runs = FiringRuns(opened.database, lease.name, host.states, run_pool, clock)
+            scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
+            notifier = Notifier(env)
+            reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce)
+            yield Server(
+                lease=lease,
+                database=opened.database,
+                settings=settings,
+                run_pool=run_pool,
+                scheduler=scheduler,
+                reloader=reloader,
+                notifier=notifier,
+                bus=bus,
+                states=host.states,
+                clock=clock,
+            )
     except BaseExceptionGroup as group:
         errors = distinct_errors(group)
         if len(errors) > 1:
             raise
         raise errors[0] from None
-
-
-@asynccontextmanager
-async def _opened_server(
-    schedules: Sequence[Schedule],
-    settings: ServerSettings,
-    state: Path,
-    observers: Sequence[ObserverSpec],
-    clock: Clock,
-    env: Mapping[str, str],
-) -> AsyncIterator[Server]:
-    ids = [schedule.id for schedule in schedules]
-    async with AsyncExitStack() as stack:
-        bus = Bus(_Nothing(), clock)
-        watching = await stack.enter_async_context(anyio.create_task_group())
-        stack.push_async_callback(bus.aclose)
-        for spec in observers:
-            bus.subscribe(watching, spec.name, spec.make(), when_full=spec.when_full)
-
-        def report(message: str, level: Literal["warning", "error"] = "error", code: str = "AF211") -> None:
-            bus.announce(server_notice(message, clock, ids, level=level, code=code))
-
-        await stack.enter_async_context(kept_open(partial(report, level="warning", code="AF703")))
-        host = RunHost(
-            observers=lambda _ticket, _checked: observers,
-            on_crash=settings.on_crash,
-            pools=settings.pools,
-            clock=clock,
-        )
-        opened = await stack.enter_async_context(host.states.use(state))
-        lease = await ServerLease.take(opened.database, clock)
-        stack.push_async_callback(last_work, lease.give_back, partial(report, code="AF600"))
-        run_pool = RunPool(
-            host.execute,
-            max_parallel_runs=settings.max_parallel_runs,
-            on_problem=report,
-            on_left=partial(leave_runs, states=host.states, bus=bus, clock=clock),
-            clock=clock,
-        )
-        runs = FiringRuns(opened.database, lease.name, host.states, run_pool, clock)
-        scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
-        notifier = Notifier(env)
-        reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce)
-        yield Server(
-            lease=lease,
-            database=opened.database,
-            settings=settings,
-            run_pool=run_pool,
-            scheduler=scheduler,
-            reloader=reloader,
-            notifier=notifier,
-            bus=bus,
-            states=host.states,
-            clock=clock,
-        )
 
 
 async def last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Callable[[str], None]) -> None:
@@ -156,7 +143,7 @@ def server_notice(
     clock: Clock,
     scheduler_ids: Iterable[str],
     *,
-    level: Literal["info", "warning", "error"] = "error",
+    level: Level = "error",
     code: str = "AF211",
 ) -> ScheduleNotice:
     """Return a notice about a server as a whole, under the id of its first scheduler file, if it has one."""

@@ -146,14 +146,6 @@ def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> 
     return _read(rows)
 
 
-def items_with_open_firings(raw: sqlite3.Connection, scheduler: str) -> list[str]:
-    """Return the items of a scheduler of which something is not over."""
-    rows = raw.execute(
-        "SELECT DISTINCT item_id FROM firings WHERE finished_at IS NULL AND scheduler = ?", (scheduler,)
-    )
-    return [item_id for (item_id,) in rows]
-
-
 def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
     """Mark a firing as started; False if another server has it, or it was not to start.
 
@@ -220,19 +212,10 @@ def take_over(
     Those are the ones that wait for any server, and those of servers that are dead or whose lease ran out.
     The run of a firing that had started may have ended since, or be interrupted: the caller finds out.
     """
-    others = raw.execute(
-        "SELECT DISTINCT server FROM firings WHERE finished_at IS NULL AND scheduler = ? AND server <> ?",
-        (scheduler, server),
-    ).fetchall()
-    free = [name for (name,) in others if not name or not is_alive(raw, name, now)]
-    taken: list[Firing] = []
-    for name in free:
-        rows = raw.execute(
-            "SELECT * FROM firings WHERE finished_at IS NULL AND scheduler = ? AND server = ? "
-            "ORDER BY scheduled_at, firing_id",
-            (scheduler, name),
-        )
-        taken += [firing for firing in _read(rows) if firing.firing_id not in leave]
+    opened = open_firings(raw, scheduler)
+    others = {firing.server for firing in opened if firing.server != server}
+    free = {name for name in others if not name or not is_alive(raw, name, now)}
+    taken = [firing for firing in opened if firing.server in free and firing.firing_id not in leave]
     raw.executemany(
         "UPDATE firings SET server = ? WHERE firing_id = ?", [(server, firing.firing_id) for firing in taken]
     )
@@ -260,15 +243,6 @@ def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None
         "AND outcome IN ('WAITING', 'QUEUED')",
         (firing_id, server),
     )
-
-
-def count_open(raw: sqlite3.Connection, scheduler: str, item_id: str) -> int:
-    """Return how many firings of an item are not over, on whichever server."""
-    count: int = raw.execute(
-        "SELECT count(*) FROM firings WHERE finished_at IS NULL AND scheduler = ? AND item_id = ?",
-        (scheduler, item_id),
-    ).fetchone()[0]
-    return count
 
 
 def firings_between(

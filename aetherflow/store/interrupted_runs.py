@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
-from typing import Any
 
-import msgspec
-
-from aetherflow.events.run_events import BundleUse, RunResumed, RunStarted
+from aetherflow.events.run_events import RunResumed, RunStarted
 from aetherflow.store.lease import held
-
-_beginning = msgspec.json.Decoder(RunStarted | RunResumed)
-
-
-class InterruptedRun(msgspec.Struct, frozen=True):
-    """An interrupted run of a server, with what is needed to resume it."""
-
-    run_id: str
-    flow_id: str
-    flow_file: str
-    directory: str
-    selected_job: str
-    bundle: BundleUse | None = None
+from aetherflow.store.queries import beginnings_of
 
 
-def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[InterruptedRun]:
-    """Return the runs that a server executed last and that died with it, the oldest first.
+def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[RunStarted | RunResumed]:
+    """Return the last beginnings of the runs that died with the server that executed them, the oldest first.
 
     A run that a person started or resumed with `aetherflow run` is left to that person.
     """
@@ -35,23 +20,9 @@ def interrupted_runs(raw: sqlite3.Connection, now: datetime) -> list[Interrupted
     return [run for run in found if run is not None]
 
 
-def _left_behind(raw: sqlite3.Connection, run_id: str, now: datetime) -> InterruptedRun | None:
+def _left_behind(raw: sqlite3.Connection, run_id: str, now: datetime) -> RunStarted | RunResumed | None:
     status = held(raw, f"run:{run_id}", now)
     if status is not None and status.validity == "live":
         return None
-    payload: Any = raw.execute(
-        "SELECT payload FROM events WHERE run_id = ? AND event IN ('run_started', 'run_resumed') "
-        "ORDER BY seq DESC LIMIT 1",
-        (run_id,),
-    ).fetchone()
-    last = None if payload is None else _beginning.decode(payload[0])
-    if last is None or last.origin != "serve":
-        return None
-    return InterruptedRun(
-        run_id,
-        last.flow_id,
-        last.flow_file,
-        last.directory,
-        last.selected_job,
-        last.bundle,
-    )
+    last = next(reversed(beginnings_of(raw, run_id)), None)
+    return last if last is not None and last.origin == "serve" else None

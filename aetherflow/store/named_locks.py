@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -32,9 +32,10 @@ class LockTable(msgspec.Struct, frozen=True):
     flow_id: str
     run_id: str
 
-    def hold(
+    @asynccontextmanager
+    async def hold(
         self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AsyncIterator[None]:
         """Hold the lock in the block; the block is cancelled if the lease is lost.
 
         Raises:
@@ -43,47 +44,30 @@ class LockTable(msgspec.Struct, frozen=True):
             StateError: the database could not be used; the block was cancelled.
         """
         where = f"{job_id}.{step_id}" if step_id else job_id
-        return self._hold(key, ttl_seconds, wait_seconds, f"{self.flow_id}, run {self.run_id}, {where}")
-
-    @asynccontextmanager
-    async def _hold(self, key: str, ttl: float, wait: float, holder: str) -> AsyncIterator[None]:
-        lease = await self._acquire(key, ttl, wait, holder)
+        holder = f"{self.flow_id}, run {self.run_id}, {where}"
+        lease = await self._acquire(key, ttl_seconds, wait_seconds, holder)
+        transact, now = self.database.transact, self.clock.now
         async with renewing(
             self.clock,
-            ttl,
-            renew=lambda: self._renew(lease),
-            release=lambda: self._release(lease),
+            ttl_seconds,
+            renew=lambda: transact(lambda raw: leases.renew(raw, lease, now())),
+            release=lambda: transact(lambda raw: leases.release(raw, lease, now())),
             lost=lambda: _lost(key),
         ):
             yield
 
     async def _acquire(self, key: str, ttl: float, wait: float, holder: str) -> Lease:
+        def claim(raw: sqlite3.Connection) -> Lease | LeaseHolder:
+            name, now = f"lock:{key}", self.clock.now()
+            return leases.acquire(raw, name, self.owner, holder, now=now, ttl_seconds=ttl, run_id=self.run_id)
+
         deadline = self.clock.monotonic() + wait
-        while isinstance(found := await self._try(key, ttl, holder), LeaseHolder):
+        while isinstance(found := await self.database.transact(claim), LeaseHolder):
             left = deadline - self.clock.monotonic()
             if left <= 0:
                 raise _held(key, found, wait, self.database.path)
             await self.clock.sleep(min(POLL_SECONDS, left))
         return found
-
-    async def _renew(self, lease: Lease) -> bool:
-        return await self.database.transact(lambda raw: leases.renew(raw, lease, self.clock.now()))
-
-    async def _release(self, lease: Lease) -> bool:
-        return await self.database.transact(lambda raw: leases.release(raw, lease, self.clock.now()))
-
-    async def _try(self, key: str, ttl: float, holder: str) -> Lease | LeaseHolder:
-        return await self.database.transact(
-            lambda raw: leases.acquire(
-                raw,
-                f"lock:{key}",
-                self.owner,
-                holder,
-                now=self.clock.now(),
-                ttl_seconds=ttl,
-                run_id=self.run_id,
-            )
-        )
 
 
 def release_lock(raw: sqlite3.Connection, key: str, now: datetime, *, force: bool) -> LeaseStatus | None:

@@ -176,10 +176,10 @@ def test_what_is_not_over_counts(raw: sqlite3.Connection) -> None:
     first = queued(raw)
     second = queued(raw, minute=1)
     queued(raw, item="other")
-    assert room.count_open(raw, "night", "nightly") == 2
+    assert len(room.open_firings(raw, "night", "nightly")) == 2
     assert room.move_firing(raw, second.firing_id, "server:a", "WAITING", "for a lock")
     assert room.close_firing(raw, first.firing_id, "server:a", "SUCCESS", "", T0)
-    assert room.count_open(raw, "night", "nightly") == 1
+    assert len(room.open_firings(raw, "night", "nightly")) == 1
     window = room.firings_between(raw, "night", "nightly", T0, T0 + timedelta(minutes=1))
     assert [firing.outcome for firing in window] == ["SUCCESS"]
 

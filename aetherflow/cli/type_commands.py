@@ -1,0 +1,56 @@
+"""`aetherflow steps list|show` and `connectors list|show`: what is installed, and what each one takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aetherflow.cli.options import Json
+from aetherflow.cli.type_listing import (
+    fields_of,
+    first_line,
+    found_type,
+    installed_types,
+    print_type,
+    print_types,
+)
+from aetherflow.registry import CONNECTOR, STEP
+
+
+def list_steps(*, json: Json = False) -> int:
+    """List the step types."""
+    registry = installed_types()
+    return print_types(registry, STEP, lambda name: registry.step_type(name).summary, as_json=json)
+
+
+def show_step(
+    name: Annotated[str, typer.Argument(metavar="TYPE", help="The step type, as `steps list` names it.")],
+    *,
+    json: Json = False,
+) -> int:
+    """Show the inputs and outputs of a step type."""
+    registry = installed_types()
+    found = found_type(registry, registry.step_type, name)
+    sections = {"inputs": fields_of(found.input_type), "outputs": fields_of(found.output_type)}
+    return print_type(registry, STEP, name, found.summary, sections, as_json=json)
+
+
+def list_connectors(*, json: Json = False) -> int:
+    """List the connectors."""
+    registry = installed_types()
+    return print_types(registry, CONNECTOR, lambda name: registry.connector_class(name).__doc__, as_json=json)
+
+
+def show_connector(
+    name: Annotated[
+        str, typer.Argument(metavar="KIND:DRIVER", help="The connector, as `connectors list` names it.")
+    ],
+    *,
+    json: Json = False,
+) -> int:
+    """Show the config and options of a connector."""
+    registry = installed_types()
+    found = found_type(registry, registry.connector_class, name)
+    sections = {"config": fields_of(found.config_type), "options": fields_of(found.options_type)}
+    return print_type(registry, CONNECTOR, name, first_line(found.__doc__), sections, as_json=json)
