@@ -91,7 +91,7 @@ def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagn
         return None, diagnostics
     spec, wrong = decode(document, kind)
     if wrong and (mixed_up := _mixed_up(document, kind)):
-        return None, None, [mixed_up]
+        return None, [mixed_up]
     diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
     diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
     if spec is not None:
