@@ -13,9 +13,9 @@ from aetherflow.cli.commands import COMMANDS, Command, Group
 
 
 class CommandGroup(TyperGroup):
-    """A group whose commands are in the table.
+    """A group whose commands come from the table of commands.
 
-    `commands` holds a placeholder for each, with its name and summary: enough for help, completion and the
+    `commands` holds a placeholder for each, with name and summary, which is enough for help, completion and
     suggestions for a misspelt word.
     """
 
@@ -29,19 +29,19 @@ class CommandGroup(TyperGroup):
             self.commands[name] = TyperGroup(name=name, help=entry.summary, rich_markup_mode=None)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default command in front where none is named."""
+        """Insert the default command if the arguments name none."""
         if self.default and not (args and (args[0] in self.table or args[0] in ctx.help_option_names)):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the command that is called, with its options."""
+        """Import and return the command that is called."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else built(name, self.table[name]), rest
+        return name, None if name is None else build_command(name, self.table[name]), rest
 
 
-def built(name: str, entry: Command | Group) -> Any:
-    """Return a command with its options, or a group with placeholders for its commands."""
+def build_command(name: str, entry: Command | Group) -> Any:
+    """Import a command and return it with its options, or return a group with placeholders."""
     if isinstance(entry, Group):
         return CommandGroup(
             name=name,

@@ -7,7 +7,7 @@ from typing import NamedTuple  # not msgspec: `--help` does without it
 
 
 class Command(NamedTuple):
-    """One command: where its function is (`module:function`), and what the help of its group says of it.
+    """One command: its function (`module:function`), and its line in the help of its group.
 
     The module is one of this package. The summary is the first sentence of the function's docstring, which
     is the help of the command itself.
@@ -21,10 +21,10 @@ class Group(NamedTuple):
     """Commands that share a first word.
 
     Attributes:
-        summary: what the help says of the group.
-        commands: by their names.
-        default: the command that is meant where none is named; without one, the help is shown.
-        usage: how the help writes the arguments of the group.
+        summary: the line of the group in the help.
+        commands: the commands by name.
+        default: the command to call if the arguments name none; without one, the help is shown.
+        usage: the arguments of the group, as the help shows them.
     """
 
     summary: str
@@ -127,7 +127,7 @@ COMMANDS: Mapping[str, Command | Group] = {
 def each_command(
     table: Mapping[str, Command | Group] = COMMANDS, words: str = ""
 ) -> Iterator[tuple[str, Command]]:
-    """Iterate over all commands, each with the words that call it: `run`, `runs list`."""
+    """Yield every command with the words that call it: `run`, `runs list`."""
     for name, entry in table.items():
         if isinstance(entry, Group):
             yield from each_command(entry.commands, f"{words}{name} ")

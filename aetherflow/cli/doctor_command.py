@@ -44,7 +44,7 @@ def doctor(
 
 
 def _examine(*, as_json: bool) -> int:
-    """Print what this machine lacks for any flow; 2 if it could run none."""
+    """Check the machine for any flow, and print the results; return the exit code."""
     redactor = Redactor()
     try:
         environment = load_environment(os.environ, redactor=redactor)
@@ -58,7 +58,7 @@ def _examine(*, as_json: bool) -> int:
 
 
 def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
-    """Print what this machine lacks for a flow; 2 if it could not run here."""
+    """Check the machine for one flow, and print the results; return the exit code."""
     checked = runnable_flow(flow, as_json=as_json)
     if checked is None:
         return exit_codes.INVALID
@@ -74,7 +74,7 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
 def _print_results(
     flow: str, results: list[CheckResult], settings: list[machine.Setting], *, as_json: bool
 ) -> int:
-    """Print what was found; with a flow, of the settings only those that somebody has set."""
+    """Print results and settings (with a flow, only settings that are not defaults); return the exit code."""
     bad = any(result.state == "error" for result in results)
     if as_json:
         print_json(

@@ -47,7 +47,7 @@ def graph(
 
 
 def _pens() -> Pens:
-    """Return lines and dots where the terminal can show them, else ASCII."""
+    """Return the drawing characters that the terminal can show: Unicode, else ASCII."""
     try:
         "●│┊─┄╰◆".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -60,7 +60,7 @@ def _show_step(name: str) -> int:
     """Show a step type.
 
     Raises:
-        UsageError: there is no such step type either.
+        UsageError: there is no such step type; the hint suggests similar names.
     """
     from aetherflow.cli.type_commands import show_step  # noqa: PLC0415 - only for this form of the command
     from aetherflow.cli.type_listing import installed_types  # noqa: PLC0415 - as above

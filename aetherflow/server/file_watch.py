@@ -10,14 +10,14 @@ from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("watching files", 2)
 
-LOOK_SECONDS = 1.0
-"""How often the files are looked at. A change counts when it looks the same twice: it is whole then."""
+POLL_SECONDS = 1.0
+"""How often the files are checked. A change is reported when two checks see the same: it is complete then."""
 
 Signature = tuple[int, int, int, int] | None
 
 
 def signature(path: Path) -> Signature:
-    """Return what changes when a file is written or replaced; None if it is not there."""
+    """Return values that change when a file is written or replaced; None if it does not exist."""
     try:
         stat = path.stat()
     except OSError:
@@ -26,18 +26,18 @@ def signature(path: Path) -> Signature:
 
 
 def signatures(paths: Sequence[Path]) -> list[Signature]:
-    """Return the signatures of some files."""
+    """Return the signature of each file."""
     return [signature(path) for path in paths]
 
 
 async def watch_files(
     paths: Sequence[Path], clock: Clock, on_change: Callable[[Path], Awaitable[None]]
 ) -> None:
-    """Call `on_change` for each file that was changed, until cancelled."""
+    """Call `on_change` for each file that has changed, until cancelled."""
     known = await _threads.run(signatures, paths)
     seen = list(known)
     while True:
-        await clock.sleep(LOOK_SECONDS)
+        await clock.sleep(POLL_SECONDS)
         now = await _threads.run(signatures, paths)
         for number, path in enumerate(paths):
             if now[number] != known[number] and now[number] == seen[number]:

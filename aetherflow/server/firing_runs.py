@@ -38,7 +38,7 @@ class FiringRuns(msgspec.Struct, frozen=True, eq=False):
         *,
         is_recovery: bool,
     ) -> None:
-        """Submit a firing's run.
+        """Submit the run of a firing to the run pool.
 
         Raises:
             RunPoolFull: the pool takes no more.
@@ -52,7 +52,7 @@ class FiringRuns(msgspec.Struct, frozen=True, eq=False):
         )
 
     async def cancel(self, run_id: str, reason: str) -> bool:
-        """Stop a run, or withdraw its ticket."""
+        """Cancel a run, or withdraw its ticket from the queue."""
         return await self.run_pool.cancel(run_id, reason)
 
 
@@ -60,7 +60,7 @@ def claim_firing(raw: sqlite3.Connection, firing: Firing, server: str, clock: Cl
     """Mark a firing as started, in the transaction that claims its run.
 
     Raises:
-        FiringTaken: another server has it now.
+        FiringTaken: another server has taken over the firing.
     """
     if not begin_firing(raw, firing.firing_id, server, clock.now()):
         raise FiringTaken(
@@ -82,7 +82,7 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
         status: TicketStatus,  # noqa: ARG002 - the report has the outcome
         report: RunReport | Refusal | None,
     ) -> None:
-        """Note the end of the ticket."""
+        """End the firing when the ticket has ended."""
         match report:
             case RunReport(status="SUCCESS" | "FAILED" | "CANCELLED" as outcome):
                 await self.on_end(FiringEnd(outcome, report.reason))
@@ -96,7 +96,7 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
                 pass
 
     async def _recorded_end(self, refusal: Refusal) -> FiringEnd:
-        """Return the end of a run from its own database; while another process executes it, wait for that."""
+        """Return the outcome of a run from its database; POSTPONED while another process executes it."""
         end = None
         if refusal.state:
             async with self.states.use(Path(refusal.state)) as shared:
@@ -105,7 +105,7 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
 
 
 def end_of_refused(refusal: Refusal, item: Item) -> FiringEnd:
-    """Return what becomes of a firing whose ticket did not become a run."""
+    """Return the outcome of a firing whose ticket was refused."""
     reason = _first_error(refusal) if refusal.diagnostics else refusal.reason
     match refusal.kind:
         case "server_stopping" | "taken_over":
@@ -139,7 +139,7 @@ def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTi
 
 
 def _first_error(refusal: Refusal) -> str:
-    """Return what is wrong with a flow, in one line: it is reported at every tick."""
+    """Return the first error of a flow in one line, as it is reported at every tick."""
     errors = [diagnostic for diagnostic in refusal.diagnostics if diagnostic.severity == "error"]
     first = errors[0]
     hint = f" ({first.hint})" if first.hint else ""
@@ -148,7 +148,7 @@ def _first_error(refusal: Refusal) -> str:
 
 
 def _as_typed(path: Path) -> Path:
-    """Return a path relative to the working directory if it is below that, as people name it."""
+    """Return a path relative to the working directory if it is below it, as a user would type it."""
     try:
         return path.relative_to(Path.cwd())
     except ValueError:

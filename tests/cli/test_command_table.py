@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from aetherflow.cli.command_group import built
+from aetherflow.cli.command_group import build_command
 from aetherflow.cli.commands import COMMANDS, Group, each_command
 from aetherflow.cli.main import run_command_line
 from tests.cli.command_line import OK, CommandLine, imported_modules
@@ -23,13 +23,13 @@ def test_the_summary_is_the_first_sentence_of_the_help(
 
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith(f"Usage: aetherflow {words} [OPTIONS]")
-    first_line = inspect.cleandoc(built(words, ALL[words]).help).partition("\n")[0]
+    first_line = inspect.cleandoc(build_command(words, ALL[words]).help).partition("\n")[0]
     assert first_line == ALL[words].summary or first_line.startswith(f"{ALL[words].summary} ")
 
 
 @pytest.mark.parametrize("words", ALL)
 def test_a_flow_is_also_taken_as_an_option(words: str) -> None:
-    options = {name for parameter in built(words, ALL[words]).params for name in parameter.opts}
+    options = {name for parameter in build_command(words, ALL[words]).params for name in parameter.opts}
 
     assert "flow" not in options or "--flow-yaml" in options
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from aetherflow.cli.command_group import built
+from aetherflow.cli.command_group import build_command
 from aetherflow.cli.commands import each_command
 
 
@@ -32,7 +32,7 @@ class ShownCommand(msgspec.Struct, frozen=True):
 def commands() -> Iterator[ShownCommand]:
     """Yield every command, in the order of the table."""
     for name, entry in each_command():
-        yield _shown(name, built(name, entry))
+        yield _shown(name, build_command(name, entry))
 
 
 def _shown(name: str, command: Any) -> ShownCommand:

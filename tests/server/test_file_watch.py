@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from aetherflow.server.file_watch import LOOK_SECONDS, signature, watch_files
+from aetherflow.server.file_watch import POLL_SECONDS, signature, watch_files
 from aetherflow.server.sd_notify import Notifier
 from tests.store.clock_double import FakeClock
 
@@ -25,7 +25,7 @@ async def test_a_change_counts_once_it_looks_the_same_twice(tmp_path: Path) -> N
         seen.append(changed)
 
     async def look() -> None:
-        clock.advance(LOOK_SECONDS)
+        clock.advance(POLL_SECONDS)
         await clock.sleeping(1)
 
     async with anyio.create_task_group() as tasks:
