@@ -68,6 +68,6 @@ def fire_item(
     else:
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
         print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {fired.reason}" if fired.reason else ""))
-    if fired.outcome == "CANCELLED" and fired.reason == signal.SIGTERM.name:
-        return exit_codes.of_signal(signal.SIGTERM)
+    if fired.outcome == "CANCELLED" and fired.received is not None:
+        return exit_codes.of_signal(fired.received)
     return EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)

@@ -35,7 +35,12 @@ class CannotFire(UsageError):
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """A firing by hand; `server` takes it up, or is empty if it does not run."""
+    """A firing by hand.
+
+    Attributes:
+        server: takes it up; empty if it does not run.
+        received: the first signal that stopped it, if it ran in this process.
+    """
 
     scheduler: str
     item: str
@@ -44,6 +49,7 @@ class Fired(msgspec.Struct, frozen=True):
     run_id: str | None
     reason: str
     server: str
+    received: int | None = None
 
 
 async def fire(
@@ -121,7 +127,7 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
     """Return the error of an item that no server would run."""
     if not schedules:
         return CannotFire(
-            f"no server serves anything on {state}",
+            f"no server uses the state database {state}",
             hint="name the scheduler file: --file SCHEDULER.yaml --here",
         )
     return CannotFire(
@@ -133,6 +139,7 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
 async def _fire_here(
     schedule: Schedule, item: Item, state: Path, observers: Sequence[ObserverSpec], clock: Clock
 ) -> Fired:
+    received: list[int] = []
     async with open_server(
         [schedule], settings_of([schedule]), state, observers, clock, os.environ
     ) as server:
@@ -148,7 +155,7 @@ async def _fire_here(
             tasks.start_soon(server.run_pool.run)
             async with anyio.create_task_group() as helping:
                 helping.start_soon(server.lease.keep)
-                helping.start_soon(_follow_signals, server, firing)
+                helping.start_soon(_follow_signals, server, firing, received)
                 await server.scheduler.submit(item, firing)
                 await server.run_pool.idle()
                 helping.cancel_scope.cancel()
@@ -161,7 +168,7 @@ async def _fire_here(
             f"run {ended.run_id} of item {item.id!r} was taken over by a server: this process was paused",
             hint=f"aetherflow runs show {ended.run_id} shows how it ends",
         )
-    return _fired(ended, "this process")
+    return _fired(ended, "this process", received[0] if received else None)
 
 
 async def _fire(database: Database, server: str, item: Item, clock: Clock, *, may_wait: bool) -> Firing:
@@ -178,18 +185,17 @@ def _ended(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) 
     return left
 
 
-async def _follow_signals(server: Server, firing: Firing) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        is_first = True
-        async for number in received:
-            if is_first:
-                await server.run_pool.cancel(firing.run_id or "", signal.Signals(number).name)
-            else:
+async def _follow_signals(server: Server, firing: Firing, received: list[int]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            if received:
                 server.run_pool.force()
-            is_first = False
+            else:
+                await server.run_pool.cancel(firing.run_id or "", signal.Signals(number).name)
+            received.append(number)
 
 
-def _fired(firing: Firing, server: str) -> Fired:
+def _fired(firing: Firing, server: str, received: int | None = None) -> Fired:
     return Fired(
         scheduler=firing.scheduler,
         item=firing.item_id,
@@ -198,4 +204,5 @@ def _fired(firing: Firing, server: str) -> Fired:
         run_id=firing.run_id,
         reason=firing.reason,
         server=server if firing.is_open or firing.run_id else "",
+        received=received,
     )
