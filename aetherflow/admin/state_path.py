@@ -30,7 +30,7 @@ def find_state_path(
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
     if must_exist:
-        refuse_missing(path, "name the one you mean: --state FILE, or --flow-yaml FLOW if a flow has its own")
+        refuse_missing(path, "the first run creates it; name another one: --state FILE, or --flow-yaml FLOW")
     return path
 
 

@@ -29,7 +29,9 @@ def read_params(
     problems: list[str] = []
     for name in given:
         if name not in specs:
-            known = did_you_mean(name, specs) or f"it has {', '.join(specs) or 'none'}"
+            known = did_you_mean(name, specs) or (
+                f"it has {', '.join(specs)}" if specs else "it declares none"
+            )
             problems.append(f"the flow has no parameter {name!r}: {known}")
     values: dict[str, Any] = {}
     for name, spec in specs.items():

@@ -128,7 +128,7 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
     if not schedules:
         return CannotFire(
             f"no server uses the state database {state}",
-            hint="name the scheduler file: --file SCHEDULER.yaml --here",
+            hint="start one: aetherflow serve FILE; or run the item in this process: --file FILE --here",
         )
     return CannotFire(
         f"no server serves {schedules[0].file} on {state}, so no server would run it",

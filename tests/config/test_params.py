@@ -155,7 +155,7 @@ def test_a_required_parameter_without_a_value_is_reported_with_how_to_give_it(
     [
         (["day", "mode"], "the flow has no parameter 'dya': did you mean 'day'?"),
         (["x", "y"], "the flow has no parameter 'dya': it has x, y"),
-        ([], "the flow has no parameter 'dya': it has none"),
+        ([], "the flow has no parameter 'dya': it declares none"),
     ],
 )
 def test_an_unknown_parameter_is_refused_with_what_there_is(declared: list[str], said: str) -> None:
