@@ -86,7 +86,7 @@ def folder_result(subject: str, directory: Path) -> CheckResult:
 
 
 def _nearest(directory: Path) -> Path:
-    """Return the folder itself, or the nearest above it that is there and can be seen."""
+    """Return the folder, or its nearest parent that exists and is visible."""
     found = (path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
     return next(found, Path("/"))
 

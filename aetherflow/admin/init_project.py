@@ -21,11 +21,11 @@ def write_project(folder: Path, *, force: bool) -> list[Path]:
     """Write a new project into a folder, and return its files.
 
     Args:
-        folder: where it goes; made if it is not there.
-        force: overwrite files that are there.
+        folder: the folder of the project; created if it does not exist.
+        force: overwrite existing files.
 
     Raises:
-        UsageError: a file is there already (then nothing is written), or one cannot be written.
+        UsageError: a file exists already (then nothing is written), or one cannot be written.
     """
     source = files("aetherflow.admin") / "project_template"
     texts = {folder / name: (source / template).read_text("utf-8") for name, template in _FILES.items()}

@@ -15,7 +15,7 @@ class SyncReport(msgspec.Struct, frozen=True):
     Attributes:
         at: when, RFC 3339.
         switched: whether another snapshot became active.
-        other_source: whether the source is not that of the sync before, so that every file was read.
+        other_source: whether the previous sync used another source, so every file was read.
         error: what went wrong; empty if nothing did.
     """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FlowSource(msgspec.Struct, frozen=True):
-    """The flow that a command looks at: a file, or, with a manifest, one of a bundle."""
+    """The flow that a command works on: a file or, with a manifest, a flow of a bundle."""
 
     flow: Path
     manifest: Path | None = None
@@ -110,7 +110,7 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> It
 def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow | None:
     """Return a flow whose jobs are right; errors of its resources are for the command to show.
 
-    With `as_json`, what is wrong is printed as JSON, and None returned.
+    With `as_json`, print the diagnostics as JSON and return None.
 
     Raises:
         AetherFlowError: the flow cannot be examined.

@@ -55,7 +55,7 @@ SURROUNDINGS = "environment"
 
 
 def diagnostics_of(error: AetherFlowError, file: str) -> list[Diagnostic]:
-    """Return an error as diagnostics, for a report in JSON; `file` is what the command looked at."""
+    """Return an error as diagnostics, for a report in JSON; `file` is the file of the command."""
     if isinstance(error, InvalidInput):
         return list(error.diagnostics)
     place = SURROUNDINGS if isinstance(error, ConfigError) else file

@@ -41,7 +41,7 @@ def _report(error: BaseException, *, show_trace: bool) -> int:
 
 
 def _report_usage(error: Any) -> int:
-    """Show what is wrong with the command line; a command without arguments gets its help."""
+    """Print an error of the command line; for a command without arguments print its help."""
     message = error.format_message()
     if message.startswith("Usage:"):
         typer.echo(message, err=True)

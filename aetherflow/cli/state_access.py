@@ -32,7 +32,7 @@ def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True
 
     Raises:
         UsageError: both were given.
-        StateUnusable: there is no such file yet, and it must exist.
+        StateUnusable: the file does not exist, but must.
     """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
@@ -63,7 +63,7 @@ def newest_time(path: Path) -> datetime | None:
 
 
 def change_state(path: Path, change: Callable[[Database], Awaitable[T]]) -> T:
-    """Return what `change` returns, which works on a state database that is made if there is none.
+    """Call `change` with the state database, created if it does not exist, and return its result.
 
     Raises:
         StateError: it cannot be used.

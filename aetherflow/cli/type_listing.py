@@ -26,7 +26,7 @@ def installed_types() -> Registry:
 
 
 def found_type(registry: Registry, load: Callable[[str], Any], name: str) -> Any:
-    """Load a type by its name; if it cannot be loaded, print first what is wrong with plugins."""
+    """Load a type by its name; if it cannot be loaded, print the diagnostics of plugins first."""
     try:
         return load(name)
     except AetherFlowError:
@@ -35,7 +35,7 @@ def found_type(registry: Registry, load: Callable[[str], Any], name: str) -> Any
 
 
 def print_problems(registry: Registry) -> int:
-    """Print what is wrong with plugins, and return the exit code."""
+    """Print the diagnostics of plugins, and return the exit code."""
     for diagnostic in registry.diagnostics:
         print_note(str(diagnostic))
     bad = any(diagnostic.severity == "error" for diagnostic in registry.diagnostics)
@@ -105,7 +105,7 @@ def _given(field: Field) -> str:
 
 
 def fields_of(struct: type[Any]) -> list[Field]:
-    """Return the fields of a struct, those of inner structs as their `fields`; none for any other type."""
+    """Return the fields of a Struct, with those of inner Structs in `fields`; none for any other type."""
     if not issubclass(struct, msgspec.Struct):
         return []
     schema = msgspec.json.schema(struct)
@@ -113,7 +113,7 @@ def fields_of(struct: type[Any]) -> list[Field]:
 
 
 def _described(form: dict[str, Any], definitions: dict[str, Any]) -> list[Field]:
-    """Return the fields of a JSON Schema, those of the structures in it as `fields` of theirs."""
+    """Return the fields of a JSON Schema, with those of inner structures in `fields`."""
     form = _definition(form, definitions)
     described = []
     for name, part in form.get("properties", {}).items():

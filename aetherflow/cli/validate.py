@@ -47,7 +47,7 @@ def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
 
 
 def _diagnostics(flow: FlowSource) -> list[Diagnostic]:
-    """Return what is wrong with a flow, or with a scheduler file and the flows that it names."""
+    """Return the diagnostics of a flow, or of a scheduler file and the flows that it names."""
     if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
         return flow.load_checked_flow().diagnostics
     checked = schedule_files.check_schedule_file(flow.flow)

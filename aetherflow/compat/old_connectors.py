@@ -26,7 +26,7 @@ class ConnectorError(StepError, RuntimeError):
 
 @dataclass(frozen=True)
 class RemoteFileMeta:
-    """What is known of a remote file."""
+    """Facts about a remote file; None if unknown."""
 
     rel_path: str | None = None
     path: str | None = None
@@ -39,7 +39,7 @@ class RemoteFileMeta:
 
 @dataclass
 class ConnectorInit:
-    """What a connector is made of; `ctx` is that of the old step that opened it, if it was one."""
+    """The arguments of an old connector; `ctx` is the context of the old step that opened it, if any."""
 
     name: str
     kind: str
@@ -79,7 +79,7 @@ class ConnectorBase:
 
 
 class OldConnector(Connector):
-    """Opens a connector of the old kind for the engine; its attributes are those of that connector."""
+    """Wraps a connector of the old kind for the engine, and passes on its attributes."""
 
     wrapped: ClassVar[type[Any]]
 

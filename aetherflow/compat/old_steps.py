@@ -99,7 +99,7 @@ def list_steps() -> list[str]:
 
 
 async def _run(cls: type[Any], context: StepContext, inputs: dict[str, Any]) -> Any:
-    """Run a step in a worker thread; give back the locks that it still has when it ends."""
+    """Run a step in a worker thread; release the locks that it still holds when it ends."""
     async with one_error() as tasks:
         locks = HeldLocks(context, tasks)
         try:

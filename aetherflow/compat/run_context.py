@@ -71,19 +71,19 @@ class RunContext:
         return {area: str(self._context.directory(area).relative_to(base)) for area in _AREAS}
 
     def job_dir(self, job_id: str) -> Path:
-        """Return the folder of a job in this run, made if it was not there."""
+        """Return the folder of a job in this run; create it if it does not exist."""
         return self._context.directory("", job_id)
 
     def artifacts_dir(self, job_id: str) -> Path:
-        """Return the artifacts folder of a job, made if it was not there."""
+        """Return the artifacts folder of a job; create it if it does not exist."""
         return self._context.directory("artifacts", job_id)
 
     def scratch_dir(self, job_id: str) -> Path:
-        """Return the scratch folder of a job, made if it was not there."""
+        """Return the scratch folder of a job; create it if it does not exist."""
         return self._context.directory("scratch", job_id)
 
     def manifests_dir(self, job_id: str) -> Path:
-        """Return the manifests folder of a job, made if it was not there."""
+        """Return the manifests folder of a job; create it if it does not exist."""
         return self._context.directory("manifests", job_id)
 
     def acquire_lock(self, key: str, ttl_seconds: int = 600) -> bool:
@@ -94,7 +94,7 @@ class RunContext:
         return self._context.run_async(self._locks.acquire, key, float(ttl_seconds))
 
     def release_lock(self, key: str) -> None:
-        """Give a lock back; one that this step does not have stays as it is."""
+        """Release a lock of this step; a lock of another step is not released."""
         self._context.run_async(self._locks.release, key)
 
 

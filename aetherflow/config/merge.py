@@ -43,7 +43,7 @@ class UnknownProfile(ConfigError):
 def merge_resource(
     name: str, spec: ResourceSpec, profiles: Mapping[str, ProfileSpec] | None
 ) -> MergedResource:
-    """Merge the keys of a resource over those of its profile.
+    """Merge a resource with its profile; the keys of the resource win.
 
     Args:
         name: the name of the resource.

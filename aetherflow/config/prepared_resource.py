@@ -33,7 +33,7 @@ from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
 
 class PreparedResource(msgspec.Struct, frozen=True):
-    """A resource of which only the values of the environment are missing.
+    """A resource that is complete except for values of the environment.
 
     Attributes:
         merged: the resource with its profile.

@@ -26,7 +26,7 @@ from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """A variable that a field takes, and where its value comes from: a layer of the environment, or nothing.
+    """A variable that a field uses, and the layer of the environment that its value comes from, if any.
 
     Attributes:
         source: "environment", "env file PATH", "expand_env of FILE", "default" or "not set".
@@ -43,11 +43,12 @@ class FieldOrigin(msgspec.Struct, frozen=True):
         field: its name, `config.url`.
         source: "flow", "profile NAME", or "default" for what neither says and the connector fills in.
         template: its text in the file, literal secrets masked.
-        value: what it becomes, masked; empty when a variable is missing or the template is wrong.
-        decoded: whether it goes through the secrets provider.
+        value: the rendered value, masked; empty if a variable is missing or the template is wrong.
+        decoded: whether the secrets provider decodes it.
         missing: the variables that it needs and that have no value.
         variables: the variables that its templates name.
-        provider: who has its secret: env, file, command, keyring; empty if it is no `{secret: ...}`.
+        provider: the provider of its secret: env, file, command, keyring; empty if it is not a `{secret:
+            ...}`.
     """
 
     field: str

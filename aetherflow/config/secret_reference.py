@@ -72,7 +72,7 @@ def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
 
 
 def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> FieldDiagnostic | None:
-    """Return what is wrong with a reference as it is written, templates and all."""
+    """Return the problem of a reference before its templates are rendered."""
     text = value[KEY]
     named = field_name(where)
     if not isinstance(text, str):

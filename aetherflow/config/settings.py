@@ -53,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         metrics_module: a module whose `METRICS` is called with the progress of runs.
         connector_cache_default: who shares an open connector: the steps of a run, all runs of a process,
             or nobody.
-        connector_cache_disabled: `true`: nobody shares a connector, whatever resources say.
+        connector_cache_disabled: `true`: connectors are never shared, even if resources say so.
         mode: `enterprise` restricts what flows may do.
         strict_sandbox: `false`: a relative path may leave its folder, with a warning.
         sources: for each setting "default", "environment", "settings module NAME" or that of the snapshot.

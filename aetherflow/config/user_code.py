@@ -89,7 +89,7 @@ def load_module(name: str, variable: str, code: str) -> UserModule:
 
 
 def load_file(path: Path, variable: str, code: str) -> UserModule:
-    """Run a Python file as a module of its own, which nothing else can import.
+    """Run a Python file as a separate module, which nothing else can import.
 
     Raises:
         ConfigError: there is no such file, or running it failed.

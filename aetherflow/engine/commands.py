@@ -31,7 +31,7 @@ class EndJob(Command, frozen=True):
     """Nothing more is to be done for this job.
 
     Attributes:
-        decided_by: the key of the flow because of which the job is SKIPPED before it begins.
+        decided_by: the key of the flow that made the job SKIPPED before it began.
     """
 
     instance: JobInstance
@@ -92,7 +92,7 @@ class CancelAttempt(Command, frozen=True):
 
 
 class CancelRun(Command, frozen=True):
-    """Cancel the run because of a rule of its own."""
+    """Cancel the run because of a rule of the flow."""
 
     reason: str
     cause: e.CancelCause

@@ -85,7 +85,7 @@ def next_start(
 
 
 def _next_unstarted(ready_queue: ReadyQueue) -> JobInstance | None:
-    """Return a job, or an instance, that a cancelled run does not start any more."""
+    """Return a job or instance that a cancelled run will not start."""
     if (instance := ready_queue.next_instance(beyond_limits=True)) is not None:
         return instance
     job = ready_queue.ready()

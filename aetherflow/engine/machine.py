@@ -70,7 +70,7 @@ class RunMachine:
             state: the run so far; the machine changes it.
             env: the environment of the run.
             clock: dates the events.
-            limit: how many jobs and instances may run at once.
+            limit: the most jobs and instances that may run at the same time.
             selected: indexes of the jobs that take part; None means all.
             scheduled_at: the time that the run was scheduled for (RFC 3339).
             redact: masks secrets in the items of mapped jobs, which are stored.
@@ -154,7 +154,7 @@ class RunMachine:
                 return None
 
     def _job_started(self, instance: JobInstance, items: e.Items | None) -> e.JobStarted:
-        """Return the start of a job, with the fingerprints of its gate and of its items as they are now."""
+        """Return the start event of a job, with the current fingerprints of its gate and items."""
         is_decided = instance.item == WHOLE and not is_hook(instance.id)
         is_listed = is_decided and self.state.job(instance.id).items is None
         return self._make(
@@ -183,7 +183,7 @@ class RunMachine:
         )
 
     def _stored(self, items: e.Items | None) -> e.Items | None:
-        """Return the items of a mapped job as they are stored: masked, a reference if they are large."""
+        """Return the items of a mapped job in stored form: masked, or a reference if they are large."""
         if not isinstance(items, list):
             return items  # a resumed run continues with what was stored
         masked: list[Any] = self._redact(items)

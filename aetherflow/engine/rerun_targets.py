@@ -91,7 +91,7 @@ def only_target(plan: Plan, state: RunState, job_id: str, selected: Collection[i
 
 
 def instances_of(job: JobPlan, state: RunState) -> list[str]:
-    """Return the id of a job, or those of all its instances, also of an earlier, longer list."""
+    """Return the id of a job, or the ids of all its instances, including those of an earlier, longer list."""
     if job.for_each is None:
         return [job.id]
     items = state.job(job.id).items

@@ -69,10 +69,10 @@ class ResumePlan(msgspec.Struct, frozen=True):
 
     Attributes:
         decisions: about each job and step concerned, in the order of the plan, none twice.
-        rerun: earlier successes that do not count any more.
+        rerun: steps and jobs that run again although they succeeded.
         reopened: finished jobs that continue nevertheless.
-        excluded_jobs: the jobs that take no part and stay as they are.
-        removed: what is no part of the run any more.
+        excluded_jobs: the jobs that do not take part and do not change.
+        removed: jobs and steps that the flow no longer has.
     """
 
     decisions: list[ResumeDecision]
@@ -122,15 +122,15 @@ def plan_resume(
     open now.
 
     Args:
-        plan: the flow as it is now.
-        state: the run as it is stored.
+        plan: the current flow.
+        state: the stored run.
         rerun: jobs and steps that run again, with all that depends on them.
         only: a job that runs again with all its steps; what depends on it does not, for this reason.
         selected: indexes of the jobs that take part; None means all.
         option: how a message names where `rerun` came from.
 
     Raises:
-        UsageError: `rerun` names what the flow does not have, or `only` cannot run alone.
+        UsageError: `rerun` names a job or step that the flow does not have, or `only` cannot run alone.
     """
     taking_part = [job for job in plan.jobs if selected is None or job.index in selected]
     entries, reopened = rerun_targets(plan, state, rerun, option, selected)
@@ -205,7 +205,7 @@ class _Planner:
         self.decisions[ResumeDecision(kind, job, step, reason)] = None
 
     def _remove_what_the_flow_lost(self) -> None:
-        """Note the jobs, instances and steps that the flow does not have any more; those not done go."""
+        """Record the jobs, instances and steps that the flow no longer has; drop those not done."""
         jobs = {job.id: job for job in self.plan.jobs}
         for job_id, job in self.state.jobs.items():
             if is_hook(job_id):

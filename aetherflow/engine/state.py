@@ -75,12 +75,12 @@ def closed_endings(state: RunState, rerun: Sequence[str]) -> int:
 
 
 def family(job_id: str) -> str:
-    """Return the job of the flow that a job id belongs to: that of all its instances."""
+    """Return the id of the job in the flow: for an instance `JOB[n]` it is `JOB`."""
     return job_id.partition("[")[0]
 
 
 class StepState(msgspec.Struct, gc=False):
-    """What is known of one step.
+    """The state of one step.
 
     Attributes:
         effects: by key; forgotten when the step is done.
@@ -108,7 +108,7 @@ class Interruption(msgspec.Struct, frozen=True, gc=False):
 
 
 class JobState(msgspec.Struct, gc=False):
-    """What is known of one job; its outputs are those that its steps promoted, in step order.
+    """The state of one job; its outputs are those that its steps promoted, in step order.
 
     Attributes:
         when: fingerprint of the gate that was evaluated last.
@@ -126,7 +126,7 @@ class JobState(msgspec.Struct, gc=False):
 
 
 class RunState(msgspec.Struct, gc=False):
-    """What is known of one run.
+    """The state of one run.
 
     Attributes:
         cancelling: why the jobs are being cancelled, while they are.
@@ -308,7 +308,7 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
 
 
 def _forget(state: RunState, removed: Sequence[str]) -> None:
-    """Remove what the flow does not have any more: its past stays in the history only."""
+    """Remove jobs and steps that the flow no longer has; the journal still has their history."""
     for name in removed:
         job_id, _, step_id = name.partition("/")
         if not step_id:

@@ -16,7 +16,7 @@ Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return outputs of which none is stored elsewhere."""
+    """Return outputs unchanged, for a run without large outputs."""
     return outputs
 
 
@@ -117,7 +117,7 @@ def _failures(state: RunState) -> dict[str, list[str]]:
 
 
 def _failure(state: RunState, job_id: str, instances: list[str]) -> dict[str, Any]:
-    """Return what `run.errors` says of a failed job: its error is that of its first failed instance."""
+    """Return the entry of a failed job in `run.errors`, with the error of its first failed instance."""
     job = state.job(job_id)
     if job.error is None and instances:
         job = state.job(instances[0])

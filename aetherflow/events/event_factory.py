@@ -25,7 +25,7 @@ class EventFactory:
         Args:
             kind: the class of the event.
             at: when it happened (UTC); now if it is not given. What happens in one reaction has one time.
-            fields: the fields that the kind adds to those of every event.
+            fields: the fields of this kind of event, beside those of every event.
 
         Raises:
             TypeError: a field is missing, or the kind has no such field.

@@ -72,7 +72,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
     Attributes:
         scheduled_at: the time for which the run was scheduled (RFC 3339); empty: the time when it began.
-        secrets: the parameters of which only a mask is stored and whose values are not those of the flow.
+        secrets: parameters that are stored masked and whose values do not come from the flow.
     """
 
     flow_file: str
@@ -92,10 +92,10 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
     Attributes:
         attempt: the number of this execution of the run (the first one was 1).
-        rerun: `job` or `job/step` entries whose earlier success does not count any more.
+        rerun: `job` or `job/step` entries that run again although they succeeded.
         reopened: jobs that had ended well and continue: a step, or an instance, of theirs is still to run.
-        excluded_jobs: jobs that take no part; one that has ended stays as it is, with its instances.
-        removed: `job` or `job/step` entries that the flow does not have any more; the state forgets them.
+        excluded_jobs: jobs that do not take part; an ended one does not change, nor do its instances.
+        removed: `job` or `job/step` entries that the flow no longer has; the state drops them.
         ending_count: how often the run had ended; the hooks of those endings stay as they are.
         directory: the working directory, to which `flow_file` is relative.
         only: the one job that runs again, if only one was requested.
@@ -245,7 +245,7 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
 
 
 class EffectIntended(StepEvent, frozen=True, kw_only=True):
-    """A step is about to change something outside: this is stored before the other side is touched.
+    """A step is about to change something outside the run; stored before it does.
 
     Attributes:
         key: what the step does there, in its own words; one effect of a step has one key.
@@ -261,7 +261,7 @@ class EffectConfirmed(StepEvent, frozen=True, kw_only=True):
 
     Attributes:
         result: what the step noted about it; a later attempt gets it instead of repeating the effect.
-        verified: an earlier attempt had done it and did not live to confirm it; the other side was asked.
+        verified: an earlier attempt made the change without confirming it, and `verify` found it.
     """
 
     key: str
@@ -274,7 +274,7 @@ class StepProgress(StepEvent, frozen=True, kw_only=True):
 
     Attributes:
         done: how much is done, in `unit`s.
-        total: how much there is; None where that is not known.
+        total: how much there is in all; None if unknown.
         unit: rows, bytes, files ...
         note: what is being done now.
         level: `info` about once a minute, for the log; `debug` in between, for displays.

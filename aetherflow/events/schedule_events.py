@@ -9,7 +9,7 @@ from aetherflow.events.run_events import Event
 
 
 class ScheduleEvent(Event, frozen=True, kw_only=True):
-    """What every event of a scheduler has; `flow_id` and `run_id` are empty if there is no run."""
+    """The fields of every scheduler event; `flow_id` and `run_id` are empty if there is no run."""
 
     scheduler: str
     flow_id: str = ""
@@ -71,7 +71,7 @@ class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class ScheduleInvalid(ScheduleEvent, frozen=True, kw_only=True):
-    """A scheduler file was changed and is not valid now; the version loaded before stays in force."""
+    """A scheduler file was changed and is not valid; the server still uses the version loaded before."""
 
     file: str
     problem: str

@@ -73,7 +73,7 @@ def prepare(
     """Render the inputs of a step, note the secrets among them, and return the call.
 
     Raises:
-        MissingValue: a template refers to what is not there.
+        MissingValue: a template refers to a missing value.
     """
     # A copy: what is rendered belongs to the flow and to the state, and a step may change what it gets.
     inputs = msgspec.to_builtins(step.inputs.render(_forgiving(run, context, scope)), enc_hook=as_text)

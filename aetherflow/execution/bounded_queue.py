@@ -63,7 +63,7 @@ class BoundedQueue:
         self._wake_putters()
 
     def close(self) -> None:
-        """Take no more events; a waiting `take` and `put` return."""
+        """Refuse further events; a waiting `take` or `put` returns."""
         self.closed = True
         self._filled.set()
         self._pressing.set()

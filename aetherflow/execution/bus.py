@@ -183,7 +183,7 @@ class Bus:
 
 
 def _losses(subscription: _Subscription) -> str:
-    """Return the losses that were not reported to an observer that takes no more."""
+    """Return a text about lost events that were not reported yet; empty if there are none."""
     lost = subscription.queue.dropped - subscription.reported
     subscription.reported += lost
     return f"; it had lost {lost} events before" if lost else ""

@@ -18,7 +18,7 @@ _Prepared = tuple[type[Connector], Resource]
 
 
 class ConnectorPool:
-    """Opens connectors on demand; two steps that need one at once get the same, as its `cache` says."""
+    """Opens connectors on demand and shares them between steps, as the `cache` of each resource says."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class ConnectorPool:
         return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Close the connectors that this user alone has open; return what went wrong."""
+        """Close the connectors that only this user has open; return the errors."""
         problems: list[ErrorInfo] = []
         for name, connector in reversed(self._own.pop(user, {}).items()):
             self._locks.pop((name, user), None)

@@ -187,7 +187,7 @@ class Executor:
         return self._tasks[instance.id]
 
     def _forget_ended(self, events: Sequence[e.Event]) -> None:
-        """Forget the instances, and give back the locks, of jobs whose end is durable."""
+        """Drop the instances and release the locks of jobs whose end is durable."""
         self._locks.release(events)
         for event in events:
             if isinstance(event, e.JobFinished):

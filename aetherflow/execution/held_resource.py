@@ -22,7 +22,7 @@ class HeldResource:
 
     Attributes:
         error: why it is not held: it is taken, or it was lost.
-        is_over: whether it was given back, or is not needed any more.
+        is_over: whether it was released or is no longer needed.
     """
 
     def __init__(self, cause: FailureCause = "") -> None:
@@ -56,7 +56,7 @@ class HeldResource:
             work.cancel()
 
     def refuse(self, error: ErrorInfo) -> None:
-        """Give it up for good: what runs under it is cancelled, and it is not requested again."""
+        """Give up the resource: cancel the steps that run under it, and never request it again."""
         self._is_refused = True
         self.fail(error)
         if not self._is_held:

@@ -10,7 +10,7 @@ from aetherflow.events.run_events import Event
 
 
 class Inbox:
-    """An unbounded queue that is taken empty at each visit: there are no more reports than running tasks."""
+    """An unbounded queue whose `take` returns all events; it holds no more events than tasks run."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []

@@ -60,7 +60,7 @@ class RunParts(msgspec.Struct, frozen=True):
 
 
 class InstanceTask:
-    """What runs for one job instance: an attempt, or the wait for one, never two at once.
+    """The work of one job instance: one attempt, or the wait for the next, never two at the same time.
 
     Attributes:
         instance: the job, or the instance of a mapped job.

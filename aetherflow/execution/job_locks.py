@@ -52,7 +52,7 @@ class JobLocks:
         tasks.start_soon(lock.hold, holding)
 
     def release(self, events: Sequence[Event]) -> None:
-        """Give back the locks of jobs whose end is durable."""
+        """Release the locks of jobs whose end is durable."""
         for event in events if self._held else ():
             if isinstance(event, JobFinished) and (lock := self._held.pop(event.job_id, None)):
                 lock.give_back()

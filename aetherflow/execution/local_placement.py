@@ -50,7 +50,7 @@ async def call_step(context: StepContext, step_type: StepType, inputs: dict[str,
     """Convert the inputs to the step's type and call it; a sync step runs in a worker thread.
 
     Raises:
-        StepError: the inputs do not fit, or the step raised what is no `Exception`.
+        StepError: the inputs do not fit, or the step raised a BaseException.
     """
     with plugin_errors_contained():
         typed = _typed(step_type, inputs)

@@ -96,7 +96,7 @@ class OutputFiles:
     def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the outputs with the values of their references, also of those in lists.
 
-        A value is read when it is looked at.
+        A value is read at its first use.
         """
         if not self._known or not any(map(_holds_references, outputs.values())):
             return outputs
@@ -181,7 +181,7 @@ class OutputFiles:
 
 
 class _Resolved(Mapping[str, Any]):
-    """Outputs of which some are references: each is read when it is looked at."""
+    """Outputs with references to files; each file is read at its first use."""
 
     def __init__(self, files: OutputFiles, outputs: Mapping[str, Any]) -> None:
         self._files = files
@@ -250,7 +250,7 @@ def _holds_references(value: Any) -> bool:
 
 
 def _name_in(value: Any) -> str:
-    """Return the file that a value refers to; empty if it is no reference but a mapping of the step's own."""
+    """Return the file that a value refers to; empty if it is not a reference."""
     if not (isinstance(value, dict) and value.keys() == {REFERENCE, "bytes"}):
         return ""
     name = value[REFERENCE]

@@ -39,14 +39,14 @@ class StepEffects:
         self._reserved.discard(key)
 
     def known(self, key: str) -> EffectState | None:
-        """Return what is known of an effect."""
+        """Return the stored state of an effect."""
         return self._known.get(key)
 
     async def intend(self, key: str, detail: dict[str, Any]) -> None:
         """Return when the intent is durable.
 
         Raises:
-            StepError: the attempt has ended; a thread that it left behind must not change anything more.
+            StepError: the attempt has ended; its abandoned thread must not change anything more.
         """
         self._check(key)
         await self._store(e.EffectIntended, key=key, detail=detail)
@@ -61,7 +61,7 @@ class StepEffects:
         await self._store(e.EffectConfirmed, key=key, result=result, verified=verified)
 
     def close(self) -> None:
-        """Take no more events: the attempt has ended."""
+        """Refuse further effects: the attempt has ended."""
         self._is_over = True
 
     def _check(self, key: str) -> None:

@@ -56,7 +56,7 @@ def path(name: str, parts: tuple[str, ...]) -> Operand:
 
 
 def group(read: Evaluate) -> Operand:
-    """Return a part that is made of others."""
+    """Combine parts to a new part."""
     return Operand("group", "the part in parentheses", read)
 
 

@@ -102,7 +102,7 @@ class Parser:
         return all_of(tests) if tests else left
 
     def symbol(self) -> str | None:
-        """Read a comparison, if one stands here."""
+        """Parse a comparison, if there is one here."""
         if (lexeme := self.take(*_COMPARISONS)) is not None:
             return lexeme.text
         if self.next.is_("not") and self.lexemes[self.position + 1].is_("in"):
@@ -111,7 +111,7 @@ class Parser:
         return None
 
     def box(self) -> Operand:
-        """Read what stands on the right of `in`."""
+        """Parse the right side of `in`."""
         lexeme = self.next
         if self.take("["):
             return self.list_()
@@ -136,7 +136,7 @@ class Parser:
         return constant("list", "the list", items)
 
     def value(self) -> Operand:
-        """Read a path, a literal or what stands in parentheses."""
+        """Parse a path, a literal or an expression in parentheses."""
         lexeme = self.next
         if self.take("("):
             self.enter(lexeme)
@@ -177,7 +177,7 @@ class Parser:
             )
 
     def refused(self, expected: str, lexeme: Lexeme | None = None, hint: str = "") -> SyntaxFound:
-        """Return what to raise about a lexeme (the next one) that cannot stand where it does."""
+        """Return the error for a lexeme (by default the next one) that is not allowed here."""
         at = lexeme or self.next
         if at.kind == "bad":
             hint = at.value
@@ -189,7 +189,7 @@ class Parser:
 
 
 def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
-    """Return what is wrong with a path: its root, or its shape."""
+    """Return the problem of a path: its root or its shape is wrong."""
     root = path[0]
     shown = _short(lexeme.text)
     if root not in ROOTS:

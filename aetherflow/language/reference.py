@@ -63,7 +63,7 @@ class NoValue(KeyError):
 
 
 class MissingValue(AetherFlowError):
-    """A template refers to a value that is not there, is null or is an empty text, and gives no default."""
+    """A template without a default refers to a value that is missing, null or an empty text."""
 
     default_code = "AF410"
 
@@ -125,7 +125,7 @@ def reader(path: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def missing(reference: Reference, node: Any, reached: int) -> MissingValue:
-    """Return the error for a reference of which `reached` parts lead to `node`, the last value found.
+    """Return the error for a reference whose first `reached` parts lead to `node`, the last value found.
 
     It names keys, never values; of the environment it names only the variable that is most alike.
     """

@@ -21,7 +21,7 @@ Part = str | Reference
 
 
 def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[TextDiagnostic]]:
-    """Return the text as a list of plain texts and references, and what is wrong with it.
+    """Split a text into plain texts and references, and return its problems.
 
     `}}` that closes single braces before it, as in JSON, is plain text; one that closes nothing is an error.
     """
@@ -54,7 +54,7 @@ def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Text
 
 
 def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference, int] | TextDiagnostic:
-    """Read the token that begins at `at`; return its reference and where it ends."""
+    """Parse the token that begins at `at`; return its reference and its end."""
     token = _TOKEN.match(text, at)
     if token is None:
         is_closed = text.startswith("}}", _resume(text, at) - 2)

@@ -79,7 +79,7 @@ class Template(msgspec.Struct, frozen=True, eq=False):
 
 
 def compile_template(value: Any) -> tuple[Template, list[TextDiagnostic]]:
-    """Return the template of any JSON-like value, and everything that is wrong with it."""
+    """Compile a JSON-like value to a template, and return its problems."""
     references: list[Reference] = []
     problems: list[TextDiagnostic] = []
     if isinstance(value, dict):

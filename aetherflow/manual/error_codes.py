@@ -37,7 +37,7 @@ def hundreds() -> tuple[str, ...]:
 
 
 def page_of(code: str) -> str:
-    """Return what the manual says of a code, as Markdown.
+    """Return the section of the manual about a code, as Markdown.
 
     Raises:
         KeyError: no code has this name.

@@ -49,7 +49,7 @@ class EventStreamObserver:
         """Write a batch.
 
         Raises:
-            OutputLostError: the target takes no more.
+            OutputLostError: the target cannot be written.
             UsageError: the file cannot be opened.
         """
         await self._sink.call(self._write, events)

@@ -24,7 +24,7 @@ class LogObserver:
     """Writes a record for each event of a run to a stream, and a summary at its end.
 
     Args:
-        stream: where the log goes; it stays open.
+        stream: the stream of the log, which is not closed.
         sink: of the stream, where several runs write to it; else the observer has its own.
         format: lines for people, or a JSON object per line.
         level: debug, info, warning or error, in any case; events below it are left out.
@@ -56,7 +56,7 @@ class LogObserver:
         """Write the records of a batch.
 
         Raises:
-            OutputLostError: the stream takes no more.
+            OutputLostError: the stream cannot be written.
         """
         await self._sink.call(self._write, events)
 

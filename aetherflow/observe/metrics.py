@@ -51,7 +51,7 @@ class MetricsObserver:
         self._sink = _sink_of(metrics)
 
     async def __call__(self, events: Sequence[Event]) -> None:
-        """Call the hooks for a batch; what they raise detaches the observer."""
+        """Call the hooks for a batch of events; an exception of a hook detaches the observer."""
         await self._sink.call(self._call_hooks, events)
 
     async def aclose(self) -> None:

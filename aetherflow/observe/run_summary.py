@@ -73,7 +73,7 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
 
 
 def _is_reported(digest: Digest, event: JobFinished) -> bool:
-    """Whether a step of the job has reported its error, or the job adds nothing to what they reported."""
+    """Whether the error of the job is reported already, by one of its steps."""
     same_job = [failure for failure in digest.failures if failure.job_id == event.job_id]
     if event.error is None:
         return bool(same_job)
