@@ -44,12 +44,19 @@ class StepView:
 
 @dataclass
 class JobView:
-    """A job as it is shown, with the steps that have begun, in order."""
+    """A job as it is shown, with the steps that have begun, in order.
+
+    Attributes:
+        items: how many instances it has if it is a mapped job.
+        done: how many of them have ended; unknown in a resumed run, which shows the others only.
+    """
 
     started: datetime
     status: str = "RUNNING"
     seconds: float = 0.0
     why: str = ""
+    items: int | None = None
+    done: int | None = 0
     steps: dict[str, StepView] = field(default_factory=dict)
 
 
@@ -65,6 +72,7 @@ class RunTree:
     jobs: dict[str, JobView] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     forgotten: int = 0
+    is_resumed: bool = False
 
     def apply(self, event: Event) -> None:
         """Take in one event; events may be missing (a slow terminal loses some), so nothing is assumed."""
@@ -72,13 +80,15 @@ class RunTree:
         self.started = self.started or event.at
         match event:
             case RunStarted() | RunResumed():
-                self.started = event.at
+                self.started, self.is_resumed = event.at, isinstance(event, RunResumed)
             case RunFinished():
                 self.status, self.ended = event.status, event.at
                 self.counts = Counter(event.jobs)
                 self.jobs = {id_: job for id_, job in self.jobs.items() if job.status != "RUNNING"}
             case JobStarted():
-                self.jobs[event.job_id] = JobView(started=event.at)
+                items = None if event.items is None else len(event.items)
+                done = None if self.is_resumed else 0
+                self.jobs[event.job_id] = JobView(started=event.at, items=items, done=done)
             case JobFinished():
                 self._end_job(event)
             case StepWaiting() | StepStarted() | StepRetrying() | StepFinished():
@@ -114,6 +124,9 @@ class RunTree:
         job.status, job.why = event.status, _why(event.reason, event.error)
         job.seconds = (event.at - job.started).total_seconds()
         self.counts[event.status] += 1
+        mapped = self.jobs.get(event.job_id.partition("[")[0])  # an instance is `load[3]`
+        if mapped and mapped is not job and mapped.done is not None:
+            mapped.done += 1
         over = len(self.jobs) > MOST_JOBS
         if over and (event.status != "FAILED" or self.counts["FAILED"] > MOST_JOBS):
             del self.jobs[event.job_id]

@@ -71,15 +71,18 @@ def _brief(tree: RunTree, now: datetime) -> Iterator[Line]:
 
 
 def _job(job_id: str, job: JobView, now: datetime) -> Line:
+    progress = ""
     if job.status == "RUNNING":
         time = clock((now - job.started).total_seconds())
+        if job.items is not None:
+            progress = f"{job.items} items" if job.done is None else f"{job.done} of {job.items} items"
     elif job.steps:
         time = duration(job.seconds)
     else:
         time = job.status
     # The step below says why it failed; the job says it only if no step does.
     why = "" if any(step.status == job.status for step in job.steps.values()) else job.why
-    return Line(_joined(f"{GLYPHS[job.status]} {one_line(job_id)}", time, why), STYLES[job.status])
+    return Line(_joined(f"{GLYPHS[job.status]} {one_line(job_id)}", time, progress, why), STYLES[job.status])
 
 
 def _step(step_id: str, step: StepView, now: datetime) -> Iterator[Line]:

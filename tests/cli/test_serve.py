@@ -118,7 +118,8 @@ def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
     with serve(cli, EVERY_SECOND, WAITS.replace("{{env.GO}}", str(cli.folder / "never"))) as server:
         run_id = begun(server)
         server.send(signal.SIGINT)
-        server.event("schedule_notice")
+        stopping = server.event("schedule_notice")["message"]
+        assert stopping == "the server stops: 1 run may take 60 s to end, a second signal cancels it"
         server.send(signal.SIGINT)
         server.event("firing_finished", run_id=run_id, outcome="CANCELLED")
         assert server.end().code == 130

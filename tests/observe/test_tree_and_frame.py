@@ -17,6 +17,7 @@ from aetherflow.events.run_events import (
     JobFinished,
     JobStarted,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
     StepOutput,
@@ -127,6 +128,22 @@ def test_a_retry_says_what_went_wrong_until_the_next_attempt_begins() -> None:
 
     tree.apply(StepStarted(**step("a", "s", 5), attempt=2))
     assert lines(tree, after=5)[2] == "  ● s  external.process  0:05  attempt 2"
+
+
+def test_a_mapped_job_shows_how_many_of_its_items_are_done_unless_a_resume_hides_some() -> None:
+    begun = (
+        JobStarted(**run(), job_id="load", items=["a", "b", "c"]),
+        *(JobStarted(**run(), job_id=f"load[{number}]") for number in range(3)),
+        JobFinished(**run(1), job_id="load[0]", status="SUCCESS"),
+        JobFinished(**run(1), job_id="load[2]", status="FAILED", error=BOOM),
+    )
+    started = RunStarted(**run(), flow_file="demo.yaml", owner="host:1")
+    resumed = RunResumed(**run(), attempt=2, owner="host:1", flow_file="demo.yaml")
+
+    assert lines(tree_of(started, *begun), after=2)[1] == "● load  0:02  2 of 3 items"
+    assert lines(tree_of(resumed, *begun), after=2)[1] == "● load  0:02  3 items"
+    ended = JobFinished(**run(3), job_id="load", status="FAILED", error=BOOM)
+    assert "items" not in lines(tree_of(started, *begun, ended), after=3)[1]
 
 
 def test_the_progress_of_a_step_is_shown_below_it_until_it_ends() -> None:
