@@ -137,7 +137,7 @@ class Redactor:
 
 
 class _Patterns:
-    """What finds a set of secrets; it names the set, so that one made of an older set is not taken for it."""
+    """The compiled patterns of a set of secrets; `parts` is that set, to notice when it has changed."""
 
     def __init__(self, parts: frozenset[str]) -> None:
         self.parts = parts

@@ -113,7 +113,7 @@ class Registry:
         return found
 
     def step_version(self, name: str) -> str:
-        """Return the version of a step type; empty where it is not known.
+        """Return the version of a step type; empty if unknown.
 
         A resume reports a step that ran with another version. Of AetherFlow itself the first two numbers
         count, of an installed plugin its version, of a file in a plugin path a hash of its content.

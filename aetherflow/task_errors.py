@@ -27,7 +27,7 @@ async def one_error() -> AsyncIterator[anyio.abc.TaskGroup]:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors in a group, of any depth; an error that is no group yields itself."""
+    """Yield all errors in a nested group; an error that is not a group yields itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)

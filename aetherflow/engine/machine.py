@@ -25,7 +25,7 @@ from aetherflow.engine.commands import (
 from aetherflow.engine.decide import decide, next_start
 from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
 from aetherflow.engine.state import RunState, apply
-from aetherflow.engine.template_scope import Resolve, as_they_are, run_scope
+from aetherflow.engine.template_scope import Resolve, run_scope, same_outputs
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.plan.hooks import is_hook
@@ -81,7 +81,7 @@ class RunMachine:
         self.clock = clock
         self.ready_queue = ReadyQueue(plan, state, selected, limit)
         self.large = large
-        self.resolve: Resolve = large.resolve if large is not None else as_they_are
+        self.resolve: Resolve = large.resolve if large is not None else same_outputs
         self.names: dict[str, Any] = run_scope(state, self.ready_queue.index, env, scheduled_at, self.resolve)
         self.events = EventFactory(clock, state.flow_id, state.run_id)
         self._redact = redact

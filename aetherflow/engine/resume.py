@@ -15,7 +15,7 @@ from aetherflow.engine.state import (
     RunState,
     StepState,
     closed_endings,
-    family,
+    plan_job_id,
     step_entry,
 )
 from aetherflow.plan.hooks import is_hook
@@ -210,7 +210,7 @@ class _Planner:
         for job_id, job in self.state.jobs.items():
             if is_hook(job_id):
                 continue
-            name = family(job_id)
+            name = plan_job_id(job_id)
             planned, is_instance = jobs.get(name), name != job_id
             continues = job.status not in DONE or job_id in self.rerun
             if planned is None or (is_instance and planned.for_each is None):
@@ -259,7 +259,7 @@ class _Planner:
         else:
             self._add("keep", job_id, step.id, ended.status)
             if not is_hook(job_id):
-                self._compare_step(family(job_id), step, ended)
+                self._compare_step(plan_job_id(job_id), step, ended)
 
     def _decide_new_steps(self, job: JobPlan, job_id: str, known: JobState, named: set[str]) -> None:
         """Decide about steps that a finished job has not run: they run only if a step of it is named."""

@@ -74,7 +74,7 @@ def closed_endings(state: RunState, rerun: Sequence[str]) -> int:
     return state.endings + (was_cut_off and (state.outcome != "SUCCESS" or bool(rerun)))
 
 
-def family(job_id: str) -> str:
+def plan_job_id(job_id: str) -> str:
     """Return the id of the job in the flow: for an instance `JOB[n]` it is `JOB`."""
     return job_id.partition("[")[0]
 
@@ -328,7 +328,7 @@ def _reopen(state: RunState, event: e.RunResumed) -> None:
     for job_id, job in state.jobs.items():
         if is_hook(job_id) and ending_of(job_id) <= state.endings:
             continue
-        if excluded and job.status in ENDED_BADLY and family(job_id) in excluded:
+        if excluded and job.status in ENDED_BADLY and plan_job_id(job_id) in excluded:
             continue
         whole_job = job_id in rerun
         named = {step_id for step_id in job.steps if whole_job or step_entry(job_id, step_id) in rerun}

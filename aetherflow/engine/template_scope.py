@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from aetherflow.engine.ready_queue import WHOLE, JobInstance
-from aetherflow.engine.state import JobState, RunState, StepState, family
+from aetherflow.engine.state import JobState, RunState, StepState, plan_job_id
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import RUN_KEYS
 
@@ -15,7 +15,7 @@ Resolve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Replaces the references to large outputs by their values."""
 
 
-def as_they_are(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+def same_outputs(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return outputs unchanged, for a run without large outputs."""
     return outputs
 
@@ -30,7 +30,7 @@ MESSAGE_CHARACTERS = 1000
 class JobsView(Mapping[str, Any]):
     """`jobs`: every job of the flow as `{status, outputs}`; one that has not begun is PENDING."""
 
-    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve = as_they_are) -> None:
+    def __init__(self, state: RunState, job_ids: Collection[str], resolve: Resolve = same_outputs) -> None:
         self._state = state
         self._job_ids = job_ids
         self._resolve = resolve
@@ -54,7 +54,7 @@ class JobsView(Mapping[str, Any]):
 class StepsView(Mapping[str, Any]):
     """`steps`: the steps of one job, as their outputs with `outputs` and `status` beside them."""
 
-    def __init__(self, job: JobState, resolve: Resolve = as_they_are) -> None:
+    def __init__(self, job: JobState, resolve: Resolve = same_outputs) -> None:
         self._steps = job.steps
         self._resolve = resolve
 
@@ -109,7 +109,7 @@ def _failures(state: RunState) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for job_id, job in state.jobs.items():
         if job.status == "FAILED" and not is_hook(job_id):
-            name = family(job_id)
+            name = plan_job_id(job_id)
             instances = failures.setdefault(name, [])
             if name != job_id:
                 instances.append(job_id)
@@ -142,7 +142,7 @@ def _reason(state: RunState) -> str:
     return f"job {job_id} failed{many}: {first['message']}{more}"
 
 
-def step_view(step: StepState, resolve: Resolve = as_they_are) -> Mapping[str, Any]:
+def step_view(step: StepState, resolve: Resolve = same_outputs) -> Mapping[str, Any]:
     """Return `steps.ID`: a step's outputs; its own keys win over `status`, `outputs` and `reason`."""
     outputs = resolve(step.outputs)
     own = {"status": step.status, "outputs": outputs, "reason": step.reason}
@@ -154,7 +154,7 @@ def run_scope(
     job_ids: Collection[str],
     env: Mapping[str, str],
     scheduled_at: str | None = None,
-    resolve: Resolve = as_they_are,
+    resolve: Resolve = same_outputs,
 ) -> dict[str, Any]:
     """Return the names that hold in the whole run; what `when` and `for_each` see."""
     return {
@@ -168,7 +168,7 @@ def run_scope(
 
 
 def job_scope(
-    names: Mapping[str, Any], state: RunState, instance: JobInstance, resolve: Resolve = as_they_are
+    names: Mapping[str, Any], state: RunState, instance: JobInstance, resolve: Resolve = same_outputs
 ) -> dict[str, Any]:
     """Return what the steps of a job see."""
     job = state.jobs[instance.id]

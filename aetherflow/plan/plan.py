@@ -30,7 +30,7 @@ def _fingerprint(value: Any) -> str:
 
 
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
-    """A step, ready to run; `version` is that of the distribution its type comes from, if it is known."""
+    """A step, ready to run; `version` is the version of the distribution of its type, if known."""
 
     spec: StepSpec
     inputs: Template
@@ -91,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         hooks: the steps of `on_success`, `on_failure` and `on_exit`, if there are any, as jobs named
             `@on_success` and so on; they run after all jobs have ended.
-        step_types: those that the steps name, each looked up once, when the flow was checked.
+        step_types: the types of the steps by name, looked up when the flow was checked.
     """
 
     flow: FlowMeta

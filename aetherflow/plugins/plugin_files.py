@@ -45,10 +45,10 @@ class PluginModule(msgspec.Struct, frozen=True):
 
     Attributes:
         path: the file or folder.
-        package: the name under which its modules are imported, made of its content.
+        package: the name under which its modules are imported, derived from its content.
         files: its modules by their names inside the package; the package itself is "".
         folders: folders without an `__init__.py`, likewise.
-        to_load: the modules that are imported to see what they register, in order.
+        to_load: the modules to import, in order, for what they register.
     """
 
     path: Path

@@ -23,7 +23,7 @@ class Plugin(msgspec.Struct, frozen=True):
 
     Attributes:
         found: the StepType, or the class of the connector.
-        source: where it comes from, for people.
+        source: the file or distribution of the plugin, for people.
         version: identifies its version.
     """
 
@@ -47,7 +47,7 @@ def find_plugins(paths: Sequence[Path], taken: Mapping[Name, str], *, strict: bo
 
     Args:
         paths: the plugin paths.
-        taken: names that mean something already, and where that comes from.
+        taken: names that are defined already, and the source of each.
         strict: whether problems are errors.
     """
     problems: list[Diagnostic] = []

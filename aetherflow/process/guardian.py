@@ -87,7 +87,7 @@ _starting = threading.Lock()
 
 
 def _after_fork() -> None:
-    """Make a forked worker an engine of its own: it must not keep our guardian waiting."""
+    """Make a forked worker a separate engine, as its copy of the pipe would keep our guardian waiting."""
     global _engine, _starting  # noqa: PLW0603 - there is one engine per process, and this is a new process
     _starting = threading.Lock()  # the thread that held it does not exist here
     with contextlib.suppress(OSError):  # the parent may have closed all files before it forked
@@ -99,7 +99,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def new_mark(run_id: str) -> str:
-    """Return the mark for the next child of a run; from now on the guardian is there.
+    """Return the mark for the next child of a run, and start the guardian if necessary.
 
     Raises:
         OSError: the guardian could not be started.
@@ -126,7 +126,7 @@ async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list
 
 
 async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> list[int]:
-    """End what the children of a run left behind (background processes); called when the run ends.
+    """End background processes that the children of a run left; called when the run ends.
 
     Costs nothing for a run that started no process. Returns the processes that could not be ended.
     """

@@ -35,7 +35,7 @@ class Ending:
     """
 
     def __init__(self, mark: str, grace_seconds: float, *, group: int = 0) -> None:
-        """Begin: the process group, if one is named, is signalled at once.
+        """Begin to end the processes; signal the process group, if given, immediately.
 
         The leader of the group must not have been reaped yet: only until then its number is not used again.
         """
@@ -74,7 +74,7 @@ class Ending:
         return self._quiet > 1 or now >= self._give_up_at
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
-        """Signal a process, unless it is gone and its number belongs to another one by now."""
+        """Signal a process, unless it has ended and its number was reused."""
         if not hasattr(os, "pidfd_open"):
             return
         with contextlib.suppress(OSError):  # gone, or not ours to signal: then it stays among the survivors
@@ -108,7 +108,7 @@ def _carries(pid: int, mark: bytes) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether all threads of a process have ended; the first one alone may be gone before the others."""
+    """Whether all threads of a process have ended; the main thread may end before the others."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - as above
             fields = file.read().rpartition(b")")[2].split()
@@ -135,7 +135,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    """Wait for the end of the engine, then end what it left behind."""
+    """Wait for the end of the engine, then end the processes that it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1):

@@ -213,7 +213,7 @@ class _StreamState:
 
 
 class _AppendedFile:
-    """A file to which output is appended; it and its folder are made at the first write.
+    """A file to which output is appended; it and its folder are created at the first write.
 
     Attributes:
         problem: why not everything is in the file; else empty.

@@ -85,7 +85,7 @@ class OutputPipe:
             self.close_childs_end()
 
     async def _read(self) -> bytes:
-        """Return what is there, waiting for something; empty at the end."""
+        """Wait for data and return it; empty at the end."""
         while self._left != 0:
             size = self._size if self._left is None else min(self._left, self._size)
             try:
@@ -121,7 +121,7 @@ class InputPipe:
         self._writing = anyio.CancelScope()
 
     async def feed(self) -> None:
-        """Write the bytes and close the pipe; it is no error if the child does not read them all."""
+        """Write the bytes and close the pipe; a child that does not read them all is not an error."""
         with self._writing, contextlib.suppress(BrokenPipeError):
             while self._data:
                 try:

@@ -37,7 +37,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
 
     Attributes:
         exit_code: as the program gave it; minus the number of the signal that killed it.
-        mark: what its descendants can be found by.
+        mark: the mark in the environment of all its descendants.
         held_open: a background process held the output open, and its later output was not read.
         survivors: processes that could not be ended.
     """

@@ -20,7 +20,7 @@ class Program(msgspec.Struct, frozen=True):
     """What to start.
 
     Attributes:
-        argv: the program and its arguments; a name without a slash is looked up in the PATH of `environment`.
+        argv: the program and its arguments; a name without a slash is searched in the PATH of `environment`.
         stdin: what the program reads; None: nothing (/dev/null).
     """
 

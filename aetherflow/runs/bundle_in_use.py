@@ -115,7 +115,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
     def flow_file(self, flow: Path | None) -> Path:
         """Return the file of a flow of the bundle; without one (None, or an empty path) of the entry flow.
 
-        It is looked for in `layout.flows_dir`, then from the root of the bundle.
+        It is searched in `layout.flows_dir`, then in the root of the bundle.
 
         Raises:
             UsageError: there is none, or no entry flow.

@@ -36,7 +36,7 @@ _threads = WorkerThreads("configuration of bundles", 16)
 
 
 class BundleStatus(msgspec.Struct, frozen=True):
-    """What is known of a bundle on this machine.
+    """The status of a bundle on this machine.
 
     Attributes:
         active: the fingerprint of the snapshot that new runs get; empty if there is none.
@@ -76,7 +76,7 @@ async def open_bundle(
     Raises:
         InvalidInput: the manifest is wrong.
         ConfigError: a setting, the source's resource or its type cannot be used.
-        BundleError: the sync failed, and stale files are not allowed or not there.
+        BundleError: the sync failed, and stale files are not allowed or do not exist.
         HeldByAnother: as before, because another process is syncing all the time.
     """
     loaded = await _threads.run(load_manifest, manifest)
@@ -123,7 +123,7 @@ async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncRep
 
 
 async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> BundleStatus:
-    """Return what is known of a bundle, and what a sync would change; nothing is changed.
+    """Return the status of a bundle, and what a sync would change, without changing anything.
 
     Raises:
         InvalidInput: the manifest is wrong.

@@ -265,7 +265,7 @@ async def _execute(
 async def _renew_leases(
     executor: Executor, claimed: ClaimedRun, clock: Clock, scope: anyio.CancelScope
 ) -> None:
-    """Renew the leases until `scope` is cancelled; stop the run if one is lost, or somebody asks for that."""
+    """Renew the leases until `scope` is cancelled; stop the run if one is lost or a stop is requested."""
 
     async def renew(lease: Lease) -> None:
         try:

@@ -39,10 +39,10 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     """A flow, planned and checked; run it only if `errors` is empty.
 
     Attributes:
-        references: those of the diagnostics that are about what the flow refers to: step types, connectors,
+        references: the diagnostics about things that the flow refers to: step types, connectors,
             resources, plugins; the others are about the flow itself.
-        unset: those of the diagnostics that report a variable which a resource needs and which is not set.
-        is_as_written: whether the plan is what the file says, or what it was probably meant to say.
+        unset: the diagnostics about variables that a resource needs and that are not set.
+        is_as_written: whether the plan is exactly what the file says; False if parts of it were guessed.
         bundle: where the flow comes from, if it comes from a bundle.
         restrictions: what the mode forbids.
     """
@@ -66,7 +66,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
 
     @property
     def flow_errors(self) -> list[Diagnostic]:
-        """The errors in the flow itself, not in what it refers to."""
+        """The errors in the flow itself, not in the files and types that it refers to."""
         return [d for d in self.errors if d not in self.references]
 
     def step_type(self, name: str) -> StepType:
@@ -78,7 +78,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         return self.plan.step_types.get(name) or self.registry.step_type(name)
 
     def raise_if_guessed(self) -> None:
-        """Refuse a flow whose file had to be guessed at; what it refers to may be wrong.
+        """Raise if parts of the flow file had to be guessed; errors in what it refers to are ignored.
 
         Raises:
             InvalidInput: with all diagnostics.

@@ -35,7 +35,7 @@ class ClaimPrecondition(msgspec.Struct, frozen=True, eq=False):
 
 
 class TicketObserver(Protocol):
-    """Is called at every change of a ticket, in order; what it raises harms no run."""
+    """Called at every change of a ticket, in order; its exceptions do not harm the run."""
 
     async def on_change(
         self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None

@@ -17,7 +17,7 @@ from aetherflow.store.filesystem import is_missing
 
 
 class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
-    """A request and what it means for its flow; nothing is opened yet.
+    """A request resolved for its flow; no database or file is open yet.
 
     Attributes:
         run_id: the one of the request, or a new one.
@@ -36,7 +36,7 @@ class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
 
 
 def resolve_run(checked: CheckedFlow, request: RunRequest, new_id: Callable[[], str]) -> ResolvedRun:
-    """Resolve a request; one that cannot become a run is refused here, before a database is made for it.
+    """Resolve a request; an impossible one is refused here, before a database is created for it.
 
     Raises:
         UsageError: the parameters do not fit the flow, or it does not have the job that was named.

@@ -35,7 +35,7 @@ LOADING_THREADS = 8
 def _load(
     ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None, new_id: Callable[[], str]
 ) -> ResolvedRun:
-    """Read and check the flow of a ticket, with an environment of its own, and resolve the ticket.
+    """Read and check the flow of a ticket in its own environment, and resolve the ticket.
 
     Raises:
         InvalidInput: the flow is wrong.
@@ -84,7 +84,7 @@ class RunHost:
         started: Callable[[], Awaitable[None]],
         precondition: ClaimPrecondition | None = None,
     ) -> RunReport | Refusal:
-        """Load the flow as it is now, and start its run or resume it; a bundle is synced first.
+        """Load the current flow file, and start or resume its run; a bundle is synced first.
 
         Raises:
             AetherFlowError: the run could not be started, or its state could not be stored.

@@ -44,7 +44,7 @@ INTERNAL_ERROR_CODE = "AF654"
 
 
 class RunPoolFull(AetherFlowError):
-    """The queue has no room for a further ticket, or the pool takes no more of them."""
+    """The queue is full, or the pool accepts no more tickets."""
 
     default_code = "AF650"
 
@@ -292,7 +292,7 @@ class RunPool:
             return RunReport(run_id, "INTERRUPTED", 1, reason=reason, code=INTERNAL_ERROR_CODE)
 
     async def _withdraw(self, refusal: Refusal) -> bool:
-        """Take a ticket out of the queue; False if it is not there."""
+        """Remove a ticket from the queue; False if it is not in it."""
         if self._queue.remove(refusal.run_id) is None:
             return False
         submission = self._submissions.pop(refusal.run_id)

@@ -28,7 +28,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         rerun: jobs and steps that run again, with those that follow them.
         rerun_option: what a message calls that.
         only: the one job that runs again; `with_downstream` adds the jobs that follow it.
-        state: the state database in which the run was found; else the flow says where it is.
+        state: the state database in which the run was found; by default the one of the flow.
         show_traces: whether a failed step is reported with its traceback.
         origin: who executes the run: a person's command, or a server, which recovers it after a crash.
         scheduled_at: the time that the run was scheduled for (`run.scheduled_at`, UTC); else when it starts.

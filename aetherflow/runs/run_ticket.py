@@ -43,7 +43,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
         flow_file: read when the run starts, so that edits count for the next one.
         bundle_manifest: the bundle that the flow belongs to.
         allow_stale_bundle: whether the last good copy of the bundle will do.
-        priority: higher goes first; of equals, the first.
+        priority: tickets with a higher number run first, equal ones in the order of submission.
         item_id: the schedule item, for observers.
         label: what a list of runs shows beside the run id.
     """
@@ -82,7 +82,7 @@ class Refusal(msgspec.Struct, frozen=True):
         kind: why, for programs.
         reason: why, as a sentence.
         code: of the error, for people.
-        diagnostics: what is wrong with the flow file, warnings too.
+        diagnostics: the diagnostics of the flow file, including warnings.
         state: the path of the database that knows the run, if another process executes it or has ended it.
     """
 
@@ -125,7 +125,7 @@ class RunControl:
     """A request from outside to stop a run: first in order, then by force.
 
     Attributes:
-        reason: why it is to stop; empty as long as nobody has asked for that.
+        reason: why the run must stop; empty until a stop is requested.
     """
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class RunControl:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody has asked the run to stop."""
+        """Whether a stop of the run was requested."""
         return self._cancelled.is_set()
 
     def cancel(self, reason: str) -> None:
@@ -152,7 +152,7 @@ class RunControl:
         self._forced = anyio.Event()
 
     async def cancelled(self) -> str:
-        """Wait until somebody asks the run to stop, and return why."""
+        """Wait until a stop of the run is requested, and return the reason."""
         await self._cancelled.wait()
         return self.reason
 

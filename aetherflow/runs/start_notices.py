@@ -28,7 +28,7 @@ _WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
 
 
 def resume_notices(plan: ResumePlan, option: str, state: RunState, clock: Clock) -> list[e.Notice]:
-    """Say what a resume keeps, what it runs again, and what the changed flow makes of the rest."""
+    """Report which steps a resume keeps, which run again, and what the changed flow means for the others."""
     notices = []
     if kept := plan.texts("keep"):
         notices.append(notice(state, clock, "info", f"kept: {_listed(kept)}"))
@@ -70,7 +70,7 @@ def plugin_notices(checked: CheckedFlow, state: RunState, clock: Clock) -> list[
 def bundle_notices(
     bundle: e.BundleUse | None, history: Sequence[e.Event], state: RunState, clock: Clock
 ) -> list[e.Notice]:
-    """Say that the bundle may be stale, or that it or its content is not that of the last time."""
+    """Report that the bundle may be stale, or that it or its content has changed since the last time."""
     notices = []
     if bundle and bundle.stale:
         message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)

@@ -78,7 +78,7 @@ def parse_items(field: Field, text: str, offset: int) -> int:
 
 
 def number(field: Field, text: str, offset: int) -> int:
-    """Return the number that a text stands for, by name too.
+    """Convert a number or a name, such as `mon`, to its number.
 
     Raises:
         ScheduleProblem: it is none, or none of this field.

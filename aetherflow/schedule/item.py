@@ -78,7 +78,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """How a scheduler file differs from what was in force; ids in the order of the file."""
+    """How a scheduler file differs from the version before; ids in the order of the file."""
 
     added: list[str]
     removed: list[str]
@@ -89,7 +89,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def changes(old: Schedule | None, new: Schedule) -> Changes:
-    """Compare a file with what was in force of it."""
+    """Compare a file with the version before."""
     before = old.items if old is not None else {}
     return Changes(
         added=[name for name in new.items if name not in before],
@@ -104,7 +104,7 @@ def _differ(old: Item, new: Item) -> bool:
 
 
 def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
-    """Return what identifies when an item ticks: not what it runs, nor how it treats late ticks."""
+    """Return a fingerprint of when an item ticks, but not of what it runs or how it treats late ticks."""
     definition = [
         spec.cron,
         spec.interval_seconds,

@@ -13,10 +13,10 @@ from aetherflow.store.firings import Firing, close_firing, find_firing
 
 
 class ManualSource:
-    """Fires an item, whatever its timetable says."""
+    """Fires an item by request, independently of its timetable."""
 
     def __init__(self, decider: FiringDecider, item: Item, *, may_wait: bool) -> None:
-        """Take the item; if its firing may not wait, it is skipped where it would have to."""
+        """Prepare to fire the item; without `may_wait`, a firing that would have to wait is skipped."""
         self._decider = decider
         self._item = item
         self._may_wait = may_wait

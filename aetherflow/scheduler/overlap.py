@@ -28,7 +28,7 @@ QUEUE_MAXIMUM = 100
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a firing now, and why, if it does not start.
+    """Whether a firing starts, waits or is skipped, and why.
 
     Attributes:
         counts: whether it matters to items that follow; not if another, open firing does.
@@ -92,9 +92,9 @@ def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: date
 def _judge_turn(
     raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, firing: Firing | None = None
 ) -> Verdict:
-    """Let a firing start when fewer than `max_instances` have, or will before it: the oldest goes first.
+    """Let a firing start if fewer than `max_instances` other firings run, or wait and are older.
 
-    With which server the others wait does not matter.
+    It does not matter at which server the others wait.
     """
     most = item.spec.max_instances
     mine = None if firing is None else firing.firing_id
@@ -177,7 +177,7 @@ def _ticks_first(raw: sqlite3.Connection, item: Item, name: str, scheduled: date
 
 
 def _ended_badly(name: str, firing: Firing) -> Verdict:
-    """Return what becomes of what follows a firing that did not succeed."""
+    """Return the verdict about a firing whose predecessor did not succeed."""
     reason = f"{name} ended {firing.outcome} that day"
     if firing.outcome == "MISSED":
         return Verdict("MISSED", reason)

@@ -16,7 +16,7 @@ FiringOutcome = Literal["SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "POSTPONED"
 
 
 class FiringEnd(msgspec.Struct, frozen=True):
-    """What became of a firing that was submitted.
+    """The outcome of a submitted firing.
 
     Attributes:
         outcome: how its run ended; or SKIPPED: it cannot start and is not tried again, POSTPONED: it waits,

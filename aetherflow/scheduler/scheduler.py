@@ -51,7 +51,7 @@ class Scheduler:
 
     Attributes:
         server: the name of this server's lease.
-        schedules: in force, by id.
+        schedules: the current schedules by id.
         timetable: the source of the firings that are due.
     """
 
@@ -85,7 +85,7 @@ class Scheduler:
         """Bring a schedule into force, in the place of the one of its id; return what has changed.
 
         Raises:
-            StateError: the database could not be used; the old one stays in force.
+            StateError: the database could not be used; the scheduler continues with the old schedule.
         """
         old = self.schedules.get(schedule.id)
         now = self._clock.now()
@@ -244,7 +244,7 @@ class Scheduler:
             self._notice(f"the end of run {firing.run_id} is not stored yet: {error.message}", error.code)
 
     async def _store_end(self, firing: Firing, outcome: Ended, reason: str) -> None:
-        """Close a firing and report how it ended, unless another server has it by now."""
+        """Close a firing and report its outcome, unless another server has taken it over."""
         now = self._clock.now()
 
         def close(raw: sqlite3.Connection) -> Firing | None:

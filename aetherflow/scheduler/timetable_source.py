@@ -20,7 +20,7 @@ ITEMS_PER_TRANSACTION = 200
 
 
 class TimetableSource:
-    """Fires the items of the schedules in force when they are due.
+    """Fires the items of the current schedules when they are due.
 
     Attributes:
         due_queue: the next tick of each item.
@@ -35,7 +35,7 @@ class TimetableSource:
         self._clock_read: datetime | None = None
 
     def put(self, old: Schedule | None, new: Schedule, decided: Mapping[str, datetime]) -> None:
-        """Fire the items of a schedule from now on, and no longer those of the one that it replaces.
+        """Replace a schedule: from now on fire only the items of the new one.
 
         `decided` says, by item, up to when its ticks have been decided.
         """

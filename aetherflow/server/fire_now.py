@@ -29,7 +29,7 @@ from aetherflow.store.firings import Firing, close_firing, find_firing, known_it
 
 
 class CannotFire(UsageError):
-    """There is no such item, or no server that would run it."""
+    """There is no such item, or no server serves it."""
 
     default_code = "AF209"
 
@@ -64,7 +64,7 @@ async def fire(
     """Fire an item; with `here`, return when its run has ended.
 
     Raises:
-        CannotFire: there is no such item, or no server that would take it up.
+        CannotFire: there is no such item, or no server serves it.
         HeldByAnother: the item's overlap rule keeps it from running now.
         InvalidInput: the scheduler file is wrong.
         StateError: the state database cannot be used.

@@ -36,7 +36,7 @@ Level = Literal["info", "warning", "error"]
 
 
 class Server(msgspec.Struct, frozen=True, eq=False):
-    """An open server: what its services work with."""
+    """An open server: the parts that its services use."""
 
     lease: ServerLease
     database: Database
@@ -76,7 +76,7 @@ async def open_server(
 
     Raises:
         StateError: the state database cannot be used.
-        BaseExceptionGroup: several services failed, each with an error of its own.
+        BaseExceptionGroup: several services failed with different errors.
     """
     ids = [schedule.id for schedule in schedules]
     try:

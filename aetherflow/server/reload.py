@@ -125,7 +125,7 @@ class Reloader:
         )
 
     async def _note(self, file: Path, problem: str) -> None:
-        """Store for `scheduler status` what is wrong; a database that fails is reported elsewhere."""
+        """Store the problem of the file for `scheduler status`; a failing database is reported elsewhere."""
         schedule = self._scheduler.schedules[self._ids[file]]
         try:
             await self._lease.serves(schedule, problem)

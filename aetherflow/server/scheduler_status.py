@@ -54,7 +54,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
-    """A scheduler file; `problem` is what is wrong with the one on the disk."""
+    """A scheduler file with its servers and items; `problem` is the error of the file on the disk, if any."""
 
     scheduler: str
     file: str
@@ -103,7 +103,7 @@ def status_of(
 def load_served(
     served: Mapping[str, tuple[str, str, list[ServerStatus]]],
 ) -> dict[str, Schedule | AetherFlowError]:
-    """Return the files that servers serve as they are on the disk, or what is wrong with them."""
+    """Load the files that servers serve from the disk; return the schedules, or the errors of the files."""
     found: dict[str, Schedule | AetherFlowError] = {}
     for scheduler, (file, _, _) in served.items():
         try:

@@ -21,7 +21,7 @@ class Notifier:
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
 
     def send(self, *lines: str) -> None:
-        """Send a message; its length is far below what a socket takes at once, so this does not wait."""
+        """Send a message; it is so short that the socket never blocks."""
         if not self._address.startswith(("/", "@")):
             return
         address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address

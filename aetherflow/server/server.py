@@ -44,7 +44,7 @@ SERVICES: tuple[Service, ...] = (
 
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `aetherflow serve` was started with; without files, it runs what its other services submit."""
+    """The arguments of `aetherflow serve`; without files, the server runs what its other services submit."""
 
     files: tuple[Path, ...]
     state: Path | None = None

@@ -83,7 +83,7 @@ class ServerLease:
             record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
 
     async def serves(self, schedule: Schedule, problem: str = "") -> None:
-        """Store that a file is served, or what is wrong with it now."""
+        """Store that a file is served, or its current error."""
         self._files[schedule.id] = (str(schedule.file.absolute()), problem)
         now = self._clock.now()
         await self._database.transact(

@@ -105,7 +105,7 @@ class _Explainer:
             self.wrong_type(value, options, path)
 
     def check_struct(self, value: dict[str, Any], struct: kinds.StructType, path: NodePath) -> None:
-        """Look for unknown keys, missing keys, and what is wrong below the known ones."""
+        """Report unknown keys and missing keys, and check the values of the known ones."""
         fields = {field.encode_name: field for field in struct.fields}
         named = getattr(struct.cls, "called", "this mapping")
         suggested = set()
@@ -205,7 +205,7 @@ _KINDS: dict[type[kinds.Type], tuple[tuple[type, ...], str]] = {
 
 
 def fits(value: Any, kind: kinds.Type) -> bool:
-    """Whether the value is of the kind that the type asks for, whatever is in it."""
+    """Whether the value is of the kind of the type (text, mapping, list ...), regardless of its content."""
     if isinstance(kind, kinds.LiteralType):
         return type(value) in {type(option) for option in kind.values}
     return type(kind) not in _KINDS or type(value) in _KINDS[type(kind)][0]

@@ -78,12 +78,12 @@ class Document(msgspec.Struct, frozen=True, eq=False):
         return Diagnostic(code, message, self.file, place.line, place.column, severity, hint)
 
     def position(self, path: NodePath) -> Position:
-        """Return where the key or list item at `path` stands, or the nearest node above it that exists."""
+        """Return the position of the key or list item at `path`, else of its nearest parent that exists."""
         place, _, _ = self._find(path)
         return _position(place)
 
     def text_position(self, path: NodePath, offset: int) -> Position:
-        """Return where a character of the text at `path` stands; the start of the text when in doubt."""
+        """Return the position of a character of the text at `path`; in doubt the start of the text."""
         place, value, start = self._find(path)
         if not isinstance(value, str):
             return _position(place)
@@ -125,7 +125,7 @@ def read_document(path: Path) -> Document:
 
 
 def scan_file(path: Path) -> tuple[Document | None, list[Diagnostic]]:
-    """Read a YAML file as far as it goes: the document, if it could be read to its end, and what is wrong.
+    """Read a YAML file as far as possible; return the document, if it is complete, and the diagnostics.
 
     Raises:
         InvalidInput: the file cannot be read at all.

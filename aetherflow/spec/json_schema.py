@@ -120,7 +120,7 @@ def document_schema(title: str, wanted: Any, definitions: Definitions | None = N
 
 
 def described(struct: type[Any]) -> tuple[str, dict[str, str]]:
-    """Return the first paragraph of a docstring, and what it says of each attribute."""
+    """Return the first paragraph of a docstring, and its description of each attribute."""
     text = inspect.cleandoc(struct.__doc__ or "")
     about, _, rest = text.partition("\n\n")
     if about.startswith(f"{struct.__name__}("):
@@ -132,7 +132,7 @@ def described(struct: type[Any]) -> tuple[str, dict[str, str]]:
 
 
 def _about(annotated: kinds.Type) -> str:
-    """Return what the Struct in a type says of itself."""
+    """Return the docstring of the Struct in a type."""
     kind, _ = unwrapped(annotated)
     options = map(unwrapped, kind.types) if isinstance(kind, kinds.UnionType) else [(kind, "")]
     return next((described(one.cls)[0] for one, _ in options if isinstance(one, kinds.StructType)), "")

@@ -25,7 +25,7 @@ class FileDocument(msgspec.Struct, Generic[T], frozen=True, eq=False):
     """A file as Structs; what it refers to is not checked yet.
 
     Attributes:
-        guesses: the assumptions made to read a file of wrong shape; such a file must not be in force.
+        guesses: the assumptions made to read a file of wrong shape; such a file must not be used.
     """
 
     spec: T

@@ -56,7 +56,7 @@ def load_manifest(path: Path) -> ManifestDocument:
 
 
 def stays_inside(text: str) -> bool:
-    """Whether a path is relative and does not climb out of where it starts."""
+    """Whether a path is relative and does not leave its start folder."""
     parts = text.replace("\\", "/").split("/")
     return not text.startswith(("/", "\\")) and ".." not in parts and not _DRIVE.match(text)
 
@@ -110,7 +110,7 @@ def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
 
 
 def _at(value: Any, path: NodePath) -> Any:
-    """Return the value at a path of plain data; None where there is none."""
+    """Return the value at a path of plain data; None if there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -67,7 +67,7 @@ class Attempt:
         return error
 
     def check_failure(self, problems: list[str], base: object) -> StepError:
-        """Return the error of a program that ended well, but did not leave what it should."""
+        """Return the error for a program that succeeded without leaving the expected files."""
         error = self._error(f"{self._command}: {self.how}, but {'; '.join(problems)}", CHECK_FAILED)
         error.hint = f"relative paths are under {base}"
         return error

@@ -138,7 +138,7 @@ def write_marker(context: StepContext, path: Path) -> None:
 
 
 def still_holds(context: StepContext, path: Path, success: SuccessInputs) -> bool:
-    """Whether the marker is there and the success checks hold.
+    """Whether the marker exists and the success checks pass.
 
     A marker that does not hold any more is removed: a failure from now on must not look like a success.
 

@@ -79,7 +79,8 @@ class Database:
         """Open the database, made or brought to the current version where needed.
 
         Raises:
-            StateUnusable: the path cannot be opened or written, is on a network, or is no database of ours.
+            StateUnusable: the path cannot be opened or written, is on a network file system, or is another
+                database.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ class Database:
 
     @classmethod
     async def open_to_look(cls, path: Path) -> Self:
-        """Open a database that exists, to read from it; where it cannot be written, nothing is.
+        """Open an existing database for reading, even if it is not writable.
 
         Raises:
             StateUnusable: it cannot be read; or not without writing: it is of an older version, or has a log.
@@ -133,7 +134,7 @@ class Database:
         self._patience = min(self._patience, seconds)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do the work in one transaction and commit it; nothing of it is stored if it raises.
+        """Do the work in one transaction and commit it; roll back if it raises.
 
         Waiting for another process's transaction can be cancelled. What has begun is shielded: cancelling an
         awaited statement would not undo it, so its outcome is always awaited.
@@ -156,7 +157,7 @@ class Database:
         return await self._patiently(whole, StateError)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work that only reads, outside of any transaction of its own.
+        """Do work that only reads, without beginning a transaction.
 
         Raises:
             StateError: the database could not be read.

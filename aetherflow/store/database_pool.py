@@ -71,7 +71,8 @@ class DatabasePool:
         """Use the database in the block; it is written as the most careful of its users asked.
 
         Raises:
-            StateUnusable: the path cannot be opened or written, is on a network, or is no database of ours.
+            StateUnusable: the path cannot be opened or written, is on a network file system, or is another
+                database.
         """
         real = _real(path)
         shared = self._shared.setdefault(real, _Shared())

@@ -26,7 +26,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no such file. One that may not be looked at exists: opening it reports why."""
+    """Whether a file does not exist; one without permission exists, and opening it reports the reason."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):

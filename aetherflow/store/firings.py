@@ -52,7 +52,7 @@ class Firing(msgspec.Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is not over."""
+        """Whether the firing is open: it waits, is queued or runs."""
         return self.finished_at is None
 
     @property
@@ -137,7 +137,7 @@ def has_firing(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled:
 
 
 def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:
-    """Return what is not over, of a scheduler or of one item of it, in the order of the scheduled times."""
+    """Return the open firings of a scheduler, or of one of its items, in the order of the scheduled times."""
     rows = raw.execute(
         "SELECT * FROM firings WHERE finished_at IS NULL AND scheduler = ?1 "
         "AND (?2 = '' OR item_id = ?2) ORDER BY scheduled_at, firing_id",
@@ -365,7 +365,7 @@ def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
 def record_served_file(
     raw: sqlite3.Connection, scheduler: str, server: str, file: str, now: datetime, problem: str
 ) -> None:
-    """Store that a server serves a scheduler file, and what is wrong with the file on the disk."""
+    """Store that a server serves a scheduler file, and the error of the file on the disk, if any."""
     raw.execute(
         "INSERT OR REPLACE INTO schedulers VALUES (?, ?, ?, ?, ?)",
         (scheduler, server, file, timestamp(now), problem),
@@ -373,7 +373,7 @@ def record_served_file(
 
 
 def forget_server(raw: sqlite3.Connection, server: str) -> None:
-    """Delete a server's lease and what it served: its open firings are free from then on."""
+    """Delete a server's lease and its served files, so that other servers may take its open firings."""
     raw.execute("DELETE FROM schedulers WHERE server = ?", (server,))
     raw.execute("DELETE FROM leases WHERE name = ?", (server,))
 

@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class LeaseLost(HeldByAnother):
-    """Another process has taken the run over: this one must not write any more (exit 75)."""
+    """Another process has taken over the run: this one must not write any more (exit 75)."""
 
     default_code = "AF611"
 
@@ -181,7 +181,7 @@ def _store(raw: sqlite3.Connection, batch: list[_Entry]) -> None:
 
 
 def _try_to_store(raw: sqlite3.Connection, entry: _Entry) -> StateError | None:
-    """Write a whole entry or nothing of it; return the error if the database rejects it."""
+    """Write a whole entry in one transaction; return the error if the database rejects it."""
     raw.execute("SAVEPOINT batch")
     try:
         raw.executemany(

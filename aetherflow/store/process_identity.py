@@ -20,7 +20,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
         host: host name, boot id and process-id namespace, as far as the platform has them.
         pid: process id on that host.
         started: when the process started, in the kernel's own unit; a reused pid differs here.
-        started_at: the same for people (RFC 3339 UTC, to the second); empty where it is unknown.
+        started_at: the start time for people (RFC 3339 UTC, to the second); empty if unknown.
     """
 
     host: str
@@ -42,7 +42,7 @@ def this_process() -> ProcessIdentity:
 
 
 def is_dead(owner: ProcessIdentity) -> bool:
-    """Whether the process has certainly ended: only this host's own processes can be looked at."""
+    """Whether the process has certainly ended; False for those of other hosts, which cannot be checked."""
     if owner.host != _host():
         return False
     try:
@@ -68,7 +68,7 @@ def _host() -> str:
 
 @cache
 def _moment(ticks: int) -> str:
-    """Return when so many clock ticks since boot were, by the wall clock of now."""
+    """Convert clock ticks since boot to wall time."""
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return datetime.fromtimestamp(time.time() - age, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 

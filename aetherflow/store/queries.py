@@ -226,7 +226,7 @@ def _process(known: ProcessIdentity) -> str:
 
 
 def _run(raw: sqlite3.Connection, row: tuple[Any, ...]) -> RunRow:
-    """Return a run; the view knows leases by their time only, a dead process of this host is seen at once."""
+    """Return a run; unlike the view, which checks only the time of leases, this sees a dead local process."""
     run = RunRow(*_decoded(row, 7))
     if run.status != "RUNNING":
         return run

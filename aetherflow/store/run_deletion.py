@@ -77,7 +77,7 @@ def old_runs(raw: sqlite3.Connection, *, before: datetime | None, keep: int | No
 def hide(
     raw: sqlite3.Connection, runs: Sequence[OldRun], owner: ProcessIdentity, now: datetime
 ) -> list[OldRun]:
-    """Hide runs for ever; return those that were hidden: a run that was resumed meanwhile is left alone."""
+    """Hide runs for ever and return those that were hidden; runs that were resumed meanwhile are not."""
     hidden = []
     for run in runs:
         same = raw.execute(

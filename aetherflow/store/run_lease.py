@@ -110,7 +110,7 @@ async def claim_flow(
 
 
 def _how_to_get(key: str, other: LeaseHolder, state: Path) -> str:
-    """Return what to do about the lock of another run; whether that of another host lives is not known."""
+    """Return what to do about the lock of another run; a holder on another host may or may not be alive."""
     hint = f"wait until that run has ended, or end it: {cancel_command(other.run_id, state)}"
     if other.owner.host == this_process().host:
         return hint

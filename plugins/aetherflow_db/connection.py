@@ -20,10 +20,10 @@ FETCH_SIZE = 1000
 
 
 class SqlConnector(Connector):
-    """A database that answers queries; each query has a connection of its own."""
+    """A database that runs queries, each on its own connection."""
 
     def __init__(self, name: str, *, most_connections: float = math.inf) -> None:
-        """Take the resource's name, and how many queries may run at once."""
+        """Remember the resource's name and how many queries may run at the same time."""
         self.name = name
         self.slots = anyio.CapacityLimiter(most_connections)
 
@@ -42,7 +42,7 @@ async def sql_connector(ctx: StepContext, resource: str) -> SqlConnector:
     """Return the open connector of a database resource.
 
     Raises:
-        StepError: it cannot be opened, or is no database.
+        StepError: the connector cannot be opened, or is not a database.
     """
     found = await ctx.connector(resource)
     if not isinstance(found, SqlConnector):

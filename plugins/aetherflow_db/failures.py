@@ -1,7 +1,8 @@
 """Explain the errors of databases to the person on call: what happened, and what to do.
 
 AF740 the statement failed, AF741 the database cannot be reached, AF742 the statement writes or gives no rows,
-AF743 the resource is no database, AF744 columns of one name, AF745 the URL, dialect or driver is unusable.
+AF743 the resource is not a database, AF744 two columns have the same name, AF745 the URL, dialect or driver
+is unusable.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def no_rows(resource: str, query: Query) -> StepError:
 
 
 def _statement(query: Query) -> str:
-    """Return the statement on lines of its own, below the message."""
+    """Return the statement on separate lines, to follow the message."""
     return "\nstatement:\n" + "\n".join(f"  {line}" for line in query.shown.splitlines())
 
 

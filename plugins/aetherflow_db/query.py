@@ -17,7 +17,7 @@ class Query(msgspec.Struct, frozen=True):
     """A statement and its bind parameters, which never become part of its text.
 
     Attributes:
-        sql: the statement, as the flow gives it.
+        sql: the statement as written in the flow.
         params: named parameters, or a list of positional ones where the driver knows them.
     """
 

@@ -29,13 +29,13 @@ class SqlAlchemyConnector(SqlConnector):
     packages: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
 
     def __init__(self, name: str, engine: Engine, options: SqlAlchemyOptions) -> None:
-        """Take the resource's name, and an engine with the options that it was made of."""
+        """Remember the resource's name, and the engine with its options."""
         super().__init__(name, most_connections=options.most_connections)
         self._engine = engine
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
-        """Make the engine; it connects when the first query needs it, and that query reports what is wrong.
+        """Create the engine; it connects at the first query, which reports connection errors.
 
         Raises:
             ConfigError: a setting is missing, unknown or of the wrong type.

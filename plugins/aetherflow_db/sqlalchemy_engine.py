@@ -72,7 +72,7 @@ class SqlAlchemyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     @property
     def most_connections(self) -> float:
-        """How many connections the pool gives out at once."""
+        """The most connections that the pool opens at the same time."""
         if self.pool_size == 0 or self.max_overflow < 0:
             return math.inf
         return self.pool_size + self.max_overflow

@@ -42,7 +42,7 @@ class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @connector("db:sqlite3")
 class Sqlite3Connector(SqlConnector):
-    """Reads a SQLite file; every query has a connection of its own, so queries never wait for each other."""
+    """Reads a SQLite file; every query has its own connection, so queries never wait for each other."""
 
     config_type: ClassVar[type[Sqlite3Config]] = Sqlite3Config
     options_type: ClassVar[type[Sqlite3Options]] = Sqlite3Options
@@ -68,7 +68,7 @@ class Sqlite3Connector(SqlConnector):
         """Check whether the file is a database that can be read and written, and its free space.
 
         Raises:
-            StepError: it cannot be opened, or is no database.
+            StepError: the file cannot be opened, or is not a database.
         """
         return await run_blocking(self._check)
 
@@ -91,7 +91,7 @@ class Sqlite3Connector(SqlConnector):
 
     @contextmanager
     def rows(self, query: Query, fetch_size: int, switch: StopSwitch) -> Iterator[Rows]:
-        """Run a query on a connection of its own, which cannot write.
+        """Run a query on its own read-only connection.
 
         Raises:
             StepError: the file cannot be opened, or the statement fails, writes or returns no rows.
@@ -136,7 +136,7 @@ def _database(resource: str, config: Sqlite3Config) -> str:
     """Return what `sqlite3.connect` is given.
 
     Raises:
-        ConfigError: none or several of the keys are there, or the URL is no SQLite URL.
+        ConfigError: none or several of the keys are set, or the URL is not a SQLite URL.
     """
     given = [value for value in (config.path, config.database, config.url) if value]
     if len(given) != 1:

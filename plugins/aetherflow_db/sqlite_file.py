@@ -16,7 +16,7 @@ URI_PREFIX = "file:"
 def make_folder(resource: str, database: str) -> None:
     """Make the folder of a SQLite file, relative to the working directory, if there is to be a file.
 
-    A `file:` URI is left alone: its `mode` says what may be made.
+    A `file:` URI is not touched: its `mode` says whether the file may be created.
 
     Raises:
         StepError: the folder cannot be made.
