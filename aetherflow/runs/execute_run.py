@@ -54,6 +54,14 @@ HURRY_SECONDS = 5.0
 FORCED_END_SECONDS = 10.0
 """How long a run may take to end after a third signal: a step may swallow its cancellation."""
 
+SILENT_SECONDS = 3.0
+"""How long a run that was asked to stop may take to end before the log says what it waits for."""
+
+STILL_ENDING = (
+    "the run has not ended yet: "
+    "a program is killed when its kill_grace_seconds have passed, or at a second signal"
+)
+
 Service = Callable[[], Coroutine[Any, Any, None]]
 
 __all__ = ["ObserverSpec", "RunReport", "RunRequest", "execute_run", "run_flow"]
@@ -147,7 +155,11 @@ async def execute_run(
                 run_services(run.checked, state, paths, *shared) as services,
             ):
                 executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
-                follow = partial(_follow_control, executor, run.run_id, control)
+
+                def say_why_it_is_slow() -> None:
+                    bus.announce(notice(state, clock, "info", STILL_ENDING))
+
+                follow = partial(_follow_control, executor, control, say_why_it_is_slow, run.run_id)
                 await _execute(executor, _first_events(run, start, clock), claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
     return _report(state, bus)
@@ -279,9 +291,15 @@ async def _renew_leases(
                 renewing.start_soon(renew, lease)
 
 
-async def _follow_control(executor: Executor, run_id: str, control: RunControl) -> None:
+async def _follow_control(
+    executor: Executor, control: RunControl, say_why_it_is_slow: Callable[[], None], run_id: str
+) -> None:
     """Cancel the run when that is requested; at each further request kill the processes that it has."""
     executor.cancel(await control.cancelled())
+    with anyio.move_on_after(SILENT_SECONDS) as silence:
+        await control.forced()
+    if silence.cancelled_caught:
+        say_why_it_is_slow()
     for times in itertools.count(1):
         await control.forced(times)
         await guardian.end_leftovers(run_id, grace_seconds=0)

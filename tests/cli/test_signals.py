@@ -81,7 +81,12 @@ def test_a_second_signal_does_not_wait_for_a_child_that_resists(
     with cli.start("run", "flow.yaml", "--log-format", "json") as run:
         children = _children(run)
         run.send(number)
-        run.event("cancel_requested")
+        cancelled_at = run.event("cancel_requested")["timestamp"]
+        waiting = run.event("notice")
+        assert waiting["message"].startswith(
+            "the run has not ended yet: a program is killed when its kill_grace"
+        )
+        assert waiting["timestamp"] > cancelled_at
         assert all(map(lives, children))
         run.send(number)
         result = run.end()
