@@ -178,7 +178,7 @@ class Registry:
         if (what, name) in self._given:
             return self._given[what, name]
         if target := _shipped(what).get(name):
-            return _imported(f"the {what} {name!r}", *target.split(":"), redactor=self._redactor)
+            return _import_type(f"the {what} {name!r}", *target.split(":"), redactor=self._redactor)
         plugins = self._plugins
         if entries := _entries(_GROUPS[what]).get(name):
             if len({entry.value for entry in entries}) > 1:
@@ -189,7 +189,7 @@ class Registry:
                     code="AF546",
                 )
             named = f"the {what} {name!r} of {_distribution(entries[0])}"
-            return _imported(named, entries[0].module, entries[0].attr, redactor=self._redactor)
+            return _import_type(named, entries[0].module, entries[0].attr, redactor=self._redactor)
         if plugin := plugins.by_name.get((what, name)):
             return plugin.found
         raise self._unknown(what, name)
@@ -234,7 +234,7 @@ def bundle_source(name: str) -> type[BundleSource]:
             code="AF861",
         )
     target = SOURCES.get(name) or installed[name][0].value
-    found = _imported(f"the bundle source {name!r}", *target.split(":"))
+    found = _import_type(f"the bundle source {name!r}", *target.split(":"))
     if not (isinstance(found, type) and issubclass(found, BundleSource)):
         raise ConfigError(
             f"the bundle source {name!r} is registered, but what it names is no subclass of "
@@ -260,7 +260,7 @@ def _distribution(entry: EntryPoint) -> str:
     return distribution(entry)
 
 
-def _imported(named: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
+def _import_type(named: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
     """Return the object that an entry of a table names.
 
     Raises:

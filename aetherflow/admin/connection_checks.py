@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from aetherflow.errors import AetherFlowError
-from aetherflow.execution.connector_pool import opened
+from aetherflow.execution.connector_pool import open_connector
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.runs.load_flow import CheckedFlow, resolve
@@ -25,20 +25,20 @@ AT_ONCE = 16
 
 def check_connections(checked: CheckedFlow) -> list[CheckResult]:
     """Check all resources of a flow at the same time, each with a time limit."""
-    return anyio.run(_try_all, checked)
+    return anyio.run(_check_all, checked)
 
 
-async def _try_all(checked: CheckedFlow) -> list[CheckResult]:
+async def _check_all(checked: CheckedFlow) -> list[CheckResult]:
     found: dict[str, list[CheckResult]] = {}
     turns = anyio.CapacityLimiter(AT_ONCE)
 
-    async def try_one(name: str) -> None:
+    async def check_one(name: str) -> None:
         async with turns:
-            found[name] = await _bounded(checked, name)
+            found[name] = await _check_in_time(checked, name)
 
     async with anyio.create_task_group() as tasks:
         for name in checked.plan.resources:
-            tasks.start_soon(try_one, name)
+            tasks.start_soon(check_one, name)
     return [result for name in checked.plan.resources for result in found[name]]
 
 
@@ -50,19 +50,19 @@ class _Trial:
         self.warnings: list[str] = []
 
 
-async def _bounded(checked: CheckedFlow, name: str) -> list[CheckResult]:
+async def _check_in_time(checked: CheckedFlow, name: str) -> list[CheckResult]:
     """Check one resource in its own thread and event loop, so a blocking library delays no other check."""
     trial = _Trial()
-    work = partial(anyio.run, _try, checked, name, trial)
+    work = partial(anyio.run, _check_one, checked, name, trial)
     with anyio.move_on_after(CONNECT_SECONDS + GRACE_SECONDS):
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
     return [_too_slow(checked, name, trial)]
 
 
-async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
+async def _check_one(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     try:
         with anyio.fail_after(CONNECT_SECONDS):
-            results = await _checked(checked, name, trial)
+            results = await _open_and_check(checked, name, trial)
     except TimeoutError:
         results = [_too_slow(checked, name, trial)]
     except AetherFlowError as error:
@@ -76,7 +76,7 @@ async def _try(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResu
     return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in results]
 
 
-async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
+async def _open_and_check(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     resource = await anyio.to_thread.run_sync(
         partial(resolve, checked, name, warn=trial.warnings.append),
         abandon_on_cancel=True,
@@ -84,7 +84,7 @@ async def _checked(checked: CheckedFlow, name: str, trial: _Trial) -> list[Check
     )
     trial.is_resolved = True
     cls = checked.registry.connector_class(f"{resource.kind}:{resource.driver}")
-    connector = await opened(cls, resource)
+    connector = await open_connector(cls, resource)
     try:
         checks = await connector.check()
     finally:

@@ -70,14 +70,14 @@ async def prune(
     clock = clock or SystemClock()
     before = None if keep_days is None else clock.now() - timedelta(days=keep_days)
     try:
-        return await _pruned(path, before, keep_runs, clock, dry_run=dry_run)
+        return await _prune_database(path, before, keep_runs, clock, dry_run=dry_run)
     except StateError as error:
         by_hand = f"the content of the *.log files below {logs_beside(path)} may be deleted by hand"
         hint = "; ".join(filter(None, (error.hint, by_hand)))
         raise type(error)(error.message, hint=hint, code=error.code) from None
 
 
-async def _pruned(
+async def _prune_database(
     path: Path, before: datetime | None, keep_runs: int | None, clock: Clock, *, dry_run: bool
 ) -> Pruned:
     database = await Database.open(path)
@@ -85,12 +85,12 @@ async def _pruned(
         old = await database.read(partial(rows.old_runs, before=before, keep=keep_runs))
         if dry_run:
             return Pruned(old, dry_run, 0, [])
-        return await _Prune(database, await _only_one(database, clock), clock).run(old, before)
+        return await _Prune(database, await _take_lease(database, clock), clock).run(old, before)
     finally:
         await database.aclose()
 
 
-async def _only_one(database: Database, clock: Clock) -> Lease:
+async def _take_lease(database: Database, clock: Clock) -> Lease:
     """Take the lease of pruning: two prunes at once could remove the logs of a new run."""
     owner = this_process()
     taken = await database.transact(

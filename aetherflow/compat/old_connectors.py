@@ -90,7 +90,7 @@ class OldConnector(Connector):
     async def open(cls, resource: Resource) -> Self:
         """Make it, in a worker thread."""
         ctx = OPENING.get() if resource.cache != "process" else None  # it outlives the run
-        connection = await run_blocking(_made, cls.wrapped, resource, ctx)
+        connection = await run_blocking(_create, cls.wrapped, resource, ctx)
         return cls(connection)
 
     async def aclose(self) -> None:
@@ -130,7 +130,7 @@ def list_connectors() -> list[str]:
     return connector_names()
 
 
-def _made(cls: type[Any], resource: Resource, ctx: Any) -> Any:
+def _create(cls: type[Any], resource: Resource, ctx: Any) -> Any:
     """Make a connector in whichever of the three ways its class knows."""
     init = ConnectorInit(
         resource.name, resource.kind, resource.driver, dict(resource.config), dict(resource.options), ctx

@@ -111,7 +111,7 @@ async def _run(cls: type[Any], context: StepContext, inputs: dict[str, Any]) -> 
 
 
 def _call(cls: type[Any], context: StepContext, inputs: dict[str, Any], ctx: RunContext) -> Any:
-    made = _made(cls, context, inputs, ctx)
+    made = _create(cls, context, inputs, ctx)
     returned = made.run(ctx, inputs) if inspect.signature(made.run).parameters else made.run()
     if isinstance(returned, StepResult):
         status: Any = returned.status
@@ -119,7 +119,7 @@ def _call(cls: type[Any], context: StepContext, inputs: dict[str, Any], ctx: Run
     return {} if returned is None else returned
 
 
-def _made(cls: type[Any], context: StepContext, inputs: dict[str, Any], ctx: RunContext) -> Any:
+def _create(cls: type[Any], context: StepContext, inputs: dict[str, Any], ctx: RunContext) -> Any:
     if inspect.signature(cls).parameters:
         return cls(context.step_id, inputs, ctx, context.job_id)
     made = cls()  # a class without a base gets the attributes that the base would have

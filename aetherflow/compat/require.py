@@ -13,7 +13,7 @@ def require(spec: str) -> Any:
         RuntimeError: it cannot be imported; names it.
     """
     module, _, attribute = spec.partition(":")
-    return require_attr(module, attribute) if attribute else _imported(module, spec)
+    return require_attr(module, attribute) if attribute else _import(module, spec)
 
 
 def require_attr(module_name: str, attr_name: str) -> Any:
@@ -24,12 +24,12 @@ def require_attr(module_name: str, attr_name: str) -> Any:
     """
     spec = f"{module_name}:{attr_name}"
     try:
-        return getattr(_imported(module_name, spec), attr_name)
+        return getattr(_import(module_name, spec), attr_name)
     except AttributeError:
         raise RuntimeError(f"{spec} is needed, and {module_name} has no {attr_name!r}") from None
 
 
-def _imported(module_name: str, spec: str) -> Any:
+def _import(module_name: str, spec: str) -> Any:
     try:
         return import_module(module_name)
     except Exception as error:

@@ -113,7 +113,7 @@ class Connectors:
         Raises:
             AetherFlowError: there is no such resource, or it cannot be opened.
         """
-        found = self._context.run_async(self._opened, name)
+        found = self._context.run_async(self._open_connector, name)
         return found.connection if isinstance(found, OldConnector) else Blocking(found, self._context)
 
     def get(self, *, kind: str, name: str, cache: str | None = None) -> Any:  # noqa: ARG002 - cached per run
@@ -151,7 +151,7 @@ class Connectors:
         """Return a connector of the kind archive."""
         return self.get(kind="archive", name=name, cache=cache)
 
-    async def _opened(self, name: str) -> Connector:
+    async def _open_connector(self, name: str) -> Connector:
         opening = OPENING.set(self._run)
         try:
             return await self._context.connector(name)

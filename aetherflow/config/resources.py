@@ -93,7 +93,7 @@ def resolve_resource(
     around = Surroundings(env, mark, doubt)
     for field, written in prepared.secrets.items():
         place = f"resource {name!r}: {field_name(field)}"
-        secret = _fetched(written, around, place)
+        secret = _fetch_secret(written, around, place)
         redactor.add(secret)
         values = _replaced(values, field, secret)
     for field in prepared.decoded:
@@ -102,7 +102,7 @@ def resolve_resource(
             continue
         redactor.add(value)
         if decoder is not None:
-            plain = _decoded(decoder, value, f"resource {name!r}: {field_name(field)}")
+            plain = _decode(decoder, value, f"resource {name!r}: {field_name(field)}")
             redactor.add(plain)
             values = _replaced(values, field, plain)
     register_values(values, redactor)
@@ -112,9 +112,7 @@ def resolve_resource(
 def known_values(prepared: PreparedResource, env: Mapping[str, str]) -> dict[FieldPath, Any]:
     """Return each field but `{secret: ...}` as it becomes; an empty text for what cannot be rendered."""
     leaves = fields(prepared.merged.sections)
-    return {
-        path: _rendered(raw, env) for path, raw in leaves if len(path) > 1 and path not in prepared.secrets
-    }
+    return {path: _render(raw, env) for path, raw in leaves if len(path) > 1 and path not in prepared.secrets}
 
 
 def register_known(prepared: PreparedResource, env: Mapping[str, str], redactor: Redactor) -> None:
@@ -129,7 +127,7 @@ def register_known(prepared: PreparedResource, env: Mapping[str, str], redactor:
             redactor.add(env.get(reference.name, ""))
 
 
-def _rendered(raw: Any, env: Mapping[str, str]) -> Any:
+def _render(raw: Any, env: Mapping[str, str]) -> Any:
     template, problems = compile_template(raw)
     if problems:
         return ""
@@ -177,7 +175,7 @@ def _invalid(name: str, problems: list[FieldDiagnostic]) -> ConfigError:
     return ConfigError("\n".join(lines), code=first.code)
 
 
-def _fetched(written: str, around: Surroundings, place: str) -> str:
+def _fetch_secret(written: str, around: Surroundings, place: str) -> str:
     try:
         return fetch_secret(rendered_reference(written, around.env), around)
     except MissingValue as error:  # with lenient templates: where a secret is cannot be guessed
@@ -189,7 +187,7 @@ def _fetched(written: str, around: Surroundings, place: str) -> str:
         raise type(error)(f"{place}: {error.message}", hint=error.hint, code=error.code) from None
 
 
-def _decoded(decoder: Decoder, value: str, place: str) -> str:
+def _decode(decoder: Decoder, value: str, place: str) -> str:
     try:
         return decoder(value)
     except ConfigError as error:

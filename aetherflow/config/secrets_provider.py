@@ -94,13 +94,13 @@ def load_secrets_provider(settings: Settings) -> SecretsProvider | None:
             one that is no function.
     """
     if settings.secrets_module:
-        return _checked(load_module(settings.secrets_module, "AETHERFLOW_SECRETS_MODULE", _LOADING))
+        return _provider_in(load_module(settings.secrets_module, "AETHERFLOW_SECRETS_MODULE", _LOADING))
     if settings.secrets_path:
-        return _checked(load_file(settings.secrets_path, "AETHERFLOW_SECRETS_PATH", _LOADING))
+        return _provider_in(load_file(settings.secrets_path, "AETHERFLOW_SECRETS_PATH", _LOADING))
     return None
 
 
-def _checked(source: UserModule) -> SecretsProvider:
+def _provider_in(source: UserModule) -> SecretsProvider:
     """Return the provider of a module that has something to provide."""
     provided = [source.function(name, _MISSING_FUNCTION) for name in _FUNCTIONS]
     if not any(provided):

@@ -196,7 +196,7 @@ def _from_keyring(name: str) -> str:
     if value is None:
         message = f"the keyring has no secret of {user!r} for {service!r}"
         raise ConfigError(message, hint=f"keyring set {shlex.join([service, user])}", code=_KEYRING)
-    return _checked(value, f"the keyring's secret of {user!r} for {service!r}")
+    return _not_empty(value, f"the keyring's secret of {user!r} for {service!r}")
 
 
 def _text_of(content: bytes, source: str) -> str:
@@ -207,10 +207,10 @@ def _text_of(content: bytes, source: str) -> str:
         text = content.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{source} is not UTF-8 text", code=_VALUE) from None
-    return _checked(text.removesuffix("\n").removesuffix("\r"), source)
+    return _not_empty(text.removesuffix("\n").removesuffix("\r"), source)
 
 
-def _checked(text: str, source: str) -> str:
+def _not_empty(text: str, source: str) -> str:
     if not text:
         raise ConfigError(f"{source} is empty", hint="put the secret there", code=_VALUE)
     return text

@@ -66,10 +66,12 @@ class ConnectorPool:
         """Open a connector that several steps share, or note that its `cache` is none."""
         match resource.cache:
             case "process" if self._shared is not None:
-                self._open[name] = await self._shared.get(cls, resource, self, partial(opened, cls, resource))
+                self._open[name] = await self._shared.get(
+                    cls, resource, self, partial(open_connector, cls, resource)
+                )
                 self._borrowed.add(name)
             case "run" | "process":
-                self._open[name] = await opened(cls, resource)
+                self._open[name] = await open_connector(cls, resource)
             case "none":
                 self._uncached.add(name)
 
@@ -77,14 +79,14 @@ class ConnectorPool:
         async with self._locks.setdefault((name, user), anyio.Lock()):
             own = self._own.setdefault(user, {})
             if name not in own:
-                own[name] = await opened(*(prepared or await self._prepare(name)))
+                own[name] = await open_connector(*(prepared or await self._prepare(name)))
             return own[name]
 
     async def _prepare(self, name: str) -> _Prepared:
         # A secrets provider may ask a vault, a connector imports its library: not on the loop.
-        return await _preparing_threads.run(self._prepared, name, abandon_on_cancel=True)
+        return await _preparing_threads.run(self._look_up, name, abandon_on_cancel=True)
 
-    def _prepared(self, name: str) -> _Prepared:
+    def _look_up(self, name: str) -> _Prepared:
         resource = self._resolve(name)
         return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
 
@@ -108,7 +110,7 @@ class ConnectorPool:
         return problems if self._shared is None else [*problems, *await self._shared.release(self)]
 
 
-async def opened(cls: type[Connector], resource: Resource) -> Connector:
+async def open_connector(cls: type[Connector], resource: Resource) -> Connector:
     """Open a connector.
 
     Raises:

@@ -79,13 +79,13 @@ class HeldResource:
         """Whether it is held, or it is known why not."""
         return self._settled.is_set()
 
-    async def settled(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Wait until it is held, or it is known why not."""
         await self._settled.wait()
 
     async def work(self, attempt: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
         """Run an attempt of a step once it is held; if it cannot be held, the attempt does not begin."""
-        await self.settled()
+        await self.wait_until_settled()
         if self.error is not None:
             return AttemptOutcome(error=self.error)
         outcome: AttemptOutcome | None = None

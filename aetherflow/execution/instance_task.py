@@ -222,11 +222,11 @@ class InstanceTask:
         self._parts.workers.start_soon(slots.hold, holding)
         left = self._timer.left()
         if left == math.inf:
-            await slots.settled()
+            await slots.wait_until_settled()
             return
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._timer.expire, left, tasks.cancel_scope)
-            await slots.settled()
+            await slots.wait_until_settled()
             tasks.cancel_scope.cancel()
         if not slots.is_settled:
             slots.fail(self._timer.limit(step)[1])

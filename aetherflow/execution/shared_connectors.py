@@ -59,7 +59,7 @@ class SharedConnectors:
         if _of_this_loop.get(None) is self:
             _of_this_loop.set(None)
         entries, self._entries = list(self._entries.values()), {}
-        return await _closed(entries)
+        return await _close_all(entries)
 
     async def get(
         self,
@@ -94,7 +94,7 @@ class SharedConnectors:
         idle = [key for key, entry in self._entries.items() if not entry.users]
         unopened = [key for key in idle if self._entries[key].connector is None]
         surplus = [key for key in idle if key not in unopened][:-MOST_IDLE]
-        return await _closed([self._entries.pop(key) for key in (*unopened, *surplus)])
+        return await _close_all([self._entries.pop(key) for key in (*unopened, *surplus)])
 
 
 @asynccontextmanager
@@ -112,7 +112,7 @@ async def kept_open(report: Callable[[str], None]) -> AsyncIterator[None]:
 _of_this_loop: RunVar[SharedConnectors | None] = RunVar("shared_connectors")
 
 
-async def _closed(entries: list[_Shared]) -> list[ErrorInfo]:
+async def _close_all(entries: list[_Shared]) -> list[ErrorInfo]:
     problems: list[ErrorInfo] = []
     for entry in reversed(entries):
         if entry.connector is not None:

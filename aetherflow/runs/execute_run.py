@@ -142,7 +142,7 @@ async def execute_run(
     observers = [*observers, *await _metrics_observers(run.checked)]
     hint = ResumeHint(run.run_id, run.state)
     with hint.on_state_error():
-        async with _claimed(run, states, clock, precondition, hint) as claimed:
+        async with _claim_run(run, states, clock, precondition, hint) as claimed:
             start = start_run(run, claimed.claim, claimed.owner, clock)
             bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
             hint.started(bus, start.secrets)
@@ -151,7 +151,7 @@ async def execute_run(
             await output_files.load(state)
             shared = claimed.database, claimed.owner, bus, output_files, clock
             async with (
-                _observed(bus, observers),
+                _attached(bus, observers),
                 run_services(run.checked, state, paths, *shared) as services,
             ):
                 executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
@@ -182,7 +182,7 @@ async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:
 
 
 @asynccontextmanager
-async def _claimed(
+async def _claim_run(
     run: ResolvedRun,
     states: DatabasePool,
     clock: Clock,
@@ -203,7 +203,7 @@ async def _claimed(
             claim = await claim_run(database, run.run_id, owner, clock)
         else:
             claim = await claim_run(database, run.run_id, owner, clock, precondition.check)
-        stack.push_async_callback(_shielded, partial(release_run, database, claim.lease, clock))
+        stack.push_async_callback(_call_shielded, partial(release_run, database, claim.lease, clock))
         hint.claimed(was_stored=bool(claim.history))
         if precondition is not None and precondition.database is not database:
             await precondition.database.transact(precondition.check)
@@ -211,11 +211,11 @@ async def _claimed(
         if flow.locks.scope == "flow":
             ttl, flow_id = flow.locks.ttl_seconds, run.checked.plan.flow_id
             leases.append(await claim_flow(database, flow_id, run.run_id, owner, clock, ttl))
-            stack.push_async_callback(_shielded, partial(release_run, database, leases[1], clock))
+            stack.push_async_callback(_call_shielded, partial(release_run, database, leases[1], clock))
         yield ClaimedRun(shared, owner, claim, leases)
 
 
-async def _shielded(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _call_shielded(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with anyio.move_on_after(SHIELD_SECONDS, shield=True):  # a lease that was not released ends by itself
         await call()
 
@@ -228,7 +228,7 @@ def _first_events(run: ResolvedRun, start: RunStart, clock: Clock) -> list[e.Eve
 
 
 @asynccontextmanager
-async def _observed(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterator[None]:
+async def _attached(bus: Bus, observers: Sequence[ObserverSpec]) -> AsyncIterator[None]:
     """Let the observers watch during the block, and finish after it."""
     async with one_error() as observing:
         for spec in observers:

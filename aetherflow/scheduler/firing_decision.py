@@ -74,7 +74,8 @@ class FiringDecider(msgspec.Struct, frozen=True):
             # Ticks that have a row stay decided; else the item would sleep as long as the clock was wrong.
             return DecidedFirings(item, now, [], decision.clock_behind_seconds)
         firings = [
-            self._missed(raw, item, tick, ticks, some, now) for some, tick, ticks in _rows(item, decision)
+            self._insert_not_run(raw, item, tick, ticks, some, now)
+            for some, tick, ticks in _rows(item, decision)
         ]
         for run in decision.runs:
             if has_firing(raw, item.scheduler, item.id, run.tick):
@@ -98,7 +99,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
             firings.append(insert_firing(raw, new, now))
         return DecidedFirings(item, decision.through, [firing for firing in firings if firing is not None])
 
-    def _missed(
+    def _insert_not_run(
         self, raw: sqlite3.Connection, item: Item, tick: datetime, ticks: int, some: NotRun, now: datetime
     ) -> Firing | None:
         outcome = "MISSED" if some.outcome == "missed" else "SKIPPED"

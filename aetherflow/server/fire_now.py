@@ -81,7 +81,7 @@ async def fire(
         if file is None:
             candidates = load_served(served)
         known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
-        schedule, item = _found(name, candidates, known, path)
+        schedule, item = _find_item(name, candidates, known, path)
         live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
         if not here and not live:
             raise _unserved([schedule], path)
@@ -92,7 +92,7 @@ async def fire(
     return await _fire_here(schedule, item, path, observers, clock)
 
 
-def _found(
+def _find_item(
     name: str,
     schedules: Mapping[str, Schedule | AetherFlowError],
     known: Mapping[str, Sequence[str]],
@@ -161,7 +161,7 @@ async def _fire_here(
                 helping.cancel_scope.cancel()
             await server.run_pool.drain(0)
         ended = await server.database.transact(
-            lambda raw: _ended(raw, firing, server.lease.name, clock.now())
+            lambda raw: _close_unstarted(raw, firing, server.lease.name, clock.now())
         )
     if ended.is_open:
         raise FiringTaken(
@@ -177,7 +177,7 @@ async def _fire(database: Database, server: str, item: Item, clock: Clock, *, ma
     return await source.fire_next(StoredFirings(database))
 
 
-def _ended(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) -> Firing:
+def _close_unstarted(raw: sqlite3.Connection, firing: Firing, server: str, now: datetime) -> Firing:
     """Return a firing after its run; one whose run could not start, since a lock is held, is closed."""
     left = find_firing(raw, firing.firing_id) or firing
     if left.is_open and close_firing(raw, left.firing_id, server, "SKIPPED", left.reason, now):

@@ -36,7 +36,7 @@ def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -
             continue
         is_new = item.flow_file not in flows
         if is_new:
-            flows[item.flow_file] = _loaded(item.flow_file, process_env)
+            flows[item.flow_file] = _load_or_error(item.flow_file, process_env)
         base, flow = ("items", numbers[item.id]), flows[item.flow_file]
         _check_item(item, flow, base, checked.sink, is_new=is_new)
         if isinstance(flow, CheckedFlow):
@@ -66,7 +66,7 @@ def _check_manifest(item: Item, base: tuple[str | int, ...], sink: DiagnosticSin
         sink.add((*base, "bundle_manifest"), INVALID_FLOW, message, f"correct {item.manifest}")
 
 
-def _loaded(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
+def _load_or_error(flow: Path, process_env: Mapping[str, str]) -> CheckedFlow | AetherFlowError:
     try:
         return load_checked_flow(flow, process_env)
     except AetherFlowError as error:

@@ -92,7 +92,7 @@ class Database:
             ) from None
         except StateUnusable as error:
             raise placed(path, error) from None
-        return await cls._opened(path, str(path), partial(prepare, synchronous=synchronous))
+        return await cls._connect(path, str(path), partial(prepare, synchronous=synchronous))
 
     @classmethod
     async def open_to_look(cls, path: Path) -> Self:
@@ -102,14 +102,14 @@ class Database:
             StateUnusable: it cannot be read; or not without writing: it is of an older version, or has a log.
         """
         if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-            return await cls._opened(path, str(path), prepare_to_read)
+            return await cls._connect(path, str(path), prepare_to_read)
         # Without a log no process writes it now: it may be read as it is. With one, SQLite needs its index.
         has_log = os.access(path.with_name(f"{path.name}-wal"), os.F_OK)
         target = f"file:{quote(str(path))}?{'mode=ro' if has_log else 'immutable=1'}"
-        return await cls._opened(path, target, check_log if has_log else check_to_read)
+        return await cls._connect(path, target, check_log if has_log else check_to_read)
 
     @classmethod
-    async def _opened(cls, path: Path, target: str, prepare: Callable[[sqlite3.Connection], None]) -> Self:
+    async def _connect(cls, path: Path, target: str, prepare: Callable[[sqlite3.Connection], None]) -> Self:
         connection = _Connection(
             lambda: sqlite3.connect(
                 target, timeout=SLICE_SECONDS, isolation_level=None, uri=target.startswith("file:")

@@ -78,7 +78,7 @@ class DatabasePool:
         shared = self._shared.setdefault(real, _Shared())
         shared.users += 1
         try:
-            yield await self._opened(shared, path, synchronous)
+            yield await self._open_shared(shared, path, synchronous)
         finally:
             shared.users -= 1
             if not shared.users:
@@ -86,7 +86,7 @@ class DatabasePool:
                 if shared.state is not None:
                     await shared.state.database.aclose()
 
-    async def _opened(self, shared: _Shared, path: Path, synchronous: Synchronous) -> SharedDatabase:
+    async def _open_shared(self, shared: _Shared, path: Path, synchronous: Synchronous) -> SharedDatabase:
         async with shared.opening:
             if shared.state is None:
                 database = await Database.open(path, synchronous)

@@ -49,7 +49,7 @@ class PoolTable:
             StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
             StateError: the database could not be used; the block was cancelled.
         """
-        claim = await self._granted(await self._ask(request, clock, on_wait), request, clock)
+        claim = await self._wait_for_grant(await self._ask(request, clock, on_wait), request, clock)
         async with renewing(
             clock,
             request.ttl_seconds,
@@ -73,7 +73,7 @@ class PoolTable:
             on_wait(wait)
         return claim
 
-    async def _granted(self, claim: int, request: SlotRequest, clock: Clock) -> int:
+    async def _wait_for_grant(self, claim: int, request: SlotRequest, clock: Clock) -> int:
         """Wait until the claim is granted; return its number, a new one if it expired meanwhile."""
         try:
             while (event := self._waiting.get(claim)) is not None:
