@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -277,3 +278,12 @@ def test_the_demo_writes_nowhere_else(reader: Reader) -> None:
     assert names == {"environment.sh", "install.sh", "run.sh", "usecase-singleflow"}
     assert "/tmp" not in text  # noqa: S108 - looked for, not used
     assert reader.type("env | grep ^DEMO_DIR").out == f"DEMO_DIR={reader.root}/demo/output\n"
+
+
+def test_nothing_that_a_run_of_the_demo_writes_is_in_the_repository() -> None:
+    root = DEMO.parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no checkout, or no git")
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    assert listed.stdout == ""

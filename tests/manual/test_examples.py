@@ -9,7 +9,7 @@ import pytest
 from tests.cli.command_line import Result, no_trace
 from tests.manual.documents import PAGES, TEXT, Block, all_blocks, blocks
 from tests.manual.tables import GENERATED, table, with_tables
-from tests.manual.walk import Visitor, matches
+from tests.manual.walk import HOME, Visitor, matches
 
 REFRESH = "if the new text is right: python -m tests.manual.refresh"
 
@@ -56,6 +56,18 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
     for name in dict.fromkeys(names):
         result = visitor.run("validate", name, env=env)
         assert (result.code, result.out, result.err) == (0, f"{name}: valid\n", ""), name
+
+
+@pytest.mark.parametrize("name", ["README", "tutorial", "recipes"])
+def test_a_reader_with_another_home_can_paste_the_examples(name: str) -> None:
+    (path,) = (path for path in PAGES if path.stem == name)
+    for block in blocks(path.read_text(encoding="utf-8")):
+        typed = (
+            "".join(command.line for command in block.commands())
+            if block.language == "console"
+            else block.text
+        )
+        assert HOME not in typed, block.file
 
 
 def test_there_are_examples_of_every_kind() -> None:
