@@ -28,7 +28,7 @@ class StartJob(Command, frozen=True):
 
 
 class EndJob(Command, frozen=True):
-    """Nothing more is to be done for this job.
+    """End a job, or an instance of it.
 
     Attributes:
         decided_by: the key of the flow that made the job SKIPPED before it began.
@@ -86,7 +86,7 @@ class ScheduleRetry(Command, frozen=True):
 
 
 class CancelAttempt(Command, frozen=True):
-    """Cancel what runs for this job."""
+    """Cancel the attempt that runs for this job instance, or the wait for one."""
 
     instance: JobInstance
 
@@ -99,14 +99,14 @@ class CancelRun(Command, frozen=True):
 
 
 class StartHooks(Command, frozen=True):
-    """All jobs have ended; the hooks for this status follow."""
+    """Start the hooks, as all jobs have ended with this status."""
 
     status: e.RunEnd
     reason: str = ""
 
 
 class EndRun(Command, frozen=True):
-    """Everything has ended."""
+    """End the run, as all jobs and hooks have ended."""
 
     status: e.RunEnd
     reason: str = ""

@@ -46,8 +46,8 @@ class RunMachine:
     """The state of a run and the decisions about it.
 
     Attributes:
-        names: what templates and conditions see in the whole run.
-        events: makes the events of this run.
+        names: the scope of templates and conditions, as far as it is the same for the whole run.
+        events: creates the events of this run.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class RunMachine:
         self._now = clock.now()
 
     def react(self, reported: Iterable[e.Event]) -> Reaction:
-        """Apply what was reported and all that follows from it without work being done; all at one time.
+        """Apply reported events and all events that follow without work; all get the same time.
 
         Raises:
-            IllegalEvent: a reported event cannot follow what went before.
+            IllegalEvent: a reported event is not allowed in the current state.
         """
         self._now = self.clock.now()
         reaction = Reaction([], [])
@@ -106,7 +106,7 @@ class RunMachine:
         return reaction
 
     def _follow(self, event: e.Event, reaction: Reaction) -> None:
-        """Apply an event and, in order, all that follows from it."""
+        """Apply an event and, in order, all events that follow from it."""
         following = deque([event])
         while following:
             current = following.popleft()
@@ -125,7 +125,7 @@ class RunMachine:
         return self.events.make(kind, at=self._now, **fields)
 
     def _event_of(self, command: Command) -> e.Event | None:
-        """Return the event that a command amounts to, or None if it takes work."""
+        """Return the event for a command that needs no work, or None."""
         match command:
             case StartStep(instance, number):
                 return self._step_started(instance, number)

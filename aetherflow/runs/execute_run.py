@@ -31,10 +31,11 @@ from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.resume_hint import ResumeHint
+from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_paths import resolve_run_paths
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
-from aetherflow.runs.run_ticket import RunControl, RunReport
+from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_notices import notice
 from aetherflow.runs.start_run import RunStart, start_run
 from aetherflow.sdk.context import RunServices
@@ -71,7 +72,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, eq=False):
     """A run that this process may execute, in an open database.
 
     Attributes:
-        leases: of the run, and of its flow if that runs one at a time; a heartbeat renews them.
+        leases: the lease of the run, and of its flow if it has a lock; a heartbeat renews them.
     """
 
     database: SharedDatabase
@@ -88,7 +89,7 @@ async def run_flow(
     clock: Clock | None = None,
     on_signal: Callable[[], None] | None = None,
 ) -> RunReport:
-    """Start or resume a run and execute it to its end, alone in its process: signals stop it.
+    """Start or resume a run and execute it to its end, as the only run of its process; signals stop it.
 
     Raises:
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
@@ -125,11 +126,11 @@ async def execute_run(
     """Start or resume a run and execute it to its end.
 
     Args:
-        run: what to execute.
-        observers: get its events.
+        run: the run to execute.
+        observers: receive its events.
         states: opens the state database, or shares the open one.
-        control: stops the run from outside.
-        clock: gives the times and waits.
+        control: requests from outside to stop the run.
+        clock: the clock of the run.
         beside: a task that is started when the jobs are, and cancelled when they have ended.
         precondition: must hold when the run is claimed.
 
@@ -145,7 +146,7 @@ async def execute_run(
         async with _claim_run(run, states, clock, precondition, hint) as claimed:
             start = start_run(run, claimed.claim, claimed.owner, clock)
             bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
-            hint.started(bus, start.secrets)
+            hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             output_files = OutputFiles(paths.logs / run.run_id)
             await output_files.load(state)
@@ -204,7 +205,7 @@ async def _claim_run(
         else:
             claim = await claim_run(database, run.run_id, owner, clock, precondition.check)
         stack.push_async_callback(_call_shielded, partial(release_run, database, claim.lease, clock))
-        hint.claimed(was_stored=bool(claim.history))
+        hint.on_claimed(was_stored=bool(claim.history))
         if precondition is not None and precondition.database is not database:
             await precondition.database.transact(precondition.check)
         leases = [claim.lease]

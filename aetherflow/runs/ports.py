@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from aetherflow.ports import Observer
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
+from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.store.database import Database
 
 

@@ -12,7 +12,7 @@ from aetherflow.execution.bus import Bus
 
 
 class ResumeHint:
-    """Knows how much of a run is stored, hence what a person types to resume it."""
+    """Tracks how much of a run is stored, and builds the command that resumes it."""
 
     def __init__(self, run_id: str, state_path: Path) -> None:
         self._run_id = run_id
@@ -21,18 +21,18 @@ class ResumeHint:
         self._secrets: list[str] = []
         self._bus: Bus | None = None
 
-    def claimed(self, *, was_stored: bool) -> None:
-        """Note that the run is claimed, and whether the database already had it."""
+    def on_claimed(self, *, was_stored: bool) -> None:
+        """Record that the run is claimed, and whether the database already had it."""
         self._was_stored = was_stored
 
-    def started(self, bus: Bus, secrets: list[str]) -> None:
-        """Note what makes the run durable, and the parameters that a resume must be given again."""
+    def on_started(self, bus: Bus, secrets: list[str]) -> None:
+        """Record the bus that stores the run, and the secret parameters that must be given again."""
         self._bus = bus
         self._secrets = secrets
 
     @property
     def advice(self) -> str:
-        """How to resume the run; empty while it is not known whether it is stored."""
+        """How to resume the run; empty if it is unknown whether the run is stored."""
         if self._was_stored or (self._bus is not None and self._bus.has_published):
             return f"then resume: {retry_command(self._run_id, self._state_path, self._secrets)}"
         return "" if self._was_stored is None else "nothing of this run is stored: start it again"
@@ -42,7 +42,7 @@ class ResumeHint:
         """Add the run's id and the advice to an error of its state database.
 
         Raises:
-            StateError: as the block has raised it, with both.
+            StateError: the error of the block with both added.
         """
         try:
             yield

@@ -19,7 +19,8 @@ from aetherflow.runs.execute_run import execute_run
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, cancelled
+from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, cancelled
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.database_pool import DatabasePool
 

@@ -14,16 +14,9 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.runs.ports import ClaimPrecondition, Execute, TicketObserver
+from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_queue import RunQueue
-from aetherflow.runs.run_ticket import (
-    Refusal,
-    RunControl,
-    RunReport,
-    RunTicket,
-    TicketStatus,
-    cancelled,
-    refusal_of,
-)
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus, cancelled, refusal_of
 
 QUEUE_CAPACITY = 10_000
 

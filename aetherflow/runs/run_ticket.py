@@ -1,11 +1,10 @@
-"""The ticket of a run, its result (a report or a refusal), and the control to stop the run."""
+"""The ticket of a run in a run pool, and its result: a report or a refusal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-import anyio
 import msgspec
 
 from aetherflow.errors import (
@@ -42,7 +41,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
     Attributes:
         flow_file: read when the run starts, so that edits count for the next one.
         bundle_manifest: the bundle that the flow belongs to.
-        allow_stale_bundle: whether the last good copy of the bundle will do.
+        allow_stale_bundle: whether the last good snapshot may be used if the sync fails.
         priority: tickets with a higher number run first, equal ones in the order of submission.
         item_id: the schedule item, for observers.
         label: what a list of runs shows beside the run id.
@@ -62,8 +61,8 @@ class RunReport(msgspec.Struct, frozen=True):
     """How a run ended; INTERRUPTED if its state could not be stored, or the program had a bug.
 
     Attributes:
-        detached: observers that did not watch to the end, by name, and why.
-        reason: why, where the status does not say it all.
+        detached: observers that failed during the run, by name, and why.
+        reason: why the run ended so, if the status is not enough.
         code: of the error behind it.
     """
 
@@ -101,7 +100,7 @@ def cancelled(run_id: str, reason: str) -> Refusal:
 
 
 def refusal_of(run_id: str, error: AetherFlowError) -> Refusal:
-    """Return the refusal of a ticket whose run an error kept from starting."""
+    """Return the refusal of a ticket whose run could not start because of an error."""
 
     def refusal(kind: RefusalKind, state: Path | str = "") -> Refusal:
         return Refusal(run_id, kind, error.message, error.code, error.hint, state=str(state))
@@ -119,44 +118,3 @@ def refusal_of(run_id: str, error: AetherFlowError) -> Refusal:
             return refusal("taken_over")
         case _:
             return refusal("error")
-
-
-class RunControl:
-    """A request from outside to stop a run: first in order, then by force.
-
-    Attributes:
-        reason: why the run must stop; empty until a stop is requested.
-    """
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self._forces = 0
-        self._cancelled = anyio.Event()
-        self._forced = anyio.Event()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether a stop of the run was requested."""
-        return self._cancelled.is_set()
-
-    def cancel(self, reason: str) -> None:
-        """Ask the run to stop; the first reason counts."""
-        if not self.is_cancelled:
-            self.reason = reason
-            self._cancelled.set()
-
-    def force(self) -> None:
-        """Kill the processes that the run has now; may be called again."""
-        self._forces += 1
-        self._forced.set()
-        self._forced = anyio.Event()
-
-    async def cancelled(self) -> str:
-        """Wait until a stop of the run is requested, and return the reason."""
-        await self._cancelled.wait()
-        return self.reason
-
-    async def forced(self, times: int = 1) -> None:
-        """Wait until `force` has been called so many times."""
-        while self._forces < times:
-            await self._forced.wait()

@@ -16,7 +16,7 @@ from aetherflow.registry import CONNECTOR, STEP
 from aetherflow.runs.execute_run import ObserverSpec, RunRequest, execute_run
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.resolved_run import resolve_run
-from aetherflow.runs.run_ticket import RunControl
+from aetherflow.runs.run_control import RunControl
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
 from aetherflow.store.database_pool import DatabasePool

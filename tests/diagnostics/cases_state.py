@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
+from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_host import RunHost
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunTicket
+from aetherflow.runs.run_ticket import Refusal, RunTicket
 from tests.cli.command_line import AETHERFLOW
 from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, steps
 

@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 
 from aetherflow.runs.ports import ClaimPrecondition
+from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_pool import RunPool
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 
 
 def ticket(run_id: str, **more: Any) -> RunTicket:

@@ -9,8 +9,9 @@ import pytest
 
 from aetherflow.errors import Diagnostic, InvalidInput, RunInUse, StateError, UsageError
 from aetherflow.runs import run_pool as run_pool_module
+from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_pool import RunPool, RunPoolFull
-from aetherflow.runs.run_ticket import Refusal, RunControl, RunReport, RunTicket, TicketStatus
+from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from tests.runs.executions import Executions, Seen, running, ticket
 from tests.store.clock_double import FakeClock
 

@@ -1,0 +1,46 @@
+"""Stop a run from outside: by a signal, a command or a server. Imports only anyio."""
+
+from __future__ import annotations
+
+import anyio
+
+
+class RunControl:
+    """Requests to stop a run: first by cancelling it, then by killing its processes.
+
+    Attributes:
+        reason: why the run must stop; empty until a stop is requested.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._forces = 0
+        self._cancelled = anyio.Event()
+        self._forced = anyio.Event()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a stop of the run was requested."""
+        return self._cancelled.is_set()
+
+    def cancel(self, reason: str) -> None:
+        """Request the run to stop; only the first reason counts."""
+        if not self.is_cancelled:
+            self.reason = reason
+            self._cancelled.set()
+
+    def force(self) -> None:
+        """Request to kill the current processes of the run; may be called again."""
+        self._forces += 1
+        self._forced.set()
+        self._forced = anyio.Event()
+
+    async def cancelled(self) -> str:
+        """Wait until a stop of the run is requested, and return the reason."""
+        await self._cancelled.wait()
+        return self.reason
+
+    async def forced(self, times: int = 1) -> None:
+        """Wait until `force` has been called `times` times."""
+        while self._forces < times:
+            await self._forced.wait()
