@@ -31,9 +31,11 @@ from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
+from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import plain_text
 from aetherflow.sdk.pools import PoolWait
+from aetherflow.task_errors import one_error
 
 S = TypeVar("S", bound=e.StepEvent)
 
@@ -135,18 +137,31 @@ class InstanceTask:
         step_type = machine.plan.step_types.get(step.spec.type)
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
-        perform = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
-        if limit is None:
-            return await perform()
         outcome: AttemptOutcome | None = None
+        timer = anyio.CancelScope()
+
+        async def perform() -> None:
+            nonlocal outcome
+            outcome = await attempt_step(self._parts.run, context, step, scope, placement, limit)
+            timer.cancel()
+
+        async def expire(seconds: float) -> None:
+            with timer:
+                await self._timer.expire(seconds, timed)
+
+        # The step has a task of its own: what it does to its task, such as to cancel it, ends with it.
         with anyio.CancelScope() as timed:
-            if not limit:
-                timed.cancel()
-                await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._timer.expire, limit, timed)
-                outcome = await perform()
-                tasks.cancel_scope.cancel()
+            try:
+                async with one_error() as tasks:
+                    if limit is not None:
+                        if not limit:
+                            timed.cancel()
+                            await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
+                        tasks.start_soon(expire, limit)
+                    tasks.start_soon(perform)
+            except BaseException as error:
+                if outcome is None or not is_our_cancellation(error):
+                    raise  # else the step has ended although it was cancelled, and that counts
         if outcome is None or (timed.cancel_called and outcome.result is None):
             message = _with_progress(over.message, context)
             return AttemptOutcome(error=msgspec.structs.replace(over, message=message))

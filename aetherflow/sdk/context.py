@@ -36,6 +36,9 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StepEvent)
 Args = TypeVarTuple("Args")
 
+_LEVELS = frozenset({"debug", "info", "warning", "error"})
+"""The levels that observers have."""
+
 
 class Connectors(Protocol):
     """The open connectors of a run."""
@@ -297,8 +300,11 @@ class StepContext:
             await inner.release_connectors()
 
     def log(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
-        """Write a line to the run's log; it is masked, shown to all observers, and not stored."""
-        self._announce(Notice, level=level, message=message)
+        """Write a line to the run's log; it is masked, shown to all observers, and not stored.
+
+        A line fails nothing: a level that does not exist is a warning, and any value is written as text.
+        """
+        self._announce(Notice, level=level if level in _LEVELS else "warning", message=str(message))
 
     say = log
     """Another name of `log`."""

@@ -92,6 +92,41 @@ async def test_an_async_step_fails_is_tried_again_and_hurts_nobody(tmp_path: Pat
     assert_failed(state, said, attempts=2)
 
 
+async def group_with_a_failure() -> None:
+    """Fail as a task group of asyncio does: on Python 3.11 the task of the step stays asked to cancel itself."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.Event().wait())
+        tasks.create_task(raising_soon())
+
+
+async def raising_soon() -> None:
+    raise ValueError("of a task")
+
+
+async def own_cancellation() -> None:
+    """Cancel the task that runs the step."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("more", ["", "timeout_seconds: 60"], ids=["endless", "time_limit"])
+@pytest.mark.parametrize(
+    ("act", "said"), [(group_with_a_failure, "ValueError: of a task"), (own_cancellation, CANCELLED)]
+)
+async def test_a_step_that_cancels_its_own_task_fails_and_its_run_ends(
+    tmp_path: Path, act: Callable[[], Awaitable[None]], said: str, more: str
+) -> None:
+    async def step(context: StepContext, inputs: dict[str, Any]) -> None:
+        del inputs
+        async with context.lock("k"):
+            await act()
+
+    assert_failed(await run_of(tmp_path, step, more), said)
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", CASES)
 async def test_a_sync_step_fails_and_hurts_nobody(tmp_path: Path, name: str) -> None:

@@ -77,6 +77,17 @@ async def test_what_a_step_says_and_shows_is_reported_with_its_place_and_masked(
 
 
 @pytest.mark.asyncio
+async def test_a_log_line_fails_nothing_whatever_its_level_and_value(tmp_path: Path) -> None:
+    async def use(context: StepContext) -> None:
+        context.log("no such level", "warn")  # type: ignore[arg-type]  # what is tested
+        context.log(5, "debug")  # type: ignore[arg-type]  # what is tested
+
+    run = await context_of(tmp_path, use)
+    notices = [(notice.level, notice.message) for notice in run.seen.of(Notice)]
+    assert notices == [("warning", "no such level"), ("debug", "5")]
+
+
+@pytest.mark.asyncio
 async def test_a_blocking_call_returns_and_raises_as_if_called_here(tmp_path: Path) -> None:
     def divide(a: int, b: int) -> float:
         assert threading.current_thread() is not threading.main_thread()
