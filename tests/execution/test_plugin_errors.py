@@ -93,7 +93,7 @@ async def test_an_async_step_fails_is_tried_again_and_hurts_nobody(tmp_path: Pat
 
 
 async def group_with_a_failure() -> None:
-    """Fail as a task group of asyncio does: on Python 3.11 the task of the step stays asked to cancel itself."""
+    """Fail as a task group of asyncio does: on Python 3.11 the task of the step stays asked to cancel."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(asyncio.Event().wait())
         tasks.create_task(raising_soon())
