@@ -1,14 +1,12 @@
 """Read YAML as plain data, with the position of each key and item.
 
-One pass over the events of libyaml. Scalars are read by the core schema of YAML 1.2; what makes a file
-hard to trust (duplicate keys, tags, merge keys, aliases that explode) is refused with its place.
+It reads the events of libyaml once. Duplicate keys, tags, merge keys and aliases that explode are refused
+with their position, as they make a file hard to trust.
 """
 
 from __future__ import annotations
 
 import gc
-import math
-import re
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,12 +29,12 @@ from yaml.events import (
 from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.suggest import explain_control_character, explain_encoding, explain_syntax, quoted
+from aetherflow.spec.yaml_scalars import OTHER_THAN_TEXT, scalar_value
 
 NodePath = tuple[str | int, ...]
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_DIGITS = 1000
 MAX_DIAGNOSTICS = 100
 MAX_EXPANSION = 1_000_000
 """Characters that all aliases of a file may stand for; a file of that size or more may grow to ten times."""
@@ -44,11 +42,11 @@ MAX_EXPANSION = 1_000_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOM = b"\xef\xbb\xbf"
 
-# A place is one integer: line, column, and whether a text stands there as it is, plain or in quotes.
+# A place is one integer: line, column, and whether the text there is written as it is, plain or in quotes.
 _LINE = 32
 _COLUMN = 2
 _PLAIN, _QUOTED = 1, 2
-_SMALL = 32  # keys of a mapping that are counted again at each question rather than remembered
+_SMALL = 32  # mappings up to this size are searched each time instead of indexed
 
 
 class Document(msgspec.Struct, frozen=True, eq=False):
@@ -119,7 +117,7 @@ def read_document(path: Path) -> Document:
     """Read and parse a YAML file.
 
     Raises:
-        InvalidInput: if it cannot be read, or is not the YAML that we take.
+        InvalidInput: the file cannot be read, or is not YAML of the supported subset.
     """
     return parse_document(_read(path), str(path))
 
@@ -153,7 +151,7 @@ def parse_document(data: bytes | str, file: str) -> Document:
     """Parse YAML text; `file` is its name in messages.
 
     Raises:
-        InvalidInput: with everything that is wrong with the text, up to the first error of syntax.
+        InvalidInput: the text has errors; all diagnostics up to the first syntax error.
     """
     document, diagnostics = _scan(data, file)
     if document is None or diagnostics:
@@ -175,42 +173,9 @@ def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnosti
     except yaml.reader.ReaderError as error:
         reader.diagnostics.append(_diagnostic(file, "AF102", *explain_control_character(error, text)))
     except _TooMuchError:
-        pass  # the diagnostic is there; reading on makes no sense
+        pass  # the diagnostics say why the rest was not read
     return document, reader.diagnostics
 
-
-def scalar_value(text: str) -> Any:
-    """Return the value of a plain scalar in the core schema of YAML 1.2.
-
-    Raises:
-        ValueError: if it is a number beyond all measure.
-    """
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INTEGER.fullmatch(text):
-        if len(text) > MAX_DIGITS:
-            raise ValueError(f"a whole number of {len(text)} characters is too long")
-        return int(text, 0) if text[1:2] in ("o", "x") else int(text)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError(f"the number {quoted(text)} is too large")
-        return number
-    return text
-
-
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_CONSTANTS: dict[str, Any] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-}
-_NOT_ALWAYS_TEXT = frozenset("~nNtTfF+-.0123456789") | {""}
-"""First characters of the plain scalars that may be more than text."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
@@ -227,7 +192,7 @@ class _TooMuchError(Exception):
 
 
 class _Anchor(msgspec.Struct, frozen=True):
-    """What an alias stands for: the value, its second number, its size in characters, the levels below it."""
+    """The target of an alias: its value, its second number, its size in characters, the levels below it."""
 
     value: Any
     below: int
@@ -285,7 +250,7 @@ class _Reader:
                 elif width == len(text) + 2 and style in "'\"":
                     place |= _QUOTED
             slots.append(place)
-            if event.tag is None and event.anchor is None and (style or text[:1] not in _NOT_ALWAYS_TEXT):
+            if event.tag is None and event.anchor is None and (style or text[:1] not in OTHER_THAN_TEXT):
                 return text
             return self.scalar(event, place)
         if kind is AliasEvent:
@@ -380,9 +345,7 @@ class _Reader:
             hint = "repeat the keys, or use an alias for the whole value: 'key: *name'"
             self.report(mark, "AF105", "merge keys '<<' are not supported", hint)
             return False
-        self.scalar(
-            key, _place(mark)
-        )  # its tag is checked, its anchor remembered; the key itself is its text
+        self.scalar(key, _place(mark))  # checks its tag and remembers its anchor; the key itself is a text
         return True
 
     def refuse_key(self, key: Any, mapping: Any) -> None:
@@ -405,7 +368,7 @@ class _Reader:
         return value
 
     def alias(self, event: Any, slots: list[int]) -> Any:
-        """Return what an alias stands for."""
+        """Return the value that an alias refers to."""
         mark, shown = event.start_mark, quoted(f"*{event.anchor}")
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
@@ -443,13 +406,13 @@ class _Reader:
         self.report(event.start_mark, "AF105", f"the tag {quoted(written)} is not supported here", hint)
 
     def report(self, mark: Any, code: str, message: str, hint: str) -> None:
-        """Add a diagnostic; after very many of them, give up."""
+        """Add a diagnostic; stop after MAX_DIAGNOSTICS."""
         self.diagnostics.append(_diagnostic(self.file, code, mark.line + 1, mark.column + 1, message, hint))
         if len(self.diagnostics) >= MAX_DIAGNOSTICS:
             raise _TooMuchError
 
     def stop(self, mark: Any, code: str, message: str, hint: str) -> NoReturn:
-        """Add a diagnostic and read no further."""
+        """Add a diagnostic, and stop reading."""
         self.report(mark, code, message, hint)
         raise _TooMuchError
 

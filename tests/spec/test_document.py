@@ -15,7 +15,8 @@ import yaml
 
 from aetherflow.errors import InvalidInput, Position
 from aetherflow.spec import document as document_module
-from aetherflow.spec.document import Document, parse_document, read_document, scalar_value
+from aetherflow.spec.document import Document, parse_document, read_document
+from aetherflow.spec.yaml_scalars import scalar_value
 
 
 def parse(text: str | bytes) -> Document:
