@@ -33,7 +33,7 @@ def resume_notices(plan: ResumePlan, option: str, state: RunState, clock: Clock)
     if kept := plan.texts("keep"):
         notices.append(notice(state, clock, "info", f"kept: {_listed(kept)}"))
     again = plan.texts("rerun")
-    listed = _listed(again) if again else "nothing that had begun"
+    listed = _listed(again) if again else "no step"
     notices.append(notice(state, clock, "info", f"runs again: {listed}"))
     for kind, code, text in _WARNINGS:
         found = plan.of_kind(kind)
