@@ -16,14 +16,8 @@ from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.overlap import judge_new
-from aetherflow.store.firings import (
-    Firing,
-    NewFiring,
-    decided_to,
-    has_firing,
-    insert_firing,
-    set_decided_to,
-)
+from aetherflow.store.firings import Firing, NewFiring, has_firing, insert_firing
+from aetherflow.store.schedule_items import decided_to, set_decided_to
 
 ROWS_PER_RANGE = 100
 """Ticks that do not run have a row each up to this number; of more, the earlier ones share one."""

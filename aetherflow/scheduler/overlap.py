@@ -16,12 +16,12 @@ from aetherflow.schedule.timetable import next_tick
 from aetherflow.store.firings import (
     Firing,
     cancel_unstarted,
-    decided_to,
     firings_between,
     open_firings,
     request_firing_cancel,
 )
 from aetherflow.store.run_lease import request_cancel
+from aetherflow.store.schedule_items import decided_to
 
 QUEUE_MAXIMUM = 100
 """How many firings of one item wait for their turn; the next ones are skipped."""

@@ -14,12 +14,12 @@ from aetherflow.scheduler.overlap import judge_waiting
 from aetherflow.store.firings import (
     Firing,
     close_firing,
-    is_alive,
     move_firing,
     open_firings,
     release_firing,
     take_over,
 )
+from aetherflow.store.served_files import is_alive
 
 ITEM_REMOVED = "the item is no longer in the scheduler file"
 

@@ -32,9 +32,9 @@ from aetherflow.store.firings import (
     find_firing,
     move_firing,
     postpone_firing,
-    register_items,
     release_unstarted,
 )
+from aetherflow.store.schedule_items import register_items
 
 CHECK_SECONDS = 1.0
 """How often a server looks for firings of dead servers, manual ones, and those that wait."""

@@ -11,7 +11,8 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from aetherflow.schedule.item import Schedule
-from aetherflow.store.firings import is_alive, is_served_by_others, open_firings
+from aetherflow.store.firings import open_firings
+from aetherflow.store.served_files import is_alive, is_served_by_others
 
 PATIENCE = timedelta(seconds=60)
 """How long firings without a live server are left to servers that may know their items."""

@@ -25,7 +25,8 @@ from aetherflow.server.server_settings import settings_of, state_path_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import is_missing
-from aetherflow.store.firings import Firing, close_firing, find_firing, known_items
+from aetherflow.store.firings import Firing, close_firing, find_firing
+from aetherflow.store.schedule_items import known_items
 
 
 class CannotFire(UsageError):

@@ -15,7 +15,8 @@ from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
-from aetherflow.store.firings import Firing, known_items, last_firings, open_firings
+from aetherflow.store.firings import Firing, last_firings, open_firings
+from aetherflow.store.schedule_items import known_items
 
 USUAL_SECONDS = 5
 """How long a server may take to decide about a tick before `scheduler status` says that it is due."""

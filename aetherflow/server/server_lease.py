@@ -12,8 +12,8 @@ from aetherflow.errors import StateError
 from aetherflow.schedule.item import Schedule
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
-from aetherflow.store.firings import forget_server, record_served_file
 from aetherflow.store.process_identity import this_process
+from aetherflow.store.served_files import forget_server, record_served_file
 
 TTL_SECONDS = 30.0
 """How long the firings of a dead host stay with it; on the same host a dead server is seen at once."""

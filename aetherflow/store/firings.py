@@ -1,21 +1,21 @@
 """Read and write firings: what schedulers decided for each tick, and which server owns each open one.
 
-A firing's row is the durable claim of its tick: it is inserted together with the run id and the place in the
-queue, under a UNIQUE constraint, so that of any number of servers one inserts it. The functions work inside
-a transaction of the caller.
+A firing's row is the durable claim of its tick: it is inserted with the run id and the place in the queue
+under a UNIQUE constraint, so only one of several servers inserts it. The functions work inside a transaction
+of the caller.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
-from aetherflow.store import lease as leases
 from aetherflow.store.projection import timestamp
+from aetherflow.store.served_files import is_alive
 
 Cause = Literal["tick", "catch_up", "manual"]
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
@@ -222,20 +222,6 @@ def take_over(
     return taken
 
 
-def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
-    """Whether a server's lease counts."""
-    lease = leases.held(raw, server, now)
-    return lease is not None and lease.validity == "live"
-
-
-def is_served_by_others(raw: sqlite3.Connection, scheduler: str, server: str, now: datetime) -> bool:
-    """Whether there is another live server that serves a scheduler file."""
-    rows = raw.execute(
-        "SELECT server FROM schedulers WHERE scheduler = ? AND server <> ?", (scheduler, server)
-    )
-    return any(is_alive(raw, name, now) for (name,) in rows.fetchall())
-
-
 def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None:
     """Leave a firing of this server that has not started to the next server."""
     raw.execute(
@@ -288,54 +274,6 @@ def recorded_end(raw: sqlite3.Connection, run_id: str) -> tuple[RunEnd, str] | N
     return None if row is None else (row[0], row[1])
 
 
-def decided_to(raw: sqlite3.Connection, scheduler: str, item_ids: Sequence[str]) -> dict[str, datetime]:
-    """Return up to when the ticks of items have been decided; unknown items are left out."""
-    found: dict[str, datetime] = {}
-    for item_id in item_ids:
-        row = raw.execute(
-            "SELECT decided_to FROM schedule_items WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
-        ).fetchone()
-        if row is not None:
-            found[item_id] = datetime.fromisoformat(row[0])
-    return found
-
-
-def known_items(raw: sqlite3.Connection, scheduler: str) -> dict[str, tuple[str, datetime]]:
-    """Return the items that are known, each with its definition and up to when its ticks are decided."""
-    rows = raw.execute(
-        "SELECT item_id, definition, decided_to FROM schedule_items WHERE scheduler = ?", (scheduler,)
-    )
-    return {item_id: (definition, datetime.fromisoformat(at)) for item_id, definition, at in rows}
-
-
-def register_items(
-    raw: sqlite3.Connection, scheduler: str, items: Mapping[str, tuple[str, datetime]]
-) -> dict[str, datetime]:
-    """Make items known, each with its definition and from when it counts; return up to when they are decided.
-
-    An item that has not changed continues where it was; one that is new, or defined otherwise, starts afresh.
-    """
-    known = known_items(raw, scheduler)
-    result: dict[str, datetime] = {}
-    fresh: list[tuple[str, str, str, str]] = []
-    for item_id, (definition, since) in items.items():
-        if item_id in known and known[item_id][0] == definition:
-            result[item_id] = known[item_id][1]
-        else:
-            result[item_id] = since
-            fresh.append((scheduler, item_id, definition, timestamp(since)))
-    raw.executemany("INSERT OR REPLACE INTO schedule_items VALUES (?, ?, ?, ?)", fresh)
-    return result
-
-
-def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tuple[str, datetime]]) -> None:
-    """Move the time up to which the ticks of items are decided."""
-    raw.executemany(
-        "UPDATE schedule_items SET decided_to = ? WHERE scheduler = ? AND item_id = ?",
-        [(timestamp(at), scheduler, item_id) for item_id, at in items],
-    )
-
-
 def cancel_unstarted(raw: sqlite3.Connection, firing_id: int, reason: str, now: datetime) -> bool:
     """Cancel a firing that has not started, on whichever server; False if it has."""
     changed = raw.execute(
@@ -360,22 +298,6 @@ def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
     """Return the firing that a run belongs to."""
     rows = raw.execute("SELECT * FROM firings WHERE run_id = ?", (run_id,))
     return next(iter(_read(rows)), None)
-
-
-def record_served_file(
-    raw: sqlite3.Connection, scheduler: str, server: str, file: str, now: datetime, problem: str
-) -> None:
-    """Store that a server serves a scheduler file, and the error of the file on the disk, if any."""
-    raw.execute(
-        "INSERT OR REPLACE INTO schedulers VALUES (?, ?, ?, ?, ?)",
-        (scheduler, server, file, timestamp(now), problem),
-    )
-
-
-def forget_server(raw: sqlite3.Connection, server: str) -> None:
-    """Delete a server's lease and its served files, so that other servers may take its open firings."""
-    raw.execute("DELETE FROM schedulers WHERE server = ?", (server,))
-    raw.execute("DELETE FROM leases WHERE name = ?", (server,))
 
 
 def delete_old_firings(raw: sqlite3.Connection, before: datetime, limit: int) -> int:

@@ -15,8 +15,8 @@ from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.recovery import ITEM_REMOVED
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.scheduler.wall_clock_timer import LOOK_SECONDS, WallClockTimer
-from aetherflow.store.firings import record_served_file
 from aetherflow.store.process_identity import ProcessIdentity, this_process
+from aetherflow.store.served_files import record_served_file
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio

@@ -11,6 +11,7 @@ import pytest
 
 from aetherflow.store import firings as room
 from aetherflow.store import lease as leases
+from aetherflow.store import schedule_items
 from aetherflow.store.firings import Firing, NewFiring
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.state_schema import MIGRATIONS
@@ -163,13 +164,19 @@ def test_firings_of_dead_servers_are_taken_over_once(raw: sqlite3.Connection) ->
 
 def test_items_continue_where_they_were_unless_they_are_defined_otherwise(raw: sqlite3.Connection) -> None:
     later = T0 + timedelta(hours=1)
-    assert room.register_items(raw, "night", {"a": ("v1", T0), "b": ("v1", T0)}) == {"a": T0, "b": T0}
-    room.set_decided_to(raw, "night", [("a", T0 + timedelta(minutes=5))])
-    assert room.register_items(raw, "night", {"a": ("v1", later), "b": ("v2", later)}) == {
+    assert schedule_items.register_items(raw, "night", {"a": ("v1", T0), "b": ("v1", T0)}) == {
+        "a": T0,
+        "b": T0,
+    }
+    schedule_items.set_decided_to(raw, "night", [("a", T0 + timedelta(minutes=5))])
+    assert schedule_items.register_items(raw, "night", {"a": ("v1", later), "b": ("v2", later)}) == {
         "a": T0 + timedelta(minutes=5),
         "b": later,
     }
-    assert room.decided_to(raw, "night", ["a", "b", "c"]) == {"a": T0 + timedelta(minutes=5), "b": later}
+    assert schedule_items.decided_to(raw, "night", ["a", "b", "c"]) == {
+        "a": T0 + timedelta(minutes=5),
+        "b": later,
+    }
 
 
 def test_what_is_not_over_counts(raw: sqlite3.Connection) -> None:
