@@ -57,7 +57,7 @@ class Executor:
         placement: Placement | None = None,
         show_traces: bool = False,
     ) -> None:
-        """Take the run; `placement` runs the steps that may run anywhere, by default also in this process."""
+        """Prepare the run; `placement` runs the steps that may run anywhere, by default this process does."""
         self._machine = machine
         self._bus = bus
         self._services = services
@@ -72,9 +72,9 @@ class Executor:
     async def run(self, beginning: e.Event, notices: Sequence[e.Event] = ()) -> None:
         """Execute the run to its end; `beginning` has been applied to the state of the machine.
 
-        The `notices` are shown when it is on the disk.
+        The `notices` are shown when that event is durable.
 
-        A cancellation from outside ends the run as CANCELLED, in order, before it passes on.
+        A cancellation from outside ends the run as CANCELLED, with its hooks, before it propagates.
 
         Raises:
             StateError: the journal could not be written; what had not been stored did not happen.
@@ -92,14 +92,14 @@ class Executor:
             raise self._failure
 
     def cancel(self, reason: str, cause: e.CancelCause = "request") -> None:
-        """Ask the run to end; what runs is stopped, what waits is not started."""
+        """Request the run to end: running attempts are cancelled, and no further steps are started."""
         state = self._machine.state
         if state.phase == "RUNNING" and state.cancelling is None:
             self._inbox.post(self._machine.events.make(e.CancelRequested, reason=reason, cause=cause))
             self._bus.hurry()
 
     def fail(self, error: AetherFlowError) -> None:
-        """Give the run up and write nothing more to its journal, which may belong to another process now."""
+        """Give up the run without writing to its journal, which another process may own now."""
         self._failure = error
         self._inbox.wake()
         self._bus.hurry()

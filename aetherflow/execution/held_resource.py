@@ -16,17 +16,17 @@ from aetherflow.execution.attempt import AttemptOutcome
 
 
 class HeldResource:
-    """A lock, or slots, that one task holds while other tasks work under it.
+    """A lock, or slots of a pool, that one task holds while other tasks run steps under it.
 
-    The lock of a job is held from its first step to its last: no other run gets it in between.
+    The lock of a job is held from its first to its last step, so no other run gets it in between.
 
     Attributes:
-        error: why it is not held: it is taken, or it was lost.
+        error: why it is not held: another run has it, or it was lost.
         is_over: whether it was released or is no longer needed.
     """
 
     def __init__(self, cause: FailureCause = "") -> None:
-        """Hold nothing yet; `cause` marks the error if it cannot be held."""
+        """Prepare to hold a resource; `cause` is stored in the error if it cannot be held."""
         self._cause = cause
         self.error: ErrorInfo | None = None
         self.is_over = False
@@ -38,7 +38,7 @@ class HeldResource:
         self._works: set[anyio.CancelScope] = set()
 
     async def hold(self, held: AbstractAsyncContextManager[None]) -> None:
-        """Hold it until `give_back`; if it is lost, cancel what runs under it."""
+        """Hold the resource until `give_back`; if it is lost, cancel the steps that run under it."""
         try:
             with self._acquiring:
                 async with held:
@@ -49,7 +49,7 @@ class HeldResource:
             self.fail(msgspec.structs.replace(error.info(), cause=self._cause))
 
     def fail(self, error: ErrorInfo) -> None:
-        """Note why it is not held, or no longer; what runs under it is cancelled."""
+        """Record why it is not or no longer held, and cancel the steps that run under it."""
         self.error = error
         self._settled.set()
         for work in self._works:
@@ -68,7 +68,7 @@ class HeldResource:
         return self.error is not None and (self._is_held or self._is_refused)
 
     def give_back(self) -> None:
-        """Stop holding it, or waiting for it."""
+        """Release the resource, or stop waiting for it."""
         self.is_over = True
         self._over.set()
         if not self._is_held:
@@ -84,7 +84,7 @@ class HeldResource:
         await self._settled.wait()
 
     async def work(self, attempt: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
-        """Run an attempt of a step once it is held; if it cannot be held, the attempt does not begin."""
+        """Run an attempt of a step once the resource is held; if it cannot be held, return its error."""
         await self.wait_until_settled()
         if self.error is not None:
             return AttemptOutcome(error=self.error)

@@ -41,10 +41,10 @@ S = TypeVar("S", bound=e.StepEvent)
 
 
 class RunParts(msgspec.Struct, frozen=True):
-    """What the tasks of all job instances of a run share.
+    """The parts that the tasks of all job instances of a run share.
 
     Attributes:
-        workers: where tasks are started.
+        workers: the task group in which tasks are started.
         local: runs the steps that need the process of the run.
         anywhere: runs all others.
         show_traces: whether the traceback of a failure is shown.
@@ -79,14 +79,14 @@ class InstanceTask:
         self._slots: HeldResource | None = None
 
     def run(self, step: StepPlan, attempt: int) -> None:
-        """Run an attempt whose start is durable."""
+        """Run an attempt; its start must be durable."""
         if not is_hook(self.instance.id):
             self._parts.locks.request(self.instance.job.id, self._parts.workers)
         self._scope = anyio.CancelScope()
         self._parts.workers.start_soon(self._work, step, attempt, self._scope)
 
     def start(self, step: StepPlan, attempt: int, wait_seconds: float = 0) -> None:
-        """Report the start of an attempt after a wait, and when the step has its slots."""
+        """Report the start of an attempt, after a wait and when the step has its slots."""
         self._scope = anyio.CancelScope()
         self._parts.workers.start_soon(self._wait_and_start, step, attempt, wait_seconds, self._scope)
 

@@ -1,8 +1,8 @@
 """Load plugin paths: Python files and folders, read once as they are now, under module names of their own.
 
-A path is read whole, then loaded from what was read. So a run sees one version of its plugins to the end,
-also where a module is imported late; a later look finds changed files under another name, because their
-content is part of it; and `sys.path` stays as it was.
+All files of a path are read before any is loaded. So a run sees one version of its plugins to the end,
+even if a module is imported late. Changed files are loaded later under another module name, because their
+content is part of the name. `sys.path` is not changed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aetherflow.plugins.plugin_diagnostic import plugin_diagnostic
 from aetherflow.sdk.registration import Declared, declared_by
 
 MOST_FILES = 1000
-"""A folder with more Python files is no folder of plugins, but perhaps a whole `site-packages`."""
+"""A folder with more Python files is probably not a folder of plugins, but a whole `site-packages`."""
 
 _SUFFIX = ".py"
 _TESTS = ("tests", "conftest", "setup")
@@ -40,7 +40,7 @@ class _File(msgspec.Struct, frozen=True):
     is_package: bool
 
 
-class PluginModule(msgspec.Struct, frozen=True):
+class PluginSource(msgspec.Struct, frozen=True):
     """A plugin path as it was read.
 
     Attributes:
@@ -68,9 +68,9 @@ class PluginModule(msgspec.Struct, frozen=True):
         return f"{Path(file_name).name} {hashlib.sha256(source).hexdigest()[:16]}"
 
     def module_of(self, name: str) -> str:
-        """Return the full name of what `import name` means in the files of the unit, if it is one of them.
+        """Return the full name of the module that `import name` means here; empty if it is elsewhere.
 
-        What comes with Python, and AetherFlow itself, are never shadowed by a file beside a plugin.
+        A file beside a plugin never shadows the standard library or AetherFlow.
         """
         top, _, rest = name.partition(".")
         if top in sys.stdlib_module_names or top == "aetherflow":
@@ -85,47 +85,47 @@ class PluginModule(msgspec.Struct, frozen=True):
 class Loaded(msgspec.Struct, frozen=True):
     """The result of loading a plugin path."""
 
-    unit: PluginModule
+    source: PluginSource
     declared: list[Declared]
     problems: list[Diagnostic]
 
 
 def load(path: Path) -> Loaded:
     """Load a plugin path; return what it registers and its diagnostics."""
-    unit = _read(path)
-    if isinstance(unit, Diagnostic):
-        return Loaded(PluginModule(path, "", {}, {}, ()), [], [unit])
-    if unit.package in _LOADED:
-        return _LOADED[unit.package]
-    _UNITS.setdefault(unit.package, unit)
+    source = _read(path)
+    if isinstance(source, Diagnostic):
+        return Loaded(PluginSource(path, "", {}, {}, ()), [], [source])
+    if source.package in _LOADED:
+        return _LOADED[source.package]
+    _SOURCES.setdefault(source.package, source)
     with _INSTALLING:
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)  # before the finder of files, which would read them again
-    loaded = _load(_UNITS[unit.package])
-    if not loaded.problems:  # what is broken is tried again: a missing package may be there the next time
-        _LOADED[unit.package] = loaded
+    loaded = _load(_SOURCES[source.package])
+    if not loaded.problems:  # a broken plugin is tried again: a missing package may be there the next time
+        _LOADED[source.package] = loaded
     return loaded
 
 
-def _load(unit: PluginModule) -> Loaded:
+def _load(source: PluginSource) -> Loaded:
     failed: set[str] = set()
     problems: dict[tuple[str, int, str], Diagnostic] = {}  # a broken file that others import is reported once
-    for name in unit.to_load:
-        module = f"{unit.package}.{name}" if name else unit.package
+    for name in source.to_load:
+        module = f"{source.package}.{name}" if name else source.package
         try:
             importlib.import_module(module)
         except BaseException as error:  # a plugin may raise anything when it is imported; it is reported
             if is_our_cancellation(error):
                 raise
             failed.add(module)
-            problem = plugin_diagnostic(error, unit.file_names, default=str(unit.files[name].path))
+            problem = plugin_diagnostic(error, source.file_names, default=str(source.files[name].path))
             problems[problem.file, problem.line, problem.message] = problem
-    declared = [one for one in declared_by(unit.package) if one.module not in failed]
-    return Loaded(unit, declared, list(problems.values()))
+    declared = [one for one in declared_by(source.package) if one.module not in failed]
+    return Loaded(source, declared, list(problems.values()))
 
 
-def _read(path: Path) -> PluginModule | Diagnostic:
-    """Return what is in a file or folder; its tests, and what begins with `_` or `.`, are not loaded."""
+def _read(path: Path) -> PluginSource | Diagnostic:
+    """Read a file or folder; do not load tests and names that begin with `_` or `.`."""
     files: dict[str, _File] = {}
     folders: dict[str, Path] = {}
     try:
@@ -146,11 +146,11 @@ def _read(path: Path) -> PluginModule | Diagnostic:
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0{len(file.source)}\0".encode(errors="surrogateescape") + file.source)
     package = f"_aetherflow_plugin_{digest.hexdigest()[:16]}"
-    return PluginModule(path, package, files, folders, tuple(sorted(filter(_is_loaded, files))))
+    return PluginSource(path, package, files, folders, tuple(sorted(filter(_is_loaded, files))))
 
 
 def _read_folder(folder: Path, inside: str, files: dict[str, _File], folders: dict[str, Path]) -> None:
-    """Read the Python files of a folder and of the folders in it; links to folders are not followed."""
+    """Read the Python files of a folder, recursively; links to folders are not followed."""
     if inside:
         folders[inside[:-1]] = folder
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
@@ -181,12 +181,12 @@ def _unusable(path: Path, message: str) -> Diagnostic:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module from what was read of its file."""
+    """Runs a module from the content that was read before."""
 
-    def __init__(self, fullname: str, file: _File, unit: PluginModule) -> None:
+    def __init__(self, fullname: str, file: _File, source: PluginSource) -> None:
         super().__init__(fullname, str(file.path))
         self._file = file
-        self._unit = unit
+        self._source = source
 
     def is_package(self, fullname: str) -> bool:  # noqa: ARG002 - the protocol of importlib
         return self._file.is_package
@@ -195,12 +195,12 @@ class _Loader(SourceFileLoader):
         return self.source_to_code(self._file.source, self.path)
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importing(self._unit)}
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importing(self._source)}
         super().exec_module(module)
 
 
-def _importing(unit: PluginModule) -> Any:
-    """Return an `__import__` for the files of a unit: they find each other by name, and nobody else does."""
+def _importing(source: PluginSource) -> Any:
+    """Return an `__import__` for the files of a plugin path: only they can import each other by name."""
 
     def import_(
         name: str,
@@ -209,13 +209,13 @@ def _importing(unit: PluginModule) -> Any:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        own = unit.module_of(name) if level == 0 else ""
+        own = source.module_of(name) if level == 0 else ""
         if not own:
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         if fromlist:
             return builtins.__import__(own, globals, locals, fromlist)
         importlib.import_module(own)
-        return sys.modules[unit.module_of(name.partition(".")[0])]
+        return sys.modules[source.module_of(name.partition(".")[0])]
 
     return import_
 
@@ -230,14 +230,14 @@ class _Finder(MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002 - the protocol of importlib
     ) -> ModuleSpec | None:
         package, _, name = fullname.partition(".")
-        unit = _UNITS.get(package)
-        if unit is None:
+        source = _SOURCES.get(package)
+        if source is None:
             return None
-        file = unit.files.get(name)
+        file = source.files.get(name)
         if file is None:
-            folder = unit.path if not name else unit.folders.get(name)
+            folder = source.path if not name else source.folders.get(name)
             return None if folder is None else _folder_spec(fullname, folder)
-        loader = _Loader(fullname, file, unit)
+        loader = _Loader(fullname, file, source)
         spec = ModuleSpec(fullname, loader, origin=str(file.path), is_package=file.is_package)
         spec.has_location = True
         if spec.submodule_search_locations is not None:
@@ -252,7 +252,7 @@ def _folder_spec(fullname: str, folder: Path) -> ModuleSpec:
 
 
 _FINDER = _Finder()
-_UNITS: dict[str, PluginModule] = {}
+_SOURCES: dict[str, PluginSource] = {}
 _LOADED: dict[str, Loaded] = {}
 _INSTALLING = threading.Lock()
-"""Held for a moment only: a plugin that hangs while it is imported keeps no other from being loaded."""
+"""Never held during an import, so a plugin that hangs does not block the others."""

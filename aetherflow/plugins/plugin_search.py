@@ -75,7 +75,7 @@ def _all(paths: Sequence[Path], problems: list[Diagnostic]) -> Iterator[tuple[De
         loaded = load(path)
         problems += loaded.problems
         for one in loaded.declared:
-            yield one, Plugin(one.found, one.place, loaded.unit.version(one.file))
+            yield one, Plugin(one.found, one.place, loaded.source.version(one.file))
 
 
 def _twice(declared: Declared, first: str) -> Diagnostic:
