@@ -10,16 +10,25 @@ import msgspec
 
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
 from aetherflow.observe.line_writer import LineWriter, OutputLostError
+from aetherflow.sdk.json_values import plain_json
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON on standard output."""
-    print_text(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+    print_text(msgspec.json.format(_json(value), indent=2).decode())
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as one line of JSON on standard output."""
-    print_text(msgspec.json.encode(value, enc_hook=str).decode())
+    print_text(_json(value).decode())
+
+
+def _json(value: Any) -> bytes:
+    r"""Return a value as JSON; a text that is not UTF-8, as a file name, has `\\udcXX` in its place."""
+    try:
+        return msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(plain_json(msgspec.to_builtins(value, enc_hook=str)))
 
 
 def print_text(text: str) -> None:

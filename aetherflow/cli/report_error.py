@@ -16,6 +16,9 @@ from aetherflow.task_errors import distinct_errors
 
 READER_GONE = exit_codes.of_signal(signal.SIGPIPE)
 
+SHOWN_BEFORE = 40
+"""How many characters around a wrong one an error shows."""
+
 
 def report_error(error: Exception, *, show_trace: bool) -> int:
     """Print an error on standard error, of a group each distinct one; return the exit code of the first."""
@@ -30,6 +33,10 @@ def _report(error: BaseException, *, show_trace: bool) -> int:
         if show_trace:
             _print_trace(error)
         error = as_sentence(error) or error
+    if isinstance(error, UnicodeEncodeError):
+        if show_trace:
+            _print_trace(error)
+        error = _not_utf8(error)
     if isinstance(error, AetherFlowError):
         if isinstance(error.__cause__, BrokenPipeError):
             return READER_GONE  # `| head` has seen enough: say nothing more, as other tools do
@@ -38,6 +45,15 @@ def _report(error: BaseException, *, show_trace: bool) -> int:
     if not hasattr(error, "format_message"):
         return _report_bug(error, show_trace=show_trace)
     return _report_usage(error)
+
+
+def _not_utf8(error: UnicodeEncodeError) -> UsageError:
+    """Return the error of a text from an argument or a variable that cannot be stored or looked up."""
+    text = error.object[max(error.start - SHOWN_BEFORE, 0) : error.end + SHOWN_BEFORE]
+    return UsageError(
+        f"this text is not UTF-8: {text!a}",
+        hint="write arguments and environment variables in UTF-8; the locale is UTF-8 on most systems",
+    )
 
 
 def _report_usage(error: Any) -> int:

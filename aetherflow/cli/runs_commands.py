@@ -45,7 +45,7 @@ def list_runs(
     flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS", help="Only runs with this status.")] = "",
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Show at most N runs, the newest first.")
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Show at most N runs, the newest first.")
     ] = 20,
     json: Json = False,
 ) -> None:

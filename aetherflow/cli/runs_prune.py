@@ -23,7 +23,10 @@ def prune_runs(
         typer.Option(min=0, max=36500, metavar="N", help="Keep runs that ended in the last N days."),
     ] = None,
     keep_runs: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Keep the newest N ended runs of each flow.")
+        int | None,
+        typer.Option(
+            min=0, max=1_000_000_000, metavar="N", help="Keep the newest N ended runs of each flow."
+        ),
     ] = None,
     state: State = None,
     flow_yaml: FlowOfState = None,

@@ -22,6 +22,7 @@ from aetherflow.engine.state import RunState
 from aetherflow.errors import StateError
 from aetherflow.events.run_events import Items, StoredItems
 from aetherflow.sdk.files import atomic_write
+from aetherflow.sdk.json_values import plain_json
 from aetherflow.worker_threads import WorkerThreads
 
 LARGE_BYTES = 256 * 1024
@@ -69,7 +70,11 @@ class OutputFiles:
 
     def defer_items(self, items: list[Any]) -> Items:
         """Return the items of a `for_each`, or a reference if they are large; `write` makes the file."""
-        content = msgspec.json.encode(items)
+        try:
+            content = msgspec.json.encode(items)
+        except UnicodeEncodeError:  # a text from a variable that is not UTF-8
+            items = plain_json(items)
+            content = msgspec.json.encode(items)
         if not _is_large(content):
             return items
         return StoredItems(self._deferred(items, content), len(content), len(items))

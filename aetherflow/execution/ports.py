@@ -128,5 +128,5 @@ class Placement(Protocol):
 
 def environment_fingerprint(variables: Mapping[str, str]) -> str:
     """Return 32 hex digits that change when a variable of the run's environment changes."""
-    content = msgspec.json.encode(dict(variables), enc_hook=repr, order="deterministic")
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    content = repr(sorted(variables.items()))  # no JSON: a value need not be UTF-8
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
