@@ -315,14 +315,13 @@ async def _follow_signals(
 ) -> None:
     """Cancel the run at the first SIGINT or SIGTERM, kill its programs at the second, exit at the third."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        forced_end.count(signal.SIGINT, signal.SIGTERM, until=3)
         if on_signal is not None:
             on_signal()
         async for number in signals:
             states.hurry(0 if received else HURRY_SECONDS)
             if received:
                 control.force()
-            if len(received) > 1:
-                forced_end.begin()
             received.append(number)
             control.cancel(signal.Signals(number).name)
 

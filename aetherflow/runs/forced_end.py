@@ -6,8 +6,12 @@ The guardian ends the children, the leases lapse, and the runs can be resumed.
 
 from __future__ import annotations
 
+import _thread
+import itertools
 import os
+import signal
 import threading
+import time
 from typing import Self
 
 EXIT_CODE = 70
@@ -28,19 +32,42 @@ class ForcedEnd:
     """
 
     def __init__(self, seconds: float, message: str) -> None:
-        self._timer = threading.Timer(seconds, _exit_now, [message])
-        self._timer.daemon = True
+        self._seconds = seconds
+        self._message = message
+        self._has_begun = False
+        self._is_over = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._is_over = True
+
+    def count(self, *numbers: int, until: int) -> None:
+        """Begin when so many of these signals have come, also while the event loop is blocked.
+
+        To be called when the event loop receives these signals: it still does, by Python's wakeup descriptor.
+        """
+        received = itertools.count(1)
+
+        def take(*_: object) -> None:
+            if next(received) >= until:
+                self.begin()
+
+        for number in numbers:
+            signal.signal(number, take)
 
     def begin(self) -> None:
         """Start the countdown, once."""
-        if self._timer.ident is None:
-            self._timer.start()
+        if not self._has_begun:
+            self._has_begun = True
+            # No `threading.Thread`: a signal may come while the main thread holds the locks of that module.
+            _thread.start_new_thread(self._count_down, ())
+
+    def _count_down(self) -> None:
+        time.sleep(self._seconds)
+        if not self._is_over:
+            _exit_now(self._message)
 
 
 def _exit_now(message: str) -> None:

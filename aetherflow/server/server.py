@@ -126,6 +126,7 @@ async def _follow_signals(
 ) -> None:
     """Stop at the first SIGINT or SIGTERM, by force at the second; SIGHUP reads the files again."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        forced_end.count(signal.SIGINT, signal.SIGTERM, until=2)
         async for number in signals:
             if number == signal.SIGHUP:
                 server.reloader.reload_soon()
@@ -134,7 +135,6 @@ async def _follow_signals(
             if len(received) == 1:
                 first.set()
             else:
-                forced_end.begin()
                 server.run_pool.force()
 
 

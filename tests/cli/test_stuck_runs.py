@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 from tests.cli.command_line import CommandLine, Running, flow, no_trace
 
@@ -30,6 +31,9 @@ BLOCKS = """
         await anyio.sleep_forever()
     finally:
         time.sleep(60)
+"""
+BLOCKED = """
+    time.sleep(60)
 """
 PLUGIN = """
 import pathlib, sys, time
@@ -119,6 +123,30 @@ def test_a_second_signal_ends_a_server_whose_event_loop_is_blocked_after_it(
         "error[AF659]: the server did not end within 0.5 s after a second signal; "
         "it exits now, and the next server resumes its runs as on_crash says\n"
     )
+
+
+def test_a_second_signal_ends_a_server_whose_event_loop_was_blocked_before_the_first(
+    cli: CommandLine,
+) -> None:
+    with serve(cli, BLOCKED, forced_end=0.5) as server:
+        server.send(signal.SIGTERM)
+        time.sleep(0.2)  # two signals of one number that wait at the same time are one
+        server.send(signal.SIGTERM)
+        done = server.end()
+
+    assert done.code == 70, done
+    assert done.err.startswith("error[AF659]: the server did not end within 0.5 s after a second signal")
+
+
+def test_a_third_signal_ends_a_run_whose_event_loop_was_blocked_before_the_first(cli: CommandLine) -> None:
+    with start(cli, BLOCKED, "run", "flow.yaml", "--run-id", "r") as run:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            run.send(number)
+            time.sleep(0.2)
+        done = run.end()
+
+    assert done.code == 70, done
+    assert done.err.startswith("error[AF659]: run r did not end within 0.5 s after a third signal")
 
 
 def test_a_third_signal_ends_a_run_whose_step_swallows_its_cancellation(cli: CommandLine) -> None:
