@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -30,6 +31,20 @@ class Clock(Protocol):
     def random(self) -> float:
         """Return a number in [0, 1)."""
         ...
+
+
+async def wait_within(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait for something, at most for some seconds of a clock."""
+    import anyio  # noqa: PLC0415 - commands that run no loop import this module too
+
+    async def expire() -> None:
+        await clock.sleep(seconds)
+        waiting.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as waiting:
+        waiting.start_soon(expire)
+        await wait()
+        waiting.cancel_scope.cancel()
 
 
 class SystemClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from graphlib import TopologicalSorter
 
 import msgspec
 
@@ -43,12 +44,9 @@ def outline(plan: Plan, flow_job: str = "") -> list[JobOutline]:
             f"--flow-job {flow_job}: the flow has no such job", hint=f"its jobs are {', '.join(names)}"
         )
     chosen = upstream(plan, [flow_job]) if flow_job else set(range(len(names)))
-    open_edges = {i: len({*plan.jobs[i].needs, *plan.jobs[i].after} & chosen) for i in chosen}
-    dependents: dict[int, list[int]] = {}
-    for index in chosen:
-        for before in (*plan.jobs[index].needs, *plan.jobs[index].after):
-            dependents.setdefault(before, []).append(index)
-    ready = sorted(index for index, count in open_edges.items() if not count)
+    sorter = TopologicalSorter({i: {*plan.jobs[i].needs, *plan.jobs[i].after} & chosen for i in chosen})
+    sorter.prepare()
+    ready = sorted(sorter.get_ready())
     ordered: list[JobOutline] = []
     while ready:
         job = plan.jobs[heapq.heappop(ready)]
@@ -61,8 +59,7 @@ def outline(plan: Plan, flow_job: str = "") -> list[JobOutline]:
                 steps=[f"{step.id}: {step.spec.type}" for step in job.steps],
             )
         )
-        for dependent in dependents.get(job.index, ()):
-            open_edges[dependent] -= 1
-            if not open_edges[dependent]:
-                heapq.heappush(ready, dependent)
+        sorter.done(job.index)
+        for following in sorter.get_ready():
+            heapq.heappush(ready, following)
     return ordered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -39,19 +40,15 @@ class Forecast(msgspec.Struct, frozen=True):
 
 def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Forecast]:
     """Return the next firings of all items that are enabled, in the order of their times."""
-    heap: list[tuple[datetime, int, Item]] = []
-    for number, item in enumerate(schedule.enabled):
+
+    def firings(number: int, item: Item) -> Iterator[tuple[datetime, int, Item]]:
         tick = next_tick(item.table, after)
-        if tick is not None:
-            heapq.heappush(heap, (tick, number, item))
-    found: list[Forecast] = []
-    while heap and len(found) < count:
-        tick, number, item = heapq.heappop(heap)
-        found.append(_forecast(item, tick))
-        following = next_tick(item.table, tick)
-        if following is not None:
-            heapq.heappush(heap, (following, number, item))
-    return found
+        while tick is not None:
+            yield tick, number, item
+            tick = next_tick(item.table, tick)
+
+    merged = heapq.merge(*(firings(number, item) for number, item in enumerate(schedule.enabled)))
+    return [_forecast(item, tick) for tick, _, item in islice(merged, count)]
 
 
 def simulate(

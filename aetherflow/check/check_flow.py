@@ -8,13 +8,13 @@ from typing import Any, Protocol, get_args
 
 import msgspec
 
-from aetherflow.check.planned_steps import planned_steps
+from aetherflow.check.planned_steps import planned_steps, texts
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import misfit
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.suggest import did_you_mean
 
@@ -95,7 +95,8 @@ class _StepChecker:
             return
         self.step_types[type_name] = step_type
         struct = _struct_in(step_type.input_type)
-        self.used.update(self._resources if struct is None else self._resources.keys() & _texts(inputs))
+        named = {text for text, _ in texts(inputs, ())}  # any of them may name a resource
+        self.used.update(self._resources if struct is None else self._resources.keys() & named)
         if struct is not None:
             _check_inputs(step_type, struct, inputs, (*base, "inputs"), self._sink)
         inner = inputs.get("step")
@@ -155,20 +156,7 @@ def _check_inputs(
 
 
 def _misfit(value: object, wanted: Any, called: str) -> str:
-    """Return why a constant cannot be converted, or an empty text."""
-    try:
-        convert(value, wanted, strict=False)
-    except msgspec.ValidationError as error:
-        return str(error).replace(" - at `$", f" - at `{called}")
-    return ""
-
-
-def _texts(value: object) -> set[str]:
-    """Return all texts in the inputs, as any of them may name a resource."""
-    if isinstance(value, str):
-        return {value}
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return {text for item in items for text in _texts(item)}
+    return misfit(value, wanted).replace(" - at `$", f" - at `{called}")
 
 
 def _choices(value: object, wanted: Any) -> str:
@@ -196,10 +184,4 @@ def _fields_of(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 def _has_template(value: object) -> bool:
-    if isinstance(value, str):
-        return "{{" in value
-    if isinstance(value, dict):
-        return any(_has_template(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_template(item) for item in value)
-    return False
+    return any("{{" in text for text, _ in texts(value, ()))

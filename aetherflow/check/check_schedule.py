@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.diagnostics import Path as Place
+from aetherflow.plan.plan import find_cycle
 from aetherflow.schedule.calendar import Calendar, make_calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
@@ -27,6 +28,7 @@ from aetherflow.spec.suggest import did_you_mean, quoted
 
 T = TypeVar("T")
 
+CYCLES_REPORTED = 100
 TRIGGERS = ("cron", "interval_seconds", "at")
 
 
@@ -254,32 +256,10 @@ def _check_after(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:
                 sink.add(
                     where, "AF204", f"item {spec.id!r} follows {quoted(name)}, which does not exist", hint
                 )
-    settled: set[str] = set()
-    for name in specs:
-        cycle = _cycle(name, specs, settled)
-        if cycle:
-            chain = " -> ".join([*cycle, cycle[0]])
-            message = f"items wait for each other: {chain}"
-            sink.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
-
-
-def _cycle(start: str, specs: Mapping[str, ItemSpec], settled: set[str]) -> list[str]:
-    """Return a cycle of `after` reachable from `start` and not found before; depth first."""
-    path: list[str] = []
-    stack: list[tuple[str, bool]] = [(start, False)]
-    while stack:
-        name, is_done = stack.pop()
-        if is_done:
-            path.pop()
-            settled.add(name)
-            continue
-        if name in path:
-            found = path[path.index(name) :]
-            settled.update(path)
-            return found
-        if name in settled or name not in specs:
-            continue
-        path.append(name)
-        stack.append((name, True))
-        stack.extend((follower, False) for follower in specs[name].after)
-    return []
+    edges = {name: [other for other in spec.after if other in specs] for name, spec in specs.items()}
+    for _ in range(CYCLES_REPORTED):
+        if (cycle := find_cycle(edges)) is None:
+            return
+        message = f"items wait for each other: {' -> '.join(cycle)}"
+        sink.add((*places[cycle[0]], "after"), "AF205", message, "remove one of them from 'after'")
+        edges.update({name: [] for name in cycle})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
 from typing import Literal
 
 import msgspec
@@ -54,19 +55,11 @@ def graph_of(plan: Plan) -> Graph:
 def layers_of(graph: Graph) -> list[list[Node]]:
     """Return the jobs in layers: each job in the first layer below all jobs that it waits for."""
     before: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
-    below: dict[str, list[str]] = {node.id: [] for node in graph.jobs}
     for edge in graph.edges:
         before[edge.target].append(edge.source)
-        below[edge.source].append(edge.target)
-    open_edges = {name: len(names) for name, names in before.items()}
-    depth = dict.fromkeys(before, 0)
-    ready = [name for name, count in open_edges.items() if not count]
-    for name in ready:  # grows while it is walked
-        for after in below[name]:
-            depth[after] = max(depth[after], depth[name] + 1)
-            open_edges[after] -= 1
-            if not open_edges[after]:
-                ready.append(after)
+    depth: dict[str, int] = {}
+    for name in TopologicalSorter(before).static_order():
+        depth[name] = max((depth[other] + 1 for other in before[name]), default=0)
     layers: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
     for node in graph.jobs:
         layers[depth[node.id]].append(node)

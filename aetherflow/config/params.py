@@ -91,43 +91,26 @@ def _string(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _int(value: Any) -> int:
-    try:
-        return int(str(value))  # `True` is no whole number here
-    except ValueError:
-        raise ValueError(f"a whole number, not {value!r}") from None
-
-
-def _float(value: Any) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
+def _finite(text: str) -> float:
+    number = float(text)
     if not math.isfinite(number):  # runs are stored as JSON, which has neither infinity nor NaN
-        raise ValueError(f"a number, not {value!r}")
+        raise ValueError(text)
     return number
 
 
-def _bool(value: Any) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    try:
-        return known[str(value).lower()]
-    except KeyError:
-        raise ValueError(f"true or false, not {value!r}") from None
+def _parsed(parse: Callable[[str], Any], wanted: str) -> Callable[[Any], Any]:
+    """Return a conversion by way of the text of a value: `True` is no whole number here."""
+
+    def convert_text(value: Any) -> Any:
+        try:
+            return parse(str(value))
+        except (ValueError, KeyError):
+            raise ValueError(f"{wanted}, not {value!r}") from None
+
+    return convert_text
 
 
-def _date(value: Any) -> str:
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        raise ValueError(f"a date such as 2026-01-31, not {value!r}") from None
-
-
-def _datetime(value: Any) -> str:
-    try:
-        return datetime.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        raise ValueError(f"a time such as 2026-01-31T22:00:00+01:00, not {value!r}") from None
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def _json(value: Any) -> Any:
@@ -141,11 +124,13 @@ def _json(value: Any) -> Any:
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
-    "int": _int,
-    "float": _float,
-    "bool": _bool,
-    "date": _date,
-    "datetime": _datetime,
+    "int": _parsed(int, "a whole number"),
+    "float": _parsed(_finite, "a number"),
+    "bool": _parsed(lambda text: _TRUTH[text.lower()], "true or false"),
+    "date": _parsed(lambda text: date.fromisoformat(text).isoformat(), "a date such as 2026-01-31"),
+    "datetime": _parsed(
+        lambda text: datetime.fromisoformat(text).isoformat(), "a time such as 2026-01-31T22:00:00+01:00"
+    ),
     "json": _json,
     "enum": lambda value: value,
 }

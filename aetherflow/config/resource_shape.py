@@ -10,7 +10,7 @@ import msgspec
 from aetherflow.config.cache_option import CACHE_OPTION
 from aetherflow.config.prepared_resource import PreparedResource
 from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, fields, is_reference
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import misfit
 from aetherflow.spec.suggest import did_you_mean
 
 _MISSING = "AF554"
@@ -46,7 +46,7 @@ def _problems(
         if key not in known:
             hint = did_you_mean(str(key), known) or f"its {section} may have: {', '.join(known)}"
             yield FieldDiagnostic(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
-        elif _is_plain(prepared, where, value) and (problem := _misfit(value, known[key].type)):
+        elif _is_plain(prepared, where, value) and (problem := misfit(value, known[key].type)):
             hint = f"see: aetherflow connectors show {prepared.driver}"
             yield FieldDiagnostic(where, _UNFIT, f"{field_name(where)}: {problem}", hint)
     for key, field in known.items():
@@ -67,11 +67,3 @@ def _is_plain(prepared: PreparedResource, where: FieldPath, value: Any) -> bool:
         if is_reference(leaf) or prepared.is_secret(path) or (isinstance(leaf, str) and "{{" in leaf):
             return False
     return True
-
-
-def _misfit(value: object, wanted: Any) -> str:
-    try:
-        convert(value, wanted, strict=False)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return ""

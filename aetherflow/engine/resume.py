@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal, TypedDict, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -55,15 +55,6 @@ class ResumeDecision(msgspec.Struct, frozen=True):
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
 
-class EventFields(TypedDict):
-    """The fields of `RunResumed` that change the state."""
-
-    rerun: list[str]
-    reopened: list[str]
-    excluded_jobs: list[str]
-    removed: list[str]
-
-
 class ResumePlan(msgspec.Struct, frozen=True):
     """How a run is resumed. The lists are as in `RunResumed`: jobs, and `job/step` entries.
 
@@ -81,14 +72,9 @@ class ResumePlan(msgspec.Struct, frozen=True):
     excluded_jobs: list[str]
     removed: list[str]
 
-    def event_fields(self) -> EventFields:
+    def event_fields(self) -> dict[str, Any]:
         """Return what the resume changes in the state, as fields of `RunResumed`."""
-        return {
-            "rerun": self.rerun,
-            "reopened": self.reopened,
-            "excluded_jobs": self.excluded_jobs,
-            "removed": self.removed,
-        }
+        return {name: getattr(self, name) for name in ("rerun", "reopened", "excluded_jobs", "removed")}
 
     def of_kind(self, kind: ResumeKind) -> list[ResumeDecision]:
         """Return the decisions of one kind."""

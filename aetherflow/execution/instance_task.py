@@ -15,6 +15,7 @@ import anyio.abc
 import anyio.lowlevel
 import msgspec
 
+from aetherflow.clock import wait_within
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
@@ -238,11 +239,8 @@ class InstanceTask:
         left = self._timer.left()
         if left == math.inf:
             await slots.wait_until_settled()
-            return
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._timer.expire, left, tasks.cancel_scope)
-            await slots.wait_until_settled()
-            tasks.cancel_scope.cancel()
+        else:
+            await wait_within(self._clock, left, slots.wait_until_settled)
         if not slots.is_settled:
             slots.fail(self._timer.limit(step)[1])
             slots.give_back()

@@ -6,8 +6,9 @@ Built once when the flow is loaded, and the same for every run of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from aetherflow.language.condition import Condition
 from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
+
+N = TypeVar("N")
 
 RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
 """What templates and conditions may name of the run: `run.id` and so on."""
@@ -137,31 +140,16 @@ def _reach(edges: Any, start: list[int]) -> set[int]:
     return found
 
 
-def find_cycle(edges: dict[int, tuple[int, ...]]) -> list[int] | None:
+def find_cycle(edges: Mapping[N, Collection[N]]) -> list[N] | None:
     """Return the nodes of one cycle in order (the first one again at the end), or None.
 
-    Iterative depth-first search: a chain of 100,000 jobs must not meet the recursion limit.
+    It begins with its node that is the first one in `edges`, which has every node.
     """
-    finished: set[int] = set()
-    for start in edges:
-        path: list[int] = []
-        on_path: set[int] = set()
-        stack: list[tuple[int, Iterator[int]]] = []
-        node: int | None = start
-        while True:
-            if node is not None and node not in finished:
-                if node in on_path:
-                    return [*path[path.index(node) :], node]
-                path.append(node)
-                on_path.add(node)
-                stack.append((node, iter(edges.get(node, ()))))
-            if not stack:
-                break
-            current, rest = stack[-1]
-            node = next(rest, None)
-            if node is None:
-                stack.pop()
-                path.pop()
-                on_path.discard(current)
-                finished.add(current)
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        cycle: list[N] = error.args[1][:0:-1]
+        order = {node: number for number, node in enumerate(edges)}
+        first = cycle.index(min(cycle, key=order.__getitem__))
+        return [*cycle[first:], *cycle[: first + 1]]
     return None

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from aetherflow.clock import Clock, SystemClock
+from aetherflow.clock import Clock, SystemClock, wait_within
 from aetherflow.errors import AetherFlowError, UsageError
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.runs.ports import ClaimPrecondition, Execute, TicketObserver
@@ -234,13 +234,8 @@ class RunPool:
         async def idle() -> None:
             while self._active and (although_forced or not self._is_forced):
                 await self._changed.wait()
-            scope.cancel()
 
-        async with anyio.create_task_group() as waiting:
-            scope = waiting.cancel_scope
-            waiting.start_soon(idle)
-            await self._clock.sleep(seconds)
-            scope.cancel()
+        await wait_within(self._clock, seconds, idle)
 
     def _fill_slots(self, workers: anyio.abc.TaskGroup) -> None:
         while not self._is_draining and len(self._active) < self._slots:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import anyio
 
-from aetherflow.clock import Clock
+from aetherflow.clock import Clock, wait_within
 
 LOOK_SECONDS = 1.0
 """How long the wall time goes unread: a suspended machine or a clock that jumped is noticed after this."""
@@ -31,21 +31,11 @@ class WallClockTimer:
                 left = (until - self._clock.now()).total_seconds()
                 if left <= 0:
                     break
-            await self._sleep(min(left, LOOK_SECONDS))
+            await wait_within(self._clock, min(left, LOOK_SECONDS), self._moved.wait)
         self._moved = anyio.Event()
 
     async def wait_for(self, seconds: float) -> None:
         """Return after so many seconds, or when `move` was called."""
         if not self._moved.is_set():
-            await self._sleep(seconds)
+            await wait_within(self._clock, seconds, self._moved.wait)
         self._moved = anyio.Event()
-
-    async def _sleep(self, seconds: float) -> None:
-        async def expire() -> None:
-            await self._clock.sleep(seconds)
-            waiting.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as waiting:
-            waiting.start_soon(expire)
-            await self._moved.wait()
-            waiting.cancel_scope.cancel()

@@ -22,7 +22,7 @@ def plain_json(value: Any) -> Any:
         try:
             return _as_json(value)
         except UnicodeEncodeError:
-            return _as_json(_escaped(value))
+            return _as_json(escaped(value))
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise StepError(
             f"the outputs cannot be written as JSON: {error}",
@@ -40,17 +40,17 @@ def as_text(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else plain_text(value)
 
 
-def _escaped(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     r"""Return a value whose texts can be encoded in UTF-8; other bytes of a file name become `\udcXX`."""
     match value:
         case str():
             return plain_text(value)
         case Mapping():
-            return {plain_text(k) if isinstance(k, str) else k: _escaped(item) for k, item in value.items()}
+            return {plain_text(k) if isinstance(k, str) else k: escaped(item) for k, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_escaped(item) for item in value]
+            return [escaped(item) for item in value]
         case msgspec.Struct():
-            return _escaped(struct_fields(value))
+            return escaped(struct_fields(value))
         case _:
             return value
 

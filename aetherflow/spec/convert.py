@@ -27,6 +27,15 @@ def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
         return msgspec.convert(value, wanted, strict=strict)
 
 
+def misfit(value: Any, wanted: Any) -> str:
+    """Return why plain data does not fit a type, numbers and truth as text included; empty if it fits."""
+    try:
+        convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
 def json_decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a type, created at the first call."""
     with _one_at_a_time:

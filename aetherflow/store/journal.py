@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 import msgspec
 
 from aetherflow.errors import HeldByAnother, StateError
 from aetherflow.events.run_events import Event, Journalled
-from aetherflow.sdk.json_values import plain_text
+from aetherflow.sdk.json_values import escaped
 from aetherflow.spec.convert import json_decoder
 from aetherflow.store import lease as leases
 from aetherflow.store.database import SHIELD_SECONDS, Database
@@ -148,20 +147,8 @@ def _storable(event: Event) -> tuple[Event, bytes]:
     try:
         return event, _encoder.encode(event)
     except UnicodeEncodeError:
-        event = msgspec.convert(_escaped(msgspec.to_builtins(event)), type(event))
+        event = msgspec.convert(escaped(msgspec.to_builtins(event)), type(event))
         return event, _encoder.encode(event)
-
-
-def _escaped(value: Any) -> Any:
-    match value:
-        case str():
-            return plain_text(value)
-        case dict():
-            return {_escaped(key): _escaped(item) for key, item in value.items()}
-        case list():
-            return [_escaped(item) for item in value]
-        case _:
-            return value
 
 
 _REFUSALS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)

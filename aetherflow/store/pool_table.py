@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 
-from aetherflow.clock import Clock
+from aetherflow.clock import Clock, wait_within
 from aetherflow.errors import StepError
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.store import pools
@@ -77,7 +77,7 @@ class PoolTable:
         """Wait until the claim is granted; return its number, a new one if it expired meanwhile."""
         try:
             while (event := self._waiting.get(claim)) is not None:
-                await _first(event.wait, lambda: clock.sleep(POLL_SECONDS))
+                await wait_within(clock, POLL_SECONDS, event.wait)
                 if not event.is_set() and clock.monotonic() - self._looked >= POLL_SECONDS:
                     self._looked = clock.monotonic()
                     await self._look(clock, request.ttl_seconds)
@@ -138,18 +138,6 @@ class PoolTable:
         for claim in claims:
             if (event := self._waiting.get(claim)) is not None:
                 event.set()
-
-
-async def _first(*waits: Callable[[], Awaitable[object]]) -> None:
-    """Wait until the first of them ends, and cancel the others."""
-    async with anyio.create_task_group() as tasks:
-
-        async def one(wait: Callable[[], Awaitable[object]]) -> None:
-            await wait()
-            tasks.cancel_scope.cancel()
-
-        for wait in waits:
-            tasks.start_soon(one, wait)
 
 
 def _lost(pool: str) -> StepError:
