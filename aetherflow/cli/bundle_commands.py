@@ -9,11 +9,9 @@ from typing import Annotated
 
 import anyio
 import typer
-from msgspec.structs import asdict
 
 from aetherflow.cli.options import Json
-from aetherflow.cli.printing import diagnostics_of, print_json, print_text
-from aetherflow.errors import AetherFlowError
+from aetherflow.cli.printing import failure_as_json, print_json, print_text
 from aetherflow.runs.bundle_sync import BundleStatus, bundle_status, sync_bundle
 
 Manifest = Annotated[Path, typer.Option("--bundle-manifest", metavar="FILE", help="The manifest (YAML).")]
@@ -21,12 +19,8 @@ Manifest = Annotated[Path, typer.Option("--bundle-manifest", metavar="FILE", hel
 
 def sync(*, bundle_manifest: Manifest, json: Json = False) -> int:
     """Copy what changed in the source, and activate it."""
-    try:
+    with failure_as_json(str(bundle_manifest), as_json=json):
         report = anyio.run(sync_bundle, bundle_manifest, os.environ)
-    except AetherFlowError as error:
-        if json:
-            return _print_failure(error, bundle_manifest)
-        raise
     if json:
         print_json(report)
         return 0
@@ -41,24 +35,14 @@ def sync(*, bundle_manifest: Manifest, json: Json = False) -> int:
 
 def status(*, bundle_manifest: Manifest, json: Json = False) -> int:
     """Show which snapshot is active. How the last sync ended, and whether the source has changed since."""
-    try:
+    with failure_as_json(str(bundle_manifest), as_json=json):
         found = anyio.run(bundle_status, bundle_manifest, os.environ)
-    except AetherFlowError as error:
-        if json:
-            return _print_failure(error, bundle_manifest)
-        raise
     if json:
         print_json(found)
         return 0
     for line in _lines(found):
         print_text(line)
     return 0
-
-
-def _print_failure(error: AetherFlowError, manifest: Path) -> int:
-    diagnostics = list(map(asdict, diagnostics_of(error, str(manifest))))
-    print_json({"file": str(manifest), "ok": False, "diagnostics": diagnostics})
-    return error.exit_code
 
 
 def _lines(found: BundleStatus) -> Iterator[str]:

@@ -60,8 +60,6 @@ def _examine(*, as_json: bool) -> int:
 def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     """Check the machine for one flow, and print the results; return the exit code."""
     checked = runnable_flow(flow, as_json=as_json)
-    if checked is None:
-        return exit_codes.INVALID
     results = machine.check_machine_for_flow(checked, newest_time)
     if connect:
         from aetherflow.admin.connection_checks import check_connections  # noqa: PLC0415 - only for --connect

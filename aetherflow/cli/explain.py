@@ -21,8 +21,6 @@ def explain(
     """Show where every field of every resource comes from. Values of secrets are masked."""
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     checked = runnable_flow(source, as_json=json)
-    if checked is None:
-        return exit_codes.INVALID
     resources = explain_resources(checked)
     bad = any(resource.problem for resource in resources.values())
     if json:

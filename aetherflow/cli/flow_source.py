@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import asdict
 
-from aetherflow.cli.printing import diagnostics_of, print_json, print_note
-from aetherflow.errors import AetherFlowError, BundleError, UsageError
+from aetherflow import exit_codes
+from aetherflow.cli.printing import failure_as_json, print_note
+from aetherflow.errors import BundleError, UsageError
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 
 if TYPE_CHECKING:
@@ -107,22 +107,14 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> It
         yield bundle
 
 
-def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow | None:
+def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow:
     """Return a flow whose jobs are right; errors of its resources are for the command to show.
 
-    With `as_json`, print the diagnostics as JSON and return None.
-
     Raises:
-        AetherFlowError: the flow cannot be examined.
+        AetherFlowError: the flow cannot be examined; with `as_json` the command has printed why, and ends.
     """
-    try:
+    with failure_as_json(str(flow), as_json=as_json, exit_code=exit_codes.INVALID):
         checked = flow.load_checked_flow()
         if checked.flow_errors:
             checked.raise_if_invalid()
-    except AetherFlowError as error:
-        if not as_json:
-            raise
-        diagnostics = list(map(asdict, diagnostics_of(error, str(flow))))
-        print_json({"file": str(flow), "ok": False, "diagnostics": diagnostics})
-        return None
     return checked

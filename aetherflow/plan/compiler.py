@@ -94,12 +94,6 @@ class _Compiler:
             index=-1,
             id=f"{HOOK}{name}",
             steps=self._steps(spec, base, set()),
-            needs=(),
-            after=(),
-            when=None,
-            for_each=None,
-            max_parallel=None,
-            timeout_seconds=None,
             place=self.sink.place(base),
         )
 
@@ -208,13 +202,10 @@ class _Compiler:
             if reference.path[0] in roots:
                 self._check(reference, base, job, earlier, after)
             else:
-                self._report(
-                    reference,
-                    base,
-                    "AF403",
-                    f"{{{{{'.'.join(reference.path)}}}}}: {reference.path[0]!r} is not known here",
-                    did_you_mean(reference.path[0], roots) or f"what is known here: {', '.join(roots)}",
-                )
+                root = reference.path[0]
+                message = f"{{{{{'.'.join(reference.path)}}}}}: {root!r} is not known here"
+                hint = did_you_mean(root, roots) or f"what is known here: {', '.join(roots)}"
+                self._report(reference, base, "AF403", message, hint)
         return template
 
     def _check(
@@ -231,13 +222,8 @@ class _Compiler:
             hint = did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
             self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
-            self._report(
-                reference,
-                base,
-                "AF403",
-                f"{'.'.join(reference.path)!r} is not known",
-                f"run has {', '.join(RUN_KEYS)}",
-            )
+            message = f"{'.'.join(reference.path)!r} is not known"
+            self._report(reference, base, "AF403", message, f"run has {', '.join(RUN_KEYS)}")
         elif root in ("steps", "jobs") and not rest:
             hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"
             code = "AF405" if root == "steps" else "AF406"
@@ -252,50 +238,32 @@ class _Compiler:
             return
         known = {step.id for step in job.steps}
         if named := _longest(reference.path[1:], known):
-            self._report(
-                reference,
-                base,
-                "AF405",
-                f"step {named!r} has not run yet when this is read",
-                "a step sees the steps before it in its job; move it, or swap the two",
-            )
+            message = f"step {named!r} has not run yet when this is read"
+            hint = "a step sees the steps before it in its job; move it, or swap the two"
         else:
             wanted = reference.path[1]
-            self._report(
-                reference,
-                base,
-                "AF405",
-                f"job {job.id!r} has no step {wanted!r}",
-                did_you_mean(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY",
-            )
+            message = f"job {job.id!r} has no step {wanted!r}"
+            hint = did_you_mean(wanted, known) or "a step of another job is reached by jobs.JOB.outputs.KEY"
+        self._report(reference, base, "AF405", message, hint)
 
     def _check_job(self, reference: Reference, base: Path, job: JobSpec, after: set[int]) -> None:
         named = _longest(reference.path[1:], self.index)
         if not named:
             wanted = reference.path[1]
-            self._report(
-                reference, base, "AF406", f"the flow has no job {wanted!r}", did_you_mean(wanted, self.index)
-            )
+            hint = did_you_mean(wanted, self.index)
+            self._report(reference, base, "AF406", f"the flow has no job {wanted!r}", hint)
             return
         if named == job.id:
-            self._report(
-                reference,
-                base,
-                "AF406",
-                f"job {named!r} cannot refer to itself as jobs.{named}",
-                "within a job use job.outputs.KEY or steps.STEP.KEY",
-            )
+            message = f"job {named!r} cannot refer to itself as jobs.{named}"
+            hint = "within a job use job.outputs.KEY or steps.STEP.KEY"
+            self._report(reference, base, "AF406", message, hint)
             return
         after.add(self.index[named])
         rest = reference.path[1 + named.count(".") + 1 :]
         if not rest or rest[0] not in ("outputs", "status"):
-            self._report(
-                reference,
-                base,
-                "AF406",
-                f"{'.'.join(reference.path)!r}: a job has outputs and status",
-                f"write jobs.{named}.outputs.KEY or jobs.{named}.status",
-            )
+            message = f"{'.'.join(reference.path)!r}: a job has outputs and status"
+            hint = f"write jobs.{named}.outputs.KEY or jobs.{named}.status"
+            self._report(reference, base, "AF406", message, hint)
         elif (
             rest[0] == "outputs"
             and len(rest) > 1

@@ -69,13 +69,13 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     index: int
     id: str
     steps: tuple[StepPlan, ...]
-    needs: tuple[int, ...]
-    after: tuple[int, ...]
-    when: Condition | None
-    for_each: Template | None
-    max_parallel: int | None
-    timeout_seconds: float | None
     place: Position
+    needs: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    when: Condition | None = None
+    for_each: Template | None = None
+    max_parallel: int | None = None
+    timeout_seconds: float | None = None
 
     @property
     def gate(self) -> str:
