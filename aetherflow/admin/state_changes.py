@@ -11,7 +11,7 @@ import msgspec
 
 from aetherflow.admin.queries import no_run
 from aetherflow.cli_hints import cancel_command, state_option
-from aetherflow.clock import Clock, SystemClock
+from aetherflow.clock import SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import HeldByAnother, LockHeld, UsageError
 from aetherflow.store import named_locks
@@ -25,6 +25,9 @@ WAIT_SECONDS = 0.2
 """How often a command that waits for the end of a run reads its status."""
 
 MOST_SLOTS = 1_000_000
+
+
+_clock = SystemClock()
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -46,26 +49,23 @@ class Release(msgspec.Struct, frozen=True):
     was: LeaseValidity
 
 
-async def cancel_run(
-    database: Database, run_id: str, *, wait: bool, clock: Clock | None = None
-) -> Cancellation:
+async def cancel_run(database: Database, run_id: str, *, wait: bool) -> Cancellation:
     """Request the process that executes a run to cancel it; with `wait`, return when the run has ended.
 
     Raises:
         UsageError: no process executes the run: it has ended, was interrupted, or does not exist.
         StateError: the database cannot be used.
     """
-    clock = clock or SystemClock()
-    lease = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", clock.now()))
+    lease = await database.transact(lambda raw: request_cancel(raw, run_id, "runs cancel", _clock.now()))
     if lease is None:
-        raise await database.read(lambda raw: _not_executed(raw, database.path, run_id, clock.now()))
-    while wait and await database.read(lambda raw: is_executed(raw, run_id, lease.generation, clock.now())):
-        await clock.sleep(WAIT_SECONDS)
-    status = await database.read(lambda raw: _status(raw, run_id, clock.now())) if wait else None
+        raise await database.read(lambda raw: _not_executed(raw, database.path, run_id, _clock.now()))
+    while wait and await database.read(lambda raw: is_executed(raw, run_id, lease.generation, _clock.now())):
+        await _clock.sleep(WAIT_SECONDS)
+    status = await database.read(lambda raw: _status(raw, run_id, _clock.now())) if wait else None
     return Cancellation(run_id, str(lease.holder.owner), lease.holder.acquired_at, status)
 
 
-async def release_lock(database: Database, key: str, *, force: bool, clock: Clock | None = None) -> Release:
+async def release_lock(database: Database, key: str, *, force: bool) -> Release:
     """Release a lock whose holder is dead or whose lease has expired; a live holder's only with `force`.
 
     Raises:
@@ -73,8 +73,8 @@ async def release_lock(database: Database, key: str, *, force: bool, clock: Cloc
         LockHeld: the holder is alive, and `force` is false.
         StateError: the database cannot be used.
     """
-    clock, path = clock or SystemClock(), database.path
-    lease = await database.transact(lambda raw: named_locks.release_lock(raw, key, clock.now(), force=force))
+    path = database.path
+    lease = await database.transact(lambda raw: named_locks.release_lock(raw, key, _clock.now(), force=force))
     if lease is None:
         raise UsageError(
             f"nobody holds a lock {key!r} in {path}",
@@ -90,20 +90,19 @@ async def release_lock(database: Database, key: str, *, force: bool, clock: Cloc
     return Release(key, holder.holder, str(holder.owner), holder.acquired_at, lease.validity)
 
 
-async def set_pools(database: Database, sizes: Mapping[str, int], clock: Clock | None = None) -> None:
+async def set_pools(database: Database, sizes: Mapping[str, int]) -> None:
     """Create pools, or change their sizes.
 
     Raises:
         UsageError: a size is out of range.
         StateError: the database cannot be used.
     """
-    clock = clock or SystemClock()
     for name, slots in sizes.items():
         check_slots(name, slots)
 
     def work(raw: sqlite3.Connection) -> None:
         for name, slots in sizes.items():
-            pool_rows.set_pool(raw, name, slots, clock.now())
+            pool_rows.set_pool(raw, name, slots, _clock.now())
 
     await database.transact(work)
 
@@ -118,7 +117,7 @@ def check_slots(name: str, slots: int) -> None:
         raise UsageError(f"pool {name}: {slots} slots; it has at least 1 and at most {MOST_SLOTS}")
 
 
-async def remove_pool(database: Database, name: str, clock: Clock | None = None) -> None:
+async def remove_pool(database: Database, name: str) -> None:
     """Remove an unused pool.
 
     Raises:
@@ -126,10 +125,10 @@ async def remove_pool(database: Database, name: str, clock: Clock | None = None)
         HeldByAnother: steps hold its slots or wait for them.
         StateError: the database cannot be used.
     """
-    clock, path = clock or SystemClock(), database.path
+    path = database.path
 
     def work(raw: sqlite3.Connection) -> None:
-        found = {pool.name: pool for pool in pool_rows.list_pools(raw, clock.now())}.get(name)
+        found = {pool.name: pool for pool in pool_rows.list_pools(raw, _clock.now())}.get(name)
         if found is None:
             raise UsageError(
                 f"there is no pool {name!r} in {path}",

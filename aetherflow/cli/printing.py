@@ -76,7 +76,7 @@ def diagnostics_of(error: AetherFlowError, file: str) -> list[Diagnostic]:
 
 @contextmanager
 def failure_as_json(file: str, *, as_json: bool, exit_code: int | None = None) -> Iterator[None]:
-    """With `as_json`, print an error of the block as JSON, and end the command with its exit code or this one."""
+    """With `as_json`, print an error of the block as JSON and end the command: with its exit code or this."""
     try:
         yield
     except AetherFlowError as error:

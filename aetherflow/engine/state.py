@@ -27,6 +27,7 @@ A run that has ended can be resumed and ends again. The hooks of each ending are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -161,15 +162,10 @@ class RunState(msgspec.Struct, gc=False):
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return how many jobs, and how many steps, have each status."""
-        jobs: dict[str, int] = {}
-        steps: dict[str, int] = {}
-        for job_id, job in self.jobs.items():
-            if is_hook(job_id):
-                continue
-            jobs[job.status] = jobs.get(job.status, 0) + 1
-            for step in job.steps.values():
-                steps[step.status] = steps.get(step.status, 0) + 1
-        return jobs, steps
+        counted = [job for job_id, job in self.jobs.items() if not is_hook(job_id)]
+        jobs = Counter[str](job.status for job in counted)
+        steps = Counter[str](step.status for job in counted for step in job.steps.values())
+        return dict(jobs), dict(steps)
 
 
 def fold(events: Iterable[e.Event]) -> RunState:

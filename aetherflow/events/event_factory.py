@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aetherflow.clock import Clock
-from aetherflow.events.run_events import Event
+from aetherflow.events.run_events import Event, Notice
 
 E = TypeVar("E", bound=Event)
 
@@ -31,3 +31,7 @@ class EventFactory:
             TypeError: a field is missing, or the kind has no such field.
         """
         return kind(at=at or self.clock.now(), flow_id=self.flow_id, run_id=self.run_id, **fields)
+
+    def notice(self, level: Literal["info", "warning"], message: str, code: str = "") -> Notice:
+        """Return a notice about the run."""
+        return self.make(Notice, level=level, message=message, code=code)

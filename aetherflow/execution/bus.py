@@ -178,8 +178,7 @@ class Bus:
             )
 
     def _notice(self, like: Event, message: str) -> Notice:
-        factory = EventFactory(self._clock, like.flow_id, like.run_id)
-        return factory.make(Notice, level="warning", message=message)
+        return EventFactory(self._clock, like.flow_id, like.run_id).notice("warning", message)
 
 
 def _losses(subscription: _Subscription) -> str:

@@ -16,7 +16,7 @@ from aetherflow.bundle.listing import Difference
 from aetherflow.bundle.snapshot import active_snapshot
 from aetherflow.bundle.source import SourceRequest
 from aetherflow.bundle.source_identity import hold_last, origin_of
-from aetherflow.bundle.sync import LOCK_WAIT_SECONDS, compare, sync
+from aetherflow.bundle.sync import compare, sync
 from aetherflow.bundle.sync_index import read_index
 from aetherflow.bundle.sync_report import SyncReport, read_report
 from aetherflow.clock import Clock, SystemClock
@@ -61,7 +61,6 @@ async def open_bundle(
     allow_stale: bool = False,
     offer_stale: bool = True,
     clock: Clock | None = None,
-    wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> OpenBundle:
     """Sync a bundle and begin to use what is active then.
 
@@ -71,7 +70,6 @@ async def open_bundle(
         allow_stale: use what is active when the sync fails.
         offer_stale: whether the error says that this could be allowed.
         clock: time.
-        wait_seconds: how long to wait for another process that syncs the bundle.
 
     Raises:
         InvalidInput: the manifest is wrong.
@@ -92,7 +90,6 @@ async def open_bundle(
                 source.open_source,
                 clock or SystemClock(),
                 origin=origin,
-                wait_seconds=wait_seconds,
             )
     except (BundleError, HeldByAnother) as error:
         held = await _threads.run(hold_last, paths, origin)

@@ -25,9 +25,7 @@ CRASHED = "AF658"
 """Code of a run that was ended because its server died."""
 
 
-async def recovery_tickets(
-    states: DatabasePool, path: Path, clock: Clock, *, priority: int = 0
-) -> list[RunTicket]:
+async def recovery_tickets(states: DatabasePool, path: Path, clock: Clock) -> list[RunTicket]:
     """Return a ticket for each run of a server that died in this database.
 
     Several servers may each get all of them: the lease of the run decides which one resumes it.
@@ -37,17 +35,16 @@ async def recovery_tickets(
     """
     async with states.use(path) as shared:
         runs = await shared.database.read(lambda raw: interrupted_runs(raw, clock.now()))
-    return [_ticket(run, path, priority) for run in runs]
+    return [_ticket(run, path) for run in runs]
 
 
-def _ticket(run: e.RunStarted | e.RunResumed, path: Path, priority: int) -> RunTicket:
+def _ticket(run: e.RunStarted | e.RunResumed, path: Path) -> RunTicket:
     bundle = run.bundle
     return RunTicket(
         run_id=run.run_id,
         flow_file=Path(run.directory, run.flow_file) if bundle is None else Path(bundle.flow),
         bundle_manifest=None if bundle is None else Path(bundle.manifest),
         flow_job=run.selected_job,
-        priority=priority,
         label=run.flow_id,
         state=path,
         is_recovery=True,

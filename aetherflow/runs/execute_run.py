@@ -36,7 +36,6 @@ from aetherflow.runs.run_paths import resolve_run_paths
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
-from aetherflow.runs.start_notices import notice
 from aetherflow.runs.start_run import RunStart, start_run
 from aetherflow.sdk.context import RunServices
 from aetherflow.store.database import SHIELD_SECONDS
@@ -334,7 +333,8 @@ async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) ->
     ):
         return
     for problem in await _threads.run(services.workspace.remove, list(state.jobs)):
-        services.announce(notice(state, services.clock, "warning", problem, "AF721"))
+        events = EventFactory(services.clock, state.flow_id, state.run_id)
+        services.announce(events.notice("warning", problem, "AF721"))
 
 
 def _is_unfinished(run: ResolvedRun, state: RunState) -> bool:

@@ -11,6 +11,7 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState
 from aetherflow.events import run_events as e
+from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.masking import masked
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.connector_pool import ConnectorPool
@@ -20,7 +21,6 @@ from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.process import guardian
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.run_paths import RunPaths
-from aetherflow.runs.start_notices import notice
 from aetherflow.sdk.context import RunServices
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.store.database_pool import SharedDatabase
@@ -44,9 +44,10 @@ async def run_services(
     redactor = checked.redactor
     shared = SharedConnectors.join()
     settings = checked.environment.settings
+    events = EventFactory(clock, state.flow_id, state.run_id)
 
-    def warn(message: str) -> None:
-        announce(notice(state, clock, "warning", message))
+    def warn(message: str, code: str = "") -> None:
+        announce(events.notice("warning", message, code))
 
     def mark() -> dict[str, str]:
         return {guardian.MARK: guardian.new_mark(state.run_id)}
@@ -82,11 +83,10 @@ async def run_services(
         with anyio.CancelScope(shield=True):
             try:
                 for pid in await guardian.end_leftovers(state.run_id):
-                    message = f"process {pid} of the run could not be ended"
-                    announce(notice(state, clock, "warning", message, "AF708"))
+                    warn(f"process {pid} of the run could not be ended", "AF708")
             finally:
                 for problem in [*await connectors.aclose(), *await shared.leave()]:
-                    announce(notice(state, clock, "warning", problem.message, problem.code))
+                    warn(problem.message, problem.code)
 
 
 def _workspace(checked: CheckedFlow, paths: RunPaths, state: RunState) -> Workspace:

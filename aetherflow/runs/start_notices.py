@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from aetherflow.clock import Clock
 from aetherflow.engine.resume import ResumeDecision, ResumeKind, ResumePlan
-from aetherflow.engine.state import RunState
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.runs.load_flow import CheckedFlow
@@ -27,14 +24,14 @@ _WARNINGS: tuple[tuple[ResumeKind, str, str], ...] = (
 """What a person is warned of, by the kind of the decision."""
 
 
-def resume_notices(plan: ResumePlan, option: str, state: RunState, clock: Clock) -> list[e.Notice]:
+def resume_notices(plan: ResumePlan, option: str, events: EventFactory) -> list[e.Notice]:
     """Report which steps a resume keeps, which run again, and what the changed flow means for the others."""
     notices = []
     if kept := plan.texts("keep"):
-        notices.append(notice(state, clock, "info", f"kept: {_listed(kept)}"))
+        notices.append(events.notice("info", f"kept: {_listed(kept)}"))
     again = plan.texts("rerun")
     listed = _listed(again) if again else "no step"
-    notices.append(notice(state, clock, "info", f"runs again: {listed}"))
+    notices.append(events.notice("info", f"runs again: {listed}"))
     for kind, code, text in _WARNINGS:
         found = plan.of_kind(kind)
         if kind == "changed":
@@ -44,7 +41,7 @@ def resume_notices(plan: ResumePlan, option: str, state: RunState, clock: Clock)
             messages = [text.format(listed, option=option, first=found[0].name)]
         else:
             continue
-        notices += [notice(state, clock, "warning", message, code) for message in messages]
+        notices += [events.notice("warning", message, code) for message in messages]
     return notices
 
 
@@ -59,27 +56,27 @@ def _changed(decision: ResumeDecision, option: str) -> str:
     )
 
 
-def plugin_notices(checked: CheckedFlow, state: RunState, clock: Clock) -> list[e.Notice]:
+def plugin_notices(checked: CheckedFlow, events: EventFactory) -> list[e.Notice]:
     """Say which plugins could not be loaded: the run does without them."""
     return [
-        notice(state, clock, "warning", f"{d.file}:{d.line}: {d.message}", d.code)
+        events.notice("warning", f"{d.file}:{d.line}: {d.message}", d.code)
         for d in checked.registry.diagnostics
     ]
 
 
 def bundle_notices(
-    bundle: e.BundleUse | None, history: Sequence[e.Event], state: RunState, clock: Clock
+    bundle: e.BundleUse | None, history: Sequence[e.Event], events: EventFactory
 ) -> list[e.Notice]:
     """Report that the bundle may be stale, or that it or its content has changed since the last time."""
     notices = []
     if bundle and bundle.stale:
         message = stale_sentence(bundle.id, bundle.fingerprint, bundle.stale)
-        notices.append(notice(state, clock, "warning", message, "AF866"))
+        notices.append(events.notice("warning", message, "AF866"))
     starts = [event.bundle for event in history if isinstance(event, e.RunStarted | e.RunResumed)]
     was, now = _bundle_name(starts[-1] if starts else bundle), _bundle_name(bundle)
     if was != now:
         message = f"the run had its flow from {was}, and now has it from {now}"
-        notices.append(notice(state, clock, "warning", message, "AF867"))
+        notices.append(events.notice("warning", message, "AF867"))
     return notices
 
 
@@ -96,11 +93,3 @@ def _listed(names: list[str]) -> str:
     shown = ", ".join(names[:LIST_AT_MOST])
     more = len(names) - LIST_AT_MOST
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def notice(
-    state: RunState, clock: Clock, level: Literal["info", "warning"], message: str, code: str = ""
-) -> e.Notice:
-    """Return a notice about a run."""
-    factory = EventFactory(clock, state.flow_id, state.run_id)
-    return factory.make(e.Notice, level=level, message=message, code=code)

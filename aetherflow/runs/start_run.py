@@ -16,7 +16,7 @@ from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.runs.resolved_run import ResolvedRun
-from aetherflow.runs.start_notices import bundle_notices, notice, plugin_notices, resume_notices
+from aetherflow.runs.start_notices import bundle_notices, plugin_notices, resume_notices
 from aetherflow.runs.stored_params import params_of_resumed, secrets_to_give
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.run_lease import RunClaim
@@ -93,7 +93,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     checked.redactor.add_named(params)
     secrets = secrets_to_give(plan.flow.params, params, checked.redactor)
     at = request.scheduled_at
-    started = EventFactory(clock, plan.flow_id, run.run_id).make(
+    events = EventFactory(clock, plan.flow_id, run.run_id)
+    started = events.make(
         e.RunStarted,
         flow_file=plan.file,
         owner=str(owner),
@@ -108,7 +109,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     )
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
-    notices = bundle_notices(checked.bundle, (), state, clock) + plugin_notices(checked, state, clock)
+    notices = bundle_notices(checked.bundle, (), events) + plugin_notices(checked, events)
     return RunStart(started, state, secrets, notices)
 
 
@@ -135,7 +136,8 @@ def _resume(
     was_in_a_step = any(
         step.status == "RUNNING" for job in state.jobs.values() for step in job.steps.values()
     )
-    resumed = EventFactory(clock, plan.flow_id, run.run_id).make(
+    events = EventFactory(clock, plan.flow_id, run.run_id)
+    resumed = events.make(
         e.RunResumed,
         attempt=state.attempt + 1,
         owner=str(owner),
@@ -154,12 +156,11 @@ def _resume(
     )
     apply(state, resumed)
     state.params = params
-    notices = resume_notices(resume, request.rerun_option, state, clock)
+    notices = resume_notices(resume, request.rerun_option, events)
     for name in ignored:
         message = (
             f"the parameter {name} keeps the value that the run started with; for another, start a new run"
         )
-        notices.append(notice(state, clock, "warning", message, "AF631"))
-    notices += bundle_notices(checked.bundle, claim.history, state, clock)
-    notices += plugin_notices(checked, state, clock)
+        notices.append(events.notice("warning", message, "AF631"))
+    notices += bundle_notices(checked.bundle, claim.history, events) + plugin_notices(checked, events)
     return RunStart(resumed, state, secrets_to_give(plan.flow.params, params, checked.redactor), notices)

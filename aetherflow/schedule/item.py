@@ -84,9 +84,6 @@ class Changes(msgspec.Struct, frozen=True):
     removed: list[str]
     changed: list[str]
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed)
-
 
 def changes(old: Schedule | None, new: Schedule) -> Changes:
     """Compare a file with the version before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -73,16 +74,13 @@ class Reloader:
             schedule = await _threads.run(_load, file, abandon_on_cancel=True)
             if schedule.id != self._ids[file]:
                 problem = f"its id became {schedule.id!r}: start the server again for that"
-                self._invalid(file, problem)
-                await self._note(file, problem)
-                return
-            await self.put(schedule)
+                await self._refuse(file, problem, problem)
+            else:
+                await self.put(schedule)
         except InvalidInput as error:
-            self._invalid(file, "\n".join(map(str, error.diagnostics)))
-            await self._note(file, error.diagnostics[0].message)
+            await self._refuse(file, "\n".join(map(str, error.diagnostics)), error.diagnostics[0].message)
         except AetherFlowError as error:
-            self._invalid(file, error.message)
-            await self._note(file, error.message)
+            await self._refuse(file, error.message, error.message)
 
     async def put(self, schedule: Schedule, *, is_first: bool = False) -> None:
         """Bring a file into force and report how it differs from the one before.
@@ -119,18 +117,12 @@ class Reloader:
             message = f"{schedule.file}: {', '.join(names)} changed; that holds when the server starts again"
             self._report(ScheduleNotice(at=self._clock.now(), scheduler=schedule.id, message=message))
 
-    def _invalid(self, file: Path, problem: str) -> None:
-        self._report(
-            ScheduleInvalid(at=self._clock.now(), scheduler=self._ids[file], file=str(file), problem=problem)
-        )
-
-    async def _note(self, file: Path, problem: str) -> None:
-        """Store the problem of the file for `scheduler status`; a failing database is reported elsewhere."""
-        schedule = self._scheduler.schedules[self._ids[file]]
-        try:
-            await self._lease.serves(schedule, problem)
-        except StateError:
-            return
+    async def _refuse(self, file: Path, problem: str, first: str) -> None:
+        """Report what is wrong, and store the first of it for `scheduler status`."""
+        name = self._ids[file]
+        self._report(ScheduleInvalid(at=self._clock.now(), scheduler=name, file=str(file), problem=problem))
+        with suppress(StateError):  # a database that fails is reported elsewhere
+            await self._lease.serves(self._scheduler.schedules[name], first)
 
 
 def _load(file: Path) -> Schedule:

@@ -68,20 +68,18 @@ class Definitions:
             options = [self._of(option, prefix, inputs=inputs) for option in kind.types]
             return {"anyOf": _without_repetition(options)}
         if isinstance(kind, kinds.StructType):
-            reference = {"$ref": f"#/definitions/{self._define(kind, prefix, inputs=inputs)}"}
-            return {"anyOf": [reference, _template()]} if inputs else reference
-        if isinstance(kind, kinds.DictType):
+            schema: Schema = {"$ref": f"#/definitions/{self._define(kind, prefix, inputs=inputs)}"}
+        elif isinstance(kind, kinds.DictType):
             items = self._of(kind.value_type, prefix, inputs=inputs)
-            schema: Schema = {"type": "object", **({"additionalProperties": items} if items else {})}
-            return {"anyOf": [schema, _template()]} if inputs else schema
-        if isinstance(kind, kinds.ListType):
+            schema = {"type": "object", **({"additionalProperties": items} if items else {})}
+        elif isinstance(kind, kinds.ListType):
             schema = {"type": "array", "items": self._of(kind.item_type, prefix, inputs=inputs)}
             schema |= {"minItems": kind.min_length} if kind.min_length else {}
-            return {"anyOf": [schema, _template()]} if inputs else schema
-        if isinstance(kind, kinds.LiteralType):
+        elif isinstance(kind, kinds.LiteralType):
             schema = {"enum": list(kind.values)}
-            return {"anyOf": [schema, _template()]} if inputs else schema
-        return _scalar(kind, inputs=inputs) if type(kind) in _NAMES else {}
+        else:
+            return _scalar(kind, inputs=inputs) if type(kind) in _NAMES else {}
+        return {"anyOf": [schema, _template()]} if inputs else schema
 
     def _define(self, struct: kinds.StructType, prefix: str, *, inputs: bool) -> str:
         name = prefix + struct.cls.__name__

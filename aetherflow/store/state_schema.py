@@ -201,6 +201,15 @@ CREATE TABLE pool_claims (
 );
 """
 
+_KINDS_OF_VERSION_5 = """json(CASE WHEN json_type(payload, '$.reasons') IS NOT NULL THEN json_object(
+                    'keep', json_extract(payload, '$.reasons.kept'),
+                    'rerun', json_extract(payload, '$.reasons.again'),
+                    'end_interrupted', json_extract(payload, '$.reasons.settled'),
+                    'changed', json_extract(payload, '$.reasons.changed'),
+                    'never_run', json_extract(payload, '$.reasons.missed'),
+                    'upgraded', json_extract(payload, '$.reasons.upgraded'),
+                    'exclude', json_extract(payload, '$.reasons.left'),
+                    'remove', json_extract(payload, '$.reasons.gone')) END)"""
 _IN_WORDS_OF_VERSION_5 = """
     UPDATE events SET
         event = CASE event WHEN 'run_ending' THEN 'hooks_started' ELSE event END,
@@ -211,29 +220,14 @@ _IN_WORDS_OF_VERSION_5 = """
                 'excluded_jobs', json_extract(payload, '$.left'),
                 'removed', json_extract(payload, '$.gone'),
                 'ending_count', json_extract(payload, '$.endings'),
-                'decisions', json(CASE WHEN json_type(payload, '$.reasons') IS NOT NULL THEN json_object(
-                    'keep', json_extract(payload, '$.reasons.kept'),
-                    'rerun', json_extract(payload, '$.reasons.again'),
-                    'end_interrupted', json_extract(payload, '$.reasons.settled'),
-                    'changed', json_extract(payload, '$.reasons.changed'),
-                    'never_run', json_extract(payload, '$.reasons.missed'),
-                    'upgraded', json_extract(payload, '$.reasons.upgraded'),
-                    'exclude', json_extract(payload, '$.reasons.left'),
-                    'remove', json_extract(payload, '$.reasons.gone')) END),
-                'decision_counts', json(CASE WHEN json_type(payload, '$.totals') IS NOT NULL THEN json_object(
-                    'keep', json_extract(payload, '$.totals.kept'),
-                    'rerun', json_extract(payload, '$.totals.again'),
-                    'end_interrupted', json_extract(payload, '$.totals.settled'),
-                    'changed', json_extract(payload, '$.totals.changed'),
-                    'never_run', json_extract(payload, '$.totals.missed'),
-                    'upgraded', json_extract(payload, '$.totals.upgraded'),
-                    'exclude', json_extract(payload, '$.totals.left'),
-                    'remove', json_extract(payload, '$.totals.gone')) END)))
+                'decisions', :reasons, 'decision_counts', :totals))
         END
     WHERE :which AND (event = 'run_ending' OR (event = 'run_resumed' AND coalesce(
         json_type(payload, '$.left'), json_type(payload, '$.gone'), json_type(payload, '$.endings'),
         json_type(payload, '$.reasons'), json_type(payload, '$.totals')) IS NOT NULL));
-"""
+""".replace(":reasons", _KINDS_OF_VERSION_5).replace(
+    ":totals", _KINDS_OF_VERSION_5.replace("$.reasons", "$.totals")
+)
 """Rewrites events of version 4; `json_patch` drops the members that are null, hence were missing."""
 
 VERSION_5 = """

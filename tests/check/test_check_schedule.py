@@ -8,7 +8,7 @@ import pytest
 
 from aetherflow.errors import InvalidInput
 from aetherflow.schedule.cron import Cron
-from aetherflow.schedule.item import changes
+from aetherflow.schedule.item import Changes, changes
 from aetherflow.schedule.trigger import Interval, Moment
 from aetherflow.server.schedule_files import check_schedule_file, load_schedule
 
@@ -158,4 +158,4 @@ def test_what_has_changed_is_reported_and_only_when_it_ticks_counts_for_its_past
     assert (found.added, found.removed, found.changed) == (["d"], ["c"], ["a", "b"])
     assert first.items["a"].definition == second.items["a"].definition
     assert first.items["b"].definition != second.items["b"].definition
-    assert not changes(second, second)
+    assert changes(second, second) == Changes([], [], [])
