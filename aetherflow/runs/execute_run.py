@@ -157,7 +157,8 @@ async def execute_run(
                 executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
 
                 def say_why_it_is_slow() -> None:
-                    bus.announce(notice(state, clock, "info", STILL_ENDING))
+                    events = EventFactory(clock, state.flow_id, state.run_id)
+                    bus.announce(events.notice("info", STILL_ENDING))
 
                 follow = partial(_follow_control, executor, control, say_why_it_is_slow, run.run_id)
                 await _execute(executor, _first_events(run, start, clock), claimed, clock, follow, beside)
