@@ -13,15 +13,7 @@ from aetherflow.bundle.checked_source import OpenedSource, OpenSource, opened
 from aetherflow.bundle.limits import Limits
 from aetherflow.bundle.listing import Difference, check_complete, difference
 from aetherflow.bundle.object_store import ObjectStore, ObjectWriter, remove_unused
-from aetherflow.bundle.snapshot import (
-    Hold,
-    activate,
-    build,
-    hold,
-    remove_leftovers,
-    remove_old,
-    sync_folder,
-)
+from aetherflow.bundle.snapshot import Hold, activate, build, hold, remove_leftovers, remove_old, sync_folder
 from aetherflow.bundle.source import BundleFile, SourceChanged
 from aetherflow.bundle.sync_index import Entry, Index, is_same, read_index, write_index
 from aetherflow.bundle.sync_lock import exclusive

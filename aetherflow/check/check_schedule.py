@@ -211,11 +211,7 @@ def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Cale
         exclude = _dates(spec.exclude, (*base, "exclude"), sink)
         try:
             read[name] = make_calendar(
-                name,
-                weekdays=spec.weekdays,
-                include=include,
-                exclude=exclude,
-                working_day=_working_day(spec),
+                name, weekdays=spec.weekdays, include=include, exclude=exclude, working_day=_working_day(spec)
             )
         except InvalidScheduleValue as problem:
             read[name] = None

@@ -76,12 +76,7 @@ def _print_results(
     bad = any(result.state == "error" for result in results)
     if as_json:
         print_json(
-            {
-                "file": flow or None,
-                "ok": not bad,
-                "results": list(map(asdict, results)),
-                "settings": settings,
-            }
+            {"file": flow or None, "ok": not bad, "results": list(map(asdict, results)), "settings": settings}
         )
         return exit_codes.INVALID if bad else exit_codes.SUCCESS
     for result in results:

@@ -81,8 +81,7 @@ def one_flow(argument: Path | None, option: Path | None) -> Path:
     if option is not None and argument is None:
         return option
     raise UsageError(
-        "name one flow file: FLOW, or --flow-yaml FLOW",
-        hint="aetherflow init writes a first flow",
+        "name one flow file: FLOW, or --flow-yaml FLOW", hint="aetherflow init writes a first flow"
     )
 
 

@@ -42,8 +42,7 @@ def logs(
     files = ask_state(path, log_files)
     if not files:
         raise UsageError(
-            f"no step of run {run} wrote a log",
-            hint=f"aetherflow runs show {run} {state_option(path)}",
+            f"no step of run {run} wrote a log", hint=f"aetherflow runs show {run} {state_option(path)}"
         )
     for file in files:
         step, _, attempt = file.stem.rpartition(".")

@@ -13,9 +13,6 @@ from aetherflow.cli.printing import print_json
 FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 
 
-def schema(
-    *,
-    kind: Annotated[FileKind, typer.Option(help="The kind of file to describe.")] = "flow",
-) -> None:
+def schema(*, kind: Annotated[FileKind, typer.Option(help="The kind of file to describe.")] = "flow") -> None:
     """Print the JSON Schema of a kind of file, for editors. It includes the installed step types."""
     print_json(schema_of(kind, os.environ))

@@ -117,11 +117,7 @@ def _described(form: dict[str, Any], definitions: dict[str, Any]) -> list[Field]
     form = _definition(form, definitions)
     described = []
     for name, part in form.get("properties", {}).items():
-        entry: Field = {
-            "name": name,
-            "type": _type_text(part),
-            "required": name in form.get("required", ()),
-        }
+        entry: Field = {"name": name, "type": _type_text(part), "required": name in form.get("required", ())}
         if "default" in part:
             entry["default"] = msgspec.json.encode(part["default"]).decode()
         for option in part.get("anyOf", [part]):

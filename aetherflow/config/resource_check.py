@@ -70,10 +70,7 @@ def check_resource(
 
 
 def missing_variables(
-    name: str,
-    spec: ResourceSpec,
-    profiles: Mapping[str, ProfileSpec] | None,
-    env: Mapping[str, str],
+    name: str, spec: ResourceSpec, profiles: Mapping[str, ProfileSpec] | None, env: Mapping[str, str]
 ) -> list[MissingVariable]:
     """Return the variables that a resource needs, that have no value, and that have no default.
 

@@ -16,13 +16,7 @@ from aetherflow.config.prepared_resource import (
     prepare_resource,
     variable_name,
 )
-from aetherflow.config.resource_fields import (
-    FieldDiagnostic,
-    FieldPath,
-    field_at,
-    field_name,
-    fields,
-)
+from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_at, field_name, fields
 from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Surroundings, fetch_secret

@@ -18,11 +18,7 @@ class StepEffects:
         store: makes an event of this attempt, of a kind and with its fields, and makes it durable.
     """
 
-    def __init__(
-        self,
-        known: Mapping[str, EffectState],
-        store: Callable[..., Awaitable[None]],
-    ) -> None:
+    def __init__(self, known: Mapping[str, EffectState], store: Callable[..., Awaitable[None]]) -> None:
         self._known = known
         self._store = store
         self._reserved: set[str] = set()

@@ -82,11 +82,7 @@ class MetricsObserver:
             case JobFinished():
                 began = self._began.pop(event.job_id, event.at)
                 duration = _milliseconds((event.at - began).total_seconds())
-                return "on_job_end", {
-                    "job_id": event.job_id,
-                    "status": event.status,
-                    "duration_ms": duration,
-                }
+                return "on_job_end", {"job_id": event.job_id, "status": event.status, "duration_ms": duration}
             case StepStarted():
                 return "on_step_start", _step(event)
             case StepFinished():

@@ -91,10 +91,7 @@ class _Compiler:
         base: Path = ("flow", name)
         spec = JobSpec(id=f"_{name}", steps=getattr(self.spec.flow, name))
         return JobPlan(
-            index=-1,
-            id=f"{HOOK}{name}",
-            steps=self._steps(spec, base, set()),
-            place=self.sink.place(base),
+            index=-1, id=f"{HOOK}{name}", steps=self._steps(spec, base, set()), place=self.sink.place(base)
         )
 
     def metadata(self) -> None:
@@ -209,12 +206,7 @@ class _Compiler:
         return template
 
     def _check(
-        self,
-        reference: Reference,
-        base: Path,
-        job: JobSpec | None,
-        earlier: set[str],
-        after: set[int],
+        self, reference: Reference, base: Path, job: JobSpec | None, earlier: set[str], after: set[int]
     ) -> None:
         """Check what a reference names, and note the job that must have ended before."""
         root, *rest = reference.path

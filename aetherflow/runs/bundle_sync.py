@@ -85,11 +85,7 @@ async def open_bundle(
         async with _source(loaded, environment) as source:
             origin = source.origin
             synced = await sync(
-                loaded.spec.bundle,
-                paths,
-                source.open_source,
-                clock or SystemClock(),
-                origin=origin,
+                loaded.spec.bundle, paths, source.open_source, clock or SystemClock(), origin=origin
             )
     except (BundleError, HeldByAnother) as error:
         held = await _threads.run(hold_last, paths, origin)

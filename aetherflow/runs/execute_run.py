@@ -256,11 +256,7 @@ def _executor(run: ResolvedRun, state: RunState, services: RunServices, bus: Bus
 
 
 async def _execute(
-    executor: Executor,
-    first_events: Sequence[e.Event],
-    claimed: ClaimedRun,
-    clock: Clock,
-    *beside: Service,
+    executor: Executor, first_events: Sequence[e.Event], claimed: ClaimedRun, clock: Clock, *beside: Service
 ) -> None:
     """Run the jobs to their end; beside them a heartbeat renews the leases, and `beside` runs."""
     heartbeat = anyio.CancelScope(shield=True)  # also a cancelled run renews its leases until it has ended

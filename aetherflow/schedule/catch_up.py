@@ -158,10 +158,7 @@ def _not_run(
 ) -> tuple[NotRun, ...]:
     """Return the ticks before the first run: too late, caught up or in time, in this order."""
     start, caught_up, in_time, end = bounds
-    coalesced: tuple[NotRunOutcome, str] = (
-        "coalesced",
-        "one run stands for all ticks that were due at once",
-    )
+    coalesced: tuple[NotRunOutcome, str] = ("coalesced", "one run stands for all ticks that were due at once")
     too_many: tuple[NotRunOutcome, str] = (
         "missed",
         f"more than catch_up_maximum, {policy.catch_up_max}, were due at once",

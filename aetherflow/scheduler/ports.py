@@ -32,12 +32,7 @@ class FiringRunner(Protocol):
     """Executes the runs of firings."""
 
     async def submit(
-        self,
-        item: Item,
-        firing: Firing,
-        on_end: Callable[[FiringEnd], Awaitable[None]],
-        *,
-        is_recovery: bool,
+        self, item: Item, firing: Firing, on_end: Callable[[FiringEnd], Awaitable[None]], *, is_recovery: bool
     ) -> None:
         """Take a firing's run; call `on_end` once, when it is over or cannot start.
 

@@ -247,11 +247,7 @@ class StepContext:
                 code="AF622",
             )
         return self._services.locks.hold(
-            key,
-            ttl_seconds=ttl_seconds,
-            wait_seconds=wait_seconds,
-            job_id=self.job_id,
-            step_id=self.step_id,
+            key, ttl_seconds=ttl_seconds, wait_seconds=wait_seconds, job_id=self.job_id, step_id=self.step_id
         )
 
     def effect(

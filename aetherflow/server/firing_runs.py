@@ -31,12 +31,7 @@ class FiringRuns(msgspec.Struct, frozen=True, eq=False):
     clock: Clock
 
     async def submit(
-        self,
-        item: Item,
-        firing: Firing,
-        on_end: Callable[[FiringEnd], Awaitable[None]],
-        *,
-        is_recovery: bool,
+        self, item: Item, firing: Firing, on_end: Callable[[FiringEnd], Awaitable[None]], *, is_recovery: bool
     ) -> None:
         """Submit the run of a firing to the run pool.
 

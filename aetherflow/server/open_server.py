@@ -139,12 +139,7 @@ async def last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Calla
 
 
 def server_notice(
-    message: str,
-    clock: Clock,
-    scheduler_ids: Iterable[str],
-    *,
-    level: Level = "error",
-    code: str = "AF211",
+    message: str, clock: Clock, scheduler_ids: Iterable[str], *, level: Level = "error", code: str = "AF211"
 ) -> ScheduleNotice:
     """Return a notice about a server as a whole, under the id of its first scheduler file, if it has one."""
     first = next(iter(scheduler_ids), "")

@@ -13,10 +13,7 @@ _EXPLANATIONS = {
         "the disk reported an error, or is full",
         "make room on that disk, or look at the system log; what was stored is kept",
     ),
-    "SQLITE_IOERR": (
-        "the disk reported an error",
-        "look at the system log; what was stored is kept",
-    ),
+    "SQLITE_IOERR": ("the disk reported an error", "look at the system log; what was stored is kept"),
     "SQLITE_READONLY": ("it cannot be written", "check the permissions of the file and of its folder"),
     "SQLITE_CANTOPEN": (
         "it cannot be opened",

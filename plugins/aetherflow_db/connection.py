@@ -47,9 +47,7 @@ async def sql_connector(ctx: StepContext, resource: str) -> SqlConnector:
     found = await ctx.connector(resource)
     if not isinstance(found, SqlConnector):
         raise StepError(
-            f"resource {resource!r} is no database",
-            hint="name a resource of kind db",
-            code="AF743",
+            f"resource {resource!r} is no database", hint="name a resource of kind db", code="AF743"
         )
     return found
 
