@@ -29,7 +29,7 @@ from aetherflow.spec.suggest import nearest
 
 
 class ResolvedResource(msgspec.Struct, frozen=True):
-    """A resource that a connector can be opened with; its values may be secret."""
+    """A resource with all values resolved, ready to open its connector; the values may be secret."""
 
     name: str
     kind: str
@@ -104,7 +104,7 @@ def resolve_resource(
 
 
 def known_values(prepared: PreparedResource, env: Mapping[str, str]) -> dict[FieldPath, Any]:
-    """Return each field but `{secret: ...}` as it becomes; an empty text for what cannot be rendered."""
+    """Return each rendered field except `{secret: ...}`; an empty text if it cannot be rendered."""
     leaves = fields(prepared.merged.sections)
     return {path: _render(raw, env) for path, raw in leaves if len(path) > 1 and path not in prepared.secrets}
 

@@ -26,7 +26,7 @@ class ConnectorPool:
         connector_class: Callable[[str], type[Connector]],
         shared: SharedConnectors | None = None,
     ) -> None:
-        """Make an empty pool.
+        """Create an empty pool.
 
         Args:
             resolve: returns a resource by its name; blocking.
@@ -47,10 +47,10 @@ class ConnectorPool:
 
         Args:
             name: the resource.
-            user: whose connector it is until `release`, if its `cache` is none.
+            user: the owner of the connector until `release`, if its `cache` is none.
 
         Raises:
-            AetherFlowError: it is not declared, or cannot be opened; the resource is named.
+            AetherFlowError: the resource is not declared or cannot be opened; the message names it.
         """
         prepared: _Prepared | None = None
         if name not in self._uncached:
@@ -63,7 +63,7 @@ class ConnectorPool:
         return await self._get_own(name, user, prepared)
 
     async def _open_common(self, name: str, cls: type[Connector], resource: Resource) -> None:
-        """Open a connector that several steps share, or note that its `cache` is none."""
+        """Open a connector that several steps share, or record that its `cache` is none."""
         match resource.cache:
             case "process" if self._shared is not None:
                 self._open[name] = await self._shared.get(
@@ -99,7 +99,7 @@ class ConnectorPool:
         return problems
 
     async def aclose(self) -> list[ErrorInfo]:
-        """Close all that the run has open; return what went wrong."""
+        """Close all connectors of the run; return the errors."""
         problems: list[ErrorInfo] = []
         for user in tuple(self._own):
             problems += await self.release(user)
@@ -114,7 +114,7 @@ async def open_connector(cls: type[Connector], resource: Resource) -> Connector:
     """Open a connector.
 
     Raises:
-        AetherFlowError: it cannot be opened; the resource is named.
+        AetherFlowError: the connector cannot be opened; the message names its resource.
     """
     try:
         return await cls.open(resource)

@@ -1,7 +1,7 @@
 """Connectors that all runs of one process share (`cache: process`): opened once, closed after the last run.
 
 A command executes one run, so there `process` is the same as `run`. A server keeps connectors open between
-its runs: it wraps its life in `kept_open`.
+its runs: it wraps its life in `keep_connectors_open`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector, Resource
 
 MOST_IDLE = 32
-"""How many unused connectors stay open: a password that changes daily makes a new one every day."""
+"""How many unused connectors stay open; a password that changes daily, for one, adds one every day."""
 
 CLOSE_SECONDS = 10.0
 """How long to wait for a connector to close."""
@@ -36,7 +36,7 @@ class _Shared:
 
 
 class SharedConnectors:
-    """Open connectors by their class and what they were opened with; use it on one event loop only."""
+    """Open connectors by their class and resource, for one event loop."""
 
     def __init__(self) -> None:
         self._members = 0
@@ -52,7 +52,7 @@ class SharedConnectors:
         return shared
 
     async def leave(self) -> list[ErrorInfo]:
-        """Leave; the last one to leave closes everything. Return what went wrong."""
+        """Stop using the connectors; the last user closes them all. Return the errors."""
         self._members -= 1
         if self._members:
             return []
@@ -68,16 +68,14 @@ class SharedConnectors:
         user: object,
         open_it: Callable[[], Awaitable[Connector]],
     ) -> Connector:
-        """Return the connector of a resource, opened now if it is not open; in use until `release(user)`.
+        """Return the connector of a resource, and open it if necessary; it is in use until `release(user)`.
 
         Raises:
-            AetherFlowError: it cannot be opened.
+            AetherFlowError: the connector cannot be opened.
         """
         encoded = msgspec.json.encode(resource, enc_hook=repr, order="deterministic")
-        key = (
-            cls,
-            hashlib.blake2b(encoded).digest(),
-        )  # runs may have other plugins, so another class of the name
+        # the class is part of the key: runs with other plugins may have another class of the same name
+        key = cls, hashlib.blake2b(encoded).digest()
         entry = self._entries.pop(key, None) or _Shared()
         self._entries[key] = entry  # the last used comes last
         entry.users.add(user)
@@ -88,7 +86,7 @@ class SharedConnectors:
             return entry.connector
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Note that a run has ended; close the oldest unused connectors if there are many."""
+        """Record that a run has ended; close the oldest unused connectors if there are many."""
         for entry in self._entries.values():
             entry.users.discard(user)
         idle = [key for key, entry in self._entries.items() if not entry.users]
@@ -98,8 +96,8 @@ class SharedConnectors:
 
 
 @asynccontextmanager
-async def kept_open(report: Callable[[str], None]) -> AsyncIterator[None]:
-    """Keep the shared connectors of this event loop open in a block; `report` gets what fails to close."""
+async def keep_connectors_open(report: Callable[[str], None]) -> AsyncIterator[None]:
+    """Keep the shared connectors of this event loop open in a block; `report` receives errors of closing."""
     shared = SharedConnectors.join()
     try:
         yield
@@ -121,7 +119,7 @@ async def _close_all(entries: list[_Shared]) -> list[ErrorInfo]:
 
 
 async def close(resource_name: str, connector: Connector) -> list[ErrorInfo]:
-    """Close a connector, shielded, within CLOSE_SECONDS; return what went wrong, which is only reported."""
+    """Close a connector, shielded, within CLOSE_SECONDS; return errors instead of raising them."""
     try:
         with anyio.fail_after(CLOSE_SECONDS, shield=True):
             await connector.aclose()

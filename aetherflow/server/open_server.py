@@ -16,7 +16,7 @@ from aetherflow.errors import StateError
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
-from aetherflow.execution.shared_connectors import kept_open
+from aetherflow.execution.shared_connectors import keep_connectors_open
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_pool import RunPool
@@ -56,8 +56,8 @@ class Server(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-class _Nothing:
-    """The durable side of the scheduler's bus: the firings are stored before their events are made."""
+class _StoresNothing:
+    """The subscriber of the scheduler's bus; it stores nothing, as the firings are stored already."""
 
     async def commit(self, events: Sequence[Event]) -> None:
         """Store nothing."""
@@ -72,7 +72,7 @@ async def open_server(
     clock: Clock,
     env: Mapping[str, str],
 ) -> AsyncIterator[Server]:
-    """Put the parts together, and take them apart at the end.
+    """Open the parts of a server for a block, and close them in reverse order.
 
     Raises:
         StateError: the state database cannot be used.
@@ -81,7 +81,7 @@ async def open_server(
     ids = [schedule.id for schedule in schedules]
     try:
         async with AsyncExitStack() as stack:
-            bus = Bus(_Nothing(), clock)
+            bus = Bus(_StoresNothing(), clock)
             watching = await stack.enter_async_context(anyio.create_task_group())
             stack.push_async_callback(bus.aclose)
             for spec in observers:
@@ -90,7 +90,8 @@ async def open_server(
             def report(message: str, level: Level = "error", code: str = "AF211") -> None:
                 bus.announce(server_notice(message, clock, ids, level=level, code=code))
 
-            await stack.enter_async_context(kept_open(partial(report, level="warning", code="AF703")))
+            warn = partial(report, level="warning", code="AF703")
+            await stack.enter_async_context(keep_connectors_open(warn))
             host = RunHost(
                 observers=lambda _ticket, _checked: observers,
                 on_crash=settings.on_crash,
@@ -99,7 +100,7 @@ async def open_server(
             )
             opened = await stack.enter_async_context(host.states.use(state))
             lease = await ServerLease.take(opened.database, clock)
-            stack.push_async_callback(last_work, lease.give_back, partial(report, code="AF600"))
+            stack.push_async_callback(run_last_work, lease.give_back, partial(report, code="AF600"))
             run_pool = RunPool(
                 host.execute,
                 max_parallel_runs=settings.max_parallel_runs,
@@ -130,8 +131,8 @@ async def open_server(
         raise errors[0] from None
 
 
-async def last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Callable[[str], None]) -> None:
-    """Do the last work of a server on its database; if it fails, other servers notice the end themselves."""
+async def run_last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Callable[[str], None]) -> None:
+    """Do the last work of a server on its database; report a failure, which other servers can handle."""
     try:
         await work()
     except StateError as error:
@@ -141,6 +142,6 @@ async def last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Calla
 def server_notice(
     message: str, clock: Clock, scheduler_ids: Iterable[str], *, level: Level = "error", code: str = "AF211"
 ) -> ScheduleNotice:
-    """Return a notice about a server as a whole, under the id of its first scheduler file, if it has one."""
+    """Return a notice about a server as a whole, with the id of its first scheduler file, if any."""
     first = next(iter(scheduler_ids), "")
     return ScheduleNotice(at=clock.now(), scheduler=first, message=message, level=level, code=code)

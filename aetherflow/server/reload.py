@@ -24,7 +24,7 @@ _threads = WorkerThreads("schedule files", 4)
 
 
 class Reloader:
-    """Brings scheduler files into force, at first and whenever they change."""
+    """Loads scheduler files into the scheduler, first at the start and again whenever they change."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Reloader:
         self._one_at_a_time = anyio.Lock()
 
     def reload_soon(self) -> None:
-        """Read all files again (SIGHUP)."""
+        """Request to read all files again (SIGHUP)."""
         self._requested.set()
 
     async def watch(self) -> None:
@@ -61,7 +61,7 @@ class Reloader:
                     await self.reload(file)
 
     async def reload(self, file: Path) -> None:
-        """Read a file again; one that is wrong is reported and changes nothing."""
+        """Read a file again; report an invalid one and continue with the old one."""
         async with self._one_at_a_time:
             self._notifier.reloading()
             try:
@@ -83,13 +83,13 @@ class Reloader:
             await self._refuse(file, error.message, error.message)
 
     async def put(self, schedule: Schedule, *, is_first: bool = False) -> None:
-        """Bring a file into force and report how it differs from the one before.
+        """Load a schedule into the scheduler, and report how it differs from the one before.
 
         Raises:
             StateError: the database cannot be used.
         """
         changes = await self._scheduler.put(schedule)
-        await self._lease.serves(schedule)
+        await self._lease.store_served_file(schedule)
         self._report(
             ScheduleLoaded(
                 at=self._clock.now(),
@@ -118,15 +118,15 @@ class Reloader:
             self._report(ScheduleNotice(at=self._clock.now(), scheduler=schedule.id, message=message))
 
     async def _refuse(self, file: Path, problem: str, first: str) -> None:
-        """Report what is wrong, and store the first of it for `scheduler status`."""
+        """Report the problems of a file, and store the first one for `scheduler status`."""
         name = self._ids[file]
         self._report(ScheduleInvalid(at=self._clock.now(), scheduler=name, file=str(file), problem=problem))
         with suppress(StateError):  # a database that fails is reported elsewhere
-            await self._lease.serves(self._scheduler.schedules[name], first)
+            await self._lease.store_served_file(self._scheduler.schedules[name], first)
 
 
 def _load(file: Path) -> Schedule:
-    """Read a file again, unless it became a pipe or the like: reading that might never end."""
+    """Read a file again, unless it became a pipe or device, as reading that might never end."""
     if file.exists() and not (file.is_file() or file.is_dir()):
         raise UsageError(f"{file} is no longer an ordinary file, and is not read", code="AF101")
     return load_schedule(file)

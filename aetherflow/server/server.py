@@ -27,7 +27,7 @@ from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
-from aetherflow.server.open_server import Server, last_work, open_server
+from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import settings_of, state_path_of
 from aetherflow.store.firings import firing_of_run
@@ -159,4 +159,4 @@ async def _stop(server: Server) -> None:
 
 async def _release(server: Server) -> None:
     """Leave the firings that have not started to other servers, before and after the last runs end."""
-    await last_work(server.scheduler.release, partial(server.report, code="AF600"))
+    await run_last_work(server.scheduler.release, partial(server.report, code="AF600"))

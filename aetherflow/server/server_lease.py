@@ -82,7 +82,7 @@ class ServerLease:
         for scheduler, (file, problem) in self._files.items():
             record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
 
-    async def serves(self, schedule: Schedule, problem: str = "") -> None:
+    async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
         """Store that a file is served, or its current error."""
         self._files[schedule.id] = (str(schedule.file.absolute()), problem)
         now = self._clock.now()

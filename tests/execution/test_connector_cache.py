@@ -131,7 +131,7 @@ async def test_a_pool_that_shares_with_nobody_closes_what_it_opened(log: list[st
 @pytest.mark.asyncio
 async def test_a_server_keeps_them_open_and_hears_what_could_not_be_closed(log: list[str]) -> None:
     reported: list[str] = []
-    async with shared_connectors.kept_open(reported.append):
+    async with shared_connectors.keep_connectors_open(reported.append):
         for _ in range(3):
             shared = SharedConnectors.join()
             pool = pool_of("process", shared, sticks=True)
