@@ -1,4 +1,4 @@
-"""Run a program: start it, wait for it, and end it with everything that it started.
+"""Run a program: start it, wait for it, and end it with all processes that it started.
 
 A child leads a session and a process group of its own. Ending it signals the whole group: SIGTERM, a grace,
 SIGKILL; on Linux also the processes that left the group, which are found by the mark in their environment
@@ -52,7 +52,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
 class Process:
     """A started program.
 
-    It is not reaped before `reap`: until then its process id and group cannot be used again.
+    It is reaped only by `reap`; until then its process id and group cannot be reused.
     """
 
     def __init__(self, popen: subprocess.Popen[bytes], mark: str) -> None:
@@ -75,7 +75,7 @@ class Process:
         self._has_exited = True
 
     async def end(self, grace_seconds: float) -> list[int]:
-        """End the program and all it started; return the processes that could not be ended."""
+        """End the program and all processes that it started; return those that could not be ended."""
         survivors = await end_marked(f"{self.mark}\0", grace_seconds, group=self._popen.pid)
         if not survivors:
             with anyio.move_on_after(FLUSH_SECONDS, shield=True):
@@ -83,7 +83,7 @@ class Process:
         return survivors
 
     def _wait(self) -> None:
-        """Wait in a thread; without reaping, where the system can."""
+        """Wait in a thread, without reaping if the system supports that."""
         if hasattr(os, "waitid"):
             with contextlib.suppress(ChildProcessError):  # the status was lost: `reap` will say so
                 os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
@@ -91,10 +91,10 @@ class Process:
             self._popen.wait()
 
     def reap(self) -> int:
-        """Take the exit status of a program that has ended, and release its number.
+        """Read the exit status of a program that has ended, and release its process id.
 
         Raises:
-            StepError: other code in this process took the status, so it is not known how it ended.
+            StepError: other code in this process has read the status, so it is lost.
         """
         if self._handle >= 0:
             os.close(self._handle)
@@ -124,10 +124,10 @@ async def run_process(
 ) -> ProcessEnd:
     """Run a program to its end; a stream without a sink goes to /dev/null.
 
-    When the time is over, or the task is cancelled, the program and all it started are ended first.
+    After the time limit or a cancellation it ends the program and all processes that it started.
 
     Raises:
-        StepError: it cannot be started.
+        StepError: the program cannot be started.
     """
     pipes: dict[Stream, OutputPipe] = {}
     feed: InputPipe | None = None

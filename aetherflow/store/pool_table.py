@@ -26,7 +26,7 @@ POLL_SECONDS = 0.5
 """How often a process with waiting steps polls the pools."""
 
 TTL_SECONDS = 30.0
-"""How long slots of a host that died stay taken; those of a dead process of this host are free at once."""
+"""How long slots of a host that died stay taken; those of a dead local process are free immediately."""
 
 
 class PoolTable:
@@ -43,10 +43,10 @@ class PoolTable:
     async def hold(
         self, request: SlotRequest, clock: Clock, on_wait: Callable[[PoolWait], None]
     ) -> AsyncIterator[None]:
-        """Hold slots in the block, after waiting for them in turn; the block is cancelled if they are lost.
+        """Wait in turn for slots, and hold them while the block runs; cancel the block if they are lost.
 
         Raises:
-            StepError: no such pool, too few slots in it (code AF640, AF641), or lost (AF642).
+            StepError: there is no such pool (AF640), it has too few slots (AF641), or they were lost (AF642).
             StateError: the database could not be used; the block was cancelled.
         """
         claim = await self._wait_for_grant(await self._ask(request, clock, on_wait), request, clock)
@@ -93,7 +93,7 @@ class PoolTable:
         return claim
 
     async def _look(self, clock: Clock, ttl_seconds: float) -> None:
-        """Grant what is due, and wake the steps of this process that no longer have to wait.
+        """Grant the claims that are next, and wake the steps of this process that no longer have to wait.
 
         A claim has failed if it is gone (this process was paused for longer than the claim lasted) or can
         never be granted: its step asks again, which raises the error.

@@ -24,7 +24,7 @@ from aetherflow.store.lease import Lease, LeaseHolder, LeaseStatus
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 
 TTL_SECONDS = 30.0
-"""How long a run on a host that died keeps others out; on the same host a dead process is seen at once."""
+"""How long the lease of a run on a dead host stays valid; a dead local process is noticed immediately."""
 
 
 LOOK_SECONDS = 1.0
@@ -49,11 +49,11 @@ async def claim_run(
     """Take the lease of a run and read its history, in one transaction.
 
     Locks and slots that an earlier process still holds for the run are released: it may no longer write,
-    so it must not block its own run. `also` is done in the same transaction; if it raises,
+    so it must not block its own run. `also` is called in the same transaction; if it raises,
     nothing is done.
 
     Raises:
-        RunInUse: another process executes the run; who, and since when (exit 75).
+        RunInUse: another process executes the run; the message says which, and since when (exit 75).
         StateError: the database could not be used.
     """
 
@@ -83,10 +83,10 @@ async def claim_run(
 async def claim_flow(
     database: Database, flow_id: str, run_id: str, owner: ProcessIdentity, clock: Clock, ttl_seconds: float
 ) -> Lease:
-    """Take the lock that lets one run of the flow execute at a time; `keep_alive` keeps it.
+    """Take the lock that allows only one run of the flow at a time; `keep_alive` renews it.
 
     Raises:
-        LockHeld: another run of the flow is being executed; which, by whom, since when (exit 75).
+        LockHeld: another run of the flow is being executed; the message says which, and since when (exit 75).
         StateError: the database could not be used.
     """
     lease = await database.transact(
