@@ -36,11 +36,14 @@ def machine_results(environment: Environment, *, now: datetime | None = None) ->
     for name, meant in unknown_variables(environment.variables):
         hint = f"did you mean {meant}?" if meant else "aetherflow help settings lists the settings"
         results.append(CheckResult("settings", "warning", f"{name} is no setting and has no effect", hint))
-    if profiles := _profiles(environment):
-        results.append(profiles)
+    settings = environment.settings
+    if settings.profiles_file or settings.profiles_json:
+        results.append(
+            _as_result("profiles", lambda: ", ".join(sorted(configured_profiles(settings) or ())) or "none")
+        )
     if environment.secrets is not None:
         results.append(CheckResult("secrets provider", "ok", environment.secrets.source.origin))
-    if module := environment.settings.metrics_module:
+    if module := settings.metrics_module:
         results.append(
             _as_result("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}")
         )
@@ -139,16 +142,6 @@ def _roughly(span: timedelta) -> str:
         return f"{span.days} days"
     minutes = round(span / timedelta(minutes=1))
     return f"{minutes // 60} h" if span >= timedelta(hours=2) else f"{minutes} min"
-
-
-def _profiles(environment: Environment) -> CheckResult | None:
-    try:
-        profiles = configured_profiles(environment.settings)
-    except AetherFlowError as error:
-        return CheckResult("profiles", "error", error.message, error.hint)
-    if profiles is None:
-        return None
-    return CheckResult("profiles", "ok", ", ".join(sorted(profiles)) or "none")
 
 
 def _as_result(subject: str, look: Callable[[], str]) -> CheckResult:

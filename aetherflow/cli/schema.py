@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from aetherflow.admin.schema_export import schema_of
+from aetherflow.admin.schema_export import Kind, schema_of
 from aetherflow.cli.printing import print_json
 
-FileKind = Literal["flow", "profiles", "manifest", "scheduler"]
 
-
-def schema(*, kind: Annotated[FileKind, typer.Option(help="The kind of file to describe.")] = "flow") -> None:
+def schema(*, kind: Annotated[Kind, typer.Option(help="The kind of file to describe.")] = "flow") -> None:
     """Print the JSON Schema of a kind of file, for editors. It includes the installed step types."""
     print_json(schema_of(kind, os.environ))

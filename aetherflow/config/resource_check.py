@@ -32,7 +32,6 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 class MissingVariable(msgspec.Struct, frozen=True):
     """A variable that a field needs and that is not set, or is empty; `path` leads to it in the resource."""
 
-    resource: str
     field: str
     variable: str
     path: FieldPath = ()
@@ -86,13 +85,9 @@ def missing_variables(
         for field, reference in known_secrets(prepared, env).items()
         if reference.provider == "env" and not env.get(reference.name)
     ]
+    source = prepared.merged.source
     return [
-        MissingVariable(
-            name,
-            field_name(where),
-            variable,
-            where if prepared.merged.source(where) == "flow" else ("profile",),
-        )
+        MissingVariable(field_name(where), variable, where if source(where) == "flow" else ("profile",))
         for where, variable in missing
     ]
 

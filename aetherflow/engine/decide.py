@@ -158,7 +158,7 @@ def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> End
 
 def _skips_rest(step: StepPlan, ended: StepState | e.StepFinished) -> bool:
     """Whether the job ends SKIPPED with this step; not if it was skipped only because it was interrupted."""
-    return step.skips_job and not ended.was_interrupted
+    return step.spec.on_no_data == "skip_job" and not ended.was_interrupted
 
 
 def _run_or_retry(state: RunState, ready_queue: ReadyQueue, event: e.StepStarted | e.StepRetrying) -> Command:

@@ -47,11 +47,6 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
         """The id of the step within its job."""
         return self.spec.id
 
-    @property
-    def skips_job(self) -> bool:
-        """Whether the job ends SKIPPED when this step is."""
-        return self.spec.on_no_data == "skip_job"
-
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when the flow defines this step otherwise."""
         return _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])

@@ -11,7 +11,6 @@ import functools
 import os
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import anyio
@@ -107,9 +106,7 @@ class OutputRecorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._log.close()
         if self._file is not None:
             self._file.close()

@@ -17,7 +17,6 @@ from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse
 from aetherflow.redaction import Redactor
-from aetherflow.spec.flow import ResourceSpec
 from aetherflow.spec.load_manifest import ManifestDocument, stays_inside
 from aetherflow.spec.suggest import did_you_mean
 
@@ -57,11 +56,6 @@ class OpenBundle(msgspec.Struct, frozen=True):
     def fingerprint(self) -> str:
         """The fingerprint of all its files."""
         return fingerprint_of(self.root.name)
-
-    @property
-    def resources(self) -> Mapping[str, ResourceSpec]:
-        """The resources of the manifest, for flows that do not declare one of the same name."""
-        return self.manifest.spec.resources
 
     def plugin_paths(self, mode: str) -> list[Path]:
         """Return where plugins are; in enterprise mode only what `paths` of the manifest names."""

@@ -132,7 +132,8 @@ def load_checked_flow(
     plan = build_plan(loaded, sink, cache(registry.step_version))
     severity: Severity = "error" if settings.validate_env_strict else "warning"
     own = dict(plan.resources)
-    inherited = {name: spec for name, spec in bundle.resources.items() if name not in own} if bundle else {}
+    shared = bundle.manifest.spec.resources if bundle else {}
+    inherited = {name: spec for name, spec in shared.items() if name not in own}
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     about_the_flow = len(sink.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))

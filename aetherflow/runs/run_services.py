@@ -58,14 +58,18 @@ async def run_services(
     connectors = ConnectorPool(
         partial(resolve, checked, mark=mark, warn=warn), checked.registry.connector_class, shared
     )
+    restrictions, sandboxed = checked.restrictions, settings.strict_sandbox
+    workspace = Workspace(
+        paths.work_root, state.flow_id, state.run_id, paths.layout, sandboxed, restrictions.paths
+    )
     services = RunServices(
         flow_id=state.flow_id,
         run_id=state.run_id,
         env=checked.environment.variables,
         clock=clock,
         redactor=redactor,
-        workspace=_workspace(checked, paths, state),
-        zip_drivers=checked.restrictions.zip_drivers,
+        workspace=workspace,
+        zip_drivers=restrictions.zip_drivers,
         log_directory=paths.logs,
         connectors=connectors,
         locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
@@ -87,14 +91,3 @@ async def run_services(
             finally:
                 for problem in [*await connectors.aclose(), *await shared.leave()]:
                     warn(problem.message, problem.code)
-
-
-def _workspace(checked: CheckedFlow, paths: RunPaths, state: RunState) -> Workspace:
-    return Workspace(
-        paths.work_root,
-        state.flow_id,
-        state.run_id,
-        paths.layout,
-        checked.environment.settings.strict_sandbox,
-        checked.restrictions.paths,
-    )

@@ -32,8 +32,8 @@ from msgspec.structs import replace
 from aetherflow.schedule.jitter import jitter
 from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, next_second
 from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
+from aetherflow.spec.schedule import CatchUp
 
-CatchUp = Literal["none", "latest", "all"]
 NotRunOutcome = Literal["missed", "coalesced"]
 
 

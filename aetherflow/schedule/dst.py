@@ -16,14 +16,11 @@ several at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
 from aetherflow.schedule.zone import TWO_DAYS, Period, Zone
-
-DstGap = Literal["run_once", "skip"]
-DstOverlap = Literal["first", "both"]
+from aetherflow.spec.schedule import DstGap, DstOverlap
 
 NextLocal = Callable[[int], int | None]
 """From a local time to the first matching one at or after it."""

@@ -18,8 +18,6 @@ from aetherflow.schedule.dst import (
     ELAPSED_TIME,
     FIXED_TIMES,
     CountLocal,
-    DstGap,
-    DstOverlap,
     DstRule,
     NextLocal,
     count_instants,
@@ -27,6 +25,7 @@ from aetherflow.schedule.dst import (
 )
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.zone import EPOCH, Zone, seconds
+from aetherflow.spec.schedule import DstGap, DstOverlap
 from aetherflow.spec.suggest import quoted
 
 _END = seconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))

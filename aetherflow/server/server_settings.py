@@ -13,7 +13,7 @@ from aetherflow.errors import UsageError
 from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
 from aetherflow.schedule.item import Schedule
-from aetherflow.spec.schedule import OnCrash
+from aetherflow.spec.flow import OnCrash
 
 MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0

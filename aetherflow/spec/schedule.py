@@ -7,11 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow.spec.flow import Identifier, PositiveInt, PositiveSeconds, Seconds, StateSpec
+from aetherflow.spec.flow import Identifier, OnCrash, PositiveInt, PositiveSeconds, Seconds, StateSpec
 
 CatchUp = Literal["none", "latest", "all"]
 Overlap = Literal["skip", "queue", "cancel_running"]
-OnCrash = Literal["resume", "fail", "leave"]
 DstGap = Literal["run_once", "skip"]
 DstOverlap = Literal["first", "both"]
 

@@ -135,10 +135,8 @@ def release_all_of(raw: sqlite3.Connection, run_id: str, now: datetime) -> None:
 
 def is_held(raw: sqlite3.Connection, lease: Lease) -> bool:
     """Whether this process still holds the lease."""
-    return (
-        raw.execute(
-            "SELECT 1 FROM leases WHERE name = ? AND generation = ? AND released_at IS NULL",
-            (lease.name, lease.generation),
-        ).fetchone()
-        is not None
-    )
+    row = raw.execute(
+        "SELECT 1 FROM leases WHERE name = ? AND generation = ? AND released_at IS NULL",
+        (lease.name, lease.generation),
+    ).fetchone()
+    return row is not None

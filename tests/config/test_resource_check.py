@@ -208,7 +208,7 @@ def test_a_secret_in_a_variable_that_is_not_set_is_a_missing_variable() -> None:
         config: {pw: {secret: "env:DB_PASSWORD"}, other: {secret: "file:/nowhere"}, set: {secret: "env:SET"}}
     """)
     assert missing_variables("main", spec, {}, {"SET": "x"}) == [
-        MissingVariable("main", "config.pw", "DB_PASSWORD", ("config", "pw"))
+        MissingVariable("config.pw", "DB_PASSWORD", ("config", "pw"))
     ]
 
 
@@ -219,8 +219,8 @@ def test_missing_variables_are_listed_with_their_field() -> None:
     """)
     profiles = {"db": ProfileSpec(options={"o": "{{env.O}}"})}
     assert missing_variables("main", spec, profiles, {"SET": "x", "EMPTY": ""}) == [
-        MissingVariable("main", "config.a", "A", ("config", "a")),
-        MissingVariable("main", "config.a", "B", ("config", "a")),
-        MissingVariable("main", "config.b.2", "EMPTY", ("config", "b", 2)),
-        MissingVariable("main", "options.o", "O", ("profile",)),
+        MissingVariable("config.a", "A", ("config", "a")),
+        MissingVariable("config.a", "B", ("config", "a")),
+        MissingVariable("config.b.2", "EMPTY", ("config", "b", 2)),
+        MissingVariable("options.o", "O", ("profile",)),
     ]

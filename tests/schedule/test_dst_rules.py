@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aetherflow.schedule.cron import parse_cron
-from aetherflow.schedule.dst import DstGap, DstOverlap
 from aetherflow.schedule.timetable import Timetable, notes, ticks
 from aetherflow.schedule.trigger import parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import load_zone
+from aetherflow.spec.schedule import DstGap, DstOverlap
 
 GAP, OVERLAP = "2027-03-28", "2027-10-31"
 """In Berlin 02:00 becomes 03:00, and 03:00 becomes 02:00."""
