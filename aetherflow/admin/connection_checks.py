@@ -6,6 +6,7 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from aetherflow.errors import AetherFlowError
 from aetherflow.execution.connector_pool import open_connector
@@ -42,12 +43,11 @@ async def _check_all(checked: CheckedFlow) -> list[CheckResult]:
     return [result for name in checked.plan.resources for result in found[name]]
 
 
-class _Trial:
+class _Trial(msgspec.Struct, eq=False):
     """The progress of checking one resource, and the warnings so far."""
 
-    def __init__(self) -> None:
-        self.is_resolved = False
-        self.warnings: list[str] = []
+    is_resolved: bool = False
+    warnings: list[str] = []
 
 
 async def _check_in_time(checked: CheckedFlow, name: str) -> list[CheckResult]:

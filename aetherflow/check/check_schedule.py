@@ -9,6 +9,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from aetherflow.plan.diagnostics import DiagnosticSink
@@ -39,7 +40,7 @@ def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
     items: dict[str, Item] = {}
     files = cache(partial(_file, loaded.path.absolute().parent))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
-        item = _Reader(loaded, name, number, sink, files).item(spec, calendars)
+        item = _Reader(loaded, name, ("items", number), sink, files).item(spec, calendars)
         if item is not None:
             items.setdefault(item.id, item)
     _check_after(loaded, sink)
@@ -56,23 +57,15 @@ def _following(item: Item, items: Mapping[str, Item]) -> Item:
     return replace(item, follows={one.id: one.table for one in found if one.spec.enabled})
 
 
-class _Reader:
+class _Reader(msgspec.Struct, eq=False):
     """Reads one item and reports every error in it."""
 
-    def __init__(
-        self,
-        loaded: ScheduleDocument,
-        scheduler: str,
-        number: int,
-        sink: DiagnosticSink,
-        files: Callable[[str], Path | None],
-    ) -> None:
-        self.loaded = loaded
-        self.scheduler = scheduler
-        self.base: Place = ("items", number)
-        self.sink = sink
-        self.files = files
-        self.is_wrong = False
+    loaded: ScheduleDocument
+    scheduler: str
+    base: Place
+    sink: DiagnosticSink
+    files: Callable[[str], Path | None]
+    is_wrong: bool = False
 
     def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
         """Return the item, or None if it has an error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -128,7 +128,8 @@ def plan_resume(
         if (selected is None or index in selected) and _was_skipped_unstarted(state.job(job.id)):
             entries += [job.id, *instances_of(job, state)]
     entries += [job.id for job in taking_part if job.id in not_done and _was_mapped(job, state)]
-    planner = _Planner(plan, state, entries, reopened, f"--only {only}" if only else option)
+    cause = f"--only {only}" if only else option
+    planner = _Planner(plan, state, dict.fromkeys(entries), reopened, cause)
     planner.decide(taking_part)
     if selected is not None:
         planner.exclude(selected)
@@ -145,20 +146,17 @@ def _was_skipped_unstarted(job: JobState) -> bool:
     return job.status == "SKIPPED" and not job.steps and job.items is None
 
 
-class _Planner:
+class _Planner(msgspec.Struct, eq=False):
     """Collects the decisions of one resume."""
 
-    def __init__(
-        self, plan: Plan, state: RunState, rerun: Iterable[str], reopened: list[str], cause: str
-    ) -> None:
-        self.plan = plan
-        self.state = state
-        self.rerun = dict.fromkeys(rerun)
-        self.reopened = reopened
-        self.excluded_jobs: list[str] = []
-        self.removed: list[str] = []
-        self.cause = cause
-        self.decisions: dict[ResumeDecision, None] = {}
+    plan: Plan
+    state: RunState
+    rerun: dict[str, None]
+    reopened: list[str]
+    cause: str
+    excluded_jobs: list[str] = []
+    removed: list[str] = []
+    decisions: dict[ResumeDecision, None] = {}
 
     def result(self) -> ResumePlan:
         """Return what was decided; what concerns all instances of a job appears once."""

@@ -51,19 +51,16 @@ class RunningRun(msgspec.Struct, frozen=True):
     cancel_reason: str
 
 
-class _Submission:
+class _Submission(msgspec.Struct, eq=False):
     """A ticket in the pool, from the time it is submitted until its end is noted."""
 
-    def __init__(
-        self, ticket: RunTicket, observer: TicketObserver | None, precondition: ClaimPrecondition | None
-    ) -> None:
-        self.ticket = ticket
-        self.observer = observer
-        self.precondition = precondition
-        self.control = RunControl()
-        self.is_noted = anyio.Event()
-        self.slot_since = 0.0
-        self.has_started = False
+    ticket: RunTicket
+    observer: TicketObserver | None
+    precondition: ClaimPrecondition | None
+    control: RunControl = msgspec.field(default_factory=RunControl)
+    is_noted: anyio.Event = msgspec.field(default_factory=anyio.Event)
+    slot_since: float = 0.0
+    has_started: bool = False
 
 
 class RunPool:
