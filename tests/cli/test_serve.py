@@ -307,8 +307,8 @@ def test_a_run_that_could_not_begin_is_shown_as_what_its_firing_became(cli: Comm
 def test_asking_where_no_server_ever_was_makes_no_database(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
     cli.write("scheduler.yaml", NEVER)
-    for more in ([], ["--file", "scheduler.yaml"]):
+    for more, problem in (([], "uses the state database"), (["--file", "scheduler.yaml"], "serves")):
         done = cli.run("scheduler", "fire", "a", *more)
-        assert (done.code, "error[AF209]: no server serves" in done.err) == (2, True)
+        assert (done.code, f"error[AF209]: no server {problem}" in done.err) == (2, True)
     assert cli.run("scheduler", "status").code == 2
     assert not cli.state.exists()
