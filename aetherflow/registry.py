@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 STEPS: Mapping[str, str] = targets("step type")
 CONNECTORS: Mapping[str, str] = targets("connector")
 SOURCES: Mapping[str, str] = targets("bundle source")
-EXTRAS: Mapping[str, str] = PLUGIN_EXTRAS
 
 STEP = "step type"
 CONNECTOR = "connector"
@@ -295,10 +294,10 @@ def _at(error: BaseException) -> str:
 def _not_imported(named: str, module_name: str, error: BaseException, said: str) -> ConfigError:
     package = module_name.partition(".")[0]
     missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
-    if missing and missing != package and package in EXTRAS:
+    if missing and missing != package and package in PLUGIN_EXTRAS:
         return MissingExtra(
             f"{named} needs the package {missing!r}, which is not installed",
-            hint=f"pip install 'aetherflow[{EXTRAS[package]}]'",
+            hint=f"pip install 'aetherflow[{PLUGIN_EXTRAS[package]}]'",
         )
     return ConfigError(
         f"{named} cannot be imported from {module_name}: {type(error).__name__}: {said}{_at(error)}",

@@ -14,10 +14,11 @@ from aetherflow.config.resource_check import missing_variables
 from aetherflow.config.secret_presence import secret_presence
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
-from aetherflow.registry import EXTRAS, registry_of
+from aetherflow.registry import registry_of
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.sdk.checks import CheckResult
+from aetherflow.shipped import PLUGIN_EXTRAS
 from aetherflow.spec.flow import ResourceSpec
 
 __all__ = ["CheckResult", "Setting", "check_machine", "check_machine_for_flow", "settings_in_force"]
@@ -130,7 +131,7 @@ def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[Ch
         cls = checked.registry.connector_class(driver)
     except AetherFlowError:
         return []  # reported already, as a diagnostic of the flow
-    extra = EXTRAS.get(cls.__module__.partition(".")[0])
+    extra = PLUGIN_EXTRAS.get(cls.__module__.partition(".")[0])
     return [
         CheckResult(
             subject,

@@ -56,14 +56,10 @@ class ConnectorBase:
     driver: str
     config: dict[str, Any]
     options: dict[str, Any]
+    ctx: Any
 
     def __init__(self, init: ConnectorInit) -> None:
-        self.name = init.name
-        self.kind = init.kind
-        self.driver = init.driver
-        self.config = init.config
-        self.options = init.options
-        self.ctx = init.ctx
+        vars(self).update(vars(init))
 
     def close(self) -> None:
         """Release what is open."""

@@ -43,18 +43,8 @@ _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning"
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
 _ZERO_IS_EMPTY = frozenset({"attempt", "recoveries", "was_interrupted"})
 _DETAIL = frozenset(
-    {
-        "definition",
-        "directory",
-        "ending_count",
-        "decisions",
-        "decision_counts",
-        "version",
-        "items",
-        "outputs",
-        "job_outputs",
-    }
-    | {"reopened", "excluded_jobs", "when", "for_each"}
+    {"definition", "directory", "ending_count", "decisions", "decision_counts", "version", "items", "outputs"}
+    | {"job_outputs", "reopened", "excluded_jobs", "when", "for_each"}
 )
 
 

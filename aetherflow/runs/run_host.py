@@ -16,7 +16,7 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event
 from aetherflow.runs.crash_recovery import MOST_RECOVERIES, end_as_failed
 from aetherflow.runs.execute_run import execute_run
-from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
+from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.run_control import RunControl
@@ -26,8 +26,6 @@ from aetherflow.store.database_pool import DatabasePool
 
 if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
-
-ObserverSpecs = Callable[[RunTicket, CheckedFlow], Sequence[ObserverSpec]]
 
 LOADING_THREADS = 8
 """How many flows are read at a time; one whose secrets provider hangs holds only its own thread."""
@@ -59,7 +57,7 @@ class RunHost:
     def __init__(
         self,
         *,
-        observers: ObserverSpecs = lambda _ticket, _checked: (),
+        observers: Sequence[ObserverSpec] = (),
         on_crash: OnCrash = "resume",
         pools: Mapping[str, int] | None = None,
         clock: Clock | None = None,
@@ -67,7 +65,7 @@ class RunHost:
         """Make a host without runs.
 
         Args:
-            observers: returns the observers of a run.
+            observers: get the events of every run.
             on_crash: what recovery does with a run whose flow does not say it.
             pools: the sizes of pools that every opened database gets.
             clock: of the runs.
@@ -104,7 +102,7 @@ class RunHost:
             first = ObserverSpec("start", partial(_FirstEvents, started))
             return await execute_run(
                 run,
-                [first, *self._observers(ticket, run.checked)],
+                [first, *self._observers],
                 states=self.states,
                 control=control,
                 clock=self._clock,

@@ -103,14 +103,7 @@ def _differ(old: Item, new: Item) -> bool:
 def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
     """Return a fingerprint of when an item ticks, but not of what it runs or how it treats late ticks."""
     definition = [
-        spec.cron,
-        spec.interval_seconds,
-        spec.at,
-        zone,
-        calendar,
-        spec.enabled,
-        spec.dst_gap,
-        spec.dst_overlap,
-        bool(spec.after),
+        *(spec.cron, spec.interval_seconds, spec.at, zone, calendar, spec.enabled),
+        *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),
     ]
     return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

@@ -92,12 +92,7 @@ async def open_server(
 
             warn = partial(report, level="warning", code="AF703")
             await stack.enter_async_context(keep_connectors_open(warn))
-            host = RunHost(
-                observers=lambda _ticket, _checked: observers,
-                on_crash=settings.on_crash,
-                pools=settings.pools,
-                clock=clock,
-            )
+            host = RunHost(observers=observers, on_crash=settings.on_crash, pools=settings.pools, clock=clock)
             opened = await stack.enter_async_context(host.states.use(state))
             lease = await ServerLease.take(opened.database, clock)
             stack.push_async_callback(run_last_work, lease.give_back, partial(report, code="AF600"))
