@@ -178,7 +178,7 @@ def test_a_first_party_step_without_its_package_says_which_extra_brings_it(
     plugins: Plugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "CONNECTORS", {"db:made_up": "made_up_db:Connector"})
-    monkeypatch.setattr(registry, "EXTRAS", {"made_up_db": "db"})
+    monkeypatch.setattr(registry, "PLUGIN_EXTRAS", {"made_up_db": "db"})
     plugins.add("p", "", module="made_up_db", source="import not_installed.deep")
     with pytest.raises(MissingExtra) as raised:
         Registry().connector_class("db:made_up")
