@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # The fast tests on every other Python that this machine has, each in a temporary environment.
 #
-# Looked for: python3.11 to python3.14, in PATH and among pyenv's. Left out: what is slow (rooms that start the command
-# for nearly every test, torture, properties), since it says little about the version of Python.
+# Looked for: python3.11 to python3.14, in PATH and among those of pyenv. Left out: what is slow (packages whose tests
+# start the command for nearly every test, torture, properties), since it says little about the version of Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 slow=" benchmarks cli demo diagnostics manual torture "
 tests=(tests/test_*.py tests/cli/test_commands.py tests/cli/test_signals.py)
-for room in tests/*/; do
-    room=$(basename "$room")
-    [[ $room == __* || $slow == *" $room "* ]] || tests+=("tests/$room")
+for package in tests/*/; do
+    package=$(basename "$package")
+    [[ $package == __* || $slow == *" $package "* ]] || tests+=("tests/$package")
 done
 environments=$(mktemp -d)
 trap 'rm -rf "$environments"' EXIT

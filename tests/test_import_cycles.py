@@ -1,4 +1,4 @@
-"""No circle of imports, also inside a room and through imports inside of functions."""
+"""No circle of imports, also inside a package and through imports inside of functions."""
 
 from __future__ import annotations
 

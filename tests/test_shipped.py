@@ -64,10 +64,19 @@ def test_plugins_may_import_only_public_rooms() -> None:
         for one in PROJECT["tool"]["importlinter"]["contracts"]
         if one["name"].startswith("plugins use only")
     )
-    rooms = {
+    packages = {
         path.stem
         for path in (ROOT / "aetherflow").iterdir()
         if path.suffix == ".py" or any(path.glob("*.py"))
     }
-    private = rooms - {"__init__", "__main__", "__pycache__", "_version", "core", "compat", "testing", "py"}
+    private = packages - {
+        "__init__",
+        "__main__",
+        "__pycache__",
+        "_version",
+        "core",
+        "compat",
+        "testing",
+        "py",
+    }
     assert {name.removeprefix("aetherflow.") for name in public["forbidden_modules"]} == private

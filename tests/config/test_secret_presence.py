@@ -7,7 +7,7 @@ from pathlib import Path
 import keyring
 import pytest
 
-from aetherflow.config import secret_presence as room
+from aetherflow.config import secret_presence as secret_presence_module
 from aetherflow.config.secret_presence import Presence, secret_presence
 from aetherflow.config.secret_reference import parse_reference
 
@@ -61,7 +61,7 @@ def test_an_entry_of_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_keyring_that_asks_somebody_who_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(room, "KEYRING_SECONDS", 0.05)
+    monkeypatch.setattr(secret_presence_module, "KEYRING_SECONDS", 0.05)
     monkeypatch.setattr(keyring, "get_password", lambda _service, _user: release.wait(30) and CANARY)
     found = presence("keyring:db/etl")
     release.set()

@@ -112,9 +112,9 @@ def test_the_manual_is_in_plain_words(path: Path) -> None:
 
 
 def test_every_room_is_on_the_page_about_internals() -> None:
-    rooms = {path.parent.name for path in (ROOT / "aetherflow").glob("*/__init__.py")}
-    table = page("internals").partition("| room | subject |")[2]
+    packages = {path.parent.name for path in (ROOT / "aetherflow").glob("*/__init__.py")}
+    table = page("internals").partition("| package | subject |")[2]
     listed = {name for line in table.splitlines() if line[:1] == "|" for name in re.findall(r"`(\w+)`", line)}
 
-    assert rooms - listed == set()
-    assert listed - rooms <= {"registry", "serve"}
+    assert packages - listed == set()
+    assert listed - packages <= {"registry", "serve"}

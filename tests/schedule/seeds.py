@@ -1,4 +1,4 @@
-"""The seeds of the sweeps of this room."""
+"""The seeds of the sweeps of these tests."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from aetherflow.store import firings as room
+from aetherflow.store import firings as firings_module
 from aetherflow.store import lease as leases
 from aetherflow.store import schedule_items
 from aetherflow.store.firings import Firing, NewFiring
@@ -32,7 +32,7 @@ def queued(
     """Insert a firing of the minute that a server has queued."""
     at = T0 + timedelta(minutes=minute)
     new = NewFiring("night", item, at, "tick", "QUEUED", run_id=f"{item}-{minute}", server=server)
-    firing = room.insert_firing(raw, new, at)
+    firing = firings_module.insert_firing(raw, new, at)
     assert firing is not None
     return firing
 
@@ -45,8 +45,8 @@ def alive(raw: sqlite3.Connection, server: str, owner: ProcessIdentity) -> None:
 def test_a_tick_has_one_row_and_the_first_comer_makes_it(raw: sqlite3.Connection) -> None:
     first = queued(raw)
     again = NewFiring("night", "nightly", T0, "tick", "QUEUED", run_id="other", server="server:b")
-    assert room.insert_firing(raw, again, T0) is None
-    assert room.open_firings(raw, "night") == [first]
+    assert firings_module.insert_firing(raw, again, T0) is None
+    assert firings_module.open_firings(raw, "night") == [first]
     assert (first.run_id, first.server, first.scheduled_at) == (
         "nightly-0",
         "server:a",
@@ -61,7 +61,9 @@ def test_a_tick_has_one_row_and_the_first_comer_makes_it(raw: sqlite3.Connection
 
 def test_two_persons_may_fire_an_item_in_the_same_instant(raw: sqlite3.Connection) -> None:
     asked = [
-        room.insert_firing(raw, NewFiring("night", "nightly", T0, "manual", "QUEUED", run_id=str(n)), T0)
+        firings_module.insert_firing(
+            raw, NewFiring("night", "nightly", T0, "manual", "QUEUED", run_id=str(n)), T0
+        )
         for n in range(3)
     ]
     assert [firing.scheduled_at[-8:-1] for firing in asked if firing] == [".000000", ".000001", ".000002"]
@@ -69,31 +71,31 @@ def test_two_persons_may_fire_an_item_in_the_same_instant(raw: sqlite3.Connectio
 
 def test_what_does_not_run_is_over_when_it_is_decided(raw: sqlite3.Connection) -> None:
     new = NewFiring("night", "nightly", T0, "tick", "MISSED", reason="late", ticks=12)
-    firing = room.insert_firing(raw, new, T0)
+    firing = firings_module.insert_firing(raw, new, T0)
     assert firing is not None
     assert (firing.is_open, firing.reason, firing.ticks, firing.run_id) == (False, "late", 12, None)
-    assert room.open_firings(raw, "night") == []
-    assert room.last_firings(raw, "night") == {"nightly": firing}
+    assert firings_module.open_firings(raw, "night") == []
+    assert firings_module.last_firings(raw, "night") == {"nightly": firing}
 
 
 def test_a_firing_begins_once_and_only_for_the_server_that_has_it(raw: sqlite3.Connection) -> None:
     firing = queued(raw)
-    assert not room.begin_firing(raw, firing.firing_id, "server:b", T0)
-    assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    assert not room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    begun = room.find_firing(raw, firing.firing_id)
+    assert not firings_module.begin_firing(raw, firing.firing_id, "server:b", T0)
+    assert firings_module.begin_firing(raw, firing.firing_id, "server:a", T0)
+    assert not firings_module.begin_firing(raw, firing.firing_id, "server:a", T0)
+    begun = firings_module.find_firing(raw, firing.firing_id)
     assert begun is not None
     assert (begun.outcome, begun.started_at) == ("RUNNING", "2026-01-01T00:00:00.000000Z")
 
 
 def test_a_resumed_run_began_when_it_began(raw: sqlite3.Connection) -> None:
     firing, later = queued(raw), T0 + timedelta(seconds=13)
-    assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    assert room.move_firing(
+    assert firings_module.begin_firing(raw, firing.firing_id, "server:a", T0)
+    assert firings_module.move_firing(
         raw, firing.firing_id, "server:a", "QUEUED", "its server died; the run is resumed"
     )
-    assert room.begin_firing(raw, firing.firing_id, "server:a", later)
-    again = room.find_firing(raw, firing.firing_id)
+    assert firings_module.begin_firing(raw, firing.firing_id, "server:a", later)
+    again = firings_module.find_firing(raw, firing.firing_id)
     assert again is not None
     assert again.started_at == "2026-01-01T00:00:00.000000Z"
 
@@ -103,26 +105,28 @@ def test_a_run_that_was_put_off_before_it_began_begins_later(
     raw: sqlite3.Connection, second: str, *, has_started: bool
 ) -> None:
     firing, later = queued(raw), T0 + timedelta(seconds=13)
-    assert room.begin_firing(raw, firing.firing_id, "server:a", T0)
-    assert not room.postpone_firing(raw, firing.firing_id, "server:b", "", has_started=has_started)
-    assert room.postpone_firing(raw, firing.firing_id, "server:a", "a lock is held", has_started=has_started)
-    waiting = room.find_firing(raw, firing.firing_id)
+    assert firings_module.begin_firing(raw, firing.firing_id, "server:a", T0)
+    assert not firings_module.postpone_firing(raw, firing.firing_id, "server:b", "", has_started=has_started)
+    assert firings_module.postpone_firing(
+        raw, firing.firing_id, "server:a", "a lock is held", has_started=has_started
+    )
+    waiting = firings_module.find_firing(raw, firing.firing_id)
     assert waiting is not None
     assert (waiting.outcome, waiting.reason) == ("WAITING", "a lock is held")
-    assert room.move_firing(raw, firing.firing_id, "server:a", "QUEUED")
-    assert room.begin_firing(raw, firing.firing_id, "server:a", later)
-    begun = room.find_firing(raw, firing.firing_id)
+    assert firings_module.move_firing(raw, firing.firing_id, "server:a", "QUEUED")
+    assert firings_module.begin_firing(raw, firing.firing_id, "server:a", later)
+    begun = firings_module.find_firing(raw, firing.firing_id)
     assert begun is not None
     assert begun.started_at == f"2026-01-01T00:00:{second}.000000Z"
 
 
 def test_a_closed_firing_stays_as_it_ended(raw: sqlite3.Connection) -> None:
     firing = queued(raw)
-    assert not room.close_firing(raw, firing.firing_id, "server:b", "FAILED", "not mine", T0)
-    assert room.close_firing(raw, firing.firing_id, "server:a", "FAILED", "boom", T0)
-    assert not room.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", T0)
-    assert not room.move_firing(raw, firing.firing_id, "server:a", "WAITING", "again")
-    ended = room.find_firing(raw, firing.firing_id)
+    assert not firings_module.close_firing(raw, firing.firing_id, "server:b", "FAILED", "not mine", T0)
+    assert firings_module.close_firing(raw, firing.firing_id, "server:a", "FAILED", "boom", T0)
+    assert not firings_module.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", T0)
+    assert not firings_module.move_firing(raw, firing.firing_id, "server:a", "WAITING", "again")
+    ended = firings_module.find_firing(raw, firing.firing_id)
     assert ended is not None
     assert (ended.outcome, ended.reason) == ("FAILED", "boom")
 
@@ -135,11 +139,11 @@ def test_a_run_and_its_firing_end_together_and_a_retry_changes_the_outcome(raw: 
     for status in ("FAILED", "RUNNING", "SUCCESS"):
         raw.execute("UPDATE run_state SET status = ?, finished_at = 'then', reason = 'so'", (status,))
         if status == "FAILED":
-            assert room.recorded_end(raw, "nightly-0") == ("FAILED", "so")
-            failed = room.find_firing(raw, firing.firing_id)
+            assert firings_module.recorded_end(raw, "nightly-0") == ("FAILED", "so")
+            failed = firings_module.find_firing(raw, firing.firing_id)
             assert failed is not None
             assert (failed.outcome, failed.finished_at, failed.reason) == ("FAILED", "then", "so")
-    ended = room.find_firing(raw, firing.firing_id)
+    ended = firings_module.find_firing(raw, firing.firing_id)
     assert ended is not None
     assert ended.outcome == "SUCCESS"
 
@@ -153,13 +157,15 @@ def test_firings_of_dead_servers_are_taken_over_once(raw: sqlite3.Connection) ->
     orphans = [queued(raw, minute=2, server="server:dead"), queued(raw, minute=3, server="")]
     queued(raw, minute=4, server="server:never-seen")
     other = NewFiring("other file", "x", T0, "tick", "QUEUED", run_id="x", server="server:dead")
-    assert room.insert_firing(raw, other, T0) is not None
-    taken = room.take_over(raw, "night", "server:live", T0)
+    assert firings_module.insert_firing(raw, other, T0) is not None
+    taken = firings_module.take_over(raw, "night", "server:live", T0)
     assert {firing.run_id for firing in taken} == {"nightly-2", "nightly-3", "nightly-4"}
     assert {firing.run_id for firing in orphans} <= {firing.run_id for firing in taken}
-    assert room.take_over(raw, "night", "server:live", T0) == []
+    assert firings_module.take_over(raw, "night", "server:live", T0) == []
     later = T0 + timedelta(seconds=31)  # the lease of the far host runs out, as does that of the live one
-    assert [f.run_id for f in room.take_over(raw, "night", "server:live", later)] == [kept[1].run_id]
+    assert [f.run_id for f in firings_module.take_over(raw, "night", "server:live", later)] == [
+        kept[1].run_id
+    ]
 
 
 def test_items_continue_where_they_were_unless_they_are_defined_otherwise(raw: sqlite3.Connection) -> None:
@@ -183,11 +189,11 @@ def test_what_is_not_over_counts(raw: sqlite3.Connection) -> None:
     first = queued(raw)
     second = queued(raw, minute=1)
     queued(raw, item="other")
-    assert len(room.open_firings(raw, "night", "nightly")) == 2
-    assert room.move_firing(raw, second.firing_id, "server:a", "WAITING", "for a lock")
-    assert room.close_firing(raw, first.firing_id, "server:a", "SUCCESS", "", T0)
-    assert len(room.open_firings(raw, "night", "nightly")) == 1
-    window = room.firings_between(raw, "night", "nightly", T0, T0 + timedelta(minutes=1))
+    assert len(firings_module.open_firings(raw, "night", "nightly")) == 2
+    assert firings_module.move_firing(raw, second.firing_id, "server:a", "WAITING", "for a lock")
+    assert firings_module.close_firing(raw, first.firing_id, "server:a", "SUCCESS", "", T0)
+    assert len(firings_module.open_firings(raw, "night", "nightly")) == 1
+    window = firings_module.firings_between(raw, "night", "nightly", T0, T0 + timedelta(minutes=1))
     assert [firing.outcome for firing in window] == ["SUCCESS"]
 
 
@@ -195,21 +201,21 @@ def test_how_long_runs_took_is_known(raw: sqlite3.Connection) -> None:
     for minute in range(3):
         firing = queued(raw, minute=minute)
         begin = T0 + timedelta(minutes=minute)
-        assert room.begin_firing(raw, firing.firing_id, "server:a", begin)
+        assert firings_module.begin_firing(raw, firing.firing_id, "server:a", begin)
         end = begin + timedelta(seconds=minute + 1)
-        assert room.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", end)
-    assert room.run_seconds(raw, "night", "nightly", newest=2) == [3.0, 2.0]
+        assert firings_module.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", end)
+    assert firings_module.run_seconds(raw, "night", "nightly", newest=2) == [3.0, 2.0]
 
 
 def test_old_firings_go_but_the_last_of_each_item_and_what_is_open(raw: sqlite3.Connection) -> None:
     for minute in range(4):
         firing = queued(raw, minute=minute)
         if minute != 1:
-            assert room.close_firing(
+            assert firings_module.close_firing(
                 raw, firing.firing_id, "server:a", "SUCCESS", "", T0 + timedelta(minutes=minute)
             )
-    assert room.delete_old_firings(raw, T0 + timedelta(hours=1), 1) == 1
-    assert room.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 1
+    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 1) == 1
+    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 1
     left = raw.execute("SELECT run_id FROM firings ORDER BY 1").fetchall()
     assert left == [("nightly-1",), ("nightly-3",)]
-    assert room.delete_old_firings(raw, T0, 100) == 0
+    assert firings_module.delete_old_firings(raw, T0, 100) == 0

@@ -15,7 +15,7 @@ import pytest
 
 from aetherflow.errors import ErrorInfo, StateError
 from aetherflow.events import run_events as e
-from aetherflow.store import database as room
+from aetherflow.store import database as database_module
 from aetherflow.store import journal as journal_module
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
@@ -212,7 +212,7 @@ async def test_after_a_failed_append_nothing_later_of_that_run_is_stored(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A history with a hole would be worse than a short one."""
-    monkeypatch.setattr(room, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
     failures: list[str] = []
 
     async def append(run: RunJournal, job_id: str, release_after: anyio.Event) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from aetherflow.errors import StateError, StateUnusable
-from aetherflow.store import database as room
+from aetherflow.store import database as database_module
 from aetherflow.store import migrate as opening
 from aetherflow.store.database import Database
 from aetherflow.store.migrate import _statements
@@ -293,7 +293,7 @@ def test_a_failed_opening_leaves_no_thread_that_reports_to_a_dead_loop(tmp_path:
 async def test_a_database_that_is_locked_while_it_opens_is_reported_by_name(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     path.parent.mkdir()
     raw = sqlite3.connect(path, isolation_level=None)
     raw.execute("BEGIN EXCLUSIVE")

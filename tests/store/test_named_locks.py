@@ -13,7 +13,7 @@ from aetherflow.clock import SystemClock
 from aetherflow.errors import StateError, StepError
 from aetherflow.store import database as database_room
 from aetherflow.store import lease as leases
-from aetherflow.store import named_locks as room
+from aetherflow.store import named_locks
 from aetherflow.store.lease import Lease
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import this_process
@@ -52,7 +52,7 @@ def held(path: Path) -> list[tuple[str, int]]:
 
 @pytest.mark.asyncio
 async def test_of_twenty_tasks_never_two_are_inside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(named_locks, "POLL_SECONDS", 0.005)
     inside = entered = 0
 
     async def work(locks: LockTable) -> None:

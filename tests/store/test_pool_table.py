@@ -15,8 +15,7 @@ import pytest
 from aetherflow.clock import SystemClock
 from aetherflow.errors import StateError, StepError
 from aetherflow.sdk.pools import PoolWait
-from aetherflow.store import pool_table as room
-from aetherflow.store import pools
+from aetherflow.store import pool_table, pools
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import SharedDatabase
 from aetherflow.store.pools import SlotRequest
@@ -49,7 +48,7 @@ async def others(database: Database, slots: int, clock: FakeClock, owner: Proces
 
     def work(raw: sqlite3.Connection) -> int:
         claim = pools.ask(
-            raw, SlotRequest("p", slots, "run2", "another", owner, room.TTL_SECONDS), clock.now()
+            raw, SlotRequest("p", slots, "run2", "another", owner, pool_table.TTL_SECONDS), clock.now()
         )
         assert pools.settle(raw, clock.now()) == [claim]
         return claim
@@ -118,7 +117,7 @@ async def test_what_another_process_frees_is_noticed_at_the_next_look(path: Path
         await clock.sleeping(1)
         await taken.opened.database.transact(lambda raw: pools.release(raw, far))
         assert not entered.is_set()
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
         with anyio.fail_after(10):
             await entered.wait()
 
@@ -135,9 +134,9 @@ async def test_a_claim_that_waits_is_kept_alive_for_as_long_as_it_takes(path: Pa
         tasks.start_soon(work)
         for _ in range(12):
             await clock.sleeping(1)
-            clock.advance(room.TTL_SECONDS / 6)
+            clock.advance(pool_table.TTL_SECONDS / 6)
             await taken.opened.database.transact(
-                lambda raw: pools.renew(raw, [far], clock.now(), room.TTL_SECONDS)
+                lambda raw: pools.renew(raw, [far], clock.now(), pool_table.TTL_SECONDS)
             )
         await clock.sleeping(1)
         waiting = [claim_id for claim_id, is_granted in claims(path) if not is_granted]
@@ -188,9 +187,9 @@ async def test_who_loses_the_slots_is_cancelled_and_reported(path: Path, clock: 
 
         tasks.start_soon(work)
         await clock.sleeping(1)
-        later = clock.now() + timedelta(seconds=room.TTL_SECONDS + 1)
+        later = clock.now() + timedelta(seconds=pool_table.TTL_SECONDS + 1)
         await taken.opened.database.transact(lambda raw: pools.settle(raw, later))
-        clock.advance(room.TTL_SECONDS / 3)
+        clock.advance(pool_table.TTL_SECONDS / 3)
     assert [failure.code for failure in failures] == ["AF642"]
 
 
@@ -211,14 +210,14 @@ async def test_a_pool_made_too_small_or_removed_is_reported_to_who_waits_for_it(
         tasks.start_soon(work, 2)
         await clock.sleeping(1)
         await database.transact(lambda raw: pools.set_pool(raw, "p", 1, clock.now()))
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
         with anyio.fail_after(10):
             while not codes:
                 await anyio.lowlevel.checkpoint()
         tasks.start_soon(work, 1)
         await clock.sleeping(1)
         await database.transact(lambda raw: pools.remove_pool(raw, "p"))
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
     assert codes == ["AF641", "AF640"]
 
 
@@ -237,10 +236,10 @@ async def test_a_waiter_whose_claim_ran_out_asks_again(path: Path, clock: FakeCl
         await database.transact(
             lambda raw: pools.release(raw, far + 1)
         )  # as another process that found it stale
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
         await clock.sleeping(1)
         await database.transact(lambda raw: pools.release(raw, far))
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
         with anyio.fail_after(10):
             await entered.wait()
 
@@ -259,7 +258,7 @@ async def test_a_waiter_that_asked_again_leaves_the_queue_when_it_is_cancelled(
         tasks.start_soon(work)
         await clock.sleeping(1)
         await database.transact(lambda raw: pools.release(raw, far + 1))
-        clock.advance(room.POLL_SECONDS)
+        clock.advance(pool_table.POLL_SECONDS)
         await clock.sleeping(1)
         assert len(claims(path)) == 2  # it has asked again
         tasks.cancel_scope.cancel()
@@ -279,4 +278,4 @@ async def test_a_database_that_fails_cancels_what_works_and_is_reported_as_itsel
         tasks.start_soon(work)
         await clock.sleeping(1)
         await taken.opened.database.transact(lambda raw: raw.execute("DROP TABLE pool_claims"))
-        clock.advance(room.TTL_SECONDS / 3)
+        clock.advance(pool_table.TTL_SECONDS / 3)

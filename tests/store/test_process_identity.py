@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from aetherflow.store import process_identity as room
+from aetherflow.store import process_identity
 from aetherflow.store.process_identity import ProcessIdentity, is_dead, this_process
 from tests.store.real_parts import children
 
@@ -71,7 +71,7 @@ def test_a_living_process_that_the_kernel_hides_is_not_taken_for_dead(
 ) -> None:
     """As with a /proc that is mounted with hidepid, for the processes of another user."""
     mine = this_process()
-    monkeypatch.setattr(room, "_stat", lambda _: None)
+    monkeypatch.setattr(process_identity, "_stat", lambda _: None)
     assert not is_dead(mine)
     assert is_dead(msgspec.structs.replace(mine, pid=2**22 - 1))
 

@@ -25,7 +25,7 @@ from tests.store.real_parts import ELSEWHERE, T0, children, opened, query
 PRUNER = """
 import asyncio, os, sys
 from pathlib import Path
-from aetherflow.admin import prune_runs as room
+from aetherflow.admin import prune_runs
 from aetherflow.store import run_deletion as rows
 
 calls = 0
@@ -43,7 +43,7 @@ def counted(name):
 for name in ("hide", "delete_rows", "free_run_ids"):
     counted(name)
 print("ready", flush=True)
-asyncio.run(room.prune(Path(sys.argv[1]), keep_days=None, keep_runs=0))
+asyncio.run(prune_runs.prune(Path(sys.argv[1]), keep_days=None, keep_runs=0))
 print("pruned", flush=True)
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 from aetherflow.clock import SystemClock
 from aetherflow.errors import HeldByAnother, StateError
-from aetherflow.store import database as room
+from aetherflow.store import database as database_module
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal, LeaseLost
@@ -161,7 +161,7 @@ async def test_the_heartbeat_ends_when_the_run_was_taken_over(path: Path, clock:
 async def test_the_heartbeat_reports_when_the_database_cannot_be_used(
     path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     async with opened(path) as database:
         claim = await claim_run(database, "r", this_process(), clock)
         with write_locked(path):

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from aetherflow.errors import StateError, StateUnusable
-from aetherflow.store import database as room
+from aetherflow.store import database as database_module
 from aetherflow.store.database import Database
 from tests.store.real_parts import children, opened, query
 
@@ -172,7 +172,7 @@ async def test_a_failure_in_flight_is_seen_although_its_task_was_cancelled(path:
 async def test_a_lock_of_another_process_is_reported_after_the_busy_timeout(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
     async with opened(path) as database:
         with children(1, HOLDER, str(path)) as (holder,):
             with pytest.raises(StateError, match=re.escape(str(path))) as caught:
