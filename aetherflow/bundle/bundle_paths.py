@@ -5,54 +5,34 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import msgspec
-
 _SNAPSHOT = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{8})?")
 
 
-class BundlePaths(msgspec.Struct, frozen=True):
+class BundlePaths:
     """The folders and files of one bundle.
 
     Snapshots are named by the fingerprint of all their files; a name with a suffix is a second copy, made
     because the first one had been damaged. `active` is a symbolic link to one of them.
+
+    Attributes:
+        cache: the folder of downloaded file contents and their index.
+        objects: the folder of file contents, each named by its sha256.
+        index: the file that maps files of the source to objects.
+        snapshots: the folder of complete snapshots; a run may use any of them.
+        active: the link to the snapshot that new runs get.
+        lock: the lock file of the process that syncs.
+        report: the report of the last sync.
     """
 
-    root: Path
-
-    @property
-    def cache(self) -> Path:
-        """The folder of downloaded file contents and their index."""
-        return self.root / "cache"
-
-    @property
-    def objects(self) -> Path:
-        """The folder of file contents, each named by its sha256."""
-        return self.cache / "objects"
-
-    @property
-    def index(self) -> Path:
-        """The file that maps files of the source to objects."""
-        return self.cache / "index.json"
-
-    @property
-    def snapshots(self) -> Path:
-        """The folder of complete snapshots; a run may use any of them."""
-        return self.root / "snapshots"
-
-    @property
-    def active(self) -> Path:
-        """The link to the snapshot that new runs get."""
-        return self.root / "active"
-
-    @property
-    def lock(self) -> Path:
-        """The lock file of the process that syncs."""
-        return self.root / "lock"
-
-    @property
-    def report(self) -> Path:
-        """The report of the last sync."""
-        return self.root / "last_sync.json"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cache = root / "cache"
+        self.objects = self.cache / "objects"
+        self.index = self.cache / "index.json"
+        self.snapshots = root / "snapshots"
+        self.active = root / "active"
+        self.lock = root / "lock"
+        self.report = root / "last_sync.json"
 
 
 def bundle_paths(work_root: Path, bundle_id: str) -> BundlePaths:
