@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -90,7 +89,7 @@ def _print_forecasts(found: list[Forecast], *, as_json: bool, nothing: str) -> N
     for one in found:
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
-        print_text(f"{one.local}  {_utc(one.scheduled)}  {runs}{one.item}{noted}")
+        print_text(f"{one.local}  {one.scheduled:%Y-%m-%dT%H:%M:%SZ}  {runs}{one.item}{noted}")
     if not found:
         print_note(nothing)
 
@@ -120,7 +119,3 @@ def _described(item: ItemStatus) -> str:
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         parts += [f"{number} {what}"] if number else []
     return ", ".join(parts)
-
-
-def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

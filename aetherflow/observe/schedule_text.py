@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringMissed,
@@ -77,11 +75,7 @@ def _(event: ScheduleNotice) -> str:
 
 
 def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished) -> str:
-    return f"item {one_line(event.item_id)} of {_instant(event.scheduled_at)}"
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"item {one_line(event.item_id)} of {event.scheduled_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _listed(names: tuple[str, ...]) -> str:
