@@ -23,6 +23,15 @@ _TAKEN = 2
 """The number of parameters of a step: the context and its inputs."""
 
 
+class _Declared(msgspec.Struct, frozen=True):
+    """What a step declares about itself, see `StepType`."""
+
+    placement: PlacementRule
+    contains: Literal["", "step"]
+    visible: dict[str, Visibility]
+    program_inputs: tuple[str, ...]
+
+
 def step(
     name: str,
     *,
@@ -53,13 +62,18 @@ def step(
     check_name(name)
 
     def register(target: Any) -> StepType:
-        made = msgspec.structs.replace(
-            step_of(name, target),
-            placement=placement,
-            contains=contains,
-            visible=visible or {},
-            program_inputs=program_inputs,
-        )
+        given = {
+            "placement": placement,
+            "contains": contains,
+            "visible": visible or {},
+            "program_inputs": program_inputs,
+        }
+        try:
+            declared = msgspec.convert(given, _Declared)
+        except msgspec.ValidationError as error:
+            hint = "the arguments of @step: aetherflow help writing-plugins"
+            raise _wrong(name, f"what it declares does not fit: {error}", hint) from None
+        made = msgspec.structs.replace(step_of(name, target), **msgspec.structs.asdict(declared))
         if output is not None:
             made = msgspec.structs.replace(made, output_type=output)
         declare("step type", name, made)

@@ -269,3 +269,20 @@ def test_a_wrong_connector_is_reported_where_it_is_decorated(use: Callable[[], A
     place, _, reported = raised.value.message.partition(": ")
     assert place.startswith(f"{__file__}:")
     assert reported == message
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"placement": "moon"}, "Invalid enum value 'moon' - at `$.placement`"),
+        ({"program_inputs": "command"}, "Expected `array`, got `str` - at `$.program_inputs`"),
+        ({"visible": {"text": "everybody"}}, "Invalid enum value 'everybody' - at `$.visible[...]`"),
+        ({"visible": ["text"]}, "Expected `object`, got `array` - at `$.visible`"),
+        ({"contains": 5}, "Expected `str`, got `int` - at `$.contains`"),
+    ],
+)
+def test_what_a_step_declares_is_checked_where_it_is_decorated(declared: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        step("odd", **declared)(lambda context, inputs: None)
+
+    assert str(raised.value).endswith(f"step 'odd': what it declares does not fit: {message}"), raised.value
