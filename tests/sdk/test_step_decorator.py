@@ -282,7 +282,9 @@ def test_a_wrong_connector_is_reported_where_it_is_decorated(use: Callable[[], A
     ],
 )
 def test_what_a_step_declares_is_checked_where_it_is_decorated(declared: Any, message: str) -> None:
+    async def odd(_context: StepContext, _inputs: dict[str, Any]) -> None: ...
+
     with pytest.raises(ConfigError) as raised:
-        step("odd", **declared)(lambda context, inputs: None)
+        step("odd", **declared)(odd)
 
     assert str(raised.value).endswith(f"step 'odd': what it declares does not fit: {message}"), raised.value
