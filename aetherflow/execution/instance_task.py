@@ -138,27 +138,29 @@ class InstanceTask:
         step_type = machine.plan.step_types.get(step.spec.type)
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
+        attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
+        if limit is None:
+            return await attempt()
         outcome: AttemptOutcome | None = None
         timer = anyio.CancelScope()
 
         async def perform() -> None:
             nonlocal outcome
-            outcome = await attempt_step(self._parts.run, context, step, scope, placement, limit)
+            outcome = await attempt()
             timer.cancel()
 
-        async def expire(seconds: float) -> None:
+        async def expire() -> None:
             with timer:
-                await self._timer.expire(seconds, timed)
+                await self._timer.expire(limit, timed)
 
-        # The step has a task of its own: what it does to its task, such as to cancel it, ends with it.
+        # Under a time limit the step has a task of its own: if it cancels its task, that ends with it.
         with anyio.CancelScope() as timed:
             try:
                 async with one_error() as tasks:
-                    if limit is not None:
-                        if not limit:
-                            timed.cancel()
-                            await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
-                        tasks.start_soon(expire, limit)
+                    if not limit:
+                        timed.cancel()
+                        await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
+                    tasks.start_soon(expire)
                     tasks.start_soon(perform)
             except BaseException as error:
                 if outcome is None or not is_our_cancellation(error):
