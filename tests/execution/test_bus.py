@@ -25,7 +25,7 @@ from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run
-from aetherflow.testing import Recorder
+from aetherflow.testing import MemoryJournal, Recorder
 from tests.execution.live_run import query
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,13 +39,6 @@ def began(job_id: str) -> JobStarted:
 def jobs(events: Sequence[Event]) -> list[str]:
     """Return the job ids of what is no notice."""
     return [event.job_id for event in events if isinstance(event, JobStarted)]
-
-
-class Memory:
-    """A durable side that keeps nothing: for what is about observers only."""
-
-    async def commit(self, events: Sequence[Event]) -> None:
-        """Accept."""
 
 
 class Full:
@@ -185,7 +178,7 @@ async def test_nothing_is_stored_and_shown_for_an_empty_batch() -> None:
 
 @pytest.mark.asyncio
 async def test_every_observer_sees_every_event_in_order() -> None:
-    bus, observers = Bus(Memory(), SystemClock()), [Recorder(), Recorder()]
+    bus, observers = Bus(MemoryJournal(), SystemClock()), [Recorder(), Recorder()]
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "one", observers[0])
         bus.subscribe(tasks, "other", observers[1], when_full="wait", capacity=7)
@@ -200,7 +193,7 @@ async def test_every_observer_sees_every_event_in_order() -> None:
 
 @pytest.mark.asyncio
 async def test_an_observer_that_waits_is_never_given_more_than_its_queue_holds() -> None:
-    bus, slow = Bus(Memory(), SystemClock()), Gated()
+    bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, when_full="wait", capacity=10)
         await bus.publish([began("first")])
@@ -226,7 +219,7 @@ async def test_an_observer_that_waits_is_never_given_more_than_its_queue_holds()
 
 @pytest.mark.asyncio
 async def test_a_slow_observer_gets_a_notice_of_how_many_events_it_lost_and_where() -> None:
-    bus, slow = Bus(Memory(), SystemClock()), Gated()
+    bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, capacity=3)
         await bus.publish([began("first")])
@@ -246,7 +239,7 @@ async def test_the_losses_that_are_reported_add_up_to_those_that_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "REST_SECONDS", 0)
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
     reported, taken = 0, 0
 
     class Slow(Recorder):
@@ -274,7 +267,7 @@ async def test_the_losses_that_are_reported_add_up_to_those_that_are_counted(
 
 @pytest.mark.asyncio
 async def test_an_observer_that_raises_is_detached_and_reported_to_the_others() -> None:
-    bus, seen = Bus(Memory(), SystemClock()), Recorder()
+    bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "broken", Broken())
         bus.subscribe(tasks, "recorder", seen)
@@ -298,7 +291,7 @@ async def test_nobody_misses_an_event_when_another_observer_breaks_while_the_bus
             await super().__call__(events)
             raise OSError("gone")
 
-    bus, broken, seen = Bus(Memory(), SystemClock()), BrokenLater(), Recorder()
+    bus, broken, seen = Bus(MemoryJournal(), SystemClock()), BrokenLater(), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "broken", broken, when_full="wait", capacity=1)
         bus.subscribe(tasks, "recorder", seen, when_full="wait")
@@ -316,7 +309,7 @@ async def test_nobody_misses_an_event_when_another_observer_breaks_while_the_bus
 
 @pytest.mark.asyncio
 async def test_an_observer_that_cannot_be_closed_is_remembered() -> None:
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "broken", Broken("close"))
         await bus.publish([began("a")])
@@ -331,7 +324,7 @@ async def test_a_hung_observer_does_not_hold_the_end(
     monkeypatch: pytest.MonkeyPatch, when_full: str, *, also_at_end: bool
 ) -> None:
     monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.4)
-    bus, hung = Bus(Memory(), SystemClock()), Hung(also_at_end=also_at_end)
+    bus, hung = Bus(MemoryJournal(), SystemClock()), Hung(also_at_end=also_at_end)
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "hung", hung, when_full=when_full)  # type: ignore[arg-type]  # one of the two
         await bus.publish([began("a")])
@@ -349,7 +342,7 @@ async def test_a_run_that_shall_stop_is_not_held_by_an_observer_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "hung", Hung(), when_full="wait", capacity=2)
         await bus.publish([began("a")])
@@ -367,7 +360,7 @@ async def test_a_run_that_shall_stop_is_not_held_by_an_observer_that_hangs(
 
 @pytest.mark.asyncio
 async def test_hurry_costs_a_slow_observer_that_still_works_nothing() -> None:
-    bus, slow = Bus(Memory(), SystemClock()), Gated()
+    bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "slow", slow, when_full="wait", capacity=2)
         await bus.publish([began("a")])
@@ -384,7 +377,7 @@ async def test_hurry_costs_a_slow_observer_that_still_works_nothing() -> None:
 
 @pytest.mark.asyncio
 async def test_observers_outlive_a_cancellation_until_the_bus_is_closed() -> None:
-    bus, seen = Bus(Memory(), SystemClock()), Recorder()
+    bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "recorder", seen, when_full="wait", capacity=1)
         await bus.publish([began("a")])
@@ -399,7 +392,7 @@ async def test_observers_outlive_a_cancellation_until_the_bus_is_closed() -> Non
 
 @pytest.mark.asyncio
 async def test_events_announced_by_other_threads_arrive_whole() -> None:
-    bus, seen = Bus(Memory(), SystemClock()), Recorder()
+    bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
 
     def announce(name: str) -> None:
         for number in range(50):
@@ -428,7 +421,7 @@ async def test_an_event_of_another_thread_wakes_a_loop_that_has_nothing_else_to_
             threads.extend(threading.get_ident() for _ in events)
             arrived.set()
 
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
 
     def announce() -> bool:
         bus.announce(began("a"))
@@ -446,7 +439,7 @@ async def test_a_hundred_thousand_events_past_a_hung_observer_cost_little_memory
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.1)
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "hung", Hung())
         await bus.publish([began("a")])
@@ -467,7 +460,7 @@ async def test_a_queue_with_an_observer_that_waits_for_room_is_visited_before_it
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus_module, "REST_SECONDS", 60)
-    bus, seen = Bus(Memory(), SystemClock()), Recorder()
+    bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "recorder", seen, when_full="wait", capacity=2)
         with anyio.fail_after(20):
@@ -493,7 +486,7 @@ async def test_an_error_of_ours_says_why_an_observer_was_detached_in_its_own_wor
         async def __call__(self, events: Sequence[Event]) -> None:
             raise StateError(f"nobody reads the {len(events)} events any more")
 
-    bus = Bus(Memory(), SystemClock())
+    bus = Bus(MemoryJournal(), SystemClock())
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "log", Lost())
         await bus.publish([began("a")])
