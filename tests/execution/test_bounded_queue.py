@@ -11,7 +11,8 @@ from aetherflow.clock import SystemClock
 from aetherflow.events import run_events as e
 from aetherflow.execution.bounded_queue import BoundedQueue
 from aetherflow.execution.bus import Bus
-from tests.execution.test_bus import Gated, Memory, began
+from aetherflow.testing import MemoryJournal
+from tests.execution.test_bus import Gated, began
 from tests.store.real_parts import T0
 
 COMMON: dict[str, Any] = {"at": T0, "flow_id": "f", "run_id": "r"}
@@ -48,7 +49,7 @@ async def test_output_of_programs_leaves_room_for_warnings() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("when_full", ["wait", "drop"])
 async def test_a_flood_of_output_costs_a_busy_observer_no_warning(when_full: Any) -> None:
-    bus, busy = Bus(Memory(), SystemClock()), Gated()
+    bus, busy = Bus(MemoryJournal(), SystemClock()), Gated()
     async with anyio.create_task_group() as tasks:
         bus.subscribe(tasks, "busy", busy, capacity=100, when_full=when_full)
         await bus.publish([began("a")])
