@@ -1,4 +1,4 @@
-"""The promises of the manual: each has a test that exists, and its last counts."""
+"""The promises of the manual: each has a test that exists, and its largest counts so far."""
 
 from __future__ import annotations
 
