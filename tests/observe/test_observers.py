@@ -230,4 +230,9 @@ async def test_a_run_that_ends_without_its_last_event_leaves_nothing_in_memory(
     del bus, observer
     gc.collect()
     is_only_one = kind == "progress tree"  # a process has one live tree; rich remembers the last console
-    assert is_shared or is_only_one or alive() is None
+    if is_shared or is_only_one:
+        return
+    with anyio.fail_after(10):  # a worker thread forgets its last call a moment after the loop has its result
+        while alive() is not None:
+            await anyio.sleep(0.01)
+            gc.collect()
