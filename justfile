@@ -46,6 +46,10 @@ torture *ARGS:
     AETHERFLOW_TORTURE=large {{bin}}/python -m pytest -q -m "torture or sized" \
         --hypothesis-show-statistics --hypothesis-seed="$seed" {{ARGS}}
 
+# change code at random (a package, a file, --changed, or the core) and show which changes no test notices
+mutants *ARGS:
+    {{bin}}/python -m tests.mutations {{ARGS}}
+
 # rewrite what README and manual show: outputs of commands, generated tables
 manual *PAGES:
     {{bin}}/python -m tests.manual.refresh {{PAGES}}
