@@ -19,7 +19,7 @@ from aetherflow.config.prepared_resource import (
 from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_at, field_name, fields
 from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
-from aetherflow.config.value_providers import Surroundings, fetch_secret
+from aetherflow.config.value_providers import Known, Surroundings, fetch_secret, nothing_known
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.language.template import compile_template
@@ -49,6 +49,7 @@ def resolve_resource(
     strict: bool = True,
     mark: Callable[[], Mapping[str, str]] = dict,
     warn: Callable[[str], None] | None = None,
+    known: Known = nothing_known,
 ) -> ResolvedResource:
     """Resolve a resource of a flow; blocking, when secrets are fetched from files, programs or a keyring.
 
@@ -62,6 +63,7 @@ def resolve_resource(
         strict: whether a variable without a value is an error, or an empty text and a warning.
         mark: returns extra variables for a program that prints a secret.
         warn: called with each warning.
+        known: returns what was fetched or decoded a moment ago, so that it is not fetched again.
 
     Raises:
         UnknownProfile: the resource names a profile that does not exist.
@@ -84,7 +86,7 @@ def resolve_resource(
     if not strict:
         scope = Lenient(scope, lambda gap: doubt(f"{gap.message}; an empty text is used"))
     values: dict[str, Any] = prepared.template.render(scope)
-    around = Surroundings(env, mark, doubt)
+    around = Surroundings(env, mark, doubt, known)
     for field, written in prepared.secrets.items():
         place = f"resource {name!r}: {field_name(field)}"
         secret = _fetch_secret(written, around, place)
@@ -96,7 +98,7 @@ def resolve_resource(
             continue
         redactor.add(value)
         if decoder is not None:
-            plain = _decode(decoder, value, f"resource {name!r}: {field_name(field)}")
+            plain = known(value) or _decode(decoder, value, f"resource {name!r}: {field_name(field)}")
             redactor.add(plain)
             values = _replaced(values, field, plain)
     register_values(values, redactor)
@@ -171,7 +173,8 @@ def _invalid(name: str, problems: list[FieldDiagnostic]) -> ConfigError:
 
 def _fetch_secret(written: str, around: Surroundings, place: str) -> str:
     try:
-        return fetch_secret(rendered_reference(written, around.env), around)
+        reference = rendered_reference(written, around.env)
+        return around.known(reference) or fetch_secret(reference, around)
     except MissingValue as error:  # with lenient templates: where a secret is cannot be guessed
         raise ConfigError(f"{place}: {error.message}", hint=error.hint, code="AF536") from None
     except ValueError as error:

@@ -1,7 +1,8 @@
 """Fetch a secret that a reference names: from a variable, a file, a program or the OS keyring.
 
-All of it blocks, so it is called in worker threads, when a connector opens. Errors name the place of the
-secret and never what was read, nor what a program wrote on standard error: that may contain the secret too.
+All of it blocks, so it is called in worker threads, at the start of a run and when a connector opens. Errors
+name the place of the secret and never what was read, nor what a program wrote on standard error: that may
+contain the secret too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ LONGEST_BYTES = 1 << 16
 _FILE, _COMMAND, _KEYRING, _VALUE = "AF571", "AF572", "AF573", "AF574"
 
 
+Known = Callable[[SecretReference | str], str | None]
+"""Returns what was fetched a moment ago for a reference, or decoded from a text; None if it is not known."""
+
+
+def nothing_known(_: SecretReference | str) -> None:
+    """Return None: everything is fetched and decoded now."""
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What secret providers need of the run.
 
@@ -37,11 +46,13 @@ class Surroundings(msgspec.Struct, frozen=True):
         env: the environment snapshot.
         mark: variables that a child process gets beside it, so that it does not outlive its run.
         warn: called with each warning.
+        known: returns what was fetched a moment ago.
     """
 
     env: Mapping[str, str]
     mark: Callable[[], Mapping[str, str]] = dict
     warn: Callable[[str], None] = lambda _: None
+    known: Known = nothing_known
 
 
 def fetch_secret(reference: SecretReference, around: Surroundings) -> str:

@@ -25,6 +25,8 @@ class ConnectorPool:
         resolve: Callable[[str], Resource],
         connector_class: Callable[[str], type[Connector]],
         shared: SharedConnectors | None = None,
+        *,
+        on_release: Callable[[], None] = lambda: None,
     ) -> None:
         """Create an empty pool.
 
@@ -32,10 +34,12 @@ class ConnectorPool:
             resolve: returns a resource by its name; blocking.
             connector_class: returns a class by `kind:driver`; blocking.
             shared: connectors that several runs share; without it, none are shared.
+            on_release: called when a user has ended.
         """
         self._resolve = resolve
         self._connector_class = connector_class
         self._shared = shared
+        self._on_release = on_release
         self._open: dict[str, Connector] = {}
         self._own: dict[object, dict[str, Connector]] = {}
         self._locks: dict[tuple[str, object], anyio.Lock] = {}
@@ -91,7 +95,8 @@ class ConnectorPool:
         return self._connector_class(f"{resource.kind}:{resource.driver}"), resource
 
     async def release(self, user: object) -> list[ErrorInfo]:
-        """Close the connectors that only this user has open; return the errors."""
+        """Close the connectors that only this user has open, because it ends; return the errors."""
+        self._on_release()
         problems: list[ErrorInfo] = []
         for name, connector in reversed(self._own.pop(user, {}).items()):
             self._locks.pop((name, user), None)

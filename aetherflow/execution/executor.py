@@ -131,7 +131,7 @@ class Executor:
         machine = self._machine
         if (limit := machine.plan.flow.timeout_seconds) is not None:
             workers.start_soon(self._end_run_after, limit)
-        reaction = machine.react(())
+        reaction = machine.react(self._drop_duplicate_cancels(self._inbox.take_now()))
         await self._bus.publish([beginning])
         for notice in notices:
             self._bus.announce(notice)

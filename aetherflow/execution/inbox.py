@@ -35,6 +35,10 @@ class Inbox:
     async def take(self) -> list[Event]:
         """Wait for reports and return all there are, in order."""
         await self._filled.wait()
+        return self.take_now()
+
+    def take_now(self) -> list[Event]:
+        """Return all reports there are, in order."""
         events, self._events = self._events, []
         self._filled = anyio.Event()
         return events

@@ -26,6 +26,7 @@ from aetherflow.execution.executor import Executor
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.plan.hooks import is_hook
 from aetherflow.process import guardian
+from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
@@ -130,7 +131,7 @@ async def execute_run(
         states: opens the state database, or shares the open one.
         control: requests from outside to stop the run.
         clock: the clock of the run.
-        beside: a task that is started when the jobs are, and cancelled when they have ended.
+        beside: a task that runs while the secrets of the run are fetched, and while its jobs run.
         precondition: must hold when the run is claimed.
 
     Raises:
@@ -143,6 +144,9 @@ async def execute_run(
     hint = ResumeHint(run.run_id, run.state)
     with hint.on_state_error():
         async with _claim_run(run, states, clock, precondition, hint) as claimed:
+            secrets = EarlySecrets(run.checked, run.run_id, clock)
+            if secrets.are_needed:
+                await _while_claimed(secrets.fetch, claimed, clock, control, beside)
             start = start_run(run, claimed.claim, claimed.owner, clock)
             bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
             hint.on_started(bus, start.secrets)
@@ -152,16 +156,19 @@ async def execute_run(
             shared = claimed.database, claimed.owner, bus, output_files, clock
             async with (
                 _attached(bus, observers),
-                run_services(run.checked, state, paths, *shared) as services,
+                run_services(run.checked, state, paths, *shared, secrets=secrets) as services,
             ):
                 executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
+                if control.is_cancelled:  # while the secrets were fetched: nothing begins
+                    executor.cancel(control.reason)
 
                 def say_why_it_is_slow() -> None:
                     events = EventFactory(clock, state.flow_id, state.run_id)
                     bus.announce(events.notice("info", STILL_ENDING))
 
                 follow = partial(_follow_control, executor, control, say_why_it_is_slow, run.run_id)
-                await _execute(executor, _first_events(run, start, clock), claimed, clock, follow, beside)
+                first_events = _first_events(run, start, secrets, clock)
+                await _execute(executor, first_events, claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
     return _report(state, bus)
 
@@ -221,11 +228,39 @@ async def _call_shielded(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await call()
 
 
-def _first_events(run: ResolvedRun, start: RunStart, clock: Clock) -> list[e.Event]:
+async def _while_claimed(
+    prepare: Service, claimed: ClaimedRun, clock: Clock, control: RunControl, beside: Service
+) -> None:
+    """Prepare a run that has not begun while its leases are renewed; a request to stop ends the wait.
+
+    Raises:
+        HeldByAnother: another process has taken a lease.
+        StateError: the database cannot be used.
+    """
+    preparing = anyio.CancelScope()
+
+    async def renew(lease: Lease) -> None:
+        raise await keep_alive(claimed.database.database, lease, clock, control.cancel)
+
+    async def stop() -> None:
+        await control.cancelled()
+        preparing.cancel()
+
+    async with one_error() as tasks:
+        for lease in claimed.leases:
+            tasks.start_soon(renew, lease)
+        for task in (stop, beside):
+            tasks.start_soon(task)
+        with preparing:
+            await prepare()
+        tasks.cancel_scope.cancel()
+
+
+def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
     """Return the event that starts or resumes the run, and the notices that follow it."""
     factory = EventFactory(clock, start.state.flow_id, run.run_id)
     persisted = factory.make(e.RunPersisted, state=str(run.state), secrets=start.secrets)
-    return [start.event, persisted, *start.notices]
+    return [start.event, persisted, *start.notices, *secrets.notices(factory)]
 
 
 @asynccontextmanager

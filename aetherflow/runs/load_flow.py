@@ -19,6 +19,8 @@ from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.resource_check import check_resource, missing_variables
 from aetherflow.config.resources import register_known, resolve_resource
 from aetherflow.config.restrictions import Restrictions, restrictions_of
+from aetherflow.config.secret_fields import SecretField, secret_fields
+from aetherflow.config.value_providers import Known, nothing_known
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, Severity
 from aetherflow.events.run_events import BundleUse
 from aetherflow.plan.compiler import build_plan
@@ -45,6 +47,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
         is_as_written: whether the plan is exactly what the file says; False if parts of it were guessed.
         bundle: where the flow comes from, if it comes from a bundle.
         restrictions: what the mode forbids.
+        secret_fields: the fields of resources whose secrets must be fetched or decoded.
     """
 
     plan: Plan
@@ -58,6 +61,7 @@ class CheckedFlow(msgspec.Struct, frozen=True):
     is_as_written: bool = True
     bundle: BundleUse | None = None
     restrictions: Restrictions = Restrictions()
+    secret_fields: tuple[SecretField, ...] = ()
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -138,7 +142,8 @@ def load_checked_flow(
     about_the_flow = len(sink.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
     of_run = environment, profiles, registry, restrictions, redactor, severity
-    unset = _check_resources(own, sink, *of_run)
+    secrets: list[SecretField] = []
+    unset = _check_resources(own, sink, *of_run, found_secrets=secrets)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
     ordered = sorted(sink.diagnostics, key=lambda d: (d.line, d.column))
@@ -146,7 +151,7 @@ def load_checked_flow(
         in_manifest = DiagnosticSink(bundle.manifest.document)
         for name, spec in inherited.items():
             check_driver(name, spec, registry, in_manifest)
-        unset += _check_resources(inherited, in_manifest, *of_run)
+        unset += _check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
         references += in_manifest.diagnostics
         ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
     return CheckedFlow(
@@ -161,6 +166,7 @@ def load_checked_flow(
         is_as_written=loaded.guesses is None,
         bundle=bundle.use(flow) if bundle else None,
         restrictions=restrictions,
+        secret_fields=tuple(secrets),
     )
 
 
@@ -170,11 +176,12 @@ def resolve(
     *,
     mark: Callable[[], Mapping[str, str]] = dict,
     warn: Callable[[str], None] | None = None,
+    known: Known = nothing_known,
 ) -> Resource:
     """Return a resource of the flow as its connector gets it: merged, rendered, secrets fetched and decoded.
 
     Blocking: a secret may come from a file, a program or a vault. A program gets the variables of `mark`;
-    `warn` hears what is doubtful.
+    `warn` hears what is doubtful; what is `known` is not fetched again.
 
     Raises:
         ConfigError: it is not declared, or its profile, a template, a secret or a decode rule cannot be
@@ -182,10 +189,17 @@ def resolve(
     """
     spec = checked.plan.resources.get(name)
     if spec is None:
-        known = ", ".join(checked.plan.resources) or "none"
-        raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {known}", code="AF550")
+        names = ", ".join(checked.plan.resources) or "none"
+        raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {names}", code="AF550")
     return resolved_resource(
-        name, spec, checked.environment, checked.profiles, checked.redactor, mark=mark, warn=warn
+        name,
+        spec,
+        checked.environment,
+        checked.profiles,
+        checked.redactor,
+        mark=mark,
+        warn=warn,
+        known=known,
     )
 
 
@@ -198,6 +212,7 @@ def resolved_resource(
     *,
     mark: Callable[[], Mapping[str, str]] = dict,
     warn: Callable[[str], None] | None = None,
+    known: Known = nothing_known,
 ) -> Resource:
     """Return a resource as its connector gets it; see `resolve`.
 
@@ -214,6 +229,7 @@ def resolved_resource(
         strict=environment.settings.strict_templates,
         mark=mark,
         warn=warn,
+        known=known,
     )
     cache, options = split_cache(name, resolved.options, environment.settings)
     return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
@@ -228,8 +244,13 @@ def _check_resources(
     restrictions: Restrictions,
     redactor: Redactor,
     severity: Severity,
+    *,
+    found_secrets: list[SecretField],
 ) -> list[Diagnostic]:
-    """Check each resource with its profile, and return the diagnostics about variables that are not set."""
+    """Check each resource with its profile, and return the diagnostics about variables that are not set.
+
+    Fields whose secrets must be fetched are added to `found_secrets`.
+    """
     env, secrets = environment.variables, environment.secrets
     unset: list[Diagnostic] = []
     for name, spec in resources.items():
@@ -247,7 +268,9 @@ def _check_resources(
         sink.diagnostics += found
         if any(d.severity == "error" for d in found):
             continue
-        register_known(prepare_resource(name, spec, profiles), env, redactor)
+        prepared = prepare_resource(name, spec, profiles)
+        register_known(prepared, env, redactor)
+        found_secrets += secret_fields(name, prepared, env, can_decode=secrets is not None)
         others = len(sink.diagnostics)
         for missing in missing_variables(name, spec, profiles, env):
             sink.add(

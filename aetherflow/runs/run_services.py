@@ -19,6 +19,7 @@ from aetherflow.execution.local_placement import call_nested
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.process import guardian
+from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.run_paths import RunPaths
 from aetherflow.sdk.context import RunServices
@@ -39,6 +40,8 @@ async def run_services(
     bus: Bus,
     output_files: OutputFiles,
     clock: Clock,
+    *,
+    secrets: EarlySecrets,
 ) -> AsyncIterator[RunServices]:
     """Make what the steps of a run share; at the end close it, and end the processes that are left."""
     redactor = checked.redactor
@@ -56,7 +59,10 @@ async def run_services(
         bus.announce(masked(event, redactor))
 
     connectors = ConnectorPool(
-        partial(resolve, checked, mark=mark, warn=warn), checked.registry.connector_class, shared
+        partial(resolve, checked, mark=mark, warn=warn, known=secrets.take),
+        checked.registry.connector_class,
+        shared,
+        on_release=secrets.forget,
     )
     restrictions, sandboxed = checked.restrictions, settings.strict_sandbox
     workspace = Workspace(

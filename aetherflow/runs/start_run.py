@@ -15,6 +15,7 @@ from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.start_notices import bundle_notices, plugin_notices, resume_notices
 from aetherflow.runs.stored_params import params_of_resumed, secrets_to_give
@@ -91,6 +92,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         )
     require_params(plan.flow.params, params)
     checked.redactor.add_named(params)
+    env = checked.environment.variables
+    register_named_inputs(plan, state, params, env, checked.redactor)
     secrets = secrets_to_give(plan.flow.params, params, checked.redactor)
     at = request.scheduled_at
     events = EventFactory(clock, plan.flow_id, run.run_id)
@@ -122,8 +125,12 @@ def _resume(
             f"run {run.run_id} is a run of the flow {state.flow_id!r}, not of {plan.flow_id!r}",
             hint="give another --run-id, or the flow it belongs to",
         )
+    env = checked.environment.variables
+    # What was masked when the run started is compared with what is given now: both as secrets.
+    register_named_inputs(plan, state, run.params, env, checked.redactor)
     given = {name for name, value in request.params.items() if value is not None}
     params, ignored = params_of_resumed(plan.flow.params, state, run.params, given, checked.redactor)
+    register_named_inputs(plan, state, params, env, checked.redactor)
     resume = plan_resume(
         plan,
         state,

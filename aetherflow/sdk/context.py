@@ -121,7 +121,6 @@ class StepContext:
         self.attempt = attempt
         self.progress_note = ""
         self._last_call: ThreadCall | None = None
-        self._uses_connectors = False
         self._effects: EffectLog = effects or NoEffects()
         self._progress = ProgressGate()
 
@@ -222,14 +221,12 @@ class StepContext:
         Raises:
             StepError: the connector cannot be opened.
         """
-        self._uses_connectors = True
         return await self._services.connectors.get(name, self)
 
     async def release_connectors(self) -> None:
         """Close the connectors that only this attempt has open; the engine calls it at the end."""
-        if self._uses_connectors:
-            for problem in await self._services.connectors.release(self):
-                self.log(problem.message, "warning")
+        for problem in await self._services.connectors.release(self):
+            self.log(problem.message, "warning")
 
     def lock(
         self, key: str, *, ttl_seconds: float = 600, wait_seconds: float = 0

@@ -97,6 +97,7 @@ CASES: dict[str, Case | Told] = {
     "AF571": Case(resource(SECRET_AT % "file:/run/secrets/nowhere"), RUN),
     "AF572": Case(resource(SECRET_AT % "command:no_such_program"), RUN),
     "AF574": Case(resource(SECRET_AT % "command:true"), RUN),
+    "AF575": Case(OK.replace("jobs:", f"resources:\n  r: {{{SECRET_AT % 'file:late'}}}\njobs:"), RUN),
     "AF580": Case(MINE, env={"AETHERFLOW_PLUGIN_PATHS": "nowhere"}),
     "AF581": Case(MINE, files={"plugins/p.py": "def (:\n"}, env=PLUGINS),
     "AF582": Case(MINE, files={"plugins/p.py": "1 / 0\n"}, env=PLUGINS),
