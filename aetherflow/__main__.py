@@ -8,9 +8,6 @@ import sys
 
 from aetherflow import exit_codes
 
-INTERRUPTED = exit_codes.of_signal(2)
-"""SIGINT is 2; the module signal is not needed for --version."""
-
 
 def scheduler() -> None:
     """Run `aetherflow-scheduler ...`, which is `aetherflow scheduler ...`."""
@@ -29,7 +26,7 @@ def main() -> None:
     try:
         code = _command(sys.argv[1:])
     except KeyboardInterrupt:
-        code = INTERRUPTED  # during start-up; a run handles signals itself
+        code = exit_codes.of_signal(2)  # before the handlers are there
     except OSError as error:
         code = _report_lost_output(error)
     _flush_or_discard()
@@ -43,21 +40,12 @@ def _command(arguments: list[str]) -> int:
         sys.stdout.write(f"aetherflow {__version__}\n")
         sys.stdout.flush()
         return exit_codes.SUCCESS
-    _end_at_once_when_interrupted()
+    from aetherflow.stop_signals import end_at_once  # noqa: PLC0415 - not for --version
+
+    end_at_once()  # what must clean up, as a run, takes the signals from its start
     from aetherflow.cli.main import run_command_line  # noqa: PLC0415 - typer is not needed above
 
     return run_command_line(arguments)
-
-
-def _end_at_once_when_interrupted() -> None:
-    """Let Ctrl-C end the process as SIGTERM does; a KeyboardInterrupt in the middle of an import may be lost.
-
-    What must clean up, as a run, handles both signals from its start.
-    """
-    import signal  # noqa: PLC0415 - not for --version
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as nohup does
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
 
 def _report_lost_output(error: OSError) -> int:

@@ -91,8 +91,25 @@ class Executor:
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def runs_hooks(self) -> bool:
+        """Whether all jobs have ended, and the hooks run."""
+        return self._machine.state.phase == "RUNNING" and self._machine.state.outcome is not None
+
     def cancel(self, reason: str, cause: e.CancelCause = "request") -> None:
-        """Request the run to end: running attempts are cancelled, and no further steps are started."""
+        """Request the run to end: running attempts are cancelled, and no further steps are started.
+
+        Hooks are a part of an orderly end: only `cancel_hooks` ends them.
+        """
+        if not self.runs_hooks:
+            self._request_cancel(reason, cause)
+
+    def cancel_hooks(self, reason: str) -> None:
+        """Request the hooks to end too, if they run."""
+        if self.runs_hooks:
+            self._request_cancel(reason, "request")
+
+    def _request_cancel(self, reason: str, cause: e.CancelCause) -> None:
         state = self._machine.state
         if state.phase == "RUNNING" and state.cancelling is None:
             self._inbox.post(self._machine.events.make(e.CancelRequested, reason=reason, cause=cause))

@@ -30,6 +30,7 @@ from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
+from aetherflow.runs.received_signals import ReceivedSignals
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
@@ -39,6 +40,7 @@ from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
 from aetherflow.sdk.context import RunServices
+from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database import SHIELD_SECONDS
 from aetherflow.store.database_pool import DatabasePool, SharedDatabase
 from aetherflow.store.lease import Lease
@@ -62,6 +64,8 @@ STILL_ENDING = (
     "the run has not ended yet: "
     "a program is killed when its kill_grace_seconds have passed, or at a second signal"
 )
+
+HOOKS_END_IT = "the jobs have ended; the hooks run to their end, or until a second signal"
 
 Service = Callable[[], Coroutine[Any, Any, None]]
 
@@ -91,6 +95,8 @@ async def run_flow(
 ) -> RunReport:
     """Start or resume a run and execute it to its end, as the only run of its process; signals stop it.
 
+    Until the run starts, and when it has ended, a signal does what it did before: it ends the process.
+
     Raises:
         UsageError: the request does not fit the flow, or the run id belongs to another flow.
         HeldByAnother: another process executes the run, or another run of a flow that runs one at a time.
@@ -100,17 +106,27 @@ async def run_flow(
     clock = clock or SystemClock()
     run = resolve_run(checked, request, clock.new_id)
     control, states = RunControl(), DatabasePool()
-    signals: list[int] = []
+    received: list[int] = []
     message = (
         f"run {run.run_id} did not end within {FORCED_END_SECONDS:g} s after a third signal; "
         f"the process exits now, and {retry_command(run.run_id, run.state)} resumes the run"
     )
-    with ForcedEnd(FORCED_END_SECONDS, message) as forced_end:
-        follow = partial(_follow_signals, control, states, signals, on_signal, forced_end)
+    with (
+        ForcedEnd(3, FORCED_END_SECONDS, message) as forced_end,
+        ReceivedSignals(forced_end.count) as signals,
+    ):
+
+        def follow() -> Coroutine[Any, Any, None]:
+            signals.open()  # before the task runs, as the first event may be stored by then
+            if on_signal is not None:
+                on_signal()
+            return _follow_signals(signals, control, states, received)
+
         report = await execute_run(run, observers, states=states, control=control, clock=clock, beside=follow)
-    if report.status == "CANCELLED" and signals:
-        return replace(report, exit_code=exit_codes.of_signal(signals[0]))
-    return report
+        if report.status == "CANCELLED" and received:
+            report = replace(report, exit_code=exit_codes.of_signal(received[0]))
+        end_with(report.exit_code)
+        return report
 
 
 async def execute_run(
@@ -162,11 +178,10 @@ async def execute_run(
                 if control.is_cancelled:  # while the secrets were fetched: nothing begins
                     executor.cancel(control.reason)
 
-                def say_why_it_is_slow() -> None:
-                    events = EventFactory(clock, state.flow_id, state.run_id)
-                    bus.announce(events.notice("info", STILL_ENDING))
+                def say(why: str) -> None:
+                    bus.announce(EventFactory(clock, state.flow_id, state.run_id).notice("info", why))
 
-                follow = partial(_follow_control, executor, control, say_why_it_is_slow, run.run_id)
+                follow = partial(_follow_control, executor, control, say, run.run_id)
                 first_events = _first_events(run, start, secrets, clock)
                 await _execute(executor, first_events, claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
@@ -310,10 +325,18 @@ async def _renew_leases(
     executor: Executor, claimed: ClaimedRun, clock: Clock, scope: anyio.CancelScope
 ) -> None:
     """Renew the leases until `scope` is cancelled; stop the run if one is lost or a stop is requested."""
+    requests: list[str] = []
+
+    def cancel(reason: str) -> None:
+        """Cancel what runs at the first of these calls: there is one a second until the run has ended."""
+        if not requests:
+            executor.cancel_hooks(reason)
+            executor.cancel(reason)
+        requests.append(reason)
 
     async def renew(lease: Lease) -> None:
         try:
-            executor.fail(await keep_alive(claimed.database.database, lease, clock, executor.cancel))
+            executor.fail(await keep_alive(claimed.database.database, lease, clock, cancel))
         except AetherFlowError as error:
             executor.fail(error)
 
@@ -324,37 +347,34 @@ async def _renew_leases(
 
 
 async def _follow_control(
-    executor: Executor, control: RunControl, say_why_it_is_slow: Callable[[], None], run_id: str
+    executor: Executor, control: RunControl, say: Callable[[str], None], run_id: str
 ) -> None:
-    """Cancel the run when that is requested; at each further request kill the processes that it has."""
-    executor.cancel(await control.cancelled())
+    """Cancel the run when that is requested; at each further request end its hooks and kill its processes."""
+    reason = await control.cancelled()
+    if executor.runs_hooks:
+        say(HOOKS_END_IT)
+    else:
+        executor.cancel(reason)
     with anyio.move_on_after(SILENT_SECONDS) as silence:
         await control.forced()
     if silence.cancelled_caught:
-        say_why_it_is_slow()
+        say(STILL_ENDING)
     for times in itertools.count(1):
         await control.forced(times)
+        executor.cancel_hooks(reason)
         await guardian.end_leftovers(run_id, grace_seconds=0)
 
 
 async def _follow_signals(
-    control: RunControl,
-    states: DatabasePool,
-    received: list[int],
-    on_signal: Callable[[], None] | None,
-    forced_end: ForcedEnd,
+    signals: ReceivedSignals, control: RunControl, states: DatabasePool, received: list[int]
 ) -> None:
-    """Cancel the run at the first SIGINT or SIGTERM, kill its programs at the second, exit at the third."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        forced_end.count(signal.SIGINT, signal.SIGTERM, until=3)
-        if on_signal is not None:
-            on_signal()
-        async for number in signals:
-            states.hurry(0 if received else HURRY_SECONDS)
-            if received:
-                control.force()
-            received.append(number)
-            control.cancel(signal.Signals(number).name)
+    """Cancel the run at the first signal that asks to stop, kill its programs at the second."""
+    async for number in signals:
+        states.hurry(0 if received else HURRY_SECONDS)
+        if received:
+            control.force()
+        received.append(number)
+        control.cancel(name_of(number))
 
 
 async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) -> None:

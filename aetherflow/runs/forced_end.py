@@ -7,9 +7,7 @@ The guardian ends the children, the leases lapse, and the runs can be resumed.
 from __future__ import annotations
 
 import _thread
-import itertools
 import os
-import signal
 import threading
 import time
 from typing import Self
@@ -24,17 +22,18 @@ PRINT_SECONDS = 1.0
 
 
 class ForcedEnd:
-    """Exits the process with code 70 some time after `begin`, unless its `with` block has ended by then.
+    """Exits the process with code 70 some time after a repeated signal, unless its `with` block ends first.
 
     Args:
-        seconds: how long after `begin`.
+        at_signal: the number of signals with which the time begins.
+        seconds: how long it lasts.
         message: what is printed on standard error then.
     """
 
-    def __init__(self, seconds: float, message: str) -> None:
+    def __init__(self, at_signal: int, seconds: float, message: str) -> None:
         self._seconds = seconds
         self._message = message
-        self._has_begun = False
+        self._awaited = at_signal
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -43,24 +42,10 @@ class ForcedEnd:
     def __exit__(self, *_: object) -> None:
         self._is_over = True
 
-    def count(self, *numbers: int, until: int) -> None:
-        """Begin when so many of these signals have come, also while the event loop is blocked.
-
-        To be called when the event loop receives these signals: it still does, by Python's wakeup descriptor.
-        """
-        received = itertools.count(1)
-
-        def take(*_: object) -> None:
-            if next(received) >= until:
-                self.begin()
-
-        for number in numbers:
-            signal.signal(number, take)
-
-    def begin(self) -> None:
-        """Start the countdown, once."""
-        if not self._has_begun:
-            self._has_begun = True
+    def count(self, _number: int = 0) -> None:
+        """Note a signal; call it in the handler, where it counts also while the event loop is blocked."""
+        self._awaited -= 1
+        if self._awaited == 0:
             # No `threading.Thread`: a signal may come while the main thread holds the locks of that module.
             _thread.start_new_thread(self._count_down, ())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,14 +14,17 @@ import msgspec
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
 from aetherflow.runs.ports import ObserverSpec
+from aetherflow.runs.received_signals import ReceivedSignals
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
+from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import load_served, served_files
 from aetherflow.server.server_settings import settings_of, state_path_of
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.stop_signals import name_of
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import Firing, close_firing, find_firing
@@ -141,29 +143,30 @@ async def _fire_here(
     schedule: Schedule, item: Item, state: Path, observers: Sequence[ObserverSpec], clock: Clock
 ) -> Fired:
     received: list[int] = []
-    async with open_server(
-        [schedule], settings_of([schedule]), state, observers, clock, os.environ
-    ) as server:
-        firing = await _fire(server.database, server.lease.name, item, clock, may_wait=False)
-        if firing.outcome != "QUEUED":
-            raise LockHeld(
-                f"item {item.id!r} does not run now: {firing.reason}",
-                hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; if its process is "
-                "dead, resume it: aetherflow runs retry RUN",
+    settings = settings_of([schedule])
+    with forced_end() as forced, ReceivedSignals(forced.count) as signals:
+        async with open_server([schedule], settings, state, observers, clock, os.environ) as server:
+            signals.open()
+            firing = await _fire(server.database, server.lease.name, item, clock, may_wait=False)
+            if firing.outcome != "QUEUED":
+                raise LockHeld(
+                    f"item {item.id!r} does not run now: {firing.reason}",
+                    hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; "
+                    "if its process is dead, resume it: aetherflow runs retry RUN",
+                )
+            server.scheduler.adopt(schedule)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(server.run_pool.run)
+                async with anyio.create_task_group() as helping:
+                    helping.start_soon(server.lease.keep)
+                    await server.scheduler.submit(item, firing)
+                    helping.start_soon(_follow_signals, signals, server, firing, received)
+                    await server.run_pool.idle()
+                    helping.cancel_scope.cancel()
+                await server.run_pool.drain(0)
+            ended = await server.database.transact(
+                lambda raw: _close_unstarted(raw, firing, server.lease.name, clock.now())
             )
-        server.scheduler.adopt(schedule)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.run_pool.run)
-            async with anyio.create_task_group() as helping:
-                helping.start_soon(server.lease.keep)
-                helping.start_soon(_follow_signals, server, firing, received)
-                await server.scheduler.submit(item, firing)
-                await server.run_pool.idle()
-                helping.cancel_scope.cancel()
-            await server.run_pool.drain(0)
-        ended = await server.database.transact(
-            lambda raw: _close_unstarted(raw, firing, server.lease.name, clock.now())
-        )
     if ended.is_open:
         raise FiringTaken(
             f"run {ended.run_id} of item {item.id!r} was taken over by a server: this process was paused",
@@ -186,14 +189,15 @@ def _close_unstarted(raw: sqlite3.Connection, firing: Firing, server: str, now: 
     return left
 
 
-async def _follow_signals(server: Server, firing: Firing, received: list[int]) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            if received:
-                server.run_pool.force()
-            else:
-                await server.run_pool.cancel(firing.run_id or "", signal.Signals(number).name)
-            received.append(number)
+async def _follow_signals(
+    signals: ReceivedSignals, server: Server, firing: Firing, received: list[int]
+) -> None:
+    async for number in signals:
+        if received:
+            server.run_pool.force()
+        else:
+            await server.run_pool.cancel(firing.run_id or "", name_of(number))
+        received.append(number)
 
 
 def _fired(firing: Firing, server: str, received: int | None = None) -> Fired:

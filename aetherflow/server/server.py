@@ -23,13 +23,14 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
 from aetherflow.runs.crash_recovery import recovery_tickets
-from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.ports import ObserverSpec
+from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import settings_of, state_path_of
+from aetherflow.stop_signals import end_with
 from aetherflow.store.firings import firing_of_run
 
 Service = Callable[[Server], Coroutine[Any, Any, None]]
@@ -59,7 +60,10 @@ async def serve(
     process_env: Mapping[str, str] | None = None,
     on_ready: Callable[[Server], None] = lambda _server: None,
 ) -> int:
-    """Serve until a signal ends it, and return the exit code: 130 after SIGINT, 143 after SIGTERM.
+    """Serve until a signal ends it, and return the exit code: 128 and the number of the signal.
+
+    SIGHUP reads the files again and reopens the files of the observers; the other signals that ask to stop
+    end it. While it opens its database they end the process at once.
 
     If a run does not end, not even by force, the process exits with code 70 (see `last_resort`).
 
@@ -75,9 +79,19 @@ async def serve(
     settings = settings_of(schedules)
     state = state_path_of(schedules, request.state, env)
     with last_resort.forced_end() as forced_end:
-        async with open_server(schedules, settings, state, observers, clock or SystemClock(), env) as server:
-            start = partial(_start, server, schedules, state)
-            number = await _serve_until_signal(server, start, services, forced_end, on_ready)
+
+        def count(number: int) -> None:
+            if number != signal.SIGHUP:
+                forced_end.count()
+
+        with ReceivedSignals(count, always=ALWAYS | {signal.SIGHUP}) as signals:
+            signals.open({signal.SIGHUP})  # it comes from a log rotation, which knows nothing of a start
+            async with open_server(
+                schedules, settings, state, observers, clock or SystemClock(), env
+            ) as server:
+                start = partial(_start, server, schedules, state)
+                number = await _serve_until_signal(server, start, services, signals, on_ready)
+            end_with(exit_codes.of_signal(number))
     return exit_codes.of_signal(number)
 
 
@@ -85,16 +99,17 @@ async def _serve_until_signal(
     server: Server,
     start: Callable[[], Coroutine[Any, Any, None]],
     services: Sequence[Service],
-    forced_end: ForcedEnd,
+    signals: ReceivedSignals,
     on_ready: Callable[[Server], None],
 ) -> int:
     """Run the services until the first signal has ended the runs; return the signal's number."""
-    signals: list[int] = []
+    received: list[int] = []
     first = anyio.Event()
+    signals.open()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.run_pool.run)
         async with anyio.create_task_group() as serving:
-            serving.start_soon(_follow_signals, server, signals, first, forced_end)
+            serving.start_soon(_follow_signals, server, signals, received, first)
             await start()
             for service in services:
                 serving.start_soon(service, server)
@@ -103,7 +118,7 @@ async def _serve_until_signal(
             await first.wait()
             await _stop(server)
             serving.cancel_scope.cancel()
-    return signals[0]
+    return received[0]
 
 
 async def _start(server: Server, schedules: Sequence[Schedule], state: Path) -> None:
@@ -122,20 +137,18 @@ async def _start(server: Server, schedules: Sequence[Schedule], state: Path) -> 
 
 
 async def _follow_signals(
-    server: Server, received: list[int], first: anyio.Event, forced_end: ForcedEnd
+    server: Server, signals: ReceivedSignals, received: list[int], first: anyio.Event
 ) -> None:
-    """Stop at the first SIGINT or SIGTERM, by force at the second; SIGHUP reads the files again."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        forced_end.count(signal.SIGINT, signal.SIGTERM, until=2)
-        async for number in signals:
-            if number == signal.SIGHUP:
-                server.reloader.reload_soon()
-                continue
-            received.append(number)
-            if len(received) == 1:
-                first.set()
-            else:
-                server.run_pool.force()
+    """Stop at the first signal that asks to stop, by force at the second; SIGHUP reads the files again."""
+    async for number in signals:
+        if number == signal.SIGHUP:
+            server.reloader.reload_soon()
+            continue
+        received.append(number)
+        if len(received) == 1:
+            first.set()
+        else:
+            server.run_pool.force()
 
 
 async def _stop(server: Server) -> None:

@@ -1,0 +1,56 @@
+"""The signals that ask a process to stop, and what they do outside a run: end it at once. Imports no loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from aetherflow import exit_codes
+
+_CANNOT_BE_CAUGHT = {signal.SIGKILL, signal.SIGSTOP}
+_DO_NOT_END_A_PROCESS = {
+    *(signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH),
+    *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+}
+_REPORT_A_FAULT = {
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
+    *(signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP),
+}
+_FAIL_A_WRITE = {signal.SIGPIPE, signal.SIGXFSZ}
+"""Python ignores them: the write that they are about raises an error."""
+
+STOP_SIGNALS: frozenset[int] = frozenset(
+    signal.valid_signals() - _CANNOT_BE_CAUGHT - _DO_NOT_END_A_PROCESS - _REPORT_A_FAULT - _FAIL_A_WRITE
+)
+"""All others, real-time signals too: by default each of them ends a process."""
+
+_exit_code: int | None = None
+
+
+def name_of(number: int) -> str:
+    """Return `SIGHUP`; a real-time signal without a name of its own is called `SIGRTMIN+2`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+
+
+def end_at_once() -> None:
+    """Let every signal that asks to stop end the process at once, with the exit code 128 + its number.
+
+    A KeyboardInterrupt in the middle of an import may be lost, and as process 1 of a container a process is
+    not ended by any signal without a handler. What must clean up, as a run, takes the signals from its start.
+    """
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _end)
+
+
+def end_with(exit_code: int) -> None:
+    """Let a signal that comes from now on end the process with this exit code: the work has been done."""
+    global _exit_code  # noqa: PLW0603 - a process has one exit code
+    _exit_code = exit_code
+
+
+def _end(number: int, _frame: object) -> None:
+    os._exit(exit_codes.of_signal(number) if _exit_code is None else _exit_code)
