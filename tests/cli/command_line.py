@@ -133,7 +133,7 @@ class Running:
                 return event
         raise AssertionError(f"no {name} {fields}: {self.end()}")
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """Send a signal to the command alone."""
         self.process.send_signal(number)
 
