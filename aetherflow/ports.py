@@ -99,8 +99,11 @@ class Observer(Protocol):
     raises, the observer is detached and reported, and the run continues.
     """
 
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Handle the next events, in order; never called again before it has returned or was cancelled."""
+    async def __call__(self, events: Sequence[Event]) -> str | None:
+        """Handle the next events, in order; never called again before it has returned or was cancelled.
+
+        A text that is returned becomes a warning in the log of the run.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -20,6 +20,7 @@ from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.shipped import PLUGIN_EXTRAS
 from aetherflow.spec.flow import ResourceSpec
+from aetherflow.working_directory import absolute
 
 __all__ = ["CheckResult", "Setting", "check_machine", "check_machine_for_flow", "settings_in_force"]
 
@@ -49,8 +50,8 @@ def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> lis
 def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
     """Check what every flow needs: settings, clock, time zones, the shared state database, the extras."""
     settings = environment.settings
-    results = state_results((settings.state_root / "aetherflow.sqlite").absolute(), newest_time)
-    results.append(folder_result("workspace", settings.work_root.absolute()))
+    results = state_results(absolute(settings.state_root / "aetherflow.sqlite"), newest_time)
+    results.append(folder_result("workspace", absolute(settings.work_root)))
     results += machine_results(environment)
     return _masked([*results, *_plugins(environment, redactor), *extra_results()], redactor)
 

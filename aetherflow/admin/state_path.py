@@ -10,6 +10,7 @@ from aetherflow.errors import StateUnusable
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.store.filesystem import is_missing
+from aetherflow.working_directory import absolute
 
 
 def find_state_path(
@@ -22,7 +23,7 @@ def find_state_path(
         InvalidInput: the flow file has a wrong shape.
     """
     if state is not None:
-        path = state.absolute()
+        path = absolute(state)
     elif flow is not None:
         checked = load_checked_flow(flow, process_env)
         checked.raise_if_guessed()

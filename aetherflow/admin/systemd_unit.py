@@ -11,6 +11,7 @@ from aetherflow.config.environment import load_environment
 from aetherflow.runs.run_pool import CANCEL_SECONDS
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import settings_of
+from aetherflow.working_directory import absolute, working_directory
 
 SECONDS_TO_SPARE = 15
 """How much longer than the grace of its runs a server may take to stop before systemd kills it."""
@@ -54,12 +55,12 @@ def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
         UsageError: the files contradict each other.
     """
     settings = settings_of(load_schedules(files))
-    state_root = load_environment(process_env).settings.state_root.absolute()
+    state_root = absolute(load_environment(process_env).settings.state_root)
     program = Path(sys.argv[0] if Path(sys.argv[0]).name.startswith("aetherflow") else "aetherflow")
-    command = [str(_installed(program)), "serve", *(str(file.absolute()) for file in files)]
+    command = [str(_installed(program)), "serve", *(str(absolute(file)) for file in files)]
     return UNIT.format(
         user=getpass.getuser(),
-        directory=_escaped(str(Path.cwd())),
+        directory=_escaped(str(working_directory())),
         state_root=_quoted(f"AETHERFLOW_STATE_ROOT={state_root}"),
         command=" ".join(map(_quoted, command)),
         stop_seconds=int(settings.shutdown_grace_seconds + CANCEL_SECONDS + SECONDS_TO_SPARE),
@@ -69,7 +70,7 @@ def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
 def _installed(program: Path) -> Path:
     """Return the path of the installed command: beside the interpreter, else the program itself."""
     beside = Path(sys.executable).with_name("aetherflow")
-    return beside if beside.exists() else program.absolute()
+    return beside if beside.exists() else absolute(program)
 
 
 def _escaped(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aetherflow.working_directory import absolute
+
 _SNAPSHOT = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{8})?")
 
 
@@ -37,7 +39,7 @@ class BundlePaths:
 
 def bundle_paths(work_root: Path, bundle_id: str) -> BundlePaths:
     """Return the paths of a bundle."""
-    return BundlePaths(work_root.absolute() / "bundles" / bundle_id)
+    return BundlePaths(absolute(work_root) / "bundles" / bundle_id)
 
 
 def is_snapshot(name: str) -> bool:

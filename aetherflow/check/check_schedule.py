@@ -26,6 +26,7 @@ from aetherflow.schedule.zone import Zone, load_zone
 from aetherflow.spec.load import ScheduleDocument
 from aetherflow.spec.schedule import CalendarSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
+from aetherflow.working_directory import absolute, working_directory_name
 
 T = TypeVar("T")
 
@@ -35,10 +36,10 @@ TRIGGERS = ("cron", "interval_seconds", "at")
 
 def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
     """Return the schedule of a scheduler file; items with errors are left out and reported to `sink`."""
-    name = loaded.spec.id or str(loaded.path.absolute())
+    name = loaded.spec.id or str(absolute(loaded.path))
     calendars = _calendars(loaded, sink)
     items: dict[str, Item] = {}
-    files = cache(partial(_file, loaded.path.absolute().parent))  # ten thousand items may have one flow
+    files = cache(partial(_file, absolute(loaded.path).parent))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
         item = _Reader(loaded, name, ("items", number), sink, files).item(spec, calendars)
         if item is not None:
@@ -158,8 +159,8 @@ class _Reader(msgspec.Struct, eq=False):
         path = self.files(text)
         if path is not None:
             return path
-        beside = self.loaded.path.absolute().parent / _expanded(text)
-        below = Path(text).absolute()
+        beside = absolute(self.loaded.path).parent / _expanded(text)
+        below = Path(working_directory_name()) / text
         hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
         item = self.loaded.spec.items[int(self.base[1])]
         self.report(key, "AF203", f"item {item.id!r}: there is no file {quoted(text)}", hint)
@@ -187,7 +188,8 @@ def _file(folder: Path, text: str) -> Path | None:
     """Return a file below a folder, else below the working directory."""
     named = _expanded(text)
     # os.path.isfile is also false for impossible names: too long, or with a NUL
-    return next((path for path in (folder / named, named.absolute()) if os.path.isfile(path)), None)  # noqa: PTH113
+    below = Path(working_directory_name()) / named
+    return next((path for path in (folder / named, below) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def _expanded(text: str) -> Path:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from aetherflow.cli.printing import print_note
 from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.runs.execute_run import ObserverSpec
+from aetherflow.working_directory import absolute
 
 
 class ShowOptions(msgspec.Struct, frozen=True):
@@ -54,10 +57,16 @@ async def chosen_observers(
     if show.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
 
-        stream = EventStreamObserver("-" if show.events == "-" else Path(show.events))
+        stream = EventStreamObserver("-" if show.events == "-" else absolute(Path(show.events)))
         await stream.open()
         chosen.append(ObserverSpec("events", stream.join, "wait"))
     return chosen
+
+
+def print_lost_output(detached: Mapping[str, str]) -> None:
+    """Print which observers did not show everything, and why."""
+    for name, why in detached.items():
+        print_note(f"warning: the {name} did not show the whole run: {why}")
 
 
 def _log(show: ShowOptions, settings: Settings, *, many_runs: bool) -> ObserverSpec:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from aetherflow.errors import AetherFlowError, ConfigError
 from aetherflow.observe.line_writer import OutputLostError
-
-CODE = "AF003"
+from aetherflow.working_directory import GONE, working_directory_name
 
 _HINTS = {
     errno.EACCES: "check its permissions and those of the folders above it",
@@ -27,9 +27,10 @@ _HINTS = {
 
 def as_sentence(error: OSError) -> AetherFlowError | None:
     """Return an error of the system as one of ours; None if only a bug can have caused it."""
-    if isinstance(error, FileNotFoundError) and _is_directory_gone():
+    is_relative = error.filename is None or not Path(os.fsdecode(error.filename)).is_absolute()
+    if isinstance(error, FileNotFoundError) and is_relative and not working_directory_name():
         return ConfigError(
-            "the working directory does not exist any more", hint="cd to a folder that exists", code=CODE
+            "the working directory does not exist any more", hint="cd to a folder that exists", code=GONE
         )
     hint = _HINTS.get(error.errno or 0)
     if hint is None:
@@ -37,12 +38,4 @@ def as_sentence(error: OSError) -> AetherFlowError | None:
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         return OutputLostError(f"cannot write the output: {error.strerror}", hint=hint)
     what = "" if error.filename is None else f"{error.filename}: "
-    return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=CODE)
-
-
-def _is_directory_gone() -> bool:
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        return True
-    return False
+    return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=GONE)

@@ -12,7 +12,7 @@ import anyio
 import typer
 
 from aetherflow.cli.flow_source import flow_source
-from aetherflow.cli.observers import ShowOptions, chosen_observers
+from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
 from aetherflow.cli.options import (
     AllowStale,
     BundleManifest,
@@ -132,8 +132,7 @@ def execute(checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int
     async def run_shown() -> int:
         observers = await chosen_observers(show, checked.environment.settings)
         report = await run_flow(checked, request, observers)
-        for name, why in report.detached.items():
-            print_note(f"warning: the {name} did not show the whole run: {why}")
+        print_lost_output(report.detached)
         return report.exit_code
 
     return anyio.run(run_shown)

@@ -21,6 +21,7 @@ from aetherflow.cli.state_access import State, ask_state
 from aetherflow.errors import UsageError
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_request import RunRequest
+from aetherflow.working_directory import absolute, working_directory_name
 
 if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
@@ -58,12 +59,12 @@ def retry_run(
 ) -> int:
     """Resume a run, with its flow file as it is now."""
     _check(begin_at, only, with_downstream=with_downstream)
-    show = ShowOptions(events if events in ("", "-") else str(Path(events).absolute()), log_format, debug)
-    params_file = params_file.absolute() if params_file else None
+    show = ShowOptions(events if events in ("", "-") else str(absolute(Path(events))), log_format, debug)
+    params_file = absolute(params_file) if params_file else None
     database = find_state_path(state, flow_yaml if state is None else None, os.environ)
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""
     found = ask_state(database, lambda ask: ask.retry_target(run, flow_id))
-    named = flow_yaml.absolute() if flow_yaml else None
+    named = absolute(flow_yaml) if flow_yaml else None
     with _flow_in_use(found, named, allow_stale=allow_stale_bundle) as (file, bundle):
         checked = load_checked_flow(file, os.environ, bundle)
         checked.raise_if_invalid()
@@ -104,7 +105,7 @@ def _flow_in_use(
 ) -> Iterator[tuple[Path, OpenBundle | None]]:
     """Give the flow file of a run, or the named one instead; change to the folder where the run began."""
     file = named or Path(found.flow_file)
-    if found.directory and Path(found.directory) != Path.cwd():
+    if found.directory and found.directory != working_directory_name():
         file = Path(found.directory) / file
         if Path(found.directory).is_dir():
             os.chdir(found.directory)  # relative paths of the flow mean what they meant

@@ -10,11 +10,12 @@ from typing import Annotated
 import anyio
 import typer
 
-from aetherflow.cli.observers import ShowOptions, chosen_observers
+from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
 from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_note
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
+from aetherflow.server.open_server import Server
 from aetherflow.server.server import ServeRequest
 from aetherflow.server.server import serve as run_server
 
@@ -59,6 +60,13 @@ async def _serve(request: ServeRequest, show: ShowOptions) -> int:
     settings = load_environment(os.environ).settings
     observers = await chosen_observers(show, settings, many_runs=True)
     names = ", ".join(map(str, request.files))
-    return await run_server(
-        request, observers, on_ready=lambda server: print_note(f"serving {names} on {server.database.path}")
-    )
+    detached: dict[str, str] = {}
+
+    def on_ready(server: Server) -> None:
+        nonlocal detached
+        detached = server.bus.detached
+        print_note(f"serving {names} on {server.database.path}")
+
+    code = await run_server(request, observers, on_ready=on_ready)
+    print_lost_output(detached)
+    return code

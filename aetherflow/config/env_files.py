@@ -11,6 +11,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
 from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.read_file import read_file
+from aetherflow.working_directory import absolute
 
 ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
 LONGEST_BYTES = 1 << 20
@@ -42,7 +43,7 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
     """
     path = directory / entry.path
     try:
-        path = directory / Path(entry.path).expanduser()
+        path = absolute(directory / Path(entry.path).expanduser())
         if entry.optional and not path.exists():
             return {}
         variables = _read(entry.kind, path)

@@ -64,14 +64,13 @@ def load_environment(
         ConfigError: an env file, a setting or the secrets provider cannot be used.
         InvalidInput: `AETHERFLOW_ENV_FILES_JSON` is not a list of entries.
     """
-    directory = directory or Path.cwd()
     layers = _Layers(process_env)
     if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
         for entry in parse_env_files(text):
-            layers.add(read_env_file(entry, directory), f"env file {entry.path}")
+            layers.add(read_env_file(entry, directory or Path()), f"env file {entry.path}")
     mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins).mode
     for entry in bundle_env_files:
-        variables = read_env_file(entry, bundle_directory or directory)
+        variables = read_env_file(entry, bundle_directory or directory or Path())
         origin = f"bundle env file {entry.path}"
         if mode == ENTERPRISE:
             check_bundle_variables(variables, origin)

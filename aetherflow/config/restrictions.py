@@ -9,6 +9,7 @@ import msgspec
 
 from aetherflow.config.settings import PLACES, PREFIX, Settings
 from aetherflow.errors import ConfigError
+from aetherflow.working_directory import absolute
 
 ENTERPRISE = "enterprise"
 
@@ -29,7 +30,7 @@ def restrictions_of(settings: Settings, paths: Iterable[Path], zip_drivers: Iter
     """Return what the mode forbids, but for these paths and drivers."""
     if settings.mode != ENTERPRISE:
         return Restrictions()
-    return Restrictions(tuple(path.absolute() for path in paths), frozenset(zip_drivers))
+    return Restrictions(tuple(absolute(path) for path in paths), frozenset(zip_drivers))
 
 
 def check_place(key: str, path: Path, restrictions: Restrictions, roots: Iterable[Path]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from aetherflow.config.user_code import load_module
 from aetherflow.errors import ConfigError
 from aetherflow.spec.suggest import nearest
+from aetherflow.working_directory import absolute
 
 PREFIX = "AETHERFLOW_"
 DEFAULT = "default"
@@ -142,7 +143,7 @@ def _default_state_root(env: Mapping[str, str]) -> Path:
     except RuntimeError:
         message = "there is no home directory to keep the state in"
         raise ConfigError(message, hint=f"set {PREFIX}STATE_ROOT", code=_CODE) from None
-    return home.absolute() / ".local" / "state" / "aetherflow"
+    return absolute(home) / ".local" / "state" / "aetherflow"
 
 
 def _from_module(module_name: str) -> list[tuple[str, str]]:
@@ -188,9 +189,9 @@ def _boolean(text: str, _home: Path | None) -> bool:
 def _path(text: str, home: Path | None) -> Path:
     """Return an absolute path, so that it means the same whatever the working directory becomes."""
     if home is not None and (text == "~" or text.startswith("~/")):
-        return (home / text[2:]).absolute()
+        return absolute(home / text[2:])
     try:
-        return Path(text).expanduser().absolute()
+        return absolute(Path(text).expanduser())
     except RuntimeError:
         raise ValueError("a path whose `~` has a home directory") from None
 

@@ -23,6 +23,7 @@ import msgspec
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.errors import ConfigError, MissingExtra
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.working_directory import absolute
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -82,7 +83,7 @@ def secret_file(name: str, env: Mapping[str, str]) -> Path:
     """Return the file that a reference names: absolute, below the home directory, or the working one."""
     if name == "~" or name.startswith("~/"):
         return Path(env.get("HOME") or Path.home()) / name[2:]
-    return Path(name)
+    return absolute(Path(name))
 
 
 def others_may_read(path: Path) -> bool:

@@ -59,6 +59,7 @@ class Bus:
         self._attached: list[_Subscription] = []
         self.detached: dict[str, str] = {}
         self._last: Event | None = None
+        self._seen: Event | None = None
 
     def subscribe(
         self,
@@ -84,7 +85,7 @@ class Bus:
         if not events:
             return
         await self._durable.commit(events)
-        self._last = events[-1]
+        self._last = self._seen = events[-1]
         for subscription in tuple(self._attached):  # one may be detached while another is waited for
             if subscription.when_full == "wait":
                 await subscription.queue.put(events)
@@ -96,6 +97,7 @@ class Bus:
         if threading.get_ident() != self._thread:
             anyio.from_thread.run_sync(self.announce, event, token=self._loop)
             return
+        self._seen = event
         for subscription in self._attached:
             subscription.queue.offer([event])
 
@@ -149,7 +151,8 @@ class Bus:
                     subscription.reported += lost
                     message = f"the observer {subscription.name} was too slow and lost {lost} events"
                     events.append(self._notice(events[-1], message))  # they would have stood here
-                await subscription.observer(events)
+                if warning := await subscription.observer(events):
+                    self.announce(self._notice(events[-1], warning))
                 await subscription.queue.rest(REST_SECONDS)
         except BaseException as error:  # an observer never hurts the run; it is detached and reported
             if is_our_cancellation(error):
@@ -172,9 +175,9 @@ class Bus:
         why = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
         reason = f"{why}{_losses(subscription)}"
         self.detached.setdefault(subscription.name, reason)
-        if self._last is not None:
+        if self._seen is not None:  # a server announces its events, and publishes none
             self.announce(
-                self._notice(self._last, f"the observer {subscription.name} was detached: {reason}")
+                self._notice(self._seen, f"the observer {subscription.name} was detached: {reason}")
             )
 
     def _notice(self, like: Event, message: str) -> Notice:

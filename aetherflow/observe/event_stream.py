@@ -12,11 +12,12 @@ from typing import BinaryIO, Literal, Self
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, StepOutput, StepProgress
 from aetherflow.observe.line_writer import LineWriter, json_line
+from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
 
 
 class EventStreamObserver:
-    """Appends every event to a file, or to standard output (`-`), or to an open binary stream.
+    """Appends every event to a file or named pipe, to standard output (`-`), or to an open binary stream.
 
     Runs that share one `join` it; the last `aclose` closes the file.
 
@@ -28,7 +29,8 @@ class EventStreamObserver:
     def __init__(self, target: BinaryIO | Path | Literal["-"], *, transient: bool = True) -> None:
         self._target = target
         self._transient = transient
-        self._writer: LineWriter[bytes] | None = None
+        self._writer: LineWriter[bytes] | PipeWriter | None = None
+        self._warning = ""
         self._sink = Sink()
         self._users = 0
 
@@ -45,17 +47,31 @@ class EventStreamObserver:
         self._users += 1
         return self
 
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Write a batch.
+    async def __call__(self, events: Sequence[Event]) -> str:
+        """Write a batch; return a warning for the log, or nothing.
 
         Raises:
             OutputLostError: the target cannot be written.
             UsageError: the file cannot be opened.
         """
         await self._sink.call(self._write, events)
+        warning, self._warning = self._warning, ""
+        return warning
+
+    async def reopen(self) -> None:
+        """Close the file and open its path again, as after a rename by logrotate.
+
+        Raises:
+            UsageError: the path cannot be opened; the old file stays in use.
+        """
+        await self._sink.call(self._reopen)
 
     async def aclose(self) -> None:
-        """Close the file after its last run, if this observer opened it."""
+        """Close the file after its last run, if this observer opened it.
+
+        Raises:
+            OutputLostError: nobody read the pipe in time.
+        """
         self._users -= 1
         if self._users <= 0:
             await self._sink.call(self._close)
@@ -66,37 +82,55 @@ class EventStreamObserver:
         ]
         writer = self._open()
         if shown:
-            writer.write(b"".join(map(json_line, shown)))
+            self._warning = writer.write(b"".join(map(json_line, shown))) or self._warning
 
-    def _open(self) -> LineWriter[bytes]:
+    def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:
             if isinstance(self._target, Path):
-                self._writer = LineWriter(_append_to(self._target), str(self._target))
+                self._writer = _writer_of(self._target)
             elif self._target == "-":
                 self._writer = LineWriter(sys.stdout.buffer, "standard output")
             else:
                 self._writer = LineWriter(self._target)
         return self._writer
 
+    def _reopen(self) -> None:
+        if self._writer is not None and isinstance(self._target, Path):
+            new = _writer_of(self._target)
+            self._close()
+            self._writer = new
+
     def _close(self) -> None:
         if self._writer is not None and isinstance(self._target, Path):
+            writer, self._writer = self._writer, None
             # All was flushed; what a full disk left in the buffer was reported as lost by the write.
             with suppress(OSError):
-                self._writer.stream.close()
-            self._writer = None
+                writer.close()
+
+
+def _writer_of(path: Path) -> LineWriter[bytes] | PipeWriter:
+    """Open a path for lines.
+
+    Raises:
+        UsageError: it cannot be opened.
+    """
+    try:
+        if path.is_fifo():
+            return PipeWriter(path)
+        return LineWriter(_append_to(path), str(path))
+    except OSError as error:
+        hint = "name a file in a directory that exists and that you may write to"
+        reason = error.strerror or str(error)
+        if path.is_socket():
+            reason, hint = "it is a socket", "name a file, or a pipe that `mkfifo` made"
+        raise UsageError(f"cannot write events to {path}: {reason}", hint=hint) from error
 
 
 def _append_to(path: Path) -> BinaryIO:
     """Open a file at its end, on a new line: a killed process may have left half a line there."""
-    try:
-        stream = path.open("ab")
-        if path.is_file() and stream.tell() and not _ends_a_line(path):
-            stream.write(b"\n")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write events to {path}: {error.strerror or error}",
-            hint="name a file in a directory that exists and that you may write to",
-        ) from error
+    stream = path.open("ab")
+    if path.is_file() and stream.tell() and not _ends_a_line(path):
+        stream.write(b"\n")
     return stream
 
 

@@ -26,6 +26,14 @@ class LineWriter(Generic[AnyStr]):
         own = getattr(stream, "name", "")  # a number where the stream was made from a file descriptor
         self.name = name or (own if isinstance(own, str) and own else "the output")
 
+    def close(self) -> None:
+        """Close the stream.
+
+        Raises:
+            OSError: what is in its buffer cannot be written.
+        """
+        self.stream.close()
+
     def write(self, batch: AnyStr) -> None:
         """Write and flush a batch.
 

@@ -19,6 +19,7 @@ from aetherflow.events.run_events import BundleUse
 from aetherflow.redaction import Redactor
 from aetherflow.spec.load_manifest import ManifestDocument, stays_inside
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.working_directory import absolute
 
 FLOW_SUFFIXES = (".yaml", ".yml")
 FLOWS_TOLD = 20
@@ -144,7 +145,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
         return BundleUse(
             id=self.id,
             fingerprint=self.fingerprint,
-            manifest=str(self.manifest.path.absolute()),
+            manifest=str(absolute(self.manifest.path)),
             flow=flow.relative_to(self.root).as_posix(),
             stale=self.stale,
         )

@@ -16,6 +16,7 @@ from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
+from aetherflow.working_directory import absolute
 
 LEAST_PARALLEL_JOBS = 8
 
@@ -68,7 +69,7 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     return RunPaths(
         state=state,
         logs=logs_beside(state),
-        work_root=root.absolute(),
+        work_root=absolute(root),
         layout=layout,
         max_parallel_jobs=flow.max_parallel_jobs or max(4 * (os.cpu_count() or 1), LEAST_PARALLEL_JOBS),
     )
@@ -87,9 +88,9 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
-        return (settings.state_root / "aetherflow.sqlite").absolute()
+        return absolute(settings.state_root / "aetherflow.sqlite")
     scope = {"env": checked.environment.variables, "params": params}
-    path = Path(_rendered("flow.state.path", flow.state.path, scope)).absolute()
+    path = absolute(Path(_rendered("flow.state.path", flow.state.path, scope)))
     check_place("flow.state.path", path, checked.restrictions, (settings.state_root, settings.work_root))
     return path
 

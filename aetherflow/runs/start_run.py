@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import msgspec
 
@@ -21,6 +20,7 @@ from aetherflow.runs.start_notices import bundle_notices, plugin_notices, resume
 from aetherflow.runs.stored_params import params_of_resumed, secrets_to_give
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.run_lease import RunClaim
+from aetherflow.working_directory import working_directory_name
 
 
 class RunStart(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         secrets=secrets,
         selected_job=request.flow_job,
         definition=plan.definition,
-        directory=str(Path.cwd()),
+        directory=working_directory_name(),
         origin=request.origin,
         scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
         bundle=checked.bundle,
@@ -153,7 +153,7 @@ def _resume(
         definition=plan.definition,
         **resume.event_fields(),
         ending_count=closed_endings(state, [*resume.rerun, *resume.reopened]),
-        directory=str(Path.cwd()),
+        directory=working_directory_name(),
         only=request.only,
         decisions=resume.stored_decisions(),
         decision_counts=resume.decision_counts(),

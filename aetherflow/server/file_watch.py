@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aetherflow.clock import Clock
 from aetherflow.worker_threads import WorkerThreads
+from aetherflow.working_directory import absolute
 
 _threads = WorkerThreads("watching files", 2)
 
@@ -19,7 +20,7 @@ Signature = tuple[int, int, int, int] | None
 def signature(path: Path) -> Signature:
     """Return values that change when a file is written or replaced; None if it does not exist."""
     try:
-        stat = path.stat()
+        stat = absolute(path).stat()
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

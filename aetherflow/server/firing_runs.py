@@ -19,6 +19,7 @@ from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.firings import Firing, begin_firing, recorded_end
+from aetherflow.working_directory import working_directory_name
 
 
 class FiringRuns(msgspec.Struct, frozen=True, eq=False):
@@ -145,6 +146,6 @@ def _first_error(refusal: Refusal) -> str:
 def _as_typed(path: Path) -> Path:
     """Return a path relative to the working directory if it is below it, as a user would type it."""
     try:
-        return path.relative_to(Path.cwd())
+        return path.relative_to(working_directory_name())
     except ValueError:
         return path

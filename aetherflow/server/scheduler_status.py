@@ -17,6 +17,7 @@ from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
 from aetherflow.store.firings import Firing, last_firings, open_firings
 from aetherflow.store.schedule_items import known_items
+from aetherflow.working_directory import absolute
 
 USUAL_SECONDS = 5
 """How long a server may take to decide about a tick before `scheduler status` says that it is due."""
@@ -95,7 +96,7 @@ def status_of(
         if isinstance(found, AetherFlowError):
             problem = found.message.splitlines()[0]
         elif not file:
-            file = str(found.file.absolute())
+            file = str(absolute(found.file))
         items = _items(raw, scheduler, schedule, now)
         statuses.append(SchedulerStatus(scheduler, file, servers, problem, items))
     return statuses

@@ -14,6 +14,7 @@ from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.served_files import forget_server, record_served_file
+from aetherflow.working_directory import absolute
 
 TTL_SECONDS = 30.0
 """How long the firings of a dead host stay with it; on the same host a dead server is seen at once."""
@@ -84,7 +85,7 @@ class ServerLease:
 
     async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
         """Store that a file is served, or its current error."""
-        self._files[schedule.id] = (str(schedule.file.absolute()), problem)
+        self._files[schedule.id] = (str(absolute(schedule.file)), problem)
         now = self._clock.now()
         await self._database.transact(
             lambda raw: record_served_file(

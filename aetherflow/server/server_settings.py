@@ -14,6 +14,7 @@ from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
+from aetherflow.working_directory import absolute
 
 MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0
@@ -63,7 +64,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
         ScheduleConflict: two files name different databases.
     """
     if state is not None:
-        return state.absolute()
+        return absolute(state)
     environment = load_environment(process_env)
     named: dict[Path, Path] = {}
     for schedule in schedules:
@@ -75,16 +76,16 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
                 raise UsageError(
                     f"{schedule.file}: state.path: {error.message}", hint=error.hint, code=error.code
                 ) from None
-            named[(schedule.file.absolute().parent / str(rendered)).absolute()] = schedule.file
+            named[absolute(absolute(schedule.file).parent / str(rendered))] = schedule.file
         else:
-            named[(environment.settings.state_root / "aetherflow.sqlite").absolute()] = schedule.file
+            named[absolute(environment.settings.state_root / "aetherflow.sqlite")] = schedule.file
     if len(named) > 1:
         listed = ", ".join(f"{file}: {path}" for path, file in named.items())
         raise ScheduleConflict(
             f"the scheduler files have different state databases ({listed})",
             hint="give them the same state.path, add --state FILE, or serve them apart",
         )
-    return next(iter(named), (environment.settings.state_root / "aetherflow.sqlite").absolute())
+    return next(iter(named), absolute(environment.settings.state_root / "aetherflow.sqlite"))
 
 
 def _contradiction(key: str, one: object, other: object) -> ScheduleConflict:

@@ -30,6 +30,7 @@ from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.suggest import explain_control_character, explain_encoding, explain_syntax, quoted
 from aetherflow.spec.yaml_scalars import OTHER_THAN_TEXT, scalar_value
+from aetherflow.working_directory import absolute
 
 NodePath = tuple[str | int, ...]
 
@@ -136,7 +137,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, MAX_BYTES)
     except FileNotFoundError:
-        looked = f"it was looked for in {path.absolute().parent}"
+        looked = f"it was looked for in {absolute(path).parent}"
         raise _unreadable(file, "there is no such file", looked) from None
     except IsADirectoryError:
         raise _unreadable(file, "this is a directory", "name a file in it") from None

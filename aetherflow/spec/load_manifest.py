@@ -14,6 +14,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, scan_file
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
 from aetherflow.spec.suggest import did_you_mean, quoted
+from aetherflow.working_directory import absolute
 
 INSIDE = (
     ("bundle", "layout", "flows_dir"),
@@ -36,7 +37,7 @@ class ManifestDocument(msgspec.Struct, frozen=True, eq=False):
     @property
     def directory(self) -> Path:
         """The folder of the manifest, to which its paths on this machine are relative."""
-        return self.path.absolute().parent
+        return absolute(self.path).parent
 
 
 def load_manifest(path: Path) -> ManifestDocument:

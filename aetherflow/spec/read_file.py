@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from aetherflow.working_directory import absolute
+
 _INHERITED = "/proc/"
 """Where the real name of a pipe begins that the shell has opened for us: `validate <(generate)`."""
 
@@ -17,6 +19,7 @@ def read_file(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is a named pipe that may never get data.
     """
+    path = absolute(path)
     if stat.S_ISFIFO(path.stat().st_mode) and not os.path.realpath(path).startswith(_INHERITED):
         raise OSError(errno.EINVAL, "it is a named pipe, not a file")
     with path.open("rb") as stream:

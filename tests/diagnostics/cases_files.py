@@ -33,7 +33,7 @@ CASES: dict[str, Case | Told] = {
     "AF000": Told(_bug),
     "AF001": Told(lambda _: print_error(AetherFlowError("an error of a plugin, without a code of its own"))),
     "AF002": Case(script="aetherflow validate"),
-    "AF003": Case(script="mkdir gone; cd gone; rmdir ../gone; aetherflow runs list"),
+    "AF003": Case(script="mkdir gone; cd gone; rmdir ../gone; aetherflow validate flow.yaml"),
     "AF100": Told(lambda _: InvalidInput([])),
     "AF101": Case(script="aetherflow validate nowhere.yaml"),
     "AF102": Case("version: 1\nflow: {id: f, description: a \x07 bell}\n"),

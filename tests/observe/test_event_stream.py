@@ -17,7 +17,7 @@ import pytest
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, JobFinished, JobStarted, Journalled, Notice, StepOutput
 from aetherflow.observe.event_stream import EventStreamObserver
-from aetherflow.observe.line_writer import OutputLostError
+from aetherflow.observe.line_writer import LineWriter, OutputLostError
 
 AT = datetime(2026, 1, 2, 22, 14, 3, tzinfo=UTC)
 RUN: dict[str, Any] = {"at": AT, "flow_id": "demo", "run_id": "r1"}
@@ -157,10 +157,11 @@ async def test_a_file_that_runs_share_is_closed_after_the_last_of_them(tmp_path:
 
     await first(EVENTS[:1])
     writers = [stream._writer]
+    assert isinstance(writers[0], LineWriter)
     await first.aclose()
     await second(EVENTS[1:2])
     assert stream._writer in writers
     await second.aclose()
-    assert [writer.stream.closed for writer in writers if writer] == [True]
+    assert writers[0].stream.closed
 
     assert len((tmp_path / "events.jsonl").read_bytes().splitlines()) == 2
