@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,10 +23,9 @@ def pipe(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the end wait long for a reader that is there, as a busy machine may need."""
     monkeypatch.setattr(pipe_writer, "CLOSING_SECONDS", 30.0)
-    return
 
 
 class Reader:
