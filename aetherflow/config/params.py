@@ -10,10 +10,28 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import UsageError
+from aetherflow.redaction import names_a_secret
 from aetherflow.spec.flow import ParamSpec
 from aetherflow.spec.suggest import did_you_mean
 
 _CODE = "AF560"
+
+
+class UnfitValue(ValueError):
+    """A value is not what its parameter is declared as.
+
+    Attributes:
+        wanted: what it must be; the message also says what it is, if that is short.
+    """
+
+    def __init__(self, wanted: str, shown: str = "") -> None:
+        super().__init__(f"{wanted}, not {shown}" if shown else wanted)
+        self.wanted = wanted
+
+
+def described(name: str, error: UnfitValue) -> str:
+    """Return what a parameter must be, and what it is unless it is named like a secret."""
+    return error.wanted if names_a_secret(name) else str(error)
 
 
 def read_params(
@@ -45,8 +63,8 @@ def read_params(
             continue
         try:
             values[name] = convert(spec, value)
-        except ValueError as error:
-            problems.append(f"the parameter {name!r} must be {error}")
+        except UnfitValue as error:
+            problems.append(f"the parameter {name!r} must be {described(name, error)}")
     if problems:
         raise UsageError("; ".join(problems), code=_CODE)
     return values
@@ -72,19 +90,19 @@ def convert(spec: ParamSpec, value: Any) -> Any:
     """Return the value as the declared type.
 
     Raises:
-        ValueError: it has another type; the message says what is needed.
+        UnfitValue: it has another type; the message says what is needed.
     """
     converted = _CONVERSIONS[spec.type](value)
     try:
         msgspec.json.encode(converted)  # stored as UTF-8: other text would come back changed
     except UnicodeEncodeError:
-        raise ValueError(f"text in UTF-8, not {value!r}") from None
+        raise UnfitValue("text in UTF-8", repr(value)) from None
     if not spec.enum:
         return converted
     for option in spec.enum:
         if _string(option) == _string(converted):  # the command line gives texts, the file may hold numbers
             return option if spec.type == "enum" else converted
-    raise ValueError(f"one of {', '.join(map(_string, spec.enum))}, not {value!r}")
+    raise UnfitValue(f"one of {', '.join(map(_string, spec.enum))}", repr(value))
 
 
 def _string(value: Any) -> str:
@@ -105,7 +123,7 @@ def _parsed(parse: Callable[[str], Any], wanted: str) -> Callable[[Any], Any]:
         try:
             return parse(str(value))
         except (ValueError, KeyError):
-            raise ValueError(f"{wanted}, not {value!r}") from None
+            raise UnfitValue(wanted, repr(value)) from None
 
     return convert_text
 
@@ -119,7 +137,7 @@ def _json(value: Any) -> Any:
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError as error:
-        raise ValueError(f"JSON ({error})") from None
+        raise UnfitValue(f"JSON ({error})") from None
 
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {

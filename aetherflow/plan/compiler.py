@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 
 import msgspec
 
-from aetherflow.config.params import convert
+from aetherflow.config.params import UnfitValue, convert, described
 from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
@@ -100,8 +100,8 @@ class _Compiler:
             try:
                 if param.default is not None:
                     convert(param, param.default)
-            except ValueError as error:
-                message = f"the default of the parameter {name!r} must be {error}"
+            except UnfitValue as error:
+                message = f"the default of the parameter {name!r} must be {described(name, error)}"
                 self.sink.add(
                     ("flow", "params", name, "default"), "AF560", message, "correct it, or the type"
                 )

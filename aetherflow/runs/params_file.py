@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aetherflow.config.params import convert
+from aetherflow.config.params import UnfitValue, convert, described
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.document import Document, read_document
 from aetherflow.spec.flow import ParamSpec
@@ -48,6 +48,7 @@ def _check(
     try:
         if value is not None:
             convert(spec, value)
-    except ValueError as error:
-        return document.diagnostic((name,), CODE, f"the parameter {name!r} must be {error}")
+    except UnfitValue as error:
+        message = f"the parameter {name!r} must be {described(name, error)}"
+        return document.diagnostic((name,), CODE, message)
     return None

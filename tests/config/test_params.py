@@ -219,3 +219,16 @@ def test_what_is_no_text_in_utf_8_is_refused_for_it_would_come_back_as_another(
     with pytest.raises(UsageError, match="the parameter 'p' must be text in UTF-8, not") as caught:
         read_params({"p": ParamSpec(type=kind)}, {"p": value})
     assert caught.value.message.isascii()
+
+
+def test_a_value_under_the_name_of_a_secret_is_not_shown() -> None:
+    specs = {
+        "api_token": ParamSpec(type="int"),
+        "db_password": ParamSpec(type="json"),
+        "day": ParamSpec(type="int"),
+    }
+    with pytest.raises(UsageError) as raised:
+        read_params(specs, {"api_token": "canary-1", "db_password": "{canary-2", "day": "shown"})
+    assert "canary" not in raised.value.message
+    assert "'api_token' must be a whole number; " in raised.value.message
+    assert "'day' must be a whole number, not 'shown'" in raised.value.message
