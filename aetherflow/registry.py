@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from aetherflow._version import __version__
 from aetherflow.config.settings import Settings
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
-from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugin_errors import is_our_cancellation, named
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.registration import all_declared
@@ -94,7 +94,8 @@ class Registry:
                 hint="decorate the function with @aetherflow.step(NAME)",
                 code="AF541",
             )
-        return found
+        is_ours = name in STEPS and (STEP, name) not in self._given and not found.contains
+        return replace(found, is_foreign=False) if is_ours else found
 
     def connector_class(self, name: str) -> type[Connector]:
         """Return the class of a connector `kind:driver`, imported now if it was not.
@@ -259,7 +260,7 @@ def _distribution(entry: EntryPoint) -> str:
     return distribution(entry)
 
 
-def _import_type(named: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
+def _import_type(what: str, module_name: str, attributes: str, *, redactor: Redactor | None = None) -> Any:
     """Return the object that an entry of a table names.
 
     Raises:
@@ -268,16 +269,16 @@ def _import_type(named: str, module_name: str, attributes: str, *, redactor: Red
     try:
         module = import_module(module_name)
     except AetherFlowError as error:  # the error of a decorator that is used wrongly names its place
-        raise ConfigError(f"{named}: {error.message}", hint=error.hint, code=error.code) from None
+        raise ConfigError(f"{what}: {error.message}", hint=error.hint, code=error.code) from None
     except BaseException as error:  # a plugin may do anything when it is imported; it is named
         if is_our_cancellation(error):
             raise
-        said = (redactor or Redactor()).text(str(error))
-        raise _not_imported(named, module_name, error, said) from None
+        said = (redactor or Redactor()).text(named(error))
+        raise _not_imported(what, module_name, error, said) from None
     try:
         return attrgetter(attributes)(module)
     except AttributeError:
-        message = f"{named}: {module_name} has no {attributes!r}"
+        message = f"{what}: {module_name} has no {attributes!r}"
         raise ConfigError(message, code="AF542") from None
 
 
@@ -291,16 +292,16 @@ def _at(error: BaseException) -> str:
     return f" at {lines[-1].filename}:{lines[-1].lineno}" if lines[1:] else ""
 
 
-def _not_imported(named: str, module_name: str, error: BaseException, said: str) -> ConfigError:
+def _not_imported(what: str, module_name: str, error: BaseException, said: str) -> ConfigError:
     package = module_name.partition(".")[0]
     missing = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if missing and missing != package and package in PLUGIN_EXTRAS:
         return MissingExtra(
-            f"{named} needs the package {missing!r}, which is not installed",
+            f"{what} needs the package {missing!r}, which is not installed",
             hint=f"pip install 'aetherflow[{PLUGIN_EXTRAS[package]}]'",
         )
     return ConfigError(
-        f"{named} cannot be imported from {module_name}: {type(error).__name__}: {said}{_at(error)}",
+        f"{what} cannot be imported from {module_name}: {said}{_at(error)}",
         hint="install what it needs, or repair or uninstall the plugin",
         code="AF542",
     )

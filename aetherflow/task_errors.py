@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.abc
 
+from aetherflow.plugin_errors import text_of
+
 
 @asynccontextmanager
 async def one_error() -> AsyncIterator[anyio.abc.TaskGroup]:
@@ -27,17 +29,19 @@ async def one_error() -> AsyncIterator[anyio.abc.TaskGroup]:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield all errors in a nested group; an error that is not a group yields itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
+    """Yield all errors in a nested group, however deep; an error that is not a group yields itself."""
+    waiting = [error]
+    while waiting:
+        first = waiting.pop()
+        if isinstance(first, BaseExceptionGroup):
+            waiting.extend(reversed(first.exceptions))
+        else:
+            yield first
 
 
 def distinct_errors(error: BaseException) -> list[BaseException]:
     """Return the errors in a group, in order; of several with the same type and text, the first."""
     found: dict[tuple[type[BaseException], str], BaseException] = {}
     for leaf in leaves(error):
-        found.setdefault((type(leaf), str(leaf)), leaf)
+        found.setdefault((type(leaf), text_of(leaf)), leaf)
     return list(found.values())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import msgspec
+from msgspec.structs import asdict
 
-from aetherflow.errors import AetherFlowError
+from aetherflow.errors import AetherFlowError, StepError
 from aetherflow.execution.connector_pool import open_connector
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.runs.load_flow import CheckedFlow, resolve
+from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.checks import CheckResult
+from aetherflow.sdk.step_failure import describe
 
 CONNECT_SECONDS = 30.0
 """How long a resource may take to open and to run its check."""
@@ -54,8 +58,11 @@ async def _check_in_time(checked: CheckedFlow, name: str) -> list[CheckResult]:
     """Check one resource in its own thread and event loop, so a blocking library delays no other check."""
     trial = _Trial()
     work = partial(anyio.run, _check_one, checked, name, trial)
-    with anyio.move_on_after(CONNECT_SECONDS + GRACE_SECONDS):
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    try:
+        with anyio.move_on_after(CONNECT_SECONDS + GRACE_SECONDS):
+            return await run_blocking(work, limiter=anyio.CapacityLimiter(1))
+    except StepError as error:  # the connector ended its event loop
+        return [CheckResult(f"connect {name}", "error", checked.redactor.text(error.message), error.hint)]
     return [_too_slow(checked, name, trial)]
 
 
@@ -70,7 +77,7 @@ async def _check_one(checked: CheckedFlow, name: str, trial: _Trial) -> list[Che
     except BaseException as error:  # anything that a connector raises is a failed check
         if is_our_cancellation(error):
             raise
-        results = [CheckResult(f"connect {name}", "error", f"{type(error).__name__}: {error}")]
+        results = [CheckResult(f"connect {name}", "error", describe(error).message)]
     results = [CheckResult(f"connect {name}", "warning", warning) for warning in trial.warnings] + results
     mask = checked.redactor.text
     return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in results]
@@ -86,12 +93,29 @@ async def _open_and_check(checked: CheckedFlow, name: str, trial: _Trial) -> lis
     cls = checked.registry.connector_class(f"{resource.kind}:{resource.driver}")
     connector = await open_connector(cls, resource)
     try:
-        checks = await connector.check()
+        checks = _check_results(await connector.check(), f"{resource.kind}:{resource.driver}")
     finally:
         trial.warnings += [problem.message for problem in await close(name, connector)]
     return [
         CheckResult(f"connect {name}", one.state, f"{one.subject}: {one.message}", one.hint) for one in checks
     ]
+
+
+def _check_results(returned: Any, connector: str) -> list[CheckResult]:
+    """Return what the `check` of a connector returned, if that is what it has to return.
+
+    Raises:
+        StepError: it is not.
+    """
+    try:
+        return msgspec.convert([asdict(one) for one in returned], list[CheckResult])
+    except (TypeError, msgspec.ValidationError):
+        raise StepError(
+            f"check() of the connector {connector} returned {type(returned).__name__}, "
+            "not a list of CheckResult with texts and a state ok, warning or error",
+            hint="write: return [CheckResult(subject, state, message)]",
+            code="AF753",
+        ) from None
 
 
 def _too_slow(checked: CheckedFlow, name: str, trial: _Trial) -> CheckResult:

@@ -21,8 +21,8 @@ def load_metrics(module_name: str) -> object:
         ConfigError: the module cannot be imported, or its METRICS can receive nothing.
     """
     source = load_module(module_name, VARIABLE, _CODE)
-    sink: object = getattr(source.module, "METRICS", None)
-    problem = _problem(sink)
+    sink = source.attribute("METRICS", _CODE)
+    problem = source.call(_CODE, _problem, sink)
     if problem:
         hint = f"METRICS is a function that takes an event, or an object with some of {', '.join(HOOKS)}"
         raise ConfigError(f"{source.origin}: {problem} ({VARIABLE})", hint=hint, code=_CODE)

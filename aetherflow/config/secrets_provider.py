@@ -65,7 +65,7 @@ class SecretsProvider(msgspec.Struct, frozen=True):
             problem = f"returned {_kind(result)}, not a mapping of variables"
             raise self.declaration_error(function, "expand_env", problem)
         variables: dict[str, str] = {}
-        for name, value in result.items():
+        for name, value in self.source.call(_RAISED, dict, result).items():
             if not isinstance(name, str):
                 raise self.declaration_error(function, "expand_env", f"returned a name of type {_kind(name)}")
             if not isinstance(value, str | int | float):

@@ -149,7 +149,7 @@ def _default_state_root(env: Mapping[str, str]) -> Path:
 def _from_module(module_name: str) -> list[tuple[str, str]]:
     """Return the settings of a user's module as texts, under their field names."""
     source = load_module(module_name, f"{PREFIX}SETTINGS_MODULE", _CODE)
-    values: object = getattr(source.module, "SETTINGS", None)
+    values = source.attribute("SETTINGS", _CODE)
     if not isinstance(values, dict):
         message = f"{source.origin}: there is no `SETTINGS` dictionary ({source.variable})"
         raise ConfigError(message, hint='write SETTINGS = {"log_level": "DEBUG"}', code=_CODE)

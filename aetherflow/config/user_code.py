@@ -44,11 +44,23 @@ class UserModule(msgspec.Struct, frozen=True):
         Raises:
             ConfigError: the name is not a function.
         """
-        found: object = getattr(self.module, name, None)
+        found = self.attribute(name, code)
         if found is None or callable(found):
             return found
         message = f"{self.origin}: `{name}` is not a function ({self.variable})"
         raise ConfigError(message, hint=f"define `def {name}(...)`", code=code)
+
+    def attribute(self, name: str, code: str) -> object:
+        """Return an attribute of the module, or None if it has none.
+
+        Raises:
+            ConfigError: the module's own `__getattr__` failed.
+        """
+
+        def read() -> object:
+            return getattr(self.module, name, None)
+
+        return self.call(code, read)
 
     def call(self, code: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of the module.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.context import RunServices, StepContext
 from aetherflow.sdk.json_values import as_text, plain_json, plain_text
 from aetherflow.sdk.step import StepResult
-from aetherflow.sdk.step_failure import describe, masked_failure
+from aetherflow.sdk.step_failure import failure_of
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True):
@@ -56,11 +55,8 @@ async def attempt_step(
     except BaseException as error:  # whatever a step raises is its outcome, with place and cause
         if is_our_cancellation(error):
             raise
-        redactor = context.redactor
-        trace = "".join(traceback.format_exception(error))
-        return AttemptOutcome(
-            error=masked_failure(describe(error), redactor), trace=redactor.text(plain_text(trace))
-        )
+        info, trace = failure_of(error, context.redactor)
+        return AttemptOutcome(error=info, trace=trace)
 
 
 def prepare(

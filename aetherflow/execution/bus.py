@@ -22,7 +22,7 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice
 from aetherflow.execution.bounded_queue import QUEUE_EVENTS, BoundedQueue
-from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugin_errors import is_our_cancellation, named
 from aetherflow.ports import DurableSubscriber, Observer
 
 REST_SECONDS = 0.05
@@ -172,7 +172,7 @@ class Bus:
         subscription.queue.close()
         if subscription in self._attached:
             self._attached.remove(subscription)
-        why = error.message if isinstance(error, AetherFlowError) else f"{type(error).__name__}: {error}"
+        why = error.message if isinstance(error, AetherFlowError) else named(error)
         reason = f"{why}{_losses(subscription)}"
         self.detached.setdefault(subscription.name, reason)
         if self._seen is not None:  # a server announces its events, and publishes none

@@ -11,6 +11,7 @@ from aetherflow.errors import AetherFlowError, ErrorInfo, StepError
 from aetherflow.execution.shared_connectors import SharedConnectors, close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector, Resource
+from aetherflow.sdk.step_failure import described
 from aetherflow.worker_threads import WorkerThreads
 
 _preparing_threads = WorkerThreads("secrets and connectors", 16)
@@ -128,9 +129,9 @@ async def open_connector(cls: type[Connector], resource: Resource) -> Connector:
     except BaseException as error:
         if is_our_cancellation(error):
             raise
+        what = f"resource {resource.name} ({resource.kind}:{resource.driver})"
         raise StepError(
-            f"resource {resource.name} ({resource.kind}:{resource.driver}) cannot be opened: "
-            f"{str(error) or type(error).__name__}",
+            f"{what} cannot be opened: {described(error)}",
             hint="check its config and options, and that the other side answers",
             kind="connection",
             code="AF704",

@@ -34,8 +34,8 @@ from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.context import StepContext
-from aetherflow.sdk.json_values import plain_text
 from aetherflow.sdk.pools import PoolWait
+from aetherflow.sdk.step_failure import failure_of, stored_text
 from aetherflow.task_errors import one_error
 
 S = TypeVar("S", bound=e.StepEvent)
@@ -139,8 +139,22 @@ class InstanceTask:
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
-        if limit is None:
+        if limit is None and not (step_type is not None and step_type.is_foreign):
             return await attempt()
+        return await self._in_own_task(attempt, limit, over, context)
+
+    async def _in_own_task(
+        self,
+        attempt: Callable[[], Awaitable[AttemptOutcome]],
+        limit: float | None,
+        over: ErrorInfo,
+        context: StepContext,
+    ) -> AttemptOutcome:
+        """Run an attempt in a task of its own, within its time limit; `over` is the error when that is over.
+
+        If the step cancels its task, or awaits a future that raises GeneratorExit, which closes the
+        coroutines that wait for it, only that task ends.
+        """
         outcome: AttemptOutcome | None = None
         timer = anyio.CancelScope()
 
@@ -149,26 +163,27 @@ class InstanceTask:
             outcome = await attempt()
             timer.cancel()
 
-        async def expire() -> None:
+        async def expire(seconds: float) -> None:
             with timer:
-                await self._timer.expire(limit, timed)
+                await self._timer.expire(seconds, timed)
 
-        # Under a time limit the step has a task of its own: if it cancels its task, that ends with it.
         with anyio.CancelScope() as timed:
             try:
                 async with one_error() as tasks:
-                    if not limit:
-                        timed.cancel()
-                        await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
-                    tasks.start_soon(expire)
+                    if limit is not None:
+                        if not limit:
+                            timed.cancel()
+                            await anyio.lowlevel.checkpoint()  # no time is left: it does not begin
+                        tasks.start_soon(expire, limit)
                     tasks.start_soon(perform)
             except BaseException as error:
-                if outcome is None or not is_our_cancellation(error):
+                if is_our_cancellation(error) == (outcome is None):
                     raise  # else the step has ended although it was cancelled, and that counts
-        if outcome is None or (timed.cancel_called and outcome.result is None):
+                outcome = outcome or _failed(error, context)
+        if timed.cancel_called and (outcome is None or outcome.result is None):
             message = _with_progress(over.message, context)
             return AttemptOutcome(error=msgspec.structs.replace(over, message=message))
-        return outcome
+        return outcome or _failed(anyio.get_cancelled_exc_class()(), context)
 
     def _report(self, step: StepPlan, attempt: int, outcome: AttemptOutcome, duration: float) -> None:
         """Report how an attempt ended that was not cancelled."""
@@ -276,9 +291,14 @@ class InstanceTask:
         )
 
 
+def _failed(error: BaseException, context: StepContext) -> AttemptOutcome:
+    info, trace = failure_of(error, context.redactor)
+    return AttemptOutcome(error=info, trace=trace)
+
+
 def _with_progress(why: str, context: StepContext) -> str:
     """Return why a step was ended, and how far it came, if it has noted that."""
-    note = context.redactor.text(plain_text(context.progress_note))
+    note = context.redactor.text(stored_text(context.progress_note))
     return f"{why}: {note}" if note else why
 
 

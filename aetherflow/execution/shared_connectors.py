@@ -17,6 +17,8 @@ from anyio.lowlevel import RunVar
 from aetherflow.errors import ErrorInfo
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.connector import Connector, Resource
+from aetherflow.sdk.step_failure import described
+from aetherflow.task_errors import one_error
 
 MOST_IDLE = 32
 """How many unused connectors stay open; a password that changes daily, for one, adds one every day."""
@@ -120,12 +122,23 @@ async def _close_all(entries: list[_Shared]) -> list[ErrorInfo]:
 
 async def close(resource_name: str, connector: Connector) -> list[ErrorInfo]:
     """Close a connector, shielded, within CLOSE_SECONDS; return errors instead of raising them."""
+    failures: list[BaseException] = []
+
+    async def close_it() -> None:
+        try:
+            await connector.aclose()
+        except BaseException as error:
+            if is_our_cancellation(error):
+                raise
+            failures.append(error)
+
     try:
         with anyio.fail_after(CLOSE_SECONDS, shield=True):
-            await connector.aclose()
+            async with one_error() as tasks:  # a task of its own, which it may cancel
+                tasks.start_soon(close_it)
     except BaseException as error:  # reported; the other connectors must be closed all the same
         if is_our_cancellation(error):
             raise
-        said = str(error) or type(error).__name__
-        return [ErrorInfo(code="AF703", message=f"resource {resource_name} could not be closed: {said}")]
-    return []
+        failures.append(error)
+    start = f"resource {resource_name} could not be closed: "
+    return [ErrorInfo(code="AF703", message=start + described(error)) for error in failures]

@@ -14,6 +14,8 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from aetherflow.plugin_errors import named
+
 Args = TypeVarTuple("Args")
 
 
@@ -43,6 +45,8 @@ class Sink:
                 if beginning.acquire(blocking=False):
                     try:
                         function(*args)
+                    except GeneratorExit as error:  # a future that raises it closes the coroutine that waits
+                        raise RuntimeError(named(error)) from error
                     finally:
                         anyio.from_thread.run_sync(ended.set)
 

@@ -6,6 +6,7 @@ from collections.abc import Container
 from types import TracebackType
 
 from aetherflow.errors import AetherFlowError, Diagnostic
+from aetherflow.plugin_errors import named
 from aetherflow.sdk.registration import DeclarationError
 
 _REPAIR = "repair the plugin, or set AETHERFLOW_PLUGIN_STRICT=false to continue without it"
@@ -34,8 +35,7 @@ def plugin_diagnostic(error: BaseException, files: Container[str], *, default: s
             return Diagnostic("AF583", message, file, line, hint=hint)
         message = f"the plugin needs the module {error.name!r}, which is not installed"
         return Diagnostic("AF583", message, file, line, hint="install the package that brings it")
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Diagnostic("AF582", f"the plugin cannot be loaded: {text}", file, line, hint=_REPAIR)
+    return Diagnostic("AF582", f"the plugin cannot be loaded: {named(error)}", file, line, hint=_REPAIR)
 
 
 def _place(step: TracebackType | None, files: Container[str]) -> tuple[str, int] | None:

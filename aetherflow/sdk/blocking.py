@@ -5,6 +5,7 @@ It needs only an event loop (anyio), not a run. Connectors call `run_blocking`; 
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from aetherflow.errors import StepError
+from aetherflow.plugin_errors import text_of
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.worker_threads import WorkerThreads
 
@@ -46,10 +48,30 @@ async def run_blocking(
         function: the function to call.
         args: its arguments.
         limiter: limits how many such calls run at once; by default all connectors share CONNECTOR_THREADS.
+
+    Raises:
+        StepError: it is a coroutine function (AF754), or it raised what is no `Exception`.
     """
+    refuse_coroutine_function(function)
+    function = plugin_errors_contained()(function)
     if limiter is None:
         return await _threads.run(function, *args, abandon_on_cancel=True)
     return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
+
+
+def refuse_coroutine_function(function: Callable[..., object]) -> None:
+    """Refuse a coroutine function where a thread would only make its coroutine and never run it.
+
+    Raises:
+        StepError: it is one (AF754).
+    """
+    if inspect.iscoroutinefunction(function):
+        name = getattr(function, "__name__", "it")
+        raise StepError(
+            f"{name} is a coroutine function, and a thread cannot run it",
+            hint=f"await it instead: await {name}(...)",
+            code="AF754",
+        )
 
 
 class StopSwitch:
@@ -136,6 +158,9 @@ async def call_in_thread(
 ) -> T:
     """Run a blocking function in its own thread and return its result.
 
+    What it raises is contained in the thread: a `GeneratorExit` that a future passes on would close the
+    coroutines that wait for it.
+
     A cancellation requests a stop and calls `interrupt` repeatedly. It propagates when the function has
     ended, or after THREAD_STOP_SECONDS; then the thread is abandoned with a warning.
     """
@@ -147,10 +172,11 @@ async def call_in_thread(
     async def run() -> None:
         current_call.set(call)  # the thread inherits the context of this task
         try:
-            with scope, plugin_errors_contained():
+            with scope:
                 limiter = anyio.CapacityLimiter(1)  # the caller holds the shared limiter already
+                contained = plugin_errors_contained()(function)
                 outcome.append(
-                    await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
+                    await anyio.to_thread.run_sync(contained, *args, abandon_on_cancel=True, limiter=limiter)
                 )
         except Exception as error:  # noqa: BLE001 - raised in the caller's task, below
             failure.append(error)
@@ -184,10 +210,11 @@ async def _interrupt_until(
     limiter, is_reported = anyio.CapacityLimiter(1), False
     while not done.is_set():
         try:
-            await anyio.to_thread.run_sync(interrupt, abandon_on_cancel=True, limiter=limiter)
+            contained = plugin_errors_contained()(interrupt)
+            await anyio.to_thread.run_sync(contained, abandon_on_cancel=True, limiter=limiter)
         except Exception as error:  # noqa: BLE001 - reported; the next try may work, or the thread end by itself
             if not is_reported:
-                warn(f"the call could not be interrupted: {error}")
+                warn(f"the call could not be interrupted: {text_of(error)}")
             is_reported = True
         with anyio.move_on_after(INTERRUPT_AGAIN_SECONDS):
             await done.wait()

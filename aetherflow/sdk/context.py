@@ -23,13 +23,20 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.ports import EffectLog, OutputStore
 from aetherflow.redaction import Redactor
-from aetherflow.sdk.blocking import ThreadCall, call_in_thread, current_call, stopped
+from aetherflow.sdk.blocking import (
+    ThreadCall,
+    call_in_thread,
+    current_call,
+    refuse_coroutine_function,
+    stopped,
+)
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.step import StepResult
+from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.sdk.workspace import Workspace
 
 T = TypeVar("T")
@@ -304,7 +311,7 @@ class StepContext:
 
     def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
         """Show a line of a program's output to the observers while it runs; it is masked and not stored."""
-        self._announce(StepOutput, stream=stream, text=text)
+        self._announce(StepOutput, stream="stderr" if stream == "stderr" else "stdout", text=str(text))
 
     def _announce(self, kind: type[E], **fields: Any) -> E:
         """Show the observers an event of this attempt, and return it."""
@@ -330,9 +337,11 @@ class StepContext:
             unit: rows, bytes, files ...
             note: what the step is doing now, such as the name of a file.
         """
-        fields: dict[str, Any] = {"done": done, "total": total, "unit": unit, "note": note}
+        # Of these types observers expect them: a number of a library may be no number for JSON.
+        done, total = _number(done), None if total is None else _number(total)
         level = self._progress.level(self.clock.monotonic(), is_last=done == total)
         if level is not None:
+            fields: dict[str, Any] = {"done": done, "total": total, "unit": str(unit), "note": str(note)}
             event = self._announce(StepProgress, level=level, **fields)
             self.progress_note = progress_text(event)
 
@@ -358,8 +367,10 @@ class StepContext:
 
         A cancellation waits until a call that has begun ends; with `abandon_on_cancel` it does not wait.
         """
+        refuse_coroutine_function(function)
+        contained = plugin_errors_contained()(function)
         return await anyio.to_thread.run_sync(
-            function, *args, abandon_on_cancel=abandon_on_cancel, limiter=self._services.threads
+            contained, *args, abandon_on_cancel=abandon_on_cancel, limiter=self._services.threads
         )
 
     async def run_sync(self, function: Callable[[*Args], T], *args: *Args) -> T:
@@ -398,6 +409,7 @@ class StepContext:
         interrupt: Callable[[], object] | None,
         limiter: anyio.CapacityLimiter,
     ) -> T:
+        refuse_coroutine_function(function)
         async with limiter:  # a call that is cancelled while it waits here never starts
             call = self._last_call = ThreadCall()
             warn = partial(self.log, level="warning")
@@ -420,6 +432,10 @@ class StepContext:
                 code="AF549",
             )
         return call.run_async(function, *args)
+
+
+def _number(value: float) -> float:
+    return int(value) if isinstance(value, int) else float(value)
 
 
 def _on_loop() -> bool:

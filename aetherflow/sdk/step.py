@@ -46,6 +46,7 @@ class StepType(msgspec.Struct, frozen=True):
             them.
         placement: "coordinator" if the step must run in the process that executes the run, because it needs
             that process's locks, nested steps or machine.
+        is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
     """
 
     name: str
@@ -57,6 +58,7 @@ class StepType(msgspec.Struct, frozen=True):
     visible: Mapping[str, Visibility] = {}
     program_inputs: tuple[str, ...] = ()
     placement: PlacementRule = "anywhere"
+    is_foreign: bool = True
 
     @property
     def is_async(self) -> bool:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from traceback import walk_tb
 from typing import get_args
 
 import anyio
 import msgspec
 
 from aetherflow.errors import AetherFlowError, ErrorInfo, FailureKind, StepError
-from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugin_errors import is_our_cancellation, named, text_of
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.json_values import plain_json, plain_text
 from aetherflow.task_errors import leaves
@@ -35,17 +35,48 @@ _NOT_OF_STEPS = (_ENGINE, str(Path(os.__file__).parent) + os.sep, "<")
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
+def failure_of(error: BaseException, redactor: Redactor) -> tuple[ErrorInfo, str]:
+    """Return what a step raised as an error in storable form, and its traceback, both masked; raises nothing.
+
+    Not only the text of an exception is its author's: its fields and its groups are too.
+    """
+    try:
+        info = masked_failure(describe(error), redactor)
+    except BaseException as failure:
+        if is_our_cancellation(failure):
+            raise
+        why = f"it cannot be described ({type(failure).__name__})"
+        info = ErrorInfo(code="AF701", message=f"{type(error).__name__}: {why}")
+    try:
+        trace = redactor.text(plain_text("".join(traceback.format_exception(error))))
+    except RecursionError as failure:  # groups in groups
+        trace = f"{type(error).__name__}: its traceback cannot be written ({failure})"
+    return info, trace
+
+
+def stored_text(value: object) -> str:
+    """Return a value of a step's author as text that can be stored; one whose text cannot be read says so."""
+    try:
+        return plain_text(value)
+    except BaseException as failure:
+        if is_our_cancellation(failure):
+            raise
+        return f"({type(value).__name__}, whose text cannot be read)"
+
+
 def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
     """Return an error made by a step's author in storable form: right types, plain JSON, masked."""
     try:
         detail = redactor.value(plain_json(info.detail if isinstance(info.detail, Mapping) else {}))
-    except (StepError, RecursionError):
-        detail = {}  # a detail that cannot be stored must not hide the error
+    except BaseException as error:  # a detail that cannot be stored must not hide the error
+        if is_our_cancellation(error):
+            raise
+        detail = {}
     return ErrorInfo(
-        code=plain_text(info.code),
-        message=redactor.text(plain_text(info.message)),
+        code=stored_text(info.code),
+        message=redactor.text(stored_text(info.message)),
         kind=info.kind if info.kind in get_args(FailureKind) else "other",
-        hint=redactor.text(plain_text(info.hint)),
+        hint=redactor.text(stored_text(info.hint)),
         detail=detail,
         is_temporary=info.is_temporary is True,
     )
@@ -61,6 +92,19 @@ def describe(error: BaseException) -> ErrorInfo:
     return msgspec.structs.replace(
         info, message=f"{info.message} (and {len(others)} more: {'; '.join(messages)})"
     )
+
+
+def described(error: BaseException) -> str:
+    """Return what a connector raised, in words: its text, or where that says too little, its type too."""
+    return "; ".join(dict.fromkeys(map(_in_words, leaves(error))))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({text_of(error)})"
+    if not isinstance(error, Exception):
+        return named(error)
+    return text_of(error) or type(error).__name__
 
 
 @contextmanager
@@ -84,7 +128,7 @@ def plugin_errors_contained() -> Iterator[None]:
 def _place(error: BaseException) -> str:
     """Return `file:line` of the deepest frame of the traceback in the step's own code."""
     found: dict[str, int] = {}
-    for frame, line in walk_tb(error.__traceback__):
+    for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         if not file.startswith(_NOT_OF_STEPS) or "-packages/" in file.removeprefix(_ENGINE):
             found[file] = line
@@ -103,11 +147,8 @@ def _describe_one(error: BaseException) -> ErrorInfo:
     ) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
         kind = "connection"
     if isinstance(error, SystemExit):
-        return ErrorInfo(code="AF701", message=f"the step called sys.exit({error.code!r})")
-    try:
-        text = str(error) or _TEXTS_OF_SILENT.get(type(error).__name__, "no further message")
-    except Exception as failure:  # noqa: BLE001 - a plugin's `__str__` may raise anything
-        text = f"its text cannot be read ({type(failure).__name__})"
+        return ErrorInfo(code="AF701", message=f"the step called sys.exit({text_of(error)})")
+    text = text_of(error) or _TEXTS_OF_SILENT.get(type(error).__name__, "no further message")
     hint = _HINTS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
     if not hint and (place := _place(error)):
         hint = f"raised at {place}; --debug shows the whole traceback"

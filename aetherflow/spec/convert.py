@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from aetherflow.plugin_errors import is_our_cancellation, named
+
 T = TypeVar("T")
 
 _one_at_a_time = threading.Lock()
@@ -28,11 +30,18 @@ def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
 
 
 def misfit(value: Any, wanted: Any) -> str:
-    """Return why plain data does not fit a type, numbers and truth as text included; empty if it fits."""
+    """Return why plain data does not fit a type, numbers and truth as text included; empty if it fits.
+
+    The `__post_init__` of a plugin's Struct may raise anything; what it raises is the reason.
+    """
     try:
         convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
         return str(error)
+    except BaseException as error:
+        if is_our_cancellation(error):
+            raise
+        return named(error)
     return ""
 
 

@@ -72,6 +72,18 @@ CASES: dict[str, Case | Told] = {
     "AF740": Case(resource(MEMORY, SQL % "selct 1"), RUN),
     "AF741": Case(resource(MEMORY.replace("':memory:'", "/"), SQL % "select 1"), RUN),
     "AF742": Case(resource(MEMORY, SQL % "create table t(x)"), RUN),
+    "AF753": Case(
+        resource("kind: my, driver: own", USES),
+        "aetherflow doctor flow.yaml --connect",
+        {
+            "plugins/mine.py": CONNECTOR.replace(
+                "    async def aclose",
+                "    async def check(self):\n        return 'fine'\n\n    async def aclose",
+            )
+        },
+        PLUGINS,
+    ),
+    "AF754": fails("async def fetch():\n    pass\ncontext.run_async(context.run_sync, fetch)"),
     "AF743": Case(resource("kind: my, driver: own", SQL % "select 1"), RUN, OWN, PLUGINS),
     "AF744": Case(resource(MEMORY, SQL % "'select 1 as a, 2 as a'"), RUN),
     "AF745": Case(resource("kind: db, driver: sqlalchemy, config: {url: 'nothing'}"), RUN),

@@ -204,14 +204,23 @@ async def test_connectors_are_closed_though_the_run_is_cancelled() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("error", [BaseException("a panic"), asyncio.CancelledError("not ours")])
-async def test_what_a_connector_raises_is_reported_whatever_it_is(error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BaseException("a panic"), "BaseException: a panic"),
+        (asyncio.CancelledError("not ours"), "CancelledError: not ours"),
+        (SystemExit(3), r"it called sys.exit(3)"),
+        (BaseExceptionGroup("two", [SystemExit(1), ValueError("b")]), "it called sys.exit(1); b"),
+    ],
+)
+async def test_what_a_connector_raises_is_reported_whatever_it_is(error: BaseException, said: str) -> None:
     async def fail(_self: object, *_rest: object) -> None:
         raise error
 
-    with pytest.raises(StepError, match=f"resource a .db:fake. cannot be opened: {error}"):
+    with pytest.raises(StepError) as raised:
         await pool_of(made(open=classmethod(fail))).get("a")  # type: ignore[arg-type]  # made at run time
     pool = pool_of(made(aclose=fail))
     await pool.get("a")
     (problem,) = await pool.aclose()
-    assert problem.message == f"resource a could not be closed: {error}"
+    assert raised.value.message == f"resource a (db:fake) cannot be opened: {said}"
+    assert problem.message == f"resource a could not be closed: {said}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -185,11 +186,14 @@ async def test_a_cancellation_of_ours_passes_and_another_does_not() -> None:
     assert anyio.current_effective_deadline() == math.inf
 
 
-def test_ctrl_c_counts_in_the_main_thread_only_where_no_loop_runs() -> None:
+def test_ctrl_c_counts_in_the_main_thread_where_no_loop_runs_and_python_raises_it() -> None:
     found: list[bool] = [is_our_cancellation(KeyboardInterrupt())]
     thread = threading.Thread(target=lambda: found.append(is_our_cancellation(KeyboardInterrupt())))
     thread.start()
     thread.join()
     assert found == [True, False]
     assert not is_our_cancellation(asyncio.CancelledError())
-    assert is_our_cancellation(GeneratorExit())
+    assert not is_our_cancellation(GeneratorExit())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert not is_our_cancellation(KeyboardInterrupt())
+    signal.signal(signal.SIGINT, before)
