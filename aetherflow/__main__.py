@@ -40,6 +40,10 @@ def _command(arguments: list[str]) -> int:
         sys.stdout.write(f"aetherflow {__version__}\n")
         sys.stdout.flush()
         return exit_codes.SUCCESS
+    if os.getpid() == 1:
+        from aetherflow.process.init_process import continue_in_a_child  # noqa: PLC0415 - in containers
+
+        continue_in_a_child()
     from aetherflow.stop_signals import end_at_once  # noqa: PLC0415 - not for --version
 
     end_at_once()  # what must clean up, as a run, takes the signals from its start
