@@ -84,6 +84,15 @@ def test_on_no_data_skips_the_rest_of_the_job_and_keeps_what_was_promoted() -> N
     assert session.state.job("a").outputs == {"f": 1, "n": 0}
 
 
+@pytest.mark.parametrize(("said", "reason"), [("", "no data"), ("no new files", "no new files")])
+def test_the_job_is_skipped_for_the_reason_of_its_step(said: str, reason: str) -> None:
+    plan = plan_of_jobs({"id": "a", "steps": steps(reads={"on_no_data": "skip_job"}, next={})})
+    session = Session(plan, play=by_name(a_reads=Ending("SKIPPED", reason=said)))
+    session.finish()
+    assert session.state.job("a").reason == reason
+    assert session.state.job("a").steps["next"].reason == said
+
+
 def test_a_skipped_step_without_on_no_data_is_just_a_step() -> None:
     session = Session(
         plan_of_jobs({"id": "a", "steps": steps(x={}, y={})}), play=by_name(a_x=Ending("SKIPPED"))
