@@ -243,6 +243,24 @@ def test_the_fields_of_a_step_are_those_of_its_events() -> None:
     assert state.job("j").outputs == {"b": 2}
 
 
+@pytest.mark.parametrize(
+    ("progress", "left"),
+    [
+        ([], 2),
+        ([STEP_STARTED, step_finished("FAILED")], 2),
+        ([STEP_STARTED, step_finished("SUCCESS")], 0),
+        ([STEP_STARTED, step_finished("SKIPPED")], 0),
+        ([job_finished("FAILED"), run_finished("FAILED")], 0),
+    ],
+)
+def test_deaths_in_a_row_count_until_a_step_succeeds_or_the_run_ends(
+    progress: list[e.Event], left: int
+) -> None:
+    died_twice = e.RunResumed(**COMMON, attempt=2, owner="me", recoveries=2)
+    state = fold([RUN_STARTED, JOB_STARTED, STEP_STARTED, died_twice, JOB_STARTED, *progress])
+    assert state.recoveries == left
+
+
 def test_the_end_of_a_job_brings_its_outputs_or_leaves_those_of_its_steps() -> None:
     done = [*STEPS["RUNNING"], step_finished("SUCCESS", job_outputs={"a": 1})]
     assert fold([*done, job_finished("CANCELLED")]).job("j").outputs == {"a": 1}

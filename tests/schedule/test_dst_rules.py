@@ -55,6 +55,18 @@ def test_a_fixed_time_that_comes_twice_runs_once() -> None:
     assert on(OVERLAP, "0 3 * * *") == ["03:00+0100"]  # 03:00 itself comes once: it was 02:00 again
 
 
+def test_the_first_second_after_the_gap_is_not_in_it_and_the_first_of_the_overlap_comes_twice() -> None:
+    assert on(GAP, "59 1 * * *") == ["01:59+0100"]
+    assert on(GAP, "0 3 * * *") == ["03:00+0200"]
+    assert on(OVERLAP, "59 1 * * *") == ["01:59+0200"]
+    assert on(OVERLAP, "0 2 * * *") == ["02:00+0200 first of two 02:00:00"]
+    assert on(OVERLAP, "59 2 * * *", both="both") == [
+        "02:59+0200 first of two 02:59:00",
+        "02:59+0100 second of two 02:59:00",
+    ]
+    assert on(OVERLAP, "0 3 * * *", both="both") == ["03:00+0100"]
+
+
 def test_wildcards_follow_elapsed_time() -> None:
     assert len(on(GAP, "*/30 * * * *")) == 46
     assert len(on(OVERLAP, "*/30 * * * *")) == 50

@@ -276,6 +276,37 @@ async def test_a_bug_in_the_transaction_leaves_no_run_waiting(path: Path) -> Non
 
 
 @pytest.mark.asyncio
+async def test_a_bug_while_storing_reaches_its_writer_and_ends_every_run_of_the_batch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that only waited for the writer get a StateError, and no run stores anything later."""
+    failures: dict[str, Exception] = {}
+
+    def broken(*_: object) -> None:
+        raise TypeError("a bug")
+
+    async def append(run: RunJournal, run_id: str) -> None:
+        try:
+            await run.commit([job_started(run_id, "a")])
+        except Exception as error:  # noqa: BLE001 - whatever comes is looked at below
+            failures[run_id] = error
+
+    names = ("one", "two", "three")
+    async with begun(path, *names) as (_, runs):
+        with monkeypatch.context() as bug:
+            bug.setattr(journal_module, "_store", broken)
+            async with anyio.create_task_group() as tasks:
+                for run, run_id in zip(runs, names, strict=True):
+                    tasks.start_soon(append, run, run_id)
+        assert [type(failures[name]) for name in names] == [TypeError, TypeError, StateError]
+        assert "could not be stored: TypeError('a bug')" in str(failures["three"])
+        for run, name in zip(runs, names, strict=True):
+            with pytest.raises(StateError, match="could not be stored: TypeError"):
+                await run.commit([job_started(name, "later")])
+    assert all(stored(path, name) == [(1, None)] for name in names)
+
+
+@pytest.mark.asyncio
 async def test_a_lease_that_was_taken_over_stores_nothing_while_others_of_the_batch_do(path: Path) -> None:
     lost: list[LeaseLost] = []
 
