@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import msgspec
 
+from aetherflow.admin.access_checks import access_results
 from aetherflow.admin.extras import extra_results
 from aetherflow.admin.host_checks import NewestTime, folder_result, machine_results, state_results
 from aetherflow.config.environment import Environment
@@ -50,8 +51,10 @@ def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> lis
 def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
     """Check what every flow needs: settings, clock, time zones, the shared state database, the extras."""
     settings = environment.settings
-    results = state_results(absolute(settings.state_root / "aetherflow.sqlite"), newest_time)
-    results.append(folder_result("workspace", absolute(settings.work_root)))
+    state, work_root = absolute(settings.state_root / "aetherflow.sqlite"), absolute(settings.work_root)
+    results = state_results(state, newest_time)
+    results.append(folder_result("workspace", work_root))
+    results += access_results(settings, state, work_root)
     results += machine_results(environment)
     return _masked([*results, *_plugins(environment, redactor), *extra_results()], redactor)
 
@@ -150,4 +153,8 @@ def _folders(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:
         return [CheckResult("flow", "error", error.message, error.hint)]
-    return [*state_results(paths.state, newest_time), folder_result("workspace", paths.work_root)]
+    return [
+        *state_results(paths.state, newest_time),
+        folder_result("workspace", paths.work_root),
+        *access_results(checked.environment.settings, paths.state, paths.work_root),
+    ]

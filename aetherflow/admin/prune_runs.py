@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ import msgspec
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import HeldByAnother, StateError, UsageError
 from aetherflow.runs.run_paths import logs_beside
+from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
 from aetherflow.store.database import Database
@@ -143,7 +143,7 @@ class _Prune:
             pass
         logs = logs_beside(self._database.path)
         for run_id in run_ids:
-            self._problems += await _threads.run(_remove, logs / run_id)
+            self._problems += await _threads.run(_remove, logs, run_id)
         await self._change(partial(rows.free_run_ids, run_ids=run_ids, now=self._clock.now()))
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -161,10 +161,15 @@ class _Prune:
         return result
 
 
-def _remove(folder: Path) -> list[str]:
-    """Remove a folder; return a sentence if it could not be removed."""
+def _remove(logs: Path, run_id: str) -> list[str]:
+    """Remove the folder of a run; return a sentence if it could not be removed."""
+    folder = logs / run_id
+    if Path(run_id).parts != (run_id,) or run_id == "..":  # a database may come from anywhere
+        return [f"cannot delete the logs of {run_id!r}: its id is no name of a folder"]
+    if folder.is_symlink():
+        return [f"cannot delete {folder}: it is a symbolic link"]
     try:
-        shutil.rmtree(folder)
+        remove_tree(folder)
     except FileNotFoundError:
         return []
     except OSError as error:

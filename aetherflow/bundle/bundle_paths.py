@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aetherflow.file_access import FileAccess
 from aetherflow.working_directory import absolute
 
 _SNAPSHOT = re.compile(r"[0-9a-f]{32}(-[0-9a-f]{8})?")
@@ -24,10 +25,12 @@ class BundlePaths:
         active: the link to the snapshot that new runs get.
         lock: the lock file of the process that syncs.
         report: the report of the last sync.
+        access: who may read and write all of them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, access: FileAccess = "private") -> None:
         self.root = root
+        self.access = access
         self.cache = root / "cache"
         self.objects = self.cache / "objects"
         self.index = self.cache / "index.json"
@@ -37,9 +40,9 @@ class BundlePaths:
         self.report = root / "last_sync.json"
 
 
-def bundle_paths(work_root: Path, bundle_id: str) -> BundlePaths:
+def bundle_paths(work_root: Path, bundle_id: str, access: FileAccess = "private") -> BundlePaths:
     """Return the paths of a bundle."""
-    return BundlePaths(absolute(work_root) / "bundles" / bundle_id)
+    return BundlePaths(absolute(work_root) / "bundles" / bundle_id, access)
 
 
 def is_snapshot(name: str) -> bool:

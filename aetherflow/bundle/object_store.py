@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import threading
@@ -13,10 +14,13 @@ from pathlib import Path
 from aetherflow.bundle.source import BundleFile, SourceChanged
 from aetherflow.bundle.sync_index import Entry
 from aetherflow.errors import BundleError
+from aetherflow.file_access import FileAccess, open_file, set_mode
 
 PART = ".part"
-READ_ONLY = 0o444
-EXECUTABLE = 0o555
+_NAME = re.compile(r"[0-9a-f]{64}(\.x)?|\.[0-9a-f]+\.part")
+"""The name of an object, or of one that is being written. Files of others may be in the folder, too."""
+
+_MODES: dict[FileAccess, tuple[int, int]] = {"private": (0o400, 0o500), "group": (0o440, 0o550)}
 
 
 class ObjectStore:
@@ -26,8 +30,9 @@ class ObjectStore:
         stored: when each intact object was stored, in ns.
     """
 
-    def __init__(self, directory: Path, stored: dict[str, int]) -> None:
+    def __init__(self, directory: Path, stored: dict[str, int], access: FileAccess = "private") -> None:
         self.directory = directory
+        self.access = access
         self.stored = unchanged(directory, stored)
         self._naming = threading.Lock()
 
@@ -52,7 +57,7 @@ class ObjectWriter:
         self._temporary = objects.directory / f".{secrets.token_hex(8)}{PART}"
         self._digest = hashlib.sha256()
         self._size = 0
-        self._stream = self._temporary.open("xb", buffering=0)
+        self._stream = open_file(self._temporary, "xb", objects.access, buffering=0)
 
     def write(self, chunk: bytes) -> None:
         """Append a piece.
@@ -86,7 +91,7 @@ class ObjectWriter:
                 code="AF858",
             )
         entry = Entry(file, sha256)
-        self._temporary.chmod(EXECUTABLE if file.executable else READ_ONLY)
+        set_mode(self._temporary, object_mode(self._objects.access, executable=file.executable))
         os.fsync(self._stream.fileno())
         self._objects.take(self._temporary, entry)
         return entry
@@ -95,6 +100,11 @@ class ObjectWriter:
         """Close the file, and remove it if it has not become an object."""
         self._stream.close()
         self._temporary.unlink(missing_ok=True)
+
+
+def object_mode(access: FileAccess, *, executable: bool) -> int:
+    """Return the mode of an object: nobody may write it."""
+    return _MODES[access][executable]
 
 
 def unchanged(directory: Path, stored: dict[str, int]) -> dict[str, int]:
@@ -114,6 +124,8 @@ def remove_unused(objects: ObjectStore, used: Iterable[str]) -> None:
     """Remove leftovers of killed syncs, and objects that are neither in `used` nor in a snapshot."""
     needed = set(used)
     for path in objects.directory.iterdir():
+        if not _NAME.fullmatch(path.name):
+            continue
         found = path.lstat()
         is_in_snapshot = path.name in objects.stored and found.st_nlink > 1
         if path.name not in needed and not is_in_snapshot and not stat.S_ISDIR(found.st_mode):

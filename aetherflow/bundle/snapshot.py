@@ -19,9 +19,11 @@ from typing import Self
 import msgspec
 
 from aetherflow.bundle.bundle_paths import BundlePaths, is_snapshot
-from aetherflow.bundle.object_store import EXECUTABLE, READ_ONLY
+from aetherflow.bundle.object_store import object_mode
 from aetherflow.bundle.sync_index import Index
 from aetherflow.errors import BundleError
+from aetherflow.file_access import FileAccess, make_folder, open_file, set_mode
+from aetherflow.sdk.removal import remove_tree
 
 OLD_SNAPSHOTS = 2
 """How many unused snapshots are kept beside the active one."""
@@ -30,8 +32,13 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _TREE = re.compile(r"\.[0-9a-f]+")
 """The name of a tree that is being built or removed. Files of others may begin with a dot, too."""
 
-_FOLDER = 0o555
-_BUILDING = 0o755
+_OURS = re.compile(r"\.active\.[0-9a-f]+|\.(last_sync|index)\.json\.[0-9a-f]+\.part")
+"""The names of files that a killed sync leaves. Files of others may begin with a dot, too."""
+
+_FOLDERS: dict[FileAccess, int] = {"private": 0o500, "group": 0o2770}
+"""The modes of a folder in a snapshot. Of a group, each member may remove what another one synced."""
+
+_BUILDING = 0o700
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -105,16 +112,16 @@ def build(paths: BundlePaths, index: Index) -> str:
             return name
     name = f"{fingerprint}-{secrets.token_hex(4)}" if fingerprint in names else fingerprint
     temporary = paths.snapshots / f".{secrets.token_hex(8)}"
-    temporary.mkdir(mode=_BUILDING)
+    make_folder(temporary, "private")
     folders = {temporary}
     for path, entry in index.entries.items():
         target = temporary / path
         if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, "private")
             folders.update(p for p in target.parents if p.is_relative_to(temporary))
-        _link(paths.objects / entry.object, target)
+        _link(paths.objects / entry.object, target, paths.access)
     for folder in sorted(folders, reverse=True):  # the inner ones first
-        folder.chmod(_FOLDER)
+        set_mode(folder, _FOLDERS[paths.access])
         sync_folder(folder)
     temporary.rename(paths.snapshots / name)
     sync_folder(paths.snapshots)
@@ -175,10 +182,10 @@ def remove_leftovers(paths: BundlePaths) -> None:
     """Remove leftovers of killed syncs; the caller holds the lock, so no sync uses them."""
     for folder in (paths.root, paths.cache):
         for path in folder.glob(".*"):
-            if path.is_symlink() or path.is_file():
+            if _OURS.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
                 path.unlink()
     for path in paths.snapshots.glob(".*"):
-        if _TREE.fullmatch(path.name):
+        if _TREE.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             _remove_tree(path)
 
 
@@ -193,7 +200,7 @@ def sync_folder(path: Path) -> None:
 
 def _remove_if_unused(paths: BundlePaths, name: str) -> bool:
     path, doomed = paths.snapshots / name, paths.snapshots / f".{secrets.token_hex(8)}"
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.rename(doomed)
@@ -207,21 +214,22 @@ def _remove_if_unused(paths: BundlePaths, name: str) -> bool:
 
 def _remove_tree(tree: Path) -> None:
     for folder, _, _ in os.walk(tree):
-        Path(folder).chmod(_BUILDING)
-    shutil.rmtree(tree)
+        if not os.access(folder, os.W_OK):
+            Path(folder).chmod(_BUILDING)
+    remove_tree(tree)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, access: FileAccess) -> None:
     """Link an object into the tree, or copy it where the file system has no links."""
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV):
             raise
-        with source.open("rb") as content, target.open("xb") as copy:
+        with source.open("rb") as content, open_file(target, "xb", access) as copy:
             shutil.copyfileobj(content, copy)
             copy.flush()
-            target.chmod(EXECUTABLE if source.suffix else READ_ONLY)
+            set_mode(target, object_mode(access, executable=bool(source.suffix)))
             found = source.stat()
             os.utime(target, ns=(found.st_mtime_ns, found.st_mtime_ns))
             os.fsync(copy.fileno())

@@ -20,6 +20,7 @@ from aetherflow.bundle.sync_lock import exclusive
 from aetherflow.bundle.sync_report import SyncReport, write_report
 from aetherflow.clock import Clock
 from aetherflow.errors import BundleError
+from aetherflow.file_access import make_folder
 from aetherflow.spec.manifest import BundleSpec
 from aetherflow.worker_threads import WorkerThreads
 
@@ -61,14 +62,14 @@ async def sync(
     """
     at = clock.now().isoformat(timespec="seconds")
     try:
-        async with exclusive(paths.lock, f"the bundle {bundle.id!r}", clock, wait_seconds):
+        async with exclusive(paths.lock, f"the bundle {bundle.id!r}", clock, wait_seconds, paths.access):
             work = _Sync(bundle, paths, clock, origin, limits or Limits())
             try:
                 return await work.run(open_source, at)
             except BundleError as error:
                 failed = SyncReport(at=at, code=error.code, error=error.message)
                 with suppress(OSError):  # the error itself is raised anyway
-                    await _threads.run(write_report, paths.report, failed)
+                    await _threads.run(write_report, paths.report, failed, paths.access)
                 raise
     except OSError as error:
         raise _unwritable(paths, error) from None
@@ -105,7 +106,7 @@ class _Sync:
         self.strict = bundle.source.strict_fingerprint
         self.always = bundle.fetch_policy == "always"
         self.entries: dict[str, Entry] = {}
-        self.objects = ObjectStore(paths.objects, {})
+        self.objects = ObjectStore(paths.objects, {}, paths.access)
         self.fetched: dict[str, int] = {}
 
     async def run(self, open_source: OpenSource, at: str) -> Synced:
@@ -125,7 +126,7 @@ class _Sync:
     async def _fetch_all(self, source: OpenedSource) -> None:
         """Read the missing files; start again, a few times, if the source changed meanwhile."""
         self.known = known = await _threads.run(read_index, self.paths.index)
-        self.objects = await _threads.run(ObjectStore, self.paths.objects, known.stored)
+        self.objects = await _threads.run(ObjectStore, self.paths.objects, known.stored, self.paths.access)
         self.source = _origin_of_entries(self.origin, source)
         self.entries = {} if self.always else known.of_source(self.source)
         for attempt in range(1, ATTEMPTS + 1):
@@ -141,7 +142,9 @@ class _Sync:
                 return
             finally:
                 with anyio.CancelScope(shield=True):  # the next sync need not read these files again
-                    await _threads.run(write_index, self.paths.index, self._index(known.snapshots))
+                    await _threads.run(
+                        write_index, self.paths.index, self._index(known.snapshots), self.paths.access
+                    )
 
     async def _fetch_once(self, source: OpenedSource) -> None:
         listed = await source.list_files(self.limits)
@@ -197,7 +200,8 @@ class _Sync:
         sync_folder(paths.objects)
         name = build(paths, index)
         # before the switch: after a kill at any moment, the source of the active snapshot is known
-        write_index(paths.index, self._index(self._existing_snapshots() | {name: self.origin}))
+        snapshots = self._existing_snapshots() | {name: self.origin}
+        write_index(paths.index, self._index(snapshots), paths.access)
         was_active = os.path.realpath(paths.active)
         activate(paths, name)
         held = hold(paths, name)
@@ -216,7 +220,7 @@ class _Sync:
                 switched=was_active != os.path.realpath(paths.active),
                 other_source=self.known.source not in ("", self.source),
             )
-            write_report(paths.report, report)
+            write_report(paths.report, report, paths.access)
         except BaseException:
             held.close()
             raise
@@ -236,8 +240,8 @@ def _origin_of_entries(origin: str, source: OpenedSource) -> str:
 
 
 def _prepare(paths: BundlePaths) -> None:
-    paths.objects.mkdir(parents=True, exist_ok=True)
-    paths.snapshots.mkdir(exist_ok=True)
+    make_folder(paths.objects, paths.access)
+    make_folder(paths.snapshots, paths.access)
     remove_leftovers(paths)
 
 

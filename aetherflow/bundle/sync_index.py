@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.bundle.source import BundleFile
-from aetherflow.sdk.files import atomic_write
+from aetherflow.file_access import FileAccess
+from aetherflow.sdk.files import write_whole
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -76,7 +77,6 @@ def read_index(path: Path) -> Index:
         return Index()
 
 
-def write_index(path: Path, index: Index) -> None:
+def write_index(path: Path, index: Index, access: FileAccess) -> None:
     """Replace the index; a reader never sees half of it."""
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(index))
+    write_whole(path, msgspec.json.encode(index), access)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.sdk.files import atomic_write
+from aetherflow.file_access import FileAccess
+from aetherflow.sdk.files import write_whole
 
 
 class SyncReport(msgspec.Struct, frozen=True):
@@ -31,10 +32,9 @@ class SyncReport(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def write_report(path: Path, report: SyncReport) -> None:
+def write_report(path: Path, report: SyncReport, access: FileAccess) -> None:
     """Replace the report."""
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(report))
+    write_whole(path, msgspec.json.encode(report), access)
 
 
 _reports = msgspec.json.Decoder(SyncReport)  # made here: two threads must not meet a type at once

@@ -57,7 +57,9 @@ async def chosen_observers(
     if show.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
 
-        stream = EventStreamObserver("-" if show.events == "-" else absolute(Path(show.events)))
+        stream = EventStreamObserver(
+            "-" if show.events == "-" else absolute(Path(show.events)), access=settings.file_access
+        )
         await stream.open()
         chosen.append(ObserverSpec("events", stream.join, "wait"))
     return chosen

@@ -13,6 +13,7 @@ import msgspec
 
 from aetherflow.config.user_code import load_module
 from aetherflow.errors import ConfigError
+from aetherflow.file_access import FileAccess
 from aetherflow.spec.suggest import nearest
 from aetherflow.working_directory import absolute
 
@@ -57,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         connector_cache_disabled: `true`: connectors are never shared, even if resources say so.
         mode: `enterprise` restricts what flows may do.
         strict_sandbox: `false`: a relative path may leave its folder, with a warning.
+        file_access: who may read what AetherFlow creates: `private` (the owner), or `group` (also the group).
         sources: for each setting "default", "environment", "settings module NAME" or that of the snapshot.
     """
 
@@ -79,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connector_cache_disabled: bool = False
     mode: Literal["internal_fast", "enterprise"] = "internal_fast"
     strict_sandbox: bool = True
+    file_access: FileAccess = "private"
     sources: dict[str, str] = {}
 
 

@@ -118,7 +118,12 @@ def directories_of(services: RunServices) -> Directories:
     workspace = services.workspace
     allowed = None if workspace.allowed is None else [str(path) for path in workspace.allowed]
     return Directories(
-        str(workspace.root), str(services.log_directory), dict(workspace.layout), workspace.strict, allowed
+        work=str(workspace.root),
+        logs=str(services.log_directory),
+        layout=dict(workspace.layout),
+        strict=workspace.strict,
+        allowed=allowed,
+        access=workspace.access,
     )
 
 

@@ -21,7 +21,8 @@ import msgspec
 from aetherflow.engine.state import RunState
 from aetherflow.errors import StateError
 from aetherflow.events.run_events import Items, StoredItems
-from aetherflow.sdk.files import atomic_write
+from aetherflow.file_access import FileAccess
+from aetherflow.sdk.files import write_whole
 from aetherflow.sdk.json_values import plain_json
 from aetherflow.worker_threads import WorkerThreads
 
@@ -39,8 +40,9 @@ _threads = WorkerThreads("output files", 4)
 class OutputFiles:
     """The large values of one run; `folder` is where its logs are, too."""
 
-    def __init__(self, folder: Path, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, folder: Path, cache_bytes: int = CACHE_BYTES, access: FileAccess = "private") -> None:
         self.folder = folder
+        self._access = access
         self._known: set[str] = set()
         self._cache: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._room = cache_bytes
@@ -89,7 +91,7 @@ class OutputFiles:
             name, content = next(iter(self._unwritten.items()))
             path = self.folder / name
             try:
-                await _threads.run(_write, path, content)
+                await _threads.run(_write, path, content, self._access)
             except OSError as error:
                 raise StateError(
                     f"a value of the run cannot be stored: {path}: {error.strerror or error}",
@@ -163,7 +165,7 @@ class OutputFiles:
     async def _store(self, value: Any, content: bytes) -> dict[str, Any]:
         name = _name(content)
         if name not in self._known:
-            await _threads.run(_write, self.folder / name, content)
+            await _threads.run(_write, self.folder / name, content, self._access)
             self._remember(name, value, len(content))
         return _reference(name, content)
 
@@ -217,10 +219,9 @@ def _reference(name: str, content: bytes) -> dict[str, Any]:
     return {REFERENCE: name, "bytes": len(content)}
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, access: FileAccess) -> None:
     """Write a file so that it survives a power loss: the event that refers to it will."""
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
+    write_whole(path, content, access)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from aetherflow.file_access import FileAccess
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
 
@@ -25,6 +26,7 @@ class Directories(msgspec.Struct, frozen=True):
         layout: the folder names of a job by purpose (`artifacts`, `scratch`, `manifests`).
         strict: whether a relative path that leaves its folder is refused.
         allowed: the folders, beside `work`, that the paths of steps must be under; None: any path is allowed.
+        access: who may read and write what is created.
     """
 
     work: str
@@ -32,6 +34,7 @@ class Directories(msgspec.Struct, frozen=True):
     layout: dict[str, str]
     strict: bool = True
     allowed: list[str] | None = None
+    access: FileAccess = "private"
 
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):

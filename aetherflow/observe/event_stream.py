@@ -11,9 +11,13 @@ from typing import BinaryIO, Literal, Self
 
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event, StepOutput, StepProgress
+from aetherflow.file_access import FileAccess, open_file
 from aetherflow.observe.line_writer import LineWriter, json_line
 from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
+
+_BEGINNING = b'{"event":'
+"""How every line begins."""
 
 
 class EventStreamObserver:
@@ -24,10 +28,18 @@ class EventStreamObserver:
     Args:
         target: a path (appended to), `-`, or a stream that stays open.
         transient: also the lines that programs write and the progress of steps; there may be very many.
+        access: who may read a file that is made.
     """
 
-    def __init__(self, target: BinaryIO | Path | Literal["-"], *, transient: bool = True) -> None:
+    def __init__(
+        self,
+        target: BinaryIO | Path | Literal["-"],
+        *,
+        transient: bool = True,
+        access: FileAccess = "private",
+    ) -> None:
         self._target = target
+        self._access = access
         self._transient = transient
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
@@ -87,7 +99,7 @@ class EventStreamObserver:
     def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:
             if isinstance(self._target, Path):
-                self._writer = _writer_of(self._target)
+                self._writer = _writer_of(self._target, self._access)
             elif self._target == "-":
                 self._writer = LineWriter(sys.stdout.buffer, "standard output")
             else:
@@ -96,7 +108,7 @@ class EventStreamObserver:
 
     def _reopen(self) -> None:
         if self._writer is not None and isinstance(self._target, Path):
-            new = _writer_of(self._target)
+            new = _writer_of(self._target, self._access)
             self._close()
             self._writer = new
 
@@ -108,16 +120,16 @@ class EventStreamObserver:
                 writer.close()
 
 
-def _writer_of(path: Path) -> LineWriter[bytes] | PipeWriter:
+def _writer_of(path: Path, access: FileAccess) -> LineWriter[bytes] | PipeWriter:
     """Open a path for lines.
 
     Raises:
-        UsageError: it cannot be opened.
+        UsageError: it cannot be opened, or has another content than events.
     """
     try:
         if path.is_fifo():
             return PipeWriter(path)
-        return LineWriter(_append_to(path), str(path))
+        return LineWriter(_append_to(path, access), str(path))
     except OSError as error:
         hint = "name a file in a directory that exists and that you may write to"
         reason = error.strerror or str(error)
@@ -126,12 +138,29 @@ def _writer_of(path: Path) -> LineWriter[bytes] | PipeWriter:
         raise UsageError(f"cannot write events to {path}: {reason}", hint=hint) from error
 
 
-def _append_to(path: Path) -> BinaryIO:
-    """Open a file at its end, on a new line: a killed process may have left half a line there."""
-    stream = path.open("ab")
-    if path.is_file() and stream.tell() and not _ends_a_line(path):
-        stream.write(b"\n")
+def _append_to(path: Path, access: FileAccess) -> BinaryIO:
+    """Open a file at its end, on a new line: a killed process may have left half a line there.
+
+    Raises:
+        UsageError: it has another content than events.
+    """
+    stream: BinaryIO = open_file(path, "ab", access)  # type: ignore[assignment]
+    if path.is_file() and stream.tell():
+        _refuse_other_content(path, stream)
+        if not _ends_a_line(path):
+            stream.write(b"\n")
     return stream
+
+
+def _refuse_other_content(path: Path, stream: BinaryIO) -> None:
+    with path.open("rb") as content:
+        first = content.read(len(_BEGINNING))
+    if not _BEGINNING.startswith(first):
+        stream.close()
+        raise UsageError(
+            f"cannot write events to {path}: it has content that is no event",
+            hint="name a new file, or one with the events of an earlier run",
+        )
 
 
 def _ends_a_line(path: Path) -> bool:

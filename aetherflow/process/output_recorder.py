@@ -16,6 +16,7 @@ from typing import Literal, Self
 import anyio
 import msgspec
 
+from aetherflow.file_access import FileAccess, make_folder, opener
 from aetherflow.process.pipes import Take
 from aetherflow.process.run_process import Stream
 from aetherflow.redaction import Redactor
@@ -73,8 +74,14 @@ class OutputRecorder:
             f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
             f"{again}{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
         )
-        self._log = _AppendedFile(context.log_file, LOG_LIMIT, mark=mark, is_marked=execution > 1)
-        self._file = _AppendedFile(plan.file) if plan.file else None
+        self._log = _AppendedFile(
+            context.log_file,
+            context.access_of(context.log_file),
+            LOG_LIMIT,
+            mark=mark,
+            is_marked=execution > 1,
+        )
+        self._file = _AppendedFile(plan.file, context.access_of(plan.file)) if plan.file else None
         self._writing = anyio.Lock()
         self._lines = _LineBudget(context)
 
@@ -218,9 +225,16 @@ class _AppendedFile:
     """
 
     def __init__(
-        self, path: Path, limit: int | None = None, *, mark: str = "", is_marked: bool = False
+        self,
+        path: Path,
+        access: FileAccess | None,
+        limit: int | None = None,
+        *,
+        mark: str = "",
+        is_marked: bool = False,
     ) -> None:
         self.path = path
+        self._access = access
         self.problem = ""
         self.mark = mark
         self.is_marked = is_marked
@@ -236,8 +250,8 @@ class _AppendedFile:
             return
         try:
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = FileIO(self.path, "ab+")
+                make_folder(self.path.parent, self._access)
+                self._file = FileIO(self.path, "ab+", opener=opener(self._access))
                 data = self._marked(self._file) + data
             if self._left is not None and len(data) > self._left:
                 self.problem = (

@@ -79,7 +79,8 @@ async def open_bundle(
     """
     loaded = await _threads.run(load_manifest, manifest)
     environment = await _threads.run(partial(load_environment, process_env))
-    paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
+    settings = environment.settings
+    paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
     origin = ""
     try:
         async with _source(loaded, environment) as source:
@@ -124,7 +125,8 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
     """
     loaded = await _threads.run(load_manifest, manifest)
     environment = await _threads.run(partial(load_environment, process_env))
-    paths = bundle_paths(environment.settings.work_root, loaded.spec.bundle.id)
+    settings = environment.settings
+    paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
     difference, trouble, origin = None, "", ""
     try:
         async with _source(loaded, environment) as source:

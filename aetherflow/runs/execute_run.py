@@ -167,7 +167,9 @@ async def execute_run(
             bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
-            output_files = OutputFiles(paths.logs / run.run_id)
+            output_files = OutputFiles(
+                paths.logs / run.run_id, access=run.checked.environment.settings.file_access
+            )
             await output_files.load(state)
             shared = claimed.database, claimed.owner, bus, output_files, clock
             async with (
@@ -220,7 +222,8 @@ async def _claim_run(
     """
     flow, owner = run.checked.plan.flow, this_process()
     async with AsyncExitStack() as stack:
-        shared = await stack.enter_async_context(states.use(run.state, flow.state.synchronous))
+        access = run.checked.environment.settings.file_access
+        shared = await stack.enter_async_context(states.use(run.state, flow.state.synchronous, access))
         database = shared.database
         if precondition is None or precondition.database is not database:
             claim = await claim_run(database, run.run_id, owner, clock)

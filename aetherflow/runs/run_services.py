@@ -64,9 +64,15 @@ async def run_services(
         shared,
         on_release=secrets.forget,
     )
-    restrictions, sandboxed = checked.restrictions, settings.strict_sandbox
+    restrictions = checked.restrictions
     workspace = Workspace(
-        paths.work_root, state.flow_id, state.run_id, paths.layout, sandboxed, restrictions.paths
+        root=paths.work_root,
+        flow_id=state.flow_id,
+        run_id=state.run_id,
+        layout=paths.layout,
+        strict=settings.strict_sandbox,
+        allowed=restrictions.paths,
+        access=settings.file_access,
     )
     services = RunServices(
         flow_id=state.flow_id,

@@ -18,9 +18,11 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.archive_drivers import driver_refused
+from aetherflow.config.restrictions import is_under
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput, StepProgress, progress_text
+from aetherflow.file_access import FileAccess
 from aetherflow.ports import EffectLog, OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.blocking import (
@@ -219,8 +221,25 @@ class StepContext:
             raise StepError(message, hint=hint, code="AF872")
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """Write a file atomically: a `with` block gets a temporary path, which is renamed at its end."""
-        return atomic_write(path)
+        """Write a file atomically: a `with` block gets a temporary path, which is renamed at its end.
+
+        A new file in the workspace is private (see `AETHERFLOW_FILE_ACCESS`), another one has the mode that
+        the umask says. A file that is replaced passes its mode on.
+        """
+        return atomic_write(path, access=self.access_of(path))
+
+    @property
+    def job_folders(self) -> list[Path]:
+        """The folders of the job that the layout names, and the folder that they are in."""
+        return self._services.workspace.folders(self.job_id)
+
+    def access_of(self, path: Path) -> FileAccess | None:
+        """Return who may read a new file: `private` or `group`; None where the umask says it.
+
+        The setting is for the workspace and the logs; other places may be shared with other programs.
+        """
+        workspace = self._services.workspace
+        return workspace.access if is_under(path, (workspace.root, self._services.log_directory)) else None
 
     async def connector(self, name: str) -> Connector:
         """Return the open connector of a resource of the flow.

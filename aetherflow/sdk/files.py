@@ -1,12 +1,14 @@
 """File functions for plugins: write a file atomically, compute checksums, select files, limit reading.
 
-The functions that touch files block: call them in a worker thread. May import `errors` only.
+The functions that touch files block: call them in a worker thread. May import `errors` and
+`file_access` only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from aetherflow.errors import StepError
+from aetherflow.file_access import FileAccess, file_mode, make_folder, open_file, set_mode
 
 BLOCK_BYTES = 2**20
 """The size of one read; large blocks are several times faster over a network."""
@@ -25,22 +28,26 @@ Sort = Literal["name", "size", "modified"]
 
 
 @contextmanager
-def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = None) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` when the block ends without an error.
 
     A reader never sees half a file: the old content stays until the new one is complete. The temporary file
     is removed when the block raises. An OSError without a file name, such as a full disk, gets the name of
-    `path`.
+    `path`. A file that is replaced passes its mode on, and a link is followed.
 
     Args:
         path: the file; its folder is created if it does not exist.
         fsync: whether to flush the content to disk before the rename. Without it a power loss may leave an
             empty file.
+        access: who may read a new file and the folders that are made for it; None: as the umask says.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    make_folder(path.parent, access)
     temporary = path.with_name(temporary_name(path.name))
     try:
         yield temporary
+        if (mode := _mode_of(path, access)) is not None:
+            set_mode(temporary, mode)
         if fsync:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
@@ -51,6 +58,24 @@ def atomic_write(path: Path, *, fsync: bool = True) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes, access: FileAccess) -> None:
+    """Replace a file atomically by this content; a new one gets the access, also while it is written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with atomic_write(path, access=access) as temporary, open_file(temporary, "xb", access) as file:
+        file.write(content)
+
+
+def _mode_of(path: Path, access: FileAccess | None) -> int | None:
+    """Return the mode of the file that is replaced, or of a new one; None: as the umask says."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None if access is None else file_mode(access)
 
 
 def temporary_name(name: str) -> str:

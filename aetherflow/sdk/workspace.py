@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,8 @@ import msgspec
 
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
+from aetherflow.file_access import FileAccess, make_folder
+from aetherflow.sdk.removal import make_own, remove_own
 
 DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
     {"artifacts": "artifacts", "scratch": "scratch", "manifests": "manifests"}
@@ -25,6 +26,7 @@ class Workspace(msgspec.Struct, frozen=True):
         layout: the folder names of a job by purpose (`artifacts`, `scratch`, `manifests`).
         strict: whether a relative path that leaves its folder is refused (`AETHERFLOW_STRICT_SANDBOX`).
         allowed: the folders, beside `root`, that the paths of steps must be under; None: any path is allowed.
+        access: who may read and write what is created in the workspace.
     """
 
     root: Path
@@ -33,6 +35,7 @@ class Workspace(msgspec.Struct, frozen=True):
     layout: Mapping[str, str] = DEFAULT_LAYOUT
     strict: bool = True
     allowed: tuple[Path, ...] | None = None
+    access: FileAccess = "private"
 
     def job_directory(self, job_id: str) -> Path:
         """Return the folder of a job in this run; it may not exist."""
@@ -40,9 +43,17 @@ class Workspace(msgspec.Struct, frozen=True):
 
     def directory(self, job_id: str, area: str) -> Path:
         """Return the folder of `area` (a key of the layout); create it if it does not exist."""
-        path = self.job_directory(job_id) / self.layout.get(area, area)
-        path.mkdir(parents=True, exist_ok=True)
+        own = self.job_directory(job_id)
+        path = own / self.layout.get(area, area)
+        if not path.is_dir():
+            make_own(own, self.access)
+            make_folder(path, self.access)
         return path
+
+    def folders(self, job_id: str) -> list[Path]:
+        """Return the folders of a job that the layout names, and the folder that they are in."""
+        own = self.job_directory(job_id)
+        return [own, *(own / name for name in self.layout.values())]
 
     def resolve(self, job_id: str, text: str) -> Path:
         """Return the path that `text` names; a relative path is below the job's artifacts folder.
@@ -79,15 +90,20 @@ class Workspace(msgspec.Struct, frozen=True):
         return not path.resolve().is_relative_to(self.directory(job_id, "artifacts").resolve())
 
     def remove(self, job_ids: list[str]) -> list[str]:
-        """Delete the folders of these jobs; return a sentence for each that could not be deleted."""
+        """Delete the folders of these jobs that AetherFlow made.
+
+        Returns:
+            a sentence for each that could not be deleted, or was made by somebody else.
+        """
         problems: list[str] = []
         for job_id in job_ids:
             directory = self.job_directory(job_id)
+            parent = directory.parent
             try:
-                shutil.rmtree(directory)
-            except FileNotFoundError:
-                continue
+                if parent.resolve() == self.root.resolve() / parent.relative_to(self.root):
+                    remove_own(directory)
+                else:
+                    problems.append(f"cannot delete {directory}: {parent} leads out of the workspace")
             except OSError as error:
-                why = "it is a symbolic link" if directory.is_symlink() else error.strerror or error
-                problems.append(f"cannot delete {directory}: {why}")
+                problems.append(f"cannot delete {directory}: {error.strerror or error}")
         return problems

@@ -12,6 +12,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
+from aetherflow.config.settings import load_settings
 from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
@@ -77,7 +78,7 @@ async def fire(
     path = state_path_of(schedules, state, os.environ)
     if not here and is_missing(path):
         raise _unserved(schedules, path)
-    database = await Database.open(path)
+    database = await Database.open(path, access=load_settings(os.environ).file_access)
     try:
         served = await database.read(lambda raw: served_files(raw, clock.now()))
         candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}

@@ -18,6 +18,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results
+from aetherflow.steps.output_folder import OutputFolder, output_folder
 from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import (
     IdempotencyInputs,
@@ -37,7 +38,7 @@ class _Task(msgspec.Struct, frozen=True):
     plan: OutputPlan
     retry: RetryInputs
     success: SuccessInputs
-    folder: results.OutputFolder | None
+    folder: OutputFolder | None
     timeout_seconds: float | None
     grace_seconds: float
 
@@ -148,7 +149,7 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         StepError: a path leaves the artifacts folder.
     """
     log = inputs.log or LogInputs()
-    folder = results.output_folder(context, idempotency)
+    folder = output_folder(context, idempotency)
     program = Program(
         argv=_argv(inputs),
         directory=context.path(inputs.cwd) if inputs.cwd else context.artifacts,
@@ -182,9 +183,7 @@ def _argv(inputs: ProcessInput) -> tuple[str, ...]:
     return (inputs.command, *arguments)
 
 
-def _environment(
-    context: StepContext, inputs: ProcessInput, folder: results.OutputFolder | None
-) -> dict[str, str]:
+def _environment(context: StepContext, inputs: ProcessInput, folder: OutputFolder | None) -> dict[str, str]:
     """Return the program's environment; `env` of the step overrides everything else."""
     environment = dict(context.env) if inputs.inherit_env else {}
     environment |= {

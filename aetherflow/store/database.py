@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -18,6 +19,7 @@ import aiosqlite
 import anyio
 
 from aetherflow.errors import StateError, StateUnusable
+from aetherflow.file_access import FileAccess, make_file, make_folder
 from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.migrate import (
     LockedOutError,
@@ -75,15 +77,19 @@ class Database:
         self._patience = BUSY_SECONDS
 
     @classmethod
-    async def open(cls, path: Path, synchronous: Literal["full", "normal"] = "full") -> Self:
+    async def open(
+        cls, path: Path, synchronous: Literal["full", "normal"] = "full", access: FileAccess = "private"
+    ) -> Self:
         """Open the database, made or brought to the current version where needed.
+
+        A new file gets the access; SQLite gives its mode to the log and the index beside it.
 
         Raises:
             StateUnusable: the path cannot be opened or written, is on a network file system, or is another
                 database.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, access)
             refuse_network(path)
         except OSError as error:
             raise StateUnusable(
@@ -92,6 +98,8 @@ class Database:
             ) from None
         except StateUnusable as error:
             raise placed(path, error) from None
+        with suppress(OSError):  # SQLite reports what is wrong
+            make_file(path, access)
         return await cls._connect(path, str(path), partial(prepare, synchronous=synchronous))
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from aetherflow.clock import Clock, SystemClock
+from aetherflow.file_access import FileAccess
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
 
@@ -67,8 +68,12 @@ class DatabasePool:
                 shared.state.database.hurry(seconds)
 
     @asynccontextmanager
-    async def use(self, path: Path, synchronous: Synchronous = "full") -> AsyncIterator[SharedDatabase]:
+    async def use(
+        self, path: Path, synchronous: Synchronous = "full", access: FileAccess = "private"
+    ) -> AsyncIterator[SharedDatabase]:
         """Use the database in the block; it is written as the most careful of its users asked.
+
+        A database that does not exist is made, with the access.
 
         Raises:
             StateUnusable: the path cannot be opened or written, is on a network file system, or is another
@@ -78,7 +83,7 @@ class DatabasePool:
         shared = self._shared.setdefault(real, _Shared())
         shared.users += 1
         try:
-            yield await self._open_shared(shared, path, synchronous)
+            yield await self._open_shared(shared, path, synchronous, access)
         finally:
             shared.users -= 1
             if not shared.users:
@@ -86,10 +91,12 @@ class DatabasePool:
                 if shared.state is not None:
                     await shared.state.database.aclose()
 
-    async def _open_shared(self, shared: _Shared, path: Path, synchronous: Synchronous) -> SharedDatabase:
+    async def _open_shared(
+        self, shared: _Shared, path: Path, synchronous: Synchronous, access: FileAccess
+    ) -> SharedDatabase:
         async with shared.opening:
             if shared.state is None:
-                database = await Database.open(path, synchronous)
+                database = await Database.open(path, synchronous, access)
                 await self._size_pools(database)
                 shared.state = SharedDatabase(database)
                 shared.synchronous = synchronous

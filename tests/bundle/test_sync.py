@@ -23,8 +23,8 @@ async def test_the_first_sync_makes_a_read_only_copy_and_activates_it(place: Pla
     assert place.active == synced.report.fingerprint
     for path in place.paths.active.resolve().rglob("*"):
         assert not path.stat().st_mode & 0o222, path
-    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o555
-    assert stat.S_IMODE((place.paths.active / "flows/hello.yaml").stat().st_mode) == 0o444
+    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o500
+    assert stat.S_IMODE((place.paths.active / "flows/hello.yaml").stat().st_mode) == 0o400
     assert (synced.report.files, synced.report.fetched, synced.report.switched) == (3, 3, True)
     assert synced.report.size == synced.report.fetched_bytes == sum(map(len, place.tree().values()))
     assert read_report(place.paths.report) == synced.report
@@ -87,7 +87,7 @@ async def test_equal_files_are_stored_once_and_an_executable_one_apart(place: Pl
     same = {name for name in place.objects() if (place.paths.objects / name).read_text() == "same"}
     assert len(same) == 2
     assert os.access(place.paths.active / "tool", os.X_OK)
-    assert stat.S_IMODE((place.paths.active / "same0").stat().st_mode) == 0o444
+    assert stat.S_IMODE((place.paths.active / "same0").stat().st_mode) == 0o400
     assert (await place.sync()).report.fetched == 0
 
 
@@ -98,7 +98,7 @@ async def test_a_change_of_the_execute_right_alone_counts(place: Place) -> None:
     after = (await place.sync()).report
 
     assert after.fingerprint != before.fingerprint
-    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o444
+    assert stat.S_IMODE((place.paths.active / "run.sh").stat().st_mode) == 0o400
 
 
 async def test_always_reads_everything(place: Place) -> None:

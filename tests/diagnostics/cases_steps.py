@@ -28,6 +28,7 @@ async def mine(context: StepContext, inputs: dict):
     await context.connector("r")
 """
 OWN = {"plugins/mine.py": CONNECTOR}
+ATOMIC = "command: ['true'], idempotency: {strategy: atomic_dir, temp_output_dir: %s, final_output_dir: %s}"
 USES = "{id: s, type: mine, inputs: {resource: r}}"
 
 
@@ -87,5 +88,13 @@ CASES: dict[str, Case | Told] = {
     "AF743": Case(resource("kind: my, driver: own", SQL % "select 1"), RUN, OWN, PLUGINS),
     "AF744": Case(resource(MEMORY, SQL % "'select 1 as a, 2 as a'"), RUN),
     "AF745": Case(resource("kind: db, driver: sqlalchemy, config: {url: 'nothing'}"), RUN),
+    "AF756": Case(process(ATOMIC % ("'.'", "o")), RUN),
+    "AF757": Case(
+        steps(
+            "{id: a, type: external.process, inputs: {command: [sh, -c, 'mkdir t; touch t/precious']}}",
+            "{id: s, type: external.process, inputs: {%s}}" % (ATOMIC % ("t", "o")),
+        ),
+        RUN,
+    ),
     "AF810": Case(script="aetherflow explain-code AF111 > /dev/full"),
 }

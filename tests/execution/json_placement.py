@@ -174,6 +174,7 @@ class _Worker:
             directories.layout,
             directories.strict,
             None if directories.allowed is None else tuple(map(Path, directories.allowed)),
+            directories.access,
         )
         services = RunServices(
             flow_id=call.flow_id,

@@ -12,7 +12,8 @@ import pytest
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.sdk.context import StepContext
-from aetherflow.steps.process_results import OutputFolder
+from aetherflow.sdk.removal import make_own
+from aetherflow.steps.output_folder import OutputFolder
 from aetherflow.testing import FakeClock
 from tests.steps.process_context import process_context, run_step, said
 
@@ -231,7 +232,7 @@ async def test_merged_output_is_checked_together_with_what_is_there(tmp_path: Pa
 async def test_every_attempt_begins_with_an_empty_folder(tmp_path: Path) -> None:
     context = process_context(tmp_path, clock=FakeClock())
     left = context.artifacts / "tmp/out"
-    left.mkdir(parents=True)
+    make_own(left, "private")
     (left / "from a crash").write_text("x")
     script = 'echo x >> tries; touch "$AETHERFLOW_OUTPUT_DIR/try$(wc -l < tries)"; test $(wc -l < tries) = 2'
     await sh(context, script, idempotency=ATOMIC, retry={"max_attempts": 2})
@@ -256,22 +257,27 @@ async def test_an_output_folder_that_cannot_be_replaced_is_an_error(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_a_final_folder_that_is_a_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
+async def test_a_final_folder_that_is_a_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
     context = process_context(tmp_path)
     target = context.artifacts / "elsewhere"
     target.mkdir()
     (target / "kept").write_text("kept\n")
     (context.artifacts / "final").symlink_to(target)
-    await sh(context, WRITE, idempotency=ATOMIC)
-    assert not (context.artifacts / "final").is_symlink()
-    assert files_below(context.artifacts) == {"final/data.txt": "new\n", "elsewhere/kept": "kept\n"}
+    with pytest.raises(StepError, match=r"final_output_dir .* is a symbolic link") as raised:
+        await sh(context, WRITE, idempotency=ATOMIC)
+    assert raised.value.code == "AF756"
+    assert (context.artifacts / "final").readlink() == target
+    assert files_below(context.artifacts) == {"elsewhere/kept": "kept\n"}
 
 
 def folder_with(root: Path, **contents: str) -> OutputFolder:
     """Make the named folders, each with one file, and return an OutputFolder over them."""
     for name, text in contents.items():
         folder = root / {"temporary": "tmp", "final": "final", "aside": ".final.replaced"}[name]
-        folder.mkdir()
+        if name == "final":
+            folder.mkdir()
+        else:
+            make_own(folder, "private")
         (folder / "file").write_text(text)
     return OutputFolder(root / "tmp", root / "final")
 
@@ -279,14 +285,15 @@ def folder_with(root: Path, **contents: str) -> OutputFolder:
 def test_a_crash_between_the_two_renames_is_undone(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, temporary="new", aside="old")
     folder.prepare()
-    assert files_below(tmp_path) == {"final/file": "old"}
-    assert (tmp_path / "tmp").is_dir()
+    assert files_below(tmp_path / "final") == {"file": "old"}
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_crash_before_the_old_output_was_deleted_is_finished(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, final="new", aside="old")
     folder.prepare()
-    assert files_below(tmp_path) == {"final/file": "new"}
+    assert files_below(tmp_path / "final") == {"file": "new"}
+    assert not (tmp_path / ".final.replaced").exists()
 
 
 def test_when_the_new_output_cannot_be_moved_the_old_one_comes_back(tmp_path: Path) -> None:
@@ -294,4 +301,5 @@ def test_when_the_new_output_cannot_be_moved_the_old_one_comes_back(tmp_path: Pa
     shutil.rmtree(tmp_path / "tmp")
     with pytest.raises(StepError, match="cannot move the output"):
         folder.publish()
-    assert files_below(tmp_path) == {"final/file": "old"}
+    assert files_below(tmp_path / "final") == {"file": "old"}
+    assert not (tmp_path / ".final.replaced").exists()
