@@ -9,6 +9,8 @@ import sqlite3
 
 import pytest
 
+from tests.cli import command_line
+from tests.cli.bundle_files import MANIFEST, OPTION
 from tests.cli.command_line import CommandLine, Result
 from tests.cli.test_serve import EVERY_SECOND, begun, hear, serve
 
@@ -93,3 +95,43 @@ def test_a_run_that_a_server_resumes_after_kill_9_masks_it_too(cli: CommandLine,
     assert (pin in killed.out + killed.err, pin in ended.out + ended.err) == (False, False)
     assert cli.query(f"SELECT attempt FROM runs WHERE run_id = '{run_id}'") == [(2,)]
     assert b"canary" not in b"".join(p.read_bytes() for p in cli.state.parent.rglob("*") if p.is_file())
+
+
+def test_a_resumed_run_of_a_bundle_masks_what_its_manifest_its_env_file_and_its_provider_give(
+    cli: CommandLine, pin: str
+) -> None:
+    del cli.env["AETHERFLOW_SECRETS_PATH"], cli.env["CODED"]
+    coded = base64.b64encode(pin.encode()).decode()
+    provider = cli.folder / "provider.py"
+    cli.write("share/night.env", f"AETHERFLOW_SECRETS_PATH={provider}\nCODED={coded}\n")
+    flow, _, jobs = leaking(cli, FIELDS["decode"]).partition("jobs:")
+    cli.write("share/flows/hello.yaml", f"version: 1\nflow: {{id: f}}\njobs:{jobs}")
+    cli.write("bundle.yaml", f"{MANIFEST}env_files: [{{path: night.env}}]\n{flow.partition('{id: f}')[2]}")
+    first = cli.run("run", *OPTION, "--run-id", "r")
+    again = cli.run("runs", "retry", "r")
+
+    assert (first.code, again.code) == (1, 1), (first, again)
+    assert "kept: a.before (SUCCESS), a.x (SUCCESS)" in again.err + again.out
+    assert is_masked(cli, first)
+    assert is_masked(cli, again)
+
+
+def test_a_parameter_that_an_input_under_the_name_of_a_secret_gets_is_a_secret_parameter(
+    cli: CommandLine,
+) -> None:
+    steps = (
+        f"- {{id: s, type: external.process, inputs: {{command: [sh, -c, 'echo {CANARY}; exit 3']}}}}\n"
+        "- {id: t, type: external.process, inputs: {command: [env], env: {MY_TOKEN: '{{params.x}}'}}}\n"
+    )
+    cli.write("flow.yaml", command_line.flow(steps, "flow: {id: f, params: {x: {}}}"))
+    first = cli.run("run", "flow.yaml", "--run-id", "r", "--param", f"x={CANARY}")
+    refused = cli.run("runs", "retry", "r")
+    again = cli.run("runs", "retry", "r", "--param", f"x={CANARY}")
+
+    assert (first.code, refused.code, again.code) == (1, 2, 1)
+    assert "runs retry r --state" in first.err + first.out
+    assert "--param x=VALUE" in first.err + first.out
+    assert "error[AF561]: the parameter 'x' of run r is secret" in refused.err
+    (cli.folder / "flow.yaml").unlink()
+    assert is_masked(cli, first)
+    assert is_masked(cli, again)
