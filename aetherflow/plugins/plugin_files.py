@@ -160,7 +160,7 @@ def _read_folder(folder: Path, inside: str, files: dict[str, _File], folders: di
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             _read_folder(path, f"{inside}{name}.", files, folders)
-        elif entry.name == "__init__.py":
+        elif entry.name == "__init__.py" and entry.is_file():
             files[inside[:-1]] = _File(path, path.read_bytes(), is_package=True)
             folders.pop(inside[:-1], None)
         elif entry.name.endswith(_SUFFIX) and entry.is_file():

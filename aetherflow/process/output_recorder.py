@@ -21,6 +21,7 @@ from aetherflow.process.pipes import Take
 from aetherflow.process.run_process import Stream
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.context import StepContext
+from aetherflow.spec.read_file import refuse_named_pipe
 
 Mode = Literal["inherit", "capture", "file", "discard"]
 
@@ -250,6 +251,8 @@ class _AppendedFile:
             return
         try:
             if self._file is None:
+                if self.path.exists():  # the reader of a pipe may never come, nor read
+                    refuse_named_pipe(self.path)
                 make_folder(self.path.parent, self._access)
                 self._file = FileIO(self.path, "ab+", opener=opener(self._access))
                 data = self._marked(self._file) + data

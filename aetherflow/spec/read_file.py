@@ -20,7 +20,16 @@ def read_file(path: Path, limit: int) -> bytes:
         OSError: it cannot be read, or is a named pipe that may never get data.
     """
     path = absolute(path)
-    if stat.S_ISFIFO(path.stat().st_mode) and not os.path.realpath(path).startswith(_INHERITED):
-        raise OSError(errno.EINVAL, "it is a named pipe, not a file")
+    refuse_named_pipe(path)
     with path.open("rb") as stream:
         return stream.read(limit + 1)
+
+
+def refuse_named_pipe(path: Path) -> None:
+    """Refuse a pipe of which nobody knows whether another program opens it too.
+
+    Raises:
+        OSError: it is one, or cannot be looked at.
+    """
+    if stat.S_ISFIFO(path.stat().st_mode) and not os.path.realpath(path).startswith(_INHERITED):
+        raise OSError(errno.EINVAL, "it is a named pipe, not a file")
