@@ -112,12 +112,12 @@ def build(paths: BundlePaths, index: Index) -> str:
             return name
     name = f"{fingerprint}-{secrets.token_hex(4)}" if fingerprint in names else fingerprint
     temporary = paths.snapshots / f".{secrets.token_hex(8)}"
-    make_folder(temporary, "private")
+    make_folder(temporary, paths.access)
     folders = {temporary}
     for path, entry in index.entries.items():
         target = temporary / path
         if target.parent not in folders:
-            make_folder(target.parent, "private")
+            make_folder(target.parent, paths.access)
             folders.update(p for p in target.parents if p.is_relative_to(temporary))
         _link(paths.objects / entry.object, target, paths.access)
     for folder in sorted(folders, reverse=True):  # the inner ones first
