@@ -64,7 +64,10 @@ class OpenedSource:
                 async for chunk in chunks:
                     if not isinstance(chunk, bytes | bytearray | memoryview):
                         raise TypeError(f"read() yielded {type(chunk).__name__}, not bytes")
-                    yield bytes(chunk)
+                    try:
+                        yield bytes(chunk)
+                    except GeneratorExit:  # the consumer needs no more: no error of the source
+                        return
 
 
 @asynccontextmanager

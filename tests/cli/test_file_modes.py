@@ -27,7 +27,7 @@ jobs:
   - id: work
     steps:
       - {id: rows, type: db_extract, inputs: {resource: mem, sql: select 1 as a, output: deep/rows.tsv}}
-      - {id: shared, type: db_extract, inputs: {resource: mem, sql: select 1 as a, output: '{{env.SHARE}}/r.tsv'}}
+      - {id: out, type: db_extract, inputs: {resource: mem, sql: select 1, output: '{{env.SHARE}}/r.tsv'}}
       - id: write
         type: external.process
         inputs:
