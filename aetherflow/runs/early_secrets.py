@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from aetherflow.clock import Clock
@@ -24,7 +25,6 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.process import guardian
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.task_errors import one_error
-from aetherflow.worker_threads import WorkerThreads
 
 FETCH_SECONDS = 40.0
 """How long the start of a run waits for its secrets; a program has 30 s, and `decode` may hang."""
@@ -32,7 +32,8 @@ FETCH_SECONDS = 40.0
 KEEP_SECONDS = 30.0
 """How old a value may be that an opening uses: some are valid for a short time only."""
 
-_threads = WorkerThreads("secrets at the start of runs", 16)
+AT_ONCE = 16
+"""How many secrets of one run are fetched at a time; another run never waits for them."""
 
 
 class _Fetched(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class EarlySecrets:
         self._values: dict[SecretReference | str, _Fetched] = {}
         self._unknown = dict.fromkeys(checked.secret_fields, "no answer in time")
         self._decoding = anyio.Lock()
+        self._threads = anyio.CapacityLimiter(AT_ONCE)
 
     @property
     def are_needed(self) -> bool:
@@ -87,11 +89,15 @@ class EarlySecrets:
                 del self._unknown[one]
 
     async def _call(self, alike: list[SecretField], function: Callable[[], str]) -> str:
-        """Call a blocking function in a thread, and register what it returns."""
-        value = await _threads.run(function, abandon_on_cancel=True)
-        for one in alike:
-            one.register(value, self._checked.redactor)
-        return value
+        """Call a blocking function in a thread that registers what it returns, also if it is late."""
+
+        def call() -> str:
+            value = function()
+            for one in alike:
+                one.register(value, self._checked.redactor)
+            return value
+
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
 
     def _fetch(self, reference: SecretReference) -> str:
         value = fetch_secret(reference, Surroundings(self._checked.environment.variables, self._mark))
