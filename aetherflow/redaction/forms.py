@@ -1,0 +1,90 @@
+"""Find secrets inside texts by their form, though nobody registered them: in URLs, beside names, in commands.
+
+Most texts have none, and lines of logs are many: a fast search for words that every form has comes first, and
+only what is around one of them is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from string import ascii_letters, digits
+
+from aetherflow.redaction.commands import in_command
+from aetherflow.redaction.found import Found
+from aetherflow.redaction.pairs import in_pair
+from aetherflow.redaction.urls import in_urls
+
+_NAMES = ("pass", "secret", "token", "pwd", "auth", "key", "cred", "cookie", "jwt", "sig")
+"""Every name that a form can have contains one of these."""
+
+_NAMED = {
+    word: re.compile(rf"{word}[\w.\-]*+(?:(?P<pair>(?:\\*[\"'])?[ \t]*[=:])|[ \t]+\S|[\"'])")
+    for word in _NAMES
+}
+_PROGRAMS = (
+    "curl",
+    "mysql",
+    "mariadb",
+    "sshpass",
+    "redis-cli",
+    "ldap",
+    "sqlcmd",
+    "bcp",
+    "smbclient",
+    "zip",
+    "7z",
+)
+_OPTION = re.compile(r"[ \"']--?[pawu]")
+_BESIDE_WORDS = {
+    "identified": re.compile(r"identified\s+by\s+'(?P<value>(?:[^'\n]|'')+)'"),
+    "password": re.compile(r"password\s+'(?P<value>(?:[^'\n]|'')+)'"),
+    "bearer": re.compile(r"bearer[ \t]+(?P<value>(?=[a-z\-_.~+/]*[\d.])[\w\-.~+/]{12,}=*)"),
+}
+_LETTERS = f"{ascii_letters}{digits}_.-"
+_LONGEST_NAME = 80
+
+
+def found_in(text: str) -> list[Found]:
+    """Return the secrets that the forms show, in order; some may overlap."""
+    found = [*in_urls(text), *_named(text)]
+    found.sort()
+    return found
+
+
+def _named(text: str) -> Iterator[Found]:
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters of other scripts have longer small forms
+        lowered = text
+    names: set[int] = set()
+    commands: set[int] = set()
+    for match in _matches(_NAMED, lowered):
+        start = _name_start(text, match.start())
+        if match["pair"]:
+            names.add(start)
+        elif text[start - 1 : start] == "-":
+            commands.add(text.rfind("\n", 0, start) + 1)
+    if any(start in lowered for start in (" -", "'-", '"-')) and any(map(lowered.__contains__, _PROGRAMS)):
+        commands.update(text.rfind("\n", 0, match.start()) + 1 for match in _OPTION.finditer(lowered))
+    for start in names:
+        yield from in_pair(text, start)
+    for start in commands:
+        end = text.find("\n", start)
+        for found in in_command(text[start : end if end >= 0 else len(text)]):
+            yield found._replace(start=start + found.start, end=start + found.end)
+    for match in _matches(_BESIDE_WORDS, lowered):
+        yield Found(*match.span("value"), "quoted")
+
+
+def _matches(patterns: Mapping[str, re.Pattern[str]], lowered: str) -> Iterator[re.Match[str]]:
+    """Yield the matches of the patterns; each begins with its word, for which a text is searched fast."""
+    for word, pattern in patterns.items():
+        if word in lowered:
+            yield from pattern.finditer(lowered)
+
+
+def _name_start(text: str, inside: int) -> int:
+    """Return where the name begins that has a character at `inside`."""
+    before = text[max(inside - _LONGEST_NAME, 0) : inside]
+    name = before[len(before.rstrip(_LETTERS)) :].lstrip("-.0123456789")
+    return inside - len(name)

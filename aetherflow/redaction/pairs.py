@@ -1,0 +1,109 @@
+"""Find secrets beside their names: `?token=X`, `password = 'X'`, `"api_key": "X"`, `Authorization: Bearer X`.
+
+These are the forms of queries, DSNs, ODBC strings, dotenv files, JSON, YAML, headers and options.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from aetherflow.redaction.found import Form, Found, looks_like_a_token
+from aetherflow.redaction.names import names_a_secret, words
+
+_PAIR = re.compile(
+    r"(?P<name>[A-Za-z_][\w.\-]*+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
+    r"(?P<rest>"
+    r"\\+\"(?P<escaped>(?:(?!\\+\")[^\n])*)\\+\""
+    r"|\"(?P<double>(?:[^\"\\]|\\.)*)\""
+    r"|\\*'(?P<single>[^'\\]*(?:(?:\\.|'')[^'\\]*)*)'"
+    r"|\{(?P<braced>[^{}\n]+)\}"
+    r"|(?P<plain>[^\s&;\"'<>|]+?)(?=[,.)\]}\\]*(?:[\s&;\"'<>|]|$)))"
+)
+_BEFORE_A_QUERY = ("?", "&", "#")
+_IN_A_QUERY = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature", "pwd", "auth", "sas"})
+_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_HEADER = re.compile(
+    r"[\\\"']*(?P<scheme>[A-Za-z][\w\-]*[ \t]+(?=[^\s\"']))?(?P<value>[^\r\n\"']*[^\s\"'\\])"
+)
+_ODBC_VALUE = re.compile(r"[^;\n\"'{}]*[^;\s\"'{}]")
+_PLACEHOLDER = re.compile(
+    r"\$[A-Z_][A-Z0-9_]*|\$[({].*|%[A-Z_][A-Z0-9_]*%|\{\{.*|\{\w*\}?|%\(?\w*\)?[sdr]|<.*|\*+|\.\.\.|:\w+|\?|[=!~].*"
+)
+_NOTHING = words("true false yes no on off none null nil undefined")
+_CODE = re.compile(r"[()\[\]]")
+_COMPOUND = re.compile(r"[_\-.]|[a-z][A-Z]")
+_MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d]).{6,}")
+
+
+def in_pair(text: str, start: int) -> Iterator[Found]:
+    """Find the value of the name that begins at a place of a text, if that name is one of a secret."""
+    match = _PAIR.match(text, start)
+    if match is None or text.endswith(("{{", "{{ "), 0, start):  # a template, which holds no value
+        return
+    before = text[start - 1 : start]
+    if match["name"].lower() in _HEADERS:
+        yield from _header(text, match)
+    elif _names_one(before, match) and (found := _value(text, match, before)):
+        yield found
+
+
+def _names_one(before: str, match: re.Match[str]) -> bool:
+    """Whether the name is one of a secret, here: after `?` and `;` more are than elsewhere."""
+    if names_a_secret(match["name"]):
+        return True
+    name = match["name"].lower()
+    if before in _BEFORE_A_QUERY:
+        return name in _IN_A_QUERY or (name == "key" and looks_like_a_token(match["plain"] or ""))
+    if name == "pwd":  # of ODBC; alone it is the working directory
+        return before == ";" or not match["rest"].startswith(("/", "~", "\\"))
+    return False
+
+
+def _value(text: str, match: re.Match[str], before: str) -> Found | None:
+    """Return the value beside a name, unless it is a placeholder, or prose."""
+    kind = next(
+        kind for kind in ("escaped", "double", "single", "braced", "plain") if match[kind] is not None
+    )
+    start, end = match.span(kind)
+    is_prose_like = ":" in match["sep"] and kind == "plain" and not match["close"]
+    form: Form = "word" if kind in ("plain", "braced") else "quoted"
+    if kind == "plain" and before in _BEFORE_A_QUERY:
+        form, end = "url", start + len(text[start:end].partition("#")[0])
+    elif kind == "plain" and not is_prose_like and ";" in (before, text[end : end + 1]):
+        of_odbc = _ODBC_VALUE.match(text, start)
+        end = of_odbc.end() if of_odbc else end
+    value = text[start:end]
+    if not value or value.lower() in _NOTHING or _PLACEHOLDER.fullmatch(value):
+        return None
+    is_certain = not _CODE.search(value)
+    if is_prose_like and "-" not in match["name"] and not _MIXED.fullmatch(value):
+        is_certain = is_certain and _COMPOUND.search(match["name"]) is not None
+        if not (_ends_there if is_certain else _is_alone)(text, match.start(), end):
+            return None
+    return Found(start, end, form, is_certain)
+
+
+def _ends_there(text: str, _: int, end: int) -> bool:
+    """Whether no other word follows on the line: a sentence that begins with a name is no secret."""
+    return re.compile(r"[ \t]*(?:$|[,;\"'&)}\]\r])", re.MULTILINE).match(text, end) is not None
+
+
+def _is_alone(text: str, start: int, end: int) -> bool:
+    """Whether a name and its value, from `start` to `end`, are all of their line."""
+    after = text.find("\n", end)
+    line_start = text.rfind("\n", 0, start) + 1
+    rest = text[end : after if after >= 0 else len(text)]
+    return not text[line_start:start].strip(" \t-\"'") and not rest.strip(" \t\r\"',")
+
+
+def _header(text: str, match: re.Match[str]) -> Iterator[Found]:
+    """Yield the credentials of a header: all up to the end of the line or the quotes around it."""
+    name, of_header = match["name"].lower(), _HEADER.match(text, match.end("sep"))
+    if of_header is None or _PLACEHOLDER.fullmatch(of_header["value"]):
+        return
+    if name.endswith("cookie"):
+        yield Found(of_header.start("scheme" if of_header["scheme"] else "value"), of_header.end(), "cookie")
+        return
+    is_basic = (of_header["scheme"] or "").strip().lower() == "basic"
+    yield Found(*of_header.span("value"), "basic" if is_basic else "word")

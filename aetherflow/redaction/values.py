@@ -1,0 +1,46 @@
+"""Decide which values cannot be secrets, whatever their name: such a value is never masked elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aetherflow.redaction.names import words
+
+SHORT_DIGITS = 4
+"""A number of at most this many digits is a length, a port, a year or a count; masking each hides nothing."""
+
+_WORDS = words(
+    "true false yes no on off none null nil undefined default auto enabled disabled enable disable always"
+    " never required optional prefer allow deny any all basic bearer token secret password passwd pass key"
+    " empty localhost root admin administrator user username guest anonymous postgres mysql oracle redis"
+    " test testing dev development prod production staging local example sample demo dummy changeme"
+    " change-me string text int bool file env vault plain plaintext"
+)
+"""Words that a setting, a host or a well-known default has: who knows one knows no secret."""
+
+_NUMBER = re.compile(r"[+-]?\d*\.?\d*")
+
+
+def can_be_secret(text: str) -> bool:
+    """Whether a text that was found by the name of its key may be masked wherever it is found."""
+    plain = text.strip().casefold()
+    if not plain or plain in _WORDS:
+        return False
+    digits = sum(map(str.isdecimal, plain))
+    return digits > SHORT_DIGITS or _NUMBER.fullmatch(plain) is None
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    """Yield the texts of a tree, numbers as text; booleans and null are none."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_of(item)
+    elif isinstance(value, bool) or value is None:
+        return
+    else:
+        yield str(value)

@@ -1,0 +1,188 @@
+"""Passwords that a text shows by its form, and texts that only look like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aetherflow.redaction import Redactor
+
+SHOWN = r"""
+postgres://bob:pa/ss1@db/x
+https://host/x?password=S3cr3tX&b=2
+GET /cb?a=1&access_token=S3cr3tX#frag
+https://h/#access_token=S3cr3tX&state=3
+https://acct.blob.core.windows.net/c?sv=2020&sig=S3cr3tX%3D&se=2
+https://b.s3.amazonaws.com/k?X-Amz-Credential=AKID&X-Amz-Signature=S3cr3tX
+https://S3cr3tXabcdefgh12@github.com/a.git
+https://ghp_S3cr3tX@github.com/a.git
+host=h port=5432 user=u password=S3cr3tX dbname=d
+host=h password='S3 cr3tX' dbname=d
+Driver={ODBC};Server=s;UID=sa;PWD=S3cr3tX;Encrypt=yes
+Server=s;User Id=sa;Password=S3 cr3tX;Database=d
+Server=s;PWD={S3;cr3tX};Encrypt=yes
+AccountName=a;AccountKey=S3cr3tX==;EndpointSuffix=core
+curl -H 'Authorization: Bearer S3cr3tX' https://h
+curl -H "Authorization: Basic dXNlcjpTM2NyM3RY" https://h
+Proxy-Authorization: Basic dXNlcjpTM2NyM3RY
+X-Api-Key: S3cr3tX
+Cookie: session=S3cr3tX; theme=dark
+Set-Cookie: sid=S3cr3tX; HttpOnly
+mytool --password S3cr3tX --user bob
+mytool --password=S3cr3tX --user bob
+mytool --token 'S3 cr3tX' x
+curl -s -u bob:S3cr3tX https://h
+curl --user "bob:S3cr3tX" https://h
+mysql -u root -pS3cr3tX db
+sshpass -p S3cr3tX ssh h
+PGPASSWORD=S3cr3tX psql -h x
+export DB_PASSWORD="S3cr3tX"
+{"password": "S3cr3tX", "user": "u"}
+{\"password\": \"S3cr3tX\", \"user\": \"u\"}
+{'api_key': 'S3cr3tX'}
+{"token": 12345678, "n": 1}
+password: S3cr3tX
+  db_password: S3cr3tX
+connect failed: Authorization: token S3cr3tX
+jdbc:oracle:thin:scott/S3cr3tX@//h:1521/x
+jdbc:mysql://h/d?user=u&password=S3cr3tX
+CREATE USER x IDENTIFIED BY 'S3cr3tX'
+ALTER ROLE x WITH PASSWORD 'S3cr3tX'
+redis://:S3cr3tX@cache:6379/0
+amqp://u:S3cr3tX@a,amqp://u:S3cr3tX@b
+error: fetch 'https://u:S3cr3tX@h/x' failed (token=S3cr3tX)
+connect(host="h", password="S3cr3tX", port=1)
+password => "S3cr3tX"
+docker login --username x --password S3cr3tX reg
+spark-submit --conf spark.hadoop.fs.s3a.secret.key=S3cr3tX job.py
+"""
+"""Texts with a secret, a line each."""
+
+MASKED = r"""
+postgres://bob:***@db/x
+https://host/x?password=***&b=2
+GET /cb?a=1&access_token=***#frag
+https://h/#access_token=***&state=3
+https://acct.blob.core.windows.net/c?sv=2020&sig=***&se=2
+https://b.s3.amazonaws.com/k?X-Amz-Credential=***&X-Amz-Signature=***
+https://***@github.com/a.git
+https://***@github.com/a.git
+host=h port=5432 user=u password=*** dbname=d
+host=h password='***' dbname=d
+Driver={ODBC};Server=s;UID=sa;PWD=***;Encrypt=yes
+Server=s;User Id=sa;Password=***;Database=d
+Server=s;PWD={***};Encrypt=yes
+AccountName=a;AccountKey=***;EndpointSuffix=core
+curl -H 'Authorization: Bearer ***' https://h
+curl -H "Authorization: Basic ***" https://h
+Proxy-Authorization: Basic ***
+X-Api-Key: ***
+Cookie: ***
+Set-Cookie: ***
+mytool --password *** --user bob
+mytool --password=*** --user bob
+mytool --token '***' x
+curl -s -u bob:*** https://h
+curl --user "bob:***" https://h
+mysql -u root -p*** db
+sshpass -p *** ssh h
+PGPASSWORD=*** psql -h x
+export DB_PASSWORD="***"
+{"password": "***", "user": "u"}
+{\"password\": \"***\", \"user\": \"u\"}
+{'api_key': '***'}
+{"token": ***, "n": 1}
+password: ***
+  db_password: ***
+connect failed: Authorization: token ***
+jdbc:oracle:thin:scott/***@//h:1521/x
+jdbc:mysql://h/d?user=u&password=***
+CREATE USER x IDENTIFIED BY '***'
+ALTER ROLE x WITH PASSWORD '***'
+redis://:***@cache:6379/0
+amqp://u:***@a,amqp://u:***@b
+error: fetch 'https://u:***@h/x' failed (token=***)
+connect(host="h", password="***", port=1)
+password => "***"
+docker login --username x --password *** reg
+spark-submit --conf spark.hadoop.fs.s3a.secret.key=*** job.py
+"""
+
+PLAIN = r"""
+ssh://git@github.com/a/b.git
+mailto:ann@example.com
+https://bob@host/
+https://ann.smith%40corp.com@dev.azure.com/x
+git@github.com:a/b.git
+PWD=/home/ann/x
+cd $PWD && ls
+wrong password for user bob
+the token has expired, please log in again
+Password: must contain a digit and a letter
+validation of token failed: 3 errors
+psql: FATAL: password authentication failed for user "x"
+use the --password option to give one
+rows: 12, key: id, primary_key=order_id
+token_count=12 max_tokens: 500
+password = $DB_PASSWORD
+--password={{env.PW}}
+--password {{ env.PW }}
+{{env.MY_SECRET:1}} {{ env.DB_PASSWORD:none at all }}
+config.password: cannot read the secret in /no/pin
+require_password=true
+INFO auth: user bob logged in from 10.0.0.1:2200
+Author: Ann Smith <ann@x.org>
+keys: a, b, c
+if params.password == 'x'
+secrets: none
+sorted by key=date
+http://127.0.0.1:8080/a@b
+token=
+2026-11-28T19:34:25Z INFO  key=abc loaded 12 rows
+"""
+"""Ordinary lines that must stay as they are."""
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a list above."""
+    return text.strip("\n").split("\n")
+
+
+@pytest.mark.parametrize(("text", "masked"), [*zip(lines(SHOWN), lines(MASKED), strict=True)])
+def test_a_secret_is_masked_by_its_form_in_text_and_bytes(text: str, masked: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == masked
+    assert redactor.bytes(text.encode()) == masked.encode()
+    assert redactor.text(masked) == masked
+
+
+def test_forms_are_found_on_every_line_of_a_long_text() -> None:
+    redactor = Redactor()
+    assert lines(redactor.text(SHOWN)) == lines(MASKED)
+    assert redactor.bytes(SHOWN.encode()) == MASKED.encode()
+
+
+@pytest.mark.parametrize("text", lines(PLAIN))
+def test_an_ordinary_line_stays_as_it_is(text: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == text
+    assert redactor.bytes(text.encode()) == text.encode()
+    redactor.add_named({"text": text})
+    assert redactor.is_empty
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=hunter-42\n",
+        "PASSWORD=hunter-42 psql",
+        "--api-key hunter-42",
+        "a\nb\ntoken: hunter-42\nc",
+        'İ "client_secret": "hunter-42"',
+        "https://h/?x=1#access_token=hunter-42",
+    ],
+)
+def test_the_place_of_a_secret_in_its_text_does_not_matter(text: str) -> None:
+    for around in ("{}", "\n{}", "x = 1\n{}\ny = 2", "é {}"):
+        shown = around.format(text)
+        assert Redactor().text(shown) == shown.replace("hunter-42", "***")
+        assert Redactor().bytes(shown.encode()) == shown.replace("hunter-42", "***").encode()
