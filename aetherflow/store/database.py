@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -19,7 +18,7 @@ import aiosqlite
 import anyio
 
 from aetherflow.errors import StateError, StateUnusable
-from aetherflow.file_access import FileAccess, make_file, make_folder
+from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.migrate import (
     LockedOutError,
@@ -30,6 +29,7 @@ from aetherflow.store.migrate import (
     prepare_to_read,
     trying,
 )
+from aetherflow.store.new_database import make_database_file
 from aetherflow.store.sqlite_errors import explained, locked, placed
 from aetherflow.store.sqlite_lock_owner import who_locks
 from aetherflow.worker_threads import WorkerThreads
@@ -98,8 +98,7 @@ class Database:
             ) from None
         except StateUnusable as error:
             raise placed(path, error) from None
-        with suppress(OSError):  # SQLite reports what is wrong
-            make_file(path, access)
+        make_database_file(path, access)
         return await cls._connect(path, str(path), partial(prepare, synchronous=synchronous))
 
     @classmethod
