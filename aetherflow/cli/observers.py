@@ -61,7 +61,7 @@ async def chosen_observers(
             "-" if show.events == "-" else absolute(Path(show.events)), access=settings.file_access
         )
         await stream.open()
-        chosen.append(ObserverSpec("events", stream.join, "wait"))
+        chosen.append(ObserverSpec("events", stream.join, "wait", stream.reopen))
     return chosen
 
 

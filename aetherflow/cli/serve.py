@@ -33,7 +33,7 @@ def serve(
     log_format: LogFormat = "",
     debug: ServerDebug = False,
 ) -> int:
-    """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C stops it."""
+    """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C stops it; SIGHUP reloads it."""
     if not files:
         raise UsageError(
             "name what to serve: aetherflow serve SCHEDULER.yaml",

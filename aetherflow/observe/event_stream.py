@@ -71,7 +71,7 @@ class EventStreamObserver:
         return warning
 
     async def reopen(self) -> None:
-        """Close the file and open its path again, as after a rename by logrotate.
+        """Close the file and open its path again, as after a rename by logrotate; a pipe stays open.
 
         Raises:
             UsageError: the path cannot be opened; the old file stays in use.
@@ -107,7 +107,7 @@ class EventStreamObserver:
         return self._writer
 
     def _reopen(self) -> None:
-        if self._writer is not None and isinstance(self._target, Path):
+        if isinstance(self._writer, LineWriter) and isinstance(self._target, Path):
             new = _writer_of(self._target, self._access)
             self._close()
             self._writer = new

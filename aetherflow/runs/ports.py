@@ -18,11 +18,15 @@ class ObserverSpec(msgspec.Struct, frozen=True):
     """How to make the observer of one run, its name, and what happens when it is too slow.
 
     Observers of many runs share what they write to (a `Sink`), never what they remember of a run.
+
+    Attributes:
+        reopen: opens the file of the observers again, which a log rotation has renamed; raises a UsageError.
     """
 
     name: str
     make: Callable[[], Observer]
     when_full: Literal["wait", "drop"] = "drop"
+    reopen: Callable[[], Awaitable[None]] | None = None
 
 
 class ClaimPrecondition(msgspec.Struct, frozen=True, eq=False):

@@ -13,7 +13,7 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.settings import load_settings
-from aetherflow.errors import StateError
+from aetherflow.errors import StateError, UsageError
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
@@ -32,6 +32,9 @@ from aetherflow.server.server_settings import ServerSettings
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.task_errors import distinct_errors
+
+REOPEN_SECONDS = 5.0
+"""How long it may take to open a file of an observer again; the schedules are reloaded after it."""
 
 Level = Literal["info", "warning", "error"]
 
@@ -109,7 +112,8 @@ async def open_server(
             runs = FiringRuns(opened.database, lease.name, host.states, run_pool, clock)
             scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
             notifier = Notifier(env)
-            reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce)
+            reopen = partial(_reopen, observers, partial(report, level="warning", code="AF762"))
+            reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce, reopen)
             yield Server(
                 lease=lease,
                 database=opened.database,
@@ -127,6 +131,22 @@ async def open_server(
         if len(errors) > 1:
             raise
         raise errors[0] from None
+
+
+async def _reopen(observers: Sequence[ObserverSpec], report: Callable[[str], None]) -> None:
+    """Open the files of the observers again; report one that cannot be opened, or not in time."""
+    for spec in observers:
+        if spec.reopen is None:
+            continue
+        problem = f"the target of the observer {spec.name} is busy, and was not opened again"
+        with anyio.move_on_after(REOPEN_SECONDS):
+            try:
+                await spec.reopen()
+            except UsageError as error:
+                problem = f"{error.message}; the file that is open is still used"
+            else:
+                continue
+        report(problem)
 
 
 async def run_last_work(work: Callable[[], Coroutine[Any, Any, None]], report: Callable[[str], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Reloader:
         notifier: Notifier,
         clock: Clock,
         report: Callable[[ScheduleEvent], None],
+        reopen: Callable[[], Awaitable[None]],
     ) -> None:
         self._scheduler = scheduler
         self._lease = lease
@@ -43,11 +44,12 @@ class Reloader:
         self._notifier = notifier
         self._clock = clock
         self._report = report
+        self._reopen = reopen
         self._requested = anyio.Event()
         self._one_at_a_time = anyio.Lock()
 
     def reload_soon(self) -> None:
-        """Request to read all files again (SIGHUP)."""
+        """Request to reopen the files of the observers and to read all schedules again (SIGHUP)."""
         self._requested.set()
 
     async def watch(self) -> None:
@@ -57,6 +59,7 @@ class Reloader:
             while True:
                 await self._requested.wait()
                 self._requested = anyio.Event()
+                await self._reopen()
                 for file in self._ids:
                     await self.reload(file)
 

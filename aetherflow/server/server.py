@@ -73,11 +73,6 @@ async def serve(
         StateError: the state database cannot be used.
     """
     env = os.environ if process_env is None else process_env
-    schedules = await anyio.to_thread.run_sync(
-        load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
-    )
-    settings = settings_of(schedules)
-    state = state_path_of(schedules, request.state, env)
     with last_resort.forced_end() as forced_end:
 
         def count(number: int) -> None:
@@ -86,9 +81,12 @@ async def serve(
 
         with ReceivedSignals(count, always=ALWAYS | {signal.SIGHUP}) as signals:
             signals.open({signal.SIGHUP})  # it comes from a log rotation, which knows nothing of a start
-            async with open_server(
-                schedules, settings, state, observers, clock or SystemClock(), env
-            ) as server:
+            schedules = await anyio.to_thread.run_sync(
+                load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
+            )
+            settings, state = settings_of(schedules), state_path_of(schedules, request.state, env)
+            clock = clock or SystemClock()
+            async with open_server(schedules, settings, state, observers, clock, env) as server:
                 start = partial(_start, server, schedules, state)
                 number = await _serve_until_signal(server, start, services, signals, on_ready)
             end_with(exit_codes.of_signal(number))
