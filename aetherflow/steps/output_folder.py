@@ -149,6 +149,8 @@ def output_folder(context: StepContext, inputs: IdempotencyInputs) -> OutputFold
 
 def _check_place(what: str, path: Path, folders: list[Path]) -> None:
     """Refuse a place that is not below the folders of the job, links followed, or has one of them in it."""
+    if ".." in path.parts:
+        raise _refused(what, path, "has `..` in it")
     real = path.parent.resolve() / path.name
     places = [folder.resolve() for folder in folders]
     if any(place.is_relative_to(real) for place in places):

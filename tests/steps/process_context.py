@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event, Notice, StepOutput
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
+from aetherflow.sdk.workspace import DEFAULT_LAYOUT
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 from aetherflow.testing import FakeRun
@@ -28,9 +30,13 @@ def process_context(
     secrets: tuple[str, ...] = (),
     clock: Clock | None = None,
     run_id: str = RUN_ID,
+    layout: Mapping[str, str] | None = None,
 ) -> StepContext:
     """Return a context whose files are all below `folder` and whose events are appended to `events`."""
     run = FakeRun(folder, env=env, secrets=secrets, clock=clock or SystemClock(), run_id=run_id)
+    if layout:
+        workspace = replace(run.services.workspace, layout={**DEFAULT_LAYOUT, **layout})
+        run.services = replace(run.services, workspace=workspace)
     if events is not None:
         run.events = events
     return run.context(step_type="external.process")

@@ -303,3 +303,166 @@ def test_when_the_new_output_cannot_be_moved_the_old_one_comes_back(tmp_path: Pa
         folder.publish()
     assert files_below(tmp_path / "final") == {"file": "old"}
     assert not (tmp_path / ".final.replaced").exists()
+
+
+# ---- what atomic_dir refuses: before the program runs, and nothing has changed
+
+
+def precious(folder: Path) -> dict[str, str]:
+    """Make a folder with precious files below the artifacts, and return what is in it."""
+    for name in ("file", ".hidden", "deep/er/file"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"precious {name}")
+    (folder / "read-only").write_text("precious")
+    (folder / "read-only").chmod(0o444)
+    return files_below(folder)
+
+
+@pytest.mark.parametrize(
+    ("temporary", "final", "why"),
+    [
+        (".", "{out}/final", "is a folder of the job"),
+        ("{artifacts}", "{out}/final", "is a folder of the job"),
+        ("{artifacts}/..", "o", "has `..` in it"),
+        ("t", "{artifacts}/../../x", "has `..` in it"),
+        ("{job}", "o", "is a folder of the job"),
+        ("{work}", "o", "is a folder of the job, or has one in it"),
+        ("/", "o", "is a folder of the job, or has one in it"),
+        ("t", ".", "is a folder of the job"),
+        ("{out}", "o", "is not below a folder of the job"),
+        ("t", "{out}", "is not below a folder of the job"),
+        ("t", "{out}/new", "is not below a folder of the job"),
+        ("..", "o", "leaves the job's artifacts folder"),
+        ("../../other", "o", "leaves the job's artifacts folder"),
+        ("precious/file", "o", "is no folder"),
+        ("t", "precious/file", "is no folder"),
+        ("link", "o", "leaves the job's artifacts folder"),
+        ("t", "link/x", "leaves the job's artifacts folder"),
+        ("inner", "o", "is a symbolic link"),
+        ("t", "inner", "is a symbolic link"),
+        ("precious", "o", "was not made by AetherFlow"),
+        ("precious/deep", "o", "was not made by AetherFlow"),
+        ("t/u", "t", "must not contain each other"),
+    ],
+)
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.asyncio
+async def test_what_is_no_folder_of_the_step_is_refused_and_nothing_changes(
+    tmp_path: Path, temporary: str, final: str, why: str, *, replace: bool
+) -> None:
+    context = process_context(tmp_path)
+    artifacts, out = context.artifacts, tmp_path / "out"
+    before = precious(artifacts / "precious"), precious(out)
+    (artifacts / "link").symlink_to(out)
+    (artifacts / "inner").symlink_to("precious")
+    places = {"out": out, "artifacts": artifacts, "job": context.directory(""), "work": tmp_path / "work"}
+    idempotency = {
+        "strategy": "atomic_dir",
+        "temp_output_dir": temporary.format(**places),
+        "final_output_dir": final.format(**places),
+        "atomic_rename": replace,
+    }
+    names = sorted(path.name for path in artifacts.iterdir())
+    with pytest.raises(StepError, match=why) as raised:
+        await sh(context, "touch started; false", idempotency=idempotency)
+    assert raised.value.hint
+    assert (files_below(artifacts / "precious"), files_below(out)) == before
+    assert sorted(path.name for path in artifacts.iterdir()) == names
+
+
+@pytest.mark.asyncio
+async def test_another_place_can_be_a_folder_of_the_job(tmp_path: Path) -> None:
+    context = process_context(tmp_path, layout={"share": str(tmp_path / "share")})
+    idempotency = {
+        "strategy": "atomic_dir",
+        "temp_output_dir": str(tmp_path / "share/today.tmp"),
+        "final_output_dir": str(tmp_path / "share/today"),
+    }
+    await sh(context, WRITE, idempotency=idempotency)
+    assert files_below(tmp_path / "share") == {"today/data.txt": "new\n"}
+
+
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.asyncio
+async def test_what_the_program_puts_in_the_place_of_the_folders_is_refused(
+    tmp_path: Path, *, replace: bool
+) -> None:
+    context = process_context(tmp_path)
+    before = precious(tmp_path / "out")
+    idempotency = {**ATOMIC, "atomic_rename": replace}
+    with pytest.raises(StepError, match=r"final_output_dir .* is a symbolic link"):
+        await sh(context, f"{WRITE} ln -s {tmp_path}/out final", idempotency=idempotency)
+    (context.artifacts / "final").unlink()
+    with pytest.raises(StepError, match=r"final_output_dir .* is no folder"):
+        await sh(context, f"{WRITE} echo mine > final", idempotency=idempotency)
+    assert files_below(tmp_path / "out") == before
+    assert (context.artifacts / "final").read_text() == "mine\n"
+    assert (context.artifacts / "tmp/out/data.txt").read_text() == "new\n"
+
+
+@pytest.mark.asyncio
+async def test_merging_follows_no_link_and_replaces_no_folder(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    before = precious(tmp_path / "out")
+    final = context.artifacts / "final"
+    final.mkdir()
+    idempotency = {**ATOMIC, "atomic_rename": False}
+    for name in ("sub", "file"):
+        (final / name).symlink_to(tmp_path / "out")
+    with pytest.raises(StepError, match="a folder and a file have the same name"):
+        await sh(context, 'cd "$AETHERFLOW_OUTPUT_DIR"; mkdir sub; touch sub/file', idempotency=idempotency)
+    (final / "sub").unlink()
+    (final / "sub").mkdir()
+    (final / "sub" / "mine").write_text("mine")
+    with pytest.raises(StepError, match="a folder and a file have the same name"):
+        await sh(context, 'touch "$AETHERFLOW_OUTPUT_DIR/sub"', idempotency=idempotency)
+    await sh(context, 'echo new > "$AETHERFLOW_OUTPUT_DIR/file"', idempotency=idempotency)
+    assert files_below(final) == {"file": "new\n", "sub/mine": "mine"}
+    assert files_below(tmp_path / "out") == before
+
+
+@pytest.mark.asyncio
+async def test_a_folder_beside_the_final_one_that_is_not_ours_stays(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    (context.artifacts / "final").mkdir()
+    before = precious(context.artifacts / ".final.replaced")
+    with pytest.raises(StepError, match="was not made by AetherFlow") as raised:
+        await sh(context, WRITE, idempotency=ATOMIC)
+    assert raised.value.code == "AF757"
+    assert files_below(context.artifacts / ".final.replaced") == before
+
+
+@pytest.mark.asyncio
+async def test_the_final_folder_keeps_its_mode(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    final = context.artifacts / "final"
+    final.mkdir()
+    final.chmod(0o750)
+    for _ in range(2):
+        await sh(context, WRITE, idempotency=ATOMIC)
+        assert final.stat().st_mode & 0o777 == 0o750
+    assert sorted(path.name for path in context.artifacts.iterdir()) == ["final", "tmp"]
+    assert list((context.artifacts / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"),
+    [
+        ("", False),
+        ('{"run_id": "r", "job_id": "j", "step_id": "s"}', False),
+        ("a report", True),
+        ("{}", True),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_marker_that_does_not_hold_is_deleted_only_if_it_is_ours(
+    tmp_path: Path, content: str, *, stays: bool
+) -> None:
+    context = process_context(tmp_path)
+    (context.artifacts / "done").write_text(content)
+    idempotency = {"strategy": "marker", "marker_path": "done"}
+    with pytest.raises(StepError):
+        await sh(context, "false", idempotency=idempotency, success={"require_files": ["missing"]})
+    assert not (context.artifacts / "done").exists()
+    assert list(files_below(context.artifacts).values()) == ([content] if stays else [])
