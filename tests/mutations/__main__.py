@@ -36,11 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     done: list[tuple[str, Trial]] = []
     for trial in trials(project, mutants, options.workers):
-        source = (project.root / trial.mutant.file).read_bytes()
-        why = explained.explanation(trial.mutant, source, known) if trial.fate == "survived" else None
+        why = explained.explanation(trial.mutant, trial.source, known) if trial.fate == "survived" else None
         done.append(("explained" if why else trial.fate, trial))
         if trial.fate == "survived" or options.verbose:
-            _print(_shown(trial, source, why.why if why else None, verbose=options.verbose))
+            _print(_shown(trial, why.why if why else None, verbose=options.verbose))
     for one in explained.outdated(known, project.root):
         _print(f"outdated explanation: {one.file}: {one.before}")
     return _summary(done, options.seed)
@@ -84,11 +83,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _shown(trial: Trial, source: bytes, why: str | None, *, verbose: bool) -> str:
+def _shown(trial: Trial, why: str | None, *, verbose: bool) -> str:
     """Return a mutant as text: where it is, its lines before and after, and the reason if it is explained."""
     fate = "explained" if why else trial.fate
-    before, after = trial.mutant.lines(source)
-    lines = [f"{fate}: {trial.mutant.file}:{trial.mutant.line(source)}"]
+    before, after = trial.mutant.lines(trial.source)
+    lines = [f"{fate}: {trial.mutant.file}:{trial.mutant.line(trial.source)}"]
     lines += [f"  - {line.strip()}" for line in before] + [f"  + {line.strip()}" for line in after]
     if why:
         lines.append(f"  {why}")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 
 import hypothesis
 import pytest
 
+_stderr = 2
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """Draw the same examples each time; end when the time is over, also if the tool has been killed."""
+    """Draw the same examples each time, and watch the time: of the collection, then of each test."""
     hypothesis.settings.register_profile(
         "mutants",
         derandomize=True,
@@ -20,4 +23,16 @@ def pytest_configure() -> None:
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     )
     hypothesis.settings.load_profile("mutants")
-    faulthandler.dump_traceback_later(float(os.environ["MUTANT_SECONDS"]) + 5, exit=True)
+    global _stderr  # noqa: PLW0603  known before output is captured
+    _stderr = os.dup(sys.stderr.fileno())
+    _watch()
+
+
+def pytest_runtest_logstart() -> None:
+    """Give the next test its time."""
+    _watch()
+
+
+def _watch() -> None:
+    """End the process if this is not called again in time; also if the tool has been killed."""
+    faulthandler.dump_traceback_later(float(os.environ["MUTANT_SECONDS"]), exit=True, file=_stderr)
