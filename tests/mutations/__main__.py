@@ -25,7 +25,12 @@ ENOUGH = 0.95
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try mutants and print the survivors; 1 if fewer than 95 % were noticed or explained."""
     options = _options(arguments)
-    project = Project(options.root.resolve(), Path(options.package), tuple(options.path))
+    project = Project(
+        options.root.resolve(),
+        Path(options.package),
+        tuple(options.path),
+        tuple(f"--deselect={test}" for test in options.deselect),
+    )
     if options.changed:
         files = choice.changed(project.root, project.package, options.changed)
     else:
@@ -33,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mutants = sample(project, files, options.count, options.seed)
     _print(f"seed {options.seed}: {len(mutants)} mutants of {len(files)} files")
     known = explained.load(options.explained)
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell lets what is in the background ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     done: list[tuple[str, Trial]] = []
     for trial in trials(project, mutants, options.workers):
@@ -68,6 +76,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=40, help="how many mutants (40)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument(
+        "--deselect", action="append", default=[], metavar="TEST", help="leave out a test that fails anyway"
+    )
     parser.add_argument(
         "--verbose", action="store_true", help="show also what was noticed, and by which test"
     )

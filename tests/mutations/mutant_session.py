@@ -14,7 +14,7 @@ _stderr = 2
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """Draw examples, but do not make a failing one smaller; watch the time of the collection and the tests."""
+    """Draw examples, but do not make a failing one smaller; watch the time of collection and tests."""
     hypothesis.settings.register_profile(
         "mutants",
         deadline=None,

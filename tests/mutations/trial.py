@@ -44,6 +44,7 @@ class Project(msgspec.Struct, frozen=True):
     """The package that tests are kept for by the names of its packages, below the root."""
     paths: tuple[str, ...]
     """The folders of `sys.path`, below the root."""
+    pytest_options: tuple[str, ...] = ()
 
 
 def sample(project: Project, files: Sequence[Path], count: int, seed: int) -> list[Mutant]:
@@ -74,7 +75,7 @@ def trials(project: Project, mutants: Sequence[Mutant], workers: int) -> Iterato
         if not places:
             return
         files = sorted({test for both in stages.values() for stage in both for test in stage})
-        seconds = places[0].durations(files) if files else {}
+        seconds = places[0].durations(files, project.pytest_options) if files else {}
 
         noticed = {file: Counter[str]() for file in stages}
 
@@ -82,7 +83,8 @@ def trials(project: Project, mutants: Sequence[Mutant], workers: int) -> Iterato
             place = free.get()
             known = [test for test, _ in noticed[mutant.file].most_common(1)]
             try:
-                trial = _try(place, mutant, [known, *stages[mutant.file]], seconds)
+                stages_of_it = [known, *stages[mutant.file]]
+                trial = _try(place, mutant, stages_of_it, seconds, project.pytest_options)
                 noticed[mutant.file].update(test for test in files if test in trial.output)
                 return trial
             finally:
@@ -105,7 +107,13 @@ def _stages(project: Project, file: str) -> list[list[str]]:
     return [[test.relative_to(project.root).as_posix() for test in tests] for tests in both]
 
 
-def _try(place: Workplace, mutant: Mutant, stages: list[list[str]], seconds: dict[str, list[float]]) -> Trial:
+def _try(
+    place: Workplace,
+    mutant: Mutant,
+    stages: list[list[str]],
+    seconds: dict[str, list[float]],
+    options: Sequence[str],
+) -> Trial:
     """Run the tests of a mutant, fast files of each stage first, until one fails."""
     source = (place.root / mutant.file).read_bytes()
     with place.changed(mutant.file, mutant.apply(source)):
@@ -114,7 +122,7 @@ def _try(place: Workplace, mutant: Mutant, stages: list[list[str]], seconds: dic
             if not tests:
                 continue
             longest = max((second for test in tests for second in seconds[test]), default=0.0)
-            outcome, output = place.run(tests, LEAST_SECONDS + SLACK * longest)
+            outcome, output = place.run(tests, LEAST_SECONDS + SLACK * longest, "-x", *options)
             if outcome != "passed":
                 return Trial(mutant, source, "hangs" if outcome == "hangs" else "noticed", output)
     return Trial(mutant, source, "survived", "")

@@ -76,7 +76,7 @@ class Workplace:
         os.utime(path, (self._version, self._version))
 
     def run(self, tests: Sequence[str], seconds: float, *options: str) -> tuple[Outcome, str]:
-        """Run test files until the first failure; return how that ended and the last lines of the output.
+        """Run test files; return how that ended and the last lines of the output.
 
         A test, and the collection of all, may take so many seconds.
 
@@ -84,7 +84,7 @@ class Workplace:
             SystemExit: pytest was called in a way that it does not understand.
         """
         python = self.bin / "python"
-        command = [str(python), "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "mutant_session"]
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "mutant_session"]
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         temporary.chmod(0o755)
         output = self._folder / "output"
@@ -117,16 +117,16 @@ class Workplace:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def durations(self, tests: Sequence[str]) -> dict[str, list[float]]:
+    def durations(self, tests: Sequence[str], options: Sequence[str]) -> dict[str, list[float]]:
         """Run test files as they are and return the seconds that each test of them takes.
 
         Raises:
-            SystemExit: a test fails without any change.
+            SystemExit: a test fails without any change, so it cannot judge one.
         """
         report = self._folder / "report.xml"
-        outcome, text = self.run(tests, 1800, f"--junitxml={report}", "-o", "junit_family=xunit1")
+        outcome, text = self.run(tests, 600, f"--junitxml={report}", "-o", "junit_family=xunit1", *options)
         if outcome != "passed":
-            raise SystemExit(f"{text}\nThe tests fail without a change, so they cannot judge one.")
+            raise SystemExit(f"{text}\nThe tests fail without a change; --deselect TEST leaves one out.")
         seconds: dict[str, list[float]] = {test: [] for test in tests}
         for case in ET.parse(report).iter("testcase"):  # noqa: S314  pytest has just written it
             seconds[case.get("file", "")].append(float(case.get("time", 0)))
