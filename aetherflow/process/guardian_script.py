@@ -136,7 +136,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 def main() -> None:
     """Wait for the end of the engine, then end the processes that it left."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1):
         pass

@@ -151,6 +151,65 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(cli: CommandLine, ignores:
     assert cli.query("SELECT status, coalesce(reason, '') FROM runs") == [wanted]
 
 
+def test_ctrl_c_in_a_terminal_stops_the_run_and_its_children_in_order(cli: CommandLine) -> None:
+    up, _, out = place(cli, step=f"trap 'echo child >> $OUT' INT; {WAITS}")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cli.folder)
+        arguments = [AETHERFLOW, "run", "flow.yaml", "--run-id", "r"]
+        os.execvpe(AETHERFLOW, arguments, {**cli.env, "TERM": "xterm"})  # noqa: S606 - no shell wanted
+    wait_until(up.exists)
+    os.write(terminal, b"\x03")
+    wait_until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert out.read_text() == "bye\nlast\n"
+
+
+def test_a_run_that_is_stopped_and_continued_runs_on(cli: CommandLine) -> None:
+    up, go, out = place(cli)
+    with cli.start("run", "flow.yaml", "--run-id", "r") as run:
+        wait_until(up.exists)
+        run.send(signal.SIGTSTP)
+        state = Path(f"/proc/{run.pid}/stat")
+        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        run.send(signal.SIGCONT)
+        go.touch()
+        done = run.end()
+
+    assert (done.code, out.read_text()) == (0, "bye\nlast\n"), done
+
+
+def test_runs_cancel_ends_hooks_that_run(cli: CommandLine) -> None:
+    up, _, out = place(cli, step="true", bye=WAITS)
+    with cli.start("run", "flow.yaml", "--run-id", "r") as run:
+        wait_until(up.exists)
+        assert cli.run("runs", "cancel", "r").code == 0
+        done = run.end()
+
+    assert done.code == 0, done
+    assert not out.exists()
+    assert cli.query("SELECT status FROM job_state WHERE job_id = '@on_exit'") == [("CANCELLED",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_an_item_that_is_fired_here_ends_in_order(cli: CommandLine, number: signal.Signals) -> None:
+    up, _, out = place(cli)
+    cli.write(
+        "scheduler.yaml",
+        "version: 1\nid: night\nitems:\n- {id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}\n",
+    )
+    with cli.start("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here") as fired:
+        wait_until(up.exists)
+        fired.send(number)
+        done = fired.end()
+
+    assert done.code == 128 + number, done
+    assert out.read_text() == "bye\nlast\n"
+
+
 LOADING = "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\nSETTINGS = {}\n"
 
 

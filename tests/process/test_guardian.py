@@ -96,7 +96,14 @@ async def test_the_guardian_survives_the_signals_that_end_an_engine(tmp_path: Pa
     async with engine(tmp_path, ENGINE, DAEMON) as process:
         children = await pids_in(tmp_path / "pids", 4)
         (guard,) = await pids_in(tmp_path / "guardian", 1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+            signal.SIGQUIT,
+            signal.SIGUSR1,
+            signal.SIGRTMIN,
+        ):
             assert await eventually(functools.partial(ignores, guard, number))
             os.kill(guard, number)
         process.send_signal(signal.SIGKILL)
