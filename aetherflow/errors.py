@@ -125,6 +125,12 @@ class StateUnusable(StateError):
     exit_code = exit_codes.INVALID
 
 
+class StateMoved(StateError):
+    """The open state database is no longer at its path, or another file is: nothing more is written."""
+
+    default_code = "AF614"
+
+
 class HeldByAnother(AetherFlowError):
     """A run id or a lock is held by another process (exit 75, EX_TEMPFAIL of sysexits.h)."""
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from os.path import samestat
-from pathlib import Path
 from typing import Self
 
 from aetherflow.clock import Clock
-from aetherflow.errors import StateError
+from aetherflow.errors import StateError, StateMoved
 from aetherflow.schedule.item import Schedule
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
@@ -20,6 +18,10 @@ TTL_SECONDS = 30.0
 """How long the firings of a dead host stay with it; on the same host a dead server is seen at once."""
 
 
+LOOK_SECONDS = 1.0
+"""How often the server looks whether its database is still at its path."""
+
+
 class ServerLease:
     """The lease of this server, renewed by a heartbeat."""
 
@@ -28,7 +30,6 @@ class ServerLease:
         self._database = database
         self._clock = clock
         self._files: dict[str, tuple[str, str]] = {}
-        self._file = database.path.stat()
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
@@ -56,23 +57,20 @@ class ServerLease:
         Raises:
             StateError: the file of the database is gone, or is another one.
         """
+        renewed = self._clock.monotonic()
         while True:
-            await self._clock.sleep(TTL_SECONDS / 6)
-            if not self._is_there():
-                raise _file_is_gone(self._database.path)
+            await self._clock.sleep(LOOK_SECONDS)
+            is_due = self._clock.monotonic() - renewed >= TTL_SECONDS / 6
             try:
-                await self._database.transact(self._renew)
+                if is_due:
+                    await self._database.transact(self._renew)
+                    renewed = self._clock.monotonic()
+                else:
+                    await self._database.read(lambda _raw: None)  # it looks where its file is
+            except StateMoved as error:
+                raise _file_is_gone(error) from None
             except StateError:
                 continue  # the scheduler, which needs the database too, reports it
-
-    def _is_there(self) -> bool:
-        """Whether the path still names the file that is open; if that cannot be found out, it does."""
-        try:
-            return samestat(self._database.path.stat(), self._file)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
-            return True
 
     def _renew(self, raw: sqlite3.Connection) -> None:
         """Renew; if another server took this one for dead, store the lease and the files again."""
@@ -98,10 +96,9 @@ class ServerLease:
         await self._database.transact(lambda raw: forget_server(raw, self.name))
 
 
-def _file_is_gone(path: Path) -> StateError:
+def _file_is_gone(error: StateMoved) -> StateError:
     return StateError(
-        f"the state database {path} was deleted, moved or replaced while the server used it: what the server "
-        "stores is lost, and other servers do not know what it has fired",
-        hint="put the file back if you have it, then start the server again; never touch it while one runs",
+        f"{error.message}, and other servers do not know what it has fired",
+        hint=f"{error.hint}; then start the server again",
         code="AF212",
     )

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
-import aiosqlite
 import anyio
 
-from aetherflow.errors import StateError, StateUnusable
+from aetherflow.errors import StateError, StateMoved, StateUnusable
 from aetherflow.file_access import FileAccess, make_folder
+from aetherflow.store.connection_thread import ConnectionThread
+from aetherflow.store.database_file import DatabaseFile, file_id
 from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.migrate import (
     LockedOutError,
@@ -30,8 +31,8 @@ from aetherflow.store.migrate import (
     trying,
 )
 from aetherflow.store.new_database import make_database_file
-from aetherflow.store.sqlite_errors import explained, locked, placed
-from aetherflow.store.sqlite_lock_owner import who_locks
+from aetherflow.store.sqlite_errors import explained, is_of_the_content, locked, placed
+from aetherflow.store.sqlite_lock_owner import others_use_index, who_locks
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("state databases", 16)
@@ -51,30 +52,36 @@ PAUSE_SECONDS = 0.01
 """How long to wait before the next try, when SQLite does not wait by itself."""
 
 
-class _Connection(aiosqlite.Connection):
-    """aiosqlite's connection with one more call: a whole function in its thread, in one hop.
+DISTURBED_SECONDS = 3.0
+"""How long to wait for a process that uses a database or a log that is no longer there: it will notice."""
 
-    Each hop between the loop and the thread costs about as much as a commit; a transaction of five
-    statements would spend most of its time on them.
-    """
 
-    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]  # has no annotations
-        return result
+class _DisturbedError(Exception):
+    """SQLite cannot read the database, but another process has the index open, maybe for another database."""
 
-    async def end(self) -> None:
-        """Close, and wait for the thread: one that outlives its loop cannot report and prints a traceback."""
-        await self.close()
-        await _threads.run(self._thread.join)
+    def __init__(self, reason: sqlite3.Error) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _undisturbed(path: Path, work: Callable[[sqlite3.Connection], T], raw: sqlite3.Connection) -> T:
+    was_used = others_use_index(path)
+    try:
+        return work(raw)
+    except sqlite3.Error as error:
+        if is_of_the_content(error) and (was_used or others_use_index(path)):
+            raise _DisturbedError(error) from None
+        raise
 
 
 class Database:
     """One open state database."""
 
-    def __init__(self, path: Path, connection: _Connection) -> None:
+    def __init__(self, path: Path, connection: ConnectionThread) -> None:
         self.path = path
         self._connection = connection
         self._patience = BUSY_SECONDS
+        self._file = DatabaseFile(path)
 
     @classmethod
     async def open(
@@ -98,8 +105,19 @@ class Database:
             ) from None
         except StateUnusable as error:
             raise placed(path, error) from None
-        make_database_file(path, access)
-        return await cls._connect(path, str(path), partial(prepare, synchronous=synchronous))
+        first_look = partial(_undisturbed, path, partial(prepare, synchronous=synchronous))
+        deadline = anyio.current_time() + DISTURBED_SECONDS
+        while True:
+            make_database_file(path, access)
+            try:
+                return await cls._connect(path, str(path), first_look, is_watched=True)
+            except StateMoved:  # just now; or a layered file system has copied it for its first writer
+                if anyio.current_time() > deadline:
+                    raise
+            except _DisturbedError as error:
+                if anyio.current_time() > deadline:
+                    raise explained(path, error.reason, StateUnusable) from None
+            await anyio.sleep(SLICE_SECONDS)
 
     @classmethod
     async def open_to_look(cls, path: Path) -> Self:
@@ -116,8 +134,16 @@ class Database:
         return await cls._connect(path, target, check_log if has_log else check_to_read)
 
     @classmethod
-    async def _connect(cls, path: Path, target: str, prepare: Callable[[sqlite3.Connection], None]) -> Self:
-        connection = _Connection(
+    async def _connect(
+        cls,
+        path: Path,
+        target: str,
+        prepare: Callable[[sqlite3.Connection], None],
+        *,
+        is_watched: bool = False,
+    ) -> Self:
+        opened = file_id(path)
+        connection = ConnectionThread(
             lambda: sqlite3.connect(
                 target, timeout=SLICE_SECONDS, isolation_level=None, uri=target.startswith("file:")
             ),
@@ -128,9 +154,11 @@ class Database:
             with anyio.CancelScope(shield=True):
                 await connection
             await database._patiently(prepare, StateUnusable)
+            if is_watched:
+                await connection.call(lambda _raw: database._file.watch(opened))
         except BaseException as error:
             with anyio.CancelScope(shield=True):
-                await connection.end()
+                await connection.end(database._file.check)
             if isinstance(error, sqlite3.Error):
                 raise explained(path, error, StateUnusable) from None
             raise
@@ -147,6 +175,8 @@ class Database:
         awaited statement would not undo it, so its outcome is always awaited.
 
         Raises:
+            StateMoved: the file is no longer at its path. Nothing was stored; or it was stored at the moment
+                when the file went away, and must not be acknowledged.
             StateError: the database could not do it.
         """
 
@@ -154,6 +184,7 @@ class Database:
             begin(raw)
             try:
                 result = work(raw)
+                self._file.check()  # at the last moment before something is written
                 raw.execute("COMMIT")
             except BaseException:
                 if raw.in_transaction:
@@ -182,7 +213,7 @@ class Database:
     async def aclose(self) -> None:
         """Close the connection; the last one to close folds the write-ahead log into the file."""
         with anyio.CancelScope(shield=True):
-            await self._connection.close()
+            await self._connection.close_after(self._file.check)
 
     async def _patiently(self, work: Callable[[sqlite3.Connection], T], kind: type[StateError]) -> T:
         """Do the work, again and again while another process has the lock, for so long as patience lasts."""
@@ -191,7 +222,7 @@ class Database:
         while not done:
             try:
                 with anyio.CancelScope(shield=True):
-                    done.append(await self._connection.call(work))
+                    done.append(await self._connection.call(partial(self._file.checked, work)))
             except LockedOutError:
                 if anyio.current_time() - began >= (patience := min(self._patience, BUSY_SECONDS)):
                     holders = await _threads.run(who_locks, self.path)
@@ -199,6 +230,8 @@ class Database:
                 await anyio.sleep(PAUSE_SECONDS)
             except sqlite3.Error as error:
                 raise explained(self.path, error, kind) from None
+            except StateMoved:
+                raise
             except StateError as error:
                 raise placed(self.path, error) from None
         return done[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from aetherflow.errors import StateUnusable
 
@@ -23,6 +24,13 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """A mounted file system: its device (`8:1`) and its type; both empty if unknown."""
+
+    device: str = ""
+    kind: str = ""
 
 
 def is_missing(path: Path) -> bool:
@@ -42,11 +50,7 @@ def refuse_network(path: Path) -> None:
     Raises:
         StateUnusable: the file is, or would be, on one.
     """
-    try:
-        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return
-    kind = file_system_of(os.path.realpath(path), mounts)
+    kind = mount_of(path).kind
     if kind in NETWORK_FILE_SYSTEMS:
         raise StateUnusable(
             f"it is on a network file system ({kind}), where SQLite cannot keep its write-ahead log: the "
@@ -56,13 +60,23 @@ def refuse_network(path: Path) -> None:
         )
 
 
-def file_system_of(path: str, mounts: str) -> str:
-    """Return the type of the file system that an absolute path is on; empty if no mount point holds it.
+def mount_of(path: Path) -> Mount:
+    """Return the mount that a file is on, as far as the platform shows its mounts."""
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return Mount()
+    return find_mount(os.path.realpath(path), mounts)
 
-    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the mount point is field 5, and the
-    type follows the separator ` - `. Of two mounts at the same point the later one hides the earlier.
+
+def find_mount(path: str, mounts: str) -> Mount:
+    """Return the mount that an absolute path is on.
+
+    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the device is field 3, the mount
+    point is field 5, and the type follows the separator ` - `. Of two mounts at the same point the later one
+    hides the earlier.
     """
-    found, longest = "", -1
+    found, longest = Mount(), -1
     for line in mounts.splitlines():
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
@@ -71,5 +85,5 @@ def file_system_of(path: str, mounts: str) -> str:
         point = PurePosixPath(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), fields[4]))
         depth = len(point.parts)
         if depth >= longest and PurePosixPath(path).is_relative_to(point):
-            found, longest = after.partition(" ")[0], depth
+            found, longest = Mount(fields[2], after.partition(" ")[0]), depth
     return found

@@ -36,6 +36,15 @@ def is_busy(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorname", None) or "").startswith("SQLITE_BUSY")
 
 
+def is_of_the_content(error: sqlite3.Error) -> bool:
+    """Whether SQLite could read a file, but not make sense of it."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return (
+        primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        or error.sqlite_errorcode == sqlite3.SQLITE_IOERR_SHORT_READ
+    )
+
+
 def placed(path: Path, error: StateError) -> StateError:
     """Return the error with the name of its file."""
     return type(error)(f"{path}: {error.message}", hint=error.hint, code=error.code)

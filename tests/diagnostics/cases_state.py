@@ -13,7 +13,7 @@ from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_ticket import Refusal, RunTicket
 from tests.cli.command_line import AETHERFLOW
-from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, steps
+from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, process, steps
 
 PYTHON = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
 SQL = f"python -c '{PYTHON}' \"$STATE\" "
@@ -55,6 +55,7 @@ CASES: dict[str, Case | Told] = {
     "AF603": Case(OK, f"{SQL}'pragma application_id = 0x41457466; pragma user_version = 99'; {RUN}"),
     "AF604": Case(OK, f"{RUN}; {SQL}\"update events set payload = '{{}}' where seq = 1\"; {RUN}"),
     "AF605": Case(script="aetherflow runs list"),
+    "AF614": Case(process("command: [sh, -c, 'rm \"$STATE\"; sleep 9']"), RUN),
     "AF622": Case(steps(LOCKED % "{{env.API_TOKEN}}"), RUN, env={"API_TOKEN": "correct horse"}),
     "AF630": Case(OK, f"{RUN}; sed -i 's/items: .x./items: [x, y]/' flow.yaml; {RUN}"),
     "AF631": Case(

@@ -6,7 +6,7 @@ import pytest
 
 from aetherflow.errors import StateUnusable
 from aetherflow.store import filesystem
-from aetherflow.store.filesystem import NETWORK_FILE_SYSTEMS, file_system_of, refuse_network
+from aetherflow.store.filesystem import NETWORK_FILE_SYSTEMS, find_mount, refuse_network
 from tests.store.real_parts import opened
 
 MOUNTS = r"""
@@ -38,16 +38,16 @@ MOUNTS = r"""
     ],
 )
 def test_the_longest_mount_point_says_the_file_system(path: str, expected: str) -> None:
-    assert file_system_of(path, MOUNTS) == expected
+    assert find_mount(path, MOUNTS).kind == expected
 
 
 def test_of_two_mounts_at_one_point_the_later_counts() -> None:
-    assert file_system_of("/mnt/auto/state.sqlite", MOUNTS) == "nfs"
+    assert find_mount("/mnt/auto/state.sqlite", MOUNTS) == ("0:43", "nfs")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a b c", "1 2 3 / - ext4", "1 2 3 4 /other rw - nfs x rw"])
 def test_a_path_that_no_mount_point_holds_has_no_file_system(text: str) -> None:
-    assert file_system_of("/state.sqlite", text) == ""
+    assert find_mount("/state.sqlite", text) == ("", "")
 
 
 def test_no_file_system_of_one_host_is_called_a_network() -> None:
