@@ -46,7 +46,11 @@ from aetherflow.task_errors import one_error
 
 
 class Executor:
-    """Executes one run, once."""
+    """Executes one run, once.
+
+    Attributes:
+        was_cancelled: whether its jobs or its hooks were cancelled.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Executor:
         self._locks = JobLocks(machine.state.flow_id, machine.plan.flow.locks, services.locks)
         self._tasks: dict[str, InstanceTask] = {}
         self._failure: AetherFlowError | None = None
+        self.was_cancelled = False
         self._parts: RunParts
 
     async def run(self, beginning: e.Event, notices: Sequence[e.Event] = ()) -> None:
@@ -110,6 +115,7 @@ class Executor:
             self._request_cancel(reason, "request")
 
     def _request_cancel(self, reason: str, cause: e.CancelCause) -> None:
+        self.was_cancelled = True
         state = self._machine.state
         if state.phase == "RUNNING" and state.cancelling is None:
             self._inbox.post(self._machine.events.make(e.CancelRequested, reason=reason, cause=cause))

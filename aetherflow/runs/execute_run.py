@@ -328,14 +328,12 @@ async def _renew_leases(
     executor: Executor, claimed: ClaimedRun, clock: Clock, scope: anyio.CancelScope
 ) -> None:
     """Renew the leases until `scope` is cancelled; stop the run if one is lost or a stop is requested."""
-    requests: list[str] = []
 
     def cancel(reason: str) -> None:
-        """Cancel what runs at the first of these calls: there is one a second until the run has ended."""
-        if not requests:
+        """Cancel what runs, once: this is called every second until the run has ended."""
+        if not executor.was_cancelled:
             executor.cancel_hooks(reason)
             executor.cancel(reason)
-        requests.append(reason)
 
     async def renew(lease: Lease) -> None:
         try:
@@ -354,7 +352,7 @@ async def _follow_control(
 ) -> None:
     """Cancel the run when that is requested; at each further request end its hooks and kill its processes."""
     reason = await control.cancelled()
-    if executor.runs_hooks:
+    if executor.runs_hooks and not executor.was_cancelled:
         say(HOOKS_END_IT)
     else:
         executor.cancel(reason)
