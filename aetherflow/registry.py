@@ -18,6 +18,7 @@ from aetherflow._version import __version__
 from aetherflow.config.settings import Settings
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, MissingExtra
 from aetherflow.plugin_errors import is_our_cancellation, named
+from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.registration import all_declared
@@ -163,7 +164,8 @@ class Registry:
         for what, group in _GROUPS.items():
             taken |= {(what, name): _distribution(entries[0]) for name, entries in _entries(group).items()}
             taken |= {(what, name): "aetherflow" for name in _shipped(what)}
-        return find_plugins(self.paths, taken, strict=self.strict)
+        with held_back(self._redactor):
+            return find_plugins(self.paths, taken, strict=self.strict)
 
     def _names(self, what: str) -> list[str]:
         declared = [name for kind, name in self._plugins.by_name if kind == what]
@@ -266,14 +268,16 @@ def _import_type(what: str, module_name: str, attributes: str, *, redactor: Reda
     Raises:
         ConfigError: it cannot be imported; says why.
     """
+    redactor = redactor or Redactor()
     try:
-        module = import_module(module_name)
+        with held_back(redactor):
+            module = import_module(module_name)
     except AetherFlowError as error:  # the error of a decorator that is used wrongly names its place
         raise ConfigError(f"{what}: {error.message}", hint=error.hint, code=error.code) from None
     except BaseException as error:  # a plugin may do anything when it is imported; it is named
         if is_our_cancellation(error):
             raise
-        said = (redactor or Redactor()).text(named(error))
+        said = redactor.text(named(error))
         raise _not_imported(what, module_name, error, said) from None
     try:
         return attrgetter(attributes)(module)

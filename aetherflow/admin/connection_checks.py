@@ -14,6 +14,7 @@ from aetherflow.errors import AetherFlowError, StepError
 from aetherflow.execution.connector_pool import open_connector
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugin_output import held_back
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.checks import CheckResult
@@ -68,7 +69,7 @@ async def _check_in_time(checked: CheckedFlow, name: str) -> list[CheckResult]:
 
 async def _check_one(checked: CheckedFlow, name: str, trial: _Trial) -> list[CheckResult]:
     try:
-        with anyio.fail_after(CONNECT_SECONDS):
+        with held_back(checked.redactor), anyio.fail_after(CONNECT_SECONDS):
             results = await _open_and_check(checked, name, trial)
     except TimeoutError:
         results = [_too_slow(checked, name, trial)]

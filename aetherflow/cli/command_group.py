@@ -55,4 +55,18 @@ def build_command(name: str, entry: Command | Group) -> Any:
     module, _, function = entry.target.partition(":")
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     app.command(name)(getattr(import_module(f"aetherflow.cli.{module}"), function))
-    return typer.main.get_command(app)
+    built = typer.main.get_command(app)
+    built.callback = _with_clean_output(built.callback)
+    return built
+
+
+def _with_clean_output(command: Any) -> Any:
+    """Return a command whose reports no plugin spoils: what plugins print goes elsewhere."""
+
+    def run(*args: Any, **options: Any) -> Any:
+        from aetherflow.plugin_output import captured  # noqa: PLC0415 - not for --help
+
+        with captured():
+            return command(*args, **options)
+
+    return run

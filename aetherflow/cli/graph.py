@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from aetherflow.cli.flow_source import one_flow
 from aetherflow.cli.options import Flow, FlowOption, Json
 from aetherflow.cli.printing import print_json, print_text
 from aetherflow.errors import UsageError
+from aetherflow.plugin_output import real_stdout
 
 GraphFormat = Literal["text", "mermaid", "dot"]
 MOST_DRAWN = 1000
@@ -49,7 +49,7 @@ def graph(
 def _pens() -> Pens:
     """Return the drawing characters that the terminal can show: Unicode, else ASCII."""
     try:
-        "●│┊─┄╰◆".encode(sys.stdout.encoding or "ascii")
+        "●│┊─┄╰◆".encode(real_stdout().encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE

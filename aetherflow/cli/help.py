@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import entry_of, page_of
 from aetherflow.manual.pages import CONTENTS, page, sections_named, titles, topics
 from aetherflow.manual.pages import search as search_pages
+from aetherflow.plugin_output import real_stdout
 
 NAMED = 3
 """How many names a hint suggests."""
@@ -88,14 +90,14 @@ def _list_sections(words: str) -> int:
 
 def _show(text: str) -> None:
     """Print Markdown as it is; on a terminal formatted, in the user's pager."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and real_stdout().isatty()):
         print_text(text.strip())
         return
     from rich.console import Console  # noqa: PLC0415 - only for a terminal
     from rich.markdown import Markdown  # noqa: PLC0415 - as above
 
     os.environ.setdefault("LESS", "-FRX")  # less: no paging of a short page, keep the colours
-    console = Console()
+    console = Console(file=real_stdout())
     console.width = min(console.width, 100)
-    with console.pager(styles="less" in os.environ.get("PAGER", "less")):
+    with redirect_stdout(real_stdout()), console.pager(styles="less" in os.environ.get("PAGER", "less")):
         console.print(Markdown(text))

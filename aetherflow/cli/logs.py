@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -18,6 +17,7 @@ from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import one_line
 from aetherflow.observe.line_writer import writing_to
+from aetherflow.plugin_output import real_stdout
 
 PIECE_BYTES = 1 << 16
 """A longer line is shown in pieces."""
@@ -47,13 +47,13 @@ def logs(
     for file in files:
         step, _, attempt = file.stem.rpartition(".")
         print_text(one_line(f"== {file.parent.name}.{step}, attempt {attempt} ({file})"))
-        with file.open("rb") as log, writing_to(sys.stdout.buffer, "standard output"):
+        with file.open("rb") as log, writing_to(real_stdout().buffer, "standard output"):
             if raw:
-                shutil.copyfileobj(log, sys.stdout.buffer)
-                sys.stdout.buffer.write(b"\n")
+                shutil.copyfileobj(log, real_stdout().buffer)
+                real_stdout().buffer.write(b"\n")
             else:
-                sys.stdout.buffer.writelines(_safe_lines(log))
-            sys.stdout.buffer.flush()
+                real_stdout().buffer.writelines(_safe_lines(log))
+            real_stdout().buffer.flush()
 
 
 def _safe_lines(log: BinaryIO) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 from aetherflow.cli.printing import print_note
 from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
+from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
 from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.working_directory import absolute
 
@@ -73,18 +73,21 @@ def print_lost_output(detached: Mapping[str, str]) -> None:
 
 def _log(show: ShowOptions, settings: Settings, *, many_runs: bool) -> ObserverSpec:
     """Return the log, as text or JSON; for one run on a terminal, a live tree."""
+    stderr = real_stderr()
     level = "debug" if show.debug else settings.log_level.lower()
+    if level == "debug":
+        show_everything()
     level = "error" if level == "critical" else level  # no event is graver than an error
-    if not many_runs and not show.is_json(settings) and sys.stderr.isatty():
+    if not many_runs and not show.is_json(settings) and stderr.isatty():
         from aetherflow.observe.live_tree import LiveTreeObserver, can_repaint  # noqa: PLC0415 - for terminals
 
-        if can_repaint(sys.stderr):
-            return ObserverSpec("progress", partial(LiveTreeObserver, sys.stderr), "drop")
+        if can_repaint(stderr):
+            return ObserverSpec("progress", partial(LiveTreeObserver, stderr), "drop")
     from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - not for terminals
     from aetherflow.observe.sink import Sink  # noqa: PLC0415 - as above
 
     if show.is_json(settings):
-        log = partial(LogObserver, sys.stdout, sink=Sink(), format="json", level=level)
+        log = partial(LogObserver, real_stdout(), sink=Sink(), format="json", level=level)
     else:
-        log = partial(LogObserver, sys.stderr, sink=Sink(), format="text", level=level, many_runs=many_runs)
+        log = partial(LogObserver, stderr, sink=Sink(), format="text", level=level, many_runs=many_runs)
     return ObserverSpec("log", log, "wait")

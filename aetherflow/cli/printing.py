@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +12,7 @@ from msgspec.structs import asdict
 
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
 from aetherflow.observe.line_writer import LineWriter, OutputLostError
+from aetherflow.plugin_output import real_stderr, real_stdout
 from aetherflow.sdk.json_values import plain_json
 
 
@@ -40,14 +40,14 @@ def print_text(text: str) -> None:
     Raises:
         OutputLostError: standard output is closed or full.
     """
-    LineWriter(sys.stdout, "standard output").write(text + "\n")
+    LineWriter(real_stdout(), "standard output").write(text + "\n")
 
 
 def print_note(text: str) -> None:
     """Print a line on standard error."""
     # There is no place left to report a lost standard error; the exit code still says how it ended.
     with suppress(OutputLostError):
-        LineWriter(sys.stderr, "standard error").write(text + "\n")
+        LineWriter(real_stderr(), "standard error").write(text + "\n")
 
 
 def print_error(error: AetherFlowError) -> None:

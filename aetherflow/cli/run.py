@@ -29,6 +29,7 @@ from aetherflow.errors import UsageError
 from aetherflow.runs.execute_run import run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.params_file import read_params_file
+from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_request import RunRequest, check_run_id
 
 
@@ -64,7 +65,7 @@ def run(
     show = ShowOptions(events, log_format, debug)
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     _check(run_id, flow_job, rerun or [])
-    with source.in_use(warn=dry_run) as (file, bundle):
+    with run_output(), source.in_use(warn=dry_run) as (file, bundle):
         checked = load_checked_flow(file, os.environ, bundle)
         checked.raise_if_invalid()
         print_warnings(checked, plugins_too=dry_run)

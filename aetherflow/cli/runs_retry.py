@@ -20,6 +20,7 @@ from aetherflow.cli.run import execute, given_params, print_warnings
 from aetherflow.cli.state_access import State, ask_state
 from aetherflow.errors import UsageError
 from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.working_directory import absolute, working_directory_name
 
@@ -65,7 +66,7 @@ def retry_run(
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""
     found = ask_state(database, lambda ask: ask.retry_target(run, flow_id))
     named = absolute(flow_yaml) if flow_yaml else None
-    with _flow_in_use(found, named, allow_stale=allow_stale_bundle) as (file, bundle):
+    with run_output(), _flow_in_use(found, named, allow_stale=allow_stale_bundle) as (file, bundle):
         checked = load_checked_flow(file, os.environ, bundle)
         checked.raise_if_invalid()
         print_warnings(checked, plugins_too=False)

@@ -17,6 +17,7 @@ from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
 from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
 from aetherflow.errors import ConfigError
+from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.spec.env_file import EnvFile
 
@@ -76,10 +77,11 @@ def load_environment(
             check_bundle_variables(variables, origin)
         layers.add(variables, origin)
     layers.add(bundle_variables or {}, "bundle")
-    secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
-    if secrets is not None:
-        layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")
-    if redactor is not None:
+    redactor = redactor or Redactor()
+    with held_back(redactor):  # what the provider prints may hold what it decodes
+        secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
+        if secrets is not None:
+            layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")
         redactor.add_named(layers.variables)
     settings = load_settings(layers.variables, layers.origins)
     if is_enterprise and settings.mode != ENTERPRISE:

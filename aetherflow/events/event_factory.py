@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from aetherflow.clock import Clock
 from aetherflow.events.run_events import Event, Notice
+from aetherflow.plugin_output import Level
 
 E = TypeVar("E", bound=Event)
 
@@ -32,6 +33,6 @@ class EventFactory:
         """
         return kind(at=at or self.clock.now(), flow_id=self.flow_id, run_id=self.run_id, **fields)
 
-    def notice(self, level: Literal["info", "warning"], message: str, code: str = "") -> Notice:
+    def notice(self, level: Level, message: str, code: str = "") -> Notice:
         """Return a notice about the run."""
         return self.make(Notice, level=level, message=message, code=code)

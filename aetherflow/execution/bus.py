@@ -59,6 +59,7 @@ class Bus:
         self._attached: list[_Subscription] = []
         self.detached: dict[str, str] = {}
         self._last: Event | None = None
+        self.is_closed = False
         self._seen: Event | None = None
 
     def subscribe(
@@ -118,7 +119,8 @@ class Bus:
             subscription.queue.hurry(until)
 
     async def aclose(self) -> None:
-        """Let the observers finish, but do not wait for one that hangs."""
+        """Let the observers finish, but do not wait for one that hangs; what is announced now is lost."""
+        self.is_closed = True
         for subscription in self._subscriptions:
             subscription.queue.close()
         with anyio.move_on_after(FLUSH_SECONDS * 4 / 5, shield=True):

@@ -139,9 +139,10 @@ class InstanceTask:
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
-        if limit is None and not (step_type is not None and step_type.is_foreign):
-            return await attempt()
-        return await self._in_own_task(attempt, limit, over, context)
+        async with context.recording_output():
+            if limit is None and not (step_type is not None and step_type.is_foreign):
+                return await attempt()
+            return await self._in_own_task(attempt, limit, over, context)
 
     async def _in_own_task(
         self,

@@ -43,7 +43,8 @@ async def call_nested(
     context: StepContext, inputs: dict[str, Any], *, step_type_of: Callable[[str], StepType]
 ) -> StepResult:
     """Run a step inside a step (`with_lock`); its inputs are rendered already."""
-    return await call_step(context, step_type_of(context.step_type), inputs)
+    async with context.recording_output():
+        return await call_step(context, step_type_of(context.step_type), inputs)
 
 
 async def call_step(context: StepContext, step_type: StepType, inputs: dict[str, Any]) -> StepResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from aetherflow.file_access import FileAccess, open_file
 from aetherflow.observe.line_writer import LineWriter, json_line
 from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
+from aetherflow.plugin_output import real_stdout
 
 _BEGINNING = b'{"event":'
 """How every line begins."""
@@ -101,7 +101,7 @@ class EventStreamObserver:
             if isinstance(self._target, Path):
                 self._writer = _writer_of(self._target, self._access)
             elif self._target == "-":
-                self._writer = LineWriter(sys.stdout.buffer, "standard output")
+                self._writer = LineWriter(real_stdout().buffer, "standard output")
             else:
                 self._writer = LineWriter(self._target)
         return self._writer

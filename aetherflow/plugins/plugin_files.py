@@ -24,6 +24,7 @@ import msgspec
 
 from aetherflow.errors import Diagnostic
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.plugin_output import PLUGIN_PACKAGE
 from aetherflow.plugins.plugin_diagnostic import plugin_diagnostic
 from aetherflow.sdk.registration import Declared, declared_by
 
@@ -145,7 +146,7 @@ def _read(path: Path) -> PluginSource | Diagnostic:
     digest = hashlib.sha256(f"{path}\0".encode(errors="surrogateescape"))
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0{len(file.source)}\0".encode(errors="surrogateescape") + file.source)
-    package = f"_aetherflow_plugin_{digest.hexdigest()[:16]}"
+    package = f"{PLUGIN_PACKAGE}{digest.hexdigest()[:16]}"
     return PluginSource(path, package, files, folders, tuple(sorted(filter(_is_loaded, files))))
 
 

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from aetherflow.file_access import FileAccess, make_folder, opener
+from aetherflow.plugin_output import Level
 from aetherflow.process.pipes import Take
 from aetherflow.process.run_process import Stream
 from aetherflow.redaction import Redactor
@@ -115,6 +116,10 @@ class OutputRecorder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files, as the end of a `with` block does."""
         self._log.close()
         if self._file is not None:
             self._file.close()
@@ -147,6 +152,18 @@ class OutputRecorder:
                 self._context.log(self._log.problem, "warning")
         if state.mode in ("inherit", "capture"):
             self._lines.show(stream, masked)
+
+    async def take_record(self, level: Level, data: bytes) -> None:
+        """Record a log record of the step's own code: as a line of the run's log, and beside the output."""
+        async with self._writing:
+            store = self._context.run_blocking
+            masked = await store(self._store_record, data, abandon_on_cancel=True)
+        self._lines.show_record(level, masked)
+
+    def _store_record(self, data: bytes) -> bytes:
+        masked = self._context.redactor.bytes(data)
+        self._log.write(masked + b"\n")
+        return masked
 
     def _store(self, state: _StreamState, lines: bytes) -> bytes:
         """Mask and write; called in a worker thread."""
@@ -296,15 +313,27 @@ class _LineBudget:
         self._at = context.clock.monotonic()
 
     def show(self, stream: Stream, data: bytes) -> None:
-        now = self._context.clock.monotonic()
-        self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
-        self._at = now
+        self._earn()
         start = 0
         while start < len(data) and self._allowed >= 1:
             end = data.find(b"\n", start, start + LONGEST_LINE)
             after = end + 1 if end >= 0 else min(start + LONGEST_LINE, len(data))
             piece = data[start : end if end >= 0 else after]
-            self._context.show_line(stream, piece.decode("utf-8", "replace").rstrip("\r"))
+            text = piece.decode("utf-8", "replace").rstrip("\r")
+            self._context.show_line(stream, text.rpartition("\r")[2])  # a progress bar as it was last
             self._allowed -= 1 + len(piece) // LONG_LINE
             start = after
         self.hidden_bytes += len(data) - start
+
+    def show_record(self, level: Level, data: bytes) -> None:
+        self._earn()
+        if self._allowed >= 1:
+            self._context.log(data.decode("utf-8", "replace"), level)
+            self._allowed -= 1 + len(data) // LONG_LINE
+        else:
+            self.hidden_bytes += len(data)
+
+    def _earn(self) -> None:
+        now = self._context.clock.monotonic()
+        self._allowed = min(SHOWN_PER_SECOND, self._allowed + (now - self._at) * SHOWN_PER_SECOND)
+        self._at = now

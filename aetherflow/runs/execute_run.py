@@ -34,6 +34,7 @@ from aetherflow.runs.received_signals import ReceivedSignals
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_paths import resolve_run_paths
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
@@ -156,9 +157,9 @@ async def execute_run(
         StateError: the state database cannot be used.
         ConfigError: a path or the metrics module cannot be used.
     """
-    observers = [*observers, *await _metrics_observers(run.checked)]
     hint = ResumeHint(run.run_id, run.state)
-    with hint.on_state_error():
+    with run_output() as output, hint.on_state_error():
+        observers = [*observers, *await _metrics_observers(run.checked)]
         async with _claim_run(run, states, clock, precondition, hint) as claimed:
             secrets = EarlySecrets(run.checked, run.run_id, clock)
             if secrets.are_needed:
@@ -180,11 +181,14 @@ async def execute_run(
                 if control.is_cancelled:  # while the secrets were fetched: nothing begins
                     executor.cancel(control.reason)
 
+                events = EventFactory(clock, state.flow_id, state.run_id)
+
                 def say(why: str) -> None:
-                    bus.announce(EventFactory(clock, state.flow_id, state.run_id).notice("info", why))
+                    bus.announce(events.notice("info", why))
 
                 follow = partial(_follow_control, executor, control, say, run.run_id)
-                first_events = _first_events(run, start, secrets, clock)
+                printed = output.begin(bus, events, services.redactor)
+                first_events = [*_first_events(run, start, secrets, clock), *printed]
                 await _execute(executor, first_events, claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
     return _report(state, bus)

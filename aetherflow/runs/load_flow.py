@@ -26,12 +26,13 @@ from aetherflow.events.run_events import BundleUse
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
+from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
 from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
-from aetherflow.spec.load import read_flow
+from aetherflow.spec.load import FlowDocument, read_flow
 
 if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
@@ -122,6 +123,20 @@ def load_checked_flow(
     if loaded is None:
         raise InvalidInput(found)
     redactor = Redactor()
+    with held_back(redactor):
+        return _planned_and_checked(flow, loaded, found, process_env, bundle, given, redactor)
+
+
+def _planned_and_checked(
+    flow: Path,
+    loaded: FlowDocument,
+    found: list[Diagnostic],
+    process_env: Mapping[str, str],
+    bundle: OpenBundle | None,
+    given: Mapping[tuple[str, str], object] | None,
+    redactor: Redactor,
+) -> CheckedFlow:
+    """Plan and check a flow that was read; see `load_checked_flow`."""
     environment = (
         bundle.environment(process_env, redactor)
         if bundle

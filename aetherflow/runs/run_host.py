@@ -20,6 +20,7 @@ from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.run_control import RunControl
+from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, cancelled
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.database_pool import DatabasePool
@@ -88,7 +89,7 @@ class RunHost:
         Raises:
             AetherFlowError: the run could not be started, or its state could not be stored.
         """
-        with await self._bundle(ticket) as bundle:
+        with run_output(), await self._bundle(ticket) as bundle:
             load = partial(_load, ticket, dict(os.environ), bundle, self._clock.new_id)
             run = await anyio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=self._loading)
             if control.is_cancelled:

@@ -19,6 +19,7 @@ from aetherflow.execution.local_placement import call_nested
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.process import guardian
+from aetherflow.process.printed_output import recorded_output
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.run_paths import RunPaths
@@ -92,6 +93,7 @@ async def run_services(
         large_outputs=output_files,
         execution=state.attempt,
         strict_templates=settings.strict_templates,
+        record_output=recorded_output,
     )
     try:
         yield services

@@ -6,7 +6,7 @@ It imports neither the engine nor the database; `RunServices` brings their servi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
@@ -23,6 +23,7 @@ from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess
+from aetherflow.plugin_output import Level
 from aetherflow.ports import EffectLog, OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.blocking import (
@@ -75,6 +76,10 @@ class Locks(Protocol):
         ...
 
 
+def _record_nothing(_context: StepContext) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class RunServices(msgspec.Struct, frozen=True):
     """The services that all steps of a run share.
 
@@ -85,6 +90,7 @@ class RunServices(msgspec.Struct, frozen=True):
         large_outputs: stores large outputs; without it every output goes into the journal.
         execution: how many times the run has been started or resumed, including now.
         strict_templates: whether a missing value fails the step; otherwise it is an empty text and a warning.
+        record_output: records what the code of a step prints and logs in a block.
     """
 
     flow_id: str
@@ -104,6 +110,7 @@ class RunServices(msgspec.Struct, frozen=True):
     execution: int = 1
     strict_templates: bool = True
     pools: Pools = NO_POOLS
+    record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
 
 
 class StepContext:
@@ -318,7 +325,7 @@ class StepContext:
             self.progress_note = inner.progress_note or self.progress_note
             await inner.release_connectors()
 
-    def log(self, message: str, level: Literal["debug", "info", "warning"] = "info") -> None:
+    def log(self, message: str, level: Level = "info") -> None:
         """Write a line to the run's log; it is masked, shown to all observers, and not stored.
 
         A line fails nothing: a level that does not exist is a warning, and any value is written as text.
@@ -327,6 +334,10 @@ class StepContext:
 
     say = log
     """Another name of `log`."""
+
+    def recording_output(self) -> AbstractAsyncContextManager[None]:
+        """Record what plugin code prints and logs in a block as output of the step; the engine calls it."""
+        return self._services.record_output(self)
 
     def show_line(self, stream: Literal["stdout", "stderr"], text: str) -> None:
         """Show a line of a program's output to the observers while it runs; it is masked and not stored."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.errors import ConfigError
+from aetherflow.plugin_output import add_plugin_package
 
 _API = ("aetherflow.sdk.", "aetherflow.compat.", "aetherflow.core.")
 """Modules of the public API, which declare on behalf of their caller."""
@@ -46,6 +47,7 @@ _DECLARED: dict[str, dict[tuple[str, str, int], Declared]] = {}
 def declare(what: Literal["step type", "connector"], name: str, found: object) -> None:
     """Record a declaration, with the module, file and line that call the public API."""
     module, file, line = _caller()
+    add_plugin_package(module)
     declared = Declared(what, name, found, module, file, line)
     _DECLARED.setdefault(module, {})[what, name, line] = declared
 

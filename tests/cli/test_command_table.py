@@ -111,6 +111,7 @@ OURS_FOR_HELP = {
     "aetherflow.cli.commands",
     "aetherflow.cli.main",
     "aetherflow.exit_codes",
+    "aetherflow.stop_signals",
 }
 OURS_NOT_FOR_A_RUN = (
     "admin",
