@@ -189,27 +189,94 @@ async def test_a_decoded_field_is_masked_before_it_is_opened_and_a_decoder_that_
     assert "KeyError" in message
 
 
+async def test_a_file_that_a_step_changes_before_it_opens_the_resource_is_read_again(
+    place: Place, opened: list[Any]
+) -> None:
+    async def change(context: StepContext, _inputs: dict[str, Any]) -> None:
+        pin(place, "canary-second")
+        await context.connector("r")
+
+    ACTIONS["change"] = change
+    pin(place)
+    text = opening(f'{{secret: "file:{place.folder}/pin"}}', "{id: c, type: probe, inputs: {do: change}}")
+    await place.run(text)
+    assert opened == ["canary-second"]
+
+
+async def test_a_resource_that_every_step_opens_for_itself_is_fetched_for_each(
+    place: Place, opened: list[Any]
+) -> None:
+    both = anyio.Event()
+
+    async def meet(context: StepContext, _inputs: dict[str, Any]) -> None:
+        await context.connector("r")
+        if len(opened) == 2:
+            both.set()
+        with anyio.fail_after(10):
+            await both.wait()
+
+    ACTIONS["meet"] = meet
+    trace = place.folder / "trace"
+    meets = "steps: [{id: m, type: probe, inputs: {do: meet}}]"
+    text = flow(f"{{id: a, {meets}}}", f"{{id: b, {meets}}}") + (
+        "resources:\n  r: {kind: test, driver: opened, options: {cache: none}, config: {pin: "
+        f"{{secret: \"command:sh -c 'echo asked >> {trace}; echo {CANARY}'\"}}}}}}\n"
+    )
+    assert (await place.run(text)).status == "SUCCESS"
+    assert trace.read_text() == "asked\n" * 2
+
+
+async def test_decode_is_not_called_twice_at_a_time_when_a_run_begins(
+    place: Place, opened: list[Any]
+) -> None:
+    del opened
+    provider = place.folder / "provider.py"
+    provider.write_text(
+        "import time\ncalls = []\n\n\ndef decode(value):\n    calls.append(value)\n    time.sleep(0.05)\n"
+        "    assert calls.pop() == value\n    return f'canary-{value}'\n"
+    )
+    pin(place, "canary-one canary-two")
+    field = "one, b: two}, decode: {config: {pin: true, b: true}"
+    await place.run(opening(field, says(place)), env={"AETHERFLOW_SECRETS_PATH": str(provider)})
+    assert warned(place) == []
+    assert "*** ***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
+
+
+async def test_a_parameter_that_became_a_secret_since_the_run_started_is_masked_in_its_resume(
+    place: Place, opened: list[Any]
+) -> None:
+    del opened
+    pin(place, "param-7f3a9c")
+    head = "params: {x: {}}"
+    text = flow(f"{{id: a, steps: [{says(place, 's', ', fails: true')}]}}", head=head)
+    await place.run(text, run_id="r", params={"x": "param-7f3a9c"})
+    more = "{id: b, steps: [{id: t, type: probe, inputs: {api_token: '{{params.x}}'}}]}"
+    text = flow(f"{{id: a, steps: [{says(place, 's', ', fails: true')}]}}", more, head=head)
+    await place.run(text, run_id="r")
+    assert "***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
+
+
 async def test_a_resume_masks_what_the_inputs_of_kept_and_later_steps_hold(
     place: Place, opened: list[Any]
 ) -> None:
     del opened
-    pin(place, "literal-canary env-canary param-canary url-canary")
+    pin(place, "literal-canary env-canary param-canary url-canary nested-canary")
     inputs = (
         "{api_token: literal-canary, password: '{{env.HARMLESS}}', url: 'x://u:url-{{env.WORD}}@h', "
-        "env: {MY_SECRET: '{{params.x}}'}}"
+        "env: {MY_SECRET: '{{params.x}}'}, my_password: {of: ['{{env.NESTED}}']}}"
     )
     text = flow(
         f"{{id: a, steps: [{says(place)}, {{id: k, type: probe, inputs: {inputs}}}]}}",
         f"{{id: b, depends_on: [a], steps: [{says(place, 't', ', fails: true')}]}}",
         head="params: {x: {}}",
     )
-    env = {"HARMLESS": "env-canary", "WORD": "canary"}
+    env = {"HARMLESS": "env-canary", "WORD": "canary", "NESTED": "nested-canary"}
     given = {"x": "param-canary"}
     assert (await place.run(text, env=env, run_id="r", params=given)).status == "FAILED"
     assert "canary" not in texts(place).replace(str(place.folder), "")
     report = await place.run(text, env=env, run_id="r", params=given)
     assert report.status == "FAILED"
-    assert "*** *** *** ***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
+    assert "*** *** *** *** ***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
     assert "canary" not in texts(place).replace(str(place.folder), "")
     assert place.query("SELECT params FROM runs") == [('{"x":"***"}',)]
 
