@@ -173,7 +173,11 @@ def activate(paths: BundlePaths, name: str) -> None:
 
 def remove_old(paths: BundlePaths, keep: str) -> list[str]:
     """Remove unused snapshots except the newest few; return their names."""
-    names = [path.name for path in paths.snapshots.iterdir() if is_snapshot(path.name) and path.name != keep]
+    names = [
+        path.name
+        for path in paths.snapshots.iterdir()
+        if is_snapshot(path.name) and path.name != keep and path.is_dir() and not path.is_symlink()
+    ]
     names.sort(key=lambda name: (paths.snapshots / name).stat().st_mtime_ns, reverse=True)
     return [name for name in names[OLD_SNAPSHOTS:] if _remove_if_unused(paths, name)]
 

@@ -42,12 +42,23 @@ class Workspace(msgspec.Struct, frozen=True):
         return self.root / self.flow_id / job_id / self.run_id
 
     def directory(self, job_id: str, area: str) -> Path:
-        """Return the folder of `area` (a key of the layout); create it if it does not exist."""
+        """Return the folder of `area` (a key of the layout); create it if it does not exist.
+
+        Raises:
+            StepError: it cannot be made.
+        """
         own = self.job_directory(job_id)
         path = own / self.layout.get(area, area)
-        if not path.is_dir():
-            make_own(own, self.access)
-            make_folder(path, self.access)
+        try:
+            if not path.is_dir():
+                make_own(own, self.access)
+                make_folder(path, self.access)
+        except OSError as error:
+            raise StepError(
+                f"cannot make the folder {path}: {error.filename or path}: {error.strerror or error}",
+                hint="make room, correct the permissions, or move away what is in its place",
+                code="AF758",
+            ) from None
         return path
 
     def folders(self, job_id: str) -> list[Path]:

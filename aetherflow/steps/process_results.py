@@ -59,8 +59,8 @@ def still_holds(context: StepContext, path: Path, success: SuccessInputs) -> boo
     if not failed_checks(context, success):
         return True
     try:
-        if _is_ours(path):
-            path.unlink()
+        if path.is_dir() or _is_ours(path):
+            path.unlink()  # of a folder, this is the error that it is one
         else:
             aside = path.with_name(f"{path.name[:200]}.{os.urandom(4).hex()}.old")
             path.rename(aside)

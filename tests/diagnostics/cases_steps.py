@@ -96,5 +96,6 @@ CASES: dict[str, Case | Told] = {
         ),
         RUN,
     ),
+    "AF758": Case(process("command: ['true']"), f"mkdir -p state/work && touch state/work/f; {RUN}"),
     "AF810": Case(script="aetherflow explain-code AF111 > /dev/full"),
 }
