@@ -4,7 +4,8 @@ What is changed: comparisons (negated, and moved at their boundary), conditions,
 False, numbers, + and -, min and max, `return` of a value, calls whose result is not used, caught errors.
 
 What is not: annotations, decorators, keywords of classes, docstrings, f-strings (Python 3.11 does not say
-where their parts are) and `zip(strict=...)`: declarations, and what no test could see.
+where their parts are), `zip(strict=...)` and named times (`PATIENCE_SECONDS = 30.0`): declarations, and what
+no test should fix.
 """
 
 from __future__ import annotations
@@ -229,6 +230,11 @@ class _Finder(ast.NodeVisitor):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         """Leave f-strings as they are."""
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        is_name = all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets)
+        if not (is_name and isinstance(node.value, ast.Constant) and isinstance(node.value.value, float)):
+            self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value:

@@ -172,6 +172,7 @@ def test_a_kill_in_the_middle_leaves_every_file_as_it_was(project: Project) -> N
         ("x: Literal[1] = a", set()),
         ("class X(Struct, frozen=True): x: int", set()),
         ("'documented'", set()),
+        ("PATIENCE_SECONDS = 30.0", set()),
         ("x = f'{a + 1}'", set()),
         ("x = zip(a, b, strict=True)", set()),
     ],
