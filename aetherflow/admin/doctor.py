@@ -99,7 +99,7 @@ def _spelled(name: str, value: object) -> str:
 
 def _masked(results: list[CheckResult], redactor: Redactor) -> list[CheckResult]:
     mask = redactor.text
-    return [CheckResult(one.subject, one.state, mask(one.message), mask(one.hint)) for one in results]
+    return [CheckResult(mask(one.subject), one.state, mask(one.message), mask(one.hint)) for one in results]
 
 
 def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[CheckResult]:

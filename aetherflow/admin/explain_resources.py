@@ -10,6 +10,7 @@ from aetherflow.config.cache_option import CACHE_OPTION
 from aetherflow.config.env_files import value_text
 from aetherflow.config.resource_origins import FieldOrigin, explain_resource
 from aetherflow.errors import AetherFlowError
+from aetherflow.redaction import MASK, names_a_secret
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.spec.flow import ResourceSpec
 
@@ -44,7 +45,7 @@ def _explained(checked: CheckedFlow, name: str, spec: ResourceSpec) -> ResourceO
             origins=checked.environment.origins,
         )
     except AetherFlowError as error:
-        return ResourceOrigin(driver, spec.profile, [], error.message)
+        return ResourceOrigin(driver, spec.profile, [], checked.redactor.text(error.message))
     return ResourceOrigin(driver, spec.profile, [*fields, *_defaults(checked, driver, fields)])
 
 
@@ -56,10 +57,11 @@ def _defaults(checked: CheckedFlow, driver: str, given: list[FieldOrigin]) -> li
         return []  # a diagnostic of the flow says why
     known = {".".join(origin.field.split(".")[:2]) for origin in given}
     found = [
-        FieldOrigin(f"{section}.{name}", "default", text, text)
+        FieldOrigin(f"{section}.{name}", "default", shown, shown)
         for section, shape in (("config", cls.config_type), ("options", cls.options_type))
         for name, text in _defaults_of(shape)
         if f"{section}.{name}" not in known
+        for shown in (MASK if text and names_a_secret(name) else text,)
     ]
     settings = checked.environment.settings
     if f"options.{CACHE_OPTION}" not in known:

@@ -17,8 +17,8 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
+from aetherflow.redaction import holds_mask
 from aetherflow.runs.run_paths import logs_beside
-from aetherflow.runs.stored_params import is_masked
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.firings import firing_of_run, run_seconds
@@ -52,7 +52,7 @@ class RunHistory(msgspec.Struct, frozen=True):
     @property
     def secrets(self) -> list[str]:
         """The names of secret parameters, which are not stored and must be given again for a resume."""
-        return [name for name, stored in self.run.params.items() if is_masked(stored)]
+        return [name for name, stored in self.run.params.items() if holds_mask(stored)]
 
     @property
     def interrupted(self) -> list[str]:

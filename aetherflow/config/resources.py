@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -16,14 +15,21 @@ from aetherflow.config.prepared_resource import (
     prepare_resource,
     variable_name,
 )
-from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_at, field_name, fields
+from aetherflow.config.resource_fields import (
+    SECRET_KEY,
+    FieldDiagnostic,
+    FieldPath,
+    field_at,
+    field_name,
+    fields,
+)
 from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Known, Surroundings, fetch_secret, nothing_known
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import Lenient, MissingValue, Reference
 from aetherflow.language.template import compile_template
-from aetherflow.redaction import Redactor, names_a_secret, url_password
+from aetherflow.redaction import Redactor, names_a_secret
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.suggest import nearest
 
@@ -116,8 +122,10 @@ def register_known(prepared: PreparedResource, env: Mapping[str, str], redactor:
     register_references(prepared.template.references, env, redactor)
     for path, value in known_values(prepared, env).items():
         register_values({str(path[-1]): value}, redactor)
-        if prepared.is_secret(path) and isinstance(value, str):
+        if path in prepared.decoded and isinstance(value, str):
             redactor.add(value)
+        elif prepared.is_secret(path):  # by the name of what it is in
+            redactor.add_named({SECRET_KEY: value})
     for reference in known_secrets(prepared, env).values():
         if reference.provider == "env":
             redactor.add(env.get(reference.name, ""))
@@ -136,17 +144,12 @@ def _render(raw: Any, env: Mapping[str, str]) -> Any:
 def register_references(references: Iterable[Reference], env: Mapping[str, str], redactor: Redactor) -> None:
     """Register the values of referenced variables that are named like a secret."""
     for reference in references:
-        if names_a_secret(variable_name(reference)):
-            redactor.add(env_value(reference, env) or reference.default or "")
+        redactor.add_named({variable_name(reference): env_value(reference, env) or reference.default or ""})
 
 
 def register_values(values: dict[str, Any], redactor: Redactor) -> None:
-    """Register what is named like a secret, and the passwords of URLs as written and as drivers read them."""
+    """Register what is named like a secret, and the passwords inside of URLs and other texts."""
     redactor.add_named(values)
-    for _, value in fields(values):
-        if isinstance(value, str) and (password := url_password(value)):
-            redactor.add(password)
-            redactor.add(unquote(password))
 
 
 def missing_problem(reference: Reference, env: Mapping[str, str]) -> FieldDiagnostic:

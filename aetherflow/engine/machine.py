@@ -48,6 +48,7 @@ class RunMachine:
     Attributes:
         names: the scope of templates and conditions, as far as it is the same for the whole run.
         events: creates the events of this run.
+        masked_items: the mapped jobs with items that masking changed, to be reported.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class RunMachine:
             limit: the most jobs and instances that may run at the same time.
             selected: indexes of the jobs that take part; None means all.
             scheduled_at: the time that the run was scheduled for (RFC 3339).
-            redact: masks secrets in the items of mapped jobs, which are stored.
+            redact: masks secrets in the items of mapped jobs and in reasons, which are stored.
             large: stores outputs that are too large for the journal.
         """
         self.plan = plan
@@ -84,6 +85,7 @@ class RunMachine:
         self.resolve: Resolve = large.resolve if large is not None else same_outputs
         self.names: dict[str, Any] = run_scope(state, self.ready_queue.index, env, scheduled_at, self.resolve)
         self.events = EventFactory(clock, state.flow_id, state.run_id)
+        self.masked_items: list[str] = []
         self._redact = redact
         self._started = clock.monotonic()
         self._now = clock.now()
@@ -160,7 +162,7 @@ class RunMachine:
         return self._make(
             e.JobStarted,
             job_id=instance.id,
-            items=self._stored(items),
+            items=self._stored(instance.id, items),
             when=instance.job.gate if is_decided else "",
             for_each=instance.job.listing if is_listed else "",
         )
@@ -175,18 +177,20 @@ class RunMachine:
             e.JobFinished,
             job_id=instance.id,
             status=command.status,
-            reason=command.reason,
+            reason=self._redact(command.reason),  # a condition may hold a secret
             error=command.error,
             outputs=outputs or self.state.job(instance.id).outputs,
             when=instance.job.gate if command.decided_by else "",
             for_each=instance.job.listing if command.decided_by == "for_each" else "",
         )
 
-    def _stored(self, items: e.Items | None) -> e.Items | None:
+    def _stored(self, job_id: str, items: e.Items | None) -> e.Items | None:
         """Return the items of a mapped job in stored form: masked, or a reference if they are large."""
         if not isinstance(items, list):
             return items  # a resumed run continues with what was stored
         masked: list[Any] = self._redact(items)
+        if masked != items:
+            self.masked_items.append(job_id)
         return masked if self.large is None else self.large.defer_items(masked)
 
     def _step_started(self, instance: JobInstance, number: int) -> e.StepStarted | None:

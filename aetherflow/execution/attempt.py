@@ -12,6 +12,7 @@ from aetherflow.execution.ports import Directories, Placement, StepCall
 from aetherflow.language.reference import Lenient
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.redaction import holds_mask, names_a_secret
 from aetherflow.sdk.context import RunServices, StepContext
 from aetherflow.sdk.json_values import as_text, plain_json, plain_text
 from aetherflow.sdk.step import StepResult
@@ -19,10 +20,17 @@ from aetherflow.sdk.step_failure import failure_of
 
 
 class AttemptOutcome(msgspec.Struct, frozen=True):
-    """How an attempt ended, masked; large values are references."""
+    """How an attempt ended, masked; large values are references.
+
+    Attributes:
+        masked: the outputs of the step that have a mask in the place of a value.
+        masked_of_job: the outputs for its job that have one.
+    """
 
     result: StepResult | None = None
     job_outputs: dict[str, Any] = {}
+    masked: list[str] = []
+    masked_of_job: list[str] = []
     error: ErrorInfo | None = None
     trace: str = ""
 
@@ -102,15 +110,21 @@ async def conclude(
         OSError: a large value cannot be stored.
     """
     redactor, large = context.redactor, run.services.large_outputs
-    masked = StepResult(
-        result.status, redactor.value(plain_json(result.outputs)), redactor.text(plain_text(result.reason))
-    )
+    plain = plain_json(result.outputs)
+    redactor.add_named({key: value for key, value in plain.items() if names_a_secret(key)})
+    masked = StepResult(result.status, redactor.value(plain), redactor.text(plain_text(result.reason)))
     promoted = redactor.value(plain_json(_promote(run, context, step, masked, scope)))
+    changed = _masked(masked.outputs), _masked(promoted)
     if large is None:
-        return AttemptOutcome(masked, promoted)
+        return AttemptOutcome(masked, promoted, *changed)
     outputs = await large.set_aside(masked.outputs)
     stored = StepResult(masked.status, outputs, masked.reason)
-    return AttemptOutcome(stored, await large.set_aside(promoted) if promoted else promoted)
+    return AttemptOutcome(stored, await large.set_aside(promoted) if promoted else promoted, *changed)
+
+
+def _masked(outputs: Mapping[str, Any]) -> list[str]:
+    """Return the keys of outputs that are masked or have masked values."""
+    return [key for key, value in outputs.items() if holds_mask({key: value})]
 
 
 def directories_of(services: RunServices) -> Directories:

@@ -174,6 +174,13 @@ class Executor:
 
     async def _publish(self, events: Sequence[e.Event]) -> None:
         """Make events durable, and before them the files that they refer to."""
+        while self._machine.masked_items:
+            job_id = self._machine.masked_items.pop()
+            message = (
+                f"items of job {job_id} are masked, as they are or hold secrets: "
+                "its steps get the mask instead of the value"
+            )
+            self._bus.announce(self._machine.events.notice("warning", message, "AF751"))
         if self._machine.large is not None:
             await self._machine.large.write()
         await self._bus.publish(events)

@@ -32,7 +32,9 @@ from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
+from aetherflow.plan.readers import reader_of_job_output, reader_of_output
 from aetherflow.plugin_errors import is_our_cancellation
+from aetherflow.redaction import names_a_secret
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.pools import PoolWait
 from aetherflow.sdk.step_failure import failure_of, stored_text
@@ -49,6 +51,8 @@ class RunParts(msgspec.Struct, frozen=True):
         local: runs the steps that need the process of the run.
         anywhere: runs all others.
         show_traces: whether the traceback of a failure is shown.
+        masks_reported: the masked outputs that were reported: job, step, output; the instances of a mapped
+            job have theirs in common.
     """
 
     machine: RunMachine
@@ -60,6 +64,7 @@ class RunParts(msgspec.Struct, frozen=True):
     local: Placement
     anywhere: Placement
     show_traces: bool = False
+    masks_reported: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
 
 
 class InstanceTask:
@@ -191,6 +196,7 @@ class InstanceTask:
         if outcome.error is not None:
             self._report_failure(step, attempt, outcome.error, outcome.trace, duration)
         elif outcome.result is not None:
+            self._report_masked(step, attempt, outcome)
             self._finish(
                 step,
                 attempt,
@@ -199,6 +205,25 @@ class InstanceTask:
                 outputs=outcome.result.outputs,
                 job_outputs=outcome.job_outputs,
                 reason=outcome.result.reason,
+            )
+
+    def _report_masked(self, step: StepPlan, attempt: int, outcome: AttemptOutcome) -> None:
+        """Warn, once in a run, of each masked output that something else reads: it does not see the value."""
+        job, plan = self.instance.job, self._machine.plan
+        readers: dict[str, str | None] = {key: reader_of_output(job, step, key) for key in outcome.masked}
+        readers |= {key: reader_of_job_output(plan, job, key) for key in outcome.masked_of_job}
+        for key, reader in readers.items():
+            name = self._services.redactor.text(key)
+            if reader is None or (job.id, step.id, key) in self._parts.masks_reported:
+                continue
+            self._parts.masks_reported.add((job.id, step.id, key))
+            why = "it is named like a secret" if names_a_secret(key) else "it is or holds a secret"
+            message = (
+                f"the output {name!r} of step {job.id}.{step.id} is masked, as {why}: "
+                f"{reader} gets the mask instead of the value"
+            )
+            self._parts.bus.announce(
+                self._make(e.Notice, step, attempt, level="warning", message=message, code="AF750")
             )
 
     def _report_failure(

@@ -6,8 +6,8 @@ value may be written, `search` finds them all in one pass. May import nothing of
 """
 
 from aetherflow.redaction.names import names_a_secret
-from aetherflow.redaction.redactor import MASK, Redactor
+from aetherflow.redaction.redactor import MASK, Redactor, holds_mask
 from aetherflow.redaction.spellings import SHORTEST
 from aetherflow.redaction.urls import url_password
 
-__all__ = ["MASK", "SHORTEST", "Redactor", "names_a_secret", "url_password"]
+__all__ = ["MASK", "SHORTEST", "Redactor", "holds_mask", "names_a_secret", "url_password"]

@@ -185,3 +185,16 @@ def _numbered(name: Any) -> Iterable[Any]:
     while True:
         yield f"{name} ({number})"
         number += 1
+
+
+def holds_mask(value: Any) -> bool:
+    """Whether a masked value, or a part of it, is a mask in the place of a secret."""
+    match value:
+        case str():
+            return MASK in value
+        case dict():
+            return any(map(holds_mask, value)) or any(map(holds_mask, value.values()))
+        case list():
+            return any(map(holds_mask, value))
+        case _:
+            return False

@@ -6,7 +6,6 @@ An earlier step may print them, and so may any step of a resume that keeps the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from aetherflow.engine.state import RunState
@@ -16,7 +15,8 @@ from aetherflow.language.template import compile_template
 from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor, names_a_secret
 
-_is_secret_name = lru_cache(1024)(names_a_secret)  # the inputs of a thousand steps have few names
+_MARKS = ("://", "=", ": ", " -")
+"""What a text has in which a password is named: a URL, a query, a header, an option."""
 
 
 def register_named_inputs(
@@ -37,18 +37,22 @@ def _known(value: Any, scope: Mapping[str, Any], *, is_named: bool) -> Any:
     """Return inputs with rendered texts, but None for a text that has no value yet or can hold no new secret.
 
     The environment and the parameters are registered already, so what can is a text under the name of a
-    secret, and one in which a password is named: a URL, or `password=...`.
+    secret, and one in which a password is named: a URL, or `password=...`, or the word after `--password`.
     """
     match value:
         case dict():
             return {
-                key: _known(item, scope, is_named=is_named or _is_secret_name(str(key)))
+                key: _known(item, scope, is_named=is_named or names_a_secret(str(key)))
                 for key, item in value.items()
             }
         case list():
-            return [_known(item, scope, is_named=is_named) for item in value]
+            before = [None, *value]
+            return [
+                _known(item, scope, is_named=is_named or _is_option(before[number]))
+                for number, item in enumerate(value)
+            ]
         case str() if "{{" in value:
-            if not (is_named or "://" in value or "=" in value):
+            if not (is_named or any(mark in value for mark in _MARKS)):
                 return None
             try:
                 return compile_template(value)[0].render(scope)
@@ -56,3 +60,7 @@ def _known(value: Any, scope: Mapping[str, Any], *, is_named: bool) -> Any:
                 return None
         case _:
             return value
+
+
+def _is_option(word: Any) -> bool:
+    return isinstance(word, str) and word.startswith("-") and names_a_secret(word)

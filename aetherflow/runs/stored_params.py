@@ -10,7 +10,7 @@ import msgspec
 from aetherflow.config.params import convert, read_params, require_params
 from aetherflow.engine.state import RunState
 from aetherflow.errors import UsageError
-from aetherflow.redaction import MASK, Redactor
+from aetherflow.redaction import Redactor, holds_mask
 from aetherflow.spec.flow import ParamSpec
 
 
@@ -46,7 +46,7 @@ def params_of_resumed(
             continue  # the flow no longer has it, or it has not changed
         if stored is None and specs[name].required:
             continue  # it was left out when it still could be
-        if is_masked(stored):
+        if holds_mask(stored):
             raise UsageError(
                 f"the parameter {name!r} of run {state.run_id} is secret, hence not stored",
                 hint=f"give it again: --param {name}=VALUE",
@@ -59,25 +59,14 @@ def params_of_resumed(
     return params, ignored
 
 
-def is_masked(stored: Any) -> bool:
-    """Whether a stored value, or a part of it, is a mask in the place of a secret."""
-    match stored:
-        case str():
-            return MASK in stored
-        case dict():
-            return any(map(is_masked, stored.values()))
-        case list():
-            return any(map(is_masked, stored))
-        case _:
-            return False
-
-
 def secrets_to_give(
     specs: Mapping[str, ParamSpec], params: Mapping[str, Any], redactor: Redactor
 ) -> list[str]:
     """Return the parameters to give again to a resume: they are secret, and not what the flow says."""
     usual = read_params(specs, {}, require=False)
-    return [name for name in specs if is_masked(redactor.value(params)[name]) and params[name] != usual[name]]
+    return [
+        name for name in specs if holds_mask(redactor.value(params)[name]) and params[name] != usual[name]
+    ]
 
 
 def _as_declared(name: str, spec: ParamSpec, stored: Any, run_id: str) -> Any:

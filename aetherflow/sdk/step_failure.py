@@ -73,7 +73,7 @@ def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
             raise
         detail = {}
     return ErrorInfo(
-        code=stored_text(info.code),
+        code=redactor.text(stored_text(info.code)),
         message=redactor.text(stored_text(info.message)),
         kind=info.kind if info.kind in get_args(FailureKind) else "other",
         hint=redactor.text(stored_text(info.hint)),

@@ -34,7 +34,7 @@ class Attempt:
     ) -> None:
         self.end = end
         self._program = program
-        self._command = _shown(map(context.redactor.text, program.argv))
+        self._command = _shown(context.redactor.value(list(program.argv)))
         self._recorder = recorder
         self.number = number
 
@@ -95,7 +95,7 @@ class Attempt:
 
 def unfinished(context: StepContext, program: Program, recorder: OutputRecorder) -> str:
     """Return what to show of a program that a time limit of its step, job or run ended."""
-    command = _shown(map(context.redactor.text, program.argv))
+    command = _shown(context.redactor.value(list(program.argv)))
     return f"{command}: not finished, so it was ended{_last_lines(recorder)}{_whole_output(recorder)}"
 
 

@@ -85,6 +85,17 @@ CASES: dict[str, Case | Told] = {
         PLUGINS,
     ),
     "AF754": fails("async def fetch():\n    pass\ncontext.run_async(context.run_sync, fetch)"),
+    "AF750": Case(
+        process(
+            "command: [echo, canary-7], log: {stdout: capture}", ", outputs: {said: '{{result.stdout}}'}"
+        ),
+        RUN,
+        env={"MY_SECRET": "canary-7"},
+    ),
+    "AF751": Case(
+        job("for_each: '{{params.tokens}}'", "flow: {id: f, params: {tokens: {type: json}}}"),
+        RUN + """ --param 'tokens=["canary-7"]'""",
+    ),
     "AF743": Case(resource("kind: my, driver: own", SQL % "select 1"), RUN, OWN, PLUGINS),
     "AF744": Case(resource(MEMORY, SQL % "'select 1 as a, 2 as a'"), RUN),
     "AF745": Case(resource("kind: db, driver: sqlalchemy, config: {url: 'nothing'}"), RUN),
