@@ -18,6 +18,7 @@ from pathlib import Path
 
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
 from many_runs import many_runs
+from masking import masking
 from measure import Row, Timed, command, interleaved, table
 from schedule_ticks import schedule_ticks
 
@@ -36,6 +37,7 @@ def main() -> None:
         "processes": processes,
         "schedule": schedule_ticks,
         "runs": runs,
+        "masking": masking,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
