@@ -6,6 +6,7 @@ The functions that touch files block: call them in a worker thread. May import `
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -42,6 +43,8 @@ def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = 
         access: who may read a new file and the folders that are made for it; None: as the umask says.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     make_folder(path.parent, access)
     temporary = path.with_name(temporary_name(path.name))
     try:

@@ -96,3 +96,18 @@ def test_the_help_of_init_names_both(cli: CommandLine) -> None:
 
     assert "project" in text
     assert "plugin" in text
+
+
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_a_link_is_not_followed_even_by_request(cli: CommandLine, options: tuple[str, ...]) -> None:
+    cli.write("precious", "precious")
+    (cli.folder / "new").mkdir()
+    (cli.folder / "new" / "README.md").symlink_to(cli.folder / "precious")
+    (cli.folder / "new" / "flow.yaml").symlink_to("nowhere")
+
+    result = cli.run("init", "new", *options)
+
+    assert result.code == 2
+    assert "new/flow.yaml" in result.err
+    assert (cli.folder / "precious").read_text() == "precious"
+    assert sorted(path.name for path in (cli.folder / "new").iterdir()) == ["README.md", "flow.yaml"]

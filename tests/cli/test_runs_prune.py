@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from tests.cli.command_line import OK, CommandLine, no_trace
@@ -106,3 +109,33 @@ def test_a_run_on_its_way_is_not_touched_while_others_are_deleted_around_it(cli:
     assert steps == [("SUCCESS", 41)]
     assert cli.query("SELECT count(*) FROM (SELECT 1 FROM events GROUP BY run_id)") == [(1,)]
     assert cli.query("SELECT max(seq) = count(*), min(seq) FROM events") == [(1, 1)]
+
+
+def test_only_the_folder_of_a_run_is_deleted_whatever_the_database_says(cli: CommandLine) -> None:
+    """A database may come from anywhere; its ids become names of folders."""
+    cli.write("flow.yaml", OK)
+    logs = cli.state.with_name("aetherflow.logs")
+    assert cli.run("run", "flow.yaml", "--run-id", "one").code == 0
+    for name in ("notes.txt", "other/notes.txt"):
+        path = logs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("precious")
+    (logs / "one").symlink_to("other")
+    precious = cli.write("precious/file", "precious")
+    for number, run_id in enumerate(("", "..", "../../precious", str(cli.folder / "precious"))):
+        cli.write("copy.yaml", OK)
+        assert cli.run("run", "copy.yaml", "--run-id", f"n{number}").code == 0
+        with contextlib.closing(sqlite3.connect(cli.state)) as raw, raw:
+            raw.execute("PRAGMA foreign_keys = OFF")
+            tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%run_id%'"
+            for (table,) in raw.execute(tables).fetchall():
+                raw.execute(f"UPDATE {table} SET run_id = ? WHERE run_id = ?", (run_id, f"n{number}"))
+
+    result = cli.run("runs", "prune", "--keep-days", "0")
+
+    assert "is no name of a folder" in result.out + result.err
+    assert "it is a symbolic link" in result.out + result.err
+    assert precious.read_text() == "precious"
+    assert (logs / "notes.txt").read_text() == "precious"
+    assert (logs / "other" / "notes.txt").read_text() == "precious"
+    assert cli.state.exists()

@@ -94,6 +94,23 @@ async def test_half_a_line_of_a_killed_process_spoils_no_new_event(tmp_path: Pat
     assert path.read_bytes() == b'{"event":"job_sta\n' + msgspec.json.encode(EVENTS[0]) + b"\n"
 
 
+@pytest.mark.parametrize(
+    "content", [b"%PDF-1.7", b"SQLite format 3\0", b"notes\n", b'{"other": 1}\n', b"\n", b"["]
+)
+@pytest.mark.asyncio
+async def test_a_file_with_other_content_is_not_appended_to(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "precious"
+    path.write_bytes(content)
+    observer = EventStreamObserver(path)
+
+    with pytest.raises(UsageError, match="it has content that is no event"):
+        await observer.open()
+    with pytest.raises(UsageError, match="it has content that is no event"):
+        await observer(EVENTS[:1])
+
+    assert path.read_bytes() == content
+
+
 @pytest.mark.asyncio
 async def test_a_path_that_cannot_be_opened_is_an_error_before_the_run(tmp_path: Path) -> None:
     observer = EventStreamObserver(tmp_path / "missing" / "events.jsonl")
