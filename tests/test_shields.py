@@ -14,6 +14,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/execution/bus.py: _Subscription.__init__": "Bus.aclose cancels it after FLUSH_SECONDS",
     "aetherflow/execution/executor.py: Executor.run": "it ends when its steps have (runs/forced_end.py)",
     "aetherflow/process/pipes.py: OutputPipe.__init__": "the process that reads it calls stop() or abandon()",
+    "aetherflow/process/pipes.py: OutputPipe.resume": "as above; at the end of the run",
     "aetherflow/runs/bundle_sync.py: _source": "each connector has CLOSE_SECONDS to close",
     "aetherflow/runs/execute_run.py: _execute": "cancelled when the run has ended",
     "aetherflow/runs/run_services.py: run_services": "processes and connectors have a patience each",

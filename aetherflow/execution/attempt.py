@@ -61,6 +61,7 @@ async def attempt_step(
         result = await placement.perform(call, context)
         return await conclude(run, context, step, scope, result)
     except BaseException as error:  # whatever a step raises is its outcome, with place and cause
+        await context.undo()
         if is_our_cancellation(error):
             raise
         info, trace = failure_of(error, context.redactor)

@@ -14,9 +14,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -26,6 +30,10 @@ from aetherflow.process.guardian_script import (
     LEFTOVER_GRACE_SECONDS,
     PAUSE_SECONDS,
     Ending,
+    Found,
+    holders,
+    living,
+    look_at,
 )
 from aetherflow.worker_threads import WorkerThreads
 
@@ -34,7 +42,42 @@ MARK = "AETHERFLOW_PROCESS"
 SCAN_SECONDS = 10.0
 """How long a scan of /proc may take: to read the environment of a process stuck in the kernel can hang."""
 
+SHORT_SECONDS = 10.0
+FEW_PROCESSES = 500
+"""After a program that ran shorter, and while fewer were started, numbers are tried instead of listed."""
+
 _ending_threads = WorkerThreads("ending processes", 8)
+
+
+class Leftover(NamedTuple):
+    """A process that a program left behind: which, of which step, and the mark of the program."""
+
+    process: Found
+    step: str
+    mark: str
+
+
+class EndedProcess(NamedTuple):
+    """A process that has ended: its step, if that is known, and the last signal that it got, if any."""
+
+    pid: int
+    name: str
+    step: str
+    number: signal.Signals | None
+
+
+class Ended(NamedTuple):
+    """What became of the processes that the programs of a run left.
+
+    Attributes:
+        survivors: those that could not be ended.
+        ended: those that were ended, or ended by themselves.
+        left: those that are left running.
+    """
+
+    survivors: tuple[int, ...] = ()
+    ended: tuple[EndedProcess, ...] = ()
+    left: tuple[Leftover, ...] = ()
 
 
 class _Engine:
@@ -42,7 +85,8 @@ class _Engine:
 
     def __init__(self) -> None:
         self.id = f"{os.getpid()}.{os.urandom(4).hex()}"
-        self.runs: set[str] = set()
+        self.runs: dict[str, list[Leftover]] = {}
+        self.left: set[str] = set()
         self.numbers = itertools.count(1)
         self.guardian = 0
         self.pipe = -1
@@ -66,6 +110,7 @@ class _Engine:
         finally:
             os.close(read_end)
         self.guardian = guardian.pid
+        self.send(self.left)
         guardian.returncode = 0  # it outlives us by design: Popen shall neither wait for it nor complain
 
     def _guardian_lives(self) -> bool:
@@ -73,6 +118,11 @@ class _Engine:
             return os.waitpid(self.guardian, os.WNOHANG) == (0, 0)
         except ChildProcessError:  # its status was taken elsewhere in this process
             return False
+
+    def send(self, marks: Iterable[str]) -> None:
+        """Say to the guardian which processes it leaves running; a new one gets all marks again."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.pipe, "".join(f"{mark}\n" for mark in marks).encode())
 
     def forget_guardian(self) -> None:
         """Close our end of the pipe; the kernel does it too when the process ends."""
@@ -107,7 +157,7 @@ def new_mark(run_id: str) -> str:
     with _starting:
         if sys.platform == "linux":
             _engine.ensure_guardian()
-        _engine.runs.add(run_id)
+        _engine.runs.setdefault(run_id, [])
         return f"{_engine.id}:{run_id}:{next(_engine.numbers)}"
 
 
@@ -117,23 +167,106 @@ async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list
     Not cancellable, but bounded: the grace, a few seconds for SIGKILL to work, a few for a scan that hangs.
     """
     ending = Ending(f"{MARK}={mark}", grace_seconds, group=group)
+    await _end(ending, grace_seconds)
+    return ending.survivors
+
+
+async def _end(ending: Ending, grace_seconds: float) -> None:
     with anyio.move_on_after(grace_seconds + KILL_PATIENCE_SECONDS + SCAN_SECONDS, shield=True):
         pause = PAUSE_SECONDS / 5
         while not await _ending_threads.run(ending.round, abandon_on_cancel=True):
             await anyio.sleep(pause)
             pause = min(2 * pause, 5 * PAUSE_SECONDS)
-    return ending.survivors
 
 
-async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> list[int]:
+async def note_leftovers(
+    run_id: str, mark: str, step: str, *, leader: int, pipes: Collection[int] = (), seconds: float = 0
+) -> list[Leftover]:
+    """Find the processes that a program has left; the end of the run reports what became of them.
+
+    Args:
+        run_id: the run.
+        mark: the mark of the program.
+        step: what to call the step that started it.
+        leader: the pid of the program, which has ended but is not reaped yet: also the number of its group.
+        pipes: the inodes of its output, where somebody still holds it open.
+        seconds: how long the program ran.
+    """
+    found: list[Found] = []
+    with anyio.move_on_after(SCAN_SECONDS, shield=True):
+        found = await _ending_threads.run(_leftovers, mark, leader, pipes, seconds, abandon_on_cancel=True)
+    left = [Leftover(one, step, mark) for one in found]
+    _engine.runs.setdefault(run_id, []).extend(left)
+    return left
+
+
+def _leftovers(mark: str, leader: int, pipes: Collection[int], seconds: float) -> list[Found]:
+    pids = {*living(f"\0{MARK}={mark}\0".encode(), leader, pids=_younger(leader, seconds))}
+    for pipe in pipes:
+        pids |= {*holders(pipe, os.getpid())}
+    return [found for pid in sorted(pids - {leader}) if (found := look_at(pid))]
+
+
+def _younger(leader: int, seconds: float) -> Iterable[int] | None:
+    """Return the numbers that children of a program may have; None if they have to be looked for.
+
+    Numbers are given in order, and begin again at their limit. To try some is faster than to list /proc.
+    """
+    try:
+        newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
+    except (OSError, ValueError):
+        return None
+    is_short = seconds < SHORT_SECONDS and leader <= newest < leader + FEW_PROCESSES
+    return range(leader + 1, newest + 1) if is_short else None
+
+
+async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECONDS) -> Ended:
     """End background processes that the children of a run left; called when the run ends.
 
-    Costs nothing for a run that started no process. Returns the processes that could not be ended.
+    Costs nothing for a run that started no process.
     """
     if run_id not in _engine.runs:
-        return []
-    _engine.runs.discard(run_id)  # first: a child that starts meanwhile enters the run again
-    survivors = await end_marked(f"{_engine.id}:{run_id}:", grace_seconds)
-    if survivors:
-        _engine.runs.add(run_id)
-    return survivors
+        return Ended()
+    noted = _engine.runs.pop(run_id)  # first: a child that starts meanwhile enters the run again
+    left = [one for one in noted if one.mark in _engine.left]
+    ending = Ending(
+        f"{MARK}={_engine.id}:{run_id}:",
+        grace_seconds,
+        left={mark.encode() for mark in _engine.left},
+        unmarked=[one.process for one in noted if one not in left],
+    )
+    await _end(ending, grace_seconds)
+    if ending.survivors or left:
+        _engine.runs.setdefault(run_id, []).extend(noted if ending.survivors else left)
+    pids = {one.process.pid: one for one in noted if one not in left}
+    marks = {one.mark.encode(): one.step for one in noted}
+    ended = [
+        EndedProcess(pid, got.name, pids[pid].step if pid in pids else marks.get(got.mark, ""), got.number)
+        for pid, got in ending.signalled.items()
+        if pid not in ending.survivors
+    ]
+    ended += [
+        EndedProcess(pid, one.process.name, one.step, None)
+        for pid, one in pids.items()
+        if pid not in ending.signalled and pid not in ending.survivors
+    ]
+    alive = [one for one in left if look_at(one.process.pid)]
+    return Ended(tuple(ending.survivors), tuple(ended), tuple(alive))
+
+
+def leave(mark: str) -> None:
+    """Leave the processes of a program running when its run ends, and when this process is killed."""
+    with _starting:
+        _engine.left.add(mark)
+        _engine.send([mark])
+
+
+async def end_program(run_id: str, mark: str, grace_seconds: float) -> list[int]:
+    """End all that a program has started, also if it was left running; return what could not be ended."""
+    _engine.left.discard(mark)
+    noted = _engine.runs.get(run_id, [])
+    unmarked = [one.process for one in noted if one.mark == mark]
+    noted[:] = [one for one in noted if one.mark != mark]
+    ending = Ending(f"{MARK}={mark}\0", grace_seconds, unmarked=unmarked)
+    await _end(ending, grace_seconds)
+    return ending.survivors

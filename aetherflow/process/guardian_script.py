@@ -2,7 +2,8 @@
 
 Run as `python -I -S guardian_script.py MARK` with a pipe as its standard input, it waits for the other end to
 close, which the kernel does also for an engine that was killed with SIGKILL, and then ends every process that
-carries the mark. It imports nothing but the standard library, so that it starts fast and stays small.
+carries the mark. Each line in the pipe is a whole mark whose processes it leaves running. It imports nothing
+but the standard library, so that it starts fast and stays small.
 
 A process is recognised by its *initial* environment (`/proc/PID/environ`), which children inherit through
 fork, exec, setsid and double forks. What escapes: a process that was started with a cleared environment
@@ -17,11 +18,34 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 LEFTOVER_GRACE_SECONDS = 2.0
 KILL_PATIENCE_SECONDS = 10.0
 """How long a process may take to disappear after SIGKILL (one stuck in the kernel never does)."""
 PAUSE_SECONDS = 0.05
+
+
+class Found(NamedTuple):
+    """A living process.
+
+    Attributes:
+        name: of its program, as the kernel has it: the first 15 bytes.
+        started: when it was started, in ticks since the boot: with the pid it names one process only.
+    """
+
+    pid: int
+    name: str
+    started: int
+
+
+class Signalled(NamedTuple):
+    """A process that got a signal: its name, the last signal (SIGTERM or SIGKILL), its mark if it has one."""
+
+    name: str
+    number: signal.Signals
+    mark: bytes
 
 
 class Ending:
@@ -32,15 +56,33 @@ class Ending:
 
     Attributes:
         survivors: the processes found in the last round.
+        signalled: every process that got a signal.
     """
 
-    def __init__(self, mark: str, grace_seconds: float, *, group: int = 0) -> None:
+    def __init__(
+        self,
+        mark: str,
+        grace_seconds: float,
+        *,
+        group: int = 0,
+        left: Collection[bytes] = (),
+        unmarked: Iterable[Found] = (),
+    ) -> None:
         """Begin to end the processes; signal the process group, if given, immediately.
 
-        The leader of the group must not have been reaped yet: only until then its number is not used again.
+        Args:
+            mark: the variable of the environment, and how its value begins.
+            grace_seconds: the time between SIGTERM and SIGKILL.
+            group: a process group. Its leader must not have been reaped yet: only until then its number is
+                not used again.
+            left: whole marks of processes that are left running.
+            unmarked: more processes to end, which carry no mark.
         """
         self.survivors: list[int] = []
+        self.signalled: dict[int, Signalled] = {}
         self._mark = b"\0" + mark.encode()
+        self._left = left
+        self._unmarked = {one.pid: one.started for one in unmarked}
         self._group = group
         self._terminated: set[int] = set()
         self._quiet = 0
@@ -60,7 +102,8 @@ class Ending:
         killing = now >= self._kill_at
         if killing and self._group:
             _signal_group(self._group, signal.SIGKILL)
-        self.survivors = _living(self._mark, self._group)
+        unmarked = filter(self._is_unmarked, self._unmarked)
+        self.survivors = sorted({*living(self._mark, self._group, self._left), *unmarked})
         self._quiet = 0 if self.survivors else self._quiet + 1
         for pid in self.survivors:
             if killing:
@@ -80,42 +123,98 @@ class Ending:
         with contextlib.suppress(OSError):  # gone, or not ours to signal: then it stays among the survivors
             handle = os.pidfd_open(pid)
             try:
-                if _carries(pid, self._mark):
+                process = look_at(pid)
+                whole = _whole_mark(pid, self._mark)
+                if process and (self._is_unmarked(pid) if whole is None else whole not in self._left):
                     signal.pidfd_send_signal(handle, number)
+                    if number != signal.SIGCONT:
+                        self.signalled[pid] = Signalled(process.name, number, whole or b"")
             finally:
                 os.close(handle)
 
+    def _is_unmarked(self, pid: int) -> bool:
+        process = look_at(pid)
+        return process is not None and self._unmarked.get(pid) == process.started
 
-def _living(mark: bytes, group: int) -> list[int]:
-    """Return the living processes with the mark or in the group; a zombie counts as dead."""
+
+def living(
+    mark: bytes, group: int = 0, left: Collection[bytes] = (), pids: Iterable[int] | None = None
+) -> list[int]:
+    """Return the living processes with the mark or in the group; a zombie counts as dead.
+
+    Args:
+        mark: a NUL, the variable of the environment, and how its value begins.
+        group: a process group.
+        left: whole marks that do not count.
+        pids: where to look; by default at all processes.
+    """
     if sys.platform != "linux":
         return [group] if group and _signal_group(group, 0) else []
-    pids = map(int, filter(str.isdigit, os.listdir("/proc")))  # noqa: PTH208 - pathlib costs start-up time
+    if pids is None:
+        pids = map(int, filter(str.isdigit, os.listdir("/proc")))  # noqa: PTH208 - pathlib costs start-up time
     return [
         pid
         for pid in pids
-        if _carries(pid, mark) or (group and _group_of(pid) == group and not _is_zombie(pid))
+        if _carries(pid, mark, left) or (group and _group_of(pid) == group and not _is_zombie(pid))
     ]
 
 
-def _carries(pid: int, mark: bytes) -> bool:
-    """Whether a process was started with the mark in its environment (a zombie has none)."""
+def look_at(pid: int) -> Found | None:
+    """Return a process as the kernel describes it; None if it has ended."""
+    stat = _stat(pid)
+    return None if stat is None or _has_ended(stat) else Found(pid, stat[0], int(stat[20]))
+
+
+def holders(pipe: int, besides: int) -> list[int]:
+    """Return the processes that have a pipe open, by its inode; `besides` is not looked at."""
+    name, found = f"pipe:[{pipe}]", []
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - pathlib costs start-up time
+        with contextlib.suppress(OSError):  # gone, or another user's
+            folder = f"/proc/{pid}/fd"
+            if int(pid) != besides and any(
+                os.readlink(f"{folder}/{number}") == name  # noqa: PTH115 - as above
+                for number in os.listdir(folder)  # noqa: PTH208 - as above
+            ):
+                found.append(int(pid))
+    return found
+
+
+def _carries(pid: int, mark: bytes, left: Collection[bytes]) -> bool:
+    """Whether a process was started with the mark in its environment, and is not left running."""
+    whole = _whole_mark(pid, mark)
+    return whole is not None and whole not in left
+
+
+def _whole_mark(pid: int, mark: bytes) -> bytes | None:
+    """Return the mark of a process, if it begins like this one (a zombie has none)."""
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs start-up time
-            return mark in b"\0" + file.read()
+            environment = b"\0" + file.read() + b"\0"
     except OSError:  # gone, or another user's
-        return False
+        return None
+    at = environment.find(mark)
+    return None if at < 0 else environment[environment.index(b"=", at) + 1 : environment.index(b"\0", at + 1)]
 
 
 def _is_zombie(pid: int) -> bool:
     """Whether all threads of a process have ended; the main thread may end before the others."""
+    stat = _stat(pid)
+    return stat is None or _has_ended(stat)
+
+
+def _has_ended(stat: list[str]) -> bool:
+    return stat[1] in "ZX" and int(stat[18]) <= 1
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the name of a process and the fields that follow it in its `stat`; None if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            fields = file.read().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs start-up time
+            _, _, rest = file.read().decode("utf-8", "replace").partition("(")
     except OSError:
-        return True
-    state, threads = fields[0], int(fields[17])
-    return state in b"ZX" and threads <= 1
+        return None
+    name, _, fields = rest.rpartition(")")
+    return [name, *fields.split()]
 
 
 def _group_of(pid: int) -> int:
@@ -138,9 +237,12 @@ def main() -> None:
     """Wait for the end of the engine, then end the processes that it left."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
-    while os.read(0, 1):
-        pass
-    ending = Ending(sys.argv[1], LEFTOVER_GRACE_SECONDS)
+    left: set[bytes] = set()
+    unfinished = b""
+    while data := os.read(0, 4096):
+        *marks, unfinished = (unfinished + data).split(b"\n")
+        left.update(marks)
+    ending = Ending(sys.argv[1], LEFTOVER_GRACE_SECONDS, left=left)
     while not ending.round():
         time.sleep(PAUSE_SECONDS)
 

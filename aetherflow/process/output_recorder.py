@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import codecs
 import functools
-import os
-from io import FileIO
 from pathlib import Path
 from typing import Literal, Self
 
 import anyio
 import msgspec
 
-from aetherflow.file_access import FileAccess, make_folder, opener
 from aetherflow.plugin_output import Level
-from aetherflow.process.pipes import Take
-from aetherflow.process.run_process import Stream
+from aetherflow.process.appended_file import LOG_LIMIT, AppendedFile
+from aetherflow.process.held_output import HeldOutput
+from aetherflow.process.pipes import Stream, Take
+from aetherflow.process.whole_lines import LONGEST_LINE, WholeLines
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.context import StepContext
-from aetherflow.spec.read_file import refuse_named_pipe
 
 Mode = Literal["inherit", "capture", "file", "discard"]
 
-LOG_LIMIT = 100 * 2**20
-"""The most output in a step's log file (bytes, for each start of the program)."""
-LONGEST_LINE = 1 << 16
-"""A line longer than this (bytes) is passed on in pieces."""
-LONGEST_SECRET = 1 << 13
-"""A secret longer than this (bytes) may be cut, and so not masked, in a line that is passed on in pieces."""
 LAST_BYTES = 4096
 """How much of the end of the output stays in memory for error messages."""
 SHOWN_PER_SECOND = 10_000
@@ -59,11 +51,13 @@ class OutputRecorder:
 
     Attributes:
         file_problem: why `OutputPlan.file` could not be written; else empty.
+        held: the output that background processes hold open; its end closes the files, not that of the block.
     """
 
     def __init__(self, context: StepContext, plan: OutputPlan, number: int = 1) -> None:
         """Prepare to record the output of the step's program, which is started for the `number`-th time."""
         self.file_problem = ""
+        self.held: HeldOutput | None = None
         self._context = context
         self._streams = {
             stream: _StreamState(mode, plan.captured_bytes if mode == "capture" else 0, context.redactor)
@@ -76,14 +70,14 @@ class OutputRecorder:
             f"[aetherflow: execution {execution} of the run, attempt {context.attempt} of the step, "
             f"{again}{context.clock.now():%Y-%m-%dT%H:%M:%SZ}]"
         )
-        self._log = _AppendedFile(
+        self._log = AppendedFile(
             context.log_file,
             context.access_of(context.log_file),
             LOG_LIMIT,
             mark=mark,
             is_marked=execution > 1,
         )
-        self._file = _AppendedFile(plan.file, context.access_of(plan.file)) if plan.file else None
+        self._file = AppendedFile(plan.file, context.access_of(plan.file)) if plan.file else None
         self._writing = anyio.Lock()
         self._lines = _LineBudget(context)
 
@@ -91,6 +85,14 @@ class OutputRecorder:
     def sinks(self) -> dict[Stream, Take]:
         """Return what takes the output, by stream; a discarded stream is not among them."""
         return {stream: functools.partial(self._take, stream) for stream in self._streams}
+
+    @property
+    def files(self) -> dict[Stream, list[AppendedFile]]:
+        """Return the files that get the output, by stream."""
+        return {
+            stream: [self._log, self._file] if state.mode == "file" and self._file else [self._log]
+            for stream, state in self._streams.items()
+        }
 
     @property
     def log_file(self) -> Path | None:
@@ -116,7 +118,17 @@ class OutputRecorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self.held is None:
+            self.close()
+
+    def keep(self, held: HeldOutput) -> None:
+        """Continue to record output that background processes hold open when the program has ended."""
+
+        def lost(error: Exception) -> None:
+            self._context.log(f"the output of background processes is lost from now on: {error}", "warning")
+
+        held.on_end, held.on_problem = self.close, lost
+        self.held = held
 
     def close(self) -> None:
         """Close the files, as the end of a `with` block does."""
@@ -142,7 +154,7 @@ class OutputRecorder:
 
     async def _take(self, stream: Stream, data: bytes, *, last: bool = False) -> None:
         state = self._streams[stream]
-        lines = state.whole_lines(data, last=last)
+        lines = state.lines.take(data, last=last)
         if not lines and not (last and state.mode == "file"):
             return
         async with self._writing:
@@ -189,35 +201,8 @@ class _StreamState:
         self.capture_limit = capture_limit
         self.cut = False
         self.last = b""
-        self._redactor = redactor
+        self.lines = WholeLines(redactor)
         self._captured = bytearray()
-        self._unfinished = bytearray()
-
-    def whole_lines(self, data: bytes, *, last: bool) -> bytes:
-        """Return what can be passed on now; an unfinished line waits for its end, unless it is very long."""
-        end = len(data) if last else data.rfind(b"\n") + 1
-        ready = b""
-        if end or last:
-            ready = bytes(self._unfinished) + data[:end] if self._unfinished else data[:end]
-            self._unfinished.clear()
-        self._unfinished += data[end:]
-        if len(self._unfinished) >= LONGEST_LINE:
-            cut = self._harmless_cut(self._unfinished)
-            ready += self._unfinished[:cut]
-            del self._unfinished[:cut]
-        return ready
-
-    def _harmless_cut(self, line: bytearray) -> int:
-        """Return a place near the end of a line where no secret is cut."""
-        if self._redactor.is_empty:
-            return len(line)
-        mask = self._redactor.bytes
-        start = len(line) - LONGEST_SECRET
-        for cut in range(start, start - LONGEST_SECRET, -1):
-            left, right = bytes(line[cut - LONGEST_SECRET : cut]), bytes(line[cut : cut + LONGEST_SECRET])
-            if mask(left) + mask(right) == mask(left + right):
-                return cut
-        return start
 
     def keep(self, masked: bytes) -> None:
         """Keep the beginning, up to the limit of what is captured, and the end."""
@@ -232,71 +217,6 @@ class _StreamState:
         return codecs.getincrementaldecoder("utf-8")("replace").decode(
             bytes(self._captured), final=not self.cut
         )
-
-
-class _AppendedFile:
-    """A file to which output is appended; it and its folder are created at the first write.
-
-    Attributes:
-        problem: why not everything is in the file; else empty.
-        mark: a line to write first if the file has content already; with `is_marked`, in any case.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        access: FileAccess | None,
-        limit: int | None = None,
-        *,
-        mark: str = "",
-        is_marked: bool = False,
-    ) -> None:
-        self.path = path
-        self._access = access
-        self.problem = ""
-        self.mark = mark
-        self.is_marked = is_marked
-        self._limit = self._left = limit
-        self._file: FileIO | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._file is not None
-
-    def write(self, data: bytes) -> None:
-        if self.problem:
-            return
-        try:
-            if self._file is None:
-                if self.path.exists():  # the reader of a pipe may never come, nor read
-                    refuse_named_pipe(self.path)
-                make_folder(self.path.parent, self._access)
-                self._file = FileIO(self.path, "ab+", opener=opener(self._access))
-                data = self._marked(self._file) + data
-            if self._left is not None and len(data) > self._left:
-                self.problem = (
-                    f"{self.path} has reached its limit of {self._limit} bytes; the rest is missing from it"
-                )
-                data = data[: self._left] + f"\n[aetherflow: {self.problem}]\n".encode()
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            if self._left is not None:
-                self._left -= len(data)
-        except OSError as error:
-            self.problem = f"cannot write {self.path}: {error.strerror or error}"
-
-    def _marked(self, file: FileIO) -> bytes:
-        """Return the line that separates new output from what the file has already, if it needs one."""
-        size = os.fstat(file.fileno()).st_size
-        if not self.mark or not (size or self.is_marked):
-            return b""
-        is_open = size and os.pread(file.fileno(), 1, size - 1) != b"\n"
-        return (b"\n" if is_open else b"") + f"{self.mark}\n".encode()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 class _LineBudget:

@@ -7,8 +7,8 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Awaitable
-from typing import Protocol
+from collections.abc import Awaitable, Collection
+from typing import Literal, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -19,6 +19,14 @@ LARGE_READ = 1 << 19
 """What is read at once from a child that writes much."""
 LARGE_PIPE = 1 << 20
 """What the pipe of such a child is enlarged to, where the system allows it."""
+
+
+DRAIN_SECONDS = 2.0
+"""How long output is still read after the program ended, while a background process holds it open."""
+FLUSH_SECONDS = 10.0
+"""How long it may take to write output that has been read."""
+
+Stream = Literal["stdout", "stderr"]
 
 
 class Take(Protocol):
@@ -37,7 +45,9 @@ class OutputPipe:
 
     Attributes:
         write_end: for the child; the engine closes its copy when the child has started.
-        done: set when all that will be read has been passed on.
+        done: set when all that will be read has been passed on, or reading is paused.
+        is_paused: whether reading may continue in another task.
+        is_kept: whether `release` leaves it open.
     """
 
     def __init__(self) -> None:
@@ -48,6 +58,12 @@ class OutputPipe:
         self._left: int | None = None
         self._waiting: anyio.CancelScope | None = None
         self._pumping = anyio.CancelScope(shield=True)
+        self.is_paused = self.is_kept = False
+
+    @property
+    def inode(self) -> int:
+        """The number by which the kernel names the pipe."""
+        return os.fstat(self._read_end).st_ino
 
     async def pump(self, take: Take) -> None:
         """Pass everything that arrives to `take`."""
@@ -57,7 +73,8 @@ class OutputPipe:
                     await take(data)
                     # A child may always be faster: then neither reading nor taking would ever wait.
                     await anyio.lowlevel.checkpoint()
-                await take(b"", last=True)
+                if not self.is_paused:
+                    await take(b"", last=True)
         finally:
             self.done.set()
 
@@ -69,6 +86,22 @@ class OutputPipe:
         if self._waiting is not None:
             self._waiting.cancel()
 
+    def pause(self) -> None:
+        """Let `pump` return without the end of the data; another `pump` continues after `resume`."""
+        self.is_paused = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def resume(self) -> None:
+        """Prepare for another `pump`, in another task."""
+        self.is_paused = False
+        self._waiting, self._pumping = None, anyio.CancelScope(shield=True)
+        self.done = anyio.Event()
+
+    def take_read_end(self) -> int:
+        """Return the reading end, which the caller closes from now on; nothing reads it here any more."""
+        return os.dup(self._read_end)
+
     def abandon(self) -> None:
         """Give up, and drop what has been read: the function that takes it does not return."""
         self._pumping.cancel()
@@ -78,6 +111,11 @@ class OutputPipe:
         os.close(self.write_end)
         self.write_end = -1
 
+    def release(self) -> None:
+        """Close what is open, unless the pipe is kept."""
+        if not self.is_kept:
+            self.close()
+
     def close(self) -> None:
         """Close what is open."""
         os.close(self._read_end)
@@ -86,7 +124,7 @@ class OutputPipe:
 
     async def _read(self) -> bytes:
         """Wait for data and return it; empty at the end."""
-        while self._left != 0:
+        while self._left != 0 and not self.is_paused:
             size = self._size if self._left is None else min(self._left, self._size)
             try:
                 data = os.read(self._read_end, size)
@@ -109,6 +147,35 @@ class OutputPipe:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._read_end, fcntl.F_SETPIPE_SZ, LARGE_PIPE)
+
+
+async def settle(
+    pipes: Collection[OutputPipe], *, pauses: bool = False, seconds: float | None = None
+) -> bool:
+    """Wait for the rest of the output; return whether a background process still held it open.
+
+    Such a pipe is then read no more, or with `pauses` later.
+    """
+    if await _all_done(pipes, DRAIN_SECONDS if seconds is None else seconds):
+        return False
+    held = [pipe for pipe in pipes if not pipe.done.is_set()]
+    for pipe in held:
+        if pauses:
+            pipe.pause()
+        else:
+            pipe.stop()
+    if not await _all_done(held, FLUSH_SECONDS):
+        for pipe in held:
+            pipe.abandon()
+    return True
+
+
+async def _all_done(pipes: Collection[OutputPipe], seconds: float) -> bool:
+    if pipes:
+        with anyio.move_on_after(seconds, shield=True):
+            for pipe in pipes:
+                await pipe.done.wait()
+    return all(pipe.done.is_set() for pipe in pipes)
 
 
 class InputPipe:

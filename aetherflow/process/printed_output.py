@@ -21,7 +21,7 @@ import anyio.lowlevel
 from aetherflow import plugin_output
 from aetherflow.plugin_output import Level
 from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
-from aetherflow.process.run_process import Stream
+from aetherflow.process.pipes import Stream
 from aetherflow.sdk.context import StepContext
 
 WAITING_BYTES = 4 << 20

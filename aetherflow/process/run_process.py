@@ -11,8 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import anyio
 import anyio.lowlevel
@@ -20,16 +19,13 @@ import anyio.to_thread
 import msgspec
 
 from aetherflow.errors import StepError
-from aetherflow.process.guardian import end_marked
-from aetherflow.process.pipes import InputPipe, OutputPipe, Take
+from aetherflow.process.guardian import Leftover, end_marked, note_leftovers
+from aetherflow.process.held_output import HeldOutput
+from aetherflow.process.pipes import FLUSH_SECONDS, InputPipe, OutputPipe, Stream, Take, settle
 from aetherflow.process.spawn import SPAWN_FAILED, Program, not_started, start
 
-Stream = Literal["stdout", "stderr"]
-
-DRAIN_SECONDS = 2.0
-"""How long output is still read after the program ended, while a background process holds it open."""
-FLUSH_SECONDS = 10.0
-"""How long it may take to write output that has been read."""
+Keep = Callable[[HeldOutput], None]
+"""Takes the output that processes of a program still hold open when the program has ended."""
 
 
 class ProcessEnd(msgspec.Struct, frozen=True):
@@ -38,7 +34,8 @@ class ProcessEnd(msgspec.Struct, frozen=True):
     Attributes:
         exit_code: as the program gave it; minus the number of the signal that killed it.
         mark: the mark in the environment of all its descendants.
-        held_open: a background process held the output open, and its later output was not read.
+        held_open: a background process holds the output open; later output is read only if it was kept.
+        left: processes that the program left, if it ended by itself.
         survivors: processes that could not be ended.
     """
 
@@ -46,6 +43,7 @@ class ProcessEnd(msgspec.Struct, frozen=True):
     mark: str
     timed_out: bool = False
     held_open: bool = False
+    left: tuple[Leftover, ...] = ()
     survivors: tuple[int, ...] = ()
 
 
@@ -81,6 +79,17 @@ class Process:
             with anyio.move_on_after(FLUSH_SECONDS, shield=True):
                 await self.exited()
         return survivors
+
+    async def left(self, handling: _Handling, pipes: list[OutputPipe], started: float) -> list[Leftover]:
+        """Find what the program has left, also by the pipes that are held open; it is not reaped yet."""
+        return await note_leftovers(
+            handling.run_id,
+            self.mark,
+            handling.step,
+            leader=self._popen.pid,
+            pipes=[pipe.inode for pipe in pipes],
+            seconds=anyio.current_time() - started,
+        )
 
     def _wait(self) -> None:
         """Wait in a thread, without reaping if the system supports that."""
@@ -121,10 +130,21 @@ async def run_process(
     sinks: Mapping[Stream, Take],
     timeout_seconds: float | None = None,
     grace_seconds: float = 15.0,
+    step: str = "",
+    keep: Keep | None = None,
 ) -> ProcessEnd:
     """Run a program to its end; a stream without a sink goes to /dev/null.
 
     After the time limit or a cancellation it ends the program and all processes that it started.
+
+    Args:
+        program: what to start.
+        run_id: of the run, whose end ends what the program leaves.
+        sinks: what takes the output, by stream.
+        timeout_seconds: then the program is ended.
+        grace_seconds: the time between SIGTERM and SIGKILL.
+        step: what to call the step in reports about left processes.
+        keep: takes output that left processes hold open; without it, that is read no more.
 
     Raises:
         StepError: the program cannot be started.
@@ -135,7 +155,7 @@ async def run_process(
         try:
             for stream in sinks:
                 pipes[stream] = pipe = OutputPipe()
-                resources.callback(pipe.close)
+                resources.callback(pipe.release)
             if program.stdin is not None:
                 feed = InputPipe(program.stdin)
                 resources.callback(feed.close)
@@ -150,7 +170,22 @@ async def run_process(
                 stderr=pipes["stderr"].write_end if "stderr" in pipes else subprocess.DEVNULL,
             )
         )
-        return await _attend(process, pipes, feed, sinks, timeout_seconds, grace_seconds)
+        handling = _Handling(run_id, step, timeout_seconds, grace_seconds, keeps=keep is not None)
+        end = await _attend(process, pipes, feed, sinks, handling)
+        held = {stream: pipe for stream, pipe in pipes.items() if pipe.is_paused}
+        if keep is not None and held:
+            keep(HeldOutput(held, sinks))  # from here on the pipes belong to it
+        return end
+
+
+class _Handling(msgspec.Struct, frozen=True):
+    """How a program is attended; `keeps`: output that left processes hold open is read on later."""
+
+    run_id: str
+    step: str
+    timeout_seconds: float | None
+    grace_seconds: float
+    keeps: bool
 
 
 async def _attend(
@@ -158,8 +193,7 @@ async def _attend(
     pipes: Mapping[Stream, OutputPipe],
     feed: InputPipe | None,
     sinks: Mapping[Stream, Take],
-    timeout_seconds: float | None,
-    grace_seconds: float,
+    handling: _Handling,
 ) -> ProcessEnd:
     """Feed, read, wait and clean up, in this order also when cancelled."""
     for pipe in pipes.values():
@@ -167,7 +201,9 @@ async def _attend(
     if feed is not None:
         feed.close_childs_end()
     survivors: list[int] = []
+    left: list[Leftover] = []
     exited = held_open = False
+    started = anyio.current_time()
     try:
         async with anyio.create_task_group() as tasks:
             for stream, pipe in pipes.items():
@@ -175,36 +211,18 @@ async def _attend(
             if feed is not None:
                 tasks.start_soon(feed.feed)
             try:
-                with anyio.move_on_after(timeout_seconds):
+                with anyio.move_on_after(handling.timeout_seconds):
                     await process.exited()
                     exited = True
             finally:
                 if not exited:
-                    survivors = await process.end(grace_seconds)
+                    survivors = await process.end(handling.grace_seconds)
                 if feed is not None:
                     feed.stop()
-                held_open = await _settle([pipe for pipe in pipes.values() if not pipe.done.is_set()])
+                open_pipes = [pipe for pipe in pipes.values() if not pipe.done.is_set()]
+                held_open = await settle(open_pipes, pauses=exited and handling.keeps)
+                if exited:
+                    left = await process.left(handling, open_pipes if held_open else [], started)
     finally:
         exit_code = process.reap()
-    return ProcessEnd(exit_code, process.mark, not exited, held_open, tuple(survivors))
-
-
-async def _settle(pipes: list[OutputPipe]) -> bool:
-    """Wait for the rest of the output; return whether a background process still held it open."""
-    if await _all_done(pipes, DRAIN_SECONDS):
-        return False
-    held = [pipe for pipe in pipes if not pipe.done.is_set()]
-    for pipe in held:
-        pipe.stop()
-    if not await _all_done(held, FLUSH_SECONDS):
-        for pipe in held:
-            pipe.abandon()
-    return True
-
-
-async def _all_done(pipes: list[OutputPipe], seconds: float) -> bool:
-    if pipes:
-        with anyio.move_on_after(seconds, shield=True):
-            for pipe in pipes:
-                await pipe.done.wait()
-    return all(pipe.done.is_set() for pipe in pipes)
+    return ProcessEnd(exit_code, process.mark, not exited, held_open, tuple(left), tuple(survivors))

@@ -40,6 +40,11 @@ class Redactor:
         """Whether no secret is known."""
         return not self._whole
 
+    @property
+    def secrets(self) -> list[str]:
+        """The values that are known to be secret."""
+        return sorted(self._whole)
+
     def add(self, secret: str) -> None:
         """Register a value that is secret whatever it is: its encodings too, and each line of several."""
         if not secret.strip() or secret == MASK or secret in self._whole:

@@ -20,6 +20,7 @@ from aetherflow.execution.output_files import OutputFiles
 from aetherflow.execution.shared_connectors import SharedConnectors
 from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
+from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.run_paths import RunPaths
@@ -29,6 +30,7 @@ from aetherflow.store.database_pool import SharedDatabase
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.run_pools import RunPools
+from aetherflow.task_errors import one_error
 
 
 @asynccontextmanager
@@ -75,33 +77,37 @@ async def run_services(
         allowed=restrictions.paths,
         access=settings.file_access,
     )
-    services = RunServices(
-        flow_id=state.flow_id,
-        run_id=state.run_id,
-        env=checked.environment.variables,
-        clock=clock,
-        redactor=redactor,
-        workspace=workspace,
-        zip_drivers=restrictions.zip_drivers,
-        log_directory=paths.logs,
-        connectors=connectors,
-        locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
-        pools=RunPools(database, clock, owner, state.flow_id, state.run_id),
-        nested_step=partial(call_nested, step_type_of=checked.step_type),
-        announce=announce,
-        threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
-        large_outputs=output_files,
-        execution=state.attempt,
-        strict_templates=settings.strict_templates,
-        record_output=recorded_output,
-    )
-    try:
-        yield services
-    finally:
-        with anyio.CancelScope(shield=True):
-            try:
-                for pid in await guardian.end_leftovers(state.run_id):
-                    warn(f"process {pid} of the run could not be ended", "AF708")
-            finally:
-                for problem in [*await connectors.aclose(), *await shared.leave()]:
-                    warn(problem.message, problem.code)
+    async with one_error() as tasks:
+        background = BackgroundTasks(tasks)
+        services = RunServices(
+            flow_id=state.flow_id,
+            run_id=state.run_id,
+            env=checked.environment.variables,
+            clock=clock,
+            redactor=redactor,
+            workspace=workspace,
+            zip_drivers=restrictions.zip_drivers,
+            log_directory=paths.logs,
+            connectors=connectors,
+            locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
+            pools=RunPools(database, clock, owner, state.flow_id, state.run_id),
+            nested_step=partial(call_nested, step_type_of=checked.step_type),
+            announce=announce,
+            threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
+            large_outputs=output_files,
+            execution=state.attempt,
+            strict_templates=settings.strict_templates,
+            background=background,
+            record_output=recorded_output,
+        )
+        try:
+            yield services
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    for line in reports_of(await guardian.end_leftovers(state.run_id)):
+                        announce(events.notice(line.level, line.message, line.code))
+                    await background.aclose()
+                finally:
+                    for problem in [*await connectors.aclose(), *await shared.leave()]:
+                        warn(problem.message, problem.code)

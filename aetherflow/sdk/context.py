@@ -76,6 +76,26 @@ class Locks(Protocol):
         ...
 
 
+class BackgroundWork(Protocol):
+    """Work of a step that continues when the step has ended."""
+
+    async def run(self) -> None:
+        """Do the work, until it is done or `stop` is called; raises nothing."""
+        ...
+
+    async def stop(self) -> None:
+        """End the work soon; called when the run ends. Bounded by a deadline."""
+        ...
+
+
+class Background(Protocol):
+    """Runs work beside the run, at most as long as the run."""
+
+    def start(self, work: BackgroundWork) -> None:
+        """Start the work."""
+        ...
+
+
 def _record_nothing(_context: StepContext) -> AbstractAsyncContextManager[None]:
     return nullcontext()
 
@@ -111,6 +131,7 @@ class RunServices(msgspec.Struct, frozen=True):
     strict_templates: bool = True
     pools: Pools = NO_POOLS
     record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
+    background: Background | None = None
 
 
 class StepContext:
@@ -139,6 +160,7 @@ class StepContext:
         self._last_call: ThreadCall | None = None
         self._effects: EffectLog = effects or NoEffects()
         self._progress = ProgressGate()
+        self._undo: list[Callable[[], Awaitable[object]]] = []
 
     @property
     def flow_id(self) -> str:
@@ -248,6 +270,23 @@ class StepContext:
         workspace = self._services.workspace
         return workspace.access if is_under(path, (workspace.root, self._services.log_directory)) else None
 
+    @property
+    def background(self) -> Background | None:
+        """Runs work that continues when the step has ended; None in a test of a step alone."""
+        return self._services.background
+
+    def undo_if_failed(self, undo: Callable[[], Awaitable[object]]) -> None:
+        """Call `undo` if the attempt fails from now on, or is cancelled; also after the step has returned.
+
+        It runs in a task that may be cancelled: it shields what it must do, with a deadline.
+        """
+        self._undo.append(undo)
+
+    async def undo(self) -> None:
+        """Undo what a failed attempt has left; the engine calls it."""
+        while self._undo:
+            await self._undo.pop()()
+
     async def connector(self, name: str) -> Connector:
         """Return the open connector of a resource of the flow.
 
@@ -319,6 +358,7 @@ class StepContext:
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
         )
+        inner._undo = self._undo
         try:
             return await self._services.nested_step(inner, inputs)
         finally:

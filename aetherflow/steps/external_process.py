@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,14 +11,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from aetherflow.errors import StepError
-from aetherflow.process.guardian import end_marked
+from aetherflow.process.guardian import end_program
+from aetherflow.process.held_output import HeldOutput
 from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
-from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.context import Background, StepContext
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results
+from aetherflow.steps.left_processes import leave_running, report_leftovers
 from aetherflow.steps.output_folder import OutputFolder, output_folder
 from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import (
@@ -54,6 +57,7 @@ class ProcessOutput(msgspec.Struct, frozen=True):
         log_file: the file of the streams in mode `file`.
         skipped: true if the marker was there, and the program was not started.
         marker: the path of that marker.
+        left_running: the ids of the processes that are left running, with `leave_running`.
     """
 
     exit_code: int
@@ -63,6 +67,7 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     log_file: str | UnsetType = UNSET
     skipped: bool | UnsetType = UNSET
     marker: str | UnsetType = UNSET
+    left_running: list[int] | UnsetType = UNSET
 
 
 @step(
@@ -84,20 +89,25 @@ async def external_process(context: StepContext, inputs: ProcessInput) -> StepRe
         context.log(
             "idempotency.strategy is marker, but there is no marker_path: it runs every time", "warning"
         )
-    outputs = await _attempts(context, task)
+    outputs, recorder, end = await _attempts(context, task)
     if marker is not None:
         await context.run_blocking(results.write_marker, context, marker)
+    if inputs.leave_running:
+        outputs["left_running"] = [one.process.pid for one in end.left]
+        await leave_running(context, end, recorder, task.grace_seconds)
+    else:
+        report_leftovers(context, end, recorder)
     return StepResult(outputs={**outputs, **(inputs.outputs or {})})
 
 
-async def _attempts(context: StepContext, task: _Task) -> dict[str, Any]:
+async def _attempts(context: StepContext, task: _Task) -> tuple[dict[str, Any], OutputRecorder, ProcessEnd]:
     """Run the program until it succeeds or the retries are used up."""
     attempt = 1
     while True:
         with OutputRecorder(context, task.plan, attempt) as recorder:
             ended, failure = await _attempt(context, task, recorder, attempt)
         if failure is None:
-            return _outputs(task, recorder, ended)
+            return _outputs(task, recorder, ended), recorder, ended.end
         wait = task.retry.next_wait(attempt, failure.kind, ended.end.exit_code)
         if wait is None:
             raise failure
@@ -123,12 +133,15 @@ async def _attempt(
             sinks=recorder.sinks,
             timeout_seconds=task.timeout_seconds,
             grace_seconds=task.grace_seconds,
+            step=f"{context.job_id}.{context.step_id}",
+            keep=None if context.background is None else partial(_keep, context.background, recorder),
         )
     except anyio.get_cancelled_exc_class():
         context.progress_note = unfinished(context, task.program, recorder)
         raise
     recorder.finish()
-    _log_leftovers(context, end)
+    if end.survivors:
+        context.log(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")
     ended = Attempt(context, task.program, recorder, end, number)
     failure = ended.ending_failure(task.success.accepted, task.timeout_seconds)
     if failure is None and task.success.has_checks:
@@ -136,7 +149,7 @@ async def _attempt(
         failure = ended.check_failure(problems, context.artifacts) if problems else None
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
-        await end_marked(f"{end.mark}\0", task.grace_seconds)
+        await end_program(context.run_id, end.mark, task.grace_seconds)
     elif task.folder is not None:
         await context.run_blocking(task.folder.publish)
     return ended, failure
@@ -209,10 +222,7 @@ def _outputs(task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str,
     return outputs
 
 
-def _log_leftovers(context: StepContext, end: ProcessEnd) -> None:
-    if end.held_open:
-        context.log(
-            "a background process holds the output open; what it writes from now on is lost", "warning"
-        )
-    if end.survivors:
-        context.log(f"could not end the processes {', '.join(map(str, end.survivors))}", "warning")
+def _keep(background: Background, recorder: OutputRecorder, held: HeldOutput) -> None:
+    """Record what background processes write until the run ends."""
+    recorder.keep(held)
+    background.start(held)

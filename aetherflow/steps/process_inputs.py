@@ -205,6 +205,8 @@ class ProcessInput(_Inputs, frozen=True):
         kill_grace_seconds: the time between SIGTERM and SIGKILL.
         stdin: text for the program's standard input, which is empty without it.
         outputs: added to the step's outputs as they are.
+        leave_running: whether background processes that the program leaves outlive the run, if the step
+            succeeds.
     """
 
     command: str | list[Any]
@@ -221,6 +223,7 @@ class ProcessInput(_Inputs, frozen=True):
     success: SuccessInputs | None = None
     idempotency: IdempotencyInputs | None = None
     outputs: dict[str, Any] | None = None
+    leave_running: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

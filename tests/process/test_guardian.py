@@ -146,9 +146,9 @@ async def test_the_end_of_a_run_ends_its_background_processes_and_no_other_runs(
     for run_id in ("one", "one.more"):
         await run_here(tmp_path, "sh", "-c", f"setsid sleep 1000 & echo $! > {run_id}", run_id=run_id)
     (first,), (second,) = await pids_in(tmp_path / "one", 1), await pids_in(tmp_path / "one.more", 1)
-    assert await end_leftovers("one") == []
+    assert (await end_leftovers("one")).survivors == ()
     assert (is_alive(first), is_alive(second)) == (False, True)
-    assert await end_leftovers("one.more") == []
+    assert (await end_leftovers("one.more")).survivors == ()
     assert not is_alive(second)
 
 
@@ -170,17 +170,17 @@ async def test_leftovers_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
         run_id="x",
     )
     (stubborn,) = await pids_in(tmp_path / "stubborn", 1)
-    assert await end_leftovers("x", grace_seconds=0.2) == []
+    assert (await end_leftovers("x", grace_seconds=0.2)).survivors == ()
     assert not is_alive(stubborn)
 
 
 @pytest.mark.asyncio
 async def test_a_run_without_processes_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(mark: bytes, group: int) -> list[int]:
-        raise AssertionError((mark, group))
+    def forbidden(*arguments: object) -> list[int]:
+        raise AssertionError(arguments)
 
-    monkeypatch.setattr(guardian_script, "_living", forbidden)
-    assert await end_leftovers("a run that started nothing") == []
+    monkeypatch.setattr(guardian_script, "living", forbidden)
+    assert (await end_leftovers("a run that started nothing")).survivors == ()
 
 
 @pytest.mark.asyncio
@@ -192,8 +192,8 @@ async def test_a_process_that_cannot_be_ended_is_reported(
     (stuck,) = await pids_in(tmp_path / "pid", 1)
     with monkeypatch.context() as deaf:
         deaf.setattr(guardian_script.Ending, "_signal", lambda *_: None)
-        assert await end_leftovers("stuck", grace_seconds=0.1) == [stuck]
-    assert await end_leftovers("stuck", grace_seconds=0.1) == []  # it is not forgotten
+        assert (await end_leftovers("stuck", grace_seconds=0.1)).survivors == (stuck,)
+    assert (await end_leftovers("stuck", grace_seconds=0.1)).survivors == ()  # it is not forgotten
     assert not is_alive(stuck)
 
 

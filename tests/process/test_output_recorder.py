@@ -17,7 +17,8 @@ from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
 from aetherflow.process import output_recorder as process_output
 from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
-from aetherflow.process.run_process import Stream
+from aetherflow.process.pipes import Stream
+from aetherflow.process.whole_lines import LONGEST_LINE, LONGEST_SECRET
 from aetherflow.testing import FakeClock
 from tests.polling import eventually
 from tests.sizes import examples
@@ -203,7 +204,7 @@ async def test_a_very_long_line_is_shown_in_pieces_and_kept_whole(tmp_path: Path
     line = b"abc" * 100_000
     recorder, events = await record(tmp_path, [line[:70_000], line[70_000:], b"\n"], OutputPlan())
     assert "".join(shown(events)).encode() == line
-    assert all(len(text) <= process_output.LONGEST_LINE for text in shown(events))
+    assert all(len(text) <= LONGEST_LINE for text in shown(events))
     assert recorder.log_file is not None
     assert recorder.log_file.read_bytes() == line + b"\n"
 
@@ -256,7 +257,7 @@ async def test_a_secret_of_several_lines_is_masked_in_any_pieces(tmp_path: Path,
 async def test_a_secret_at_the_edge_of_a_piece_of_an_endless_line_is_masked(
     tmp_path: Path, offset: int
 ) -> None:
-    filler = "x" * (process_output.LONGEST_LINE - process_output.LONGEST_SECRET - offset)
+    filler = "x" * (LONGEST_LINE - LONGEST_SECRET - offset)
     line = f"{filler}{SECRET}{'y' * 200_000}{SECRET}".encode()
     pieces = [line[start : start + 65_536] for start in range(0, len(line), 65_536)]
     recorder, events = await record(tmp_path, pieces, OutputPlan(), SECRET)

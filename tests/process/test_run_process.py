@@ -12,10 +12,10 @@ import anyio
 import pytest
 
 from aetherflow.errors import StepError
-from aetherflow.process import run_process as process
+from aetherflow.process import pipes
 from aetherflow.process.guardian import MARK, end_leftovers
-from aetherflow.process.pipes import Take
-from aetherflow.process.run_process import ProcessEnd, Stream, run_process
+from aetherflow.process.pipes import Stream, Take
+from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
 from tests.steps.process_context import is_alive, pids_in
 
@@ -241,8 +241,8 @@ async def test_a_program_that_fills_its_pipe_can_be_cancelled(tmp_path: Path) ->
 async def test_what_is_stuck_while_taking_output_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "DRAIN_SECONDS", 0.1)
-    monkeypatch.setattr(process, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(pipes, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(pipes, "FLUSH_SECONDS", 0.1)
 
     async def never_takes(data: bytes, *, last: bool = False) -> None:
         del data, last
@@ -257,13 +257,13 @@ async def test_what_is_stuck_while_taking_output_is_given_up(
 async def test_a_background_process_that_holds_the_output_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(pipes, "DRAIN_SECONDS", 0.2)
     heard = Heard()
     end = await run(program(tmp_path, "sh", "-c", "sleep 1000 & echo $! > pids; echo said"), heard)
     assert (end.exit_code, end.held_open, heard.data["stdout"]) == (0, True, b"said\n")
     (background,) = await pids_in(tmp_path / "pids", 1)
     assert is_alive(background)  # until the run ends
-    assert await end_leftovers("r") == []
+    assert (await end_leftovers("r")).survivors == ()
     assert not is_alive(background)
 
 
@@ -271,7 +271,7 @@ async def test_a_background_process_that_holds_the_output_is_not_waited_for(
 async def test_a_slow_reader_loses_nothing_when_the_drain_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(pipes, "DRAIN_SECONDS", 0.05)
     heard: list[bytes] = []
 
     async def slowly(data: bytes, *, last: bool = False) -> None:
@@ -289,7 +289,7 @@ async def test_a_slow_reader_loses_nothing_when_the_drain_time_is_over(
 async def test_a_talkative_background_process_does_not_keep_the_step_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(pipes, "DRAIN_SECONDS", 0.2)
 
     async def ignores(data: bytes, *, last: bool = False) -> None:
         del data, last

@@ -6,6 +6,7 @@ import pytest
 
 from aetherflow.events import run_events as e
 from aetherflow.process import guardian
+from aetherflow.process.guardian import Ended
 from tests.runs.run_parts import Place, flow
 
 
@@ -13,10 +14,10 @@ from tests.runs.run_parts import Place, flow
 async def test_a_process_that_cannot_be_ended_is_reported(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unkillable(run_id: str, grace_seconds: float = 0) -> list[int]:
+    async def unkillable(run_id: str, grace_seconds: float = 0) -> Ended:
         """As when the process belongs to another user."""
         assert (run_id, grace_seconds) == ("r", 0)
-        return [4711]
+        return Ended(survivors=(4711,))
 
     monkeypatch.setattr(guardian, "end_leftovers", unkillable)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from aetherflow.errors import StepError
 from aetherflow.events.run_events import Event
-from aetherflow.process.run_process import DRAIN_SECONDS
+from aetherflow.process.pipes import DRAIN_SECONDS
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 from tests.polling import eventually
