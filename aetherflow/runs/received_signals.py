@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,6 +23,9 @@ from aetherflow.stop_signals import STOP_SIGNALS
 ALWAYS = frozenset({signal.SIGINT, signal.SIGTERM})
 """Taken even if ignored: a shell without job control starts `command &` with SIGINT ignored."""
 
+HANGUP_SECONDS = 1.0
+"""When a terminal is closed, its shell and the kernel may each send a SIGHUP: that is one request."""
+
 
 class ReceivedSignals:
     """Receives signals from `open` to the end of its `with` block; iterate over their numbers.
@@ -29,11 +33,20 @@ class ReceivedSignals:
     Args:
         also: called in the handler, even while the event loop is blocked.
         always: what is taken even if it was ignored when the process started, as SIGHUP is under nohup.
+        hangup_seconds: how long after a SIGHUP another one is the same request.
     """
 
-    def __init__(self, also: Callable[[int], None], *, always: frozenset[int] = ALWAYS) -> None:
+    def __init__(
+        self,
+        also: Callable[[int], None],
+        *,
+        always: frozenset[int] = ALWAYS,
+        hangup_seconds: float = HANGUP_SECONDS,
+    ) -> None:
         self._also = also
         self._always = always
+        self._hangup_seconds = hangup_seconds
+        self._hangup_until = 0.0
         self._received: deque[int] = deque()
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
@@ -83,6 +96,11 @@ class ReceivedSignals:
         signal.set_wakeup_fd(-1)
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            now, until = time.monotonic(), self._hangup_until
+            self._hangup_until = now + self._hangup_seconds
+            if now < until:
+                return
         self._received.append(number)
         with suppress(OSError):  # full: then the loop is awake
             self._waker.send(b"\0")

@@ -79,7 +79,7 @@ async def serve(
             if number != signal.SIGHUP:
                 forced_end.count()
 
-        with ReceivedSignals(count, always=ALWAYS | {signal.SIGHUP}) as signals:
+        with ReceivedSignals(count, always=ALWAYS | {signal.SIGHUP}, hangup_seconds=0) as signals:
             signals.open({signal.SIGHUP})  # it comes from a log rotation, which knows nothing of a start
             schedules = await anyio.to_thread.run_sync(
                 load_schedules, request.files, limiter=anyio.CapacityLimiter(1)

@@ -151,6 +151,41 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(cli: CommandLine, ignores:
     assert cli.query("SELECT status, coalesce(reason, '') FROM runs") == [wanted]
 
 
+def test_two_sighups_of_one_closed_terminal_are_one_request(cli: CommandLine) -> None:
+    graceful = "trap 'sleep 1; echo child >> $OUT; exit 1' TERM; touch $UP; while :; do sleep 0.05; done"
+    up, _, out = place(cli, step=graceful)
+    with cli.start("run", "flow.yaml", "--run-id", "r", "--log-format", "json") as run:
+        wait_until(up.exists)
+        run.send(signal.SIGHUP)
+        run.event("cancel_requested")
+        run.send(signal.SIGHUP)
+        done = run.end()
+
+    assert done.code == 129, done
+    assert out.read_text() == "child\nbye\nlast\n"
+
+
+def test_a_server_whose_terminal_is_closed_serves_on(cli: CommandLine) -> None:
+    _, go, out = place(cli)
+    go.touch()
+    cli.write(
+        "scheduler.yaml",
+        "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n",
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cli.folder)
+        arguments = [AETHERFLOW, "serve", "scheduler.yaml"]
+        os.execvpe(AETHERFLOW, arguments, {**cli.env, "TERM": "xterm"})  # noqa: S606 - no shell wanted
+    wait_until(out.exists)
+    os.close(terminal)
+    before = out.read_text().count("last")
+    wait_until(lambda: out.read_text().count("last") > before + 1)
+    os.kill(pid, signal.SIGTERM)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 143
+
+
 def test_ctrl_c_in_a_terminal_stops_the_run_and_its_children_in_order(cli: CommandLine) -> None:
     up, _, out = place(cli, step=f"trap 'echo child >> $OUT' INT; {WAITS}")
     pid, terminal = pty.fork()

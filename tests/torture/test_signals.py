@@ -149,9 +149,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def signals(chance: random.Random) -> list[int]:
-    """Return the signals of a phase: all of them in the large run, else one, often SIGHUP."""
+    """Return the signals of a phase: in the large run all but most real-time ones, else one, often SIGHUP."""
     if LARGE:
-        return sorted(STOP_SIGNALS)
+        real_time = {number for number in STOP_SIGNALS if number >= signal.SIGRTMIN}
+        return [*sorted(STOP_SIGNALS - real_time), *chance.sample(sorted(real_time), 3)]
     return [chance.choice([signal.SIGHUP, chance.choice(sorted(STOP_SIGNALS))])]
 
 
