@@ -18,6 +18,11 @@ from aetherflow.config.settings import unknown_variables
 from aetherflow.errors import AetherFlowError, StateUnusable
 from aetherflow.sdk.checks import CheckResult, free_space_check
 from aetherflow.store.filesystem import refuse_network
+from aetherflow.store.integrity import check_integrity
+from aetherflow.store.sqlite_errors import explain_integrity, is_mounted_read_only
+
+DOCTOR_SECONDS = 5.0
+"""How long the check of the state database for damage may take."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 NewestTime = Callable[[Path], datetime | None]
@@ -52,22 +57,22 @@ def machine_results(environment: Environment, *, now: datetime | None = None) ->
 
 def state_results(path: Path, newest_time: NewestTime, *, now: datetime | None = None) -> list[CheckResult]:
     """Check whether the state database can be there, can be read, and is not from the future."""
-    folder = folder_result("state", path.parent)
-    if os.access(path, os.F_OK):  # it is there, and its folder may be entered
-        if path.is_dir():
-            return [CheckResult("state", "error", f"{path} is a folder, and should be a file")]
-        if not os.access(path, os.R_OK | os.W_OK):
-            message = f"{path} cannot be read and written"
-            return [CheckResult("state", "error", message, "give read and write permission")]
-    if folder.state != "ok":
-        return [folder]
+    if (refused := _not_usable(path)) is not None:
+        return [refused]
+    newest, remark = None, "" if path.exists() else " can be made"
     try:
         refuse_network(path)
-        newest = newest_time(path) if path.exists() and path.stat().st_size else None
+        if path.exists() and path.stat().st_size:
+            newest = newest_time(path)
+            found = check_integrity(path, DOCTOR_SECONDS)
+            if found.verdict in ("damaged", "unreadable"):
+                what, hint = explain_integrity(found)
+                return [CheckResult("state", "error", f"{path}: {what}", hint)]
+            remark = f" (not checked for damage: {found.detail})" if found.verdict == "unknown" else ""
     except AetherFlowError as error:
         message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
         return [CheckResult("state", "error", message, error.hint)]
-    results = [CheckResult("state", "ok", f"{path}{'' if path.exists() else ' can be made'}")]
+    results = [CheckResult("state", "ok", f"{path}{remark}")]
     space = free_space_check(shutil.disk_usage(_nearest(path.parent)).free, "for the state")
     if space.state != "ok":
         results.append(CheckResult("state", space.state, space.message, space.hint))
@@ -75,6 +80,24 @@ def state_results(path: Path, newest_time: NewestTime, *, now: datetime | None =
         message = f"it is behind the newest run in {path} by {_roughly(ahead)}"
         results.append(CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it"))
     return results
+
+
+def _not_usable(path: Path) -> CheckResult | None:
+    """Return why a state database cannot be there or cannot be written."""
+    if os.access(path, os.F_OK):  # it is there, and its folder may be entered
+        if path.is_dir():
+            return CheckResult("state", "error", f"{path} is a folder, and should be a file")
+        if is_mounted_read_only(path):
+            message = f"{path} cannot be written: its file system is mounted read-only"
+            hint = (
+                "mount it for writing; a disk that fails is mounted read-only: look at the system log (dmesg)"
+            )
+            return CheckResult("state", "error", message, hint)
+        if not os.access(path, os.R_OK | os.W_OK):
+            message = f"{path} cannot be read and written"
+            return CheckResult("state", "error", message, "give read and write permission")
+    folder = folder_result("state", path.parent)
+    return None if folder.state == "ok" else folder
 
 
 def folder_result(subject: str, directory: Path) -> CheckResult:

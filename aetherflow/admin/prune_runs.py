@@ -18,10 +18,12 @@ from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import free_bytes
 from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_deletion import OldRun
+from aetherflow.store.sqlite_errors import FULL_BYTES
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("pruning", 4)
@@ -72,6 +74,9 @@ async def prune(
     try:
         return await _prune_database(path, before, keep_runs, clock, dry_run=dry_run)
     except StateError as error:
+        free = free_bytes(path)
+        if free is None or free >= FULL_BYTES:
+            raise
         by_hand = f"the content of the *.log files below {logs_beside(path)} may be deleted by hand"
         hint = "; ".join(filter(None, (error.hint, by_hand)))
         raise type(error)(error.message, hint=hint, code=error.code) from None

@@ -66,7 +66,7 @@ def history_of(claim: RunClaim, run_id: str) -> RunState:
     except IllegalEvent as error:
         raise StateError(
             f"the stored history of run {run_id} makes no sense: {error}",
-            hint="restore the database from a backup, or give another --run-id",
+            hint="give another --run-id; a backup of the database may have this run whole",
             code="AF609",
         ) from None
 

@@ -116,7 +116,7 @@ class Database:
                     raise
             except _DisturbedError as error:
                 if anyio.current_time() > deadline:
-                    raise explained(path, error.reason, StateUnusable) from None
+                    raise await _threads.run(explained, path, error.reason, StateUnusable) from None
             await anyio.sleep(SLICE_SECONDS)
 
     @classmethod
@@ -160,7 +160,7 @@ class Database:
             with anyio.CancelScope(shield=True):
                 await connection.end(database._file.check)
             if isinstance(error, sqlite3.Error):
-                raise explained(path, error, StateUnusable) from None
+                raise await _threads.run(explained, path, error, StateUnusable) from None
             raise
         return database
 
@@ -229,7 +229,7 @@ class Database:
                     raise locked(self.path, patience, holders, kind) from None
                 await anyio.sleep(PAUSE_SECONDS)
             except sqlite3.Error as error:
-                raise explained(self.path, error, kind) from None
+                raise await _threads.run(explained, self.path, error, kind) from None
             except StateMoved:
                 raise
             except StateError as error:

@@ -131,11 +131,6 @@ class DatabaseFile:
         return self._moved
 
 
-def beside(path: Path, end: Literal["-wal", "-shm"]) -> Path:
-    """Return the path of a database's log or index: beside the real file, whatever link leads there."""
-    return Path(os.path.realpath(path) + end)
-
-
 def file_id(path: str | Path) -> FileId | None:
     """Return the id of a file; None if it cannot be found."""
     try:

@@ -1,4 +1,4 @@
-"""Refuse state databases on network file systems.
+"""Look at the file system of a state database, and refuse one on a network.
 
 SQLite's write-ahead log needs memory that all its processes share, which two hosts do not have, and locks
 over a network are unreliable: the database would be damaged without any error (https://sqlite.org/wal.html,
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from aetherflow.errors import StateUnusable
 
@@ -33,6 +34,11 @@ class Mount(NamedTuple):
     kind: str = ""
 
 
+def beside(path: Path, end: Literal["-wal", "-shm"]) -> Path:
+    """Return the path of a database's log or index: beside the real file, whatever link leads there."""
+    return Path(os.path.realpath(path) + end)
+
+
 def is_missing(path: Path) -> bool:
     """Whether a file does not exist; one without permission exists, and opening it reports the reason."""
     try:
@@ -42,6 +48,14 @@ def is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return how much room the file system of a file has for this user; None if it cannot be found out."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return None
 
 
 def refuse_network(path: Path) -> None:

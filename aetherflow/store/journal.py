@@ -226,6 +226,6 @@ def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:
 def _unreadable(seq: int, run_id: str, why: str) -> StateError:
     return StateError(
         f"event {seq} of run {run_id} {why}",
-        hint="restore the database from a backup, or give another --run-id",
+        hint="give another --run-id; a backup of the database may have this run whole",
         code="AF604",
     )

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aetherflow.store.database_file import beside
-from aetherflow.store.filesystem import mount_of
+from aetherflow.store.filesystem import beside, mount_of
 
 _LOCKS = Path("/proc/locks")
 

@@ -1,7 +1,7 @@
 /* A disk that breaks: loaded with LD_PRELOAD, it lets the calls on one file fail from the n-th on.
  *
  * FAULT_PATH   files whose path begins so (the database and its log)
- * FAULT_CALL   write | sync: which calls fail
+ * FAULT_CALL   read | write | sync | reserve: which calls fail
  * FAULT_AFTER  how many of them succeed before
  * FAULT_ERRNO  what the others fail with
  */
@@ -50,6 +50,21 @@ ssize_t pwrite(int fd, const void *from, size_t count, off_t at) {
 ssize_t pwrite64(int fd, const void *from, size_t count, off64_t at) {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
     return fails(fd, "write") ? -1 : real(fd, from, count, at);
+}
+
+ssize_t read(int fd, void *to, size_t count) {
+    REAL(ssize_t, "read", int, void *, size_t);
+    return fails(fd, "read") ? -1 : real(fd, to, count);
+}
+
+ssize_t pread(int fd, void *to, size_t count, off_t at) {
+    REAL(ssize_t, "pread", int, void *, size_t, off_t);
+    return fails(fd, "read") ? -1 : real(fd, to, count, at);
+}
+
+ssize_t pread64(int fd, void *to, size_t count, off64_t at) {
+    REAL(ssize_t, "pread64", int, void *, size_t, off64_t);
+    return fails(fd, "read") ? -1 : real(fd, to, count, at);
 }
 
 int fsync(int fd) {

@@ -205,3 +205,63 @@ def test_errors_of_the_disk_lose_nothing_and_the_run_resumes_when_it_is_well(
         f"{errno.errorcode[error]} of {call}, from call {', '.join(map(str, passes))} on: "
         f"{acknowledged} steps acknowledged, {kept_in_all} stored, 0 lost, 0 repeated",
     )
+
+
+LOOKS = (
+    ("runs", "list", "--state"),
+    ("runs", "show", "r", "--state"),
+    ("locks", "list", "--state"),
+    ("pools", "set", "p", "2", "--state"),
+    ("runs", "prune", "--keep-runs", "0", "--dry-run", "--state"),
+)
+
+
+@pytest.mark.parametrize("after", range(0, 40, 2) if LARGE else (1, 6, 14))
+def test_a_disk_that_cannot_be_read_is_not_taken_for_a_damaged_database(
+    after: int, faulty_disk: Path, tmp_path: Path, record_property: Record
+) -> None:
+    state = tmp_path / "state.sqlite"
+    flow = write_flow(tmp_path, state)
+    assert run(flow, "r")[0].returncode == 0
+    broken = {"LD_PRELOAD": str(faulty_disk), "FAULT_CALL": "read", "FAULT_AFTER": str(after)}
+    failed = 0
+    for words in (*LOOKS, ("run", str(flow), "--run-id", "s")):
+        command = [COMMAND, *words] + ([state] if words[-1] == "--state" else [])
+        done = subprocess.run(
+            command,
+            env={**os.environ, **broken, "FAULT_PATH": str(state)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode in (0, 1, 2), done.stderr
+        if done.returncode:
+            failed += 1
+            assert f"the state database {state} cannot be used: the disk reported an error" in done.stderr
+            assert "system log (dmesg)" in done.stderr
+        for advice in ("Traceback", "damaged", "backup", "move", "delete"):
+            assert advice not in done.stderr
+    assert query(state, "PRAGMA integrity_check") == [("ok",)]
+    assert run(flow, "s")[0].returncode == 0
+    record_property(
+        "torture", f"EIO of read from call {after} on: {failed} commands failed, 0 advised to restore"
+    )
+
+
+def test_only_a_database_that_its_check_finds_damaged_is_called_so(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    flow = write_flow(tmp_path, state)
+    assert run(flow, "r")[0].returncode == 0
+    with state.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x5a" * (state.stat().st_size - 4096))
+
+    done, _ = run(flow, "s")
+    doctor = subprocess.run([COMMAND, "doctor", flow], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "it is damaged, PRAGMA integrity_check says: " in done.stderr
+    assert "restore it from a backup" in done.stderr
+    assert doctor.returncode == 2
+    assert "it is damaged" in doctor.stdout + doctor.stderr
