@@ -26,7 +26,7 @@ _STEPS = 10_000
 
 
 class Integrity(msgspec.Struct, frozen=True):
-    """What SQLite's own check found out; `detail` is the first problem that it names, or why it could not check."""
+    """What SQLite's own check found out; `detail` is the first problem, or why there was no check."""
 
     verdict: Literal["sound", "damaged", "foreign", "unreadable", "unknown"]
     detail: str = ""
