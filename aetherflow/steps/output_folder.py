@@ -53,11 +53,9 @@ class OutputFolder(msgspec.Struct, frozen=True):
         try:
             _check("temp_output_dir", self.temporary)
             _check("final_output_dir", self.final)
-            if os.path.lexists(self.final):
-                _clear("the folder beside final_output_dir", self._aside)
-            elif self._aside.is_dir():  # died between the two renames: the old content is what counts
-                self._aside.rename(self.final)
-                note_of(self._aside).unlink(missing_ok=True)
+            if is_own(self._aside) and not os.path.lexists(self.final):
+                self._aside.rename(self.final)  # died between the two renames: the old content counts
+            _clear("the folder beside final_output_dir", self._aside)
             _clear("temp_output_dir", self.temporary)
             make_own(self.temporary, self.access)
         except OSError as error:

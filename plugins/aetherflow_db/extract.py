@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import StepContext, step
+from aetherflow import StepContext, StepError, step
 from aetherflow_db.connection import read, sql_connector
 from aetherflow_db.query import Query, Rows
 from aetherflow_db.text_files import write_jsonl, write_tsv
@@ -60,8 +60,15 @@ async def db_extract(ctx: StepContext, inputs: DbExtractInput) -> DbExtractOutpu
     connector = await sql_connector(ctx, inputs.resource)
 
     def write(rows: Rows) -> int:
-        with ctx.writing(path) as part:
-            return WRITERS[file_format](part, rows)
+        try:
+            with ctx.writing(path) as part:
+                return WRITERS[file_format](part, rows)
+        except OSError as error:
+            raise StepError(
+                f"cannot write {error.filename or path}: {error.strerror or error}",
+                hint="make room, correct the permissions, or move away what is in its place",
+                code="AF735",
+            ) from error
 
     count = await read(ctx, connector, Query(inputs.sql, inputs.params), write)
     return DbExtractOutput(output=str(path), format=file_format, rows=count)

@@ -163,6 +163,19 @@ async def test_a_failed_statement_leaves_the_old_file_and_no_other(a_run: Opener
 
 
 @pytest.mark.asyncio
+async def test_what_is_in_the_place_of_the_output_stays(a_run: Opener) -> None:
+    async with a_run() as run:
+        (run.artifacts / "folder").mkdir()
+        (run.artifacts / "folder" / "precious").write_text("precious")
+        for output, why in (("folder", "folder: Is a directory"), ("folder/precious/x", "Not a directory")):
+            with pytest.raises(StepError, match=why) as caught:
+                await run.extract("SELECT 1", output)
+            assert caught.value.code == "AF735"
+        assert (run.artifacts / "folder" / "precious").read_text() == "precious"
+        assert names(run.artifacts) == ["folder"]
+
+
+@pytest.mark.asyncio
 async def test_a_statement_without_rows_is_refused_and_makes_no_file(a_run: Opener) -> None:
     async with a_run() as run:
         with pytest.raises(StepError, match=r"only reads|returns no rows") as caught:

@@ -422,15 +422,20 @@ async def test_merging_follows_no_link_and_replaces_no_folder(tmp_path: Path) ->
     assert files_below(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("has_final", [True, False])
 @pytest.mark.asyncio
-async def test_a_folder_beside_the_final_one_that_is_not_ours_stays(tmp_path: Path) -> None:
+async def test_a_folder_beside_the_final_one_that_is_not_ours_stays(
+    tmp_path: Path, *, has_final: bool
+) -> None:
     context = process_context(tmp_path)
-    (context.artifacts / "final").mkdir()
+    if has_final:
+        (context.artifacts / "final").mkdir()
     before = precious(context.artifacts / ".final.replaced")
     with pytest.raises(StepError, match="was not made by AetherFlow") as raised:
         await sh(context, WRITE, idempotency=ATOMIC)
     assert raised.value.code == "AF757"
     assert files_below(context.artifacts / ".final.replaced") == before
+    assert (context.artifacts / "final").exists() == has_final
 
 
 @pytest.mark.asyncio
