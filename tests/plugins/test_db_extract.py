@@ -167,7 +167,10 @@ async def test_what_is_in_the_place_of_the_output_stays(a_run: Opener) -> None:
     async with a_run() as run:
         (run.artifacts / "folder").mkdir()
         (run.artifacts / "folder" / "precious").write_text("precious")
-        for output, why in (("folder", "folder: Is a directory"), ("folder/precious/x", "Not a directory")):
+        for output, why in (
+            ("folder", "folder: Is a directory"),
+            ("folder/precious/x", "precious: File exists"),
+        ):
             with pytest.raises(StepError, match=why) as caught:
                 await run.extract("SELECT 1", output)
             assert caught.value.code == "AF735"
