@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from aetherflow.runs.crash_recovery import MOST_RECOVERIES
 from tests.cli.command_line import AETHERFLOW, CommandLine, Result
 from tests.polling import wait_until
 from tests.sizes import LARGE
@@ -328,7 +329,7 @@ def test_no_canary_is_found_after_any_execution(
                 cellar.kill_at_work(killed, "run", "flow.yaml", "--run-id", killed)
                 cellar.run(f"{killed} resumed", "runs", "retry", killed, "--events", f"{killed}.jsonl")
                 executions += 2
-            executions += 4 + serve_and_kill(cellar, 4 if LARGE else 1)
+            executions += 4 + serve_and_kill(cellar, MOST_RECOVERIES if LARGE else 1)
             for words in REPORTS:
                 cellar.keep(" ".join(words), cli.run(*words))
             cellar.texts |= cellar.files()
