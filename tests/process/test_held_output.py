@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -123,7 +124,8 @@ async def test_a_process_of_its_own_records_what_is_handed_over_masked_and_in_li
             await anyio.wait_all_tasks_blocked()
             ends = await held.release()
     log = AppendedFile(tmp_path / "logs" / "s.log", "private")
-    await anyio.to_thread.run_sync(hand_over, ends, {"stdout": [log]}, Redactor(["hunter2"]))
+    give = partial(hand_over, ends, {"stdout": [log]}, Redactor(["hunter2"]))
+    await anyio.to_thread.run_sync(give)
     leave(end.mark)
     assert [one.process.pid for one in (await end_leftovers("r")).left] == [
         one.process.pid for one in end.left[:1]
