@@ -391,6 +391,28 @@ async def test_observers_outlive_a_cancellation_until_the_bus_is_closed() -> Non
 
 
 @pytest.mark.asyncio
+async def test_an_observer_that_hangs_is_closed_properly_even_in_a_run_that_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
+    closed: list[str] = []
+
+    class Slow(Hung):
+        async def aclose(self) -> None:
+            await anyio.sleep(0.01)
+            closed.append("properly")
+
+    bus = Bus(MemoryJournal(), SystemClock())
+    async with anyio.create_task_group() as tasks:
+        bus.subscribe(tasks, "slow", Slow())
+        await bus.publish([began("a")])
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        await bus.aclose()
+    assert closed == ["properly"]
+
+
+@pytest.mark.asyncio
 async def test_events_announced_by_other_threads_arrive_whole() -> None:
     bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
 

@@ -34,6 +34,14 @@ def test_weekdays_and_excluded_dates() -> None:
     assert why_closed(calendar, date(2026, 12, 28)) == ""
 
 
+def test_ticks_of_the_last_second_of_a_closed_day_are_passed_over() -> None:
+    business = make_calendar("business", weekdays=["mon-fri"])
+    table = Timetable("item", parse_cron("59 59 23 * * *"), load_zone("UTC"), calendar=business)
+    friday = datetime(2026, 12, 4, 23, 59, 59, tzinfo=UTC)
+    assert next_tick(table, friday) == friday + timedelta(days=3)
+    assert next_tick(table, friday - timedelta(seconds=1)) == friday
+
+
 def test_included_dates_alone_are_the_only_ones() -> None:
     calendar = make_calendar("stocktaking", include=[date(2027, 6, 30), CHRISTMAS])
     assert open_days(calendar, 2026, 12) == [25]

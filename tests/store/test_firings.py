@@ -52,6 +52,7 @@ def test_a_tick_has_one_row_and_the_first_comer_makes_it(raw: sqlite3.Connection
         "server:a",
         "2026-01-01T00:00:00.000000Z",
     )
+    assert (first.ticks, first.priority, first.due_at) == (1, 0, first.scheduled_at)  # unless it is said
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         raw.execute(
             "INSERT INTO firings (scheduler, item_id, scheduled_at, cause, decided_at, outcome, due_at) "

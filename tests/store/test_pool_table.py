@@ -145,6 +145,22 @@ async def test_a_claim_that_waits_is_kept_alive_for_as_long_as_it_takes(path: Pa
     assert claims(path) == [(far, True)]
 
 
+async def test_slots_are_kept_for_as_long_as_the_step_works(path: Path, clock: FakeClock) -> None:
+    worked = False
+    async with run_pools(path, clock) as taken:
+        async with hold(taken, 2):
+            for _ in range(7):  # two lifetimes of a claim, and more
+                await clock.sleeping(1)
+                clock.advance(pool_table.TTL_SECONDS / 3)
+            await clock.sleeping(1)
+            assert claims(path) == [(1, True)]
+            with pytest.raises(AssertionError):  # another process gets none
+                await others(taken.opened.database, 1, clock)
+            worked = True
+        assert worked
+    assert claims(path) == []
+
+
 async def test_a_cancelled_waiter_leaves_the_queue_and_a_cancelled_holder_its_slots(
     path: Path, clock: FakeClock
 ) -> None:
