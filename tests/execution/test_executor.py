@@ -47,6 +47,24 @@ async def test_independent_jobs_run_at_the_same_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_jobs_that_have_ended_take_no_memory(tmp_path: Path) -> None:
+    """A run may have a hundred thousand of them."""
+    left: list[str] = []
+
+    async def look(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        left.extend(run.executor._tasks)
+
+    text = flow(
+        "{id: a, for_each: [1, 2, 3], steps: [{id: s, type: t}]}",
+        "{id: b, depends_on: [a], steps: [{id: s, type: look}]}",
+    )
+    async with live(text, tmp_path, {"t": nothing, "look": look}) as run:
+        assert (await run.run()).phase == "SUCCESS"
+    assert left == ["b"]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("limit", [1, 2, 5])
 async def test_no_more_jobs_run_at_once_than_allowed(tmp_path: Path, limit: int) -> None:
     running: set[str] = set()

@@ -19,6 +19,9 @@ CORE = (
 )
 """What is mutated if nothing is named: an error here costs a user's data or repeats an effect."""
 
+ALSO = {"execution": ("tests/runs/test_pools_of_runs.py",)}
+"""Test files of a package that are elsewhere and do not import what they try."""
+
 TOO_SLOW = {"torture", "benchmarks"}
 """Folders of tests that are run for their own package only."""
 
@@ -59,7 +62,7 @@ def tests_of(root: Path, package: Path, source: Path) -> tuple[list[Path], list[
     """Return the test files that may notice a change of a source file: the nearest by imports, the others.
 
     They are those of its own folder (tests/PACKAGE) that import it, however indirectly, and those elsewhere
-    that import it themselves.
+    that import it themselves or are named in `ALSO`.
     """
     inside = source.relative_to(root / package)
     folder = root / "tests" / inside.parts[0] if len(inside.parts) > 1 else None
@@ -72,6 +75,8 @@ def tests_of(root: Path, package: Path, source: Path) -> tuple[list[Path], list[
                 distances[test] = distance
         elif module in _imports(test) and test.parent.name not in TOO_SLOW:
             distances[test] = 1
+        elif test.relative_to(root).as_posix() in ALSO.get(inside.parts[0], ()):
+            distances[test] = 9
     least = min(distances.values(), default=0)
     near = [test for test, distance in distances.items() if distance == least]
     return near, [test for test in distances if test not in near]

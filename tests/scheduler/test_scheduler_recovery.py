@@ -274,6 +274,50 @@ async def test_after_downtime_what_ran_is_what_the_policy_says(tmp_path: Path) -
             assert len(found) <= 5 + 2 * 101 + 1 + 5, "a flood of rows"
 
 
+async def _after_a_break(folder: Path, state: Path, item: str, seconds: float) -> None:
+    """Let a second server come after so long a time without one."""
+    async with server(state, "a") as one:
+        file = schedule(folder, item)
+        await one.scheduler.put(file)
+        one.clock.advance(seconds)
+        again = Server(one.database, "again", one.clock)
+        await again.scheduler.put(file)
+        await again.tick()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "shared"),
+    [
+        (100, ("00:01:00", 1, "")),
+        (101, ("00:01:00", 1, "")),
+        (102, ("00:02:00", 2, " (2 ticks from 2026-01-01T00:01:00Z on)")),
+        (105, ("00:05:00", 5, " (5 ticks from 2026-01-01T00:01:00Z on)")),
+    ],
+)
+async def test_of_very_many_missed_ticks_the_earliest_share_a_row(
+    tmp_path: Path, state: Path, minutes: int, shared: tuple[str, int, str]
+) -> None:
+    await _after_a_break(tmp_path, state, f"{EVERY_MINUTE}, misfire_grace_time: 0", minutes * 60 + 30)
+    found = rows(state, "scheduled_at, ticks, outcome, reason")
+    assert {outcome for _, _, outcome, _ in found} == {"MISSED"}
+    assert len(found) == min(minutes, 101)
+    reason = found[-1][3]
+    assert [(at, ticks, text.removeprefix(reason)) for at, ticks, _, text in found[:1]] == [shared]
+    assert {(ticks, text) for _, ticks, _, text in found[1:]} == {(1, reason)}
+
+
+async def test_the_tick_right_after_those_that_it_stands_for_runs(tmp_path: Path, state: Path) -> None:
+    item = "id: a, cron: '* * * * * *', catch_up: latest, misfire_grace_time: 0"
+    await _after_a_break(tmp_path, state, item, 5.5)
+    assert rows(state, "scheduled_at, outcome") == [
+        ("00:00:01", "SKIPPED"),
+        ("00:00:02", "SKIPPED"),
+        ("00:00:03", "SKIPPED"),
+        ("00:00:04", "SKIPPED"),
+        ("00:00:05", "QUEUED"),
+    ]
+
+
 @pytest.mark.parametrize(("catch_up", "missed"), [("all", 3), ("latest", 1)])
 async def test_what_is_made_up_for_waits_its_turn_where_other_ticks_are_skipped(
     tmp_path: Path, state: Path, catch_up: str, missed: int

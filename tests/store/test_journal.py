@@ -184,6 +184,40 @@ async def test_a_run_does_not_write_for_ever_for_the_others(path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_run_whose_events_are_stored_does_not_wait_for_those_of_others(path: Path) -> None:
+    """Its events went along in the transaction of another run; the next transaction is not its business."""
+    loop = anyio.lowlevel.current_token()
+    begins = [anyio.Event() for _ in range(3)]
+    go_on = [threading.Event() for _ in range(3)]
+    in_time: list[bool] = []
+
+    def hold(statement: str) -> None:
+        if statement == "BEGIN IMMEDIATE" and len(in_time) < 3:
+            anyio.from_thread.run_sync(begins[len(in_time)].set, token=loop)
+            in_time.append(go_on[len(in_time)].wait(10))
+
+    async def append_as_passenger(run: RunJournal) -> None:
+        await run.commit([job_started("third", "a")])
+        go_on[2].set()
+
+    async with begun(path, "first", "second", "third", "fourth") as (database, runs):
+        await database.read(lambda raw: raw.set_trace_callback(hold))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runs[0].commit, [job_started("first", "a")])
+            await begins[0].wait()
+            tasks.start_soon(runs[1].commit, [job_started("second", "a")])
+            await anyio.lowlevel.checkpoint()
+            tasks.start_soon(append_as_passenger, runs[2])
+            await anyio.wait_all_tasks_blocked()
+            go_on[0].set()
+            await begins[1].wait()
+            tasks.start_soon(runs[3].commit, [job_started("fourth", "a")])
+            await anyio.wait_all_tasks_blocked()
+            go_on[1].set()
+    assert in_time == [True, True, True]
+
+
+@pytest.mark.asyncio
 async def test_a_failure_reaches_every_run_that_waited_for_it(path: Path) -> None:
     names = [f"run{number}" for number in range(8)]
     errors: list[StateError] = []
