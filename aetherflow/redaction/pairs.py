@@ -29,8 +29,10 @@ _HEADER = re.compile(
 _ODBC_VALUE = re.compile(r"[^;\n\"'{}]*[^;\s\"'{}]")
 _PLACEHOLDER = re.compile(
     r"\$[A-Z_][A-Z0-9_]*|\$[({].*|%[A-Z_][A-Z0-9_]*%|\{\{.*|\{\w*\}?|%\(?\w*\)?[sdr]|<.*|\*+|\.\.\.|:\w+|\?|[=!~].*"
+    r"|(?:env|file|command|keyring):.*"
 )
 _NOTHING = words("true false yes no on off none null nil undefined")
+_SHORTEST = 3
 _CODE = re.compile(r"[()\[\]]")
 _COMPOUND = re.compile(r"[_\-.]|[a-z][A-Z]")
 _MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d]).{6,}")
@@ -74,7 +76,8 @@ def _value(text: str, match: re.Match[str], before: str) -> Found | None:
         of_odbc = _ODBC_VALUE.match(text, start)
         end = of_odbc.end() if of_odbc else end
     value = text[start:end]
-    if not value or value.lower() in _NOTHING or _PLACEHOLDER.fullmatch(value):
+    is_template = kind == "braced" and ":" in match["sep"]  # `password: {secret: ...}`
+    if len(value) < _SHORTEST or is_template or value.lower() in _NOTHING or _PLACEHOLDER.fullmatch(value):
         return None
     is_certain = not _CODE.search(value)
     if is_prose_like and "-" not in match["name"] and not _MIXED.fullmatch(value):

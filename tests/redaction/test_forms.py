@@ -133,6 +133,8 @@ INFO auth: user bob logged in from 10.0.0.1:2200
 Author: Ann Smith <ann@x.org>
 keys: a, b, c
 if params.password == 'x'
+<a accesskey="h" href="index.html">
+password: {secret: "file:/run/secrets/db"}
 secrets: none
 sorted by key=date
 http://127.0.0.1:8080/a@b
