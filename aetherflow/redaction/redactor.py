@@ -12,7 +12,7 @@ from aetherflow.redaction.found import learned
 from aetherflow.redaction.names import names_a_secret
 from aetherflow.redaction.search import Search, Span, merged, spans_alone
 from aetherflow.redaction.spellings import SHORTEST, number_text, numbers, raw_bytes, spellings
-from aetherflow.redaction.values import can_be_secret, texts_of
+from aetherflow.redaction.values import can_be_secret, is_lone, texts_of
 
 MASK = "***"
 _MASK = MASK.encode()
@@ -27,6 +27,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._whole: set[str] = set()
+        self._searched: set[str] = set()
         self._numbers: set[int | float] = set()
         self._short: frozenset[bytes] = frozenset()
         self._search = Search()
@@ -47,15 +48,20 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Register a value that is secret whatever it is: its encodings too, and each line of several."""
-        if not secret.strip() or secret == MASK or secret in self._whole:
-            return
-        added = spellings(secret)
-        short = {raw_bytes(text) for text in added if len(text) < SHORTEST}
+        if secret.strip() and secret != MASK and secret not in self._searched:
+            self._register(secret, spellings(secret))
+
+    def _register(self, secret: str, added: set[str]) -> None:
+        """Register a secret with the spellings that are searched; without any, it is masked only alone."""
+        lone = {text for text in added if len(text) < SHORTEST} or ({secret.strip()} - added)
+        short = {raw_bytes(text) for text in lone}
         with self._adding:  # resources are resolved in worker threads, several at once
             self._unsearched |= added
             self._short |= short
             self._numbers |= numbers(secret)
             self._whole.add(secret)
+            if added:
+                self._searched.add(secret)
 
     def add_named(self, values: Any) -> None:
         """Register, of a tree, what is under keys named like secrets, and the passwords inside its texts.
@@ -80,7 +86,11 @@ class Redactor:
 
     def _add_found(self, texts: Iterable[str]) -> None:
         for text in texts:
-            if can_be_secret(text):
+            if not can_be_secret(text):
+                continue
+            if is_lone(text) and text not in self._whole:
+                self._register(text, set())
+            elif not is_lone(text):
                 self.add(text)
 
     def text(self, text: str) -> str:

@@ -8,8 +8,11 @@ from typing import Any
 
 from aetherflow.redaction.names import words
 
-SHORT_DIGITS = 4
-"""A number of at most this many digits is a length, a port, a year or a count; masking each hides nothing."""
+SHORT_DIGITS = 2
+"""A number of at most this many digits is a length or a count, and no secret."""
+
+LONE_DIGITS = 4
+"""One of at most this many may be a PIN, or a port or a year: it is masked only where it stands alone."""
 
 _WORDS = words(
     "true false yes no on off none null nil undefined default auto enabled disabled enable disable always"
@@ -28,8 +31,17 @@ def can_be_secret(text: str) -> bool:
     plain = text.strip().casefold()
     if not plain or plain in _WORDS:
         return False
-    digits = sum(map(str.isdecimal, plain))
-    return digits > SHORT_DIGITS or _NUMBER.fullmatch(plain) is None
+    return _digits(plain) > SHORT_DIGITS
+
+
+def is_lone(text: str) -> bool:
+    """Whether such a text is masked only where it stands alone: it is a short number."""
+    return _digits(text.strip()) <= LONE_DIGITS
+
+
+def _digits(text: str) -> float:
+    """Return how many digits a number has; what is no number counts as one with very many."""
+    return sum(map(str.isdecimal, text)) if _NUMBER.fullmatch(text) else float("inf")
 
 
 def texts_of(value: Any) -> Iterable[str]:
