@@ -260,23 +260,25 @@ async def test_a_resume_masks_what_the_inputs_of_kept_and_later_steps_hold(
     place: Place, opened: list[Any]
 ) -> None:
     del opened
-    pin(place, "literal-canary env-canary param-canary url-canary nested-canary")
+    pin(place, "literal-canary env-canary param-canary url-canary nested-canary option-canary")
     inputs = (
         "{api_token: literal-canary, password: '{{env.HARMLESS}}', url: 'x://u:url-{{env.WORD}}@h', "
-        "env: {MY_SECRET: '{{params.x}}'}, my_password: {of: ['{{env.NESTED}}']}}"
+        "env: {MY_SECRET: '{{params.x}}'}, my_password: {of: ['{{env.NESTED}}']}, "
+        "command: [tool, --password, '{{env.OPTION}}', '{{steps.none.x}}']}"
     )
+    none = "{id: none, type: probe, inputs: {x: y}}"
     text = flow(
-        f"{{id: a, steps: [{says(place)}, {{id: k, type: probe, inputs: {inputs}}}]}}",
+        f"{{id: a, steps: [{says(place)}, {none}, {{id: k, type: probe, inputs: {inputs}}}]}}",
         f"{{id: b, depends_on: [a], steps: [{says(place, 't', ', fails: true')}]}}",
         head="params: {x: {}}",
     )
-    env = {"HARMLESS": "env-canary", "WORD": "canary", "NESTED": "nested-canary"}
+    env = {"HARMLESS": "env-canary", "WORD": "canary", "NESTED": "nested-canary", "OPTION": "option-canary"}
     given = {"x": "param-canary"}
     assert (await place.run(text, env=env, run_id="r", params=given)).status == "FAILED"
     assert "canary" not in texts(place).replace(str(place.folder), "")
     report = await place.run(text, env=env, run_id="r", params=given)
     assert report.status == "FAILED"
-    assert "*** *** *** *** ***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
+    assert "*** *** *** *** *** ***" in [x.message for x in place.seen.events if isinstance(x, e.Notice)]
     assert "canary" not in texts(place).replace(str(place.folder), "")
     assert place.query("SELECT params FROM runs") == [('{"x":"***"}',)]
 
