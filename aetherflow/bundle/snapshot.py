@@ -65,9 +65,11 @@ def active_snapshot(paths: BundlePaths) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
+        is_other = error.errno == errno.EINVAL
+        what = "is not the link that a sync makes" if is_other else "cannot be read"
         raise BundleError(
-            f"{paths.active} is not the link that a sync makes: {error.strerror or error}",
-            hint="remove it, and sync again",
+            f"{paths.active} {what}: {error.strerror or error}",
+            hint="remove it, and sync again" if is_other else "correct the permissions",
             code="AF859",
         ) from None
     name = target.name

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,13 +216,18 @@ jobs:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
-def test_members_of_a_group_work_on_one_state_and_one_bundle(tmp_path: Path) -> None:
+def test_members_of_a_group_work_on_one_state_and_one_bundle() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # others cannot enter the folders of pytest
+        Path(folder).chmod(0o711)
+        work_as_members(Path(folder))
+
+
+def work_as_members(tmp_path: Path) -> None:
+    """Let two users of a group run a flow of a bundle in turn."""
     shared = tmp_path / "shared"
     shared.mkdir()
     os.chown(shared, -1, GROUP)
     shared.chmod(0o2770)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
     command = CommandLine(tmp_path)
     command.env |= {"AETHERFLOW_STATE_ROOT": str(shared / "state"), "AETHERFLOW_FILE_ACCESS": "group"}
     command.write("source/plain.yaml", PLAIN)
