@@ -58,14 +58,28 @@ class ReceivedSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
         if self._before:
-            signal.set_wakeup_fd(self._wakeup_before)
             _open.discard(self)
+            self._give_back()
         self._before.clear()
         self._waker.close()
         self._wake_end.close()
+
+    def _give_back(self) -> None:
+        """Give the signals back to what took them before; runs of one process may end in any order."""
+        if any(later.inherit(self._waker, self._wakeup_before, self._before) for later in _open):
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+
+    def inherit(self, waker: socket.socket, wakeup_before: int, before: dict[int, Any]) -> bool:
+        """Give back at the end what one that has ended took, if this was opened next; return whether."""
+        if self._wakeup_before != waker.fileno():
+            return False
+        self._wakeup_before = wakeup_before
+        self._before.update(before)
+        return True
 
     def open(self, numbers: Iterable[int] = STOP_SIGNALS) -> None:
         """Take these signals from now on; what took them before gets them back at the end."""
