@@ -46,6 +46,9 @@ SHORT_SECONDS = 10.0
 FEW_PROCESSES = 500
 """After a program that ran shorter, and while fewer were started, numbers are tried instead of listed."""
 
+LINGER_SECONDS = 0.05
+"""What ends within this time after its program was only slower, and is not left in the background."""
+
 _ending_threads = WorkerThreads("ending processes", 8)
 
 
@@ -195,6 +198,10 @@ async def note_leftovers(
     found: list[Found] = []
     with anyio.move_on_after(SCAN_SECONDS, shield=True):
         found = await _ending_threads.run(_leftovers, mark, leader, pipes, seconds, abandon_on_cancel=True)
+        if found:
+            await anyio.sleep(LINGER_SECONDS)
+    now = {one.pid: look_at(one.pid) for one in found}
+    found = [seen for one in found if (seen := now[one.pid]) and seen.started == one.started]
     left = [Leftover(one, step, mark) for one in found]
     _engine.runs.setdefault(run_id, []).extend(left)
     return left
