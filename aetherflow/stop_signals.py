@@ -41,9 +41,13 @@ def end_at_once() -> None:
     A KeyboardInterrupt in the middle of an import may be lost, and as process 1 of a container a process is
     not ended by any signal without a handler. What must clean up, as a run, takes the signals from its start.
     """
-    for number in STOP_SIGNALS:
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, _end)
+    for number in filter(is_free, STOP_SIGNALS):
+        signal.signal(number, _end)
+
+
+def is_free(number: int) -> bool:
+    """Whether a signal is neither ignored, as SIGHUP is under nohup, nor handled by code of a user."""
+    return signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, _end)
 
 
 def end_with(exit_code: int) -> None:

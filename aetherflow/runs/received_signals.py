@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import anyio
 
-from aetherflow.stop_signals import STOP_SIGNALS
+from aetherflow.stop_signals import STOP_SIGNALS, is_free
 
 ALWAYS = frozenset({signal.SIGINT, signal.SIGTERM})
 """Taken even if ignored: a shell without job control starts `command &` with SIGINT ignored."""
@@ -32,7 +32,7 @@ class ReceivedSignals:
 
     Args:
         also: called in the handler, even while the event loop is blocked.
-        always: what is taken even if it was ignored when the process started, as SIGHUP is under nohup.
+        always: what is taken even if it is ignored, as SIGHUP is under nohup, or code of a user handles it.
         hangup_seconds: how long after a SIGHUP another one is the same request.
     """
 
@@ -88,8 +88,7 @@ class ReceivedSignals:
             self._wakeup_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
             _open.add(self)
         for number in numbers:
-            is_ignored = signal.getsignal(number) is signal.SIG_IGN and number not in self._always
-            if number not in self._before and not is_ignored:
+            if number not in self._before and (number in self._always or is_free(number)):
                 self._before[number] = signal.signal(number, self._take)
 
     def __aiter__(self) -> Self:

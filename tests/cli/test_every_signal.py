@@ -265,13 +265,39 @@ def test_a_command_that_has_begun_nothing_ends_at_once(
     assert not cli.state.exists()
 
 
+HANDLES = """
+import pathlib, signal
+signal.signal(signal.SIGUSR1, lambda *_: pathlib.Path("handled").touch())
+SETTINGS = {}
+"""
+
+
+def test_a_signal_that_a_module_of_the_user_handles_stays_its_own(cli: CommandLine) -> None:
+    up, go, out = place(cli)
+    cli.write("handles.py", HANDLES)
+    cli.env |= {"AETHERFLOW_SETTINGS_MODULE": "handles", "PYTHONPATH": str(cli.folder)}
+    with cli.start("run", "flow.yaml", "--run-id", "r") as run:
+        wait_until(up.exists)
+        run.send(signal.SIGUSR1)
+        wait_until((cli.folder / "handled").exists)
+        go.touch()
+        done = run.end()
+
+    assert (done.code, out.read_text()) == (0, "bye\nlast\n"), done
+
+
 FORKS = """
 import os, signal, sys, time
 from aetherflow import step
 
 @step("forks")
 async def forks(context, inputs):
-    '''Fork a worker, and end it with SIGTERM.'''
+    '''Fork workers on the loop and in a thread, and end them with SIGTERM.'''
+    fork()
+    await context.run_sync(fork)
+    return {}
+
+def fork():
     ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
@@ -283,7 +309,6 @@ async def forks(context, inputs):
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code != -signal.SIGTERM:
         raise RuntimeError(f"it ended with {code}")
-    return {}
 """
 
 
