@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol, TextIO
 
@@ -35,7 +35,16 @@ LONGEST_RECORD = 1 << 16
 
 
 class Target(Protocol):
-    """Takes the output of plugin code, from any thread; its methods neither wait nor raise."""
+    """Takes the output of plugin code, from any thread; its methods neither wait nor raise.
+
+    Attributes:
+        step: what stands for the step whose code it is; None if it is of no step, or AetherFlow's own.
+    """
+
+    @property
+    def step(self) -> object:
+        """Return it; see the class."""
+        ...
 
     def write(self, stream: Stream, text: str) -> None:
         """Take a piece of text, which need not end with a line."""
@@ -55,6 +64,8 @@ class Line(NamedTuple):
 
 class LineTarget:
     """A target that passes on whole lines; `flush` passes on what has no end yet."""
+
+    step = None
 
     def __init__(self, take: Callable[[Line], None]) -> None:
         self._take = take
@@ -144,6 +155,8 @@ def _pass_on(line: Line, target: Target) -> None:
 class _StandardError:
     """The target where no other is set: standard error, masked with what the environment names."""
 
+    step = None
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines = LineTarget(self._print)
@@ -185,6 +198,11 @@ def is_capturing() -> bool:
 def current_target() -> Target | None:
     """Return the target of the calling context, if it has one."""
     return _current.get()
+
+
+def target_in(context: Context | None) -> Target | None:
+    """Return the target of a context, None being the calling one, if it has one."""
+    return _current.get() if context is None else context.get(_current)
 
 
 def _target() -> Target:
@@ -396,9 +414,9 @@ def _log_warning(
     logging.getLogger("py.warnings").warning("%s", text.rstrip("\n"))
 
 
-def _forget_targets() -> None:
-    """Write to standard error in a forked child: the threads that serve the targets are not there."""
+def leave_target() -> None:
+    """Let the calling thread be of no step and no run from now on."""
     _current.set(None)
 
 
-os.register_at_fork(after_in_child=_forget_targets)
+os.register_at_fork(after_in_child=leave_target)  # the threads that serve the targets are not in a child

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 import typer
 
 from aetherflow.cli.flow_source import flow_source
@@ -26,6 +25,7 @@ from aetherflow.cli.options import (
 )
 from aetherflow.cli.printing import count, print_json_line, print_note, print_text
 from aetherflow.errors import UsageError
+from aetherflow.event_loop import run_loop
 from aetherflow.runs.execute_run import run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.params_file import read_params_file
@@ -136,7 +136,7 @@ def execute(checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int
         print_lost_output(report.detached)
         return report.exit_code
 
-    return anyio.run(run_shown)
+    return run_loop(run_shown)
 
 
 def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
@@ -15,6 +14,7 @@ from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_note
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
+from aetherflow.event_loop import run_loop
 from aetherflow.server.open_server import Server
 from aetherflow.server.server import ServeRequest
 from aetherflow.server.server import serve as run_server
@@ -41,7 +41,7 @@ def serve(
         )
     gc.enable()
     request = ServeRequest(files=tuple(files), state=state)
-    return anyio.run(_serve, request, ShowOptions(events, log_format, debug))
+    return run_loop(_serve, request, ShowOptions(events, log_format, debug))
 
 
 def serve_one(

@@ -20,6 +20,7 @@ from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
 from aetherflow.engine.template_scope import job_scope
 from aetherflow.errors import ErrorInfo
+from aetherflow.event_loop import protect_task
 from aetherflow.events import run_events as e
 from aetherflow.execution.attempt import AttemptOutcome, RunFacts, attempt_step
 from aetherflow.execution.backoff import next_wait
@@ -37,6 +38,7 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import names_a_secret
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.pools import PoolWait
+from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_failure import failure_of, stored_text
 from aetherflow.task_errors import one_error
 
@@ -114,6 +116,7 @@ class InstanceTask:
             step_type=step.spec.type,
             attempt=attempt,
             effects=effects,
+            is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
         )
         outcome: AttemptOutcome | None = None
         with scope:
@@ -144,8 +147,9 @@ class InstanceTask:
         goes_anywhere = step_type is not None and step_type.placement == "anywhere"
         placement = self._parts.anywhere if goes_anywhere else self._parts.local
         attempt = partial(attempt_step, self._parts.run, context, step, scope, placement, limit)
+        protect_task("engine")
         async with context.recording_output():
-            if limit is None and not (step_type is not None and step_type.is_foreign):
+            if limit is None and not context.is_foreign:
                 return await attempt()
             return await self._in_own_task(attempt, limit, over, context)
 
@@ -166,6 +170,7 @@ class InstanceTask:
 
         async def perform() -> None:
             nonlocal outcome
+            protect_task("step")
             outcome = await attempt()
             timer.cancel()
 
@@ -183,8 +188,9 @@ class InstanceTask:
                         tasks.start_soon(expire, limit)
                     tasks.start_soon(perform)
             except BaseException as error:
-                if is_our_cancellation(error) == (outcome is None):
-                    raise  # else the step has ended although it was cancelled, and that counts
+                if isinstance(error, Exception) if outcome else is_our_cancellation(error):
+                    raise
+                # An outcome counts although the step was cancelled, by the engine or by itself.
                 outcome = outcome or _failed(error, context)
         if timed.cancel_called and (outcome is None or outcome.result is None):
             message = _with_progress(over.message, context)
@@ -315,6 +321,10 @@ class InstanceTask:
             attempt=attempt,
             **fields,
         )
+
+
+def _is_foreign(step_type: StepType | None) -> bool:
+    return step_type is not None and step_type.is_foreign
 
 
 def _failed(error: BaseException, context: StepContext) -> AttemptOutcome:

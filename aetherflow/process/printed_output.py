@@ -69,6 +69,9 @@ class PrintedOutput:
     """
 
     def __init__(self, context: StepContext) -> None:
+        outer = plugin_output.current_target()
+        own = self if context.is_foreign else None
+        self.step: object = outer.step if isinstance(outer, PrintedOutput) else own
         self._context = context
         self._loop = anyio.lowlevel.current_token()
         self._loop_thread = threading.get_ident()
@@ -114,6 +117,7 @@ class PrintedOutput:
 
     def _let_it_record(self) -> None:
         """Let the event loop record what waits until nothing does; called in a thread."""
+        plugin_output.leave_target()  # what the thread does is the engine's work
         try:
             while True:
                 time.sleep(REST_SECONDS)

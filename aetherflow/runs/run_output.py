@@ -20,6 +20,8 @@ class RunOutput:
     never begins, goes where output goes that has no target.
     """
 
+    step = None
+
     def __init__(self) -> None:
         self._lines = LineTarget(self._take)
         self._waiting: list[Line] = []

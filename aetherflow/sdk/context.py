@@ -139,6 +139,7 @@ class StepContext:
 
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
+        is_foreign: see `StepType`; the engine's own.
     """
 
     def __init__(
@@ -150,8 +151,10 @@ class StepContext:
         step_type: str,
         attempt: int = 1,
         effects: EffectLog | None = None,
+        is_foreign: bool = True,
     ) -> None:
         self._services = services
+        self.is_foreign = is_foreign
         self.job_id = job_id
         self.step_id = step_id
         self.step_type = step_type

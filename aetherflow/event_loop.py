@@ -1,0 +1,101 @@
+"""The event loop of a command: plugin code can neither end it nor cancel the tasks of the engine.
+
+In asyncio a task that raises SystemExit or KeyboardInterrupt ends the loop, any code may stop it, and any
+task may cancel every other. Here the loop continues until its main function has ended. Signals are no concern
+of it: commands receive them otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, Literal, TypeVar
+
+import anyio
+from anyio._backends._asyncio import CancelScope
+
+from aetherflow.plugin_errors import named
+from aetherflow.plugin_output import Target, print_outside, target_in
+
+T = TypeVar("T")
+
+_OF_A_SCOPE = CancelScope._deliver_cancellation.__code__  # noqa: SLF001 - no public name says who cancels
+
+
+def run_loop(function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run a coroutine function in an event loop that plugin code cannot end, and return its result."""
+    return anyio.run(function, *args, backend_options={"loop_factory": _GuardedLoop})
+
+
+def protect_task(of: Literal["engine", "step"]) -> None:
+    """Let no code of a step cancel the calling task; one `of` a step can be cancelled by that step."""
+    task = asyncio.current_task()
+    if isinstance(task, _GuardedTask):
+        task.protected_of = of
+
+
+class _GuardedTask(asyncio.Task[Any]):
+    """A task that code of a step can cancel only if it may.
+
+    It may cancel the tasks of its own step, and those that the code of other steps has started, as a library
+    may share them. It may not cancel what has no step, nor what is protected.
+    """
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        **more: Any,
+    ) -> None:
+        self.protected_of: Literal["engine", "step", ""] = ""
+        self._own_context = context
+        super().__init__(coro, loop=loop, context=context, **more)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the task, unless the code of a step calls this that may not; return whether it was."""
+        canceller, own = _step(target_in(None)), _step(target_in(self._own_context))
+        is_of_engine = own is None or self.protected_of == "engine"
+        is_of_another = canceller is not own and self.protected_of == "step"
+        is_refused = canceller is not None and (is_of_engine or is_of_another)
+        # A scope of the engine that was cancelled may be delivered by the step that leaves its shield first.
+        if is_refused and sys._getframe(1).f_code is not _OF_A_SCOPE:  # noqa: SLF001 - the way to one's caller
+            return False
+        return super().cancel(msg)
+
+
+def _step(target: Target | None) -> object:
+    return None if target is None else target.step
+
+
+class _GuardedLoop(asyncio.SelectorEventLoop):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_task_factory(_make_task)
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until a future is done, whatever plugin code does to the loop; return its result."""
+        main = asyncio.ensure_future(future, loop=self)
+        while True:
+            try:
+                return super().run_until_complete(main)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if main.done():
+                    return main.result()
+                # If a task raised it, who waits for the task gets it too.
+                print_outside(f"code on the event loop raised {named(error)}; the loop continues")
+            except RuntimeError:
+                if main.done() or self.is_closed() or self.is_running():
+                    raise
+                print_outside("code on the event loop stopped it; the loop continues")
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **more: Any
+) -> asyncio.Task[Any]:
+    return _GuardedTask(coro, loop=loop, context=context or copy_context(), **more)
