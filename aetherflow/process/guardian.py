@@ -195,9 +195,12 @@ async def note_leftovers(
         pipes: the inodes of its output, where somebody still holds it open.
         seconds: how long the program ran.
     """
+    candidates = _younger(leader, seconds)
+    if candidates is not None and not (candidates or pipes):
+        return []
     found: list[Found] = []
     with anyio.move_on_after(SCAN_SECONDS, shield=True):
-        found = await _ending_threads.run(_leftovers, mark, leader, pipes, seconds, abandon_on_cancel=True)
+        found = await _ending_threads.run(_leftovers, mark, leader, candidates, pipes, abandon_on_cancel=True)
         if found:
             await anyio.sleep(LINGER_SECONDS)
     now = {one.pid: look_at(one.pid) for one in found}
@@ -207,14 +210,14 @@ async def note_leftovers(
     return left
 
 
-def _leftovers(mark: str, leader: int, pipes: Collection[int], seconds: float) -> list[Found]:
-    pids = {*living(f"\0{MARK}={mark}\0".encode(), leader, pids=_younger(leader, seconds))}
+def _leftovers(mark: str, leader: int, candidates: range | None, pipes: Collection[int]) -> list[Found]:
+    pids = {*living(f"\0{MARK}={mark}\0".encode(), leader, pids=candidates)}
     for pipe in pipes:
         pids |= {*holders(pipe, os.getpid())}
     return [found for pid in sorted(pids - {leader}) if (found := look_at(pid))]
 
 
-def _younger(leader: int, seconds: float) -> Iterable[int] | None:
+def _younger(leader: int, seconds: float) -> range | None:
     """Return the numbers that children of a program may have; None if they have to be looked for.
 
     Numbers are given in order, and begin again at their limit. To try some is faster than to list /proc.

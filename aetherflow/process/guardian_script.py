@@ -167,6 +167,8 @@ def look_at(pid: int) -> Found | None:
 
 def holders(pipe: int, besides: int) -> list[int]:
     """Return the processes that have a pipe open, by its inode; `besides` is not looked at."""
+    if sys.platform != "linux":
+        return []
     name, found = f"pipe:[{pipe}]", []
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - pathlib costs start-up time
         with contextlib.suppress(OSError):  # gone, or another user's
