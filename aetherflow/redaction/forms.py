@@ -7,7 +7,7 @@ only what is around one of them is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_letters, digits
 
 from aetherflow.redaction.commands import in_command
@@ -19,7 +19,7 @@ _NAMES = ("pass", "secret", "token", "pwd", "auth", "key", "cred", "cookie", "jw
 """Every name that a form can have contains one of these."""
 
 _NAMED = {
-    word: re.compile(rf"{word}[\w.\-]*+(?:(?P<pair>(?:\\*[\"'])?[ \t]*[=:])|[ \t]+\S|[\"'])")
+    word: re.compile(rf"{word}[\w.\-]{{0,80}}+(?:(?P<pair>(?:\\*[\"'])?[ \t]*[=:])|[ \t]+\S|[\"'])")
     for word in _NAMES
 }
 _PROGRAMS = (
@@ -63,17 +63,35 @@ def _named(text: str) -> Iterator[Found]:
         if match["pair"]:
             names.add(start)
         elif text[start - 1 : start] == "-":
-            commands.add(text.rfind("\n", 0, start) + 1)
+            commands.add(start)
     if any(start in lowered for start in (" -", "'-", '"-')) and any(map(lowered.__contains__, _PROGRAMS)):
-        commands.update(text.rfind("\n", 0, match.start()) + 1 for match in _OPTION.finditer(lowered))
-    for start in names:
-        yield from in_pair(text, start)
-    for start in commands:
-        end = text.find("\n", start)
-        for found in in_command(text[start : end if end >= 0 else len(text)]):
+        commands.update(match.start() for match in _OPTION.finditer(lowered))
+    yield from _pairs(text, names)
+    for start, end in _lines(text, commands):
+        for found in in_command(text[start:end]):
             yield found._replace(start=start + found.start, end=start + found.end)
     for match in _matches(_BESIDE_WORDS, lowered):
         yield Found(*match.span("value"), "quoted")
+
+
+def _pairs(text: str, names: Iterable[int]) -> Iterator[Found]:
+    """Yield the values of names that begin at these places, but not of one inside of another's value."""
+    end = 0
+    for start in sorted(names):
+        for found in in_pair(text, start) if start >= end else ():
+            end = found.end
+            yield found
+
+
+def _lines(text: str, places: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the lines that have one of the places, each once."""
+    end = -1
+    for place in sorted(places):
+        if place > end:
+            start = text.rfind("\n", end + 1, place) + 1 or end + 1
+            end = text.find("\n", place)
+            end = end if end >= 0 else len(text)
+            yield start, end
 
 
 def _matches(patterns: Mapping[str, re.Pattern[str]], lowered: str) -> Iterator[re.Match[str]]:

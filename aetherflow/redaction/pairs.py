@@ -12,11 +12,12 @@ from aetherflow.redaction.found import Form, Found, looks_like_a_token
 from aetherflow.redaction.names import names_a_secret, words
 
 _PAIR = re.compile(
-    r"(?P<name>[A-Za-z_][\w.\-]*+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
+    r"(?P<name>[A-Za-z_][\w.\-]{0,200}+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
     r"(?P<rest>"
-    r"\\+\"(?P<escaped>(?:(?!\\+\")[^\n])*)\\+\""
-    r"|\"(?P<double>(?:[^\"\\]|\\.)*)\""
-    r"|\\*'(?P<single>[^'\\]*(?:(?:\\.|'')[^'\\]*)*)'"
+    r"\\{1,8}\"(?P<escaped>(?:(?!\\{1,8}\")[^\n])*)\\{1,8}\""
+    r"|\"(?P<double>(?:[^\"\\\n]|\\.)*)\""
+    r"|\\*'(?P<single>[^'\\\n]*(?:(?:\\.|'')[^'\\\n]*)*)'"
+    r"|\\*[\"'](?P<cut>[^\s\"'\\]+)"
     r"|\{(?P<braced>[^{}\n]+)\}"
     r"|(?P<plain>[^\s&;\"'<>|]+?)(?=[,.)\]}\\]*(?:[\s&;\"'<>|]|$)))"
 )
@@ -24,7 +25,7 @@ _BEFORE_A_QUERY = ("?", "&", "#")
 _IN_A_QUERY = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature", "pwd", "auth", "sas"})
 _HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _HEADER = re.compile(
-    r"[\\\"']*(?P<scheme>[A-Za-z][\w\-]*[ \t]+(?=[^\s\"']))?(?P<value>[^\r\n\"']*[^\s\"'\\])"
+    r"[\\\"']*(?P<scheme>[A-Za-z][\w\-]*[ \t]+(?=[^\s\"']))?(?P<value>[^\r\n\"']{0,8192}[^\s\"'\\])"
 )
 _ODBC_VALUE = re.compile(r"[^;\n\"'{}]*[^;\s\"'{}]")
 _PLACEHOLDER = re.compile(
@@ -33,7 +34,9 @@ _PLACEHOLDER = re.compile(
 )
 _NOTHING = words("true false yes no on off none null nil undefined")
 _SHORTEST = 3
+_AROUND = 200
 _CODE = re.compile(r"[()\[\]]")
+_NO_WORD = re.compile(r"[ \t]{0,200}(?:$|[,;\"'&)}\]\r])", re.MULTILINE)
 _COMPOUND = re.compile(r"[_\-.]|[a-z][A-Z]")
 _MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d]).{6,}")
 
@@ -65,7 +68,7 @@ def _names_one(before: str, match: re.Match[str]) -> bool:
 def _value(text: str, match: re.Match[str], before: str) -> Found | None:
     """Return the value beside a name, unless it is a placeholder, or prose."""
     kind = next(
-        kind for kind in ("escaped", "double", "single", "braced", "plain") if match[kind] is not None
+        kind for kind in ("escaped", "double", "single", "cut", "braced", "plain") if match[kind] is not None
     )
     start, end = match.span(kind)
     is_prose_like = ":" in match["sep"] and kind == "plain" and not match["close"]
@@ -89,15 +92,15 @@ def _value(text: str, match: re.Match[str], before: str) -> Found | None:
 
 def _ends_there(text: str, _: int, end: int) -> bool:
     """Whether no other word follows on the line: a sentence that begins with a name is no secret."""
-    return re.compile(r"[ \t]*(?:$|[,;\"'&)}\]\r])", re.MULTILINE).match(text, end) is not None
+    return _NO_WORD.match(text, end) is not None
 
 
 def _is_alone(text: str, start: int, end: int) -> bool:
     """Whether a name and its value, from `start` to `end`, are all of their line."""
-    after = text.find("\n", end)
-    line_start = text.rfind("\n", 0, start) + 1
-    rest = text[end : after if after >= 0 else len(text)]
-    return not text[line_start:start].strip(" \t-\"'") and not rest.strip(" \t\r\"',")
+    before = text[max(start - _AROUND, 0) : start].rpartition("\n")[2]
+    after = text[end : end + _AROUND].partition("\n")[0]
+    is_cut = _AROUND in (len(before), len(after))
+    return not is_cut and not before.strip(" \t-\"'") and not after.strip(" \t\r\"',")
 
 
 def _header(text: str, match: re.Match[str]) -> Iterator[Found]:

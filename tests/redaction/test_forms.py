@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from aetherflow.redaction import Redactor
@@ -188,3 +190,37 @@ def test_the_place_of_a_secret_in_its_text_does_not_matter(text: str) -> None:
         shown = around.format(text)
         assert Redactor().text(shown) == shown.replace("hunter-42", "***")
         assert Redactor().bytes(shown.encode()) == shown.replace("hunter-42", "***").encode()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "pass",
+            "token: abc, ",
+            "a://b:c,",
+            "password='",
+            'token="',
+            "\\\\",
+            'key\\\\"',
+            "cookie: ",
+            "curl -u ",
+        ),
+        *("--password x ", "Authorization: Basic ", "token=x;", "secret ", "://", "'a -p", "bearer "),
+        *("x" * 100 + "_key ", "password: ", "://u:p@", "token=\n"),
+    ],
+)
+def test_no_text_takes_long(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
+    started = time.process_time()
+    Redactor().text(text)
+    assert time.process_time() - started < 10, "the time must not grow with the square of the length"
+
+
+def test_a_line_is_read_once_however_many_options_it_has() -> None:
+    text = "x\ntool --password abc-1 --token abc-2\ny\n\ntool --password abc-3"
+    assert Redactor().text(text) == "x\ntool --password *** --token ***\ny\n\ntool --password ***"
+
+
+def test_a_quote_that_is_not_closed_hides_no_other_line() -> None:
+    assert Redactor().text("token='abc\nok\nit's") == "token='***\nok\nit's"
