@@ -68,6 +68,18 @@ def test_what_the_policy_says(policy: CatchUpPolicy, hours: float, expected: lis
     assert reported(after_hours(hours, policy)) == expected
 
 
+@pytest.mark.parametrize("seconds_of_the_day", [0, 1, 86_399])
+def test_a_tick_that_lasts_a_day_is_in_time_from_its_first_to_its_last_second(
+    seconds_of_the_day: int,
+) -> None:
+    daily = Timetable("daily", parse_cron("0 0 * * *"), load_zone("Europe/Berlin"))
+    midnight = datetime(2027, 3, 20, 23, tzinfo=UTC)
+    now = midnight + timedelta(days=3, seconds=seconds_of_the_day)
+    decision = decide_due(daily, CatchUpPolicy(until_day_ends=True, coalesce=False), midnight, now)
+    assert [(run.tick, run.is_late) for run in decision.runs] == [(midnight + timedelta(days=3), False)]
+    assert [(some.outcome, some.count) for some in decision.not_run] == [("missed", 2)]
+
+
 def test_the_reasons() -> None:
     late, window = (
         after_hours(4.5, CatchUpPolicy()),

@@ -14,6 +14,7 @@ from aetherflow.schedule.item import Item
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.scheduler.ports import FiringSink, FiringSource
+from aetherflow.scheduler.scheduler import CHECK_SECONDS
 from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.store.firings import NewFiring, insert_firing
 from tests.polling import eventually
@@ -155,6 +156,18 @@ async def test_a_source_of_events_is_one_more_service_until_the_scheduler_stops(
                 assert await eventually(lambda: len(one.runs.submitted) >= 2)
                 one.scheduler.stop()  # ends the service: the group is left
         assert [outcome for (outcome,) in rows(state, "outcome")] == ["QUEUED", "QUEUED"]
+
+
+async def test_a_scheduler_that_runs_finds_what_another_process_has_fired(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        source = await by_hand(one, tmp_path)
+        async with anyio.create_task_group() as services:
+            services.start_soon(one.scheduler.run)
+            await one.clock.sleeping(2)  # until the next check, and the next tick
+            await source.fire_next(StoredFirings(one.database))
+            one.clock.advance(CHECK_SECONDS)
+            assert await eventually(lambda: list(one.runs.submitted) == ["r1"])
+            one.scheduler.stop()
 
 
 async def test_a_firing_by_hand_that_may_not_wait_is_skipped(tmp_path: Path) -> None:

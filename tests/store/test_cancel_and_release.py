@@ -124,7 +124,11 @@ async def test_one_run_of_a_flow_at_a_time_and_the_second_learns_which(path: Pat
             "(process 4711 on another-host) since 2026-01-01T00:00:00.000000Z"
         )
         assert (caught.value.code, caught.value.exit_code) == ("AF620", 75)
+        assert "if its machine is gone: aetherflow locks release flow:f --force" in str(caught.value.hint)
         await claim_flow(database, "g", "three", this_process(), clock, 600)
+        with pytest.raises(HeldByAnother) as caught:
+            await claim_flow(database, "g", "four", this_process(), clock, 600)
+        assert "--force" not in str(caught.value.hint), "of a process here it is known whether it is alive"
         await release_run(database, lease, clock)
         assert (await claim_flow(database, "f", "two", this_process(), clock, 600)).generation == 2
 

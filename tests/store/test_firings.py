@@ -121,6 +121,19 @@ def test_a_run_that_was_put_off_before_it_began_begins_later(
     assert begun.started_at == f"2026-01-01T00:00:{second}.000000Z"
 
 
+def test_a_firing_can_be_cancelled_until_it_begins(raw: sqlite3.Connection) -> None:
+    waiting, begun = queued(raw), queued(raw, minute=1)
+    assert firings_module.begin_firing(raw, begun.firing_id, "server:a", T0)
+    assert firings_module.cancel_unstarted(raw, waiting.firing_id, "not needed", T0)
+    assert not firings_module.cancel_unstarted(raw, waiting.firing_id, "again", T0)
+    assert not firings_module.cancel_unstarted(raw, begun.firing_id, "too late", T0)
+    found = [firings_module.find_firing(raw, firing.firing_id) for firing in (waiting, begun)]
+    assert [(one.outcome, one.reason) for one in found if one] == [
+        ("CANCELLED", "not needed"),
+        ("RUNNING", ""),
+    ]
+
+
 def test_a_closed_firing_stays_as_it_ended(raw: sqlite3.Connection) -> None:
     firing = queued(raw)
     assert not firings_module.close_firing(raw, firing.firing_id, "server:b", "FAILED", "not mine", T0)
