@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aetherflow.schedule.cron import NAMES, next_local, parse_cron
+from aetherflow.schedule.cron import LAST_YEAR, NAMES, next_local, parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.zone import seconds
 
@@ -137,3 +137,10 @@ def test_what_is_wrong_is_reported(expression: str, message: str, hint: str, off
 
 def test_nothing_is_looked_for_beyond_the_last_year() -> None:
     assert next_local(parse_cron("0 0 1 1 *"), seconds(datetime(9990, 1, 2, tzinfo=UTC))) is None
+
+
+def test_the_last_year_is_the_last() -> None:
+    june = parse_cron("0 0 1 6 *")
+    last = seconds(datetime(LAST_YEAR, 6, 1, tzinfo=UTC))
+    assert next_local(june, last - 1) == last
+    assert next_local(june, last + 1) is None

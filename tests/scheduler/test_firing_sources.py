@@ -158,6 +158,16 @@ async def test_a_source_of_events_is_one_more_service_until_the_scheduler_stops(
         assert [outcome for (outcome,) in rows(state, "outcome")] == ["QUEUED", "QUEUED"]
 
 
+async def test_only_an_error_of_the_database_is_tried_again(tmp_path: Path) -> None:
+    class Broken:
+        async def fire_next(self, sink: object) -> None:
+            raise TypeError(f"a bug before {type(sink).__name__}")
+
+    async with server(tmp_path / "state.sqlite") as one:
+        with anyio.fail_after(10), pytest.raises(TypeError, match="a bug before Scheduler"):
+            await one.scheduler.follow(Broken())
+
+
 async def test_a_scheduler_that_runs_finds_what_another_process_has_fired(tmp_path: Path) -> None:
     async with server(tmp_path / "state.sqlite") as one:
         source = await by_hand(one, tmp_path)

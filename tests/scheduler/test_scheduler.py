@@ -8,6 +8,7 @@ import pytest
 
 from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import FiringScheduled
+from aetherflow.scheduler import overlap
 from aetherflow.scheduler.firing_decision import FiringDecider
 from tests.scheduler.scheduler_parts import CountingClock, rows, schedule, server
 
@@ -82,6 +83,42 @@ async def test_overlap_queue_runs_what_waited_in_order(tmp_path: Path, state: Pa
         await one.tick()
         assert list(one.runs.submitted) == ["r3"]
         assert rows(state, "outcome, reason")[1] == ("FAILED", "boom")
+
+
+async def test_so_many_wait_and_no_more(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "QUEUE_MAXIMUM", 2)
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE + ", overlap: queue"))
+        for _ in range(4):
+            await one.tick(60)
+        assert rows(state, "outcome, reason")[2:] == [
+            ("WAITING", "run r1 of 2026-01-01T00:01:00Z has not ended (max_instances 1)"),
+            ("SKIPPED", "2 firings of the item wait already"),
+        ]
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_a_run_that_cannot_start_yet_waits_and_is_tried_again(
+    tmp_path: Path, state: Path, *, is_resumed: bool
+) -> None:
+    """A run that is resumed has begun, and keeps the time of that."""
+    clock = CountingClock()
+    async with server(state, "a", clock) as first, server(state, "b", clock) as second:
+        for one in (first, second):
+            await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await first.tick(60)
+        assert await first.begin("r1")
+        if is_resumed:
+            clock.advance(31)  # the first server is paused for longer than its lease
+            await second.live()
+            await second.scheduler.check()
+            assert await second.begin("r1")
+        one = second if is_resumed else first
+        await one.end("r1", "POSTPONED", "a lock is held")
+        began = "00:01:00" if is_resumed else None
+        assert rows(state, "outcome, reason, started_at")[0] == ("WAITING", "a lock is held", began)
+        await one.scheduler.check()
+        assert one.runs.submitted["r1"][2] == is_resumed
 
 
 async def test_a_new_tick_does_not_overtake_what_waits(tmp_path: Path, state: Path) -> None:
