@@ -124,6 +124,10 @@ async def open_it(context, inputs):
     await context.connector(inputs["resource"])
 """
 
+RESUMES: dict[str, tuple[str, ...]] = {
+    "resumed": ("--events", "resumed.jsonl"),
+    "json": ("--log-format", "json", "--debug"),
+} | ({"text": (), "debug": ("--debug",)} if LARGE else {})
 REPORTS = (
     ("runs", "show", "a"),
     ("runs", "show", "a", "--json"),
@@ -318,18 +322,14 @@ def test_no_canary_is_found_after_any_execution(
     with command_lines_watched(cellar.needles) as seen:
         cellar.run("first", "run", "flow.yaml", "--run-id", "a", "--events", "first.jsonl")
         with reading(cli):
-            for name, words in {
-                "resumed": ("--events", "resumed.jsonl"),
-                "json": ("--log-format", "json"),
-                "debug": ("--debug",),
-            }.items():
+            for name, words in RESUMES.items():
                 cellar.run(name, "runs", "retry", "a", *words)
             for again in range(4 if LARGE else 1):
                 killed = f"killed{again}"
                 cellar.kill_at_work(killed, "run", "flow.yaml", "--run-id", killed)
                 cellar.run(f"{killed} resumed", "runs", "retry", killed, "--events", f"{killed}.jsonl")
                 executions += 2
-            executions += 4 + serve_and_kill(cellar, MOST_RECOVERIES if LARGE else 1)
+            executions += 1 + len(RESUMES) + serve_and_kill(cellar, MOST_RECOVERIES if LARGE else 1)
             for words in REPORTS:
                 cellar.keep(" ".join(words), cli.run(*words))
             cellar.texts |= cellar.files()
