@@ -23,12 +23,12 @@ _SECRET = words(
     " accesstoken csrftoken xsrftoken secretkey accesskey privatekey authkey"
 )
 _ENDINGS = re.compile(
-    "(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private|instrumentation)key)s?$"
+    "(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private|instrumentation)key)s?$|(?:bind|root|user|admin|db)pw$"
 )
 """Words without a separator: PGPASSWORD, rootpasswd, clientsecret, authtoken."""
 
 _SECRET_KEYS = words(
-    "access account admin aes api app application auth authentication authorization client consumer"
+    "access account admin aes age api app application auth authentication authorization client consumer"
     " cookie crypto deploy encrypt encryption enc fernet functions gpg hmac instrumentation integration"
     " jwt ldap license master nonce pgp private recovery role rsa secret service session shared sign"
     " signing sops subscription token unseal webhook"
@@ -37,8 +37,10 @@ _SECRET_KEYS = words(
 
 _AFTER_OTHERS = {
     "pwd": frozenset[str](),  # alone it is the working directory
+    "pw": frozenset[str](),
+    "psk": frozenset[str](),
     "salt": frozenset[str](),
-    "auth": frozenset({"basic", "http", "registry", "npm", "proxy", "rediscli"}),
+    "auth": frozenset({"basic", "http", "registry", "npm", "proxy", "redis", "rediscli"}),
     "pin": frozenset({"card", "user", "so", "hsm", "login", "account", "smartcard"}),  # a map has pins too
     "cookie": frozenset({"erlang", "session", "auth", "set", "login"}),
 }
@@ -59,7 +61,7 @@ _NOT_JUST_BEFORE = {
     "token": words(
         "num n number total count prompt completion input output cached reasoning used stop bos eos pad"
         " unk sep cls mask special next previous prev continuation page start sync resume cancellation"
-        " cancel fencing remaining spent billable thinking tokens"
+        " cancel fencing context remaining spent billable thinking tokens"
     ),
     "secret": words("k8s kubernetes tls pull"),
     "password": words("reset update reveal"),
@@ -89,7 +91,7 @@ _NOT_AFTER = words(
     " file files filename filepath path paths dir directory folder location loc url urls uri uris endpoint"
     " host hostname port provider providers backend engine store manager vault mount volume volumes"
     " namespace module class plugin driver handler factory middleware command cmd script program helper"
-    " exec bucket region group role roles name names alias label title hint question description comment"
+    " exec source bucket region group role roles name names alias label title hint question description comment"
     " note notes field fields column columns attribute attr header headers prefix suffix param parameter"
     " arg option options var variable variables env ref reference arn id ids uuid kid index table page"
     " template view form link email user username owner audience issuer scope scopes scoped realm claim"
@@ -99,7 +101,7 @@ _NOT_AFTER = words(
 )
 """Somewhere after the secret: a property of it, a place, a name."""
 
-_KNOWN_SECRETS = re.compile(r"(?:vault|approle) secret id$|azure storage key$|logged in key$")
+_KNOWN_SECRETS = re.compile(r"(?:vault|approle) secret id$|azure storage key$|logged in key$|auth user info$")
 _KNOWN_OTHERS = re.compile(r"google application credentials$")  # it is a path
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _WORD = re.compile(r"[^\W_]+")

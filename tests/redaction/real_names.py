@@ -13,7 +13,7 @@ Azure: AZURE_CLIENT_SECRET AZURE_STORAGE_KEY AccountKey SharedAccessKey AZURE_ST
 Google: GOOGLE_APPLICATION_CREDENTIALS_JSON private_key GOOGLE_CLIENT_SECRET GEMINI_API_KEY
 GitHub, GitLab: GITHUB_TOKEN GH_TOKEN GITHUB_APP_PRIVATE_KEY GITLAB_TOKEN CI_JOB_TOKEN
   CI_REGISTRY_PASSWORD PRIVATE-TOKEN GITLAB_ROOT_PASSWORD CI_DEPLOY_PASSWORD
-Kafka, Spark: ssl.keystore.password ssl.key.password ssl.truststore.password basic.auth.credentials
+Kafka, Spark: ssl.keystore.password ssl.key.password ssl.truststore.password basic.auth.user.info
   spark.hadoop.fs.s3a.secret.key spark.authenticate.secret fs.s3a.access.key
 dbt, Snowflake: DBT_ENV_SECRET_GIT_CREDENTIAL DBT_PASSWORD SNOWFLAKE_PASSWORD private_key_passphrase
   PRIVATE_KEY_PASSPHRASE DATABRICKS_TOKEN
@@ -30,7 +30,7 @@ Services: OPENAI_API_KEY ANTHROPIC_API_KEY STRIPE_SECRET_KEY STRIPE_WEBHOOK_SECR
   DD_APP_KEY NEW_RELIC_LICENSE_KEY TELEGRAM_BOT_TOKEN CLOUDFLARE_API_TOKEN CF_API_KEY HF_TOKEN
   PAGERDUTY_TOKEN SUPABASE_SERVICE_ROLE_KEY DIGITALOCEAN_ACCESS_TOKEN HEROKU_API_KEY LINEAR_API_KEY
 Others: KEYCLOAK_ADMIN_PASSWORD LDAP_BIND_PASSWORD SMTP_PASS N8N_ENCRYPTION_KEY SUPERSET_SECRET_KEY
-  BORG_PASSPHRASE RESTIC_PASSWORD TF_VAR_db_password SOPS_PGP_KEY ANSIBLE_BECOME_PASS SSH_PRIVATE_KEY
+  BORG_PASSPHRASE RESTIC_PASSWORD TF_VAR_db_password SOPS_AGE_KEY ANSIBLE_BECOME_PASS SSH_PRIVATE_KEY
 """
 """Each line: a kind of project, then names."""
 
@@ -38,7 +38,7 @@ OTHERS = """
 Django: PASSWORD_HASHERS AUTH_PASSWORD_VALIDATORS PASSWORD_RESET_TIMEOUT CSRF_COOKIE_NAME
   SESSION_COOKIE_AGE SESSION_COOKIE_SECURE CSRF_TOKEN_HEADER_NAME
 Airflow: AIRFLOW__SECRETS__BACKEND AIRFLOW__CORE__FERNET_KEY_CMD AIRFLOW__API__AUTH_BACKENDS
-  AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME AIRFLOW__WEBSERVER__SECRET_KEY_SECRET_NAME
+  AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME webserverSecretKeySecretName
 Postgres: PGPASSFILE POSTGRES_PASSWORD_FILE POSTGRES_USER password_encryption POSTGRES_HOST_AUTH_METHOD
   passwordcheck sslkey
 MySQL, MariaDB: MYSQL_ALLOW_EMPTY_PASSWORD MYSQL_RANDOM_ROOT_PASSWORD MYSQL_ROOT_PASSWORD_FILE
@@ -52,7 +52,7 @@ Azure: AZURE_CLIENT_ID AZURE_TENANT_ID AZURE_FEDERATED_TOKEN_FILE AZURE_AUTHORIT
 Google: GOOGLE_APPLICATION_CREDENTIALS token_uri private_key_id auth_uri pageToken nextPageToken
 GitHub, GitLab: password_authentication_enabled_for_web require_two_factor password_number_required
   secret_detection_enabled token_expires_at minimum_password_length
-Kafka, Spark: ssl.keystore.location ssl.keystore.type sasl.oauthbearer.token.endpoint.url key.serializer
+Kafka, Spark: ssl.keystore.location ssl.keystore.type sasl.oauthbearer.token.endpoint.url basic.auth.credentials.source SOPS_AGE_KEY_FILE key.serializer
   spark.kubernetes.authenticate.submission.oauthTokenFile spark.security.credentials.hive.enabled
   delegation.token.max.lifetime.ms delegation.token.expiry.time.ms partition.assignment.strategy
 dbt, SQL: unique_key primary_key foreign_key sort_key dist_key PRIMARY_KEY SORT_KEY surrogate_key
@@ -61,7 +61,7 @@ Vault: token_ttl token_max_ttl token_policies token_num_uses token_type secret_i
   secret_shares secret_threshold
 Kubernetes, Helm: secretName existingSecret imagePullSecrets secretKeyRef.name
   automountServiceAccountToken existingSecretPasswordKey tlsSecret
-Grafana, nginx: GF_AUTH_DISABLE_LOGIN_FORM password_hint disable_forgot_password
+Grafana, nginx: GF_AUTH_DISABLE_LOGIN_FORM password_hint GF_AUTH_BASIC_ENABLED
   token_rotation_interval_minutes proxy_cache_key keepalive_requests
 Models: MAX_TOKENS max_new_tokens prompt_tokens completion_tokens total_tokens num_tokens
   tokens_per_minute eos_token pad_token bos_token TOKENIZERS_PARALLELISM tokenizer_name
