@@ -23,7 +23,8 @@ _SECRET = words(
     " accesstoken csrftoken xsrftoken secretkey accesskey privatekey authkey"
 )
 _ENDINGS = re.compile(
-    "(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private|instrumentation)key)s?$|(?:bind|root|user|admin|db)pw$"
+    "(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private|instrumentation)key)s?$"
+    "|(?:bind|root|user|admin|db)pw$"
 )
 """Words without a separator: PGPASSWORD, rootpasswd, clientsecret, authtoken."""
 
