@@ -91,8 +91,8 @@ _NOT_AFTER = words(
     # where it is, who has it, what it is called
     " file files filename filepath path paths dir directory folder location loc url urls uri uris endpoint"
     " host hostname port provider providers backend engine store manager vault mount volume volumes"
-    " namespace module class plugin driver handler factory middleware command cmd script program helper"
-    " exec source bucket region group role roles name names alias label title hint question description comment"
+    " namespace module class plugin driver handler factory middleware command cmd script program"
+    " helper exec source bucket region group role roles name names alias label title hint question description comment"
     " note notes field fields column columns attribute attr header headers prefix suffix param parameter"
     " arg option options var variable variables env ref reference arn id ids uuid kid index table page"
     " template view form link email user username owner audience issuer scope scopes scoped realm claim"

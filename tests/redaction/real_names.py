@@ -52,7 +52,8 @@ Azure: AZURE_CLIENT_ID AZURE_TENANT_ID AZURE_FEDERATED_TOKEN_FILE AZURE_AUTHORIT
 Google: GOOGLE_APPLICATION_CREDENTIALS token_uri private_key_id auth_uri pageToken nextPageToken
 GitHub, GitLab: password_authentication_enabled_for_web require_two_factor password_number_required
   secret_detection_enabled token_expires_at minimum_password_length
-Kafka, Spark: ssl.keystore.location ssl.keystore.type sasl.oauthbearer.token.endpoint.url basic.auth.credentials.source SOPS_AGE_KEY_FILE key.serializer
+Kafka, Spark: ssl.keystore.location ssl.keystore.type sasl.oauthbearer.token.endpoint.url
+  basic.auth.credentials.source SOPS_AGE_KEY_FILE key.serializer
   spark.kubernetes.authenticate.submission.oauthTokenFile spark.security.credentials.hive.enabled
   delegation.token.max.lifetime.ms delegation.token.expiry.time.ms partition.assignment.strategy
 dbt, SQL: unique_key primary_key foreign_key sort_key dist_key PRIMARY_KEY SORT_KEY surrogate_key
