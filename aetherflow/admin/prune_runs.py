@@ -18,12 +18,11 @@ from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
 from aetherflow.store.database import Database
-from aetherflow.store.filesystem import free_bytes
+from aetherflow.store.filesystem import FULL_BYTES, free_bytes
 from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_deletion import OldRun
-from aetherflow.store.sqlite_errors import FULL_BYTES
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("pruning", 4)

@@ -6,24 +6,25 @@ of the process but may lose the last transactions with the power (https://sqlite
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
-from urllib.parse import quote
 
 import anyio
 
 from aetherflow.errors import StateError, StateMoved, StateUnusable
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.store.connection_thread import ConnectionThread
-from aetherflow.store.database_file import DatabaseFile, file_id
-from aetherflow.store.filesystem import refuse_network
+from aetherflow.store.database_file import DatabaseFile
+from aetherflow.store.filesystem import file_id, refuse_network
+from aetherflow.store.index_space import NoRoomError, has_room_for_index
+from aetherflow.store.looking import uri_to_look, way_to_look
 from aetherflow.store.migrate import (
     LockedOutError,
     begin,
+    check_alone,
     check_log,
     check_to_read,
     prepare,
@@ -31,7 +32,7 @@ from aetherflow.store.migrate import (
     trying,
 )
 from aetherflow.store.new_database import make_database_file
-from aetherflow.store.sqlite_errors import explained, is_of_the_content, locked, placed
+from aetherflow.store.sqlite_errors import explained, is_of_the_content, locked, no_room_for_index, placed
 from aetherflow.store.sqlite_lock_owner import others_use_index, who_locks
 from aetherflow.worker_threads import WorkerThreads
 
@@ -72,6 +73,9 @@ def _undisturbed(path: Path, work: Callable[[sqlite3.Connection], T], raw: sqlit
         if is_of_the_content(error) and (was_used or others_use_index(path)):
             raise _DisturbedError(error) from None
         raise
+
+
+_CHECKS = {"immutable": check_to_read, "indexed": check_log, "alone": check_alone}
 
 
 class Database:
@@ -126,12 +130,10 @@ class Database:
         Raises:
             StateUnusable: it cannot be read; or not without writing: it is of an older version, or has a log.
         """
-        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        way = way_to_look(path)
+        if way == "shared":
             return await cls._connect(path, str(path), prepare_to_read)
-        # Without a log no process writes it now: it may be read as it is. With one, SQLite needs its index.
-        has_log = os.access(path.with_name(f"{path.name}-wal"), os.F_OK)
-        target = f"file:{quote(str(path))}?{'mode=ro' if has_log else 'immutable=1'}"
-        return await cls._connect(path, target, check_log if has_log else check_to_read)
+        return await cls._connect(path, uri_to_look(path, way), _CHECKS[way])
 
     @classmethod
     async def _connect(
@@ -143,6 +145,8 @@ class Database:
         is_watched: bool = False,
     ) -> Self:
         opened = file_id(path)
+        if is_watched and not has_room_for_index(path):
+            raise no_room_for_index(path, StateUnusable)
         connection = ConnectionThread(
             lambda: sqlite3.connect(
                 target, timeout=SLICE_SECONDS, isolation_level=None, uri=target.startswith("file:")
@@ -159,6 +163,8 @@ class Database:
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await connection.end(database._file.check)
+            if isinstance(error, NoRoomError):
+                raise no_room_for_index(path, StateUnusable) from None
             if isinstance(error, sqlite3.Error):
                 raise await _threads.run(explained, path, error, StateUnusable) from None
             raise

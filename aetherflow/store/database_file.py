@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from aetherflow.errors import StateMoved
+from aetherflow.store.filesystem import FileId, beside, file_id
 from aetherflow.store.migrate import LockedOutError
 
 T = TypeVar("T")
-
-FileId = tuple[int, int]
-"""Device and inode."""
 
 
 class _Place(NamedTuple):
@@ -44,10 +42,7 @@ class DatabaseFile:
         Raises:
             StateMoved: a file is not at its place.
         """
-        real = os.path.realpath(
-            self.path
-        )  # SQLite keeps the log beside the real file, whatever link leads there
-        log, index = f"{real}-wal", f"{real}-shm"
+        log, index = str(beside(self.path, "-wal")), str(beside(self.path, "-shm"))
         self._places = (
             _Place("database", str(self.path.absolute()), opened or file_id(self.path)),
             _Place("log", log, file_id(log)),
@@ -129,12 +124,3 @@ class DatabaseFile:
             hint=f"nothing more is written; {hint}",
         )
         return self._moved
-
-
-def file_id(path: str | Path) -> FileId | None:
-    """Return the id of a file; None if it cannot be found."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - as above
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino

@@ -23,6 +23,12 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 """Their names as Linux gives them."""
 
+FULL_BYTES = 1 << 20
+"""A disk with less room than this may be full for a transaction."""
+
+FileId = tuple[int, int]
+"""Device and inode."""
+
 _MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -48,6 +54,15 @@ def is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def file_id(path: str | Path) -> FileId | None:
+    """Return the id of a file; None if it cannot be found."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as above
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def free_bytes(path: Path) -> int | None:

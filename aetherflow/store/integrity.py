@@ -11,11 +11,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
-from aetherflow.store.filesystem import beside
+from aetherflow.store.looking import uri_to_look, way_to_look
 from aetherflow.store.sqlite_lock_owner import others_use_index
 
 CHECK_SECONDS = 10.0
@@ -35,27 +34,20 @@ class Integrity(msgspec.Struct, frozen=True):
 def check_integrity(path: Path, seconds: float = CHECK_SECONDS) -> Integrity:
     """Check a database for so many seconds; what is not finished then is unknown."""
     deadline = time.monotonic() + seconds
-    has_log = beside(path, "-wal").exists()
+    way = way_to_look(path)
     try:
-        with closing(_connect(path, "mode=ro")) as raw:
+        raw = sqlite3.connect(uri_to_look(path, way), timeout=1, isolation_level=None, uri=True)
+        with closing(raw):
+            if way == "alone":
+                raw.execute("PRAGMA locking_mode = EXCLUSIVE")
             found = _check(raw, deadline)
     except sqlite3.Error as error:
-        if has_log or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-            return _unfinished(error)
-        try:  # without a log nobody writes it, and none can be made where it cannot be written
-            with closing(_connect(path, "immutable=1")) as raw:
-                found = _check(raw, deadline)
-        except sqlite3.Error as error:
-            return _unfinished(error)
+        return _unfinished(error)
     if found.verdict == "damaged" and others_use_index(path):
         return Integrity(
             "unknown", f"{found.detail}; but other processes use the database, so this may be wrong"
         )
     return found
-
-
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?{how}", timeout=1, isolation_level=None, uri=True)
 
 
 def _check(raw: sqlite3.Connection, deadline: float) -> Integrity:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aetherflow.errors import StateUnusable
+from aetherflow.store.index_space import reserve_index
 from aetherflow.store.sqlite_errors import is_busy
 from aetherflow.store.state_schema import APPLICATION_ID, MIGRATIONS, VERSION
 
@@ -47,6 +48,7 @@ def prepare(raw: sqlite3.Connection, synchronous: str) -> None:
     """Check that the database is ours, set the pragmas and migrate it to the current version."""
     _version_in_one_snapshot(raw)
     _use_write_ahead_log(raw)
+    trying(reserve_index)(raw)
     raw.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     raw.execute("PRAGMA foreign_keys = ON")
@@ -75,6 +77,16 @@ def check_log(raw: sqlite3.Connection) -> None:
             hint="open it as a user who may write there, or open a copy of the file and its -wal",
             code="AF612",
         ) from None
+    check_to_read(raw)
+
+
+def check_alone(raw: sqlite3.Connection) -> None:
+    """Check a database that no process uses, without its index: SQLite then keeps one in its own memory.
+
+    Raises:
+        StateUnusable: it is not ours or is of an older version.
+    """
+    raw.execute("PRAGMA locking_mode = EXCLUSIVE")
     check_to_read(raw)
 
 

@@ -10,11 +10,8 @@ import sqlite3
 from pathlib import Path
 
 from aetherflow.errors import StateError
-from aetherflow.store.filesystem import free_bytes
+from aetherflow.store.filesystem import FULL_BYTES, free_bytes
 from aetherflow.store.integrity import Integrity, check_integrity
-
-FULL_BYTES = 1 << 20
-"""A disk with less room than this may be full for a transaction."""
 
 _DISK = "look at the system log (dmesg), the disk and its mount; what was stored is kept"
 
@@ -116,6 +113,14 @@ def is_mounted_read_only(path: Path) -> bool:
         except OSError:
             continue
     return False
+
+
+def no_room_for_index(path: Path, kind: type[StateError]) -> StateError:
+    """Return the error of a database whose index does not fit on its disk."""
+    return kind(
+        f"the state database {path} cannot be used: the disk is full, its index has no room there",
+        hint=f"make room on that disk{_free_space(path)}; what was stored is kept",
+    )
 
 
 def _free_space(path: Path) -> str:

@@ -89,15 +89,33 @@ async def test_a_database_that_somebody_writes_can_be_looked_at(folder: Path) ->
 
 
 @pytest.mark.asyncio
-async def test_a_log_whose_index_is_gone_cannot_be_read_and_that_is_reported(folder: Path) -> None:
+@pytest.mark.parametrize("left", [("-wal",), ("-wal", "-shm")])
+async def test_what_a_dead_process_left_beside_the_database_is_read(
+    folder: Path, left: tuple[str, ...]
+) -> None:
     path = folder / "a.db"
     await store_a_run(path)
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("UPDATE run_state SET flow_id = 'in the log'")
-    log = path.with_name("a.db-wal").read_bytes()
+    contents = {end: path.with_name(f"a.db{end}").read_bytes() for end in left}
     writer.close()
-    path.with_name("a.db-wal").write_bytes(log)
+    for end, content in contents.items():
+        path.with_name(f"a.db{end}").write_bytes(content)
+    assert look(path) == "['mine'] in the log"
+    names = os.listdir(folder)  # noqa: PTH208 - a Path would be taken for blocking I/O
+    assert sorted(names) == sorted(f"a.db{end}" for end in ("", *left))
+
+
+@pytest.mark.asyncio
+async def test_an_index_that_may_not_be_read_is_reported(folder: Path) -> None:
+    path = folder / "a.db"
+    await store_a_run(path)
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("UPDATE run_state SET flow_id = 'in the log'")
+    path.with_name("a.db-wal").chmod(0o444)
+    path.with_name("a.db-shm").chmod(0o600)
     said = look(path)
+    writer.close()
     assert said.startswith(f"AF612: {path}: its write-ahead log")
     assert "copy" in said
 

@@ -161,6 +161,40 @@ def test_on_a_full_file_system_a_prune_says_what_may_go_by_hand_and_then_works(
     assert (done.returncode, "1 run deleted" in done.stdout) == (0, True), done
 
 
+def test_a_database_on_a_file_system_that_is_mounted_read_only_can_be_looked_at(
+    one_megabyte: Path, tmp_path: Path
+) -> None:
+    state, flow = one_megabyte / "state.sqlite", tmp_path / "dies.yaml"
+    flow.write_text(
+        f"version: 1\nflow: {{id: dies, state: {{path: {state}}}, workspace: {{root: {tmp_path}/work}}}}\n"
+        "jobs:\n  - id: a\n    steps:\n      - id: s\n        type: external.process\n"
+        "        inputs: {command: [sh, -c, 'kill -9 $PPID; sleep 1']}\n"
+    )
+    assert run(flow, "dead")[0].returncode == -9  # it leaves its log and the index of that
+    for left in ("-wal", "-shm"):
+        assert state.with_name(f"state.sqlite{left}").exists()
+    subprocess.run(["mount", "-o", "remount,ro", one_megabyte], check=True)
+
+    def tried(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(COMMAND), *words, "--state", str(state)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    listed, shown, changed = (
+        tried("runs", "list"),
+        tried("runs", "show", "dead"),
+        tried("pools", "set", "p", "2"),
+    )
+    refused, _ = run(flow, "new")
+    subprocess.run(["mount", "-o", "remount,rw", one_megabyte], check=True)
+
+    assert (listed.returncode, "INTERRUPTED  dead" in listed.stdout) == (0, True), listed
+    assert (shown.returncode, "interrupted: a.s" in shown.stdout) == (0, True), shown
+    for done in (changed, refused):
+        assert done.returncode == 2
+        assert f"{state} cannot be used: its file system is mounted read-only" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 @pytest.fixture(scope="module")
 def faulty_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that lets calls fail, compiled."""
