@@ -146,6 +146,7 @@ async def _follow_signals(
         if len(received) == 1:
             first.set()
         else:
+            server.states.hurry(0)
             server.run_pool.force()
 
 

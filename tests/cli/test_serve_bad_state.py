@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import resource
 import signal
+import sqlite3
 import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import AETHERFLOW, OK, CommandLine, Running, no_trace
+from aetherflow.store.database import BUSY_SECONDS
+from tests.cli.command_line import AETHERFLOW, OK, WAITS, CommandLine, Running, no_trace
 
 EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
 
@@ -69,4 +73,25 @@ def test_a_server_whose_database_is_taken_away_stops_and_says_so(cli: CommandLin
     assert done.code == 1, done
     assert f"error[AF212]: the state database {cli.state} was " in done.err
     assert "moved or deleted while" in done.err or "replaced by another file while" in done.err
+    assert no_trace(done)
+
+
+def test_a_second_signal_ends_a_server_whose_database_is_locked_without_the_usual_patience(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    cli.write("flow.yaml", WAITS)
+    cli.write("scheduler.yaml", EVERY_SECOND)
+    cli.env["GO"] = str(tmp_path / "go")
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        server.event("step_output")
+        with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            server.send(signal.SIGTERM)
+            time.sleep(0.5)  # two at once may arrive as one
+            server.send(signal.SIGTERM)
+            began = time.monotonic()
+            done = server.end()
+    assert time.monotonic() - began < BUSY_SECONDS / 2
+    assert done.code == 143, done
+    assert "has kept it locked for more than" in done.out + done.err
     assert no_trace(done)
