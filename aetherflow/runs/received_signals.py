@@ -88,7 +88,8 @@ class ReceivedSignals:
             self._wakeup_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
             _open.add(self)
         for number in numbers:
-            if number not in self._before and (number in self._always or is_free(number)):
+            is_anothers = any(number in other._before for other in _open)
+            if number not in self._before and (number in self._always or is_anothers or is_free(number)):
                 self._before[number] = signal.signal(number, self._take)
 
     def __aiter__(self) -> Self:

@@ -36,14 +36,14 @@ BLOCKED = """
     time.sleep(60)
 """
 PLUGIN = """
-import pathlib, sys, time
+import os, pathlib, time
 import anyio
 from aetherflow import step
 
 @step("stuck")
 async def stuck(context, inputs):
     '''Ignore the cancellation.'''
-    print("up", file=sys.stderr, flush=True)
+    os.write(2, b"up\\n")
 {body}
     return {{}}
 """
