@@ -88,9 +88,14 @@ class ReceivedSignals:
             self._wakeup_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
             _open.add(self)
         for number in numbers:
-            is_anothers = any(number in other._before for other in _open)
-            if number not in self._before and (number in self._always or is_anothers or is_free(number)):
+            if number not in self._before and (
+                number in self._always or is_free(number) or any(other.takes(number) for other in _open)
+            ):
                 self._before[number] = signal.signal(number, self._take)
+
+    def takes(self, number: int) -> bool:
+        """Whether it takes a signal."""
+        return number in self._before
 
     def __aiter__(self) -> Self:
         return self
