@@ -24,7 +24,7 @@ def step(**fields: object) -> dict[str, object]:
     ("job", "reader"),
     [
         ({"when": f"{USES} == 1"}, "the condition (when) of job b"),
-        ({"when": f"{USES}.deep == 1"}, "the condition (when) of job b"),
+        (step(inputs={"deep": f"{{{{{USES}.deep}}}}"}), "an input of step b.x"),
         ({"for_each": f"{{{{{USES}}}}}"}, "the for_each of job b"),
         (step(inputs={"all": "{{jobs.a.outputs}}"}), "an input of step b.x"),
         (step(outputs={"m": f"{{{{{USES}}}}}"}), "an output of step b.x"),
