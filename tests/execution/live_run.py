@@ -26,6 +26,7 @@ from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
 from aetherflow.ports import DurableSubscriber
 from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.load import load_flow
@@ -120,6 +121,7 @@ async def live(
     show_traces: bool = False,
     placement: Placement | None = None,
     has_output_files: bool = False,
+    pools: Pools = NO_POOLS,
 ) -> AsyncIterator[LiveRun]:
     """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
     clock = clock or SystemClock()
@@ -161,6 +163,7 @@ async def live(
         locks=LockTable(database, clock, owner, plan.flow_id, RUN_ID),
         flow_id=plan.flow_id,
         run_id=RUN_ID,
+        pools=pools,
     )
     redactor = kit.redactor
     services = msgspec.structs.replace(

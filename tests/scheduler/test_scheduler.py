@@ -91,9 +91,9 @@ async def test_so_many_wait_and_no_more(tmp_path: Path, state: Path, monkeypatch
         await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE + ", overlap: queue"))
         for _ in range(4):
             await one.tick(60)
-        assert rows(state, "outcome, reason")[2:] == [
-            ("WAITING", "run r1 of 2026-01-01T00:01:00Z has not ended (max_instances 1)"),
-            ("SKIPPED", "2 firings of the item wait already"),
+        assert rows(state, "outcome, run_id, reason")[2:] == [
+            ("WAITING", "r3", "run r1 of 2026-01-01T00:01:00Z has not ended (max_instances 1)"),
+            ("SKIPPED", None, "2 firings of the item wait already"),
         ]
 
 
