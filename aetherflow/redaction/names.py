@@ -29,12 +29,11 @@ _ENDINGS = re.compile(
 """Words without a separator: PGPASSWORD, rootpasswd, clientsecret, authtoken."""
 
 _SECRET_KEYS = words(
-    "access account admin aes age api app application auth authentication authorization client consumer"
-    " cookie crypto deploy encrypt encryption enc fernet functions gpg hmac instrumentation integration"
-    " jwt ldap license master nonce pgp private recovery role rsa secret service session shared sign"
-    " signing sops subscription token unseal webhook"
+    "access account admin aes age api app application auth authentication authorization cookie crypto"
+    " deploy encrypt encryption enc fernet functions gpg hmac instrumentation jwt ldap license master nonce"
+    " pgp private recovery rsa secret session shared sign signing sops token unseal webhook"
 )
-"""What is before `key` in the name of a key that is secret; `primary`, `sort`, `public` are not here."""
+"""What is before `key` in the name of a secret one; not `primary`, `public`, or what a table has a key of."""
 
 _AFTER_OTHERS = {
     "pwd": frozenset[str](),  # alone it is the working directory
@@ -103,7 +102,10 @@ _NOT_AFTER = words(
 )
 """Somewhere after the secret: a property of it, a place, a name."""
 
-_KNOWN_SECRETS = re.compile(r"(?:vault|approle) secret id$|azure storage key$|logged in key$|auth user info$")
+_KNOWN_SECRETS = re.compile(
+    r"(?:vault|approle) secret id$|azure storage key$|logged in key$|auth user info$"
+    r"|service role key$|apim subscription key$|client key data$"
+)
 _KNOWN_OTHERS = re.compile(r"google application credentials$")  # it is a path
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _WORD = re.compile(r"[^\W_]+")

@@ -57,7 +57,7 @@ Kafka, Spark: ssl.keystore.location ssl.keystore.type sasl.oauthbearer.token.end
   spark.kubernetes.authenticate.submission.oauthTokenFile spark.security.credentials.hive.enabled
   delegation.token.max.lifetime.ms delegation.token.expiry.time.ms partition.assignment.strategy
 dbt, SQL: unique_key primary_key foreign_key sort_key dist_key PRIMARY_KEY SORT_KEY surrogate_key
-  partition_key cluster_keys
+  partition_key cluster_keys client_key service_key role_key customer_key subscription_key
 Vault: token_ttl token_max_ttl token_policies token_num_uses token_type secret_id_ttl secret_id_num_uses
   secret_shares secret_threshold
 Kubernetes, Helm: secretName existingSecret imagePullSecrets secretKeyRef.name
