@@ -53,7 +53,7 @@ def keeps_status(context, inputs):
 
 
 def start(cli: CommandLine, *arguments: str) -> tuple[Running, int]:
-    """Start a command as process 1 of a namespace; return it and its process id outside."""
+    """Start a command as process 1 of a namespace; return it and its process id outside, 0 if it has ended."""
     cli.env |= {name: str(cli.folder / name) for name in ("UP", "GO", "OUT")}
     cli.env["AETHERFLOW_PLUGIN_PATHS"] = "plugins"
     cli.write("plugins/keeps_status.py", PLUGIN)
@@ -66,8 +66,14 @@ def start(cli: CommandLine, *arguments: str) -> tuple[Running, int]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: bool(children(outside.pid)))
-    return Running(outside), children(outside.pid)[0]
+    first: list[int] = []
+
+    def is_found() -> bool:
+        first.extend(children(outside.pid))
+        return bool(first) or outside.poll() is not None
+
+    wait_until(is_found)
+    return Running(outside), next(iter(first), 0)
 
 
 def children(pid: int) -> list[int]:
