@@ -53,7 +53,7 @@ def keeps_status(context, inputs):
 
 
 def start(cli: CommandLine, *arguments: str) -> tuple[Running, int]:
-    """Start a command as process 1 of a namespace; return it and its process id outside, 0 if it has ended."""
+    """Start a command as process 1 of a namespace; return it and its id outside, 0 if it has ended."""
     cli.env |= {name: str(cli.folder / name) for name in ("UP", "GO", "OUT")}
     cli.env["AETHERFLOW_PLUGIN_PATHS"] = "plugins"
     cli.write("plugins/keeps_status.py", PLUGIN)
