@@ -250,7 +250,7 @@ LOOKS = (
 )
 
 
-@pytest.mark.parametrize("after", range(0, 40, 2) if LARGE else (1, 6, 14))
+@pytest.mark.parametrize("after", range(0, 40, 2) if LARGE else (1, 14))
 def test_a_disk_that_cannot_be_read_is_not_taken_for_a_damaged_database(
     after: int, faulty_disk: Path, tmp_path: Path, record_property: Record
 ) -> None:

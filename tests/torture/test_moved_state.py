@@ -106,12 +106,12 @@ def put_back(state: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-CHANGES = [delete_folder, replace_by_backup, delete_log]
+CHANGES = [delete_folder, replace_by_backup]
 if LARGE:
-    CHANGES += [rename_folder, move_file, move_all, delete_file, delete_all, delete_index]
+    CHANGES += [delete_log, rename_folder, move_file, move_all, delete_file, delete_all, delete_index]
     CHANGES += [point_link_elsewhere, point_folder_elsewhere]
 
-ROUNDS = 30 if LARGE else 2
+ROUNDS = 30 if LARGE else 1
 STEPS = 150
 
 
