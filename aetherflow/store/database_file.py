@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -101,9 +100,13 @@ class DatabaseFile:
         main, log, index = self._places
         if file_id(main.file) != main.opened or file_id(index.file) != index.opened:
             return False
-        with suppress(FileNotFoundError):
+        try:
             if Path(log.file).stat().st_size > 0:
                 return False
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
         try:
             _busy, frames, copied = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error:

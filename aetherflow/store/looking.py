@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from aetherflow.store.filesystem import beside
+from aetherflow.store.filesystem import beside, file_id
 from aetherflow.store.index_space import has_room_for_index
 from aetherflow.store.sqlite_lock_owner import others_use_index
 
@@ -27,9 +27,9 @@ def way_to_look(path: Path) -> Way:
     can_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     if can_write and (has_room_for_index(path) or others_use_index(path)):
         return "shared"
-    if not can_write and not beside(path, "-wal").exists():
+    if not can_write and file_id(beside(path, "-wal")) is None:
         return "immutable"  # without a log no process writes it now
-    if not can_write and beside(path, "-shm").exists():
+    if not can_write and file_id(beside(path, "-shm")) is not None:
         return "indexed"
     return "alone"  # no process has the index open, and none can be made: SQLite keeps one in its memory
 

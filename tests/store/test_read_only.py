@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
+import anyio
 import pytest
 
 from aetherflow.clock import SystemClock
@@ -118,6 +119,21 @@ async def test_an_index_that_may_not_be_read_is_reported(folder: Path) -> None:
     writer.close()
     assert said.startswith(f"AF612: {path}: its write-ahead log")
     assert "copy" in said
+
+
+def test_a_folder_that_may_not_be_entered_is_reported(folder: Path) -> None:
+    path = folder / "inner" / "a.db"
+    anyio.run(store_a_run, path)
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    folder.chmod(0o000)
+    with children(1, LOOKER, str(path)) as (looker,):
+        looker.tell("look")
+        said = looker.hear()
+    folder.chmod(0o755)
+    path.parent.chmod(0o755)
+    assert said.startswith(f"AF601: the state database {path} cannot be used: it cannot be opened")
+    assert "may enter" in said
 
 
 def test_an_older_database_that_cannot_be_brought_forward_is_reported(folder: Path) -> None:
