@@ -13,8 +13,9 @@ from aetherflow.language.reference import Lenient
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import holds_mask, names_a_secret
-from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import as_text, plain_json, plain_text
+from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import failure_of
 

@@ -41,7 +41,7 @@ from aetherflow.execution.instance_task import InstanceTask, RunParts
 from aetherflow.execution.job_locks import JobLocks
 from aetherflow.execution.local_placement import LocalPlacement
 from aetherflow.execution.ports import Placement, environment_fingerprint
-from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.services import RunServices
 from aetherflow.task_errors import one_error
 
 

@@ -8,7 +8,7 @@ import anyio.abc
 
 from aetherflow.events.run_events import Event, JobFinished
 from aetherflow.execution.held_resource import HeldResource
-from aetherflow.sdk.context import Locks
+from aetherflow.sdk.services import Locks
 from aetherflow.spec.flow import LocksSpec
 
 

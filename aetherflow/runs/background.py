@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import anyio.abc
 
 from aetherflow.process.guardian import Ended, EndedProcess, Leftover
-from aetherflow.sdk.context import BackgroundWork
+from aetherflow.sdk.services import BackgroundWork
 
 MOST_LINES = 20
 """How many left processes are reported one by one."""

@@ -40,7 +40,7 @@ from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
-from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database import SHIELD_SECONDS
 from aetherflow.store.database_pool import DatabasePool, SharedDatabase

@@ -24,7 +24,7 @@ from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.load_flow import CheckedFlow, resolve
 from aetherflow.runs.run_paths import RunPaths
-from aetherflow.sdk.context import RunServices
+from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.store.database_pool import SharedDatabase
 from aetherflow.store.named_locks import LockTable

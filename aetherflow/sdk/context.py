@@ -6,25 +6,24 @@ It imports neither the engine nor the database; `RunServices` brings their servi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Literal, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
-from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.events.run_events import Event, Notice, StepEvent, StepOutput, StepProgress, progress_text
+from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess
 from aetherflow.plugin_output import Level
-from aetherflow.ports import EffectLog, OutputStore
+from aetherflow.ports import EffectLog
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.blocking import (
     ThreadCall,
@@ -36,11 +35,10 @@ from aetherflow.sdk.blocking import (
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write
-from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.progress import ProgressGate
+from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
-from aetherflow.sdk.workspace import Workspace
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StepEvent)
@@ -48,90 +46,6 @@ Args = TypeVarTuple("Args")
 
 _LEVELS = frozenset({"debug", "info", "warning", "error"})
 """The levels that observers have."""
-
-
-class Connectors(Protocol):
-    """The open connectors of a run."""
-
-    async def get(self, name: str, user: object = None) -> Connector:
-        """Return the connector of the resource `name`, opened at its first use."""
-        ...
-
-    async def release(self, user: object) -> list[ErrorInfo]:
-        """Close the connectors that only this user has open; return the errors."""
-        ...
-
-
-class Locks(Protocol):
-    """Named leases in the state database."""
-
-    def hold(
-        self, key: str, *, ttl_seconds: float, wait_seconds: float, job_id: str, step_id: str
-    ) -> AbstractAsyncContextManager[None]:
-        """Hold the lock while the block runs; cancel the block if the lease is lost.
-
-        Raises:
-            StepError: another step holds the lock; the message says which, and since when.
-        """
-        ...
-
-
-class BackgroundWork(Protocol):
-    """Work of a step that continues when the step has ended."""
-
-    async def run(self) -> None:
-        """Do the work, until it is done or `stop` is called; raises nothing."""
-        ...
-
-    async def stop(self) -> None:
-        """End the work soon; called when the run ends. Bounded by a deadline."""
-        ...
-
-
-class Background(Protocol):
-    """Runs work beside the run, at most as long as the run."""
-
-    def start(self, work: BackgroundWork) -> None:
-        """Start the work."""
-        ...
-
-
-def _record_nothing(_context: StepContext) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
-
-
-class RunServices(msgspec.Struct, frozen=True):
-    """The services that all steps of a run share.
-
-    Attributes:
-        nested_step: runs a step inside a step (`with_lock`), given its own context and its rendered inputs.
-        announce: passes a transient event to the observers, masked; may be called from any thread.
-        threads: limits how many blocking calls of steps run at once.
-        large_outputs: stores large outputs; without it every output goes into the journal.
-        execution: how many times the run has been started or resumed, including now.
-        strict_templates: whether a missing value fails the step; otherwise it is an empty text and a warning.
-        record_output: records what the code of a step prints and logs in a block.
-    """
-
-    flow_id: str
-    run_id: str
-    env: Mapping[str, str]
-    clock: Clock
-    redactor: Redactor
-    workspace: Workspace
-    log_directory: Path
-    connectors: Connectors
-    locks: Locks
-    nested_step: Callable[[StepContext, dict[str, Any]], Awaitable[StepResult]]
-    announce: Callable[[Event], None]
-    threads: anyio.CapacityLimiter
-    large_outputs: OutputStore | None = None
-    zip_drivers: frozenset[str] | None = None
-    execution: int = 1
-    strict_templates: bool = True
-    pools: Pools = NO_POOLS
-    record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
-    background: Background | None = None
 
 
 class StepContext:

@@ -16,7 +16,8 @@ from aetherflow.process.held_output import HeldOutput
 from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
-from aetherflow.sdk.context import Background, StepContext
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.services import Background
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results

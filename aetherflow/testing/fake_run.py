@@ -20,8 +20,9 @@ from aetherflow.execution.local_placement import call_step
 from aetherflow.ports import EffectState
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
-from aetherflow.sdk.context import Locks, RunServices, StepContext
+from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.pools import NO_POOLS, Pools
+from aetherflow.sdk.services import Locks, RunServices
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.testing.fake_clock import FakeClock

@@ -29,7 +29,8 @@ from aetherflow.execution.bus import Bus
 from aetherflow.execution.executor import Executor
 from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor
-from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import Skipped, StepResult, StepType
 from aetherflow.sdk.workspace import Workspace
 from tests.engine.scripted_machine import RUN_ID, START

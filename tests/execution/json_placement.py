@@ -29,8 +29,9 @@ from aetherflow.execution.ports import (
 )
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import Redactor
-from aetherflow.sdk.context import RunServices, StepContext
+from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import as_text
+from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import describe
 from aetherflow.sdk.workspace import Workspace

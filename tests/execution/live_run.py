@@ -25,8 +25,8 @@ from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
 from aetherflow.ports import DurableSubscriber
-from aetherflow.sdk.context import RunServices
 from aetherflow.sdk.pools import NO_POOLS, Pools
+from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.load import load_flow

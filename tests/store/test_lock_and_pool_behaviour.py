@@ -12,8 +12,8 @@ import pytest
 
 from aetherflow.clock import SystemClock
 from aetherflow.errors import LockNotAcquired, StepError
-from aetherflow.sdk.context import Locks
 from aetherflow.sdk.pools import Pools, PoolWait
+from aetherflow.sdk.services import Locks
 from aetherflow.store import named_locks
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.named_locks import LockTable
