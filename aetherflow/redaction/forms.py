@@ -1,14 +1,17 @@
 """Find secrets inside texts by their form, though nobody registered them: in URLs, beside names, in commands.
 
 Most texts have none, and lines of logs are many: a fast search for words that every form has comes first, and
-only what is around one of them is read.
+only what is around one of them is read. A long text is searched once for all of them, and only the lines that
+have one are read.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from string import ascii_letters, digits
+from typing import Any
 
 from aetherflow.redaction.commands import in_command
 from aetherflow.redaction.found import Found
@@ -43,13 +46,44 @@ _BESIDE_WORDS = {
 }
 _LETTERS = f"{ascii_letters}{digits}_.-"
 _LONGEST_NAME = 80
+_LONG = 4096
+"""From so many characters on a text is searched for all words at once."""
 
 
 def found_in(text: str) -> list[Found]:
     """Return the secrets that the forms show, in order; some may overlap."""
-    found = [*in_urls(text), *_named(text)]
+    found: list[Found] = []
+    for start, end in [(0, len(text))] if len(text) < _LONG else _suspicious(text):
+        part = text[start:end]
+        for one in (*in_urls(part), *_named(part)):
+            found.append(one._replace(start=start + one.start, end=start + one.end) if start else one)
     found.sort()
     return found
+
+
+def _suspicious(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the lines that have a word of a form; lines one after the other as one part."""
+    start = end = 0
+    for _, place, _ in _words().find_matches_as_indexes(text.encode("latin-1", "replace").lower()):
+        if place < end:
+            continue
+        before = text.rfind("\n", end, place) + 1 or end
+        if before > end:
+            if end:
+                yield start, end
+            start = before
+        end = text.find("\n", place) + 1 or len(text)
+    if end:
+        yield start, end
+
+
+@cache
+def _words() -> Any:
+    """Return the automaton of the words of which every form has one; only long texts need it."""
+    from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - see above
+
+    words = ("://", "jdbc:oracle:", *_NAMES, *_BESIDE_WORDS, *_PROGRAMS)
+    return BytesAhoCorasick([word.encode() for word in words], MatchKind.LeftmostFirst)
 
 
 def _named(text: str) -> Iterator[Found]:

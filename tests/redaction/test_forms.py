@@ -224,3 +224,19 @@ def test_a_line_is_read_once_however_many_options_it_has() -> None:
 
 def test_a_quote_that_is_not_closed_hides_no_other_line() -> None:
     assert Redactor().text("token='abc\nok\nit's") == "token='***\nok\nit's"
+
+
+def test_what_a_long_text_shows_is_masked_as_in_a_short_one() -> None:
+    lines = [line for line in (SHOWN + PLAIN).splitlines() if line]
+    filler = "row 17 of 20 is done\n" * 300
+    for line, masked in zip(lines, map(Redactor().text, lines), strict=True):
+        for before, after in (
+            ("", f"\n{filler}"),
+            (filler, ""),
+            (filler, f"\n{filler}"),
+            (filler, f"\r\n{filler}"),
+        ):
+            assert Redactor().text(before + line + after) == before + masked + after
+    whole = filler + f"\n{filler}".join(lines)
+    assert Redactor().text(whole) == filler + f"\n{filler}".join(map(Redactor().text, lines))
+    assert Redactor().bytes(whole.encode()).decode() == Redactor().text(whole)
