@@ -55,8 +55,8 @@ def found_in(text: str) -> list[Found]:
     found: list[Found] = []
     for start, end in [(0, len(text))] if len(text) < _LONG else _suspicious(text):
         part = text[start:end]
-        for one in (*in_urls(part), *_named(part)):
-            found.append(one._replace(start=start + one.start, end=start + one.end) if start else one)
+        in_part = [*in_urls(part), *_named(part)]
+        found += [one._replace(start=start + one.start, end=start + one.end) for one in in_part]
     found.sort()
     return found
 

@@ -53,7 +53,7 @@ _NOT_BEFORE = words(
     "require requires required allow allows allowed enable enables enabled disable disables disabled use"
     " uses using has have is no needs need skip ask asks show hide force empty without ignore forgot"
     " forget lost generate generated random can should must supports change prompt expire expired public"
-    " publishable existing invalid missing wrong max min automount"
+    " publishable existing invalid missing wrong failed max min automount"
 )
 """Somewhere before the secret: a choice about it, or a name for it."""
 
@@ -65,7 +65,7 @@ _NOT_JUST_BEFORE = {
     ),
     "secret": words("k8s kubernetes tls pull"),
     "password": words("reset update reveal"),
-    "pass": words("by first second last render multi single one two all"),
+    "pass": words("by first second last render multi single one two all boarding"),
     "credential": words("allow with include cors same"),
 }
 
@@ -85,8 +85,8 @@ _NOT_AFTER = words(
     " algo hasher hashers hashing validator validators validation validate verification check checker"
     " checks strategy required require optional enabled enable disabled disable allowed allow configured"
     " present exists set needed protected supported ignored forbidden verified secure httponly samesite"
-    " domain encryption status state version reset recovery change login auth authentication protection"
-    " prompt encoding charset classes"
+    " domain encryption status state version reset resets recovery change login auth authentication"
+    " protection prompt encoding charset classes through"
     # where it is, who has it, what it is called
     " file files filename filepath path paths dir directory folder location loc url urls uri uris endpoint"
     " host hostname port provider providers backend engine store manager vault mount volume volumes"
@@ -132,6 +132,11 @@ def names_a_secret(key: str) -> bool:
                 or (before and before[-1] in _NOT_JUST_BEFORE.get(kind, ()))
             )
     return False
+
+
+def counts(name: str) -> bool:
+    """Whether a number under this name is a count of secrets, or of words: `tokens: 1523`."""
+    return name[-1:] in "sS" and name[-2:].lower() != "ss"
 
 
 def _kind(parts: list[str], at: int) -> str:

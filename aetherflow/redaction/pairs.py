@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from aetherflow.redaction.found import Form, Found, looks_like_a_token
-from aetherflow.redaction.names import names_a_secret, words
+from aetherflow.redaction.names import counts, names_a_secret, words
 
 _PAIR = re.compile(
     r"(?P<name>[A-Za-z_][\w.\-]{0,200}+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
@@ -32,7 +32,15 @@ _PLACEHOLDER = re.compile(
     r"\$[A-Z_][A-Z0-9_]*|\$[({].*|%[A-Z_][A-Z0-9_]*%|\{\{.*|\{\w*\}?|%\(?\w*\)?[sdr]|<.*|\*+|\.\.\.|:\w+|\?|[=!~].*"
     r"|(?:env|file|command|keyring):.*"
 )
-_NOTHING = words("true false yes no on off none null nil undefined")
+_NOTHING = words(
+    "true false yes no on off none null nil undefined ok changed unchanged updated refreshed expired valid"
+    " invalid granted denied allowed forbidden accepted rejected required optional missing present absent"
+    " set unset empty default found failed succeeded success enabled disabled loaded unknown string str text"
+    " integer boolean"
+)
+"""Values, and words after a name, that say something about a secret."""
+_HIDDEN = re.compile(r"[x.\-]+|\[?(?:redacted|hidden|masked|filtered)\]?", re.IGNORECASE)
+"""What others write in the place of a secret."""
 _SHORTEST = 3
 _AROUND = 200
 _CODE = re.compile(r"[()\[\]]")
@@ -80,14 +88,25 @@ def _value(text: str, match: re.Match[str], before: str) -> Found | None:
         end = of_odbc.end() if of_odbc else end
     value = text[start:end]
     is_template = kind == "braced" and ":" in match["sep"]  # `password: {secret: ...}`
-    if len(value) < _SHORTEST or is_template or value.lower() in _NOTHING or _PLACEHOLDER.fullmatch(value):
+    if len(value) < _SHORTEST or is_template or _says_nothing(match["name"], value):
         return None
     is_certain = not _CODE.search(value)
+    if is_prose_like and match["name"] == "PASS":  # of a test
+        return None
     if is_prose_like and "-" not in match["name"] and not _MIXED.fullmatch(value):
         is_certain = is_certain and _COMPOUND.search(match["name"]) is not None
         if not (_ends_there if is_certain else _is_alone)(text, match.start(), end):
             return None
     return Found(start, end, form, is_certain)
+
+
+def _says_nothing(name: str, value: str) -> bool:
+    """Whether a value is no secret: a placeholder, a word about one, the name itself, or a count."""
+    word = value.lower()
+    if word in _NOTHING or _PLACEHOLDER.fullmatch(value) or _HIDDEN.fullmatch(value):
+        return True
+    is_itself = re.split(r"[.@]", word)[-1] == name.lower().rpartition(".")[2]  # `self.token = token`
+    return is_itself or (value.isdecimal() and counts(name))
 
 
 def _ends_there(text: str, _: int, end: int) -> bool:
@@ -107,6 +126,8 @@ def _header(text: str, match: re.Match[str]) -> Iterator[Found]:
     """Yield the credentials of a header: all up to the end of the line or the quotes around it."""
     name, of_header = match["name"].lower(), _HEADER.match(text, match.end("sep"))
     if of_header is None or _PLACEHOLDER.fullmatch(of_header["value"]):
+        return
+    if (of_header["scheme"] or of_header["value"]).strip().lower() in _NOTHING:  # `Authorization: granted`
         return
     if name.endswith("cookie"):
         yield Found(of_header.start("scheme" if of_header["scheme"] else "value"), of_header.end(), "cookie")

@@ -10,12 +10,13 @@ from aetherflow.redaction.commands import in_words
 from aetherflow.redaction.forms import found_in
 from aetherflow.redaction.found import learned
 from aetherflow.redaction.names import names_a_secret
-from aetherflow.redaction.search import Search, Span, merged, spans_alone
+from aetherflow.redaction.search import Search, Span, merged, spans_across_colours, spans_alone
 from aetherflow.redaction.spellings import SHORTEST, number_text, numbers, raw_bytes, spellings
-from aetherflow.redaction.values import can_be_secret, is_lone, texts_of
+from aetherflow.redaction.values import can_be_secret, is_about, is_lone, texts_of
 
 MASK = "***"
 _MASK = MASK.encode()
+_COLOUR = b"\x1b["
 _Bytes = bytes  # the class has a method of that name
 
 
@@ -70,7 +71,7 @@ class Redactor:
         """
         if isinstance(values, Mapping):
             for key, value in values.items():
-                if names_a_secret(str(key)):
+                if names_a_secret(str(key)) and not is_about(str(key), value):
                     self._add_found(texts_of(value))
                 else:
                     self.add_named(value)
@@ -132,7 +133,7 @@ class Redactor:
             shown = self.text(key) if isinstance(key, str) else self.value(key)
             if shown != key:
                 shown = next(name for name in _numbered(shown) if name not in masked and name not in value)
-            is_hidden = item and not isinstance(item, bool) and names_a_secret(str(key))
+            is_hidden = item and names_a_secret(str(key)) and not is_about(str(key), item)
             masked[shown] = MASK if is_hidden else self.value(item)
         return masked
 
@@ -167,6 +168,10 @@ class Redactor:
         return _decoded(_replaced(data, spans, _MASK), handler)
 
     def _spans(self, data: _Bytes) -> list[Span]:
+        spans = self._plain_spans(data)
+        return merged([*spans, *spans_across_colours(data, self._plain_spans)]) if _COLOUR in data else spans
+
+    def _plain_spans(self, data: _Bytes) -> list[Span]:
         if self._unsearched:
             with self._adding:
                 if self._unsearched:  # another thread may have been first

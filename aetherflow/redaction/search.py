@@ -7,7 +7,8 @@ are two: a large one, and a small one of what was added since.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aetherflow.redaction.spellings import SHORTEST, raw_bytes
@@ -19,6 +20,8 @@ _RECENT_SHARE = 8
 
 _ALONE = re.compile(rb"^[ \t]*(\S(?:[^\r\n]{0,12}?\S)?)(?=[ \t]*\r?$)", re.MULTILINE)
 """What may be a short secret alone on a line: three characters of UTF-8 have at most twelve bytes."""
+
+_COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class Search:
@@ -60,6 +63,22 @@ class _Automaton:
 def spans_alone(data: bytes, short: frozenset[bytes]) -> list[Span]:
     """Return where one of some short texts is alone on a line, blanks around it aside."""
     return [found.span(1) for found in _ALONE.finditer(data) if found[1] in short]
+
+
+def spans_across_colours(data: bytes, find: Callable[[bytes], list[Span]]) -> list[Span]:
+    """Return where secrets are that have codes of colours inside: the screen shows them without."""
+    codes = [code.span() for code in _COLOUR.finditer(data)]
+    starts = [0, *(end for _, end in codes)]
+    pieces = [data[start:end] for start, end in zip(starts, [*(at for at, _ in codes), None], strict=True)]
+    plain_starts = [0]
+    for piece in pieces[:-1]:
+        plain_starts.append(plain_starts[-1] + len(piece))
+
+    def place(plain: int) -> int:
+        number = bisect_right(plain_starts, plain) - 1
+        return starts[number] + plain - plain_starts[number]
+
+    return [(place(start), place(end - 1) + 1) for start, end in find(b"".join(pieces))]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -1,4 +1,4 @@
-"""List how a secret may be written: in base64, in URLs, in JSON, as `repr` shows it, as a number."""
+"""List how a secret may be written: in base64, hex, URLs, JSON, quotes, as `repr` shows it, as a number."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _WIDTHS = (76, 64)
 """The lines that base64 is written in: by `base64` and in mails, by `openssl` and in PEM."""
 
 _PERCENT = re.compile("%[0-9A-F]{2}")
+_QUOTES = ("''", "'\"'\"'", "'\\''", "&#x27;", "&#39;", "&apos;")
+"""How SQL, a shell, HTML and XML write an apostrophe inside of quotes."""
 
 
 def spellings(secret: str) -> set[str]:
@@ -63,7 +65,18 @@ def _encodings(value: str) -> set[str]:
         *in_json,
         *(json.dumps(text)[1:-1] for text in in_json),  # JSON inside of a text of JSON
         repr(value)[1:-1],
+        repr(raw)[2:-1],
+        raw.hex(),
+        raw.hex().upper(),
+        *_quoted(value),
     }
+
+
+def _quoted(value: str) -> set[str]:
+    """Return a value as SQL, a shell, HTML and XML write it inside of quotes."""
+    in_xml = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    texts = (value, in_xml, in_xml.replace('"', "&quot;"), in_xml.replace('"', "&#34;"))
+    return {text.replace("'", quote) for text in texts for quote in ("'", *_QUOTES)}
 
 
 def _base64(raw: bytes) -> set[str]:

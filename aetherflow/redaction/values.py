@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aetherflow.redaction.names import words
+from aetherflow.redaction.names import counts, words
 
 SHORT_DIGITS = 2
 """A number of at most this many digits is a length or a count, and no secret."""
@@ -37,6 +37,14 @@ def can_be_secret(text: str) -> bool:
 def is_lone(text: str) -> bool:
     """Whether such a text is masked only where it stands alone: it is a short number."""
     return _digits(text.strip()) <= LONE_DIGITS
+
+
+def is_about(name: str, value: Any) -> bool:
+    """Whether a value under the name of a secret is none: a truth value, a count of many, or of tests."""
+    if not isinstance(value, int | float):
+        return False
+    is_of_tests = name.lower() == "pass" and not can_be_secret(str(value))
+    return isinstance(value, bool) or counts(name) or is_of_tests
 
 
 def _digits(text: str) -> float:

@@ -118,6 +118,22 @@ git@github.com:a/b.git
 PWD=/home/ann/x
 cd $PWD && ls
 wrong password for user bob
+{"tokens": 1523, "cost": 0.3}
+where token = @token and u.password = t.password
+self.token = token
+password: changed
+token: valid
+token: expired
+Authorization: granted
+authorization: allowed for role reader
+Cookie: accepted
+credential=default
+password=[REDACTED]
+password=xxxxx
+PASS: test_login
+api_key: string
+client_secret: required
+failed_password: 3 times
 the token has expired, please log in again
 Password: must contain a digit and a letter
 validation of token failed: 3 errors

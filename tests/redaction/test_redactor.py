@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
+import shlex
 import threading
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 from hypothesis import example, given
@@ -48,6 +51,18 @@ def test_the_password_in_a_url(text: str, password: str | None) -> None:
         json.dumps(json.dumps(CANARY)[1:-1])[1:-1],
         re.sub("%..", lambda code: code[0].lower(), quote(CANARY, safe="")),
         repr(CANARY)[1:-1],
+        repr(CANARY.encode())[2:-1],
+        CANARY.encode().hex(),
+        CANARY.encode().hex().upper(),
+        CANARY.replace("'", "''"),
+        shlex.quote(CANARY)[1:-1],
+        CANARY.replace("'", "'\\''"),
+        html.escape(CANARY),
+        html.escape(CANARY, quote=False),
+        escape(CANARY),
+        quoteattr(CANARY)[1:-1],
+        "\x1b[0m".join(CANARY),
+        f"{CANARY[:3]}\x1b[1;31m\x1b[K{CANARY[3:]}",
     ],
 )
 def test_every_spelling_of_a_secret_is_masked_in_text_and_bytes(spelling: str) -> None:
@@ -240,6 +255,35 @@ def test_a_pin_in_any_type_is_masked_wherever_a_text_would_be() -> None:
         "none": None,
         "raw": b"*** rows",
     }
+
+
+def test_codes_of_colours_do_not_hide_a_secret_and_stay_around_it() -> None:
+    redactor = Redactor(["canary-1", "77"])
+    assert redactor.text("\x1b[31mred\x1b[0m can\x1b[32mary-1\x1b[0m!") == "\x1b[31mred\x1b[0m ***\x1b[0m!"
+    assert redactor.bytes(b"a\n\x1b[1m77\x1b[0m\nb 77") == b"a\n\x1b[1m***\x1b[0m\nb 77"
+    assert redactor.text("\x1b[31m") == "\x1b[31m"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"tokens": 1523},
+        {"pass": 2, "fail": 0},
+        {"pass_through": "x"},
+        {"boarding_pass": "A1"},
+        {"password_resets": 2},
+    ],
+)
+def test_counts_are_shown_under_names_that_are_nearly_those_of_secrets(value: dict[str, object]) -> None:
+    redactor = Redactor()
+    redactor.add_named(value)
+    assert redactor.is_empty
+    assert redactor.value(value) == value
+
+
+@pytest.mark.parametrize("value", [{"pass": 8675309}, {"db_pass": 12}, {"token": 1523}, {"tokens": ["x"]}])
+def test_a_number_under_the_name_of_one_secret_is_masked(value: dict[str, object]) -> None:
+    assert Redactor().value(value) == dict.fromkeys(value, MASK)
 
 
 def test_a_number_that_a_step_makes_of_a_secret_text_is_masked() -> None:
