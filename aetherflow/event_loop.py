@@ -14,14 +14,11 @@ from contextvars import Context, copy_context
 from typing import Any, Literal, TypeVar
 
 import anyio
-from anyio._backends._asyncio import CancelScope
 
 from aetherflow.plugin_errors import named
 from aetherflow.plugin_output import Target, print_outside, target_in
 
 T = TypeVar("T")
-
-_OF_A_SCOPE = CancelScope._deliver_cancellation.__code__  # noqa: SLF001 - no public name says who cancels
 
 
 def run_loop(function: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -62,9 +59,12 @@ class _GuardedTask(asyncio.Task[Any]):
         is_of_another = canceller is not own and self.protected_of == "step"
         is_refused = canceller is not None and (is_of_engine or is_of_another)
         # A scope of the engine that was cancelled may be delivered by the step that leaves its shield first.
-        if is_refused and sys._getframe(1).f_code is not _OF_A_SCOPE:  # noqa: SLF001 - the way to one's caller
-            return False
-        return super().cancel(msg)
+        return False if is_refused and not _is_called_by_anyio(2) else super().cancel(msg)
+
+
+def _is_called_by_anyio(depth: int) -> bool:
+    module = sys._getframe(depth).f_globals.get("__name__", "")  # noqa: SLF001 - the only way to one's caller
+    return module.partition(".")[0] == anyio.__name__
 
 
 def _step(target: Target | None) -> object:
