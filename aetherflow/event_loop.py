@@ -63,7 +63,7 @@ class _GuardedTask(asyncio.Task[Any]):
 
 
 def _is_called_by_anyio(depth: int) -> bool:
-    module = sys._getframe(depth).f_globals.get("__name__", "")  # noqa: SLF001 - the only way to one's caller
+    module: str = sys._getframe(depth).f_globals.get("__name__", "")  # noqa: SLF001 - the only way to one's caller
     return module.partition(".")[0] == anyio.__name__
 
 
