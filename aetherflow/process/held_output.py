@@ -44,7 +44,7 @@ class HeldOutput:
     async def release(self) -> dict[Stream, int]:
         """Read no more; return the reading ends that are still open, which the caller closes."""
         pipes = self._open_pipes()
-        ends = {stream: pipe.take_read_end() for stream, pipe in self._pipes.items() if pipe in pipes}
+        ends = {stream: pipe.copy_read_end() for stream, pipe in self._pipes.items() if pipe in pipes}
         await settle(pipes, pauses=True, seconds=0)
         return ends
 

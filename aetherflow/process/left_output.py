@@ -37,12 +37,7 @@ def hand_over(
     }
     try:
         done = subprocess.run(  # noqa: S603 - our own script, by our own interpreter
-            [
-                sys.executable,
-                "-I",
-                left_output_script.__file__,
-                *used,
-            ],  # who looks at `ps` sees what it is for
+            [sys.executable, "-I", left_output_script.__file__, *used],  # the paths are for readers of `ps`
             input=json.dumps(work).encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -98,8 +98,8 @@ class OutputPipe:
         self._waiting, self._pumping = None, anyio.CancelScope(shield=True)
         self.done = anyio.Event()
 
-    def take_read_end(self) -> int:
-        """Return the reading end, which the caller closes from now on; nothing reads it here any more."""
+    def copy_read_end(self) -> int:
+        """Return a copy of the reading end, which the caller closes; ours is closed when `pump` has ended."""
         return os.dup(self._read_end)
 
     def abandon(self) -> None:

@@ -59,7 +59,7 @@ def _limited(reports: Iterable[Report]) -> Iterator[Report]:
 
 
 def _ended(process: EndedProcess) -> Report:
-    """Return the report; a process that no step reported before is a surprise, and so a warning."""
+    """Return the report: a warning if no step has reported the process before."""
     match process.number:
         case None:
             how = "has ended by itself"

@@ -12,7 +12,6 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from aetherflow.store.filesystem import FULL_BYTES, beside, file_id, free_bytes
 
@@ -36,6 +35,8 @@ def has_room_for_index(path: Path) -> bool:
         index = beside(path, "-shm").stat()
         if index.st_size >= INDEX_BYTES // 2 and index.st_blocks * 512 >= index.st_size:
             return True
+    from tempfile import TemporaryFile  # noqa: PLC0415 - hardly any disk is that full
+
     try:
         with TemporaryFile(dir=beside(path, "-shm").parent) as trial:
             os.posix_fallocate(trial.fileno(), 0, INDEX_BYTES)

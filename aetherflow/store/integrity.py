@@ -52,10 +52,7 @@ def check_integrity(path: Path, seconds: float = CHECK_SECONDS) -> Integrity:
 
 def _check(raw: sqlite3.Connection, deadline: float) -> Integrity:
     raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-    for check in (
-        "quick_check",
-        "integrity_check",
-    ):  # the second also compares the indexes
+    for check in ("quick_check", "integrity_check"):  # the second also compares the indexes
         try:
             (found,) = raw.execute(f"PRAGMA {check}(1)").fetchone()
         except sqlite3.DatabaseError as error:
