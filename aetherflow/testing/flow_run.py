@@ -29,12 +29,14 @@ class FlowRun(msgspec.Struct, frozen=True):
     Attributes:
         state: its state database; `run_flow` with the same folder and run id resumes the run.
         seen: the observer that recorded its events.
+        detached: observers that failed during the run, by name, and why.
     """
 
     run_id: str
     status: Literal["SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"]
     state: Path
     seen: Recorder
+    detached: dict[str, str] = {}
 
     @property
     def events(self) -> list[Event]:
@@ -109,4 +111,4 @@ async def run_flow(
         control=RunControl(),
         clock=clock,
     )
-    return FlowRun(report.run_id, report.status, run.state, seen)
+    return FlowRun(report.run_id, report.status, run.state, seen, report.detached)
