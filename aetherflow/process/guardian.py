@@ -223,7 +223,7 @@ def _younger(leader: int, seconds: float) -> range | None:
     Numbers are given in order, and begin again at their limit. To try some is faster than to list /proc.
     """
     try:
-        newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
+        newest = int(Path("/proc/loadavg").read_text(encoding="utf-8").split()[-1])
     except (OSError, ValueError):
         return None
     is_short = seconds < SHORT_SECONDS and leader <= newest < leader + FEW_PROCESSES

@@ -22,9 +22,10 @@ _NAMES = ("pass", "secret", "token", "pwd", "auth", "key", "cred", "cookie", "jw
 """Every name that a form can have contains one of these."""
 
 _NAMED = {
-    word: re.compile(rf"{word}[\w.\-]{{0,80}}+(?:(?P<pair>(?:\\*[\"'])?[ \t]*[=:])|[ \t]+\S|[\"'])")
-    for word in _NAMES
+    word: rf"{word}[\w.\-]{{0,80}}+(?:(?P<pair>(?:\\*[\"'])?[ \t]*[=:])|[ \t]+\S|[\"'])" for word in _NAMES
 }
+"""Texts, which `re` compiles at their first use and keeps: a start does not pay for all of them."""
+
 _PROGRAMS = (
     "curl",
     "mysql",
@@ -40,9 +41,9 @@ _PROGRAMS = (
 )
 _OPTION = re.compile(r"[ \"']--?[pawu]")
 _BESIDE_WORDS = {
-    "identified": re.compile(r"identified\s+by\s+'(?P<value>(?:[^'\n]|'')+)'"),
-    "password": re.compile(r"password\s+'(?P<value>(?:[^'\n]|'')+)'"),
-    "bearer": re.compile(r"bearer[ \t]+(?P<value>(?=[a-z\-_.~+/]*[\d.])[\w\-.~+/]{12,}=*)"),
+    "identified": r"identified\s+by\s+'(?P<value>(?:[^'\n]|'')+)'",
+    "password": r"password\s+'(?P<value>(?:[^'\n]|'')+)'",
+    "bearer": r"bearer[ \t]+(?P<value>(?=[a-z\-_.~+/]*[\d.])[\w\-.~+/]{12,}=*)",
 }
 _LETTERS = f"{ascii_letters}{digits}_.-"
 _LONGEST_NAME = 80
@@ -128,11 +129,11 @@ def _lines(text: str, places: Iterable[int]) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _matches(patterns: Mapping[str, re.Pattern[str]], lowered: str) -> Iterator[re.Match[str]]:
+def _matches(patterns: Mapping[str, str], lowered: str) -> Iterator[re.Match[str]]:
     """Yield the matches of the patterns; each begins with its word, for which a text is searched fast."""
     for word, pattern in patterns.items():
         if word in lowered:
-            yield from pattern.finditer(lowered)
+            yield from re.finditer(pattern, lowered)
 
 
 def _name_start(text: str, inside: int) -> int:

@@ -6,7 +6,6 @@ from functools import partial
 
 from aetherflow.errors import StepError
 from aetherflow.process import guardian
-from aetherflow.process.left_output import hand_over
 from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.process.run_process import ProcessEnd
 from aetherflow.process.spawn import SPAWN_FAILED
@@ -46,6 +45,8 @@ async def leave_running(
         return
     context.undo_if_failed(partial(guardian.end_program, context.run_id, end.mark, grace_seconds))
     if recorder.held is not None:
+        from aetherflow.process.left_output import hand_over  # noqa: PLC0415 - few steps leave output behind
+
         ends = await recorder.held.release()
         try:
             await context.run_blocking(hand_over, ends, recorder.files, context.redactor)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aetherflow.errors import StateError
 from aetherflow.store.filesystem import FULL_BYTES, free_bytes
-from aetherflow.store.integrity import Integrity, check_integrity
+
+if TYPE_CHECKING:
+    from aetherflow.store.integrity import Integrity
 
 _DISK = "look at the system log (dmesg), the disk and its mount; what was stored is kept"
 
@@ -60,6 +63,8 @@ def placed(path: Path, error: StateError) -> StateError:
 def explained(path: Path, error: sqlite3.Error, kind: type[StateError]) -> StateError:
     """Return what an error of SQLite means. Blocking: it may check the database, or look at its disk."""
     if is_of_the_content(error):
+        from aetherflow.store.integrity import check_integrity  # noqa: PLC0415 - hardly any process needs it
+
         what, hint = explain_integrity(check_integrity(path))
     else:
         what, hint = _of_the_system(path, error)

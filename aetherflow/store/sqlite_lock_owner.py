@@ -48,7 +48,7 @@ def _locks_on(file: Path) -> Iterator[_Lock]:
     """
     try:
         stat = file.stat()
-        lines = _LOCKS.read_text(encoding="ascii").splitlines()
+        lines = _LOCKS.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return
     major, colon, minor = mount_of(file).device.partition(":")
