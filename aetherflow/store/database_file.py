@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 from aetherflow.errors import StateMoved
 from aetherflow.store.filesystem import FileId, beside, file_id
 from aetherflow.store.migrate import LockedOutError
+from aetherflow.working_directory import absolute
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class DatabaseFile:
         """
         log, index = str(beside(self.path, "-wal")), str(beside(self.path, "-shm"))
         self._places = (
-            _Place("database", str(self.path.absolute()), opened or file_id(self.path)),
+            _Place("database", str(absolute(self.path)), opened or file_id(self.path)),
             _Place("log", log, file_id(log)),
             _Place("index", index, file_id(index)),
         )

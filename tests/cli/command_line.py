@@ -85,8 +85,8 @@ class CommandLine:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str) -> Running:
-        """Start a command and do not wait for its end."""
+    def start(self, *arguments: str, process_group: int | None = None) -> Running:
+        """Start a command and do not wait for its end; in process group 0 it has one of its own."""
         return Running(
             subprocess.Popen(
                 [AETHERFLOW, *arguments],
@@ -96,6 +96,7 @@ class CommandLine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                process_group=process_group,
             )
         )
 

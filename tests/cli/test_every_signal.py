@@ -204,8 +204,9 @@ def test_ctrl_c_in_a_terminal_stops_the_run_and_its_children_in_order(cli: Comma
 
 
 def test_a_run_that_is_stopped_and_continued_runs_on(cli: CommandLine) -> None:
+    """In a group with a parent in its session: to another one, as under nohup, SIGTSTP does nothing."""
     up, go, out = place(cli)
-    with cli.start("run", "flow.yaml", "--run-id", "r") as run:
+    with cli.start("run", "flow.yaml", "--run-id", "r", process_group=0) as run:
         wait_until(up.exists)
         run.send(signal.SIGTSTP)
         state = Path(f"/proc/{run.pid}/stat")

@@ -244,8 +244,10 @@ def go():
     for number in range(3):
         time.sleep(0.1)
         print("late", number, SECRET)
+    open("printed", "w").close()
 threading.Thread(target=go).start()"""
-    waits = "- {id: w, type: external.process, inputs: {command: [sleep, '0.8']}}"
+    until = f"until [ -e {cli.folder}/printed ]; do sleep 0.05; done; sleep 0.5"
+    waits = f"- {{id: w, type: external.process, inputs: {{command: [sh, -c, '{until}']}}}}"
     result = run_json(cli, plugin(later), steps=flow(f"- {{id: s, type: mine}}\n{waits}"))
 
     assert result.code == 0

@@ -8,9 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
+from aetherflow.events.run_events import StepWaiting
 from aetherflow.sdk.context import StepContext
 from aetherflow.testing import MemoryPools
 from tests.execution.live_run import flow, live
+from tests.polling import eventually
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,7 +83,7 @@ async def test_a_step_that_is_cancelled_while_it_waits_leaves_the_queue(tmp_path
         pools.hold("p", 1, job_id="x", step_id="y", on_wait=lambda _: None),
     ):
         tasks.start_soon(run.run)
-        await anyio.sleep(0.1)
+        assert await eventually(lambda: any(isinstance(x, StepWaiting) for x in run.seen.events))
         run.executor.cancel("enough")
         with anyio.fail_after(10):
             await is_over.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,7 @@ from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.context import StepContext
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.testing import Recorder
+from tests.polling import DEADLINE_SECONDS, eventually
 from tests.runs.run_parts import ACTIONS, Place, flow
 
 pytestmark = pytest.mark.asyncio
@@ -302,16 +304,17 @@ async def test_an_output_that_a_kept_step_got_under_the_name_of_a_secret_is_mask
 async def test_a_request_to_stop_does_not_wait_for_a_secret_and_the_run_says_what_it_does_not_know(
     place: Place,
 ) -> None:
-    checked = place.checked(opening('{secret: "command:sleep 600"}', says(place)))
+    began = place.folder / "began"
+    checked = place.checked(opening(f"{{secret: \"command:sh -c 'touch {began}; sleep 600'\"}}", says(place)))
     pin(place)
     clock, control, seen = SystemClock(), RunControl(), Recorder()
     run = resolve_run(checked, RunRequest(run_id="r"), clock.new_id)
 
     async def stop() -> None:
-        await anyio.sleep(0.3)
+        assert await eventually(began.exists)
         control.cancel("enough")
 
-    with anyio.fail_after(15):
+    with anyio.fail_after(DEADLINE_SECONDS):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stop)
             report = await execute_run(
@@ -331,17 +334,28 @@ async def test_a_request_to_stop_does_not_wait_for_a_secret_and_the_run_says_wha
 async def test_a_run_renews_its_leases_while_it_waits_for_its_secrets(
     place: Place, opened: list[Any]
 ) -> None:
+    """It waits until the other run was refused, longer than the first leases last."""
+    go = place.folder / "go"
     text = opening(
-        f"{{secret: \"command:sh -c 'sleep 2.5; echo {CANARY}'\"}}",
+        f"{{secret: \"command:sh -c 'until [ -e {go} ]; do sleep 0.02; done; echo {CANARY}'\"}}",
         OPENS,
         head="locks: {scope: flow, ttl_seconds: 1}",
     )
     checked, place.seen = place.checked(text), Recorder()
+    expiries: list[datetime] = []
+
+    def outlives_its_first_leases() -> bool:
+        if place.state.exists() and place.query("SELECT * FROM sqlite_schema WHERE name = 'leases'"):
+            rows = place.query("SELECT expires_at FROM leases WHERE name LIKE 'lock:flow:%'")
+            expiries.extend(datetime.fromisoformat(expires_at) for (expires_at,) in rows)
+        return bool(expiries) and expiries[-1] - expiries[0] > timedelta(seconds=1)
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_flow, checked, RunRequest(run_id="r"), [])
-        await anyio.sleep(2)
+        assert await eventually(outlives_its_first_leases)
         assert place.query("SELECT count(*) FROM events") == [(0,)], "it waits"
         with pytest.raises(LockHeld):
-            await run_flow(place.checked(text.replace("sleep 2.5", "true")), RunRequest(run_id="r2"), [])
+            await run_flow(place.checked(text), RunRequest(run_id="r2"), [])
+        go.touch()
     assert opened == [CANARY]
     assert json.dumps(CANARY) not in texts(place)

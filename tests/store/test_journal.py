@@ -196,7 +196,7 @@ async def test_a_run_whose_events_are_stored_does_not_wait_for_those_of_others(p
             anyio.from_thread.run_sync(begins[len(in_time)].set, token=loop)
             in_time.append(go_on[len(in_time)].wait(10))
 
-    async def append_as_passenger(run: RunJournal) -> None:
+    async def append_to_the_batch_of_another(run: RunJournal) -> None:
         await run.commit([job_started("third", "a")])
         go_on[2].set()
 
@@ -207,7 +207,7 @@ async def test_a_run_whose_events_are_stored_does_not_wait_for_those_of_others(p
             await begins[0].wait()
             tasks.start_soon(runs[1].commit, [job_started("second", "a")])
             await anyio.lowlevel.checkpoint()
-            tasks.start_soon(append_as_passenger, runs[2])
+            tasks.start_soon(append_to_the_batch_of_another, runs[2])
             await anyio.wait_all_tasks_blocked()
             go_on[0].set()
             await begins[1].wait()
