@@ -42,7 +42,7 @@ class CapturedStream(io.TextIOBase):
         flush_outside()
 
     def close(self) -> None:
-        """Do nothing: the stream is of everybody."""
+        """Do nothing: all code of the process writes to the stream."""
 
     def writable(self) -> bool:
         """As of any standard stream."""

@@ -20,7 +20,7 @@ READ_BYTES = 1 << 16
 
 def main() -> None:
     """Read the work, then the pipes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
     sys.path.append(str(Path(__file__).parents[2]))
     from aetherflow.process.appended_file import AppendedFile  # noqa: PLC0415 - found only now
@@ -45,7 +45,7 @@ def main() -> None:
                 lines, targets = key.data
                 try:
                     data = os.read(key.fd, READ_BYTES)
-                except BlockingIOError:  # it was read by nobody else, but the kernel may be wrong
+                except BlockingIOError:  # `select` may report a pipe that has nothing to read
                     continue
                 masked = redactor.bytes(lines.take(data, last=not data))
                 for target in targets:

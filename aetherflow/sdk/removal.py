@@ -1,7 +1,7 @@
 """Delete folders that AetherFlow made: no other folder, not what a link leads to, nothing that is mounted.
 
 A folder that may have to be deleted later is made by `make_own`, which leaves a note beside it. Without the
-note nothing is deleted. May import `errors` and `file_access` only; the functions block.
+note nothing is deleted. May import `file_access` and `mounts` only; the functions block.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
 from pathlib import Path
 
 from aetherflow.file_access import FileAccess, make_folder, open_file
+from aetherflow.mounts import mounts_below
 
-_MOUNTS = Path("/proc/self/mountinfo")
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _LONGEST_NAME = 200
 
 
@@ -82,14 +80,3 @@ def remove_tree(folder: Path) -> None:
     if mounts := mounts_below(folder):
         raise OSError(errno.EBUSY, f"something is mounted at {mounts[0]}", str(folder))
     shutil.rmtree(folder)
-
-
-def mounts_below(folder: Path) -> list[str]:
-    """Return the mount points at or below a folder, where the system lists them (proc_pid_mountinfo(5))."""
-    try:
-        lines = _MOUNTS.read_bytes().splitlines()
-    except OSError:
-        return []
-    real = os.fsencode(os.path.realpath(folder))
-    points = [_ESCAPED.sub(lambda code: bytes([int(code[1], 8)]), line.split(b" ")[4]) for line in lines]
-    return [os.fsdecode(point) for point in points if point == real or point.startswith(real + b"/")]

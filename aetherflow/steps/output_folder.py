@@ -17,9 +17,10 @@ import msgspec
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, make_folder, set_mode
+from aetherflow.mounts import mounts_below
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.files import temporary_name
-from aetherflow.sdk.removal import is_own, make_own, mounts_below, note_as_own, note_of, remove_own
+from aetherflow.sdk.removal import is_own, make_own, note_as_own, note_of, remove_own
 from aetherflow.steps.process_failure import OUTPUT_FAILED
 from aetherflow.steps.process_inputs import IdempotencyInputs
 

@@ -8,12 +8,12 @@ https://sqlite.org/howtocorrupt.html).
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal
 
 from aetherflow.errors import StateUnusable
+from aetherflow.mounts import mount_of
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs"}
@@ -28,16 +28,6 @@ FULL_BYTES = 1 << 20
 
 FileId = tuple[int, int]
 """Device and inode."""
-
-_MOUNTS = Path("/proc/self/mountinfo")
-_ESCAPED = re.compile(r"\\([0-7]{3})")
-
-
-class Mount(NamedTuple):
-    """A mounted file system: its device (`8:1`) and its type; both empty if unknown."""
-
-    device: str = ""
-    kind: str = ""
 
 
 def beside(path: Path, end: Literal["-wal", "-shm"]) -> Path:
@@ -87,32 +77,3 @@ def refuse_network(path: Path) -> None:
             hint="give flow.state.path or AETHERFLOW_STATE_ROOT a place on a local disk",
             code="AF606",
         )
-
-
-def mount_of(path: Path) -> Mount:
-    """Return the mount that a file is on, as far as the platform shows its mounts."""
-    try:
-        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return Mount()
-    return find_mount(os.path.realpath(path), mounts)
-
-
-def find_mount(path: str, mounts: str) -> Mount:
-    """Return the mount that an absolute path is on.
-
-    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the device is field 3, the mount
-    point is field 5, and the type follows the separator ` - `. Of two mounts at the same point the later one
-    hides the earlier.
-    """
-    found, longest = Mount(), -1
-    for line in mounts.splitlines():
-        before, separator, after = line.partition(" - ")
-        fields = before.split(" ")
-        if not separator or len(fields) <= 4:  # noqa: PLR2004 - the number of fields before the mount point
-            continue
-        point = PurePosixPath(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), fields[4]))
-        depth = len(point.parts)
-        if depth >= longest and PurePosixPath(path).is_relative_to(point):
-            found, longest = Mount(fields[2], after.partition(" ")[0]), depth
-    return found

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from aetherflow.store.filesystem import beside, mount_of
+from aetherflow.mounts import mount_of
+from aetherflow.store.filesystem import beside
 
 _LOCKS = Path("/proc/locks")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.sdk import removal
 from aetherflow.sdk.removal import NotOursError, is_own, make_own, note_of, remove_own, remove_tree
 from aetherflow.sdk.workspace import Workspace
 
@@ -73,7 +72,7 @@ def test_nothing_is_deleted_while_something_is_mounted_in_it(
     (tmp_path / "mounts").write_text(
         "25 1 0:22 / / rw - ext4 /dev/x rw\n" + f"26 25 0:23 / {point} rw - nfs server:/ rw\n"
     )
-    monkeypatch.setattr(removal, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr("aetherflow.mounts._MOUNTS", tmp_path / "mounts")
     with pytest.raises(OSError, match=r"something is mounted at .*with space/own"):
         remove_tree(folder)
     assert (folder / "precious").read_text() == "precious"

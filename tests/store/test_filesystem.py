@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from aetherflow.errors import StateUnusable
-from aetherflow.store import filesystem
-from aetherflow.store.filesystem import NETWORK_FILE_SYSTEMS, find_mount, refuse_network
+from aetherflow.mounts import find_mount
+from aetherflow.store.filesystem import NETWORK_FILE_SYSTEMS, refuse_network
 from tests.store.real_parts import opened
 
 MOUNTS = r"""
@@ -63,7 +63,7 @@ def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text.write_text(
         f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {tmp_path}/share rw - nfs4 files:/share rw\n"
     )
-    monkeypatch.setattr(filesystem, "_MOUNTS", text)
+    monkeypatch.setattr("aetherflow.mounts._MOUNTS", text)
     return text
 
 
