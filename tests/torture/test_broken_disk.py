@@ -155,7 +155,7 @@ def test_on_a_full_file_system_a_prune_says_what_may_go_by_hand_and_then_works(
     done = subprocess.run(prune, capture_output=True, text=True, check=False)
 
     assert refused.returncode == 2, refused
-    assert "cannot be used: the disk reported an error, or is full" in refused.stderr
+    assert "cannot be used: the disk is full, its index has no room there" in refused.stderr
     assert f"the *.log files below {one_megabyte}/state.logs may be deleted by hand" in refused.stderr
     assert len(logs) == 1
     assert (done.returncode, "1 run deleted" in done.stdout) == (0, True), done
