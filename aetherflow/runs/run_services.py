@@ -49,7 +49,6 @@ async def run_services(
     """Make what the steps of a run share; at the end close it, and end the processes that are left."""
     redactor = checked.redactor
     shared = SharedConnectors.join()
-    settings = checked.environment.settings
     events = EventFactory(clock, state.flow_id, state.run_id)
 
     def warn(message: str, code: str = "") -> None:
@@ -67,16 +66,6 @@ async def run_services(
         shared,
         on_release=secrets.forget,
     )
-    restrictions = checked.restrictions
-    workspace = Workspace(
-        root=paths.work_root,
-        flow_id=state.flow_id,
-        run_id=state.run_id,
-        layout=paths.layout,
-        strict=settings.strict_sandbox,
-        allowed=restrictions.paths,
-        access=settings.file_access,
-    )
     async with one_error() as tasks:
         background = BackgroundTasks(tasks)
         services = RunServices(
@@ -85,8 +74,8 @@ async def run_services(
             env=checked.environment.variables,
             clock=clock,
             redactor=redactor,
-            workspace=workspace,
-            zip_drivers=restrictions.zip_drivers,
+            workspace=_workspace(checked, state, paths),
+            zip_drivers=checked.restrictions.zip_drivers,
             log_directory=paths.logs,
             connectors=connectors,
             locks=LockTable(database.database, clock, owner, state.flow_id, state.run_id),
@@ -96,7 +85,7 @@ async def run_services(
             threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
             large_outputs=output_files,
             execution=state.attempt,
-            strict_templates=settings.strict_templates,
+            strict_templates=checked.environment.settings.strict_templates,
             background=background,
             record_output=recorded_output,
         )
@@ -111,3 +100,16 @@ async def run_services(
                 finally:
                     for problem in [*await connectors.aclose(), *await shared.leave()]:
                         warn(problem.message, problem.code)
+
+
+def _workspace(checked: CheckedFlow, state: RunState, paths: RunPaths) -> Workspace:
+    settings = checked.environment.settings
+    return Workspace(
+        root=paths.work_root,
+        flow_id=state.flow_id,
+        run_id=state.run_id,
+        layout=paths.layout,
+        strict=settings.strict_sandbox,
+        allowed=checked.restrictions.paths,
+        access=settings.file_access,
+    )
