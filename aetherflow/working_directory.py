@@ -11,7 +11,8 @@ from pathlib import Path
 
 from aetherflow.errors import ConfigError
 
-GONE = "AF003"
+OS_REFUSED = "AF003"
+"""The operating system refuses what a command needs."""
 
 _names: dict[tuple[int, int], Path] = {}
 """The name of each working directory of this process when it was first needed, by device and inode."""
@@ -57,7 +58,7 @@ def absolute(path: Path) -> Path:
         raise ConfigError(
             f"{path} is relative to the working directory{_removed_name()}, which does not exist any more",
             hint="cd to a folder that exists, or give an absolute path",
-            code=GONE,
+            code=OS_REFUSED,
         ) from None
     parts = path.parts
     while parts and parts[0] == "..":

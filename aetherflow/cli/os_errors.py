@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aetherflow.errors import AetherFlowError, ConfigError
 from aetherflow.observe.line_writer import OutputLostError
-from aetherflow.working_directory import GONE, working_directory_name
+from aetherflow.working_directory import OS_REFUSED, working_directory_name
 
 _HINTS = {
     errno.EACCES: "check its permissions and those of the folders above it",
@@ -30,7 +30,9 @@ def as_sentence(error: OSError) -> AetherFlowError | None:
     is_relative = error.filename is None or not Path(os.fsdecode(error.filename)).is_absolute()
     if isinstance(error, FileNotFoundError) and is_relative and not working_directory_name():
         return ConfigError(
-            "the working directory does not exist any more", hint="cd to a folder that exists", code=GONE
+            "the working directory does not exist any more",
+            hint="cd to a folder that exists",
+            code=OS_REFUSED,
         )
     hint = _HINTS.get(error.errno or 0)
     if hint is None:
@@ -38,4 +40,4 @@ def as_sentence(error: OSError) -> AetherFlowError | None:
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         return OutputLostError(f"cannot write the output: {error.strerror}", hint=hint)
     what = "" if error.filename is None else f"{error.filename}: "
-    return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=GONE)
+    return AetherFlowError(f"{what}{error.strerror}", hint=hint, code=OS_REFUSED)

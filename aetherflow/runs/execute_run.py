@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import anyio
-import msgspec
 from msgspec.structs import replace
 
 from aetherflow import exit_codes
@@ -18,7 +17,6 @@ from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.state import ENDED_BADLY, RunState
-from aetherflow.errors import AetherFlowError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.execution.bus import Bus
@@ -26,6 +24,7 @@ from aetherflow.execution.executor import Executor
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.plan.hooks import is_hook
 from aetherflow.process import guardian
+from aetherflow.runs.claimed_run import ClaimedRun, Service, claim, renew_leases, while_claimed
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.forced_end import ForcedEnd
 from aetherflow.runs.load_flow import CheckedFlow
@@ -42,11 +41,7 @@ from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
 from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
-from aetherflow.store.database import SHIELD_SECONDS
-from aetherflow.store.database_pool import DatabasePool, SharedDatabase
-from aetherflow.store.lease import Lease
-from aetherflow.store.process_identity import ProcessIdentity, this_process
-from aetherflow.store.run_lease import RunClaim, claim_flow, claim_run, keep_alive, release_run
+from aetherflow.store.database_pool import DatabasePool
 from aetherflow.task_errors import one_error
 from aetherflow.worker_threads import WorkerThreads
 
@@ -68,22 +63,7 @@ STILL_ENDING = (
 
 HOOKS_END_IT = "the jobs have ended; the hooks run to their end, or until a second signal"
 
-Service = Callable[[], Coroutine[Any, Any, None]]
-
 __all__ = ["ObserverSpec", "RunReport", "RunRequest", "execute_run", "run_flow"]
-
-
-class ClaimedRun(msgspec.Struct, frozen=True, eq=False):
-    """A run that this process may execute, in an open database.
-
-    Attributes:
-        leases: the lease of the run, and of its flow if it has a lock; a heartbeat renews them.
-    """
-
-    database: SharedDatabase
-    owner: ProcessIdentity
-    claim: RunClaim
-    leases: list[Lease]
 
 
 async def run_flow(
@@ -160,10 +140,10 @@ async def execute_run(
     hint = ResumeHint(run.run_id, run.state)
     with run_output() as output, hint.on_state_error():
         observers = [*observers, *await _metrics_observers(run.checked)]
-        async with _claim_run(run, states, clock, precondition, hint) as claimed:
+        async with claim(run, states, clock, precondition, hint) as claimed:
             secrets = EarlySecrets(run.checked, run.run_id, clock)
             if secrets.are_needed:
-                await _while_claimed(secrets.fetch, claimed, clock, control, beside)
+                await while_claimed(secrets.fetch, claimed, clock, control, beside)
             start = start_run(run, claimed.claim, claimed.owner, clock)
             bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
             hint.on_started(bus, start.secrets)
@@ -210,74 +190,6 @@ async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:
     return [ObserverSpec("metrics", partial(MetricsObserver, metrics), "drop")]
 
 
-@asynccontextmanager
-async def _claim_run(
-    run: ResolvedRun,
-    states: DatabasePool,
-    clock: Clock,
-    precondition: ClaimPrecondition | None,
-    hint: ResumeHint,
-) -> AsyncIterator[ClaimedRun]:
-    """Open the database and claim the run, and its flow if that runs one at a time; release them at the end.
-
-    Raises:
-        HeldByAnother: another process has the run or the flow.
-        StateError: the database cannot be used.
-    """
-    flow, owner = run.checked.plan.flow, this_process()
-    async with AsyncExitStack() as stack:
-        access = run.checked.environment.settings.file_access
-        shared = await stack.enter_async_context(states.use(run.state, flow.state.synchronous, access))
-        database = shared.database
-        if precondition is None or precondition.database is not database:
-            claim = await claim_run(database, run.run_id, owner, clock)
-        else:
-            claim = await claim_run(database, run.run_id, owner, clock, precondition.check)
-        stack.push_async_callback(_call_shielded, partial(release_run, database, claim.lease, clock))
-        hint.on_claimed(was_stored=bool(claim.history))
-        if precondition is not None and precondition.database is not database:
-            await precondition.database.transact(precondition.check)
-        leases = [claim.lease]
-        if flow.locks.scope == "flow":
-            ttl, flow_id = flow.locks.ttl_seconds, run.checked.plan.flow_id
-            leases.append(await claim_flow(database, flow_id, run.run_id, owner, clock, ttl))
-            stack.push_async_callback(_call_shielded, partial(release_run, database, leases[1], clock))
-        yield ClaimedRun(shared, owner, claim, leases)
-
-
-async def _call_shielded(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with anyio.move_on_after(SHIELD_SECONDS, shield=True):  # a lease that was not released ends by itself
-        await call()
-
-
-async def _while_claimed(
-    prepare: Service, claimed: ClaimedRun, clock: Clock, control: RunControl, beside: Service
-) -> None:
-    """Prepare a run that has not begun while its leases are renewed; a request to stop ends the wait.
-
-    Raises:
-        HeldByAnother: another process has taken a lease.
-        StateError: the database cannot be used.
-    """
-    preparing = anyio.CancelScope()
-
-    async def renew(lease: Lease) -> None:
-        raise await keep_alive(claimed.database.database, lease, clock, control.cancel)
-
-    async def stop() -> None:
-        await control.cancelled()
-        preparing.cancel()
-
-    async with one_error() as tasks:
-        for lease in claimed.leases:
-            tasks.start_soon(renew, lease)
-        for task in (stop, beside):
-            tasks.start_soon(task)
-        with preparing:
-            await prepare()
-        tasks.cancel_scope.cancel()
-
-
 def _first_events(run: ResolvedRun, start: RunStart, secrets: EarlySecrets, clock: Clock) -> list[e.Event]:
     """Return the event that starts or resumes the run, and the notices that follow it."""
     factory = EventFactory(clock, start.state.flow_id, run.run_id)
@@ -318,7 +230,7 @@ async def _execute(
     """Run the jobs to their end; beside them a heartbeat renews the leases, and `beside` runs."""
     heartbeat = anyio.CancelScope(shield=True)  # also a cancelled run renews its leases until it has ended
     async with one_error() as tasks:
-        tasks.start_soon(_renew_leases, executor, claimed, clock, heartbeat)
+        tasks.start_soon(renew_leases, executor, claimed, clock, heartbeat)
         for task in beside:
             tasks.start_soon(task)
         try:
@@ -326,29 +238,6 @@ async def _execute(
         finally:
             heartbeat.cancel()
         tasks.cancel_scope.cancel()
-
-
-async def _renew_leases(
-    executor: Executor, claimed: ClaimedRun, clock: Clock, scope: anyio.CancelScope
-) -> None:
-    """Renew the leases until `scope` is cancelled; stop the run if one is lost or a stop is requested."""
-
-    def cancel(reason: str) -> None:
-        """Cancel what runs, once: this is called every second until the run has ended."""
-        if not executor.was_cancelled:
-            executor.cancel_hooks(reason)
-            executor.cancel(reason)
-
-    async def renew(lease: Lease) -> None:
-        try:
-            executor.fail(await keep_alive(claimed.database.database, lease, clock, cancel))
-        except AetherFlowError as error:
-            executor.fail(error)
-
-    with scope:
-        async with anyio.create_task_group() as renewing:
-            for lease in claimed.leases:
-                renewing.start_soon(renew, lease)
 
 
 async def _follow_control(

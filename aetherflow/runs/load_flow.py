@@ -196,7 +196,7 @@ def resolve(
     """Return a resource of the flow as its connector gets it: merged, rendered, secrets fetched and decoded.
 
     Blocking: a secret may come from a file, a program or a vault. A program gets the variables of `mark`;
-    `warn` hears what is doubtful; what is `known` is not fetched again.
+    `warn` is called with what is doubtful; what is `known` is not fetched again.
 
     Raises:
         ConfigError: it is not declared, or its profile, a template, a secret or a decode rule cannot be

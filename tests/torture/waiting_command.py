@@ -19,7 +19,7 @@ from aetherflow.__main__ import main
 from aetherflow.cli import main as command_line
 from aetherflow.cli import run as run_command
 from aetherflow.execution.executor import Executor
-from aetherflow.runs import execute_run
+from aetherflow.runs import claimed_run, execute_run
 from aetherflow.server import server
 
 
@@ -67,7 +67,7 @@ def arm(point: str) -> None:
         "report": (run_command, "print_lost_output"),
     }
     on_loop: dict[str, tuple[Any, str]] = {
-        "claim": (execute_run, "claim_run"),
+        "claim": (claimed_run, "claim_run"),
         "start": (Executor, "run"),
         "end": (execute_run, "_clean_up"),
     }
