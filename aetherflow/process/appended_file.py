@@ -1,4 +1,7 @@
-"""Append the output of programs to a file, up to a limit; light, for a process of its own (`left_output`)."""
+"""Append the output of programs to a file, up to a limit.
+
+Imports little, as `left_output_script` uses it in a small process of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cut the output of a program into whole lines, so that no secret is cut; light (see `left_output`)."""
+"""Cut the output of a program into whole lines, so that no secret is cut.
+
+Imports little, as `left_output_script` uses it in a small process of its own.
+"""
 
 from __future__ import annotations
 

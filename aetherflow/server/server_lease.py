@@ -17,7 +17,6 @@ from aetherflow.working_directory import absolute
 TTL_SECONDS = 30.0
 """How long the firings of a dead host stay with it; on the same host a dead server is seen at once."""
 
-
 LOOK_SECONDS = 1.0
 """How often the server looks whether its database is still at its path."""
 

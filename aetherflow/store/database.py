@@ -52,7 +52,6 @@ SLICE_SECONDS = 0.25
 PAUSE_SECONDS = 0.01
 """How long to wait before the next try, when SQLite does not wait by itself."""
 
-
 DISTURBED_SECONDS = 3.0
 """How long to wait for a process that uses a database or a log that is no longer there: it will notice."""
 
