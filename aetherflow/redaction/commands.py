@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from aetherflow.redaction.found import Found
 from aetherflow.redaction.names import names_a_secret, words
@@ -53,6 +54,12 @@ def in_words(words: Sequence[str]) -> Iterator[tuple[int, Found]]:
         if found is not None:
             yield number, found
         option = word if _OPTION.fullmatch(word) else ""
+
+
+def in_list(values: Sequence[Any]) -> Iterator[tuple[int, Found]]:
+    """Find the secrets in a list of any values, if it is a command: all forms need an option."""
+    if any(isinstance(value, str) and value[:1] == "-" for value in values):
+        yield from in_words([value if isinstance(value, str) else "" for value in values])
 
 
 def in_command(line: str) -> Iterator[Found]:

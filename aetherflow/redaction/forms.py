@@ -45,6 +45,9 @@ _BESIDE_WORDS = {
     "password": r"password\s+'(?P<value>(?:[^'\n]|'')+)'",
     "bearer": r"bearer[ \t]+(?P<value>(?=[a-z\-_.~+/]*[\d.])[\w\-.~+/]{12,}=*)",
 }
+_WORDS = ("://", "jdbc:oracle:", *_NAMES, *_BESIDE_WORDS, *_PROGRAMS)
+"""Every form has one of these."""
+
 _LETTERS = f"{ascii_letters}{digits}_.-"
 _LONGEST_NAME = 80
 _LONG = 4096
@@ -53,8 +56,10 @@ _LONG = 4096
 
 def found_in(text: str) -> list[Found]:
     """Return the secrets that the forms show, in order; some may overlap."""
+    if text.isidentifier():  # most texts are names, and a name has no form
+        return []
     found: list[Found] = []
-    for start, end in [(0, len(text))] if len(text) < _LONG else _suspicious(text):
+    for start, end in _whole(text) if len(text) < _LONG else _suspicious(text):
         part = text[start:end]
         in_part = [*in_urls(part), *_named(part)]
         found += [one._replace(start=start + one.start, end=start + one.end) for one in in_part]
@@ -62,10 +67,16 @@ def found_in(text: str) -> list[Found]:
     return found
 
 
+def _whole(text: str) -> list[tuple[int, int]]:
+    """Return a short text as one part, if it has a word of a form."""
+    lowered = text.lower()
+    return [(0, len(text))] if any(map(lowered.__contains__, _WORDS)) else []
+
+
 def _suspicious(text: str) -> Iterator[tuple[int, int]]:
     """Yield the lines that have a word of a form; lines one after the other as one part."""
     start = end = 0
-    for _, place, _ in _words().find_matches_as_indexes(text.encode("latin-1", "replace").lower()):
+    for _, place, _ in _automaton().find_matches_as_indexes(text.encode("latin-1", "replace").lower()):
         if place < end:
             continue
         before = text.rfind("\n", end, place) + 1 or end
@@ -79,12 +90,11 @@ def _suspicious(text: str) -> Iterator[tuple[int, int]]:
 
 
 @cache
-def _words() -> Any:
+def _automaton() -> Any:
     """Return the automaton of the words of which every form has one; only long texts need it."""
     from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - see above
 
-    words = ("://", "jdbc:oracle:", *_NAMES, *_BESIDE_WORDS, *_PROGRAMS)
-    return BytesAhoCorasick([word.encode() for word in words], MatchKind.LeftmostFirst)
+    return BytesAhoCorasick([word.encode() for word in _WORDS], MatchKind.LeftmostFirst)
 
 
 def _named(text: str) -> Iterator[Found]:

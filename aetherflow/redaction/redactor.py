@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aetherflow.redaction.commands import in_words
+from aetherflow.redaction.commands import in_list
 from aetherflow.redaction.forms import found_in
 from aetherflow.redaction.found import learned
 from aetherflow.redaction.names import names_a_secret
@@ -76,9 +76,8 @@ class Redactor:
                 else:
                     self.add_named(value)
         elif isinstance(values, list | tuple):
-            words = [value if isinstance(value, str) else "" for value in values]
-            for number, found in in_words(words):
-                self._add_found(learned(words[number], found))
+            for number, found in in_list(values):
+                self._add_found(learned(values[number], found))
             for value in values:
                 self.add_named(value)
         elif isinstance(values, str):
@@ -140,11 +139,9 @@ class Redactor:
     def _list(self, values: list[Any] | tuple[Any, ...]) -> list[Any]:
         """Return a list that is masked; it may be the words of a command."""
         masked = [self.value(value) for value in values]
-        if any(isinstance(value, str) and value[:1] == "-" for value in values):
-            words = [value if isinstance(value, str) else "" for value in values]
-            for number, found in in_words(words):
-                word = words[number]
-                masked[number] = self.text(word[: found.start]) + MASK + self.text(word[found.end :])
+        for number, found in in_list(values):
+            word = values[number]
+            masked[number] = self.text(word[: found.start]) + MASK + self.text(word[found.end :])
         return masked
 
     def _is_secret_number(self, value: Any) -> bool:
