@@ -40,6 +40,14 @@ def can_repaint(stream: TextIO) -> bool:
     return stream.isatty() and not dumb and encoding == "utf8"
 
 
+def is_in_background(stream: TextIO) -> bool:
+    """Whether the shell has given the terminal to another job (Ctrl-Z and `bg`, or `&`)."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) != os.getpgrp()
+    except (OSError, ValueError):  # it is not the terminal of this session
+        return False
+
+
 def painted(lines: Sequence[Line]) -> Group:
     """Return a picture as rich shows it; each line is cut to the width of the terminal."""
     from rich.console import Group  # noqa: PLC0415 - heavy, and only a terminal needs it
@@ -119,7 +127,10 @@ class LiveTreeObserver:
     def _print(self, console: Console, lines: list[tuple[str, Level]]) -> None:
         from rich.text import Text  # noqa: PLC0415 - imported when the tree began
 
-        if lines:
+        if lines and is_in_background(self._stream):
+            self._stream.write("".join(f"{text}\n" for text, _ in lines))
+            self._stream.flush()
+        elif lines:
             styled = [Text(text, style=_STYLE_OF_LEVEL.get(level, "")) for text, level in lines]
             with self._paint_lock:
                 console.print(Text("\n").join(styled), soft_wrap=True)
@@ -137,7 +148,8 @@ class LiveTreeObserver:
             vertical_overflow="crop",
             get_renderable=lambda: self._picture(console.height),
         )
-        self._live.start(refresh=True)
+        self._live.start(refresh=not is_in_background(self._stream))
+        console.show_cursor()  # after Ctrl-Z or SIGKILL nobody would bring it back
         self._painter = threading.Thread(target=self._paint, name="aetherflow progress", daemon=True)
         self._painter.start()
         return self._live
@@ -151,7 +163,8 @@ class LiveTreeObserver:
         while self._live and not self._stop.wait(FRAME_SECONDS):
             try:
                 with self._paint_lock:
-                    self._live.refresh()
+                    if not is_in_background(self._stream):  # a picture would wipe out what the user types
+                        self._live.refresh()
             except Exception as error:  # noqa: BLE001 - raised by the next batch, to its caller
                 self._failure = error
                 return
@@ -161,7 +174,7 @@ class LiveTreeObserver:
         if self._painter:
             self._painter.join()
             self._painter = None
-        if self._live:
+        if self._live and not is_in_background(self._stream):
             self._live.stop()
 
     def _close(self) -> None:

@@ -31,6 +31,7 @@ def hand_over(
     """
     used = {str(file.path): file for stream in ends for file in files[stream]}
     work = {
+        "path": [place for place in sys.path if os.path.isabs(place)],  # noqa: PTH117 - texts, as they are
         "secrets": redactor.secrets,
         "files": [(path, file.access, file.limit) for path, file in used.items()],
         "pipes": [(end, [str(file.path) for file in files[stream]]) for stream, end in ends.items()],

@@ -22,12 +22,13 @@ def main() -> None:
     """Read the work, then the pipes."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
-    sys.path.append(str(Path(__file__).parents[2]))
+    work = json.load(sys.stdin)
+    # `-I` ignores PYTHONPATH, which may be where the engine has its libraries from
+    sys.path.extend([*work["path"], str(Path(__file__).parents[2])])
     from aetherflow.process.appended_file import AppendedFile  # noqa: PLC0415 - found only now
     from aetherflow.process.whole_lines import WholeLines  # noqa: PLC0415 - as above
     from aetherflow.redaction import Redactor  # noqa: PLC0415 - as above
 
-    work = json.load(sys.stdin)
     redactor = Redactor(work["secrets"])
     files = {path: AppendedFile(Path(path), access, limit) for path, access, limit in work["files"]}
     if os.fork():

@@ -116,6 +116,12 @@ class OutputFolder(msgspec.Struct, frozen=True):
         remove_own(self.temporary)
 
     def _failed(self, error: OSError) -> StepError:
+        if isinstance(error, FileNotFoundError) and not os.path.lexists(self.temporary):
+            return StepError(
+                f"the program has deleted or moved temp_output_dir, {self.temporary}",
+                hint="let it write into that folder, and leave the folder itself where it is",
+                code=OUTPUT_FAILED,
+            )
         where = f"{error.filename}: " if error.filename else ""
         return StepError(
             f"cannot move the output from {self.temporary} to {self.final}: {where}{error.strerror or error}",

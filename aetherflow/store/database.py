@@ -18,7 +18,7 @@ from aetherflow.errors import StateError, StateMoved, StateUnusable
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.store.connection_thread import ConnectionThread
 from aetherflow.store.database_file import DatabaseFile
-from aetherflow.store.filesystem import file_id, refuse_network
+from aetherflow.store.filesystem import file_id, refuse_network, refuse_no_file
 from aetherflow.store.index_space import NoRoomError, has_room_for_index
 from aetherflow.store.looking import uri_to_look, way_to_look
 from aetherflow.store.migrate import (
@@ -98,6 +98,7 @@ class Database:
             StateUnusable: the path cannot be opened or written, is on a network file system, or is another
                 database.
         """
+        refuse_no_file(path)
         try:
             make_folder(path.parent, access)
             refuse_network(path)
@@ -129,6 +130,7 @@ class Database:
         Raises:
             StateUnusable: it cannot be read; or not without writing: it is of an older version, or has a log.
         """
+        refuse_no_file(path)
         way = way_to_look(path)
         if way == "shared":
             return await cls._connect(path, str(path), prepare_to_read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,14 @@ FULL_BYTES = 1 << 20
 FileId = tuple[int, int]
 """Device and inode."""
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
 
 def beside(path: Path, end: Literal["-wal", "-shm"]) -> Path:
     """Return the path of a database's log or index: beside the real file, whatever link leads there."""
@@ -44,6 +53,23 @@ def is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def refuse_no_file(path: Path) -> None:
+    """Refuse a state database that is a folder, a pipe, a socket or a device: SQLite would blame the disk.
+
+    Raises:
+        StateUnusable: it exists and is no file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # a file that is missing is made, and of another one SQLite says why it cannot be opened
+    if not stat.S_ISREG(mode):
+        raise StateUnusable(
+            f"the state database {path} cannot be used: it is {_KINDS.get(stat.S_IFMT(mode), 'no file')}",
+            hint="give --state or flow.state.path the path of a file",
+        )
 
 
 def file_id(path: str | Path) -> FileId | None:

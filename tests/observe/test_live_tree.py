@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -281,3 +282,33 @@ async def test_closing_before_anything_happened_is_quiet() -> None:
         await LiveTreeObserver(stream).aclose()
 
     assert screen.text == [""]
+
+
+@pytest.mark.asyncio
+async def test_in_the_background_nothing_is_repainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-Z and `bg` the terminal is the shell's: a picture would wipe out what the user types."""
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp() + 1)
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
+        await observer(BEGIN)
+        await observer([Notice(**RUN, level="warning", message="disk is nearly full")])
+        await asyncio.sleep(0.5)
+        await observer(END)
+        await observer.aclose()
+    assert screen.frames == []
+    assert screen.cursor_shown
+    local = f"{AT.astimezone():%H:%M:%S}"
+    assert screen.text[0] == f"{local} WARN  disk is nearly full"
+    assert f"{local} ERROR run r1 of demo  FAILED in 1.00 s" in screen.text
+
+
+@pytest.mark.asyncio
+async def test_the_cursor_is_there_while_it_runs() -> None:
+    """Ctrl-Z and SIGKILL come without a word."""
+    screen = Screen()
+    with terminal(screen) as stream:
+        observer = LiveTreeObserver(stream, now=two_seconds_later)
+        await observer(BEGIN)
+        observer._stop.set()
+    assert screen.cursor_shown

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -108,6 +113,24 @@ async def test_reading_stops_at_the_end_of_the_run_though_a_stranger_holds_the_o
             await held.stop()
     assert heard.ended == 1
     await end_leftovers("r")
+
+
+def test_the_process_that_records_finds_the_libraries_where_the_engine_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be in PYTHONPATH (`pip install --target`) and not in the folders of the interpreter."""
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    seen: list[dict[str, Any]] = []
+    real = subprocess.run
+
+    def run_script(command: list[str], **options: Any) -> object:
+        seen.append(json.loads(options["input"]))
+        return real(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", run_script)
+    monkeypatch.setattr(sys, "path", ["", "relative", str(tmp_path)])
+    hand_over({}, {}, Redactor([]))
+    assert seen[0]["path"] == [str(tmp_path)]
 
 
 @pytest.mark.asyncio

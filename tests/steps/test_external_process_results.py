@@ -247,6 +247,15 @@ async def test_the_folders_must_not_contain_each_other(tmp_path: Path, temporary
         await sh(process_context(tmp_path), "true", idempotency=idempotency)
 
 
+@pytest.mark.parametrize("program", ['rm -r "$AETHERFLOW_OUTPUT_DIR"', 'mv "$AETHERFLOW_OUTPUT_DIR" elsewhere'])
+@pytest.mark.asyncio
+async def test_a_program_that_takes_its_output_folder_away_is_named(tmp_path: Path, program: str) -> None:
+    with pytest.raises(StepError, match="the program has deleted or moved temp_output_dir") as raised:
+        await sh(process_context(tmp_path), program, idempotency=ATOMIC)
+    assert raised.value.code == "AF735"
+    assert "filesystem" not in raised.value.hint
+
+
 @pytest.mark.asyncio
 async def test_an_output_folder_that_cannot_be_replaced_is_an_error(tmp_path: Path) -> None:
     context = process_context(tmp_path)
@@ -299,7 +308,7 @@ def test_a_crash_before_the_old_output_was_deleted_is_finished(tmp_path: Path) -
 def test_when_the_new_output_cannot_be_moved_the_old_one_comes_back(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, temporary="new", final="old")
     shutil.rmtree(tmp_path / "tmp")
-    with pytest.raises(StepError, match="cannot move the output"):
+    with pytest.raises(StepError, match="has deleted or moved"):
         folder.publish()
     assert files_below(tmp_path / "final") == {"file": "old"}
     assert not (tmp_path / ".final.replaced").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -54,3 +55,22 @@ async def test_a_link_to_a_database_that_does_not_exist_yet_may_be_given(tmp_pat
     database = await Database.open(tmp_path / "link.sqlite")
     await database.aclose()
     assert stat.S_IMODE((tmp_path / "real.sqlite").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("folder", "a folder"), ("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device")]
+)
+async def test_what_is_no_file_is_named_and_no_disk_is_blamed(
+    tmp_path: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket has a limit
+    path = Path(name)
+    path.with_name("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        for open_database in (Database.open, Database.open_to_look):
+            with pytest.raises(StateUnusable, match=f"it is {kind}$") as caught:
+                await open_database(path)
+            assert "the path of a file" in caught.value.hint
