@@ -23,6 +23,7 @@ from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_deletion import OldRun
+from aetherflow.store.sqlite_errors import is_mounted_read_only
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("pruning", 4)
@@ -74,7 +75,7 @@ async def prune(
         return await _prune_database(path, before, keep_runs, clock, dry_run=dry_run)
     except StateError as error:
         free = free_bytes(path)
-        if free is None or free >= FULL_BYTES:
+        if free is None or free >= FULL_BYTES or is_mounted_read_only(path):
             raise
         by_hand = f"the content of the *.log files below {logs_beside(path)} may be deleted by hand"
         hint = "; ".join(filter(None, (error.hint, by_hand)))

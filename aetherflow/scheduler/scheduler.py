@@ -15,7 +15,7 @@ from typing import Any, Literal
 import anyio
 
 from aetherflow.clock import Clock
-from aetherflow.errors import AetherFlowError, StateError
+from aetherflow.errors import AetherFlowError, StateError, StateMoved
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
@@ -124,6 +124,8 @@ class Scheduler:
                 try:
                     await work()
                     self._works_again(work)
+                except StateMoved:  # its server notices it too, says so once, and ends
+                    await self._clock.sleep(AGAIN_SECONDS)
                 except StateError as error:
                     if not self._failing:  # one work may read while another cannot write: one report for all
                         self._notice(f"{error.message}; the scheduler tries again every second", error.code)

@@ -58,7 +58,9 @@ def remove_own(folder: Path) -> None:
         if folder.is_symlink():
             raise NotOursError(errno.EPERM, "it is a symbolic link", str(folder))
         if not is_own(folder):
-            raise NotOursError(errno.EPERM, "AetherFlow did not make it, or an older version did", str(folder))
+            raise NotOursError(
+                errno.EPERM, "AetherFlow did not make it, or an older version did", str(folder)
+            )
         remove_tree(folder)
     note_of(folder).unlink(missing_ok=True)
 

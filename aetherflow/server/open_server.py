@@ -13,7 +13,7 @@ import msgspec
 
 from aetherflow.clock import Clock
 from aetherflow.config.settings import load_settings
-from aetherflow.errors import StateError, UsageError
+from aetherflow.errors import StateError, StateMoved, UsageError
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
@@ -153,6 +153,8 @@ async def run_last_work(work: Callable[[], Coroutine[Any, Any, None]], report: C
     """Do the last work of a server on its database; report a failure, which other servers can handle."""
     try:
         await work()
+    except StateMoved:
+        return  # the server ends because of it, and its error says so
     except StateError as error:
         report(f"{error.message}; other servers take over when they see that this one has ended")
 

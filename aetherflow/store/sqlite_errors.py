@@ -104,7 +104,8 @@ def _of_the_system(path: Path, error: sqlite3.Error) -> tuple[str, str]:
             f"make room on that disk{_free_space(path)}, or look at the system log; what was stored is kept"
         )
         return "the disk reported an error, or is full", hint
-    if _primary(error) == sqlite3.SQLITE_READONLY and is_mounted_read_only(path):
+    refused = _primary(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    if refused and is_mounted_read_only(path):
         hint = "mount it for writing; a disk that fails is mounted read-only: look at the system log (dmesg)"
         return "its file system is mounted read-only", f"{hint}; what was stored is kept"
     return _EXPLANATIONS.get(_primary(error), ("", ""))

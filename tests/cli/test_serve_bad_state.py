@@ -73,6 +73,8 @@ def test_a_server_whose_database_is_taken_away_stops_and_says_so(cli: CommandLin
     assert done.code == 1, done
     assert f"error[AF212]: the state database {cli.state} was " in done.err
     assert "moved or deleted while" in done.err or "replaced by another file while" in done.err
+    for more in ("AF614", "tries again every second", "other servers take over"):
+        assert more not in done.out, "it is said once"
     assert no_trace(done)
 
 

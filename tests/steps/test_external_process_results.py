@@ -247,7 +247,9 @@ async def test_the_folders_must_not_contain_each_other(tmp_path: Path, temporary
         await sh(process_context(tmp_path), "true", idempotency=idempotency)
 
 
-@pytest.mark.parametrize("program", ['rm -r "$AETHERFLOW_OUTPUT_DIR"', 'mv "$AETHERFLOW_OUTPUT_DIR" elsewhere'])
+@pytest.mark.parametrize(
+    "program", ['rm -r "$AETHERFLOW_OUTPUT_DIR"', 'mv "$AETHERFLOW_OUTPUT_DIR" elsewhere']
+)
 @pytest.mark.asyncio
 async def test_a_program_that_takes_its_output_folder_away_is_named(tmp_path: Path, program: str) -> None:
     with pytest.raises(StepError, match="the program has deleted or moved temp_output_dir") as raised:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from aetherflow.errors import StateUnusable
 from aetherflow.mounts import find_mount
+from aetherflow.store import sqlite_errors
 from aetherflow.store.filesystem import NETWORK_FILE_SYSTEMS, refuse_network
 from tests.store.real_parts import opened
 
@@ -108,3 +110,15 @@ def test_a_platform_that_does_not_say_is_not_checked(mounts: Path, tmp_path: Pat
 
 def test_this_machine_is_read_without_an_error(tmp_path: Path) -> None:
     refuse_network(tmp_path / "state.sqlite")
+
+
+def test_what_cannot_be_opened_on_a_read_only_mount_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says CANTOPEN, and not READONLY, when it cannot make the log."""
+    monkeypatch.setattr(sqlite_errors, "is_mounted_read_only", lambda _: True)
+    with pytest.raises(sqlite3.OperationalError, match="unable to open") as caught:
+        sqlite3.connect(tmp_path / "no" / "a.db")
+    error = sqlite_errors.explained(tmp_path / "no" / "a.db", caught.value, StateUnusable)
+    assert "its file system is mounted read-only" in error.message
+    assert "mount it for writing" in error.hint

@@ -220,7 +220,7 @@ def _damaged_schema(path: Path) -> None:
         (_version_of_another, "AF602", "not one of AetherFlow's"),
         (_newer, "AF603", f"schema version {VERSION + 1}, newer than this AetherFlow knows ({VERSION})"),
         (_damaged_schema, "AF601", "it is damaged"),
-        (Path.mkdir, "AF601", "it cannot be opened"),
+        (Path.mkdir, "AF601", "it is a folder"),
     ],
 )
 async def test_a_file_that_is_not_ours_is_refused_by_name_and_left_as_it_is(
