@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 from aetherflow.errors import UsageError
-from aetherflow.events.run_events import Event, StepOutput, StepProgress
+from aetherflow.events.run_events import Event
 from aetherflow.file_access import FileAccess, open_file
 from aetherflow.observe.line_writer import LineWriter, json_line
 from aetherflow.observe.pipe_writer import PipeWriter
@@ -27,7 +27,6 @@ class EventStreamObserver:
 
     Args:
         target: a path (appended to), `-`, or a stream that stays open.
-        transient: also the lines that programs write and the progress of steps; there may be very many.
         access: who may read a file that is made.
     """
 
@@ -35,12 +34,10 @@ class EventStreamObserver:
         self,
         target: BinaryIO | Path | Literal["-"],
         *,
-        transient: bool = True,
         access: FileAccess = "private",
     ) -> None:
         self._target = target
         self._access = access
-        self._transient = transient
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
         self._sink = Sink()
@@ -89,12 +86,7 @@ class EventStreamObserver:
             await self._sink.call(self._close)
 
     def _write(self, events: Sequence[Event]) -> None:
-        shown = [
-            event for event in events if self._transient or not isinstance(event, StepOutput | StepProgress)
-        ]
-        writer = self._open()
-        if shown:
-            self._warning = writer.write(b"".join(map(json_line, shown))) or self._warning
+        self._warning = self._open().write(b"".join(map(json_line, events))) or self._warning
 
     def _open(self) -> LineWriter[bytes] | PipeWriter:
         if self._writer is None:

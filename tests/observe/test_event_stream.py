@@ -56,18 +56,6 @@ async def test_what_was_streamed_decodes_to_the_same_events() -> None:
 
 
 @pytest.mark.asyncio
-async def test_output_lines_are_left_out_on_request_notices_are_not() -> None:
-    sink = io.BytesIO()
-    observer = EventStreamObserver(sink, transient=False)
-
-    await observer(EVENTS)
-    await observer(EVENTS[1:2])
-
-    shown = [json.loads(line)["event"] for line in sink.getvalue().splitlines()]
-    assert shown == ["job_started", "notice", "job_finished"]
-
-
-@pytest.mark.asyncio
 async def test_a_file_is_appended_to_and_closed(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     for event in EVENTS[:2]:
