@@ -17,6 +17,9 @@ from aetherflow.redaction.values import can_be_secret, is_about, is_lone, texts_
 MASK = "***"
 _MASK = MASK.encode()
 _COLOUR = b"\x1b["
+_LISTS, _MAPPINGS = (list, tuple), (dict, Mapping)
+"""Asked for each value: the usual types come first, and no union is made for it."""
+
 _Bytes = bytes  # the class has a method of that name
 
 
@@ -69,20 +72,20 @@ class Redactor:
 
         A value that cannot be a secret (a truth value, a short number, a common word) is left out.
         """
-        if isinstance(values, Mapping):
+        if isinstance(values, str):
+            for found in found_in(values):
+                self._add_found(text for text in learned(values, found) if len(text) >= SHORTEST)
+        elif isinstance(values, _LISTS):
+            for number, found in in_list(values):
+                self._add_found(learned(values[number], found))
+            for value in values:
+                self.add_named(value)
+        elif isinstance(values, _MAPPINGS):
             for key, value in values.items():
                 if names_a_secret(str(key)) and not is_about(str(key), value):
                     self._add_found(texts_of(value))
                 else:
                     self.add_named(value)
-        elif isinstance(values, list | tuple):
-            for number, found in in_list(values):
-                self._add_found(learned(values[number], found))
-            for value in values:
-                self.add_named(value)
-        elif isinstance(values, str):
-            for found in found_in(values):
-                self._add_found(text for text in learned(values, found) if len(text) >= SHORTEST)
 
     def _add_found(self, texts: Iterable[str]) -> None:
         for text in texts:
@@ -116,12 +119,12 @@ class Redactor:
         """
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, Mapping):
-            return self._mapping(value)
-        if isinstance(value, list | tuple):
+        if isinstance(value, _LISTS):
             return self._list(value)
         if isinstance(value, bool) or value is None:
             return value
+        if isinstance(value, _MAPPINGS):
+            return self._mapping(value)
         if isinstance(value, bytes):
             return self.bytes(value)
         return MASK if self._whole and self._is_secret_number(value) else value
