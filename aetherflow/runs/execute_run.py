@@ -72,7 +72,6 @@ async def run_flow(
     observers: Sequence[ObserverSpec],
     *,
     clock: Clock | None = None,
-    on_signal: Callable[[], None] | None = None,
 ) -> RunReport:
     """Start or resume a run and execute it to its end, as the only run of its process; signals stop it.
 
@@ -99,8 +98,6 @@ async def run_flow(
 
         def follow() -> Coroutine[Any, Any, None]:
             signals.open()  # before the task runs, as the first event may be stored by then
-            if on_signal is not None:
-                on_signal()
             return _follow_signals(signals, control, states, received)
 
         report = await execute_run(run, observers, states=states, control=control, clock=clock, beside=follow)

@@ -465,16 +465,16 @@ def test_two_processes_with_one_run_id(place: Place) -> None:
 
 
 @pytest.mark.asyncio
-async def test_on_signal_is_called_when_signals_are_heard(place: Place) -> None:
-    ready: list[bool] = []
-    seen = Recorder()
-    await run_flow(
-        place.checked(ONE),
-        RunRequest(),
-        [ObserverSpec("recorder", lambda: seen)],
-        on_signal=lambda: ready.append(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL),
-    )
-    assert ready == [True]
+async def test_signals_are_received_when_the_first_event_is_seen(place: Place) -> None:
+    received: list[bool] = []
+
+    class Watcher(Recorder):
+        async def __call__(self, events: Sequence[e.Event]) -> None:
+            received.append(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+            await super().__call__(events)
+
+    await run_flow(place.checked(ONE), RunRequest(), [ObserverSpec("recorder", Watcher)])
+    assert received[0]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
