@@ -9,7 +9,7 @@ continues.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import anyio
@@ -48,11 +48,12 @@ class _Subscription:
 
 
 class Bus:
-    """Publishes the events of one run; made on the event loop."""
+    """Publishes the events of one run; made on the event loop. `mask` is for what observers raise or say."""
 
-    def __init__(self, durable: DurableSubscriber, clock: Clock) -> None:
+    def __init__(self, durable: DurableSubscriber, clock: Clock, mask: Callable[[str], str] = str) -> None:
         self._durable = durable
         self._clock = clock
+        self._mask = mask
         self._thread = threading.get_ident()
         self._loop = anyio.lowlevel.current_token()
         self._subscriptions: list[_Subscription] = []
@@ -175,7 +176,7 @@ class Bus:
         if subscription in self._attached:
             self._attached.remove(subscription)
         why = error.message if isinstance(error, AetherFlowError) else named(error)
-        reason = f"{why}{_losses(subscription)}"
+        reason = self._mask(f"{why}{_losses(subscription)}")
         self.detached.setdefault(subscription.name, reason)
         if self._seen is not None:  # a server announces its events, and publishes none
             self.announce(
@@ -183,7 +184,7 @@ class Bus:
             )
 
     def _notice(self, like: Event, message: str) -> Notice:
-        return EventFactory(self._clock, like.flow_id, like.run_id).notice("warning", message)
+        return EventFactory(self._clock, like.flow_id, like.run_id).notice("warning", self._mask(message))
 
 
 def _losses(subscription: _Subscription) -> str:

@@ -142,7 +142,8 @@ async def execute_run(
             if secrets.are_needed:
                 await while_claimed(secrets.fetch, claimed, clock, control, beside)
             start = start_run(run, claimed.claim, claimed.owner, clock)
-            bus = Bus(claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq), clock)
+            journal = claimed.database.journal.of_run(claimed.claim.lease, claimed.claim.next_seq)
+            bus = Bus(journal, clock, run.checked.redactor.text)
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             output_files = OutputFiles(

@@ -1,8 +1,10 @@
-"""Stop a run from outside: by a signal, a command or a server. Imports only anyio."""
+"""Stop a run from outside: by a signal, a command or a server. Imports anyio and `redaction`."""
 
 from __future__ import annotations
 
 import anyio
+
+from aetherflow.redaction import Redactor
 
 
 class RunControl:
@@ -10,10 +12,12 @@ class RunControl:
 
     Attributes:
         reason: why the run must stop; empty until a stop is requested.
+        redactor: knows the secrets of the run, once its flow is loaded; for who reports how the run ended.
     """
 
     def __init__(self) -> None:
         self.reason = ""
+        self.redactor = Redactor()
         self._forces = 0
         self._cancelled = anyio.Event()
         self._forced = anyio.Event()

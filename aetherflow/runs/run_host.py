@@ -89,9 +89,11 @@ class RunHost:
         Raises:
             AetherFlowError: the run could not be started, or its state could not be stored.
         """
+        control.redactor.add_named([dict(os.environ), ticket.params])
         with run_output(), await self._bundle(ticket) as bundle:
             load = partial(_load, ticket, dict(os.environ), bundle, self._clock.new_id)
             run = await anyio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=self._loading)
+            control.redactor = run.checked.redactor
             if control.is_cancelled:
                 return cancelled(ticket.run_id, control.reason)
             if ticket.is_recovery:

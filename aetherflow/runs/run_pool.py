@@ -266,15 +266,19 @@ class RunPool:
         except AetherFlowError as error:
             if not active.has_started:
                 return refusal_of(run_id, error)
-            return RunReport(run_id, "INTERRUPTED", error.exit_code, reason=error.message, code=error.code)
+            reason = active.control.redactor.text(error.message)
+            return RunReport(run_id, "INTERRUPTED", error.exit_code, reason=reason, code=error.code)
         except BaseException as error:  # a bug, in a plugin or here, ends one run, not the server
             if is_our_cancellation(error):
                 raise
-            self._on_problem("".join(traceback.format_exception(error)))
-            reason = f"an internal error: {type(error).__name__}: {error}"
+            self._report_bug(active, error)
+            reason = active.control.redactor.text(f"an internal error: {type(error).__name__}: {error}")
             if not active.has_started:
                 return Refusal(run_id, "error", reason, INTERNAL_ERROR_CODE)
             return RunReport(run_id, "INTERRUPTED", 1, reason=reason, code=INTERNAL_ERROR_CODE)
+
+    def _report_bug(self, submission: _Submission, error: BaseException) -> None:
+        self._on_problem(submission.control.redactor.text("".join(traceback.format_exception(error))))
 
     async def _withdraw(self, refusal: Refusal) -> bool:
         """Remove a ticket from the queue; False if it is not in it."""
@@ -301,7 +305,7 @@ class RunPool:
             try:
                 await submission.observer.on_change(ticket, status, report)
             except Exception as error:  # noqa: BLE001 - an observer must not harm a run
-                self._on_problem("".join(traceback.format_exception(error)))
+                self._report_bug(submission, error)
         if scope.cancelled_caught:
             self._on_problem(f"run {ticket.run_id}: its status {status} could not be noted in time")
 

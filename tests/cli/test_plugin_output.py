@@ -382,3 +382,22 @@ def test_a_metrics_module_prints_to_the_run(cli: CommandLine) -> None:
     assert result.code == 0
     assert ("", "info", "printed: metrics at import") in shown(result)
     assert "hook" in result.out + result.err
+
+
+def test_what_a_metrics_module_raises_is_masked(cli: CommandLine) -> None:
+    cli.write(
+        "metrics_of_mine.py",
+        "import os\n\ndef METRICS(event):\n    raise ValueError(os.environ['APP_SECRET'])\n",
+    )
+    cli.write("flow.yaml", flow("- {id: s, type: external.process, inputs: {command: ['true']}}"))
+    env = {
+        "AETHERFLOW_METRICS_MODULE": "metrics_of_mine",
+        "PYTHONPATH": str(cli.folder),
+        "APP_SECRET": SECRET,
+    }
+    result = cli.run("run", "flow.yaml", "--events", "events.jsonl", env=env)
+    events = (cli.folder / "events.jsonl").read_text()
+    assert result.code == 0, result.err
+    assert result.err.count("ValueError: ***") == 2
+    assert "was detached: ValueError: ***" in events
+    assert SECRET not in result.out + result.err + events

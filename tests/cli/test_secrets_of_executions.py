@@ -135,3 +135,34 @@ def test_a_parameter_that_an_input_under_the_name_of_a_secret_gets_is_a_secret_p
     (cli.folder / "flow.yaml").unlink()
     assert is_masked(cli, first)
     assert is_masked(cli, again)
+
+
+def test_a_run_that_a_server_resumes_after_kill_9_has_the_secret_parameters_of_its_item(
+    cli: CommandLine,
+) -> None:
+    go = cli.folder / "go"
+    waits = (
+        f'echo up; until test -e {go}; do sleep 0.02; done; echo "$T $N"; test "$T $N" = "{CANARY} 86753094"'
+    )
+    steps = (
+        f"- {{id: s, type: external.process, inputs: {{command: [sh, -c, '{waits}'], "
+        "env: {T: '{{params.api_token}}', N: '{{params.db_token}}'}}}\n"
+    )
+    head = "flow: {id: f, params: {api_token: {required: true}, db_token: {type: int, required: true}}}"
+    flow = command_line.flow(steps, head)
+    item = f"interval_seconds: 1, overlap: skip, params: {{api_token: {CANARY}, db_token: 86753094}}"
+    once = EVERY_SECOND.replace("interval_seconds: 1", item)
+    with serve(cli, once, flow) as server:
+        run_id = begun(server)
+        server.process.kill()
+        server.end()
+    with serve(cli, once, flow) as server:
+        hear(server, ("run_resumed", {"run_id": run_id}))
+        go.touch()
+        server.event("firing_finished", run_id=run_id, outcome="SUCCESS")
+        server.send(signal.SIGTERM)
+        ended = server.end()
+    assert "AF561" not in ended.out + ended.err
+    assert cli.query(f"SELECT attempt, status FROM runs WHERE run_id = '{run_id}'") == [(2, "SUCCESS")]
+    stored = b"".join(path.read_bytes() for path in cli.state.parent.rglob("*") if path.is_file())
+    assert (CANARY.encode() in stored, b"86753094" in stored) == (False, False)

@@ -139,7 +139,7 @@ async def test_what_breaks_one_run_touches_no_other(place: Place, monkeypatch: p
             assert await server.status(action) == "FAILED"
         at_a_folder = f"state: {{path: {place.folder}}}"
         await server.submit(flow("{id: a, steps: [{id: s, type: probe}]}", head=at_a_folder), "folder")
-        assert "cannot be opened" in await server.status("folder")
+        assert "it is a folder" in await server.status("folder")
         assert [run.ticket.run_id for run in server.run_pool.running()] == ["sound"]
         sound.set()
         assert await server.status("sound") == "SUCCESS"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -9,6 +9,7 @@ import pytest
 
 from aetherflow.errors import Diagnostic, InvalidInput, RunInUse, StateError, UsageError
 from aetherflow.runs import run_pool as run_pool_module
+from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_pool import RunPool, RunPoolFull
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
@@ -117,6 +118,38 @@ async def test_what_a_run_raises_ends_that_run_only(broken: BaseException) -> No
     )
     assert len(problems) == 2
     assert all("Traceback" in problem for problem in problems)
+
+
+async def test_the_secrets_of_a_run_are_masked_in_the_traceback_of_a_bug_and_in_its_report() -> None:
+    seen, problems = Seen(), list[str]()
+
+    async def execute(
+        ticket: RunTicket,
+        control: RunControl,
+        started: Callable[[], Awaitable[None]],
+        precondition: ClaimPrecondition | None = None,
+    ) -> RunReport:
+        assert precondition is None
+        control.redactor.add("canary-1")
+        if ticket.run_id != "before":
+            await started()
+        if ticket.run_id == "known":
+            raise StateError("cannot store canary-1")
+        raise KeyError("canary-1")
+
+    run_pool = RunPool(execute, max_parallel_runs=1, observer=seen, on_problem=problems.append)
+    async with running(run_pool):
+        for name in ("before", "after", "known"):
+            await run_pool.submit(ticket(name))
+            await seen.until(name, "refused" if name == "before" else "ended")
+    assert len(problems) == 2
+    assert all("KeyError: '***'" in problem for problem in problems)
+    assert [report.reason for report in seen.reports.values()] == [
+        "an internal error: KeyError: '***'",
+        "an internal error: KeyError: '***'",
+        "cannot store ***",
+    ]
+    assert "canary-1" not in "".join(problems)
 
 
 async def test_an_invalid_flow_is_refused_with_what_is_wrong() -> None:
