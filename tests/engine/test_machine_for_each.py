@@ -166,3 +166,35 @@ def test_items_are_masked_before_they_are_stored() -> None:
     )
     machine.react(())
     assert state.job("fan").items == ["***", "open"]
+
+
+class References:
+    """Keeps large outputs in the place of a file: a reference counts its values."""
+
+    def __init__(self) -> None:
+        self.deferred: list[dict[str, Any]] = []
+
+    async def set_aside(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Return them: they are small."""
+        return outputs
+
+    def defer(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Return a reference for each value."""
+        self.deferred.append(outputs)
+        return {key: f"reference to {len(value)}" for key, value in outputs.items()}
+
+    def defer_items(self, items: list[Any]) -> e.Items:
+        """Return them: they are small."""
+        return items
+
+    async def write(self) -> None:
+        """Do nothing."""
+
+
+def test_the_gathered_outputs_of_a_mapped_job_are_stored_as_references_and_no_others() -> None:
+    session = Session(plan_of_jobs({"id": "fan", "for_each": ["a", "b"], "steps": [FAN_STEP]}), play=doubled)
+    session.machine.large = references = References()
+    session.end("fan[0]", "fan[1]")
+    assert references.deferred == [{"o": ["aa", "bb"]}]
+    assert session.state.job("fan").outputs == {"o": "reference to 2"}
+    assert session.state.job("fan[0]").outputs == {"o": "aa"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,18 @@ def test_what_another_host_holds_ends_with_its_time(raw: sqlite3.Connection) -> 
     assert pools.settle(raw, T0 + timedelta(seconds=49)) == []
     pools.renew(raw, [mine], T0 + timedelta(seconds=49), TTL)
     assert pools.settle(raw, T0 + timedelta(seconds=51)) == [mine]
+
+
+def test_the_hint_about_a_small_pool_names_the_database_that_has_it(tmp_path: Path) -> None:
+    place = tmp_path / "state.sqlite"
+    connection = sqlite3.connect(place)
+    connection.executescript(VERSION_4)
+    pools.set_pool(connection, "p", 2, T0)
+    with pytest.raises(StepError) as too_many:
+        ask(connection, 3)
+    connection.close()
+    assert f"which has 2 in {place}" in too_many.value.message
+    assert too_many.value.hint.endswith(f"--state {place}")
 
 
 def test_an_unknown_pool_and_more_slots_than_there_are_are_errors_that_say_what_to_do(
