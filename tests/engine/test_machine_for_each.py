@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -189,6 +190,10 @@ class References:
 
     async def write(self) -> None:
         """Do nothing."""
+
+    def resolve(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return them: nobody reads them here."""
+        return outputs
 
 
 def test_the_gathered_outputs_of_a_mapped_job_are_stored_as_references_and_no_others() -> None:
