@@ -9,9 +9,8 @@ from typing import Any
 from aetherflow.redaction.found import Found
 from aetherflow.redaction.names import names_a_secret, words
 
-_WORD = re.compile(
-    r"'(?P<single>[^'\n]*)'|\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|(?P<plain>[^\s'\"|;&<>`]+)|[|;&\n]+"
-)
+_UNQUOTED = re.compile(r"'(?P<single>[^'\n]*)'|(?P<plain>[^\s'\"|;&<>`]+)|[|;&\n]+")
+_WORD = re.compile(rf"\"(?P<double>(?:[^\"\\\n]|\\.)*+)(?:\"|(?P<open>))|{_UNQUOTED.pattern}")
 _OPTION = re.compile(r"--?[A-Za-z][\w\-]*")
 _PROSE = words(
     "a an and or the to is are was be of in on for from with without instead option options flag flags"
@@ -64,13 +63,22 @@ def in_list(values: Sequence[Any]) -> Iterator[tuple[int, Found]]:
 
 def in_command(line: str) -> Iterator[Found]:
     """Find the secrets in a line that is a command, or has one."""
-    matches = list(_WORD.finditer(line))
+    matches = list(_split(line))
     groups = [match.lastgroup for match in matches]
     words = [match[group] if group else match[0] for match, group in zip(matches, groups, strict=True)]
     for number, found in in_words(words):
         match, group = matches[number], groups[number]
         start = match.start(group) if group else match.start()
         yield found._replace(start=start + found.start, end=start + found.end)
+
+
+def _split(line: str) -> Iterator[re.Match[str]]:
+    """Yield the words of a line; after a quote that is never closed, no other closes either."""
+    for match in _WORD.finditer(line):
+        if match.lastgroup == "open":
+            yield from _UNQUOTED.finditer(line, match.start("double"))
+        else:
+            yield match
 
 
 def _after(option: str, program: str, word: str) -> Found | None:

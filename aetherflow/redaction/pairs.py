@@ -11,16 +11,23 @@ from collections.abc import Iterator
 from aetherflow.redaction.found import Form, Found, looks_like_a_token
 from aetherflow.redaction.names import counts, names_a_secret, words
 
+_NAME = re.compile(r"[A-Za-z_][\w.\-]{0,200}+")
 _PAIR = re.compile(
     r"(?P<name>[A-Za-z_][\w.\-]{0,200}+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
     r"(?P<rest>"
     r"\\{1,8}\"(?P<escaped>(?:(?!\\{1,8}\")[^\n])*)\\{1,8}\""
     r"|\"(?P<double>(?:[^\"\\\n]|\\.)*)\""
-    r"|\\*'(?P<single>[^'\\\n]*(?:(?:\\.|'')[^'\\\n]*)*)'"
+    r"|\\{1,8}'(?P<escaped_single>(?:(?!\\{1,8}')[^\n])*)\\{1,8}'"
+    r"|'(?P<single>[^'\\\n]*(?:(?:\\.|'')[^'\\\n]*)*)'"
     r"|\\*[\"'](?P<cut>[^\s\"'\\]+)"
     r"|\{(?P<braced>[^{}\n]+)\}"
-    r"|(?P<plain>[^\s&;\"'<>|]+?)(?=[,.)\]}\\]*(?:[\s&;\"'<>|]|$)))"
+    r"|(?P<plain>[^\s&;\"'<>|]{1,1024}+))"
 )
+"""No repetition reads on past the place where the next pair begins, or else it is bounded: the time must not
+grow with the square of the length of a line."""
+_QUOTED = ("escaped", "double", "escaped_single", "single", "cut")
+_DELIMITER = re.compile(r"[\s&;\"'<>|]|$")
+_END_IN_A_URL = re.compile(r"[\s&;\"'<>|#]")
 _BEFORE_A_QUERY = ("?", "&", "#")
 _IN_A_QUERY = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature", "pwd", "auth", "sas"})
 _HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -51,14 +58,23 @@ _MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d]).{6,}")
 
 def in_pair(text: str, start: int) -> Iterator[Found]:
     """Find the value of the name that begins at a place of a text, if that name is one of a secret."""
+    name, before = _NAME.match(text, start), text[start - 1 : start]
+    if name is None or not _may_name_one(before, name[0]):
+        return
     match = _PAIR.match(text, start)
     if match is None or text.endswith(("{{", "{{ "), 0, start):  # a template, which holds no value
         return
-    before = text[start - 1 : start]
     if match["name"].lower() in _HEADERS:
         yield from _header(text, match)
     elif _names_one(before, match) and (found := _value(text, match, before)):
         yield found
+
+
+def _may_name_one(before: str, name: str) -> bool:
+    """Whether a name is one of a secret, at least beside some values: cheaper to decide than the value."""
+    lowered = name.lower()
+    is_of_query = before in _BEFORE_A_QUERY and (lowered == "key" or lowered in _IN_A_QUERY)
+    return is_of_query or lowered == "pwd" or lowered in _HEADERS or names_a_secret(name)
 
 
 def _names_one(before: str, match: re.Match[str]) -> bool:
@@ -75,12 +91,13 @@ def _names_one(before: str, match: re.Match[str]) -> bool:
 
 def _value(text: str, match: re.Match[str], before: str) -> Found | None:
     """Return the value beside a name, unless it is a placeholder, or prose."""
-    kind = next(
-        kind for kind in ("escaped", "double", "single", "cut", "braced", "plain") if match[kind] is not None
-    )
+    kind = next(kind for kind in (*_QUOTED, "braced", "plain") if match[kind] is not None)
     start, end = match.span(kind)
+    is_long = kind == "plain" and _DELIMITER.match(text, end) is None
+    if kind == "plain" and not is_long:
+        end = _trimmed(text, start, end)
     is_prose_like = ":" in match["sep"] and kind == "plain" and not match["close"]
-    form: Form = "word" if kind in ("plain", "braced") else "quoted"
+    form: Form = "quoted" if kind in _QUOTED else "word"
     if kind == "plain" and before in _BEFORE_A_QUERY:
         form, end = "url", start + len(text[start:end].partition("#")[0])
     elif kind == "plain" and not is_prose_like and ";" in (before, text[end : end + 1]):
@@ -93,11 +110,19 @@ def _value(text: str, match: re.Match[str], before: str) -> Found | None:
     is_certain = not _CODE.search(value)
     if is_prose_like and match["name"] == "PASS":  # of a test
         return None
-    if is_prose_like and "-" not in match["name"] and not _MIXED.fullmatch(value):
+    if is_prose_like and not is_long and "-" not in match["name"] and not _MIXED.fullmatch(value):
         is_certain = is_certain and _COMPOUND.search(match["name"]) is not None
         if not (_ends_there if is_certain else _is_alone)(text, match.start(), end):
             return None
+    if is_long and end == match.end(kind):
+        delimiter = (_END_IN_A_URL if form == "url" else _DELIMITER).search(text, end)
+        end = _trimmed(text, start, delimiter.start() if delimiter else len(text))
     return Found(start, end, form, is_certain)
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    """Return where a value without quotes ends, without the marks that belong to the text around it."""
+    return start + max(len(text[start:end].rstrip(",.)]}\\")), 1)
 
 
 def _says_nothing(name: str, value: str) -> bool:

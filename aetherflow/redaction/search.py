@@ -7,7 +7,7 @@ are two: a large one, and a small one of what was added since.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +22,10 @@ _ALONE = re.compile(rb"^[ \t]*(\S(?:[^\r\n]{0,12}?\S)?)(?=[ \t]*\r?$)", re.MULTI
 """What may be a short secret alone on a line: three characters of UTF-8 have at most twelve bytes."""
 
 _COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+_HEAD = 512
+"""An automaton has only so many bytes of a longer pattern: one that repeats would cost its square."""
 
 
 class Search:
@@ -48,16 +52,41 @@ class Search:
 
 
 class _Automaton:
-    """The automaton of a set of patterns; of several that begin at one place, the longest is found."""
+    """The automaton of a set of patterns; of several that begin at one place, the longest is found.
+
+    Of a long pattern the head is searched, and masked with all that follows as in the pattern.
+    """
 
     def __init__(self, patterns: frozenset[bytes]) -> None:
         from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - only runs with secrets need it
 
         self.patterns = patterns
-        self._automaton: Any = BytesAhoCorasick(patterns, MatchKind.LeftmostLongest)
+        short = [pattern for pattern in patterns if len(pattern) <= _HEAD]
+        self._short: Any = BytesAhoCorasick(short, MatchKind.LeftmostLongest)
+        tails: dict[bytes, list[bytes]] = {}
+        for pattern in patterns:
+            if len(pattern) > _HEAD:
+                tails.setdefault(pattern[:_HEAD], []).append(pattern[_HEAD:])
+        self._tails = list(tails.values())
+        self._heads: Any = BytesAhoCorasick(list(tails), MatchKind.LeftmostLongest) if tails else None
 
     def spans(self, data: bytes) -> list[Span]:
-        return [(start, end) for _, start, end in self._automaton.find_matches_as_indexes(data)]
+        spans = [(start, end) for _, start, end in self._short.find_matches_as_indexes(data)]
+        if self._heads is None or len(data) < _HEAD:
+            return spans
+        reached = 0
+        for number, start, end in self._heads.find_matches_as_indexes(data):
+            if end > reached:
+                reached = end + max(_common(data, end, tail) for tail in self._tails[number])
+                spans.append((start, reached))
+        return merged(spans)
+
+
+def _common(data: bytes, at: int, tail: bytes) -> int:
+    """Return how many bytes of a tail follow at a place of the data."""
+    if data.startswith(tail, at):
+        return len(tail)
+    return bisect_left(range(1, len(tail)), 1, key=lambda size: not data.startswith(tail[:size], at))
 
 
 def spans_alone(data: bytes, short: frozenset[bytes]) -> list[Span]:

@@ -12,8 +12,14 @@ SHORTEST = 4
 """Values shorter than this (characters) are masked only where they stand alone, as a value or on a line:
 masking every `1` of a log because a PIN is `1` hides nothing and makes the log useless."""
 
+_LONG = 4096
+"""Of a longer value (characters) only the usual spellings are searched: each costs as much as the value."""
+
 _WIDTHS = (76, 64)
 """The lines that base64 is written in: by `base64` and in mails, by `openssl` and in PEM."""
+
+_LONGEST_NUMBER = 300
+"""No longer number (digits) is read: it is beyond those of JSON, and the time grows with its square."""
 
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _QUOTES = ("''", "'\"'\"'", "'\\''", "&#x27;", "&#39;", "&apos;")
@@ -28,7 +34,8 @@ def spellings(secret: str) -> set[str]:
     values = {secret, secret.strip()}
     if "\n" in secret:
         values.update(line.strip() for line in secret.splitlines() if len(line.strip()) >= 2 * SHORTEST)
-    found = {spelling for value in values for spelling in (value, *_encodings(value))}
+    encode = _encodings if len(secret) <= _LONG else _usual_encodings
+    found = values.union(*map(encode, values))
     return {spelling for spelling in found if len(spelling) >= SHORTEST} | {secret.strip()}
 
 
@@ -42,6 +49,8 @@ def raw_bytes(text: str) -> bytes:
 
 def numbers(text: str) -> set[int | float]:
     """Return the numbers that a secret may have become, none if it is not one in decimal digits."""
+    if len(text) > _LONGEST_NUMBER:
+        return set()
     try:
         value = float(text)
     except ValueError:
@@ -70,6 +79,13 @@ def _encodings(value: str) -> set[str]:
         raw.hex().upper(),
         *_quoted(value),
     }
+
+
+def _usual_encodings(value: str) -> set[str]:
+    """Return a long value, or a line of one, in JSON, and in base64 on its own."""
+    coded = base64.b64encode(raw_bytes(value)).decode()
+    in_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return {*in_json, coded, coded.rstrip("="), *_lines(coded.rstrip("="))}
 
 
 def _quoted(value: str) -> set[str]:

@@ -10,7 +10,7 @@ from aetherflow.redaction.found import Found, looks_like_a_token
 _USERINFO = re.compile(
     r"://(?:(?P<user>[^/\s:@'\"]*):(?P<password>[^/\s'\"]+|(?!\d+[/?#])[^\s'\"@]{1,200})|(?P<name>[^/\s:@'\"?#]+))@"
 )
-_ORACLE = re.compile(r"jdbc:oracle:\w+:[^\s/@:]*/(?P<password>[^\s@\"]+)@")
+_ORACLE = re.compile(r"jdbc:oracle:\w+:[^\s/@:]*/(?P<password>[^\s@\"]{1,1024}+)@")
 _LONGEST_NAME = 16
 
 

@@ -233,6 +233,41 @@ def test_no_text_takes_long(piece: str) -> None:
     assert time.process_time() - started < 10, "the time must not grow with the square of the length"
 
 
+LINES = [
+    *("key:", "key=", "token:", "password=", "passwd=;", "auth:", "token ", "token: ", "pwd=", "PASS: "),
+    *('"key":', '"key":"key":', "token=\\'", 'password=\\"', "password='", "password=''", "password={"),
+    *("://", "a://b:c", "a://@", "jdbc:oracle:a:/", "a-", "pass", "--p ", "--p=", "--password ", "-token="),
+    *("\\", "password=\\", "cookie: ", "Cookie:<", "cookie=a;", "?token=#", "&key=a", "token=$", "token=.)"),
+    *("bearer ", "identified by 'a", "password 'a", "curl -u ", "curl -u a:", "'", '"', '\\"'),
+]
+"""What a line may have again and again."""
+
+
+@pytest.mark.parametrize("before", ["", 'curl --p "', "password="])
+@pytest.mark.parametrize("piece", LINES)
+def test_the_time_for_a_line_grows_with_its_length(piece: str, before: str) -> None:
+    seconds = []
+    for size in (30_000, 60_000):
+        line = before + (piece * (size // len(piece)))
+        started = time.process_time()
+        Redactor().text(line)
+        seconds.append(time.process_time() - started)
+    assert seconds[1] < max(3 * seconds[0], 0.5), f"{seconds}: the square would be four times"
+    assert seconds[1] < 2
+
+
+@pytest.mark.parametrize("size", [1000, 1023, 1024, 1025, 5000])
+def test_a_long_value_is_masked_to_its_end(size: int) -> None:
+    value = "k9" * (size // 2) + "k" * (size % 2)
+    for line in ("password={}", "password: {}", "f(token={})", "https://h/?token={}#top", "a;PWD={};b"):
+        assert Redactor().text(line.format(value)) == line.format("***")
+
+
+def test_an_escaped_apostrophe_closes_a_value() -> None:
+    text = r"{\'password\': \'S3 cr3tX\', \'user\': \'u\'}"
+    assert Redactor().text(text) == text.replace("S3 cr3tX", "***")
+
+
 def test_a_line_is_read_once_however_many_options_it_has() -> None:
     text = "x\ntool --password abc-1 --token abc-2\ny\n\ntool --password abc-3"
     assert Redactor().text(text) == "x\ntool --password *** --token ***\ny\n\ntool --password ***"
