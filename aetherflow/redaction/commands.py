@@ -23,6 +23,7 @@ _NEXT = {
     "redis-cli": ("-a",),
     **dict.fromkeys(("ldapsearch", "ldapadd", "ldapmodify", "ldapwhoami"), ("-w",)),
     **dict.fromkeys(("sqlcmd", "bcp", "zip", "unzip"), ("-P",)),
+    "docker login": ("-p",),  # of `docker run` it is a port
 }
 """Programs, and their options whose next word is a secret."""
 
@@ -35,7 +36,11 @@ _ATTACHED = dict.fromkeys(
 _USER_OPTIONS = {"curl": ("-u", "--user", "-U", "--proxy-user"), "smbclient": ("-U", "--user")}
 """Programs, and their options whose next word is `user:password` (`user%password`)."""
 
-_PROGRAMS = frozenset({*_NEXT, *_ATTACHED, *_USER_OPTIONS})
+_LOGINS = words("docker podman")
+_PASS_SOURCES = {"openssl": ("-passin", "-passout", "-pass")}
+"""Programs, and their options whose next word is `pass:password`, or where to read it."""
+
+_PROGRAMS = frozenset({*_NEXT, *_ATTACHED, *_USER_OPTIONS, *_LOGINS, *_PASS_SOURCES})
 _USER_PASSWORD = re.compile(r"[^:%\s]+[:%](?P<password>.+)", re.DOTALL)
 
 
@@ -49,6 +54,8 @@ def in_words(words: Sequence[str]) -> Iterator[tuple[int, Found]]:
         name = word.rpartition("/")[2]
         if name in _PROGRAMS:
             program = name
+        elif word == "login" and program in _LOGINS:
+            program = "docker login"
         found = _after(option, program, word) or _attached(program, word)
         if found is not None:
             yield number, found
@@ -86,9 +93,10 @@ def _after(option: str, program: str, word: str) -> Found | None:
     if not option or not word:
         return None
     if option in _USER_OPTIONS.get(program, ()):
-        match = _USER_PASSWORD.fullmatch(word)
-        is_written = match is not None and not _PLACEHOLDER.fullmatch(match["password"])
-        return Found(*match.span("password")) if match is not None and is_written else None
+        return _user_password(word, 0)
+    if option in _PASS_SOURCES.get(program, ()):
+        is_written = word.startswith("pass:") and not _PLACEHOLDER.fullmatch(word, len("pass:"))
+        return Found(len("pass:"), len(word)) if is_written else None
     is_named = names_a_secret(option.lstrip("-"))
     if not is_named and option not in _NEXT.get(program, ()):
         return None
@@ -99,8 +107,19 @@ def _after(option: str, program: str, word: str) -> Found | None:
 
 def _attached(program: str, word: str) -> Found | None:
     """Return the secret that is attached to an option."""
+    for user_option in _USER_OPTIONS.get(program, ()):
+        prefix = f"{user_option}=" if user_option.startswith("--") else user_option
+        if word.startswith(prefix):
+            return _user_password(word, len(prefix))
     option = _ATTACHED.get(program, "")
     value = word.removeprefix(option)
     if not option or not value or value == word or _PLACEHOLDER.fullmatch(value):
         return None
     return Found(len(option), len(word))
+
+
+def _user_password(word: str, start: int) -> Found | None:
+    """Return the password in `user:password`, which begins at a place of a word."""
+    match = _USER_PASSWORD.fullmatch(word, start)
+    is_written = match is not None and not _PLACEHOLDER.fullmatch(match["password"])
+    return Found(*match.span("password")) if match is not None and is_written else None

@@ -15,7 +15,7 @@ from typing import Any
 
 from aetherflow.redaction.commands import in_command
 from aetherflow.redaction.found import Found
-from aetherflow.redaction.pairs import in_pair
+from aetherflow.redaction.pairs import in_elements, in_pair
 from aetherflow.redaction.urls import in_urls
 
 _NAMES = ("pass", "secret", "token", "pwd", "auth", "key", "cred", "cookie", "jwt", "sig")
@@ -38,10 +38,14 @@ _PROGRAMS = (
     "smbclient",
     "zip",
     "7z",
+    "docker",
+    "podman",
+    "openssl",
 )
 _OPTION = re.compile(r"[ \"']--?[pawu]")
 _BESIDE_WORDS = {
     "identified": r"identified\s+by\s+'(?P<value>(?:[^'\n]|'')+)'",
+    'identified by "': r"identified by \"(?P<value>[^\"\n]+)\"",
     "password": r"password\s+'(?P<value>(?:[^'\n]|'')+)'",
     "bearer": r"bearer[ \t]+(?P<value>(?=[a-z\-_.~+/]*[\d.])[\w\-.~+/]{12,}=*)",
 }
@@ -61,7 +65,7 @@ def found_in(text: str) -> list[Found]:
     found: list[Found] = []
     for start, end in _whole(text) if len(text) < _LONG else _suspicious(text):
         part = text[start:end]
-        in_part = [*in_urls(part), *_named(part)]
+        in_part = [*in_urls(part), *in_elements(part), *_named(part)]
         found += [one._replace(start=start + one.start, end=start + one.end) for one in in_part]
     found.sort()
     return found

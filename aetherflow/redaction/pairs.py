@@ -14,6 +14,7 @@ from aetherflow.redaction.names import counts, names_a_secret, words
 _NAME = re.compile(r"[A-Za-z_][\w.\-]{0,200}+")
 _PAIR = re.compile(
     r"(?P<name>[A-Za-z_][\w.\-]{0,200}+)(?P<close>\\*[\"'])?(?P<sep>[ \t]*(?:=>?(?!=)|:(?![:/]))[ \t]*)"
+    r"(?:[bBrRuU]{1,2}(?=[\"']))?"
     r"(?P<rest>"
     r"\\{1,8}\"(?P<escaped>(?:(?!\\{1,8}\")[^\n])*)\\{1,8}\""
     r"|\"(?P<double>(?:[^\"\\\n]|\\.)*)\""
@@ -48,6 +49,10 @@ _NOTHING = words(
 """Values, and words after a name, that say something about a secret."""
 _HIDDEN = re.compile(r"[x.\-]+|\[?(?:redacted|hidden|masked|filtered)\]?", re.IGNORECASE)
 """What others write in the place of a secret."""
+_ELEMENT = re.compile(
+    r"<(?P<name>[A-Za-z_][\w.\-]{0,80})(?:[ \t][^<>\n]{0,200})?>"
+    r"[ \t]*+(?P<value>[^<>\n]*[^<>\s])[ \t]*</(?P=name)>"
+)
 _SHORTEST = 3
 _AROUND = 200
 _CODE = re.compile(r"[()\[\]]")
@@ -68,6 +73,15 @@ def in_pair(text: str, start: int) -> Iterator[Found]:
         yield from _header(text, match)
     elif _names_one(before, match) and (found := _value(text, match, before)):
         yield found
+
+
+def in_elements(text: str) -> Iterator[Found]:
+    """Find the content of XML elements that are named like secrets: `<password>X</password>`."""
+    if "</" in text:
+        for match in _ELEMENT.finditer(text):
+            value, name = match["value"], match["name"]
+            if names_a_secret(name) and len(value) >= _SHORTEST and not _says_nothing(name, value):
+                yield Found(*match.span("value"), "word", not _CODE.search(value))
 
 
 def _may_name_one(before: str, name: str) -> bool:
@@ -149,7 +163,7 @@ def _is_alone(text: str, start: int, end: int) -> bool:
 
 def _header(text: str, match: re.Match[str]) -> Iterator[Found]:
     """Yield the credentials of a header: all up to the end of the line or the quotes around it."""
-    name, of_header = match["name"].lower(), _HEADER.match(text, match.end("sep"))
+    name, of_header = match["name"].lower(), _HEADER.match(text, match.start("rest"))
     if of_header is None or _PLACEHOLDER.fullmatch(of_header["value"]):
         return
     if (of_header["scheme"] or of_header["value"]).strip().lower() in _NOTHING:  # `Authorization: granted`

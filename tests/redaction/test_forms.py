@@ -239,6 +239,7 @@ LINES = [
     *("://", "a://b:c", "a://@", "jdbc:oracle:a:/", "a-", "pass", "--p ", "--p=", "--password ", "-token="),
     *("\\", "password=\\", "cookie: ", "Cookie:<", "cookie=a;", "?token=#", "&key=a", "token=$", "token=.)"),
     *("bearer ", "identified by 'a", "password 'a", "curl -u ", "curl -u a:", "'", '"', '\\"'),
+    *("<password>", "<password>a", "<password ", "</", "<key> ", 'identified by "', "docker login -p "),
 ]
 """What a line may have again and again."""
 
@@ -261,6 +262,47 @@ def test_a_long_value_is_masked_to_its_end(size: int) -> None:
     value = "k9" * (size // 2) + "k" * (size % 2)
     for line in ("password={}", "password: {}", "f(token={})", "https://h/?token={}#top", "a;PWD={};b"):
         assert Redactor().text(line.format(value)) == line.format("***")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<password>S3cr3tX</password>",
+        '<a><apiKey type="x"> S3 cr3tX </apiKey><b>1</b></a>',
+        "docker login -u ann -p S3cr3tX registry",
+        "podman login reg -p 'S3 cr3tX'",
+        "curl --user=ann:S3cr3tX https://h",
+        "curl -uann:S3cr3tX https://h",
+        'CREATE USER x IDENTIFIED BY "S3cr3tX"',
+        "openssl rsa -passin pass:S3cr3tX -in a",
+        "{'token': b'S3cr3tX', 'n': 1}",
+        'token=b"S3cr3tX"',
+        "{'Authorization': b'Bearer S3cr3tX'}",
+    ],
+)
+def test_a_secret_of_a_rarer_form_is_masked(text: str) -> None:
+    masked = text.replace("S3cr3tX", "***").replace("S3 cr3tX", "***").replace("S3 ***", "***")
+    assert Redactor().text(text) == masked
+    assert Redactor().text(masked) == masked
+    assert Redactor().bytes(text.encode()) == masked.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker run -p 8080:80 image",
+        "docker ps -a",
+        "openssl rsa -passin env:PASSPHRASE -in a",
+        "curl -uann https://h",
+        "curl --user=ann:$PASSWORD https://h",
+        "usage: login <password> <token>",
+        "<password></password>",
+        "<password>{{ x }}</password>",
+        "<tokenLimit>4096</tokenLimit>",
+    ],
+)
+def test_what_is_nearly_a_rarer_form_stays_as_it_is(text: str) -> None:
+    assert Redactor().text(text) == text
 
 
 def test_an_escaped_apostrophe_closes_a_value() -> None:
