@@ -45,7 +45,7 @@ def _of_a_newer_version(path: Path) -> Path:
 
 UNUSABLE: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "its folder is a file": (_below_a_file, "AF601", "cannot make the folder"),
-    "a folder": (_a_folder, "AF601", "cannot be opened"),
+    "a folder": (_a_folder, "AF601", "it is a folder"),
     "no database": (_no_database, "AF601", "no SQLite database"),
     "of another program": (_of_another_program, "AF602", "not one of AetherFlow's"),
     "of a newer version": (_of_a_newer_version, "AF603", "version 99, newer than"),
