@@ -246,7 +246,9 @@ def test_an_item_that_is_fired_here_ends_in_order(cli: CommandLine, number: sign
     assert out.read_text() == "bye\nlast\n"
 
 
-LOADING = "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\nSETTINGS = {}\n"
+LOADING = (
+    "import pathlib, time\npathlib.Path('loading').touch()\nwhile True: time.sleep(0.02)\nSETTINGS = {}\n"
+)
 
 
 @pytest.mark.parametrize("command", ["run", "validate"])

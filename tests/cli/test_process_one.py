@@ -143,7 +143,9 @@ def test_the_exit_code_is_that_of_the_command_also_if_it_was_killed(cli: Command
 
 
 def test_a_command_that_loads_a_module_is_ended_by_sigterm(cli: CommandLine) -> None:
-    cli.write("slow.py", "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\n")
+    cli.write(
+        "slow.py", "import pathlib, time\npathlib.Path('loading').touch()\nwhile True: time.sleep(0.02)\n"
+    )
     cli.env |= {"AETHERFLOW_SETTINGS_MODULE": "slow", "PYTHONPATH": str(cli.folder)}
     cli.write("flow.yaml", FAILS)
     run, first = start(cli, "validate", "flow.yaml")

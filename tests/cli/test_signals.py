@@ -113,7 +113,9 @@ def test_a_cancelled_run_can_be_resumed(cli: CommandLine) -> None:
 
 
 def test_ctrl_c_while_a_module_of_settings_is_loaded_ends_without_a_word_too_many(cli: CommandLine) -> None:
-    slow = "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\nSETTINGS = {}\n"
+    slow = (
+        "import pathlib, time\npathlib.Path('loading').touch()\nwhile True: time.sleep(0.02)\nSETTINGS = {}\n"
+    )
     cli.write("slow.py", slow)
     cli.write("flow.yaml", OK)
     cli.env |= {"AETHERFLOW_SETTINGS_MODULE": "slow", "PYTHONPATH": str(cli.folder)}

@@ -151,7 +151,8 @@ class Cellar:
         self.pins, self.go, self.up = cli.folder / "pins", cli.folder / "go", cli.folder / "up"
 
         def word() -> str:
-            return "".join(chance.choices("abcdefghijkmnpqrstuvwxyz23456789", k=16))
+            # letters and digits, as a token has: without them a name alone in a URL is no secret by its form
+            return "k7" + "".join(chance.choices("abcdefghijkmnpqrstuvwxyz23456789", k=14))
 
         self.values = {
             "by_file": str(cli.folder / f"{word()}.sqlite"),
