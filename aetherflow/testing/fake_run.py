@@ -15,8 +15,9 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.events.masking import masked
-from aetherflow.events.run_events import Event, Notice, StepOutput
+from aetherflow.events.run_events import EffectConfirmed, Event, Notice, StepOutput
 from aetherflow.execution.local_placement import call_step
+from aetherflow.execution.step_effects import StepEffects
 from aetherflow.ports import EffectState
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
@@ -105,7 +106,7 @@ class FakeRun:
             step_id=step_id,
             step_type=step_type,
             attempt=attempt,
-            effects=_MemoryEffects(self.effects, job_id, step_id),
+            effects=_memory_effects(self.effects, job_id, step_id),
         )
 
     def of(self, kind: type[E]) -> list[E]:
@@ -147,29 +148,16 @@ class _OpenConnectors:
         return []
 
 
-class _MemoryEffects:
-    """Implements `EffectLog` for the attempts of one step."""
+def _memory_effects(
+    effects: dict[tuple[str, str, str], EffectState], job_id: str, step_id: str
+) -> StepEffects:
+    """Return the effects of an attempt of one step, which stores them in memory."""
+    known = {key: state for (*step, key), state in effects.items() if step == [job_id, step_id]}
 
-    def __init__(self, effects: dict[tuple[str, str, str], EffectState], job_id: str, step_id: str) -> None:
-        self._effects = effects
-        self._step = (job_id, step_id)
-        self._reserved: set[str] = set()
+    async def store(kind: type[Event], *, key: str, **fields: Any) -> None:
+        is_confirmed = kind is EffectConfirmed
+        detail = known[key].detail if is_confirmed else fields["detail"]
+        known[key] = EffectState(detail, is_confirmed=is_confirmed, result=fields.get("result", {}))
+        effects[job_id, step_id, key] = known[key]
 
-    def reserve(self, key: str) -> bool:
-        is_new = key not in self._reserved
-        self._reserved.add(key)
-        return is_new
-
-    def free(self, key: str) -> None:
-        self._reserved.discard(key)
-
-    def known(self, key: str) -> EffectState | None:
-        return self._effects.get((*self._step, key))
-
-    async def intend(self, key: str, detail: dict[str, Any]) -> None:
-        self._effects[*self._step, key] = EffectState(detail)
-
-    async def confirm(self, key: str, result: dict[str, Any], *, verified: bool) -> None:
-        del verified
-        detail = self._effects[*self._step, key].detail
-        self._effects[*self._step, key] = EffectState(detail, is_confirmed=True, result=result)
+    return StepEffects(known, store)

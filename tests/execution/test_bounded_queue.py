@@ -12,7 +12,7 @@ from aetherflow.events import run_events as e
 from aetherflow.execution.bounded_queue import BoundedQueue
 from aetherflow.execution.bus import Bus
 from aetherflow.testing import MemoryJournal
-from tests.execution.test_bus import Gated, began
+from tests.execution.observer_doubles import Gated, began
 from tests.store.real_parts import T0
 
 COMMON: dict[str, Any] = {"at": T0, "flow_id": "f", "run_id": "r"}

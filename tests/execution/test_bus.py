@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -17,7 +14,7 @@ import pytest
 
 from aetherflow.clock import SystemClock
 from aetherflow.errors import StateError
-from aetherflow.events.run_events import Event, JobStarted, Notice, RunStarted
+from aetherflow.events.run_events import Event, Notice, RunStarted
 from aetherflow.execution import bus as bus_module
 from aetherflow.execution.bounded_queue import BoundedQueue
 from aetherflow.execution.bus import Bus
@@ -27,87 +24,7 @@ from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run
 from aetherflow.testing import MemoryJournal, Recorder
 from tests.execution.live_run import query
-
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def began(job_id: str) -> JobStarted:
-    """Return an event that may be stored many times, for different jobs."""
-    return JobStarted(at=AT, flow_id="f", run_id="r", job_id=job_id)
-
-
-def jobs(events: Sequence[Event]) -> list[str]:
-    """Return the job ids of what is no notice."""
-    return [event.job_id for event in events if isinstance(event, JobStarted)]
-
-
-class Full:
-    """A durable side whose disk is full."""
-
-    async def commit(self, events: Sequence[Event]) -> None:
-        """Refuse."""
-        raise StateError(f"{len(events)} events: the disk is full")
-
-
-class Gated:
-    """An observer that takes a batch only when the test opens its gate."""
-
-    def __init__(self) -> None:
-        self.gate = anyio.Event()
-        self.entered = anyio.Event()
-        self.events: list[Event] = []
-        self.closed = False
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Wait at the gate."""
-        self.entered.set()
-        await self.gate.wait()
-        self.events += events
-
-    async def aclose(self) -> None:
-        """Remember."""
-        self.closed = True
-
-    @property
-    def said(self) -> list[str]:
-        """Return the texts of the notices."""
-        return [event.message for event in self.events if isinstance(event, Notice)]
-
-
-class Broken:
-    """An observer that raises."""
-
-    def __init__(self, at: str = "call") -> None:
-        self.at = at
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Raise."""
-        if self.at == "call":
-            raise OSError(f"no space for {len(events)}")
-
-    async def aclose(self) -> None:
-        """Raise."""
-        if self.at == "close":
-            raise OSError("cannot close")
-
-
-class Hung:
-    """An observer that never comes back, not even from its end if `also_at_end`."""
-
-    def __init__(self, *, also_at_end: bool = False) -> None:
-        self.also_at_end = also_at_end
-        self.closings = 0
-
-    async def __call__(self, events: Sequence[Event]) -> None:
-        """Hang."""
-        del events
-        await anyio.sleep_forever()
-
-    async def aclose(self) -> None:
-        """Count, and perhaps hang."""
-        self.closings += 1
-        if self.also_at_end:
-            await anyio.sleep_forever()
+from tests.execution.observer_doubles import AT, Broken, Full, Gated, began, jobs
 
 
 @asynccontextmanager
@@ -318,102 +235,6 @@ async def test_an_observer_that_cannot_be_closed_is_remembered() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("when_full", ["wait", "drop"])
-@pytest.mark.parametrize("also_at_end", [False, True])
-async def test_a_hung_observer_does_not_hold_the_end(
-    monkeypatch: pytest.MonkeyPatch, when_full: str, *, also_at_end: bool
-) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.4)
-    bus, hung = Bus(MemoryJournal(), SystemClock()), Hung(also_at_end=also_at_end)
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "hung", hung, when_full=when_full)  # type: ignore[arg-type]  # one of the two
-        await bus.publish([began("a")])
-        await anyio.wait_all_tasks_blocked()
-        before = anyio.current_time()
-        await bus.aclose()
-        assert 0.3 < anyio.current_time() - before < 0.7
-    assert anyio.current_time() - before < 0.75
-    assert hung.closings == 1
-    assert bus.detached == {"hung": "it did not take the remaining events in time"}
-
-
-@pytest.mark.asyncio
-async def test_a_run_that_shall_stop_is_not_held_by_an_observer_that_hangs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
-    bus = Bus(MemoryJournal(), SystemClock())
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "hung", Hung(), when_full="wait", capacity=2)
-        await bus.publish([began("a")])
-        await anyio.wait_all_tasks_blocked()
-        async with anyio.create_task_group() as publishing:
-            publishing.start_soon(bus.publish, [began(str(n)) for n in range(5)])
-            await anyio.wait_all_tasks_blocked()
-            before = anyio.current_time()
-            bus.hurry()
-        assert 0.15 < anyio.current_time() - before < 2
-        await bus.publish([began("late")])
-        await bus.aclose()
-    assert bus.dropped == {"hung": 4}
-
-
-@pytest.mark.asyncio
-async def test_hurry_costs_a_slow_observer_that_still_works_nothing() -> None:
-    bus, slow = Bus(MemoryJournal(), SystemClock()), Gated()
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "slow", slow, when_full="wait", capacity=2)
-        await bus.publish([began("a")])
-        await slow.entered.wait()
-        async with anyio.create_task_group() as publishing:
-            publishing.start_soon(bus.publish, [began(str(n)) for n in range(9)])
-            await anyio.wait_all_tasks_blocked()
-            bus.hurry()
-            slow.gate.set()
-        await bus.aclose()
-    assert len(jobs(slow.events)) == 10
-    assert bus.dropped == {}
-
-
-@pytest.mark.asyncio
-async def test_observers_outlive_a_cancellation_until_the_bus_is_closed() -> None:
-    bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "recorder", seen, when_full="wait", capacity=1)
-        await bus.publish([began("a")])
-        tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            for number in range(5):
-                await bus.publish([began(str(number))])
-            await bus.aclose()
-    assert jobs(seen.events) == ["a", "0", "1", "2", "3", "4"]
-    assert seen.closed == 1
-
-
-@pytest.mark.asyncio
-async def test_an_observer_that_hangs_is_closed_properly_even_in_a_run_that_is_cancelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.2)
-    closed: list[str] = []
-
-    class Slow(Hung):
-        async def aclose(self) -> None:
-            await anyio.sleep(0.01)
-            closed.append("properly")
-
-    bus = Bus(MemoryJournal(), SystemClock())
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "slow", Slow())
-        await bus.publish([began("a")])
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-        await bus.aclose()
-        closed.append("and waited for")
-    assert closed == ["properly", "and waited for"]
-
-
-@pytest.mark.asyncio
 async def test_events_announced_by_other_threads_arrive_whole() -> None:
     bus, seen = Bus(MemoryJournal(), SystemClock()), Recorder()
 
@@ -455,27 +276,6 @@ async def test_an_event_of_another_thread_wakes_a_loop_that_has_nothing_else_to_
         assert await anyio.to_thread.run_sync(announce)
         await bus.aclose()
     assert threads == [threading.get_ident()]
-
-
-@pytest.mark.asyncio
-async def test_a_hundred_thousand_events_past_a_hung_observer_cost_little_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(bus_module, "FLUSH_SECONDS", 0.1)
-    bus = Bus(MemoryJournal(), SystemClock())
-    async with anyio.create_task_group() as tasks:
-        bus.subscribe(tasks, "hung", Hung())
-        await bus.publish([began("a")])
-        await anyio.wait_all_tasks_blocked()
-        gc.collect()
-        tracemalloc.start()
-        for number in range(1000):
-            await bus.publish([began(f"job-{number}-{n}") for n in range(100)])
-        grown, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        await bus.aclose()
-    assert grown < 50_000_000
-    assert bus.dropped == {"hung": 90_000}
 
 
 @pytest.mark.asyncio
