@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from aetherflow.events.run_events import Event
 
 
@@ -59,8 +61,27 @@ class FiringFinished(ScheduleEvent, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class UpcomingItem(msgspec.Struct, frozen=True):
+    """An item of a loaded scheduler file, and when it fires next.
+
+    Attributes:
+        next_at: the scheduled time, with the offset of the item's zone; None if no firing is ahead.
+        enabled: false: it does not fire until its file says so.
+        after: the items that must have succeeded before it on the same day.
+    """
+
+    item_id: str
+    next_at: datetime | None
+    enabled: bool = True
+    after: tuple[str, ...] = ()
+
+
 class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
-    """A scheduler file was loaded, for the first time or because it has changed."""
+    """A scheduler file was loaded, for the first time or because it has changed.
+
+    Attributes:
+        upcoming: the items that are new or changed, at first all; at most 100, in the order of the file.
+    """
 
     file: str
     item_count: int
@@ -68,6 +89,7 @@ class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     is_first: bool = False
+    upcoming: tuple[UpcomingItem, ...] = ()
 
 
 class ScheduleInvalid(ScheduleEvent, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""Render the events of schedulers for people; the times of ticks are in UTC, so that they name a firing."""
+"""Render the events of schedulers for people.
+
+The times of firings are in UTC, so that they name a firing; what comes next is in the zone of its item.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from aetherflow.events.schedule_events import (
     ScheduleInvalid,
     ScheduleLoaded,
     ScheduleNotice,
+    UpcomingItem,
 )
 from aetherflow.observe.event_record import LATE_SECONDS
-from aetherflow.observe.event_text import duration, indented, one_line, sentence
+from aetherflow.observe.event_text import INDENT, duration, indented, one_line, sentence
 
 MOST_NAMES = 10
 
@@ -50,13 +54,15 @@ def _(event: FiringFinished) -> str:
 def _(event: ScheduleLoaded) -> str:
     if event.is_first:
         number = f"{event.item_count} item{'' if event.item_count == 1 else 's'}"
-        return f"schedule {one_line(event.file)}  loaded: {number}"
+        return f"schedule {one_line(event.file)}  loaded: {number}{_upcoming(event, event.item_count)}"
     changes = [
         f"{word} {one_line(_listed(names))}"
         for word, names in (("added", event.added), ("removed", event.removed), ("changed", event.changed))
         if names
     ]
-    return f"schedule {one_line(event.file)}  reloaded: {'; '.join(changes) or 'no item has changed'}"
+    said = "; ".join(changes) or "no item has changed"
+    changed = len(event.added) + len(event.changed)
+    return f"schedule {one_line(event.file)}  reloaded: {said}{_upcoming(event, changed)}"
 
 
 @sentence.register
@@ -72,6 +78,22 @@ def _(event: ScheduleNotice) -> str:
     where = f"item {one_line(event.item_id)}  " if event.item_id else ""
     code = f"{one_line(event.code)}: " if event.code else ""
     return f"{where}{code}{indented(event.message)}"
+
+
+def _upcoming(event: ScheduleLoaded, number: int) -> str:
+    """Return a line for each item with its next time in its own zone, as a person on call reads it."""
+    width = max((len(item.item_id) for item in event.upcoming), default=0)
+    lines = [f"{one_line(item.item_id):{width}}  {_next(item)}" for item in event.upcoming]
+    if number > len(lines) > 0:
+        lines.append(f"and {number - len(lines)} more: aetherflow scheduler next {one_line(event.file)}")
+    return "".join(f"\n{INDENT}{line}" for line in lines)
+
+
+def _next(item: UpcomingItem) -> str:
+    if not item.enabled:
+        return "disabled"
+    when = f"next {item.next_at.isoformat(' ', 'seconds')}" if item.next_at else "no firing is ahead"
+    return f"{when}, after {one_line(_listed(item.after))}" if item.after else when
 
 
 def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished) -> str:

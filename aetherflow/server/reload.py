@@ -18,6 +18,7 @@ from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.sd_notify import Notifier
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings, settings_of
+from aetherflow.server.upcoming_items import upcoming_items
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("schedule files", 4)
@@ -93,9 +94,11 @@ class Reloader:
         """
         changes = await self._scheduler.put(schedule)
         await self._lease.store_served_file(schedule)
+        now = self._clock.now()
+        shown = schedule.items if is_first else (*changes.added, *changes.changed)
         self._report(
             ScheduleLoaded(
-                at=self._clock.now(),
+                at=now,
                 scheduler=schedule.id,
                 file=str(schedule.file),
                 item_count=len(schedule.items),
@@ -103,6 +106,7 @@ class Reloader:
                 removed=tuple(changes.removed),
                 changed=tuple(changes.changed),
                 is_first=is_first,
+                upcoming=upcoming_items((schedule.items[name] for name in shown), now),
             )
         )
         if not is_first:

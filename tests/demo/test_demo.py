@@ -15,12 +15,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from aetherflow.spec.load import load_flow
 from tests.cli.command_line import CommandLine, Result, no_trace
 
 DEMO = Path(__file__).parents[2] / "demo" / "usecase-singleflow"
 FLOW = "demo/usecase-singleflow/flows/demo_flow.yaml"
+EXTENDED = "demo/usecase-singleflow/flows/demo_flow_extended.yaml"
 ITEMS = "items: [demo]"
-SQL = "sql: select 1 as COL"
+SQL = 'sql: "select 1 as COL"'
+NO_SUCH_TABLE = 'sql: "select * from does_not_exist"'
 BEHIND_THE_GATE = ("extract_only", "locked_ops", "os_tool")
 
 
@@ -38,7 +41,8 @@ class Reader:
         shutil.copy(DEMO.parent / "environment.sh", root / "demo")
         readme = (copy / "README.md").read_text()
         blocks = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-        self.prepare, self.checks, self.named_run, self.look, self.schedule, self.fire = blocks
+        self.prepare, self.checks, self.named_run, self.run, self.look, self.schedule, self.fire = blocks
+        (self.two_jobs,) = re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
 
     def type(self, command: str) -> Result:
         """Type a command in a shell that was prepared as the README says."""
@@ -50,6 +54,12 @@ class Reader:
         text = flow.read_text()
         assert text.count(old) == 1
         flow.write_text(text.replace(old, new))
+
+    def paste(self, before: str) -> None:
+        """Paste the two jobs of the README before a text of the flow; an empty one is its end."""
+        flow = self.root / FLOW
+        head, tail = flow.read_text().split(before, 1) if before else (flow.read_text(), "")
+        flow.write_text(head + self.two_jobs + before + tail)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask the state database; every row by its columns."""
@@ -96,13 +106,13 @@ def test_the_flow_is_valid_for_people_and_for_programs(visit: FirstVisit) -> Non
 
 
 def test_doctor_and_explain_say_where_the_url_comes_from(visit: FirstVisit) -> None:
-    assert "ok       resource db_main: all variables are set" in visit.doctor.out
+    assert "ok       resource db: all variables are set" in visit.doctor.out
     assert "secrets/set_envs.py" in visit.doctor.out
     assert (
         f"config.url             {{{{env.DB_URL}}}} -> sqlite:///{visit.reader.root}/demo/output/demo.sqlite"
         "  (profile db_default; DB_URL: environment)\n" in visit.explain.out
     )
-    assert visit.explain.out.startswith("db_main (db:sqlalchemy, profile db_default)\n")
+    assert visit.explain.out.startswith("db (db:sqlalchemy, profile db_default)\n")
 
 
 def test_the_run_writes_what_the_readme_says(visit: FirstVisit) -> None:
@@ -112,26 +122,48 @@ def test_the_run_writes_what_the_readme_says(visit: FirstVisit) -> None:
 
     assert run["status"] == "SUCCESS"
     assert (Path(str(artifacts).format("extract_only")) / "data.tsv").read_bytes() == b"COL\n1\n"
-    assert (Path(str(artifacts).format("locked_ops")) / "locked.tsv").read_bytes() == b"COL\n2\n"
     assert (reader.root / "demo" / "output" / "demo.sqlite").parent.is_dir(), "SQLite's folder is made"
-    assert f"RUN={run['run_id']}" in visit.run.err
 
 
 def test_the_state_holds_the_outputs_of_the_steps(visit: FirstVisit) -> None:
     reader = visit.reader
-    (run,) = reader.query("select run_id from runs")
     outputs = {row["step_id"]: json.loads(row["outputs"]) for row in reader.query("select * from step_state")}
     (gate,) = reader.query("select outputs from job_state where job_id = 'probe'")
 
     assert json.loads(gate["outputs"]) == {"has_data": True, "count": 1}
     assert outputs["check"] == {"has_data": True, "count": 1}
     assert outputs["extract"]["rows"] == 1
-    assert outputs["echo"]["exit_code"] == 0
-    assert outputs["echo"]["stdout"] == f"FLOW=demo_flow RUN={run['run_id']}\nDEMO_ENV=hello\n"
 
 
-def test_the_jobs_behind_the_gate_run_at_the_same_time(visit: FirstVisit) -> None:
-    events = visit.reader.query("select seq, event, job_id from events where event like 'step_%'")
+@pytest.mark.parametrize("before", ["- id: probe", ""], ids=["first", "last"])
+def test_the_two_jobs_of_the_readme_are_pasted_as_they_are(reader: Reader, before: str) -> None:
+    reader.paste(before)
+
+    result = reader.type(reader.run)
+
+    assert result.code == 0, result
+    (run,) = reader.query("select run_id, status from runs")
+    outputs = {row["step_id"]: json.loads(row["outputs"]) for row in reader.query("select * from step_state")}
+    locked = reader.work / "demo_flow" / "locked_ops" / run["run_id"] / "artifacts" / "locked.tsv"
+    said = f"FLOW=demo_flow RUN={run['run_id']}\nDEMO_ENV=hello_from_step_env"
+    assert locked.read_bytes() == b"COL\n1\n"
+    assert outputs["run_tool"]["exit_code"] == 0
+    assert outputs["run_tool"]["stdout"].rstrip("\n") == said
+    assert set(outputs) == {"check", "extract", "locked", "run_tool"}
+
+
+def test_the_extended_flow_is_the_flow_with_the_two_jobs(reader: Reader) -> None:
+    reader.paste("")
+    pasted, shipped = (load_flow(reader.root / name).spec for name in (FLOW, EXTENDED))
+    assert shipped.jobs[2:] == pasted.jobs[2:]
+    assert [job.steps for job in shipped.jobs] == [job.steps for job in pasted.jobs]
+    assert shipped.resources == pasted.resources
+
+
+def test_the_jobs_behind_the_gate_run_at_the_same_time(reader: Reader) -> None:
+    assert reader.type(f"aetherflow run {EXTENDED}").code == 0
+    reader.state = reader.state.with_name("demo_flow_extended.sqlite")
+    events = reader.query("select seq, event, job_id from events where event like 'step_%'")
     begun = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_started"}
     ended = {row["job_id"]: row["seq"] for row in events if row["event"] == "step_finished"}
 
@@ -151,12 +183,11 @@ def test_the_query_of_the_readme_shows_a_row_for_each_step(visit: FirstVisit) ->
     assert {(row["job_id"], row["step_id"], row["status"]) for row in rows} == {
         ("probe", "check", "SUCCESS"),
         ("extract_only", "extract", "SUCCESS"),
-        ("locked_ops", "locked_extract", "SUCCESS"),
-        ("os_tool", "echo", "SUCCESS"),
     }
 
 
 def test_with_no_items_the_gate_stays_closed_and_that_is_no_error(reader: Reader) -> None:
+    reader.paste("")
     reader.edit(ITEMS, "items: []")
 
     result = reader.type(f"aetherflow run {FLOW}")
@@ -171,7 +202,7 @@ def test_with_no_items_the_gate_stays_closed_and_that_is_no_error(reader: Reader
 
 def test_what_failed_is_mended_and_only_that_runs_again(reader: Reader) -> None:
     assert "--run-id demo_resume_001" in reader.named_run
-    reader.edit(SQL, "sql: select * from does_not_exist")
+    reader.edit(SQL, NO_SUCH_TABLE)
     broken = reader.type(reader.named_run)
 
     assert broken.code == 1
@@ -182,7 +213,7 @@ def test_what_failed_is_mended_and_only_that_runs_again(reader: Reader) -> None:
     assert no_trace(broken)
     (last,) = reader.query("select max(seq) as seq from events")
 
-    reader.edit("sql: select * from does_not_exist", SQL)
+    reader.edit(NO_SUCH_TABLE, SQL)
     mended = reader.type(reader.named_run)
 
     assert mended.code == 0, mended
@@ -232,7 +263,12 @@ kill -TERM $! && wait $!
     assert done.code == 143, done
     assert "demo_every_5m: last" in done.out
     assert {row["status"] for row in reader.query("SELECT status FROM runs")} == {"SUCCESS"}
-    assert no_trace(Result(0, (reader.root / "server.out").read_text(), ""))
+    served = (reader.root / "server.out").read_text()
+    assert no_trace(Result(0, served, ""))
+    assert re.search(
+        r"loaded: 2 items\n +demo_every_5m   next 20[-0-9]+ [0-9:]+\+0[12]:00\n +demo_every_10s  disabled\n",
+        served,
+    )
 
 
 def test_the_script_says_what_it_does_shows_what_it_wrote_and_what_to_try_next(reader: Reader) -> None:

@@ -17,6 +17,7 @@ from aetherflow.events.schedule_events import (
     ScheduleInvalid,
     ScheduleLoaded,
     ScheduleNotice,
+    UpcomingItem,
 )
 from aetherflow.observe import schedule_text
 from aetherflow.observe.event_record import record
@@ -84,6 +85,31 @@ CASES: list[tuple[Event, str]] = [
     (
         ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=1, is_first=True),
         "22:14:03 INFO  schedule s.yaml  loaded: 1 item",
+    ),
+    (
+        ScheduleLoaded(
+            at=AT,
+            scheduler="n",
+            file="s.yaml",
+            item_count=5,
+            is_first=True,
+            upcoming=(
+                UpcomingItem("nightly", datetime.fromisoformat("2026-01-03T02:30:00+01:00")),
+                UpcomingItem(
+                    "report", datetime.fromisoformat("2026-01-03T06:00:00+00:00"), after=("nightly",)
+                ),
+                UpcomingItem("off", None, enabled=False),
+                UpcomingItem("once", None),
+            ),
+        ),
+        (
+            "22:14:03 INFO  schedule s.yaml  loaded: 5 items\n"
+            "               nightly  next 2026-01-03 02:30:00+01:00\n"
+            "               report   next 2026-01-03 06:00:00+00:00, after nightly\n"
+            "               off      disabled\n"
+            "               once     no firing is ahead\n"
+            "               and 1 more: aetherflow scheduler next s.yaml"
+        ),
     ),
     (
         ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=3, added=("a",), changed=("b", "c")),
