@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,20 @@ def parse_env_files(text: str) -> list[EnvFile]:
     return entries
 
 
-def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
+def read_env_file(
+    entry: EnvFile,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    environment_wins: bool = False,
+) -> dict[str, str]:
     """Return the variables of one entry, prefix applied; none if it is optional and does not exist.
 
     Args:
         entry: what to read.
         directory: where a relative path starts.
+        environment: the variables that `${NAME}` in a dotenv file may name.
+        environment_wins: whether they win over those of the file.
 
     Raises:
         ConfigError: the file is missing, unreadable or malformed; names the file, never a value.
@@ -46,7 +55,7 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
         path = absolute(directory / Path(entry.path).expanduser())
         if entry.optional and not path.exists():
             return {}
-        variables = _read(entry.kind, path)
+        variables = _read(entry.kind, path, environment or {}, wins=environment_wins)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
@@ -57,11 +66,11 @@ def read_env_file(entry: EnvFile, directory: Path) -> dict[str, str]:
     return {entry.prefix + key: value for key, value in variables.items()}
 
 
-def _read(kind: str, path: Path) -> dict[str, str]:
+def _read(kind: str, path: Path, environment: Mapping[str, str], *, wins: bool) -> dict[str, str]:
     if kind == "dotenv":
         from aetherflow.config.dotenv import parse_dotenv  # noqa: PLC0415 - few runs have such a file
 
-        return parse_dotenv(_text(path).replace("\r\n", "\n"), str(path))
+        return parse_dotenv(_text(path), str(path), environment, environment_wins=wins)
     if kind == "json":
         return _parse_json(_text(path), str(path))
     return _read_directory(path)

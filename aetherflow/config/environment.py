@@ -68,10 +68,11 @@ def load_environment(
     layers = _Layers(process_env)
     if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
         for entry in parse_env_files(text):
-            layers.add(read_env_file(entry, directory or Path()), f"env file {entry.path}")
+            variables = read_env_file(entry, directory or Path(), layers.variables)
+            layers.add(variables, f"env file {entry.path}")
     mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins).mode
     for entry in bundle_env_files:
-        variables = read_env_file(entry, bundle_directory or directory or Path())
+        variables = read_env_file(entry, bundle_directory or directory or Path(), layers.variables)
         origin = f"bundle env file {entry.path}"
         if mode == ENTERPRISE:
             check_bundle_variables(variables, origin)

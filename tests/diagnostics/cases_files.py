@@ -29,6 +29,8 @@ def _bug(_: Path) -> None:
         assert run_command_line(["graph", "flow.yaml"]) == 1
 
 
+NIGHT = {"AETHERFLOW_ENV_FILES_JSON": '[{"path": "night.env"}]'}
+
 CASES: dict[str, Case | Told] = {
     "AF000": Told(_bug),
     "AF001": Told(lambda _: print_error(AetherFlowError("an error of a plugin, without a code of its own"))),
@@ -53,4 +55,6 @@ CASES: dict[str, Case | Told] = {
     "AF151": Told(lambda _: parse_interval(0)),
     "AF152": Told(lambda _: load_zone("Europe/Berln")),
     "AF153": Told(lambda _: make_calendar("work", weekdays=["mo-fri"])),
+    "AF165": Case(OK, files={"night.env": "# night\nTODAY=$(date)\n"}, env=NIGHT),
+    "AF166": Case(OK, files={"night.env": "# night\nDATA=${BASE}/data\n"}, env=NIGHT),
 }
