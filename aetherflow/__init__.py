@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         StepError,
     )
     from aetherflow.registry import connector_names, step_names
-    from aetherflow.sdk import checks, files
+    from aetherflow.sdk import checks, file_selection, files
     from aetherflow.sdk.blocking import StopSwitch, run_blocking
     from aetherflow.sdk.checks import CheckResult
     from aetherflow.sdk.connector import Connector, Resource, connector
@@ -58,6 +58,7 @@ __all__ = [
     "checks",
     "connector",
     "connector_names",
+    "file_selection",
     "files",
     "one_error",
     "peer_certificate_check",
@@ -80,6 +81,7 @@ _HOMES = {
         "sdk.connector": ("Connector", "Resource", "connector"),
         "sdk.context": ("StepContext",),
         "sdk.effects": ("Effect",),
+        "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
         "sdk.step": ("Skipped", "StepResult", "StepType"),
         "sdk.step_decorator": ("step",),
@@ -88,7 +90,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("checks", "files")
+_MODULES = ("checks", "file_selection", "files")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""File functions for plugins: write a file atomically, compute checksums, select files, limit reading.
+"""File functions for plugins: write a file atomically, compute checksums, list a folder, limit reading.
 
-The functions that touch files block: call them in a worker thread. May import `errors` and
-`file_access` only.
+The functions that touch files block: call them in a worker thread. May import `errors`,
+`file_access` and `file_selection` only.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, file_mode, make_folder, open_file, set_mode
+from aetherflow.sdk.file_selection import FileEntry
 
 BLOCK_BYTES = 2**20
 """The size of one read; large blocks are several times faster over a network."""
-
-Sort = Literal["name", "size", "modified"]
 
 
 @contextmanager
@@ -126,84 +124,6 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
     """Return the checksum of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-class FileEntry(msgspec.Struct, frozen=True):
-    """A file of a listing, local or remote.
-
-    Attributes:
-        path: relative to the folder that was listed, with `/` between its parts.
-        size: in bytes.
-        modified: when it was changed, timezone-aware; None if the server does not report it.
-    """
-
-    path: str
-    size: int
-    modified: datetime | None = None
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
-
-
-class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which files of a listing are taken, and in which order.
-
-    A pattern with a `/` is compared with the whole path, one without with the name; `*`, `?` and `[...]` as
-    in a shell, upper and lower case apart, and `*` matches a leading dot and, in a whole path, also `/`.
-
-    Attributes:
-        patterns: one of them must match.
-        exclude: none of them may match.
-        recursive: whether files in folders below are taken too.
-        min_bytes: the smallest size.
-        max_bytes: the largest size.
-        min_age_seconds: what was changed since then is left out: it may still be written.
-        max_age_seconds: what was not changed since then is left out.
-        sort: by `name` (the whole path), `size` or `modified`; what is equal stays in the order of its path.
-        reverse: largest, latest or last first.
-    """
-
-    patterns: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    recursive: bool = False
-    min_bytes: int = 0
-    max_bytes: int | None = None
-    min_age_seconds: float | None = None
-    max_age_seconds: float | None = None
-    sort: Sort = "name"
-    reverse: bool = False
-
-    def select(self, entries: Iterable[FileEntry], now: datetime) -> list[FileEntry]:
-        """Return the selected entries in order; an entry without a time fails every age limit."""
-        taken = [entry for entry in entries if self._takes(entry, now)]
-        taken.sort(key=lambda entry: entry.path)
-        if self.sort == "size":
-            taken.sort(key=lambda entry: entry.size)
-        elif self.sort == "modified":
-            taken.sort(key=lambda entry: entry.modified or datetime.min.replace(tzinfo=UTC))
-        return taken[::-1] if self.reverse else taken
-
-    def _takes(self, entry: FileEntry, now: datetime) -> bool:
-        if not self.recursive and "/" in entry.path:
-            return False
-        if not _matches(entry, self.patterns) or _matches(entry, self.exclude):
-            return False
-        if entry.size < self.min_bytes or (self.max_bytes is not None and entry.size > self.max_bytes):
-            return False
-        if self.min_age_seconds is None and self.max_age_seconds is None:
-            return True
-        if entry.modified is None:
-            return False
-        age = (now - entry.modified).total_seconds()
-        return (self.min_age_seconds is None or age >= self.min_age_seconds) and (
-            self.max_age_seconds is None or age <= self.max_age_seconds
-        )
-
-
-def _matches(entry: FileEntry, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(entry.path if "/" in one else entry.name, one) for one in patterns)
 
 
 def list_files(folder: Path, *, recursive: bool = False) -> Iterator[FileEntry]:

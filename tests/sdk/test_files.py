@@ -1,74 +1,19 @@
-"""Files for plugins: whole or not at all, checksums, selection, limits on what is really read."""
+"""Files for plugins: whole or not at all, checksums, listing, limits on what is really read."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aetherflow import StepError, files
-from aetherflow.sdk.files import ChecksumFile, FileEntry, FileSelection, ReadLimit
-
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-ENTRIES = [
-    FileEntry("b.csv", 20, NOW - timedelta(hours=1)),
-    FileEntry("a.csv", 10, NOW - timedelta(hours=2)),
-    FileEntry("c.txt", 0, NOW - timedelta(seconds=5)),
-    FileEntry("old/d.csv", 10, NOW - timedelta(days=9)),
-    FileEntry(".hidden", 1, None),
-]
-
-
-def taken(**selection: Any) -> list[str]:
-    return [entry.path for entry in FileSelection(**selection).select(ENTRIES, NOW)]
-
-
-@pytest.mark.parametrize(
-    ("selection", "paths"),
-    [
-        ({}, [".hidden", "a.csv", "b.csv", "c.txt"]),
-        ({"recursive": True}, [".hidden", "a.csv", "b.csv", "c.txt", "old/d.csv"]),
-        ({"patterns": ("*.csv",)}, ["a.csv", "b.csv"]),
-        ({"patterns": ("*.csv",), "recursive": True}, ["a.csv", "b.csv", "old/d.csv"]),
-        ({"patterns": ("old/*",), "recursive": True}, ["old/d.csv"]),
-        ({"patterns": ("*.CSV",)}, []),
-        ({"patterns": ("*.txt", "a*")}, ["a.csv", "c.txt"]),
-        ({"exclude": ("*.csv", ".*")}, ["c.txt"]),
-        ({"exclude": ("old/*",), "recursive": True}, [".hidden", "a.csv", "b.csv", "c.txt"]),
-        ({"min_bytes": 10}, ["a.csv", "b.csv"]),
-        ({"max_bytes": 10}, [".hidden", "a.csv", "c.txt"]),
-        ({"min_age_seconds": 60}, ["a.csv", "b.csv"]),
-        ({"min_age_seconds": 3600}, ["a.csv", "b.csv"]),
-        ({"max_age_seconds": 3600}, ["b.csv", "c.txt"]),
-        ({"sort": "size"}, ["c.txt", ".hidden", "a.csv", "b.csv"]),
-        ({"sort": "size", "recursive": True, "patterns": ("*.csv",)}, ["a.csv", "old/d.csv", "b.csv"]),
-        ({"sort": "modified"}, [".hidden", "a.csv", "b.csv", "c.txt"]),
-        ({"sort": "modified", "reverse": True}, ["c.txt", "b.csv", "a.csv", ".hidden"]),
-    ],
-)
-def test_a_selection_takes_these_files_in_this_order(selection: dict[str, Any], paths: list[str]) -> None:
-    assert taken(**selection) == paths
-
-
-names = st.text("ab*?[].", min_size=1, max_size=4)
-
-
-@given(st.lists(names, max_size=8, unique=True), names, names)
-def test_what_is_selected_matches_a_pattern_and_no_exclusion(
-    found: list[str], pattern: str, exclude: str
-) -> None:
-    entries = [FileEntry(name, 1) for name in found]
-    selected = FileSelection(patterns=(pattern,), exclude=(exclude,)).select(entries, NOW)
-    expected = sorted(n for n in found if fnmatchcase(n, pattern) and not fnmatchcase(n, exclude))
-    assert [entry.path for entry in selected] == expected
+from aetherflow.sdk.file_selection import FileEntry
+from aetherflow.sdk.files import ChecksumFile, ReadLimit
 
 
 def test_a_folder_is_listed_without_folders_and_links_to_folders(tmp_path: Path) -> None:
