@@ -28,6 +28,7 @@ class Shipped(NamedTuple):
 
 SHIPPED = (
     Shipped("step type", "check_items", "aetherflow.steps.check_items:check_items"),
+    Shipped("step type", "list_files", "aetherflow.steps.list_files:list_files"),
     Shipped("step type", "with_lock", "aetherflow.steps.with_lock:with_lock"),
     Shipped("step type", "external.process", "aetherflow.steps.external_process:external_process"),
     Shipped("step type", "db_extract", "aetherflow_db.extract:db_extract"),

@@ -27,6 +27,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF702": ("a thread that is asked to stop", "tests/sdk/test_context.py"),
     "AF708": ("a process that cannot be ended", "tests/runs/test_left_process.py"),
     "AF762": ("a log rotation that leaves no folder", "tests/cli/test_log_rotation.py"),
+    "AF723": ("an empty file that a selection takes", "tests/sdk/test_file_selection.py"),
+    "AF724": ("a folder that cannot be listed", "tests/steps/test_list_files.py"),
     "AF722": ("a file that is larger than its limit", "tests/sdk/test_files.py"),
     "AF721": ("files that cannot be removed", "tests/runs/test_execute_run.py"),
 }

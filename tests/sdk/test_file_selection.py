@@ -97,7 +97,8 @@ def test_only_files_with_their_done_file_are_taken(
 
 def test_an_empty_file_may_be_an_error_if_it_would_be_taken() -> None:
     assert taken(zero_byte="fail", patterns=("*.csv",)) == ["a.csv", "b.csv"]
-    with pytest.raises(StepError, match=r"a file is empty: 'c\.txt'"):
+    with pytest.raises(StepError, match=r"a file is empty: 'c\.txt'") as raised:
         taken(zero_byte="fail")
-    with pytest.raises(StepError, match="7 files are empty: 'a', 'b', 'c', 'd', 'e'$"):
+    assert raised.value.code == "AF723"
+    with pytest.raises(StepError, match=r"7 files are empty: 'a', 'b', 'c', 'd', 'e'$"):
         FileSelection(zero_byte="fail").select([FileEntry(name, 0) for name in "abcdefg"], NOW)
