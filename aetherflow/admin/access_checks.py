@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aetherflow.config.settings import Settings
 from aetherflow.file_access import FileAccess
-from aetherflow.runs.run_paths import logs_beside
 from aetherflow.sdk.checks import CheckResult
+from aetherflow.store.filesystem import logs_beside
 from aetherflow.working_directory import absolute
 
 _OTHERS, _GROUP, _GROUP_USES = stat.S_IRWXO, stat.S_IRWXG, stat.S_IRGRP | stat.S_IWGRP

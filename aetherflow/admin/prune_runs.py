@@ -13,12 +13,11 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import HeldByAnother, StateError, UsageError
-from aetherflow.runs.run_paths import logs_beside
 from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
 from aetherflow.store.database import Database
-from aetherflow.store.filesystem import FULL_BYTES, free_bytes
+from aetherflow.store.filesystem import FULL_BYTES, free_bytes, logs_beside
 from aetherflow.store.firings import delete_old_firings
 from aetherflow.store.lease import Lease, LeaseHolder
 from aetherflow.store.process_identity import this_process

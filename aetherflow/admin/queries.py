@@ -18,9 +18,9 @@ from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.redaction import holds_mask
-from aetherflow.runs.run_paths import logs_beside
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
+from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.firings import firing_of_run, run_seconds
 from aetherflow.store.pools import PoolRow, list_pools
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow

@@ -9,6 +9,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 
 from aetherflow.check.planned_steps import planned_steps, texts
+from aetherflow.check.written_paths import check_flow_paths
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
@@ -38,6 +39,7 @@ def check_flow(
 
     `inherited` are the resources of a bundle manifest, which are checked with the manifest.
     """
+    check_flow_paths(plan, sink)
     checker = _StepChecker(plan, registry, sink)
     for step, where in planned_steps(plan):
         _check_slots(step.spec, where, sink)

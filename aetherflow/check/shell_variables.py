@@ -28,8 +28,6 @@ def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
     for name, resource in plan.resources.items():
         for key, value in (("config", resource.config), ("options", resource.options)):
             _check(value, ("resources", name, key), sink)
-    _check(msgspec.to_builtins(plan.flow.workspace), ("flow", "workspace"), sink)
-    _check(plan.flow.state.path, ("flow", "state", "path"), sink)
 
 
 def _check_use(use: Use, sink: DiagnosticSink) -> None:

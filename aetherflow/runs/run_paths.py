@@ -14,9 +14,12 @@ from aetherflow.config.restrictions import check_place
 from aetherflow.errors import ConfigError
 from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
+from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
+from aetherflow.store.filesystem import logs_beside
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import folder_of, written_path
 
 LEAST_PARALLEL_JOBS = 8
 
@@ -48,7 +51,8 @@ def run_paths_of(checked: CheckedFlow, given_params: Mapping[str, Any] | None) -
 def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Path) -> RunPaths:
     """Resolve the flow's `workspace`, whose texts may name `env` and `params`.
 
-    The logs of steps are beside the database, in a folder of its name: they outlive the workspace.
+    A relative root starts at the folder of the flow file, in a bundle at the work root. The logs of steps
+    are beside the database, in a folder of its name: they outlive the workspace.
 
     Raises:
         ConfigError: a template names a variable that is not set, or a path leads where the mode forbids it.
@@ -57,7 +61,8 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     scope = {"env": checked.environment.variables, "params": params}
     root = settings.work_root
     if flow.workspace.root:
-        root = Path(_rendered("flow.workspace.root", flow.workspace.root, scope))
+        base = settings.work_root if checked.bundle else folder_of(Path(checked.plan.file))
+        root = _path("flow.workspace.root", flow.workspace.root, scope, base)
     own = {
         key: _rendered(f"flow.workspace.layout.{key}", text, scope)
         for key, text in flow.workspace.layout.items()
@@ -75,24 +80,33 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     )
 
 
-def logs_beside(state: Path) -> Path:
-    """Return the folder of the step logs that belong to a state database."""
-    return state.with_name(f"{state.stem}.logs")
-
-
 def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """Return the state database that the flow names, or that of the settings.
 
+    A relative path starts at the folder of the flow file, in a bundle at the state root: so a run id means
+    the same run wherever the command is typed.
+
     Raises:
-        ConfigError: the path names a variable that is not set, or leads where the mode forbids it.
+        ConfigError: the path names a variable that is not set, or leads where the mode forbids it; or the
+            runs of the flow are where older versions would have looked for them (AF143).
     """
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
         return absolute(settings.state_root / "aetherflow.sqlite")
     scope = {"env": checked.environment.variables, "params": params}
-    path = absolute(Path(_rendered("flow.state.path", flow.state.path, scope)))
+    base = settings.state_root if checked.bundle else folder_of(Path(checked.plan.file))
+    path = _path("flow.state.path", flow.state.path, scope, base)
     check_place("flow.state.path", path, checked.restrictions, (settings.state_root, settings.work_root))
+    text = _rendered("flow.state.path", flow.state.path, scope)
+    refuse_left_behind(text, path, checked.plan.flow_id)
     return path
+
+
+def _path(key: str, text: str, scope: Mapping[str, Any], base: Path) -> Path:
+    try:
+        return written_path(_rendered(key, text, scope), base, home=scope["env"].get("HOME", ""))
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None
 
 
 def _rendered(key: str, text: str, scope: Mapping[str, Any]) -> str:

@@ -44,7 +44,8 @@ class WorkspaceSpec(_Spec, frozen=True):
     """`flow.workspace`: where the files of a run live and when they are removed.
 
     Attributes:
-        root: the folder of all runs; default: the setting AETHERFLOW_WORK_ROOT; may use env and params.
+        root: the folder of all runs, relative to this file; default: AETHERFLOW_WORK_ROOT; may use env and
+            params.
         cleanup_policy: when the files of a run are removed at its end.
         layout: the names of the folders `artifacts`, `scratch` and `manifests`.
     """
@@ -61,7 +62,8 @@ class StateSpec(_Spec, frozen=True):
 
     Attributes:
         backend: the kind of database.
-        path: default: aetherflow.sqlite below the setting AETHERFLOW_STATE_ROOT; may use env and params.
+        path: relative to this file; default: aetherflow.sqlite below AETHERFLOW_STATE_ROOT; may use env and
+            params.
         synchronous: full survives a power loss; normal is faster and survives a crash.
     """
 

@@ -44,6 +44,11 @@ def beside(path: Path, end: Literal["-wal", "-shm"]) -> Path:
     return Path(os.path.realpath(path) + end)
 
 
+def logs_beside(state: Path) -> Path:
+    """Return the folder of the step logs that belong to a state database."""
+    return state.with_name(f"{state.stem}.logs")
+
+
 def is_missing(path: Path) -> bool:
     """Whether a file does not exist; one without permission exists, and opening it reports the reason."""
     try:

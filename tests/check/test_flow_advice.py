@@ -162,7 +162,9 @@ def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_wor
         "        outputs: {o: '${F}'}\n"
     )
     found = [line for line in shown(tmp_path, text) if "AF431" in line]
-    assert [line.split()[0] for line in found] == [place(text, f"${{{name}}}") for name in "ABCDEF"]
+    assert [line.split()[0] for line in found] == [place(text, f"${{{name}}}") for name in "CDEF"]
+    refused = [line for line in shown(tmp_path, text) if "error[AF141]" in line]
+    assert len(refused) == len("AB")  # paths of the flow itself are no advice
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ CASES: dict[str, Case | Told] = {
     "AF120": Case(job("x: 1").replace("id: b, x: 1", "id: a")),
     "AF130": Case(job("depends_on: [b]").replace("{id: a,", "{id: a, depends_on: [b],")),
     "AF131": Case(job("depends_on: [aa]")),
+    "AF140": Case(job("depends_on: [a]", "flow: {id: f, state: {path: ~nobody-of-that-name/x}}")),
+    "AF141": Case(job("depends_on: [a]", "flow: {id: f, state: {path: $DATA/x}}")),
+    "AF142": Case(job("depends_on: [a]", "flow: {id: f, workspace: {layout: {artifacts: ~/x}}}")),
+    "AF143": Case(
+        OK.replace("{id: f}", "{id: f, state: {path: state/x.sqlite}}"),
+        "aetherflow run flow.yaml; mkdir sub; mv flow.yaml sub; aetherflow run sub/flow.yaml",
+    ),
     "AF150": Told(lambda _: parse_cron("61 * * * *")),
     "AF151": Told(lambda _: parse_interval(0)),
     "AF152": Told(lambda _: load_zone("Europe/Berln")),
