@@ -12,8 +12,10 @@ MAX_DIGITS = 1000
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+"""Plain scalars that are null; the first one is nothing at all."""
 _CONSTANTS: dict[str, Any] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(NULLS),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
@@ -42,3 +44,10 @@ def scalar_value(text: str) -> Any:
             raise ValueError(f"the number {quoted(text)} is too large")
         return number
     return text
+
+
+def json_text(value: Any) -> str:
+    """Return a scalar as JSON writes it; a text as it is."""
+    if isinstance(value, str):
+        return value
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -17,11 +17,12 @@ from aetherflow.admin.schema_export import KINDS, schema_of
 from aetherflow.errors import InvalidInput
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.spec.decode import decode
-from aetherflow.spec.document import parse_document
+from aetherflow.spec.document import Document, parse_document
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.load import load_profiles
 from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
+from aetherflow.spec.yaml_reader import Content
 from tests.cli.command_line import CommandLine
 from tests.manual.documents import all_blocks
 from tests.sizes import examples
@@ -203,9 +204,9 @@ def test_a_value_put_anywhere_into_a_flow_is_accepted_by_both_or_by_none(
     path: tuple[str | int, ...], value: Any
 ) -> None:
     flow = changed(FLOW, path, value)
-    document = parse_document("x: 1", "f")
+    content = Content(flow, Anywhere(), (0, 0), {})  # type: ignore[arg-type]  # no text
 
-    spec, _ = decode(type(document)("f", flow, Anywhere(), (0, 0), {}), FlowFile)  # type: ignore[arg-type]  # no text
+    spec, _ = decode(Document("f", content, {}), FlowFile)
 
     inputs = path[-1:] == ("inputs",)
     assert accepts(flow) is (spec is not None) or inputs or "check_items" not in str(flow), (path, value)

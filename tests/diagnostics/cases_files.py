@@ -48,6 +48,7 @@ CASES: dict[str, Case | Told] = {
     "AF111": Case(job("depend_on: [a]")),
     "AF112": Case(steps("{id: s}")),
     "AF113": Case(job("max_parallel: 0")),
+    "AF114": Case("defaults: {}\n" + OK + "<<: defaults\n"),
     "AF120": Case(job("x: 1").replace("id: b, x: 1", "id: a")),
     "AF130": Case(job("depends_on: [b]").replace("{id: a,", "{id: a, depends_on: [b],")),
     "AF131": Case(job("depends_on: [aa]")),

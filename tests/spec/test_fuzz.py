@@ -16,6 +16,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, parse_document
 from aetherflow.spec.flow import FlowFile
 from aetherflow.spec.load import load_flow
+from aetherflow.spec.yaml_reader import Content
 from tests.sizes import examples
 
 FLOW = """\
@@ -123,7 +124,8 @@ SHAPES = st.fixed_dictionaries(
 @examples(60)
 @given(SHAPES)
 def test_data_of_any_shape_is_explained_in_our_own_words(shape: Any) -> None:
-    document = Document("f", shape, _places=Anywhere(), _root=(0, 0), _order={})  # type: ignore[arg-type]  # no text
+    content = Content(shape, Anywhere(), (0, 0), {})  # type: ignore[arg-type]  # no text
+    document = Document("f", content, {})
     spec, diagnostics = decode(document, FlowFile)
     assert (spec is None) == bool(diagnostics)
     assert not [

@@ -137,11 +137,52 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
             "(known tags: !!str !!int !!float !!bool !!null !!map !!seq)"
         ),
     ),
-    "a merge key": (
-        "a: &x {b: 1}\nc:\n  <<: *x\n",
+    "a merge key that names no mapping": (
+        "a: &x [1]\nc:\n  <<: *x\n",
         (
-            "f.yaml:3:3: error[AF105]: merge keys '<<' are not supported\n"
-            "    hint: repeat the keys, or use an alias for the whole value: 'key: *name'"
+            "f.yaml:3:7: error[AF114]: '<<' merges mappings, not the number 1\n"
+            "    hint: write <<: *name, or <<: [*one, *other]"
+        ),
+    ),
+    "a merge key of a text": (
+        "c: {<<: defaults}\n",
+        (
+            "f.yaml:1:9: error[AF114]: '<<' merges mappings, not the text 'defaults'\n"
+            "    hint: write <<: *name, or <<: [*one, *other]"
+        ),
+    ),
+    "two merge keys in one mapping": (
+        "a: &x {b: 1}\nc:\n  <<: *x\n  <<: *x\n",
+        (
+            "f.yaml:4:3: error[AF104]: duplicate key '<<' in one mapping\n"
+            "    hint: merge several mappings with one: <<: [*a, *b]"
+        ),
+    ),
+    "a merge key that names no anchor": (
+        "c: {<<: *x}\n",
+        (
+            "f.yaml:1:9: error[AF103]: alias '*x' names no anchor\n"
+            "    hint: define it above with '&', or put a text that begins with '*' in quotes"
+        ),
+    ),
+    "a mapping that merges itself": (
+        "a: &x {<<: *x}\n",
+        (
+            "f.yaml:1:12: error[AF106]: alias '*x' is inside its own anchor\n"
+            "    hint: a value cannot hold itself"
+        ),
+    ),
+    "merge keys that explode": (
+        "a0: &a0 {k: "
+        + "x" * 1000
+        + "}\n"
+        + "".join(
+            f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 9)
+        ),
+        (
+            "f.yaml:4:59: error[AF106]: "
+            "with alias '*a2' the aliases of this file stand for 1026066 characters\n"
+            "    hint: write the values out, or use fewer aliases within anchors"
         ),
     ),
     "200 levels of lists": (
