@@ -69,7 +69,9 @@ def test_all_codes_are_listed(cli: CommandLine) -> None:
     listed = cli.run("explain-code", "--list").out.splitlines()
 
     assert [line.split()[0] for line in listed] == list(all_codes())
-    assert [row["code"] for row in cli.run("explain-code", "--list", "--json").json()] == list(all_codes())
+    assert [row["code"] for row in cli.run("explain-code", "--list", "--json").json()["codes"]] == list(
+        all_codes()
+    )
 
 
 def test_a_code_that_does_not_exist_and_no_code_are_usage_errors(cli: CommandLine) -> None:

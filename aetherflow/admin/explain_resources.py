@@ -8,6 +8,7 @@ import msgspec
 
 from aetherflow.config.cache_option import CACHE_OPTION
 from aetherflow.config.env_files import value_text
+from aetherflow.config.merge import merge_resource
 from aetherflow.config.resource_origins import FieldOrigin, explain_resource
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import MASK, names_a_secret
@@ -19,6 +20,8 @@ class ResourceOrigin(msgspec.Struct, frozen=True):
     """Where the fields of one resource come from.
 
     Attributes:
+        driver: its connector, `kind:driver`.
+        decode: the fields that go through the secrets provider, as profile and flow say together.
         problem: why that is unknown, for instance because its profile does not exist.
     """
 
@@ -26,6 +29,8 @@ class ResourceOrigin(msgspec.Struct, frozen=True):
     profile: str | None
     fields: list[FieldOrigin]
     problem: str = ""
+    kind: str = ""
+    decode: dict[str, Any] = {}
 
 
 def explain_resources(checked: CheckedFlow) -> dict[str, ResourceOrigin]:
@@ -45,8 +50,10 @@ def _explained(checked: CheckedFlow, name: str, spec: ResourceSpec) -> ResourceO
             origins=checked.environment.origins,
         )
     except AetherFlowError as error:
-        return ResourceOrigin(driver, spec.profile, [], checked.redactor.text(error.message))
-    return ResourceOrigin(driver, spec.profile, [*fields, *_defaults(checked, driver, fields)])
+        return ResourceOrigin(driver, spec.profile, [], checked.redactor.text(error.message), spec.kind)
+    found = [*fields, *_defaults(checked, driver, fields)]
+    decode = merge_resource(name, spec, checked.profiles).decode
+    return ResourceOrigin(driver, spec.profile, found, kind=spec.kind, decode=decode)
 
 
 def _defaults(checked: CheckedFlow, driver: str, given: list[FieldOrigin]) -> list[FieldOrigin]:

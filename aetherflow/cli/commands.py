@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple  # not msgspec: `--help` does without it
 
 
@@ -11,10 +11,14 @@ class Command(NamedTuple):
 
     The module is one of this package. The summary is the first sentence of the function's docstring, which
     is the help of the command itself.
+
+    Attributes:
+        reports: whether it has `--json`; a command without prints a log or a file, and no report.
     """
 
     target: str
     summary: str
+    reports: bool = True
 
 
 class Group(NamedTuple):
@@ -38,9 +42,11 @@ COMMANDS: Mapping[str, Command | Group] = {
     "validate": Command("validate:validate", "Check a flow and all it refers to; nothing is run."),
     "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
     "explain": Command("explain:explain", "Show where every field of every resource comes from."),
-    "serve": Command("serve:serve", "Run the flows of scheduler files when they are due."),
+    "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),
     "logs": Command("logs:logs", "Print the output of the programs of a run."),
-    "schema": Command("schema:schema", "Print the JSON Schema of a kind of file, for editors."),
+    "schema": Command(
+        "schema:schema", "Print the JSON Schema of a kind of file, for editors.", reports=False
+    ),
     "graph": Command("graph:graph", "Draw the jobs of a flow and their dependencies."),
     "explain-code": Command("explain_code:explain_code", "Explain an error code, and what to do about it."),
     "help": Command("help:show_help", "Show the manual: a page, a step type or a code."),
@@ -106,7 +112,9 @@ COMMANDS: Mapping[str, Command | Group] = {
             "plugin": Command(
                 "init_commands:init_plugin", "Write a plugin with a step, a connector and tests that pass."
             ),
-            "systemd": Command("init_commands:init_systemd", "Print a systemd unit for a server."),
+            "systemd": Command(
+                "init_commands:init_systemd", "Print a systemd unit for a server.", reports=False
+            ),
         },
         default="project",
         usage="[DIR] | COMMAND [ARGS]...",
@@ -114,7 +122,9 @@ COMMANDS: Mapping[str, Command | Group] = {
     "scheduler": Group(
         "Preview a scheduler file, show its status, fire an item.",
         {
-            "run": Command("serve:serve_one", "Run the flows of a scheduler file when they are due."),
+            "run": Command(
+                "serve:serve_one", "Run the flows of a scheduler file when they are due.", reports=False
+            ),
             "next": Command("scheduler_commands:show_next", "Show the next firings of a scheduler file."),
             "simulate": Command("scheduler_commands:show_simulation", "Show every firing of a period."),
             "status": Command("scheduler_commands:show_status", "Show servers and items."),
@@ -133,3 +143,16 @@ def each_command(
             yield from each_command(entry.commands, f"{words}{name} ")
         else:
             yield f"{words}{name}", entry
+
+
+def named_report(arguments: Sequence[str]) -> str:
+    """Return the command whose report is wanted as JSON, as `runs.list`; empty if none is."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" not in before:
+        return ""
+    words = [word for word in before if not word.startswith("-")]
+    entry = COMMANDS.get(words[0]) if words else None
+    if not isinstance(entry, Group):
+        return words[0] if entry is not None and entry.reports else ""
+    name = words[1] if len(words) > 1 and words[1] in entry.commands else entry.default
+    return f"{words[0]}.{name}" if name and entry.commands[name].reports else ""

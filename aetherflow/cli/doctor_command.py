@@ -6,16 +6,17 @@ import os
 from typing import Annotated
 
 import typer
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from aetherflow import exit_codes
 from aetherflow.admin import doctor as machine
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import as_findings, print_report
 from aetherflow.cli.state_access import newest_time
 from aetherflow.config.environment import load_environment
-from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.errors import AetherFlowError, Diagnostic, UsageError
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.checks import CheckResult
 
@@ -59,26 +60,40 @@ def _examine(*, as_json: bool) -> int:
 
 def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     """Check the machine for one flow, and print the results; return the exit code."""
-    checked = runnable_flow(flow, as_json=as_json)
+    checked = runnable_flow("doctor", flow, as_json=as_json)
     results = machine.check_machine_for_flow(checked, newest_time)
     if connect:
         from aetherflow.admin.connection_checks import check_connections  # noqa: PLC0415 - only for --connect
 
         results += check_connections(checked)
     settings = machine.settings_in_force(checked.environment, checked.redactor)
-    return _print_results(str(flow), results, settings, as_json=as_json)
+    mask = checked.redactor.text
+    unset = [replace(one, message=mask(one.message)) for one in checked.diagnostics if one in checked.unset]
+    return _print_results(str(flow), results, settings, unset, as_json=as_json)
 
 
 def _print_results(
-    flow: str, results: list[CheckResult], settings: list[machine.Setting], *, as_json: bool
+    flow: str,
+    results: list[CheckResult],
+    settings: list[machine.Setting],
+    unset: list[Diagnostic] | None = None,
+    *,
+    as_json: bool,
 ) -> int:
     """Print results and settings (with a flow, only settings that are not defaults); return the exit code."""
     bad = any(result.state == "error" for result in results)
+    code = exit_codes.INVALID if bad else exit_codes.SUCCESS
     if as_json:
-        print_json(
-            {"file": flow or None, "ok": not bad, "results": list(map(asdict, results)), "settings": settings}
-        )
-        return exit_codes.INVALID if bad else exit_codes.SUCCESS
+        warnings = [one for one in results if one.state == "warning"]
+        report = {
+            "file": flow or None,
+            "flow_yaml": flow or None,
+            "results": list(map(asdict, results)),
+            "settings": settings,
+            "missing_env": as_findings(unset or []),
+            "warnings": [{"code": "doctor", "loc": one.subject, "msg": one.message} for one in warnings],
+        }
+        return print_report("doctor", report, code=code)
     for result in results:
         print_text(f"{result.state:<8} {result.subject}: {result.message}")
         if result.hint:
@@ -86,4 +101,4 @@ def _print_results(
     for setting in settings:
         if not flow or setting.source != "default":
             print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")
-    return exit_codes.INVALID if bad else exit_codes.SUCCESS
+    return code

@@ -6,7 +6,8 @@ from aetherflow import exit_codes
 from aetherflow.admin.explain_resources import explain_resources
 from aetherflow.cli.flow_source import flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.config.resource_origins import FieldOrigin
 
 
@@ -20,12 +21,13 @@ def explain(
 ) -> int:
     """Show where every field of every resource comes from. Values of secrets are masked."""
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
-    checked = runnable_flow(source, as_json=json)
+    checked = runnable_flow("explain", source, as_json=json)
     resources = explain_resources(checked)
     bad = any(resource.problem for resource in resources.values())
+    code = exit_codes.INVALID if bad else exit_codes.SUCCESS
     if json:
-        print_json({"file": str(source), "resources": resources})
-        return exit_codes.INVALID if bad else exit_codes.SUCCESS
+        report = {"file": str(source), "flow_yaml": str(source), "resources": resources}
+        return print_report("explain", report, code=code)
     for name, resource in resources.items():
         profile = f", profile {resource.profile}" if resource.profile else ""
         print_text(f"{name} ({resource.driver}{profile})")
@@ -36,7 +38,7 @@ def explain(
             print_text(f"  {origin.field:<{width}}  {_explained(origin)}")
     if not resources:
         print_text(f"{source}: the flow has no resources")
-    return exit_codes.INVALID if bad else exit_codes.SUCCESS
+    return code
 
 
 def _explained(origin: FieldOrigin) -> str:

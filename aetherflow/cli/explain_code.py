@@ -8,7 +8,8 @@ import typer
 from msgspec.structs import asdict
 
 from aetherflow.cli.options import Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import all_codes, entry_of
 
@@ -40,7 +41,7 @@ def _explain(code: str, *, as_json: bool) -> None:
     if entry is None:
         raise UsageError(f"there is no code {code!r}", hint="aetherflow explain-code --list names them all")
     if as_json:
-        print_json({"code": known, **asdict(entry)})
+        print_report("explain-code", {"code": known, **asdict(entry)})
         return
     print_text(f"{known}: {entry.meaning}\n  for example: {entry.example}\n  what to do:  {entry.remedy}")
 
@@ -48,7 +49,8 @@ def _explain(code: str, *, as_json: bool) -> None:
 def _list_codes(*, as_json: bool) -> None:
     """Print every code with its meaning."""
     if as_json:
-        print_json([{"code": code, **asdict(entry)} for code, entry in all_codes().items()])
+        codes = [{"code": code, **asdict(entry)} for code, entry in all_codes().items()]
+        print_report("explain-code", {"codes": codes})
         return
     for code, entry in all_codes().items():
         print_text(f"{code}  {entry.meaning}")

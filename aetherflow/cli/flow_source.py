@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aetherflow import exit_codes
-from aetherflow.cli.printing import failure_as_json, print_note
+from aetherflow.cli.printing import print_note
+from aetherflow.cli.report import failure_as_json
 from aetherflow.errors import BundleError, UsageError
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 
@@ -106,13 +107,13 @@ def bundle_in_use(manifest: Path, *, allow_stale: bool, warn: bool = True) -> It
         yield bundle
 
 
-def runnable_flow(flow: FlowSource, *, as_json: bool) -> CheckedFlow:
+def runnable_flow(command: str, flow: FlowSource, *, as_json: bool) -> CheckedFlow:
     """Return a flow whose jobs are right; errors of its resources are for the command to show.
 
     Raises:
         AetherFlowError: the flow cannot be examined; with `as_json` the command has printed why, and ends.
     """
-    with failure_as_json(str(flow), as_json=as_json, exit_code=exit_codes.INVALID):
+    with failure_as_json(command, str(flow), as_json=as_json, exit_code=exit_codes.INVALID):
         checked = flow.load_checked_flow()
         if checked.flow_errors:
             checked.raise_if_invalid()

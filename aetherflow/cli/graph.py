@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 import typer
 
 from aetherflow.admin.flow_graph import load_graph
@@ -12,7 +11,8 @@ from aetherflow.check.graph_markup import dot, mermaid
 from aetherflow.check.graph_text import ASCII, UNICODE, Pens, drawing
 from aetherflow.cli.flow_source import one_flow
 from aetherflow.cli.options import Flow, FlowOption, Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stdout
 
@@ -32,7 +32,7 @@ def graph(
     """Draw the jobs of a flow and their dependencies."""
     drawn = load_graph(one_flow(flow, flow_yaml))
     if json:
-        print_json(msgspec.to_builtins(drawn))
+        print_report("graph", drawn)
     elif graph_format == "mermaid":
         print_text(mermaid(drawn))
     elif graph_format == "dot":

@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.errors import UsageError
 from aetherflow.manual.error_codes import entry_of, page_of
 from aetherflow.manual.pages import CONTENTS, page, sections_named, titles, topics
@@ -32,14 +34,17 @@ def show_help(
     search: Annotated[
         str, typer.Option(metavar="WORDS", help="List the sections that contain all these words.")
     ] = "",
+    json: Json = False,
 ) -> int:
     """Show the manual: a page, a step type or a code. It needs no network."""
     if search:
-        return _list_sections(search)
+        return _list_sections(search, as_json=json)
     name = " ".join(topic or ()).strip() or CONTENTS
     text = _text_of(name)
     if text is None:
-        return _show_step(name)
+        return _show_step(name, as_json=json)
+    if json:
+        return print_report("help", {"topic": name, "text": text})
     _show(text)
     return 0
 
@@ -58,7 +63,7 @@ def _text_of(name: str) -> str | None:
     return "\n\n".join([*parts, f"(from: {', '.join(pages)})"]) if found else None
 
 
-def _show_step(name: str) -> int:
+def _show_step(name: str, *, as_json: bool) -> int:
     """Show a step type.
 
     Raises:
@@ -69,7 +74,7 @@ def _show_step(name: str) -> int:
 
     steps = installed_types().step_names()
     if name in steps:
-        return show_step(name)
+        return show_step(name, json=as_json)
     known = {known.lower(): known for known in (*topics(), *steps, *titles())}
     near = difflib.get_close_matches(name.lower(), list(known), n=NAMED, cutoff=0.5)
     meant = ", ".join(f"aetherflow help {known[found]}" for found in near)
@@ -79,10 +84,13 @@ def _show_step(name: str) -> int:
     raise UsageError(f"the manual has no page, section, step or code {name!r}", hint=hint)
 
 
-def _list_sections(words: str) -> int:
+def _list_sections(words: str, *, as_json: bool) -> int:
     found = search_pages(words)
     if not found:
         raise UsageError(f"no section of the manual contains {words!r}", hint="try fewer or shorter words")
+    if as_json:
+        sections = [{"topic": one.topic, "title": one.title, "line": line} for one, line in found]
+        return print_report("help", {"sections": sections})
     for section, line in found:
         print_text(f"{section.topic}: {section.title}\n    {line}")
     return 0

@@ -11,7 +11,9 @@ import typer
 from aetherflow.admin.init_plugin import write_plugin
 from aetherflow.admin.init_project import write_project
 from aetherflow.admin.systemd_unit import systemd_unit
+from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
@@ -20,9 +22,14 @@ def init_project(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of the project.")] = Path(),
     *,
     force: Force = False,
+    json: Json = False,
 ) -> None:
     """Write a small project that runs as it is. A flow, profiles, a README."""
-    for path in write_project(folder, force=force):
+    written = write_project(folder, force=force)
+    if json:
+        print_report("init.project", {"files": written})
+        return
+    for path in written:
         print_text(str(path))
     print_text(
         f"try it: {'' if folder == Path() else f'cd {folder} && '}aetherflow run flow.yaml --run-id first"
@@ -33,9 +40,14 @@ def init_plugin(
     name: Annotated[Path, typer.Argument(metavar="NAME", help="The name of the plugin, and its folder.")],
     *,
     force: Force = False,
+    json: Json = False,
 ) -> None:
     """Write a plugin with a step, a connector and tests that pass."""
-    for path in write_plugin(name, force=force):
+    written = write_plugin(name, force=force)
+    if json:
+        print_report("init.plugin", {"files": written})
+        return
+    for path in written:
         print_text(str(path))
     print_text(f"try it: cd {name} && AETHERFLOW_PLUGIN_PATHS=src aetherflow run example.yaml")
 

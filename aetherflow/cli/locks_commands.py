@@ -9,7 +9,8 @@ import typer
 from aetherflow.admin import state_changes
 from aetherflow.admin.queries import StateQueries
 from aetherflow.cli.options import Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
 from aetherflow.observe.event_text import one_line
 
@@ -28,7 +29,7 @@ def list_locks(*, state: State = None, flow_yaml: FlowOfState = None, json: Json
     """List the locks that are held."""
     rows = ask_state(state_path(state, flow_yaml), StateQueries.locks)
     if json:
-        print_json(rows)
+        print_report("locks.list", {"locks": rows})
         return
     for row in rows:
         print_text(
@@ -54,7 +55,7 @@ def release_lock(
         state_path(state, flow_yaml), lambda database: state_changes.release_lock(database, key, force=force)
     )
     if json:
-        print_json(found)
+        print_report("locks.release", found)
         return
     who = f"{one_line(found.holder)} ({found.owner}) since {found.since}"
     print_text(f"released the lock {one_line(key)}; it was held by {who}, {_WAS[found.was]}")

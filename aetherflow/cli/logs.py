@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from aetherflow.admin.queries import StateQueries
-from aetherflow.cli.options import RunId
+from aetherflow.cli.options import Json, RunId
 from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
@@ -31,8 +32,9 @@ def logs(
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the bytes as they are, control characters too.")
     ] = False,
+    json: Json = False,
 ) -> None:
-    """Print the output of the programs of a run."""
+    """Print the output of the programs of a run. With --json, only where it is stored."""
     path = state_path(state, flow_yaml)
 
     async def log_files(ask: StateQueries) -> list[Path]:
@@ -44,9 +46,12 @@ def logs(
         raise UsageError(
             f"no step of run {run} wrote a log", hint=f"aetherflow runs show {run} {state_option(path)}"
         )
+    if json:
+        print_report("logs", {"run_id": run, "logs": list(map(_described, files))})
+        return
     for file in files:
-        step, _, attempt = file.stem.rpartition(".")
-        print_text(one_line(f"== {file.parent.name}.{step}, attempt {attempt} ({file})"))
+        which = _described(file)
+        print_text(one_line(f"== {which['job_id']}.{which['step_id']}, attempt {which['attempt']} ({file})"))
         with file.open("rb") as log, writing_to(real_stdout().buffer, "standard output"):
             if raw:
                 shutil.copyfileobj(log, real_stdout().buffer)
@@ -54,6 +59,18 @@ def logs(
             else:
                 real_stdout().buffer.writelines(_safe_lines(log))
             real_stdout().buffer.flush()
+
+
+def _described(file: Path) -> dict[str, Any]:
+    """Return which attempt wrote a log, and where it is."""
+    step, _, attempt = file.stem.rpartition(".")
+    return {
+        "job_id": file.parent.name,
+        "step_id": step,
+        "attempt": int(attempt),
+        "path": file,
+        "size_bytes": file.stat().st_size,
+    }
 
 
 def _safe_lines(log: BinaryIO) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ import typer
 
 from aetherflow._version import __version__
 from aetherflow.cli.command_group import CommandGroup
+from aetherflow.cli.commands import named_report
 
 SUMMARY = (
     "Data workflows written in YAML: validated before they run, resumed where they failed. "
@@ -34,7 +35,7 @@ def run_command_line(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - an error of ours, a usage error of typer, or a bug
         from aetherflow.cli.report_error import report_error  # noqa: PLC0415 - only errors need it
 
-        return report_error(error, show_trace="--debug" in arguments)
+        return report_error(error, show_trace="--debug" in arguments, report=named_report(arguments))
     return result if isinstance(result, int) else 0
 
 

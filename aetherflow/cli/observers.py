@@ -23,22 +23,29 @@ class ShowOptions(msgspec.Struct, frozen=True):
         events: the file that gets every event as a JSON line, or `-` for standard output.
         log_format: text or json; empty: what the settings say.
         debug: also show debug records.
+        report: standard output is for the report of `--json`, whatever format the settings say.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or standard output would get more than the report.
     """
 
     events: str = ""
     log_format: str = ""
     debug: bool = False
+    report: bool = False
 
     def __post_init__(self) -> None:
         if self.log_format not in ("", "text", "json"):
             raise UsageError(f"--log-format {self.log_format}: it is text or json")
+        if self.report and (self.log_format == "json" or self.events == "-"):
+            other = "--events -" if self.events == "-" else "--log-format json"
+            raise UsageError(
+                f"--json and {other} would both write to standard output", hint="leave one of them out"
+            )
 
     def is_json(self, settings: Settings) -> bool:
         """Whether the log is JSON lines on standard output."""
-        return (self.log_format or settings.log_format) == "json"
+        return not self.report and (self.log_format or settings.log_format) == "json"
 
 
 async def chosen_observers(

@@ -9,7 +9,8 @@ import typer
 from aetherflow.admin import state_changes
 from aetherflow.admin.queries import StateQueries
 from aetherflow.cli.options import Json
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps name it.")]
@@ -19,7 +20,7 @@ def list_pools(*, state: State = None, flow_yaml: FlowOfState = None, json: Json
     """List the pools, the holders of their slots, and the queue."""
     rows = ask_state(state_path(state, flow_yaml), StateQueries.pools)
     if json:
-        print_json(rows)
+        print_report("pools.list", {"pools": rows})
         return
     for row in rows:
         print_text(f"{row.name}  {row.used} of {row.slots} slots held, {len(row.waiting)} waiting")
@@ -37,15 +38,25 @@ def set_pool(
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,
+    json: Json = False,
 ) -> None:
     """Create a pool, or change its size; slots in use stay in use."""
     path = state_path(state, flow_yaml, must_exist=False)
     state_changes.check_slots(name, slots)  # before a database is made for it
     change_state(path, lambda database: state_changes.set_pools(database, {name: slots}))
+    if json:
+        print_report("pools.set", {"name": name, "slots": slots, "state": path})
+        return
     print_text(f"the pool {name} has {slots} slot{'' if slots == 1 else 's'} in {path}")
 
 
-def remove_pool(name: Name, *, state: State = None, flow_yaml: FlowOfState = None) -> None:
+def remove_pool(
+    name: Name, *, state: State = None, flow_yaml: FlowOfState = None, json: Json = False
+) -> None:
     """Remove an unused pool."""
-    change_state(state_path(state, flow_yaml), lambda database: state_changes.remove_pool(database, name))
+    path = state_path(state, flow_yaml)
+    change_state(path, lambda database: state_changes.remove_pool(database, name))
+    if json:
+        print_report("pools.remove", {"name": name, "state": path})
+        return
     print_text(f"the pool {name} is removed")

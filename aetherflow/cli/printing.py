@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-import typer
-from msgspec.structs import asdict
 
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
 from aetherflow.observe.line_writer import LineWriter, OutputLostError
@@ -72,18 +69,6 @@ def diagnostics_of(error: AetherFlowError, file: str) -> list[Diagnostic]:
         return list(error.diagnostics)
     place = SURROUNDINGS if isinstance(error, ConfigError) else file
     return [Diagnostic(code=error.code, message=error.message, file=place, hint=error.hint)]
-
-
-@contextmanager
-def failure_as_json(file: str, *, as_json: bool, exit_code: int | None = None) -> Iterator[None]:
-    """With `as_json`, print an error of the block as JSON and end the command: with its exit code or this."""
-    try:
-        yield
-    except AetherFlowError as error:
-        if not as_json:
-            raise
-        print_json({"file": file, "ok": False, "diagnostics": list(map(asdict, diagnostics_of(error, file)))})
-        raise typer.Exit(error.exit_code if exit_code is None else exit_code) from None
 
 
 def count(diagnostics: list[Diagnostic]) -> str:

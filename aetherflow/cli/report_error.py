@@ -11,7 +11,9 @@ import typer
 from aetherflow import exit_codes
 from aetherflow.cli.os_errors import as_sentence
 from aetherflow.cli.printing import print_error
+from aetherflow.cli.report import print_failure
 from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.task_errors import distinct_errors
 
 READER_GONE = exit_codes.of_signal(signal.SIGPIPE)
@@ -20,15 +22,34 @@ SHOWN_BEFORE = 40
 """How many characters around a wrong one an error shows."""
 
 
-def report_error(error: Exception, *, show_trace: bool) -> int:
-    """Print an error on standard error, of a group each distinct one; return the exit code of the first."""
-    codes = [_report(one, show_trace=show_trace) for one in distinct_errors(error)]
-    return next((code for code in codes if code != READER_GONE), READER_GONE)
+def report_error(error: Exception, *, show_trace: bool, report: str = "") -> int:
+    """Print an error, of a group each distinct one; return the exit code of the first.
 
-
-def _report(error: BaseException, *, show_trace: bool) -> int:
-    if isinstance(error, BrokenPipeError):
+    Args:
+        error: what a command raised.
+        show_trace: also print the traceback of what may be a bug.
+        report: the command whose report the errors are, as JSON on standard output; else standard error.
+    """
+    found = [_shown(one, show_trace=show_trace) for one in distinct_errors(error)]
+    errors = [one for one in found if one is not None]
+    if not errors:
         return READER_GONE
+    code = errors[0].exit_code
+    if not report:
+        for one in errors:
+            _print(one)
+        return code
+    try:
+        print_failure(report, errors, code)
+    except OutputLostError as lost:
+        return report_error(lost, show_trace=show_trace)
+    return code
+
+
+def _shown(error: BaseException, *, show_trace: bool) -> AetherFlowError | None:
+    """Return an error as one of ours; None if it says only that the reader of the output left."""
+    if isinstance(error, BrokenPipeError):
+        return None
     if isinstance(error, OSError):
         if show_trace:
             _print_trace(error)
@@ -38,13 +59,11 @@ def _report(error: BaseException, *, show_trace: bool) -> int:
             _print_trace(error)
         error = _not_utf8(error)
     if isinstance(error, AetherFlowError):
-        if isinstance(error.__cause__, BrokenPipeError):
-            return READER_GONE  # `| head` has seen enough: say nothing more, as other tools do
-        print_error(error)
-        return error.exit_code
+        # `| head` has seen enough: say nothing more, as other tools do
+        return None if isinstance(error.__cause__, BrokenPipeError) else error
     if not hasattr(error, "format_message"):
-        return _report_bug(error, show_trace=show_trace)
-    return _report_usage(error)
+        return _bug(error, show_trace=show_trace)
+    return _usage_error(error)
 
 
 def _not_utf8(error: UnicodeEncodeError) -> UsageError:
@@ -56,26 +75,27 @@ def _not_utf8(error: UnicodeEncodeError) -> UsageError:
     )
 
 
-def _report_usage(error: Any) -> int:
-    """Print an error of the command line; for a command without arguments print its help."""
-    message = error.format_message()
-    if message.startswith("Usage:"):
-        typer.echo(message, err=True)
+def _print(error: AetherFlowError) -> None:
+    if error.message.startswith("Usage:"):
+        typer.echo(error.message, err=True)
     else:
-        usage = getattr(error, "ctx", None)
-        help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
-        print_error(UsageError(message, hint=help_command))
-    return UsageError.exit_code
+        print_error(error)
 
 
-def _report_bug(error: BaseException, *, show_trace: bool) -> int:
-    """Show an error that AetherFlow did not foresee."""
+def _usage_error(error: Any) -> UsageError:
+    """Return an error of the command line; of a command without arguments it is the help."""
+    usage = getattr(error, "ctx", None)
+    help_command = f"{usage.command_path} --help" if usage else "aetherflow --help"
+    return UsageError(error.format_message(), hint=help_command)
+
+
+def _bug(error: BaseException, *, show_trace: bool) -> AetherFlowError:
+    """Return an error that AetherFlow did not foresee."""
     hint = "this is a bug in AetherFlow; aetherflow --debug COMMAND ... shows the traceback to report"
     if show_trace:
         _print_trace(error)
         hint = "this is a bug in AetherFlow; report this traceback"
-    print_error(AetherFlowError(f"internal error: {type(error).__name__}: {error}", hint=hint, code="AF000"))
-    return AetherFlowError.exit_code
+    return AetherFlowError(f"internal error: {type(error).__name__}: {error}", hint=hint, code="AF000")
 
 
 def _print_trace(error: BaseException) -> None:

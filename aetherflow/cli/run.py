@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from aetherflow.cli.flow_source import flow_source
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
@@ -19,11 +20,13 @@ from aetherflow.cli.options import (
     Events,
     Flow,
     FlowOption,
+    Json,
     LogFormat,
     Params,
     ParamsFile,
 )
-from aetherflow.cli.printing import count, print_json_line, print_note, print_text
+from aetherflow.cli.printing import count, print_note, print_text
+from aetherflow.cli.report import print_report
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
 from aetherflow.runs.execute_run import run_flow
@@ -60,9 +63,10 @@ def run(
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
     debug: Debug = False,
+    json: Json = False,
 ) -> int:
     """Run a flow, or resume an earlier run of it."""
-    show = ShowOptions(events, log_format, debug)
+    show = ShowOptions(events, log_format, debug, json)
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     _check(run_id, flow_job, rerun or [])
     with run_output(), source.in_use(warn=dry_run) as (file, bundle):
@@ -80,7 +84,7 @@ def run(
             return _print_plan(file, checked, request, show)
         gc.freeze()  # the plan stays; the collector need not look at it again and again
         gc.enable()
-        return execute(checked, request, show)
+        return execute("run", checked, request, show)
 
 
 def _check(run_id: str | None, flow_job: str | None, rerun: list[str]) -> None:
@@ -123,8 +127,8 @@ def _split(text: str) -> tuple[str, str]:
     return name, value
 
 
-def execute(checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
-    """Run the flow, shown as the options say, and return the exit code.
+def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
+    """Run the flow, shown as the options say, for a command (`run`, `runs.retry`), and return the exit code.
 
     Raises:
         AetherFlowError: the run could not start, or its state could not be stored.
@@ -134,6 +138,9 @@ def execute(checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int
         observers = await chosen_observers(show, checked.environment.settings)
         report = await run_flow(checked, request, observers)
         print_lost_output(report.detached)
+        if show.report:
+            keys = {"flow_id": checked.plan.flow_id, **asdict(report)}
+            print_report(command, keys, code=report.exit_code)
         return report.exit_code
 
     return run_loop(run_shown)
@@ -146,9 +153,10 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
 
     run_paths_of(checked, request.params)  # refuses what the run would refuse
     jobs = outline(checked.plan, request.flow_job)
-    if show.is_json(checked.environment.settings):
-        print_json_line({"flow_id": checked.plan.flow_id, "jobs": jobs, "diagnostics": checked.diagnostics})
-        return 0
+    as_line = show.is_json(checked.environment.settings)
+    if as_line or show.report:
+        keys = {"flow_id": checked.plan.flow_id, "jobs": jobs, "diagnostics": checked.diagnostics}
+        return print_report("run.dry-run", keys, as_line=as_line)
     for job in jobs:
         print_text(str(job))
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"

@@ -8,7 +8,8 @@ import typer
 
 from aetherflow.admin import state_changes
 from aetherflow.cli.options import Json, RunId
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, change_state, state_path
 
 
@@ -25,7 +26,7 @@ def cancel_run(
         state_path(state, flow_yaml), lambda database: state_changes.cancel_run(database, run, wait=wait)
     )
     if json:
-        print_json(found)
+        print_report("runs.cancel", found)
         return
     print_text(f"run {run}: cancel requested; {found.executed_by} has executed it since {found.since}")
     if found.status is not None:

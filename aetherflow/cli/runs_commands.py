@@ -10,7 +10,8 @@ import typer
 
 from aetherflow.admin.queries import RunHistory
 from aetherflow.cli.options import Json, RunId
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
 from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
@@ -56,7 +57,7 @@ def list_runs(
         state_path(state, flow_yaml), lambda ask: ask.runs(flow_id=flow, status=status.upper(), limit=limit)
     )
     if json:
-        print_json(rows)
+        print_report("runs.list", {"runs": rows})
         return
     for row in rows:
         reason = f"  {one_line(row.reason)}" if row.reason else ""
@@ -70,7 +71,7 @@ def show_run(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None, 
     path = state_path(state, flow_yaml)
     found = ask_state(path, lambda ask: ask.run_history(run))
     if json:
-        print_json(found)
+        print_report("runs.show", found)
     else:
         _print_history(found, path)
 

@@ -11,7 +11,8 @@ import typer
 from aetherflow import exit_codes
 from aetherflow.admin.prune_runs import prune
 from aetherflow.cli.options import Json
-from aetherflow.cli.printing import print_json, print_note, print_text
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, state_path
 from aetherflow.observe.event_text import one_line
 
@@ -36,8 +37,9 @@ def prune_runs(
     """Delete old runs, except those that an option keeps. Their logs too; other runs may be active."""
     path = state_path(state, flow_yaml)
     done = anyio.run(partial(prune, path, keep_days=keep_days, keep_runs=keep_runs, dry_run=dry_run))
+    code = exit_codes.FAILURE if done.problems else exit_codes.SUCCESS
     if json:
-        print_json(done)
+        print_report("runs.prune", done, code=code)
     else:
         for run in done.runs:
             print_text(f"{run.ended_at[:19]}Z  {run.status:<11}  {run.run_id:<20}  {run.flow_id}")
@@ -47,4 +49,4 @@ def prune_runs(
             print_text(f"{done.free_bytes / 1e6:.1f} MB of {path} are free for new runs")
     for problem in done.problems:
         print_note(f"warning: {one_line(problem)}")
-    return exit_codes.FAILURE if done.problems else exit_codes.SUCCESS
+    return code

@@ -14,7 +14,7 @@ from aetherflow.admin.queries import RetryTarget
 from aetherflow.admin.state_path import find_state_path
 from aetherflow.cli.flow_source import bundle_in_use
 from aetherflow.cli.observers import ShowOptions
-from aetherflow.cli.options import AllowStale, Debug, Events, LogFormat, Params, ParamsFile
+from aetherflow.cli.options import AllowStale, Debug, Events, Json, LogFormat, Params, ParamsFile
 from aetherflow.cli.printing import print_note
 from aetherflow.cli.run import execute, given_params, print_warnings
 from aetherflow.cli.state_access import State, ask_state
@@ -57,10 +57,12 @@ def retry_run(
     log_format: LogFormat = "",
     allow_stale_bundle: AllowStale = False,
     debug: Debug = False,
+    json: Json = False,
 ) -> int:
     """Resume a run, with its flow file as it is now."""
     _check(begin_at, only, with_downstream=with_downstream)
-    show = ShowOptions(events if events in ("", "-") else str(absolute(Path(events))), log_format, debug)
+    events = events if events in ("", "-") else str(absolute(Path(events)))
+    show = ShowOptions(events, log_format, debug, json)
     params_file = absolute(params_file) if params_file else None
     database = find_state_path(state, flow_yaml if state is None else None, os.environ)
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""
@@ -82,7 +84,7 @@ def retry_run(
             show_traces=debug,
         )
         print_note(f"resuming run {found.run_id} of {checked.plan.flow_id} with {file}")
-        return execute(checked, request, show)
+        return execute("runs.retry", checked, request, show)
 
 
 def _check(begin_at: str, only: str, *, with_downstream: bool) -> None:

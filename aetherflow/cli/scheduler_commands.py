@@ -11,7 +11,8 @@ import typer
 from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli.options import Json, StateOfScheduler
-from aetherflow.cli.printing import print_json, print_note, print_text
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.observe.event_text import duration
@@ -31,7 +32,7 @@ def show_next(
 ) -> None:
     """Show the next firings of a scheduler file."""
     found = next_firings(load_schedule(file), SystemClock().now(), count)
-    _print_forecasts(found, as_json=json, nothing="no item fires again")
+    _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again")
 
 
 def show_simulation(
@@ -52,7 +53,7 @@ def show_simulation(
     if not is_missing(path):
         durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
     found = simulate(schedule, parse_instant(begin, zone), parse_instant(end, zone), durations)
-    _print_forecasts(found, as_json=json, nothing="no item fires in that period")
+    _print_forecasts("scheduler.simulate", found, as_json=json, nothing="no item fires in that period")
 
 
 def show_status(
@@ -73,7 +74,7 @@ def show_status(
     known = {schedule.id: schedule for schedule in schedules}
     found = ask_state(path, lambda ask: ask.schedulers(known))
     if json:
-        print_json({"state": str(path), "schedulers": found})
+        print_report("scheduler.status", {"state": path, "schedulers": found})
         return
     if not found:
         print_text(f"no server uses {path}")
@@ -82,9 +83,9 @@ def show_status(
         _print_status(one)
 
 
-def _print_forecasts(found: list[Forecast], *, as_json: bool, nothing: str) -> None:
+def _print_forecasts(command: str, found: list[Forecast], *, as_json: bool, nothing: str) -> None:
     if as_json:
-        print_json(found)
+        print_report(command, {"firings": found})
         return
     for one in found:
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""

@@ -13,10 +13,10 @@ import typer
 from aetherflow import exit_codes
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, StateOfScheduler
-from aetherflow.cli.printing import print_json, print_text
+from aetherflow.cli.printing import print_text
+from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
 from aetherflow.config.environment import load_environment
-from aetherflow.errors import UsageError
 from aetherflow.server.fire_now import Fired, fire
 
 EXIT_CODES = {
@@ -47,12 +47,7 @@ def fire_item(
     json: Json = False,
 ) -> int:
     """Fire an item now. Its times, calendar and dependencies are ignored; its overlap rule applies."""
-    if json and log_format == "json":
-        raise UsageError(
-            "--json and --log-format json would both write to standard output", hint="leave one of them out"
-        )
-    # --json is text for the log, also where the settings say json: standard output is the report's
-    show = ShowOptions(log_format="text" if json else log_format, debug=debug)
+    show = ShowOptions(log_format=log_format, debug=debug, report=json)
 
     async def do() -> Fired:
         settings = load_environment(os.environ).settings
@@ -60,14 +55,15 @@ def fire_item(
         return await fire(item, file, state, here=here, observers=observers)
 
     fired = anyio.run(do)
+    code = EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)
+    if fired.outcome == "CANCELLED" and fired.received is not None:
+        code = exit_codes.of_signal(fired.received)
     if json:
-        print_json(fired)
+        print_report("scheduler.fire", fired, code=code)
     elif fired.outcome in ("QUEUED", "WAITING"):
         why = f"; it waits: {fired.reason}" if fired.reason else ""
         print_text(f"{fired.item}: run {fired.run_id} was accepted by {fired.server}{why}")
     else:
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
         print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {fired.reason}" if fired.reason else ""))
-    if fired.outcome == "CANCELLED" and fired.received is not None:
-        return exit_codes.of_signal(fired.received)
-    return EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)
+    return code

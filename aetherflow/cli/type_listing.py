@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from aetherflow import exit_codes
-from aetherflow.cli.printing import print_json, print_note, print_text
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_report
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
@@ -38,8 +40,20 @@ def print_problems(registry: Registry) -> int:
     """Print the diagnostics of plugins, and return the exit code."""
     for diagnostic in registry.diagnostics:
         print_note(str(diagnostic))
+    return _code(registry)
+
+
+def _code(registry: Registry) -> int:
+    """Return the exit code of a command that loaded plugins."""
     bad = any(diagnostic.severity == "error" for diagnostic in registry.diagnostics)
     return exit_codes.INVALID if bad else exit_codes.SUCCESS
+
+
+def _report(registry: Registry, command: str, keys: dict[str, Any]) -> int:
+    """Print a report with the diagnostics of plugins in it, and return the exit code."""
+    diagnostics = list(map(asdict, registry.diagnostics))
+    print_report(command, {**keys, "diagnostics": diagnostics}, code=_code(registry))
+    return print_problems(registry)
 
 
 def _summary(name: str, summary_of: Callable[[str], str | None]) -> str:
@@ -64,8 +78,8 @@ def print_types(
         for name in names
     ]
     if as_json:
-        print_json(rows)
-        return print_problems(registry)
+        command = "steps" if kind == STEP else "connectors"
+        return _report(registry, f"{command}.list", {command: rows})
     width = max(map(len, names))
     for row in rows:
         source = "" if row["source"] == "aetherflow" else f"  [{row['source']}]"
@@ -79,8 +93,8 @@ def print_type(
     """Print one type with the fields of each section, and return the exit code."""
     source = registry.source(kind, name)
     if as_json:
-        print_json({"name": name, "summary": summary, "source": source, **sections})
-        return print_problems(registry)
+        command = "steps.show" if kind == STEP else "connectors.show"
+        return _report(registry, command, {"name": name, "summary": summary, "source": source, **sections})
     print_text(f"{name}: {summary}" if summary else name)
     if source != "aetherflow":
         print_text(f"from {source}")

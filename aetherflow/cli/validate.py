@@ -9,7 +9,8 @@ from msgspec.structs import asdict
 from aetherflow import exit_codes
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
-from aetherflow.cli.printing import count, diagnostics_of, print_json, print_note, print_text
+from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
+from aetherflow.cli.report import as_findings, print_report
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
 from aetherflow.server import item_flows, schedule_files
 
@@ -36,14 +37,22 @@ def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
             raise
         diagnostics = diagnostics_of(error, str(flow))
     is_valid = not any(d.severity == "error" for d in diagnostics)
+    code = exit_codes.SUCCESS if is_valid else exit_codes.INVALID
     if as_json:
-        print_json({"file": str(flow), "valid": is_valid, "diagnostics": list(map(asdict, diagnostics))})
-    else:
-        for diagnostic in diagnostics:
-            print_note(str(diagnostic))
-        verdict = "valid" if is_valid else "not valid"
-        print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
-    return exit_codes.SUCCESS if is_valid else exit_codes.INVALID
+        report = {
+            "valid": is_valid,
+            "file": str(flow),
+            "flow_yaml": str(flow),
+            "diagnostics": list(map(asdict, diagnostics)),
+            "errors": as_findings(d for d in diagnostics if d.severity == "error"),
+            "warnings": as_findings(d for d in diagnostics if d.severity == "warning"),
+        }
+        return print_report("validate", report, code=code)
+    for diagnostic in diagnostics:
+        print_note(str(diagnostic))
+    verdict = "valid" if is_valid else "not valid"
+    print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
+    return code
 
 
 def _diagnostics(flow: FlowSource) -> list[Diagnostic]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from aetherflow.bundle.bundle_paths import bundle_paths, fingerprint_of
+from aetherflow.bundle.bundle_paths import BundlePaths, bundle_paths, fingerprint_of
 from aetherflow.bundle.checked_source import OpenSource
 from aetherflow.bundle.listing import Difference
 from aetherflow.bundle.snapshot import active_snapshot
@@ -33,6 +33,13 @@ from aetherflow.spec.load_manifest import ManifestDocument, load_manifest
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("configuration of bundles", 16)
+
+
+class SyncedBundle(msgspec.Struct, frozen=True):
+    """A bundle that was synced, and what that changed."""
+
+    paths: BundlePaths
+    report: SyncReport
 
 
 class BundleStatus(msgspec.Struct, frozen=True):
@@ -103,7 +110,7 @@ async def open_bundle(
     return OpenBundle(loaded, paths, synced.hold)
 
 
-async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncReport:
+async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncedBundle:
     """Sync a bundle, and say what that changed.
 
     Raises:
@@ -113,7 +120,7 @@ async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncRep
         report = await _threads.run(read_report, opened.paths.report)
     if report is None:
         raise BundleError(f"{opened.paths.report} went away", hint="sync again", code="AF859")
-    return report
+    return SyncedBundle(opened.paths, report)
 
 
 async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> BundleStatus:

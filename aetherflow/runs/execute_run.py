@@ -169,7 +169,10 @@ async def execute_run(
                 first_events = [*_first_events(run, start, secrets, clock), *printed]
                 await _execute(executor, first_events, claimed, clock, follow, beside)
                 await _clean_up(run, state, services)
-    return _report(state, bus)
+    report = replace(_report(state, bus), state=str(run.state))
+    if report.status == "SUCCESS":
+        return report
+    return replace(report, resume=retry_command(run.run_id, run.state, start.secrets))
 
 
 async def _metrics_observers(checked: CheckedFlow) -> list[ObserverSpec]:

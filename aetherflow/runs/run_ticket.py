@@ -64,6 +64,8 @@ class RunReport(msgspec.Struct, frozen=True):
         detached: observers that failed during the run, by name, and why.
         reason: why the run ended so, if the status is not enough.
         code: of the error behind it.
+        state: the path of the state database that has the run.
+        resume: the command that resumes it; empty if it succeeded.
     """
 
     run_id: str
@@ -72,6 +74,8 @@ class RunReport(msgspec.Struct, frozen=True):
     detached: dict[str, str] = {}
     reason: str = ""
     code: str = ""
+    state: str = ""
+    resume: str = ""
 
 
 class Refusal(msgspec.Struct, frozen=True):

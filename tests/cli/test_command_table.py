@@ -132,6 +132,7 @@ COMMANDS_OF_A_RUN = {
     "observers",
     "options",
     "printing",
+    "report",
     "run",
 }
 

@@ -366,7 +366,7 @@ def test_what_happened_can_be_looked_up(cli: CommandLine) -> None:
     cli.write("flow.yaml", FAILS)
     assert cli.run("run", "flow.yaml", "--run-id", "night_1").code == 1
 
-    listed = cli.run("runs", "list", "--status", "failed", "--json").json()
+    listed = cli.run("runs", "list", "--status", "failed", "--json").json()["runs"]
     shown = cli.run("runs", "show", "night_1")
     logged = cli.run("logs", "night_1")
 
@@ -388,7 +388,7 @@ def test_locks_that_are_held_can_be_looked_up(cli: CommandLine) -> None:
     )  # fmt: skip
     with cli.start("run", "flow.yaml", "--log-format", "json") as run:
         run.event("step_output", text="up")
-        held = cli.run("locks", "list", "--json").json()
+        held = cli.run("locks", "list", "--json").json()["locks"]
         listed = cli.run("locks", "list").out
         assert re.search(rf"\(process {run.pid} on \S+, which started at \d{{4}}-.*Z\) since ", listed)
         second = cli.run("run", "flow.yaml")

@@ -30,6 +30,8 @@ def test_the_graph_for_other_tools(cli: CommandLine) -> None:
     assert "job0 --> job1" in cli.run("graph", "flow.yaml", "--format", "mermaid").out
     assert '"a" -> "b";' in cli.run("graph", "flow.yaml", "--format", "dot").out
     assert cli.run("graph", "flow.yaml", "--json").json() == {
+        "schema": "aetherflow.graph/1",
+        "ok": True,
         "flow": "f",
         "jobs": [{"id": "a", "steps": 1}, {"id": "b", "steps": 1}],
         "edges": [{"from": "a", "to": "b", "kind": "needs"}],

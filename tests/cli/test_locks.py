@@ -73,7 +73,7 @@ def _has_parent(process: Path, pid: int) -> bool:
 
 def held(cli: CommandLine) -> list[str]:
     """Return the names of the locks that are held."""
-    return [lock["lock_key"] for lock in cli.run("locks", "list", "--json").json()]
+    return [lock["lock_key"] for lock in cli.run("locks", "list", "--json").json()["locks"]]
 
 
 def test_a_second_run_of_the_flow_is_refused_and_leaves_nothing_behind(cli: CommandLine) -> None:
@@ -158,7 +158,7 @@ def test_the_lock_of_a_killed_process_of_another_host_is_free_for_its_own_run(cl
 def test_a_dead_holder_is_released_without_force(cli: CommandLine) -> None:
     killed(cli, ONE_RUN)
     assert held(cli) == ["flow:f"]
-    assert cli.run("locks", "list", "--json").json()[0]["validity"] == "dead"
+    assert cli.run("locks", "list", "--json").json()["locks"][0]["validity"] == "dead"
     assert (
         "that process has ended: the next step that requests the lock gets it\n"
         in cli.run("locks", "list").out

@@ -96,7 +96,7 @@ def test_types_of_plugin_paths_are_listed_and_shown_with_their_source(cli: Comma
     assert line.split("  ")[0] == "made_up"
     assert line.endswith(f"Give back something.  [{place}:4]")
     made = {"name": "made:up", "summary": "Connects to nothing.", "source": f"{place}:11"}
-    assert made in connectors.json()
+    assert made in connectors.json()["connectors"]
     assert f"from {place}:4" in cli.run("steps", "show", "made_up", env=PATHS).out
     shown = cli.run("connectors", "show", "made:up", "--json", env=PATHS).json()
     assert (shown["source"], shown["config"]) == (f"{place}:11", [])
@@ -112,7 +112,7 @@ def test_lists_report_broken_plugins_and_show_the_others(cli: CommandLine) -> No
     shown = cli.run("steps", "show", "not_there", env=PATHS)
 
     assert (strict.code, loose.code, shown.code) == (2, 0, 2)
-    assert "made_up" in {row["name"] for row in strict.json()}
+    assert "made_up" in {row["name"] for row in strict.json()["steps"]}
     assert "error[AF582]" in strict.err
     assert "warning[AF582]" in loose.err
     assert "error[AF582]" in shown.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 
 import pytest
@@ -45,7 +44,7 @@ def test_processes_share_the_slots_and_a_killed_one_leaves_none_behind(
         first.event("step_output", text="up")
         second = cli.start("run", "flow.yaml", "--run-id", "second", *JSON)
         shared(cli, first, second, killed=killed)
-    (pool,) = json.loads(cli.run("pools", "list", "--json").out)
+    (pool,) = cli.run("pools", "list", "--json").json()["pools"]
     assert (pool["used"], pool["waiting"]) == (0, [])
 
 
@@ -54,7 +53,7 @@ def shared(cli: CommandLine, first: Running, second: Running, *, killed: bool) -
     with second:
         event = second.event("step_waiting")
         assert (event["pool"], event["size"], event["held_by"]) == ("warehouse", 1, ["f, run first, a.s"])
-        (pool,) = json.loads(cli.run("pools", "list", "--json").out)
+        (pool,) = cli.run("pools", "list", "--json").json()["pools"]
         assert (pool["slots"], pool["used"], len(pool["held"]), len(pool["waiting"])) == (1, 1, 1, 1)
         text = cli.run("pools", "list").out
         assert f"held    1  {pool['held'][0]['holder']} since " in text

@@ -30,8 +30,8 @@ def test_the_report_is_alone_on_standard_output(cli: CommandLine) -> None:
     cli.write("flow.yaml", OK)
     cli.write("scheduler.yaml", NEVER)
     wrong = cli.run(*FIRE, "--json", "--log-format", "json")
-    assert (wrong.code, wrong.out) == (2, "")
-    assert "both write to standard output" in wrong.err
+    assert (wrong.code, wrong.err) == (2, "")
+    assert "both write to standard output" in wrong.json()["error"]["message"]
     done = cli.run(*FIRE, "--json", env={"AETHERFLOW_LOG_FORMAT": "json"})
     assert done.code == 0, done
     assert json.loads(done.out)["outcome"] == "SUCCESS"
@@ -44,7 +44,7 @@ def test_a_run_whose_process_died_is_gone_on_with_by_retry(cli: CommandLine) -> 
         run_id = process.event("step_output")["run_id"]
         process.process.kill()
         process.end()
-    wait_until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json() != [])
+    wait_until(lambda: cli.run("runs", "list", "--status", "INTERRUPTED", "--json").json()["runs"] != [])
     held = cli.run(*FIRE)
     assert (held.code, "resume it: aetherflow runs retry RUN" in held.err) == (75, True)
     (cli.folder / "go").touch()

@@ -109,7 +109,7 @@ def test_a_flow_lists_fetches_and_publishes(old: CommandLine) -> None:
     assert Path(published["manifest"]).read_text() == '{"run": "r", "step": "publish"}'
     assert (old.folder / "public/report.csv").read_text() == "1,2\n"
     assert "2 files match *.csv" in result.err
-    assert old.run("locks", "list", "--json").json() == []
+    assert old.run("locks", "list", "--json").json()["locks"] == []
 
 
 def test_a_connector_is_made_once_per_run_and_closed_at_its_end(old: CommandLine) -> None:
@@ -134,7 +134,7 @@ def test_a_resumed_run_does_not_run_its_steps_again(old: CommandLine) -> None:
     assert second.code == 0
     assert "kept: probe.list (SUCCESS), fetch.get (SUCCESS)" in second.err
     assert (old.folder / "box/connector.log").read_text() == "opened for old\nclosed\n"
-    assert old.run("locks", "list", "--json").json() == []
+    assert old.run("locks", "list", "--json").json()["locks"] == []
 
 
 def test_a_step_without_data_is_skipped_with_its_outputs(old: CommandLine) -> None:
@@ -200,7 +200,7 @@ def test_a_lock_that_a_step_forgets_ends_with_it(old: CommandLine) -> None:
     assert old.run("run", "flow.yaml").code == 0
 
     assert [outputs(old, "s"), outputs(old, "t")] == [{"taken": True}, {"taken": True}]
-    assert old.run("locks", "list", "--json").json() == []
+    assert old.run("locks", "list", "--json").json()["locks"] == []
 
 
 def test_a_lock_key_with_a_secret_is_refused(old: CommandLine) -> None:
@@ -309,7 +309,7 @@ def test_a_status_that_is_none_is_refused(old: CommandLine) -> None:
 
 
 def test_types_of_old_plugins_are_listed_with_file_and_line(old: CommandLine) -> None:
-    rows = {row["name"]: row for row in old.run("steps", "list", "--json").json()}
+    rows = {row["name"]: row for row in old.run("steps", "list", "--json").json()["steps"]}
 
     assert rows["dropbox_list"]["summary"] == "List the files of a drop box."
     assert rows["dropbox_list"]["source"].startswith(f"{PLUGINS}/steps/dropbox_steps.py:")
