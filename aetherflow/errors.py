@@ -23,7 +23,11 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One diagnostic about a file: `file:line:column: severity[code]: message`, and what to do about it."""
+    """One diagnostic about a file: `file:line:column: severity[code]: message`, and what to do about it.
+
+    Attributes:
+        excerpt: the line with a caret below its column, for people; empty where it cannot be shown.
+    """
 
     code: str
     message: str
@@ -32,9 +36,12 @@ class Diagnostic(msgspec.Struct, frozen=True, omit_defaults=True):
     column: int = 1
     severity: Severity = "error"
     hint: str = ""
+    excerpt: str = ""
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.severity}[{self.code}]: {self.message}"
+        if self.excerpt:
+            text += f"\n{self.excerpt}"
         return f"{text}\n    hint: {self.hint}" if self.hint else text
 
 

@@ -148,7 +148,11 @@ class Registry:
     def diagnostics(self) -> list[Diagnostic]:
         """What is wrong with the plugins that were loaded; nothing is loaded for it."""
         problems = self._found.problems if self._found else []
-        return [replace(problem, message=self._redactor.text(problem.message)) for problem in problems]
+        mask = self._redactor.text
+        return [
+            replace(problem, message=mask(problem.message), excerpt=mask(problem.excerpt))
+            for problem in problems
+        ]
 
     @property
     def _plugins(self) -> Plugins:

@@ -37,7 +37,7 @@ class Setting(msgspec.Struct, frozen=True):
 def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> list[CheckResult]:
     """Check everything that a run of a flow would need; one problem does not hide the others."""
     results = [
-        CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint)
+        CheckResult(f"{d.file}:{d.line}:{d.column}", d.severity, f"[{d.code}] {d.message}", d.hint, d.excerpt)
         for d in checked.diagnostics
         if d not in checked.unset  # each is reported with its resource
     ]
@@ -99,7 +99,10 @@ def _spelled(name: str, value: object) -> str:
 
 def _masked(results: list[CheckResult], redactor: Redactor) -> list[CheckResult]:
     mask = redactor.text
-    return [CheckResult(mask(one.subject), one.state, mask(one.message), mask(one.hint)) for one in results]
+    return [
+        CheckResult(mask(one.subject), one.state, mask(one.message), mask(one.hint), mask(one.excerpt))
+        for one in results
+    ]
 
 
 def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[CheckResult]:

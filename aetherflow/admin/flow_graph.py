@@ -8,6 +8,7 @@ from aetherflow.check.job_graph import Graph, graph_of
 from aetherflow.errors import InvalidInput
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.redaction import Redactor
 from aetherflow.spec.load import load_flow
 
 
@@ -21,5 +22,5 @@ def load_graph(flow: Path) -> Graph:
     sink = DiagnosticSink(loaded.document)
     plan = build_plan(loaded, sink)
     if sink.has_errors:
-        raise InvalidInput(sorted(sink.diagnostics, key=lambda d: (d.line, d.column)))
+        raise InvalidInput([*sink.in_order(Redactor().text).values()])
     return graph_of(plan)

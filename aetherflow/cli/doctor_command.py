@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from textwrap import indent
 from typing import Annotated
 
 import typer
@@ -96,6 +97,8 @@ def _print_results(
         return print_report("doctor", report, code=code)
     for result in results:
         print_text(f"{result.state:<8} {result.subject}: {result.message}")
+        if result.excerpt:
+            print_text(indent(result.excerpt, " " * 7))
         if result.hint:
             print_text(f"         hint: {result.hint}")
     for setting in settings:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aetherflow.errors import Diagnostic, Position, Severity
 from aetherflow.language.reference import TextDiagnostic
 from aetherflow.spec.document import Document
+from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.tolerant_read import Assumptions
 
 Path = tuple[str | int, ...]
@@ -29,6 +30,15 @@ class DiagnosticSink:
     def has_errors(self) -> bool:
         """Whether there is an error: then the flow must not run."""
         return any(d.severity == "error" for d in self.diagnostics)
+
+    def in_order(self, mask: Callable[[str], str]) -> dict[Diagnostic, Diagnostic]:
+        """Return the diagnostics in the order of the file, each with itself and an excerpt as its value.
+
+        `mask` masks the secrets in the excerpts.
+        """
+        ordered = sorted(dict.fromkeys(self.diagnostics), key=lambda d: (d.line, d.column))
+        shown = with_excerpts(ordered, self.document.file, self.document.source, mask)
+        return dict(zip(ordered, shown, strict=True))
 
     def place(self, path: Path) -> Position:
         """Return the position of the node at `path`."""

@@ -26,7 +26,9 @@ from aetherflow.errors import Diagnostic
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.plugin_output import PLUGIN_PACKAGE
 from aetherflow.plugins.plugin_diagnostic import plugin_diagnostic
+from aetherflow.redaction import Redactor
 from aetherflow.sdk.registration import Declared, declared_by
+from aetherflow.spec.excerpt import with_excerpts
 
 MOST_FILES = 1000
 """A folder with more Python files is probably not a folder of plugins, but a whole `site-packages`."""
@@ -122,7 +124,12 @@ def _load(source: PluginSource) -> Loaded:
             problem = plugin_diagnostic(error, source.file_names, default=str(source.files[name].path))
             problems[problem.file, problem.line, problem.message] = problem
     declared = [one for one in declared_by(source.package) if one.module not in failed]
-    return Loaded(source, declared, list(problems.values()))
+    contents = {str(file.path): file.source for file in source.files.values()}
+    shown = [
+        with_excerpts([one], one.file, contents.get(one.file, b""), Redactor().text)[0]
+        for one in problems.values()
+    ]
+    return Loaded(source, declared, shown)
 
 
 def _read(path: Path) -> PluginSource | Diagnostic:

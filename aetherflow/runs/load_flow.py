@@ -161,23 +161,23 @@ def _planned_and_checked(
     unset = _check_resources(own, sink, *of_run, found_secrets=secrets)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
-    ordered = sorted(sink.diagnostics, key=lambda d: (d.line, d.column))
+    shown = sink.in_order(redactor.text)
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)
         for name, spec in inherited.items():
             check_driver(name, spec, registry, in_manifest)
         unset += _check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
         references += in_manifest.diagnostics
-        ordered += sorted(in_manifest.diagnostics, key=lambda d: (d.line, d.column))
+        shown |= in_manifest.in_order(redactor.text)
     return CheckedFlow(
         plan=plan,
         environment=environment,
         profiles=profiles,
         redactor=redactor,
         registry=registry,
-        diagnostics=[*registry.diagnostics, *ordered],  # a broken plugin is why a type is unknown
-        references=frozenset(references),
-        unset=frozenset(unset),
+        diagnostics=[*registry.diagnostics, *shown.values()],  # a broken plugin is why a type is unknown
+        references=frozenset(shown.get(one, one) for one in references),
+        unset=frozenset(shown.get(one, one) for one in unset),
         is_as_written=loaded.guesses is None,
         bundle=bundle.use(flow) if bundle else None,
         restrictions=restrictions,

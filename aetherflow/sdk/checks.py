@@ -24,12 +24,14 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
         state: "error" if a run will fail because of it, "warning" if it may.
         message: the result in a sentence, without secrets.
         hint: what to do about it; may be empty.
+        excerpt: the line of a file that it is about, with a caret below the column; may be empty.
     """
 
     subject: str
     state: CheckState
     message: str
     hint: str = ""
+    excerpt: str = ""
 
 
 def free_space_check(free_bytes: int, where: str, *, least: int = LOW_SPACE_BYTES) -> CheckResult:

@@ -10,6 +10,7 @@ import msgspec
 from aetherflow.check.check_schedule import check_schedule
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.spec.document import scan_file
@@ -27,7 +28,8 @@ class CheckedSchedule(msgspec.Struct, frozen=True):
     def diagnostics(self) -> list[Diagnostic]:
         """The diagnostics about the file in its order, then those about the flows that it names."""
         file = self.sink.document.file
-        return sorted(self.sink.diagnostics, key=lambda d: (d.file != file, d.file, d.line, d.column))
+        ordered = self.sink.in_order(Redactor().text).values()
+        return sorted(ordered, key=lambda d: (d.file != file, d.file))
 
 
 def is_schedule_file(path: Path) -> bool:

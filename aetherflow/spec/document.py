@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
+from aetherflow.redaction import Redactor
+from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.suggest import explain_encoding
 from aetherflow.spec.yaml_reader import COLUMN, PLAIN, QUOTED, Content, position_of, read_yaml
@@ -27,11 +29,13 @@ class Document(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         file: the name of the file as the user typed it.
+        source: the content of the file, for excerpts.
     """
 
     file: str
     _content: Content
     _order: dict[int, dict[str, int]]
+    source: bytes = b""
 
     @property
     def value(self) -> Any:
@@ -118,7 +122,9 @@ def scan_file(path: Path) -> tuple[Document | None, list[Diagnostic]]:
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    return _scan(_read(path), str(path))
+    data, file = _read(path), str(path)
+    document, found = _scan(data, file)
+    return document, with_excerpts(found, file, data, Redactor().text)
 
 
 def _read(path: Path) -> bytes:
@@ -150,8 +156,9 @@ def parse_document(data: bytes | str, file: str) -> Document:
 
 
 def _scan(data: bytes | str, file: str) -> tuple[Document | None, list[Diagnostic]]:
-    content, diagnostics = read_yaml(*_checked_text(data, file), file)
-    return None if content is None else Document(file, content, {}), diagnostics
+    raw, text = _checked_text(data, file)
+    content, diagnostics = read_yaml(raw, text, file)
+    return None if content is None else Document(file, content, {}, raw), diagnostics
 
 
 def _unreadable(file: str, message: str, hint: str) -> InvalidInput:

@@ -9,8 +9,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
+from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.flow import FlowFile, ProfileSpec, is_flow
 from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
@@ -94,6 +96,7 @@ def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagn
         return None, [mixed_up]
     diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
     diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+    diagnostics = with_excerpts(diagnostics, document.file, document.source, Redactor().text)
     if spec is not None:
         return FileDocument(spec, document, path), diagnostics
     mended = mend(document, kind)

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, scan_file
+from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute
@@ -52,7 +54,8 @@ def load_manifest(path: Path) -> ManifestDocument:
     spec, wrong = decode(document, ManifestFile)
     diagnostics = [*diagnostics, *wrong, *_key_diagnostics(document)]
     if spec is None or diagnostics:
-        raise InvalidInput(sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column)))
+        ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+        raise InvalidInput(with_excerpts(ordered, document.file, document.source, Redactor().text))
     return ManifestDocument(spec, document, path)
 
 

@@ -174,7 +174,7 @@ def test_all_that_is_wrong_with_names_and_inputs_is_reported_at_once(cli: Comman
     assert report["valid"] is False
     assert {diagnostic["code"] for diagnostic in report["diagnostics"]} == {"AF540", "AF543", "AF545"}
     assert all(
-        diagnostic.keys() == {"code", "message", "file", "line", "column", "severity", "hint"}
+        diagnostic.keys() == {"code", "message", "file", "line", "column", "severity", "hint", "excerpt"}
         for diagnostic in report["diagnostics"]
     )
 

@@ -45,7 +45,8 @@ def test_a_broken_plugin_file_is_an_error_of_the_flow_that_may_need_it(cli: Comm
     assert result.code == 2
     assert result.err.startswith(
         f"{cli.folder}/plugins/a.py:3:1: error[AF583]: the plugin needs the module 'not_there', "
-        "which is not installed\n    hint: install the package that brings it\n"
+        "which is not installed\n  3 | import not_there\n    | ^\n"
+        "    hint: install the package that brings it\n"
     )
     assert "error[AF540]: unknown step type 'made_up'" in result.err
     assert f"perhaps it is in the plugin that cannot be loaded: {cli.folder}/plugins/a.py:3" in result.err

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aetherflow.errors import ConfigError, Diagnostic
 from aetherflow.plugins import plugin_files as files
@@ -28,8 +29,19 @@ def write(folder: Path, sources: Mapping[str, str]) -> Path:
 
 
 def reported(registry: Registry, folder: Path) -> list[str]:
-    """Return the problems as a person sees them, without the folder."""
-    return [str(d).replace(f"{folder}/", "").replace("\n    ", " ") for d in registry.diagnostics]
+    """Return the problems as a person sees them, without the folder and the lines of the files."""
+    problems = [replace(one, excerpt="") for one in registry.diagnostics]
+    return [str(one).replace(f"{folder}/", "").replace("\n    ", " ") for one in problems]
+
+
+def test_the_line_of_a_broken_file_is_shown(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"a.py": "import os\n\nif True:\n    password = 'hunter2' + 1\n"})
+
+    registry = Registry([folder])
+    registry.step_names()
+
+    (problem,) = registry.diagnostics
+    assert problem.excerpt == "  4 |     password = '***' + 1\n    |     ^"
 
 
 def call(registry: Registry, name: str) -> Any:

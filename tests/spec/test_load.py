@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aetherflow.errors import InvalidInput
 from aetherflow.spec.document import parse_document
@@ -74,7 +75,8 @@ def complaint(tmp_path: Path, text: str) -> str:
     path = write(tmp_path, text)
     with pytest.raises(InvalidInput) as raised:
         load_flow(path)
-    return str(raised.value).replace(f"{tmp_path}/", "")
+    without_excerpts = [str(replace(one, excerpt="")) for one in raised.value.diagnostics]
+    return "\n".join(without_excerpts).replace(f"{tmp_path}/", "")
 
 
 def test_a_flow_with_every_key_is_loaded(tmp_path: Path) -> None:
