@@ -53,6 +53,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         kind: for `retry_on`.
         cause: set by the executor only; what a step raises has none.
         is_temporary: another run holds a lock; the same may succeed when that has ended.
+        is_final: another attempt would fail in the same way, so there is none.
     """
 
     code: str
@@ -62,6 +63,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: dict[str, Any] = {}
     cause: FailureCause = ""
     is_temporary: bool = False
+    is_final: bool = False
 
 
 class AetherFlowError(Exception):

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from aetherflow.errors import AetherFlowError
 from aetherflow.language.reference import Reference
 from aetherflow.plan.diagnostics import DiagnosticSink
+from aetherflow.plan.items import UnfitItems, items_of
 from aetherflow.plan.plan import JobPlan, Plan
 
 ENDINGS = ("SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED")
@@ -51,7 +52,7 @@ def check_unreachable_jobs(plan: Plan, sink: DiagnosticSink) -> None:
         if job.when is not None and job.when.text.strip() and _never_holds(plan, job):
             dead.add(job.index)
             _warn(sink, job, "when", "its condition is false whatever happens", _advice(plan, job))
-        elif job.for_each is not None and job.for_each.is_constant and job.for_each.raw == []:
+        elif job.for_each is not None and job.for_each.is_constant and _has_no_items(job.for_each.raw):
             dead.add(job.index)
             _warn(sink, job, "for_each", "for_each has no items", "list its items, or remove the job")
     waiting = [job for job in plan.jobs if job.needs] if dead else []
@@ -66,6 +67,13 @@ def check_unreachable_jobs(plan: Plan, sink: DiagnosticSink) -> None:
                 f"refer to jobs.{before}.status instead, if it shall run after a skipped job",
             )
         dead.update(job.index for job in found)
+
+
+def _has_no_items(raw: Any) -> bool:
+    try:
+        return not items_of(raw, raw)
+    except UnfitItems:
+        return False
 
 
 def _warn(sink: DiagnosticSink, job: JobPlan, key: str, reason: str, hint: str) -> None:

@@ -22,6 +22,7 @@ from aetherflow.engine.commands import (
     StartJob,
     StartStep,
 )
+from aetherflow.engine.opening import open_job
 from aetherflow.engine.ready_queue import (
     WHOLE,
     JobInstance,
@@ -32,10 +33,16 @@ from aetherflow.engine.ready_queue import (
     whole_job,
 )
 from aetherflow.engine.state import DONE, JobState, RunState, StepState
-from aetherflow.errors import AetherFlowError, ErrorInfo
+from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
+from aetherflow.language.seen import Mask
 from aetherflow.plan.hooks import hooks_for, is_hook
-from aetherflow.plan.plan import JobPlan, Plan, StepPlan
+from aetherflow.plan.plan import Plan, StepPlan
+
+
+def unmasked(value: Any) -> Any:
+    """Return a value as it is, for a run without secrets."""
+    return value
 
 
 def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event) -> Iterator[Command]:
@@ -61,11 +68,11 @@ def decide(plan: Plan, state: RunState, ready_queue: ReadyQueue, event: e.Event)
 
 
 def next_start(
-    plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[str, Any]
+    plan: Plan, state: RunState, ready_queue: ReadyQueue, scope: Mapping[str, Any], mask: Mask = unmasked
 ) -> Command | None:
     """Return the command that starts or ends the next ready job, or ends the run; None if there is none.
 
-    `scope` is what `when` and `for_each` see.
+    `scope` is what `when` and `for_each` see; `mask` masks the secrets among the values that are shown.
     """
     if state.phase != "RUNNING":
         return None
@@ -78,7 +85,7 @@ def next_start(
         if instance is not None and (job is None or instance.job.index < job.index):
             return StartJob(instance)
         if job is not None:
-            return _open_job(state, ready_queue, job, scope)
+            return open_job(state, ready_queue, job, scope, mask)
     if ready_queue.unfinished or ready_queue.running:
         return None
     return _next_after_jobs(plan, state)
@@ -90,30 +97,6 @@ def _next_unstarted(ready_queue: ReadyQueue) -> JobInstance | None:
         return instance
     job = ready_queue.ready()
     return None if job is None else whole_job(job)
-
-
-def _open_job(state: RunState, ready_queue: ReadyQueue, job: JobPlan, scope: Mapping[str, Any]) -> Command:
-    """Start a ready job, unless a job it needs did not succeed or its gate is closed."""
-    instance = whole_job(job)
-    if (culprit := ready_queue.blocked_by.get(job.index)) is not None:
-        return EndJob(instance, "BLOCKED", f"job {culprit} did not succeed")
-    try:
-        if job.when is not None and not job.when.evaluate(scope):
-            return EndJob(instance, "SKIPPED", f"when: {job.when.text} is false", decided_by="when")
-        if job.for_each is None:
-            return StartJob(instance)
-        if (known := state.job(job.id).items) is not None:
-            return StartJob(instance, known)  # a resumed run continues with the items it began with
-        items = job.for_each.render(scope)
-    except AetherFlowError as error:
-        return EndJob(instance, "FAILED", error=error.info())
-    if not isinstance(items, list | tuple):
-        kind = type(items).__name__
-        problem = ErrorInfo(code="AF712", message=f"for_each of job {job.id} must give a list, not {kind}")
-        return EndJob(instance, "FAILED", error=problem)
-    if not items:
-        return EndJob(instance, "SKIPPED", "for_each: no items", decided_by="for_each")
-    return StartJob(instance, list(items))
 
 
 def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[Command]:

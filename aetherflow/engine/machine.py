@@ -7,7 +7,7 @@ May import only the pure packages `plan`, `events` and `engine`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aetherflow.clock import Clock
@@ -22,12 +22,13 @@ from aetherflow.engine.commands import (
     StartJob,
     StartStep,
 )
-from aetherflow.engine.decide import decide, next_start
+from aetherflow.engine.decide import decide, next_start, unmasked
 from aetherflow.engine.ready_queue import WHOLE, JobInstance, ReadyQueue
 from aetherflow.engine.state import RunState, apply
 from aetherflow.engine.template_scope import Resolve, run_scope, same_outputs
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.language.seen import Mask
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.ports import OutputStore
@@ -61,7 +62,7 @@ class RunMachine:
         limit: int,
         selected: Collection[int] | None = None,
         scheduled_at: str | None = None,
-        redact: Callable[[Any], Any] = lambda value: value,
+        redact: Mask = unmasked,
         large: OutputStore | None = None,
     ) -> None:
         """Begin with a run whose RunStarted or RunResumed has been applied to `state`.
@@ -100,12 +101,15 @@ class RunMachine:
         reaction = Reaction([], [])
         for event in reported:
             self._follow(event, reaction)
-        while (command := next_start(self.plan, self.state, self.ready_queue, self.names)) is not None:
+        while (command := self._next_start()) is not None:
             made = self._event_of(command)
             if made is None:
                 raise TypeError(f"{type(command).__name__} does not begin or end anything")
             self._follow(made, reaction)
         return reaction
+
+    def _next_start(self) -> Command | None:
+        return next_start(self.plan, self.state, self.ready_queue, self.names, self._redact)
 
     def _follow(self, event: e.Event, reaction: Reaction) -> None:
         """Apply an event and, in order, all events that follow from it."""

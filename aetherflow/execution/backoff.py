@@ -30,7 +30,7 @@ def next_wait(
     `max_backoff_seconds`; with jitter the wait is drawn from the upper half of that, so that many steps that
     failed at the same time are not retried at the same time.
     """
-    if attempt >= retry.max_attempts or error.kind == "cancelled":
+    if attempt >= retry.max_attempts or error.kind == "cancelled" or error.is_final:
         return None
     if "any" not in retry.retry_on and error.kind not in retry.retry_on:
         return None

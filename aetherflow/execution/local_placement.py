@@ -7,13 +7,23 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import StepError
+from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.execution.ports import StepCall
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import struct_fields
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.spec.convert import convert
+
+
+class UnfitInputs(StepError):
+    """The rendered inputs do not fit the step's type; another attempt would get the same."""
+
+    default_code = "AF706"
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is final."""
+        return msgspec.structs.replace(super().info(), is_final=True)
 
 
 class LocalPlacement:
@@ -87,8 +97,7 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
     try:
         return convert(inputs, step_type.input_type, strict=False)
     except msgspec.ValidationError as error:
-        raise StepError(
+        raise UnfitInputs(
             f"the inputs of {step_type.name} do not fit: {error}",
             hint=f"see: aetherflow steps show {step_type.name}",
-            code="AF706",
         ) from None

@@ -1,7 +1,8 @@
-"""Compare values in conditions: what is true, equal or less, as values from files are often text.
+"""Compare values in conditions by one rule, the table on the manual page `conditions`.
 
-- A text that looks like a number compares as a number with numbers; two texts compare as texts.
-- True and false equal the texts `true` and `false` in any case, and the numbers 1 and 0.
+- A text that looks like a number compares as a number with numbers, and is ordered as one among such texts.
+- Two texts are equal if they are the same text; lists and mappings if their content is equal by this rule.
+- True and false equal the texts `true` and `false` in any case, and the numbers 1 and 0; null equals null.
 - Only two numbers or two texts have an order.
 """
 
@@ -39,23 +40,33 @@ def number(value: Any) -> int | float | None:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Return whether two values are equal; values of unlike kinds are not."""
+    """Return whether two values are equal; values of unlike kinds are not.
+
+    Raises:
+        RecursionError: they are lists in lists, hundreds of levels deep.
+    """
     if isinstance(left, bool):
         return _equals_bool(left, right)
     if isinstance(right, bool):
         return _equals_bool(right, left)
-    if isinstance(left, str) != isinstance(right, str):
-        one, other = number(left), number(right)
-        return one is not None and other is not None and one == other
-    return bool(left == right)
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(equal, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(equal(value, right[key]) for key, value in left.items())
+    if left is None or right is None:
+        return left is right
+    one, other = number(left), number(right)
+    return one is not None and other is not None and one == other
 
 
 def ordered(left: Any, right: Any) -> tuple[Any, Any] | None:
-    """Return the two values as numbers, or as texts, that have an order; None when they have none."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left, right
+    """Return the two values as numbers, or else as texts, that have an order; None when they have none."""
     one, other = number(left), number(right)
-    return None if one is None or other is None else (one, other)
+    if one is not None and other is not None:
+        return (one, other) if one == one and other == other else None  # noqa: PLR0124 - NaN has no order
+    return (left, right) if isinstance(left, str) and isinstance(right, str) else None
 
 
 def contains(box: Any, value: Any) -> bool | None:

@@ -15,6 +15,7 @@ follows; any other backslash is itself. An empty condition is true.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from aetherflow.language.comparison import truth
 from aetherflow.language.operand import ConditionError, Evaluate
 from aetherflow.language.parser import Parser, SyntaxFound
 from aetherflow.language.reference import Reference, TextDiagnostic
+from aetherflow.language.seen import Mask, Noting, described
 
 __all__ = ["Condition", "ConditionError", "compile_condition"]
 
@@ -47,7 +49,27 @@ class Condition(msgspec.Struct, frozen=True, eq=False):
         Raises:
             ConditionError: null, or values of unlike kinds, cannot be compared.
         """
-        return truth(self._evaluate(scope))
+        try:
+            return truth(self._evaluate(scope))
+        except RecursionError:
+            raise ConditionError(
+                "the values of the condition are nested too deep to be compared",
+                hint="let a step compute the answer, and test its output",
+            ) from None
+
+    def saw(self, scope: Mapping[str, Any], mask: Mask) -> str:
+        """Return the values on which its result depends: `: params.limit is 5`, masked; empty without any."""
+        noting = Noting(scope)
+        with suppress(ConditionError):
+            self.evaluate(noting)
+        return described(noting.seen.values(), mask)
+
+    def saw_besides_null(self, scope: Mapping[str, Any], mask: Mask) -> str:
+        """Return what `saw` returns without what is null: an error names that itself."""
+        noting = Noting(scope)
+        with suppress(ConditionError):
+            self.evaluate(noting)
+        return described((one for one in noting.seen.values() if one.value is not None), mask)
 
 
 def compile_condition(text: str) -> tuple[Condition | None, list[TextDiagnostic]]:

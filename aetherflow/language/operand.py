@@ -11,6 +11,7 @@ import msgspec
 from aetherflow.errors import AetherFlowError
 from aetherflow.language.comparison import contains, equal, ordered, truth
 from aetherflow.language.reference import NoValue, kind_of, reader
+from aetherflow.language.seen import Noting
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 Kind = Literal["path", "literal", "list", "group"]
@@ -47,10 +48,14 @@ def path(name: str, parts: tuple[str, ...]) -> Operand:
     look = reader(parts)
 
     def read(scope: Mapping[str, Any]) -> Any:
+        value, is_missing = None, False
         try:
-            return look(scope)
+            value = look(scope)
         except NoValue:
-            return None
+            is_missing = True
+        if isinstance(scope, Noting):
+            scope.note(parts, value, is_missing=is_missing)
+        return value
 
     return Operand("path", name, read)
 
@@ -123,7 +128,7 @@ def _membership(symbol: str, left: Operand, right: Operand) -> Operand:
 
 
 def _undecidable(symbol: str, sides: tuple[Operand, Operand], values: tuple[Any, Any]) -> ConditionError:
-    """Return the error that names the two sides and their kinds, never their values."""
+    """Return the error that names the two sides and their kinds; `Condition.saw` has their values."""
     named = list(zip(sides, values, strict=True))
     for side, value in reversed(named) if symbol.endswith("in") else named:
         if value is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError
+from aetherflow.errors import AetherFlowError, ErrorInfo
 from aetherflow.redaction import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
@@ -70,6 +70,10 @@ class MissingValue(AetherFlowError):
     def __init__(self, message: str, *, reference: Reference, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is final, as the next attempt sees the same values."""
+        return msgspec.structs.replace(super().info(), is_final=True)
 
 
 class Lenient(dict[str, Any]):

@@ -13,11 +13,12 @@ from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.for_each import check_for_each, item_keys, known_item
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.plan import RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
-from aetherflow.spec.suggest import did_you_mean, shown
+from aetherflow.spec.suggest import did_you_mean
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
 ITEM_ROOTS = ("item", "item_index")
@@ -57,6 +58,7 @@ class _Compiler:
         self.sink = sink
         self.version_of = version_of
         self.index = {job.id: number for number, job in enumerate(spec.jobs)}
+        self.item_keys: dict[str, tuple[str, ...] | None] = {}
         self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
 
     def job(self, index: int, spec: JobSpec) -> JobPlan:
@@ -69,9 +71,8 @@ class _Compiler:
         if spec.for_each is not None:
             roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
             for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
-            if for_each.is_constant and not isinstance(spec.for_each, list):
-                message = f"for_each of job {spec.id!r} must give a list, not {shown(spec.for_each)}"
-                self.sink.add((*base, "for_each"), "AF712", message, "write a list: [a, b], or a template")
+            check_for_each(spec.for_each, spec.id, (*base, "for_each"), self.sink)
+            self.item_keys[spec.id] = item_keys(spec.for_each)
         steps = self._steps(spec, (*base, "steps"), after)
         return JobPlan(
             index=index,
@@ -220,10 +221,20 @@ class _Compiler:
             hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"
             code = "AF405" if root == "steps" else "AF406"
             self._report(reference, base, code, f"{root!r} alone is no value", hint)
+        elif root == "item" and rest and job is not None:
+            self._check_item(reference, base, job)
         elif root == "steps" and job is not None:
             self._check_step(reference, base, job, earlier)
         elif root == "jobs" and job is not None:
             self._check_job(reference, base, job, after)
+
+    def _check_item(self, reference: Reference, base: Path, job: JobSpec) -> None:
+        keys, rest = self.item_keys.get(job.id), reference.path[1:]
+        if keys is None or reference.default is not None or known_item(rest, keys):
+            return
+        message = f"the items of job {job.id!r} have no {rest[0]!r}"
+        has = f"an item has {', '.join(keys)}" if keys else "an item has no parts: write {{item}}"
+        self._report(reference, base, "AF426", message, did_you_mean(rest[0], keys) or has)
 
     def _check_step(self, reference: Reference, base: Path, job: JobSpec, earlier: set[str]) -> None:
         if _longest(reference.path[1:], earlier):

@@ -213,10 +213,13 @@ class _StreamState:
         self.last = (self.last + masked)[-LAST_BYTES:] if len(masked) < LAST_BYTES else masked[-LAST_BYTES:]
 
     def captured_text(self) -> str:
-        """Return the captured beginning, without a character that the limit cut in two."""
-        return codecs.getincrementaldecoder("utf-8")("replace").decode(
+        """Return the text without its final line end; of one that was cut, only whole characters."""
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(
             bytes(self._captured), final=not self.cut
         )
+        if self.cut or not text.endswith("\n"):
+            return text
+        return text.removesuffix("\n").removesuffix("\r")
 
 
 class _LineBudget:

@@ -79,6 +79,7 @@ def masked_failure(info: ErrorInfo, redactor: Redactor) -> ErrorInfo:
         hint=redactor.text(stored_text(info.hint)),
         detail=detail,
         is_temporary=info.is_temporary is True,
+        is_final=info.is_final is True,
     )
 
 

@@ -149,7 +149,7 @@ def test_the_two_jobs_of_the_readme_are_pasted_as_they_are(reader: Reader, befor
     said = f"FLOW=demo_flow RUN={run['run_id']}\nDEMO_ENV=hello_from_step_env"
     assert locked.read_bytes() == b"COL\n1\n"
     assert outputs["run_tool"]["exit_code"] == 0
-    assert outputs["run_tool"]["stdout"].rstrip("\n") == said
+    assert outputs["run_tool"]["stdout"] == said
     assert set(outputs) == {"check", "extract", "locked", "run_tool"}
 
 

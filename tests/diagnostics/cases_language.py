@@ -27,6 +27,10 @@ CASES: dict[str, Case | Told] = {
     "AF420": Case(job("when: jobs.a.outputs.count > 3"), RUN),
     "AF421": Case(job("when: jobs.a.outputs.n = 3")),
     "AF422": Case(job("when: steps.a.count > 0")),
+    "AF423": Case(job("for_each: {matrix: {day: [1, 2]}, excludes: [{day: 2}]}")),
+    "AF424": Case(job("for_each: {matrix: {day: [1, 2]}, exclude: [{dya: 2}]}")),
+    "AF425": Case(job("for_each: {matrix: {day: [1, 2]}, exclude: [{day: 3}]}")),
+    "AF426": Case(job("for_each: {matrix: {day: [1, 2]}}", step=ITEMS % "{{item.dya}}")),
     "AF430": Case(steps(ITEMS % "{{env.FILES}}")),
     "AF431": Case(steps(ITEMS % "${HOME}/data")),
     "AF432": Case(

@@ -57,6 +57,9 @@ CASES: dict[str, Case | Told] = {
     "AF712": Case(
         job("for_each: '{{params.n}}'", "flow: {id: f, params: {n: {type: int, default: 5}}}"), RUN
     ),
+    "AF716": Case(
+        job(f"for_each: {{matrix: {{a: &l [{', '.join(map(str, range(400)))}], b: *l}}}}"),
+    ),
     "AF713": Case("version: 1\n" + DIES % "fail", f"{RUN}; {RUN}"),
     "AF720": Case(resource(MEMORY, (SQL % "select 1").replace("o.jsonl", "../../o")), RUN),
     "AF731": Case(process("command: [no_such_program]"), RUN),

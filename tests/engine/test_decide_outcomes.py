@@ -57,6 +57,49 @@ def test_an_error_in_a_gate_fails_the_job_and_only_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("when", "saw"),
+    [
+        ("jobs.probe.outputs.n > 3", "jobs.probe.outputs.n is '3'"),
+        ("jobs.probe.outputs.other", "jobs.probe.outputs.other is null (the job did not output it)"),
+        ("env.HOPE == 'x'", "env.HOPE is null (the variable is not set)"),
+        ("params.day == null", "params.day is '2026-01-01'"),
+        ("params.day == 'x' and env.HOPE == 'y'", "params.day is '2026-01-01'"),
+        (
+            "params.day == 'x' or jobs.probe.status != 'SUCCESS' or params.day == 'y'",
+            "params.day is '2026-01-01', jobs.probe.status is 'SUCCESS'",
+        ),
+        (
+            "params.files == null",
+            "params.files is [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1... (a list of 30)",
+        ),
+        ("params.text == ''", f"params.text is '{'x' * 57}...'"),
+        ("params.off", "params.off is false"),
+    ],
+)
+def test_a_closed_gate_shows_the_values_that_it_saw(when: str, saw: str) -> None:
+    params = {"day": "2026-01-01", "files": [*range(1, 31)], "text": "x" * 500, "off": False}
+    plan = plan_of_jobs(PROBE, {"id": "gated", "when": when}, params={key: {} for key in params})
+    session = Session(plan, play=FOUND, params=params)
+    session.finish()
+    gated = session.state.job("gated")
+    assert (gated.status, gated.reason) == ("SKIPPED", f"when: {when} is false: {saw}")
+
+
+def test_an_error_in_a_gate_shows_both_sides() -> None:
+    plan = plan_of_jobs(
+        PROBE, {"id": "gated", "when": "jobs.probe.outputs.n > params.names"}, params={"names": {}}
+    )
+    session = Session(plan, play=FOUND, params={"names": ["a", "b"]})
+    session.finish()
+    error = session.state.job("gated").error
+    assert error is not None
+    assert error.message == (
+        "jobs.probe.outputs.n (a text) and params.names (a list) cannot be compared with >: "
+        'jobs.probe.outputs.n is \'3\', params.names is ["a", "b"]'
+    )
+
+
 def test_a_gate_is_not_looked_at_when_a_need_did_not_succeed() -> None:
     plan = plan_of_jobs(PROBE, {"id": "gated", "depends_on": ["probe"], "when": "jobs.probe.outputs.n > 1"})
     session = Session(plan, play=by_name(probe_s=failed()))

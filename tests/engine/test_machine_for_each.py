@@ -88,7 +88,7 @@ def test_an_empty_list_skips_the_job() -> None:
     )
 
 
-@pytest.mark.parametrize("files", ["a,b", 3, {"a": 1}, True])
+@pytest.mark.parametrize("files", ["a,b", 3, "[1, 2", 0.5, True])
 def test_what_is_no_list_fails_the_job(files: object) -> None:
     plan = plan_of_jobs(LIST, {"id": "fan", "for_each": "{{jobs.list.outputs.files}}"})
     session = Session(plan, play=listing(files))
@@ -96,6 +96,52 @@ def test_what_is_no_list_fails_the_job(files: object) -> None:
     error = session.state.job("fan").error
     assert error is not None
     assert (error.code, error.message.partition(",")[0]) == ("AF712", "for_each of job fan must give a list")
+
+
+def test_the_value_that_is_no_list_is_shown() -> None:
+    plan = plan_of_jobs(LIST, {"id": "fan", "for_each": "{{jobs.list.outputs.files}}"})
+    session = Session(plan, play=listing("a.csv, b.csv"))
+    session.finish()
+    error = session.state.job("fan").error
+    assert error is not None
+    assert error.message == "for_each of job fan must give a list, not a text: 'a.csv, b.csv'"
+
+
+@pytest.mark.parametrize(
+    ("files", "items"),
+    [
+        ('["a", 2]', ["a", 2]),
+        (' [\n"a"]\n', ["a"]),
+        ({"de": 1, "fr": [2]}, [{"key": "de", "value": 1}, {"key": "fr", "value": [2]}]),
+        ('{"de": 1}', [{"key": "de", "value": 1}]),
+        (["a", "a"], ["a", "a"]),
+    ],
+)
+def test_json_text_and_mappings_give_items(files: object, items: list[object]) -> None:
+    plan = plan_of_jobs(LIST, {"id": "fan", "for_each": "{{jobs.list.outputs.files}}"})
+    session = Session(plan, play=listing(files))
+    assert session.finish().phase == "SUCCESS"
+    assert session.state.job("fan").items == items
+
+
+@pytest.mark.parametrize(("ending", "status"), [(failed(), "FAILED"), (Ending("SKIPPED", {}), "SKIPPED")])
+def test_a_job_whose_list_never_came_is_blocked_by_the_job_that_makes_it(ending: Ending, status: str) -> None:
+    makes = {"id": "s", "type": "t", "on_no_data": "skip_job", "outputs": {"files": "{{result.files}}"}}
+    plan = plan_of_jobs(
+        {"id": "list", "steps": [makes]}, {"id": "fan", "for_each": "{{jobs.list.outputs.files}}"}
+    )
+    session = Session(plan, play=by_name(list_s=ending))
+    session.finish()
+    fan = session.state.job("fan")
+    assert (fan.status, fan.error) == ("BLOCKED", None)
+    assert fan.reason == f"for_each: job list is {status}, there is no jobs.list.outputs.files"
+
+
+def test_a_list_with_a_default_is_not_blocked() -> None:
+    plan = plan_of_jobs(LIST, {"id": "fan", "for_each": "{{jobs.list.outputs.files:[]}}"})
+    session = Session(plan, play=by_name(list_s=failed()))
+    session.finish()
+    assert session.state.job("fan").status == "SKIPPED"
 
 
 def test_items_that_are_missing_fail_the_job() -> None:

@@ -140,12 +140,12 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def is_ordered(symbol: str, left: Any, right: Any) -> bool:
+    one, other = as_number(left), as_number(right)
+    if one is not None and other is not None:
+        return ORDER[symbol](one, other)
     if isinstance(left, str) and isinstance(right, str):
         return ORDER[symbol](left, right)
-    one, other = as_number(left), as_number(right)
-    if one is None or other is None:
-        raise Undecidable
-    return ORDER[symbol](one, other)
+    raise Undecidable
 
 
 BINDING = {"or": 1, "and": 2, "not": 3}

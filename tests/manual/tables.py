@@ -23,6 +23,7 @@ from aetherflow.events import run_events
 from aetherflow.spec import flow, manifest, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
+from tests.language import comparison_table
 from tests.manual.command_tree import commands
 
 GENERATED = re.compile(
@@ -174,6 +175,14 @@ def _commands(_: str) -> Iterator[str]:
             yield ""
 
 
+def _comparisons(_: str) -> Iterator[str]:
+    rows = comparison_table.table()
+    yield f"| | {' | '.join(f'`{name}`' for name in rows)} |"
+    yield "|---" * (len(rows) + 1) + "|"
+    for name, signs in rows.items():
+        yield f"| `{name}` | {' | '.join(signs)} |"
+
+
 def _event_types() -> list[Any]:
     found = [one for one in vars(run_events).values() if isinstance(one, type)]
     return [
@@ -195,6 +204,7 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "outputs": _outputs,
     "events": _events,
     "commands": _commands,
+    "comparisons": _comparisons,
     "names": _module,
     "state diagram": lambda _: iter([state_diagram()]),
 }

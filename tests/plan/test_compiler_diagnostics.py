@@ -249,7 +249,93 @@ def test_a_bad_key_of_a_job_is_reported_where_it_stands(key: str, said: list[str
 
 
 def test_the_steps_of_a_for_each_job_see_the_item() -> None:
-    assert say(flow_with(key="for_each: [1]", text="{{item}} {{item.a}} {{item_index}}")) == []
+    assert say(flow_with(key="for_each: [{a: 1}]", text="{{item}} {{item.a}} {{item_index}}")) == []
+
+
+MATRIX = "for_each: {matrix: {day: [1, 2], region: '{{params.day}}'}, include: [{day: 3, note: x}]}"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (MATRIX, "{{item.day}} {{item.region}} {{item.note:}}"),
+        ("for_each: {matrix: '{{params.day}}'}", "{{item.any}}"),
+        ("for_each: {matrix: {day: [1]}, include: '{{params.day}}'}", "{{item.any}}"),
+        ("for_each: [{a: 1}, {b: 2}]", "{{item.a:}} {{item.b:}}"),
+        ("for_each: {de: 1}", "{{item.key}} {{item.value}}"),
+        ("for_each: '{{params.day}}'", "{{item.any}}"),
+        ("for_each: [{a.b: 1}]", "{{item.a.b}}"),
+        ("for_each: [[1, 2]]", "{{item.0}}"),
+        ("for_each: ['{{params.day}}']", "{{item.any}}"),
+    ],
+)
+def test_parts_of_items_that_may_be_there_are_fine(key: str, text: str) -> None:
+    assert say(flow_with(key=key, text=text)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "hint"),
+    [
+        (MATRIX, "{{item.dya}}", "did you mean 'day'?"),
+        (MATRIX, "{{item.zone}}", "an item has day, region, note"),
+        ("for_each: [{name: 1}, {size: 2}]", "{{item.nmae}}", "did you mean 'name'?"),
+        ("for_each: {de: 1}", "{{item.de}}", "an item has key, value"),
+        ("for_each: [a, b]", "{{item.name}}", "an item has no parts: write {{item}}"),
+    ],
+)
+def test_a_part_that_no_item_has_is_an_error(key: str, text: str, hint: str) -> None:
+    (said,) = say(flow_with(key=key, text=text))
+    name = text.strip("{}").removeprefix("item.")
+    assert (
+        said.partition(": ")[2] == f"error[AF426]: the items of job 'load' have no '{name}'\n    hint: {hint}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (
+            "{matrix: {day: [1]}, exlude: []}",
+            (
+                "error[AF423]: for_each of job 'load' has matrix, exclude, include, but no 'exlude'"
+                "\n    hint: did you mean 'exclude'?"
+            ),
+        ),
+        (
+            "{matrix: {day: [1]}, region: [eu]}",
+            (
+                "error[AF423]: for_each of job 'load' has matrix, exclude, include, but no 'region'"
+                "\n    hint: a list of the matrix is written below matrix"
+            ),
+        ),
+        (
+            "{matrix: {day: 'mon, tue'}}",
+            (
+                "error[AF712]: for_each.matrix.day of job 'load' must give a list, not a text: 'mon, tue'"
+                "\n    hint: write a list: [mon, tue]"
+            ),
+        ),
+        (
+            "{matrix: {day: [1]}, exclude: {day: 1}}",
+            (
+                "error[AF712]: for_each.exclude of job 'load' must give a list of mappings, not a mapping: "
+                '{"day": 1}\n    hint: write a list: [a, b], or a template that gives one, not a mapping'
+            ),
+        ),
+        (
+            "{matrix: {day: ['{{params.day}}'], hour: [1, 2]}, exclude: [{day: 1, hour: 3}]}",
+            (
+                "warning[AF425]: exclude removes nothing: the list 'hour' does not have 3"
+                "\n    hint: hour has [1, 2]"
+            ),
+        ),
+        ("{matrix: {day: [1, 2]}, exclude: [{day: 1}]}", None),
+        ("{matrix: {day: [1, 2], exclude: [{day: '1'}]}}", None),
+    ],
+)
+def test_a_matrix_is_checked_as_far_as_the_file_shows_it(key: str, expected: str | None) -> None:
+    said = [one.partition(": ")[2] for one in say(flow_with(key=f"for_each: {key}"))]
+    assert said == ([] if expected is None else [expected])
 
 
 CIRCLE = "    hint: remove one depends_on, or one reference to jobs.*, of the circle"
@@ -325,15 +411,26 @@ def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["3", "a,b", "true"])
-def test_for_each_that_is_no_list_is_an_error(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "kind", "hint"),
+    [
+        ("3", "a number: 3", "write a list: [3]"),
+        ("a,b", "a text: 'a,b'", "write a list: [a, b]"),
+        ("a.csv, b.csv", "a text: 'a.csv, b.csv'", "write a list: [a.csv, b.csv]"),
+        ("true", "a truth value: true", "write a list: [true]"),
+        ("'[a'", "a text: '[a'", "write a list: [a, b], or a template that gives one, not a text"),
+    ],
+)
+def test_for_each_that_is_no_list_is_an_error(value: str, kind: str, hint: str) -> None:
     (said,) = say(flow_with(key=f"for_each: {value}"))
 
-    assert said.startswith("7:5: error[AF712]: for_each of job 'load' must give a list, not ")
-    assert said.endswith("\n    hint: write a list: [a, b], or a template")
+    assert said.startswith(f"7:5: error[AF712]: for_each of job 'load' must give a list, not {kind}")
+    assert said.endswith(f"\n    hint: {hint}")
 
 
-@pytest.mark.parametrize("value", ["[a, b]", "'{{params.day}}'", "['{{params.day}}']", "[]"])
+@pytest.mark.parametrize(
+    "value", ["[a, b]", "'{{params.day}}'", "['{{params.day}}']", "[]", "'[1, 2]'", "{a: 1}"]
+)
 def test_for_each_may_be_a_list_or_a_template(value: str) -> None:
     assert say(flow_with(key=f"for_each: {value}")) == []
 

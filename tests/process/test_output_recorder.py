@@ -81,14 +81,14 @@ async def test_captured_output_is_exact_and_shown_too(tmp_path: Path) -> None:
         command=["sh", "-c", "printf 'a\\n\\nb '; printf 'no\\n' >&2"],
         log={"stdout": "capture", "stderr": "capture"},
     )
-    assert result.outputs == {"exit_code": 0, "attempts": 1, "stdout": "a\n\nb ", "stderr": "no\n"}
+    assert result.outputs == {"exit_code": 0, "attempts": 1, "stdout": "a\n\nb ", "stderr": "no"}
     assert (shown(events), shown(events, "stderr")) == (["a", "", "b "], ["no"])
 
 
 @pytest.mark.asyncio
 async def test_output_that_is_no_utf8_is_kept_as_bytes_and_shown_with_replacements(tmp_path: Path) -> None:
     recorder, events = await record(tmp_path, [b"\xff\xfe caf\xe9\n"], OutputPlan(stdout="capture"))
-    assert recorder.captured() == {"stdout": "\ufffd\ufffd caf\ufffd\n"}
+    assert recorder.captured() == {"stdout": "\ufffd\ufffd caf\ufffd"}
     assert shown(events) == ["\ufffd\ufffd caf\ufffd"]
     assert recorder.log_file is not None
     assert recorder.log_file.read_bytes() == b"\xff\xfe caf\xe9\n"
@@ -98,12 +98,38 @@ async def test_output_that_is_no_utf8_is_kept_as_bytes_and_shown_with_replacemen
 async def test_the_capture_keeps_the_beginning_up_to_its_limit_and_says_so(tmp_path: Path) -> None:
     plan = OutputPlan(stdout="capture", captured_bytes=10)
     recorder, events = await record(tmp_path, [b"12345\n", b"678\n"], plan)
-    assert recorder.captured() == {"stdout": "12345\n678\n"}
+    assert recorder.captured() == {"stdout": "12345\n678"}
     assert said(events) == ""
     recorder, events = await record(tmp_path, [b"12345\n", b"6789\n"], plan)
     assert recorder.captured() == {"stdout": "12345\n6789"}
     assert "longer than 10 bytes" in said(events)
     assert str(recorder.log_file) in said(events)
+
+
+@pytest.mark.parametrize(
+    ("printed", "captured"),
+    [
+        (b"ok\n", "ok"),
+        (b"ok\r\n", "ok"),
+        (b"ok\n\n", "ok\n"),
+        (b"ok\r", "ok\r"),
+        (b"ok \n", "ok "),
+        (b"\n", ""),
+        (b"", ""),
+        (b"a\r\nb\r\n", "a\r\nb"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_the_capture_has_no_final_line_end(tmp_path: Path, printed: bytes, captured: str) -> None:
+    recorder, _ = await record(tmp_path, [printed], OutputPlan(stdout="capture"))
+    assert recorder.captured() == {"stdout": captured}
+
+
+@pytest.mark.asyncio
+async def test_a_capture_that_is_cut_keeps_the_line_end_that_is_not_the_final_one(tmp_path: Path) -> None:
+    plan = OutputPlan(stdout="capture", captured_bytes=6)
+    recorder, _ = await record(tmp_path, [b"12345\n", b"678\n"], plan)
+    assert recorder.captured() == {"stdout": "12345\n"}
 
 
 @pytest.mark.asyncio
@@ -171,7 +197,7 @@ async def test_a_log_file_that_cannot_be_written_is_reported_and_the_step_goes_o
     result = await run_step(
         process_context(tmp_path, events), command=["sh", "-c", "echo a; echo b"], log={"stdout": "capture"}
     )
-    assert result.outputs["stdout"] == "a\nb\n"
+    assert result.outputs["stdout"] == "a\nb"
     assert said(events).count("cannot write") == 1
 
 
@@ -235,7 +261,7 @@ async def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
     command = ["sh", "-c", f"echo a {SECRET} b; echo {SECRET} >&2"]
     log = {"stdout": "capture", "stderr": "file", "file_path": "err"}
     result = await run_step(context, command=command, log=log)
-    assert result.outputs["stdout"] == "a *** b\n"
+    assert result.outputs["stdout"] == "a *** b"
     assert (context.artifacts / "err").read_text() == "***\n"
     assert shown(events) == ["a *** b"]
     assert SECRET not in context.log_file.read_text()

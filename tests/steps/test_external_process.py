@@ -85,7 +85,7 @@ async def test_values_that_are_no_text_are_written_as_json(tmp_path: Path) -> No
 async def test_a_text_with_shell_is_a_command_line(tmp_path: Path) -> None:
     inputs = {"command": "echo one two | tr a-z A-Z && echo", "args": ["a  b", "$HOME"], "shell": True}
     result = await run_step(process_context(tmp_path), **inputs, log=CAPTURE)
-    assert result.outputs["stdout"] == "ONE TWO\na  b $HOME\n"
+    assert result.outputs["stdout"] == "ONE TWO\na  b $HOME"
 
 
 @pytest.mark.asyncio
@@ -105,7 +105,7 @@ async def test_the_program_works_in_the_artifacts_folder_or_below_it(tmp_path: P
         (str(tmp_path), tmp_path),
     ):
         result = await run_step(context, command="pwd", cwd=cwd, log=CAPTURE)
-        assert result.outputs["stdout"] == f"{expected}\n"
+        assert result.outputs["stdout"] == f"{expected}"
 
 
 @pytest.mark.asyncio
@@ -152,7 +152,7 @@ async def test_the_mark_cannot_be_taken_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdin", "expected"), [("text ä\n", "text ä\n"), ("", ""), (7, "7"), (["a"], '["a"]')]
+    ("stdin", "expected"), [("text ä\n", "text ä"), ("", ""), (7, "7"), (["a"], '["a"]')]
 )
 @pytest.mark.asyncio
 async def test_stdin_is_what_the_step_says(tmp_path: Path, stdin: object, expected: str) -> None:
@@ -277,7 +277,7 @@ async def test_a_background_process_that_holds_the_output_is_reported(tmp_path: 
         result = await run_step(
             context, command=["sh", "-c", "sleep 1000 & echo $! > pid; echo x"], log=CAPTURE
         )
-    assert result.outputs["stdout"] == "x\n"
+    assert result.outputs["stdout"] == "x"
     assert "a background process holds the output open" in said(events)
     for pid in await pids_in(context.artifacts / "pid", 1):
         os.kill(pid, 9)

@@ -39,7 +39,7 @@ async def test_it_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
         log={"stdout": "capture"},
         retry={"max_attempts": 5, "backoff_seconds": 2, "backoff_multiplier": 3},
     )
-    assert result.outputs == {"exit_code": 0, "attempts": 3, "stdout": "said 3\n"}
+    assert result.outputs == {"exit_code": 0, "attempts": 3, "stdout": "said 3"}
     assert clock.sleeps == [2, 6]
     assert "attempt 1 of 5 failed (exit code 1); again in 2 s" in said(events)
     lines = context.log_file.read_text().splitlines()
