@@ -40,6 +40,7 @@ class Group(NamedTuple):
 COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("run:run", "Run a flow, or resume an earlier run of it."),
     "validate": Command("validate:validate", "Check a flow and all it refers to; nothing is run."),
+    "migrate": Command("migrate:migrate", "Show what means something else in a file of AetherFlow 0.0."),
     "doctor": Command("doctor_command:doctor", "Check that this machine has what FLOW, or any flow, needs."),
     "explain": Command("explain:explain", "Show where every field of every resource comes from."),
     "serve": Command("serve:serve", "Run the flows of scheduler files when they are due.", reports=False),

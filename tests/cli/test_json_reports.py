@@ -26,6 +26,7 @@ SCHEDULE = "version: 1\nitems: [{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}
 IN_PROCESS = {
     "validate": "validate flow.yaml",
     "doctor": "doctor flow.yaml",
+    "migrate": "migrate flow.yaml",
     "explain": "explain flow.yaml",
     "logs": "logs failed",
     "graph": "graph flow.yaml",

@@ -22,6 +22,7 @@ from tests.diagnostics import (
     cases_configuration,
     cases_files,
     cases_language,
+    cases_migration,
     cases_scheduler,
     cases_state,
     cases_steps,
@@ -34,6 +35,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 CASES: dict[str, Case | Told] = {
     **cases_files.CASES,
     **cases_language.CASES,
+    **cases_migration.CASES,
     **cases_configuration.CASES,
     **cases_state.CASES,
     **cases_steps.CASES,

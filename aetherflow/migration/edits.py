@@ -1,0 +1,111 @@
+"""Change the text of a file by places, so that its comments and its layout stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from yaml.nodes import MappingNode, Node, ScalarNode
+
+from aetherflow.migration.difference import AddKey, Edit, RemoveKey, Replace
+from aetherflow.migration.old_file import OldFile, begin, items, own_pairs
+
+
+def edited(old: OldFile, edits: Iterable[Edit]) -> str:
+    """Return the text of a file with the edits; what lies in a part that is left out is left out with it."""
+    edits = list(edits)
+    cuts = list(_merged(sorted(_cuts(old, edits), key=lambda cut: (cut.start, cut.end))))
+    replacements = {edit for edit in edits if isinstance(edit, Replace)}
+    texts = [*replacements, *_additions(old, edits)]
+    texts = [one for one in texts if not any(cut.start < one.end and one.start < cut.end for cut in cuts)]
+    text = old.text
+    for edit in sorted([*cuts, *texts], key=lambda edit: (edit.start, edit.end), reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def _cuts(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
+    """Return the edits that leave keys out."""
+    removals = [edit for edit in edits if isinstance(edit, RemoveKey)]
+    grown = {id(edit.mapping) for edit in edits if isinstance(edit, AddKey)}
+    for mapping in {id(edit.mapping): edit.mapping for edit in removals}.values():
+        gone = {id(edit.key) for edit in removals if edit.mapping is mapping}
+        pairs = own_pairs(mapping)
+        if all(id(key) in gone for key, _ in pairs) and id(mapping) not in grown:
+            yield Replace(begin(old, mapping), _end(old, mapping), "{}")
+            continue
+        for number, (key, value) in enumerate(pairs):
+            if id(key) in gone:
+                yield _cut(old, mapping, number, key, value)
+
+
+def _cut(old: OldFile, mapping: MappingNode, number: int, key: Node, value: Node) -> Replace:
+    pairs, start, end = own_pairs(mapping), key.start_mark.index, _pair_end(old, key, value)
+    line = old.text.rfind("\n", 0, start) + 1
+    if not mapping.flow_style and not old.text[line:start].strip():
+        return Replace(line, _line_end(old, end), "")
+    if number + 1 < len(pairs):
+        return Replace(start, pairs[number + 1][0].start_mark.index, "")
+    before = _pair_end(old, *pairs[number - 1]) if number and mapping.flow_style else start
+    return Replace(before, end, "")
+
+
+def _merged(cuts: list[Replace]) -> Iterator[Replace]:
+    """Return the parts to cut without overlaps."""
+    last: Replace | None = None
+    for cut in cuts:
+        if last is not None and cut.start < last.end:
+            last = msgspec.structs.replace(last, end=max(last.end, cut.end))
+            continue
+        if last is not None:
+            yield last
+        last = cut
+    if last is not None:
+        yield last
+
+
+def _additions(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
+    """Return the edits that add keys, in their order."""
+    additions = [edit for edit in edits if isinstance(edit, AddKey)]
+    newline = "\r\n" if "\r\n" in old.text else "\n"
+    for mapping in {id(edit.mapping): edit.mapping for edit in additions}.values():
+        lines = list(dict.fromkeys(f"{e.key}: {e.value}" for e in additions if e.mapping is mapping))
+        pairs = own_pairs(mapping)
+        if mapping.flow_style:
+            at = _pair_end(old, *pairs[-1]) if pairs else begin(old, mapping) + 1
+            yield Replace(at, at, ("", ", ")[bool(pairs)] + ", ".join(lines))
+            continue
+        at = _line_end(old, _pair_end(old, *pairs[-1]))
+        indent = " " * pairs[0][0].start_mark.column
+        before = "" if old.text[:at].endswith("\n") else newline
+        yield Replace(at, at, before + "".join(f"{indent}{line}{newline}" for line in lines))
+
+
+def _line_end(old: OldFile, at: int) -> int:
+    """Return where the next line begins."""
+    return (old.text.find("\n", at) + 1) or len(old.text)
+
+
+def _end(old: OldFile, node: Node) -> int:
+    """Return where the last character of a node is; the mark of a block is at what follows it."""
+    if isinstance(node, ScalarNode):
+        end = int(node.end_mark.index)
+        return len(old.text[:end].rstrip()) if node.style in ("|", ">") else end
+    if getattr(node, "flow_style", False) or not node.value:
+        return int(node.end_mark.index)
+    if isinstance(node, MappingNode):
+        return _pair_end(old, *own_pairs(node)[-1])
+    last = _end(old, items(node)[-1])
+    return last if last > node.start_mark.index else len(old.text[: node.end_mark.index].rstrip())
+
+
+_ALIAS = re.compile(r"[^\n]*?\*[^\s,\]}]+")
+
+
+def _pair_end(old: OldFile, key: Node, value: Node) -> int:
+    """Return where a pair ends; the node of an alias is that of its anchor, further up."""
+    if value.start_mark.index >= key.start_mark.index:
+        return _end(old, value)
+    alias = _ALIAS.match(old.text, key.end_mark.index)
+    return alias.end() if alias else int(key.end_mark.index)

@@ -1,0 +1,101 @@
+"""Migrate one file: find out what it is, apply the rules of its kind, and write the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from yaml.nodes import MappingNode
+
+from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.migration.conditions import condition_changes
+from aetherflow.migration.difference import Change, Difference, Replace
+from aetherflow.migration.edits import edited
+from aetherflow.migration.flow_settings import flow_changes
+from aetherflow.migration.manifest_file import manifest_changes
+from aetherflow.migration.old_file import OldFile, entries, read_old
+from aetherflow.migration.process_steps import process_changes
+from aetherflow.migration.schedule_file import schedule_changes
+from aetherflow.migration.spellings import spelling_changes
+from aetherflow.migration.step_inputs import input_changes
+from aetherflow.migration.surroundings import Surroundings
+from aetherflow.migration.templates import template_changes
+from aetherflow.migration.unknown_keys import key_changes, repeated_keys
+from aetherflow.redaction import Redactor
+
+Kind = Literal["flow", "scheduler", "manifest"]
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """The differences about a file, in its order, and the text that does the same here."""
+
+    kind: Kind
+    differences: tuple[Difference, ...]
+    text: str
+    old_text: str
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether a difference was not dealt with."""
+        return any(difference.by_hand for difference in self.differences)
+
+
+def migrate_text(text: str, file: str, around: Surroundings) -> Migration:
+    """Migrate the text of a file of 0.0; `file` is its name in messages.
+
+    Raises:
+        InvalidInput: it is no YAML, or neither a flow nor a scheduler file nor a manifest.
+    """
+    old = read_old(text, file)
+    kind = _kind(old.root, file)
+    changes = list(_changes(old, kind, around))
+    lines = text.splitlines()
+    edits = [edit for change in changes for edit in change.edits]
+    differences = sorted(
+        {_without_secret(change.difference, lines) for change in changes},
+        key=lambda found: (found.line, found.column, found.code, found.there),
+    )
+    return Migration(kind, tuple(differences), edited(old, edits) if edits else text, text)
+
+
+def _without_secret(found: Difference, lines: list[str]) -> Difference:
+    """Return a difference without the values of a line that may hold a secret."""
+    line = lines[found.line - 1] if found.line <= len(lines) else ""
+    if Redactor().text(line) == line:
+        return found
+    there, here = "a value of this line, which may be a secret, is read otherwise", "as it is written"
+    return msgspec.structs.replace(found, there=there, here=here, written="what 0.0 read")
+
+
+def _kind(root: MappingNode, file: str) -> Kind:
+    keys = entries(root)
+    if "jobs" in keys or "flow" in keys:
+        return "flow"
+    if "items" in keys:
+        return "scheduler"
+    if "bundle" in keys:
+        return "manifest"
+    message = "this is no flow (jobs), no scheduler file (items) and no bundle manifest (bundle)"
+    raise InvalidInput([Diagnostic("AF110", message, file, hint="name one of these three files")])
+
+
+def _changes(old: OldFile, kind: Kind, around: Surroundings) -> Iterator[Change]:
+    found = [*repeated_keys(old)]
+    match kind:
+        case "flow":
+            found += [
+                *key_changes(old),
+                *flow_changes(old, around),
+                *input_changes(old, around),
+                *process_changes(old, around),
+                *condition_changes(old),
+                *template_changes(old),
+            ]
+        case "scheduler":
+            found += schedule_changes(old, around)
+        case "manifest":
+            found += manifest_changes(old)
+    written = {edit.start for change in found for edit in change.edits if isinstance(edit, Replace)}
+    yield from found
+    yield from spelling_changes(old, written)
