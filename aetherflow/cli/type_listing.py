@@ -150,6 +150,8 @@ def _type_text(form: dict[str, Any]) -> str:
     """Return a JSON Schema as a few words."""
     if "anyOf" in form:
         return " or ".join(_type_text(option) for option in form["anyOf"])
+    if form.get("format") == "duration":
+        return "duration"
     if "enum" in form:
         return " | ".join(map(str, form["enum"]))
     if "$ref" in form:

@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect as kinds
 
 from aetherflow.plugin_errors import is_our_cancellation, named
+from aetherflow.spec.spelling import as_wanted, unwritten
 
 T = TypeVar("T")
 
@@ -29,13 +31,42 @@ def convert(value: Any, wanted: type[T], *, strict: bool = True) -> T:
         return msgspec.convert(value, wanted, strict=strict)
 
 
+def convert_values(value: Any, wanted: type[T]) -> T:
+    """Convert data that came by templates or from a user, as laxly as the inputs of steps are read.
+
+    Numbers and truth may be texts, and texts numbers and truth, which are written as JSON. A duration may be
+    written with units. For places of Struct fields see `aetherflow.spec.spelling`.
+
+    Raises:
+        msgspec.ValidationError: the data does not fit the type.
+    """
+    try:
+        return convert(value, wanted, strict=False)
+    except msgspec.ValidationError:
+        fitted = as_wanted(value, type_info(wanted), unwritten)
+        if fitted is value:
+            raise
+        return convert(fitted, wanted, strict=False)
+
+
+def type_info(wanted: Any) -> kinds.Type:
+    """Return what a type is made of."""
+    with _one_at_a_time:
+        return _type_info(wanted)
+
+
+@lru_cache(maxsize=1024)
+def _type_info(wanted: Any) -> kinds.Type:
+    return kinds.type_info(wanted)
+
+
 def misfit(value: Any, wanted: Any) -> str:
-    """Return why plain data does not fit a type, numbers and truth as text included; empty if it fits.
+    """Return why plain data does not fit a type as `convert_values` reads it; empty if it fits.
 
     The `__post_init__` of a plugin's Struct may raise anything; what it raises is the reason.
     """
     try:
-        convert(value, wanted, strict=False)
+        convert_values(value, wanted)
     except msgspec.ValidationError as error:
         return str(error)
     except BaseException as error:

@@ -15,8 +15,11 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow.errors import Diagnostic
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.document import Document, NodePath
+from aetherflow.spec.duration import ACCEPTED
+from aetherflow.spec.missing_quotes import quotes_hint
+from aetherflow.spec.spelling import alternatives, as_wanted, is_duration, wants_text
 from aetherflow.spec.suggest import nearest, quoted, shortened, shown
 
 T = TypeVar("T")
@@ -28,18 +31,23 @@ MANY_KEYS = 25
 def decode(document: Document, wanted: type[T], path: NodePath = ()) -> tuple[T | None, list[Diagnostic]]:
     """Convert the value at `path`, which must exist, to a type.
 
-    Conversion is strict: the text "3" is not a number. A whole number is a valid float.
+    Conversion is strict: the text "3" is not a number. A whole number is a valid float. Where a text is
+    wanted, a scalar is the characters that the file has.
 
     Returns:
         The value and no diagnostics, or None and all diagnostics in the order of the file.
     """
-    value = document.value
-    for name in path:
-        value = value[name]
+    try:
+        value = document.at(path)
+        if not document.has_spellings:
+            return convert(value, wanted), []
+    except msgspec.ValidationError:
+        pass  # it may fit with the characters of the file
+    value = as_wanted(value, type_info(wanted), document.written, path)
     try:
         return convert(value, wanted), []
     except msgspec.ValidationError as error:
-        diagnostics = explain(document, value, kinds.type_info(wanted), path)
+        diagnostics = explain(document, value, type_info(wanted), path)
         if not diagnostics:
             explainer = _Explainer(document)
             explainer.report(_path_of(error, path), "AF110", str(error).partition(" - at `")[0], "")
@@ -67,8 +75,18 @@ class _Explainer:
 
     def check(self, value: Any, kind: kinds.Type, path: NodePath) -> None:
         """Compare a value with the type it should have."""
+        annotated = kind
         kind, description = unwrapped(kind)
-        if isinstance(kind, kinds.UnionType):
+        if isinstance(value, dict | list) and wants_text(alternatives(annotated)):
+            self.report(
+                path,
+                "AF115",
+                f"{_subject(path)}: expected text, got {shown(value)}",
+                quotes_hint(self.document, value, path),
+            )
+        elif isinstance(value, str) and is_duration(annotated):
+            self.no_duration(value, path)
+        elif isinstance(kind, kinds.UnionType):
             self.check_union(value, kind, path)
         elif not fits(value, kind):
             self.wrong_type(value, [kind], path)
@@ -117,7 +135,8 @@ class _Explainer:
                 hint = f"did you mean {suggestion!r}?" if suggestion else _known_keys(fields)
                 self.report((*path, key), "AF111", f"unknown key {quoted(key)} in {named}", hint)
                 if suggestion:
-                    self.check(value[key], fields[suggestion].type, (*path, key))
+                    kind, here = fields[suggestion].type, (*path, key)
+                    self.check(as_wanted(value[key], kind, self.document.written, here), kind, here)
         for name, field in fields.items():
             if name in value:
                 self.check(value[name], field.type, (*path, name))
@@ -175,6 +194,11 @@ class _Explainer:
                 self.report(path, "AF113", message, f"write a number that is {words} {limit}")
                 return
 
+    def no_duration(self, value: str, path: NodePath) -> None:
+        """Report a text that is no duration."""
+        hint = _TEMPLATE if "{{" in value else f"write {ACCEPTED}"
+        self.report(path, "AF116", f"{_subject(path)}: {quoted(value)} is no duration", hint)
+
     def wrong_type(self, value: Any, expected: list[kinds.Type], path: NodePath) -> None:
         """Report a value of another kind than expected."""
         words = " or ".join(_description(kind) for kind in expected)
@@ -190,6 +214,8 @@ def unwrapped(kind: kinds.Type) -> tuple[kinds.Type, str]:
         kind = kind.type
     return kind, description
 
+
+_TEMPLATE = "a template is not resolved here: write the value itself"
 
 _KINDS: dict[type[kinds.Type], tuple[tuple[type, ...], str]] = {
     kinds.StrType: ((str,), "text"),
@@ -240,7 +266,7 @@ def _scalar_conversion(value: Any, kind: kinds.Type) -> str:
     if isinstance(kind, kinds.BoolType):
         return "write true or false, without quotes"
     if isinstance(value, str) and "{{" in value:
-        return "a template is not resolved here: write the value itself"
+        return _TEMPLATE
     if not isinstance(value, str):
         return ""
     if isinstance(kind, kinds.LiteralType) or _is_number(value):

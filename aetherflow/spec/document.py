@@ -11,12 +11,13 @@ from aetherflow.errors import Diagnostic, InvalidInput, Position, Severity
 from aetherflow.redaction import Redactor
 from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
+from aetherflow.spec.spelling import NodePath
 from aetherflow.spec.suggest import explain_encoding
 from aetherflow.spec.yaml_reader import COLUMN, PLAIN, QUOTED, Content, position_of, read_yaml
 from aetherflow.spec.yaml_scalars import NULLS, json_text
 from aetherflow.working_directory import absolute
 
-NodePath = tuple[str | int, ...]
+__all__ = ["Document", "NodePath", "parse_document", "read_document", "scan_file"]
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -54,13 +55,15 @@ class Document(msgspec.Struct, frozen=True, eq=False):
             value = value[name]
         return value
 
-    def written(self, path: NodePath) -> str:
-        """Return the characters of the scalar at a path that exists: `3.10` for what is the number 3.1.
+    def written(self, path: NodePath, value: Any) -> str:
+        """Return the characters of the scalar at a path: `3.10` for what is the number 3.1.
 
-        Of a quoted text it is the text. Nothing at all (`key:`) is the empty text.
+        Of a quoted text it is the text. Nothing at all (`key:`) is the empty text. A value that is not the
+        one of the file is written as JSON.
         """
-        _, value, start = self._find(path)
-        return self._content.spelled[start] if start in self._content.spelled else json_text(value)
+        _, found, start = self._find(path)
+        is_there = type(found) is type(value) and found == value
+        return self._content.spelled.get(start, json_text(value)) if is_there else json_text(value)
 
     def diagnostic(
         self, path: NodePath, code: str, message: str, hint: str = "", severity: Severity = "error"

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from aetherflow.spec.spelling import AS_DURATION, IS_DURATION, NUMBERS_AS_WRITTEN, SCALARS_AS_WRITTEN
+
 JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RetryOn = Literal["timeout", "connection", "exit_code", "any"]
@@ -24,8 +26,14 @@ Identifier = Annotated[
     ),
 ]
 PositiveInt = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0, le=_TEN_YEARS)]
-PositiveSeconds = Annotated[float, Meta(gt=0, le=_TEN_YEARS)]
+Seconds = Annotated[float, Meta(ge=0, le=_TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)]
+PositiveSeconds = Annotated[
+    float, Meta(gt=0, le=_TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)
+]
+Value = Annotated[Any, Meta(extra=NUMBERS_AS_WRITTEN)]
+"""Any value; a number that JSON would write otherwise (3.10, 007) is the text of it."""
+ParamValue = Annotated[Any, Meta(extra=SCALARS_AS_WRITTEN)]
+"""Any value that is read again along the type of a parameter."""
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -102,10 +110,10 @@ class ParamSpec(_Spec, frozen=True):
     called = "a parameter"
 
     type: ParamType = "string"
-    default: Any = None
+    default: ParamValue = None
     description: str = ""
     required: bool = False
-    enum: list[Any] = []
+    enum: list[ParamValue] = []
 
 
 class RetrySpec(_Spec, frozen=True):
@@ -154,7 +162,7 @@ class StepSpec(_Spec, frozen=True):
     type: str
     description: str = ""
     inputs: dict[str, Any] = {}
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Value] = {}
     on_no_data: Literal["skip_job"] | None = None
     timeout_seconds: PositiveSeconds | None = None
     retry: RetrySpec | None = None
@@ -186,7 +194,7 @@ class JobSpec(_Spec, frozen=True):
     description: str = ""
     depends_on: list[str] = []
     when: str | bool | None = None
-    for_each: Any = None
+    for_each: Value = None
     max_parallel: PositiveInt | None = None
     timeout_seconds: PositiveSeconds | None = None
     retry: RetrySpec | None = None

@@ -1,7 +1,8 @@
 """Write Structs as JSON Schema (draft-07), so that an editor completes and checks a file as it is typed.
 
-Descriptions come from the «Attributes:» of the docstrings. The inputs of steps are laxer than other keys: a
-template may stand wherever something else than a text is wanted, and a number or truth value may be a text.
+Descriptions come from the «Attributes:» of the docstrings. A text may be written as a number or a truth
+value, and a duration as a text. The inputs of steps are laxer than other keys: a template may stand wherever
+something else than a text is wanted, and a number or truth value may be a text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 from msgspec import inspect as kinds
 
 from aetherflow.spec.decode import unwrapped
+from aetherflow.spec.duration import PATTERN as DURATION
+from aetherflow.spec.spelling import is_duration
 
 Schema = dict[str, Any]
 
@@ -60,7 +63,10 @@ class Definitions:
 
     def _of(self, annotated: kinds.Type, prefix: str, *, inputs: bool) -> Schema:
         kind, description = unwrapped(annotated)
-        schema = self._plain(kind, prefix, inputs=inputs)
+        if isinstance(kind, kinds.IntType | kinds.FloatType) and is_duration(annotated):
+            schema = _duration(kind, inputs=inputs)
+        else:
+            schema = self._plain(kind, prefix, inputs=inputs)
         return {**schema, "description": description} if description else schema
 
     def _plain(self, kind: kinds.Type, prefix: str, *, inputs: bool) -> Schema:
@@ -148,14 +154,27 @@ def _scalar(kind: kinds.Type, *, inputs: bool) -> Schema:
         for limit, keyword in _LIMITS.items()
         if (value := getattr(kind, limit, None)) is not None
     }
-    if not inputs:
-        return {"type": name, **limits}
     if name == "string":
-        pattern = {"pattern": f"(?:{limits['pattern']})|{_TEMPLATE}"} if "pattern" in limits else {}
-        return {"type": name, **limits, **pattern}
-    if name == "null":
-        return {"type": name}
+        return _text(limits, inputs=inputs)
+    if not inputs or name == "null":
+        return {"type": name, **limits}
     return {"type": [name, "string"], **limits, "pattern": f"{_TEXTS[type(kind)]}|{_TEMPLATE}"}
+
+
+def _text(limits: dict[str, Any], *, inputs: bool) -> Schema:
+    """Return the schema of a text, which may be written as whatever scalar spells an allowed text."""
+    pattern = limits.get("pattern", "")
+    spellings = {"number": ("0", "0.5"), "boolean": ("true", "false"), "null": ("null",)}
+    scalars = [name for name, texts in spellings.items() if all(re.search(pattern, text) for text in texts)]
+    least = {} if re.search(pattern, "-1") or "number" not in scalars else {"minimum": 0}
+    lax = {"pattern": f"(?:{pattern})|{_TEMPLATE}"} if pattern and inputs else {}
+    return {"type": ["string", *scalars] if scalars else "string", **limits, **lax, **least}
+
+
+def _duration(kind: kinds.Type, *, inputs: bool) -> Schema:
+    """Return the schema of a number of seconds that may be written with units."""
+    pattern = f"{DURATION}|{_TEMPLATE}" if inputs else DURATION
+    return {"anyOf": [_scalar(kind, inputs=False), {"type": "string", "pattern": pattern}]}
 
 
 def _template() -> Schema:

@@ -130,8 +130,10 @@ def _duplicate_ids(document: Document) -> list[Diagnostic]:
         first: dict[str, int] = {}
         for number, item in enumerate(items):
             name = item.get("id") if isinstance(item, dict) else None
-            if not isinstance(name, str):
+            if isinstance(name, dict | list) or name is None:
                 continue
+            if not isinstance(name, str):
+                name = document.written((*base, number, "id"), name)
             if name in first:
                 diagnostics.append(_duplicate(document, title, name, (*base, first[name]), (*base, number)))
             first.setdefault(name, number)

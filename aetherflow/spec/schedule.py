@@ -7,7 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow.spec.flow import Identifier, OnCrash, PositiveInt, PositiveSeconds, Seconds, StateSpec
+from aetherflow.spec.flow import (
+    Identifier,
+    OnCrash,
+    ParamValue,
+    PositiveInt,
+    PositiveSeconds,
+    Seconds,
+    StateSpec,
+)
+from aetherflow.spec.spelling import AS_DURATION, IS_DURATION
 
 CatchUp = Literal["none", "latest", "all"]
 Overlap = Literal["skip", "queue", "cancel_running"]
@@ -78,12 +87,14 @@ class ItemSpec(_Spec, frozen=True):
 
     id: Identifier
     cron: str | None = None
-    interval_seconds: Annotated[int, Meta(ge=1, le=315_360_000)] | None = None
+    interval_seconds: (
+        Annotated[int, Meta(ge=1, le=315_360_000, extra=IS_DURATION, extra_json_schema=AS_DURATION)] | None
+    ) = None
     at: str | None = None
     timezone: str | None = None
     flow_yaml: str | None = None
     flow_job: str | None = None
-    params: dict[str, Any] = {}
+    params: dict[str, ParamValue] = {}
     bundle_manifest: str | None = None
     allow_stale_bundle: bool = False
     misfire_grace_time: Seconds = 300
@@ -91,7 +102,9 @@ class ItemSpec(_Spec, frozen=True):
     overlap: Overlap = "skip"
     coalesce: bool = True
     enabled: bool = True
-    jitter_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    jitter_seconds: Annotated[
+        int, Meta(ge=0, le=86_400, extra=IS_DURATION, extra_json_schema=AS_DURATION)
+    ] = 0
     catch_up: CatchUp = "none"
     catch_up_window: PositiveSeconds | None = None
     catch_up_maximum: PositiveInt = 100

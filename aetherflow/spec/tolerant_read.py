@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect as kinds
 
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.decode import explain, fits, unwrapped
 from aetherflow.spec.document import Document, NodePath
+from aetherflow.spec.spelling import as_wanted
 from aetherflow.spec.suggest import nearest
 
 T = TypeVar("T")
@@ -84,7 +85,8 @@ class Assumptions(msgspec.Struct, frozen=True):
 def mend(document: Document, wanted: type[T]) -> tuple[T, Assumptions] | None:
     """Return a file as it was probably intended, or None if that is unclear."""
     mender = _Mender(document)
-    value = mender.mend(document.value, kinds.type_info(wanted), ())
+    kind = type_info(wanted)
+    value = mender.mend(as_wanted(document.value, kind, document.written), kind, ())
     try:
         spec = convert(value, wanted)
     except msgspec.ValidationError:
@@ -136,7 +138,8 @@ class _Mender:
             if key not in fields and (
                 suggestion := nearest(key, [name for name in fields if name not in given])
             ):
-                given[suggestion] = value[key]
+                kind, here = fields[suggestion].type, (*path, key)
+                given[suggestion] = as_wanted(value[key], kind, self.document.written, here)
                 self.spelled[*path, suggestion] = key
         mended = {key: self.mend(given[key], fields[key].type, (*path, key)) for key in given}
         for name, field in fields.items():

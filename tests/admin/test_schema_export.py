@@ -28,7 +28,7 @@ from tests.manual.documents import all_blocks
 from tests.sizes import examples
 
 ROOT = Path(__file__).parents[2]
-OF_SHAPE = {"AF110", "AF111", "AF112", "AF113", "AF540", "AF543", "AF544", "AF545"}
+OF_SHAPE = {"AF110", "AF111", "AF112", "AF113", "AF115", "AF116", "AF540", "AF543", "AF544", "AF545"}
 NOT_OF_YAML = {"AF102", "AF103", "AF104", "AF105", "AF106", "AF107"}
 
 
@@ -103,7 +103,8 @@ BAD: dict[str, str] = {
     "an unknown key of a job": ONE % ("", "", ", needs: []"),
     "an unknown key of a step": STEPS % "{id: s, type: check_items, input: {}, inputs: {items: []}}",
     "a step without a type": STEPS % "{id: s}",
-    "a timeout in quotes": STEPS % "{id: s, type: check_items, timeout_seconds: '5', inputs: {items: []}}",
+    "a timeout with an unknown unit": STEPS
+    % "{id: s, type: check_items, timeout_seconds: 5min, inputs: {items: []}}",
     "a timeout of nothing": STEPS % "{id: s, type: check_items, timeout_seconds: 0, inputs: {items: []}}",
     "a retry without attempts": STEPS
     % "{id: s, type: check_items, retry: {max_attempts: 0}, inputs: {items: []}}",
@@ -240,7 +241,8 @@ def test_the_schema_of_profiles(text: str, is_right: bool) -> None:  # noqa: FBT
     [
         ("version: 1\nitems: [{id: a, cron: '* * * * *', flow_yaml: f.yaml}]\n", True),
         ("version: 1\nitems: [{id: a, interval_seconds: 60, flow_yaml: f.yaml, params: {x: 1}}]\n", True),
-        ("version: 1\nitems: [{id: a, cron: 5, flow_yaml: f.yaml}]\n", False),
+        ("version: 1\nitems: [{id: a, cron: [5], flow_yaml: f.yaml}]\n", False),
+        ("version: 1\nitems: [{id: a, interval_seconds: 1h30m, flow_yaml: 5, description: 1.10}]\n", True),
         ("version: 1\nitems: [{id: a, crn: x}]\n", False),
         ("version: 1\nitems: []\n", False),
         ("version: 1\ncalendars: {c: {working_day: first}}\nitems: [{id: a}]\n", True),
@@ -318,7 +320,7 @@ def test_the_command_prints_the_schema_and_knows_plugins_of_the_path(cli: Comman
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
     assert "mine" in schema["definitions"]["StepSpec"]["properties"]["type"]["enum"]
     assert schema["definitions"]["mine:In"]["properties"]["path"] == {
-        "type": "string",
+        "type": ["string", "number", "boolean", "null"],
         "description": "which file.",
     }
     for kind in KINDS:

@@ -23,6 +23,7 @@ from aetherflow.events import run_events
 from aetherflow.spec import flow, manifest, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
+from aetherflow.spec.spelling import is_duration
 from tests.language import comparison_table
 from tests.manual.command_tree import commands
 
@@ -63,6 +64,8 @@ def _default(field: Any) -> str:
 
 
 def _kind(kind: kinds.Type) -> str:
+    if is_duration(kind):
+        return "duration"
     kind, _ = unwrapped(kind)
     if isinstance(kind, kinds.UnionType):
         parts = [_kind(part) for part in kind.types if not isinstance(part, kinds.NoneType)]

@@ -337,7 +337,7 @@ def test_errors_of_shape_and_duplicate_ids_are_reported_together_in_order(tmp_pa
 version: 3
 flow: {id: a, failfast: true}
 jobs:
-  - {id: x, steps: [{id: s, type: t}, {id: s, type: 5}]}
+  - {id: x, steps: [{id: s, type: t}, {id: s, type: [5]}]}
   - {id: x, steps: {}}
   - {id: 7, need: [x], steps: [{id: s}]}
   - text

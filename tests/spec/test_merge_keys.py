@@ -52,8 +52,8 @@ def test_a_merged_key_is_where_it_is_written_and_written_as_it_is() -> None:
     assert document.position(("c", "deep")) == Position(2, 3)
     assert document.position(("c", "deep", "er", 1)) == Position(2, 21)
     assert document.text_position(("c", "q"), 2) == Position(3, 11)
-    assert document.written(("c", "deep", "er", 0)) == "3.10"
-    assert document.written(("c", "own")) == "007"
+    assert document.written(("c", "deep", "er", 0), 3.1) == "3.10"
+    assert document.written(("c", "own"), 7) == "007"
     assert document.position(("c", "nowhere")) == Position(4, 1)
 
 

@@ -40,12 +40,12 @@ def test_a_mistyped_key_is_taken_for_the_nearest_free_one(tmp_path: Path) -> Non
 
 
 def test_what_is_below_a_mistyped_key_is_checked_too(tmp_path: Path) -> None:
-    _, found = read(tmp_path, f"{HEAD}jobs:\n  - id: a\n    step: [{{id: 5, type: x}}]\n")
-    assert found == ["5:5 AF111", "5:13 AF110"]
+    _, found = read(tmp_path, f"{HEAD}jobs:\n  - id: a\n    step: [{{id: 5.5, type: x}}]\n")
+    assert found == ["5:5 AF111", "5:13 AF113"]
 
 
 def test_a_key_that_is_like_none_and_values_of_wrong_kind_are_left_out(tmp_path: Path) -> None:
-    text = f"{HEAD}zzz: 1\njobs:\n  - {{id: a, timeout_seconds: soon, depends_on: [1], steps: [{STEP}]}}\n"
+    text = f"{HEAD}zzz: 1\njobs:\n  - {{id: a, timeout_seconds: soon, depends_on: [[1]], steps: [{STEP}]}}\n"
     loaded, found = read(tmp_path, text)
     assert loaded is not None
     assert loaded.guesses is not None
@@ -53,7 +53,7 @@ def test_a_key_that_is_like_none_and_values_of_wrong_kind_are_left_out(tmp_path:
     assert (job.timeout_seconds, job.depends_on) == (None, [])
     assert loaded.guesses.covers(("jobs", 0, "depends_on", 0))
     assert not loaded.guesses.covers(("jobs", 0, "steps"))
-    assert found == ["3:1 AF111", "5:13 AF110", "5:49 AF110"]
+    assert found == ["3:1 AF111", "5:13 AF116", "5:49 AF115"]
 
 
 @pytest.mark.parametrize(

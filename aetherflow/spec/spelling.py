@@ -1,0 +1,210 @@
+"""Walk plain data along a type: a text gets the characters of a scalar, a duration its seconds. Pure.
+
+YAML reads `3.10`, `007` and `true` as numbers and truth. Where a type wants a text, the characters that were
+written are the value. A union takes a scalar as it is when one of its kinds fits, and as text otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from msgspec import inspect as kinds
+
+from aetherflow.spec.duration import parse_duration
+from aetherflow.spec.yaml_scalars import json_text
+
+NodePath = tuple[str | int, ...]
+Options = list[tuple[kinds.Type, dict[str, Any]]]
+Written = Callable[[NodePath, Any], str]
+"""Returns the characters of the scalar at a path."""
+
+IS_DURATION = {"duration": True}
+"""`Meta(extra=...)` of a number that may be written as a duration."""
+AS_DURATION = {"format": "duration"}
+"""Its `Meta(extra_json_schema=...)`, by which `steps show` names it."""
+NUMBERS_AS_WRITTEN = {"as_written": (int, float)}
+"""`Meta(extra=...)` of a place of any type: a number that JSON would write otherwise is the text of it."""
+SCALARS_AS_WRITTEN = {"as_written": (int, float, bool)}
+"""The same for numbers and truth: what is read again along a type that another file declares."""
+JSON_AS_TEXT = {"json": True}
+"""`Meta(extra=...)` of a text: a template may give a mapping or list, which is written as JSON."""
+
+_LISTS = kinds.ListType | kinds.SetType | kinds.FrozenSetType | kinds.VarTupleType
+_PARSED = (
+    kinds.DateType
+    | kinds.DateTimeType
+    | kinds.TimeType
+    | kinds.TimeDeltaType
+    | kinds.UUIDType
+    | kinds.DecimalType
+    | kinds.BytesType
+)
+_NATIVE: dict[type[kinds.Type], tuple[type, ...]] = {
+    kinds.IntType: (int,),
+    kinds.FloatType: (int, float),
+    kinds.BoolType: (bool,),
+    kinds.NoneType: (type(None),),
+    kinds.DecimalType: (int,),
+}
+
+
+def as_wanted(value: Any, kind: kinds.Type, written: Written, path: NodePath = ()) -> Any:
+    """Return plain data as a type wants it; what needs no change is shared, nothing is changed in place.
+
+    What does not fit stays as it is, for the conversion to report.
+    """
+    options = alternatives(kind)
+    match value:
+        case dict() | list() if written is unwritten and _is_json(options):
+            return json.dumps(value, ensure_ascii=False)
+        case dict():
+            return _pairs(value, options, written, path)
+        case list():
+            return _items(value, options, written, path)
+        case str():
+            return _read_text(value, options)
+        case _:
+            return _scalar(value, options, written, path)
+
+
+def unwritten(_path: NodePath, value: Any) -> str:
+    """Return a scalar that no file holds as a text: as JSON writes it."""
+    return json_text(value)
+
+
+def alternatives(kind: kinds.Type, marks: dict[str, Any] | None = None) -> Options:
+    """Return the types that a type allows, each with what its `Meta(extra=...)` say."""
+    marks = dict(marks or {})
+    while isinstance(kind, kinds.Metadata):
+        marks |= kind.extra or {}
+        kind = kind.type
+    if isinstance(kind, kinds.UnionType):
+        return [one for option in kind.types for one in alternatives(option, marks)]
+    return [(kind, marks)]
+
+
+def is_duration(kind: kinds.Type) -> bool:
+    """Whether one of the types that a type allows is a duration."""
+    return any(marks.get("duration") for _, marks in alternatives(kind))
+
+
+def misplaced(value: Any, kind: kinds.Type, path: NodePath = ()) -> Iterator[NodePath]:
+    """Yield the paths of mappings and lists where a type wants a text and nothing else."""
+    options = alternatives(kind)
+    if not isinstance(value, dict | list):
+        return
+    if wants_text(options):
+        yield path
+        return
+    for key, item, inner in _children(value, options):
+        yield from misplaced(item, inner, (*path, key))
+
+
+def wants_text(options: Options) -> bool:
+    """Whether alternatives are text, or text or nothing."""
+    named = {type(kind) for kind, _ in options} - {kinds.NoneType}
+    return named == {kinds.StrType}
+
+
+def _is_json(options: Options) -> bool:
+    return wants_text(options) and any(marks.get("json") for _, marks in options)
+
+
+def _children(value: Any, options: Options) -> list[tuple[Any, Any, kinds.Type]]:
+    """Return key, value and type of what a mapping or list holds; nothing where the type is not clear."""
+    if isinstance(value, dict):
+        for kind, _ in _containers(options, kinds.StructType | kinds.DictType):
+            if isinstance(kind, kinds.DictType):
+                return [(key, item, kind.value_type) for key, item in value.items()]
+            fields = {field.encode_name: field.type for field in kind.fields}
+            return [(key, item, fields[key]) for key, item in value.items() if key in fields]
+        return []
+    for kind, _ in _containers(options, _LISTS | kinds.TupleType):
+        if isinstance(kind, kinds.TupleType):
+            return [(n, item, one) for n, (item, one) in enumerate(zip(value, kind.item_types, strict=False))]
+        return [(n, item, kind.item_type) for n, item in enumerate(value)]
+    return []
+
+
+def _containers(options: Options, wanted: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the one alternative of these types; nothing if there are several."""
+    fitting = [option for option in options if isinstance(option[0], wanted)]
+    return fitting if len(fitting) == 1 else []
+
+
+def _pairs(value: dict[str, Any], options: Options, written: Written, path: NodePath) -> Any:
+    changed = {}
+    for key, item, kind in _children(value, options) or _any_children(value, options):
+        found = as_wanted(item, kind, written, (*path, key))
+        if found is not item:
+            changed[key] = found
+    return {**value, **changed} if changed else value
+
+
+def _items(value: list[Any], options: Options, written: Written, path: NodePath) -> Any:
+    changed = {
+        number: found
+        for number, item, kind in _children(value, options) or _any_children(value, options)
+        if (found := as_wanted(item, kind, written, (*path, number))) is not item
+    }
+    return [changed.get(number, item) for number, item in enumerate(value)] if changed else value
+
+
+def _any_children(value: Any, options: Options) -> list[tuple[Any, Any, kinds.Type]]:
+    """Return what a mapping or list of any type holds; it is marked as its container is."""
+    for kind, marks in options:
+        if isinstance(kind, kinds.AnyType) and marks.get("as_written"):
+            inner = kinds.Metadata(kind, extra=marks)
+            return [
+                (key, item, inner)
+                for key, item in (value.items() if isinstance(value, dict) else enumerate(value))
+            ]
+    return []
+
+
+def _read_text(value: str, options: Options) -> Any:
+    """Return the seconds of a text that is a duration, where a type wants one and no text."""
+    for kind, marks in options:
+        if marks.get("duration") and not any(isinstance(other, kinds.StrType) for other, _ in options):
+            try:
+                seconds = parse_duration(value)
+            except ValueError:
+                return value
+            is_whole = isinstance(kind, kinds.IntType) and seconds == int(seconds)
+            return int(seconds) if is_whole else seconds
+    return value
+
+
+def _scalar(value: Any, options: Options, written: Written, path: NodePath) -> Any:
+    if any(_takes(kind, value) for kind, _ in options):
+        return value
+    if any(isinstance(kind, kinds.AnyType | kinds.RawType | kinds.CustomType) for kind, _ in options):
+        lossy = next((marks["as_written"] for _, marks in options if "as_written" in marks), ())
+        if type(value) not in lossy:
+            return value
+        text = written(path, value)
+        return value if text == json_text(value) else text
+    text = written(path, value)
+    if value is None and not text:
+        return value  # nothing at all is no text
+    return text if any(_takes_text(kind, text) for kind, _ in options) else value
+
+
+def _takes(kind: kinds.Type, value: Any) -> bool:
+    """Whether a type takes a scalar as it is."""
+    if isinstance(kind, kinds.LiteralType):
+        return any(type(value) is type(one) and value == one for one in kind.values)
+    if isinstance(kind, kinds.EnumType):
+        return any(type(value) is type(one.value) and value == one.value for one in kind.cls)
+    return type(value) in _NATIVE.get(type(kind), ())
+
+
+def _takes_text(kind: kinds.Type, text: str) -> bool:
+    """Whether a type takes a text in the place of a scalar that it does not take."""
+    if isinstance(kind, kinds.LiteralType):
+        return text in kind.values
+    if isinstance(kind, kinds.EnumType):
+        return any(text == one.value for one in kind.cls)
+    return isinstance(kind, kinds.StrType | _PARSED)
