@@ -12,12 +12,23 @@ def state_option(state: Path | str) -> str:
     return f"--state {shlex.quote(str(state))}"
 
 
+def show_command(run_id: str, state: Path | str) -> str:
+    """Return the command that shows a run with its errors."""
+    return _of_run("show", run_id, state)
+
+
 def cancel_command(run_id: str, state: Path | str) -> str:
     """Return the command that cancels a run which another process executes."""
-    return f"aetherflow runs cancel {shlex.quote(run_id)} {state_option(state)}"
+    return _of_run("cancel", run_id, state)
 
 
 def retry_command(run_id: str, state: Path | str, secrets: Iterable[str] = ()) -> str:
     """Return the command that resumes a run; the user fills in the values of secret parameters."""
     given = "".join(f" --param {shlex.quote(f'{name}=VALUE')}" for name in secrets)
-    return f"aetherflow runs retry {shlex.quote(run_id)} {state_option(state)}{given}"
+    return _of_run("retry", run_id, state, given)
+
+
+def _of_run(command: str, run_id: str, state: Path | str, options: str = "") -> str:
+    """Return a command about a run; an id that looks like an option comes last."""
+    named, last = ("", f" -- {shlex.quote(run_id)}") if run_id[:1] == "-" else (f" {shlex.quote(run_id)}", "")
+    return f"aetherflow runs {command}{named} {state_option(state)}{options}{last}"

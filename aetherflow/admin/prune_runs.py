@@ -13,6 +13,7 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import HeldByAnother, StateError, UsageError
+from aetherflow.run_ids import folder_name
 from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
@@ -167,7 +168,7 @@ class _Prune:
 
 def _remove(logs: Path, run_id: str) -> list[str]:
     """Remove the folder of a run; return a sentence if it could not be removed."""
-    folder = logs / run_id
+    folder = logs / folder_name(run_id)
     if Path(run_id).parts != (run_id,) or run_id == "..":  # a database may come from anywhere
         return [f"cannot delete the logs of {run_id!r}: its id is no name of a folder"]
     if folder.is_symlink():

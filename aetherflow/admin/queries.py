@@ -18,6 +18,7 @@ from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.redaction import holds_mask
+from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
@@ -138,7 +139,7 @@ class StateQueries:
 
     def step_logs(self, run_id: str) -> list[Path]:
         """Return the log files of the steps of a run, in the order in which they started. Blocking."""
-        folder = logs_beside(self._database.path) / run_id
+        folder = logs_beside(self._database.path) / folder_name(run_id)
         return sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime_ns)
 
 

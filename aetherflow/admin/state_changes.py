@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.admin.queries import no_run
-from aetherflow.cli_hints import cancel_command, state_option
+from aetherflow.cli_hints import cancel_command, show_command, state_option
 from aetherflow.clock import SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import HeldByAnother, LockHeld, UsageError
@@ -153,7 +153,7 @@ def _not_executed(raw: sqlite3.Connection, path: Path, run_id: str, now: datetim
         return no_run(raw, path, run_id)
     return UsageError(
         f"run {run_id} is not being executed: it is {status}",
-        hint=f"aetherflow runs show {run_id} {state_option(path)}",
+        hint=show_command(run_id, path),
     )
 
 

@@ -14,7 +14,7 @@ from aetherflow.cli.options import Json, RunId
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, state_path
-from aetherflow.cli_hints import state_option
+from aetherflow.cli_hints import show_command
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import one_line
 from aetherflow.observe.line_writer import writing_to
@@ -43,9 +43,7 @@ def logs(
 
     files = ask_state(path, log_files)
     if not files:
-        raise UsageError(
-            f"no step of run {run} wrote a log", hint=f"aetherflow runs show {run} {state_option(path)}"
-        )
+        raise UsageError(f"no step of run {run} wrote a log", hint=show_command(run, path))
     if json:
         print_report("logs", {"run_id": run, "logs": list(map(_described, files))})
         return

@@ -42,7 +42,10 @@ def run(
     flow_yaml: FlowOption = None,
     run_id: Annotated[
         str | None,
-        typer.Option(help="The id of the run; the id of an earlier run resumes that run.", metavar="ID"),
+        typer.Option(
+            help="The id of the run: letters, digits, . _ - : +; that of an earlier run resumes it.",
+            metavar="ID",
+        ),
     ] = None,
     flow_job: Annotated[
         str | None, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")

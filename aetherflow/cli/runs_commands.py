@@ -59,11 +59,14 @@ def list_runs(
     if json:
         print_report("runs.list", {"runs": rows})
         return
-    for row in rows:
-        reason = f"  {one_line(row.reason)}" if row.reason else ""
-        print_text(f"{row.started_at[:19]}Z  {row.status:<11}  {row.run_id:<20}  {row.flow_id}{reason}")
     if not rows:
         print_text("no runs")
+        return
+    width = max(len(row.run_id) for row in rows)
+    print_text(f"{'STARTED':<20}  {'STATUS':<11}  {'RUN':<{width}}  FLOW")
+    for row in rows:
+        reason = f"  {one_line(row.reason)}" if row.reason else ""
+        print_text(f"{row.started_at[:19]}Z  {row.status:<11}  {row.run_id:<{width}}  {row.flow_id}{reason}")
 
 
 def show_run(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:

@@ -41,8 +41,11 @@ def prune_runs(
     if json:
         print_report("runs.prune", done, code=code)
     else:
+        width = max((len(run.run_id) for run in done.runs), default=0)
+        if done.runs:
+            print_text(f"{'ENDED':<20}  {'STATUS':<11}  {'RUN':<{width}}  FLOW")
         for run in done.runs:
-            print_text(f"{run.ended_at[:19]}Z  {run.status:<11}  {run.run_id:<20}  {run.flow_id}")
+            print_text(f"{run.ended_at[:19]}Z  {run.status:<11}  {run.run_id:<{width}}  {run.flow_id}")
         number = "1 run" if len(done.runs) == 1 else f"{len(done.runs)} runs"
         print_text(f"{number} would be deleted" if dry_run else f"{number} deleted")
         if done.runs and not dry_run:

@@ -11,7 +11,7 @@ from aetherflow.events.run_events import Event, JobEvent, RunFinished
 from aetherflow.observe.event_record import SEVERITY, level_of, name_of, parse_level, record
 from aetherflow.observe.event_text import INDENT, one_line, render_text
 from aetherflow.observe.line_writer import LineWriter, json_line
-from aetherflow.observe.run_summary import Digest, digested, render_summary
+from aetherflow.observe.run_summary import Digest, digested, render_summary, resume_command
 from aetherflow.observe.sink import Sink
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class LogObserver:
         """
         if self._format == "json":
             self._logger = self._logger or self._make_logger()
-            self._logger.log(SEVERITY[level_of(event)], name_of(event), source=event)
+            more = {}
+            if isinstance(event, RunFinished) and (command := resume_command(event, self._digest)):
+                more["resume"] = command
+            self._logger.log(SEVERITY[level_of(event)], name_of(event), source=event, more=more)
             return
         text = self._text(event)
         if text is not None:
@@ -123,7 +126,7 @@ class _RecordOf:
         self._detail = detail
 
     def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return record(entry["source"], detail=self._detail)
+        return record(entry["source"], detail=self._detail) | entry["more"]
 
 
 def _serialized(entry: Any, **_options: Any) -> str:

@@ -1,4 +1,4 @@
-"""Render the end of a run for people: how it ended, what failed and why, and the command that resumes it."""
+"""Render the end of a run for people: how it ended, what failed, and the command that resumes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from aetherflow.cli_hints import retry_command, state_option
+from aetherflow.cli_hints import retry_command, show_command
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
     Event,
@@ -17,14 +17,14 @@ from aetherflow.events.run_events import (
     RunStarted,
     StepFinished,
 )
-from aetherflow.observe.event_text import INDENT, indented, one_line, problem, render_text
+from aetherflow.observe.event_text import INDENT, indented, one_line, render_text
 
 MOST_FAILURES = 20
 """How many failures a summary lists; `runs show` lists the others."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A step or a job that failed, and why."""
+    """A step or a job that failed. Its error was shown when it failed, and is not shown again."""
 
     job_id: str
     where: str
@@ -61,15 +61,20 @@ def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = 
     """Return the last record of a run for people, a short block of lines."""
     lines = [render_text(event, zone=zone) or ""]
     for failure in digest.failures:
-        why = problem(failure.error) if failure.error else indented(failure.reason or "no reason given")
-        lines.append(f"{INDENT}failed: {one_line(failure.where)}: {why}")
+        why = f"{failure.error.code}, see above" if failure.error else failure.reason or "no reason given"
+        lines.append(f"{INDENT}failed: {one_line(failure.where)}: {indented(why)}")
     if digest.more:
-        shown = f"aetherflow runs show {event.run_id} {state_option(digest.state)}"
-        lines.append(f"{INDENT}and more: {one_line(shown)}")
-    if event.status != "SUCCESS":
-        command = retry_command(event.run_id, digest.state, digest.secrets)
+        lines.append(f"{INDENT}and more: {one_line(show_command(event.run_id, digest.state))}")
+    if command := resume_command(event, digest):
         lines.append(f"{INDENT}resume: {one_line(command)}")
     return "\n".join(lines)
+
+
+def resume_command(event: RunFinished, digest: Digest) -> str:
+    """Return the command that resumes a run which did not succeed; empty for one that did."""
+    if event.status == "SUCCESS":
+        return ""
+    return retry_command(event.run_id, digest.state, digest.secrets)
 
 
 def _is_reported(digest: Digest, event: JobFinished) -> bool:

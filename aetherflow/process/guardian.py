@@ -35,6 +35,7 @@ from aetherflow.process.guardian_script import (
     living,
     look_at,
 )
+from aetherflow.run_ids import folder_name
 from aetherflow.worker_threads import WorkerThreads
 
 MARK = "AETHERFLOW_PROCESS"
@@ -161,7 +162,12 @@ def new_mark(run_id: str) -> str:
         if sys.platform == "linux":
             _engine.ensure_guardian()
         _engine.runs.setdefault(run_id, [])
-        return f"{_engine.id}:{run_id}:{next(_engine.numbers)}"
+        return f"{_marks_of(run_id)}{next(_engine.numbers)}"
+
+
+def _marks_of(run_id: str) -> str:
+    """Return how the marks of a run begin; no other run's marks begin so, also that of `a:b` beside `a`."""
+    return f"{_engine.id}:{folder_name(run_id)}:"
 
 
 async def end_marked(mark: str, grace_seconds: float, *, group: int = 0) -> list[int]:
@@ -240,7 +246,7 @@ async def end_leftovers(run_id: str, grace_seconds: float = LEFTOVER_GRACE_SECON
     noted = _engine.runs.pop(run_id)  # first: a child that starts meanwhile enters the run again
     left = [one for one in noted if one.mark in _engine.left]
     ending = Ending(
-        f"{MARK}={_engine.id}:{run_id}:",
+        f"{MARK}={_marks_of(run_id)}",
         grace_seconds,
         left={mark.encode() for mark in _engine.left},
         unmarked=[one.process for one in noted if one not in left],

@@ -24,6 +24,7 @@ from aetherflow.execution.executor import Executor
 from aetherflow.execution.output_files import OutputFiles
 from aetherflow.plan.hooks import is_hook
 from aetherflow.process import guardian
+from aetherflow.run_ids import folder_name
 from aetherflow.runs.claimed_run import ClaimedRun, Service, claim, renew_leases, while_claimed
 from aetherflow.runs.early_secrets import EarlySecrets
 from aetherflow.runs.forced_end import ForcedEnd
@@ -147,7 +148,7 @@ async def execute_run(
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
             output_files = OutputFiles(
-                paths.logs / run.run_id, access=run.checked.environment.settings.file_access
+                paths.logs / folder_name(run.run_id), access=run.checked.environment.settings.file_access
             )
             await output_files.load(state)
             shared = claimed.database, claimed.owner, bus, output_files, clock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import msgspec
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Origin
 from aetherflow.plan.plan import Plan, downstream, upstream
+from aetherflow.run_ids import MOST_CHARACTERS, is_run_id
 
-RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 NAMES_AT_MOST = 20
 """How many jobs a hint lists."""
 
@@ -67,8 +66,8 @@ def check_run_id(run_id: str) -> None:
     Raises:
         UsageError: it is empty, too long, or has other characters than the hint names.
     """
-    if not RUN_ID.fullmatch(run_id) or not run_id.strip("."):
-        hint = "letters, digits, '.', '_' and '-', at most 128 characters"
+    if not is_run_id(run_id):
+        hint = f"letters, digits, '.', '_', '-', ':' and '+', at most {MOST_CHARACTERS} characters"
         raise UsageError(f"{run_id!r} is not a run id", hint=hint)
 
 

@@ -25,6 +25,7 @@ from aetherflow.file_access import FileAccess
 from aetherflow.plugin_output import Level
 from aetherflow.ports import EffectLog
 from aetherflow.redaction import Redactor
+from aetherflow.run_ids import folder_name
 from aetherflow.sdk.blocking import (
     ThreadCall,
     call_in_thread,
@@ -141,7 +142,8 @@ class StepContext:
     @property
     def log_file(self) -> Path:
         """The file for the full output of this attempt: `<logs>/<run>/<job>/<step>.<attempt>.log`."""
-        return self._services.log_directory / self.run_id / self.job_id / f"{self.step_id}.{self.attempt}.log"
+        of_job = self._services.log_directory / folder_name(self.run_id) / self.job_id
+        return of_job / f"{self.step_id}.{self.attempt}.log"
 
     def path(self, text: str) -> Path:
         """Return the path that an input names: absolute, or below the job's artifacts folder.

@@ -12,6 +12,7 @@ import msgspec
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, make_folder
+from aetherflow.run_ids import folder_name
 from aetherflow.sdk.removal import make_own, remove_own
 
 DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
@@ -39,7 +40,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     def job_directory(self, job_id: str) -> Path:
         """Return the folder of a job in this run; it may not exist."""
-        return self.root / self.flow_id / job_id / self.run_id
+        return self.root / self.flow_id / job_id / folder_name(self.run_id)
 
     def directory(self, job_id: str, area: str) -> Path:
         """Return the folder of `area` (a key of the layout); create it if it does not exist.

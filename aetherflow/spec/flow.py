@@ -20,9 +20,9 @@ _TEN_YEARS = 315_360_000  # seconds; what lies beyond, infinity too, makes no da
 Identifier = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*(?!\n)$",  # `$` alone would let a last line feed pass
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(?!\n)$",  # `$` alone would let a last line feed pass
         max_length=128,
-        description="a name of letters, digits, '_', '.' and '-' that begins with a letter or '_'",
+        description="a name of letters, digits, '_', '.' and '-', with no '.' or '-' first",
     ),
 ]
 PositiveInt = Annotated[int, Meta(ge=1)]

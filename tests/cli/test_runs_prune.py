@@ -37,8 +37,9 @@ def test_prune_shows_what_it_would_delete_and_then_deletes_it(cli: CommandLine) 
 
     reported = cli.run("runs", "prune", "--keep-runs", "1", "--dry-run")
     assert reported.code == 0
-    assert reported.out.splitlines()[0].split()[1:] == ["SUCCESS", "one", "f"]
-    assert reported.out.splitlines()[1:] == ["1 run would be deleted"]
+    assert reported.out.splitlines()[0].split() == ["ENDED", "STATUS", "RUN", "FLOW"]
+    assert reported.out.splitlines()[1].split()[1:] == ["SUCCESS", "one", "f"]
+    assert reported.out.splitlines()[2:] == ["1 run would be deleted"]
     assert ids(cli) == ["one", "two"]
 
     done = cli.run("runs", "prune", "--keep-runs", "1", "--json")

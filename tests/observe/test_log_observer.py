@@ -74,7 +74,7 @@ async def test_a_run_reads_like_a_story() -> None:
         "22:14:03 ERROR run r1 of demo  FAILED in 0.70 s\n"
         "               jobs:  1 FAILED, 1 BLOCKED\n"
         "               steps: none\n"
-        "               failed: a.s (external.process): AF730: exit code 3\n"
+        "               failed: a.s (external.process): AF730, see above\n"
         "               resume: aetherflow runs retry r1 --state /var/state.sqlite\n"
     )
 
@@ -104,6 +104,7 @@ async def test_json_is_one_object_per_line_and_one_summary_at_the_end() -> None:
         "step_type",
     ]
     assert records[-1]["jobs"] == {"FAILED": 1, "BLOCKED": 1}
+    assert records[-1]["resume"] == "aetherflow runs retry r1 --state /var/state.sqlite"
 
 
 @pytest.mark.parametrize(

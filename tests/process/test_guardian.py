@@ -141,14 +141,17 @@ async def test_an_engine_inside_another_ones_process_ends_with_all_its_children(
     assert await eventually(lambda: not any(map(is_alive, children)))
 
 
+@pytest.mark.parametrize("longer", ["one.more", "one:more"])
 @pytest.mark.asyncio
-async def test_the_end_of_a_run_ends_its_background_processes_and_no_other_runs(tmp_path: Path) -> None:
-    for run_id in ("one", "one.more"):
+async def test_the_end_of_a_run_ends_its_background_processes_and_no_other_runs(
+    tmp_path: Path, longer: str
+) -> None:
+    for run_id in ("one", longer):
         await run_here(tmp_path, "sh", "-c", f"setsid sleep 1000 & echo $! > {run_id}", run_id=run_id)
-    (first,), (second,) = await pids_in(tmp_path / "one", 1), await pids_in(tmp_path / "one.more", 1)
+    (first,), (second,) = await pids_in(tmp_path / "one", 1), await pids_in(tmp_path / longer, 1)
     assert (await end_leftovers("one")).survivors == ()
     assert (is_alive(first), is_alive(second)) == (False, True)
-    assert (await end_leftovers("one.more")).survivors == ()
+    assert (await end_leftovers(longer)).survivors == ()
     assert not is_alive(second)
 
 

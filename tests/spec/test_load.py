@@ -244,10 +244,10 @@ CHANGED: dict[str, tuple[str, str, str]] = {
     ),
     "an id that is no name": (
         "- id: extract",
-        "- id: 1st extract",
+        "- id: .1st extract",
         (
-            "flow.yaml:24:5: error[AF113]: 'id': '1st extract' is not allowed\n"
-            "    hint: write a name of letters, digits, '_', '.' and '-' that begins with a letter or '_'"
+            "flow.yaml:24:5: error[AF113]: 'id': '.1st extract' is not allowed\n"
+            "    hint: write a name of letters, digits, '_', '.' and '-', with no '.' or '-' first"
         ),
     ),
     "an id that ends with a line feed": (
@@ -255,7 +255,7 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         '- id: "extract\\n"',
         (
             "flow.yaml:24:5: error[AF113]: 'id': 'extract\\n' is not allowed\n"
-            "    hint: write a name of letters, digits, '_', '.' and '-' that begins with a letter or '_'"
+            "    hint: write a name of letters, digits, '_', '.' and '-', with no '.' or '-' first"
         ),
     ),
     "an id that is too long": (
