@@ -126,7 +126,8 @@ class _RecordOf:
         self._detail = detail
 
     def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return record(entry["source"], detail=self._detail) | entry["more"]
+        more: dict[str, Any] = entry["more"]
+        return record(entry["source"], detail=self._detail) | more
 
 
 def _serialized(entry: Any, **_options: Any) -> str:
