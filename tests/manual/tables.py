@@ -50,10 +50,10 @@ def _keys(name: str) -> Iterator[str]:
     yield "|---|---|---|---|"
     _, attributes = described(struct)
     for field in kinds.type_info(struct).fields:  # type: ignore[attr-defined]  # a Struct has fields
-        kind, about = unwrapped(field.type)
+        _, about = unwrapped(field.type)
         default = "required" if field.required else _default(field)
         meaning = _cell(attributes.get(field.name) or about or "")
-        yield f"| `{field.encode_name}` | {_kind(kind)} | {default} | {meaning} |"
+        yield f"| `{field.encode_name}` | {_kind(field.type)} | {default} | {meaning} |"
 
 
 def _default(field: Any) -> str:
