@@ -16,7 +16,7 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.language.reference import Reference
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.items import UnfitItems, items_of
-from aetherflow.plan.plan import JobPlan, Plan
+from aetherflow.plan.plan import DAY_ROOTS, JobPlan, Plan
 
 ENDINGS = ("SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED")
 MOST_COMBINATIONS = 5**4
@@ -84,6 +84,8 @@ def _warn(sink: DiagnosticSink, job: JobPlan, key: str, reason: str, hint: str) 
 def _never_holds(plan: Plan, job: JobPlan) -> bool:
     """Whether the condition is proved to be false."""
     assert job.when is not None  # noqa: S101 - the caller has checked
+    if any(one.path[0] in DAY_ROOTS for one in job.when.references):
+        return False  # the date of a run
     try:
         for tried, scope in enumerate(_scopes(plan, job)):
             if tried >= MOST_COMBINATIONS or job.when.evaluate(scope):
@@ -105,7 +107,7 @@ def _scopes(plan: Plan, job: JobPlan) -> Iterator[dict[str, Any]]:
             name: {"status": status, "outputs": _UNKNOWN}
             for name, status in zip(known, statuses, strict=True)
         }
-        yield {"jobs": jobs, "params": _UNKNOWN, "env": _UNKNOWN}
+        yield {"jobs": jobs, "params": _UNKNOWN, "env": _UNKNOWN, "run": _UNKNOWN}
 
 
 def _of_jobs(job: JobPlan) -> Iterator[Reference]:

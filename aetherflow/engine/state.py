@@ -135,6 +135,7 @@ class RunState(msgspec.Struct, gc=False):
         endings: how often the run has ended; a resumed run ends again.
         secrets: the parameters that a resume must be given again: only a mask of them is stored.
         scheduled_at: the time for which the run was scheduled; empty: the time when it started.
+        timezone: the zone of the run's dates; empty: UTC.
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: the steps that were cut off and have not begun again, by job id and step id.
     """
@@ -151,6 +152,7 @@ class RunState(msgspec.Struct, gc=False):
     outcome: e.RunEnd | None = None
     outcome_reason: str = ""
     scheduled_at: str = ""
+    timezone: str = ""
     recoveries: int = 0
     endings: int = 0
     jobs: dict[str, JobState] = {}
@@ -279,6 +281,7 @@ def _apply_to_run(state: RunState, event: e.Event) -> None:
             state.flow_id, state.run_id, state.params = event.flow_id, event.run_id, event.params
             state.phase, state.attempt, state.started_at = "RUNNING", 1, event.at
             state.scheduled_at, state.secrets = event.scheduled_at, event.secrets
+            state.timezone = event.timezone
         case e.RunResumed():
             check_transition(RUN_TABLE, state.phase, event, "RUNNING")
             state.phase, state.attempt, state.recoveries = "RUNNING", event.attempt, event.recoveries

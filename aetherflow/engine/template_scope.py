@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from aetherflow.engine.ready_queue import WHOLE, JobInstance
 from aetherflow.engine.state import JobState, RunState, StepState, plan_job_id
+from aetherflow.language.dates import day_in
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import RUN_KEYS
 
@@ -84,6 +86,11 @@ class RunView(Mapping[str, Any]):
                 return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
             case "scheduled_at":
                 return self._scheduled_at or self["started_at"]
+            case "date":
+                day = date_of_run(state, self._scheduled_at)
+                return day and day.isoformat()
+            case "timezone":
+                return state.timezone or "UTC"
             case "attempt":
                 return state.attempt
             case "status":
@@ -157,6 +164,7 @@ def run_scope(
     resolve: Resolve = same_outputs,
 ) -> dict[str, Any]:
     """Return the names that hold in the whole run; what `when` and `for_each` see."""
+    day = date_of_run(state, scheduled_at)
     return {
         "env": env,
         "params": state.params,
@@ -164,7 +172,16 @@ def run_scope(
         "run_id": state.run_id,
         "flow_id": state.flow_id,
         "run": RunView(state, scheduled_at),
+        "today": day and day.isoformat(),
+        "yesterday": day and (day - timedelta(days=1)).isoformat(),
     }
+
+
+def date_of_run(state: RunState, scheduled_at: str | None = None) -> date | None:
+    """Return the date for which a run was scheduled, in its zone, else that of its start; None before it."""
+    known = scheduled_at or state.scheduled_at
+    instant = datetime.fromisoformat(known) if known else state.started_at
+    return day_in(instant, state.timezone) if instant else None
 
 
 def job_scope(

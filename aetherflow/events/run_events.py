@@ -73,6 +73,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     Attributes:
         scheduled_at: the time for which the run was scheduled (RFC 3339); empty: the time when it began.
         secrets: parameters that are stored masked and whose values do not come from the flow.
+        timezone: the zone of the run's dates (IANA); empty: UTC.
     """
 
     flow_file: str
@@ -84,6 +85,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     directory: str = ""
     origin: Origin = ""
     scheduled_at: str = ""
+    timezone: str = ""
     bundle: BundleUse | None = None
 
 

@@ -10,9 +10,16 @@ from aetherflow.language.reference import MAX_PARTS, Reference, TextDiagnostic
 from aetherflow.spec.suggest import did_you_mean
 
 MAX_NESTING = 50
-ROOTS = ("jobs", "params", "env")
+ROOTS = ("jobs", "params", "env", "run", "today", "yesterday")
 
-_SHAPES = {"jobs": "jobs.ID.outputs.KEY or jobs.ID.status", "params": "params.NAME", "env": "env.NAME"}
+_SHAPES = {
+    "jobs": "jobs.ID.outputs.KEY or jobs.ID.status",
+    "params": "params.NAME",
+    "env": "env.NAME",
+    "run": "run.date, the date for which the run was scheduled",
+    "today": "today, which is run.date",
+    "yesterday": "yesterday, the day before run.date",
+}
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LIST = "a list is written in square brackets, on the right of in: ['a', 'b']"
 _EXAMPLE = "a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
@@ -199,7 +206,7 @@ def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
     match path:
         case ("jobs", _, *_, "outputs", _) | ("jobs", _, *_, "status") if len(path) <= MAX_PARTS:
             return None
-        case ("params" | "env", _):
+        case ("params" | "env", _) | ("run", "date") | ("today" | "yesterday",):
             return None
     return TextDiagnostic(
         f"{shown!r} is no path of a condition", (), lexeme.offset, "AF422", f"write {_SHAPES[root]}"

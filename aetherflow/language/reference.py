@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError, ErrorInfo
+from aetherflow.errors import ErrorInfo
+from aetherflow.language.dates import Calculation
+from aetherflow.language.template_error import TemplateError
 from aetherflow.redaction import names_a_secret
 from aetherflow.spec.suggest import did_you_mean
 
@@ -30,12 +32,19 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
         default: the text after the first colon, None without one.
         where: the keys and indexes that lead to the text inside the templated value; () for a condition.
         offset: where the path begins in that text, in characters.
+        calculation: what is done with the value, which is a date; None: nothing.
     """
 
     path: tuple[str, ...]
     default: str | None
     where: tuple[str | int, ...]
     offset: int
+    calculation: Calculation | None = None
+
+    @property
+    def written(self) -> str:
+        """The path and its offsets, as they are written in the flow."""
+        return ".".join(self.path) + (self.calculation.text if self.calculation else "")
 
 
 class TextDiagnostic(msgspec.Struct, frozen=True):
@@ -62,7 +71,7 @@ class NoValue(KeyError):
         self.reached = reached
 
 
-class MissingValue(AetherFlowError):
+class MissingValue(TemplateError):
     """A template without a default refers to a value that is missing, null or an empty text."""
 
     default_code = "AF410"
@@ -137,18 +146,21 @@ def missing(reference: Reference, node: Any, reached: int) -> MissingValue:
     return MissingValue(
         f"{{{{{dotted}}}}} has no value: {_what_is_there(reference.path, node, reached)}",
         reference=reference,
-        hint=_advice(reference.path, reached),
+        hint=_advice(reference, reached),
     )
 
 
-def _advice(path: tuple[str, ...], reached: int) -> str:
-    """Return what to do about a missing value; a secret has no default."""
+def _advice(reference: Reference, reached: int) -> str:
+    """Return what to do about a missing value; a secret has no default, nor has what is formatted."""
+    path = reference.path
     first = "" if reached == len(path) else "correct the path"
     if path[0] == "env" and len(path) > 1:
         first = "set the variable before the run"
         if names_a_secret(path[-1]):
             return first
-    default = f"give a default: {{{{{'.'.join(path)}:DEFAULT}}}}"
+    if reference.calculation is not None and reference.calculation.format:
+        return first or "what gives it must give a date"
+    default = f"give a default: {{{{{reference.written}:DEFAULT}}}}"
     return f"{first}, or {default}" if first else default
 
 

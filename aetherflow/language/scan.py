@@ -1,21 +1,32 @@
-"""Find the `{{...}}` tokens in a text; everything around them is plain text."""
+"""Find the `{{...}}` tokens in a text; everything around them is plain text.
+
+A token is a path, perhaps with a calculation and a default, or a text in quotes: `{{`{{.Names}}`}}` is the text
+`{{.Names}}`, the only way to write double braces.
+"""
 
 from __future__ import annotations
 
 import re
 
+from aetherflow.language.date_format import format_problem
+from aetherflow.language.dates import STEP, Calculation, parse_steps
 from aetherflow.language.reference import MAX_PARTS, PATH, Reference, TextDiagnostic
+from aetherflow.language.token_hints import format_hint, hint_of
 
 UNSUPPORTED = "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
 MAX_PROBLEMS = 20
 """How many problems of one text are reported; the rest are mostly consequences."""
 
-_TOKEN = re.compile(rf"\{{\{{(?P<padding>\s*)(?P<path>{PATH})\s*(?P<end>:|\}}\}})")
+_TOKEN = re.compile(
+    rf"\{{\{{(?P<padding>\s*)(?P<path>{PATH})(?P<steps>(?:\s+{STEP})*)\s*(?P<end>:|\||\}}\}})"
+)
+_FORMAT = re.compile(r"\s*format\s*:(?P<format>[^{}]*)\}\}")
+_QUOTED = re.compile(r"\{\{\s*(?P<quote>['\"`])(?P<text>.*?)(?P=quote)\s*\}\}", re.DOTALL)
+_FORMAT_IN_DEFAULT = re.compile(r"\|\s*format\s*:")
 # Besides braces: statements and comments of other template languages. `{%` counts when it is closed, or when
 # a space follows as in `{% if`; `printf {%s}` and the shell's `${#list}` are plain text.
 _MARK = re.compile(r"\{\{|(?<!\$)\{(?P<sign>[%#])(?:[-+]?\s|[^{}]*(?P=sign)\})|[{}]")
 _BRACES = re.compile(r"\{\{|[{}]")
-_SHOWN = 40
 
 Part = str | Reference
 
@@ -37,8 +48,8 @@ def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Text
                     problems.append(token)
                     position = _resume(text, at)
                 else:
-                    reference, end = token
-                    parts += [text[start:at], reference]
+                    part, end = token
+                    parts += [text[start:at], part]
                     start = position = end
             case "{":
                 depth += 1
@@ -53,10 +64,12 @@ def scan(text: str, where: tuple[str | int, ...]) -> tuple[list[Part], list[Text
     return [part for part in parts if part != ""], problems
 
 
-def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference, int] | TextDiagnostic:
-    """Parse the token that begins at `at`; return its reference and its end."""
+def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Part, int] | TextDiagnostic:
+    """Parse the token that begins at `at`; return its reference, or its text in quotes, and its end."""
     token = _TOKEN.match(text, at)
     if token is None:
+        if (quoted := _QUOTED.match(text, at)) is not None:
+            return quoted["text"], quoted.end()
         is_closed = text.startswith("}}", _resume(text, at) - 2)
         reason = (
             "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
@@ -65,15 +78,40 @@ def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Reference,
     path = tuple(token["path"].split("."))
     if len(path) > MAX_PARTS:
         return _problem(text, at, where, f"a path has at most {MAX_PARTS} parts")
-    if token["end"] == "}}":
-        return Reference(path, None, where, token.start("path")), token.end()
-    close = _end_of_default(text, token.end())
-    if close < 0:
-        return _problem(text, at, where, "it is not closed, or another token stands in its default")
-    default = text[token.end() : close]
-    if token["padding"]:
-        default = default.strip()
-    return Reference(path, default, where, token.start("path")), close + 2
+    steps = parse_steps(token["steps"])
+    calculation = Calculation(steps, "", token["steps"].rstrip()) if steps else None
+    if token["end"] == "|":
+        return _formatted(text, token, where, calculation or Calculation(()))
+    default, end = None, token.end()
+    if token["end"] == ":":
+        close = _end_of_default(text, token.end())
+        if close < 0:
+            return _problem(text, at, where, "it is not closed, or another token stands in its default")
+        default, end = text[token.end() : close], close + 2
+        if _FORMAT_IN_DEFAULT.search(default):
+            return _problem(text, at, where, "a format and a default do not go together")
+        if token["padding"]:
+            default = default.strip()
+    return Reference(path, default, where, token.start("path"), calculation), end
+
+
+def _formatted(
+    text: str, token: re.Match[str], where: tuple[str | int, ...], calculation: Calculation
+) -> tuple[Part, int] | TextDiagnostic:
+    """Parse the pipe of a token: `format:` and the format, up to the closing braces."""
+    found = _FORMAT.match(text, token.end())
+    if found is None:
+        is_closed = text.startswith("}}", _resume(text, token.start()) - 2)
+        reason = (
+            "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
+        )
+        return _problem(text, token.start(), where, reason)
+    written = found["format"].strip()
+    if problem := format_problem(written):
+        return TextDiagnostic(problem, where, found.start("format"), "AF566", format_hint(written))
+    calculation = Calculation(calculation.steps, written, calculation.text)
+    reference = Reference(tuple(token["path"].split(".")), None, where, token.start("path"), calculation)
+    return reference, found.end()
 
 
 def _end_of_default(text: str, start: int) -> int:
@@ -101,6 +139,4 @@ def _resume(text: str, at: int) -> int:
 
 
 def _problem(text: str, at: int, where: tuple[str | int, ...], reason: str) -> TextDiagnostic:
-    shown = text[at : at + _SHOWN].partition("\n")[0]
-    hint = f"at {shown!r}: {reason}; to pass such text on, put it in a parameter or an environment variable"
-    return TextDiagnostic(UNSUPPORTED, where, at, "AF401", hint)
+    return TextDiagnostic(UNSUPPORTED, where, at, "AF401", hint_of(text, at, _resume(text, at), reason))

@@ -1,5 +1,7 @@
 """Templates: `{{PATH}}` and `{{PATH:DEFAULT}}` in the texts of a value, compiled once, rendered many times.
 
+Dates may be reckoned with, `{{PATH - 1d:DEFAULT}}`, and formatted, `{{PATH - 1d | format: %Y%m%d}}`.
+
 A text that is one token alone gives the value itself; inside longer text a value is written as text. What was
 rendered is data: it is never scanned again. The default is the text between the first colon and the closing
 braces, exactly; only when a space follows the opening braces, as in `{{ NAME: text }}`, is it stripped.
@@ -14,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.language.dates import Calculation, calculated
 from aetherflow.language.reference import (
     Lenient,
     MissingValue,
@@ -24,6 +27,7 @@ from aetherflow.language.reference import (
     reader,
 )
 from aetherflow.language.scan import UNSUPPORTED, Part, scan
+from aetherflow.redaction import names_a_secret
 
 MAX_DEPTH = 200
 """How deep a value may be nested; rendering goes down as deep."""
@@ -98,7 +102,7 @@ def _compile(
             parts, wrong = scan(value, where)
             problems += wrong
             references += [part for part in parts if isinstance(part, Reference)]
-            return _text(parts)
+            return _text(value, parts)
         case dict() | list() if len(where) >= MAX_DEPTH:
             hint = f"nest values at most {MAX_DEPTH} levels deep"
             problems.append(TextDiagnostic(UNSUPPORTED, where, 0, "AF401", hint))
@@ -139,7 +143,7 @@ def _list(items: list[tuple[Any, Render | None]]) -> Render | None:
     return lambda scope: [value if render is None else render(scope) for value, render in items]
 
 
-def _text(parts: list[Part]) -> Render | None:
+def _text(text: str, parts: list[Part]) -> Render | None:
     """Return how to render a text; one token and at most a line's end after it is a token alone.
 
     A YAML block (`|`) always ends a line, so its author cannot leave that end out.
@@ -148,7 +152,8 @@ def _text(parts: list[Part]) -> Render | None:
         case [Reference() as reference] | [Reference() as reference, "\n"]:
             return _token(reference)
     if not any(isinstance(part, Reference) for part in parts):
-        return None
+        plain = "".join(part for part in parts if isinstance(part, str))
+        return None if plain == text else lambda _: plain
     pieces = [(part, None) if isinstance(part, str) else ("", _token(part)) for part in parts]
     return lambda scope: "".join(
         [text if render is None else _as_text(render(scope)) for text, render in pieces]
@@ -157,6 +162,8 @@ def _text(parts: list[Part]) -> Render | None:
 
 def _token(reference: Reference) -> Render:
     read = reader(reference.path)
+    if (calculation := reference.calculation) is not None:
+        read = _reckoned(reference, read, calculation)
     default = reference.default
     size = len(reference.path)
 
@@ -168,6 +175,25 @@ def _token(reference: Reference) -> Render:
         if value is None or value == "":
             return _absent(scope, reference, value, size) if default is None else default
         return value
+
+    return render
+
+
+def _reckoned(reference: Reference, read: Render, calculation: Calculation) -> Render:
+    """Return how to read a date and reckon with it; nothing stays nothing, for the default.
+
+    An instant of the run is reckoned in the zone of the run.
+    """
+    name = f"{{{{{reference.written}}}}}"
+    show = not any(map(names_a_secret, reference.path))
+    is_instant = reference.path[0] == "run"
+
+    def render(scope: Mapping[str, Any]) -> Any:
+        value = read(scope)
+        if value is None or value == "":
+            return value
+        zone = scope["run"].get("timezone", "") if is_instant else ""
+        return calculated(calculation, value, name, zone, show=show)
 
     return render
 

@@ -12,15 +12,17 @@ from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
+from aetherflow.language.token_hints import spaced_offset
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.flow_dates import check_timezone, date_problem
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
-from aetherflow.plan.plan import RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.plan.plan import DAY_ROOTS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
 
-STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run")
+STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", *DAY_ROOTS)
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params")
 RESOURCE_ROOTS = ("env",)
@@ -69,7 +71,7 @@ class _Compiler:
         when = self._when(spec, base, after)
         for_each = None
         if spec.for_each is not None:
-            roots = ("env", "params", "jobs", "run_id", "flow_id", "run")
+            roots = ("env", "params", "jobs", "run_id", "flow_id", "run", *DAY_ROOTS)
             for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
             check_for_each(spec.for_each, spec.id, (*base, "for_each"), self.sink)
             self.item_keys[spec.id] = item_keys(spec.for_each)
@@ -106,6 +108,7 @@ class _Compiler:
                 self.sink.add(
                     ("flow", "params", name, "default"), "AF560", message, "correct it, or the type"
                 )
+        check_timezone(self.spec.flow.timezone, self.sink)
         flow = msgspec.to_builtins(self.spec.flow)
         for key in ("workspace", "state"):
             self._template(flow[key], ("flow", key), None, META_ROOTS, set(), set())
@@ -202,7 +205,7 @@ class _Compiler:
             else:
                 root = reference.path[0]
                 message = f"{{{{{'.'.join(reference.path)}}}}}: {root!r} is not known here"
-                hint = did_you_mean(root, roots) or f"what is known here: {', '.join(roots)}"
+                hint = spaced_offset(root) or did_you_mean(root, roots) or f"what is known here: {', '.join(roots)}"
                 self._report(reference, base, "AF403", message, hint)
         return template
 
@@ -210,13 +213,17 @@ class _Compiler:
         self, reference: Reference, base: Path, job: JobSpec | None, earlier: set[str], after: set[int]
     ) -> None:
         """Check what a reference names, and note the job that must have ended before."""
+        if problem := date_problem(reference, self.spec.flow.params):
+            hint = "an offset or a format is for dates: run.date, today, yesterday, or a param of type date"
+            self._report(reference, base, "AF565", f"{{{{{reference.written}}}}}: {problem}", hint)
         root, *rest = reference.path
         if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
-            hint = did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
+            hint = spaced_offset(".".join(reference.path)) or did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
             self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
             message = f"{'.'.join(reference.path)!r} is not known"
-            self._report(reference, base, "AF403", message, f"run has {', '.join(RUN_KEYS)}")
+            hint = spaced_offset(".".join(reference.path)) or f"run has {', '.join(RUN_KEYS)}"
+            self._report(reference, base, "AF403", message, hint)
         elif root in ("steps", "jobs") and not rest:
             hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"
             code = "AF405" if root == "steps" else "AF406"

@@ -20,8 +20,14 @@ from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 
 N = TypeVar("N")
 
-RUN_KEYS = ("id", "started_at", "scheduled_at", "attempt", "status", "reason", "failed_jobs", "errors")
+RUN_KEYS = (
+    *("id", "started_at", "scheduled_at", "date", "timezone"),
+    *("attempt", "status", "reason", "failed_jobs", "errors"),
+)
 """What templates and conditions may name of the run: `run.id` and so on."""
+
+DAY_ROOTS = ("today", "yesterday")
+"""The date of the run and the day before it, as templates and conditions name them."""
 
 ABSENT = "-"
 """The fingerprint of a key that a job does not have."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from aetherflow.engine.state import RunState
 from aetherflow.engine.template_scope import StepsView, run_scope
-from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
+from aetherflow.language.template_error import TemplateError
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.redaction import Redactor
 
@@ -33,7 +33,10 @@ def register_named_inputs(
 def _known_inputs(step: StepPlan, scope: Mapping[str, Any]) -> Any:
     """Return the rendered inputs of a step, with None for each text that has no value yet."""
     raw: dict[str, Any] = step.spec.inputs
-    present = step.inputs.render_present(scope)
+    try:
+        present = step.inputs.render_present(scope)
+    except TemplateError:  # a value is no date
+        present = {}
     return present | {key: _known(raw[key], scope) for key in raw.keys() - present.keys()}
 
 
@@ -46,7 +49,7 @@ def _known(value: Any, scope: Mapping[str, Any]) -> Any:
         case str() if "{{" in value:
             try:
                 return compile_template(value)[0].render(scope)
-            except MissingValue:
+            except TemplateError:
                 return None
         case _:
             return value

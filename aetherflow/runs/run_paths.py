@@ -12,8 +12,8 @@ import msgspec
 from aetherflow.config.params import read_params
 from aetherflow.config.restrictions import check_place
 from aetherflow.errors import ConfigError
-from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
+from aetherflow.language.template_error import TemplateError
 from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
@@ -112,5 +112,5 @@ def _path(key: str, text: str, scope: Mapping[str, Any], base: Path) -> Path:
 def _rendered(key: str, text: str, scope: Mapping[str, Any]) -> str:
     try:
         return str(compile_template(text)[0].render(scope))
-    except MissingValue as error:
+    except TemplateError as error:
         raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None

@@ -31,6 +31,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         show_traces: whether a failed step is reported with its traceback.
         origin: who executes the run: a person's command, or a server, which recovers it after a crash.
         scheduled_at: the time that the run was scheduled for (`run.scheduled_at`, UTC); else when it starts.
+        timezone: the zone of the run's dates if the flow names none; empty: UTC.
         is_recovery: a server died while it executed the run, which is resumed only if it has not ended since.
 
     Raises:
@@ -48,6 +49,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     show_traces: bool = False
     origin: Origin = ""
     scheduled_at: datetime | None = None
+    timezone: str = ""
     is_recovery: bool = False
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import anyio
 
 from aetherflow.clock import Clock
 from aetherflow.engine.state import RunState
+from aetherflow.engine.template_scope import RunView
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.masking import masked
@@ -68,6 +69,7 @@ async def run_services(
     )
     async with one_error() as tasks:
         background = BackgroundTasks(tasks)
+        view = RunView(state, state.scheduled_at or None)
         services = RunServices(
             flow_id=state.flow_id,
             run_id=state.run_id,
@@ -85,6 +87,8 @@ async def run_services(
             threads=anyio.CapacityLimiter(paths.max_parallel_jobs + 4),
             large_outputs=output_files,
             execution=state.attempt,
+            scheduled_at=view["scheduled_at"] or "",
+            run_date=view["date"] or "",
             strict_templates=checked.environment.settings.strict_templates,
             background=background,
             record_output=recorded_output,

@@ -108,6 +108,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         directory=working_directory_name(),
         origin=request.origin,
         scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
+        timezone=plan.flow.timezone or request.timezone,
         bundle=checked.bundle,
     )
     apply(state, started)

@@ -91,6 +91,16 @@ class StepContext:
         return self._services.run_id
 
     @property
+    def scheduled_at(self) -> str:
+        """The time for which the run was scheduled, else when it started (RFC 3339, UTC)."""
+        return self._services.scheduled_at
+
+    @property
+    def run_date(self) -> str:
+        """The date of `scheduled_at` in the time zone of the run (ISO 8601)."""
+        return self._services.run_date
+
+    @property
     def execution(self) -> int:
         """How many times the run has been started or resumed, including now."""
         return self._services.execution

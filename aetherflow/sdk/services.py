@@ -88,6 +88,8 @@ class RunServices(msgspec.Struct, frozen=True):
         large_outputs: stores large outputs; without it every output goes into the journal.
         execution: how many times the run has been started or resumed, including now.
         strict_templates: whether a missing value fails the step; otherwise it is an empty text and a warning.
+        scheduled_at: the time for which the run was scheduled, else when it started (RFC 3339, UTC).
+        run_date: its date in the zone of the run.
         record_output: records what the code of a step prints and logs in a block.
     """
 
@@ -108,5 +110,7 @@ class RunServices(msgspec.Struct, frozen=True):
     execution: int = 1
     strict_templates: bool = True
     pools: Pools = NO_POOLS
+    scheduled_at: str = ""
+    run_date: str = ""
     record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
     background: Background | None = None

@@ -128,6 +128,7 @@ def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTi
         allow_stale_bundle=spec.allow_stale_bundle,
         priority=firing.priority,
         scheduled_at=firing.scheduled,
+        timezone=item.zone,
         item_id=item.id,
         label=item.id,
         is_recovery=is_recovery,

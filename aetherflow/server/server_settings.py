@@ -10,8 +10,8 @@ import msgspec
 
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
-from aetherflow.language.reference import MissingValue
 from aetherflow.language.template import compile_template
+from aetherflow.language.template_error import TemplateError
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
 from aetherflow.working_directory import absolute
@@ -72,7 +72,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
         if text:
             try:
                 rendered = compile_template(text)[0].render({"env": environment.variables})
-            except MissingValue as error:
+            except TemplateError as error:
                 raise UsageError(
                     f"{schedule.file}: state.path: {error.message}", hint=error.hint, code=error.code
                 ) from None

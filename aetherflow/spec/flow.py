@@ -210,6 +210,7 @@ class FlowMeta(_Spec, frozen=True):
         state: where the state lives.
         locks: whether runs exclude each other.
         params: the parameters of a run, by name.
+        timezone: the zone of the run's dates, an IANA name; default: that of the schedule item, else UTC.
         max_parallel_jobs: default: 4 per CPU, at least 8; 1 runs strictly in the order of the file.
         fail_fast: whether the first failed job stops the run.
         timeout_seconds: how long the run may take.
@@ -228,6 +229,7 @@ class FlowMeta(_Spec, frozen=True):
     state: StateSpec = StateSpec()
     locks: LocksSpec = LocksSpec()
     params: dict[str, ParamSpec] = {}
+    timezone: str | None = None
     max_parallel_jobs: PositiveInt | None = None
     fail_fast: bool = False
     timeout_seconds: PositiveSeconds | None = None

@@ -203,6 +203,8 @@ def _environment(context: StepContext, inputs: ProcessInput, folder: OutputFolde
     environment |= {
         "AETHERFLOW_FLOW_ID": context.flow_id,
         "AETHERFLOW_RUN_ID": context.run_id,
+        "AETHERFLOW_RUN_DATE": context.run_date,
+        "AETHERFLOW_SCHEDULED_AT": context.scheduled_at,
         "AETHERFLOW_JOB_ID": context.job_id,
         "AETHERFLOW_STEP_ID": context.step_id,
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,

@@ -93,6 +93,8 @@ CASES: dict[str, Case | Told] = {
     "AF562": Case(
         OK.replace("flow: {id: f}", PARAM), f"{RUN} --params-file p.yaml", {"p.yaml": "dya: 2026-01-01\n"}
     ),
+    "AF565": Case(steps("{id: s, type: check_items, inputs: {items: ['{{run.attempt - 1d}}']}}")),
+    "AF566": Case(steps("{id: s, type: check_items, inputs: {items: ['{{run.date | format: YYYY}}']}}")),
     "AF570": Case(resource(SECRET_AT % "hunter2"), RUN),
     "AF571": Case(resource(SECRET_AT % "file:/run/secrets/nowhere"), RUN),
     "AF572": Case(resource(SECRET_AT % "command:no_such_program"), RUN),

@@ -37,11 +37,15 @@ def test_the_whole_run_sees_its_names() -> None:
         "params": {"day": "2026-01-01"},
         "run_id": "r",
         "flow_id": "f",
+        "today": "2026-01-02",
+        "yesterday": "2026-01-01",
     }
     assert dict(scope["run"]) == {
         "id": "r",
         "started_at": "2026-01-02T03:04:05Z",
         "scheduled_at": "2026-01-02T03:04:05Z",
+        "date": "2026-01-02",
+        "timezone": "UTC",
         "attempt": 2,
         "status": "RUNNING",
         "reason": "",
@@ -53,6 +57,35 @@ def test_the_whole_run_sees_its_names() -> None:
 def test_the_scheduled_time_is_that_of_the_scheduler_if_it_started_the_run() -> None:
     scope = run_scope(state(), [], {}, "2026-01-02T03:00:00Z")
     assert scope["run"]["scheduled_at"] == "2026-01-02T03:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("zone", "scheduled", "date"),
+    [
+        ("", "2026-03-28T23:30:00Z", "2026-03-28"),
+        ("UTC", "2026-03-28T23:30:00Z", "2026-03-28"),
+        ("Europe/Berlin", "2026-03-28T23:30:00Z", "2026-03-29"),  # 00:30, before the clock changes
+        ("Europe/Berlin", "2026-06-30T21:59:59Z", "2026-06-30"),
+        ("Europe/Berlin", "2026-06-30T22:00:00Z", "2026-07-01"),
+        ("Europe/Berlin", "2026-10-24T22:30:00Z", "2026-10-25"),  # 00:30, before the clock changes back
+        ("America/New_York", "2026-03-08T04:59:00Z", "2026-03-07"),
+        ("America/New_York", "2026-03-08T05:00:00Z", "2026-03-08"),
+        ("Pacific/Kiritimati", "2026-12-31T10:00:00Z", "2027-01-01"),
+        ("Pacific/Pago_Pago", "2027-01-01T10:59:00Z", "2026-12-31"),
+        ("Asia/Kolkata", "2026-02-28T18:30:00Z", "2026-03-01"),
+        ("America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-04"),  # this day had no midnight
+        ("Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31"),  # this zone had no 30 December
+    ],
+)
+def test_the_date_of_a_run_is_that_of_its_scheduled_time_in_its_zone(
+    zone: str, scheduled: str, date: str
+) -> None:
+    run = state()
+    run.timezone = zone
+    scope = run_scope(run, [], {}, scheduled)
+    assert (scope["run"]["date"], scope["today"]) == (date, date)
+    assert scope["yesterday"] < date
+    assert scope["run"]["timezone"] == (zone or "UTC")
 
 
 @pytest.mark.parametrize(

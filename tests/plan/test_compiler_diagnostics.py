@@ -33,7 +33,7 @@ def flow_with(*, key: str = "description: x", text: str = "x", output: str = "x"
     return FLOW.replace("KEY", key).replace("INPUT", text).replace("OUTPUT", output)
 
 
-NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, run"
+NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, run, today, yesterday"
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
             "{{run.started}}",
             (
                 "12:27: error[AF403]: 'run.started' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, attempt, status, reason, failed_jobs, errors"
+                "    hint: run has id, started_at, scheduled_at, date, timezone, attempt, status, reason, failed_jobs, errors"
             ),
         ),
         (
             "{{run}}",
             (
                 "12:27: error[AF403]: 'run' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, attempt, status, reason, failed_jobs, errors"
+                "    hint: run has id, started_at, scheduled_at, date, timezone, attempt, status, reason, failed_jobs, errors"
             ),
         ),
         (
@@ -229,7 +229,7 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
             [
                 (
                     "7:18: error[AF403]: {{steps.first.files}}: 'steps' is not known here\n"
-                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, today, yesterday"
                 )
             ],
         ),
@@ -238,7 +238,7 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
             [
                 (
                     "7:22: error[AF403]: {{item}}: 'item' is not known here\n"
-                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, today, yesterday"
                 )
             ],
         ),
