@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from aetherflow.engine.ready_queue import WHOLE, JobInstance
 from aetherflow.engine.state import JobState, RunState, StepState, plan_job_id
@@ -82,15 +82,8 @@ class RunView(Mapping[str, Any]):
         match key:
             case "id":
                 return state.run_id
-            case "started_at":
-                return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
-            case "scheduled_at":
-                return self._scheduled_at or self["started_at"]
-            case "date":
-                day = date_of_run(state, self._scheduled_at)
-                return day and day.isoformat()
-            case "timezone":
-                return state.timezone or "UTC"
+            case "started_at" | "scheduled_at" | "date" | "timezone":
+                return self._time(key)
             case "attempt":
                 return state.attempt
             case "status":
@@ -103,6 +96,19 @@ class RunView(Mapping[str, Any]):
                 return [_failure(state, *failed) for failed in [*_failures(state).items()][:FAILURES_LISTED]]
             case _:
                 raise KeyError(key)
+
+    def _time(self, key: Literal["started_at", "scheduled_at", "date", "timezone"]) -> str | None:
+        state = self._state
+        match key:
+            case "started_at":
+                return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
+            case "scheduled_at":
+                return self._scheduled_at or self._time("started_at")
+            case "date":
+                day = date_of_run(state, self._scheduled_at)
+                return day.isoformat() if day else None
+            case "timezone":
+                return state.timezone or "UTC"
 
     def __iter__(self) -> Iterator[str]:
         return iter(RUN_KEYS)

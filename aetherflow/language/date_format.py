@@ -35,7 +35,8 @@ _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 
 DIRECTIVES = (
     "%Y year, %m month, %d day, %H hour, %M minute, %S second, %y year of two digits, %j day of the year, "
-    "%G and %V year and week of ISO 8601, %u weekday (1 is Monday), %A %a %B %b names in English, %% a percent sign"
+    "%G and %V year and week of ISO 8601, %u weekday (1 is Monday), %A %a %B %b names in English, "
+    "%% a percent sign"
 )
 """The table of directives, as a hint."""
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from aetherflow.language.template_error import TemplateError
 from aetherflow.language.date_format import formatted, needs_time
+from aetherflow.language.template_error import TemplateError
 
 Unit = Literal["m", "h", "d", "w", "mo", "y"]
 DateKind = Literal["date", "time", "none"]
@@ -110,7 +110,7 @@ def calculated(calculation: Calculation, value: Any, name: str, zone: str = "", 
         why = "is no date" if found is None else f"cannot be reckoned with: {problem}"
         raise DateError(
             f"{name}{shown} {why}",
-            hint="an offset or a format needs a date such as 2026-01-31, or a time such as 2026-01-31T22:00:00Z",
+            hint="an offset or a format needs a date such as 2026-01-31, or a time: 2026-01-31T22:00:00Z",
         )
     try:
         if isinstance(found, datetime):

@@ -1,7 +1,7 @@
 """Find the `{{...}}` tokens in a text; everything around them is plain text.
 
-A token is a path, perhaps with a calculation and a default, or a text in quotes: `{{`{{.Names}}`}}` is the text
-`{{.Names}}`, the only way to write double braces.
+A token is a path, perhaps with a calculation and a default, or a text in quotes: `{{`{{.Names}}`}}` is the
+text `{{.Names}}`, the only way to write double braces.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ _LONGEST_TOKEN = 120
 _QUOTES = "`'\""
 _TIGHT = re.compile(rf"\{{\{{\s*({PATH}?)\s*([-+])\s*([0-9]+)\s*(mo|[mhdwy])\s*\}}\}}")
 _OFFSET = re.compile(rf"\{{\{{\s*{PATH}\s+[-+/]")
-_DEFAULT_FILTER = re.compile(rf"\{{\{{\s*({PATH})\s*\|\s*d(?:efault)?\s*\(\s*(['\"]?)([^'\"(){{}}]*)\2\s*\)\s*\}}\}}")
+_DEFAULT_FILTER = re.compile(
+    rf"\{{\{{\s*({PATH})\s*\|\s*d(?:efault)?\s*\(\s*(['\"]?)([^'\"(){{}}]*)\2\s*\)\s*\}}\}}"
+)
 _FORMAT = re.compile(r"\|\s*format\s*:")
 _PIPE = re.compile(rf"\{{\{{\s*{PATH}[^|{{}}:]*\|")
 
@@ -27,7 +29,9 @@ def hint_of(text: str, at: int, end: int, reason: str) -> str:
 def format_hint(text: str) -> str:
     """Return what to write instead of a format."""
     unquoted = text.strip("'\"")
-    return f"write {unquoted}" if unquoted != text and "%" in unquoted else f"a format has these: {DIRECTIVES}"
+    return (
+        f"write {unquoted}" if unquoted != text and "%" in unquoted else f"a format has these: {DIRECTIVES}"
+    )
 
 
 def spaced_offset(path: str) -> str:
@@ -45,20 +49,27 @@ def literal(text: str) -> str:
     return f"{{{{{quote}{text}{quote}}}}}"
 
 
-def _instead(token: str) -> str:
-    if len(token) > _LONGEST_TOKEN:  # the patterns below take their time on hostile text
-        return f"to have it as it is, write {literal(token[:2])}"
+def _meant(token: str) -> str:
+    """Return what to write for a token of this language, or of one like it; nothing for foreign text."""
     if found := _TIGHT.fullmatch(token):
         path, sign, amount, unit = found.groups()
         return f"an offset has spaces around its sign: {{{{{path} {sign} {amount}{unit}}}}}"
     if found := _DEFAULT_FILTER.fullmatch(token):
         return f"a default is written {{{{{found[1]}:{found[3]}}}}}"
     if _FORMAT.search(token):
-        return "the format comes last: {{run.date - 1d | format: %Y%m%d}}; give a default to the parameter itself"
+        return "the format comes last: {{run.date - 1d | format: %Y%m%d}}; a parameter has its own default"
     if _PIPE.match(token):
         return "the only pipe is the format of a date: {{run.date | format: %Y%m%d}}"
     if _OFFSET.match(token):
         return f"an offset of a date is {{{{run.date - 1d}}}}, a cut is {{{{run.date / mo}}}}; units: {UNITS}"
+    return ""
+
+
+def _instead(token: str) -> str:
+    if len(token) > _LONGEST_TOKEN:  # the patterns below take their time on hostile text
+        return f"to have it as it is, write {literal(token[:2])}"
+    if hint := _meant(token):
+        return hint
     if not (token.startswith("{{") and token.endswith("}}")):
         return f"to have it as it is, write {literal(token[:2])}"
     if "\n" in token:

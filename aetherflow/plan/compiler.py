@@ -205,7 +205,11 @@ class _Compiler:
             else:
                 root = reference.path[0]
                 message = f"{{{{{'.'.join(reference.path)}}}}}: {root!r} is not known here"
-                hint = spaced_offset(root) or did_you_mean(root, roots) or f"what is known here: {', '.join(roots)}"
+                hint = (
+                    spaced_offset(root)
+                    or did_you_mean(root, roots)
+                    or f"what is known here: {', '.join(roots)}"
+                )
                 self._report(reference, base, "AF403", message, hint)
         return template
 
@@ -218,7 +222,11 @@ class _Compiler:
             self._report(reference, base, "AF565", f"{{{{{reference.written}}}}}: {problem}", hint)
         root, *rest = reference.path
         if root == "params" and rest and not _longest(tuple(rest), self.spec.flow.params):
-            hint = spaced_offset(".".join(reference.path)) or did_you_mean(rest[0], self.spec.flow.params) or "declare it under flow.params"
+            hint = (
+                spaced_offset(".".join(reference.path))
+                or did_you_mean(rest[0], self.spec.flow.params)
+                or "declare it under flow.params"
+            )
             self._report(reference, base, "AF404", f"the flow has no parameter {rest[0]!r}", hint)
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
             message = f"{'.'.join(reference.path)!r} is not known"

@@ -131,8 +131,10 @@ def test_a_date_is_written_by_a_format(text: str, result: str) -> None:
         ("{{params.api_token - 1d}}", "{{params.api_token - 1d}} is no date"),
         (
             "{{params.day - 1h}}",
-            "{{params.day - 1h}} ('2024-02-29') cannot be reckoned with: "
-            "a date has no time of day, so 'h' is no unit for it",
+            (
+                "{{params.day - 1h}} ('2024-02-29') cannot be reckoned with: "
+                "a date has no time of day, so 'h' is no unit for it"
+            ),
         ),
         (
             "{{params.day | format: %H}}",

@@ -53,17 +53,11 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
         ),
         (
             "{{run.started}}",
-            (
-                "12:27: error[AF403]: 'run.started' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, date, timezone, attempt, status, reason, failed_jobs, errors"
-            ),
+            (f"12:27: error[AF403]: 'run.started' is not known\n    hint: run has {', '.join(RUN_KEYS)}"),
         ),
         (
             "{{run}}",
-            (
-                "12:27: error[AF403]: 'run' is not known\n"
-                "    hint: run has id, started_at, scheduled_at, date, timezone, attempt, status, reason, failed_jobs, errors"
-            ),
+            (f"12:27: error[AF403]: 'run' is not known\n    hint: run has {', '.join(RUN_KEYS)}"),
         ),
         (
             "{{params.dya}}",
