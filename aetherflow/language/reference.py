@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import ErrorInfo
 from aetherflow.language.dates import Calculation
 from aetherflow.language.template_error import TemplateError
 from aetherflow.redaction import names_a_secret
@@ -79,10 +78,6 @@ class MissingValue(TemplateError):
     def __init__(self, message: str, *, reference: Reference, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
-
-    def info(self) -> ErrorInfo:
-        """Return the error as data; it is final, as the next attempt sees the same values."""
-        return msgspec.structs.replace(super().info(), is_final=True)
 
 
 class Lenient(dict[str, Any]):

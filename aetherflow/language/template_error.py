@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from aetherflow.errors import AetherFlowError
+from msgspec.structs import replace
+
+from aetherflow.errors import AetherFlowError, ErrorInfo
 
 
 class TemplateError(AetherFlowError):
-    """A template cannot be rendered with the values of this run; rendering it again gives the same error."""
+    """A template cannot be rendered with the values of this run."""
 
     default_code = "AF410"
+
+    def info(self) -> ErrorInfo:
+        """Return the error as data; it is final, as the next attempt sees the same values."""
+        return replace(super().info(), is_final=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aetherflow.plan.plan import RUN_KEYS
 from tests.engine.scripted_machine import planned
 
 FLOW = """\
