@@ -14,6 +14,7 @@ from aetherflow.errors import FailureKind
 from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
+from aetherflow.spec.size import parse_size
 
 T = TypeVar("T")
 
@@ -127,6 +128,8 @@ class SuccessInputs(_Inputs, frozen=True):
         exit_codes: those of a success, one or a list; a program killed by a signal has minus its number.
         require_files: must exist; also `required_files`.
         require_glob: must match something; also `required_globs`.
+        min_size: how large each required file, and each match of a pattern, must be at least: bytes or
+            `10kB`, `1MiB`; a folder counts as all files in it.
         forbid_files: must not exist; also `forbidden_files`.
         marker_file: must exist; the program writes it last.
     """
@@ -136,9 +139,21 @@ class SuccessInputs(_Inputs, frozen=True):
     required_files: OneOrMany = None
     require_glob: OneOrMany = None
     required_globs: OneOrMany = None
+    min_size: int | str | None = None
     forbid_files: OneOrMany = None
     forbidden_files: OneOrMany = None
     marker_file: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_size is not None and not (self.require_files or self.require_glob):
+            raise ValueError("success.min_size is the size of require_files or require_glob: name a file")
+        parse_size(str(self.min_size or 0))
+
+    @property
+    def least_bytes(self) -> int:
+        """How large a required file must be at least."""
+        return parse_size(str(self.min_size or 0))
 
     @property
     def accepted(self) -> list[int]:
@@ -148,7 +163,12 @@ class SuccessInputs(_Inputs, frozen=True):
     @property
     def required(self) -> list[str]:
         """The files that must exist, the marker file among them."""
-        return [*_listed(self.require_files), *_listed(self.marker_file or None)]
+        return [*self.needed_files, *_listed(self.marker_file or None)]
+
+    @property
+    def needed_files(self) -> list[str]:
+        """The files that must exist, without the marker file."""
+        return _listed(self.require_files)
 
     @property
     def patterns(self) -> list[str]:

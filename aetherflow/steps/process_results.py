@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aetherflow.errors import StepError
@@ -18,6 +19,8 @@ from aetherflow.steps.process_inputs import IdempotencyInputs, SuccessInputs
 
 _MARKER_KEYS = {"run_id", "job_id", "step_id"}
 _LARGEST_MARKER = 4096
+MOST_SMALL_FILES = 10
+"""How many files that are too small an error lists."""
 
 
 def marker(context: StepContext, idempotency: IdempotencyInputs, success: SuccessInputs) -> Path | None:
@@ -105,20 +108,49 @@ def failed_checks(
         *(
             f"nothing matches: {name}"
             for name in success.patterns
-            if not any(_matches(p) for p in places(name))
+            if not any(any(_matching(p)) for p in places(name))
         ),
         *(f"forbidden file: {name}" for name in success.forbidden if any(p.exists() for p in places(name))),
+        *(_too_small(success, places) if success.least_bytes else ()),
     ]
 
 
-def _matches(pattern: Path) -> bool:
-    """Whether the pattern matches a file; its longest beginning that exists is taken literally.
+def _too_small(success: SuccessInputs, places: Callable[[str], list[Path]]) -> list[str]:
+    """Return a sentence for each required file, and each match of a pattern, that is smaller than `min_size`.
+
+    Of the places where a name may be, the first with a file counts: what was written now, not before.
+    """
+    found: dict[Path, None] = {}
+    for name in success.needed_files:
+        found |= dict.fromkeys([place for place in places(name) if place.exists()][:1])
+    for name in success.patterns:
+        matches = ([*_matching(place)] for place in places(name))
+        found |= dict.fromkeys(next((files for files in matches if files), []))
+    small = [(path, size) for path in found if (size := _size(path)) < success.least_bytes]
+    sentences = [
+        f"{path} has {size:,} bytes, less than min_size: {success.min_size}"
+        for path, size in small[:MOST_SMALL_FILES]
+    ]
+    more = len(small) - MOST_SMALL_FILES
+    return [*sentences, f"and {more} more files are too small"] if more > 0 else sentences
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder."""
+    if not path.is_dir():
+        return path.stat().st_size if path.exists() else 0
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """Iterate over what a pattern matches; its longest beginning that exists is taken literally.
 
     The folders of a run may well have brackets in their names.
     """
     if pattern.exists():
-        return True
+        yield pattern
+        return
     base = next(parent for parent in pattern.parents if parent.exists())
     wanted = str(pattern.relative_to(base))
     found = glob.iglob(wanted, root_dir=base, recursive=True, include_hidden=True)  # noqa: PTH207 - as the shell: ** meets files too
-    return any(found)
+    yield from (base / name for name in found)

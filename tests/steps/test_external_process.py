@@ -292,6 +292,9 @@ def test_what_a_flow_gets_wrong_is_named() -> None:
     assert "$.log.stdout" in refusal(log={"stdout": "shout"})
     assert "$.timeout_seconds" in refusal(timeout_seconds=0)
     assert "needs temp_output_dir and final_output_dir" in refusal(idempotency={"strategy": "atomic_dir"})
+    assert "min_size is the size of require_files or require_glob" in refusal(success={"min_size": "1kB"})
+    assert "'big' is no size: write bytes" in refusal(success={"require_files": "a", "min_size": "big"})
+    assert "is no size" in refusal(success={"require_files": "a", "min_size": -1})
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,78 @@ async def test_all_checks_that_do_not_hold_are_reported_at_once(tmp_path: Path) 
         )
 
 
+@pytest.mark.parametrize(
+    ("success", "problem"),
+    [
+        ({"require_files": "dump"}, "{folder}/dump has 999 bytes, less than min_size: 1kB"),
+        ({"require_files": ["big", "empty"]}, "{folder}/empty has 0 bytes, less than min_size: 1kB"),
+        ({"require_files": "folder"}, "{folder}/folder has 4 bytes, less than min_size: 1kB"),
+        ({"require_glob": "b*"}, ""),
+        ({"require_glob": "*/part-*"}, "{folder}/folder/part-1 has 4 bytes, less than min_size: 1kB"),
+        ({"require_files": "big", "marker_file": "empty"}, ""),
+        ({"require_files": "missing"}, "missing file: missing"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_file_that_is_too_small_is_no_success(
+    tmp_path: Path, success: dict[str, Any], problem: str
+) -> None:
+    context = process_context(tmp_path)
+    script = (
+        "head -c 999 /dev/zero > dump; head -c 1000 /dev/zero > big; : > empty; "
+        "mkdir folder; echo abc > folder/part-1"
+    )
+    if not problem:
+        assert (await sh(context, script, success={**success, "min_size": "1kB"}))["exit_code"] == 0
+        return
+    with pytest.raises(StepError) as raised:
+        await sh(context, script, success={**success, "min_size": "1kB"})
+    assert raised.value.code == "AF734"
+    assert raised.value.message.endswith(f": exit code 0, but {problem.format(folder=context.artifacts)}")
+
+
+@pytest.mark.asyncio
+async def test_a_marker_does_not_bless_a_file_that_is_too_small(tmp_path: Path) -> None:
+    context = process_context(tmp_path)
+    inputs: dict[str, Any] = {
+        "idempotency": {"strategy": "marker", "marker_path": "marker"},
+        "success": {"require_files": "data", "min_size": 3},
+    }
+    await sh(context, "printf abc > data", **inputs)
+    (context.artifacts / "data").write_text("")
+    assert "skipped" not in await sh(context, "printf abcd > data", **inputs)
+    assert (await sh(context, "exit 1", **inputs))["skipped"] is True
+
+
+@pytest.mark.parametrize("atomic_rename", [True, False])
+@pytest.mark.asyncio
+async def test_the_size_of_new_output_counts_and_old_output_stays(
+    tmp_path: Path, *, atomic_rename: bool
+) -> None:
+    context = process_context(tmp_path)
+    final = context.artifacts / "final"
+    final.mkdir()
+    (final / "data.txt").write_text("a good backup\n")
+    with pytest.raises(StepError, match=r"tmp/out/data\.txt has 4 bytes, less than min_size: 5"):
+        await sh(
+            context,
+            WRITE,
+            idempotency={**ATOMIC, "atomic_rename": atomic_rename},
+            success={"require_files": "final/data.txt", "min_size": 5},
+        )
+    assert files_below(final) == {"data.txt": "a good backup\n"}
+
+
+@pytest.mark.asyncio
+async def test_an_error_lists_the_first_files_that_are_too_small(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"; and 5 more files are too small$"):
+        await sh(
+            process_context(tmp_path),
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do : > part-$i; done",
+            success={"require_glob": "part-*", "min_size": 1},
+        )
+
+
 @pytest.mark.asyncio
 async def test_checks_that_hold_are_a_success(tmp_path: Path) -> None:
     context = process_context(tmp_path)
