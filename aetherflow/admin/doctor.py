@@ -21,6 +21,7 @@ from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.shipped import PLUGIN_EXTRAS
 from aetherflow.spec.flow import ResourceSpec
+from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
 
 __all__ = ["CheckResult", "Setting", "check_machine", "check_machine_for_flow", "settings_in_force"]
@@ -51,7 +52,8 @@ def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> lis
 def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
     """Check what every flow needs: settings, clock, time zones, the shared state database, the extras."""
     settings = environment.settings
-    state, work_root = absolute(settings.state_root / "aetherflow.sqlite"), absolute(settings.work_root)
+    state = beside_old(absolute(settings.state_root / "aetherflow.sqlite"))
+    work_root = absolute(settings.work_root)
     results = state_results(state, newest_time)
     results.append(folder_result("workspace", work_root))
     results += access_results(settings, state, work_root)

@@ -19,6 +19,7 @@ from aetherflow.errors import AetherFlowError, StateUnusable
 from aetherflow.sdk.checks import CheckResult, free_space_check
 from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.integrity import check_integrity
+from aetherflow.store.old_database import old_beside
 from aetherflow.store.sqlite_errors import explain_integrity, is_mounted_read_only
 
 DOCTOR_SECONDS = 5.0
@@ -72,7 +73,7 @@ def state_results(path: Path, newest_time: NewestTime, *, now: datetime | None =
     except AetherFlowError as error:
         message = f"{path}: {error.message}" if isinstance(error, StateUnusable) else error.message
         return [CheckResult("state", "error", message, error.hint)]
-    results = [CheckResult("state", "ok", f"{path}{remark}")]
+    results = [CheckResult("state", "ok", f"{path}{remark}{_beside(path)}")]
     space = free_space_check(shutil.disk_usage(_nearest(path.parent)).free, "for the state")
     if space.state != "ok":
         results.append(CheckResult("state", space.state, space.message, space.hint))
@@ -80,6 +81,11 @@ def state_results(path: Path, newest_time: NewestTime, *, now: datetime | None =
         message = f"it is behind the newest run in {path} by {_roughly(ahead)}"
         results.append(CheckResult("clock", "warning", message, "set the clock (NTP); firings depend on it"))
     return results
+
+
+def _beside(path: Path) -> str:
+    old = old_beside(path)
+    return f", beside {old} of AetherFlow 0.0" if old else ""
 
 
 def _not_usable(path: Path) -> CheckResult | None:

@@ -10,6 +10,7 @@ from aetherflow.errors import StateUnusable
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.store.filesystem import is_missing
+from aetherflow.store.old_database import beside_old, old_beside
 from aetherflow.working_directory import absolute
 
 
@@ -30,6 +31,9 @@ def find_state_path(
         path = run_paths_of(checked, None).state
     else:
         path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
+    path = beside_old(path)
+    if must_exist and is_missing(path) and (old := old_beside(path)):
+        refuse_missing(path, f"{old} is of AetherFlow 0.0; the first run here makes {path.name} beside it")
     if must_exist:
         refuse_missing(path, "the first run creates it; name another one: --state FILE, or --flow-yaml FLOW")
     return path

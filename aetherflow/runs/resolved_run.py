@@ -14,6 +14,7 @@ from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import resolve_run_paths, state_path
 from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.store.filesystem import is_missing
+from aetherflow.store.old_database import beside_old, old_beside
 
 
 class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
@@ -25,6 +26,7 @@ class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
             missing if the run may be in the database, which then knows it.
         state: the state database.
         selected: the numbers of the jobs that take part; None means all.
+        adopts: the database of AetherFlow 0.0 that the state database will be made beside.
     """
 
     checked: CheckedFlow
@@ -33,6 +35,7 @@ class ResolvedRun(msgspec.Struct, frozen=True, eq=False):
     params: dict[str, Any]
     state: Path
     selected: set[int] | None
+    adopts: Path | None = None
 
 
 def resolve_run(checked: CheckedFlow, request: RunRequest, new_id: Callable[[], str]) -> ResolvedRun:
@@ -47,13 +50,13 @@ def resolve_run(checked: CheckedFlow, request: RunRequest, new_id: Callable[[], 
         request.run_id and not _names_params(flow.state.path or "")
     )
     params = read_params(flow.params, request.params, require=not may_be_stored)
-    state = request.state or state_path(checked, params)
+    state = beside_old(request.state) if request.state else state_path(checked, params)
     if request.state is None and (not request.run_id or is_missing(state)):
         require_params(flow.params, params)
         resolve_run_paths(checked, params, state)
-    return ResolvedRun(
-        checked, request, request.run_id or new_id(), params, state, selected_jobs(checked.plan, request)
-    )
+    adopts = old_beside(state) if is_missing(state) else None
+    selected = selected_jobs(checked.plan, request)
+    return ResolvedRun(checked, request, request.run_id or new_id(), params, state, selected, adopts)
 
 
 def _names_params(template: str) -> bool:

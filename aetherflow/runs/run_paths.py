@@ -18,6 +18,7 @@ from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
 from aetherflow.store.filesystem import logs_beside
+from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
 from aetherflow.written_path import folder_of, written_path
 
@@ -84,7 +85,7 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """Return the state database that the flow names, or that of the settings.
 
     A relative path starts at the folder of the flow file, in a bundle at the state root: so a run id means
-    the same run wherever the command is typed.
+    the same run wherever the command is typed. Where a database of AetherFlow 0.0 is, it is one beside that.
 
     Raises:
         ConfigError: the path names a variable that is not set, or leads where the mode forbids it; or the
@@ -92,14 +93,14 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
-        return absolute(settings.state_root / "aetherflow.sqlite")
+        return beside_old(absolute(settings.state_root / "aetherflow.sqlite"))
     scope = {"env": checked.environment.variables, "params": params}
     base = settings.state_root if checked.bundle else folder_of(Path(checked.plan.file))
     path = _path("flow.state.path", flow.state.path, scope, base)
     check_place("flow.state.path", path, checked.restrictions, (settings.state_root, settings.work_root))
     text = _rendered("flow.state.path", flow.state.path, scope)
     refuse_left_behind(text, path, checked.plan.flow_id)
-    return path
+    return beside_old(path)
 
 
 def _path(key: str, text: str, scope: Mapping[str, Any], base: Path) -> Path:

@@ -14,6 +14,7 @@ from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.runs.adoption import adoption_sentence, refuse_begun_before
 from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.start_notices import bundle_notices, plugin_notices, resume_notices
@@ -90,6 +91,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
             f"run {run.run_id} has not run yet: there is nothing to run again",
             hint=f"look at the run id: aetherflow runs list --flow-yaml {shlex.quote(plan.file)}",
         )
+    if request.run_id:
+        refuse_begun_before(run.run_id, run.state)
     require_params(plan.flow.params, params)
     checked.redactor.add_named(params)
     env = checked.environment.variables
@@ -114,6 +117,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
     apply(state, started)
     state.params = params  # the journal has them masked, the steps need them as they are
     notices = bundle_notices(checked.bundle, (), events) + plugin_notices(checked, events)
+    if run.adopts:
+        notices.append(events.notice("info", adoption_sentence(run.adopts, run.state), "AF185"))
     return RunStart(started, state, secrets, notices)
 
 

@@ -18,6 +18,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.execution.bus import Bus
 from aetherflow.execution.shared_connectors import keep_connectors_open
+from aetherflow.runs.adoption import adoption_sentence
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_pool import RunPool
@@ -31,6 +32,8 @@ from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
+from aetherflow.store.filesystem import is_missing
+from aetherflow.store.old_database import old_beside
 from aetherflow.task_errors import distinct_errors
 
 REOPEN_SECONDS = 5.0
@@ -94,6 +97,8 @@ async def open_server(
             def report(message: str, level: Level = "error", code: str = "AF211") -> None:
                 bus.announce(server_notice(message, clock, ids, level=level, code=code))
 
+            if is_missing(state) and (old := old_beside(state)):
+                report(adoption_sentence(old, state), "info", "AF185")
             warn = partial(report, level="warning", code="AF703")
             await stack.enter_async_context(keep_connectors_open(warn))
             host = RunHost(observers=observers, on_crash=settings.on_crash, pools=settings.pools, clock=clock)

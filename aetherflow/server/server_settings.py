@@ -14,6 +14,7 @@ from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
+from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
 
 MAX_PARALLEL_RUNS = 8
@@ -64,7 +65,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
         ScheduleConflict: two files name different databases.
     """
     if state is not None:
-        return absolute(state)
+        return beside_old(absolute(state))
     environment = load_environment(process_env)
     named: dict[Path, Path] = {}
     for schedule in schedules:
@@ -85,7 +86,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
             f"the scheduler files have different state databases ({listed})",
             hint="give them the same state.path, add --state FILE, or serve them apart",
         )
-    return next(iter(named), absolute(environment.settings.state_root / "aetherflow.sqlite"))
+    return beside_old(next(iter(named), absolute(environment.settings.state_root / "aetherflow.sqlite")))
 
 
 def _contradiction(key: str, one: object, other: object) -> ScheduleConflict:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from tests.diagnostics.case import Case, Told, job, process, steps
+from tests.diagnostics.case import OK, RUN, Case, Told, job, process, steps
 
+SQL = "python -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])' \"$STATE\" "
+OLD_STATE = SQL + (
+    '"create table job_runs (x); create table locks (x); '
+    "create table step_runs (job_id, run_id, step_id, status, updated_at); "
+    "insert into step_runs values ('a', 'r', 's', 'SUCCESS', 1)\"; "
+)
 MIGRATE = "aetherflow migrate flow.yaml"
 ITEM = "items:\n  - {id: i, cron: '%s', flow_yaml: other.yaml%s}\n"
 
@@ -25,5 +31,7 @@ CASES: dict[str, Case | Told] = {
     "AF179": _flow(job("depends_on: [a]", "flow: {id: my flow}")),
     "AF180": _flow(steps("{id: s, type: check_items, inputs: {items: [x], min_count: '1'}}")),
     "AF181": _flow(steps("{id: s, type: sftp_list_files, inputs: {resource: r, remote_dir: in}}")),
+    "AF185": Case(OK, f"{OLD_STATE} aetherflow run flow.yaml --run-id new"),
+    "AF187": Case(OK, f"{OLD_STATE} {RUN}"),
     "AF182": _flow("bundle: {id: b, entry_flow: f.yaml, source: {base_path: src}}\n"),
 }
