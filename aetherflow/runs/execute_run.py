@@ -40,6 +40,7 @@ from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
+from aetherflow.runs.stop_notices import advice_for, first_notice, second_notice
 from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database_pool import DatabasePool
@@ -163,9 +164,9 @@ async def execute_run(
                 events = EventFactory(clock, state.flow_id, state.run_id)
 
                 def say(why: str) -> None:
-                    bus.announce(events.notice("info", why))
+                    bus.announce(events.notice("warning", why))  # a terminal shows nothing below
 
-                follow = partial(_follow_control, executor, control, say, run.run_id)
+                follow = partial(_follow_control, executor, control, say, run)
                 printed = output.begin(bus, events, services.redactor)
                 first_events = [*_first_events(run, start, secrets, clock), *printed]
                 await _execute(executor, first_events, claimed, clock, follow, beside)
@@ -243,22 +244,26 @@ async def _execute(
 
 
 async def _follow_control(
-    executor: Executor, control: RunControl, say: Callable[[str], None], run_id: str
+    executor: Executor, control: RunControl, say: Callable[[str], None], run: ResolvedRun
 ) -> None:
     """Cancel the run when that is requested; at each further request end its hooks and kill its processes."""
     reason = await control.cancelled()
-    if executor.runs_hooks and not executor.was_cancelled:
+    has_hooks = bool(run.checked.plan.flow.on_exit)
+    if control.advice is not None:
+        say(first_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks))
+    elif executor.runs_hooks and not executor.was_cancelled:
         say(HOOKS_END_IT)
-    else:
-        executor.cancel(reason)
+    executor.cancel(reason)  # hooks run on
     with anyio.move_on_after(SILENT_SECONDS) as silence:
         await control.forced()
     if silence.cancelled_caught:
         say(STILL_ENDING)
     for times in itertools.count(1):
         await control.forced(times)
+        if times == 1 and control.advice is not None:
+            say(second_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks))
         executor.cancel_hooks(reason)
-        await guardian.end_leftovers(run_id, grace_seconds=0)
+        await guardian.end_leftovers(run.run_id, grace_seconds=0)
 
 
 async def _follow_signals(
@@ -270,7 +275,8 @@ async def _follow_signals(
         if received:
             control.force()
         received.append(number)
-        control.cancel(name_of(number))
+        third = f"ends this process within {FORCED_END_SECONDS:g} s, and the run can be resumed"
+        control.cancel(name_of(number), advice_for(number, third=third))
 
 
 async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from aetherflow.redaction import Redactor
+from aetherflow.runs.stop_notices import StopAdvice
 
 
 class RunControl:
@@ -12,11 +13,13 @@ class RunControl:
 
     Attributes:
         reason: why the run must stop; empty until a stop is requested.
+        advice: how a person requests more, if a person's signal asked; else None.
         redactor: knows the secrets of the run, once its flow is loaded; for who reports how the run ended.
     """
 
     def __init__(self) -> None:
         self.reason = ""
+        self.advice: StopAdvice | None = None
         self.redactor = Redactor()
         self._forces = 0
         self._cancelled = anyio.Event()
@@ -27,10 +30,11 @@ class RunControl:
         """Whether a stop of the run was requested."""
         return self._cancelled.is_set()
 
-    def cancel(self, reason: str) -> None:
-        """Request the run to stop; only the first reason counts."""
+    def cancel(self, reason: str, advice: StopAdvice | None = None) -> None:
+        """Request the run to stop; only the first reason counts. With advice, the run says what follows."""
         if not self.is_cancelled:
             self.reason = reason
+            self.advice = advice
             self._cancelled.set()
 
     def force(self) -> None:

@@ -17,6 +17,7 @@ from aetherflow.runs.ports import ClaimPrecondition, Execute, TicketObserver
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_queue import RunQueue
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus, cancelled, refusal_of
+from aetherflow.runs.stop_notices import StopAdvice
 
 QUEUE_CAPACITY = 10_000
 
@@ -165,11 +166,11 @@ class RunPool:
             submission.is_noted.set()
             self._wake()
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
+    async def cancel(self, run_id: str, reason: str, advice: StopAdvice | None = None) -> bool:
         """Stop a run, or withdraw its ticket; return whether there is one."""
         active = self._active.get(run_id)
         if active is not None:
-            active.control.cancel(reason)
+            active.control.cancel(reason, advice)
             return True
         return await self._withdraw(cancelled(run_id, reason))
 

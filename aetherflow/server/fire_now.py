@@ -16,6 +16,7 @@ from aetherflow.config.settings import load_settings
 from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
+from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
@@ -197,7 +198,7 @@ async def _follow_signals(
         if received:
             server.run_pool.force()
         else:
-            await server.run_pool.cancel(firing.run_id or "", name_of(number))
+            await server.run_pool.cancel(firing.run_id or "", name_of(number), advice_for(number))
         received.append(number)
 
 

@@ -25,6 +25,7 @@ from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events
 from aetherflow.runs.crash_recovery import recovery_tickets
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
+from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.open_server import Server, open_server, run_last_work
@@ -114,7 +115,7 @@ async def _serve_until_signal(
             server.notifier.send("READY=1", f"STATUS={len(server.scheduler.schedules)} scheduler files")
             on_ready(server)
             await first.wait()
-            await _stop(server)
+            await _stop(server, received[0])
             serving.cancel_scope.cancel()
     return received[0]
 
@@ -150,7 +151,7 @@ async def _follow_signals(
             server.run_pool.force()
 
 
-async def _stop(server: Server) -> None:
+async def _stop(server: Server, number: int) -> None:
     """Fire nothing more, let the runs end, leave the firings that have not started to other servers."""
     server.notifier.send("STOPPING=1")
     server.scheduler.stop()
@@ -159,8 +160,8 @@ async def _stop(server: Server) -> None:
     grace = server.settings.shutdown_grace_seconds
     message = "the server stops: "
     message += (
-        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end, a second signal cancels"
-        f" {'it' if running == 1 else 'them'}"
+        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end; {advice_for(number).again}"
+        f" cancels {'it' if running == 1 else 'them'} and kills the programs at once"
         if running
         else "nothing runs"
     )

@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_signal_while_the_hooks_run_lets_them_end_and_a_second_one_ends_them(c
         said = run.event("notice")["message"]
         go.touch()
         done = run.end()
-    assert said == "the jobs have ended; the hooks run to their end, or until a second signal"
+    assert said == "the jobs have ended; the hooks run to their end; a second signal cuts them off"
     assert (done.code, out.read_text()) == (0, "last\n"), done
 
     up.unlink()
@@ -97,6 +98,7 @@ def test_a_signal_while_the_hooks_run_lets_them_end_and_a_second_one_ends_them(c
         run.send(signal.SIGTERM)
         run.event("notice")
         run.send(signal.SIGTERM)
+        assert run.event("notice")["message"].startswith("the hooks are cut off, their programs are killed; ")
         done = run.end()
     assert (done.code, out.read_text()) == (0, "last\n"), done
     hooks = cli.query("SELECT status FROM job_state WHERE run_id = 's' AND job_id = '@on_exit'")
@@ -201,6 +203,40 @@ def test_ctrl_c_in_a_terminal_stops_the_run_and_its_children_in_order(cli: Comma
 
     assert os.waitstatus_to_exitcode(status) == 130
     assert out.read_text() == "bye\nlast\n"
+
+
+def _until(terminal: int, shown: bytearray, text: str) -> None:
+    """Read what a terminal shows until it has a text, in one line or in two."""
+    while text.encode() not in bytes(shown).replace(b"\r\n", b" "):
+        shown += os.read(terminal, 65536)
+
+
+def test_the_first_ctrl_c_says_what_a_second_one_does_and_the_second_does_it(cli: CommandLine) -> None:
+    up, _, out = place(cli, step=f"trap '' INT TERM; {WAITS}")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cli.folder)
+        arguments = [AETHERFLOW, "run", "flow.yaml", "--run-id", "r"]
+        os.execvpe(AETHERFLOW, arguments, {**cli.env, "TERM": "xterm"})  # noqa: S606 - no shell wanted
+    shown = bytearray()
+    wait_until(up.exists)
+    os.write(terminal, b"\x03")
+    _until(terminal, shown, "then on_exit runs; Ctrl-C again kills the programs at once")
+    assert not out.exists()
+    os.write(terminal, b"\x03")
+    _until(
+        terminal,
+        shown,
+        "the programs are killed, then on_exit runs; a third Ctrl-C ends this process within 10",
+    )
+    with suppress(OSError):  # Linux says EIO when the last one has closed the terminal
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert out.read_text() == "bye\nlast\n"
+    assert shown.count(b"resume: aetherflow runs retry r --state ") == 1
 
 
 def test_a_run_that_is_stopped_and_continued_runs_on(cli: CommandLine) -> None:

@@ -119,7 +119,10 @@ def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
         run_id = begun(server)
         server.send(signal.SIGINT)
         stopping = server.event("schedule_notice")["message"]
-        assert stopping == "the server stops: 1 run may take 60 s to end, a second signal cancels it"
+        assert stopping == (
+            "the server stops: 1 run may take 60 s to end; "
+            "Ctrl-C again cancels it and kills the programs at once"
+        )
         server.send(signal.SIGINT)
         server.event("firing_finished", run_id=run_id, outcome="CANCELLED")
         assert server.end().code == 130

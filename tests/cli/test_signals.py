@@ -81,6 +81,11 @@ def test_a_second_signal_does_not_wait_for_a_child_that_resists(
     with cli.start("run", "flow.yaml", "--log-format", "json") as run:
         children = _children(run)
         run.send(number)
+        again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
+        assert run.event("notice")["message"] == (
+            "the run stops: its programs get SIGTERM, and SIGKILL after their kill_grace_seconds; "
+            f"{again} kills the programs at once"
+        )
         cancelled_at = run.event("cancel_requested")["timestamp"]
         waiting = run.event("notice")
         assert waiting["message"].startswith(
@@ -93,6 +98,8 @@ def test_a_second_signal_does_not_wait_for_a_child_that_resists(
 
     assert [pid for pid in children if lives(pid)] == []
     assert result.code == code
+    assert "the programs are killed; a third " in result.out
+    assert "ends this process within 10 s, and the run can be resumed" in result.out
     assert no_trace(result)
     assert cli.query("select status from runs") == [("CANCELLED",)]
 
