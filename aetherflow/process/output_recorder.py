@@ -105,6 +105,10 @@ class OutputRecorder:
             name: state.captured_text() for name, state in self._streams.items() if state.mode == "capture"
         }
 
+    def is_cut(self, stream: Stream) -> bool:
+        """Whether a captured stream was longer than what is captured of it."""
+        return self._streams[stream].cut
+
     def last_lines(self, count: int = 10) -> tuple[Stream, list[str]]:
         """Return the last lines of stderr, or of stdout when there is nothing on stderr."""
         for stream in ("stderr", "stdout"):

@@ -22,6 +22,9 @@ from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results
 from aetherflow.steps.left_processes import leave_running, report_leftovers
+from aetherflow.steps.named_values import Parse
+from aetherflow.steps.output_file import VARIABLE as OUTPUT_VARIABLE
+from aetherflow.steps.output_file import OutputFile, check_names
 from aetherflow.steps.output_folder import OutputFolder, output_folder
 from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import (
@@ -43,6 +46,9 @@ class _Task(msgspec.Struct, frozen=True):
     retry: RetryInputs
     success: SuccessInputs
     folder: OutputFolder | None
+    output_file: OutputFile
+    added: frozenset[str]
+    parse: Parse | None
     timeout_seconds: float | None
     grace_seconds: float
 
@@ -53,8 +59,10 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     Attributes:
         exit_code: as the program gave it; minus the number of the signal that killed it.
         attempts: how often the program was started.
-        stdout: the captured beginning, with `log.stdout: capture`.
-        stderr: likewise.
+        stdout: the captured beginning without its final line end, with `log.stdout: capture` or `parse`.
+        stderr: likewise, with `log.stderr: capture`.
+        parsed: with `parse`: the lines of stdout, its JSON value, or a mapping of its names and values.
+        count: with `parse`: how many lines, items or entries that are.
         log_file: the file of the streams in mode `file`.
         skipped: true if the marker was there, and the program was not started.
         marker: the path of that marker.
@@ -65,10 +73,15 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     attempts: int
     stdout: str | UnsetType = UNSET
     stderr: str | UnsetType = UNSET
+    parsed: Any = UNSET
+    count: int | UnsetType = UNSET
     log_file: str | UnsetType = UNSET
     skipped: bool | UnsetType = UNSET
     marker: str | UnsetType = UNSET
     left_running: list[int] | UnsetType = UNSET
+
+
+_ALWAYS_TAKEN = frozenset(ProcessOutput.__struct_fields__) - {"parsed", "count"}
 
 
 @step(
@@ -108,7 +121,7 @@ async def _attempts(context: StepContext, task: _Task) -> tuple[dict[str, Any], 
         with OutputRecorder(context, task.plan, attempt) as recorder:
             ended, failure = await _attempt(context, task, recorder, attempt)
         if failure is None:
-            return _outputs(task, recorder, ended), recorder, ended.end
+            return ended.outputs, recorder, ended.end
         wait = task.retry.next_wait(attempt, failure.kind, ended.end.exit_code)
         if wait is None:
             raise failure
@@ -127,6 +140,7 @@ async def _attempt(
     """Run the program once; return how it ended, and why that is a failure, if it is."""
     if task.folder is not None:
         await context.run_blocking(task.folder.prepare)
+    await context.run_blocking(task.output_file.prepare)
     try:
         end = await run_process(
             task.program,
@@ -148,6 +162,12 @@ async def _attempt(
     if failure is None and task.success.has_checks:
         problems = await context.run_blocking(results.failed_checks, context, task.success, task.folder)
         failure = ended.check_failure(problems, context.artifacts) if problems else None
+    if failure is None:
+        try:
+            ended.outputs = await context.run_blocking(_outputs, context, task, recorder, ended)
+        except StepError as error:
+            failure = error
+    await context.run_blocking(task.output_file.remove)
     if failure is not None:
         # What a failed attempt left running would disturb the next one.
         await end_program(context.run_id, end.mark, task.grace_seconds)
@@ -163,15 +183,15 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         StepError: a path leaves the artifacts folder.
     """
     log = inputs.log or LogInputs()
-    folder = output_folder(context, idempotency)
+    folder, output_file = output_folder(context, idempotency), OutputFile(context)
     program = Program(
         argv=_argv(inputs),
         directory=context.path(inputs.cwd) if inputs.cwd else context.artifacts,
-        environment=_environment(context, inputs, folder),
+        environment=_environment(context, inputs, folder, output_file),
         stdin=None if inputs.stdin is None else as_text(inputs.stdin).encode("utf-8", "surrogateescape"),
     )
     plan = OutputPlan(
-        stdout=log.stdout or "inherit",
+        stdout="capture" if inputs.parse else log.stdout or "inherit",
         stderr=log.stderr or "inherit",
         file=context.path(log.file_path) if log.file_path else None,
         captured_bytes=log.captured_bytes,
@@ -182,6 +202,9 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         retry=inputs.retry or RetryInputs(),
         success=inputs.success or SuccessInputs(),
         folder=folder,
+        output_file=output_file,
+        added=frozenset(inputs.outputs or {}),
+        parse=inputs.parse,
         timeout_seconds=inputs.timeout_seconds,
         grace_seconds=inputs.kill_grace_seconds,
     )
@@ -197,7 +220,9 @@ def _argv(inputs: ProcessInput) -> tuple[str, ...]:
     return (inputs.command, *arguments)
 
 
-def _environment(context: StepContext, inputs: ProcessInput, folder: OutputFolder | None) -> dict[str, str]:
+def _environment(
+    context: StepContext, inputs: ProcessInput, folder: OutputFolder | None, output_file: OutputFile
+) -> dict[str, str]:
     """Return the program's environment; `env` of the step overrides everything else."""
     environment = dict(context.env) if inputs.inherit_env else {}
     environment |= {
@@ -208,13 +233,19 @@ def _environment(context: StepContext, inputs: ProcessInput, folder: OutputFolde
         "AETHERFLOW_JOB_ID": context.job_id,
         "AETHERFLOW_STEP_ID": context.step_id,
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
+        OUTPUT_VARIABLE: str(output_file.path),
     }
     if folder is not None:
         environment["AETHERFLOW_OUTPUT_DIR"] = str(folder.temporary)
     return environment | {name: as_variable(value) for name, value in (inputs.env or {}).items()}
 
 
-def _outputs(task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
+def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:
+    """Return the outputs of a program that succeeded: of the step itself, and those that it wrote.
+
+    Raises:
+        StepError: what it wrote cannot be read.
+    """
     outputs: dict[str, Any] = {
         "exit_code": ended.end.exit_code,
         "attempts": ended.number,
@@ -222,7 +253,11 @@ def _outputs(task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str,
     }
     if task.plan.file is not None and "file" in (task.plan.stdout, task.plan.stderr):
         outputs["log_file"] = str(task.plan.file)
-    return outputs
+    if task.parse is not None:
+        outputs |= results.parsed_output(context, recorder, task.plan.captured_bytes, task.parse)
+    named = task.output_file.read()
+    check_names(named, outputs.keys() | _ALWAYS_TAKEN | task.added)
+    return outputs | named
 
 
 def _keep(background: Background, recorder: OutputRecorder, held: HeldOutput) -> None:

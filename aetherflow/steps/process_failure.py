@@ -27,7 +27,11 @@ _HINTS = {
 
 
 class Attempt:
-    """One run of the program that has ended; builds the error that fits."""
+    """One run of the program that has ended; builds the error that fits.
+
+    Attributes:
+        outputs: what the step returns if it succeeded.
+    """
 
     def __init__(
         self, context: StepContext, program: Program, recorder: OutputRecorder, end: ProcessEnd, number: int
@@ -37,6 +41,7 @@ class Attempt:
         self._command = _shown(context.redactor.value(list(program.argv)))
         self._recorder = recorder
         self.number = number
+        self.outputs: dict[str, Any] = {}
 
     @property
     def how(self) -> str:

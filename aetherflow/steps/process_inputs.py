@@ -15,6 +15,7 @@ from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
 from aetherflow.spec.size import parse_size
+from aetherflow.steps.named_values import Parse
 
 T = TypeVar("T")
 
@@ -224,6 +225,8 @@ class ProcessInput(_Inputs, frozen=True):
         timeout_seconds: then the program and all that it started are ended.
         kill_grace_seconds: the time between SIGTERM and SIGKILL.
         stdin: text for the program's standard input, which is empty without it.
+        parse: makes values of stdout, which is captured then: `lines` (a list of the lines that are not
+            blank), `json` (its value), or `kv` (a mapping of NAME=VALUE lines).
         outputs: added to the step's outputs as they are.
         leave_running: whether background processes that the program leaves outlive the run, if the step
             succeeds.
@@ -242,6 +245,7 @@ class ProcessInput(_Inputs, frozen=True):
     retry: RetryInputs | None = None
     success: SuccessInputs | None = None
     idempotency: IdempotencyInputs | None = None
+    parse: Parse | None = None
     outputs: dict[str, Any] | None = None
     leave_running: bool = False
 
@@ -251,6 +255,8 @@ class ProcessInput(_Inputs, frozen=True):
             self.command if isinstance(self.command, str) else self.command[0]
         ):
             raise ValueError("command names no program")
+        if self.parse and self.log and self.log.stdout in ("file", "discard"):
+            raise ValueError(f"parse: {self.parse} captures stdout, log.stdout: {self.log.stdout} does not")
 
 
 def as_text(value: Any) -> str:

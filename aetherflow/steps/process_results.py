@@ -10,13 +10,17 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from aetherflow.errors import StepError
+from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.sdk.context import StepContext
+from aetherflow.steps.named_values import Parse, Source, parsed
 from aetherflow.steps.output_folder import OutputFolder
 from aetherflow.steps.process_failure import OUTPUT_FAILED
 from aetherflow.steps.process_inputs import IdempotencyInputs, SuccessInputs
 
+_CODE_OF_PARSE = "AF715"
 _MARKER_KEYS = {"run_id", "job_id", "step_id"}
 _LARGEST_MARKER = 4096
 MOST_SMALL_FILES = 10
@@ -113,6 +117,25 @@ def failed_checks(
         *(f"forbidden file: {name}" for name in success.forbidden if any(p.exists() for p in places(name))),
         *(_too_small(success, places) if success.least_bytes else ()),
     ]
+
+
+def parsed_output(context: StepContext, recorder: OutputRecorder, limit: int, parse: Parse) -> dict[str, Any]:
+    """Return the outputs `parsed` and `count` of a captured stdout.
+
+    Raises:
+        StepError: stdout is longer than what was captured, or is not what `parse` names.
+    """
+    if recorder.is_cut("stdout"):
+        raise StepError(
+            f"stdout is longer than {limit:,} bytes, so parse: {parse} would lose its end",
+            hint="raise log.max_capture_kb, or let the program write a file",
+            code=_CODE_OF_PARSE,
+        )
+    source = Source(
+        recorder.captured()["stdout"], f"stdout (parse: {parse})", _CODE_OF_PARSE, context.redactor.text
+    )
+    value = parsed(source, parse)
+    return {"parsed": value} | ({"count": len(value)} if isinstance(value, list | dict) else {})
 
 
 def _too_small(success: SuccessInputs, places: Callable[[str], list[Path]]) -> list[str]:

@@ -99,3 +99,42 @@ def test_a_job_whose_list_never_came_is_blocked(cli: CommandLine) -> None:
     lines = told(run(cli, jobs))
 
     assert "WARN  load  BLOCKED: for_each: job list is FAILED, there is no jobs.list.outputs.files" in lines
+
+
+GIVES = """
+  - id: give
+    steps:
+      - id: s
+        type: external.process
+        inputs:
+          command: [sh, -c, 'printf "rows=12\\napi_token=hunter2-x\\n" >> "$AETHERFLOW_OUTPUT"']
+        outputs: {rows: "{{result.rows}}", login: "{{result.api_token}}"}
+  - id: locked
+    steps:
+      - id: s
+        type: with_lock
+        inputs:
+          lock_key: k
+          step: {type: external.process, inputs: {command: [printf, 'a\\n\\nb c\\n'], parse: lines}}
+        outputs: {files: "{{result.parsed}}", count: "{{result.count}}"}
+  - id: load
+    when: jobs.give.outputs.rows > 9 and jobs.locked.outputs.count == 2
+    for_each: "{{jobs.locked.outputs.files}}"
+    steps:
+      - id: s
+        type: external.process
+        inputs: {command: [sh, -c, 'echo "got $1"; test -e "$2"', sh, "{{item}}", "%s"]}
+"""
+
+
+def test_values_of_programs_reach_other_jobs_in_the_first_and_in_a_resumed_run(cli: CommandLine) -> None:
+    go = cli.folder / "go"
+    first = run(cli, GIVES % go)
+    assert first.code == 1
+    assert {"INFO  load[0].s | got a", "INFO  load[1].s | got b c"} <= set(told(first))
+    assert "hunter2" not in cli.run("runs", "show", "r", "--json").out + first.err
+
+    go.touch()
+    again = cli.run("run", "flow.yaml", "--run-id", "r")
+    assert again.code == 0
+    assert {"INFO  load[0].s | got a", "INFO  load[1].s | got b c"} <= set(told(again))

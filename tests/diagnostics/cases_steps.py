@@ -57,6 +57,8 @@ CASES: dict[str, Case | Told] = {
     "AF712": Case(
         job("for_each: '{{params.n}}'", "flow: {id: f, params: {n: {type: int, default: 5}}}"), RUN
     ),
+    "AF714": Case(process("command: [sh, -c, 'echo 12 rows >> $AETHERFLOW_OUTPUT']"), RUN),
+    "AF715": Case(process("command: [printf, 'a=1\\noops'], parse: kv"), RUN),
     "AF716": Case(
         job(f"for_each: {{matrix: {{a: &l [{', '.join(map(str, range(400)))}], b: *l}}}}"),
     ),
