@@ -21,6 +21,10 @@ _PIPES = ("/dev/stdin", "/dev/fd/", "/proc/")
 """How the names of pipes begin: `run /dev/stdin`, `validate <(generate)`."""
 
 
+class UnclearPath(ConfigError):
+    """Nobody can say which file a path names: an unknown user, or a variable that no shell replaces."""
+
+
 def written_path(text: str, folder: Path | None = None, *, home: str = "") -> Path:
     """Return the absolute path that a text in a file, or in a setting, means.
 
@@ -34,12 +38,13 @@ def written_path(text: str, folder: Path | None = None, *, home: str = "") -> Pa
         home: the value of HOME in the environment of the run; empty: the home folder of the user.
 
     Raises:
-        ConfigError: there is no home folder for the `~` (AF140), the text has a `$NAME` that nobody replaces
-            (AF141), or it is relative to a working directory that was removed.
+        UnclearPath: there is no home folder for the `~` (AF140), or the text has a `$NAME` that nobody
+            replaces (AF141).
+        ConfigError: it is relative to a working directory that was removed.
     """
     if found := _VARIABLE.search(text):
         name = found["braced"] or found["plain"]
-        raise ConfigError(
+        raise UnclearPath(
             f"the path {text!r} holds {found[0]}, which no shell replaces here",
             hint=f"write {{{{env.{name}}}}} in a file, ~ for the home folder, or the whole path",
             code="AF141",
@@ -80,6 +85,11 @@ def unexpanded(text: str) -> str:
     return found[0] if found else ""
 
 
+def variable_of(found: str) -> str:
+    """Return the variable that a person meant by what `unexpanded` returns."""
+    return "HOME" if found.startswith("~") else found.strip("${}")
+
+
 def _in_home(text: str, home: str) -> Path:
     name, _, rest = text[1:].partition("/")
     rest = rest.lstrip("/")
@@ -87,7 +97,7 @@ def _in_home(text: str, home: str) -> Path:
         return Path(home) / rest
     found = os.path.expanduser(f"~{name}")  # noqa: PTH111 - Path.expanduser of all the text: it may not exist
     if found.startswith("~"):
-        raise ConfigError(
+        raise UnclearPath(
             f"the path {text!r}: there is no user {name!r}" if name else f"the path {text!r}: no home folder",
             hint=f"write the path out, or ./{text} for a file of that name",
             code="AF140",

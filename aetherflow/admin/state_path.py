@@ -11,7 +11,7 @@ from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.old_database import beside_old, old_beside
-from aetherflow.working_directory import absolute
+from aetherflow.written_path import setting_path
 
 
 def find_state_path(
@@ -24,7 +24,7 @@ def find_state_path(
         InvalidInput: the flow file has a wrong shape.
     """
     if state is not None:
-        path = absolute(state)
+        path = setting_path(str(state))
     elif flow is not None:
         checked = load_checked_flow(flow, process_env)
         checked.raise_if_guessed()

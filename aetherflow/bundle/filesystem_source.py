@@ -16,6 +16,7 @@ import anyio.to_thread
 from aetherflow.bundle.source import CHUNK_BYTES, BundleFile, BundleSource, SourceChanged, SourceRequest
 from aetherflow.errors import BundleError
 from aetherflow.worker_threads import WorkerThreads
+from aetherflow.written_path import written_path
 
 _threads = WorkerThreads("files of bundles", 16)
 
@@ -73,14 +74,15 @@ def _find_root(base: str, directory: Path) -> Path:
     Raises:
         BundleError: the folder does not exist or cannot be opened.
     """
+    folder = written_path(base, directory)
     try:
-        root = (directory / Path(base).expanduser()).resolve(strict=True)
+        root = folder.resolve(strict=True)
         os.close(os.open(root, _DIRECTORY))
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BundleError(
-            f"the source folder {directory / base} cannot be opened: {reason.lower()}",
-            hint="correct bundle.source.base_path; a relative path starts at the folder of the manifest",
+            f"the source folder {folder} cannot be opened: {reason.lower()}",
+            hint=f"correct bundle.source.base_path; a relative path starts at the manifest, in {directory}",
             code="AF856",
         ) from None
     return root

@@ -15,6 +15,7 @@ from aetherflow.bundle.bundle_paths import BundlePaths
 from aetherflow.bundle.snapshot import Hold, hold_active
 from aetherflow.bundle.sync_index import read_index
 from aetherflow.spec.manifest import SourceSpec
+from aetherflow.written_path import written_path
 
 
 def origin_of(source: SourceSpec, directory: Path, resource: Mapping[str, Any]) -> str:
@@ -29,8 +30,7 @@ def origin_of(source: SourceSpec, directory: Path, resource: Mapping[str, Any]) 
     identity = msgspec.to_builtins(source)
     del identity["strict_fingerprint"]  # how files are compared, not where they come from
     if source.type == "filesystem":
-        # pathlib has no function that leaves an unknown `~user` and symbolic links unchanged
-        identity["base_path"] = os.path.abspath(directory / os.path.expanduser(source.base_path or ""))  # noqa: PTH100, PTH111
+        identity["base_path"] = os.path.normpath(written_path(source.base_path or "", directory))
     whole = json.dumps([identity, dict(resource)], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

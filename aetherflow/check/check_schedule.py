@@ -27,6 +27,7 @@ from aetherflow.spec.load import ScheduleDocument
 from aetherflow.spec.schedule import CalendarSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
+from aetherflow.written_path import UnclearPath, folder_of, written_path
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
     name = loaded.spec.id or str(absolute(loaded.path))
     calendars = _calendars(loaded, sink)
     items: dict[str, Item] = {}
-    files = cache(partial(_file, absolute(loaded.path).parent))  # ten thousand items may have one flow
+    files = cache(partial(_file, folder_of(loaded.path)))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
         item = _Reader(loaded, name, ("items", number), sink, files).item(spec, calendars)
         if item is not None:
@@ -156,12 +157,15 @@ class _Reader(msgspec.Struct, eq=False):
         """Return a file beside the scheduler file, else below the working directory."""
         if text is None:
             return None
-        path = self.files(text)
+        folder = folder_of(self.loaded.path)
+        try:
+            path = self.files(text)
+        except UnclearPath as error:
+            self.report(key, error.code, error.message, error.hint)
+            return None
         if path is not None:
             return path
-        beside = absolute(self.loaded.path).parent / _expanded(text)
-        below = Path(working_directory_name()) / text
-        hint = f"looked for {beside}" + (f" and {below}" if below != beside else "")
+        hint = f"looked for {' and '.join(map(str, _places(folder, text)))}"
         item = self.loaded.spec.items[int(self.base[1])]
         self.report(key, "AF203", f"item {item.id!r}: there is no file {quoted(text)}", hint)
         return None
@@ -186,15 +190,14 @@ _cron = lru_cache(maxsize=4096)(parse_cron)
 
 def _file(folder: Path, text: str) -> Path | None:
     """Return a file below a folder, else below the working directory."""
-    named = _expanded(text)
     # os.path.isfile is also false for impossible names: too long, or with a NUL
-    below = Path(working_directory_name()) / named
-    return next((path for path in (folder / named, below) if os.path.isfile(path)), None)  # noqa: PTH113
+    return next((path for path in _places(folder, text) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
-def _expanded(text: str) -> Path:
-    """Return a path with `~` expanded; the `~` of an unknown user is left as it is."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+def _places(folder: Path, text: str) -> list[Path]:
+    """Return where a file may be: below a folder, and below the working directory if that exists."""
+    here = working_directory_name()
+    return list(dict.fromkeys(written_path(text, one) for one in (folder, *([Path(here)] if here else []))))
 
 
 def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Calendar | None]:

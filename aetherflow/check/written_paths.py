@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pathlib
 
-from aetherflow.errors import ConfigError
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import Plan
-from aetherflow.written_path import unexpanded, written_path
+from aetherflow.written_path import UnclearPath, unexpanded, variable_of, written_path
 
 
 def check_flow_paths(plan: Plan, sink: DiagnosticSink) -> None:
@@ -23,11 +22,9 @@ def check_flow_paths(plan: Plan, sink: DiagnosticSink) -> None:
 def check_path_below(text: str, called: str, where: Place, sink: DiagnosticSink) -> None:
     """Report a path below a fixed folder that begins with `~` or `$NAME`: that would be a folder."""
     if found := unexpanded(text):
-        name = found.strip("${}") if found.startswith("$") else "HOME"
         message = f"{called!r}: {found} is not replaced here, and would be a folder of that name"
-        sink.add(
-            where, "AF142", message, f"write {{{{env.{name}}}}}, or ./{text} for a folder called {found}"
-        )
+        hint = f"write {{{{env.{variable_of(found)}}}}} in its place, or ./{text} for a folder called {found}"
+        sink.add(where, "AF142", message, hint)
 
 
 def _check(text: str | None, where: Place, sink: DiagnosticSink) -> None:
@@ -35,5 +32,5 @@ def _check(text: str | None, where: Place, sink: DiagnosticSink) -> None:
         return
     try:
         written_path(text, pathlib.Path("/"))
-    except ConfigError as error:
+    except UnclearPath as error:
         sink.add(where, error.code, f"{'.'.join(map(str, where))}: {error.message}", error.hint)

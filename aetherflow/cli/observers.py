@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
@@ -13,7 +12,7 @@ from aetherflow.config.settings import Settings
 from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
 from aetherflow.runs.execute_run import ObserverSpec
-from aetherflow.working_directory import absolute
+from aetherflow.written_path import setting_path
 
 
 class ShowOptions(msgspec.Struct, frozen=True):
@@ -65,7 +64,7 @@ async def chosen_observers(
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
 
         stream = EventStreamObserver(
-            "-" if show.events == "-" else absolute(Path(show.events)), access=settings.file_access
+            "-" if show.events == "-" else setting_path(show.events), access=settings.file_access
         )
         await stream.open()
         chosen.append(ObserverSpec("events", stream.join, "wait", stream.reopen))

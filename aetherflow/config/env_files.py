@@ -13,6 +13,7 @@ from aetherflow.spec.document import parse_document
 from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.read_file import read_file
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import UnclearPath, written_path
 
 ENV_FILES_VARIABLE = "AETHERFLOW_ENV_FILES_JSON"
 LONGEST_BYTES = 1 << 20
@@ -50,19 +51,20 @@ def read_env_file(
     Raises:
         ConfigError: the file is missing, unreadable or malformed; names the file, never a value.
     """
-    path = directory / entry.path
     try:
-        path = absolute(directory / Path(entry.path).expanduser())
+        path = written_path(entry.path, absolute(directory))
+    except UnclearPath as error:
+        raise ConfigError(f"an env file: {error.message}", hint=error.hint, code="AF503") from None
+    try:
         if entry.optional and not path.exists():
             return {}
         variables = _read(entry.kind, path, environment or {}, wins=environment_wins)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
+        if not Path(entry.path).is_absolute():
+            hint = f"{entry.path} starts at {directory}; {hint}".removesuffix("; ")
         raise ConfigError(f"{path}: cannot read this env file: {reason}", hint=hint, code="AF503") from None
-    except RuntimeError:
-        message = f"{path}: there is no home directory for this `~`"
-        raise ConfigError(message, hint="write the path out", code="AF503") from None
     return {entry.prefix + key: value for key, value in variables.items()}
 
 

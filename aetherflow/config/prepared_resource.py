@@ -20,6 +20,7 @@ from aetherflow.config.resource_fields import (
     is_reference,
     is_secret_field,
 )
+from aetherflow.config.resource_scope import is_of_resource
 from aetherflow.config.secret_reference import (
     SecretReference,
     beside_others,
@@ -71,7 +72,9 @@ def prepare_resource(
     decoded, problems = decoded_fields(merged)
     template, wrong = compile_template(merged.sections)
     problems += [_template_problem(problem, decoded) for problem in wrong]
-    problems += [_foreign(reference, decoded) for reference in template.references if not _is_env(reference)]
+    problems += [
+        _foreign(reference, decoded) for reference in template.references if not is_of_resource(reference)
+    ]
     broken = {problem.where for problem in wrong}
     problems += [
         _mixed(field)
@@ -160,5 +163,5 @@ def _foreign(reference: Reference, decoded: list[FieldPath]) -> FieldDiagnostic:
     is_secret = reference.where in decoded or is_secret_field(reference.where)
     token = "this token" if is_secret else f"{{{{{'.'.join(reference.path)}}}}}"
     message = f"{field_name(reference.where)}: a resource cannot use {token}"
-    hint = "resources may use only {{env.NAME}}: they are opened before any step has run"
+    hint = "resources may use only {{env.NAME}} and {{flow.dir}}: they are opened before any step has run"
     return FieldDiagnostic(reference.where, "AF535", message, hint)

@@ -23,6 +23,7 @@ from aetherflow.config.resource_fields import (
     field_name,
     fields,
 )
+from aetherflow.config.resource_scope import resource_scope
 from aetherflow.config.secret_reference import rendered_reference
 from aetherflow.config.secrets_provider import Decoder
 from aetherflow.config.value_providers import Known, Surroundings, fetch_secret, nothing_known
@@ -88,7 +89,7 @@ def resolve_resource(
     if problems:
         raise _invalid(name, problems)
     register_references(prepared.template.references, env, redactor)
-    scope: Mapping[str, Any] = {"env": env}
+    scope: Mapping[str, Any] = resource_scope(env)
     if not strict:
         scope = Lenient(scope, lambda gap: doubt(f"{gap.message}; an empty text is used"))
     values: dict[str, Any] = prepared.template.render(scope)
@@ -136,7 +137,7 @@ def _render(raw: Any, env: Mapping[str, str]) -> Any:
     if problems:
         return ""
     try:
-        return template.render({"env": env})
+        return template.render(resource_scope(env))
     except MissingValue:
         return ""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from aetherflow.config.resource_fields import SECRET_KEY as KEY
 from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, is_reference
+from aetherflow.config.resource_scope import resource_scope
 from aetherflow.language.template import compile_template
 from aetherflow.spec.suggest import did_you_mean
 
@@ -64,7 +65,7 @@ def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
         MissingValue: a template refers to a variable without a value, and has no default.
         ValueError: the result has a wrong form; the message never repeats the text.
     """
-    scope = {"env": env}
+    scope = resource_scope(env)
     if not written.startswith(_COMMAND):
         return parse_reference(str(compile_template(written)[0].render(scope)))
     words = shlex.split(written.removeprefix(_COMMAND))

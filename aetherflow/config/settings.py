@@ -16,6 +16,7 @@ from aetherflow.errors import ConfigError
 from aetherflow.file_access import FileAccess
 from aetherflow.spec.suggest import nearest
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import UnclearPath, setting_path
 
 PREFIX = "AETHERFLOW_"
 DEFAULT = "default"
@@ -24,6 +25,7 @@ OTHER_VARIABLES = frozenset(
     f"{PREFIX}{name}"
     for name in (
         *("FLOW_ID", "RUN_ID", "JOB_ID", "STEP_ID", "IDEMPOTENCY_KEY", "OUTPUT_DIR", "PROCESS"),
+        *("FLOW_DIR", "FLOW_FILE"),
         *("LOCAL_ROOT_DIR", "ACTIVE_DIR", "CACHE_DIR"),
     )
 )
@@ -191,12 +193,10 @@ def _boolean(text: str, _home: Path | None) -> bool:
 
 def _path(text: str, home: Path | None) -> Path:
     """Return an absolute path, so that it means the same whatever the working directory becomes."""
-    if home is not None and (text == "~" or text.startswith("~/")):
-        return absolute(home / text[2:])
     try:
-        return absolute(Path(text).expanduser())
-    except RuntimeError:
-        raise ValueError("a path whose `~` has a home directory") from None
+        return setting_path(text, str(home or ""))
+    except UnclearPath:
+        raise ValueError("a path that begins with / or ~ or $HOME, and has no other $NAME") from None
 
 
 def _paths(text: str, home: Path | None) -> tuple[Path, ...]:

@@ -84,7 +84,9 @@ class RunMachine:
         self.ready_queue = ReadyQueue(plan, state, selected, limit)
         self.large = large
         self.resolve: Resolve = large.resolve if large is not None else same_outputs
-        self.names: dict[str, Any] = run_scope(state, self.ready_queue.index, env, scheduled_at, self.resolve)
+        self.names: dict[str, Any] = run_scope(
+            state, self.ready_queue.index, env, scheduled_at, self.resolve, plan.flow_names
+        )
         self.events = EventFactory(clock, state.flow_id, state.run_id)
         self.masked_items: list[str] = []
         self._redact = redact

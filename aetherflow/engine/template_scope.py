@@ -168,6 +168,7 @@ def run_scope(
     env: Mapping[str, str],
     scheduled_at: str | None = None,
     resolve: Resolve = same_outputs,
+    flow: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the names that hold in the whole run; what `when` and `for_each` see."""
     day = date_of_run(state, scheduled_at)
@@ -180,6 +181,7 @@ def run_scope(
         "run": RunView(state, scheduled_at),
         "today": day and day.isoformat(),
         "yesterday": day and (day - timedelta(days=1)).isoformat(),
+        "flow": flow or {"id": state.flow_id},
     }
 
 

@@ -17,15 +17,15 @@ from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.flow_dates import check_timezone, date_problem
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
-from aetherflow.plan.plan import DAY_ROOTS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
 
-STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", *DAY_ROOTS)
+STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
 ITEM_ROOTS = ("item", "item_index")
-META_ROOTS = ("env", "params")
-RESOURCE_ROOTS = ("env",)
+META_ROOTS = ("env", "params", "flow")
+RESOURCE_ROOTS = ("env", "flow")
 CYCLES_REPORTED = 20
 
 
@@ -71,7 +71,7 @@ class _Compiler:
         when = self._when(spec, base, after)
         for_each = None
         if spec.for_each is not None:
-            roots = ("env", "params", "jobs", "run_id", "flow_id", "run", *DAY_ROOTS)
+            roots = ("env", "params", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
             for_each = self._template(spec.for_each, (*base, "for_each"), spec, roots, set(), after)
             check_for_each(spec.for_each, spec.id, (*base, "for_each"), self.sink)
             self.item_keys[spec.id] = item_keys(spec.for_each)
@@ -231,6 +231,10 @@ class _Compiler:
         elif root == "run" and (not rest or rest[0] not in RUN_KEYS):
             message = f"{'.'.join(reference.path)!r} is not known"
             hint = spaced_offset(".".join(reference.path)) or f"run has {', '.join(RUN_KEYS)}"
+            self._report(reference, base, "AF403", message, hint)
+        elif root == "flow" and ".".join(rest) not in FLOW_KEYS:
+            message = f"{'.'.join(reference.path)!r} is not known"
+            hint = did_you_mean(".".join(rest), FLOW_KEYS) or f"flow has {', '.join(FLOW_KEYS)}"
             self._report(reference, base, "AF403", message, hint)
         elif root in ("steps", "jobs") and not rest:
             hint = "write steps.STEP.KEY or jobs.JOB.outputs.KEY"

@@ -17,6 +17,7 @@ from aetherflow.language.condition import Condition
 from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
+from aetherflow.spec.flow_place import FlowPlace
 
 N = TypeVar("N")
 
@@ -28,6 +29,9 @@ RUN_KEYS = (
 
 DAY_ROOTS = ("today", "yesterday")
 """The date of the run and the day before it, as templates and conditions name them."""
+
+FLOW_KEYS = ("id", "dir", "file")
+"""What templates may name of the flow: `flow.dir` and so on."""
 
 ABSENT = "-"
 """The fingerprint of a key that a job does not have."""
@@ -96,6 +100,7 @@ class Plan(msgspec.Struct, frozen=True):
         hooks: the steps of `on_success`, `on_failure` and `on_exit`, if there are any, as jobs named
             `@on_success` and so on; they run after all jobs have ended.
         step_types: the types of the steps by name, looked up when the flow was checked.
+        place: where the flow file is.
     """
 
     flow: FlowMeta
@@ -105,11 +110,17 @@ class Plan(msgspec.Struct, frozen=True):
     definition: str
     hooks: tuple[JobPlan, ...] = ()
     step_types: dict[str, StepType] = {}
+    place: FlowPlace = FlowPlace()
 
     @property
     def flow_id(self) -> str:
         """The id of the flow."""
         return self.flow.id
+
+    @property
+    def flow_names(self) -> dict[str, str]:
+        """The names below `flow` in templates."""
+        return {"id": self.flow.id, "dir": self.place.directory, "file": self.place.file}
 
 
 def upstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:

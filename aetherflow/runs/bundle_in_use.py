@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -20,6 +19,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.spec.load_manifest import ManifestDocument, stays_inside
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import written_path
 
 FLOW_SUFFIXES = (".yaml", ".yml")
 FLOWS_TOLD = 20
@@ -73,8 +73,7 @@ class OpenBundle(msgspec.Struct, frozen=True):
     def _on_machine(self, texts: str | list[str]) -> list[Path]:
         """Return what `paths` of the manifest names; relative paths start at its folder."""
         names = [texts] if isinstance(texts, str) else texts
-        # Path.expanduser raises where there is no such user; this leaves the `~` as it is
-        return [self.manifest.directory / os.path.expanduser(name) for name in names]  # noqa: PTH111
+        return [written_path(name, self.manifest.directory) for name in names]
 
     @property
     def variables(self) -> dict[str, str]:

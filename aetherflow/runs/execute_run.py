@@ -35,7 +35,7 @@ from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.resume_hint import ResumeHint
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_output import run_output
-from aetherflow.runs.run_paths import resolve_run_paths
+from aetherflow.runs.run_paths import resolve_run_paths, with_folders
 from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
@@ -148,6 +148,7 @@ async def execute_run(
             bus = Bus(journal, clock, run.checked.redactor.text)
             hint.on_started(bus, start.secrets)
             state, paths = start.state, resolve_run_paths(run.checked, start.state.params, run.state)
+            run = replace(run, checked=with_folders(run.checked, paths))
             output_files = OutputFiles(
                 paths.logs / folder_name(run.run_id), access=run.checked.environment.settings.file_access
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from aetherflow.errors import ConfigError
 from aetherflow.store.filesystem import is_missing, logs_beside
 from aetherflow.store.looking import uri_to_look, way_to_look
+from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import working_directory_name
 
 _RUNS_OF_FLOW = "SELECT EXISTS (SELECT 1 FROM runs WHERE flow_id = ?)"
@@ -34,7 +35,8 @@ def refuse_left_behind(text: str, path: Path, flow_id: str) -> None:
     old = Path(here, text)
     if not here or Path(text).is_absolute() or text.startswith("~") or not is_missing(path):
         return
-    if not old.is_file() or not _has_runs(old, flow_id):
+    is_of_0_0 = beside_old(old) != old
+    if not old.is_file() or not (is_of_0_0 or _has_runs(old, flow_id)):
         return
     files = [f"{shlex.quote(str(old))}*"]
     if (logs := logs_beside(old)).is_dir():

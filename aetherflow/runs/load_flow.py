@@ -29,9 +29,11 @@ from aetherflow.plan.plan import Plan
 from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
+from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
 from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+from aetherflow.spec.flow_place import place_of
 from aetherflow.spec.load import FlowDocument, read_flow
 
 if TYPE_CHECKING:
@@ -142,6 +144,8 @@ def _planned_and_checked(
         if bundle
         else load_environment(process_env, redactor=redactor)
     )
+    place = place_of(flow)
+    environment = with_flow_variables(environment, place)
     settings = environment.settings
     restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
     profiles = configured_profiles(settings)
@@ -149,6 +153,9 @@ def _planned_and_checked(
     registry = registry_of(settings, plugin_paths, redactor, given)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, sink, cache(registry.step_version))
+    plan = msgspec.structs.replace(plan, place=place)
+    if bundle is None:
+        environment = with_likely_work_root(plan, environment)
     severity: Severity = "error" if settings.validate_env_strict else "warning"
     own = dict(plan.resources)
     shared = bundle.manifest.spec.resources if bundle else {}

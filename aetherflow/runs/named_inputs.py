@@ -23,7 +23,7 @@ def register_named_inputs(
 
     Known are the environment, the parameters and, in a resumed run, the outputs of steps that have ended.
     """
-    names = run_scope(state, {job.id for job in plan.jobs}, env) | {"params": params}
+    names = run_scope(state, {job.id for job in plan.jobs}, env, flow=plan.flow_names) | {"params": params}
     for job in (*plan.jobs, *plan.hooks):
         scope = {**names, "steps": StepsView(state.job(job.id))}
         for step in job.steps:

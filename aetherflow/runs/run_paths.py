@@ -11,16 +11,13 @@ import msgspec
 
 from aetherflow.config.params import read_params
 from aetherflow.config.restrictions import check_place
-from aetherflow.errors import ConfigError
-from aetherflow.language.template import compile_template
-from aetherflow.language.template_error import TemplateError
+from aetherflow.runs.flow_folders import rendered, rendered_path, scope_of, with_work_root, work_root_of
 from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
-from aetherflow.written_path import folder_of, written_path
 
 LEAST_PARALLEL_JOBS = 8
 
@@ -59,13 +56,10 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
         ConfigError: a template names a variable that is not set, or a path leads where the mode forbids it.
     """
     flow, settings = checked.plan.flow, checked.environment.settings
-    scope = {"env": checked.environment.variables, "params": params}
-    root = settings.work_root
-    if flow.workspace.root:
-        base = settings.work_root if checked.bundle else folder_of(Path(checked.plan.file))
-        root = _path("flow.workspace.root", flow.workspace.root, scope, base)
+    scope = scope_of(checked.plan, checked.environment.variables, params)
+    root = work_root_of(checked.plan, checked.environment, params, in_bundle=checked.bundle is not None)
     own = {
-        key: _rendered(f"flow.workspace.layout.{key}", text, scope)
+        key: rendered(f"flow.workspace.layout.{key}", text, scope)
         for key, text in flow.workspace.layout.items()
     }
     layout = {**DEFAULT_LAYOUT, **own}
@@ -81,6 +75,13 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     )
 
 
+def with_folders(checked: CheckedFlow, paths: RunPaths) -> CheckedFlow:
+    """Return the flow of a run with the variables that name its workspace, which may depend on parameters."""
+    if checked.bundle is not None:
+        return checked
+    return msgspec.structs.replace(checked, environment=with_work_root(checked.environment, paths.work_root))
+
+
 def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """Return the state database that the flow names, or that of the settings.
 
@@ -94,24 +95,10 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
         return beside_old(absolute(settings.state_root / "aetherflow.sqlite"))
-    scope = {"env": checked.environment.variables, "params": params}
-    base = settings.state_root if checked.bundle else folder_of(Path(checked.plan.file))
-    path = _path("flow.state.path", flow.state.path, scope, base)
+    scope = scope_of(checked.plan, checked.environment.variables, params)
+    base = settings.state_root if checked.bundle else checked.plan.place.folder
+    path = rendered_path("flow.state.path", flow.state.path, scope, base)
     check_place("flow.state.path", path, checked.restrictions, (settings.state_root, settings.work_root))
-    text = _rendered("flow.state.path", flow.state.path, scope)
+    text = rendered("flow.state.path", flow.state.path, scope)
     refuse_left_behind(text, path, checked.plan.flow_id)
     return beside_old(path)
-
-
-def _path(key: str, text: str, scope: Mapping[str, Any], base: Path) -> Path:
-    try:
-        return written_path(_rendered(key, text, scope), base, home=scope["env"].get("HOME", ""))
-    except ConfigError as error:
-        raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None
-
-
-def _rendered(key: str, text: str, scope: Mapping[str, Any]) -> str:
-    try:
-        return str(compile_template(text)[0].render(scope))
-    except TemplateError as error:
-        raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None

@@ -92,6 +92,7 @@ async def run_services(
             strict_templates=checked.environment.settings.strict_templates,
             background=background,
             record_output=recorded_output,
+            place=checked.plan.place,
         )
         try:
             yield services

@@ -40,6 +40,7 @@ from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
+from aetherflow.spec.flow_place import FlowPlace
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StepEvent)
@@ -109,6 +110,11 @@ class StepContext:
     def env(self) -> Mapping[str, str]:
         """The environment snapshot of the run, which a step reads instead of `os.environ`."""
         return self._services.env
+
+    @property
+    def flow_place(self) -> FlowPlace:
+        """Where the flow file is, and its folder; empty in a test of a step alone."""
+        return self._services.place
 
     @property
     def clock(self) -> Clock:

@@ -23,6 +23,7 @@ from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import Workspace
+from aetherflow.spec.flow_place import FlowPlace
 
 if TYPE_CHECKING:
     from aetherflow.sdk.context import StepContext
@@ -90,6 +91,7 @@ class RunServices(msgspec.Struct, frozen=True):
         strict_templates: whether a missing value fails the step; otherwise it is an empty text and a warning.
         scheduled_at: the time for which the run was scheduled, else when it started (RFC 3339, UTC).
         run_date: its date in the zone of the run.
+        place: where the flow file is; empty in a test of a step alone.
         record_output: records what the code of a step prints and logs in a block.
     """
 
@@ -114,3 +116,4 @@ class RunServices(msgspec.Struct, frozen=True):
     run_date: str = ""
     record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
     background: Background | None = None
+    place: FlowPlace = FlowPlace()

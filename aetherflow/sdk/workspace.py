@@ -14,6 +14,7 @@ from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.run_ids import folder_name
 from aetherflow.sdk.removal import make_own, remove_own
+from aetherflow.written_path import unexpanded, variable_of
 
 DEFAULT_LAYOUT: Mapping[str, str] = MappingProxyType(
     {"artifacts": "artifacts", "scratch": "scratch", "manifests": "manifests"}
@@ -72,8 +73,16 @@ class Workspace(msgspec.Struct, frozen=True):
 
         Raises:
             StepError: a relative path leaves the artifacts folder (by `..` or through a symbolic link) while
-                the sandbox is strict, or the path is not under an allowed folder.
+                the sandbox is strict, or the path is not under an allowed folder; or it begins with `~` or
+                `$HOME`, which would be a folder called so.
         """
+        if found := unexpanded(text):
+            name = variable_of(found)
+            raise StepError(
+                f"the path {text!r} begins with {found}, which is not replaced here",
+                hint=f"write {{{{env.{name}}}}} in its place, or ./{text} for a folder called {found}",
+                code="AF142",
+            )
         given = Path(text)
         if given.is_absolute():
             self._check_allowed(text, given)

@@ -16,6 +16,7 @@ from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import UnclearPath, folder_of, setting_path, written_path
 
 MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0
@@ -65,7 +66,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
         ScheduleConflict: two files name different databases.
     """
     if state is not None:
-        return beside_old(absolute(state))
+        return beside_old(setting_path(str(state)))
     environment = load_environment(process_env)
     named: dict[Path, Path] = {}
     for schedule in schedules:
@@ -77,7 +78,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
                 raise UsageError(
                     f"{schedule.file}: state.path: {error.message}", hint=error.hint, code=error.code
                 ) from None
-            named[absolute(absolute(schedule.file).parent / str(rendered))] = schedule.file
+            named[_written(schedule.file, str(rendered), environment.variables)] = schedule.file
         else:
             named[absolute(environment.settings.state_root / "aetherflow.sqlite")] = schedule.file
     if len(named) > 1:
@@ -87,6 +88,13 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
             hint="give them the same state.path, add --state FILE, or serve them apart",
         )
     return beside_old(next(iter(named), absolute(environment.settings.state_root / "aetherflow.sqlite")))
+
+
+def _written(file: Path, text: str, env: Mapping[str, str]) -> Path:
+    try:
+        return written_path(text, folder_of(file), home=env.get("HOME", ""))
+    except UnclearPath as error:
+        raise UsageError(f"{file}: state.path: {error.message}", hint=error.hint, code=error.code) from None
 
 
 def _contradiction(key: str, one: object, other: object) -> ScheduleConflict:

@@ -17,6 +17,7 @@ from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import UnclearPath, unexpanded, written_path
 
 INSIDE = (
     ("bundle", "layout", "flows_dir"),
@@ -62,12 +63,14 @@ def load_manifest(path: Path) -> ManifestDocument:
 def stays_inside(text: str) -> bool:
     """Whether a path is relative and does not leave its start folder."""
     parts = text.replace("\\", "/").split("/")
-    return not text.startswith(("/", "\\")) and ".." not in parts and not _DRIVE.match(text)
+    is_relative = not text.startswith(("/", "\\")) and not _DRIVE.match(text) and not unexpanded(text)
+    return is_relative and ".." not in parts
 
 
 def _key_diagnostics(document: Document) -> Iterator[Diagnostic]:
     """Yield diagnostics about plain data of any shape, to be reported with errors of shape."""
     yield from _source_diagnostics(document)
+    yield from _place_diagnostics(document)
     for path in INSIDE:
         text = _at(document.value, path)
         if isinstance(text, str) and not stays_inside(text):
@@ -82,6 +85,25 @@ def _key_diagnostics(document: Document) -> Iterator[Diagnostic]:
             message = f"'path': {quoted(text)} leaves the bundle"
             hint = "write a path below the root of the bundle, or an absolute one"
             yield document.diagnostic(("env_files", number, "path"), "AF851", message, hint)
+
+
+def _place_diagnostics(document: Document) -> Iterator[Diagnostic]:
+    """Yield the paths on this machine that nobody can resolve: of an unknown user, or with a `$NAME`."""
+    source = _at(document.value, ("bundle", "source"))
+    places: list[NodePath] = [("paths", "plugins"), ("paths", "allow")]
+    if _at(source, ("type",)) == "filesystem":
+        places.append(("bundle", "source", "base_path"))
+    for path in places:
+        value = _at(document.value, path)
+        several = isinstance(value, list)
+        for number, text in enumerate(value if several else [value]):
+            if not isinstance(text, str):
+                continue
+            try:
+                written_path(text, Path("/"))
+            except UnclearPath as error:
+                where = (*path, number) if several else path
+                yield document.diagnostic(where, error.code, error.message, error.hint)
 
 
 def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -186,7 +187,7 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
     folder, output_file = output_folder(context, idempotency), OutputFile(context)
     program = Program(
         argv=_argv(inputs),
-        directory=context.path(inputs.cwd) if inputs.cwd else context.artifacts,
+        directory=_directory(context, inputs.cwd or "artifacts"),
         environment=_environment(context, inputs, folder, output_file),
         stdin=None if inputs.stdin is None else as_text(inputs.stdin).encode("utf-8", "surrogateescape"),
     )
@@ -208,6 +209,21 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         timeout_seconds=inputs.timeout_seconds,
         grace_seconds=inputs.kill_grace_seconds,
     )
+
+
+def _directory(context: StepContext, cwd: str) -> Path:
+    """Return the folder in which the program starts.
+
+    Raises:
+        StepError: a relative path leaves the artifacts folder, or a path is not allowed in enterprise mode.
+    """
+    match cwd:
+        case "artifacts":
+            return context.artifacts
+        case "flow":
+            return context.path(context.flow_place.directory or ".")
+        case _:
+            return context.path(cwd)
 
 
 def _argv(inputs: ProcessInput) -> tuple[str, ...]:
@@ -234,6 +250,7 @@ def _environment(
         "AETHERFLOW_STEP_ID": context.step_id,
         "AETHERFLOW_IDEMPOTENCY_KEY": context.idempotency_key,
         OUTPUT_VARIABLE: str(output_file.path),
+        **context.flow_place.variables,
     }
     if folder is not None:
         environment["AETHERFLOW_OUTPUT_DIR"] = str(folder.temporary)

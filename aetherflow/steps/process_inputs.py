@@ -219,7 +219,8 @@ class ProcessInput(_Inputs, frozen=True):
             a command line for /bin/sh.
         args: more arguments; numbers and booleans become text as in JSON.
         shell: run the command by /bin/sh -c; the items of a list and `args` are quoted.
-        cwd: relative to the job's artifacts folder, which is also the default.
+        cwd: where the program starts: artifacts (the job's artifacts folder, the default), flow (the folder
+            of the flow file), or a path, relative to the artifacts folder; a folder called flow is ./flow.
         env: more variables; null is the empty text.
         inherit_env: whether the program gets the run's environment; false: only `env` and AETHERFLOW_*.
         timeout_seconds: then the program and all that it started are ended.

@@ -125,7 +125,7 @@ def test_an_optional_file_may_be_absent_and_another_may_not(tmp_path: Path, kind
 
 
 def test_a_home_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="~no_such_user/x: there is no home directory"):
+    with pytest.raises(ConfigError, match="'~no_such_user/x': there is no user"):
         read_env_file(EnvFile(path="~no_such_user/x"), tmp_path)
 
 

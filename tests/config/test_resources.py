@@ -183,13 +183,13 @@ ERRORS: list[tuple[dict[str, Any], str, str, str]] = [
         {"config": {"url": "{{params.day}}"}},
         "AF535",
         "config.url: a resource cannot use {{params.day}}",
-        "resources may use only {{env.NAME}}: they are opened before any step has run",
+        "resources may use only {{env.NAME}} and {{flow.dir}}: they are opened before any step has run",
     ),
     (
         {"config": {"urls": ["a", "{{env}}"]}},
         "AF535",
         "config.urls.1: a resource cannot use {{env}}",
-        "resources may use only {{env.NAME}}: they are opened before any step has run",
+        "resources may use only {{env.NAME}} and {{flow.dir}}: they are opened before any step has run",
     ),
     (
         {"config": {"url": "{{env.DB_URI}}"}},

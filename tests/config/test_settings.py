@@ -42,6 +42,8 @@ def test_every_setting_has_a_source_and_every_source_a_setting() -> None:
         ({"XDG_STATE_HOME": ""}, "/h/.local/state/aetherflow", "/h/.local/state/aetherflow/work"),
         ({"AETHERFLOW_STATE_ROOT": "/s", "XDG_STATE_HOME": "/xdg"}, "/s", "/s/work"),
         ({"AETHERFLOW_STATE_ROOT": "~/s"}, "/h/s", "/h/s/work"),
+        ({"AETHERFLOW_STATE_ROOT": "$HOME/s"}, "/h/s", "/h/s/work"),
+        ({"AETHERFLOW_STATE_ROOT": "${HOME}/s", "AETHERFLOW_WORK_ROOT": "$HOME"}, "/h/s", "/h"),
         ({"AETHERFLOW_WORK_ROOT": "/w"}, "/h/.local/state/aetherflow", "/w"),
     ],
 )

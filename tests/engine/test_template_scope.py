@@ -39,6 +39,7 @@ def test_the_whole_run_sees_its_names() -> None:
         "flow_id": "f",
         "today": "2026-01-02",
         "yesterday": "2026-01-01",
+        "flow": {"id": "f"},
     }
     assert dict(scope["run"]) == {
         "id": "r",

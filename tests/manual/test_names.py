@@ -55,6 +55,7 @@ def test_every_option_and_setting_that_the_manual_names_exists() -> None:
         for name in ("FLOW_ID", "RUN_ID", "JOB_ID", "STEP_ID", "IDEMPOTENCY_KEY", "OUTPUT_DIR")
     }
     of_bundles = {f"AETHERFLOW_{name}_DIR" for name in ("LOCAL_ROOT", "ACTIVE", "CACHE")}
+    for_children |= {"AETHERFLOW_RUN_DATE", "AETHERFLOW_SCHEDULED_AT"}
     of_tests = {"AETHERFLOW_SEED"}
 
     assert options - _options() - {"--version", "--help"} == set()

@@ -34,7 +34,7 @@ def flow_with(*, key: str = "description: x", text: str = "x", output: str = "x"
     return FLOW.replace("KEY", key).replace("INPUT", text).replace("OUTPUT", output)
 
 
-NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, run, today, yesterday"
+NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, run, flow, today, yesterday"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,8 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
             [
                 (
                     "7:18: error[AF403]: {{steps.first.files}}: 'steps' is not known here\n"
-                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, today, yesterday"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, flow, "
+                    "today, yesterday"
                 )
             ],
         ),
@@ -233,7 +234,8 @@ def test_the_outputs_of_a_step_see_its_result_and_itself() -> None:
             [
                 (
                     "7:22: error[AF403]: {{item}}: 'item' is not known here\n"
-                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, today, yesterday"
+                    "    hint: what is known here: env, params, jobs, run_id, flow_id, run, flow, "
+                    "today, yesterday"
                 )
             ],
         ),
@@ -394,15 +396,21 @@ def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
     assert say(META) == [
         (
             "6:44: error[AF403]: {{run_id}}: 'run_id' is not known here\n"
-            "    hint: what is known here: env, params"
+            "    hint: what is known here: env, params, flow"
         ),
         "7:28: error[AF404]: the flow has no parameter 'dya'\n    hint: did you mean 'day'?",
         (
             "8:29: error[AF403]: {{jobs.a.status}}: 'jobs' is not known here\n"
-            "    hint: what is known here: env, params"
+            "    hint: what is known here: env, params, flow"
         ),
-        "13:43: error[AF403]: {{params.day}}: 'params' is not known here\n    hint: what is known here: env",
-        "14:21: error[AF403]: {{secret.x}}: 'secret' is not known here\n    hint: what is known here: env",
+        (
+            "13:43: error[AF403]: {{params.day}}: 'params' is not known here\n"
+            "    hint: what is known here: env, flow"
+        ),
+        (
+            "14:21: error[AF403]: {{secret.x}}: 'secret' is not known here\n"
+            "    hint: what is known here: env, flow"
+        ),
     ]
 
 
