@@ -63,7 +63,7 @@ def read_env_file(
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
         if not Path(entry.path).is_absolute():
-            hint = f"{entry.path} starts at {directory}; {hint}".removesuffix("; ")
+            hint = f"{entry.path} starts at {absolute(directory)}; {hint}".removesuffix("; ")
         raise ConfigError(f"{path}: cannot read this env file: {reason}", hint=hint, code="AF503") from None
     return {entry.prefix + key: value for key, value in variables.items()}
 

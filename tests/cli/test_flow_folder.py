@@ -142,7 +142,7 @@ def test_a_flow_of_a_bundle_has_its_folder_in_the_snapshot(cli: CommandLine, mod
     snapshot = root(cli) / "snapshots" / (root(cli) / "active").readlink().name
     own = cli.state.parent / "own/s.db"
     assert cli.query("select outputs ->> 'stdout' from step_state where step_id = 'a'", own) == [
-        (f"at {snapshot}/flows of {snapshot}/flows with x\n",)
+        (f"at {snapshot}/flows of {snapshot}/flows with x",)
     ]
     assert list((cli.state.parent / "work/mine/hello/a").rglob("made"))
 

@@ -52,7 +52,16 @@ def test_every_option_and_setting_that_the_manual_names_exists() -> None:
     settings = set(re.findall(r"`(AETHERFLOW_[A-Z_]+)`", PROSE))
     for_children = {
         f"AETHERFLOW_{name}"
-        for name in ("FLOW_ID", "RUN_ID", "JOB_ID", "STEP_ID", "IDEMPOTENCY_KEY", "OUTPUT_DIR")
+        for name in (
+            "FLOW_ID",
+            "FLOW_DIR",
+            "FLOW_FILE",
+            "RUN_ID",
+            "JOB_ID",
+            "STEP_ID",
+            "IDEMPOTENCY_KEY",
+            "OUTPUT_DIR",
+        )
     }
     of_bundles = {f"AETHERFLOW_{name}_DIR" for name in ("LOCAL_ROOT", "ACTIVE", "CACHE")}
     for_children |= {"AETHERFLOW_RUN_DATE", "AETHERFLOW_SCHEDULED_AT"}
