@@ -127,6 +127,13 @@ class Registry:
         plugin = self._plugins.by_name.get((STEP, name))
         return plugin.version if plugin else ""
 
+    def known_step_type(self, name: str) -> StepType | None:
+        """Return a step type; None if there is none of that name, or it cannot be used."""
+        try:
+            return self.step_type(name)
+        except AetherFlowError:
+            return None  # the check of the flow reports it
+
     def step_names(self) -> list[str]:
         """Return the names of all step types that there are, sorted."""
         return self._names(STEP)

@@ -15,9 +15,12 @@ from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
-from aetherflow.spec.convert import misfit
+from aetherflow.spec.convert import misfit, type_info
+from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
-from aetherflow.spec.suggest import did_you_mean
+from aetherflow.spec.missing_quotes import quotes_hint
+from aetherflow.spec.spelling import is_no_duration, misplaced
+from aetherflow.spec.suggest import did_you_mean, quoted, shown
 
 
 class Registry(Protocol):
@@ -43,7 +46,7 @@ def check_flow(
     checker = _StepChecker(plan, registry, sink)
     for step, where in planned_steps(plan):
         _check_slots(step.spec, where, sink)
-        checker.check(step.spec.type, step.spec.inputs, where)
+        checker.check(step.spec.type, step.inputs.raw, where)
     for name, resource in plan.resources.items():
         if name in inherited:
             continue
@@ -144,9 +147,8 @@ def _check_inputs(
             sink.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
         elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
             _check_inputs(step_type, inner, value, where, sink, f"{called}.")
-        elif not _has_template(value) and (problem := _misfit(value, fields[name].type, called)):
-            hint = _choices(value, fields[name].type) or see
-            sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
+        else:
+            _check_value(step_type, fields[name].type, value, where, called, sink)
     for name, field in fields.items():
         if field.required and name not in inputs:
             where = base if inputs or inside else base[:-1]
@@ -155,6 +157,27 @@ def _check_inputs(
         return
     if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
         sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)
+
+
+def _check_value(
+    step_type: StepType, wanted: Any, value: Any, where: Path, called: str, sink: DiagnosticSink
+) -> None:
+    """Check the value of one input; of a template only what is around it."""
+    kind = type_info(wanted)
+    if is_no_duration(value, kind):
+        message = f"input {called!r} of {step_type.name}: {quoted(value)} is no duration"
+        sink.add(where, "AF116", message, f"write {ACCEPTED}")
+        return
+    unquoted = list(misplaced(value, kind, where))
+    for place in unquoted:
+        name, inner = called, value
+        for key in place[len(where) :]:
+            name, inner = f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}", inner[key]
+        message = f"input {name!r} of {step_type.name}: expected text, got {shown(inner)}"
+        sink.add(place, "AF115", message, quotes_hint(sink.document, inner, place))
+    if not unquoted and not _has_template(value) and (problem := _misfit(value, wanted, called)):
+        hint = _choices(value, wanted) or f"see: aetherflow steps show {step_type.name}"
+        sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
 
 
 def _misfit(value: object, wanted: Any, called: str) -> str:

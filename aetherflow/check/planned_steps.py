@@ -33,7 +33,7 @@ def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
 
 def uses_of(step: StepPlan, base: Path, step_types: Mapping[str, StepType]) -> Iterator[Use]:
     """Yield a step, and the steps inside it; `step_types` are those of the plan."""
-    type_name, inputs, where = step.spec.type, step.spec.inputs, (*base, "inputs")
+    type_name, inputs, where = step.spec.type, step.inputs.raw, (*base, "inputs")
     while True:
         step_type = step_types.get(type_name)
         yield Use(step_type, inputs, where)

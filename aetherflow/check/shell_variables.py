@@ -20,7 +20,7 @@ _RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|p
 def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each `${VAR}` in a text that no shell reads (AF431)."""
     for step, base in planned_steps(plan):
-        if b"${" not in msgspec.json.encode((step.spec.inputs, step.spec.outputs)):
+        if b"${" not in msgspec.json.encode((step.inputs.raw, step.spec.outputs)):
             continue  # most steps have none, and this is faster than a walk through all texts
         for use in uses_of(step, base, plan.step_types):
             _check_use(use, sink)

@@ -13,7 +13,8 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import struct_fields
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import plugin_errors_contained
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import convert_values, type_info
+from aetherflow.spec.spelling import NodePath, misplaced
 
 
 class UnfitInputs(StepError):
@@ -95,9 +96,25 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
     if step_type.input_type is dict:
         return inputs
     try:
-        return convert(inputs, step_type.input_type, strict=False)
+        return convert_values(inputs, step_type.input_type)
     except msgspec.ValidationError as error:
+        if (place := next(misplaced(inputs, type_info(step_type.input_type)), None)) is not None:
+            raise _no_text(step_type, inputs, place) from None
         raise UnfitInputs(
             f"the inputs of {step_type.name} do not fit: {error}",
             hint=f"see: aetherflow steps show {step_type.name}",
         ) from None
+
+
+def _no_text(step_type: StepType, inputs: Any, place: NodePath) -> StepError:
+    """Return the error about a mapping or list that a template gave where a text is wanted."""
+    value, called = inputs, ""
+    for key in place:
+        value = value[key]
+        called += f"[{key}]" if isinstance(key, int) else f".{key}" if called else str(key)
+    kind = "mapping" if isinstance(value, dict) else "list"
+    return StepError(
+        f"the input {called!r} of {step_type.name} is a text, and its template gave a {kind}",
+        hint="name one value of it; in a longer text it is written as JSON",
+        code="AF706",
+    )

@@ -18,6 +18,7 @@ from aetherflow.plan.flow_dates import check_timezone, date_problem
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
+from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
@@ -30,13 +31,16 @@ CYCLES_REPORTED = 20
 
 
 def build_plan(
-    loaded: FlowDocument, sink: DiagnosticSink, version_of: Callable[[str], str] = lambda _: ""
+    loaded: FlowDocument,
+    sink: DiagnosticSink,
+    version_of: Callable[[str], str] = lambda _: "",
+    step_type_of: StepTypeOf = lambda _: None,
 ) -> Plan:
     """Return the plan of a flow; its diagnostics are added to the sink (do not run it if there are errors).
 
-    `version_of` gives the version of a step type.
+    `version_of` gives the version of a step type, `step_type_of` the type itself.
     """
-    compiler = _Compiler(loaded.spec, sink, version_of)
+    compiler = _Compiler(loaded.spec, sink, version_of, step_type_of)
     jobs = tuple(compiler.job(index, job) for index, job in enumerate(loaded.spec.jobs))
     hooks = tuple(compiler.hook(name) for name in HOOK_KEYS if getattr(loaded.spec.flow, name))
     compiler.metadata()
@@ -55,10 +59,17 @@ def build_plan(
 class _Compiler:
     """Compiles the parts of one flow, and checks them against the names that it defines."""
 
-    def __init__(self, spec: FlowFile, sink: DiagnosticSink, version_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        spec: FlowFile,
+        sink: DiagnosticSink,
+        version_of: Callable[[str], str],
+        step_type_of: StepTypeOf,
+    ) -> None:
         self.spec = spec
         self.sink = sink
         self.version_of = version_of
+        self.step_type_of = step_type_of
         self.index = {job.id: number for number, job in enumerate(spec.jobs)}
         self.item_keys: dict[str, tuple[str, ...] | None] = {}
         self.outputs = {job.id: {key for step in job.steps for key in step.outputs} for job in spec.jobs}
@@ -174,7 +185,9 @@ class _Compiler:
         self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]
     ) -> StepPlan:
         roots = (*STEP_ROOTS, *ITEM_ROOTS) if job.for_each is not None else STEP_ROOTS
-        inputs = self._template(spec.inputs, (*base, "inputs"), job, roots, earlier, after)
+        at = (*base, "inputs")
+        given = written_inputs(spec.type, spec.inputs, self.step_type_of, self.sink.written, at)
+        inputs = self._template(given, at, job, roots, earlier, after)
         outputs = self._template(
             spec.outputs, (*base, "outputs"), job, (*roots, "result"), earlier | {spec.id}, after
         )

@@ -78,5 +78,9 @@ class DiagnosticSink:
         place = self.text_place((*base, *problem.where), problem.offset)
         self.add(place, problem.code, problem.message, problem.hint)
 
+    def written(self, path: Path, value: object) -> str:
+        """Return the characters of the scalar at a path, as the file has them."""
+        return self.document.written(self._as_written(path), value)
+
     def _as_written(self, path: Path) -> Path:
         return path if self._guesses is None else self._guesses.as_written(path)

@@ -152,7 +152,7 @@ def _planned_and_checked(
     plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
     registry = registry_of(settings, plugin_paths, redactor, given)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
-    plan = build_plan(loaded, sink, cache(registry.step_version))
+    plan = build_plan(loaded, sink, cache(registry.step_version), cache(registry.known_step_type))
     plan = msgspec.structs.replace(plan, place=place)
     if bundle is None:
         environment = with_likely_work_root(plan, environment)

@@ -32,7 +32,7 @@ def register_named_inputs(
 
 def _known_inputs(step: StepPlan, scope: Mapping[str, Any]) -> Any:
     """Return the rendered inputs of a step, with None for each text that has no value yet."""
-    raw: dict[str, Any] = step.spec.inputs
+    raw: dict[str, Any] = step.inputs.raw
     try:
         present = step.inputs.render_present(scope)
     except TemplateError:  # a value is no date

@@ -12,7 +12,7 @@ import msgspec
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.spec.convert import convert
+from aetherflow.spec.convert import convert_values
 from aetherflow.spec.suggest import did_you_mean
 
 C = TypeVar("C", bound="type[Connector]")
@@ -41,7 +41,7 @@ class Resource(msgspec.Struct, frozen=True):
     cache: CacheScope = "run"
 
     def config_as(self, shape: type[S]) -> S:
-        """Convert `config` to a Struct; numbers and booleans may be written as text.
+        """Convert `config` to a Struct; numbers and booleans may be texts, and texts numbers.
 
         Unlike `msgspec.convert`, this is safe when two threads convert to the same new type at once.
 
@@ -60,7 +60,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     def _as(self, part: str, values: dict[str, Any], shape: type[S]) -> S:
         try:
-            return convert(values, shape, strict=False)
+            return convert_values(values, shape)
         except msgspec.ValidationError as error:
             said, _, place = str(error).partition(" - at `$")
             unknown = _UNKNOWN.search(said)

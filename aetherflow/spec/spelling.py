@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import inspect as kinds
 
@@ -28,6 +28,8 @@ NUMBERS_AS_WRITTEN = {"as_written": (int, float)}
 """`Meta(extra=...)` of a place of any type: a number that JSON would write otherwise is the text of it."""
 SCALARS_AS_WRITTEN = {"as_written": (int, float, bool)}
 """The same for numbers and truth: what is read again along a type that another file declares."""
+TEXTS_ONLY = {"texts_only": True}
+"""`Meta(extra=...)` of a text that a number or truth must not become: it would mean something else."""
 JSON_AS_TEXT = {"json": True}
 """`Meta(extra=...)` of a text: a template may give a mapping or list, which is written as JSON."""
 
@@ -88,6 +90,12 @@ def alternatives(kind: kinds.Type, marks: dict[str, Any] | None = None) -> Optio
 def is_duration(kind: kinds.Type) -> bool:
     """Whether one of the types that a type allows is a duration."""
     return any(marks.get("duration") for _, marks in alternatives(kind))
+
+
+def is_no_duration(value: Any, kind: kinds.Type) -> TypeGuard[str]:
+    """Whether a value is a text without templates that is no duration, where a type wants one."""
+    is_text = isinstance(value, str) and "{{" not in value and is_duration(kind)
+    return is_text and as_wanted(value, kind, unwritten) is value
 
 
 def misplaced(value: Any, kind: kinds.Type, path: NodePath = ()) -> Iterator[NodePath]:
@@ -189,7 +197,7 @@ def _scalar(value: Any, options: Options, written: Written, path: NodePath) -> A
     text = written(path, value)
     if value is None and not text:
         return value  # nothing at all is no text
-    return text if any(_takes_text(kind, text) for kind, _ in options) else value
+    return text if any(_takes_text(kind, marks, text) for kind, marks in options) else value
 
 
 def _takes(kind: kinds.Type, value: Any) -> bool:
@@ -201,10 +209,10 @@ def _takes(kind: kinds.Type, value: Any) -> bool:
     return type(value) in _NATIVE.get(type(kind), ())
 
 
-def _takes_text(kind: kinds.Type, text: str) -> bool:
+def _takes_text(kind: kinds.Type, marks: dict[str, Any], text: str) -> bool:
     """Whether a type takes a text in the place of a scalar that it does not take."""
     if isinstance(kind, kinds.LiteralType):
         return text in kind.values
     if isinstance(kind, kinds.EnumType):
         return any(text == one.value for one in kind.cls)
-    return isinstance(kind, kinds.StrType | _PARSED)
+    return isinstance(kind, kinds.StrType | _PARSED) and not marks.get("texts_only")

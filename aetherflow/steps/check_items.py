@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
+from aetherflow.spec.spelling import TEXTS_ONLY
 
 
 class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +21,7 @@ class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         min_count: fewer items than this: SKIPPED.
     """
 
-    items: list[Any] | str | None
+    items: list[Any] | Annotated[str, Meta(extra=TEXTS_ONLY)] | None
     min_count: int = 1
 
 

@@ -35,7 +35,6 @@ from aetherflow.steps.process_inputs import (
     RetryInputs,
     SuccessInputs,
     as_text,
-    as_variable,
 )
 
 
@@ -227,9 +226,9 @@ def _directory(context: StepContext, cwd: str) -> Path:
 
 
 def _argv(inputs: ProcessInput) -> tuple[str, ...]:
-    arguments = [as_text(argument) for argument in inputs.args or []]
+    arguments = inputs.args or []
     if isinstance(inputs.command, list):
-        words = [*(as_text(word) for word in inputs.command), *arguments]
+        words = [*inputs.command, *arguments]
         return ("/bin/sh", "-c", shlex.join(words)) if inputs.shell else tuple(words)
     if inputs.shell:
         return ("/bin/sh", "-c", " ".join([inputs.command, *map(shlex.quote, arguments)]))
@@ -254,7 +253,7 @@ def _environment(
     }
     if folder is not None:
         environment["AETHERFLOW_OUTPUT_DIR"] = str(folder.temporary)
-    return environment | {name: as_variable(value) for name, value in (inputs.env or {}).items()}
+    return environment | {name: value or "" for name, value in (inputs.env or {}).items()}
 
 
 def _outputs(context: StepContext, task: _Task, recorder: OutputRecorder, ended: Attempt) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from aetherflow.sdk.files import list_files as entries_of
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.duration import parse_duration
+from aetherflow.spec.flow import Seconds
 from aetherflow.spec.size import parse_size
 
 T = TypeVar("T")
@@ -53,8 +54,8 @@ class ListFilesInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_size: int | str | None = None
     modified_after: str | None = None
     modified_before: str | None = None
-    min_age_seconds: float | None = None
-    stable_for_seconds: float | None = None
+    min_age_seconds: Seconds | None = None
+    stable_for_seconds: Seconds | None = None
     done_file: str = ""
     zero_byte: ZeroByte = "take"
     sort: Sort = "name"

@@ -13,13 +13,15 @@ from msgspec import Meta
 from aetherflow.errors import FailureKind
 from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
-from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds
+from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds, Value
 from aetherflow.spec.size import parse_size
+from aetherflow.spec.spelling import JSON_AS_TEXT
 from aetherflow.steps.named_values import Parse
 
 T = TypeVar("T")
 
 OneOrMany = str | list[str] | None
+Variable = Annotated[str, Meta(extra=JSON_AS_TEXT)]
 CaptureLimit = Annotated[int, Meta(ge=0)]
 
 
@@ -217,15 +219,16 @@ class ProcessInput(_Inputs, frozen=True):
     Attributes:
         command: a list: the program and its arguments; a text: the name of one program, or, with `shell`,
             a command line for /bin/sh.
-        args: more arguments; numbers and booleans become text as in JSON.
+        args: more arguments.
         shell: run the command by /bin/sh -c; the items of a list and `args` are quoted.
         cwd: where the program starts: artifacts (the job's artifacts folder, the default), flow (the folder
             of the flow file), or a path, relative to the artifacts folder; a folder called flow is ./flow.
-        env: more variables; null is the empty text.
+        env: more variables; null is the empty text, a mapping or list that a template gives becomes JSON.
         inherit_env: whether the program gets the run's environment; false: only `env` and AETHERFLOW_*.
         timeout_seconds: then the program and all that it started are ended.
         kill_grace_seconds: the time between SIGTERM and SIGKILL.
-        stdin: text for the program's standard input, which is empty without it.
+        stdin: text for the program's standard input, which is empty without it; a mapping or list becomes
+            JSON.
         parse: makes values of stdout, which is captured then: `lines` (a list of the lines that are not
             blank), `json` (its value), or `kv` (a mapping of NAME=VALUE lines).
         outputs: added to the step's outputs as they are.
@@ -233,40 +236,31 @@ class ProcessInput(_Inputs, frozen=True):
             succeeds.
     """
 
-    command: str | list[Any]
-    args: list[Any] | None = None
+    command: str | list[str]
+    args: list[str] | None = None
     shell: bool = False
     cwd: str | None = None
-    env: dict[str, Any] | None = None
+    env: dict[str, Variable | None] | None = None
     inherit_env: bool = True
     timeout_seconds: PositiveSeconds | None = None
     kill_grace_seconds: Seconds = 15
-    stdin: Any = None
+    stdin: str | list[Any] | dict[str, Any] | None = None
     log: LogInputs | None = None
     retry: RetryInputs | None = None
     success: SuccessInputs | None = None
     idempotency: IdempotencyInputs | None = None
     parse: Parse | None = None
-    outputs: dict[str, Any] | None = None
+    outputs: dict[str, Value] | None = None
     leave_running: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.command or not as_text(
-            self.command if isinstance(self.command, str) else self.command[0]
-        ):
+        if not self.command or not self.command[0]:
             raise ValueError("command names no program")
         if self.parse and self.log and self.log.stdout in ("file", "discard"):
             raise ValueError(f"parse: {self.parse} captures stdout, log.stdout: {self.log.stdout} does not")
 
 
 def as_text(value: Any) -> str:
-    """Return a value as an argument of a program: text as it is, everything else as JSON."""
+    """Return a value as a text: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def as_variable(value: Any) -> str:
-    """Return a value as an environment variable: null is empty, mappings and lists are JSON."""
-    if value is None:
-        return ""
-    return as_text(value) if isinstance(value, dict | list) else str(value)

@@ -98,7 +98,7 @@ BAD: dict[str, str] = {
     "no jobs": "version: 1\nflow: {id: f}\njobs: []\n",
     "no steps": "version: 1\nflow: {id: f}\njobs: [{id: a, steps: []}]\n",
     "an id with a space": f"version: 1\nflow: {{id: 'a b'}}\njobs: [{{id: a, steps: [{GOOD}]}}]\n",
-    "an id that is a number": f"version: 1\nflow: {{id: 5}}\njobs: [{{id: a, steps: [{GOOD}]}}]\n",
+    "an id that is a list": f"version: 1\nflow: {{id: [5]}}\njobs: [{{id: a, steps: [{GOOD}]}}]\n",
     "an unknown key of the file": ONE % ("", "x: 1\n", ""),
     "an unknown key of a job": ONE % ("", "", ", needs: []"),
     "an unknown key of a step": STEPS % "{id: s, type: check_items, input: {}, inputs: {items: []}}",

@@ -156,9 +156,9 @@ def test_everything_wrong_is_found_at_once_and_in_order(tmp_path: Path) -> None:
             f"error[AF545] with_lock needs the input 'step.type' {IN_LOCK}",
         ),
         (
-            "{type: check_items, id: 5, inputs: {items: a}}",
-            "id: 5",
-            f"error[AF544] input 'step.id' of with_lock: Expected `str`, got `int` {IN_LOCK}",
+            "{type: check_items, id: [5], inputs: {items: a}}",
+            "id: [5]",
+            "error[AF115] input 'step.id' of with_lock: expected text, got a list (write \"[5]\")",
         ),
         (
             "{type: db_extract, inputs: {resource: dbb, sql: s, output: o}}",

@@ -268,5 +268,5 @@ def test_a_mistyped_key_hides_nothing(tmp_path: Path) -> None:
         "6:20 error[AF540] unknown step type 'check_itms'",
         "6:38 error[AF111] unknown key 'input' in a step",
         "7:19 error[AF422] 'nonsense' is not known in a condition: a path begins with jobs, params or env",
-        "7:29 error[AF110] 'timeout_seconds': expected a number, got the text 'x'",
+        "7:29 error[AF116] 'timeout_seconds': 'x' is no duration",
     ]

@@ -38,7 +38,7 @@ def test_a_wrong_entry_is_reported_with_its_place_in_the_variable(text: str, pla
 
 def test_all_wrong_entries_are_reported_at_once() -> None:
     with pytest.raises(InvalidInput) as raised:
-        parse_env_files('[{"path": 1}, {"path": ""}, {"path": "a", "optional": "yes"}]')
+        parse_env_files('[{"path": [1]}, {"path": ""}, {"path": "a", "optional": "yes"}]')
     assert len(raised.value.diagnostics) == 3
 
 

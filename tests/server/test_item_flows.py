@@ -76,7 +76,7 @@ def test_a_mistyped_key_hides_nothing_else(cli: CommandLine) -> None:
         "scheduler.yaml:3:11: error[AF111",
         "scheduler.yaml:3:17: error[AF150",
         "scheduler.yaml:3:30: error[AF203",
-        "scheduler.yaml:4:11: error[AF110",
+        "scheduler.yaml:4:11: error[AF150",
         "scheduler.yaml:5:3: error[AF112",
         "scheduler.yaml:5:11: error[AF150",
         "scheduler.yaml:6:27: error[AF111",

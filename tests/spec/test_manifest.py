@@ -138,7 +138,7 @@ def test_everything_is_reported_at_once_in_the_order_of_the_file(tmp_path: Path)
 version: 2
 mode: fast
 bundle:
-  id: 1x
+  id: -x
   source: {type: filesystem, list_sql: x}
   layout: {flow_dir: x, profiles_file: /etc/x}
   entry_flow: ../x

@@ -6,7 +6,6 @@ from collections.abc import Mapping, MutableSequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from aetherflow.clock import Clock, SystemClock
@@ -14,6 +13,7 @@ from aetherflow.events.run_events import Event, Notice, StepOutput
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import DEFAULT_LAYOUT
+from aetherflow.spec.convert import convert_values
 from aetherflow.steps.external_process import external_process
 from aetherflow.steps.process_inputs import ProcessInput
 from aetherflow.testing import FakeRun
@@ -44,7 +44,7 @@ def process_context(
 
 async def run_step(context: StepContext, **inputs: Any) -> StepResult:
     """Run the step as the engine does: inputs as a flow has them, converted leniently."""
-    typed = msgspec.convert(inputs, ProcessInput, strict=False)
+    typed = convert_values(inputs, ProcessInput)
     result: StepResult = await external_process.run(context, typed)
     return result
 

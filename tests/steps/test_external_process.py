@@ -76,9 +76,20 @@ def test_any_text_reaches_the_program_and_the_shell_as_it_is(
 
 @pytest.mark.asyncio
 async def test_values_that_are_no_text_are_written_as_json(tmp_path: Path) -> None:
-    values = [1, 2.5, True, False, None, [1, "a"], {"k": "ä"}]
-    expected = ["1", "2.5", "true", "false", "null", '[1, "a"]', '{"k": "ä"}']
-    assert await answer(tmp_path, command=ARGUMENTS, args=values) == expected
+    values = [1, 2.5, True, False, None]
+    expected = ["1", "2.5", "true", "false", "null"]
+    assert await answer(tmp_path, command=[*ARGUMENTS, *values], args=values) == expected * 2
+
+
+@pytest.mark.asyncio
+async def test_a_list_or_mapping_of_a_template_is_json_in_a_variable_and_no_argument(
+    tmp_path: Path,
+) -> None:
+    given = {"L": [1, "a"], "M": {"k": "ä"}, "N": None, "T": True}
+    seen = await answer(tmp_path, command=ENVIRONMENT, env=given)
+    assert [seen[name] for name in given] == ['[1, "a"]', '{"k": "ä"}', "", "true"]
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `str`, got `object` - at `\$.args\[1\]`"):
+        await answer(tmp_path, command=ARGUMENTS, args=["x", {"k": 1}])
 
 
 @pytest.mark.asyncio
