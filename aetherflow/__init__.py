@@ -6,7 +6,16 @@ starts fast.
 
 from __future__ import annotations
 
+import os
+
 from aetherflow._version import __version__
+
+if os.path.exists(f"{__path__[0]}/core/runner.py"):  # noqa: PTH110 - a module of 0.0; pathlib is slow to import
+    from pathlib import Path
+
+    from aetherflow.shared_environment import report_old_files
+
+    report_old_files(Path(__path__[0]))
 
 TYPE_CHECKING = False  # as type checkers take it; `--version` does not need the typing module
 if TYPE_CHECKING:
