@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from aetherflow.cli.options import Json
+from aetherflow.cli.type_example import connector_example, step_example
+from aetherflow.cli.type_fields import fields_of
 from aetherflow.cli.type_listing import (
-    fields_of,
     first_line,
     found_type,
     installed_types,
@@ -33,7 +34,8 @@ def show_step(
     registry = installed_types()
     found = found_type(registry, registry.step_type, name)
     sections = {"inputs": fields_of(found.input_type), "outputs": fields_of(found.output_type)}
-    return print_type(registry, STEP, name, found.summary, sections, as_json=json)
+    example = step_example(name, sections["inputs"])
+    return print_type(registry, STEP, name, found.summary, sections, example, as_json=json)
 
 
 def list_connectors(*, json: Json = False) -> int:
@@ -53,4 +55,5 @@ def show_connector(
     registry = installed_types()
     found = found_type(registry, registry.connector_class, name)
     sections = {"config": fields_of(found.config_type), "options": fields_of(found.options_type)}
-    return print_type(registry, CONNECTOR, name, first_line(found.__doc__), sections, as_json=json)
+    example = connector_example(name, sections["config"])
+    return print_type(registry, CONNECTOR, name, first_line(found.__doc__), sections, example, as_json=json)

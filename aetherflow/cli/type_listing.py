@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
+from aetherflow.cli.type_fields import Field
 from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
 from aetherflow.registry import STEP, Registry, registry_of
 
-Field = dict[str, Any]
+WIDTH = 100
+"""How long a line of a description is, at most."""
 
 
 def installed_types() -> Registry:
@@ -88,26 +90,38 @@ def print_types(
 
 
 def print_type(
-    registry: Registry, kind: str, name: str, summary: str, sections: dict[str, list[Field]], *, as_json: bool
+    registry: Registry,
+    kind: str,
+    name: str,
+    summary: str,
+    sections: dict[str, list[Field]],
+    example: str,
+    *,
+    as_json: bool,
 ) -> int:
-    """Print one type with the fields of each section, and return the exit code."""
+    """Print one type with the fields of each section and an example, and return the exit code."""
     source = registry.source(kind, name)
     if as_json:
         command = "steps.show" if kind == STEP else "connectors.show"
-        return _report(registry, command, {"name": name, "summary": summary, "source": source, **sections})
+        about = {"name": name, "summary": summary, "source": source, "example": example}
+        return _report(registry, command, {**about, **sections})
     print_text(f"{name}: {summary}" if summary else name)
     if source != "aetherflow":
         print_text(f"from {source}")
     for title, fields in sections.items():
         print_text(f"{title}:" if fields else f"{title}: anything")
         _print_fields(fields, "  ", _given if title == "outputs" else _needed)
+    print_text(f"example:\n{textwrap.indent(example, '  ')}")
     return print_problems(registry)
 
 
 def _print_fields(fields: list[Field], indent: str, note: Callable[[Field], str]) -> None:
     for field in fields:
         print_text(f"{indent}{field['name']}: {field['type']}{note(field)}")
-        _print_fields(field.get("fields", []), indent + "  ", note)
+        deeper = f"{indent}    "
+        for line in textwrap.wrap(field.get("description", ""), WIDTH - len(deeper)):
+            print_text(deeper + line)
+        _print_fields(field.get("fields", []), f"{indent}  ", note)
 
 
 def _needed(field: Field) -> str:
@@ -116,48 +130,3 @@ def _needed(field: Field) -> str:
 
 def _given(field: Field) -> str:
     return "" if field["required"] or "default" in field else " (may be missing)"
-
-
-def fields_of(struct: type[Any]) -> list[Field]:
-    """Return the fields of a Struct, with those of inner Structs in `fields`; none for any other type."""
-    if not issubclass(struct, msgspec.Struct):
-        return []
-    schema = msgspec.json.schema(struct)
-    return _described(schema, schema.get("$defs", {}))
-
-
-def _described(form: dict[str, Any], definitions: dict[str, Any]) -> list[Field]:
-    """Return the fields of a JSON Schema, with those of inner structures in `fields`."""
-    form = _definition(form, definitions)
-    described = []
-    for name, part in form.get("properties", {}).items():
-        entry: Field = {"name": name, "type": _type_text(part), "required": name in form.get("required", ())}
-        if "default" in part:
-            entry["default"] = msgspec.json.encode(part["default"]).decode()
-        for option in part.get("anyOf", [part]):
-            if inner := _described(option, definitions):
-                entry["fields"] = inner
-        described.append(entry)
-    return described
-
-
-def _definition(form: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = definitions[str(form["$ref"]).rpartition("/")[2]] if "$ref" in form else form
-    return found
-
-
-def _type_text(form: dict[str, Any]) -> str:
-    """Return a JSON Schema as a few words."""
-    if "anyOf" in form:
-        return " or ".join(_type_text(option) for option in form["anyOf"])
-    if form.get("format") == "duration":
-        return "duration"
-    if "enum" in form:
-        return " | ".join(map(str, form["enum"]))
-    if "$ref" in form:
-        return "mapping"
-    if form.get("type") == "array":
-        return f"list of {_type_text(form['items'])}" if form.get("items") else "list"
-    return {"string": "text", "object": "mapping"}.get(
-        form.get("type", ""), str(form.get("type", "anything"))
-    )

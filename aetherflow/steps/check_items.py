@@ -26,7 +26,12 @@ class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CheckItemsOutput(msgspec.Struct, frozen=True):
-    """Outputs of `check_items`."""
+    """Outputs of `check_items`.
+
+    Attributes:
+        has_data: whether there are enough items.
+        count: how many there are.
+    """
 
     has_data: bool
     count: int

@@ -101,6 +101,7 @@ class ListedFile(msgspec.Struct, frozen=True):
         rel_path: below the folder that was listed, with `/` between its parts.
         size: in bytes.
         mtime: when it was changed, in UTC.
+        is_dir: false; listings of other kinds have folders too.
     """
 
     path: str
@@ -112,7 +113,13 @@ class ListedFile(msgspec.Struct, frozen=True):
 
 
 class ListFilesOutput(msgspec.Struct, frozen=True):
-    """Outputs of `list_files`."""
+    """Outputs of `list_files`.
+
+    Attributes:
+        has_data: whether enough files were taken.
+        count: how many were taken.
+        files: those files, in order.
+    """
 
     has_data: bool
     count: int

@@ -39,7 +39,13 @@ class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DbExtractOutput(msgspec.Struct, frozen=True):
-    """The outputs of `db_extract`: the absolute path of the file, its format, and how many rows it has."""
+    """The outputs of `db_extract`.
+
+    Attributes:
+        output: the absolute path of the file.
+        format: how it is written.
+        rows: how many rows it has, without the header.
+    """
 
     output: str
     format: FileFormat

@@ -25,13 +25,24 @@ DRIVER_PACKAGES = {
 
 
 class SqlAlchemyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the database is: `url`, for example `postgresql+psycopg://user:password@host/database`."""
+    """Where the database is.
+
+    Attributes:
+        url: for example `postgresql+psycopg://user:password@host/database`.
+    """
 
     url: Annotated[str, Meta(min_length=1)]
 
 
 class PoolOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The connection pool, as a group of its own; these keys win over the flat ones."""
+    """The connection pool, as a group of its own; these keys win over the flat ones.
+
+    Attributes:
+        size: instead of `pool_size`.
+        max_overflow: instead of `max_overflow`.
+        recycle_seconds: instead of `pool_recycle`.
+        pre_ping: instead of `pool_pre_ping`.
+    """
 
     size: int | None = None
     max_overflow: int | None = None

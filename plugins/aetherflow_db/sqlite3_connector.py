@@ -35,7 +35,11 @@ class Sqlite3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the database is used: `timeout_seconds` is how long to wait for a locked file."""
+    """How the database is used.
+
+    Attributes:
+        timeout_seconds: how long to wait for a locked file.
+    """
 
     timeout_seconds: Annotated[float, Meta(ge=0)] = 5.0
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow import registry
-from aetherflow.cli.type_listing import fields_of
+from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
 from aetherflow.events import run_events
@@ -111,11 +111,13 @@ def _step_types(_: str) -> Iterator[str]:
 
 
 def _inputs(name: str) -> Iterator[str]:
-    yield "| input | value | default |"
-    yield "|---|---|---|"
+    yield "| input | value | default | meaning |"
+    yield "|---|---|---|---|"
     for field, depth in _deep(fields_of(registry.Registry().step_type(name).input_type)):
         default = "required" if field["required"] else _text_default(field)
-        yield f"| {'&nbsp;&nbsp;' * depth}`{field['name']}` | {_cell(field['type'])} | {default} |"
+        meaning = _cell(field.get("description", ""))
+        indent = "&nbsp;&nbsp;" * depth
+        yield f"| {indent}`{field['name']}` | {_cell(field['type'])} | {default} | {meaning} |"
 
 
 def _text_default(field: dict[str, Any]) -> str:
@@ -124,10 +126,11 @@ def _text_default(field: dict[str, Any]) -> str:
 
 
 def _outputs(name: str) -> Iterator[str]:
-    yield "| output | value |"
-    yield "|---|---|"
-    for field, _ in _deep(fields_of(registry.Registry().step_type(name).output_type)):
-        yield f"| `{field['name']}` | {_cell(field['type'])} |"
+    yield "| output | value | meaning |"
+    yield "|---|---|---|"
+    for field, depth in _deep(fields_of(registry.Registry().step_type(name).output_type)):
+        meaning = _cell(field.get("description", ""))
+        yield f"| {'&nbsp;&nbsp;' * depth}`{field['name']}` | {_cell(field['type'])} | {meaning} |"
 
 
 def _deep(fields: list[dict[str, Any]], depth: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
