@@ -16,7 +16,7 @@ from aetherflow.cli.type_listing import (
     print_type,
     print_types,
 )
-from aetherflow.registry import CONNECTOR, STEP
+from aetherflow.registry import CONNECTOR, STEP, Registry
 
 
 def list_steps(*, json: Json = False) -> int:
@@ -34,7 +34,7 @@ def show_step(
     registry = installed_types()
     found = found_type(registry, registry.step_type, name)
     sections = {"inputs": fields_of(found.input_type), "outputs": fields_of(found.output_type)}
-    example = step_example(name, sections["inputs"])
+    example = step_example(name, sections["inputs"], in_manual=_is_shipped(registry, STEP, name))
     return print_type(registry, STEP, name, found.summary, sections, example, as_json=json)
 
 
@@ -55,5 +55,11 @@ def show_connector(
     registry = installed_types()
     found = found_type(registry, registry.connector_class, name)
     sections = {"config": fields_of(found.config_type), "options": fields_of(found.options_type)}
-    example = connector_example(name, sections["config"])
+    in_manual = _is_shipped(registry, CONNECTOR, name)
+    example = connector_example(name, sections["config"], in_manual=in_manual)
     return print_type(registry, CONNECTOR, name, first_line(found.__doc__), sections, example, as_json=json)
+
+
+def _is_shipped(registry: Registry, kind: str, name: str) -> bool:
+    """Whether a type is one that the manual describes; another of the same name is a plugin's."""
+    return registry.source(kind, name) == "aetherflow"

@@ -14,9 +14,9 @@ _TYPE = re.compile(r"\btype: ([\w.-]+)")
 _PLACEHOLDERS = {"integer": "1", "number": "1", "duration": "5m", "boolean": "true", "mapping": "{}"}
 
 
-def step_example(name: str, inputs: list[Field]) -> str:
+def step_example(name: str, inputs: list[Field], *, in_manual: bool) -> str:
     """Return a step of this type as YAML: the first one in the manual, else one with what is required."""
-    for item in _items(rf"\btype: {re.escape(name)}(?![\w.-])"):
+    for item in _items(rf"\btype: {re.escape(name)}(?![\w.-])") if in_manual else ():
         found = _TYPE.search(item)
         if found is not None and found[1] == name:
             return item
@@ -25,12 +25,12 @@ def step_example(name: str, inputs: list[Field]) -> str:
     return f"- id: {name.rpartition('.')[2]}\n  type: {name}{given}"
 
 
-def connector_example(name: str, config: list[Field]) -> str:
+def connector_example(name: str, config: list[Field], *, in_manual: bool) -> str:
     """Return a resource with this connector as YAML: the first one in the manual, else what is required."""
     kind, _, driver = name.partition(":")
     begins = rf"\w+: \{{kind: {re.escape(kind)}, driver: {re.escape(driver)}, config: \{{"
     wanted = re.compile(rf"^ *({begins}.*\}}\}})", re.MULTILINE)
-    for block in _blocks():
+    for block in _blocks() if in_manual else ():
         if found := wanted.search(block):
             return found[1]
     needed = _required(config) or ", ".join(f"{one['name']}: {_placeholder(one)}" for one in config[:1])

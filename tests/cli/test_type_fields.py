@@ -46,7 +46,7 @@ def test_every_field_of_a_shipped_connector_is_described(name: str) -> None:
 def test_the_example_of_a_step_is_a_step_of_that_type_with_what_it_needs(name: str) -> None:
     input_type = REGISTRY.step_type(name).input_type
 
-    (shown,) = yaml.safe_load(step_example(name, fields_of(input_type)))
+    (shown,) = yaml.safe_load(step_example(name, fields_of(input_type), in_manual=True))
 
     assert shown["type"] == name
     msgspec.convert(shown.get("inputs", {}), input_type, strict=False)
@@ -56,7 +56,7 @@ def test_the_example_of_a_step_is_a_step_of_that_type_with_what_it_needs(name: s
 def test_the_example_of_a_connector_is_a_resource_with_what_it_needs(name: str) -> None:
     cls = REGISTRY.connector_class(name)
 
-    (shown,) = yaml.safe_load(connector_example(name, fields_of(cls.config_type))).values()
+    (shown,) = yaml.safe_load(connector_example(name, fields_of(cls.config_type), in_manual=True)).values()
 
     assert f"{shown['kind']}:{shown['driver']}" == name
     assert shown["config"].keys() >= {one["name"] for one in fields_of(cls.config_type) if one["required"]}
