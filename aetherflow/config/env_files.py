@@ -93,6 +93,7 @@ def _text(path: Path) -> str:
 def _parse_json(text: str, file: str) -> dict[str, str]:
     try:
         values = json.loads(text)
+        written = json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         place = f"{file}:{error.lineno}:{error.colno}"
         raise ConfigError(f"{place}: this is not JSON: {error.msg.lower()}", code="AF503") from None
@@ -105,7 +106,8 @@ def _parse_json(text: str, file: str) -> dict[str, str]:
     if not isinstance(values, dict):
         hint = 'write an object: {"NAME": "value"}'
         raise ConfigError(f"{file}: the JSON of an env file must be an object", hint=hint, code="AF503")
-    return {key: value_text(value) for key, value in values.items() if value is not None}
+    numbers = {key: written[key] for key, value in values.items() if type(value) in (int, float)}
+    return {key: value_text(value) for key, value in values.items() if value is not None} | numbers
 
 
 def value_text(value: Any) -> str:

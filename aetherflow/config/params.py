@@ -13,6 +13,7 @@ from aetherflow.errors import UsageError
 from aetherflow.redaction import names_a_secret
 from aetherflow.spec.flow import ParamSpec
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.spec.yaml_scalars import scalar_value
 
 _CODE = "AF560"
 
@@ -100,17 +101,38 @@ def convert(spec: ParamSpec, value: Any) -> Any:
     if not spec.enum:
         return converted
     for option in spec.enum:
-        if _string(option) == _string(converted):  # the command line gives texts, the file may hold numbers
+        if _string(_as_type(spec, option)) == _string(converted):
             return option if spec.type == "enum" else converted
     raise UnfitValue(f"one of {', '.join(map(_string, spec.enum))}", repr(value))
+
+
+def _as_type(spec: ParamSpec, option: Any) -> Any:
+    try:
+        return _CONVERSIONS[spec.type](option)
+    except UnfitValue:
+        return option
 
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def _scalar(text: str) -> Any:
+    """Return what YAML reads a text as: a number such as 0x1F, which Python spells otherwise."""
+    try:
+        return scalar_value(text.strip())
+    except ValueError:
+        return text
+
+
+def _whole(text: str) -> int:
+    number = _scalar(text)
+    return number if type(number) is int else int(text)
+
+
 def _finite(text: str) -> float:
-    number = float(text)
+    number = _scalar(text)
+    number = float(number if type(number) in (int, float) else text)
     if not math.isfinite(number):  # runs are stored as JSON, which has neither infinity nor NaN
         raise ValueError(text)
     return number
@@ -137,6 +159,9 @@ def _json(value: Any) -> Any:
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError as error:
+        scalar = _scalar(value)  # a number or truth that a file spells otherwise than JSON: 007, True
+        if isinstance(scalar, bool) or (isinstance(scalar, int | float) and math.isfinite(scalar)):
+            return scalar
         raise UnfitValue(f"JSON ({error})") from None
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from aetherflow.config.params import UnfitValue, convert, described
 from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.spec.convert import type_info
 from aetherflow.spec.document import Document, read_document
-from aetherflow.spec.flow import ParamSpec
+from aetherflow.spec.flow import ParamSpec, ParamValue
+from aetherflow.spec.spelling import as_wanted
 from aetherflow.spec.suggest import did_you_mean
 
 CODE = "AF562"
@@ -29,6 +31,7 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
     if not isinstance(values, dict):
         message = f"a file of parameters is a mapping of names to values, not a {type(values).__name__}"
         raise InvalidInput([document.diagnostic((), CODE, message, "write NAME: VALUE, one a line")])
+    values = as_wanted(values, type_info(dict[str, ParamValue]), document.written)
     diagnostics = [
         diagnostic
         for name, value in values.items()
