@@ -19,7 +19,7 @@ from tests.engine.simulation import Fault, VirtualClock, World, all_tasks_blocke
 from tests.execution.history_watch import Watch
 from tests.sizes import LARGE
 
-SEEDS = 5000 if LARGE else 200
+SEEDS = 5000 if LARGE else 120
 PORTION = 50
 PORTIONS = range(0, SEEDS, PORTION)
 """The first seed of each test: a test per seed would cost more than the simulation."""

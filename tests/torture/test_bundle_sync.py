@@ -17,7 +17,7 @@ from tests.torture.bundle_shop import Shop
 from tests.torture.dying_sync import POINTS
 from tests.torture.processes import seed
 
-KILLS = 600 if LARGE else 12
+KILLS = 600 if LARGE else 8
 PASSAGES = (1, 2, 5, 17, 40) if LARGE else (1, 5)
 
 pytestmark = pytest.mark.torture
@@ -99,7 +99,7 @@ def test_many_syncs_and_readers_at_once(
     shop = Shop(tmp_path)
     shop.finish()
     reads = 0
-    rounds = 20 if LARGE else 3
+    rounds = 20 if LARGE else 2
     for _ in range(rounds):
         before = shop.version
         shop.write_version()

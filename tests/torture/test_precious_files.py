@@ -25,7 +25,7 @@ from tests.torture.processes import COMMAND, seed
 KILLS = 200 if LARGE else 3
 SECONDS = 60.0
 FILES = 20
-PLACES = 13 if LARGE else 3
+PLACES = 13 if LARGE else 2
 
 pytestmark = pytest.mark.torture
 
