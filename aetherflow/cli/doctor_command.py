@@ -11,8 +11,10 @@ from msgspec.structs import asdict, replace
 
 from aetherflow import exit_codes
 from aetherflow.admin import doctor as machine
+from aetherflow.admin.resolved_paths import ResolvedPath, paths_for_flow, paths_of_settings
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
+from aetherflow.cli.print_paths import print_paths
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import as_findings, print_report
 from aetherflow.cli.state_access import newest_time
@@ -53,10 +55,14 @@ def _examine(*, as_json: bool) -> int:
     except AetherFlowError as error:
         if as_json:
             results = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]
-            return _print_results("", results, [], as_json=True)
+            return _print_results("", results, [], paths=[], as_json=True)
         raise
     results = machine.check_machine(environment, redactor, newest_time)
-    return _print_results("", results, machine.settings_in_force(environment, redactor), as_json=as_json)
+    settings, paths = (
+        machine.settings_in_force(environment, redactor),
+        paths_of_settings(environment, redactor),
+    )
+    return _print_results("", results, settings, paths=paths, as_json=as_json)
 
 
 def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
@@ -70,7 +76,8 @@ def _examine_for_flow(flow: FlowSource, *, as_json: bool, connect: bool) -> int:
     settings = machine.settings_in_force(checked.environment, checked.redactor)
     mask = checked.redactor.text
     unset = [replace(one, message=mask(one.message)) for one in checked.diagnostics if one in checked.unset]
-    return _print_results(str(flow), results, settings, unset, as_json=as_json)
+    paths = paths_for_flow(checked)
+    return _print_results(str(flow), results, settings, unset, paths=paths, as_json=as_json)
 
 
 def _print_results(
@@ -79,6 +86,7 @@ def _print_results(
     settings: list[machine.Setting],
     unset: list[Diagnostic] | None = None,
     *,
+    paths: list[ResolvedPath],
     as_json: bool,
 ) -> int:
     """Print results and settings (with a flow, only settings that are not defaults); return the exit code."""
@@ -91,6 +99,7 @@ def _print_results(
             "flow_yaml": flow or None,
             "results": list(map(asdict, results)),
             "settings": settings,
+            "paths": list(map(asdict, paths)),
             "missing_env": as_findings(unset or []),
             "warnings": [{"code": "doctor", "loc": one.subject, "msg": one.message} for one in warnings],
         }
@@ -101,6 +110,7 @@ def _print_results(
             print_text(indent(result.excerpt, " " * 7))
         if result.hint:
             print_text(f"         hint: {result.hint}")
+    print_paths(paths)
     for setting in settings:
         if not flow or setting.source != "default":
             print_text(f"setting  {setting.name} = {setting.value or '-'} ({setting.source})")

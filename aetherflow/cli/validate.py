@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
+import typer
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
+from aetherflow.admin.resolved_paths import ResolvedPath, paths_for_flow, paths_for_schedules
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
+from aetherflow.cli.print_paths import print_paths
 from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
 from aetherflow.cli.report import as_findings, print_report
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
@@ -21,17 +27,22 @@ def validate(
     flow_yaml: FlowOption = None,
     bundle_manifest: BundleManifest = None,
     allow_stale_bundle: AllowStale = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print every path, and what names it.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Check a flow and all it refers to; nothing is run."""
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
-    return print_verdict(source, as_json=json)
+    return print_verdict(source, as_json=json, verbose=verbose)
 
 
-def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
-    """Check a flow; 0 if it can run, 2 if not."""
+def print_verdict(flow: FlowSource, *, as_json: bool, verbose: bool = False) -> int:
+    """Check a flow; 0 if it can run, 2 if not. With `verbose` also print its paths."""
+    paths: list[ResolvedPath] = []
     try:
-        diagnostics = _diagnostics(flow)
+        diagnostics, find_paths = _checked(flow)
+        paths = find_paths() if verbose else []
     except AetherFlowError as error:
         if not as_json and not isinstance(error, InvalidInput):
             raise
@@ -47,18 +58,22 @@ def print_verdict(flow: FlowSource, *, as_json: bool) -> int:
             "errors": as_findings(d for d in diagnostics if d.severity == "error"),
             "warnings": as_findings(d for d in diagnostics if d.severity == "warning"),
         }
+        if verbose:
+            report["paths"] = list(map(asdict, paths))
         return print_report("validate", report, code=code)
     for diagnostic in diagnostics:
         print_note(str(diagnostic))
+    print_paths(paths)
     verdict = "valid" if is_valid else "not valid"
     print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
     return code
 
 
-def _diagnostics(flow: FlowSource) -> list[Diagnostic]:
-    """Return the diagnostics of a flow, or of a scheduler file and the flows that it names."""
+def _checked(flow: FlowSource) -> tuple[list[Diagnostic], Callable[[], list[ResolvedPath]]]:
+    """Return the diagnostics of a flow, or of a scheduler file and its flows; and what lists the paths."""
     if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
-        return flow.load_checked_flow().diagnostics
+        checked_flow = flow.load_checked_flow()
+        return checked_flow.diagnostics, partial(paths_for_flow, checked_flow)
     checked = schedule_files.check_schedule_file(flow.flow)
     item_flows.check_item_flows(checked, os.environ)
-    return checked.diagnostics
+    return checked.diagnostics, partial(paths_for_schedules, [checked.schedule], os.environ)
