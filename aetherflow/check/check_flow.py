@@ -8,6 +8,7 @@ from typing import Any, Protocol, get_args
 
 import msgspec
 
+from aetherflow.check.output_names import check_output_names
 from aetherflow.check.planned_steps import planned_steps, texts
 from aetherflow.check.written_paths import check_flow_paths
 from aetherflow.errors import AetherFlowError
@@ -55,6 +56,7 @@ def check_flow(
         if name not in checker.used:
             message = f"no step uses the resource {name!r} by its name"
             sink.add(("resources", name), "AF552", message, severity="warning")
+    check_output_names(plan, checker.step_types, sink)
     return checker.step_types
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from aetherflow.language.comparison import equal
 from aetherflow.language.reference import kind_of
+from aetherflow.sdk.json_values import NotJson, check_numbers
 
 MATRIX = "matrix"
 SELECTIONS = ("exclude", "include")
@@ -63,6 +64,11 @@ def items_of(raw: Any, rendered: Any) -> list[Any]:
     """
     items = _of_matrix(rendered) if is_matrix(raw) else listed(rendered)
     _check_count(len(items))
+    try:
+        check_numbers(items)
+    except NotJson as error:
+        reason = f"has an item ({error.path}) that is {error.value}, which JSON does not have"
+        raise UnfitItems((), error.value, reason) from None
     return items
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ def plain_json(value: Any) -> Any:
             return _as_json(value)
         except UnicodeEncodeError:
             return _as_json(escaped(value))
+    except NotJson as error:
+        raise StepError(
+            f"the output {error.path} is {error.value}, which JSON does not have",
+            hint="return null or a text instead, or leave it out",
+            code="AF717",
+        ) from None
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise StepError(
             f"the outputs cannot be written as JSON: {error}",
@@ -31,8 +38,43 @@ def plain_json(value: Any) -> Any:
         ) from None
 
 
+class NotJson(Exception):
+    """A number that JSON does not have; written as JSON it would become null.
+
+    Attributes:
+        path: the keys and numbers that lead to it, joined by dots.
+    """
+
+    def __init__(self, path: tuple[str, ...], value: float) -> None:
+        super().__init__()
+        self.path = ".".join(path)
+        self.value = value
+
+
+def check_numbers(value: Any, *path: str) -> None:
+    """Check that every number of a value is finite.
+
+    Raises:
+        NotJson: one is NaN or infinite.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            raise NotJson(path, value)
+        case msgspec.Struct():
+            check_numbers(struct_fields(value), *path)
+        case Mapping():
+            for key, item in value.items():
+                check_numbers(item, *path, str(key))
+        case list() | tuple() | set() | frozenset():
+            for number, item in enumerate(value):
+                check_numbers(item, *path, str(number))
+
+
 def _as_json(value: Any) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=as_text))
+    content = msgspec.json.encode(value, enc_hook=as_text)
+    if b"null" in content:  # the encoder writes NaN and infinity so
+        check_numbers(value)
+    return msgspec.json.decode(content)
 
 
 def as_text(value: Any) -> Any:

@@ -30,6 +30,20 @@ def Skipped(reason: str, outputs: dict[str, Any] | None = None) -> StepResult:  
     return StepResult(status="SKIPPED", outputs=outputs or {}, reason=reason)
 
 
+class OutputNames(msgspec.Struct, frozen=True):
+    """The outputs that a step can have with given inputs.
+
+    Attributes:
+        names: those that it can have.
+        absent: those that its type has, but this step never, and what to do to get them.
+        is_open: whether it may have others, too.
+    """
+
+    names: frozenset[str]
+    absent: Mapping[str, str] = {}
+    is_open: bool = False
+
+
 class StepType(msgspec.Struct, frozen=True):
     """A registered step type; calling it calls the decorated function or class.
 
@@ -38,7 +52,8 @@ class StepType(msgspec.Struct, frozen=True):
         run: `(context, inputs) -> outputs`, async, or sync (then called in a worker thread). Returns a
             StepResult, a Struct, a mapping or None.
         input_type: Struct that the rendered inputs are converted to; `dict` accepts anything.
-        output_type: Struct of the outputs, for the documentation; `dict` if their names are not fixed.
+        output_type: Struct of the outputs; `dict` if their names are not fixed.
+        names_outputs: returns the outputs for the inputs as a flow has them, if those decide about them.
         summary: the first line of the docstring.
         contains: "step" if the input `step` is another step, {type, inputs}, that this step runs.
         visible: inputs that others can see, and where; `validate` warns about a secret in them.
@@ -53,6 +68,7 @@ class StepType(msgspec.Struct, frozen=True):
     run: StepFunction
     input_type: type[Any] = dict
     output_type: type[Any] = dict
+    names_outputs: Callable[[Mapping[str, Any]], OutputNames] | None = None
     summary: str = ""
     contains: Literal["", "step"] = ""
     visible: Mapping[str, Visibility] = {}

@@ -13,7 +13,7 @@ import msgspec
 
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.sdk.step import PlacementRule, StepFunction, StepResult, StepType, Visibility
+from aetherflow.sdk.step import OutputNames, PlacementRule, StepFunction, StepResult, StepType, Visibility
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CODE = "AF547"
@@ -36,6 +36,7 @@ def step(
     name: str,
     *,
     output: type[Any] | None = None,
+    names_outputs: Callable[[Mapping[str, Any]], OutputNames] | None = None,
     placement: PlacementRule = "anywhere",
     contains: Literal["", "step"] = "",
     visible: Mapping[str, Visibility] | None = None,
@@ -50,6 +51,7 @@ def step(
     Args:
         name: the name that flows use in `type:`.
         output: the Struct of the outputs of a function that returns a StepResult.
+        names_outputs: see `StepType`.
         placement: "coordinator" for a step that takes locks or runs other steps, and so must run in the
             process that executes the run.
         contains: see `StepType`.
@@ -76,6 +78,8 @@ def step(
         made = msgspec.structs.replace(step_of(name, target), **msgspec.structs.asdict(declared))
         if output is not None:
             made = msgspec.structs.replace(made, output_type=output)
+        if names_outputs is not None:
+            made = msgspec.structs.replace(made, names_outputs=names_outputs)
         declare("step type", name, made)
         return made
 

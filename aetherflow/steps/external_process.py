@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import msgspec
@@ -14,12 +15,12 @@ from msgspec import UNSET, UnsetType
 from aetherflow.errors import StepError
 from aetherflow.process.guardian import end_program
 from aetherflow.process.held_output import HeldOutput
-from aetherflow.process.output_recorder import OutputPlan, OutputRecorder
+from aetherflow.process.output_recorder import Mode, OutputPlan, OutputRecorder
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.services import Background
-from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.sdk.step import OutputNames, Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.steps import process_results as results
 from aetherflow.steps.left_processes import leave_running, report_leftovers
@@ -81,12 +82,31 @@ class ProcessOutput(msgspec.Struct, frozen=True):
     left_running: list[int] | UnsetType = UNSET
 
 
+def _names_outputs(inputs: Mapping[str, Any]) -> OutputNames:
+    """Return the outputs of a step with these inputs; a program may add others ($AETHERFLOW_OUTPUT)."""
+    absent = {}
+    log = inputs.get("log") or {}
+    for stream in ("stdout", "stderr"):
+        mode = log.get(stream, "inherit") if isinstance(log, Mapping) else "capture"
+        if mode in get_args(Mode) and mode != "capture" and not (stream == "stdout" and inputs.get("parse")):
+            absent[stream] = f"only what is captured is an output: add log: {{{stream}: capture}}"
+    if not inputs.get("parse"):
+        absent["parsed"] = "add parse: lines, json or kv"
+    if inputs.get("leave_running") is False or "leave_running" not in inputs:
+        absent["left_running"] = "add leave_running: true"
+    names = frozenset(ProcessOutput.__struct_fields__) - absent.keys() - {"count"}
+    added = inputs.get("outputs")
+    more = frozenset(added) if isinstance(added, Mapping) else frozenset[str]()
+    return OutputNames(names | more, absent, is_open=True)
+
+
 _ALWAYS_TAKEN = frozenset(ProcessOutput.__struct_fields__) - {"parsed", "count"}
 
 
 @step(
     "external.process",
     output=ProcessOutput,
+    names_outputs=_names_outputs,
     placement="coordinator",
     visible={"command": "process list", "args": "process list"},
     program_inputs=("command", "args", "stdin"),

@@ -31,6 +31,12 @@ CASES: dict[str, Case | Told] = {
     "AF424": Case(job("for_each: {matrix: {day: [1, 2]}, exclude: [{dya: 2}]}")),
     "AF425": Case(job("for_each: {matrix: {day: [1, 2]}, exclude: [{day: 3}]}")),
     "AF426": Case(job("for_each: {matrix: {day: [1, 2]}}", step=ITEMS % "{{item.dya}}")),
+    "AF427": Case(
+        steps(
+            "{id: s, type: check_items, inputs: {items: [x]}, outputs: {rows: '{{result.count}}'}}",
+            "{id: t, type: check_items, inputs: {items: ['{{steps.s.rows}}']}}",
+        )
+    ),
     "AF430": Case(steps(ITEMS % "{{env.FILES}}")),
     "AF431": Case(steps(ITEMS % "${HOME}/data")),
     "AF432": Case(

@@ -62,6 +62,7 @@ CASES: dict[str, Case | Told] = {
     "AF716": Case(
         job(f"for_each: {{matrix: {{a: &l [{', '.join(map(str, range(400)))}], b: *l}}}}"),
     ),
+    "AF717": fails("return {'rows': [{'mean': float('nan')}]}"),
     "AF713": Case("version: 1\n" + DIES % "fail", f"{RUN}; {RUN}"),
     "AF720": Case(resource(MEMORY, (SQL % "select 1").replace("o.jsonl", "../../o")), RUN),
     "AF731": Case(process("command: [no_such_program]"), RUN),
