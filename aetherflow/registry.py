@@ -45,6 +45,7 @@ def registry_of(
     plugin_paths: Sequence[Path] = (),
     redactor: Redactor | None = None,
     given: Mapping[tuple[str, str], object] | None = None,
+    own: Sequence[Path] = (),
 ) -> Registry:
     """Return the registry of these settings.
 
@@ -53,11 +54,11 @@ def registry_of(
         plugin_paths: more of them, from a bundle. In enterprise mode they are the only ones.
         redactor: masks the errors of plugins that cannot be loaded.
         given: types that need not be found, by what they are and their name: those of a test.
+        own: the `steps` folders of projects, which may not exist.
     """
     inherited = () if settings.mode == "enterprise" else settings.plugin_paths
-    return Registry(
-        (*inherited, *plugin_paths), strict=settings.plugin_strict, redactor=redactor, given=given
-    )
+    paths = (*inherited, *plugin_paths)
+    return Registry(paths, strict=settings.plugin_strict, redactor=redactor, given=given, own=own)
 
 
 class Registry:
@@ -65,6 +66,7 @@ class Registry:
 
     Attributes:
         paths: the plugin paths.
+        own: the `steps` folders of projects, which may not exist.
         strict: whether a plugin that cannot be loaded is an error; else it is a warning.
     """
 
@@ -75,12 +77,15 @@ class Registry:
         strict: bool = True,
         redactor: Redactor | None = None,
         given: Mapping[tuple[str, str], object] | None = None,
+        own: Sequence[Path] = (),
     ) -> None:
         self.paths = tuple(paths)
+        self.own = tuple(own)
         self.strict = strict
         self._redactor = redactor or Redactor()
         self._given = given or {}
         self._found: Plugins | None = None
+        self._lacks_a_type = False
 
     def step_type(self, name: str) -> StepType:
         """Return a step type, imported now if it was not.
@@ -153,8 +158,23 @@ class Registry:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """What is wrong with the plugins that were loaded; nothing is loaded for it."""
-        problems = self._found.problems if self._found else []
+        """What is wrong with the plugins that were loaded; nothing is loaded for it.
+
+        A file of a `steps` folder counts once a type was not found, as it might have that type.
+        """
+        if self._found is None:
+            return []
+        own = self._found.own_problems if self._lacks_a_type else []
+        return self._masked([*self._found.problems, *own])
+
+    @property
+    def unneeded_problems(self) -> list[Diagnostic]:
+        """The warnings about files of `steps` folders that cannot be loaded and were not needed."""
+        if self._found is None or self._lacks_a_type:
+            return []
+        return self._masked([replace(problem, severity="warning") for problem in self._found.own_problems])
+
+    def _masked(self, problems: Sequence[Diagnostic]) -> list[Diagnostic]:
         mask = self._redactor.text
         return [
             replace(problem, message=mask(problem.message), excerpt=mask(problem.excerpt))
@@ -176,7 +196,7 @@ class Registry:
             taken |= {(what, name): _distribution(entries[0]) for name, entries in _entries(group).items()}
             taken |= {(what, name): "aetherflow" for name in _shipped(what)}
         with held_back(self._redactor):
-            return find_plugins(self.paths, taken, strict=self.strict)
+            return find_plugins(self.paths, taken, strict=self.strict, own=self.own)
 
     def _names(self, what: str) -> list[str]:
         declared = [name for kind, name in self._plugins.by_name if kind == what]
@@ -208,13 +228,17 @@ class Registry:
         raise self._unknown(what, name)
 
     def _unknown(self, what: str, name: str) -> ConfigError:
+        from aetherflow.plugins.searched_places import searched_places  # noqa: PLC0415 - as below
         from aetherflow.spec.suggest import did_you_mean  # noqa: PLC0415 - only an error needs it
 
+        self._lacks_a_type = True
         known = self._names(what)
         hint = did_you_mean(name, known)
         if not hint and (broken := self.diagnostics):
             hint = f"perhaps it is in the plugin that cannot be loaded: {broken[0].file}:{broken[0].line}"
-        hint = hint or f"installed: {', '.join(known)}; AETHERFLOW_PLUGIN_PATHS names folders with more"
+        hint = hint or f"installed: {', '.join(known)}"
+        looked = searched_places(self.paths, self.own)
+        hint = f"{hint}{'' if hint.endswith('?') else ';'} looked in: {looked}"
         return ConfigError(f"unknown {what} {name!r}", hint=hint, code="AF540")
 
 

@@ -29,6 +29,11 @@ async def {attribute}(context: StepContext, inputs: dict[str, Any]) -> None:
     '''Do nothing.'''
 """
 
+NOWHERE_ELSE = (
+    "AetherFlow, the installed packages (AETHERFLOW_PLUGIN_PATHS is not set; there is no aetherflow.yaml, "
+    "whose folder steps/ could have it)"
+)
+
 
 class Plugins:
     """Writes distributions to a folder that is on `sys.path` for the test."""
@@ -88,7 +93,7 @@ def test_an_unknown_step_type_is_reported_with_the_nearest_name(name: str, hint:
     with pytest.raises(ConfigError) as raised:
         Registry().step_type(name)
     assert (raised.value.code, raised.value.message) == ("AF540", f"unknown step type {name!r}")
-    assert raised.value.hint == hint
+    assert raised.value.hint == f"{hint} looked in: {NOWHERE_ELSE}"
     assert raised.value.exit_code == 2
 
 
@@ -96,7 +101,7 @@ def test_an_unknown_name_like_no_other_is_reported_with_all_that_is_installed() 
     with pytest.raises(ConfigError, match="unknown connector 'ftp:gopher'") as raised:
         Registry().connector_class("ftp:gopher")
     names = ", ".join(Registry().connector_names())
-    assert raised.value.hint == f"installed: {names}; AETHERFLOW_PLUGIN_PATHS names folders with more"
+    assert raised.value.hint == f"installed: {names}; looked in: {NOWHERE_ELSE}"
 
 
 def test_a_plugin_is_found_by_its_entry_point_and_listed(plugins: Plugins) -> None:
@@ -112,7 +117,7 @@ def test_a_plugin_is_found_by_its_entry_point_and_listed(plugins: Plugins) -> No
     assert Registry().step_type("made_up.step").summary == "Do nothing."
     with pytest.raises(ConfigError) as raised:
         Registry().step_type("made_up.stap")
-    assert raised.value.hint == "did you mean 'made_up.step'?"
+    assert raised.value.hint == f"did you mean 'made_up.step'? looked in: {NOWHERE_ELSE}"
 
 
 @pytest.mark.parametrize(

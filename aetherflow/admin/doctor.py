@@ -9,6 +9,7 @@ import msgspec
 from aetherflow.admin.access_checks import access_results
 from aetherflow.admin.extras import extra_results
 from aetherflow.admin.host_checks import NewestTime, folder_result, machine_results, state_results
+from aetherflow.admin.project_checks import project_results
 from aetherflow.config.environment import Environment
 from aetherflow.config.prepared_resource import known_secrets, prepare_resource
 from aetherflow.config.resource_check import missing_variables
@@ -44,9 +45,8 @@ def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> lis
     ]
     for name, spec in checked.plan.resources.items():
         results += _resource(checked, name, spec)
-    return _masked(
-        [*results, *_folders(checked, newest_time), *machine_results(checked.environment)], checked.redactor
-    )
+    results += [*_folders(checked, newest_time), *machine_results(checked.environment)]
+    return _masked([*results, *project_results(checked.environment)], checked.redactor)
 
 
 def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
@@ -57,21 +57,23 @@ def check_machine(environment: Environment, redactor: Redactor, newest_time: New
     results = state_results(state, newest_time)
     results.append(folder_result("workspace", work_root))
     results += access_results(settings, state, work_root)
-    results += machine_results(environment)
+    results += [*machine_results(environment), *project_results(environment)]
     return _masked([*results, *_plugins(environment, redactor), *extra_results()], redactor)
 
 
 def _plugins(environment: Environment, redactor: Redactor) -> list[CheckResult]:
     """Load the plugins, and report each that cannot be loaded."""
-    registry = registry_of(environment.settings, redactor=redactor)
-    if not registry.paths:
+    registry = registry_of(environment.settings, redactor=redactor, own=environment.steps_folders)
+    paths = [*registry.paths, *(folder for folder in registry.own if folder.is_dir())]
+    if not paths:
         return []
     registry.step_names()
-    if not registry.diagnostics:
-        return [CheckResult("plugins", "ok", ", ".join(map(str, registry.paths)))]
+    problems = [*registry.diagnostics, *registry.unneeded_problems]
+    if not problems:
+        return [CheckResult("plugins", "ok", ", ".join(map(str, paths)))]
     return [
         CheckResult("plugins", d.severity, f"{d.file}:{d.line}: [{d.code}] {d.message}", d.hint)
-        for d in registry.diagnostics
+        for d in problems
     ]
 
 

@@ -9,6 +9,7 @@ from aetherflow.admin.new_files import write_new
 
 _FILES = {
     "README.md": "README.md.txt",
+    "aetherflow.yaml": "aetherflow.yaml.txt",
     "flow.yaml": "flow.yaml.txt",
     "profiles.yaml": "profiles.yaml.txt",
     ".env.example": "env.example.txt",

@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files
-from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.environment import Environment
 from aetherflow.config.settings import PREFIX
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import run_paths_of
 from aetherflow.schedule.item import Schedule
-from aetherflow.server.server_settings import state_path_of
+from aetherflow.server.server_settings import server_environment, state_path_of
+from aetherflow.spec.project import PROJECT_FILE
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.working_directory import absolute, working_directory_name
 from aetherflow.written_path import written_path
@@ -48,7 +49,9 @@ def paths_for_flow(checked: CheckedFlow) -> list[ResolvedPath]:
         ]
     flow = plan.flow
     state = "flow.state.path" if flow.state.path else _setting(environment, "state_root")
-    work = "flow.workspace.root" if flow.workspace.root else _work_root(environment)
+    work = _default_root(checked) or (
+        "flow.workspace.root" if flow.workspace.root else _work_root(environment)
+    )
     try:
         paths = run_paths_of(checked, None)
     except AetherFlowError as error:
@@ -73,7 +76,7 @@ def paths_of_settings(environment: Environment, redactor: Redactor) -> list[Reso
 def paths_for_schedules(schedules: Sequence[Schedule], process_env: Mapping[str, str]) -> list[ResolvedPath]:
     """Return the paths of scheduler files: their state database, and the files of their items."""
     redactor = Redactor()
-    environment = load_environment(process_env, redactor=redactor)
+    environment = server_environment([one.file for one in schedules], process_env, redactor)
     found = [ResolvedPath("scheduler file", str(absolute(one.file)), "the command line") for one in schedules]
     named = any(one.spec.state.path for one in schedules)
     origin = "state.path" if named else _setting(environment, "state_root")
@@ -98,6 +101,10 @@ def _state(path: Path, origin: str) -> Iterator[ResolvedPath]:
 def _of_settings(environment: Environment, plugins: Sequence[tuple[Path, str]]) -> Iterator[ResolvedPath]:
     """Yield the files that the settings name, and the plugin paths, which may come from elsewhere too."""
     settings = environment.settings
+    for project in environment.projects:
+        yield ResolvedPath("project file", str(project.folder / PROJECT_FILE), "the nearest one upwards")
+    for folder in filter(Path.is_dir, environment.steps_folders):
+        yield ResolvedPath("steps folder", str(folder), f"beside {PROJECT_FILE}")
     if settings.profiles_file:
         yield ResolvedPath("profiles", str(settings.profiles_file), _setting(environment, "profiles_file"))
     yield from _env_files(environment)
@@ -116,6 +123,9 @@ def _of_settings(environment: Environment, plugins: Sequence[tuple[Path, str]]) 
 
 
 def _env_files(environment: Environment) -> Iterator[ResolvedPath]:
+    for project in environment.projects:
+        for entry, place in project.env_files():
+            yield ResolvedPath("env file", str(written_path(entry.path, project.folder)), place)
     text = environment.variables.get(ENV_FILES_VARIABLE, "").strip()
     for entry in parse_env_files(text) if text else ():
         path = written_path(entry.path, Path(working_directory_name()))
@@ -138,6 +148,17 @@ def _file_of_module(module: str) -> str:
 def _setting(environment: Environment, name: str) -> str:
     source = environment.settings.sources[name]
     return source if source == "default" else f"{PREFIX}{name.upper()}, {source}"
+
+
+def _default_root(checked: CheckedFlow) -> str:
+    """Return the place of the `defaults` that give the flow its root; empty if they do not."""
+    root = checked.plan.flow.workspace.root
+    for project in checked.environment.projects:
+        given = project.defaults().get("workspace")
+        text = given.value.get("root") if given else None
+        if given and text and root in (text, str(project.folder / text)):
+            return f"defaults.workspace.root, {given.origin}"
+    return ""
 
 
 def _work_root(environment: Environment) -> str:

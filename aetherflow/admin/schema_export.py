@@ -9,14 +9,16 @@ import msgspec
 
 from aetherflow.config.cache_option import CACHE_OPTION, CacheScope
 from aetherflow.config.environment import load_environment
+from aetherflow.config.project import project_here
 from aetherflow.errors import AetherFlowError
 from aetherflow.registry import Registry, registry_of
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.json_schema import Definitions, Schema, case, described, document_schema
 from aetherflow.spec.manifest import ManifestFile
+from aetherflow.spec.project import ProjectFile
 from aetherflow.spec.schedule import ScheduleFile
 
-Kind = Literal["flow", "profiles", "manifest", "scheduler"]
+Kind = Literal["flow", "profiles", "manifest", "scheduler", "project"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -30,9 +32,12 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
         return document_schema("AetherFlow scheduler file", ScheduleFile)
     if kind == "manifest":
         return document_schema("AetherFlow manifest of a bundle", ManifestFile)
+    if kind == "project":
+        return document_schema("AetherFlow project file", ProjectFile)
     if kind == "profiles":
         return document_schema("AetherFlow profiles file", dict[str, ProfileSpec])
-    registry = registry_of(load_environment(process_env).settings)
+    environment = load_environment(process_env, project=project_here().project)
+    registry = registry_of(environment.settings, own=environment.steps_folders)
     definitions = Definitions()
     schema = document_schema("AetherFlow flow file", FlowFile, definitions)
     step = definitions.written["StepSpec"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aetherflow.config.environment import load_environment
+from aetherflow.config.project import project_here
 from aetherflow.errors import StateUnusable
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.run_paths import run_paths_of
@@ -30,7 +31,8 @@ def find_state_path(
         checked.raise_if_guessed()
         path = run_paths_of(checked, None).state
     else:
-        path = load_environment(process_env).settings.state_root / "aetherflow.sqlite"
+        environment = load_environment(process_env, project=project_here().project)
+        path = environment.settings.state_root / "aetherflow.sqlite"
     path = beside_old(path)
     if must_exist and is_missing(path) and (old := old_beside(path)):
         refuse_missing(path, f"{old} is of AetherFlow 0.0; the first run here makes {path.name} beside it")

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aetherflow.config.environment import load_environment
 from aetherflow.runs.run_pool import CANCEL_SECONDS
 from aetherflow.server.schedule_files import load_schedules
-from aetherflow.server.server_settings import settings_of
+from aetherflow.server.server_settings import server_environment, settings_of
 from aetherflow.working_directory import absolute, working_directory
 
 SECONDS_TO_SPARE = 15
@@ -55,7 +54,7 @@ def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
         UsageError: the files contradict each other.
     """
     settings = settings_of(load_schedules(files))
-    state_root = absolute(load_environment(process_env).settings.state_root)
+    state_root = absolute(server_environment(files, process_env).settings.state_root)
     program = Path(sys.argv[0] if Path(sys.argv[0]).name.startswith("aetherflow") else "aetherflow")
     command = [str(_installed(program)), "serve", *(str(absolute(file)) for file in files)]
     return UNIT.format(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from textwrap import indent
 from typing import Annotated
 
@@ -12,13 +11,13 @@ from msgspec.structs import asdict, replace
 from aetherflow import exit_codes
 from aetherflow.admin import doctor as machine
 from aetherflow.admin.resolved_paths import ResolvedPath, paths_for_flow, paths_of_settings
+from aetherflow.cli.environment_here import environment_here
 from aetherflow.cli.flow_source import FlowSource, flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.print_paths import print_paths
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import as_findings, print_report
 from aetherflow.cli.state_access import newest_time
-from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError, Diagnostic, UsageError
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.checks import CheckResult
@@ -51,7 +50,7 @@ def _examine(*, as_json: bool) -> int:
     """Check the machine for any flow, and print the results; return the exit code."""
     redactor = Redactor()
     try:
-        environment = load_environment(os.environ, redactor=redactor)
+        environment = environment_here(redactor)
     except AetherFlowError as error:
         if as_json:
             results = [CheckResult("settings", "error", f"[{error.code}] {error.message}", error.hint)]

@@ -16,8 +16,8 @@ from aetherflow.cli.options import Json, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
-from aetherflow.config.environment import load_environment
 from aetherflow.server.fire_now import Fired, fire
+from aetherflow.server.server_settings import server_environment
 
 EXIT_CODES = {
     "SUCCESS": exit_codes.SUCCESS,
@@ -50,7 +50,7 @@ def fire_item(
     show = ShowOptions(log_format=log_format, debug=debug, report=json)
 
     async def do() -> Fired:
-        settings = load_environment(os.environ).settings
+        settings = server_environment([file] if file else [], os.environ).settings
         observers = await chosen_observers(show, settings, many_runs=True) if here else []
         return await fire(item, file, state, here=here, observers=observers)
 

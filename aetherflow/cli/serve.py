@@ -12,12 +12,12 @@ import typer
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
 from aetherflow.cli.options import Events, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_note
-from aetherflow.config.environment import load_environment
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
 from aetherflow.server.open_server import Server
 from aetherflow.server.server import ServeRequest
 from aetherflow.server.server import serve as run_server
+from aetherflow.server.server_settings import server_environment
 
 Files = Annotated[
     list[Path] | None, typer.Argument(metavar="[SCHEDULER.yaml]...", help="The scheduler files.")
@@ -57,7 +57,7 @@ def serve_one(
 
 
 async def _serve(request: ServeRequest, show: ShowOptions) -> int:
-    settings = load_environment(os.environ).settings
+    settings = server_environment(request.files, os.environ).settings
     observers = await chosen_observers(show, settings, many_runs=True)
     names = ", ".join(map(str, request.files))
     detached: dict[str, str] = {}

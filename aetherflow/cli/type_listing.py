@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
+from aetherflow.cli.environment_here import environment_here
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.type_fields import Field
-from aetherflow.config.environment import load_environment
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
 from aetherflow.registry import STEP, Registry, registry_of
@@ -25,8 +24,8 @@ WIDTH = 100
 def installed_types() -> Registry:
     """Return the registry of what is installed here."""
     redactor = Redactor()
-    settings = load_environment(os.environ, redactor=redactor).settings
-    return registry_of(settings, redactor=redactor)
+    environment = environment_here(redactor)
+    return registry_of(environment.settings, redactor=redactor, own=environment.steps_folders)
 
 
 def found_type(registry: Registry, load: Callable[[str], Any], name: str) -> Any:
@@ -40,7 +39,7 @@ def found_type(registry: Registry, load: Callable[[str], Any], name: str) -> Any
 
 def print_problems(registry: Registry) -> int:
     """Print the diagnostics of plugins, and return the exit code."""
-    for diagnostic in registry.diagnostics:
+    for diagnostic in (*registry.diagnostics, *registry.unneeded_problems):
         print_note(str(diagnostic))
     return _code(registry)
 
@@ -53,7 +52,7 @@ def _code(registry: Registry) -> int:
 
 def _report(registry: Registry, command: str, keys: dict[str, Any]) -> int:
     """Print a report with the diagnostics of plugins in it, and return the exit code."""
-    diagnostics = list(map(asdict, registry.diagnostics))
+    diagnostics = list(map(asdict, (*registry.diagnostics, *registry.unneeded_problems)))
     print_report(command, {**keys, "diagnostics": diagnostics}, code=_code(registry))
     return print_problems(registry)
 

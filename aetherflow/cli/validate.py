@@ -17,6 +17,7 @@ from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption,
 from aetherflow.cli.print_paths import print_paths
 from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
 from aetherflow.cli.report import as_findings, print_report
+from aetherflow.config import project as project_files
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
 from aetherflow.server import item_flows, schedule_files
 
@@ -70,7 +71,10 @@ def print_verdict(flow: FlowSource, *, as_json: bool, verbose: bool = False) -> 
 
 
 def _checked(flow: FlowSource) -> tuple[list[Diagnostic], Callable[[], list[ResolvedPath]]]:
-    """Return the diagnostics of a flow, or of a scheduler file and its flows; and what lists the paths."""
+    """Return the diagnostics of a flow, a project file, or a scheduler file and its flows; and its paths."""
+    if flow.manifest is None and project_files.is_project_file(flow.flow):
+        project_files.check_project(flow.flow)
+        return [], list
     if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
         checked_flow = flow.load_checked_flow()
         return checked_flow.diagnostics, partial(paths_for_flow, checked_flow)

@@ -35,7 +35,10 @@ _IN_PLAIN = {"$": "$"}
 
 
 def parse_dotenv(
-    text: str, file: str, environment: Mapping[str, str] | None = None, *, environment_wins: bool = False
+    text: str,
+    file: str,
+    environment: Mapping[str, str] | None = None,
+    winning: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables of a dotenv text; a later line wins over an earlier one.
 
@@ -43,14 +46,13 @@ def parse_dotenv(
         text: the content of the file.
         file: the name that errors show.
         environment: what `${NAME}` may name, beside the lines above it.
-        environment_wins: whether a variable that is in both is that of the environment; else the line's.
+        winning: variables that win over those lines, as they will in the end.
 
     Raises:
         ConfigError: a line cannot be read; names file, line and column, never a value.
     """
     variables: dict[str, str] = {}
-    others = environment or {}
-    known = ChainMap(dict(others), variables) if environment_wins else ChainMap(variables, dict(others))
+    known = ChainMap(dict(winning or {}), variables, dict(environment or {}))
     return _Reader(text.replace("\r\n", "\n").replace("\r", "\n"), file, variables, known).read()
 
 

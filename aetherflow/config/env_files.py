@@ -37,8 +37,7 @@ def read_env_file(
     entry: EnvFile,
     directory: Path,
     environment: Mapping[str, str] | None = None,
-    *,
-    environment_wins: bool = False,
+    winning: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables of one entry, prefix applied; none if it is optional and does not exist.
 
@@ -46,7 +45,7 @@ def read_env_file(
         entry: what to read.
         directory: where a relative path starts.
         environment: the variables that `${NAME}` in a dotenv file may name.
-        environment_wins: whether they win over those of the file.
+        winning: those that win over the variables of the file.
 
     Raises:
         ConfigError: the file is missing, unreadable or malformed; names the file, never a value.
@@ -58,7 +57,7 @@ def read_env_file(
     try:
         if entry.optional and not path.exists():
             return {}
-        variables = _read(entry.kind, path, environment or {}, wins=environment_wins)
+        variables = _read(entry.kind, path, environment or {}, winning or {})
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         hint = "" if entry.optional else "correct the path, or write `optional: true` if it may be absent"
@@ -68,11 +67,13 @@ def read_env_file(
     return {entry.prefix + key: value for key, value in variables.items()}
 
 
-def _read(kind: str, path: Path, environment: Mapping[str, str], *, wins: bool) -> dict[str, str]:
+def _read(
+    kind: str, path: Path, environment: Mapping[str, str], winning: Mapping[str, str]
+) -> dict[str, str]:
     if kind == "dotenv":
         from aetherflow.config.dotenv import parse_dotenv  # noqa: PLC0415 - few runs have such a file
 
-        return parse_dotenv(_text(path), str(path), environment, environment_wins=wins)
+        return parse_dotenv(_text(path), str(path), environment, winning)
     if kind == "json":
         return _parse_json(_text(path), str(path))
     return _read_directory(path)

@@ -1,7 +1,7 @@
 """Build the environment of a run: one immutable snapshot; `os.environ` is never changed.
 
-What comes later wins: the process, `AETHERFLOW_ENV_FILES_JSON` in order, env files of the bundle, and
-`expand_env()` of the secrets provider.
+What comes later wins: env files of the project in order, its `.env`, the process, `AETHERFLOW_ENV_FILES_JSON`
+in order, env files of the bundle, and `expand_env()` of the secrets provider.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from types import MappingProxyType
 import msgspec
 
 from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files, read_env_file
-from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
+from aetherflow.config.project import Project
+from aetherflow.config.restrictions import ENTERPRISE, check_bundle_project, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
-from aetherflow.config.settings import ENVIRONMENT, Settings, load_settings
+from aetherflow.config.settings import ENVIRONMENT, Given, Settings, load_settings, with_absolute_paths
 from aetherflow.errors import ConfigError
 from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
@@ -30,17 +31,28 @@ class Environment(msgspec.Struct, frozen=True):
         origins: for each variable "environment", "env file PATH" or "expand_env of FILE".
         settings: the settings of the snapshot.
         secrets: the provider, loaded once; None if none is set.
+        projects: the project files that were used; the last one wins.
     """
 
     variables: Mapping[str, str]
     origins: Mapping[str, str]
     settings: Settings
     secrets: SecretsProvider | None = None
+    projects: tuple[Project, ...] = ()
+
+    @property
+    def steps_folders(self) -> tuple[Path, ...]:
+        """Where the projects may have step types; nowhere in enterprise mode."""
+        if self.settings.mode == ENTERPRISE:
+            return ()
+        return tuple(project.steps_folder for project in reversed(self.projects))
 
 
 def load_environment(
     process_env: Mapping[str, str],
     *,
+    project: Project | None = None,
+    bundle_project: Project | None = None,
     directory: Path | None = None,
     bundle_env_files: Sequence[EnvFile] = (),
     bundle_directory: Path | None = None,
@@ -52,6 +64,8 @@ def load_environment(
 
     Args:
         process_env: the environment of the process, usually `os.environ`.
+        project: the project file of this machine; the process wins over it.
+        bundle_project: the project file inside the bundle; it wins over the one of this machine.
         directory: where relative paths of `AETHERFLOW_ENV_FILES_JSON` start; default: the working directory.
         bundle_env_files: the entries of the bundle's manifest.
         bundle_directory: where relative paths of those start; default: `directory`.
@@ -66,11 +80,15 @@ def load_environment(
         InvalidInput: `AETHERFLOW_ENV_FILES_JSON` is not a list of entries.
     """
     layers = _Layers(process_env)
+    given = layers.add_project(project) if project else {}
     if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
         for entry in parse_env_files(text):
             variables = read_env_file(entry, directory or Path(), layers.variables)
             layers.add(variables, f"env file {entry.path}")
-    mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins).mode
+    mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins, given).mode
+    if bundle_project is not None:
+        check_bundle_project(bundle_project, mode)
+        given |= layers.add_project(bundle_project, is_restricted=mode == ENTERPRISE)
     for entry in bundle_env_files:
         variables = read_env_file(entry, bundle_directory or directory or Path(), layers.variables)
         origin = f"bundle env file {entry.path}"
@@ -80,11 +98,11 @@ def load_environment(
     layers.add(bundle_variables or {}, "bundle")
     redactor = redactor or Redactor()
     with held_back(redactor):  # what the provider prints may hold what it decodes
-        secrets = load_secrets_provider(load_settings(layers.variables, layers.origins))
+        secrets = load_secrets_provider(load_settings(layers.variables, layers.origins, given))
         if secrets is not None:
             layers.add(secrets.expand_env(layers.variables), f"expand_env of {secrets.source.origin}")
         redactor.add_named(layers.variables)
-    settings = load_settings(layers.variables, layers.origins)
+    settings = load_settings(layers.variables, layers.origins, given)
     if is_enterprise and settings.mode != ENTERPRISE:
         sources = settings.sources | {"mode": "bundle"}
         settings = msgspec.structs.replace(settings, mode="enterprise", sources=sources)
@@ -93,6 +111,7 @@ def load_environment(
         origins=MappingProxyType(layers.origins),
         settings=settings,
         secrets=secrets,
+        projects=tuple(one for one in (project, bundle_project) if one is not None),
     )
 
 
@@ -102,6 +121,24 @@ class _Layers:
     def __init__(self, process_env: Mapping[str, str]) -> None:
         self.variables = dict(process_env)
         self.origins = dict.fromkeys(process_env, ENVIRONMENT)
+        self._of_projects: set[str] = set()
+
+    def add_project(self, project: Project, *, is_restricted: bool = False) -> dict[str, Given]:
+        """Add the variables of a project's files, below all others; return its settings.
+
+        Raises:
+            ConfigError: a file cannot be used, or sets what a restricted one must not.
+        """
+        for entry, place in project.env_files():
+            winning = {name: v for name, v in self.variables.items() if name not in self._of_projects}
+            variables = read_env_file(entry, project.folder, self.variables, winning)
+            origin = f"env file {entry.path} ({place})"
+            if is_restricted:
+                check_bundle_variables(variables, origin)
+            variables = with_absolute_paths(variables, project.folder)
+            self.add({name: text for name, text in variables.items() if name not in winning}, origin)
+            self._of_projects |= variables.keys() - winning.keys()
+        return project.settings(self.variables.get("HOME", ""))
 
     def add(self, variables: Mapping[str, str], origin: str) -> None:
         """Add a layer of variables.

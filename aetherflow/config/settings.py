@@ -1,6 +1,7 @@
 """Read the settings from the `AETHERFLOW_*` variables: typed values, each with its origin.
 
-The environment wins over the `SETTINGS` of `AETHERFLOW_SETTINGS_MODULE`, which wins over the defaults.
+The environment wins over the project file, which wins over the `SETTINGS` of `AETHERFLOW_SETTINGS_MODULE`,
+which wins over the defaults.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ OTHER_VARIABLES = frozenset(
 PLACES = frozenset({"HOME", "XDG_STATE_HOME"})
 """No settings either: they decide where state lives when no setting does."""
 _CODE = "AF501"
+_ALTERNATIVES = (frozenset({"profiles_file", "profiles_json"}), frozenset({"secrets_module", "secrets_path"}))
+"""Settings that say the same in two ways: one in the environment replaces both of the project file."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A setting of a project file, typed, and its place there."""
+
+    value: Any
+    origin: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         mode: `enterprise` restricts what flows may do.
         strict_sandbox: `false`: a relative path may leave its folder, with a warning.
         file_access: who may read what AetherFlow creates: `private` (the owner), or `group` (also the group).
-        sources: for each setting "default", "environment", "settings module NAME" or that of the snapshot.
+        sources: for each setting "default", "environment", "settings module NAME", the place in a project
+            file, or that of the snapshot.
     """
 
     state_root: Path
@@ -87,30 +98,55 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
 
 
-def load_settings(env: Mapping[str, str], origins: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    env: Mapping[str, str],
+    origins: Mapping[str, str] | None = None,
+    project: Mapping[str, Given] | None = None,
+) -> Settings:
     """Read the settings from an environment snapshot; an empty variable counts as not set.
 
     Args:
         env: the snapshot; `os.environ` is not read.
         origins: where a variable of the snapshot came from, if not from the environment of the process.
+        project: the settings of the project file.
 
     Raises:
         ConfigError: a value is not allowed (all such values are named), or the settings module is unusable.
     """
-    origins = origins or {}
+    origins, project = origins or {}, dict(project or {})
     texts: dict[str, tuple[str, str]] = {}
-    module_name = env.get(f"{PREFIX}SETTINGS_MODULE", "").strip()
-    if module_name:
-        texts = {name: (text, f"settings module {module_name}") for name, text in _from_module(module_name)}
     for name in _READERS:
         variable = PREFIX + name.upper()
         if text := env.get(variable, "").strip():
             texts[name] = (text, origins.get(variable, ENVIRONMENT))
-    values = _read(texts, Path(env["HOME"]) if env.get("HOME") else None)
+    for name in {*texts, *(other for pair in _ALTERNATIVES if pair & texts.keys() for other in pair)}:
+        project.pop(name, None)
+    module = texts.get("settings_module", ("", ""))[0] or (
+        project["settings_module"].value if "settings_module" in project else ""
+    )
+    if module:
+        of_module = {name: (text, f"settings module {module}") for name, text in _from_module(module)}
+        texts = {**{name: text for name, text in of_module.items() if name not in project}, **texts}
+    home = Path(env["HOME"]) if env.get("HOME") else None
+    values = _read(texts, home) | {name: given.value for name, given in project.items()}
     state_root = values.pop("state_root", None) or _default_state_root(env)
     work_root = values.pop("work_root", None) or state_root / "work"
-    sources = {name: texts[name][1] if name in texts else DEFAULT for name in _READERS}
+    sources = dict.fromkeys(_READERS, DEFAULT)
+    sources |= {name: source for name, (_, source) in texts.items()}
+    sources |= {name: given.origin for name, given in project.items()}
     return Settings(state_root=state_root, work_root=work_root, **values, sources=sources)
+
+
+def with_absolute_paths(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return variables of a file in which the paths of settings are relative to the folder of that file."""
+    found = dict(variables)
+    for name, read in _READERS.items():
+        variable = PREFIX + name.upper()
+        text = found.get(variable, "").strip()
+        if text and read in (_path, _paths):
+            parts = [part.strip() for part in text.split(",")] if read is _paths else [text]
+            found[variable] = ",".join(part if part[:1] in "~$" else str(folder / part) for part in parts)
+    return found
 
 
 def unknown_variables(env: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -11,9 +11,10 @@ import msgspec
 from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
 from aetherflow.bundle.snapshot import Hold
 from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.project import project_of
 from aetherflow.config.restrictions import ENTERPRISE, Restrictions, restrictions_of
 from aetherflow.config.settings import Settings
-from aetherflow.errors import UsageError
+from aetherflow.errors import Diagnostic, UsageError
 from aetherflow.events.run_events import BundleUse
 from aetherflow.redaction import Redactor
 from aetherflow.spec.load_manifest import ManifestDocument, stays_inside
@@ -84,27 +85,36 @@ class OpenBundle(msgspec.Struct, frozen=True):
             "AETHERFLOW_CACHE_DIR": str(self.paths.cache),
         }
 
-    def environment(self, process_env: Mapping[str, str], redactor: Redactor) -> Environment:
+    def environment(
+        self, process_env: Mapping[str, str], redactor: Redactor, flow: Path
+    ) -> tuple[Environment, tuple[Diagnostic, ...]]:
         """Return the environment of a run of the bundle, with its env files, its variables and its profiles.
+
+        The project file beside the manifest, or above it, is this machine's; one inside the bundle wins.
+        The second result is a warning for each project file that is ignored.
 
         Raises:
             ConfigError: an env file, a setting or the secrets provider cannot be used.
-            InvalidInput: `AETHERFLOW_ENV_FILES_JSON` is not a list of entries.
+            InvalidInput: a project file is wrong, or `AETHERFLOW_ENV_FILES_JSON` is not a list of entries.
         """
+        outside, inside = project_of(self.manifest.path), project_of(flow, self.root)
         environment = load_environment(
             process_env,
+            project=outside.project,
+            bundle_project=inside.project,
             bundle_env_files=self.manifest.spec.env_files,
             bundle_directory=self.root,
             bundle_variables=self.variables,
             is_enterprise=self.manifest.spec.mode == ENTERPRISE,
             redactor=redactor,
         )
+        ignored = (*outside.ignored, *inside.ignored)
         settings, profiles = environment.settings, self.manifest.spec.bundle.layout.profiles_file
         if not profiles or settings.profiles_file or settings.profiles_json:
-            return environment
+            return environment, ignored
         sources = settings.sources | {"profiles_file": f"bundle {self.id}"}
         settings = msgspec.structs.replace(settings, profiles_file=self.root / profiles, sources=sources)
-        return msgspec.structs.replace(environment, settings=settings)
+        return msgspec.structs.replace(environment, settings=settings), ignored
 
     def flow_file(self, flow: Path | None) -> Path:
         """Return the file of a flow of the bundle; without one (None, or an empty path) of the entry flow.

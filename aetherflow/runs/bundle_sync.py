@@ -22,6 +22,7 @@ from aetherflow.bundle.sync_report import SyncReport, read_report
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
+from aetherflow.config.project import project_of
 from aetherflow.errors import AetherFlowError, BundleError, HeldByAnother, InvalidInput
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.redaction import Redactor
@@ -85,7 +86,7 @@ async def open_bundle(
         HeldByAnother: as before, because another process is syncing all the time.
     """
     loaded = await _threads.run(load_manifest, manifest)
-    environment = await _threads.run(partial(load_environment, process_env))
+    environment = await _threads.run(_environment, manifest, process_env)
     settings = environment.settings
     paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
     origin = ""
@@ -131,7 +132,7 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
         ConfigError: a setting cannot be used.
     """
     loaded = await _threads.run(load_manifest, manifest)
-    environment = await _threads.run(partial(load_environment, process_env))
+    environment = await _threads.run(_environment, manifest, process_env)
     settings = environment.settings
     paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
     difference, trouble, origin = None, "", ""
@@ -152,6 +153,11 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
         source=difference,
         source_error=trouble,
     )
+
+
+def _environment(manifest: Path, process_env: Mapping[str, str]) -> Environment:
+    """Return the environment of a sync, with the project of the manifest."""
+    return load_environment(process_env, project=project_of(manifest).project)
 
 
 def _with_hint(error: BundleError | HeldByAnother, more: str) -> AetherFlowError:
@@ -182,7 +188,8 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
         profiles = configured_profiles(environment.settings)
         return resolved_resource(name, spec.resources[name], environment, profiles, redactor)
 
-    pool = ConnectorPool(resolve, registry_of(environment.settings).connector_class)
+    registry = registry_of(environment.settings, own=environment.steps_folders)
+    pool = ConnectorPool(resolve, registry.connector_class)
     request = SourceRequest(
         bundle_id=spec.bundle.id,
         spec=spec.bundle.source,

@@ -14,8 +14,10 @@ from aetherflow.check.flow_advice import check_advice
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.cache_option import split_cache
 from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.flow_defaults import with_defaults
 from aetherflow.config.prepared_resource import prepare_resource
 from aetherflow.config.profiles import configured_profiles
+from aetherflow.config.project import project_of
 from aetherflow.config.resource_check import check_resource, missing_variables
 from aetherflow.config.resources import register_known, resolve_resource
 from aetherflow.config.restrictions import Restrictions, restrictions_of
@@ -139,18 +141,15 @@ def _planned_and_checked(
     redactor: Redactor,
 ) -> CheckedFlow:
     """Plan and check a flow that was read; see `load_checked_flow`."""
-    environment = (
-        bundle.environment(process_env, redactor)
-        if bundle
-        else load_environment(process_env, redactor=redactor)
-    )
+    environment, ignored = _environment_of(flow, process_env, bundle, redactor)
+    loaded = with_defaults(loaded, environment.projects, bundle.root if bundle else None)
     place = place_of(flow)
     environment = with_flow_variables(environment, place)
     settings = environment.settings
     restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
     profiles = configured_profiles(settings)
     plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
-    registry = registry_of(settings, plugin_paths, redactor, given)
+    registry = registry_of(settings, plugin_paths, redactor, given, environment.steps_folders)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, sink, cache(registry.step_version), cache(registry.known_step_type))
     plan = msgspec.structs.replace(plan, place=place)
@@ -182,7 +181,7 @@ def _planned_and_checked(
         profiles=profiles,
         redactor=redactor,
         registry=registry,
-        diagnostics=[*registry.diagnostics, *shown.values()],  # a broken plugin is why a type is unknown
+        diagnostics=[*ignored, *registry.diagnostics, *shown.values()],  # a broken plugin: why it is unknown
         references=frozenset(shown.get(one, one) for one in references),
         unset=frozenset(shown.get(one, one) for one in unset),
         is_as_written=loaded.guesses is None,
@@ -190,6 +189,16 @@ def _planned_and_checked(
         restrictions=restrictions,
         secret_fields=tuple(secrets),
     )
+
+
+def _environment_of(
+    flow: Path, process_env: Mapping[str, str], bundle: OpenBundle | None, redactor: Redactor
+) -> tuple[Environment, tuple[Diagnostic, ...]]:
+    """Return the environment of a flow with its project, and a warning for each ignored project file."""
+    if bundle is not None:
+        return bundle.environment(process_env, redactor, flow)
+    found = project_of(flow)
+    return load_environment(process_env, project=found.project, redactor=redactor), found.ignored
 
 
 def resolve(

@@ -12,7 +12,6 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.config.settings import load_settings
 from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
@@ -24,7 +23,7 @@ from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import load_served, served_files
-from aetherflow.server.server_settings import settings_of, state_path_of
+from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of, state_path_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.stop_signals import name_of
 from aetherflow.store.database import Database
@@ -79,7 +78,8 @@ async def fire(
     path = state_path_of(schedules, state, os.environ)
     if not here and is_missing(path):
         raise _unserved(schedules, path)
-    database = await Database.open(path, access=load_settings(os.environ).file_access)
+    access = server_environment([one.file for one in schedules], os.environ).settings.file_access
+    database = await Database.open(path, access=access)
     try:
         served = await database.read(lambda raw: served_files(raw, clock.now()))
         candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
@@ -94,7 +94,8 @@ async def fire(
             return _fired(await _fire(database, "", item, clock, may_wait=True), f"{live[0].owner}")
     finally:
         await database.aclose()
-    return await _fire_here(schedule, item, path, observers, clock)
+    settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
+    return await _fire_here(schedule, item, path, settings, observers, clock)
 
 
 def _find_item(
@@ -142,10 +143,14 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
 
 
 async def _fire_here(
-    schedule: Schedule, item: Item, state: Path, observers: Sequence[ObserverSpec], clock: Clock
+    schedule: Schedule,
+    item: Item,
+    state: Path,
+    settings: ServerSettings,
+    observers: Sequence[ObserverSpec],
+    clock: Clock,
 ) -> Fired:
     received: list[int] = []
-    settings = settings_of([schedule])
     with forced_end() as forced, ReceivedSignals(forced.count) as signals:
         async with open_server([schedule], settings, state, observers, clock, os.environ) as server:
             signals.open()

@@ -12,7 +12,6 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock
-from aetherflow.config.settings import load_settings
 from aetherflow.errors import StateError, StateMoved, UsageError
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import ScheduleNotice
@@ -102,9 +101,7 @@ async def open_server(
             warn = partial(report, level="warning", code="AF703")
             await stack.enter_async_context(keep_connectors_open(warn))
             host = RunHost(observers=observers, on_crash=settings.on_crash, pools=settings.pools, clock=clock)
-            opened = await stack.enter_async_context(
-                host.states.use(state, access=load_settings(env).file_access)
-            )
+            opened = await stack.enter_async_context(host.states.use(state, access=settings.file_access))
             lease = await ServerLease.take(opened.database, clock)
             stack.push_async_callback(run_last_work, lease.give_back, partial(report, code="AF600"))
             run_pool = RunPool(

@@ -14,6 +14,7 @@ from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, Sc
 from aetherflow.schedule.item import Schedule
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.file_watch import watch_files
+from aetherflow.server.project_watch import problem_of_project, project_files
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.sd_notify import Notifier
 from aetherflow.server.server_lease import ServerLease
@@ -57,12 +58,26 @@ class Reloader:
         """Read files again when they change or `reload_soon` is called, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload)
+            projects = await _threads.run(project_files, list(self._ids), abandon_on_cancel=True)
+            tasks.start_soon(watch_files, projects, self._clock, self._project_changed)
             while True:
                 await self._requested.wait()
                 self._requested = anyio.Event()
                 await self._reopen()
                 for file in self._ids:
                     await self.reload(file)
+
+    async def _project_changed(self, file: Path) -> None:
+        """Report what a change of a project file means: every run reads it when it starts."""
+        problem = await _threads.run(problem_of_project, file, abandon_on_cancel=True)
+        message = f"{file} has changed: runs that start now use it; what it sets for the server itself holds "
+        message += "when the server starts again"
+        if problem:
+            message = f"{file} has changed and is not valid; runs are refused until then: {problem}"
+        notice = ScheduleNotice(
+            at=self._clock.now(), scheduler="", message=message, level="error" if problem else "info"
+        )
+        self._report(notice)
 
     async def reload(self, file: Path) -> None:
         """Read a file again; report an invalid one and continue with the old one."""

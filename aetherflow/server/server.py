@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow import exit_codes
 from aetherflow.clock import Clock, SystemClock
@@ -30,7 +31,7 @@ from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.schedule_files import load_schedules
-from aetherflow.server.server_settings import settings_of, state_path_of
+from aetherflow.server.server_settings import server_environment, settings_of, state_path_of
 from aetherflow.stop_signals import end_with
 from aetherflow.store.firings import firing_of_run
 
@@ -85,7 +86,9 @@ async def serve(
             schedules = await anyio.to_thread.run_sync(
                 load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
             )
-            settings, state = settings_of(schedules), state_path_of(schedules, request.state, env)
+            state = state_path_of(schedules, request.state, env)
+            access = server_environment(request.files, env).settings.file_access
+            settings = replace(settings_of(schedules), file_access=access)
             clock = clock or SystemClock()
             async with open_server(schedules, settings, state, observers, clock, env) as server:
                 start = partial(_start, server, schedules, state)

@@ -8,10 +8,13 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.config.environment import load_environment
+from aetherflow.config.environment import Environment, load_environment
+from aetherflow.config.project import project_here, project_of
 from aetherflow.errors import UsageError
+from aetherflow.file_access import FileAccess
 from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
+from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.old_database import beside_old
@@ -20,6 +23,8 @@ from aetherflow.written_path import UnclearPath, folder_of, setting_path, writte
 
 MAX_PARALLEL_RUNS = 8
 SHUTDOWN_GRACE_SECONDS = 60.0
+SERVER_SETTINGS = ("log_level", "log_format", "file_access")
+"""Settings that are the same for all runs of a server."""
 
 
 class ScheduleConflict(UsageError):
@@ -29,12 +34,17 @@ class ScheduleConflict(UsageError):
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """How many runs a server executes at a time, how long it waits for them to end, what follows a crash."""
+    """How many runs a server executes at a time, how long it waits for them to end, what follows a crash.
+
+    Attributes:
+        file_access: who may read the state database, if the server makes it.
+    """
 
     max_parallel_runs: int = MAX_PARALLEL_RUNS
     shutdown_grace_seconds: float = SHUTDOWN_GRACE_SECONDS
     on_crash: OnCrash = "resume"
     pools: dict[str, int] = {}
+    file_access: FileAccess = "private"
 
 
 def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
@@ -57,6 +67,32 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
     return ServerSettings(**settings, pools=pools)
 
 
+def server_environment(
+    files: Sequence[Path], process_env: Mapping[str, str], redactor: Redactor | None = None
+) -> Environment:
+    """Return the environment of a server, with the project of its files, or of the working directory.
+
+    Flows have projects of their own; what cannot differ within one process is the server's.
+
+    Raises:
+        ScheduleConflict: the projects of two files have different values for a setting of the server.
+        ConfigError: a setting cannot be used.
+        InvalidInput: a project file is wrong.
+    """
+    projects = [project_of(file).project for file in files] or [project_here().project]
+    different = {project.file if project else "": project for project in projects}
+    environments = [
+        load_environment(process_env, project=project, redactor=redactor) for project in different.values()
+    ]
+    first, *others = environments
+    for name in SERVER_SETTINGS:
+        for other in others:
+            one, another = getattr(first.settings, name), getattr(other.settings, name)
+            if one != another:
+                raise _contradiction(name, one, another)
+    return first
+
+
 def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env: Mapping[str, str]) -> Path:
     """Return the path of the state database: `state` if given, else the one of the files or the settings.
 
@@ -67,9 +103,9 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
     """
     if state is not None:
         return beside_old(setting_path(str(state)))
-    environment = load_environment(process_env)
     named: dict[Path, Path] = {}
     for schedule in schedules:
+        environment = server_environment([schedule.file], process_env)
         text = schedule.spec.state.path
         if text:
             try:
@@ -87,7 +123,10 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
             f"the scheduler files have different state databases ({listed})",
             hint="give them the same state.path, add --state FILE, or serve them apart",
         )
-    return beside_old(next(iter(named), absolute(environment.settings.state_root / "aetherflow.sqlite")))
+    if not named:
+        environment = server_environment([], process_env)
+        return beside_old(absolute(environment.settings.state_root / "aetherflow.sqlite"))
+    return beside_old(next(iter(named)))
 
 
 def _written(file: Path, text: str, env: Mapping[str, str]) -> Path:

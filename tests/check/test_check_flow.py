@@ -42,10 +42,11 @@ def steps(*lines: str) -> str:
 
 
 def reported(found: list[Diagnostic]) -> list[str]:
-    """Return the diagnostics as a person sees them, without the file name."""
+    """Return the diagnostics as a person sees them, without the file name and where types were looked for."""
+    hints = [d.hint.partition(" looked in: ")[0] for d in found]
     return [
-        f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" + (f" ({d.hint})" if d.hint else "")
-        for d in found
+        f"{d.line}:{d.column} {d.severity}[{d.code}] {d.message}" + (f" ({hint})" if hint else "")
+        for d, hint in zip(found, hints, strict=True)
     ]
 
 

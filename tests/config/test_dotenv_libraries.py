@@ -122,4 +122,5 @@ def test_a_variable_that_the_environment_has_too_is_the_one_that_counts_in_the_e
     expected: str, *, wins: bool
 ) -> None:
     text = "BASE=/file\nA=${BASE}/x"
-    assert parse_dotenv(text, ".env", ENVIRONMENT, environment_wins=wins)["A"] == expected
+    winning = ENVIRONMENT if wins else {}
+    assert parse_dotenv(text, ".env", ENVIRONMENT, winning)["A"] == expected

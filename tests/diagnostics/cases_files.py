@@ -65,6 +65,8 @@ CASES: dict[str, Case | Told] = {
     "AF151": Told(lambda _: parse_interval(0)),
     "AF152": Told(lambda _: load_zone("Europe/Berln")),
     "AF153": Told(lambda _: make_calendar("work", weekdays=["mo-fri"])),
+    "AF161": Case(OK, files={"aetherflow.yaml": "version: 1\nsettings: {AETHERFLOW_LOG_LEVEL: DEBUG}\n"}),
+    "AF162": Case(OK, files={"aetherflow.yaml": "version: 1\nprofiles: profile.yaml\n"}),
     "AF165": Case(OK, files={"night.env": "# night\nTODAY=$(date)\n"}, env=NIGHT),
     "AF166": Case(OK, files={"night.env": "# night\nDATA=${BASE}/data\n"}, env=NIGHT),
 }

@@ -20,7 +20,7 @@ from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
 from aetherflow.events import run_events
-from aetherflow.spec import flow, manifest, schedule
+from aetherflow.spec import flow, manifest, project, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
 from aetherflow.spec.spelling import is_duration
@@ -45,7 +45,9 @@ def table(name: str) -> str:
 
 
 def _keys(name: str) -> Iterator[str]:
-    struct = next(getattr(module, name) for module in (flow, schedule, manifest) if hasattr(module, name))
+    struct = next(
+        getattr(module, name) for module in (flow, schedule, manifest, project) if hasattr(module, name)
+    )
     yield "| key | value | default | meaning |"
     yield "|---|---|---|---|"
     _, attributes = described(struct)
@@ -93,14 +95,17 @@ def _plural(word: str) -> str:
 
 
 def _settings(_: str) -> Iterator[str]:
-    yield "| variable | default | meaning |"
-    yield "|---|---|---|"
+    yield "| variable | in `aetherflow.yaml` | default | meaning |"
+    yield "|---|---|---|---|"
     _, attributes = described(Settings)
     for field in msgspec.structs.fields(Settings):
         if field.name != "sources":
             default = "" if field.default in (msgspec.NODEFAULT, None, ()) else f"`{field.default}`"
             default = default.replace("True", "true").replace("False", "false")
-            yield f"| `AETHERFLOW_{field.name.upper()}` | {default} | {_cell(attributes[field.name])} |"
+            moved = project.MOVED.get(field.name, "").partition(":")[0]
+            place = f"`{moved or field.name}`"
+            about = _cell(attributes[field.name])
+            yield f"| `AETHERFLOW_{field.name.upper()}` | {place} | {default} | {about} |"
 
 
 def _step_types(_: str) -> Iterator[str]:

@@ -289,7 +289,8 @@ def test_an_unknown_type_beside_a_broken_file_says_where_it_may_be(tmp_path: Pat
     with pytest.raises(ConfigError) as raised:
         Registry([tmp_path]).step_type("quite_another")
 
-    assert raised.value.hint == f"perhaps it is in the plugin that cannot be loaded: {tmp_path}/a.py:1"
+    perhaps = f"perhaps it is in the plugin that cannot be loaded: {tmp_path}/a.py:1"
+    assert raised.value.hint.startswith(f"{perhaps}; looked in: AetherFlow, the installed packages, ")
 
 
 def test_without_strictness_problems_are_warnings(tmp_path: Path) -> None:
