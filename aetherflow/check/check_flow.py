@@ -21,7 +21,7 @@ from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.missing_quotes import quotes_hint
 from aetherflow.spec.spelling import is_no_duration, misplaced
-from aetherflow.spec.suggest import did_you_mean, quoted, shown
+from aetherflow.spec.suggest import did_you_mean, nearest, quoted, shown
 
 
 class Registry(Protocol):
@@ -137,25 +137,29 @@ def _check_inputs(
 
     `inside` is the path of the enclosing input, with a dot at its end; empty at the top.
     """
-    before = len(sink.diagnostics)
+    before, is_complete = len(sink.diagnostics), True
     see = f"see: aetherflow steps show {step_type.name}"
     fields = _fields_of(struct)
+    suggested: set[str] = set()
     for name, value in inputs.items():
         where, called = (*base, name), f"{inside}{name}"
         if name not in fields:
-            hint = (
-                did_you_mean(name, fields) or f"its inputs: {', '.join(inside + field for field in fields)}"
-            )
+            free = [field for field in fields if field not in inputs]
+            meant = nearest(name, free) or nearest(name, list(fields))
+            suggested.add(meant)
+            known = ", ".join(inside + field for field in fields)
+            hint = f"did you mean {meant!r}?" if meant else f"its inputs: {known}"
             sink.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
         elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
             _check_inputs(step_type, inner, value, where, sink, f"{called}.")
         else:
             _check_value(step_type, fields[name].type, value, where, called, sink)
     for name, field in fields.items():
-        if field.required and name not in inputs:
+        if field.required and name not in inputs and name not in suggested:
+            is_complete = False
             where = base if inputs or inside else base[:-1]
             sink.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
-    if len(sink.diagnostics) > before or _has_template(inputs):
+    if not is_complete or len(sink.diagnostics) > before or _has_template(inputs):
         return
     if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
         sink.add(base, "AF544", f"the inputs of {step_type.name}: {problem}", see)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aetherflow.check.command_words import check_commands
 from aetherflow.check.exposed_secrets import check_secrets
+from aetherflow.check.foreign_variables import check_foreign_variables
+from aetherflow.check.script_values import check_scripts
+from aetherflow.check.shared_files import check_shared_files
 from aetherflow.check.shell_variables import check_shell_variables
 from aetherflow.check.unreachable_jobs import check_unreachable_jobs
 from aetherflow.check.unset_variables import check_variables
@@ -24,5 +28,9 @@ def check_advice(
     """Add warnings to `sink`; `missing` is the severity of a variable without value."""
     check_unreachable_jobs(plan, sink)
     check_shell_variables(plan, sink)
+    check_foreign_variables(plan, sink)
+    check_commands(plan, sink)
+    check_scripts(plan, sink)
+    check_shared_files(plan, sink)
     check_secrets(plan, redactor, sink)
     check_variables(plan, env, sink, missing)

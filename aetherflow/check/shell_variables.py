@@ -1,4 +1,4 @@
-"""Warn about `${VAR}` in texts that no shell reads: the author probably expects a variable."""
+"""Warn about `${VAR}` and `$VAR` in texts that no shell reads: the author probably expects a variable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
 
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}")
+_VARIABLE = re.compile(
+    r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}|\A\$(?P<bare>[A-Z_][A-Z0-9_]+)(?=/|\Z)"
+)
 _RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|podman|kubectl|make")
 """Programs that expand `${VAR}` themselves, or pass it to a shell."""
 
@@ -20,7 +22,7 @@ _RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|p
 def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each `${VAR}` in a text that no shell reads (AF431)."""
     for step, base in planned_steps(plan):
-        if b"${" not in msgspec.json.encode((step.inputs.raw, step.spec.outputs)):
+        if b"$" not in msgspec.json.encode((step.inputs.raw, step.spec.outputs)):
             continue  # most steps have none, and this is faster than a walk through all texts
         for use in uses_of(step, base, plan.step_types):
             _check_use(use, sink)
@@ -51,13 +53,14 @@ def _is_script(inputs: dict[str, Any], key: str) -> bool:
 
 def _check(value: Any, base: Path, sink: DiagnosticSink) -> None:
     for text, where in texts(value, base):
-        for found in _VARIABLE.finditer(text) if "${" in text else ():
+        for found in _VARIABLE.finditer(text) if "$" in text else ():
+            name = found["name"] or found["bare"]
             place = sink.text_place(where, found.start())
             default = f":{found['default']}" if found["default"] else ""
             sink.add(
                 place,
                 "AF431",
                 f"{found[0]} stays as it is written: no shell reads this text",
-                f"write {{{{env.{found['name']}{default}}}}}",
+                f"write {{{{env.{name}{default}}}}}",
                 "warning",
             )

@@ -17,6 +17,7 @@ from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.flow_dates import check_timezone, date_problem
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
+from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
 from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
 from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
@@ -24,6 +25,7 @@ from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
 
 STEP_ROOTS = ("env", "params", "steps", "job", "jobs", "run_id", "flow_id", "run", "flow", *DAY_ROOTS)
+_MAPPINGS = ("env", "params", "steps", "job", "jobs", "run")
 ITEM_ROOTS = ("item", "item_index")
 META_ROOTS = ("env", "params", "flow")
 RESOURCE_ROOTS = ("env", "flow")
@@ -213,18 +215,31 @@ class _Compiler:
         for problem in problems:
             self.sink.add_problem(base, problem)
         for reference in template.references:
-            if reference.path[0] in roots:
+            if misread := self._misread(reference, roots):
+                self._report(reference, base, *misread)
+            elif reference.path[0] in roots:
                 self._check(reference, base, job, earlier, after)
             else:
                 root = reference.path[0]
                 message = f"{{{{{'.'.join(reference.path)}}}}}: {root!r} is not known here"
-                hint = (
-                    spaced_offset(root)
-                    or did_you_mean(root, roots)
-                    or f"what is known here: {', '.join(roots)}"
+                steps = [step.id for step in job.steps] if job else []
+                has_items = job is not None and job.for_each is not None
+                hint = spaced_offset(root) or root_hint(
+                    reference.path, roots, self.index, steps, has_items=has_items
                 )
                 self._report(reference, base, "AF403", message, hint)
         return template
+
+    def _misread(self, reference: Reference, roots: tuple[str, ...]) -> tuple[str, str, str] | None:
+        """Return code, message and hint if a path has a meaning that nobody wants."""
+        root, *rest = reference.path
+        if not rest and reference.default is not None and root in _MAPPINGS and root in roots:
+            message = f"{{{{{root}:{reference.default}}}}} is all of {root}, and what follows ':' a default"
+            return "AF403", message, f"write {{{{{root}.NAME}}}}"
+        if root == "job" and root in roots and rest and rest[0] not in ("id", "outputs"):
+            message = f"{'.'.join(reference.path)!r}: `job` is the job itself, with outputs and id"
+            return "AF406", message, own_job_hint(tuple(rest), self.outputs)
+        return None
 
     def _check(
         self, reference: Reference, base: Path, job: JobSpec | None, earlier: set[str], after: set[int]
@@ -297,7 +312,7 @@ class _Compiler:
         rest = reference.path[1 + named.count(".") + 1 :]
         if not rest or rest[0] not in ("outputs", "status"):
             message = f"{'.'.join(reference.path)!r}: a job has outputs and status"
-            hint = f"write jobs.{named}.outputs.KEY or jobs.{named}.status"
+            hint = job_path_hint(named, rest, self.outputs[named])
             self._report(reference, base, "AF406", message, hint)
         elif (
             rest[0] == "outputs"

@@ -18,9 +18,11 @@ from aetherflow.errors import Diagnostic
 from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.duration import ACCEPTED
+from aetherflow.spec.foreign_keys import foreign_key_hint, meant_key, unknown_key_hint
+from aetherflow.spec.meant_values import meant_list, meant_mapping, meant_struct
 from aetherflow.spec.missing_quotes import quotes_hint
 from aetherflow.spec.spelling import alternatives, as_wanted, is_duration, wants_text
-from aetherflow.spec.suggest import nearest, quoted, shortened, shown
+from aetherflow.spec.suggest import nearest, quoted, shown
 
 T = TypeVar("T")
 
@@ -130,9 +132,11 @@ class _Explainer:
         for key in value if struct.forbid_unknown_fields else ():
             if key not in fields:
                 free = [name for name in fields if name not in value]
-                suggestion = nearest(key, free)
+                name = struct.cls.__name__
+                suggestion = meant_key(name, key, free)
                 suggested.add(suggestion)
-                hint = f"did you mean {suggestion!r}?" if suggestion else _known_keys(fields)
+                hint = f"did you mean {suggestion!r}?" if suggestion else foreign_key_hint(name, key)
+                hint = hint or unknown_key_hint(name, _known_keys(fields))
                 self.report((*path, key), "AF111", f"unknown key {quoted(key)} in {named}", hint)
                 if suggestion:
                     kind, here = fields[suggestion].type, (*path, key)
@@ -248,15 +252,17 @@ def _description(kind: kinds.Type) -> str:
 def _conversion(value: Any, kind: kinds.Type) -> str:
     """Return what to do about a value of the wrong kind."""
     if value is None:
-        return "write a value after the colon, or remove the key"
+        is_container = isinstance(kind, kinds.StructType | kinds.DictType | kinds.ListType)
+        deeper = "indent what belongs to it deeper than the key itself" if is_container else ""
+        return f"{deeper or 'write a value after the colon'}, or remove the key"
     if isinstance(kind, kinds.StructType):
-        return _known_keys([field.encode_name for field in kind.fields])
+        return meant_struct(value, kind) or _known_keys([field.encode_name for field in kind.fields])
     if isinstance(kind, kinds.DictType):
-        return "write 'key: value' lines"
-    if isinstance(value, dict | list):
-        return "begin each item with '- '" if isinstance(kind, kinds.ListType) else ""
+        return meant_mapping(value)
     if isinstance(kind, kinds.ListType):
-        return f"write it as a list: [{shortened(str(value))}]"
+        return meant_list(value)
+    if isinstance(value, dict | list):
+        return ""
     return _scalar_conversion(value, kind)
 
 

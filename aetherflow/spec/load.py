@@ -13,8 +13,9 @@ from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.excerpt import with_excerpts
-from aetherflow.spec.flow import FlowFile, ProfileSpec, is_flow
-from aetherflow.spec.schedule import ScheduleFile, is_schedule
+from aetherflow.spec.file_kind import OwnKind, another_kind
+from aetherflow.spec.flow import FlowFile, ProfileSpec
+from aetherflow.spec.schedule import ScheduleFile
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
 
@@ -82,7 +83,8 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     document = source if isinstance(source, Document) else read_document(source)
     profiles, diagnostics = decode(document, dict[str, ProfileSpec])
     if profiles is None:
-        raise InvalidInput(diagnostics)
+        mixed_up = another_kind_diagnostic(document, "profiles")
+        raise InvalidInput([mixed_up] if mixed_up else diagnostics)
     return profiles
 
 
@@ -92,7 +94,8 @@ def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagn
     if document is None:
         return None, diagnostics
     spec, wrong = decode(document, kind)
-    if wrong and (mixed_up := _mixed_up(document, kind)):
+    expected: OwnKind = "flow" if kind is FlowFile else "scheduler"
+    if wrong and (mixed_up := another_kind_diagnostic(document, expected)):
         return None, [mixed_up]
     diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
     diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
@@ -103,18 +106,10 @@ def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagn
     return None if mended is None else FileDocument(mended[0], document, path, mended[1]), diagnostics
 
 
-def _mixed_up(document: Document, kind: type[Any]) -> Diagnostic | None:
-    """Return a diagnostic if a flow was given for a scheduler file, or the other way round."""
-    if kind is FlowFile and is_schedule(document.value):
-        message, hint = "this is a scheduler file, not a flow", f"aetherflow serve {document.file} runs it"
-    elif kind is ScheduleFile and is_flow(document.value):
-        message = "this is a flow, not a scheduler file"
-        hint = (
-            f"aetherflow run {document.file} runs it; a scheduler file has items: aetherflow help schedules"
-        )
-    else:
-        return None
-    return Diagnostic(code="AF110", message=message, file=document.file, hint=hint)
+def another_kind_diagnostic(document: Document, expected: OwnKind) -> Diagnostic | None:
+    """Return a diagnostic if a file is clearly of another kind than expected."""
+    found = another_kind(document.value, expected, document.file)
+    return found and Diagnostic(code="AF110", message=found[0], file=document.file, hint=found[1])
 
 
 def _duplicate_ids(document: Document) -> list[Diagnostic]:

@@ -14,6 +14,7 @@ from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, scan_file
 from aetherflow.spec.excerpt import with_excerpts
+from aetherflow.spec.load import another_kind_diagnostic
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute
@@ -53,6 +54,8 @@ def load_manifest(path: Path) -> ManifestDocument:
     if document is None:
         raise InvalidInput(diagnostics)
     spec, wrong = decode(document, ManifestFile)
+    if wrong and (mixed_up := another_kind_diagnostic(document, "manifest")):
+        raise InvalidInput([mixed_up])
     diagnostics = [*diagnostics, *wrong, *_key_diagnostics(document)]
     if spec is None or diagnostics:
         ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))

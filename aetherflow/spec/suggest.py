@@ -17,18 +17,38 @@ LONGEST_SHOWN = 60
 NAMES_COMPARED = 1000
 """A flow may hold 100,000 names, and a slip in every job."""
 
-_OTHER_TOOLS_SAY = {
-    "needs": "depends_on",
-    "after": "depends_on",
-    "if": "when",
-    "condition": "when",
-    "name": "id",
-    "with": "inputs",
-    "uses": "type",
-    "loop": "for_each",
-    "every": "interval_seconds",
-    "schedule": "cron",
-    "flow": "flow_yaml",
+_OTHER_TOOLS_SAY: dict[str, tuple[str, ...]] = {
+    word: known
+    for words, known in {
+        "needs after depends dependencies requires upstream": ("depends_on",),
+        "if condition only_if preconditions": ("when",),
+        "name": ("id",),
+        "with": ("inputs",),
+        "uses executor operator module plugin": ("type",),
+        "loop foreach with_items matrix": ("for_each",),
+        "every interval": ("interval_seconds", "backoff_seconds"),
+        "interval_sec delay sleep wait": ("backoff_seconds", "interval_seconds"),
+        "limit attempts count tries max_retries retries": ("max_attempts", "retry"),
+        "timeout timeout_minutes timeout_sec max_runtime": ("timeout_seconds",),
+        "schedule": ("cron",),
+        "schedules jobs tasks crons entries": ("items",),
+        "flow file dag": ("flow_yaml",),
+        "tz time_zone": ("timezone",),
+        "job": ("flow_job",),
+        "ignore_errors ignore_failure allow_failure continue_on_failure": ("continue_on_error",),
+        "cmd run exec program": ("command", "external.process"),
+        "script": ("command", "sql", "external.process"),
+        "shell bash sh python command docker": ("external.process",),
+        "dir workdir working_dir working_directory chdir": ("cwd",),
+        "environment vars variables": ("env",),
+        "query statement": ("sql",),
+        "conn connection connection_id conn_id": ("resource",),
+        "choices options allowed values": ("enum",),
+        "concurrency parallelism max_workers": ("max_parallel", "max_parallel_jobs", "max_parallel_runs"),
+        "max_active_runs": ("max_instances",),
+        "catchup": ("catch_up",),
+    }.items()
+    for word in words.split()
 }
 
 
@@ -47,8 +67,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     plain = {name.lower(): name for name in known}
     spelling = word.lower().replace("-", "_")
-    if (other := _OTHER_TOOLS_SAY.get(spelling, "")) in known:
-        return other
+    for other in _OTHER_TOOLS_SAY.get(spelling, ()):
+        if other in known:
+            return other
     found = difflib.get_close_matches(spelling, list(plain), n=1, cutoff=0.6)
     return plain[found[0]] if found else ""
 

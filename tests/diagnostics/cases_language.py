@@ -47,5 +47,20 @@ CASES: dict[str, Case | Told] = {
         files={"plugins/mail.py": MAIL},
         env={"AETHERFLOW_PLUGIN_PATHS": "plugins"},
     ),
+    "AF435": Case(steps(ITEMS % "${params.day}", head="flow: {id: f, params: {day: {type: date}}}")),
+    "AF436": Case(process("command: python load.py")),
+    "AF437": Case(process("command: [sort, in.txt, '>', out.txt]")),
+    "AF438": Case(
+        process(
+            "command: [sh, -c, 'echo {{params.message}}']",
+            head="flow: {id: f, params: {message: {default: x}}}",
+        )
+    ),
+    "AF439": Case(
+        "version: 1\nflow: {id: f}\njobs:\n"
+        "  - {id: a, steps: [{id: s, type: external.process, inputs: {command: [touch, x.csv], "
+        "success: {require_files: [x.csv]}}}]}\n"
+        "  - {id: b, steps: [{id: s, type: external.process, inputs: {command: [cat, x.csv]}}]}\n"
+    ),
     "AF434": Case(job("depends_on: [a], when: jobs.a.status == 'FAILED'")),
 }

@@ -34,7 +34,8 @@ def flow_with(*, key: str = "description: x", text: str = "x", output: str = "x"
     return FLOW.replace("KEY", key).replace("INPUT", text).replace("OUTPUT", output)
 
 
-NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, run, flow, today, yesterday"
+NO_ITEM = "only a job with for_each has an item: add for_each: [a, b] to the job"
+NO_RESULT = "only the `outputs:` of a step see its own result; others read {{steps.STEP.KEY}}"
 
 
 @pytest.mark.parametrize(
@@ -42,11 +43,11 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
     [
         (
             "{{item.path}}",
-            f"12:27: error[AF403]: {{{{item.path}}}}: 'item' is not known here\n    hint: {NOWHERE}",
+            f"12:27: error[AF403]: {{{{item.path}}}}: 'item' is not known here\n    hint: {NO_ITEM}",
         ),
         (
             "see {{ result.n }}",
-            f"12:32: error[AF403]: {{{{result.n}}}}: 'result' is not known here\n    hint: {NOWHERE}",
+            f"12:32: error[AF403]: {{{{result.n}}}}: 'result' is not known here\n    hint: {NO_RESULT}",
         ),
         (
             "{{param.day}}",
@@ -123,7 +124,7 @@ NOWHERE = "what is known here: env, params, steps, job, jobs, run_id, flow_id, r
             "{{jobs.probe.count}}",
             (
                 "12:27: error[AF406]: 'jobs.probe.count': a job has outputs and status\n"
-                "    hint: write jobs.probe.outputs.KEY or jobs.probe.status"
+                "    hint: write jobs.probe.outputs.count"
             ),
         ),
         (

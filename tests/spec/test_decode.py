@@ -119,7 +119,10 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "a mapping for a list": (
         "id: a\nsteps: {x: 1}\n",
-        "f:2:1: error[AF110]: 'steps': expected a list, got a mapping\n    hint: begin each item with '- '",
+        (
+            "f:2:1: error[AF110]: 'steps': expected a list, got a mapping\n"
+            "    hint: this is a list, also with one item: write '- ' before its first key, '- x: ...'"
+        ),
     ),
     "an item of the wrong kind": (
         "id: a\nsteps:\n  - x\n  - Accept: 007\n",

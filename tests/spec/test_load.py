@@ -203,8 +203,8 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "{id: tell, shell: x,",
         (
             "flow.yaml:19:27: error[AF111]: unknown key 'shell' in a step\n"
-            "    hint: known keys: id, type, description, inputs, outputs, on_no_data, "
-            "timeout_seconds, retry, continue_on_error, on_interrupt, pool, slots"
+            "    hint: a step that runs a program is: type: external.process, and under it inputs: "
+            "{command: [PROGRAM, ARGUMENT]}, or inputs: {shell: true, command: 'a | b'}"
         ),
     ),
     "a wrong type at depth": (
@@ -236,10 +236,11 @@ CHANGED: dict[str, tuple[str, str, str]] = {
         "outputs:\n        inputs2: {rows",
         (
             "flow.yaml:37:9: error[AF110]: 'outputs': expected a mapping, got nothing\n"
-            "    hint: write a value after the colon, or remove the key\n"
+            "    hint: indent what belongs to it deeper than the key itself, or remove the key\n"
             "flow.yaml:38:9: error[AF111]: unknown key 'inputs2' in a step\n"
-            "    hint: known keys: id, type, description, inputs, outputs, on_no_data, "
-            "timeout_seconds, retry, continue_on_error, on_interrupt, pool, slots"
+            "    hint: an input of the step's type belongs under `inputs:`, indented; "
+            "known keys: id, type, description, inputs, outputs, on_no_data, timeout_seconds, "
+            "retry, continue_on_error, on_interrupt, pool, slots"
         ),
     ),
     "an id that is no name": (

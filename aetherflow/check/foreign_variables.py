@@ -1,0 +1,85 @@
+"""Warn about `${params.x}`, `{params.x}`, `<%= params.x %>`: what other tools write for `{{params.x}}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from aetherflow.check.planned_steps import planned_steps, texts, uses_of
+from aetherflow.check.script_values import by_variable
+from aetherflow.check.scripts import scripts_of
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.plan import JobPlan, Plan
+
+_ROOTS = "params|env|steps|jobs|job|run|item|flow"
+_PATH = r"[A-Za-z_][\w-]*(?:\.[\w-]+)*"
+_SURE = re.compile(
+    rf"[$%#@]\{{\s*(?P<a>(?:{_ROOTS})\.{_PATH})\s*\}}"
+    rf"|\$\{{\{{\s*(?P<b>(?:{_ROOTS})\.{_PATH})\s*\}}\}}"
+    rf"|<%[=-]?\s*(?P<c>(?:{_ROOTS})\.{_PATH})\s*[-=]?%>"
+)
+_LIKELY = re.compile(
+    rf"\$(?P<a>(?:params|steps|jobs)\.{_PATH})|(?<![{{$%#@])\{{(?P<b>(?:params|steps|jobs)\.{_PATH})\}}(?!\}})"
+)
+"""Is something else where the flow has no parameter, step or job of that name: `f"{params.day}"`."""
+
+
+def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
+    """Warn about each variable that is written as in another tool (AF435)."""
+    steps_of: dict[Path, set[str]] = {
+        ("jobs", job.index): {step.spec.id for step in job.steps} for job in plan.jobs
+    }
+    for step, base in planned_steps(plan):
+        if not _SURE.search(raw := msgspec.json.encode((step.inputs.raw, step.spec.outputs)).decode()) and (
+            not _LIKELY.search(raw)
+        ):
+            continue  # most steps have none, and this is faster than a walk through all texts
+        scripts = {
+            script.where: script.language
+            for use in uses_of(step, base, plan.step_types)
+            for script in scripts_of(use)
+        }
+        known = _known(plan, steps_of.get(base[:2], set()))
+        for value, key in ((step.inputs.raw, "inputs"), (step.spec.outputs, "outputs")):
+            for text, where in texts(value, (*base, key)):
+                for path, at, written in _found(text, known):
+                    hint = by_variable(path, scripts[where]) if where in scripts else f"write {{{{{path}}}}}"
+                    _warn(written, sink, where, at, hint)
+    _check_conditions(plan.jobs, sink)
+
+
+def _known(plan: Plan, steps: set[str]) -> set[str]:
+    """Return the beginnings of paths that exist in the flow."""
+    return {
+        *(f"params.{name}" for name in plan.flow.params),
+        *(f"steps.{name}" for name in steps),
+        *(f"jobs.{job.id}" for job in plan.jobs),
+    }
+
+
+def _found(text: str, known: set[str]) -> Iterator[tuple[str, int, str]]:
+    """Yield the paths in a text, where they are, and how they are written."""
+    for found in _SURE.finditer(text):
+        yield found["a"] or found["b"] or found["c"], found.start(), found[0]
+    for found in _LIKELY.finditer(text):
+        path = found["a"] or found["b"]
+        if ".".join(path.split(".")[:2]) in known:
+            yield path, found.start(), found[0]
+
+
+def _check_conditions(jobs: tuple[JobPlan, ...], sink: DiagnosticSink) -> None:
+    for job in jobs:
+        if job.for_each is None:
+            continue
+        for text, where in texts(job.for_each.raw, ("jobs", job.index, "for_each")):
+            for found in _SURE.finditer(text):
+                path = found["a"] or found["b"] or found["c"]
+                _warn(found[0], sink, where, found.start(), f"write {{{{{path}}}}}")
+
+
+def _warn(written: str, sink: DiagnosticSink, where: Path, at: int, hint: str) -> None:
+    is_half = written.startswith("${{")
+    message = "the '$' of {} stays" if is_half else "{} stays as it is written"
+    sink.add(sink.text_place(where, at), "AF435", message.format(written), hint, "warning")

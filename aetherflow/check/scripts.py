@@ -1,0 +1,76 @@
+"""Find the scripts among the inputs of a step: what a shell or an interpreter reads as a program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, Literal
+
+import msgspec
+
+from aetherflow.check.planned_steps import Use
+from aetherflow.plan.diagnostics import Path
+
+Language = Literal["shell", "python", "other"]
+
+_SHELLS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh")
+_PYTHON = re.compile(r"python[0-9.]*")
+_OTHERS = re.compile(r"perl|ruby|node|php")
+_SHELL_OPTION = re.compile(r"-[a-z]*c")
+_OTHER_OPTION = re.compile(r"-[eErc]")
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A text that is run as a program; `where` is its path in the file."""
+
+    text: str
+    where: Path
+    language: Language
+
+
+def scripts_of(use: Use) -> Iterator[Script]:
+    """Yield the scripts of a step that runs a program."""
+    if use.step_type is None or not use.step_type.program_inputs:
+        return
+    command = use.step_type.program_inputs[0]
+    value = use.inputs.get(command)
+    if isinstance(value, str) and use.inputs.get("shell") is True:
+        yield Script(value, (*use.base, command), "shell")
+        return
+    language: Language | None = None
+    is_next = False
+    for word, where in words_of(use):
+        if is_next and language is not None:
+            yield Script(word, where, language)
+            return
+        is_next = language is not None and _is_option(word, language)
+        language = _language(word) or language
+
+
+def words_of(use: Use) -> Iterator[tuple[str, Path]]:
+    """Yield the words of the command line of a step, with their paths in the file."""
+    if use.step_type is None:
+        return
+    for key in use.step_type.program_inputs[:2]:
+        value: Any = use.inputs.get(key)
+        if isinstance(value, str):
+            yield value, (*use.base, key)
+        elif isinstance(value, list):
+            yield from ((word, (*use.base, key, n)) for n, word in enumerate(value) if isinstance(word, str))
+
+
+def _language(word: str) -> Language | None:
+    name = PurePath(word).name
+    if _SHELLS.fullmatch(name):
+        return "shell"
+    if _PYTHON.fullmatch(name):
+        return "python"
+    return "other" if _OTHERS.fullmatch(name) else None
+
+
+def _is_option(word: str, language: Language) -> bool:
+    """Whether the next word is a script."""
+    if language == "python":
+        return word == "-c"
+    return (_SHELL_OPTION if language == "shell" else _OTHER_OPTION).fullmatch(word) is not None

@@ -1,0 +1,92 @@
+"""Say what to write instead of a key that belongs elsewhere, or that other tools have (Dagu, GitHub)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aetherflow.spec.suggest import nearest
+
+_SCHEDULE = (
+    "a flow has no times: a scheduler file names the flow and when it runs (aetherflow help schedules): "
+    "items: [{id: nightly, cron: '0 3 * * *', flow_yaml: flow.yaml}]"
+)
+_PROGRAM = (
+    "a step that runs a program is: type: external.process, and under it "
+    "inputs: {command: [PROGRAM, ARGUMENT]}, or inputs: {shell: true, command: 'a | b'}"
+)
+_ENV = "variables belong to a step that runs a program: inputs: {env: {NAME: value}}"
+_HERE = "remove it: everything runs on this machine"
+_ON_JOB = "it belongs to the job, beside `steps:`"
+_ON_STEP = "it belongs to a step: indent it as deep as the step's `type:`"
+_IN_FLOW = "it belongs under `flow:`"
+_TOP = "it belongs at the left margin, beside `flow:`"
+_IN_FLOW_FILE = "it belongs into the flow: an item only says when to run which flow (flow_yaml)"
+_LIST = "write for_each: [a, b], or a template that gives a list; steps read {{item}}"
+_OTHER_FAILURE = "use a job with when: jobs.ID.status == 'FAILED', or flow.on_failure"
+
+_TIMES = dict.fromkeys(
+    ("schedule", "cron", "schedules", "schedule_interval", "trigger", "triggers", "on"), _SCHEDULE
+)
+_PLACES = dict.fromkeys(("runs-on", "runs_on", "container", "image", "hosts", "queue", "agent"), _HERE)
+_LISTS = dict.fromkeys(("strategy", "with_items", "parallel"), _LIST)
+
+_HINTS: dict[str, dict[str, str]] = {
+    "StepSpec": {
+        **dict.fromkeys(("run", "script", "shell", "bash", "sh", "python", "exec"), _PROGRAM),
+        **dict.fromkeys(("when", "if", "for_each", "loop", "depends_on", "needs", "depends"), _ON_JOB),
+        **_PLACES,
+        **_LISTS,
+        "register": 'name what others read: outputs: {KEY: "{{result.stdout}}"}',
+    },
+    "JobSpec": {
+        **dict.fromkeys(
+            ("inputs", "type", "on_no_data", "outputs", "continue_on_error", "command"), _ON_STEP
+        ),
+        **dict.fromkeys(("run", "script", "shell"), f"it belongs to a step of `steps:`. {_PROGRAM}"),
+        **dict.fromkeys(("env", "environment", "vars", "variables"), _ENV),
+        **dict.fromkeys(
+            ("on_failure", "on_success", "on_exit"), f"it belongs under `flow:`; {_OTHER_FAILURE}"
+        ),
+        **_PLACES,
+        **_LISTS,
+        **_TIMES,
+    },
+    "FlowMeta": {
+        **dict.fromkeys(("env", "environment", "vars", "variables"), _ENV),
+        **dict.fromkeys(("jobs", "resources", "version"), _TOP),
+        "steps": "steps belong to a job: jobs: [{id: NAME, steps: [...]}]",
+        **_TIMES,
+    },
+    "FlowFile": {
+        **dict.fromkeys(("env", "environment", "vars", "variables"), _ENV),
+        **dict.fromkeys(
+            ("params", "workspace", "state", "locks", "max_parallel_jobs", "fail_fast"), _IN_FLOW
+        ),
+        **dict.fromkeys(("id", "description", "timeout_seconds", "retry"), _IN_FLOW),
+        **dict.fromkeys(("on_success", "on_failure", "on_exit", "timezone"), _IN_FLOW),
+        "name": "write it as the id of the flow: flow: {id: NAME}",
+        "steps": "steps belong to a job: jobs: [{id: NAME, steps: [...]}]",
+        **_TIMES,
+    },
+    "ItemSpec": {
+        **dict.fromkeys(("command", "run", "script", "steps", "jobs", "env"), _IN_FLOW_FILE),
+    },
+}
+"""By the Struct of the mapping that has the key."""
+
+
+def foreign_key_hint(struct: str, key: str) -> str:
+    """Return what to do about an unknown key of a mapping, or an empty text; `struct` is its class's name."""
+    return _HINTS.get(struct, {}).get(key, "")
+
+
+def unknown_key_hint(struct: str, known_keys: str) -> str:
+    """Return what to do about an unknown key of which nothing is known."""
+    if struct == "StepSpec":
+        return f"an input of the step's type belongs under `inputs:`, indented; {known_keys}"
+    return known_keys
+
+
+def meant_key(struct: str, key: str, free: Sequence[str]) -> str:
+    """Return the free key that was probably meant by an unknown one, or an empty text."""
+    return "" if foreign_key_hint(struct, key) else nearest(key, free)
