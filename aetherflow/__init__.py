@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.checks import CheckResult
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
+    from aetherflow.sdk.durations import Duration
     from aetherflow.sdk.effects import Effect
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
@@ -50,6 +51,7 @@ __all__ = [
     "CheckResult",
     "ConfigError",
     "Connector",
+    "Duration",
     "Effect",
     "LockNotAcquired",
     "MissingExtra",
@@ -89,6 +91,7 @@ _HOMES = {
         "sdk.checks": ("CheckResult", "checks"),
         "sdk.connector": ("Connector", "Resource", "connector"),
         "sdk.context": ("StepContext",),
+        "sdk.durations": ("Duration",),
         "sdk.effects": ("Effect",),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),

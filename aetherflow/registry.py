@@ -118,6 +118,14 @@ class Registry:
             )
         return found
 
+    def connector_shapes(self, name: str) -> dict[str, type[Any]]:
+        """Return what the connector `kind:driver` takes, by section; nothing if it cannot be used."""
+        try:
+            found = self.connector_class(name)
+        except AetherFlowError:
+            return {}  # the check of the flow reports it
+        return {"config": found.config_type, "options": found.options_type}
+
     def step_version(self, name: str) -> str:
         """Return the version of a step type; empty if unknown.
 

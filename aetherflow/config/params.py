@@ -167,7 +167,7 @@ def _json(value: Any) -> Any:
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
-    "int": _parsed(int, "a whole number"),
+    "int": _parsed(_whole, "a whole number"),
     "float": _parsed(_finite, "a number"),
     "bool": _parsed(lambda text: _TRUTH[text.lower()], "true or false"),
     "date": _parsed(lambda text: date.fromisoformat(text).isoformat(), "a date such as 2026-01-31"),

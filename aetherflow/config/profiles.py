@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from aetherflow.config.settings import Settings
+from aetherflow.config.written_resources import ShapesOf, written_profiles
 from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.document import Document, parse_document, read_document
-from aetherflow.spec.flow import ProfileSpec
+from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.load import load_profiles
 
 FILE_VARIABLE = "AETHERFLOW_PROFILES_FILE"
 JSON_VARIABLE = "AETHERFLOW_PROFILES_JSON"
 
 
-def configured_profiles(settings: Settings) -> dict[str, ProfileSpec] | None:
+def configured_profiles(
+    settings: Settings, resources: Iterable[ResourceSpec] = (), shapes_of: ShapesOf = lambda _: {}
+) -> dict[str, ProfileSpec] | None:
     """Return the profiles that the settings name, or None if they name none.
+
+    Their fields are as the connectors of the resources that use them want them.
 
     Raises:
         ConfigError: both variables are set.
@@ -25,10 +32,12 @@ def configured_profiles(settings: Settings) -> dict[str, ProfileSpec] | None:
         message = f"{FILE_VARIABLE} and {JSON_VARIABLE} are both set ({_sources(settings)})"
         raise ConfigError(message, hint="unset one of them", code="AF502")
     if settings.profiles_json:
-        return _load(parse_document(settings.profiles_json, JSON_VARIABLE))
-    if settings.profiles_file:
-        return _load(read_document(settings.profiles_file))
-    return None
+        document = parse_document(settings.profiles_json, JSON_VARIABLE)
+    elif settings.profiles_file:
+        document = read_document(settings.profiles_file)
+    else:
+        return None
+    return written_profiles(_load(document), resources, shapes_of, document.written)
 
 
 def _load(document: Document) -> dict[str, ProfileSpec]:

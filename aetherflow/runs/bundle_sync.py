@@ -23,6 +23,7 @@ from aetherflow.clock import Clock, SystemClock
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.project import project_of
+from aetherflow.config.written_resources import written_resources
 from aetherflow.errors import AetherFlowError, BundleError, HeldByAnother, InvalidInput
 from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.redaction import Redactor
@@ -183,12 +184,15 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
     redactor.add_named(environment.variables)
     source_class = await _threads.run(bundle_source, spec.bundle.source.type)
 
+    registry = registry_of(environment.settings, own=environment.steps_folders)
+
     @cache
     def resolve(name: str) -> Resource:
-        profiles = configured_profiles(environment.settings)
-        return resolved_resource(name, spec.resources[name], environment, profiles, redactor)
+        resources = {name: spec.resources[name]}
+        resources = written_resources(resources, registry.connector_shapes, loaded.document.written)
+        profiles = configured_profiles(environment.settings, resources.values(), registry.connector_shapes)
+        return resolved_resource(name, resources[name], environment, profiles, redactor)
 
-    registry = registry_of(environment.settings, own=environment.steps_folders)
     pool = ConnectorPool(resolve, registry.connector_class)
     request = SourceRequest(
         bundle_id=spec.bundle.id,

@@ -23,6 +23,7 @@ from aetherflow.config.resources import register_known, resolve_resource
 from aetherflow.config.restrictions import Restrictions, restrictions_of
 from aetherflow.config.secret_fields import SecretField, secret_fields
 from aetherflow.config.value_providers import Known, nothing_known
+from aetherflow.config.written_resources import ShapesOf, written_resources
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, Severity
 from aetherflow.events.run_events import BundleUse
 from aetherflow.plan.compiler import build_plan
@@ -147,7 +148,6 @@ def _planned_and_checked(
     environment = with_flow_variables(environment, place)
     settings = environment.settings
     restrictions = bundle.restrictions(settings) if bundle else restrictions_of(settings, (), ())
-    profiles = configured_profiles(settings)
     plugin_paths = bundle.plugin_paths(settings.mode) if bundle else ()
     registry = registry_of(settings, plugin_paths, redactor, given, environment.steps_folders)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
@@ -156,9 +156,10 @@ def _planned_and_checked(
     if bundle is None:
         environment = with_likely_work_root(plan, environment)
     severity: Severity = "error" if settings.validate_env_strict else "warning"
-    own = dict(plan.resources)
-    shared = bundle.manifest.spec.resources if bundle else {}
-    inherited = {name: spec for name, spec in shared.items() if name not in own}
+    shapes_of = cache(registry.connector_shapes)
+    own = written_resources(plan.resources, shapes_of, sink.written)
+    inherited = _inherited(own, bundle, shapes_of)
+    profiles = configured_profiles(settings, (*inherited.values(), *own.values()), shapes_of)
     plan = msgspec.structs.replace(plan, resources=inherited | own)
     about_the_flow = len(sink.diagnostics)
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
@@ -199,6 +200,16 @@ def _environment_of(
         return bundle.environment(process_env, redactor, flow)
     found = project_of(flow)
     return load_environment(process_env, project=found.project, redactor=redactor), found.ignored
+
+
+def _inherited(
+    own: Mapping[str, ResourceSpec], bundle: OpenBundle | None, shapes_of: ShapesOf
+) -> dict[str, ResourceSpec]:
+    """Return the resources of the manifest that the flow does not declare itself."""
+    if bundle is None:
+        return {}
+    shared = {name: spec for name, spec in bundle.manifest.spec.resources.items() if name not in own}
+    return written_resources(shared, shapes_of, bundle.manifest.document.written)
 
 
 def resolve(

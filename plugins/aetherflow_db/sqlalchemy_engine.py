@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from aetherflow import MissingExtra, StepError
+from aetherflow import Duration, MissingExtra, StepError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -46,7 +46,7 @@ class PoolOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     size: int | None = None
     max_overflow: int | None = None
-    recycle_seconds: int | None = None
+    recycle_seconds: Annotated[Duration, Meta(ge=-1)] | None = None
     pre_ping: bool | None = None
 
 
@@ -57,7 +57,7 @@ class SqlAlchemyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         connect_args: passed to the driver's connect function as they are.
         pool_size: how many connections stay open; 0 is no limit.
         max_overflow: further connections at busy times; -1 is no limit.
-        pool_recycle: seconds after which a connection is replaced.
+        pool_recycle: seconds after which a connection is replaced; -1: never.
         pool_pre_ping: test a connection before it is used again.
         pool: the same in another spelling: {size, max_overflow, recycle_seconds, pre_ping}.
     """
@@ -65,7 +65,7 @@ class SqlAlchemyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     connect_args: dict[str, Any] = {}
     pool_size: Annotated[int, Meta(ge=0)] = 5
     max_overflow: Annotated[int, Meta(ge=-1)] = 10
-    pool_recycle: int = 1800
+    pool_recycle: Annotated[Duration, Meta(ge=-1)] = 1800
     pool_pre_ping: bool = True
     pool: PoolOptions | None = None
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Self
 import msgspec
 from msgspec import Meta
 
-from aetherflow import CheckResult, ConfigError, Resource, StopSwitch, connector, run_blocking
+from aetherflow import CheckResult, ConfigError, Duration, Resource, StopSwitch, connector, run_blocking
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows
@@ -41,7 +41,7 @@ class Sqlite3Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         timeout_seconds: how long to wait for a locked file.
     """
 
-    timeout_seconds: Annotated[float, Meta(ge=0)] = 5.0
+    timeout_seconds: Annotated[Duration, Meta(ge=0)] = 5.0
 
 
 @connector("db:sqlite3")
