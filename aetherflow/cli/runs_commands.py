@@ -95,7 +95,8 @@ def _print_history(found: RunHistory, path: Path) -> None:
         _print_resume(resume)
     steps, retries, effects = _by_job(found.steps), _by_job(found.retries), _by_job(found.effects)
     for job in found.jobs:
-        print_text(f"  {job.status:<9} {job.job_id}{_because(job.reason)}")
+        item = f" ({one_line(job.item)})" if job.item else ""
+        print_text(f"  {job.status:<9} {job.job_id}{item}{_because(job.reason)}")
         if job.error and not job.reason:  # else the error is shown with its step or instance
             _print_lines(_error_lines(job.error), "    ")
         for step in steps.get(job.job_id, ()):

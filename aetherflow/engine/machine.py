@@ -30,6 +30,7 @@ from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.language.seen import Mask
 from aetherflow.plan.hooks import is_hook
+from aetherflow.plan.items import in_short
 from aetherflow.plan.plan import Plan, StepPlan
 from aetherflow.ports import OutputStore
 
@@ -169,9 +170,17 @@ class RunMachine:
             e.JobStarted,
             job_id=instance.id,
             items=self._stored(instance.id, items),
+            item=self._item_in_short(instance),
             when=instance.job.gate if is_decided else "",
             for_each=instance.job.listing if is_listed else "",
         )
+
+    def _item_in_short(self, instance: JobInstance) -> str:
+        """Return the item of an instance in few characters; empty for a whole job."""
+        if instance.item == WHOLE:
+            return ""
+        stored = {"items": self.state.job(instance.job.id).items}
+        return in_short(self.resolve(stored)["items"][instance.item])
 
     def _job_finished(self, command: EndJob) -> e.JobFinished:
         """Return the end of a job; large outputs of a mapped job become references."""

@@ -12,7 +12,7 @@ from aetherflow.errors import AetherFlowError, ErrorInfo
 from aetherflow.language.condition import ConditionError
 from aetherflow.language.reference import MissingValue
 from aetherflow.language.seen import Mask, shown_value
-from aetherflow.plan.items import MOST_ITEMS, UnfitItems, items_of
+from aetherflow.plan.items import MOST_ITEMS, TooManyItems, UnfitItems, items_of
 from aetherflow.plan.plan import JobPlan
 
 
@@ -81,7 +81,7 @@ def _maker(ready_queue: ReadyQueue, path: tuple[str, ...]) -> str:
 def _no_items(instance: JobInstance, unfit: UnfitItems, mask: Mask) -> ErrorInfo:
     value = "" if unfit.value is None else f": {shown_value(unfit.name, unfit.value, mask)}"
     message = f"{unfit.name} of job {instance.job.id} {unfit.reason}{value}"
-    if unfit.value is None and not unfit.where:
+    if isinstance(unfit, TooManyItems):
         return ErrorInfo(code="AF716", message=message, hint=f"split the work; {MOST_ITEMS:,} is the limit")
     hint = 'a program gives a list with `parse: lines`, or as JSON text: ["a", "b"]'
     return ErrorInfo(code="AF712", message=message, hint=hint)

@@ -171,9 +171,11 @@ class JobStarted(JobEvent, frozen=True, kw_only=True):
     Attributes:
         when: fingerprint of the gate that was open.
         for_each: fingerprint of what listed the items; empty if they were known before.
+        item: the item of an instance, in few characters.
     """
 
     items: Items | None = None
+    item: str = ""
     when: str = ""
     for_each: str = ""
 

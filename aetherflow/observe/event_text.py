@@ -147,7 +147,8 @@ def _(event: RunFinished) -> str:
 @sentence.register
 def _(event: JobStarted) -> str:
     items = "" if event.items is None else f", {len(event.items)} items"
-    return f"{one_line(event.job_id)}  started{items}"
+    item = f": {one_line(event.item)}" if event.item else ""
+    return f"{one_line(event.job_id)}  started{items}{item}"
 
 
 @sentence.register

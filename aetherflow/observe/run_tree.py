@@ -48,6 +48,7 @@ class JobView:
 
     Attributes:
         items: how many instances it has if it is a mapped job.
+        item: of an instance, its item in few characters.
         done: how many of them have ended; unknown in a resumed run, which shows the others only.
     """
 
@@ -56,6 +57,7 @@ class JobView:
     seconds: float = 0.0
     why: str = ""
     items: int | None = None
+    item: str = ""
     done: int | None = 0
     steps: dict[str, StepView] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ class RunTree:
             case JobStarted():
                 items = None if event.items is None else len(event.items)
                 done = None if self.is_resumed else 0
-                self.jobs[event.job_id] = JobView(started=event.at, items=items, done=done)
+                self.jobs[event.job_id] = JobView(started=event.at, items=items, item=event.item, done=done)
             case JobFinished():
                 self._end_job(event)
             case StepWaiting() | StepStarted() | StepRetrying() | StepFinished():

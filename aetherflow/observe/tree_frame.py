@@ -82,7 +82,8 @@ def _job(job_id: str, job: JobView, now: datetime) -> Line:
         time = job.status
     # The step below says why it failed; the job says it only if no step does.
     why = "" if any(step.status == job.status for step in job.steps.values()) else job.why
-    return Line(_joined(f"{GLYPHS[job.status]} {one_line(job_id)}", time, progress, why), STYLES[job.status])
+    name = f"{GLYPHS[job.status]} {one_line(job_id)}"
+    return Line(_joined(name, one_line(job.item), time, progress, why), STYLES[job.status])
 
 
 def _step(step_id: str, step: StepView, now: datetime) -> Iterator[Line]:

@@ -15,6 +15,7 @@ from aetherflow.plan.items import (
     MATRIX_KEYS,
     MOST_ITEMS,
     SELECTIONS,
+    TooManyItems,
     UnfitItems,
     axes_of,
     has,
@@ -129,12 +130,12 @@ def _check_excluded(
 
 def _report(unfit: UnfitItems, job_id: str, base: Path, sink: DiagnosticSink) -> None:
     where = (*base, *(int(key) if key.isdigit() else key for key in unfit.where))
-    if unfit.value is None and not unfit.where:
+    if isinstance(unfit, TooManyItems):
         message = f"for_each of job {job_id!r} {unfit.reason}"
         sink.add(where, "AF716", message, f"split the work; {MOST_ITEMS:,} is the limit")
         return
-    message = f"{unfit.name} of job {job_id!r} {unfit.reason}: {_shown(unfit.value)}"
-    sink.add(where, "AF712", message, _list_of(unfit.value))
+    value = "" if unfit.value is None else f": {_shown(unfit.value)}"
+    sink.add(where, "AF712", f"{unfit.name} of job {job_id!r} {unfit.reason}{value}", _list_of(unfit.value))
 
 
 def _list_of(value: Any) -> str:
@@ -145,7 +146,8 @@ def _list_of(value: Any) -> str:
             return f"write a list: [{', '.join(items)}]"
     if isinstance(value, int | float | bool):
         return f"write a list: [{_shown(value)}]"
-    return f"write a list: [a, b], or a template that gives one, not {kind_of(value)}"
+    other = "" if value is None else f", not {kind_of(value)}"
+    return f"write a list: [a, b], or a template that gives one{other}"
 
 
 def known_item(path: tuple[str, ...], keys: Container[str]) -> bool:

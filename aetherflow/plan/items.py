@@ -10,15 +10,17 @@ slowest; `exclude` and `include` may also be written inside `matrix`.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import msgspec
 
 from aetherflow.language.comparison import equal
 from aetherflow.language.reference import kind_of
+from aetherflow.language.seen import LONGEST_VALUE
 from aetherflow.sdk.json_values import NotJson, check_numbers
 
 MATRIX = "matrix"
@@ -35,7 +37,7 @@ class UnfitItems(Exception):
 
     Attributes:
         where: the keys that lead to it; empty: the whole value.
-        value: what is there.
+        value: what is there; None if it is not worth showing.
         reason: why it does not fit, in words that follow its name: `must give a list, not a number`.
     """
 
@@ -49,6 +51,10 @@ class UnfitItems(Exception):
     def name(self) -> str:
         """The value in words: `for_each.matrix.day`."""
         return ".".join(("for_each", *self.where))
+
+
+class TooManyItems(UnfitItems):
+    """There are more items than a job may have instances."""
 
 
 def is_matrix(raw: Any) -> bool:
@@ -68,7 +74,7 @@ def items_of(raw: Any, rendered: Any) -> list[Any]:
         check_numbers(items)
     except NotJson as error:
         reason = f"has an item ({error.path}) that is {error.value}, which JSON does not have"
-        raise UnfitItems((), error.value, reason) from None
+        raise UnfitItems((), None, reason) from None
     return items
 
 
@@ -84,6 +90,19 @@ def listed(value: Any, *where: str) -> list[Any]:
     if isinstance(found, Mapping):
         return [{"key": key, "value": item} for key, item in found.items()]
     raise UnfitItems(where, value, f"must give a list, not {kind_of(value)}")
+
+
+def in_short(item: Any) -> str:
+    """Return an item in few characters, as people see it: `a.csv`, or `day=mon region=eu`."""
+    if isinstance(item, Mapping):
+        text = " ".join(f"{key}={_plain(value)}" for key, value in islice(item.items(), LONGEST_VALUE))
+    else:
+        text = _plain(item)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def axes_of(parts: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -147,7 +166,7 @@ def _of_matrix(parts: Mapping[str, Any]) -> list[Item]:
 
 def _check_count(count: int) -> None:
     if count > MOST_ITEMS:
-        raise UnfitItems((), None, f"gives {count:,} items, at most {MOST_ITEMS:,} are allowed")
+        raise TooManyItems((), None, f"gives {count:,} items, at most {MOST_ITEMS:,} are allowed")
 
 
 def _mapping(value: Any, *where: str) -> Mapping[str, Any]:

@@ -52,7 +52,7 @@ class StepRow(msgspec.Struct, frozen=True):
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """One job of a run that has started or ended."""
+    """One job of a run that has started or ended; of an instance with its item in few characters."""
 
     job_id: str
     status: str
@@ -61,6 +61,7 @@ class JobRow(msgspec.Struct, frozen=True):
     outputs: dict[str, Any] | None
     error: dict[str, Any] | None
     reason: str | None
+    item: str = ""
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -158,7 +159,18 @@ def jobs_of(raw: sqlite3.Connection, run_id: str) -> list[JobRow]:
         "WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id",
         (run_id,),
     )
-    return [JobRow(*_decoded(row, 4, 5)) for row in rows]
+    items = _items_of(raw, run_id)
+    return [JobRow(*_decoded((*row, items.get(row[0], "")), 4, 5)) for row in rows]
+
+
+def _items_of(raw: sqlite3.Connection, run_id: str) -> dict[str, str]:
+    """Return the items of the instances of mapped jobs, in few characters."""
+    rows = raw.execute(
+        "SELECT job_id, json_extract(payload, '$.item') FROM events "
+        "WHERE run_id = ? AND event = 'job_started' AND json_extract(payload, '$.item') IS NOT NULL",
+        (run_id,),
+    )
+    return dict(rows.fetchall())
 
 
 def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:

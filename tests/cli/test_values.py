@@ -138,3 +138,22 @@ def test_values_of_programs_reach_other_jobs_in_the_first_and_in_a_resumed_run(c
     again = cli.run("run", "flow.yaml", "--run-id", "r")
     assert again.code == 0
     assert {"INFO  load[0].s | got a", "INFO  load[1].s | got b c"} <= set(told(again))
+
+
+def test_instances_are_shown_with_their_items(cli: CommandLine) -> None:
+    jobs = """
+  - id: load
+    for_each: {matrix: {day: [mon, tue], api_token: [hunter2-abc]}, exclude: [{day: tue}]}
+    steps: [{id: s, type: check_items, inputs: {items: [x]}}]
+  - id: text
+    for_each: [a.csv]
+    steps: [{id: s, type: check_items, inputs: {items: [x]}}]
+"""
+    lines = told(run(cli, jobs))
+    shown = cli.run("runs", "show", "r")
+
+    assert "INFO  load[0]  started: day=mon api_token=***" in lines
+    assert "INFO  text[0]  started: a.csv" in lines
+    assert "  SUCCESS   load[0] (day=mon api_token=***)\n" in shown.out
+    assert "  SUCCESS   text[0] (a.csv)\n" in shown.out
+    assert [job["item"] for job in cli.run("runs", "show", "r", "--json").json()["jobs"]].count("a.csv") == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aetherflow.plan.items import MOST_ITEMS, UnfitItems, items_of
+from aetherflow.plan.items import MOST_ITEMS, UnfitItems, in_short, items_of
 
 
 def items(value: Any) -> list[Any]:
@@ -86,6 +86,21 @@ def test_other_matrices(value: Any, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("item", "short"),
+    [
+        ("a.csv", "a.csv"),
+        (3, "3"),
+        (None, "null"),
+        ([1, "a"], '[1, "a"]'),
+        ({"day": "mon", "region": ["eu"], "n": 2}, 'day=mon region=["eu"] n=2'),
+        ("x" * 100, "x" * 57 + "..."),
+    ],
+)
+def test_an_item_in_short(item: Any, short: str) -> None:
+    assert in_short(item) == short
+
+
+@pytest.mark.parametrize(
     ("value", "name", "reason"),
     [
         ({"matrix": {"day": "mon, tue"}}, "for_each.matrix.day", "must give a list, not a text"),
@@ -99,6 +114,7 @@ def test_other_matrices(value: Any, expected: list[str]) -> None:
         ({"matrix": DAYS, "exclude": [1]}, "for_each.exclude.0", "must be a mapping, not a number"),
         ("a.csv, b.csv", "for_each", "must give a list, not a text"),
         (None, "for_each", "must give a list, not null"),
+        (["a", float("nan")], "for_each", "has an item (1) that is nan, which JSON does not have"),
         ([0] * (MOST_ITEMS + 1), "for_each", "gives 100,001 items, at most 100,000 are allowed"),
         (
             {"matrix": {name: [*range(1000)] for name in "abcdef"}},
