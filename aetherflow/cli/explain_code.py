@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import asdict
 
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
@@ -15,7 +16,9 @@ from aetherflow.manual.error_codes import all_codes, entry_of
 
 
 def explain_code(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="An error code, as AF111.")] = "",
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="An error code, as AF111.", autocompletion=completers.codes)
+    ] = "",
     *,
     every: Annotated[bool, typer.Option("--list", help="List all codes.")] = False,
     json: Json = False,

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
@@ -28,7 +29,11 @@ NAMED = 3
 def show_help(
     topic: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TOPIC|STEP|CODE]", help="A page, a heading, a step type or a code."),
+        typer.Argument(
+            metavar="[TOPIC|STEP|CODE]",
+            help="A page, a heading, a step type or a code.",
+            autocompletion=completers.help_topics,
+        ),
     ] = None,
     *,
     search: Annotated[

@@ -8,6 +8,7 @@ import typer
 
 from aetherflow.admin import state_changes
 from aetherflow.admin.queries import StateQueries
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
@@ -41,7 +42,12 @@ def list_locks(*, state: State = None, flow_yaml: FlowOfState = None, json: Json
 
 
 def release_lock(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The lock, as `locks list` names it.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="The lock, as `locks list` names it.", autocompletion=completers.locks
+        ),
+    ],
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -28,8 +30,13 @@ app = typer.Typer(
 
 def run_command_line(arguments: list[str]) -> int:
     """Run one command and return the exit code (manual, exit-codes)."""
+    run = partial(app, args=arguments, prog_name="aetherflow", standalone_mode=False)
+    if os.environ.get("_AETHERFLOW_COMPLETE", "").startswith("complete_"):  # set by a shell, at a Tab
+        from aetherflow.cli.completion import answer  # noqa: PLC0415 - only a shell asks
+
+        return answer(run)
     try:
-        result = app(args=arguments, prog_name="aetherflow", standalone_mode=False)
+        result = run()
     except (typer.Exit, typer.Abort) as leaving:
         return getattr(leaving, "exit_code", 1)
     except Exception as error:  # noqa: BLE001 - an error of ours, a usage error of typer, or a bug

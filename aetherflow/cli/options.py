@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli import completers
+
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
 Events = Annotated[
@@ -16,12 +18,23 @@ Events = Annotated[
     ),
 ]
 LogFormat = Annotated[
-    str, typer.Option(help="text, or json: JSON lines on standard output.", metavar="text|json")
+    str,
+    typer.Option(
+        help="text, or json: JSON lines on standard output.",
+        metavar="text|json",
+        autocompletion=completers.log_formats,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run.", autocompletion=completers.runs)]
 Params = Annotated[
-    list[str] | None, typer.Option("--param", help="A parameter of the flow; repeatable.", metavar="K=V")
+    list[str] | None,
+    typer.Option(
+        "--param",
+        help="A parameter of the flow; repeatable.",
+        metavar="K=V",
+        autocompletion=completers.params,
+    ),
 ]
 ParamsFile = Annotated[
     Path | None, typer.Option(help="Parameters from a YAML or JSON file; --param wins.", metavar="FILE")

@@ -8,12 +8,15 @@ import typer
 
 from aetherflow.admin import state_changes
 from aetherflow.admin.queries import StateQueries
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, ask_state, change_state, state_path
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The pool, as steps name it.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The pool, as steps name it.", autocompletion=completers.pools)
+]
 
 
 def list_pools(*, state: State = None, flow_yaml: FlowOfState = None, json: Json = False) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from msgspec.structs import asdict
 
+from aetherflow.cli import completers
 from aetherflow.cli.flow_source import flow_source
 from aetherflow.cli.observers import ShowOptions, chosen_observers, print_lost_output
 from aetherflow.cli.options import (
@@ -45,17 +46,25 @@ def run(
         typer.Option(
             help="The id of the run: letters, digits, . _ - : +; that of an earlier run resumes it.",
             metavar="ID",
+            autocompletion=completers.runs_of_flow,
         ),
     ] = None,
     flow_job: Annotated[
-        str | None, typer.Option(help="Run only this job, and the jobs it waits for.", metavar="JOB")
+        str | None,
+        typer.Option(
+            help="Run only this job, and the jobs it waits for.",
+            metavar="JOB",
+            autocompletion=completers.jobs,
+        ),
     ] = None,
     param: Params = None,
     params_file: ParamsFile = None,
     rerun: Annotated[
         list[str] | None,
         typer.Option(
-            help="Run this job or step again, and all that follow it; repeatable.", metavar="JOB[.STEP]"
+            help="Run this job or step again, and all that follow it; repeatable.",
+            metavar="JOB[.STEP]",
+            autocompletion=completers.jobs_and_steps,
         ),
     ] = None,
     events: Events = "",

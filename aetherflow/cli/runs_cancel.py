@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from aetherflow.admin import state_changes
-from aetherflow.cli.options import Json, RunId
+from aetherflow.cli import completers
+from aetherflow.cli.options import Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import FlowOfState, State, change_state, state_path
 
 
 def cancel_run(
-    run: RunId,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The id of a run.", autocompletion=completers.running)
+    ],
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,

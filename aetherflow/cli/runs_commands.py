@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from aetherflow.admin.queries import RunHistory
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json, RunId
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
@@ -43,8 +44,18 @@ def list_runs(
     *,
     state: State = None,
     flow_yaml: FlowOfState = None,
-    flow: Annotated[str, typer.Option(metavar="ID", help="Only runs of the flow with this id.")] = "",
-    status: Annotated[str, typer.Option(metavar="STATUS", help="Only runs with this status.")] = "",
+    flow: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", help="Only runs of the flow with this id.", autocompletion=completers.flow_ids
+        ),
+    ] = "",
+    status: Annotated[
+        str,
+        typer.Option(
+            metavar="STATUS", help="Only runs with this status.", autocompletion=completers.statuses
+        ),
+    ] = "",
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Show at most N runs, the newest first.")
     ] = 20,

@@ -12,6 +12,7 @@ import typer
 
 from aetherflow.admin.queries import RetryTarget
 from aetherflow.admin.state_path import find_state_path
+from aetherflow.cli import completers
 from aetherflow.cli.flow_source import bundle_in_use
 from aetherflow.cli.observers import ShowOptions
 from aetherflow.cli.options import AllowStale, Debug, Events, Json, LogFormat, Params, ParamsFile
@@ -32,7 +33,11 @@ def retry_run(
     *,
     run: Annotated[
         str,
-        typer.Argument(metavar="[RUN]", help="The id of a run; default: the last run that did not succeed."),
+        typer.Argument(
+            metavar="[RUN]",
+            help="The id of a run; default: the last run that did not succeed.",
+            autocompletion=completers.unfinished,
+        ),
     ] = "",
     state: State = None,
     flow_yaml: Annotated[
@@ -42,11 +47,19 @@ def retry_run(
     begin_at: Annotated[
         str,
         typer.Option(
-            "--from", metavar="JOB[.STEP]", help="Run this job or step again, and all that follow it."
+            "--from",
+            metavar="JOB[.STEP]",
+            help="Run this job or step again, and all that follow it.",
+            autocompletion=completers.jobs_and_steps_of_run,
         ),
     ] = "",
     only: Annotated[
-        str, typer.Option(metavar="JOB", help="Run this job again, with all its steps, and no other.")
+        str,
+        typer.Option(
+            metavar="JOB",
+            help="Run this job again, with all its steps, and no other.",
+            autocompletion=completers.jobs_of_run,
+        ),
     ] = "",
     with_downstream: Annotated[
         bool, typer.Option("--with-downstream", help="With --only: also the jobs that follow it.")

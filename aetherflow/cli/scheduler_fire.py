@@ -11,6 +11,7 @@ import anyio
 import typer
 
 from aetherflow import exit_codes
+from aetherflow.cli import completers
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, StateOfScheduler
 from aetherflow.cli.printing import print_text
@@ -29,7 +30,12 @@ EXIT_CODES = {
 
 def fire_item(
     *,
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.")],
+    item: Annotated[
+        str,
+        typer.Argument(
+            metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.", autocompletion=completers.items
+        ),
+    ],
     file: Annotated[
         Path | None,
         typer.Option(

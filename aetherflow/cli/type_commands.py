@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aetherflow.cli import completers
 from aetherflow.cli.options import Json
 from aetherflow.cli.type_example import connector_example, step_example
 from aetherflow.cli.type_fields import fields_of
@@ -26,7 +27,14 @@ def list_steps(*, json: Json = False) -> int:
 
 
 def show_step(
-    name: Annotated[str, typer.Argument(metavar="TYPE", help="The step type, as `steps list` names it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE",
+            help="The step type, as `steps list` names it.",
+            autocompletion=completers.step_types,
+        ),
+    ],
     *,
     json: Json = False,
 ) -> int:
@@ -46,7 +54,12 @@ def list_connectors(*, json: Json = False) -> int:
 
 def show_connector(
     name: Annotated[
-        str, typer.Argument(metavar="KIND:DRIVER", help="The connector, as `connectors list` names it.")
+        str,
+        typer.Argument(
+            metavar="KIND:DRIVER",
+            help="The connector, as `connectors list` names it.",
+            autocompletion=completers.connectors,
+        ),
     ],
     *,
     json: Json = False,

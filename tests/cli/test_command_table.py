@@ -127,6 +127,7 @@ OURS_NOT_FOR_A_RUN = (
 COMMANDS_OF_A_RUN = {
     "command_group",
     "commands",
+    "completers",
     "flow_source",
     "main",
     "observers",
