@@ -173,6 +173,8 @@ def _instant(text: str, now: datetime) -> datetime:
     """Read an instant, in UTC unless it has an offset, or an age."""
     try:
         return now - timedelta(seconds=parse_duration(text))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long ago") from None
     except ValueError:
         pass
     try:
