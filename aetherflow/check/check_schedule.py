@@ -97,6 +97,7 @@ class _Reader(msgspec.Struct, eq=False):
             flow_file=flow,
             manifest=manifest,
             definition=fingerprint(spec, zone.name, calendar_spec),
+            folder=absolute(self.loaded.path).parent,
         )
 
     def report(self, key: str, code: str, message: str, hint: str) -> None:

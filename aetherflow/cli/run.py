@@ -28,6 +28,8 @@ from aetherflow.cli.options import (
 )
 from aetherflow.cli.printing import count, print_note, print_text
 from aetherflow.cli.report import print_report
+from aetherflow.config.param_values import list_of
+from aetherflow.config.params import as_options, missing_params
 from aetherflow.errors import UsageError
 from aetherflow.event_loop import run_loop
 from aetherflow.runs.execute_run import run_flow
@@ -124,12 +126,21 @@ def print_warnings(checked: CheckedFlow, *, plugins_too: bool) -> None:
 def given_params(checked: CheckedFlow, file: Path | None, texts: Sequence[str]) -> dict[str, Any]:
     """Return the parameters of `--params-file` and `--param`; the latter win.
 
+    A parameter of type list may be given several times: each adds its items.
+
     Raises:
         InvalidInput: the file is wrong.
         UsageError: a text is not `NAME=VALUE`.
     """
-    in_file = read_params_file(file, checked.plan.flow.params) if file is not None else {}
-    return in_file | dict(_split(text) for text in texts)
+    specs = checked.plan.flow.params
+    given: dict[str, Any] = {}
+    for text in texts:
+        name, value = _split(text)
+        if name in given and name in specs and specs[name].type == "list":
+            given[name] = [*list_of(given[name]), *list_of(value)]
+        else:
+            given[name] = value
+    return (read_params_file(file, specs) if file is not None else {}) | given
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -163,7 +174,9 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
     from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
     from aetherflow.runs.run_paths import run_paths_of  # noqa: PLC0415 - as above
 
-    run_paths_of(checked, request.params)  # refuses what the run would refuse
+    missing = missing_params(checked.plan.flow.params, request.params)
+    if not missing:
+        run_paths_of(checked, request.params)  # refuses what the run would refuse
     jobs = outline(checked.plan, request.flow_job)
     as_line = show.is_json(checked.environment.settings)
     if as_line or show.report:
@@ -172,5 +185,7 @@ def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: Sho
     for job in jobs:
         print_text(str(job))
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
+    if missing:
+        print_note(f"a run needs {as_options(missing)}")
     print_note(f"{file}: {number} would run; {count(checked.diagnostics)}; nothing was run")
     return 0

@@ -21,8 +21,11 @@ Unit = Literal["m", "h", "d", "w", "mo", "y"]
 DateKind = Literal["date", "time", "none"]
 
 UNITS = "m (minutes), h (hours), d (days), w (weeks), mo (months) or y (years)"
-STEP = r"(?:[-+]\s*[0-9]{1,6}(?:mo|[mhdwy])|/\s*(?:mo|[mhdwy]))(?![\w-])"
+TIGHT_STEP = r"(?:[-+]\s*[0-9]{1,6}(?:mo|[mhdwy])|/\s*(?:mo|[mhdwy]))"
 """One step of a calculation as a regular expression: an offset, or a cut to the beginning of a unit."""
+
+STEP = rf"{TIGHT_STEP}(?![\w-])"
+"""The same with an end: in a template a space, or the end of the token, follows."""
 
 _STEP = re.compile(r"([-+/])\s*([0-9]*)([a-z]+)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -125,13 +128,13 @@ def calculated(calculation: Calculation, value: Any, name: str, zone: str = "", 
     return formatted(found, calculation.format) if calculation.format else found.isoformat()
 
 
-def day_in(instant: datetime, zone: str) -> date:
+def day_in(instant: datetime, zone: str | None) -> date:
     """Return the date of an instant in a zone; an empty zone is UTC."""
     return instant.astimezone(_zone(zone)).date()
 
 
-def _zone(name: str) -> tzinfo:
-    if name in ("", "UTC"):
+def _zone(name: str | None) -> tzinfo:
+    if name in (None, "", "UTC"):
         return UTC
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - most runs reckon in UTC
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 
 import msgspec
 
-from aetherflow.config.params import UnfitValue, convert, described
+from aetherflow.config.param_declarations import wrong_declarations
 from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
 from aetherflow.language.reference import Reference
@@ -111,16 +111,10 @@ class _Compiler:
         )
 
     def metadata(self) -> None:
-        """Check the defaults of parameters, and the templates of the flow's own keys and of its resources."""
+        """Check the declarations of parameters, and the templates of the flow's keys and its resources."""
         for name, param in self.spec.flow.params.items():
-            try:
-                if param.default is not None:
-                    convert(param, param.default)
-            except UnfitValue as error:
-                message = f"the default of the parameter {name!r} must be {described(name, error)}"
-                self.sink.add(
-                    ("flow", "params", name, "default"), "AF560", message, "correct it, or the type"
-                )
+            for wrong in wrong_declarations(name, param):
+                self.sink.add(("flow", "params", name, *wrong.where), wrong.code, wrong.message, wrong.hint)
         check_timezone(self.spec.flow.timezone, self.sink)
         flow = msgspec.to_builtins(self.spec.flow)
         for key in ("workspace", "state"):

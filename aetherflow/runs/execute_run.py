@@ -86,7 +86,7 @@ async def run_flow(
         ConfigError: a path or the metrics module cannot be used.
     """
     clock = clock or SystemClock()
-    run = resolve_run(checked, request, clock.new_id)
+    run = resolve_run(checked, request, clock)
     control, states = RunControl(), DatabasePool()
     received: list[int] = []
     message = (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aetherflow.config.params import UnfitValue, convert, described
+from aetherflow.config.param_values import Reading, UnfitValue, convert, described
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.convert import type_info
 from aetherflow.spec.document import Document, read_document
 from aetherflow.spec.flow import ParamSpec, ParamValue
 from aetherflow.spec.spelling import as_wanted
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.written_path import folder_of
 
 CODE = "AF562"
 
@@ -32,6 +34,7 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
         message = f"a file of parameters is a mapping of names to values, not a {type(values).__name__}"
         raise InvalidInput([document.diagnostic((), CODE, message, "write NAME: VALUE, one a line")])
     values = as_wanted(values, type_info(dict[str, ParamValue]), document.written)
+    reading = Reading(datetime.now(UTC).date(), folder_of(path))
     diagnostics = [
         diagnostic
         for name, value in values.items()
@@ -39,7 +42,11 @@ def read_params_file(path: Path, specs: Mapping[str, ParamSpec]) -> dict[str, An
     ]
     if diagnostics:
         raise InvalidInput(diagnostics)
-    return {name: value for name, value in values.items() if value is not None}
+    return {
+        name: convert(specs[name], value, reading) if specs[name].type == "path" else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _check(

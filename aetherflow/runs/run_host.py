@@ -33,7 +33,7 @@ LOADING_THREADS = 8
 
 
 def _load(
-    ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None, new_id: Callable[[], str]
+    ticket: RunTicket, process_env: Mapping[str, str], bundle: OpenBundle | None, clock: Clock
 ) -> ResolvedRun:
     """Read and check the flow of a ticket in its own environment, and resolve the ticket.
 
@@ -45,7 +45,7 @@ def _load(
     flow = ticket.flow_file if bundle is None else bundle.flow_file(ticket.flow_file)
     checked = load_checked_flow(flow, process_env, bundle)
     checked.raise_if_invalid()
-    return resolve_run(checked, ticket, new_id)
+    return resolve_run(checked, ticket, clock)
 
 
 class RunHost:
@@ -91,7 +91,7 @@ class RunHost:
         """
         control.redactor.add_named([dict(os.environ), ticket.params])
         with run_output(), await self._bundle(ticket) as bundle:
-            load = partial(_load, ticket, dict(os.environ), bundle, self._clock.new_id)
+            load = partial(_load, ticket, dict(os.environ), bundle, self._clock)
             run = await anyio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=self._loading)
             control.redactor = run.checked.redactor
             if control.is_cancelled:

@@ -24,6 +24,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         run_id: of a known run, which is resumed, or of a new one; empty: a new id.
         flow_job: the one job to run, with the jobs that it needs; empty: all.
         params: values by name; texts are converted to the declared types.
+        params_folder: where a relative path among them starts; None: the working directory.
         rerun: jobs and steps that run again, with those that follow them.
         rerun_option: what a message calls that.
         only: the one job that runs again; `with_downstream` adds the jobs that follow it.
@@ -41,6 +42,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     flow_job: str = ""
     params: dict[str, Any] = {}
+    params_folder: Path | None = None
     rerun: tuple[str, ...] = ()
     rerun_option: str = "--rerun"
     only: str = ""

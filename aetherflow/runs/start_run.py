@@ -10,10 +10,12 @@ from aetherflow.clock import Clock
 from aetherflow.config.params import require_params
 from aetherflow.engine.resume import plan_resume
 from aetherflow.engine.state import RunState, apply, closed_endings, fold
+from aetherflow.engine.template_scope import date_of_run
 from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.language.dates import day_in
 from aetherflow.runs.adoption import adoption_sentence, refuse_begun_before
 from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
@@ -85,7 +87,7 @@ def refuse_ended(run: ResolvedRun, state: RunState) -> None:
 
 
 def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clock) -> RunStart:
-    checked, request, plan, params = run.checked, run.request, run.checked.plan, run.params
+    checked, request, plan = run.checked, run.request, run.checked.plan
     if request.rerun_names or request.only:
         raise UsageError(
             f"run {run.run_id} has not run yet: there is nothing to run again",
@@ -93,6 +95,8 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         )
     if request.run_id:
         refuse_begun_before(run.run_id, run.state)
+    zone = plan.flow.timezone or request.timezone
+    params = run.params_on(day_in(request.scheduled_at or clock.now(), zone))
     require_params(plan.flow.params, params)
     checked.redactor.add_named(params)
     env = checked.environment.variables
@@ -111,7 +115,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         directory=working_directory_name(),
         origin=request.origin,
         scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
-        timezone=plan.flow.timezone or request.timezone,
+        timezone=zone,
         bundle=checked.bundle,
     )
     apply(state, started)
@@ -133,9 +137,10 @@ def _resume(
         )
     env = checked.environment.variables
     # What was masked when the run started is compared with what is given now: both as secrets.
-    register_named_inputs(plan, state, run.params, env, checked.redactor)
+    read = run.params_on(date_of_run(state) or run.day)
+    register_named_inputs(plan, state, read, env, checked.redactor)
     given = {name for name, value in request.params.items() if value is not None}
-    params, ignored = params_of_resumed(plan.flow.params, state, run.params, given, checked.redactor)
+    params, ignored = params_of_resumed(plan.flow.params, state, read, given, checked.redactor)
     register_named_inputs(plan, state, params, env, checked.redactor)
     resume = plan_resume(
         plan,

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.config.params import convert, read_params, require_params
+from aetherflow.config.param_values import convert
+from aetherflow.config.params import read_params, require_params
 from aetherflow.engine.state import RunState
 from aetherflow.errors import UsageError
 from aetherflow.redaction import Redactor, holds_mask
@@ -44,7 +45,7 @@ def params_of_resumed(
         is_wanting = name in state.secrets and name not in given  # masked, a default looks the same
         if name not in params or (masked[name] == stored and not is_wanting):
             continue  # the flow no longer has it, or it has not changed
-        if stored is None and specs[name].required:
+        if stored is None and specs[name].required is True:
             continue  # it was left out when it still could be
         if holds_mask(stored):
             raise UsageError(
@@ -55,7 +56,8 @@ def params_of_resumed(
         if name in given:
             ignored.append(name)
         params[name] = _as_declared(name, specs[name], stored, state.run_id)
-    require_params(specs, params)
+    was_null = {name for name, stored in state.params.items() if stored is None}
+    require_params(specs, params, {name for name in was_null & specs.keys() if not specs[name].required})
     return params, ignored
 
 
@@ -70,7 +72,7 @@ def secrets_to_give(
 
 
 def _as_declared(name: str, spec: ParamSpec, stored: Any, run_id: str) -> Any:
-    """Return a stored parameter as the type that it has in the flow now; its `enum` may have changed.
+    """Return a stored parameter as the type that it has in the flow now; its limits may have changed.
 
     Raises:
         UsageError: it cannot be read as that.
@@ -78,7 +80,7 @@ def _as_declared(name: str, spec: ParamSpec, stored: Any, run_id: str) -> Any:
     if stored is None or spec.type == "json":  # any value is JSON, and a text is not read a second time
         return stored
     try:
-        return convert(msgspec.structs.replace(spec, enum=[]), stored)
+        return convert(msgspec.structs.replace(spec, enum=[], pattern=None, min=None, max=None), stored)
     except ValueError as error:
         raise UsageError(
             f"the parameter {name!r} of run {run_id} was {stored!r} when it started, and must now be {error}",

@@ -26,6 +26,7 @@ class Item(msgspec.Struct, frozen=True):
         flow_file: the flow it runs; None if a bundle says which.
         manifest: the bundle's manifest; None without one.
         definition: a fingerprint of when it ticks; when that changes, it starts afresh.
+        folder: that of its scheduler file, where relative paths among its params start.
         follows: when the items tick that it follows, by their names; those that are enabled.
     """
 
@@ -37,6 +38,7 @@ class Item(msgspec.Struct, frozen=True):
     flow_file: Path | None
     manifest: Path | None
     definition: str
+    folder: Path | None = None
     follows: dict[str, Timetable] = {}
 
     @property

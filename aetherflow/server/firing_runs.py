@@ -15,6 +15,7 @@ from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.schedule.item import Item
+from aetherflow.schedule.item_params import params_at
 from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
@@ -123,7 +124,8 @@ def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTi
         run_id=firing.run_id or "",
         flow_file=_as_typed(item.flow_file) if item.flow_file else Path(),
         flow_job=spec.flow_job or "",
-        params=spec.params,
+        params=params_at(item, firing.scheduled),
+        params_folder=item.folder,
         bundle_manifest=item.manifest,
         allow_stale_bundle=spec.allow_stale_bundle,
         priority=firing.priority,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aetherflow.check.schedule_advice import advise_items, advise_pools
-from aetherflow.config.params import read_params
+from aetherflow.config.param_values import Reading
+from aetherflow.config.params import ParamsError, read_params
 from aetherflow.errors import AetherFlowError, InvalidInput, UsageError
+from aetherflow.language.dates import day_in
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.schedule.item import Item
+from aetherflow.schedule.item_params import params_at, wrong_params
 from aetherflow.server.schedule_files import CheckedSchedule
 from aetherflow.spec.load_manifest import load_manifest
+from aetherflow.written_path import folder_of
 
+_PLAIN = re.compile(r"[\w.-]+")
 INVALID_FLOW = "AF207"
 
 DIAGNOSTICS_PER_FLOW = 20
@@ -95,13 +102,35 @@ def _check_item(
     if flow.errors:
         hint = f"aetherflow validate {item.flow_file}"
         sink.add((*base, "flow_yaml"), INVALID_FLOW, f"the flow of item {item.id!r} is not valid", hint)
-    for key, check in (
-        ("flow_job", lambda: selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))),
-        ("params", lambda: read_params(flow.plan.flow.params, item.spec.params)),
-    ):
-        try:
-            check()
-        except UsageError as error:
-            where = (*base, key) if getattr(item.spec, key) else base
-            message = error.message.replace("--flow-job", "flow_job").replace("--param ", "params: ")
-            sink.add(where, "AF208", f"item {item.id!r}: {message}", error.hint)
+    try:
+        selected_jobs(flow.plan, RunRequest(flow_job=item.spec.flow_job or ""))
+    except UsageError as error:
+        message = f"item {item.id!r}: {error.message}".replace("--flow-job", "flow_job")
+        sink.add((*base, "flow_job"), "AF208", message, error.hint)
+    _check_params(item, flow, base, sink)
+
+
+def _check_params(item: Item, flow: CheckedFlow, base: tuple[str | int, ...], sink: DiagnosticSink) -> None:
+    """Report params that are unknown, unfit, or required and not given; those of a tick now are read."""
+    problems = list(wrong_params(item.spec.params))
+    for problem in problems:
+        sink.add_problem((*base, "params"), problem)
+    if problems:
+        return
+    now = datetime.now(UTC)
+    zone = flow.plan.flow.timezone or item.zone
+    try:
+        reading = Reading(day_in(now, zone), item.folder, folder_of(Path(flow.plan.file)))
+        read_params(flow.plan.flow.params, params_at(item, now), reading=reading)
+    except AetherFlowError as error:
+        where = (*base, "params") if item.spec.params else base
+        hint = error.hint
+        if isinstance(error, ParamsError) and error.missing:
+            given = ", ".join(f"{name}: {_in_yaml(text)}" for name, text in error.missing.items())
+            hint = f"add params: {{{given}}}"
+        sink.add(where, "AF208", f"item {item.id!r}: {error.message}", hint)
+
+
+def _in_yaml(text: str) -> str:
+    """Return a text as an entry of a YAML mapping in one line."""
+    return text if _PLAIN.fullmatch(text) else f"'{text}'"

@@ -13,7 +13,9 @@ JobStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "BLOCK
 StepStatus = Literal["PENDING", "RUNNING", "SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
 RetryOn = Literal["timeout", "connection", "exit_code", "any"]
 OnCrash = Literal["resume", "fail", "leave"]
-ParamType = Literal["string", "int", "float", "bool", "date", "datetime", "json", "enum"]
+ParamType = Literal[
+    "string", "int", "float", "bool", "date", "datetime", "duration", "path", "list", "json", "enum"
+]
 
 _TEN_YEARS = 315_360_000  # seconds; what lies beyond, infinity too, makes no date
 
@@ -103,17 +105,28 @@ class ParamSpec(_Spec, frozen=True):
         type: what the value must be.
         default: the value when none is given.
         description: what it is for.
-        required: whether a value must be given.
+        required: whether a value must be given; default: yes, unless there is a default.
         enum: the values that are allowed; empty: all.
+        pattern: a regular expression for the whole text, or for each item of a list.
+        min: the least number, date, time or duration; of a text or list the least length.
+        max: the greatest one.
     """
 
     called = "a parameter"
 
     type: ParamType = "string"
-    default: ParamValue = None
+    default: ParamValue = msgspec.UNSET
     description: str = ""
-    required: bool = False
+    required: bool | None = None
     enum: list[ParamValue] = []
+    pattern: str | None = None
+    min: ParamValue = None
+    max: ParamValue = None
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a run needs a value: as the flow says, else unless there is a default, null included."""
+        return self.default is msgspec.UNSET if self.required is None else self.required
 
 
 class RetrySpec(_Spec, frozen=True):

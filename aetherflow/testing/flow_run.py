@@ -103,7 +103,7 @@ async def run_flow(
         raise InvalidInput(checked.errors)
     seen = Recorder()
     clock = clock or SystemClock()
-    run = resolve_run(checked, RunRequest(**request), clock.new_id)
+    run = resolve_run(checked, RunRequest(**request), clock)
     report = await execute_run(
         run,
         [ObserverSpec("test", lambda: seen, "wait")],

@@ -16,7 +16,7 @@ flow:
     day: {type: date, required: true}
     rows: {type: int, default: 3}
     tags: {type: json, default: []}
-    api_token: {type: string}
+    api_token: {type: string, required: false}
 jobs:
   - id: a
     steps:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aetherflow.config.params import convert, read_params
+from aetherflow.config.param_values import convert
+from aetherflow.config.params import ParamsError, read_params, require_params
 from aetherflow.errors import UsageError
 from aetherflow.spec.flow import ParamSpec, ParamType
 
@@ -74,8 +75,8 @@ def test_a_value_becomes_the_declared_type(kind: ParamType, value: object, expec
         ("float", False, "a number, not False"),
         ("bool", "maybe", "true or false, not 'maybe'"),
         ("bool", 2, "true or false, not 2"),
-        ("date", "31.01.2026", "a date such as 2026-01-31, not '31.01.2026'"),
-        ("date", "2026-02-30", "a date such as 2026-01-31, not '2026-02-30'"),
+        ("date", "31.01.2026", "a date such as 2026-01-31, or today-1d, not '31.01.2026'"),
+        ("date", "2026-02-30", "a date such as 2026-01-31, or today-1d, not '2026-02-30'"),
         ("datetime", "noon", "a time such as 2026-01-31T22:00:00+01:00, not 'noon'"),
         ("json", "{a: 1}", "JSON (JSON is malformed: object keys must be strings (byte 1))"),
     ],
@@ -134,8 +135,10 @@ DAY = ParamSpec(type="date", default="2026-01-01")
         (DAY, {"p": "20260202"}, "2026-02-02"),
         (DAY, {}, "2026-01-01"),
         (DAY, {"p": None}, "2026-01-01"),
-        (ParamSpec(), {}, None),
-        (ParamSpec(), {"p": None}, None),
+        (ParamSpec(required=False), {}, None),
+        (ParamSpec(required=False), {"p": None}, None),
+        (ParamSpec(default=None), {}, None),
+        (ParamSpec(type="enum", enum=["a"], default=None), {"p": None}, None),
         (ParamSpec(type="int", default="5"), {}, 5),
         (ParamSpec(type="int", default=0), {}, 0),
         (ParamSpec(type="bool", default=False, required=True), {}, False),
@@ -149,12 +152,44 @@ def test_a_parameter_is_what_was_given_else_its_default_else_null(
 
 
 @pytest.mark.parametrize("given_params", [{}, {"p": None}])
+@pytest.mark.parametrize(
+    ("spec", "about", "option"),
+    [
+        (ParamSpec(type="int", required=True), "int", "p=1"),
+        (ParamSpec(type="int", required=True, default=None), "int", "p=1"),
+        (ParamSpec(type="int"), "int", "p=1"),
+        (ParamSpec(type="int", min=20), "int", "p=20"),
+        (ParamSpec(type="date", description="The day."), "date", "p=today"),
+        (ParamSpec(type="enum", enum=["two words", "b"]), "enum, one of two words, b", "p='two words'"),
+        (ParamSpec(), "string", "p=VALUE"),
+        (ParamSpec(type="list"), "list", "p=a,b"),
+        (ParamSpec(type="json"), "json", "p='{}'"),
+    ],
+)
 def test_a_required_parameter_without_a_value_is_reported_with_how_to_give_it(
-    given_params: dict[str, Any],
+    given_params: dict[str, Any], spec: ParamSpec, about: str, option: str
 ) -> None:
-    with pytest.raises(UsageError) as caught:
-        read_params({"p": ParamSpec(type="int", required=True)}, given_params)
-    assert caught.value.message == "the parameter 'p' is required (int): --param p=VALUE"
+    with pytest.raises(ParamsError) as caught:
+        read_params({"p": spec}, given_params)
+    described = f": {spec.description}" if spec.description else ""
+    assert caught.value.message == f"the parameter 'p' is required ({about}){described}"
+    assert caught.value.hint == f"add to the command: --param {option}"
+    assert caught.value.exit_code == 2
+    assert read_params({"p": spec}, given_params, require=False) == {"p": None}
+
+
+def test_all_missing_parameters_are_named_with_one_text_to_add() -> None:
+    specs = {
+        "day": ParamSpec(type="date"),
+        "api_token": ParamSpec(enum=["hidden"]),
+        "mode": ParamSpec(default="a"),
+    }
+    with pytest.raises(ParamsError) as caught:
+        read_params(specs, {})
+    assert caught.value.hint == "add to the command: --param day=today --param api_token=VALUE"
+    with pytest.raises(ParamsError) as again:
+        require_params(specs, {"day": None, "api_token": None, "mode": "a"})
+    assert (again.value.message, again.value.hint) == (caught.value.message, caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +202,7 @@ def test_a_required_parameter_without_a_value_is_reported_with_how_to_give_it(
 )
 def test_an_unknown_parameter_is_refused_with_what_there_is(declared: list[str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read_params({name: ParamSpec() for name in declared}, {"dya": 1})
+        read_params({name: ParamSpec(required=False) for name in declared}, {"dya": 1})
     assert caught.value.message == said
 
 
@@ -182,7 +217,7 @@ def test_everything_that_is_wrong_is_reported_at_once() -> None:
     assert caught.value.message.split("; ") == [
         "the flow has no parameter 'zzz': it has n, day, d",
         "the parameter 'n' must be a whole number, not 'x'",
-        "the parameter 'day' is required (date): --param day=VALUE",
+        "the parameter 'day' is required (date)",
     ]
 
 
@@ -206,7 +241,7 @@ json_values = st.recursive(
 def test_what_is_accepted_is_the_same_after_it_was_stored_and_when_it_is_read_again(
     kind: ParamType, value: object
 ) -> None:
-    specs = {"p": ParamSpec(type=kind)}
+    specs = {"p": ParamSpec(type=kind, required=False)}
     try:
         values = read_params(specs, {"p": value})
     except UsageError as error:

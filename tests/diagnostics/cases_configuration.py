@@ -85,7 +85,7 @@ CASES: dict[str, Case | Told] = {
     "AF553": Case(resource("kind: db, driver: sqlite3, config: {pth: data.db}")),
     "AF554": Case(resource("kind: db, driver: sqlalchemy")),
     "AF555": Case(resource("kind: db, driver: sqlite3, options: {timeout_seconds: soon}")),
-    "AF560": Case(OK.replace("flow: {id: f}", PARAM), f"{RUN} --param day=yesterday"),
+    "AF560": Case(OK.replace("flow: {id: f}", PARAM), f"{RUN} --param day=soon"),
     "AF561": Case(
         OK.replace("flow: {id: f}", "flow: {id: f, params: {token: {}}}"),
         f"{RUN} --param token=hunter2; {RUN}",
@@ -93,6 +93,7 @@ CASES: dict[str, Case | Told] = {
     "AF562": Case(
         OK.replace("flow: {id: f}", PARAM), f"{RUN} --params-file p.yaml", {"p.yaml": "dya: 2026-01-01\n"}
     ),
+    "AF563": Case(OK.replace("flow: {id: f}", "flow: {id: f, params: {n: {type: int, min: 5, max: 1}}}")),
     "AF565": Case(steps("{id: s, type: check_items, inputs: {items: ['{{run.attempt - 1d}}']}}")),
     "AF566": Case(steps("{id: s, type: check_items, inputs: {items: ['{{run.date | format: YYYY}}']}}")),
     "AF570": Case(resource(SECRET_AT % "hunter2"), RUN),

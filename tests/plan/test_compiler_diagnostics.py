@@ -447,7 +447,7 @@ def test_a_default_that_its_parameter_does_not_take_is_an_error() -> None:
     assert say(flow) == [
         (
             "2:42: error[AF560]: the default of the parameter 'day' must be a date such as 2026-01-31, "
-            "not '2027-13-01'\n    hint: correct it, or the type"
+            "or today-1d, not '2027-13-01'\n    hint: correct it, or the type"
         )
     ]
 

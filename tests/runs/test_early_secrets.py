@@ -308,7 +308,7 @@ async def test_a_request_to_stop_does_not_wait_for_a_secret_and_the_run_says_wha
     checked = place.checked(opening(f"{{secret: \"command:sh -c 'touch {began}; sleep 600'\"}}", says(place)))
     pin(place)
     clock, control, seen = SystemClock(), RunControl(), Recorder()
-    run = resolve_run(checked, RunRequest(run_id="r"), clock.new_id)
+    run = resolve_run(checked, RunRequest(run_id="r"), clock)
 
     async def stop() -> None:
         assert await eventually(began.exists)

@@ -142,6 +142,8 @@ def test_the_flow_says_where_with_the_environment_and_its_parameters(
     }
     assert paths.max_parallel_jobs == 3
     with pytest.raises(ConfigError, match=r"flow\.state\.path"):
+        run_paths_of(checked, None)
+    with pytest.raises(UsageError, match="'day' is required"):
         run_paths_of(checked, {})
     with pytest.raises(UsageError, match="'day' must be a date"):
         run_paths_of(checked, {"day": "monday"})

@@ -16,8 +16,8 @@ from aetherflow.spec.flow import ParamSpec
 SPECS = {
     "day": ParamSpec(type="date", required=True),
     "rows": ParamSpec(type="int", default=3),
-    "doc": ParamSpec(type="json"),
-    "api_token": ParamSpec(),
+    "doc": ParamSpec(type="json", required=False),
+    "api_token": ParamSpec(required=False),
     "api_key": ParamSpec(default="none_needed"),
 }
 
