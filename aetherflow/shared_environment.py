@@ -50,7 +50,7 @@ def report_old_files(package: Path) -> None:
     if not is_replaced:
         _print("warning", f"{message}: plugins may import the wrong one")
         return
-    message += ", and has replaced files of it"
+    message += ", and files of it were replaced"
     if not Path(sys.argv[0]).name.startswith(("aetherflow", "__main__", "-m")):
         raise ImportError(f"{message}; repair it: {REPAIR}")
     _print("error", message)

@@ -65,7 +65,7 @@ def test_a_command_of_replaced_files_does_not_run(site: Path) -> None:
 
     assert (command.returncode, command.stdout) == (2, "")
     assert command.stderr.startswith("error[AF186]: ")
-    assert "and has replaced files of it" in command.stderr
+    assert "and files of it were replaced" in command.stderr
     assert "ImportError" in program.stderr
     assert shared_environment.REPAIR in program.stderr
 

@@ -70,7 +70,10 @@ def write_beside(migration: Migration, target: Path, process_env: Mapping[str, s
     """
     if target.is_symlink() or target.exists():
         raise UsageError(f"{target} is there already", hint="name another file, or move it away")
-    _write(target, migration.text, None)
+    try:
+        _write_new(target, migration.text)
+    except OSError as error:
+        raise _unwritable(target, error) from None
     return WrittenFile(target, None, _diagnostics(migration, target, process_env))
 
 
@@ -84,28 +87,35 @@ def write_in_place(migration: Migration, path: Path, process_env: Mapping[str, s
     original = real.with_name(f"{real.name}.orig")
     if original.is_symlink() or original.exists():
         raise UsageError(f"{original} is there already", hint="it is the file as it was: move it away")
-    _write(real, migration.text, original)
+    _replace(real, migration.text, original)
     return WrittenFile(path, original, _diagnostics(migration, path, process_env))
 
 
-def _write(target: Path, text: str, original: Path | None) -> None:
-    """Write a file at once: a reader sees the old one or the new one, never a part."""
+def _replace(target: Path, text: str, original: Path) -> None:
+    """Copy a file and write another in its place: a reader sees the old or the new one, never a part."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if original is not None:
-            shutil.copymode(target, temporary)
-            os.link(target, original)  # fails if it was made meanwhile
-            temporary.replace(target)
-        else:
-            os.link(temporary, target)
+        with original.open("xb") as copy:
+            copy.write(target.read_bytes())
+        shutil.copystat(target, original)
+        _write_new(temporary, text)
+        shutil.copymode(target, temporary)
+        temporary.replace(target)
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror or error}") from None
+        raise _unwritable(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _diagnostics(migration: Migration, path: Path, process_env: Mapping[str, str]) -> list[Diagnostic]:

@@ -19,6 +19,7 @@ from aetherflow.migration.old_steps import ValueKind
 
 CONDITION = "AF173"
 _BOOLEANS = {"true": True, "false": False, "True": True, "False": False}
+_TEXTS = {"text", "captured", "unknown"}
 _ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
@@ -120,7 +121,7 @@ class _Reader:
 
     def bare(self, side: _Operand) -> None:
         """Look at a value that is used as truth."""
-        if side.kind in ("text", "unknown") and side.value is None:
+        if side.kind in _TEXTS and side.value is None:
             self.report(
                 f"{side.text} is true if it is any text, 'false', '0' and 'no' too",
                 "these three texts are false",
@@ -132,20 +133,32 @@ class _Reader:
         kinds = {left.kind, right.kind}
         path = right if left.value is not None else left
         if isinstance(op, _ORDERINGS):
-            number = next((side for side in (left, right) if _looks_like_a_number(side.value)), None)
-            if number is not None and kinds <= {"text", "unknown"}:
+            may_be_numbers = all(_may_be_a_number(side) for side in (left, right))
+            if "truth" in kinds:
+                self.report(
+                    f"truth values have an order: in {left.text} and {right.text} true is 1",
+                    "they have none: this is an error",
+                    "compare with == true or == false",
+                )
+            elif may_be_numbers and kinds <= _TEXTS:
                 self.report(
                     f"{left.text} and {right.text} are ordered as texts: '10' is before '9'",
                     "texts that look like numbers are ordered as numbers",
                     "write the number without quotes if numbers are meant",
                 )
-            elif "unknown" in kinds or kinds == {"text", "number"}:
+            elif "unknown" in kinds or ("number" in kinds and kinds & _TEXTS):
                 self.report(
                     f"a text cannot be ordered against a number: if {path.text} is a text, the run ends",
                     "a text that looks like a number is compared as one",
                     f"look whether {path.text} can be a text",
                 )
-        elif kinds & {"text", "unknown"} and kinds & {"number", "truth"}:
+        elif "captured" in kinds:
+            self.report(
+                f"{path.text} keeps its last line end: 'ok' is another text",
+                "it has none",
+                "compare with the text without a line end",
+            )
+        elif kinds & _TEXTS and kinds & {"number", "truth"}:
             self.report(
                 f"a text never equals a number or a truth value: if {path.text} is a text, they differ",
                 "a text that looks like one equals it: '3' == 3, 'true' == true",
@@ -192,9 +205,12 @@ class _Reader:
         self.changes.append(for_a_person(self.node, CONDITION, there, here, advice))
 
 
-def _looks_like_a_number(value: Any) -> bool:
+def _may_be_a_number(side: _Operand) -> bool:
+    """Whether a side can be a text that looks like a number: a path, or such a literal."""
+    if side.value is None:
+        return True
     try:
-        float(value if isinstance(value, str) else "x")
-    except ValueError:
+        float(side.value)
+    except (TypeError, ValueError):
         return False
     return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.migration.conditions import condition_changes
@@ -14,7 +14,7 @@ from aetherflow.migration.difference import Change, Difference, Replace
 from aetherflow.migration.edits import edited
 from aetherflow.migration.flow_settings import flow_changes
 from aetherflow.migration.manifest_file import manifest_changes
-from aetherflow.migration.old_file import OldFile, entries, read_old
+from aetherflow.migration.old_file import OldFile, entries, items, own_pairs, read_old
 from aetherflow.migration.process_steps import process_changes
 from aetherflow.migration.schedule_file import schedule_changes
 from aetherflow.migration.spellings import spelling_changes
@@ -22,7 +22,7 @@ from aetherflow.migration.step_inputs import input_changes
 from aetherflow.migration.surroundings import Surroundings
 from aetherflow.migration.templates import template_changes
 from aetherflow.migration.unknown_keys import key_changes, repeated_keys
-from aetherflow.redaction import Redactor
+from aetherflow.redaction import Redactor, names_a_secret
 
 Kind = Literal["flow", "scheduler", "manifest"]
 
@@ -49,23 +49,44 @@ def migrate_text(text: str, file: str, around: Surroundings) -> Migration:
     """
     old = read_old(text, file)
     kind = _kind(old.root, file)
-    changes = list(_changes(old, kind, around))
-    lines = text.splitlines()
+    try:
+        return _migrated(old, kind, list(_changes(old, kind, around)))
+    except RecursionError:
+        message = "mappings and lists are nested too deeply, or hold themselves"
+        raise InvalidInput([Diagnostic("AF106", message, file, hint="write the values out")]) from None
+
+
+def _migrated(old: OldFile, kind: Kind, changes: list[Change]) -> Migration:
+    text = old.text
+    lines, secrets = text.splitlines(), set(_lines_of_secrets(old.root, set()))
     edits = [edit for change in changes for edit in change.edits]
     differences = sorted(
-        {_without_secret(change.difference, lines) for change in changes},
+        {_without_secret(change.difference, lines, secrets) for change in changes},
         key=lambda found: (found.line, found.column, found.code, found.there),
     )
     return Migration(kind, tuple(differences), edited(old, edits) if edits else text, text)
 
 
-def _without_secret(found: Difference, lines: list[str]) -> Difference:
+def _without_secret(found: Difference, lines: list[str], secrets: set[int]) -> Difference:
     """Return a difference without the values of a line that may hold a secret."""
     line = lines[found.line - 1] if found.line <= len(lines) else ""
-    if Redactor().text(line) == line:
+    if found.line not in secrets and Redactor().text(line) == line:
         return found
     there, here = "a value of this line, which may be a secret, is read otherwise", "as it is written"
     return msgspec.structs.replace(found, there=there, here=here, written="what 0.0 read")
+
+
+def _lines_of_secrets(node: Node, seen: set[tuple[int, bool]], *, is_secret: bool = False) -> Iterator[int]:
+    """Yield the lines of values under keys that are named like a secret, counted from 1."""
+    if (id(node), is_secret) in seen:
+        return
+    seen.add((id(node), is_secret))
+    if isinstance(node, ScalarNode) and is_secret:
+        yield from range(node.start_mark.line + 1, node.end_mark.line + 2)
+    for key, value in own_pairs(node):
+        yield from _lines_of_secrets(value, seen, is_secret=is_secret or names_a_secret(str(key.value)))
+    for item in items(node):
+        yield from _lines_of_secrets(item, seen, is_secret=is_secret)
 
 
 def _kind(root: MappingNode, file: str) -> Kind:

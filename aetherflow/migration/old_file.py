@@ -44,6 +44,10 @@ def read_old(text: str, file: str) -> OldFile:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise InvalidInput([Diagnostic("AF103", message, file, *place, hint=hint)]) from None
+    except RecursionError:
+        hint = "is a bracket not closed? otherwise flatten the data"
+        message = "mappings and lists are nested too deeply"
+        raise InvalidInput([Diagnostic("AF106", message, file, hint=hint)]) from None
     except yaml.reader.ReaderError as error:
         message = f"the file has the character {error.character!r}, which YAML does not allow"
         raise InvalidInput([Diagnostic("AF102", message, file)]) from None

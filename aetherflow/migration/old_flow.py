@@ -63,7 +63,9 @@ def each_step(jobs: list[OldJob]) -> Iterator[OldStep]:
         for step in job.steps:
             yield step
             inner = get(step.inputs, "step") if step.type == "with_lock" else None
-            while isinstance(inner, MappingNode):
+            seen: set[int] = set()
+            while isinstance(inner, MappingNode) and id(inner) not in seen:
+                seen.add(id(inner))
                 one = _step(inner)
                 yield one
                 inner = get(one.inputs, "step") if one.type == "with_lock" else None

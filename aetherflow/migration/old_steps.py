@@ -84,8 +84,8 @@ STEPS: Mapping[str, Inputs] = {
 }
 """The inputs of each step type."""
 
-ValueKind = Literal["truth", "number", "text", "list", "unknown"]
-"""What kind of value an output is."""
+ValueKind = Literal["truth", "number", "text", "captured", "list", "unknown"]
+"""What kind of value an output is; captured: the output of a program, with its last line end."""
 
 _COUNTED: Mapping[str, ValueKind] = {"has_data": "truth", "count": "number", "reason": "text"}
 _LISTED: Mapping[str, ValueKind] = {**_COUNTED, "files": "list"}
@@ -94,8 +94,8 @@ _OUTPUTS: Mapping[str, Mapping[str, ValueKind]] = {
     "external.process": {
         "exit_code": "number",
         "attempts": "number",
-        "stdout": "text",
-        "stderr": "text",
+        "stdout": "captured",
+        "stderr": "captured",
         "log_file": "text",
         "skipped": "truth",
         "marker": "text",

@@ -40,6 +40,7 @@ jobs:
         type: check_items
         inputs: {items: "x,y"}
         outputs: {yes_or_no: "{{result.has_data}}", n: "{{result.count}}", word: "{{env.WORD}}"}
+      - {id: o, type: external.process, inputs: {command: e, cwd: /}, outputs: {printed: "{{result.stdout}}"}}
 """
 
 
@@ -267,6 +268,9 @@ CONDITIONS = (
     when("a text is no truth value", "jobs.a.outputs.word == true", "", "AF173!"),
     when("texts that look like numbers have an order of texts", "jobs.a.outputs.word > '9'", "", "AF173!"),
     when("dates are ordered the same", "jobs.a.outputs.word > '2026-01-31'", "", ""),
+    when("truth values have no order", "jobs.a.outputs.yes_or_no > 0", "", "AF173!"),
+    when("texts of two jobs may be numbers", "jobs.a.outputs.word < jobs.a.outputs.word", "", "AF173!"),
+    when("captured output kept its last line end", "jobs.a.outputs.printed == 'ok'", "", "AF173!"),
     when("a key that no step gives", "jobs.a.outputs.wrod == 'x'", "", "AF173!"),
     when("a job that is not before this one", "jobs.z.status == 'SUCCESS'", "", "AF173!"),
     when("why a job was skipped", "jobs.a.skip_reason == 'x'", "", "AF173!"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
+from aetherflow.errors import InvalidInput
 from aetherflow.migration.migrate_file import Migration, migrate_text
 from aetherflow.migration.surroundings import Surroundings
 from tests.migration.cases import CONDITIONS, HEAD, JOB, MANIFESTS, MARK, PROCESSES, SCHEDULES, STEPS, Row
@@ -136,3 +139,18 @@ def test_keys_of_a_flow_that_was_written_for_this_version_stay() -> None:
 
     assert migrated(text).text == text
     assert migrated(text).differences == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 9999,
+        "flow: {id: f}\njobs:\n  - &a {id: a, steps: [*a], password: [*a]}\n",
+        "flow: {id: f}\njobs: [{id: a, steps: [{id: s, type: external.process, inputs: {args: &b [*b]}}]}]\n",
+        "jobs: [{id: a, steps: [&s {id: s, type: with_lock, inputs: {lock_key: k, step: *s}}]}]\n",
+        "flow: &f {id: f, <<: *f}\njobs: []\n",
+    ],
+)
+def test_a_file_that_holds_itself_ends_the_command_too(text: str) -> None:
+    with suppress(InvalidInput):
+        migrated(text)
