@@ -7,9 +7,26 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from aetherflow.cli.commands import COMMANDS, Command, Group
+
+
+def _write_examples(ctx: Any, formatter: Any) -> None:
+    """Write the examples of a command or group at the end of its help."""
+    from aetherflow.cli.examples import EXAMPLES  # noqa: PLC0415 - only for help
+
+    words = str(ctx.command_path).partition(" ")[2]
+    if lines := EXAMPLES.get(words, ()):
+        formatter.write("\nExamples:\n" + "".join(f"  {line}\n" for line in lines))
+
+
+class _CommandWithExamples(TyperCommand):
+    """A command whose help ends with examples."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        _write_examples(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):
@@ -27,6 +44,10 @@ class CommandGroup(TyperGroup):
         self.default = default
         for name, entry in table.items():
             self.commands[name] = TyperGroup(name=name, help=entry.summary, rich_markup_mode=None)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        _write_examples(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the default command if the arguments name none."""
@@ -54,7 +75,7 @@ def build_command(name: str, entry: Command | Group) -> Any:
         )
     module, _, function = entry.target.partition(":")
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(name)(getattr(import_module(f"aetherflow.cli.{module}"), function))
+    app.command(name, cls=_CommandWithExamples)(getattr(import_module(f"aetherflow.cli.{module}"), function))
     built = typer.main.get_command(app)
     built.callback = _with_clean_output(built.callback)
     return built

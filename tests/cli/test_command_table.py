@@ -40,7 +40,7 @@ def test_the_help_of_a_group_lists_its_commands(group: str, capsys: pytest.Captu
 
     assert run_command_line([*group.split(), "--help"]) == 0
 
-    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].partition("\nExamples:\n")[0].splitlines()
     assert [line.split()[0] for line in listed] == list(table)
     assert [line.split(maxsplit=1)[1].removesuffix(".") for line in listed] == [
         entry.summary.partition(". ")[0].removesuffix(".") for entry in table.values()
@@ -109,6 +109,7 @@ OURS_FOR_HELP = {
     "aetherflow.cli",
     "aetherflow.cli.command_group",
     "aetherflow.cli.commands",
+    "aetherflow.cli.examples",
     "aetherflow.cli.main",
     "aetherflow.exit_codes",
     "aetherflow.stop_signals",

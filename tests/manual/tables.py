@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from aetherflow import registry
+from aetherflow.cli.examples import EXAMPLES
 from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
@@ -184,6 +185,10 @@ def _commands(_: str) -> Iterator[str]:
             for option in command.options:
                 yield f"| `{_cell(option.text)}` | {_cell(option.about)} |"
             yield ""
+        yield "```sh"
+        yield from EXAMPLES[command.name]
+        yield "```"
+        yield ""
 
 
 def _comparisons(_: str) -> Iterator[str]:

@@ -1,0 +1,196 @@
+"""Two or three command lines for the help of each command. Imported only for help; a test parses them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "": (
+        "aetherflow init first && aetherflow run first/flow.yaml",
+        "aetherflow validate flow.yaml",
+        "aetherflow help tutorial",
+    ),
+    "run": (
+        "aetherflow run flow.yaml --param day=2026-01-31",
+        "aetherflow run flow.yaml --run-id nightly-2026-01-31   # again: resumes it",
+        "aetherflow run flow.yaml --dry-run",
+    ),
+    "validate": (
+        "aetherflow validate flow.yaml",
+        "aetherflow validate scheduler.yaml   # and the flows of its items",
+        "aetherflow validate flow.yaml --json",
+    ),
+    "migrate": (
+        "aetherflow migrate old_flow.yaml",
+        "aetherflow migrate old_flow.yaml --write new_flow.yaml",
+    ),
+    "doctor": (
+        "aetherflow doctor   # settings, state, clock, packages",
+        "aetherflow doctor flow.yaml --connect",
+    ),
+    "explain": (
+        "aetherflow explain flow.yaml",
+        "aetherflow explain --bundle-manifest bundle.yaml",
+    ),
+    "serve": (
+        "aetherflow serve scheduler.yaml",
+        "aetherflow serve day.yaml night.yaml --state state.sqlite",
+        "aetherflow serve scheduler.yaml --log-format json",
+    ),
+    "logs": (
+        "aetherflow logs nightly-2026-01-31",
+        "aetherflow logs nightly-2026-01-31 --flow-yaml flow.yaml",
+        "aetherflow logs nightly-2026-01-31 --json   # the paths of the log files",
+    ),
+    "schema": (
+        "aetherflow schema > flow.schema.json",
+        "aetherflow schema --kind scheduler",
+    ),
+    "graph": (
+        "aetherflow graph flow.yaml",
+        "aetherflow graph flow.yaml --format dot | dot -Tsvg > flow.svg",
+    ),
+    "explain-code": (
+        "aetherflow explain-code AF111",
+        "aetherflow explain-code --list",
+    ),
+    "help": (
+        "aetherflow help tutorial",
+        "aetherflow help external.process",
+        "aetherflow help --search 'exit code'",
+    ),
+    "steps": (
+        "aetherflow steps list",
+        "aetherflow steps show external.process",
+    ),
+    "steps list": (
+        "aetherflow steps list",
+        "aetherflow steps list --json",
+    ),
+    "steps show": (
+        "aetherflow steps show external.process",
+        "aetherflow steps show check_items --json",
+    ),
+    "connectors": (
+        "aetherflow connectors list",
+        "aetherflow connectors show db:sqlite3",
+    ),
+    "connectors list": (
+        "aetherflow connectors list",
+        "aetherflow connectors list --json",
+    ),
+    "connectors show": (
+        "aetherflow connectors show db:sqlite3",
+        "aetherflow connectors show db:sqlalchemy --json",
+    ),
+    "bundle": (
+        "aetherflow bundle sync --bundle-manifest bundle.yaml",
+        "aetherflow bundle status --bundle-manifest bundle.yaml",
+    ),
+    "bundle sync": (
+        "aetherflow bundle sync --bundle-manifest bundle.yaml",
+        "aetherflow bundle sync --bundle-manifest bundle.yaml --json",
+    ),
+    "bundle status": (
+        "aetherflow bundle status --bundle-manifest bundle.yaml",
+        "aetherflow bundle status --bundle-manifest bundle.yaml --json",
+    ),
+    "runs": (
+        "aetherflow runs list --status FAILED",
+        "aetherflow runs show nightly-2026-01-31",
+        "aetherflow runs retry   # the last run that did not succeed",
+    ),
+    "runs list": (
+        "aetherflow runs list",
+        "aetherflow runs list --flow nightly --status FAILED --limit 5",
+        "aetherflow runs list --flow-yaml flow.yaml   # if the flow has its own state.path",
+    ),
+    "runs show": (
+        "aetherflow runs show nightly-2026-01-31",
+        "aetherflow runs show nightly-2026-01-31 --json",
+    ),
+    "runs cancel": (
+        "aetherflow runs cancel nightly-2026-01-31",
+        "aetherflow runs cancel nightly-2026-01-31 --wait",
+    ),
+    "runs retry": (
+        "aetherflow runs retry   # the last run that did not succeed",
+        "aetherflow runs retry nightly-2026-01-31 --from load.copy",
+        "aetherflow runs retry nightly-2026-01-31 --only report --with-downstream",
+    ),
+    "runs prune": (
+        "aetherflow runs prune --keep-days 90 --dry-run",
+        "aetherflow runs prune --keep-days 90 --keep-runs 10",
+    ),
+    "locks": (
+        "aetherflow locks list",
+        "aetherflow locks release warehouse",
+    ),
+    "locks list": (
+        "aetherflow locks list",
+        "aetherflow locks list --flow-yaml flow.yaml",
+    ),
+    "locks release": (
+        "aetherflow locks release warehouse",
+        "aetherflow locks release warehouse --force",
+    ),
+    "pools": (
+        "aetherflow pools set warehouse 2",
+        "aetherflow pools list",
+    ),
+    "pools list": (
+        "aetherflow pools list",
+        "aetherflow pools list --flow-yaml flow.yaml --json",
+    ),
+    "pools set": (
+        "aetherflow pools set warehouse 2",
+        "aetherflow pools set warehouse 4 --flow-yaml flow.yaml",
+    ),
+    "pools remove": (
+        "aetherflow pools remove warehouse",
+        "aetherflow pools remove warehouse --flow-yaml flow.yaml",
+    ),
+    "init": (
+        "aetherflow init first",
+        "aetherflow init plugin acme-files",
+        "aetherflow init systemd scheduler.yaml > aetherflow.service",
+    ),
+    "init project": (
+        "aetherflow init project",
+        "aetherflow init project first --force",
+    ),
+    "init plugin": (
+        "aetherflow init plugin acme-files",
+        "aetherflow init plugin acme-files --force",
+    ),
+    "init systemd": (
+        "aetherflow init systemd scheduler.yaml",
+        "aetherflow init systemd day.yaml night.yaml > aetherflow.service",
+    ),
+    "scheduler": (
+        "aetherflow scheduler next scheduler.yaml",
+        "aetherflow scheduler fire nightly --file scheduler.yaml --here",
+        "aetherflow scheduler status",
+    ),
+    "scheduler run": (
+        "aetherflow scheduler run scheduler.yaml",
+        "aetherflow scheduler run scheduler.yaml --log-format json",
+    ),
+    "scheduler next": (
+        "aetherflow scheduler next scheduler.yaml",
+        "aetherflow scheduler next scheduler.yaml --count 3 --json",
+    ),
+    "scheduler simulate": (
+        "aetherflow scheduler simulate scheduler.yaml --from 2026-03-28 --to 2026-03-30",
+        "aetherflow scheduler simulate scheduler.yaml --from 2026-01-01T00:00 --to 2026-01-01T06:00",
+    ),
+    "scheduler status": (
+        "aetherflow scheduler status",
+        "aetherflow scheduler status scheduler.yaml --json",
+    ),
+    "scheduler fire": (
+        "aetherflow scheduler fire nightly",
+        "aetherflow scheduler fire nightly --file scheduler.yaml --here",
+    ),
+}
+"""By the words of the command or group; empty: of `aetherflow` itself."""
