@@ -22,7 +22,7 @@ def with_defaults(
 ) -> FlowDocument:
     """Return the flow with what it leaves out; of several projects the last one wins.
 
-    `retry` and `timeout_seconds` are taken as a whole, `workspace` key by key. A relative root starts at the
+    `retry` is taken as a whole, `workspace` key by key. A relative root starts at the
     project file, but one inside a bundle at the work root, as it does in a flow there.
     """
     for project in reversed(projects):
@@ -35,11 +35,11 @@ def with_defaults(
 
 def _with(defaults: DefaultsSpec, flow: FlowDocument) -> FlowDocument:
     own = flow.spec.flow
-    taken: dict[str, Any] = {}
-    if own.retry is None and defaults.retry is not None:
-        taken["retry"] = defaults.retry
-    if own.timeout_seconds is None and defaults.timeout_seconds is not None:
-        taken["timeout_seconds"] = defaults.timeout_seconds
+    taken: dict[str, Any] = {
+        name: getattr(defaults, name)
+        for name in ("retry", "timeout_seconds", "timezone")
+        if getattr(own, name) is None and getattr(defaults, name) is not None
+    }
     if defaults.workspace is not None:
         given = {name: value for name, value in asdict(own.workspace).items() if name in _written(flow)}
         layout = {**defaults.workspace.layout, **own.workspace.layout}

@@ -168,14 +168,29 @@ def _read(shown: Path, folder: Path) -> Project | None:
     written = read_project(shown, folder)
     if written is None:
         return None
-    missing = [
+    wrong = [
         written.document.diagnostic(path, "AF162", f"there is no {named}", _nearest_file(named))
         for path, text in needed_paths(written.spec)
         if not os.path.exists(named := written_path(text, folder))  # noqa: PTH110 - as above
     ]
-    if missing:
-        raise wrong_project(written.document, missing)
+    wrong += _wrong_zone(written)
+    if wrong:
+        raise wrong_project(written.document, wrong)
     return Project(written)
+
+
+def _wrong_zone(written: ProjectDocument) -> list[Diagnostic]:
+    if written.spec.defaults.timezone is None:
+        return []
+    from aetherflow.schedule.invalid_value import InvalidScheduleValue  # noqa: PLC0415 - few projects name a zone
+    from aetherflow.schedule.zone import load_zone  # noqa: PLC0415 - as above
+
+    try:
+        load_zone(written.spec.defaults.timezone)
+    except InvalidScheduleValue as error:
+        where = ("defaults", "timezone")
+        return [written.document.diagnostic(where, error.code, error.message, error.hint)]
+    return []
 
 
 def _nearest_file(path: Path) -> str:

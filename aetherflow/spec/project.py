@@ -81,6 +81,7 @@ class DefaultsSpec(_Spec, frozen=True):
         retry: the default of all steps.
         timeout_seconds: how long a run may take.
         workspace: where the files of a run live, key by key; `root` is relative to this file.
+        timezone: the zone of the run's dates, an IANA name; it wins over that of a schedule item.
     """
 
     called = "'defaults'"
@@ -88,6 +89,7 @@ class DefaultsSpec(_Spec, frozen=True):
     retry: RetrySpec | None = None
     timeout_seconds: PositiveSeconds | None = None
     workspace: WorkspaceSpec | None = None
+    timezone: Text | None = None
 
 
 class ProjectFile(_Spec, frozen=True):

@@ -123,6 +123,11 @@ def test_doctor_shows_what_the_project_gives_and_where(project: CommandLine) -> 
         assert "setting  log_format = json (aetherflow.yaml:4:3)" in lines
         assert f"setting  profiles_file = {folder}/profiles.yaml (aetherflow.yaml:5:1)" in lines
 
+    paths = project.run("validate", "-v", "flows/greet.yaml").out
+    assert f"path     project file = {folder}/aetherflow.yaml (the nearest one upwards)" in paths
+    assert f"path     workspace root = {folder}/work (defaults.workspace.root, aetherflow.yaml:9:3)" in paths
+    assert f"path     env file = {folder}/team.env (aetherflow.yaml:6:13)" in paths
+
     overridden = project.run("doctor", env={"AETHERFLOW_LOG_FORMAT": "text"}).out
     assert "project: aetherflow.yaml:4:3: log_format has no effect: environment wins" in overridden
     project.folder.joinpath("aetherflow.yaml").unlink()

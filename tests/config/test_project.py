@@ -323,6 +323,7 @@ def test_a_default_root_starts_at_the_project(place: Path, root: str, expected: 
                 "(write a path relative to this file, or a whole one; ~ is the home folder)"
             ),
         ),
+        ("defaults: {timezone: Europe/Berln}", "2:12: error[AF152]: "),
         (
             "defaults: {retry: {max_attempts: 0}}",
             "2:20: error[AF113]: 'max_attempts': the number 0 is out",
@@ -343,6 +344,13 @@ def test_a_mistake_has_its_place_and_a_hint(place: Path, text: str, told: str) -
     assert raised.value.diagnostics[0].excerpt
     with pytest.raises(AetherFlowError):
         project_of(place / "flow.yaml")
+
+
+def test_the_zone_of_the_defaults_is_that_of_a_flow_without_one(place: Path) -> None:
+    found = environment(place, "defaults: {timezone: Europe/Berlin}\n").projects
+    for own, expected in (("", "Europe/Berlin"), (", timezone: Asia/Tokyo", "Asia/Tokyo")):
+        write(place, {"flow.yaml": FLOW % own})
+        assert with_defaults(load_flow(place / "flow.yaml"), found).spec.flow.timezone == expected
 
 
 def test_the_project_of_a_bundle_may_not_say_where_state_lives(place: Path) -> None:
