@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.config.environment import load_environment
+from aetherflow.config.project import project_of
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
 from aetherflow.migration.migrate_file import Migration, migrate_text
 from aetherflow.migration.surroundings import Surroundings
@@ -51,7 +52,8 @@ def migrate(path: Path, folder: Path, process_env: Mapping[str, str]) -> Migrati
         InvalidInput: the file cannot be read, or is none of 0.0.
         ConfigError: a setting cannot be used.
     """
-    registry = registry_of(load_environment(process_env).settings)
+    environment = load_environment(process_env, project=project_of(path).project)
+    registry = registry_of(environment.settings, own=environment.steps_folders)
     around = Surroundings(str(absolute(folder)), str(absolute(Path())), registry.step_names(), _text_or_none)
     return migrate_text(_read(path), str(path), around)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aetherflow.config.environment import load_environment
@@ -16,9 +16,16 @@ from aetherflow.written_path import setting_path
 
 
 def find_state_path(
-    state: Path | None, flow: Path | None, process_env: Mapping[str, str], *, must_exist: bool = True
+    state: Path | None,
+    flow: Path | None,
+    process_env: Mapping[str, str],
+    *,
+    must_exist: bool = True,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Return the path of the state database: `state` if given, else the one of the flow or the settings.
+
+    `warn` is called with each project file that is ignored.
 
     Raises:
         StateUnusable: the database does not exist, and `must_exist` is true.
@@ -31,7 +38,10 @@ def find_state_path(
         checked.raise_if_guessed()
         path = run_paths_of(checked, None).state
     else:
-        environment = load_environment(process_env, project=project_here().project)
+        found = project_here()
+        for ignored in found.ignored:
+            warn(str(ignored))
+        environment = load_environment(process_env, project=found.project)
         path = environment.settings.state_root / "aetherflow.sqlite"
     path = beside_old(path)
     if must_exist and is_missing(path) and (old := old_beside(path)):

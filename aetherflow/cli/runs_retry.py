@@ -77,7 +77,7 @@ def retry_run(
     events = events if events in ("", "-") else str(absolute(Path(events)))
     show = ShowOptions(events, log_format, debug, json)
     params_file = absolute(params_file) if params_file else None
-    database = find_state_path(state, flow_yaml if state is None else None, os.environ)
+    database = find_state_path(state, flow_yaml if state is None else None, os.environ, warn=print_note)
     flow_id = _flow_id(flow_yaml) if flow_yaml else ""
     found = ask_state(database, lambda ask: ask.retry_target(run, flow_id))
     named = absolute(flow_yaml) if flow_yaml else None

@@ -57,7 +57,7 @@ def serve_one(
 
 
 async def _serve(request: ServeRequest, show: ShowOptions) -> int:
-    settings = server_environment(request.files, os.environ).settings
+    settings = server_environment(request.files, os.environ, warn=print_note).settings
     observers = await chosen_observers(show, settings, many_runs=True)
     names = ", ".join(map(str, request.files))
     detached: dict[str, str] = {}

@@ -13,6 +13,7 @@ import typer
 
 from aetherflow.admin.queries import StateQueries, open_queries
 from aetherflow.admin.state_path import find_state_path
+from aetherflow.cli.printing import print_note
 from aetherflow.errors import UsageError
 from aetherflow.store.database import Database
 
@@ -36,7 +37,7 @@ def state_path(state: Path | None, flow: Path | None, *, must_exist: bool = True
     """
     if state is not None and flow is not None:
         raise UsageError("give --state or --flow-yaml, not both")
-    return find_state_path(state, flow, os.environ, must_exist=must_exist)
+    return find_state_path(state, flow, os.environ, must_exist=must_exist, warn=print_note)
 
 
 def ask_state(path: Path, ask: Callable[[StateQueries], Awaitable[T]]) -> T:

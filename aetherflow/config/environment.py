@@ -14,7 +14,7 @@ import msgspec
 
 from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files, read_env_file
 from aetherflow.config.project import Project
-from aetherflow.config.restrictions import ENTERPRISE, check_bundle_project, check_bundle_variables
+from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
 from aetherflow.config.settings import ENVIRONMENT, Given, Settings, load_settings, with_absolute_paths
 from aetherflow.errors import ConfigError
@@ -87,6 +87,8 @@ def load_environment(
             layers.add(variables, f"env file {entry.path}")
     mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins, given).mode
     if bundle_project is not None:
+        from aetherflow.config.bundle_project import check_bundle_project  # noqa: PLC0415 - few runs have one
+
         check_bundle_project(bundle_project, mode)
         given |= layers.add_project(bundle_project, is_restricted=mode == ENTERPRISE)
     for entry in bundle_env_files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,14 @@ def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:
 
 
 def server_environment(
-    files: Sequence[Path], process_env: Mapping[str, str], redactor: Redactor | None = None
+    files: Sequence[Path],
+    process_env: Mapping[str, str],
+    redactor: Redactor | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Environment:
     """Return the environment of a server, with the project of its files, or of the working directory.
+
+    `warn` is called with each project file that is ignored.
 
     Flows have projects of their own; what cannot differ within one process is the server's.
 
@@ -79,7 +84,10 @@ def server_environment(
         ConfigError: a setting cannot be used.
         InvalidInput: a project file is wrong.
     """
-    projects = [project_of(file).project for file in files] or [project_here().project]
+    found = [project_of(file) for file in files] or [project_here()]
+    for ignored in dict.fromkeys(ignored for one in found for ignored in one.ignored):
+        warn(str(ignored))
+    projects = [one.project for one in found]
     different = {project.file if project else "": project for project in projects}
     environments = [
         load_environment(process_env, project=project, redactor=redactor) for project in different.values()
