@@ -36,7 +36,11 @@ def dot(graph: Graph) -> str:
 
 
 def _label(node: Node) -> list[str]:
-    return [node.id, *(["for each item"] if node.for_each else []), *([node.gate] if node.gate else [])]
+    return [
+        node.id,
+        *([f"for each {node.each}"] if node.for_each else []),
+        *([node.gate] if node.gate else []),
+    ]
 
 
 def _quoted(text: str) -> str:

@@ -176,7 +176,7 @@ def _between(columns: Columns, pens: Pens) -> str:
 
 def _words(node: Node) -> str:
     notes = [f"{node.steps} step{'' if node.steps == 1 else 's'}"]
-    notes += ["for each item"] if node.for_each else []
+    notes += [f"for each {node.each}"] if node.for_each else []
     notes += [f"when {node.gate}"] if node.gate else []
     return f"{node.id}  ({', '.join(notes)})"
 

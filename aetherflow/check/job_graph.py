@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from aetherflow.plan.for_each import called
 from aetherflow.plan.plan import JobPlan, Plan
 
 EdgeKind = Literal["needs", "after"]
@@ -19,12 +20,14 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         gate: its `when`, on one line; empty without one.
         for_each: whether it has an instance for each item.
+        each: what an item is, in words: `item`, or the lists of a matrix.
     """
 
     id: str
     steps: int
     gate: str = ""
     for_each: bool = False
+    each: str = "item"
 
 
 class Edge(msgspec.Struct, frozen=True, rename={"source": "from", "target": "to"}):
@@ -68,7 +71,9 @@ def layers_of(graph: Graph) -> list[list[Node]]:
 
 def _node(job: JobPlan) -> Node:
     gate = _one_line(job.when.text) if job.when is not None else ""
-    return Node(job.id, len(job.steps), gate, job.for_each is not None)
+    if job.for_each is None:
+        return Node(job.id, len(job.steps), gate)
+    return Node(job.id, len(job.steps), gate, for_each=True, each=_one_line(called(job.for_each.raw)))
 
 
 def _one_line(text: str) -> str:

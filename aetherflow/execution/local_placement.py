@@ -106,15 +106,14 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
         ) from None
 
 
-def _no_text(step_type: StepType, inputs: Any, place: NodePath) -> StepError:
+def _no_text(step_type: StepType, inputs: Any, place: NodePath) -> UnfitInputs:
     """Return the error about a mapping or list that a template gave where a text is wanted."""
     value, called = inputs, ""
     for key in place:
         value = value[key]
         called += f"[{key}]" if isinstance(key, int) else f".{key}" if called else str(key)
     kind = "mapping" if isinstance(value, dict) else "list"
-    return StepError(
+    return UnfitInputs(
         f"the input {called!r} of {step_type.name} is a text, and its template gave a {kind}",
         hint="name one value of it; in a longer text it is written as JSON",
-        code="AF706",
     )

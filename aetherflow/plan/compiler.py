@@ -15,7 +15,7 @@ from aetherflow.language.template import Template, compile_template
 from aetherflow.language.token_hints import spaced_offset
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.flow_dates import check_timezone, date_problem
-from aetherflow.plan.for_each import check_for_each, item_keys, known_item
+from aetherflow.plan.for_each import check_for_each, item_keys, known_item, part_hint
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
 from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
@@ -274,8 +274,7 @@ class _Compiler:
         if keys is None or reference.default is not None or known_item(rest, keys):
             return
         message = f"the items of job {job.id!r} have no {rest[0]!r}"
-        has = f"an item has {', '.join(keys)}" if keys else "an item has no parts: write {{item}}"
-        self._report(reference, base, "AF426", message, did_you_mean(rest[0], keys) or has)
+        self._report(reference, base, "AF426", message, part_hint(job.for_each, rest[0], keys))
 
     def _check_step(self, reference: Reference, base: Path, job: JobSpec, earlier: set[str]) -> None:
         if _longest(reference.path[1:], earlier):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from aetherflow.language.reference import kind_of
+from aetherflow.language.reference import PATH, kind_of
 from aetherflow.language.seen import shown_value
 from aetherflow.language.template import compile_template
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
@@ -26,12 +26,19 @@ from aetherflow.plan.items import (
 )
 from aetherflow.spec.suggest import did_you_mean
 
+_MAPPINGS: dict[tuple[str, ...], str] = {
+    (MATRIX,): "write lists by name: {day: [mon, tue], region: [eu, us]}",
+    **{(key,): f"write a list of mappings: {key}: [{{day: mon}}]" for key in SELECTIONS},
+}
 ITEM_OF_MAPPING = ("key", "value")
 _ITEMS_SHOWN = 20
+_PATH = re.compile(rf"(?:jobs|params|env)\.{PATH}")
 
 
 def check_for_each(raw: Any, job_id: str, base: Path, sink: DiagnosticSink) -> None:
     """Report what gives no items, whatever happens in a run."""
+    if compile_template(raw)[1]:
+        return  # a template with an error, which is reported itself
     if is_matrix(raw):
         _check_matrix(raw, job_id, base, sink)
     elif is_constant(raw):
@@ -56,6 +63,23 @@ def item_keys(raw: Any) -> tuple[str, ...] | None:
     if any(isinstance(item, list) for item in items):
         return None
     return tuple({str(key): None for item in items if isinstance(item, Mapping) for key in item})
+
+
+def called(raw: Any) -> str:
+    """Return what an item is in words: `day and region` for a matrix, else `item`."""
+    matrix = raw[MATRIX] if is_matrix(raw) else None
+    names = [str(name) for name in matrix if name not in SELECTIONS] if isinstance(matrix, Mapping) else []
+    return " and ".join(names) or "item"
+
+
+def part_hint(raw: Any, name: str, keys: Sequence[str]) -> str:
+    """Return what to write instead of a part of an item that no item has."""
+    if isinstance(raw, Mapping) and not is_matrix(raw) and isinstance(raw.get(name), list):
+        return (
+            f"the items are the entries of the mapping; for the product of its lists: {{{MATRIX}: {{...}}}}"
+        )
+    has = f"an item has {', '.join(keys)}" if keys else "an item has no parts: write {{item}}"
+    return did_you_mean(name, keys) or has
 
 
 def is_constant(value: Any) -> bool:
@@ -135,11 +159,14 @@ def _report(unfit: UnfitItems, job_id: str, base: Path, sink: DiagnosticSink) ->
         sink.add(where, "AF716", message, f"split the work; {MOST_ITEMS:,} is the limit")
         return
     value = "" if unfit.value is None else f": {_shown(unfit.value)}"
-    sink.add(where, "AF712", f"{unfit.name} of job {job_id!r} {unfit.reason}{value}", _list_of(unfit.value))
+    hint = _MAPPINGS.get(unfit.where[-1:]) or _list_of(unfit.value)
+    sink.add(where, "AF712", f"{unfit.name} of job {job_id!r} {unfit.reason}{value}", hint)
 
 
 def _list_of(value: Any) -> str:
     """Return how to write what is no list as one."""
+    if isinstance(value, str) and _PATH.fullmatch(value.strip()):
+        return f'write a template: "{{{{{value.strip()}}}}}"'
     if isinstance(value, str) and value.strip():
         items = [item for item in re.split(r"\s*[,;\n]\s*|\s+", value.strip()) if item]
         if len(items) <= _ITEMS_SHOWN and not any(set(item) & set("[]{}\"'#&*!|>%@`:") for item in items):

@@ -28,7 +28,11 @@ _TIMES = dict.fromkeys(
     ("schedule", "cron", "schedules", "schedule_interval", "trigger", "triggers", "on"), _SCHEDULE
 )
 _PLACES = dict.fromkeys(("runs-on", "runs_on", "container", "image", "hosts", "queue", "agent"), _HERE)
-_LISTS = dict.fromkeys(("strategy", "with_items", "parallel"), _LIST)
+_MATRIX = "write for_each: {matrix: {day: [mon, tue]}}; steps read {{item.day}}"
+_LISTS = {
+    **dict.fromkeys(("with_items", "parallel"), _LIST),
+    **dict.fromkeys(("strategy", "matrix"), _MATRIX),
+}
 
 _HINTS: dict[str, dict[str, str]] = {
     "StepSpec": {

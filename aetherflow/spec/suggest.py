@@ -25,7 +25,7 @@ _OTHER_TOOLS_SAY: dict[str, tuple[str, ...]] = {
         "name": ("id",),
         "with": ("inputs",),
         "uses executor operator module plugin": ("type",),
-        "loop foreach with_items matrix": ("for_each",),
+        "loop foreach with_items": ("for_each",),
         "every interval": ("interval_seconds", "backoff_seconds"),
         "interval_sec delay sleep wait": ("backoff_seconds", "interval_seconds"),
         "limit attempts count tries max_retries retries": ("max_attempts", "retry"),

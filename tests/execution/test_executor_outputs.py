@@ -45,8 +45,6 @@ ODD: dict[str, Any] = {
     "decimal": Decimal("1.10"),
     "path": Path("/tmp/x"),  # noqa: S108 - never opened
     "bytes": b"\x00\xff",
-    "nan": math.nan,
-    "infinite": [math.inf, -math.inf],
     "set": {1},
     "tuple": (1, (2, 3)),
     "uuid": uuid.UUID(int=7),
@@ -73,8 +71,6 @@ PLAIN: dict[str, Any] = {
     "decimal": "1.10",
     "path": "/tmp/x",  # noqa: S108 - never opened
     "bytes": "AP8=",
-    "nan": None,
-    "infinite": [None, None],
     "set": [1],
     "tuple": [1, [2, 3]],
     "uuid": "00000000-0000-0000-0000-000000000007",
@@ -147,12 +143,34 @@ async def test_what_is_no_json_becomes_text_and_is_the_same_after_a_resume(tmp_p
     assert stored(tmp_path).count("step_started a.s") == 1
 
 
+@pytest.mark.parametrize(
+    ("returned", "promoted"),
+    [({"all": {"mean": math.nan}}, "{{result.all}}"), ({"all": [math.inf]}, "{{result.all}}")],
+)
+@pytest.mark.asyncio
+async def test_a_number_that_json_does_not_have_fails_the_step_and_is_not_stored_as_null(
+    tmp_path: Path, returned: dict[str, Any], promoted: str
+) -> None:
+    async def give(context: StepContext, inputs: dict[str, Any]) -> dict[str, Any]:
+        del context, inputs
+        return returned
+
+    text = flow(f"{{id: a, steps: [{{id: s, type: give, outputs: {{x: '{promoted}'}}}}]}}")
+    async with live(text, tmp_path, {"give": give}) as run:
+        state = await run.run()
+
+    step = state.jobs["a"].steps["s"]
+    assert (step.status, step.outputs) == ("FAILED", {})
+    assert step.error is not None
+    assert step.error.code == "AF717"
+
+
 texts = st.text(st.characters())
 values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | texts
     | st.binary(max_size=8)
     | st.decimals()

@@ -279,6 +279,11 @@ def test_parts_of_items_that_may_be_there_are_fine(key: str, text: str) -> None:
         ("for_each: [{name: 1}, {size: 2}]", "{{item.nmae}}", "did you mean 'name'?"),
         ("for_each: {de: 1}", "{{item.de}}", "an item has key, value"),
         ("for_each: [a, b]", "{{item.name}}", "an item has no parts: write {{item}}"),
+        (
+            "for_each: {day: [1, 2], region: [eu]}",
+            "{{item.day}}",
+            "the items are the entries of the mapping; for the product of its lists: {matrix: {...}}",
+        ),
     ],
 )
 def test_a_part_that_no_item_has_is_an_error(key: str, text: str, hint: str) -> None:
@@ -317,7 +322,7 @@ def test_a_part_that_no_item_has_is_an_error(key: str, text: str, hint: str) -> 
             "{matrix: {day: [1]}, exclude: {day: 1}}",
             (
                 "error[AF712]: for_each.exclude of job 'load' must give a list of mappings, not a mapping: "
-                '{"day": 1}\n    hint: write a list: [a, b], or a template that gives one, not a mapping'
+                '{"day": 1}\n    hint: write a list of mappings: exclude: [{day: mon}]'
             ),
         ),
         (
@@ -422,6 +427,7 @@ def test_flow_metadata_sees_env_and_params_and_resources_see_env() -> None:
         ("a,b", "a text: 'a,b'", "write a list: [a, b]"),
         ("a.csv, b.csv", "a text: 'a.csv, b.csv'", "write a list: [a.csv, b.csv]"),
         ("true", "a truth value: true", "write a list: [true]"),
+        ("jobs.x.outputs.y", "a text: 'jobs.x.outputs.y'", 'write a template: "{{jobs.x.outputs.y}}"'),
         ("'[a'", "a text: '[a'", "write a list: [a, b], or a template that gives one, not a text"),
     ],
 )
