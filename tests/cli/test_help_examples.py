@@ -19,7 +19,7 @@ ENDS_AT = {"|", "&&", ">"}
 """Where the shell does the rest of a line."""
 RUN_BY_THE_TEST = (
     *("explain-code", "help", "graph", "schema", "steps", "steps show", "connectors", "init"),
-    *("scheduler next", "scheduler simulate", "pools", "init project", "init systemd"),
+    *("scheduler next", "scheduler simulate", "pools", "init systemd"),
 )
 SCHEDULE = "version: 1\nitems: [{id: nightly, cron: '0 3 * * *', flow_yaml: flow.yaml}]\n"
 

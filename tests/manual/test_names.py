@@ -67,7 +67,8 @@ def test_every_option_and_setting_that_the_manual_names_exists() -> None:
     for_children |= {"AETHERFLOW_RUN_DATE", "AETHERFLOW_SCHEDULED_AT"}
     of_tests = {"AETHERFLOW_SEED"}
 
-    assert options - _options() - {"--version", "--help"} == set()
+    of_the_root = {"--version", "--help", "--install-completion", "--show-completion"}
+    assert options - _options() - of_the_root == set()
     known = {f"AETHERFLOW_{name.upper()}" for name in Settings.__struct_fields__}
     assert settings - known - for_children - of_bundles - of_tests == set()
 
