@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,17 +11,23 @@ import msgspec
 from aetherflow.config.resource_fields import FieldPath, find_field
 from aetherflow.errors import ConfigError
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
+from aetherflow.spec.placed import folder_of_spec
 from aetherflow.spec.suggest import nearest
 
 
 class MergedResource(msgspec.Struct, frozen=True):
-    """A resource merged with its profile, before templates and decoding."""
+    """A resource merged with its profile, before templates and decoding.
+
+    Attributes:
+        profile_folder: where the relative paths of the profile start; None: at the working directory.
+    """
 
     name: str
     own: ResourceSpec
     config: dict[str, Any]
     options: dict[str, Any]
     decode: dict[str, Any]
+    profile_folder: Path | None = None
 
     @property
     def sections(self) -> dict[str, Any]:
@@ -29,9 +36,15 @@ class MergedResource(msgspec.Struct, frozen=True):
 
     def source(self, path: FieldPath) -> str:
         """Return where a field of `sections` or of `decode` comes from: "flow" or "profile NAME"."""
+        return "flow" if self._is_own(path) else f"profile {self.own.profile}"
+
+    def folder(self, path: FieldPath) -> Path | None:
+        """Return where a relative path in a field starts: the folder of its file, or None."""
+        return folder_of_spec(self.own) if self._is_own(path) else self.profile_folder
+
+    def _is_own(self, path: FieldPath) -> bool:
         own = {"config": self.own.config, "options": self.own.options, "decode": self.own.decode}
-        is_own = self.own.profile is None or find_field(own, path) is not None
-        return "flow" if is_own else f"profile {self.own.profile}"
+        return self.own.profile is None or find_field(own, path) is not None
 
 
 class UnknownProfile(ConfigError):
@@ -60,6 +73,7 @@ def merge_resource(
         config=deep_merge(profile.config, spec.config),
         options=deep_merge(profile.options, spec.options),
         decode=merge_decode(profile.decode, spec.decode),
+        profile_folder=folder_of_spec(profile),
     )
 
 

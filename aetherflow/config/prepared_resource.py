@@ -113,7 +113,7 @@ def known_secrets(prepared: PreparedResource, env: Mapping[str, str]) -> dict[Fi
     known = {}
     for field, written in prepared.secrets.items():
         with suppress(MissingValue, ValueError):  # the checks report both
-            known[field] = rendered_reference(written, env)
+            known[field] = rendered_reference(written, env, prepared.merged.folder(field))
     return known
 
 

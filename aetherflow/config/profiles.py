@@ -12,6 +12,8 @@ from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.document import Document, parse_document, read_document
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.load import load_profiles
+from aetherflow.spec.placed import placed_profile
+from aetherflow.written_path import folder_of
 
 FILE_VARIABLE = "AETHERFLOW_PROFILES_FILE"
 JSON_VARIABLE = "AETHERFLOW_PROFILES_JSON"
@@ -32,12 +34,15 @@ def configured_profiles(
         message = f"{FILE_VARIABLE} and {JSON_VARIABLE} are both set ({_sources(settings)})"
         raise ConfigError(message, hint="unset one of them", code="AF502")
     if settings.profiles_json:
-        document = parse_document(settings.profiles_json, JSON_VARIABLE)
+        document, folder = parse_document(settings.profiles_json, JSON_VARIABLE), None
     elif settings.profiles_file:
-        document = read_document(settings.profiles_file)
+        document, folder = read_document(settings.profiles_file), folder_of(settings.profiles_file)
     else:
         return None
-    return written_profiles(_load(document), resources, shapes_of, document.written)
+    loaded = _load(document)
+    if folder is not None:
+        loaded = {name: placed_profile(profile, folder) for name, profile in loaded.items()}
+    return written_profiles(loaded, resources, shapes_of, document.written)
 
 
 def _load(document: Document) -> dict[str, ProfileSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -96,7 +97,7 @@ def resolve_resource(
     around = Surroundings(env, mark, doubt, known)
     for field, written in prepared.secrets.items():
         place = f"resource {name!r}: {field_name(field)}"
-        secret = _fetch_secret(written, around, place)
+        secret = _fetch_secret(written, around, place, prepared.merged.folder(field))
         redactor.add(secret)
         values = _replaced(values, field, secret)
     for field in prepared.decoded:
@@ -175,9 +176,9 @@ def _invalid(name: str, problems: list[FieldDiagnostic]) -> ConfigError:
     return ConfigError("\n".join(lines), code=first.code)
 
 
-def _fetch_secret(written: str, around: Surroundings, place: str) -> str:
+def _fetch_secret(written: str, around: Surroundings, place: str, folder: Path | None) -> str:
     try:
-        reference = rendered_reference(written, around.env)
+        reference = rendered_reference(written, around.env, folder)
         return around.known(reference) or fetch_secret(reference, around)
     except MissingValue as error:  # with lenient templates: where a secret is cannot be guessed
         raise ConfigError(f"{place}: {error.message}", hint=error.hint, code="AF536") from None

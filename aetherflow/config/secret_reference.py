@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -13,6 +14,7 @@ from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_
 from aetherflow.config.resource_scope import resource_scope
 from aetherflow.language.template import compile_template
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.written_path import UnclearPath, written_path
 
 Provider = Literal["env", "file", "command", "keyring"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
@@ -55,8 +57,11 @@ def parse_reference(text: str) -> SecretReference:
     return SecretReference(known, name)
 
 
-def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
-    """Return what a reference names once its templates are rendered.
+def rendered_reference(written: str, env: Mapping[str, str], folder: Path | None = None) -> SecretReference:
+    """Return what a reference names once its templates are rendered; a file by its absolute path.
+
+    A relative path starts at `folder`, the folder of the file that has the reference; None: at the working
+    directory.
 
     A command is split into words before rendering: a value of the environment stays one word, whatever it
     contains.
@@ -67,9 +72,16 @@ def rendered_reference(written: str, env: Mapping[str, str]) -> SecretReference:
     """
     scope = resource_scope(env)
     if not written.startswith(_COMMAND):
-        return parse_reference(str(compile_template(written)[0].render(scope)))
+        return _placed(parse_reference(str(compile_template(written)[0].render(scope))), env, folder)
     words = shlex.split(written.removeprefix(_COMMAND))
     return SecretReference("command", shlex.join(str(compile_template(w)[0].render(scope)) for w in words))
+
+
+def _placed(reference: SecretReference, env: Mapping[str, str], folder: Path | None) -> SecretReference:
+    if reference.provider != "file":
+        return reference
+    path = written_path(reference.name, folder, home=env.get("HOME", ""))
+    return SecretReference("file", str(path))
 
 
 def reference_problem(where: FieldPath, value: Mapping[str, Any]) -> FieldDiagnostic | None:
@@ -113,6 +125,13 @@ def _check_variable(name: str) -> None:
         raise ValueError("env: is followed by the name of a variable")
 
 
+def _check_file(name: str) -> None:
+    try:
+        written_path(name, Path("/"))
+    except UnclearPath:
+        raise ValueError("its path has a $NAME, or the ~ of a user that does not exist") from None
+
+
 def _check_command(name: str) -> None:
     try:
         shlex.split(name)
@@ -128,7 +147,7 @@ def _check_entry(name: str) -> None:
 
 _SHAPES: Mapping[Provider, Callable[[str], None]] = {
     "env": _check_variable,
-    "file": lambda _: None,
+    "file": _check_file,
     "command": _check_command,
     "keyring": _check_entry,
 }

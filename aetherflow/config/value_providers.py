@@ -23,7 +23,7 @@ import msgspec
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.errors import ConfigError, MissingExtra
 from aetherflow.plugin_errors import is_our_cancellation
-from aetherflow.working_directory import absolute
+from aetherflow.written_path import written_path
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -80,10 +80,8 @@ def fetch_secret(reference: SecretReference, around: Surroundings) -> str:
 
 
 def secret_file(name: str, env: Mapping[str, str]) -> Path:
-    """Return the file that a reference names: absolute, below the home directory, or the working one."""
-    if name == "~" or name.startswith("~/"):
-        return Path(env.get("HOME") or Path.home()) / name[2:]
-    return absolute(Path(name))
+    """Return the file that a reference names; see `rendered_reference` for relative paths."""
+    return written_path(name, home=env.get("HOME", ""))
 
 
 def others_may_read(path: Path) -> bool:
@@ -106,7 +104,7 @@ def _read_file(name: str, around: Surroundings) -> bytes:
             around.warn(f"the secret in {path} can be read by every user of this machine: chmod o-r {path}")
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        hint = "check the path and its permissions"
+        hint = "check the path and its permissions; a relative one starts at the file that has it"
         raise ConfigError(f"cannot read the secret in {path}: {reason}", hint=hint, code=_FILE) from None
     return content
 

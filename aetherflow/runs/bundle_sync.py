@@ -188,10 +188,18 @@ async def _source(loaded: ManifestDocument, environment: Environment) -> AsyncIt
 
     @cache
     def resolve(name: str) -> Resource:
-        resources = {name: spec.resources[name]}
-        resources = written_resources(resources, registry.connector_shapes, loaded.document.written)
+        resources = written_resources(
+            {name: loaded.resources[name]}, registry.connector_shapes, loaded.document.written
+        )
         profiles = configured_profiles(environment.settings, resources.values(), registry.connector_shapes)
-        return resolved_resource(name, resources[name], environment, profiles, redactor)
+        return resolved_resource(
+            name,
+            resources[name],
+            environment,
+            profiles,
+            redactor,
+            connector_class=registry.connector_class,
+        )
 
     pool = ConnectorPool(resolve, registry.connector_class)
     request = SourceRequest(

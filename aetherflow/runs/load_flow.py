@@ -33,11 +33,13 @@ from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
 from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
-from aetherflow.sdk.connector import Resource
+from aetherflow.runs.resource_paths import with_absolute_paths
+from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.flow_place import place_of
 from aetherflow.spec.load import FlowDocument, read_flow
+from aetherflow.spec.placed import placed_resource
 
 if TYPE_CHECKING:
     from aetherflow.runs.bundle_in_use import OpenBundle
@@ -152,12 +154,13 @@ def _planned_and_checked(
     registry = registry_of(settings, plugin_paths, redactor, given, environment.steps_folders)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
     plan = build_plan(loaded, sink, cache(registry.step_version), cache(registry.known_step_type))
+    placed = {name: placed_resource(spec, place.folder) for name, spec in plan.resources.items()}
     plan = msgspec.structs.replace(plan, place=place)
     if bundle is None:
         environment = with_likely_work_root(plan, environment)
     severity: Severity = "error" if settings.validate_env_strict else "warning"
     shapes_of = cache(registry.connector_shapes)
-    own = written_resources(plan.resources, shapes_of, sink.written)
+    own = written_resources(placed, shapes_of, sink.written)
     inherited = _inherited(own, bundle, shapes_of)
     profiles = configured_profiles(settings, (*inherited.values(), *own.values()), shapes_of)
     plan = msgspec.structs.replace(plan, resources=inherited | own)
@@ -208,7 +211,7 @@ def _inherited(
     """Return the resources of the manifest that the flow does not declare itself."""
     if bundle is None:
         return {}
-    shared = {name: spec for name, spec in bundle.manifest.spec.resources.items() if name not in own}
+    shared = {name: spec for name, spec in bundle.manifest.resources.items() if name not in own}
     return written_resources(shared, shapes_of, bundle.manifest.document.written)
 
 
@@ -242,6 +245,7 @@ def resolve(
         mark=mark,
         warn=warn,
         known=known,
+        connector_class=checked.registry.connector_class,
     )
 
 
@@ -252,11 +256,12 @@ def resolved_resource(
     profiles: Mapping[str, ProfileSpec] | None,
     redactor: Redactor,
     *,
+    connector_class: Callable[[str], type[Connector]],
     mark: Callable[[], Mapping[str, str]] = dict,
     warn: Callable[[str], None] | None = None,
     known: Known = nothing_known,
 ) -> Resource:
-    """Return a resource as its connector gets it; see `resolve`.
+    """Return a resource as its connector gets it, with absolute paths; see `resolve`.
 
     Raises:
         ConfigError: its profile, a template, a secret or a decode rule cannot be resolved.
@@ -274,7 +279,10 @@ def resolved_resource(
         known=known,
     )
     cache, options = split_cache(name, resolved.options, environment.settings)
-    return Resource(name, resolved.kind, resolved.driver, resolved.config, options, cache)
+    connector = connector_class(f"{resolved.kind}:{resolved.driver}")
+    home = environment.variables.get("HOME", "")
+    config = with_absolute_paths(name, spec, profiles, connector, resolved.config, home)
+    return Resource(name, resolved.kind, resolved.driver, config, options, cache)
 
 
 def _check_resources(

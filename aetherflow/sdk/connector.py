@@ -23,6 +23,9 @@ _CODE = "AF548"
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
 
 
+AbsolutePath = Callable[[str, str], str]
+"""Returns the absolute path for a key of a resource's config and the path that it has."""
+
 CacheScope = Literal["run", "process", "none"]
 
 
@@ -81,6 +84,7 @@ class Connector(abc.ABC):
     Attributes:
         config_type: the Struct of `config`, for checks and the documentation.
         options_type: the Struct of `options`, for checks and the documentation.
+        path_keys: the keys of `config` that are paths on this machine; they become absolute before `open`.
         packages: optional modules that `open` imports; `doctor` checks that they are installed.
         restricted_by: the key of a bundle manifest that lists the drivers that enterprise mode allows;
             empty: all drivers are allowed.
@@ -88,8 +92,23 @@ class Connector(abc.ABC):
 
     config_type: ClassVar[type[Any]] = dict
     options_type: ClassVar[type[Any]] = dict
+    path_keys: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ()
     restricted_by: ClassVar[Literal["", "zip_drivers"]] = ""
+
+    @classmethod
+    def absolute_paths(cls, config: dict[str, Any], absolute: AbsolutePath) -> dict[str, Any]:
+        """Return the resolved config with the paths of `path_keys` made absolute.
+
+        A connector whose keys are not plain paths (a URL, `:memory:`) overrides it.
+
+        Args:
+            config: as `Resource.config` will be.
+            absolute: returns the absolute path for a key and the path that it has: a relative one starts at
+                the folder of the file that has the key, `~` is a home folder.
+        """
+        paths = {key: config[key] for key in cls.path_keys if isinstance(config.get(key), str)}
+        return {**config, **{key: absolute(key, path) for key, path in paths.items()}}
 
     @classmethod
     @abc.abstractmethod

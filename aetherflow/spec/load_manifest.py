@@ -16,6 +16,7 @@ from aetherflow.spec.document import Document, NodePath, scan_file
 from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.load import another_kind_diagnostic
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
+from aetherflow.spec.placed import PlacedResource, placed_resource
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute
 from aetherflow.written_path import UnclearPath, unexpanded, written_path
@@ -42,6 +43,11 @@ class ManifestDocument(msgspec.Struct, frozen=True, eq=False):
     def directory(self) -> Path:
         """The folder of the manifest, to which its paths on this machine are relative."""
         return absolute(self.path).parent
+
+    @property
+    def resources(self) -> dict[str, PlacedResource]:
+        """The resources of the manifest; their relative paths start at its folder."""
+        return {name: placed_resource(spec, self.directory) for name, spec in self.spec.resources.items()}
 
 
 def load_manifest(path: Path) -> ManifestDocument:

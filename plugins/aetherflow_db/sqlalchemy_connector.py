@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from aetherflow import CheckResult, Resource, StepError, StopSwitch, connector, run_blocking
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows
 from aetherflow_db.sqlalchemy_engine import SqlAlchemyConfig, SqlAlchemyOptions, make_engine, place
-from aetherflow_db.sqlite_file import file_checks, make_folder
+from aetherflow_db.sqlite_file import absolute_database, file_checks, make_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
@@ -32,6 +32,11 @@ class SqlAlchemyConnector(SqlConnector):
         """Remember the resource's name, and the engine with its options."""
         super().__init__(name, most_connections=options.most_connections)
         self._engine = engine
+
+    @classmethod
+    def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
+        """Return the config with the URL of a SQLite or DuckDB file made absolute."""
+        return {key: absolute_database(key, value, absolute) for key, value in config.items()}
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +15,7 @@ from aetherflow import CheckResult, ConfigError, Duration, Resource, StopSwitch,
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows
-from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, file_checks, make_folder
+from aetherflow_db.sqlite_file import MEMORY, URI_PREFIX, absolute_database, file_checks, make_folder
 
 URL_PREFIX = "sqlite:///"
 
@@ -24,7 +24,7 @@ class Sqlite3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the database is: one of the three.
 
     Attributes:
-        path: a file, relative to the working directory, or `:memory:`, or a `file:` URI.
+        path: a file, relative to the file that has this key, or `:memory:`, or a `file:` URI.
         database: another name of `path`.
         url: `sqlite:///FILE`, as SQLAlchemy spells it.
     """
@@ -56,6 +56,11 @@ class Sqlite3Connector(SqlConnector):
         super().__init__(name)
         self._database = database
         self._options = options
+
+    @classmethod
+    def absolute_paths(cls, config: dict[str, Any], absolute: Callable[[str, str], str]) -> dict[str, Any]:
+        """Return the config with an absolute file."""
+        return {key: absolute_database(key, value, absolute) for key, value in config.items()}
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:

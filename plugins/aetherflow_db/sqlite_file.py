@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aetherflow import CheckResult, checks
 from aetherflow_db.failures import connection_failed
 
 MEMORY = ":memory:"
 URI_PREFIX = "file:"
+_FILE_URL = re.compile(r"((?:sqlite|duckdb)(?:\+\w+)?:///)([^?]*)(\?.*|)", re.DOTALL)
+"""The URL of a database that is a file, as SQLAlchemy spells it: scheme, file, query."""
+
+
+def absolute_database(key: str, value: Any, absolute: Callable[[str, str], str]) -> Any:
+    """Return a value of a config with the file that it names made absolute: a path, or the URL of a file."""
+    if not isinstance(value, str):
+        return value
+    scheme, file, query = "", value, ""
+    if key == "url":
+        found = _FILE_URL.fullmatch(value)
+        if found is None:
+            return value
+        scheme, file, query = found.groups()
+    if file in {"", MEMORY} or file.startswith(URI_PREFIX):
+        return value
+    return f"{scheme}{absolute(key, file)}{query}"
 
 
 def make_folder(resource: str, database: str) -> None:
-    """Make the folder of a SQLite file, relative to the working directory, if there is to be a file.
+    """Make the folder of a SQLite file, if there is to be a file.
 
     A `file:` URI is not touched: its `mode` says whether the file may be created.
 

@@ -8,6 +8,7 @@ from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.settings import load_settings
 from aetherflow.errors import ConfigError, InvalidInput
 from aetherflow.spec.flow import ProfileSpec
+from aetherflow.spec.placed import placed_profile
 
 CANARY = "canary-7f3a9c"
 
@@ -26,7 +27,9 @@ def test_profiles_come_from_a_file(tmp_path: Path) -> None:
         'db:\n  config: {url: "{{env.DB_URL}}"}\n  decode: {config: {url: true}}\n', encoding="utf-8"
     )
     assert profiles_of({"AETHERFLOW_PROFILES_FILE": str(path)}) == {
-        "db": ProfileSpec(config={"url": "{{env.DB_URL}}"}, decode={"config": {"url": True}})
+        "db": placed_profile(
+            ProfileSpec(config={"url": "{{env.DB_URL}}"}, decode={"config": {"url": True}}), tmp_path
+        )
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from aetherflow.config.secret_fields import SecretField, secret_fields
 from aetherflow.config.secret_reference import SecretReference
 from aetherflow.redaction import Redactor
 from aetherflow.spec.flow import ResourceSpec
+from aetherflow.working_directory import absolute
 
 ENV = {"SET": "coded-1", "EMPTY": "", "WHERE": "/run"}
 
@@ -50,7 +52,9 @@ def test_a_field_is_decoded_as_it_is_rendered_if_there_is_a_decoder_and_a_value(
 
 def test_a_fetched_secret_may_be_decoded_and_one_whose_place_is_not_known_never_opens() -> None:
     config = {"a": {"secret": "file:x"}, "b": {"secret": "file:{{env.NONE}}"}}
-    assert found(config, "a", "b") == [("resource 'r': config.a", SecretReference("file", "x"), True)]
+    assert found(config, "a", "b") == [
+        ("resource 'r': config.a", SecretReference("file", str(absolute(Path("x")))), True)
+    ]
 
 
 def test_a_url_is_registered_with_its_password_as_written_and_as_read() -> None:

@@ -15,7 +15,7 @@ from aetherflow.schedule.calendar import make_calendar
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.trigger import parse_interval
 from aetherflow.schedule.zone import load_zone
-from tests.diagnostics.case import OK, Case, Told, job, steps
+from tests.diagnostics.case import OK, Case, Told, job, resource, steps
 
 
 def _bug(_: Path) -> None:
@@ -60,6 +60,10 @@ CASES: dict[str, Case | Told] = {
     "AF143": Case(
         OK.replace("{id: f}", "{id: f, state: {path: state/x.sqlite}}"),
         "aetherflow run flow.yaml; mkdir sub; mv flow.yaml sub; aetherflow run sub/flow.yaml",
+    ),
+    "AF144": Case(
+        resource("kind: db, driver: sqlite3, config: {path: orders.db}"),
+        "touch orders.db; mkdir sub; mv flow.yaml sub; aetherflow run sub/flow.yaml --run-id r",
     ),
     "AF150": Told(lambda _: parse_cron("61 * * * *")),
     "AF151": Told(lambda _: parse_interval(0)),

@@ -96,7 +96,8 @@ def test_a_profile_stands_behind_the_keys_of_a_resource(place: Place) -> None:
         + "resources:\n  db: {kind: db, driver: sqlite3, profile: main, config: {path: own.db}}\n"
     )
     checked = place.checked(text, AETHERFLOW_PROFILES_FILE=str(place.folder / "profiles.json"))
-    assert resolve(checked, "db").config == {"path": "own.db", "url": "sqlite:///p.db"}
+    here = place.folder  # of the flow and of the profiles
+    assert resolve(checked, "db").config == {"path": f"{here}/own.db", "url": f"sqlite:///{here}/p.db"}
     origins = {origin.field: origin.source for origin in explain_resources(checked)["db"].fields}
     assert set(origins) == {"config.path", "config.url", "options.timeout_seconds", "options.cache"}
     assert origins["options.timeout_seconds"] == "default"
