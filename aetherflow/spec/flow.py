@@ -194,7 +194,7 @@ class JobSpec(_Spec, frozen=True):
         description: what it is for.
         depends_on: jobs that must have ended SUCCESS.
         when: a condition; if it is false the job is SKIPPED.
-        for_each: a list, or a template that gives one: an instance of the job for each `item`.
+        for_each: a list, a mapping, a matrix, or a template that gives a list: an instance for each `item`.
         max_parallel: how many instances run at once.
         timeout_seconds: how long the job may take.
         retry: the default of its steps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +18,7 @@ class CheckItemsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Inputs of `check_items`.
 
     Attributes:
-        items: a list, or text with commas between the items (empty items do not count).
+        items: a list, JSON text that is one, or text with commas between the items (empty ones do not count).
         min_count: fewer items than this: SKIPPED.
     """
 
@@ -43,9 +44,16 @@ async def check_items(context: StepContext, inputs: CheckItemsInput) -> CheckIte
     del context
     items = inputs.items or []
     if isinstance(items, str):
-        items = [item for item in items.split(",") if item.strip()]
+        items = _listed(items)
     count = len(items)
     if count >= inputs.min_count:
         return CheckItemsOutput(has_data=True, count=count)
     reason = f"{count} items, fewer than min_count {inputs.min_count}"
     return Skipped(reason, {"has_data": False, "count": count})
+
+
+def _listed(text: str) -> list[Any]:
+    if text.lstrip().startswith("["):
+        with suppress(msgspec.DecodeError, RecursionError):
+            return msgspec.json.decode(text, type=list[Any])
+    return [item for item in text.split(",") if item.strip()]

@@ -203,10 +203,12 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         StepError: a path leaves the artifacts folder.
     """
     log = inputs.log or LogInputs()
-    folder, output_file = output_folder(context, idempotency), OutputFile(context)
+    folder = output_folder(context, idempotency)
+    directory = _directory(context, inputs.cwd or "artifacts")
+    output_file = OutputFile(context)
     program = Program(
         argv=_argv(inputs),
-        directory=_directory(context, inputs.cwd or "artifacts"),
+        directory=directory,
         environment=_environment(context, inputs, folder, output_file),
         stdin=None if inputs.stdin is None else as_text(inputs.stdin).encode("utf-8", "surrogateescape"),
     )
