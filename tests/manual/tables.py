@@ -60,6 +60,8 @@ def _keys(name: str) -> Iterator[str]:
 
 
 def _default(field: Any) -> str:
+    if field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
+        return ""  # the default is UNSET
     value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
     if value is None or value in ({}, [], "", ()) or isinstance(value, msgspec.Struct):
         return ""
