@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Protocol, get_args
 
 import msgspec
+from msgspec import inspect as kinds
 
 from aetherflow.check.output_names import check_output_names
 from aetherflow.check.planned_steps import planned_steps, texts
@@ -19,9 +20,13 @@ from aetherflow.sdk.step import StepType
 from aetherflow.spec.convert import misfit, type_info
 from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
+from aetherflow.spec.meant_values import meant_list, meant_mapping
 from aetherflow.spec.missing_quotes import quotes_hint
-from aetherflow.spec.spelling import is_no_duration, misplaced
+from aetherflow.spec.spelling import alternatives, is_no_duration, misplaced
 from aetherflow.spec.suggest import did_you_mean, nearest, quoted, shown
+
+_LISTS = {kinds.ListType, kinds.VarTupleType, kinds.TupleType}
+_MAPPINGS = {kinds.DictType, kinds.StructType}
 
 
 class Registry(Protocol):
@@ -181,9 +186,24 @@ def _check_value(
             name, inner = f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}", inner[key]
         message = f"input {name!r} of {step_type.name}: expected text, got {shown(inner)}"
         sink.add(place, "AF115", message, quotes_hint(sink.document, inner, place))
-    if not unquoted and not _has_template(value) and (problem := _misfit(value, wanted, called)):
+    if form := _other_form(value, kind):
+        message, hint = form
+        sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {message}", hint)
+    elif not unquoted and not _has_template(value) and (problem := _misfit(value, wanted, called)):
         hint = _choices(value, wanted) or f"see: aetherflow steps show {step_type.name}"
         sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
+
+
+def _other_form(value: Any, kind: kinds.Type) -> tuple[str, str] | None:
+    """Return message and hint if a list was written for a mapping, or the other way round."""
+    wanted = {type(one) for one, _ in alternatives(kind)}
+    if kinds.AnyType in wanted:
+        return None
+    if isinstance(value, list) and not wanted & _LISTS and wanted & _MAPPINGS:
+        return "expected a mapping, got a list", meant_mapping(value)
+    if isinstance(value, dict) and not wanted & _MAPPINGS and wanted & _LISTS:
+        return "expected a list, got a mapping", meant_list(value)
+    return None
 
 
 def _misfit(value: object, wanted: Any, called: str) -> str:

@@ -37,6 +37,8 @@ _HINTS = {
     "!": "write not, or != to compare",
     "'": "the text is not closed: write another ' at its end",
     '"': 'the text is not closed: write another " at its end',
+    "$": "write the bare path: params.NAME, jobs.ID.outputs.KEY or env.NAME",
+    **dict.fromkeys("\u201c\u201d\u2018\u2019", "write straight quotes: 'text'"),
     **dict.fromkeys("+-*/%", _ARITHMETIC),
 }
 

@@ -22,6 +22,12 @@ _SHAPES = {
 }
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LIST = "a list is written in square brackets, on the right of in: ['a', 'b']"
+_QUOTES = "text is written in quotes"
+_CALLS = {
+    "success": "write jobs.ID.status == 'SUCCESS'; a job in depends_on has always succeeded",
+    "failure": "write jobs.ID.status == 'FAILED', without that job in depends_on",
+    "always": "write jobs.ID.status != '', without that job in depends_on",
+}
 _EXAMPLE = "a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
 _SHOWN = 40
 
@@ -163,7 +169,7 @@ class Parser:
     def reference(self, lexeme: Lexeme) -> Operand:
         """Check a path that was read, and note it."""
         if self.next.is_("("):
-            raise self.refused("calls are not supported")
+            raise self.refused("calls are not supported", hint=_CALLS.get(lexeme.text, ""))
         if self.next.is_("["):
             raise self.refused(
                 "indexing is not supported", hint="let a step pick the item, and test its output"
@@ -199,8 +205,14 @@ def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
     """Return the problem of a path: its root or its shape is wrong."""
     root = path[0]
     shown = _short(lexeme.text)
+    if root == "jobs" and len(path) > 2 and path[-1] not in ("outputs", "status"):  # noqa: PLR2004 - JOB, KEY
+        hint = f"write jobs.{path[1]}.outputs.{path[-1]}"
+        if "outputs" not in path:
+            return TextDiagnostic(f"{shown!r} is no path of a condition", (), lexeme.offset, "AF422", hint)
     if root not in ROOTS:
-        hint = did_you_mean(root, ROOTS) or "text is written in quotes"
+        hint = did_you_mean(root, ROOTS) or _QUOTES + (
+            f": '{root}'" if root == shown and root.isalnum() else ""
+        )
         message = f"{shown!r} is not known in a condition: a path begins with jobs, params or env"
         return TextDiagnostic(message, (), lexeme.offset, "AF422", hint)
     match path:

@@ -13,6 +13,7 @@ from datetime import date
 
 import msgspec
 
+from aetherflow.schedule.cron_hints import cron_hint, extra_hint
 from aetherflow.schedule.days import Days, days_of_month, parse_days
 from aetherflow.schedule.fields import HOUR, MINUTE, MONTH, SECOND, Field, parse_items
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
@@ -66,9 +67,11 @@ def parse_cron(text: str) -> Cron:
     words = [(found[0], found.start()) for found in _WORDS.finditer(_unnamed(text))]
     if len(words) not in (_FIVE, _SIX) or len(text) > _LONGEST:
         raise InvalidScheduleValue(
-            f"cron: {quoted(text)} has {len(words)} fields, not 5 or 6",
-            hint="write [SECOND] MINUTE HOUR DAY-OF-MONTH MONTH DAY-OF-WEEK, as in '30 2 * * mon-fri'",
+            f"cron: {quoted(text)} has {len(words)} {'field' if len(words) == 1 else 'fields'}, not 5 or 6",
+            hint=cron_hint(text),
         )
+    if hint := extra_hint(text):
+        raise InvalidScheduleValue(f"cron: {quoted(text)} holds more than times", hint=hint)
     if len(words) == _FIVE:
         words.insert(0, ("0", 0))
     second, minute, hour, month_day, month, week_day = words
@@ -96,6 +99,8 @@ def _unnamed(text: str) -> str:
         return text
     if name not in NAMES:
         hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
+        if name.startswith("@every "):
+            hint = cron_hint(text)
         raise InvalidScheduleValue(f"cron: {quoted(text)} is not known", hint=hint)
     return NAMES[name]
 

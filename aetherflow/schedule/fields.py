@@ -42,6 +42,11 @@ DAY_OF_MONTH = Field("day of month", 1, 31)
 MONTH = Field("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)})
 DAY_OF_WEEK = Field("day of week", 0, 7, {name: number for number, name in enumerate(_WEEKDAYS)})
 
+_OUT_OF_RANGE = {
+    "hour": "midnight is 0",
+    "minute": "the full hour is 0",
+    "day of week": "Sunday is 0 or 7; or write sun, mon ...",
+}
 _ITEM = re.compile(r"(?P<star>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?")
 
 
@@ -91,7 +96,7 @@ def number(field: Field, text: str, offset: int) -> int:
         raise refused(field, f"{quoted(text)} is not understood", offset, hint)
     value = int(text) if len(text) <= 4 else field.high + 1  # noqa: PLR2004 - no field has five digits
     if not field.low <= value <= field.high:
-        raise refused(field, f"{quoted(text)} is out of range", offset)
+        raise refused(field, f"{quoted(text)} is out of range", offset, _OUT_OF_RANGE.get(field.name, ""))
     return value
 
 

@@ -80,7 +80,8 @@ def parse_moment(text: str) -> Moment:
     except ValueError as error:
         raise InvalidScheduleValue(
             f"at: {quoted(text)} is no date with a time of day",
-            hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant",
+            hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant; "
+            "every day at 18:00 is cron: '0 18 * * *'",
             code="AF151",
         ) from error
     return Moment(text, seconds(wall), None if offset is None else offset // timedelta(seconds=1))

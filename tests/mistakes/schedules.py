@@ -1,0 +1,175 @@
+"""Mistakes of scheduler files."""
+
+from __future__ import annotations
+
+from tests.mistakes.mistake import Mistake, item
+
+
+def mistake(of: str, file: str, code: str, says: str, hint: str, *mend: tuple[str, str]) -> Mistake:
+    """Return a mistake of a scheduler file."""
+    return Mistake(of, file, code, says, hint, mend, is_schedule=True)
+
+
+MISTAKES = [
+    mistake(
+        "four fields (cron)",
+        item("{id: a, cron: '▶0 3 * *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "has 4 fields, not 5 or 6",
+        "as in '30 2 * * mon-fri'",
+        ("0 3 * *", "0 3 * * mon-fri"),
+    ),
+    mistake(
+        "seven fields and ? (Quartz)",
+        item("{id: a, cron: '▶0 0 3 ? * MON-FRI *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "has 7 fields, not 5 or 6",
+        "'0 0 3 * * MON-FRI'",
+        ("0 0 3 ? * MON-FRI *", "0 0 3 * * MON-FRI"),
+    ),
+    mistake(
+        "the whole name of a weekday",
+        item("{id: a, cron: '0 3 * * ▶MONDAY', flow_yaml: flow.yaml}"),
+        "AF150",
+        "'MONDAY' is not understood",
+        "did you mean 'mon'?",
+        ("MONDAY", "mon"),
+    ),
+    mistake(
+        "8 for Sunday",
+        item("{id: a, cron: '0 3 * * ▶8', flow_yaml: flow.yaml}"),
+        "AF150",
+        "'8' is out of range",
+        "Sunday is 0 or 7",
+        ("* * 8", "* * 7"),
+    ),
+    mistake(
+        "24 for midnight",
+        item("{id: a, cron: '0 ▶24 * * *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "'24' is out of range",
+        "midnight is 0",
+        ("0 24", "0 0"),
+    ),
+    mistake(
+        "every 60 minutes",
+        item("{id: a, cron: '*/▶60 * * * *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "the step '60' is not between 1 and 59",
+        "write interval_seconds",
+        ("cron: '*/60 * * * *'", "interval_seconds: 1h"),
+    ),
+    mistake(
+        "the 31st of February",
+        item("{id: a, cron: '30 2 ▶31 2 *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "no date ever matches",
+        "no February has a 30th",
+        ("31 2", "L 2"),
+    ),
+    mistake(
+        "an interval as cron (systemd, Airflow)",
+        item("{id: a, cron: ▶5m, flow_yaml: flow.yaml}"),
+        "AF150",
+        "'5m' has 1 field",
+        "write interval_seconds: 5m instead of cron",
+        ("cron: 5m", "interval_seconds: 5m"),
+    ),
+    mistake(
+        "@every 10m (Go)",
+        item("{id: a, cron: '▶@every 10m', flow_yaml: flow.yaml}"),
+        "AF150",
+        "'@every 10m' is not known",
+        "write interval_seconds: 10m",
+        ("cron: '@every 10m'", "interval_seconds: 10m"),
+    ),
+    mistake(
+        "a zone in the expression (Go, cronie)",
+        item("{id: a, cron: '▶CRON_TZ=Europe/Berlin 0 3 * * *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "holds more than times",
+        "timezone: Europe/Berlin, and cron: '0 3 * * *'",
+        ("cron: 'CRON_TZ=Europe/Berlin 0 3 * * *'", "timezone: Europe/Berlin, cron: '0 3 * * *'"),
+    ),
+    mistake(
+        "a line of a crontab",
+        item("{id: a, cron: '▶0 3 * * * /opt/backup.sh', flow_yaml: flow.yaml}"),
+        "AF150",
+        "holds more than times",
+        "what to run is a flow: flow_yaml: FILE",
+        (" /opt/backup.sh", ""),
+    ),
+    mistake(
+        "every (systemd, APScheduler)",
+        item("{id: a, ▶every: 5m, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'every' in an item",
+        "did you mean 'interval_seconds'?",
+        ("every", "interval_seconds"),
+    ),
+    mistake(
+        "schedule and flow for cron and flow_yaml",
+        item("{id: a, ▶schedule: '0 3 * * *', flow: flow.yaml}"),
+        "AF111",
+        "unknown key 'schedule' in an item",
+        "did you mean 'cron'?",
+        ("schedule", "cron"),
+        ("flow: ", "flow_yaml: "),
+    ),
+    mistake(
+        "an item without a name",
+        item("{▶cron: '0 3 * * *', flow_yaml: flow.yaml}").replace("{▶", "▶{"),
+        "AF112",
+        "missing key 'id' in an item",
+        "add 'id: ...'",
+        ("{cron", "{id: a, cron"),
+    ),
+    mistake(
+        "items as a mapping",
+        "version: 1\n▶items:\n  nightly:\n    cron: '0 3 * * *'\n    flow_yaml: flow.yaml\n",
+        "AF110",
+        "'items': expected a list, got a mapping",
+        "write '- id: nightly' instead of 'nightly:'",
+        ("nightly:", "- id: nightly"),
+    ),
+    mistake(
+        "a zone as an offset (POSIX)",
+        item("{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}", "timezone: ▶CET+1\n"),
+        "AF152",
+        "the time zone 'CET+1' is not known",
+        "did you mean 'CET'?",
+        ("CET+1", "CET"),
+    ),
+    mistake(
+        "a city for a zone",
+        item("{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}", "timezone: ▶Berlin\n"),
+        "AF152",
+        "the time zone 'Berlin' is not known",
+        "did you mean 'Europe/Berlin'?",
+        ("Berlin", "Europe/Berlin"),
+    ),
+    mistake(
+        "a time of day as `at`",
+        item("{id: a, at: '▶3:00', flow_yaml: flow.yaml}"),
+        "AF151",
+        "'3:00' is no date with a time of day",
+        "every day at 18:00 is cron: '0 18 * * *'",
+        ("at: '3:00'", "cron: '0 3 * * *'"),
+    ),
+    mistake(
+        "two kinds of times",
+        item("{id: a, cron: '0 3 * * *', ▶interval_seconds: 60, flow_yaml: flow.yaml}"),
+        "AF200",
+        "item 'a' has cron and interval_seconds",
+        "keep one of them",
+        (", interval_seconds: 60", ""),
+    ),
+    mistake(
+        "a command in an item (cron)",
+        item("{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml, ▶command: backup.sh}"),
+        "AF111",
+        "unknown key 'command' in an item",
+        "it belongs into the flow",
+        (", command: backup.sh", ""),
+    ),
+]
