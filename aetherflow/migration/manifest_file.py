@@ -9,6 +9,7 @@ from yaml.nodes import MappingNode
 from aetherflow.migration.difference import AddKey, Change, changed, for_a_person
 from aetherflow.migration.flow_settings import new_id, version_change
 from aetherflow.migration.old_file import OldFile, entries, get, is_null, quoted_text, replaced, text_of
+from aetherflow.migration.resources import resource_changes
 
 MANIFEST = "AF182"
 
@@ -23,6 +24,7 @@ def manifest_changes(old: OldFile) -> Iterator[Change]:
             "it is a folder: letters, digits, '_', '.' and '-'",
         )
         yield changed(node, "AF179", there, here, name, replaced(old, node, quoted_text(name)))
+    yield from resource_changes(old)
     mode = get(old.root, "mode")
     if text_of(mode) == "enterprise" and get(old.root, "zip_drivers") is None:
         there, here = "enterprise mode allows the archive drivers pyzipper and zipfile", "it allows none"

@@ -16,6 +16,7 @@ from aetherflow.migration.flow_settings import flow_changes
 from aetherflow.migration.manifest_file import manifest_changes
 from aetherflow.migration.old_file import OldFile, entries, items, own_pairs, read_old
 from aetherflow.migration.process_steps import process_changes
+from aetherflow.migration.resources import resource_changes
 from aetherflow.migration.schedule_file import schedule_changes
 from aetherflow.migration.spellings import spelling_changes
 from aetherflow.migration.step_inputs import input_changes
@@ -112,6 +113,7 @@ def _changes(old: OldFile, kind: Kind, around: Surroundings) -> Iterator[Change]
                 *process_changes(old, around),
                 *condition_changes(old),
                 *template_changes(old),
+                *resource_changes(old),
             ]
         case "scheduler":
             found += schedule_changes(old, around)

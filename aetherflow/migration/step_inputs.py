@@ -7,7 +7,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from aetherflow.migration.difference import AddKey, Change, changed, for_a_person
+from aetherflow.migration.difference import AddKey, Change, RemoveKey, changed, for_a_person
 from aetherflow.migration.old_file import (
     OldFile,
     entries,
@@ -42,10 +42,13 @@ def input_changes(old: OldFile, around: Surroundings) -> Iterator[Change]:
 
 
 def _inputs(old: OldFile, node: Node | None, kinds: Mapping[str, Any]) -> Iterator[Change]:
-    for name, (_, value) in entries(node).items():
+    for name, (key, value) in entries(node).items():
         kind = kinds.get(name)
         if isinstance(kind, Mapping):
             yield from _inputs(old, value, kind)
+        elif kind == "number" and isinstance(node, MappingNode) and is_null(value):
+            there, here = f"{name!r} may be null", "it takes a number"
+            yield changed(key, INPUT, there, here, "left out", RemoveKey(node, key))
         elif kind is not None:
             yield from _value(old, name, value, kind)
 

@@ -8,7 +8,7 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from aetherflow.migration.difference import Change, RemoveKey, changed
-from aetherflow.migration.old_file import OldFile, entries, get, items, own_pairs
+from aetherflow.migration.old_file import OldFile, entries, get, is_null, items, own_pairs
 from aetherflow.migration.old_flow import OLD_KEYS, each_step, is_of_this_version, jobs_of, known_here
 from aetherflow.migration.old_steps import STEPS
 
@@ -31,11 +31,19 @@ def key_changes(old: OldFile) -> Iterator[Change]:
         # what orders the jobs is written by its own rule
         known |= {"max_parallel_jobs", "fail_fast"} if place == "'flow'" else set()
         yield from _unknown(node, known, place, known_here(place))
+        yield from _empty_description(node)
     for step in each_step(jobs):
         if step.type in STEPS and not is_new:
             yield from _unknown_inputs(step.inputs, STEPS[step.type], f"the inputs of {step.type}")
         if step.type == "with_lock" and isinstance(inner := get(step.inputs, "step"), MappingNode):
             yield from _unknown(inner, {"id", "type", "inputs"}, "the step of with_lock", ())
+
+
+def _empty_description(node: Node | None) -> Iterator[Change]:
+    found = entries(node).get("description")
+    if found and isinstance(node, MappingNode) and is_null(found[1]):
+        there, here = "a description may be empty", "it is a text"
+        yield changed(found[0], IGNORED, there, here, "left out", RemoveKey(node, found[0]))
 
 
 def _unknown_inputs(node: Node | None, kinds: Mapping[str, Any], place: str) -> Iterator[Change]:

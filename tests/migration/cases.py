@@ -77,6 +77,18 @@ STEPS = (
         "AF172",
     ),
     Row(
+        "a description that is empty",
+        "  - id: b\n    description:\n    steps: [{id: s, type: check_items, inputs: {items: [x]}}]\n",
+        "  - id: b\n    steps: [{id: s, type: check_items, inputs: {items: [x]}}]\n",
+        "AF172",
+    ),
+    Row(
+        "a text as truth value of a resource",
+        "resources:\n  db: {kind: db, driver: duckdb, config: {read_only: 'no'}, options: {path: 'false'}}\n",
+        "resources:\n  db: {kind: db, driver: duckdb, config: {read_only: true}, options: {path: 'false'}}\n",
+        "AF180",
+    ),
+    Row(
         "the last of two equal keys counts",
         "      - {id: t, type: check_items, inputs: {items: [x], items: [y]}}\n",
         "      - {id: t, type: check_items, inputs: {items: [y]}}\n",
@@ -153,6 +165,7 @@ STEPS = (
 )
 
 PROCESSES = (
+    process("null for a number", "command: e, timeout_seconds: ~", "command: e", "AF180"),
     process(
         "words as Python writes them",
         "command: [e, true, ~, 3.10, 007]",
