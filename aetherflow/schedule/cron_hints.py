@@ -21,7 +21,7 @@ def cron_hint(text: str) -> str:
     if len(words) == _QUARTZ and re.fullmatch(r"[\d*,/-]+", words[-1]) and "?" in words:
         six = " ".join(words[:-1]).replace("?", "*")
         return f"leave out the last field, the year, and write * for ?: '{six}'"
-    return _PROGRAM if len(words) >= _QUARTZ else _FIELDS
+    return extra_hint(text) or _FIELDS
 
 
 def extra_hint(text: str) -> str:
