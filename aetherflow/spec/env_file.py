@@ -16,7 +16,7 @@ class EnvFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `directory` and `dir-of-files` are older spellings of `dir`, and `format` is one of `type`.
 
     Attributes:
-        path: relative to the working directory, or to the root of the bundle.
+        path: relative to the working directory, in a bundle to its root, in a project file to that file.
         type: dotenv (NAME=VALUE lines, the default), json (an object), or dir (a file for each variable).
         optional: whether it may be absent.
         prefix: put before every name.
