@@ -205,7 +205,14 @@ async def test_a_cancelled_run_ends_alone_and_a_forced_one_with_what_resists(
         assert [run.ticket.run_id for run in server.run_pool.running()] == ["meek"]
         assert await server.run_pool.drain(0)
         assert await server.status("meek") == "CANCELLED"
-    assert stopped == RunReport("stubborn", "CANCELLED", 130, reason="enough")
+    assert stopped == RunReport(
+        "stubborn",
+        "CANCELLED",
+        130,
+        reason="enough",
+        state=str(place.state),
+        resume=f"aetherflow runs retry stubborn --state {place.state}",
+    )
     assert [lives(pid) for pid in pids] == [False, False]
 
 

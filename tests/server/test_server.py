@@ -45,8 +45,10 @@ async def test_a_server_without_files_runs_the_services_that_it_is_given(
         process_env=place.env,
     )
     assert code == 128 + signal.SIGTERM
-    assert seen.reports == {"mine": RunReport("mine", "SUCCESS", 0)}, "each ticket has its own observer"
-    assert others.reports == {"theirs": RunReport("theirs", "SUCCESS", 0)}
+    assert seen.reports == {"mine": RunReport("mine", "SUCCESS", 0, state=str(place.state))}, (
+        "each ticket has its own observer"
+    )
+    assert others.reports == {"theirs": RunReport("theirs", "SUCCESS", 0, state=str(place.state))}
     notices: list[Any] = [event for event in recorder.events if isinstance(event, ScheduleNotice)]
     assert [(one.scheduler, one.message) for one in notices] == [
         ("", "a service has a problem"),
