@@ -32,7 +32,7 @@ def init_project(
     for path in written:
         print_text(str(path))
     print_text(
-        f"try it: {'' if folder == Path() else f'cd {folder} && '}aetherflow run flow.yaml --run-id first"
+        f"try it: {'' if folder == Path() else f'cd {folder} && '}aetherflow run flow.yaml --run-id first_flow-1"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from aetherflow.spec.document import read_document
 from tests.cli.command_line import CommandLine
 
-FILES = [".env.example", ".gitignore", "README.md", "flow.yaml", "profiles.yaml"]
+FILES = [".env.example", ".gitignore", "README.md", "aetherflow.yaml", "flow.yaml", "profiles.yaml"]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def made(cli: CommandLine) -> CommandLine:
     assert (result.code, result.err) == (0, ""), result
     assert sorted(path.name for path in (cli.folder / "new").iterdir()) == FILES
     assert sorted(result.out.splitlines()[:-1]) == [f"new/{name}" for name in FILES]
-    assert result.out.splitlines()[-1] == "try it: cd new && aetherflow run flow.yaml --run-id first"
+    assert result.out.splitlines()[-1] == "try it: cd new && aetherflow run flow.yaml --run-id first_flow-1"
     return cli
 
 
@@ -28,10 +28,11 @@ def test_it_is_valid_without_a_warning_and_runs(made: CommandLine) -> None:
     validated = made.bash("cd new && aetherflow validate flow.yaml")
     assert (validated.out, validated.err) == ("flow.yaml: valid\n", "")
 
-    result = made.bash("cd new && aetherflow run flow.yaml --run-id first")
+    result = made.bash("cd new && aetherflow run flow.yaml --run-id first_flow-1")
 
     assert result.code == 0, result
     assert "report.count | 2 rows, of which the last is: 2\ttwo" in result.err
+    assert made.query("select run_id from runs") == [("first_flow-1",)]  # in the usual database
 
 
 def test_its_readme_holds_commands_that_work_in_their_order(made: CommandLine) -> None:
