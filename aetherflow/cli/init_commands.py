@@ -31,9 +31,8 @@ def init_project(
         return
     for path in written:
         print_text(str(path))
-    print_text(
-        f"try it: {'' if folder == Path() else f'cd {folder} && '}aetherflow run flow.yaml --run-id first_flow-1"
-    )
+    change = "" if folder == Path() else f"cd {folder} && "
+    print_text(f"try it: {change}aetherflow run flow.yaml --run-id first_flow-1")
 
 
 def init_plugin(
