@@ -108,7 +108,7 @@ def _ordering(symbol: str, left: Operand, right: Operand) -> Operand:
         values = one(scope), other(scope)
         pair = ordered(*values)
         if pair is None:
-            raise _undecidable(symbol, (left, right), values)
+            raise _undecidable(symbol, (left, right), values, scope)
         return compare(*pair)
 
     return group(read)
@@ -121,19 +121,21 @@ def _membership(symbol: str, left: Operand, right: Operand) -> Operand:
         values = one(scope), other(scope)
         found = contains(values[1], values[0])
         if found is None:
-            raise _undecidable(symbol, (left, right), values)
+            raise _undecidable(symbol, (left, right), values, scope)
         return found is wanted
 
     return group(read)
 
 
-def _undecidable(symbol: str, sides: tuple[Operand, Operand], values: tuple[Any, Any]) -> ConditionError:
+def _undecidable(
+    symbol: str, sides: tuple[Operand, Operand], values: tuple[Any, Any], scope: Mapping[str, Any]
+) -> ConditionError:
     """Return the error that names the two sides and their kinds; `Condition.saw` has their values."""
     named = list(zip(sides, values, strict=True))
     for side, value in reversed(named) if symbol.endswith("in") else named:
         if value is None:
             return ConditionError(
-                f"{side.name} is null and cannot be compared with {symbol}",
+                f"{side.name} is null{_why_null(side, scope)} and cannot be compared with {symbol}",
                 hint=f"test it first: {side.name} != null and ..." if side.kind == "path" else "",
             )
     left, right = (f"{side.name} ({kind_of(value)})" for side, value in named)
@@ -141,3 +143,10 @@ def _undecidable(symbol: str, sides: tuple[Operand, Operand], values: tuple[Any,
         f"{left} and {right} cannot be compared with {symbol}",
         hint="< <= > >= compare two numbers or two texts; in looks into a list, a mapping or a text",
     )
+
+
+def _why_null(side: Operand, scope: Mapping[str, Any]) -> str:
+    """Return why a part is null, in brackets, if nothing is there at all."""
+    noting = Noting(scope)
+    side.read(noting)
+    return "".join(seen.why_missing for seen in noting.seen.values())

@@ -29,10 +29,15 @@ class Seen(msgspec.Struct, frozen=True):
     value: Any
     is_missing: bool
 
+    @property
+    def why_missing(self) -> str:
+        """Why nothing was there, in brackets; empty if something was."""
+        return _WHY_MISSING.get(self.path[0], "") if self.is_missing else ""
+
     def text(self, mask: Mask) -> str:
         """Return it in words, without secrets: `params.limit is 5`."""
-        why = _WHY_MISSING.get(self.path[0], "") if self.is_missing else ""
-        return f"{'.'.join(self.path)} is {shown_value(self.path[-1], self.value, mask)}{why}"
+        value = shown_value(self.path[-1], self.value, mask)
+        return f"{'.'.join(self.path)} is {value}{self.why_missing}"
 
 
 class Noting(dict[str, Any]):

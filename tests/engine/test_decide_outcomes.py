@@ -53,7 +53,7 @@ def test_an_error_in_a_gate_fails_the_job_and_only_it() -> None:
     assert error is not None
     assert (error.code, error.message) == (
         "AF420",
-        "jobs.probe.outputs.other is null and cannot be compared with >",
+        "jobs.probe.outputs.other is null (the job did not output it) and cannot be compared with >",
     )
 
 

@@ -230,15 +230,36 @@ def test_a_condition_does_not_hold(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("P.never > 3", "jobs.probe.outputs.never is null and cannot be compared with >"),
-        ("3 <= P.never", "jobs.probe.outputs.never is null and cannot be compared with <="),
+        (
+            "P.never > 3",
+            "jobs.probe.outputs.never is null (the job did not output it) and cannot be compared with >",
+        ),
+        (
+            "3 <= P.never",
+            "jobs.probe.outputs.never is null (the job did not output it) and cannot be compared with <=",
+        ),
         ("P.nil < P.count", "jobs.probe.outputs.nil is null and cannot be compared with <"),
-        ("env.NOTHING >= 'x'", "env.NOTHING is null and cannot be compared with >="),
-        ("jobs.gone.status < 'x'", "jobs.gone.status is null and cannot be compared with <"),
+        (
+            "env.NOTHING >= 'x'",
+            "env.NOTHING is null (the variable is not set) and cannot be compared with >=",
+        ),
+        (
+            "jobs.gone.status < 'x'",
+            "jobs.gone.status is null (the job did not output it) and cannot be compared with <",
+        ),
         ("null < 1", "null is null and cannot be compared with <"),
-        ("'a' in P.never", "jobs.probe.outputs.never is null and cannot be compared with in"),
-        ("P.nil not in P.never", "jobs.probe.outputs.never is null and cannot be compared with not in"),
-        ("P.never in env.NAME", "jobs.probe.outputs.never is null and cannot be compared with in"),
+        (
+            "'a' in P.never",
+            "jobs.probe.outputs.never is null (the job did not output it) and cannot be compared with in",
+        ),
+        (
+            "P.nil not in P.never",
+            "jobs.probe.outputs.never is null (the job did not output it) and cannot be compared with not in",
+        ),
+        (
+            "P.never in env.NAME",
+            "jobs.probe.outputs.never is null (the job did not output it) and cannot be compared with in",
+        ),
         ("env.NAME > 3", "env.NAME (a text) and 3 (a number) cannot be compared with >"),
         ("3 > env.NAME", "3 (a number) and env.NAME (a text) cannot be compared with >"),
         (
