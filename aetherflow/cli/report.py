@@ -53,7 +53,7 @@ def print_failure(command: str, errors: Sequence[AetherFlowError], code: int, *,
 
 def _error(error: AetherFlowError) -> dict[str, Any]:
     if isinstance(error, InvalidInput):  # its message is all of them; they are in `diagnostics`, too
-        first = next(one for one in error.diagnostics if one.severity == "error")
+        first = min(error.diagnostics, key=lambda one: one.severity != "error")
         return {"code": first.code, "message": first.message, "hint": first.hint}
     info = error.info()
     more = {"detail": info.detail} if info.detail else {}

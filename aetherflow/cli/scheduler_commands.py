@@ -87,12 +87,14 @@ def _print_forecasts(command: str, found: list[Forecast], *, as_json: bool, noth
     if as_json:
         print_report(command, {"firings": found})
         return
+    if not found:
+        print_note(nothing)
+        return
+    print_text(f"{'LOCAL':<{len(found[0].local)}}  {'UTC':<20}  ITEM")
     for one in found:
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
         print_text(f"{one.local}  {one.scheduled:%Y-%m-%dT%H:%M:%SZ}  {runs}{one.item}{noted}")
-    if not found:
-        print_note(nothing)
 
 
 def _print_status(one: SchedulerStatus) -> None:

@@ -27,7 +27,7 @@ jobs:
         inputs:
           command: [sh, -c, 'echo "$AETHERFLOW_RUN_ID"; pwd; echo 3 > rows']
           cwd: "."
-      - id: "2"
+      - id: 2
         type: check_items
         inputs: {items: ["{{steps.01_pull.exit_code}}", "{{run_id}}"]}
         outputs: {rows: "{{result.count}}", times: "{{steps.01_pull.attempts}}"}
