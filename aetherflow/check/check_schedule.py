@@ -20,6 +20,7 @@ from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
+from aetherflow.schedule.item_params import wrong_params
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import Zone, load_zone
@@ -75,6 +76,9 @@ class _Reader(msgspec.Struct, eq=False):
         trigger = self.trigger(spec)
         calendar = self.calendar(spec, calendars)
         flow, manifest = self.flow(spec)
+        for problem in wrong_params(spec.params):
+            self.is_wrong = True
+            self.sink.add_problem((*self.base, "params"), problem)
         if self.is_wrong or zone is None or trigger is None:
             return None
         rule = rule_for(trigger, spec.dst_gap, spec.dst_overlap)

@@ -6,44 +6,71 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from aetherflow.language.dates import day_in
+from aetherflow.language.dates import DateKind, day_in
 from aetherflow.language.reference import TextDiagnostic
 from aetherflow.language.template import compile_template
+from aetherflow.language.template_error import TemplateError
+from aetherflow.language.token_hints import spaced_offset
 from aetherflow.schedule.item import Item
+from aetherflow.schedule.zone import EPOCH
 
-NAMES = ("run.date", "run.scheduled_at", "run.timezone", "today", "yesterday")
-"""What the params of an item may name."""
+NAMES: dict[str, DateKind] = {
+    "run.date": "date",
+    "run.scheduled_at": "time",
+    "run.timezone": "none",
+    "today": "date",
+    "yesterday": "date",
+}
+"""What the params of an item may name, and what each is."""
 
 
 def params_at(item: Item, scheduled: datetime) -> dict[str, Any]:
     """Return the params of an item for the tick at a time, reckoned in the zone of the item.
 
     Raises:
-        TemplateError: they reckon with what is no date.
+        TemplateError: the result of a template is outside of the calendar.
     """
-    rendered: dict[str, Any] = compile_template(item.spec.params)[0].render(_scope(item, scheduled))
-    return rendered
+    return _rendered(item.spec.params, scheduled, item.zone)
 
 
 def wrong_params(params: dict[str, Any]) -> Iterator[TextDiagnostic]:
     """Yield what is wrong with the templates in the params of an item."""
     template, problems = compile_template(params)
     yield from problems
+    is_wrong = bool(problems)
     for reference in template.references:
-        if ".".join(reference.path) not in NAMES:
-            message = f"{{{{{reference.written}}}}} is not known in the params of an item"
-            hint = f"what is known here: {', '.join(NAMES)}"
-            yield TextDiagnostic(message, reference.where, reference.offset, "AF208", hint)
+        name = ".".join(reference.path)
+        if name not in NAMES:
+            problem = "is not known in the params of an item"
+            hint = spaced_offset(name) or f"what is known here: {', '.join(NAMES)}"
+        elif reference.calculation and (why := reference.calculation.problem(NAMES[name])):
+            problem, hint = (
+                f"cannot be reckoned: {why}",
+                "an offset or a format is for dates: {{run.date - 1d}}",
+            )
+        else:
+            continue
+        is_wrong = True
+        message = f"{{{{{reference.written}}}}} {problem}"
+        yield TextDiagnostic(message, reference.where, reference.offset, "AF208", hint)
+    if is_wrong:
+        return
+    try:
+        _rendered(params, EPOCH, "UTC")
+    except TemplateError as error:
+        yield TextDiagnostic(error.message, (), 0, "AF208", error.hint)
 
 
-def _scope(item: Item, scheduled: datetime) -> dict[str, Any]:
-    day = day_in(scheduled, item.zone)
-    return {
+def _rendered(params: dict[str, Any], scheduled: datetime, zone: str) -> dict[str, Any]:
+    day = day_in(scheduled, zone)
+    names = {
         "run": {
             "date": day.isoformat(),
             "scheduled_at": scheduled.isoformat().replace("+00:00", "Z"),
-            "timezone": item.zone,
+            "timezone": zone,
         },
         "today": day.isoformat(),
         "yesterday": (day - timedelta(days=1)).isoformat(),
     }
+    rendered: dict[str, Any] = compile_template(params)[0].render(names)
+    return rendered

@@ -16,7 +16,7 @@ from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.run_request import RunRequest, selected_jobs
 from aetherflow.schedule.item import Item
-from aetherflow.schedule.item_params import params_at, wrong_params
+from aetherflow.schedule.item_params import params_at
 from aetherflow.server.schedule_files import CheckedSchedule
 from aetherflow.spec.load_manifest import load_manifest
 from aetherflow.written_path import folder_of
@@ -112,11 +112,6 @@ def _check_item(
 
 def _check_params(item: Item, flow: CheckedFlow, base: tuple[str | int, ...], sink: DiagnosticSink) -> None:
     """Report params that are unknown, unfit, or required and not given; those of a tick now are read."""
-    problems = list(wrong_params(item.spec.params))
-    for problem in problems:
-        sink.add_problem((*base, "params"), problem)
-    if problems:
-        return
     now = datetime.now(UTC)
     zone = flow.plan.flow.timezone or item.zone
     try:
