@@ -8,6 +8,7 @@ from aetherflow.cli.flow_source import flow_source, runnable_flow
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
+from aetherflow.config.params import explained_param, params_report
 from aetherflow.config.resource_origins import FieldOrigin
 
 
@@ -23,10 +24,16 @@ def explain(
     source = flow_source(flow, flow_yaml, bundle_manifest, allow_stale=allow_stale_bundle)
     checked = runnable_flow("explain", source, as_json=json)
     resources = explain_resources(checked)
+    specs = checked.plan.flow.params
     bad = any(resource.problem for resource in resources.values())
     code = exit_codes.INVALID if bad else exit_codes.SUCCESS
     if json:
-        report = {"file": str(source), "flow_yaml": str(source), "resources": resources}
+        report = {
+            "file": str(source),
+            "flow_yaml": str(source),
+            "resources": resources,
+            "params": params_report(specs),
+        }
         return print_report("explain", report, code=code)
     for name, resource in resources.items():
         profile = f", profile {resource.profile}" if resource.profile else ""
@@ -38,6 +45,8 @@ def explain(
             print_text(f"  {origin.field:<{width}}  {_explained(origin)}")
     if not resources:
         print_text(f"{source}: the flow has no resources")
+    for name, spec in specs.items():
+        print_text(f"params.{name}: {explained_param(name, spec)}")
     return code
 
 

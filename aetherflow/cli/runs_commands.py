@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from aetherflow.admin.queries import RunHistory
@@ -91,17 +92,7 @@ def show_run(run: RunId, *, state: State = None, flow_yaml: FlowOfState = None, 
 
 
 def _print_history(found: RunHistory, path: Path) -> None:
-    run = found.run
-    because = f" ({one_line(run.reason)})" if run.reason else ""
-    print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
-    print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
-    if found.bundle is not None:
-        _print_bundle(found.bundle)
-    print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
-    if found.interrupted:
-        print_text(f"  interrupted: {', '.join(found.interrupted)}")
-    if run.status in UNFINISHED:
-        print_text(f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}")
+    _print_run(found, path)
     for resume in found.resumes:
         _print_resume(resume)
     steps, retries, effects = _by_job(found.steps), _by_job(found.retries), _by_job(found.effects)
@@ -116,6 +107,22 @@ def _print_history(found: RunHistory, path: Path) -> None:
                 if attempt.step_id == step.step_id:
                     _print_retry(attempt)
             _print_effects([one for one in effects.get(job.job_id, ()) if one.step_id == step.step_id])
+
+
+def _print_run(found: RunHistory, path: Path) -> None:
+    run = found.run
+    because = f" ({one_line(run.reason)})" if run.reason else ""
+    print_text(f"run {run.run_id} of {run.flow_id}: {run.status}{because}")
+    print_text(f"  flow file {run.flow_file}, attempt {run.attempt}, {run.owner}")
+    if found.bundle is not None:
+        _print_bundle(found.bundle)
+    print_text(f"  started {run.started_at}, finished {run.finished_at or '-'}")
+    if run.params:
+        print_text(f"  params {one_line(msgspec.json.encode(run.params).decode())}")
+    if found.interrupted:
+        print_text(f"  interrupted: {', '.join(found.interrupted)}")
+    if run.status in UNFINISHED:
+        print_text(f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}")
 
 
 def _print_effects(effects: list[EffectRow]) -> None:

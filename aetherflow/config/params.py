@@ -62,6 +62,34 @@ def missing_params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> 
     }
 
 
+def params_report(specs: Mapping[str, ParamSpec]) -> dict[str, dict[str, Any]]:
+    """Return the declarations as data, each with `required`; secret defaults are masked."""
+    report = {
+        name: msgspec.to_builtins(spec) | {"required": spec.is_required} for name, spec in specs.items()
+    }
+    for name, keys in report.items():
+        if names_a_secret(name) and keys.get("default") is not None:
+            keys["default"] = "***"
+    return report
+
+
+def explained_param(name: str, spec: ParamSpec) -> str:
+    """Return what a parameter takes, in one line; a default that is named like a secret is masked."""
+    parts = [f"{spec.type}, one of {', '.join(map(text_of, spec.enum))}" if spec.enum else spec.type]
+    parts += [f"pattern {spec.pattern}"] if spec.pattern is not None else []
+    parts += [
+        f"{key} {text_of(bound)}"
+        for key, bound in (("min", spec.min), ("max", spec.max))
+        if bound is not None
+    ]
+    if spec.default is not msgspec.UNSET and spec.default is not None:
+        parts.append(f"default {'***' if names_a_secret(name) else text_of(spec.default)}")
+    else:
+        parts.append("required" if spec.is_required else "optional")
+    about = f": {spec.description.strip()}" if spec.description else ""
+    return f"{', '.join(parts)}{about}"
+
+
 def read_params(
     specs: Mapping[str, ParamSpec],
     given: Mapping[str, Any],
