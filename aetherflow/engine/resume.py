@@ -261,7 +261,7 @@ class _Planner(msgspec.Struct, eq=False):
 
     def _compare_step(self, job_id: str, step: StepPlan, ended: StepState) -> None:
         """Note whether a kept step is defined otherwise now, or has another version."""
-        if ended.definition and ended.definition != step.fingerprint():
+        if ended.definition and not step.is_defined_as(ended.definition):
             self._add("changed", job_id, step.id)
         if ended.version and step.version and ended.version != step.version:
             self._add("upgraded", job_id, step.id, f"{ended.version}, now {step.version}")

@@ -59,7 +59,12 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when the flow defines this step otherwise."""
-        return _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
+        return _fingerprint([self.spec.type, self.inputs.raw, self.spec.outputs])
+
+    def is_defined_as(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is of this definition, also one made before texts kept their spelling."""
+        plain = _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
+        return fingerprint in (self.fingerprint(), plain)
 
 
 class JobPlan(msgspec.Struct, frozen=True, gc=False):

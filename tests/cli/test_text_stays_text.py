@@ -199,5 +199,12 @@ def test_an_unchanged_flow_is_resumed_without_a_word_about_its_definition(cli: C
     assert cli.run("run", "flow.yaml", "--run-id", "r").code == 1
     again = cli.run("run", "flow.yaml", "--run-id", "r")
 
-    assert "definition" not in again.err
+    assert "defines it otherwise" not in again.err
     assert len(seen(cli)) == 1
+
+    flow = cli.folder / "flow.yaml"
+    flow.write_text(flow.read_text("utf-8").replace("[3.10,", "[3.1,"), encoding="utf-8")
+    assert (
+        "a.s is kept although the flow now defines it otherwise"
+        in cli.run("run", "flow.yaml", "--run-id", "r").err
+    )

@@ -38,6 +38,11 @@ def test_numbers_and_booleans_may_be_text_as_templates_give_them() -> None:
     assert found.options_as(Options) == Options(timeout=1.5, verify=False)
 
 
+def test_a_text_may_be_a_number_or_truth_which_is_written_as_json() -> None:
+    assert resource({"host": 1.5}).config_as(Config).host == "1.5"
+    assert resource(options={"names": [1, True]}).options_as(Options).names == ["1", "true"]
+
+
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
@@ -53,7 +58,7 @@ def test_numbers_and_booleans_may_be_text_as_templates_give_them() -> None:
             "options.pool.size: Expected `int`, got `str`",
             "its options may have: ",
         ),
-        ({"names": ["a", 1]}, "options.names[1]: Expected `str`, got `int`", "its options may have: "),
+        ({"names": ["a", [1]]}, "options.names[1]: Expected `str`, got `array`", "its options may have: "),
     ],
 )
 def test_an_error_names_the_resource_and_the_place(options: dict[str, Any], message: str, hint: str) -> None:
