@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.context import StepContext
     from aetherflow.sdk.durations import Duration
     from aetherflow.sdk.effects import Effect
+    from aetherflow.sdk.path_text import PathText
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
@@ -55,6 +56,7 @@ __all__ = [
     "Effect",
     "LockNotAcquired",
     "MissingExtra",
+    "PathText",
     "Resource",
     "Skipped",
     "SourceChanged",
@@ -92,6 +94,7 @@ _HOMES = {
         "sdk.connector": ("Connector", "Resource", "connector"),
         "sdk.context": ("StepContext",),
         "sdk.durations": ("Duration",),
+        "sdk.path_text": ("PathText",),
         "sdk.effects": ("Effect",),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),

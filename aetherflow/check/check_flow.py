@@ -11,7 +11,7 @@ from msgspec import inspect as kinds
 
 from aetherflow.check.output_names import check_output_names
 from aetherflow.check.planned_steps import planned_steps, texts
-from aetherflow.check.written_paths import check_flow_paths
+from aetherflow.check.written_paths import check_flow_paths, check_path_below
 from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
@@ -22,7 +22,7 @@ from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.meant_values import meant_list, meant_mapping
 from aetherflow.spec.missing_quotes import quotes_hint
-from aetherflow.spec.spelling import alternatives, is_no_duration, misplaced
+from aetherflow.spec.spelling import alternatives, is_no_duration, is_path, misplaced
 from aetherflow.spec.suggest import did_you_mean, nearest, quoted, shown
 
 _LISTS = {kinds.ListType, kinds.VarTupleType, kinds.TupleType}
@@ -179,6 +179,9 @@ def _check_value(
         message = f"input {called!r} of {step_type.name}: {quoted(value)} is no duration"
         sink.add(where, "AF116", message, f"write {ACCEPTED}")
         return
+    if is_path(kind):
+        for text, place in texts(value, where):
+            check_path_below(text, called, place, sink)
     unquoted = list(misplaced(value, kind, where))
     for place in unquoted:
         name, inner = called, value

@@ -22,6 +22,8 @@ Written = Callable[[NodePath, Any], str]
 
 IS_DURATION = {"duration": True}
 """`Meta(extra=...)` of a number that may be written as a duration."""
+IS_PATH = {"path": True}
+"""`Meta(extra=...)` of a text that is a path below the artifacts of a job, or absolute."""
 AS_DURATION = {"format": "duration"}
 """Its `Meta(extra_json_schema=...)`, by which `steps show` names it."""
 NUMBERS_AS_WRITTEN = {"as_written": (int, float)}
@@ -90,6 +92,11 @@ def alternatives(kind: kinds.Type, marks: dict[str, Any] | None = None) -> Optio
 def is_duration(kind: kinds.Type) -> bool:
     """Whether one of the types that a type allows is a duration."""
     return any(marks.get("duration") for _, marks in alternatives(kind))
+
+
+def is_path(kind: kinds.Type) -> bool:
+    """Whether one of the types that a type allows is a path below the artifacts of a job."""
+    return any(marks.get("path") for _, marks in alternatives(kind))
 
 
 def is_no_duration(value: Any, kind: kinds.Type) -> TypeGuard[str]:

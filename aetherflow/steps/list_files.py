@@ -13,6 +13,7 @@ from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.file_selection import FileEntry, FileSelection, Sort, ZeroByte
 from aetherflow.sdk.files import list_files as entries_of
+from aetherflow.sdk.path_text import PathText
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.duration import parse_duration
@@ -44,7 +45,7 @@ class ListFilesInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         reverse: largest, latest or last first.
     """
 
-    dir: str
+    dir: PathText
     pattern: str | list[str] = "*"
     exclude: str | list[str] = []
     recursive: bool = False

@@ -13,6 +13,7 @@ from msgspec import Meta
 from aetherflow.errors import FailureKind
 from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
+from aetherflow.sdk.path_text import PathText
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds, Value
 from aetherflow.spec.size import parse_size
 from aetherflow.spec.spelling import JSON_AS_TEXT
@@ -20,7 +21,7 @@ from aetherflow.steps.named_values import Parse
 
 T = TypeVar("T")
 
-OneOrMany = str | list[str] | None
+OneOrMany = PathText | list[PathText] | None
 Variable = Annotated[str, Meta(extra=JSON_AS_TEXT)]
 CaptureLimit = Annotated[int, Meta(ge=0)]
 
@@ -76,7 +77,7 @@ class LogInputs(_Inputs, frozen=True):
 
     stdout: Mode | None = "inherit"
     stderr: Mode | None = "inherit"
-    file_path: str | None = None
+    file_path: PathText | None = None
     max_capture_kb: CaptureLimit | None = None
     max_capture_bytes: CaptureLimit | None = None
 
@@ -145,7 +146,7 @@ class SuccessInputs(_Inputs, frozen=True):
     min_size: int | str | None = None
     forbid_files: OneOrMany = None
     forbidden_files: OneOrMany = None
-    marker_file: str | None = None
+    marker_file: PathText | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,9 +203,9 @@ class IdempotencyInputs(_Inputs, frozen=True):
     """
 
     strategy: Literal["none", "marker", "atomic_dir"] | None = None
-    marker_path: str | None = None
-    temp_output_dir: str | None = None
-    final_output_dir: str | None = None
+    marker_path: PathText | None = None
+    temp_output_dir: PathText | None = None
+    final_output_dir: PathText | None = None
     atomic_rename: bool = True
 
     def __post_init__(self) -> None:
@@ -239,7 +240,7 @@ class ProcessInput(_Inputs, frozen=True):
     command: str | list[str]
     args: list[str] | None = None
     shell: bool = False
-    cwd: str | None = None
+    cwd: PathText | None = None
     env: dict[str, Variable | None] | None = None
     inherit_env: bool = True
     timeout_seconds: PositiveSeconds | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import StepContext, StepError, step
+from aetherflow import PathText, StepContext, StepError, step
 from aetherflow_db.connection import read, sql_connector
 from aetherflow_db.query import Query, Rows
 from aetherflow_db.text_files import write_jsonl, write_tsv
@@ -33,7 +33,7 @@ class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     resource: Text
     sql: Text
-    output: Text
+    output: Annotated[PathText, Meta(min_length=1)]
     params: dict[str, Any] | list[Any] | None = None
     format: Literal["tsv", "jsonl", "TSV", "JSONL"] | None = "tsv"
 

@@ -108,7 +108,7 @@ def test_what_a_connector_says_is_reported_in_the_order_of_the_flow_and_masked(
             "error",
             "[AF571] resource 'c': config.password: cannot read the secret in /no/pin: "
             "no such file or directory",
-            "check the path and its permissions",
+            "check the path and its permissions; a relative one starts at the file that has it",
         ),
     ]
     assert sorted(odd) == ["b", "z"]
