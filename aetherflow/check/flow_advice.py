@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aetherflow.check.command_words import check_commands
+from aetherflow.check.cut_values import check_cut_values
 from aetherflow.check.exposed_secrets import check_secrets
 from aetherflow.check.foreign_variables import check_foreign_variables
 from aetherflow.check.script_values import check_scripts
@@ -32,5 +33,6 @@ def check_advice(
     check_commands(plan, sink)
     check_scripts(plan, sink)
     check_shared_files(plan, sink)
+    check_cut_values(sink)
     check_secrets(plan, redactor, sink)
     check_variables(plan, env, sink, missing)

@@ -35,12 +35,14 @@ def by_variable(path: str, language: Language) -> str:
     root, _, rest = path.partition(".")
     name = rest if root == "env" else re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
     name = f"_{name}" if name[:1].isdigit() else name
-    read = {"shell": f'"${name}"', "python": f'os.environ["{name}"]', "other": f"the variable {name}"}[
-        language
-    ]
+    read = {
+        "shell": f'write "${name}"',
+        "python": f'write os.environ["{name}"]',
+        "other": f"read the variable {name}",
+    }[language]
     if root == "env":
-        return f"write {read}: the program has the variables of the environment"
-    return f'pass it as a variable: env: {{{name}: "{{{{{path}}}}}"}}, and write {read} in the script'
+        return f"{read} in the script: the program has the variables of the environment"
+    return f'pass it as a variable: env: {{{name}: "{{{{{path}}}}}"}}, and {read} in the script'
 
 
 def _check(script: Script, plan: Plan, base: Path, sink: DiagnosticSink) -> None:

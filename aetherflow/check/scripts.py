@@ -18,6 +18,7 @@ _SHELLS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh")
 _PYTHON = re.compile(r"python[0-9.]*")
 _OTHERS = re.compile(r"perl|ruby|node|php")
 _SHELL_OPTION = re.compile(r"-[a-z]*c")
+_TAKES_VALUE = re.compile(r"[-+][a-z]*o|-[WX]|--(?:rcfile|init-file)")
 _OTHER_OPTION = re.compile(r"-[eErc]")
 
 
@@ -39,13 +40,14 @@ def scripts_of(use: Use) -> Iterator[Script]:
         yield Script(value, (*use.base, command), "shell")
         return
     language: Language | None = None
-    is_next = False
+    before = ""
     for word, where in words_of(use):
-        if is_next and language is not None:
+        if language is not None and _is_option(before, language):
             yield Script(word, where, language)
             return
-        is_next = language is not None and _is_option(word, language)
-        language = _language(word) or language
+        if not (word.startswith("-") or _TAKES_VALUE.fullmatch(before)):
+            language = _language(word)  # after the name of a script file, options are those of the script
+        before = word
 
 
 def words_of(use: Use) -> Iterator[tuple[str, Path]]:

@@ -68,7 +68,7 @@ def read_yaml(raw: bytes, text: str, file: str) -> tuple[Content | None, list[Di
 
     `text` is the same as `raw`, decoded; `file` is the name in the diagnostics.
     """
-    reader = _Reader(file)
+    reader = _Reader(file, text)
     content: Content | None = None
     try:
         with _collector_paused():
@@ -115,8 +115,10 @@ class _Anchor(msgspec.Struct, frozen=True):
 class _Reader:
     """Turns the events of one YAML stream into a document."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self.text = text
+        self.template: Any = None  # the event of a mapping that is a template without quotes
         self.diagnostics: list[Diagnostic] = []
         self.next_event: Callable[[], Any]
         self.places = array("Q")
@@ -214,6 +216,9 @@ class _Reader:
         is_mapping = event.__class__ is MappingStartEvent
         value: Any = self.mapping(event, children) if is_mapping else self.sequence(children)
         self.depth -= 1
+        if self.template is event:  # read it as if it had the quotes that were reported as missing
+            slots.append(_place(event.start_mark))
+            return self.text[event.start_mark.index : self.end.end_mark.index]
         slots.append(len(self.places))
         self.places.fromlist(children)
         return value
@@ -292,6 +297,7 @@ class _Reader:
         hint = "a key is one plain or quoted text"
         if key.__class__ is MappingStartEvent and key.flow_style and mapping.flow_style:
             hint = 'a template needs quotes: "{{...}}"'
+            self.template = mapping
         self.report(key.start_mark, "AF105", "a key must be a text, not a list, mapping or alias", hint)
         self.node(key, [])
 

@@ -62,5 +62,10 @@ CASES: dict[str, Case | Told] = {
         "success: {require_files: [x.csv]}}}]}\n"
         "  - {id: b, steps: [{id: s, type: external.process, inputs: {command: [cat, x.csv]}}]}\n"
     ),
+    "AF440": Case(
+        "version: 1\nflow: {id: f}\njobs:\n  - id: a\n    steps:\n      - id: s\n"
+        "        type: external.process\n        inputs:\n          command: [env]\n"
+        "          env:\n            DB_PASSWORD: abc #def\n"
+    ),
     "AF434": Case(job("depends_on: [a], when: jobs.a.status == 'FAILED'")),
 }

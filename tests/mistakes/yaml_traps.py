@@ -22,7 +22,6 @@ MISTAKES = [
         "a key must be a text",
         'a template needs quotes: "{{...}}"',
         (("{{params.x}}", '"{{params.x}}"'),),
-        also=("AF544",),
     ),
     Mistake(
         "a colon and a blank in a text (Ansible)",
@@ -113,5 +112,13 @@ MISTAKES = [
         "a second document begins here",
         "keep one document in a file: remove '---'",
         (("---\nversion: 1\n", ""),),
+    ),
+    Mistake(
+        "a # in a password",
+        process("command: [env]\nenv:\n  DB_PASSWORD: abc ▶#def"),
+        "AF440",
+        "the value of 'DB_PASSWORD' ends before the '#'",
+        "put the whole value in quotes",
+        (("abc #def", "'abc #def'"),),
     ),
 ]
