@@ -340,7 +340,7 @@ flow: {id: a, failfast: true}
 jobs:
   - {id: x, steps: [{id: s, type: t}, {id: s, type: [5]}]}
   - {id: x, steps: {}}
-  - {id: 7, need: [x], steps: [{id: s}]}
+  - {id: -, need: [x], steps: [{id: s}]}
   - text
 """
     places = [line.split(" error")[0] for line in complaint(tmp_path, text).splitlines() if "error[" in line]

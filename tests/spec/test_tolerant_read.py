@@ -40,7 +40,7 @@ def test_a_mistyped_key_is_taken_for_the_nearest_free_one(tmp_path: Path) -> Non
 
 
 def test_what_is_below_a_mistyped_key_is_checked_too(tmp_path: Path) -> None:
-    _, found = read(tmp_path, f"{HEAD}jobs:\n  - id: a\n    step: [{{id: 5.5, type: x}}]\n")
+    _, found = read(tmp_path, f"{HEAD}jobs:\n  - id: a\n    step: [{{id: .5, type: x}}]\n")
     assert found == ["5:5 AF111", "5:13 AF113"]
 
 
