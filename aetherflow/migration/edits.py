@@ -27,26 +27,43 @@ def edited(old: OldFile, edits: Iterable[Edit]) -> str:
 
 def _cuts(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     """Return the edits that leave keys out."""
-    removals = [edit for edit in edits if isinstance(edit, RemoveKey)]
-    grown = {id(edit.mapping) for edit in edits if isinstance(edit, AddKey)}
-    for mapping in {id(edit.mapping): edit.mapping for edit in removals}.values():
-        gone = {id(edit.key) for edit in removals if edit.mapping is mapping}
-        pairs = own_pairs(mapping)
-        if all(id(key) in gone for key, _ in pairs) and id(mapping) not in grown:
-            yield Replace(begin(old, mapping), _end(old, mapping), "{}")
+    gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
+    for mapping in _mappings(edits, RemoveKey):
+        if _is_emptied(mapping, gone):
+            yield Replace(begin(old, mapping), _end(old, mapping), f"{{{', '.join(_lines(edits, mapping))}}}")
             continue
-        for number, (key, value) in enumerate(pairs):
+        pairs = own_pairs(mapping)
+        for number, (key, _) in enumerate(pairs):
             if id(key) in gone:
-                yield _cut(old, mapping, number, key, value)
+                left = (other for other, _ in pairs[number + 1 :] if id(other) not in gone)
+                yield _cut(old, mapping, number, next(left, None))
 
 
-def _cut(old: OldFile, mapping: MappingNode, number: int, key: Node, value: Node) -> Replace:
-    pairs, start, end = own_pairs(mapping), key.start_mark.index, _pair_end(old, key, value)
+def _mappings(edits: list[Edit], kind: type[AddKey | RemoveKey]) -> list[MappingNode]:
+    """Return the mappings that edits of a kind are about, each once."""
+    return list({id(edit.mapping): edit.mapping for edit in edits if isinstance(edit, kind)}.values())
+
+
+def _lines(edits: list[Edit], mapping: MappingNode) -> list[str]:
+    """Return the keys that are added to a mapping, each once."""
+    added = (edit for edit in edits if isinstance(edit, AddKey) and edit.mapping is mapping)
+    return list(dict.fromkeys(f"{edit.key}: {edit.value}" for edit in added))
+
+
+def _is_emptied(mapping: MappingNode, gone: set[int]) -> bool:
+    return all(id(key) in gone for key, _ in own_pairs(mapping))
+
+
+def _cut(old: OldFile, mapping: MappingNode, number: int, following: Node | None) -> Replace:
+    """Return the edit that leaves a pair out; `following` is the key of the next one that stays."""
+    pairs = own_pairs(mapping)
+    key, value = pairs[number]
+    start, end = key.start_mark.index, _pair_end(old, key, value)
     line = old.text.rfind("\n", 0, start) + 1
     if not mapping.flow_style and not old.text[line:start].strip():
         return Replace(line, _line_end(old, end), "")
-    if number + 1 < len(pairs):
-        return Replace(start, pairs[number + 1][0].start_mark.index, "")
+    if following is not None:
+        return Replace(start, following.start_mark.index, "")
     before = _pair_end(old, *pairs[number - 1]) if number and mapping.flow_style else start
     return Replace(before, end, "")
 
@@ -67,11 +84,12 @@ def _merged(cuts: list[Replace]) -> Iterator[Replace]:
 
 def _additions(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     """Return the edits that add keys, in their order."""
-    additions = [edit for edit in edits if isinstance(edit, AddKey)]
+    gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
     newline = "\r\n" if "\r\n" in old.text else "\n"
-    for mapping in {id(edit.mapping): edit.mapping for edit in additions}.values():
-        lines = list(dict.fromkeys(f"{e.key}: {e.value}" for e in additions if e.mapping is mapping))
-        pairs = own_pairs(mapping)
+    for mapping in _mappings(edits, AddKey):
+        lines, pairs = _lines(edits, mapping), own_pairs(mapping)
+        if pairs and _is_emptied(mapping, gone):
+            continue  # it is written as a whole
         if mapping.flow_style:
             at = _pair_end(old, *pairs[-1]) if pairs else begin(old, mapping) + 1
             yield Replace(at, at, ("", ", ")[bool(pairs)] + ", ".join(lines))
