@@ -202,6 +202,36 @@ def test_validate_and_doctor_have_the_names_of_0_0_too(ask: Any) -> None:
     }
 
 
+def test_doctor_and_explain_have_the_names_of_0_0_too(ask: Any, place: CommandLine) -> None:
+    fields = "config: {path: '{{env.NOPE}}', url: x}, decode: {config: {url: true}}"
+    resource = f"resources:\n  db: {{kind: db, driver: sqlite3, {fields}}}\njobs:"
+    place.write("unset.yaml", OK.replace("jobs:", resource))
+
+    code, report = ask("doctor unset.yaml")
+    _, explained = ask("explain unset.yaml")
+
+    assert (code, report["ok"], report["flow_yaml"]) == (2, False, "unset.yaml")
+    (missing,) = report["missing_env"]
+    assert (missing["code"], missing["loc"].partition(":")[0]) == ("AF536", "unset.yaml")
+    assert "NOPE" in missing["msg"]
+    assert all(set(one) == {"code", "loc", "msg"} for one in report["warnings"])
+    db = explained["resources"]["db"]
+    assert (db["kind"], db["driver"], db["decode"]) == ("db", "db:sqlite3", {"config": {"url": True}})
+
+
+def test_bundle_reports_have_the_names_of_0_0_too(ask: Any) -> None:
+    _, synced = ask("bundle sync --bundle-manifest bundle.yaml")
+    _, status = ask("bundle status --bundle-manifest bundle.yaml")
+
+    assert Path(synced["active_dir"]).is_dir()
+    assert (Path(status["fingerprints_dir"]) / status["fingerprint"]).is_dir()
+    assert (status["bundle_id"], status["has_active"]) == ("demo", True)
+    assert status["fingerprint"] == synced["fingerprint"]
+    assert synced["changed"] == synced["switched"]
+    assert synced["fetched_files"] == synced["fetched"]
+    assert Path(status["bundle_root"]).is_relative_to(status["work_root"])
+
+
 def test_a_command_without_a_report_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["serve", "--json"]) == 2
 
