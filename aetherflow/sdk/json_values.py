@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -38,6 +38,10 @@ def plain_json(value: Any) -> Any:
         ) from None
 
 
+_MAPPINGS, _LISTS = (dict, Mapping), (list, tuple, set, frozenset)
+_WITHOUT_NUMBERS = frozenset({str, int, bool, type(None)})
+
+
 class NotJson(Exception):
     """A number that JSON does not have; written as JSON it would become null.
 
@@ -57,17 +61,21 @@ def check_numbers(value: Any, *path: str) -> None:
     Raises:
         NotJson: one is NaN or infinite.
     """
-    match value:
-        case float() if not math.isfinite(value):
+    if isinstance(value, float):
+        if not math.isfinite(value):
             raise NotJson(path, value)
-        case msgspec.Struct():
-            check_numbers(struct_fields(value), *path)
-        case Mapping():
-            for key, item in value.items():
-                check_numbers(item, *path, str(key))
-        case list() | tuple() | set() | frozenset():
-            for number, item in enumerate(value):
-                check_numbers(item, *path, str(number))
+        return
+    if isinstance(value, msgspec.Struct):
+        value = struct_fields(value)
+    if isinstance(value, _MAPPINGS):
+        inner: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, _LISTS):
+        inner = enumerate(value)
+    else:
+        return
+    for key, item in inner:
+        if item.__class__ not in _WITHOUT_NUMBERS:  # a table has a million of these
+            check_numbers(item, *path, str(key))
 
 
 def _as_json(value: Any) -> Any:
