@@ -7,7 +7,6 @@ in the zone of the run and written in UTC again.
 
 from __future__ import annotations
 
-import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Literal, cast
@@ -178,7 +177,11 @@ def _moved(day: date, step: DateStep) -> date:
             months = step.amount * (_MONTHS if step.unit == "y" else 1)
             year, month = divmod(day.year * _MONTHS + day.month - 1 + months, _MONTHS)
             date(year, 1, 1)  # raises for a year outside of the calendar
-            return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+            return date(year, month + 1, min(day.day, _days_in(year, month + 1)))
+
+
+def _days_in(year: int, month: int) -> int:
+    return 31 if month == _MONTHS else (date(year, month + 1, 1) - date(year, month, 1)).days
 
 
 def _cut(day: date, unit: Unit) -> date:

@@ -28,7 +28,10 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\([\\'\"])")
-_ARITHMETIC = "there is no arithmetic in a condition; let a step compute the value"
+_ARITHMETIC = (
+    "there is no arithmetic in a condition; let a step compute the value, or for a date a param: "
+    "{type: date, default: today-1d}"
+)
 _HINTS = {
     "{": "write the bare path, without braces: jobs.ID.outputs.KEY",
     "=": "write == to compare",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from aetherflow.language.token_hints import literal
 from aetherflow.spec.suggest import did_you_mean
 
 _PARAM = "write {{params.NAME}}, and declare the parameter under flow.params"
@@ -26,6 +27,7 @@ _OTHER_TOOLS_SAY: dict[str, str] = {
     "result": "only the `outputs:` of a step see its own result; others read {{steps.STEP.KEY}}",
     "secrets": "write {{env.NAME}} in a resource, or {secret: ...}: aetherflow help secrets",
     "github": "write {{run_id}}, {{flow_id}}, {{params.NAME}} or {{env.NAME}}",
+    **{word: f"to have it as it is, write {literal(f'{{{{{word}}}}}')}" for word in ("end", "else")},
     "dag": "write {{flow_id}}",
 }
 

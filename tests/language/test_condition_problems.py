@@ -21,7 +21,10 @@ def problems_of(text: str) -> list[TextDiagnostic]:
 
 EXAMPLE = "a condition looks like: jobs.ID.outputs.KEY > 0 and env.NAME == 'text'"
 LIST = "a list is written in square brackets, on the right of in: ['a', 'b']"
-ARITHMETIC = "there is no arithmetic in a condition; let a step compute the value"
+ARITHMETIC = (
+    "there is no arithmetic in a condition; let a step compute the value, or for a date a param: "
+    "{type: date, default: today-1d}"
+)
 MORE = "expected and, or, a comparison or the end"
 VALUE = "expected a path or a literal"
 

@@ -57,6 +57,8 @@ def render(text: object) -> Any:
         ("{{run.date - 1mo}}", "2026-02-28"),
         ("{{run.date + 1mo}}", "2026-04-30"),
         ("{{run.date - 13mo}}", "2025-02-28"),
+        ("{{params.last - 1mo / mo}}", "9999-11-01"),
+        ("{{params.last - 0mo}}", "9999-12-31"),
         ("{{params.day + 1y}}", "2025-02-28"),
         ("{{params.day - 4y}}", "2020-02-29"),
         ("{{run.date - 1mo + 1d}}", "2026-03-01"),
