@@ -14,7 +14,8 @@ from aetherflow.sdk.json_values import struct_fields
 from aetherflow.sdk.step import StepResult, StepType
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.spec.convert import convert_values, type_info
-from aetherflow.spec.spelling import NodePath, misplaced
+from aetherflow.spec.duration import ACCEPTED
+from aetherflow.spec.spelling import NodePath, is_no_duration, misplaced
 
 
 class UnfitInputs(StepError):
@@ -100,6 +101,10 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
     except msgspec.ValidationError as error:
         if (place := next(misplaced(inputs, type_info(step_type.input_type)), None)) is not None:
             raise _no_text(step_type, inputs, place) from None
+        for field in msgspec.structs.fields(step_type.input_type):
+            if is_no_duration(inputs.get(field.encode_name), type_info(field.type)):
+                message = f"the input {field.encode_name!r} of {step_type.name} is no duration"
+                raise UnfitInputs(message, hint=f"write {ACCEPTED}") from None
         raise UnfitInputs(
             f"the inputs of {step_type.name} do not fit: {error}",
             hint=f"see: aetherflow steps show {step_type.name}",

@@ -50,9 +50,12 @@ def convert_values(value: Any, wanted: type[T]) -> T:
 
 
 def type_info(wanted: Any) -> kinds.Type:
-    """Return what a type is made of."""
+    """Return what a type is made of; any, if it cannot be read: a conversion then reports why."""
     with _one_at_a_time:
-        return _type_info(wanted)
+        try:
+            return _type_info(wanted)
+        except Exception:  # noqa: BLE001 - the annotations of a plugin may be anything
+            return kinds.AnyType()
 
 
 @lru_cache(maxsize=1024)

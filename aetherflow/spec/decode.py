@@ -267,8 +267,6 @@ def _conversion(value: Any, kind: kinds.Type) -> str:
 
 
 def _scalar_conversion(value: Any, kind: kinds.Type) -> str:
-    if isinstance(kind, kinds.StrType):
-        return "put it in quotes"
     if isinstance(kind, kinds.BoolType):
         return "write true or false, without quotes"
     if isinstance(value, str) and "{{" in value:

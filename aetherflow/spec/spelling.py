@@ -35,6 +35,7 @@ TEXTS_ONLY = {"texts_only": True}
 JSON_AS_TEXT = {"json": True}
 """`Meta(extra=...)` of a text: a template may give a mapping or list, which is written as JSON."""
 
+_FIELDS = kinds.StructType | kinds.TypedDictType | kinds.DataclassType
 _LISTS = kinds.ListType | kinds.SetType | kinds.FrozenSetType | kinds.VarTupleType
 _PARSED = (
     kinds.DateType
@@ -130,7 +131,7 @@ def _is_json(options: Options) -> bool:
 def _children(value: Any, options: Options) -> list[tuple[Any, Any, kinds.Type]]:
     """Return key, value and type of what a mapping or list holds; nothing where the type is not clear."""
     if isinstance(value, dict):
-        for kind, _ in _containers(options, kinds.StructType | kinds.DictType):
+        for kind, _ in _containers(options, _FIELDS | kinds.DictType):
             if isinstance(kind, kinds.DictType):
                 return [(key, item, kind.value_type) for key, item in value.items()]
             fields = {field.encode_name: field.type for field in kind.fields}

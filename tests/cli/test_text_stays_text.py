@@ -121,6 +121,19 @@ def test_a_value_of_a_template_is_text_as_in_a_longer_text(cli: CommandLine) -> 
     assert "the input 'args[1]' of external.process is a text, and its template gave a mapping" in done.err
 
 
+def test_a_duration_that_a_template_gives_may_have_units_and_a_wrong_one_is_named(cli: CommandLine) -> None:
+    limited = step(cli, "[x]", ", timeout_seconds: '{{params.limit}}'")
+    cli.write(
+        "flow.yaml", f"{HEAD}  params: {{limit: {{default: 5m}}}}\njobs: [{{id: a, steps: [{limited}]}}]\n"
+    )
+
+    assert cli.run("run", "flow.yaml").code == 0
+    wrong = cli.run("run", "flow.yaml", "--param", "limit=5min")
+    assert wrong.code == 1
+    assert "the input 'timeout_seconds' of external.process is no duration" in wrong.err
+    assert "90s, 5m, 2h, 1d, 1h30m" in wrong.err
+
+
 def test_missing_quotes_are_shown_where_they_are_missing(cli: CommandLine) -> None:
     cli.write(
         "flow.yaml",
