@@ -30,7 +30,9 @@ def _cuts(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
     for mapping in _mappings(edits, RemoveKey):
         if _is_emptied(mapping, gone):
-            yield Replace(begin(old, mapping), _end(old, mapping), f"{{{', '.join(_lines(edits, mapping))}}}")
+            yield Replace(
+                begin(old, mapping), end_of(old, mapping), f"{{{', '.join(_lines(edits, mapping))}}}"
+            )
             continue
         pairs = own_pairs(mapping)
         for number, (key, _) in enumerate(pairs):
@@ -105,7 +107,7 @@ def _line_end(old: OldFile, at: int) -> int:
     return (old.text.find("\n", at) + 1) or len(old.text)
 
 
-def _end(old: OldFile, node: Node) -> int:
+def end_of(old: OldFile, node: Node) -> int:
     """Return where the last character of a node is; the mark of a block is at what follows it."""
     if isinstance(node, ScalarNode):
         end = int(node.end_mark.index)
@@ -114,7 +116,7 @@ def _end(old: OldFile, node: Node) -> int:
         return int(node.end_mark.index)
     if isinstance(node, MappingNode):
         return _pair_end(old, *own_pairs(node)[-1])
-    last = _end(old, items(node)[-1])
+    last = end_of(old, items(node)[-1])
     return last if last > node.start_mark.index else len(old.text[: node.end_mark.index].rstrip())
 
 
@@ -124,6 +126,6 @@ _ALIAS = re.compile(r"[^\n]*?\*[^\s,\]}]+")
 def _pair_end(old: OldFile, key: Node, value: Node) -> int:
     """Return where a pair ends; the node of an alias is that of its anchor, further up."""
     if value.start_mark.index >= key.start_mark.index:
-        return _end(old, value)
+        return end_of(old, value)
     alias = _ALIAS.match(old.text, key.end_mark.index)
     return alias.end() if alias else int(key.end_mark.index)

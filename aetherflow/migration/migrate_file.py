@@ -9,12 +9,14 @@ import msgspec
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.migration.anchors import anchor_moves
 from aetherflow.migration.conditions import condition_changes
 from aetherflow.migration.difference import Change, Difference, Replace
 from aetherflow.migration.edits import edited
 from aetherflow.migration.flow_settings import flow_changes
 from aetherflow.migration.manifest_file import manifest_changes
 from aetherflow.migration.old_file import OldFile, entries, items, own_pairs, read_old
+from aetherflow.migration.old_flow import OLD_KEYS
 from aetherflow.migration.process_steps import process_changes
 from aetherflow.migration.resources import resource_changes
 from aetherflow.migration.schedule_file import schedule_changes
@@ -51,14 +53,15 @@ def migrate_text(text: str, file: str, around: Surroundings) -> Migration:
     old = read_old(text, file)
     kind = _kind(old.root, file)
     try:
-        return _migrated(old, kind, list(_changes(old, kind, around)))
+        if kind == "flow" and (moves := list(anchor_moves(old, OLD_KEYS["the file"]))):
+            old = read_old(edited(old, moves), file)
+        return _migrated(old, kind, text, list(_changes(old, kind, around)))
     except RecursionError:
         message = "mappings and lists are nested too deeply, or hold themselves"
         raise InvalidInput([Diagnostic("AF106", message, file, hint="write the values out")]) from None
 
 
-def _migrated(old: OldFile, kind: Kind, changes: list[Change]) -> Migration:
-    text = old.text
+def _migrated(old: OldFile, kind: Kind, text: str, changes: list[Change]) -> Migration:
     lines, secrets = text.splitlines(), set(_lines_of_secrets(old.root, set()))
     edits = [edit for change in changes for edit in change.edits]
     differences = sorted(

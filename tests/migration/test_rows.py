@@ -154,3 +154,27 @@ def test_keys_of_a_flow_that_was_written_for_this_version_stay() -> None:
 def test_a_file_that_holds_itself_ends_the_command_too(text: str) -> None:
     with suppress(InvalidInput):
         migrated(text)
+
+
+def test_anchors_in_a_key_that_is_left_out_move_to_their_first_use() -> None:
+    old = (
+        "x-shared:\n  - &in\n    cwd: /  # root\n    command: [e, yes, 'a, b']\n"
+        "  - &other {<<: *in, shell: off}\n# the flow\n"
+        + HEAD
+        + JOB
+        + "      - id: p\n        type: external.process\n        inputs:\n          <<: *in\n"
+        "      - {id: q, type: external.process, inputs: *in}\n"
+        "      - {id: r, type: external.process, inputs: *other}\n"
+    )
+
+    assert migrated(old).text == (
+        "# the flow\n"
+        + HEAD
+        + MARK
+        + JOB
+        + "      - id: p\n        type: external.process\n        inputs:\n"
+        '          <<: &in {cwd: /, command: [e, "True", "a, b"]}\n'
+        "      - {id: q, type: external.process, inputs: *in}\n"
+        "      - {id: r, type: external.process, inputs: "
+        '&other {<<: {cwd: /, command: [e, "True", "a, b"]}, shell: false}}\n'
+    )
