@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from aetherflow.check.command_words import check_commands
 from aetherflow.check.cut_values import check_cut_values
 from aetherflow.check.exposed_secrets import check_secrets
+from aetherflow.check.files_beside import check_files_beside
 from aetherflow.check.foreign_variables import check_foreign_variables
 from aetherflow.check.script_values import check_scripts
 from aetherflow.check.shared_files import check_shared_files
@@ -32,6 +33,7 @@ def check_advice(
     check_foreign_variables(plan, sink)
     check_commands(plan, sink)
     check_scripts(plan, sink)
+    check_files_beside(plan, sink)
     check_shared_files(plan, sink)
     check_cut_values(sink)
     check_secrets(plan, redactor, sink)

@@ -46,7 +46,7 @@ def scripts_of(use: Use) -> Iterator[Script]:
             yield Script(word, where, language)
             return
         if not (word.startswith("-") or _TAKES_VALUE.fullmatch(before)):
-            language = _language(word)  # after the name of a script file, options are those of the script
+            language = language_of(word)  # after the name of a script file, options are those of the script
         before = word
 
 
@@ -62,7 +62,8 @@ def words_of(use: Use) -> Iterator[tuple[str, Path]]:
             yield from ((word, (*use.base, key, n)) for n, word in enumerate(value) if isinstance(word, str))
 
 
-def _language(word: str) -> Language | None:
+def language_of(word: str) -> Language | None:
+    """Return what the interpreter of this name reads, or None if it is no interpreter."""
     name = PurePath(word).name
     if _SHELLS.fullmatch(name):
         return "shell"

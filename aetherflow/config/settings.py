@@ -232,7 +232,9 @@ def _path(text: str, home: Path | None) -> Path:
     try:
         return setting_path(text, str(home or ""))
     except UnclearPath:
-        raise ValueError("a path that begins with / or ~ or $HOME, and has no other $NAME") from None
+        raise ValueError(
+            "a path; ~ or $HOME may begin it, but no other $NAME, and no ~ of an unknown user"
+        ) from None
 
 
 def _paths(text: str, home: Path | None) -> tuple[Path, ...]:

@@ -61,7 +61,7 @@ def not_started(program: Program, error: OSError | ValueError) -> StepError:
         reason, hint = error.strerror or str(error), _HINTS.get(error.errno or 0, "")
         if str(error.filename) == str(program.directory) != program.argv[0]:
             reason = f"the working directory {program.directory}: {reason}"
-            hint = "create it in an earlier step, or correct cwd"
+            hint = "create it in an earlier step, or correct cwd; it starts at the artifacts of the job"
         elif error.errno == errno.ENOENT:
             hint = _not_found_hint(program)
     return StepError(

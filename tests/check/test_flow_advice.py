@@ -125,7 +125,7 @@ def test_jobs_behind_one_that_never_runs_are_reported_too_but_not_those_that_onl
         ("command: [echo, '${HOME}']", "${HOME}"),
         ("command: ['sh', x.sh], cwd: 'a/${HOME}/b'", "${HOME}"),
         ("command: [sh, -c, 'echo ${A}'], env: {X: '${Y:-3}'}", "${Y:"),
-        ("command: [sh, -c, 'echo ${A}'], log: {file_path: '${Y}'}", "${Y}"),
+        ("command: [sh, -c, 'echo ${A}'], log: {file_path: 'x${Y}'}", "${Y}"),
     ],
 )
 def test_a_shell_variable_that_no_shell_reads_is_reported_at_its_dollar(

@@ -54,6 +54,13 @@ def test_the_roots_follow_the_settings_then_xdg_then_home(
     assert (settings.state_root, settings.work_root) == (Path(state_root), Path(work_root))
 
 
+@pytest.mark.parametrize("text", ["$DATA/s", "${XDG_STATE_HOME}/s", "~no-such-user/s", "/srv/$USER"])
+def test_a_path_that_would_be_a_folder_of_that_name_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"AETHERFLOW_STATE_ROOT is .*no other .NAME") as caught:
+        load_settings({"HOME": "/h", "AETHERFLOW_STATE_ROOT": text})
+    assert caught.value.code == "AF501"
+
+
 def test_a_relative_root_is_fixed_to_the_directory_of_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

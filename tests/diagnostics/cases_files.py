@@ -15,7 +15,7 @@ from aetherflow.schedule.calendar import make_calendar
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.trigger import parse_interval
 from aetherflow.schedule.zone import load_zone
-from tests.diagnostics.case import OK, Case, Told, job, resource, steps
+from tests.diagnostics.case import OK, Case, Told, job, process, resource, steps
 
 
 def _bug(_: Path) -> None:
@@ -65,6 +65,7 @@ CASES: dict[str, Case | Told] = {
         resource("kind: db, driver: sqlite3, config: {path: orders.db}"),
         "touch orders.db; mkdir sub; mv flow.yaml sub; aetherflow run sub/flow.yaml --run-id r",
     ),
+    "AF145": Case(process("command: [sh, count.sh]"), "touch count.sh; aetherflow validate flow.yaml"),
     "AF150": Told(lambda _: parse_cron("61 * * * *")),
     "AF151": Told(lambda _: parse_interval(0)),
     "AF152": Told(lambda _: load_zone("Europe/Berln")),

@@ -1,0 +1,51 @@
+"""Warn about a script that lies beside the flow, while its program starts in the artifacts folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from aetherflow.check.planned_steps import Use, planned_steps, uses_of
+from aetherflow.check.scripts import language_of, words_of
+from aetherflow.plan.diagnostics import DiagnosticSink, Path
+from aetherflow.plan.plan import Plan
+
+_ARTIFACTS = (None, "", ".", "artifacts")
+"""What `cwd` is when a program starts in the artifacts folder."""
+
+
+def check_files_beside(plan: Plan, sink: DiagnosticSink) -> None:
+    """Warn about each relative script that is only found beside the flow (AF145)."""
+    if not plan.place.directory:
+        return
+    for step, base in planned_steps(plan):
+        for use in uses_of(step, base, plan.step_types):
+            if use.inputs.get("shell") or use.inputs.get("cwd") not in _ARTIFACTS:
+                continue
+            for name, where in _scripts(use):
+                if not os.path.isfile(plan.place.folder / name):  # noqa: PTH113 - also false for impossible names
+                    continue
+                message = f"{name!r} lies beside the flow, but the program starts in the artifacts of the job"
+                short = name.removeprefix("./")
+                hint = f"add cwd: flow, or write {{{{flow.dir}}}}/{short}"
+                sink.add(where, "AF145", message, hint, "warning")
+
+
+def _scripts(use: Use) -> Iterator[tuple[str, Path]]:
+    """Yield the relative path of the program, or of the script that its interpreter reads."""
+    words = words_of(use)
+    program = next(words, None)
+    if program is None:
+        return
+    if language_of(program[0]) is None:
+        if "/" in program[0]:  # without one it is searched in the PATH
+            yield from _relative(program)
+        return
+    script = next(words, None)
+    if script is not None and not script[0].startswith("-"):
+        yield from _relative(script)
+
+
+def _relative(word: tuple[str, Path]) -> Iterator[tuple[str, Path]]:
+    if "{{" not in word[0] and not word[0].startswith(("/", "~", "$")):
+        yield word
