@@ -69,7 +69,7 @@ def _may_be_any(path: tuple[str, ...], plan: Plan, base: Path) -> bool:
     if path[0] == "steps" and base[0] == "jobs" and isinstance(base[1], int):
         return _is_text_of(path[1:], plan, base[1])
     if path[0] == "jobs":
-        return _is_text_of_job(path[1:], plan)
+        return "outputs" in path and _is_text_of_job(path[1:], plan)  # else it is an error already
     return True
 
 

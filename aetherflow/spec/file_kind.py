@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from aetherflow.spec.flow import is_flow
+from aetherflow.spec.project import ProjectFile
 from aetherflow.spec.schedule import is_schedule
 
-OwnKind = Literal["flow", "scheduler", "manifest", "profiles"]
+OwnKind = Literal["flow", "scheduler", "manifest", "profiles", "project"]
 
 _OWN: dict[OwnKind, tuple[str, str]] = {
     "flow": ("a flow", "aetherflow run {file} runs it"),
@@ -20,12 +23,15 @@ _OWN: dict[OwnKind, tuple[str, str]] = {
         "a profiles file",
         "set AETHERFLOW_PROFILES_FILE={file} and run a flow that uses its profiles",
     ),
+    "project": ("a project file", "aetherflow doctor shows what it sets for the flows below its folder"),
 }
+_PROJECT_KEYS = {field.encode_name for field in msgspec.structs.fields(ProjectFile)} - {"version"}
 _EXPECTS: dict[OwnKind, str] = {
     "flow": "a flow has the keys version, flow and jobs: aetherflow init writes one to begin with",
     "scheduler": "a scheduler file has items: aetherflow help schedules",
     "manifest": "a bundle manifest has the key bundle: aetherflow help bundles",
     "profiles": "a profiles file has one mapping {config, options, decode} for each profile",
+    "project": "a project file has the keys version, settings, defaults ...: aetherflow help projects",
 }
 
 
@@ -53,6 +59,8 @@ def _own_kind(value: Any) -> OwnKind | None:
         return "flow"
     if isinstance(bundle := value.get("bundle"), dict) and "source" in bundle:
         return "manifest"
+    if _PROJECT_KEYS & value.keys() and value.keys() <= _PROJECT_KEYS | {"version"}:
+        return "project"
     is_profiles = value and all(
         isinstance(one, dict) and one and one.keys() <= {"config", "options", "decode"}
         for one in value.values()

@@ -24,6 +24,7 @@ FLOW = flow(f"- id: a\n  {ITEMS}")
 SCHEDULE = item("{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}")
 MANIFEST = "version: 1\nmode: internal_fast\nbundle: {id: b, source: {type: filesystem, base_path: x}}\n"
 PROFILES = "warehouse: {config: {url: x}}\nother: {options: {}}\n"
+PROJECT = "version: 1\nsettings: {log_level: DEBUG}\nprofiles: profiles.yaml\n"
 COMPOSE = "services:\n  web: {image: nginx}\n"
 ACTIONS = "name: CI\non: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps: [{run: make}]\n"
 DAGU = "steps:\n  - name: a\n    command: echo hi\n"
@@ -43,6 +44,7 @@ KUBERNETES = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n"
             "aetherflow run --bundle-manifest {file}",
         ),
         (PROFILES, load_flow, "this is a profiles file, not a flow", "AETHERFLOW_PROFILES_FILE={file}"),
+        (PROJECT, load_flow, "this is a project file, not a flow", "aetherflow doctor"),
         (COMPOSE, load_flow, "this is a file of Docker Compose, not a flow", "aetherflow init"),
         (ACTIONS, load_flow, "this is a workflow of GitHub Actions, not a flow", "aetherflow init"),
         (DAGU, load_flow, "this is a DAG of Dagu, not a flow", "aetherflow init"),
