@@ -11,10 +11,10 @@ from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.server.item_flows import check_item_flows
 from aetherflow.server.schedule_files import check_schedule_file
 from aetherflow.testing import run_flow
-from tests.mistakes import commands, keys, schedules, values, yaml_traps
+from tests.mistakes import commands, keys, lists, schedules, values, yaml_traps
 from tests.mistakes.mistake import ITEMS, Mistake, flow
 
-MISTAKES = [one for table in (yaml_traps, keys, values, commands, schedules) for one in table.MISTAKES]
+MISTAKES = [one for table in (yaml_traps, keys, values, lists, commands, schedules) for one in table.MISTAKES]
 ENV = {"HOME": "/home/me"}
 
 
