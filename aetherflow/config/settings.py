@@ -26,7 +26,7 @@ OTHER_VARIABLES = frozenset(
     f"{PREFIX}{name}"
     for name in (
         *("FLOW_ID", "RUN_ID", "JOB_ID", "STEP_ID", "IDEMPOTENCY_KEY", "OUTPUT_DIR", "PROCESS"),
-        *("FLOW_DIR", "FLOW_FILE"),
+        *("FLOW_DIR", "FLOW_FILE", "RUN_DATE", "SCHEDULED_AT", "OUTPUT"),
         *("LOCAL_ROOT_DIR", "ACTIVE_DIR", "CACHE_DIR"),
     )
 )

@@ -42,6 +42,9 @@ def test_a_name_that_is_nearly_a_setting_is_reported_with_the_one_that_was_meant
             AETHERFLOW_XYZZY="1",
             aetherflow_mode="x",
             AETHERFLOW_RUN_ID="given to children",
+            AETHERFLOW_RUN_DATE="too",
+            AETHERFLOW_SCHEDULED_AT="too",
+            AETHERFLOW_OUTPUT="too",
             AETHERFLOW_CACHE_DIR="for templates",
             AETHERFLOW_LOG_LEVEL="DEBUG",
         )
