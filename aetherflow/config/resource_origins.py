@@ -168,6 +168,6 @@ def _shown_token(reference: Reference, *, is_secret: bool) -> str:
         return MASK  # an error, and perhaps a literal secret in double braces
     path = ".".join(reference.path)
     if reference.default is None:
-        return f"{{{{{path}}}}}"
+        return f"{{{{{reference.written}}}}}"
     hidden = reference.default and (is_secret or names_a_secret(path))
-    return f"{{{{{path}:{MASK if hidden else reference.default}}}}}"
+    return f"{{{{{reference.written}:{MASK if hidden else reference.default}}}}}"

@@ -60,6 +60,11 @@ class Calculation(msgspec.Struct, frozen=True, gc=False):
     format: str = ""
     text: str = ""
 
+    @property
+    def written(self) -> str:
+        """The steps and the format, as a template has them after its path."""
+        return f"{self.text} | format: {self.format}" if self.format else self.text
+
     def problem(self, kind: DateKind) -> str:
         """Return why it cannot be done with a value of this kind, or nothing."""
         if kind == "none":

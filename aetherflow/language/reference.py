@@ -42,8 +42,8 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def written(self) -> str:
-        """The path and its offsets, as they are written in the flow."""
-        return ".".join(self.path) + (self.calculation.text if self.calculation else "")
+        """The path with its offsets and its format, as they are written in the flow."""
+        return ".".join(self.path) + (self.calculation.written if self.calculation else "")
 
 
 class TextDiagnostic(msgspec.Struct, frozen=True):

@@ -129,7 +129,7 @@ def test_a_date_is_written_by_a_format(text: str, result: str) -> None:
     [
         ("{{params.word - 1d}}", "{{params.word - 1d}} ('soon') is no date"),
         ("{{params.number - 1d}}", "{{params.number - 1d}} (7) is no date"),
-        ("{{params.word | format: %Y}}", "{{params.word}} ('soon') is no date"),
+        ("{{params.word | format: %Y}}", "{{params.word | format: %Y}} ('soon') is no date"),
         ("{{params.api_token - 1d}}", "{{params.api_token - 1d}} is no date"),
         (
             "{{params.day - 1h}}",
@@ -140,7 +140,10 @@ def test_a_date_is_written_by_a_format(text: str, result: str) -> None:
         ),
         (
             "{{params.day | format: %H}}",
-            "{{params.day}} ('2024-02-29') cannot be reckoned with: a date has no time of day for %H",
+            (
+                "{{params.day | format: %H}} ('2024-02-29') cannot be reckoned with: "
+                "a date has no time of day for %H"
+            ),
         ),
         (
             "{{params.last + 1d}}",
