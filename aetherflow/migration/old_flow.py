@@ -49,7 +49,8 @@ class OldJob(msgspec.Struct, frozen=True, eq=False):
 def is_of_this_version(root: MappingNode) -> bool:
     """Whether a flow was written for this version, or is migrated: it has a key that 0.0 did not know."""
     flow = entries(get(root, "flow"))
-    return any(name in flow for name in _OF_THIS_VERSION)
+    jobs = [entries(job) for job in items(get(root, "jobs"))]
+    return any(name in flow for name in _OF_THIS_VERSION) or any("for_each" in job for job in jobs)
 
 
 def jobs_of(root: MappingNode) -> list[OldJob]:

@@ -13,6 +13,7 @@ from aetherflow.config.param_values import Reading
 from aetherflow.config.params import read_params, require_params
 from aetherflow.language.dates import day_in
 from aetherflow.language.template import compile_template
+from aetherflow.runs.adoption import refuse_begun_before
 from aetherflow.runs.load_flow import CheckedFlow
 from aetherflow.runs.run_paths import resolve_run_paths, state_path
 from aetherflow.runs.run_request import RunRequest, selected_jobs
@@ -76,6 +77,8 @@ def resolve_run(checked: CheckedFlow, request: RunRequest, clock: Clock) -> Reso
         require_params(flow.params, params)
         resolve_run_paths(checked, params, state)
     adopts = old_beside(state) if is_missing(state) else None
+    if adopts and request.run_id:
+        refuse_begun_before(request.run_id, state)  # else when the run is claimed, if it is unknown
     selected = selected_jobs(checked.plan, request)
     run_id = request.run_id or clock.new_id()
     return ResolvedRun(checked, request, run_id, params, state, day, selected, adopts)

@@ -51,7 +51,9 @@ def test_a_run_that_0_0_had_begun_does_not_begin_again(cli: CommandLine) -> None
     assert "AF187" in result.err
     assert "load.read, load.send" in result.err
     assert str(old) in result.err
-    assert cli.run("run", "flow.yaml", "--run-id", "another").code == 0
+    assert not old.with_name("aetherflow.v1.sqlite").exists()
+    assert "runs are stored in" in cli.run("run", "flow.yaml", "--run-id", "another").err
+    assert "AF187" in cli.run("run", "flow.yaml", "--run-id", "r").err
 
 
 def test_doctor_names_both(cli: CommandLine) -> None:

@@ -134,9 +134,15 @@ def test_merged_and_aliased_parts_are_written_once() -> None:
     assert migration.text == HEAD + MARK + JOB + steps.replace("yes", '"True"')
 
 
-def test_keys_of_a_flow_that_was_written_for_this_version_stay() -> None:
-    text = HEAD + MARK + JOB + "    timeout_seconds: 5\n"
-
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + MARK + JOB + "    timeout_seconds: 5\n",
+        HEAD + "  params: {day: {}}\n" + JOB + "    timeout_seconds: 5\n",
+        HEAD + JOB + "    for_each: [1, 2]\n    timeout_seconds: 5\n",
+    ],
+)
+def test_keys_of_a_flow_that_was_written_for_this_version_stay(text: str) -> None:
     assert migrated(text).text == text
     assert migrated(text).differences == ()
 
