@@ -270,5 +270,5 @@ class _Planner(msgspec.Struct, eq=False):
         """Note whether the gate of a finished job, or what listed its items, is another one now."""
         if known.status in DONE and known.when and known.when != job.gate:
             self._add("changed", job.id, "", "when")
-        if known.for_each and known.for_each != job.listing:
+        if known.for_each and not job.is_listed_as(known.for_each):
             self._add("changed", job.id, "", "for_each")

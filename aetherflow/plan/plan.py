@@ -18,6 +18,7 @@ from aetherflow.language.template import Template
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import FlowMeta, ResourceSpec, RetrySpec, StepSpec
 from aetherflow.spec.flow_place import FlowPlace
+from aetherflow.spec.yaml_scalars import scalar_value
 
 N = TypeVar("N")
 
@@ -42,6 +43,19 @@ def _fingerprint(value: Any) -> str:
     return hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=8).hexdigest()
 
 
+def _with_numbers(value: Any) -> Any:
+    """Return a value with numbers for the texts that spell one, as it was read before spellings counted."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    try:
+        number = scalar_value(value) if isinstance(value, str) else value
+    except ValueError:
+        return value  # too large for a number
+    return number if type(number) in (int, float) else value
+
+
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
     """A step, ready to run; `version` is the version of the distribution of its type, if known."""
 
@@ -63,8 +77,10 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
 
     def is_defined_as(self, fingerprint: str) -> bool:
         """Whether a fingerprint is of this definition, also one made before texts kept their spelling."""
-        plain = _fingerprint([self.spec.type, self.spec.inputs, self.spec.outputs])
-        return fingerprint in (self.fingerprint(), plain)
+        spec = self.spec
+        plain = [spec.type, spec.inputs, spec.outputs]
+        before = [spec.type, spec.inputs, _with_numbers(spec.outputs)]
+        return fingerprint in (self.fingerprint(), _fingerprint(plain), _fingerprint(before))
 
 
 class JobPlan(msgspec.Struct, frozen=True, gc=False):
@@ -96,6 +112,11 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     def listing(self) -> str:
         """A fingerprint of `for_each`; a dash if the job has none."""
         return ABSENT if self.for_each is None else _fingerprint(self.for_each.raw)
+
+    def is_listed_as(self, listing: str) -> bool:
+        """Whether `listing` is that of this job, also one made before numbers kept their spelling."""
+        raw = None if self.for_each is None else self.for_each.raw
+        return listing == self.listing or (raw is not None and listing == _fingerprint(_with_numbers(raw)))
 
 
 class Plan(msgspec.Struct, frozen=True):
