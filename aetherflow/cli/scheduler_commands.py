@@ -90,7 +90,6 @@ def _print_forecasts(command: str, found: list[Forecast], *, as_json: bool, noth
     if not found:
         print_note(nothing)
         return
-    print_text(f"{'LOCAL':<{len(found[0].local)}}  {'UTC':<20}  ITEM")
     for one in found:
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
