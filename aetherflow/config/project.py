@@ -16,7 +16,7 @@ import msgspec
 
 from aetherflow.config.settings import Given
 from aetherflow.errors import Diagnostic
-from aetherflow.spec.document import scan_file
+from aetherflow.spec.document import NodePath, scan_file
 from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.load_project import (
     ProjectDocument,
@@ -28,7 +28,7 @@ from aetherflow.spec.load_project import (
 from aetherflow.spec.project import PROJECT_FILE, STEPS_FOLDER
 from aetherflow.spec.suggest import nearest
 from aetherflow.working_directory import absolute, working_directory
-from aetherflow.written_path import written_path
+from aetherflow.written_path import folder_of, written_path
 
 _OPTIONAL_DOTENV = ".env"
 _PATH_SETTINGS = frozenset({"state_root", "work_root", "secrets_path"})
@@ -104,6 +104,8 @@ class FoundProject(msgspec.Struct, frozen=True):
 def project_of(file: Path, top: Path | None = None) -> FoundProject:
     """Find the project of a flow, a scheduler file or a manifest; its links are not followed.
 
+    A flow that comes through a pipe has the project of the working directory.
+
     Args:
         file: the file.
         top: where the search ends; default: the root of the file system.
@@ -111,7 +113,7 @@ def project_of(file: Path, top: Path | None = None) -> FoundProject:
     Raises:
         InvalidInput: there is a project file, and it is wrong.
     """
-    return _find(absolute(file).parent, top, _owner(file))
+    return _find(folder_of(file), top, _owner(file))
 
 
 def project_here() -> FoundProject:
@@ -169,7 +171,7 @@ def _read(shown: Path, folder: Path) -> Project | None:
     if written is None:
         return None
     wrong = [
-        written.document.diagnostic(path, "AF162", f"there is no {named}", _nearest_file(named))
+        written.document.diagnostic(path, "AF162", f"there is no {named}", _hint(path, named))
         for path, text in needed_paths(written.spec)
         if not os.path.exists(named := written_path(text, folder))  # noqa: PTH110 - as above
     ]
@@ -193,7 +195,9 @@ def _wrong_zone(written: ProjectDocument) -> list[Diagnostic]:
     return []
 
 
-def _nearest_file(path: Path) -> str:
+def _hint(key: NodePath, path: Path) -> str:
+    if key == ("dotenv",):
+        return f"write true to read {_OPTIONAL_DOTENV} if there is one, or correct the path"
     try:
         there = [name for name in os.listdir(path.parent) if name.endswith(path.suffix)]  # noqa: PTH208 - names
     except OSError:

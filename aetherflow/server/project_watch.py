@@ -12,14 +12,13 @@ from aetherflow.working_directory import absolute
 
 
 def project_files(schedules: Iterable[Path]) -> list[Path]:
-    """Return the project files to watch; where there is none yet, the place beside the scheduler file.
-
-    Raises:
-        InvalidInput: a project file is wrong.
-    """
+    """Return the project files to watch; where there is none yet, the place beside the scheduler file."""
     found: dict[Path, None] = {}
     for schedule in schedules:
-        project = project_of(schedule).project
+        try:
+            project = project_of(schedule).project
+        except AetherFlowError:  # it became wrong after the start, and is watched until it is right
+            project = None
         folder = project.folder if project else absolute(schedule).parent
         found[folder / PROJECT_FILE] = None
     return list(found)

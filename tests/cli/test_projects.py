@@ -107,6 +107,37 @@ def test_scheduler_fire_uses_the_project_of_the_scheduler_file(project: CommandL
     assert project.query("select status from runs") == [("SUCCESS",)]
 
 
+def test_each_flow_of_a_server_has_its_own_project(project: CommandLine) -> None:
+    project.write("other/aetherflow.yaml", "version: 1\nsettings: {state_root: s}\nenv_files: [o.env]\n")
+    project.write("other/o.env", "TEAM=others\n")
+    project.write("other/steps/hello.py", STEP)
+    project.write("other/greet.yaml", FLOW.replace("profile: warehouse", "config: {path: x}"))
+    project.write("flows/night.yaml", SCHEDULE.replace("greet.yaml", "../other/greet.yaml"))
+
+    result = project.run("scheduler", "fire", "a", "--file", "flows/night.yaml", "--here")
+    assert result.code == 0, result
+    assert "hello others" in result.out
+    assert project.bash("cd other && aetherflow runs list | grep SUCCESS").code == 0, "a run is in its state"
+    status = project.run("scheduler", "status", "flows/night.yaml").out
+    assert "a: last" in status, "the firing is in the state of the server"
+
+
+def test_scheduler_files_whose_projects_contradict_each_other_are_refused(project: CommandLine) -> None:
+    settings = "{log_format: text, state_root: ../state of project}"
+    project.write("other/aetherflow.yaml", f"version: 1\nsettings: {settings}\n")
+    project.write("other/day.yaml", SCHEDULE.replace("night", "day").replace("greet", "../flows/greet"))
+
+    result = project.run("serve", "flows/night.yaml", "other/day.yaml")
+    assert result.code == 2
+    assert "error[AF206]: the scheduler files contradict each other: log_format is json" in result.err
+
+
+def test_a_flow_that_comes_through_a_pipe_has_the_project_of_the_folder(project: CommandLine) -> None:
+    result = project.bash("cat flows/greet.yaml | aetherflow run /dev/stdin --run-id p1")
+    assert result.code == 0, result
+    assert "hello ops2" in result.out
+
+
 def test_doctor_shows_what_the_project_gives_and_where(project: CommandLine) -> None:
     project.write(".env", "TEAM=mine\n").chmod(0o644)
     for result in (project.run("doctor"), project.run("doctor", "flows/greet.yaml")):

@@ -315,7 +315,7 @@ def test_a_default_root_starts_at_the_project(place: Path, root: str, expected: 
             "plugin_paths: [there, no]",
             "2:23: error[AF162]: there is no PLACE/no (correct the path, or remove it)",
         ),
-        ("dotenv: my.env", "2:1: error[AF162]: there is no PLACE/my.env (correct the path, or remove it)"),
+        ("dotenv: my.env", "2:1: error[AF162]: there is no PLACE/my.env (write true to read .env"),
         (
             "profiles: $HOME/p.yaml",
             (
