@@ -118,14 +118,16 @@ async def external_process(context: StepContext, inputs: ProcessInput) -> StepRe
     marker = results.marker(context, idempotency, task.success)
     if marker is not None:
         if await context.run_blocking(results.still_holds, context, marker, task.success):
-            return Skipped(f"the marker {marker} exists", {"skipped": True, "marker": str(marker)})
+            given = await context.run_blocking(results.outputs_in, marker)
+            own = {"skipped": True, "marker": str(marker)}
+            return Skipped(f"the marker {marker} exists", {**given, **own})
     elif idempotency.strategy == "marker":
         context.log(
             "idempotency.strategy is marker, but there is no marker_path: it runs every time", "warning"
         )
     outputs, recorder, end = await _attempts(context, task)
     if marker is not None:
-        await context.run_blocking(results.write_marker, context, marker)
+        await context.run_blocking(results.write_marker, context, marker, outputs)
     if inputs.leave_running:
         outputs["left_running"] = [one.process.pid for one in end.left]
         await leave_running(context, end, recorder, task.grace_seconds)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aetherflow.errors import StepError
 from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.json_values import plain_json
 from aetherflow.steps.named_values import Parse, Source, parsed
 from aetherflow.steps.output_folder import OutputFolder
 from aetherflow.steps.process_failure import OUTPUT_FAILED
@@ -22,7 +23,9 @@ from aetherflow.steps.process_inputs import IdempotencyInputs, SuccessInputs
 
 _CODE_OF_PARSE = "AF715"
 _MARKER_KEYS = {"run_id", "job_id", "step_id"}
-_LARGEST_MARKER = 4096
+_LARGEST_MARKER = 1 << 24
+_OF_THE_START = frozenset({"exit_code", "attempts", "log_file", "left_running"})
+"""The outputs that say how the program was started, not what it gave."""
 MOST_SMALL_FILES = 10
 """How many files that are too small an error lists."""
 
@@ -33,13 +36,21 @@ def marker(context: StepContext, idempotency: IdempotencyInputs, success: Succes
     return context.path(name) if idempotency.strategy == "marker" and name else None
 
 
-def write_marker(context: StepContext, path: Path) -> None:
+def write_marker(context: StepContext, path: Path, outputs: Mapping[str, Any]) -> None:
     """Leave the marker of a success, unless the program wrote it itself.
+
+    It holds what the program gave, masked: a step that the marker skips has it, too.
 
     Raises:
         StepError: it cannot be written.
     """
-    content = {"run_id": context.run_id, "job_id": context.job_id, "step_id": context.step_id}
+    content: dict[str, Any] = {
+        "run_id": context.run_id,
+        "job_id": context.job_id,
+        "step_id": context.step_id,
+    }
+    if given := {key: value for key, value in outputs.items() if key not in _OF_THE_START}:
+        content["outputs"] = context.redactor.value(plain_json(given))
     try:
         if not path.exists():
             with context.writing(path) as temporary:
@@ -50,6 +61,13 @@ def write_marker(context: StepContext, path: Path) -> None:
             hint="the program succeeded, but without its marker it will run again",
             code=OUTPUT_FAILED,
         ) from None
+
+
+def outputs_in(path: Path) -> dict[str, Any]:
+    """Return what the program gave that left a marker; nothing if the program wrote the marker itself."""
+    found = _content(path)
+    outputs = found.get("outputs") if found is not None else None
+    return outputs if isinstance(outputs, dict) else {}
 
 
 def still_holds(context: StepContext, path: Path, success: SuccessInputs) -> bool:
@@ -85,13 +103,19 @@ def _is_ours(path: Path) -> bool:
     """Whether a marker is empty, or is what `write_marker` writes."""
     if path.is_symlink() or not path.is_file():
         return False
-    if path.stat().st_size > _LARGEST_MARKER:
-        return False
-    content = path.read_bytes()
+    return path.stat().st_size == 0 or _content(path) is not None
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """Return the content of a marker that `write_marker` wrote, else None."""
+    if not path.is_file() or path.stat().st_size > _LARGEST_MARKER:
+        return None
     try:
-        return not content or set(json.loads(content)) == _MARKER_KEYS
-    except (ValueError, TypeError):
-        return False
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    is_ours = isinstance(content, dict) and content.keys() - {"outputs"} == _MARKER_KEYS
+    return content if is_ours else None
 
 
 def failed_checks(

@@ -131,3 +131,32 @@ async def test_parse_contradicts_a_stdout_that_is_not_captured(tmp_path: Path, m
         await run_step(
             process_context(tmp_path), command="true", parse="lines", log={"stdout": mode, "file_path": "x"}
         )
+
+
+@pytest.mark.asyncio
+async def test_a_step_that_its_marker_skips_has_what_the_program_gave(tmp_path: Path) -> None:
+    idempotency = {"strategy": "marker", "marker_path": "done"}
+    command = ["sh", "-c", 'echo a; printf "rows=12\\napi_token=hunter2-x\\n" > $AETHERFLOW_OUTPUT']
+    first = await run_step(process_context(tmp_path), command=command, parse="lines", idempotency=idempotency)
+    again = process_context(tmp_path)
+    second = await run_step(again, command=command, parse="lines", idempotency=idempotency)
+
+    marker = again.artifacts / "done"
+    given = {"parsed": ["a"], "count": 1, "stdout": "a", "rows": "12"}
+    assert first.outputs.items() >= given.items()
+    assert (second.status, second.outputs) == (
+        "SKIPPED",
+        {**given, "api_token": "***", "skipped": True, "marker": str(marker)},
+    )
+    assert "hunter2" not in marker.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", ["", "x", "[1]", '{"outputs": {"rows": 1}}', "{" * 100_000])
+@pytest.mark.asyncio
+async def test_the_marker_of_another_gives_nothing(tmp_path: Path, content: str) -> None:
+    context = process_context(tmp_path)
+    (context.artifacts / "done").write_text(content, encoding="utf-8")
+    result = await run_step(
+        context, command="true", idempotency={"strategy": "marker", "marker_path": "done"}
+    )
+    assert (result.status, sorted(result.outputs)) == ("SKIPPED", ["marker", "skipped"])
