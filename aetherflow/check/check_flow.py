@@ -199,6 +199,8 @@ def _check_value(
 
 def _other_form(value: Any, kind: kinds.Type) -> tuple[str, str] | None:
     """Return message and hint if a list was written for a mapping, or the other way round."""
+    if not isinstance(value, list | dict):
+        return None
     wanted = {type(one) for one, _ in alternatives(kind)}
     if kinds.AnyType in wanted:
         return None

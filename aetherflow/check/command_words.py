@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from aetherflow.check.planned_steps import Use, planned_steps, uses_of
@@ -67,7 +67,7 @@ def _as_list(text: str) -> str:
 
 
 def _check_list(command: list[Any], use: Use, sink: DiagnosticSink) -> None:
-    if _TAKES_OPERATORS.fullmatch(PurePath(str(command[0])).name):
+    if _TAKES_OPERATORS.fullmatch(str(command[0]).rpartition("/")[2]):
         return
     for word, where in words_of(use):
         if word in _OPERATORS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any, Literal
 
 import msgspec
@@ -14,9 +13,9 @@ from aetherflow.plan.diagnostics import Path
 
 Language = Literal["shell", "python", "other"]
 
-_SHELLS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh")
-_PYTHON = re.compile(r"python[0-9.]*")
-_OTHERS = re.compile(r"perl|ruby|node|php")
+_INTERPRETER = re.compile(
+    r"(?P<shell>(?:ba|da|z|k|a|c|tc|fi|)sh)|(?P<python>python[0-9.]*)|(?P<other>perl|ruby|node|php)"
+)
 _SHELL_OPTION = re.compile(r"-[a-z]*c")
 _TAKES_VALUE = re.compile(r"[-+][a-z]*o|-[WX]|--(?:rcfile|init-file)")
 _OTHER_OPTION = re.compile(r"-[eErc]")
@@ -64,12 +63,9 @@ def words_of(use: Use) -> Iterator[tuple[str, Path]]:
 
 def language_of(word: str) -> Language | None:
     """Return what the interpreter of this name reads, or None if it is no interpreter."""
-    name = PurePath(word).name
-    if _SHELLS.fullmatch(name):
-        return "shell"
-    if _PYTHON.fullmatch(name):
-        return "python"
-    return "other" if _OTHERS.fullmatch(name) else None
+    found = _INTERPRETER.fullmatch(word.rpartition("/")[2])
+    languages: dict[str, Language] = {"shell": "shell", "python": "python", "other": "other"}
+    return languages[found.lastgroup or ""] if found else None
 
 
 def _is_option(word: str, language: Language) -> bool:

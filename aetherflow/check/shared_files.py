@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -104,7 +103,7 @@ def _read_first(job: JobPlan, plan: Plan) -> Iterator[_File]:
 
 def _read_by_program(use: Use, job: JobPlan, step: str) -> Iterator[_File]:
     words = [*words_of(use)]
-    if words and PurePath(words[0][0]).name in _READERS and not use.inputs.get("cwd"):
+    if words and words[0][0].rpartition("/")[2] in _READERS and not use.inputs.get("cwd"):
         for word, where in words[1:]:
             yield from _files(word, job, step, where, "")
 
