@@ -1,4 +1,4 @@
-"""Warn about a script that lies beside the flow, while its program starts in the artifacts folder."""
+"""Warn about a script or a `cwd` beside the flow, while the program starts in the artifacts folder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _ARTIFACTS = (None, "", ".", "artifacts")
 
 
 def check_files_beside(plan: Plan, sink: DiagnosticSink) -> None:
-    """Warn about each relative script that is only found beside the flow (AF145)."""
+    """Warn about each relative script and `cwd` that is found beside the flow (AF145)."""
     if not plan.place.directory:
         return
     for step, base in planned_steps(plan):
         for use in uses_of(step, base, plan.step_types):
+            if use.step_type is None or not use.step_type.program_inputs:
+                continue
+            _check_cwd(use, plan, sink)
             if use.inputs.get("shell") or use.inputs.get("cwd") not in _ARTIFACTS:
                 continue
             for name, where in _scripts(use):
@@ -29,6 +32,16 @@ def check_files_beside(plan: Plan, sink: DiagnosticSink) -> None:
                 short = name.removeprefix("./")
                 hint = f"add cwd: flow, or write {{{{flow.dir}}}}/{short}"
                 sink.add(where, "AF145", message, hint, "warning")
+
+
+def _check_cwd(use: Use, plan: Plan, sink: DiagnosticSink) -> None:
+    cwd = use.inputs.get("cwd")
+    if not isinstance(cwd, str) or cwd in (*_ARTIFACTS, "flow") or cwd.startswith((".", "/")) or "{{" in cwd:
+        return
+    if os.path.isdir(plan.place.folder / cwd):  # noqa: PTH112 - also false for impossible names
+        message = f"cwd {cwd!r} is a folder beside the flow, but cwd starts at the artifacts of the job"
+        hint = f"write {{{{flow.dir}}}}/{cwd}, or ./{cwd} for a folder of the artifacts"
+        sink.add((*use.base, "cwd"), "AF145", message, hint, "warning")
 
 
 def _scripts(use: Use) -> Iterator[tuple[str, Path]]:

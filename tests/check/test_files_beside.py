@@ -33,9 +33,16 @@ def test_a_script_beside_the_flow(tmp_path: Path, inputs: str, name: str) -> Non
     assert found(tmp_path, inputs) == [f"warning[AF145] add cwd: flow, or write {{{{flow.dir}}}}/{name}"]
 
 
+def test_a_folder_beside_the_flow(tmp_path: Path) -> None:
+    hint = "write {{flow.dir}}/bin, or ./bin for a folder of the artifacts"
+    assert found(tmp_path, "command: [ls], cwd: bin") == [f"warning[AF145] {hint}"]
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
+        "command: [ls], cwd: ./bin",
+        "command: [ls], cwd: made_by_a_step",
         "command: [sh, count.sh], cwd: flow",
         "command: [sh, '{{flow.dir}}/count.sh']",
         "command: [sh, made_by_a_step.sh]",
