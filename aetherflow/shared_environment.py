@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 
 OLD_PACKAGES = ("aetherflow-core", "aetherflow-scheduler")
-REPAIR = (
-    "pip uninstall aetherflow-core aetherflow-scheduler && pip install --force-reinstall --no-deps aetherflow"
-)
 _OURS = Path("core", "__init__.py"), "aetherflow.compat"
 """A file that both have, and words that only this package has there."""
 
@@ -28,6 +25,33 @@ def installed_old_packages() -> list[str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def repair() -> str:
+    """Return the commands that repair the environment: removing theirs removes files of this package, too.
+
+    The name `aetherflow` on the public package index is 0.0.14: this version comes from where it came from.
+    """
+    remove = f"pip uninstall {' '.join(OLD_PACKAGES)}"
+    return f"{remove} && pip install --force-reinstall --no-deps {_source()}"
+
+
+def _source() -> str:
+    """Return what pip installed this package from, as an argument of pip."""
+    import json  # noqa: PLC0415 - only for an environment that is shared
+    import shlex  # noqa: PLC0415 - as above
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+    from urllib.parse import unquote  # noqa: PLC0415 - as above
+
+    try:
+        origin = json.loads(distribution("aetherflow").read_text("direct_url.json") or "{}")
+        url = origin.get("url", "")
+    except (PackageNotFoundError, ValueError, OSError, AttributeError):
+        url = ""
+    if not url:
+        return "/path/to/checkout"
+    is_editable = origin.get("dir_info", {}).get("editable", False)
+    return ("-e " if is_editable else "") + shlex.quote(unquote(url.removeprefix("file://")))
 
 
 def sentence(packages: list[str]) -> str:
@@ -52,7 +76,7 @@ def report_old_files(package: Path) -> None:
         return
     message += ", and files of it were replaced"
     if not Path(sys.argv[0]).name.startswith(("aetherflow", "__main__", "-m")):
-        raise ImportError(f"{message}; repair it: {REPAIR}")
+        raise ImportError(f"{message}; repair it: {repair()}")
     _print("error", message)
     raise SystemExit(2)
 
@@ -64,4 +88,4 @@ def end_old_command() -> int:
 
 
 def _print(severity: str, message: str) -> None:
-    sys.stderr.write(f"{severity}[AF186]: {message}\n    hint: repair it: {REPAIR}\n")
+    sys.stderr.write(f"{severity}[AF186]: {message}\n    hint: repair it: {repair()}\n")

@@ -14,6 +14,7 @@ from aetherflow import shared_environment
 from aetherflow.admin.host_checks import machine_results
 from aetherflow.config.environment import load_environment
 
+REMOVE = "pip uninstall aetherflow-core aetherflow-scheduler"
 PACKAGE = Path(shared_environment.__file__).parent
 
 
@@ -32,6 +33,11 @@ def site(tmp_path: Path) -> Path:
     shutil.copytree(PACKAGE, tmp_path / "aetherflow", ignore=ignore)
     (tmp_path / "aetherflow/core/runner.py").write_text("")
     install_old(tmp_path)
+    ours = tmp_path / "aetherflow-9.9.dist-info"
+    ours.mkdir()
+    (ours / "METADATA").write_text("Metadata-Version: 2.1\nName: aetherflow\nVersion: 9.9\n")
+    origin = '{"url": "file:///home/ann/my%20copy", "dir_info": {"editable": true}}'
+    (ours / "direct_url.json").write_text(origin)
     return tmp_path
 
 
@@ -54,7 +60,7 @@ def test_every_command_says_it_while_the_files_of_this_package_are_whole(site: P
     assert result.stderr == (
         "warning[AF186]: aetherflow-core 0.0.14 and aetherflow-scheduler 0.0.14 of AetherFlow 0.0 are in the "
         "environment of this AetherFlow: plugins may import the wrong one\n"
-        f"    hint: repair it: {shared_environment.REPAIR}\n"
+        f"    hint: repair it: {REMOVE} && pip install --force-reinstall --no-deps -e '/home/ann/my copy'\n"
     )
 
 
@@ -67,7 +73,7 @@ def test_a_command_of_replaced_files_does_not_run(site: Path) -> None:
     assert command.stderr.startswith("error[AF186]: ")
     assert "and files of it were replaced" in command.stderr
     assert "ImportError" in program.stderr
-    assert shared_environment.REPAIR in program.stderr
+    assert REMOVE in program.stderr
 
 
 @pytest.mark.parametrize("module", ["aetherflow.core.cli", "aetherflow.scheduler.cli"])

@@ -17,7 +17,7 @@ from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.settings import unknown_variables
 from aetherflow.errors import AetherFlowError, StateUnusable
 from aetherflow.sdk.checks import CheckResult, free_space_check
-from aetherflow.shared_environment import REPAIR, installed_old_packages, sentence
+from aetherflow.shared_environment import installed_old_packages, repair, sentence
 from aetherflow.store.filesystem import refuse_network
 from aetherflow.store.integrity import check_integrity
 from aetherflow.store.old_database import old_beside
@@ -55,7 +55,7 @@ def machine_results(environment: Environment, *, now: datetime | None = None) ->
             _as_result("metrics module", lambda: f"{module}, {type(load_metrics(module)).__name__}")
         )
     if old := installed_old_packages():
-        results.append(CheckResult("installation", "error", sentence(old), f"repair it: {REPAIR}"))
+        results.append(CheckResult("installation", "error", sentence(old), f"repair it: {repair()}"))
     return [*results, _clock(now or datetime.now(UTC)), _zones(environment)]
 
 

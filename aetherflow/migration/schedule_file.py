@@ -26,6 +26,7 @@ from aetherflow.migration.surroundings import Surroundings
 
 SCHEDULE = "AF177"
 ITEM = "AF178"
+_TRUE = ("true", "t", "yes", "y", "on", "1")
 _ZONE = "Europe/Berlin"
 _OLD_KEYS = {"version", "timezone", "items"}
 _OLD_ITEM_KEYS = {
@@ -109,6 +110,7 @@ def _item(old: OldFile, item: MappingNode, ids: set[str], around: Surroundings) 
         ids.add(name)
         there, here = "the id of an item may be any text", "letters, digits, '_', '.' and '-'"
         yield changed(node, "AF179", there, here, name, replaced(old, node, quoted_text(name)))
+    yield from _converted(old, item)
     yield from _flow_of(old, item, around)
     for key in ("flow_yaml", "bundle_manifest"):
         path = get(item, key)
@@ -122,6 +124,18 @@ def _item(old: OldFile, item: MappingNode, ids: set[str], around: Surroundings) 
             "the jobs that it waits for run first",
             "remove its depends_on and its references to jobs.* if it is to run alone",
         )
+
+
+def _converted(old: OldFile, item: MappingNode) -> Iterator[Change]:
+    """Write a truth value and a number that were written as text."""
+    stale, grace = text_of(get(item, "allow_stale_bundle")), text_of(get(item, "misfire_grace_time"))
+    if (node := get(item, "allow_stale_bundle")) is not None and stale:
+        written = "true" if stale.lower() in _TRUE else "false"
+        there, here = "allow_stale_bundle may be a text", "it is true or false"
+        yield changed(node, ITEM, there, here, written, replaced(old, node, written))
+    if (node := get(item, "misfire_grace_time")) is not None and grace.strip().isdecimal():
+        there, here = "misfire_grace_time may be a text", "it is a number"
+        yield changed(node, ITEM, there, here, grace.strip(), replaced(old, node, grace.strip()))
 
 
 def _may_wait(item: MappingNode, name: str, around: Surroundings) -> bool:

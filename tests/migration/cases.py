@@ -338,6 +338,12 @@ SCHEDULES = (
         "AF178",
     ),
     Row(
+        "values as text",
+        (ITEM % "0 6 * * mon").replace("}", ", allow_stale_bundle: 'no', misfire_grace_time: '60'}"),
+        (ITEM % "0 6 * * mon").replace("}", ", allow_stale_bundle: false, misfire_grace_time: 60}"),
+        "AF178 AF178",
+    ),
+    Row(
         "any id",
         "version: '1'\ntimezone: UTC\nitems:\n  - {id: every day, cron: 0 6 * * *, flow_yaml: f.yaml}\n",
         'version: 1\ntimezone: UTC\nitems:\n  - {id: "every_day", cron: 0 6 * * *, flow_yaml: f.yaml}\n',
