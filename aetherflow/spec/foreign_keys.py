@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aetherflow.spec.project import DefaultsSpec, ProjectSettings
 from aetherflow.spec.suggest import nearest
 
 _SCHEDULE = (
@@ -15,6 +16,7 @@ _PROGRAM = (
     "inputs: {command: [PROGRAM, ARGUMENT]}, or inputs: {shell: true, command: 'a | b'}"
 )
 _ENV = "variables belong to a step that runs a program: inputs: {env: {NAME: value}}"
+_FILES = "variables are in files: env_files: [FILE], or dotenv: true for a file .env beside this one"
 _HERE = "remove it: everything runs on this machine"
 _ON_JOB = "it belongs to the job, beside `steps:`"
 _ON_STEP = "it belongs to a step: indent it as deep as the step's `type:`"
@@ -71,6 +73,11 @@ _HINTS: dict[str, dict[str, str]] = {
         "name": "write it as the id of the flow: flow: {id: NAME}",
         "steps": "steps belong to a job: jobs: [{id: NAME, steps: [...]}]",
         **_TIMES,
+    },
+    "ProjectFile": {
+        **dict.fromkeys(ProjectSettings.__struct_fields__, "it belongs under `settings:`"),
+        **dict.fromkeys(DefaultsSpec.__struct_fields__, "it belongs under `defaults:`"),
+        **dict.fromkeys(("env", "environment", "vars", "variables"), _FILES),
     },
     "ItemSpec": {
         **dict.fromkeys(("command", "run", "script", "steps", "jobs", "env"), _IN_FLOW_FILE),

@@ -275,6 +275,18 @@ def test_a_default_root_starts_at_the_project(place: Path, root: str, expected: 
             "2:1: error[AF111]: unknown key 'setings' in the project file (did you mean 'settings'?)",
         ),
         (
+            "log_level: DEBUG",
+            "2:1: error[AF111]: unknown key 'log_level' in the project file (it belongs under `settings:`)",
+        ),
+        (
+            "timezone: UTC",
+            "2:1: error[AF111]: unknown key 'timezone' in the project file (it belongs under `defaults:`)",
+        ),
+        (
+            "env: {A: b}",
+            "2:1: error[AF111]: unknown key 'env' in the project file (variables are in files: ",
+        ),
+        (
             "settings: {log_levl: DEBUG}",
             "2:12: error[AF111]: unknown key 'log_levl' in 'settings' (did you mean 'log_level'?)",
         ),
