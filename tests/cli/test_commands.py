@@ -66,8 +66,11 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a parameter without a value": (("run", "ok.yaml", "--param", "day"), "NAME=VALUE"),
     "an unknown parameter": (("run", "params.yaml", "--param", "dya=1"), "did you mean 'day'?"),
     "a parameter of a wrong type": (("run", "params.yaml", "--param", "day=soon"), "2026-01-31"),
-    "a missing parameter": (("run", "params.yaml"), "--param day=VALUE"),
-    "a missing parameter of a dry run": (("run", "params.yaml", "--dry-run"), "--param day=VALUE"),
+    "a missing parameter": (("run", "params.yaml"), "--param day=today"),
+    "a wrong parameter of a dry run": (
+        ("run", "params.yaml", "--dry-run", "--param", "day=soon"),
+        "2026-01-31",
+    ),
     "rerun without a run": (("run", "ok.yaml", "--rerun", "a"), "--run-id"),
     "events that cannot be written": (("run", "ok.yaml", "--events", "/dev/null/e"), "/dev/null/e"),
     "an unknown step type": (("steps", "show", "chek_items"), "did you mean 'check_items'?"),
