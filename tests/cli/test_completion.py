@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aetherflow.cli.main import run_command_line
 from tests.cli.command_line import FAILS, OK, CommandLine, imported_modules
 
 RUN = "scheduled__2026-01-01T00:00:00+00:00"
@@ -36,17 +38,37 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return cli
 
 
-def offered(cli: CommandLine, line: str, *, env: dict[str, str] | None = None) -> list[str]:
-    """Return what bash gets for a line whose last word is not complete; `:` splits words, as in bash."""
+def of_bash(line: str) -> dict[str, str]:
+    """Return what bash sets for a line whose last word is not complete; `:` splits words."""
     words = line.replace(":", " : ").split(" ")
-    result = cli.run(
-        env={
-            "_AETHERFLOW_COMPLETE": "complete_bash",
-            "COMP_WORDS": "\n".join(words),
-            "COMP_CWORD": str(len(words) - 1),
-            **(env or {}),
-        }
-    )
+    return {
+        "_AETHERFLOW_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+
+
+@pytest.fixture
+def offered_here(
+    place: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], list[str]]:
+    """Answer a bash in this process."""
+    monkeypatch.chdir(place.folder)
+
+    def ask(line: str) -> list[str]:
+        for name, value in (place.env | of_bash(line)).items():
+            monkeypatch.setenv(name, value)
+        assert run_command_line([]) == 0
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        return [word for word in shown.out.splitlines() if word]
+
+    return ask
+
+
+def offered(cli: CommandLine, line: str, *, env: dict[str, str] | None = None) -> list[str]:
+    """Return what bash gets from the installed command."""
+    result = cli.run(env=of_bash(line) | (env or {}))
     assert result.err == ""
     return [word for word in result.out.splitlines() if word]
 
@@ -75,7 +97,7 @@ OFFERS = {
     "aetherflow connectors show db": ["db:sqlalchemy", "db:sqlite3"],
     "aetherflow explain-code AF10": ["AF100", "AF101", "AF102", "AF103", "AF104", "AF105", "AF106", "AF107"],
     "aetherflow help tut": ["tutorial"],
-    "aetherflow help check": ["check_items"],
+    "aetherflow help check_": ["check_items"],
     "aetherflow help AF11": ["AF110", "AF111", "AF112", "AF113", "AF114"],
     "aetherflow scheduler fire --file s.yaml n": ["nightly"],
     "aetherflow pools set l": ["lanes"],
@@ -86,8 +108,8 @@ OFFERS = {
 
 
 @pytest.mark.parametrize("line", OFFERS)
-def test_a_shell_is_offered_what_there_is(place: CommandLine, line: str) -> None:
-    found = offered(place, line)
+def test_a_shell_is_offered_what_there_is(offered_here: Callable[[str], list[str]], line: str) -> None:
+    found = offered_here(line)
 
     if line.startswith(("aetherflow explain-code", "aetherflow help AF")):
         assert {*found} >= {*OFFERS[line]}
@@ -105,10 +127,10 @@ def test_a_shell_is_offered_what_there_is(place: CommandLine, line: str) -> None
     ],
 )
 def test_bash_splits_a_run_id_at_its_colons_and_gets_the_last_part(
-    place: CommandLine, typed: str, rest: str
+    offered_here: Callable[[str], list[str]], typed: str, rest: str
 ) -> None:
-    assert offered(place, f"aetherflow runs show {typed}") == [rest]
-    assert offered(place, f"aetherflow runs retry {RUN} --only ") == ["a"]
+    assert offered_here(f"aetherflow runs show {typed}") == [rest]
+    assert offered_here(f"aetherflow runs retry {RUN} --only ") == ["a"]
 
 
 def test_a_real_bash_completes_a_word(place: CommandLine) -> None:
