@@ -50,6 +50,8 @@ class FakeRun:
         flow_id: the id of the flow.
         run_id: the id of the run.
         execution: how many times the run has been started or resumed, including now.
+        scheduled_at: the time for which it was scheduled (RFC 3339).
+        run_date: its date (ISO 8601).
 
     Attributes:
         events: the events shown to observers, in order.
@@ -72,6 +74,8 @@ class FakeRun:
         flow_id: str = "flow",
         run_id: str = "run-1",
         execution: int = 1,
+        scheduled_at: str = "",
+        run_date: str = "",
     ) -> None:
         self.events: MutableSequence[Event] = []
         self.effects: dict[tuple[str, str, str], EffectState] = {}
@@ -93,6 +97,8 @@ class FakeRun:
             threads=anyio.CapacityLimiter(THREADS),
             zip_drivers=zip_drivers,
             execution=execution,
+            scheduled_at=scheduled_at,
+            run_date=run_date,
             pools=pools,
         )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aetherflow.config.param_declarations import wrong_declarations
 from aetherflow.config.param_pattern import MAX_PATTERN, matches, pattern_problem
 from aetherflow.config.param_values import Reading, UnfitValue, convert
 from aetherflow.spec.flow import ParamSpec
+from tests.sizes import examples
 
 READING = Reading(date(2026, 3, 31), Path("/given"), Path("/flows"))
 
@@ -157,12 +161,24 @@ def test_a_secret_default_is_not_shown() -> None:
     ],
 )
 def test_a_pattern_matches_what_pythons_fullmatch_matches(pattern: str, texts: list[str]) -> None:
-    import re  # noqa: PLC0415 - the oracle
-
     assert pattern_problem(pattern) == ""
     for text in texts:
         expected = re.fullmatch(pattern, text) is not None
         assert matches(pattern, text) is expected, text
+
+
+PARTS = st.tuples(
+    st.sampled_from(["a", "b", ".", "[ab]", "[^a]", r"\d", r"\w", "(a|b)", "(|a)", "^", "$", r"\b", "x?"]),
+    st.sampled_from(["", "*", "+", "?", "{1,2}", "{2}", "*?"]),
+)
+
+
+@examples(300)
+@given(st.lists(PARTS, min_size=1, max_size=5), st.text("abx1 \n-", max_size=6))
+def test_any_pattern_matches_what_pythons_fullmatch_matches(parts: list[tuple[str, str]], text: str) -> None:
+    pattern = "".join(part for pair in parts for part in pair)
+    if pattern_problem(pattern) == "":
+        assert matches(pattern, text) is (re.fullmatch(pattern, text) is not None)
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,7 @@ def test_the_hint_for_foreign_braces_gives_them_as_they_are(text: str) -> None:
         ('{{ "{{.Names}}" }}', "{{.Names}}"),
         ("{{`{{`}}x{{`}}`}}", "{{x}}"),
         ("{{`{{a}} {{b}}`}} {{today}}", "{{a}} {{b}} 2026-03-31"),
+        ("{{ '{{' }}.Names{{ '}}' }}", "{{.Names}}"),
         ("{{``}}", ""),
         ("{{'it''s'}}", "it''s"),
         ("{{`{% raw %}`}}", "{% raw %}"),
