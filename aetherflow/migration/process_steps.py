@@ -36,6 +36,7 @@ def process_changes(old: OldFile, around: Surroundings) -> Iterator[Change]:
             yield from _directory(old, step, step.inputs, around)
             yield from _retry(step.inputs)
             yield from _marker(step.inputs)
+            yield from _folders(step.inputs)
 
 
 def _directory(old: OldFile, step: OldStep, inputs: MappingNode, around: Surroundings) -> Iterator[Change]:
@@ -91,6 +92,20 @@ def _shell(old: OldFile, inputs: MappingNode) -> Iterator[Change]:
         "a list of this one word; remove the brackets to run the command line",
         replaced(old, command, f"[{old.source(command) if command.style else quoted_text(text)}]"),
     )
+
+
+def _folders(inputs: MappingNode) -> Iterator[Change]:
+    """Point at folders of atomic_dir that are not below those of the job."""
+    for key in ("temp_output_dir", "final_output_dir"):
+        node = get(inputs, "idempotency", key)
+        if node is not None and (text_of(node).startswith("/") or ".." in text_of(node).split("/")):
+            yield for_a_person(
+                node,
+                PROCESS,
+                f"{key} may be anywhere below the workspace",
+                "it is below the folders of the job",
+                "name the place in workspace.layout, and a folder in it here",
+            )
 
 
 def _marker(inputs: MappingNode) -> Iterator[Change]:

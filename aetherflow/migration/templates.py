@@ -60,6 +60,9 @@ def _values(node: ScalarNode, text: str, owner: OldJob, jobs: list[OldJob]) -> I
     for token in _TOKEN.finditer(text):
         path = token["inner"].partition(":")[0].strip()
         parts = path.split(".")
+        if parts[0] == "jobs" and len(parts) > 1 and parts[1] in _not_before(owner, jobs):
+            there = f"{{{{{path}}}}} has no value: the job {parts[1]} has not run by then"
+            yield for_a_person(node, TEMPLATE, there, "this job waits for it", "write the default itself")
         if parts[0] == "jobs" and parts[-1] == "skip_reason":
             there, here = f"{{{{{path}}}}} is why a job was skipped", "it is not known"
             yield for_a_person(node, TEMPLATE, there, here, "use its status, or an output")
@@ -68,6 +71,11 @@ def _values(node: ScalarNode, text: str, owner: OldJob, jobs: list[OldJob]) -> I
             there = f"{path} in longer text is written by Python: True, ['a', 1]"
             here = 'it is written as JSON: true, ["a",1]'
             yield for_a_person(node, TEMPLATE, there, here, "check what reads this text")
+
+
+def _not_before(owner: OldJob, jobs: list[OldJob]) -> set[str]:
+    """Return the ids of a job and of those behind it in the file."""
+    return {job.id for job in jobs[jobs.index(owner) :]}
 
 
 def _kind(parts: list[str], owner: OldJob, jobs: list[OldJob]) -> str:

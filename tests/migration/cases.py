@@ -165,6 +165,20 @@ STEPS = (
 )
 
 PROCESSES = (
+    process(
+        "a folder that is not the job's",
+        "command: e, idempotency: {strategy: atomic_dir, temp_output_dir: t, final_output_dir: /srv/out}",
+        "command: e, idempotency: {strategy: atomic_dir, temp_output_dir: t, final_output_dir: /srv/out}",
+        "AF175!",
+    ),
+    Row(
+        "a job that has not run yet",
+        "      - {id: p, type: check_items, inputs: {items: '{{jobs.b.outputs.n:x}}'}}\n"
+        "  - {id: b, steps: [{id: s, type: check_items, inputs: {items: '{{jobs.a.outputs.n}}'}}]}\n",
+        "      - {id: p, type: check_items, inputs: {items: '{{jobs.b.outputs.n:x}}'}}\n"
+        "  - {id: b, steps: [{id: s, type: check_items, inputs: {items: '{{jobs.a.outputs.n}}'}}]}\n",
+        "AF174!",
+    ),
     process("null for a number", "command: e, timeout_seconds: ~", "command: e", "AF180"),
     process(
         "words as Python writes them",
