@@ -169,6 +169,6 @@ async def test_chance_is_the_same_in_every_test() -> None:
     assert (one.random(), one.new_id()) == (other.random(), other.new_id())
 
 
-def test_a_step_may_be_tested_as_of_a_date(tmp_path: Path) -> None:
+async def test_a_step_may_be_tested_as_of_a_date(tmp_path: Path) -> None:
     run = FakeRun(tmp_path, scheduled_at="2026-01-31T23:30:00Z", run_date="2026-02-01")
     assert (run.context().scheduled_at, run.context().run_date) == ("2026-01-31T23:30:00Z", "2026-02-01")
