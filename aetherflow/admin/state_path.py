@@ -31,12 +31,15 @@ def find_state_path(
         StateUnusable: the database does not exist, and `must_exist` is true.
         InvalidInput: the flow file has a wrong shape.
     """
+    named = ""
     if state is not None:
         path = setting_path(str(state))
     elif flow is not None:
         checked = load_checked_flow(flow, process_env)
         checked.raise_if_guessed()
         path = run_paths_of(checked, None).state
+        if written := checked.plan.flow.state.path:
+            named = f"flow.state.path is {written!r}, relative to {checked.plan.place.directory}; "
     else:
         found = project_here()
         for ignored in found.ignored:
@@ -47,7 +50,8 @@ def find_state_path(
     if must_exist and is_missing(path) and (old := old_beside(path)):
         refuse_missing(path, f"{old} is of AetherFlow 0.0; the first run here makes {path.name} beside it")
     if must_exist:
-        refuse_missing(path, "the first run creates it; name another one: --state FILE, or --flow-yaml FLOW")
+        hint = f"{named}the first run creates it; name another one: --state FILE, or --flow-yaml FLOW"
+        refuse_missing(path, hint)
     return path
 
 

@@ -22,6 +22,14 @@ def test_a_flow_keeps_its_state_and_files_beside_it(cli: CommandLine) -> None:
     assert not (cli.folder / "state").exists()
 
 
+def test_a_database_that_does_not_exist_yet_is_named_with_its_base(cli: CommandLine) -> None:
+    cli.write("flows/flow.yaml", FLOW)
+    found = cli.run("runs", "list", "--flow-yaml", "flows/flow.yaml")
+    assert found.code == 2
+    assert f"there is no state database {cli.folder}/flows/state/own.sqlite" in found.err
+    assert f"flow.state.path is 'state/own.sqlite', relative to {cli.folder}/flows;" in found.err
+
+
 @pytest.mark.parametrize("cd", ["flows", "elsewhere/deep", "/"])
 def test_the_same_run_id_from_another_folder_resumes_the_run(cli: CommandLine, cd: str) -> None:
     flow = cli.write("flows/flow.yaml", FLOW)
