@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     rf"\{{\{{(?P<padding>\s*)(?P<path>{PATH})(?P<steps>(?:\s+{STEP})*)\s*(?P<end>:|\||\}}\}})"
 )
 _FORMAT = re.compile(r"\s*format\s*:(?P<format>[^{}]*)\}\}")
-_QUOTED = re.compile(r"\{\{\s*(?P<quote>['\"`])(?P<text>.*?)(?P=quote)\s*\}\}", re.DOTALL)
+_QUOTED = re.compile(r"\{\{\s*(?P<quote>['\"`])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)\s*\}\}", re.DOTALL)
 _FORMAT_IN_DEFAULT = re.compile(r"\|\s*format\s*:")
 # Besides braces: statements and comments of other template languages. `{%` counts when it is closed, or when
 # a space follows as in `{% if`; `printf {%s}` and the shell's `${#list}` are plain text.

@@ -44,8 +44,10 @@ def spaced_offset(path: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return the token that gives a text with double braces as it is."""
-    quote = next((quote for quote in _QUOTES if quote not in text), "`")
+    """Return the token that gives a text as it is; only of its braces, if it has all the quotes."""
+    quote = next((quote for quote in _QUOTES if quote not in text), "")
+    if not quote:
+        return literal(text[:2])
     return f"{{{{{quote}{text}{quote}}}}}"
 
 

@@ -199,6 +199,8 @@ def test_a_hint_shows_what_to_write(text: str) -> None:
         "a }} b",
         "{% if x %}",
         "{{#each x}}",
+        "{{ f(`a`, 'b') }}",
+        "{{ f(`a`, 'b', \"c\") }}",
     ],
 )
 def test_the_hint_for_foreign_braces_gives_them_as_they_are(text: str) -> None:
@@ -228,7 +230,7 @@ def test_the_hint_for_foreign_braces_gives_them_as_they_are(text: str) -> None:
         ("{{`{{a}} {{b}}`}} {{today}}", "{{a}} {{b}} 2026-03-31"),
         ("{{ '{{' }}.Names{{ '}}' }}", "{{.Names}}"),
         ("{{``}}", ""),
-        ("{{'it''s'}}", "it''s"),
+        ('{{"it\'s"}}', "it's"),
         ("{{`{% raw %}`}}", "{% raw %}"),
         ("{{`two\nlines`}}", "two\nlines"),
         ("{{`{{today}}`}}", "{{today}}"),

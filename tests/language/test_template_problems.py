@@ -51,6 +51,8 @@ STRAY = "these braces close nothing"
         ("{{1}}", 0, NAMES_ONLY),
         ("{{1.a}}", 0, NAMES_ONLY),
         ("{{'a}}", 0, NAMES_ONLY),
+        ("{{'a' 'b'}}", 0, NAMES_ONLY),
+        ("{{'a}} and {{b:'c'}}", 0, NAMES_ONLY),
         ("{{a?:b}}", 0, NAMES_ONLY),
         ("{{#if x}}", 0, NAMES_ONLY),
         ("{{{a}}}", 0, NAMES_ONLY),
