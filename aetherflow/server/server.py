@@ -151,9 +151,15 @@ async def _follow_signals(
         received.append(number)
         if len(received) == 1:
             first.set()
-        else:
-            server.states.hurry(0)
-            server.run_pool.force()
+            continue
+        if len(received) == 2 and server.run_pool.running():  # noqa: PLR2004 - the second signal
+            seconds = last_resort.FORCED_END_SECONDS
+            _say(
+                server,
+                f"the runs are cancelled, their programs are killed; the server ends within {seconds:g} s",
+            )
+        server.states.hurry(0)
+        server.run_pool.force()
 
 
 async def _stop(server: Server, number: int) -> None:
@@ -170,9 +176,13 @@ async def _stop(server: Server, number: int) -> None:
         if running
         else "nothing runs"
     )
-    server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
+    _say(server, message)
     await server.run_pool.drain(server.settings.shutdown_grace_seconds)
     await _release(server)
+
+
+def _say(server: Server, message: str) -> None:
+    server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
 
 
 async def _release(server: Server) -> None:

@@ -124,6 +124,9 @@ def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
             "Ctrl-C again cancels it and kills the programs at once"
         )
         server.send(signal.SIGINT)
+        assert server.event("schedule_notice")["message"] == (
+            "the runs are cancelled, their programs are killed; the server ends within 60 s"
+        )
         server.event("firing_finished", run_id=run_id, outcome="CANCELLED")
         assert server.end().code == 130
     assert firings(cli, "outcome")[0] == ("CANCELLED",)
