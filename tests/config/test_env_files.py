@@ -159,3 +159,9 @@ def test_format_is_an_older_spelling_of_type(tmp_path: Path) -> None:
     assert EnvFile(path="a", type="dir", format="json").kind == "dir"
     with pytest.raises(InvalidInput, match="'format': the text 'jsn' is not allowed"):
         parse_env_files('[{"path": "a.json", "format": "jsn"}]')
+
+
+def test_a_number_of_a_json_file_is_the_characters_that_are_written(tmp_path: Path) -> None:
+    (tmp_path / "e.json").write_text('{"V": 3.10, "E": 1e3, "Z": -0, "T": true, "L": [3.10, 1], "S": "007"}')
+    found = read_env_file(EnvFile("e.json", "json"), tmp_path)
+    assert found == {"V": "3.10", "E": "1e3", "Z": "-0", "T": "true", "L": "[3.1, 1]", "S": "007"}
