@@ -10,7 +10,9 @@ import msgspec
 from aetherflow.config.cache_option import CACHE_OPTION
 from aetherflow.config.prepared_resource import PreparedResource
 from aetherflow.config.resource_fields import FieldDiagnostic, FieldPath, field_name, fields, is_reference
-from aetherflow.spec.convert import misfit
+from aetherflow.spec.convert import misfit, type_info
+from aetherflow.spec.missing_quotes import QUOTES
+from aetherflow.spec.spelling import misplaced
 from aetherflow.spec.suggest import did_you_mean
 
 _MISSING = "AF554"
@@ -47,7 +49,8 @@ def _problems(
             hint = did_you_mean(str(key), known) or f"its {section} may have: {', '.join(known)}"
             yield FieldDiagnostic(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
         elif _is_plain(prepared, where, value) and (problem := misfit(value, known[key].type)):
-            hint = f"see: aetherflow connectors show {prepared.driver}"
+            is_unquoted = next(misplaced(value, type_info(known[key].type)), None) is not None
+            hint = QUOTES if is_unquoted else f"see: aetherflow connectors show {prepared.driver}"
             yield FieldDiagnostic(where, _UNFIT, f"{field_name(where)}: {problem}", hint)
     for key, field in known.items():
         if field.required and key not in given:

@@ -6,12 +6,15 @@ from typing import Any
 
 from aetherflow.spec.document import Document, NodePath
 
+QUOTES = "write one text, in quotes if it holds ': ', brackets or braces"
+"""The hint where the text that was meant is not clear."""
+
 
 def quotes_hint(document: Document, value: dict[str, Any] | list[Any], path: NodePath) -> str:
     """Return what to write at `path`, where a text is wanted, instead of a mapping or list."""
     text = _meant(document, value, path)
     if not text:
-        return "write one text, in quotes if it holds ': ', brackets or braces"
+        return QUOTES
     quote = "'" if '"' in text or "\\" in text else '"'
     return f"write {quote}{text}{quote}"
 

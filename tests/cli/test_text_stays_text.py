@@ -149,6 +149,17 @@ def test_missing_quotes_are_shown_where_they_are_missing(cli: CommandLine) -> No
     assert 'hint: write "Accept: application/json"' in done.out + done.err
 
 
+def test_a_resource_whose_text_lacks_quotes_says_so(cli: CommandLine) -> None:
+    resource = "resources: {r: {kind: db, driver: sqlite3, config: {path: {a: b}}}}\n"
+    sql = "{id: s, type: db_extract, inputs: {resource: r, sql: select 1, output: o.tsv}}"
+    cli.write("flow.yaml", f"{HEAD}{resource}jobs: [{{id: a, steps: [{sql}]}}]\n")
+    done = cli.run("validate", "flow.yaml")
+
+    assert done.code == 2
+    assert "error[AF555]: resource 'r': config.path" in done.out + done.err
+    assert "hint: write one text, in quotes if it holds ': ', brackets or braces" in done.out + done.err
+
+
 def test_merge_keys_and_durations_work_in_a_flow(cli: CommandLine) -> None:
     cli.write(
         "flow.yaml",
