@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from aetherflow.check.planned_steps import planned_steps, uses_of
+from aetherflow.check.planned_steps import planned_steps, texts, uses_of
 from aetherflow.check.scripts import Language, Script, scripts_of
 from aetherflow.language.reference import Reference
 from aetherflow.language.scan import scan
@@ -17,6 +17,7 @@ from aetherflow.spec.flow import ParamSpec
 
 _FREE_TYPES = ("string", "json", "list", "path")
 _FREE_ROOTS = ("params", "env", "item", "steps", "jobs", "job", "result")
+_HARMLESS = re.compile(r"[\w.,:/=@+ -]*")
 _NO_TEXT = (int, float, bool)
 
 
@@ -66,8 +67,12 @@ def _may_be_any(path: tuple[str, ...], plan: Plan, base: Path) -> bool:
     if path[0] == "params":
         spec = plan.flow.params.get(".".join(path[1:]))
         return spec is not None and _is_free(spec)
-    if path[0] == "steps" and base[0] == "jobs" and isinstance(base[1], int):
-        return _is_text_of(path[1:], plan, base[1])
+    if base[0] == "jobs" and isinstance(base[1], int):
+        if path[0] == "steps":
+            return _is_text_of(path[1:], plan, base[1])
+        for_each = plan.jobs[base[1]].for_each
+        if path[0] == "item" and for_each is not None and for_each.is_constant:
+            return not all(_HARMLESS.fullmatch(text) for text, _ in texts(for_each.raw, ()))
     if path[0] == "jobs":
         return "outputs" in path and _is_text_of_job(path[1:], plan)  # else it is an error already
     return True

@@ -46,6 +46,16 @@ def test_a_command_that_is_right_has_no_warning(inputs: str, tmp_path: Path) -> 
 
 
 STEPS = "steps: [{id: t, type: external.process, inputs:"
+
+
+def test_items_that_are_written_in_the_flow_change_no_script(tmp_path: Path) -> None:
+    text = process("command: [sh, -c, 'echo {{item}}']").replace("depends_on: [a]", "for_each: [x.csv, y z]")
+
+    assert found(text, tmp_path, is_schedule=False) == []
+    told = found(text.replace("y z", "y;z"), tmp_path, is_schedule=False)
+    assert [one.code for one in told] == ["AF438"]
+
+
 MAKE = """\
 - id: make
   steps:
