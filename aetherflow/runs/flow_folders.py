@@ -15,7 +15,7 @@ from aetherflow.errors import AetherFlowError, ConfigError
 from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
 from aetherflow.plan.plan import Plan
-from aetherflow.spec.flow_place import FlowPlace
+from aetherflow.spec.flow_place import FlowPlace, joined
 from aetherflow.written_path import UnclearPath, written_path
 
 ORIGIN = "run"
@@ -50,7 +50,7 @@ def rendered_path(key: str, text: str, scope: Mapping[str, Any], base: Path) -> 
     """
     path = rendered(key, text, scope)
     try:
-        return written_path(path, base, home=scope["env"].get("HOME", ""))
+        return joined(written_path(path, base, home=scope["env"].get("HOME", "")), base)
     except UnclearPath as error:
         raise ConfigError(f"{key}: {error.message}", hint=error.hint, code=error.code) from None
 

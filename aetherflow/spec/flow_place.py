@@ -41,6 +41,13 @@ def place_of(file: Path) -> FlowPlace:
     return FlowPlace(str(_without_dots(absolute(file))), str(_without_dots(folder_of(file))))
 
 
+def joined(path: Path, base: Path) -> Path:
+    """Return a path that starts at a folder without `..`, unless a link in the folder makes it another."""
+    if ".." in path.parts and os.path.realpath(base) == str(base):
+        return Path(os.path.normpath(path))
+    return path
+
+
 def _without_dots(path: Path) -> Path:
     """Return the path without `..`, unless a link makes that another place."""
     if ".." not in path.parts:

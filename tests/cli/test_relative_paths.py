@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,26 @@ class TestADatabaseThatWasLeftBehind:
         assert left.is_file()
         cli.write("flows/flow.yaml", GOOD.replace("id: f,", "id: other,"))
         assert cli.run("run", "flows/flow.yaml", "--run-id", "r").code == 0
+
+    def test_that_of_0_0_is_named_too(self, cli: CommandLine) -> None:
+        cli.write("flows/flow.yaml", GOOD)
+        (cli.folder / "state").mkdir()
+        with closing(sqlite3.connect(cli.folder / "state/own.sqlite")) as old:
+            old.executescript("create table job_runs (x); create table step_runs (x); create table locks (x)")
+        refused = cli.run("run", "flows/flow.yaml")
+        assert refused.code == 2
+        assert "AF143" in refused.err
+        assert str(cli.folder / "state/own.sqlite") in refused.err
+
+
+def test_a_path_that_leads_up_is_shown_without_dots_unless_a_link_is_on_the_way(cli: CommandLine) -> None:
+    up = OK.replace("flow: {id: f}", "flow: {id: f, state: {path: ../state/x.db}}")
+    cli.write("real/flows/flow.yaml", up)
+    (cli.folder / "elsewhere").mkdir()
+    (cli.folder / "elsewhere/link").symlink_to(cli.folder / "real/flows")
+    shown = cli.run("validate", "-v", "real/flows/flow.yaml").out
+    assert f"state database = {cli.folder}/real/state/x.db" in shown
+    through = cli.run("run", "elsewhere/link/flow.yaml")
+    assert through.code == 0, through.err
+    assert (cli.folder / "real/state/x.db").is_file()  # `..` of a linked folder is that of its target
+    assert not (cli.folder / "elsewhere/state").exists()

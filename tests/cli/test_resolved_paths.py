@@ -33,7 +33,7 @@ def test_the_paths_of_a_flow_with_their_origins(cli: CommandLine) -> None:
         ("flow file", f"{here}/flows/flow.yaml", "the command line"),
         ("state database", f"{here}/flows/own.db", "flow.state.path"),
         ("step logs", f"{here}/flows/own.logs", "beside the state database"),
-        ("workspace root", f"{here}/flows/../work", "flow.workspace.root"),
+        ("workspace root", f"{here}/work", "flow.workspace.root"),
         ("profiles", f"{here}/conf/profiles.yaml", "AETHERFLOW_PROFILES_FILE, environment"),
         ("env file", f"{here}/conf/extra.env", "AETHERFLOW_ENV_FILES_JSON"),
         ("plugin path", f"{here}/home/plugins", "AETHERFLOW_PLUGIN_PATHS, environment"),
