@@ -171,16 +171,19 @@ def _given(read: Callable[[str], T], text: str | None) -> T | None:
 
 
 def _instant(text: str, now: datetime) -> datetime:
-    """Read an instant, in UTC unless it has an offset, or an age."""
+    """Read an instant, in UTC unless it has an offset, or an age; 20260131 is a date."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return _age(text, now)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _age(text: str, now: datetime) -> datetime:
     try:
         return now - timedelta(seconds=parse_duration(text))
     except OverflowError:
         raise ValueError(f"{text!r} is too long ago") from None
     except ValueError:
-        pass
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
         message = f"{text!r} is no instant and no age: write 2026-01-31T22:00:00+01:00, or 36h"
         raise ValueError(message) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -50,6 +50,8 @@ async def listed(inbox: Path, clock: FakeClock | None = None, **inputs: Any) -> 
         ({"modified_after": "2026-01-02T01:30:00"}, ["a.csv.done", "empty.csv"]),
         ({"modified_before": "2026-01-02T02:00:00+01:00"}, ["b.csv"]),
         ({"modified_after": "2h"}, ["a.csv.done"]),
+        ({"modified_after": "7200"}, ["a.csv.done"]),
+        ({"modified_before": "20260101"}, []),
         ({"min_age_seconds": 3600, "sort": "mtime", "reverse": True, "max_count": 1}, ["a.csv.done"]),
     ],
 )
@@ -116,6 +118,7 @@ async def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     [
         ({"min_size": "10 pounds"}, "'10 pounds' is no size"),
         ({"modified_after": "noon"}, "'noon' is no instant"),
+        ({"modified_after": "9" * 40}, "is too long ago"),
     ],
 )
 def test_what_is_no_size_and_no_time_is_refused(inputs: dict[str, Any], message: str) -> None:
