@@ -40,7 +40,10 @@ jobs:
         type: check_items
         inputs: {items: "x,y"}
         outputs: {yes_or_no: "{{result.has_data}}", n: "{{result.count}}", word: "{{env.WORD}}"}
-      - {id: o, type: external.process, inputs: {command: e, cwd: /}, outputs: {printed: "{{result.stdout}}"}}
+      - id: o
+        type: external.process
+        inputs: {command: e, cwd: /, log: {stdout: capture}}
+        outputs: {printed: "{{result.stdout}}"}
 """
 
 
@@ -84,8 +87,8 @@ STEPS = (
     ),
     Row(
         "a text as truth value of a resource",
-        "resources:\n  db: {kind: db, driver: duckdb, config: {read_only: 'no'}, options: {path: 'false'}}\n",
-        "resources:\n  db: {kind: db, driver: duckdb, config: {read_only: true}, options: {path: 'false'}}\n",
+        "resources:\n  d: {kind: db, driver: sqlalchemy, config: {url: x}, options: {pool_pre_ping: 'no'}}\n",
+        "resources:\n  d: {kind: db, driver: sqlalchemy, config: {url: x}, options: {pool_pre_ping: true}}\n",
         "AF180",
     ),
     Row(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from aetherflow.errors import InvalidInput
 from aetherflow.migration.migrate_file import Migration, migrate_text
 from aetherflow.migration.surroundings import Surroundings
+from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.server.schedule_files import check_schedule_file
 from tests.migration.cases import CONDITIONS, HEAD, JOB, MANIFESTS, MARK, PROCESSES, SCHEDULES, STEPS, Row
 
 STEP_TYPES = ("check_items", "with_lock", "external.process", "db_extract")
@@ -184,3 +187,26 @@ def test_anchors_in_a_key_that_is_left_out_move_to_their_first_use() -> None:
         "      - {id: r, type: external.process, inputs: "
         '&other {<<: {cwd: /, command: [e, "True", "a, b"]}, shell: false}}\n'
     )
+
+
+@pytest.mark.parametrize("row", [*STEPS, *PROCESSES, *CONDITIONS], ids=ids)
+def test_a_written_flow_is_valid(row: Row, tmp_path: Path) -> None:
+    flow = tmp_path / "new.yaml"
+    flow.write_text(migrated(HEAD + JOB + row.old).text)
+
+    checked = load_checked_flow(flow, {"HOME": str(tmp_path)})
+
+    wrong = [f"{one.code} {one.message}" for one in checked.diagnostics if one.severity == "error"]
+    assert wrong == [] or "!" in row.codes
+
+
+@pytest.mark.parametrize("row", SCHEDULES, ids=ids)
+def test_a_written_scheduler_file_is_valid(row: Row, tmp_path: Path) -> None:
+    for name in ("f.yaml", "b.yaml"):
+        (tmp_path / name).write_text(HEAD + JOB)
+    schedule = tmp_path / "new.yaml"
+    schedule.write_text(migrated(row.old).text)
+
+    checked = check_schedule_file(schedule)
+
+    assert [str(one) for one in checked.diagnostics if one.severity == "error"] == []
