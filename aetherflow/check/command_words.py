@@ -12,6 +12,7 @@ from aetherflow.check.planned_steps import Use, planned_steps, uses_of
 from aetherflow.check.scripts import words_of
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
+from aetherflow.redaction import Redactor
 
 _TOKEN = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _NEEDS_SHELL = re.compile(r"[|&;<>`\n]|\$[({A-Za-z]|(?:^|\s)[^\s'\"]*[*?](?:\s|$)")
@@ -22,7 +23,7 @@ _TAKES_OPERATORS = re.compile(
 _SHOWN = 60
 
 
-def check_commands(plan: Plan, sink: DiagnosticSink) -> None:
+def check_commands(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
     """Report a command line in one text (AF436), and operators of a shell in a list (AF437)."""
     for step, base in planned_steps(plan):
         for use in uses_of(step, base, plan.step_types):
@@ -30,12 +31,12 @@ def check_commands(plan: Plan, sink: DiagnosticSink) -> None:
                 continue
             command = use.inputs.get(use.step_type.program_inputs[0])
             if isinstance(command, str):
-                _check_text(command, use, sink)
+                _check_text(command, use, redactor, sink)
             elif isinstance(command, list) and command:
-                _check_list(command, use, sink)
+                _check_list(command, use, redactor, sink)
 
 
-def _check_text(text: str, use: Use, sink: DiagnosticSink) -> None:
+def _check_text(text: str, use: Use, redactor: Redactor, sink: DiagnosticSink) -> None:
     """A text is the name of one program."""
     plain = _TOKEN.sub("x", text).strip()
     words = plain.split()
@@ -48,8 +49,8 @@ def _check_text(text: str, use: Use, sink: DiagnosticSink) -> None:
     if _NEEDS_SHELL.search(plain):
         message, hint = "a shell would have to read this", "add `shell: true` beside it"
     else:
-        message, hint = "a text is the name of one program", _as_list(text)
-    message = f"{_short(text)!r} would be looked for as one program: {message}"
+        message, hint = "a text is the name of one program", _as_list(redactor.text(text))
+    message = f"{_short(redactor.text(text))!r} would be looked for as one program: {message}"
     sink.add(where, "AF436", message, hint, "warning" if is_path else "error")
 
 
@@ -66,13 +67,13 @@ def _as_list(text: str) -> str:
     return f"write a list: command: {json.dumps(words, ensure_ascii=False)}"
 
 
-def _check_list(command: list[Any], use: Use, sink: DiagnosticSink) -> None:
+def _check_list(command: list[Any], use: Use, redactor: Redactor, sink: DiagnosticSink) -> None:
     if _TAKES_OPERATORS.fullmatch(str(command[0]).rpartition("/")[2]):
         return
     for word, where in words_of(use):
         if word in _OPERATORS:
             message = f"{word!r} is an argument like any other: no shell reads this list"
-            line = " ".join(word for word, _ in words_of(use))
+            line = redactor.text(" ".join(word for word, _ in words_of(use)))
             hint = (
                 f"write one text, and shell: true beside it: command: {json.dumps(line, ensure_ascii=False)}"
             )

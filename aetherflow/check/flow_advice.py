@@ -31,7 +31,7 @@ def check_advice(
     check_unreachable_jobs(plan, sink)
     check_shell_variables(plan, sink)
     check_foreign_variables(plan, sink)
-    check_commands(plan, sink)
+    check_commands(plan, redactor, sink)
     check_scripts(plan, sink)
     check_files_beside(plan, sink)
     check_shared_files(plan, sink)

@@ -95,3 +95,13 @@ def test_a_comment_behind_a_password_is_a_comment(tmp_path: Path) -> None:
     )
 
     assert list(map(str, found(text, tmp_path, is_schedule=False))) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["curl -u me:hunter2x --password=hunter2x x", "[curl, '--password=hunter2x', '>', x]"]
+)
+def test_a_secret_in_a_command_line_is_not_repeated(command: str, tmp_path: Path) -> None:
+    told = found(process(f"command: {command}"), tmp_path, is_schedule=False)
+
+    assert {"AF436", "AF437"} & {one.code for one in told}
+    assert "hunter2x" not in "".join(map(str, told))
