@@ -87,7 +87,7 @@ def _merged(cuts: list[Replace]) -> Iterator[Replace]:
 def _additions(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     """Return the edits that add keys, in their order."""
     gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
-    newline = "\r\n" if "\r\n" in old.text else "\n"
+    newline = old.newline
     for mapping in _mappings(edits, AddKey):
         lines, pairs = _lines(edits, mapping), own_pairs(mapping)
         if pairs and _is_emptied(mapping, gone):

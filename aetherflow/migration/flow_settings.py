@@ -33,7 +33,8 @@ def version_change(old: OldFile) -> Iterator[Change]:
     here = "version: 1 is required"
     if node is None:
         at = begin(old, old.root) + (1 if old.root.flow_style else 0)
-        add = Replace(at, at, "version: 1, " if old.root.flow_style else "version: 1\n")
+        end = ", " if old.root.flow_style else old.newline
+        add = Replace(at, at, f"version: 1{end}")
         yield changed(old.root, "AF176", "the version may be missing", here, "version: 1", add)
     elif old.source(node) != "1":
         edit = replaced(old, node, "1")

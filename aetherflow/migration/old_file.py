@@ -26,6 +26,11 @@ class OldFile(msgspec.Struct, frozen=True, eq=False):
     text: str
     root: MappingNode
 
+    @property
+    def newline(self) -> str:
+        """How lines end."""
+        return "\r\n" if "\r\n" in self.text else "\n"
+
     def source(self, node: Node) -> str:
         """Return a node as it is written."""
         return self.text[node.start_mark.index : node.end_mark.index]

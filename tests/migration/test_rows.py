@@ -126,6 +126,14 @@ def test_comments_blank_lines_and_line_ends_stay() -> None:
     assert migrated(text).text == ("# top\n" + HEAD + MARK + "\n# jobs\n" + JOB).replace("\n", "\r\n")
 
 
+@pytest.mark.parametrize("start", ["\ufeff", "---\n", "%YAML 1.1\n---\n", "# a\n\n---\n"])
+def test_what_is_before_the_first_key_stays(start: str) -> None:
+    text = start + HEAD.removeprefix("version: 1\n") + JOB
+
+    assert migrated(text).text == start + HEAD + MARK + JOB
+    assert migrated(text.replace("\n", "\r\n")).text == (start + HEAD + MARK + JOB).replace("\n", "\r\n")
+
+
 def test_merged_and_aliased_parts_are_written_once() -> None:
     steps = (
         "      - &one {id: p, type: external.process, inputs: &in {cwd: /, command: [e, yes]}}\n"
