@@ -13,6 +13,7 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
+from aetherflow.runs.adoption import adoption_sentence
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
 from aetherflow.runs.stop_notices import advice_for
@@ -29,6 +30,7 @@ from aetherflow.stop_signals import name_of
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import Firing, close_firing, find_firing
+from aetherflow.store.old_database import old_beside
 from aetherflow.store.schedule_items import known_items
 
 
@@ -78,6 +80,7 @@ async def fire(
     path = state_path_of(schedules, state, os.environ)
     if not here and is_missing(path):
         raise _unserved(schedules, path)
+    adopts = old_beside(path) if is_missing(path) else None
     access = server_environment([one.file for one in schedules], os.environ).settings.file_access
     database = await Database.open(path, access=access)
     try:
@@ -95,7 +98,7 @@ async def fire(
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
-    return await _fire_here(schedule, item, path, settings, observers, clock)
+    return await _fire_here(schedule, item, path, settings, observers, clock, adopts)
 
 
 def _find_item(
@@ -149,11 +152,14 @@ async def _fire_here(
     settings: ServerSettings,
     observers: Sequence[ObserverSpec],
     clock: Clock,
+    adopts: Path | None,
 ) -> Fired:
     received: list[int] = []
     with forced_end() as forced, ReceivedSignals(forced.count) as signals:
         async with open_server([schedule], settings, state, observers, clock, os.environ) as server:
             signals.open()
+            if adopts is not None:
+                server.report(adoption_sentence(adopts, state), level="info", code="AF185")
             firing = await _fire(server.database, server.lease.name, item, clock, may_wait=False)
             if firing.outcome != "QUEUED":
                 raise LockHeld(

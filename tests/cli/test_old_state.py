@@ -75,3 +75,13 @@ def test_the_logs_of_steps_are_beside_the_new_database(cli: CommandLine) -> None
 
     assert old.with_name("aetherflow.v1.logs").is_dir()
     assert "hello" in cli.run("logs", "x").out
+
+
+def test_an_item_that_is_fired_here_says_it_too(cli: CommandLine) -> None:
+    old = with_old_state(cli)
+    cli.write("s.yaml", "version: 1\nitems: [{id: a, cron: '0 3 * * *', flow_yaml: flow.yaml}]\n")
+
+    result = cli.run("scheduler", "fire", "a", "--file", "s.yaml", "--here")
+
+    assert result.code == 0, result.err
+    assert result.err.count(f"{old} is a state database of AetherFlow 0.0") == 1
