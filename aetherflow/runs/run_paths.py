@@ -11,6 +11,7 @@ import msgspec
 
 from aetherflow.config.params import read_params
 from aetherflow.config.restrictions import check_place
+from aetherflow.errors import ConfigError
 from aetherflow.runs.flow_folders import rendered, rendered_path, scope_of, with_work_root, work_root_of
 from aetherflow.runs.left_behind import refuse_left_behind
 from aetherflow.runs.load_flow import CheckedFlow
@@ -18,6 +19,7 @@ from aetherflow.sdk.workspace import DEFAULT_LAYOUT
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute
+from aetherflow.written_path import unexpanded, variable_of
 
 LEAST_PARALLEL_JOBS = 8
 
@@ -59,7 +61,7 @@ def resolve_run_paths(checked: CheckedFlow, params: Mapping[str, Any], state: Pa
     scope = scope_of(checked.plan, checked.environment.variables, params)
     root = work_root_of(checked.plan, checked.environment, params, in_bundle=checked.bundle is not None)
     own = {
-        key: rendered(f"flow.workspace.layout.{key}", text, scope)
+        key: _folder_name(f"flow.workspace.layout.{key}", text, scope)
         for key, text in flow.workspace.layout.items()
     }
     layout = {**DEFAULT_LAYOUT, **own}
@@ -102,3 +104,14 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     text = rendered("flow.state.path", flow.state.path, scope)
     refuse_left_behind(text, path, checked.plan.flow_id)
     return beside_old(path)
+
+
+def _folder_name(key: str, text: str, scope: Mapping[str, Any]) -> str:
+    name = rendered(key, text, scope)
+    if found := unexpanded(name):
+        raise ConfigError(
+            f"{key} is {name!r}: {found} is not replaced here",
+            hint=f"write {{{{env.{variable_of(found)}}}}} in its place, or ./{name} for a folder called so",
+            code="AF142",
+        )
+    return name

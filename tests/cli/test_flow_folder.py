@@ -180,6 +180,13 @@ class TestANameThatNoShellReplaces:
         assert done.code == 1
         assert "AF142: the path '~/x' begins with ~" in done.err
 
+    def test_in_the_layout_of_the_workspace(self, cli: CommandLine) -> None:
+        head = "flow: {id: f, workspace: {layout: {artifacts: '{{env.OUT}}/x'}}}"
+        cli.write("flow.yaml", flow("- {id: s, type: external.process, inputs: {command: [pwd]}}", head=head))
+        done = cli.run("run", "flow.yaml", env={"OUT": "$HOME"})
+        assert done.code == 2
+        assert "AF142" in done.err
+
     @staticmethod
     def refused(cli: CommandLine) -> None:
         found = cli.run("validate", "flow.yaml")
