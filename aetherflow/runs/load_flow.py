@@ -33,6 +33,7 @@ from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
 from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
+from aetherflow.runs.named_inputs import register_constant_inputs
 from aetherflow.runs.resource_paths import with_absolute_paths
 from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.step import StepType
@@ -171,6 +172,8 @@ def _planned_and_checked(
     unset = _check_resources(own, sink, *of_run, found_secrets=secrets)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
+    if sink.diagnostics:
+        register_constant_inputs(plan, redactor)
     shown = sink.in_order(redactor.text)
     if bundle is not None:
         in_manifest = DiagnosticSink(bundle.manifest.document)

@@ -30,6 +30,13 @@ def register_named_inputs(
             redactor.add_named(_known_inputs(step, scope))
 
 
+def register_constant_inputs(plan: Plan, redactor: Redactor) -> None:
+    """Register the same as `register_named_inputs` as far as the file alone has it."""
+    for job in (*plan.jobs, *plan.hooks):
+        for step in job.steps:
+            redactor.add_named(_known(step.inputs.raw, {}))
+
+
 def _known_inputs(step: StepPlan, scope: Mapping[str, Any]) -> Any:
     """Return the rendered inputs of a step, with None for each text that has no value yet."""
     raw: dict[str, Any] = step.inputs.raw

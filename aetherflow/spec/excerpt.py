@@ -17,7 +17,7 @@ from functools import cache
 from msgspec.structs import replace
 
 from aetherflow.errors import Diagnostic
-from aetherflow.redaction import names_a_secret
+from aetherflow.redaction import in_words, names_a_secret
 
 MOST_SHOWN = 1000
 """Diagnostics of one file that get an excerpt; a slip may be repeated in every job of a large flow."""
@@ -30,8 +30,11 @@ _LONGEST = 500
 _TAB = "    "
 _CUT = "..."
 _LINES_LOOKED_AT = 5000
+_WORDS_LOOKED_AT = 50
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as libyaml counts lines
 _KEY = re.compile(r"(?P<indent> *(?:- +)*)[\"']?(?P<key>[\w.-]+)[\"']? *:(?: |$)")
+_ITEM = re.compile(r"(?P<indent> *)- +(?P<word>.*\S)")
+_WORD = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,\[\]{}\"'][^,\[\]{}]*")
 _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
@@ -57,9 +60,11 @@ def with_excerpts(
 def excerpt(lines: list[str], line: int, column: int, mask: Callable[[str], str]) -> str:
     """Return a line with a caret under its column, both counted from 1; empty if there is nothing to show."""
     text = lines[line - 1] if 0 < line <= len(lines) else ""
-    if not text.strip() or not 0 < column <= len(text) + 1 or _is_in_a_secret(lines, line):
+    if not text.strip() or not 0 < column <= len(text) + 1:
         return ""
-    shown = mask(text)
+    if _is_in_a_secret(lines, line) or _is_a_secret_word(lines, line):
+        return ""
+    shown = mask(_without_secret_words(text))
     start = len(shown) - len(shown.lstrip(" ")) if column == 1 else _moved(text, shown, column - 1)
     near = max(start - _LONGEST, 0)
     before = list(map(_cell, shown[near:start]))
@@ -113,6 +118,35 @@ def _is_in_a_secret(lines: list[str], line: int) -> bool:
             return True
         indent = len(above) - len(above.lstrip(" "))
     return False
+
+
+def _is_a_secret_word(lines: list[str], line: int) -> bool:
+    """Whether the line is an item of a list that is a command, and a secret by the items before it."""
+    last = _ITEM.fullmatch(lines[line - 1].rstrip())
+    words: list[str] = []
+    for text in reversed(lines[max(line - _WORDS_LOOKED_AT, 0) : line]):
+        item = _ITEM.fullmatch(text.rstrip())
+        if last is None or item is None or item["indent"] != last["indent"]:
+            break
+        words.append(_unquoted(item["word"]))
+    return any(number == len(words) - 1 for number, _ in in_words(words[::-1]))
+
+
+def _without_secret_words(text: str) -> str:
+    """Mask the secrets of a command that is written as a list in one line: `[mysql, --password, X]`."""
+    if "-" not in text or "," not in text:
+        return text
+    found = list(_WORD.finditer(text))
+    words = [_unquoted(one[0].rstrip()) for one in found]
+    for number, secret in reversed(list(in_words(words))):
+        word = found[number]
+        start = word.start() + (word[0][:1] in "\"'") + secret.start
+        text = f"{text[:start]}***{text[start + secret.end - secret.start :]}"
+    return text
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if word[:1] in "\"'" else word
 
 
 def _cell(character: str) -> str:

@@ -69,6 +69,13 @@ VAULTED = "a-secret-of-the-vault"
         (f"env: {{A: {VAULTED}, B: {{{{x}}}}}}", "{{x", ("env: {A: ***, B: {{x}}}", "{{x")),
         (f"a: {VAULTED}", "of-the", ("a: ***", "***")),
         (f"[{VAULTED}, mark, {VAULTED}]", "mark", ("[***, mark, ***]", "mark")),
+        (
+            "in: {command: [mysql, --password, hunter2], x: 1}",
+            "x:",
+            ("in: {command: [mysql, --password, ***", "x:"),
+        ),
+        ('["curl", "-u", "ann:hunter2", "mark"]', "mark", ('["curl", "-u", "ann:***", "mark"]', "mark")),
+        ("[mysql, '-phunter2', mark]", "mark", ("[mysql, '-p***', mark]", "mark")),
     ],
 )
 def test_secrets_are_masked_and_the_caret_stays_at_its_word(
@@ -85,6 +92,13 @@ def test_a_line_of_a_secret_text_is_not_shown() -> None:
 
     assert excerpt(lines, 5, 5, str) == ""
     assert excerpt(lines, 7, 5, str) != ""
+
+
+def test_an_item_that_is_the_secret_of_a_command_is_not_shown() -> None:
+    lines = ["command:", "  - mysql", "  - --password", '  - "hunter2"', "  - --table", "  - orders"]
+
+    assert excerpt(lines, 4, 5, str) == ""
+    assert excerpt(lines, 6, 5, str) != ""
 
 
 def test_only_diagnostics_of_the_file_and_only_the_first_many_have_one() -> None:
