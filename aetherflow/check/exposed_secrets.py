@@ -16,6 +16,8 @@ from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor, names_a_secret
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w-]*)(?:=(?P<value>.+))?", re.DOTALL)
+_ELSEWHERE = re.compile(r"(?:env|file|fd):|stdin\Z")
+"""Matches a value that names the place of a secret, as `openssl -pass env:NAME` has it."""
 _SUSPECT = re.compile(r"pass|secret|token|key|auth|credential|://", re.IGNORECASE)
 """Matches every name of a secret, and every URL with a password."""
 
@@ -64,6 +66,8 @@ def _secret_option(text: str, before: str) -> str:
     `before` is the result for the previous word.
     """
     found = _OPTION.fullmatch(text)
+    if found is None and before and _ELSEWHERE.match(text):
+        return ""
     if found is None:
         return f"{before}!" if before and not before.endswith("!") and text else ""
     if not names_a_secret(found["name"]):

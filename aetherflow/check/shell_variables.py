@@ -15,8 +15,11 @@ from aetherflow.plan.plan import Plan
 _VARIABLE = re.compile(
     r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}|\A\$(?P<bare>[A-Z_][A-Z0-9_]+)(?=/|\Z)"
 )
-_RUNS_SCRIPTS = re.compile(r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|podman|kubectl|make")
-"""Programs that expand `${VAR}` themselves, or pass it to a shell."""
+_RUNS_SCRIPTS = re.compile(
+    r"(?:ba|da|z|k|a|c|tc|fi|pw|)sh|env|envsubst|ssh|su|sudo|docker|podman|kubectl|make"
+    r"|sed|[gmn]?awk|perl|ruby|node|php|terraform|xargs|nohup|nice|timeout|flock|time|watch|parallel"
+)
+"""Programs that expand `${VAR}` themselves, pass it to a shell, or run scripts in which it is right."""
 
 
 def check_shell_variables(plan: Plan, sink: DiagnosticSink) -> None:

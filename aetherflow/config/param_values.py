@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.config.param_pattern import MAX_TEXT, matches
+from aetherflow.config.param_pattern import MAX_TEXT, matches, pattern_problem
 from aetherflow.errors import ConfigError
 from aetherflow.language.dates import TIGHT_STEP, Calculation, DateError, calculated, parse_steps
 from aetherflow.redaction import names_a_secret
@@ -172,6 +172,8 @@ def _chosen(spec: ParamSpec, converted: Any, value: Any, reading: Reading | None
 
 
 def _check_pattern(pattern: str, converted: Any) -> None:
+    if problem := pattern_problem(pattern):  # `validate` reports it with its place
+        raise UnfitValue(f"given to a flow whose pattern {problem}")
     for text in converted if isinstance(converted, list) else [converted]:
         if len(text) > MAX_TEXT:
             raise UnfitValue(f"at most {MAX_TEXT} characters, as it has a pattern", f"{len(text)}")

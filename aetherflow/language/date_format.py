@@ -52,6 +52,11 @@ def format_problem(text: str) -> str:
     return "" if used else f"the format {text!r} has no directive"
 
 
+def is_format(text: str | None) -> bool:
+    """Whether a text has a directive, and so was meant as a format."""
+    return text is not None and "%" in text and not format_problem(text)
+
+
 def needs_time(text: str) -> str:
     """Return the first directive of a format that a date alone cannot fill, or nothing."""
     return next((f"%{name}" for name in _DIRECTIVE.findall(text) if name in _TIME_DIRECTIVES), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aetherflow.language.lexer import Lexeme, lexemes
@@ -196,9 +197,16 @@ class Parser:
             hint = at.value
         elif at.is_("["):
             hint = hint or _LIST
+        elif _REST_OF_DATE.fullmatch(at.text):
+            hint = hint or _DATE
         found = "its end" if at.kind == "end" else repr(_short(at.text))
         message = f"the condition cannot be read at {found}: {expected}"
         return SyntaxFound(TextDiagnostic(message, (), at.offset, "AF421", hint or _EXAMPLE))
+
+
+_TRUTH = dict.fromkeys(("yes", "on"), "write true") | dict.fromkeys(("no", "off"), "write false")
+_REST_OF_DATE = re.compile(r"-[0-9]{2}")
+_DATE = "a date is a text, and text is written in quotes: '2026-01-31'"
 
 
 def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
@@ -210,8 +218,10 @@ def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
         if "outputs" not in path:
             return TextDiagnostic(f"{shown!r} is no path of a condition", (), lexeme.offset, "AF422", hint)
     if root not in ROOTS:
-        hint = did_you_mean(root, ROOTS) or _QUOTES + (
-            f": '{root}'" if root == shown and root.isalnum() else ""
+        hint = (
+            _TRUTH.get(root.lower(), "")
+            or did_you_mean(root, ROOTS)
+            or _QUOTES + (f": '{root}'" if root == shown and root.isalnum() else "")
         )
         message = f"{shown!r} is not known in a condition: a path begins with jobs, params or env"
         return TextDiagnostic(message, (), lexeme.offset, "AF422", hint)

@@ -10,11 +10,12 @@ import msgspec
 from aetherflow.config.param_declarations import wrong_declarations
 from aetherflow.errors import Severity
 from aetherflow.language.condition import Condition, compile_condition
+from aetherflow.language.date_format import is_format
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import Template, compile_template
 from aetherflow.language.token_hints import spaced_offset
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.flow_dates import check_timezone, date_problem
+from aetherflow.plan.flow_dates import check_timezone, date_problem, is_date
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item, part_hint
 from aetherflow.plan.hooks import HOOK, HOOK_KEYS
 from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
@@ -230,6 +231,10 @@ class _Compiler:
         if not rest and reference.default is not None and root in _MAPPINGS and root in roots:
             message = f"{{{{{root}:{reference.default}}}}} is all of {root}, and what follows ':' a default"
             return "AF403", message, f"write {{{{{root}.NAME}}}}"
+        if is_format(reference.default) and is_date(reference, self.spec.flow.params):
+            path = ".".join(reference.path)
+            message = f"{{{{{reference.written}}}}}: what follows ':' is a default, and no format"
+            return "AF566", message, f"write {{{{{path} | format: {reference.default}}}}}"
         if root == "job" and root in roots and rest and rest[0] not in ("id", "outputs"):
             message = f"{'.'.join(reference.path)!r}: `job` is the job itself, with outputs and id"
             return "AF406", message, own_job_hint(tuple(rest), self.outputs)

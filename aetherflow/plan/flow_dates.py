@@ -43,6 +43,11 @@ def date_problem(reference: Reference, params: Mapping[str, ParamSpec]) -> str:
     return "" if kind == "unknown" else reference.calculation.problem(kind)
 
 
+def is_date(reference: Reference, params: Mapping[str, ParamSpec]) -> bool:
+    """Whether a reference surely names a date or a time."""
+    return _kind_of(reference.path, params) in ("date", "time")
+
+
 def _kind_of(path: tuple[str, ...], params: Mapping[str, ParamSpec]) -> DateKind | Literal["unknown"]:
     match path:
         case ("run", "date"):

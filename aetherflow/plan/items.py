@@ -22,6 +22,7 @@ from aetherflow.language.comparison import equal
 from aetherflow.language.reference import kind_of
 from aetherflow.language.seen import LONGEST_VALUE
 from aetherflow.sdk.json_values import NotJson, check_numbers
+from aetherflow.spec.yaml_scalars import json_text
 
 MATRIX = "matrix"
 SELECTIONS = ("exclude", "include")
@@ -138,7 +139,15 @@ def selection(parts: Mapping[str, Any], key: str) -> list[Item]:
 
 def has(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     """Whether a combination has all values of an entry of `exclude`."""
-    return all(key in combination and equal(combination[key], value) for key, value in entry.items())
+    return all(key in combination and _same(combination[key], value) for key, value in entry.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of a matrix are the same; unlike in a condition, 3.1 is not the text `3.10`."""
+    if isinstance(one, str) is isinstance(other, str):
+        return equal(one, other)
+    text, value = (one, other) if isinstance(one, str) else (other, one)
+    return json_text(value) == text if type(value) in (int, float) else equal(value, text)
 
 
 def _of_matrix(parts: Mapping[str, Any]) -> list[Item]:
@@ -155,7 +164,7 @@ def _of_matrix(parts: Mapping[str, Any]) -> list[Item]:
         fitting = [
             number
             for number, one in enumerate(originals)
-            if all(key not in one or equal(one[key], value) for key, value in entry.items())
+            if all(key not in one or _same(one[key], value) for key, value in entry.items())
         ]
         for number in fitting:
             combinations[number] |= {k: v for k, v in entry.items() if k not in originals[number]}

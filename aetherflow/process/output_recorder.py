@@ -109,6 +109,10 @@ class OutputRecorder:
         """Whether a captured stream was longer than what is captured of it."""
         return self._streams[stream].cut
 
+    def foreign_line(self, stream: Stream) -> int:
+        """Return the number of the first captured line that is not UTF-8, 0 if there is none."""
+        return self._streams[stream].foreign_line()
+
     def last_lines(self, count: int = 10) -> tuple[Stream, list[str]]:
         """Return the last lines of stderr, or of stdout when there is nothing on stderr."""
         for stream in ("stderr", "stdout"):
@@ -215,6 +219,14 @@ class _StreamState:
             self.cut = self.cut or len(masked) > room
             self._captured += masked[:room]
         self.last = (self.last + masked)[-LAST_BYTES:] if len(masked) < LAST_BYTES else masked[-LAST_BYTES:]
+
+    def foreign_line(self) -> int:
+        """Return the number of the first captured line that is not UTF-8, 0 if there is none."""
+        try:
+            self._captured.decode()
+        except UnicodeDecodeError as error:
+            return self._captured.count(b"\n", 0, error.start) + 1
+        return 0
 
     def captured_text(self) -> str:
         """Return the text without its final line end; of one that was cut, only whole characters."""

@@ -88,7 +88,7 @@ _NOT_AFTER = words(
     " domain encryption status state version reset resets recovery change login auth authentication"
     " protection prompt encoding charset classes through"
     # where it is, who has it, what it is called
-    " file files filename filepath path paths dir directory folder location loc url urls uri uris endpoint"
+    " fd file files filename filepath path paths dir directory folder location loc url urls uri uris endpoint"
     " host hostname port provider providers backend engine store manager vault mount volume volumes"
     " namespace module class plugin driver handler factory middleware command cmd script program"
     " helper exec source bucket region group role roles"

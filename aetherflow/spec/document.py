@@ -62,7 +62,7 @@ class Document(msgspec.Struct, frozen=True, eq=False):
         one of the file is written as JSON.
         """
         _, found, start = self._find(path)
-        is_there = type(found) is type(value) and found == value
+        is_there = found is value or (type(found) is type(value) and found == value)  # .nan equals nothing
         return self._content.spelled.get(start, json_text(value)) if is_there else json_text(value)
 
     def diagnostic(

@@ -24,6 +24,10 @@ _IN_FLOW = "it belongs under `flow:`"
 _TOP = "it belongs at the left margin, beside `flow:`"
 _IN_FLOW_FILE = "it belongs into the flow: an item only says when to run which flow (flow_yaml)"
 _LIST = "write for_each: [a, b], or a template that gives a list; steps read {{item}}"
+_ANCHORS = (
+    "there is no place for anchors alone: name a value where it is used first, `retry: &name {...}`, and "
+    "then write `retry: *name` or `<<: *name`; defaults of all flows are in aetherflow.yaml (help projects)"
+)
 _OTHER_FAILURE = "use a job with when: jobs.ID.status == 'FAILED', or flow.on_failure"
 
 _TIMES = dict.fromkeys(
@@ -70,6 +74,7 @@ _HINTS: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(("id", "description", "timeout_seconds", "retry"), _IN_FLOW),
         **dict.fromkeys(("on_success", "on_failure", "on_exit", "timezone"), _IN_FLOW),
+        **dict.fromkeys(("defaults", "default", "anchors", "aliases", "templates", "common"), _ANCHORS),
         "name": "write it as the id of the flow: flow: {id: NAME}",
         "steps": "steps belong to a job: jobs: [{id: NAME, steps: [...]}]",
         **_TIMES,
@@ -88,6 +93,8 @@ _HINTS: dict[str, dict[str, str]] = {
 
 def foreign_key_hint(struct: str, key: str) -> str:
     """Return what to do about an unknown key of a mapping, or an empty text; `struct` is its class's name."""
+    if key.startswith(("x-", ".")):
+        return _ANCHORS
     return _HINTS.get(struct, {}).get(key, "")
 
 

@@ -92,9 +92,10 @@ def named_values(source: Source) -> dict[str, Any]:
         if found["sign"] == "<<":
             if not rest:
                 source.refuse(at, "no word ends the block", line, _ALLOWED)
-            if rest not in lines[number:]:
+            try:
+                end = lines.index(rest, number)
+            except ValueError:
                 source.refuse(at, f"no line {rest!r} ends the block", line, _ALLOWED)
-            end = lines.index(rest, number)
             rest, number = "\n".join(lines[number:end]), end + 1
         values[name] = rest
     return values

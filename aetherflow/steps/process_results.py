@@ -155,9 +155,10 @@ def parsed_output(context: StepContext, recorder: OutputRecorder, limit: int, pa
             hint="raise log.max_capture_kb, or let the program write a file",
             code=_CODE_OF_PARSE,
         )
-    source = Source(
-        recorder.captured()["stdout"], f"stdout (parse: {parse})", _CODE_OF_PARSE, context.redactor.text
-    )
+    text = recorder.captured()["stdout"].removeprefix("\ufeff")  # some programs mark their text as UTF-8
+    source = Source(text, f"stdout (parse: {parse})", _CODE_OF_PARSE, context.redactor.text)
+    if line := recorder.foreign_line("stdout"):
+        source.refuse(line, "it is not UTF-8", hint="let the program write text in UTF-8")
     value = parsed(source, parse)
     return {"parsed": value} | ({"count": len(value)} if isinstance(value, list | dict) else {})
 

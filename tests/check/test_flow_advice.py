@@ -144,6 +144,10 @@ def test_a_shell_variable_that_no_shell_reads_is_reported_at_its_dollar(
         "command: [/bin/bash, -s], stdin: 'echo ${A}'",
         "command: [python3, -c, 'print(\"${A}\")']",
         "command: [echo, '$A', '${}', '$ {A}', '${1}']",
+        "command: [node, -e, 'console.log(`${process.pid}`)']",
+        "command: [envsubst], stdin: 'Dear ${USER}'",
+        "command: [sed, -i, 's/${VERSION}/1.2/', deploy.conf]",
+        "command: [timeout, 5, sh, -c, 'echo ${A}']",
     ],
 )
 def test_what_a_shell_or_a_script_reads_is_not_reported(tmp_path: Path, inputs: str) -> None:
@@ -191,6 +195,8 @@ def test_a_secret_in_a_command_line_is_reported_once_and_not_shown(
     [
         "command: [curl], env: {TOKEN: '{{env.API_TOKEN:x}}'}",
         "command: [curl, --password-file, pw.txt]",
+        "command: [gpg, --passphrase-fd, 0]",
+        "command: [openssl, enc, -pass, 'env:SECRET_NAME']",
         "command: [sh, -c, 'curl -u me:$PASSWORD']",
         "command: [tool, --tokens-per-minute, 5]",
         "command: [tool, --password, --verbose]",

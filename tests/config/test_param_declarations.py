@@ -133,6 +133,12 @@ def test_what_contradicts_itself_is_found_with_its_place(
     assert found.hint
 
 
+def test_a_value_for_a_pattern_that_cannot_be_read_is_refused() -> None:
+    """`validate` reads the defaults of a flow that has errors, too."""
+    with pytest.raises(UnfitValue, match="pattern is no regular expression"):
+        convert(ParamSpec(pattern="(", default="x"), "x")
+
+
 def test_everything_wrong_with_a_declaration_is_reported_at_once() -> None:
     spec = ParamSpec(type="int", enum=["x"], min=3, max=1, pattern="[", default="y")
     found = [(one.where[0], one.code) for one in wrong_declarations("p", spec)]

@@ -166,11 +166,15 @@ MISTAKES = [
     ),
     Mistake(
         "params beside flow (Dagu)",
-        f"version: 1\nflow: {{id: f}}\n▶params: {{day: {{type: date}}}}\njobs:\n  - id: a\n    {ITEMS}\n",
+        "version: 1\nflow: {id: f}\n▶params: {day: {type: date, default: today}}\n"
+        f"jobs:\n  - id: a\n    {ITEMS}\n",
         "AF111",
         "unknown key 'params' in the flow file",
         "it belongs under `flow:`",
-        (("params: {day: {type: date}}\n", ""), ("{id: f}", "{id: f, params: {day: {type: date}}}")),
+        (
+            ("params: {day: {type: date, default: today}}\n", ""),
+            ("{id: f}", "{id: f, params: {day: {type: date, default: today}}}"),
+        ),
     ),
     Mistake(
         "a default instead of a parameter (Dagu)",

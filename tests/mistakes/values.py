@@ -6,6 +6,14 @@ from tests.mistakes.mistake import ITEMS, Mistake, job, process, step, value
 
 MISTAKES = [
     Mistake(
+        "a format after the colon (Prefect, strftime)",
+        value("{{▶today:%Y%m%d}}"),
+        "AF566",
+        "what follows ':' is a default, and no format",
+        "write {{today | format: %Y%m%d}}",
+        (("{{today:%Y%m%d}}", "{{today | format: %Y%m%d}}"),),
+    ),
+    Mistake(
         "job for jobs, and output for outputs",
         value("{{▶job.a.output.n}}"),
         "AF406",

@@ -6,6 +6,15 @@ from tests.mistakes.mistake import ITEMS, Mistake, flow, item, job, process, ste
 
 MISTAKES = [
     Mistake(
+        "a key that holds anchors only (Docker Compose)",
+        f"version: 1\n▶x-retry: &often {{max_attempts: 3}}\nflow: {{id: f, retry: *often}}\n"
+        f"jobs:\n  - id: a\n    {ITEMS}\n",
+        "AF111",
+        "unknown key 'x-retry' in the flow file",
+        "name a value where it is used first, `retry: &name {...}`",
+        (("x-retry: &often {max_attempts: 3}\n", ""), ("*often", "&often {max_attempts: 3}")),
+    ),
+    Mistake(
         "an editor indents with a tab (every YAML tool)",
         f"version: 1\nflow: {{id: f}}\njobs:\n▶\t- id: a\n\t  {ITEMS}\n",
         "AF103",

@@ -48,6 +48,18 @@ def test_exclude_removes_every_combination_that_has_its_values(exclude: Any, lef
     assert short({"matrix": {**DAYS, "exclude": exclude}}) == left
 
 
+def test_a_matrix_keeps_3_1_and_3_10_apart() -> None:
+    """Where a condition compares numbers, and the text `3.10` is equal to 3.1."""
+    versions = {"version": [3.1, "3.10", 2]}
+    assert short({"matrix": versions, "exclude": [{"version": "3.10"}]}) == ["3.1", "2"]
+    assert short({"matrix": versions, "exclude": [{"version": 3.1}]}) == ["3.10", "2"]
+    assert short({"matrix": versions, "include": [{"version": "2", "lts": True}]}) == [
+        "3.1",
+        "3.10",
+        "2 True",
+    ]
+
+
 def test_include_adds_to_combinations_or_adds_one_as_in_github_actions() -> None:
     """The example of their documentation."""
     given = {

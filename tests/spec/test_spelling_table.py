@@ -21,7 +21,7 @@ from tests.spec.places import Place, document_of, places
 SPELLINGS = (
     # version numbers, numbers with zeros, bases, signs and exponents
     *("3.10", "1.0", "007", "-1", "+5", ".5", "5.", "1e3", "0x1F", "0o17", "-0", "1_000"),
-    *("123456789012345678901234567890", ".inf"),
+    *("123456789012345678901234567890", ".inf", ".nan", ".NaN"),
     # times and dates
     *("12:30", "2026-01-01", "20260101"),
     # words that are truth or nothing to some reader of YAML

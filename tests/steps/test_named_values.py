@@ -76,6 +76,10 @@ def test_a_line_that_says_nothing_is_named(text: str, message: str) -> None:
     assert "hunter2" not in caught.value.message
 
 
+def test_many_blocks_are_read_in_time_that_grows_with_their_number() -> None:
+    assert object_or_named_values(source("a<<E\nx\nE\n" * 100_000)) == {"a": "x"}
+
+
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
     [

@@ -124,6 +124,19 @@ async def test_stdout_that_does_not_fit_parse_is_an_error_with_its_line(tmp_path
     )
 
 
+@pytest.mark.asyncio
+async def test_parse_takes_a_byte_order_mark_and_refuses_other_bytes_than_utf_8(tmp_path: Path) -> None:
+    """A file name of an old Windows would be another name in the list."""
+    marked = await run_step(process_context(tmp_path), command=["printf", "\\357\\273\\277[1]"], parse="json")
+    assert marked.outputs["parsed"] == [1]
+    with pytest.raises(StepError) as caught:
+        await run_step(process_context(tmp_path), command=["printf", "a\\nb\\374.csv\\n"], parse="lines")
+    assert (caught.value.code, caught.value.message) == (
+        "AF715",
+        "stdout (parse: lines), line 2: it is not UTF-8",
+    )
+
+
 @pytest.mark.parametrize("mode", ["file", "discard"])
 @pytest.mark.asyncio
 async def test_parse_contradicts_a_stdout_that_is_not_captured(tmp_path: Path, mode: str) -> None:
