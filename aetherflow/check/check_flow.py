@@ -18,6 +18,7 @@ from aetherflow.plan.plan import Plan
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.convert import misfit, type_info
+from aetherflow.spec.decode import fits, wrong_kind
 from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.meant_values import meant_list, meant_mapping
@@ -193,8 +194,9 @@ def _check_value(
         message, hint = form
         sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {message}", hint)
     elif not unquoted and not _has_template(value) and (problem := _misfit(value, wanted, called)):
-        hint = _choices(value, wanted) or f"see: aetherflow steps show {step_type.name}"
-        sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {problem}", hint)
+        see = _choices(value, wanted) or f"see: aetherflow steps show {step_type.name}"
+        message, hint = _other_kind(value, kind) or (problem, see)
+        sink.add(where, "AF544", f"input {called!r} of {step_type.name}: {message}", hint or see)
 
 
 def _other_form(value: Any, kind: kinds.Type) -> tuple[str, str] | None:
@@ -209,6 +211,14 @@ def _other_form(value: Any, kind: kinds.Type) -> tuple[str, str] | None:
     if isinstance(value, dict) and not wanted & _MAPPINGS and wanted & _LISTS:
         return "expected a list, got a mapping", meant_list(value)
     return None
+
+
+def _other_kind(value: Any, kind: kinds.Type) -> tuple[str, str] | None:
+    """Return message and hint if a scalar is of another kind than the input takes."""
+    wanted = [one for one, _ in alternatives(kind) if not isinstance(one, kinds.NoneType)]
+    if isinstance(value, list | dict) or any(fits(value, one) for one in wanted):
+        return None
+    return wrong_kind(value, wanted)
 
 
 def _misfit(value: object, wanted: Any, called: str) -> str:

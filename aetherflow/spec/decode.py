@@ -205,9 +205,8 @@ class _Explainer:
 
     def wrong_type(self, value: Any, expected: list[kinds.Type], path: NodePath) -> None:
         """Report a value of another kind than expected."""
-        words = " or ".join(_description(kind) for kind in expected)
-        message = f"{_subject(path)}: expected {words}, got {shown(value)}"
-        self.report(path, "AF110", message, _conversion(value, expected[0]))
+        words, hint = wrong_kind(value, expected)
+        self.report(path, "AF110", f"{_subject(path)}: {words}", hint)
 
 
 def unwrapped(kind: kinds.Type) -> tuple[kinds.Type, str]:
@@ -239,6 +238,12 @@ def fits(value: Any, kind: kinds.Type) -> bool:
     if isinstance(kind, kinds.LiteralType):
         return type(value) in {type(option) for option in kind.values}
     return type(kind) not in _KINDS or type(value) in _KINDS[type(kind)][0]
+
+
+def wrong_kind(value: Any, expected: list[kinds.Type]) -> tuple[str, str]:
+    """Return message and hint for a value of another kind than one of these."""
+    words = " or ".join(_description(kind) for kind in expected)
+    return f"expected {words}, got {shown(value)}", _conversion(value, expected[0])
 
 
 def _description(kind: kinds.Type) -> str:

@@ -86,12 +86,13 @@ def place(text: str, at: str) -> str:
         (
             "{id: s, type: check_items, inputs: {items: [b], min_count: many}}",
             "min_count: many",
-            "error[AF544] input 'min_count' of check_items: Expected `int`, got `str` (%s)",
+            "error[AF544] input 'min_count' of check_items: expected a whole number, got the text 'many' "
+            "(write a number such as 300, without a unit)",
         ),
         (
             "{id: s, type: check_items, inputs: {items: 3}}",
             "items: 3",
-            "error[AF544] input 'items' of check_items: Expected `str | array | null`, got `int` (%s)",
+            "error[AF544] input 'items' of check_items: expected a list or text, got the number 3 (write it as a list: [3])",
         ),
         (
             "{id: s, type: external.process, inputs: {command: [a], log: {stdout: captur}}}",
@@ -296,7 +297,8 @@ def anything(context: StepContext, inputs: Any) -> None:
         (
             "{limits: {low: '{{run_id}}', high: much}}",
             "high: much",
-            f"error[AF544] input 'limits.high' of own: Expected `int`, got `str` {IN_OWN}",
+            "error[AF544] input 'limits.high' of own: expected a whole number, got the text 'much' "
+            "(write a number such as 300, without a unit)",
         ),
         (
             "{limits: {low: 5, high: 3}}",
