@@ -129,7 +129,7 @@ class ScheduleFile(_Spec, frozen=True):
         calendars: dates by name.
         state: the database of the firings, and of the runs of flows that name none.
         max_parallel_runs: how many runs execute at once.
-        shutdown_grace_seconds: how long runs may go on when the server is asked to stop.
+        shutdown_grace_seconds: how long runs may continue when the server is asked to stop.
         on_crash: what happens to a run whose server died, unless its flow says it.
     """
 

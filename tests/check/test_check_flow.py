@@ -21,6 +21,8 @@ from aetherflow.spec.load import load_flow
 HEAD = "version: 1\nflow: {id: demo}\n"
 RESOURCES = "resources:\n  db: {kind: db, driver: sqlite3, config: {path: x}}\n"
 SEE = "see: aetherflow steps show"
+NO_NUMBER = "expected a whole number, got the text '{}' (write a number such as 300, without a unit)"
+NO_LIST = "expected a list or text, got the number 3 (write it as a list: [3])"
 IN_OWN = "(see: aetherflow steps show own)"
 IN_LOCK = "(see: aetherflow steps show with_lock)"
 
@@ -86,13 +88,12 @@ def place(text: str, at: str) -> str:
         (
             "{id: s, type: check_items, inputs: {items: [b], min_count: many}}",
             "min_count: many",
-            "error[AF544] input 'min_count' of check_items: expected a whole number, got the text 'many' "
-            "(write a number such as 300, without a unit)",
+            f"error[AF544] input 'min_count' of check_items: {NO_NUMBER.format('many')}",
         ),
         (
             "{id: s, type: check_items, inputs: {items: 3}}",
             "items: 3",
-            "error[AF544] input 'items' of check_items: expected a list or text, got the number 3 (write it as a list: [3])",
+            f"error[AF544] input 'items' of check_items: {NO_LIST}",
         ),
         (
             "{id: s, type: external.process, inputs: {command: [a], log: {stdout: captur}}}",
@@ -297,8 +298,7 @@ def anything(context: StepContext, inputs: Any) -> None:
         (
             "{limits: {low: '{{run_id}}', high: much}}",
             "high: much",
-            "error[AF544] input 'limits.high' of own: expected a whole number, got the text 'much' "
-            "(write a number such as 300, without a unit)",
+            f"error[AF544] input 'limits.high' of own: {NO_NUMBER.format('much')}",
         ),
         (
             "{limits: {low: 5, high: 3}}",
