@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from aetherflow.check.planned_steps import Use, planned_steps, uses_of
-from aetherflow.check.scripts import words_of
+from aetherflow.check.scripts import PASSES_TO_SHELL, words_of
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
 from aetherflow.redaction import Redactor
+from aetherflow.spec.suggest import quoted
 
 _TOKEN = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _NEEDS_SHELL = re.compile(r"[|&;<>`\n]|\$[({A-Za-z]|(?:^|\s)[^\s'\"]*[*?](?:\s|$)")
 _OPERATORS = ("|", "||", "&&", ">", ">>", "2>", "2>&1")
-_TAKES_OPERATORS = re.compile(
-    r"(?:ba|da|z|k|a|c|tc|fi|)sh|env|ssh|su|sudo|docker|podman|kubectl|make|expr|test|\[|xargs|nice|timeout"
-)
-_SHOWN = 60
+_TAKES_OPERATORS = re.compile(rf"{PASSES_TO_SHELL}|expr|test|\[|xargs|nice|timeout")
 
 
 def check_commands(plan: Plan, redactor: Redactor, sink: DiagnosticSink) -> None:
@@ -50,7 +48,8 @@ def _check_text(text: str, use: Use, redactor: Redactor, sink: DiagnosticSink) -
         message, hint = "a shell would have to read this", "add `shell: true` beside it"
     else:
         message, hint = "a text is the name of one program", _as_list(redactor.text(text))
-    message = f"{_short(redactor.text(text))!r} would be looked for as one program: {message}"
+    shown = quoted(" ".join(redactor.text(text).split()))
+    message = f"{shown} would be looked for as one program: {message}"
     sink.add(where, "AF436", message, hint, "warning" if is_path else "error")
 
 
@@ -79,8 +78,3 @@ def _check_list(command: list[Any], use: Use, redactor: Redactor, sink: Diagnost
             )
             sink.add(sink.text_place(where, 0), "AF437", message, hint, "warning")
             return
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."

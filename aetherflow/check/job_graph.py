@@ -9,6 +9,7 @@ import msgspec
 
 from aetherflow.plan.for_each import called
 from aetherflow.plan.plan import JobPlan, Plan
+from aetherflow.spec.suggest import shortened
 
 EdgeKind = Literal["needs", "after"]
 _LONGEST = 80
@@ -79,4 +80,4 @@ def _node(job: JobPlan) -> Node:
 def _one_line(text: str) -> str:
     """Return a text on one line, without control characters, shortened."""
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+    return shortened(line, _LONGEST)

@@ -13,9 +13,12 @@ from aetherflow.plan.diagnostics import Path
 
 Language = Literal["shell", "python", "other"]
 
-_INTERPRETER = re.compile(
-    r"(?P<shell>(?:ba|da|z|k|a|c|tc|fi|)sh)|(?P<python>python[0-9.]*)|(?P<other>perl|ruby|node|php)"
-)
+SHELL = r"(?:ba|da|z|k|a|c|tc|fi|)sh"
+"""The names of shells as a regular expression."""
+PASSES_TO_SHELL = rf"{SHELL}|env|ssh|su|sudo|docker|podman|kubectl|make"
+"""The same with programs that expand `$VAR` themselves, or pass their arguments to a shell."""
+
+_INTERPRETER = re.compile(rf"(?P<shell>{SHELL})|(?P<python>python[0-9.]*)|(?P<other>perl|ruby|node|php)")
 _SHELL_OPTION = re.compile(r"-[a-z]*c")
 _TAKES_VALUE = re.compile(r"[-+][a-z]*o|-[WX]|--(?:rcfile|init-file)")
 _OTHER_OPTION = re.compile(r"-[eErc]")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
+from aetherflow.check.scripts import PASSES_TO_SHELL
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
 
@@ -16,8 +17,8 @@ _VARIABLE = re.compile(
     r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^{}]*))?\}|\A\$(?P<bare>[A-Z_][A-Z0-9_]+)(?=/|\Z)"
 )
 _RUNS_SCRIPTS = re.compile(
-    r"(?:ba|da|z|k|a|c|tc|fi|pw|)sh|env|envsubst|ssh|su|sudo|docker|podman|kubectl|make"
-    r"|sed|[gmn]?awk|perl|ruby|node|php|terraform|xargs|nohup|nice|timeout|flock|time|watch|parallel"
+    rf"{PASSES_TO_SHELL}|pwsh|envsubst|sed|[gmn]?awk|perl|ruby|node|php|terraform"
+    r"|xargs|nohup|nice|timeout|flock|time|watch|parallel"
 )
 """Programs that expand `${VAR}` themselves, pass it to a shell, or run scripts in which it is right."""
 

@@ -70,11 +70,7 @@ def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Part, int]
     if token is None:
         if (quoted := _QUOTED.match(text, at)) is not None:
             return quoted["text"], quoted.end()
-        is_closed = text.startswith("}}", _resume(text, at) - 2)
-        reason = (
-            "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
-        )
-        return _problem(text, at, where, reason)
+        return _no_token(text, at, where)
     path = tuple(token["path"].split("."))
     if len(path) > MAX_PARTS:
         return _problem(text, at, where, f"a path has at most {MAX_PARTS} parts")
@@ -86,7 +82,7 @@ def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Part, int]
     if token["end"] == ":":
         close = _end_of_default(text, token.end())
         if close < 0:
-            return _problem(text, at, where, "it is not closed, or another token stands in its default")
+            return _problem(text, at, where, "it is not closed, or another token is in its default")
         default, end = text[token.end() : close], close + 2
         if _FORMAT_IN_DEFAULT.search(default):
             return _problem(text, at, where, "a format and a default do not go together")
@@ -101,11 +97,7 @@ def _formatted(
     """Parse the pipe of a token: `format:` and the format, up to the closing braces."""
     found = _FORMAT.match(text, token.end())
     if found is None:
-        is_closed = text.startswith("}}", _resume(text, token.start()) - 2)
-        reason = (
-            "between the braces stand names joined by dots, nothing else" if is_closed else "it is not closed"
-        )
-        return _problem(text, token.start(), where, reason)
+        return _no_token(text, token.start(), where)
     written = found["format"].strip()
     if problem := format_problem(written):
         return TextDiagnostic(problem, where, found.start("format"), "AF566", format_hint(written))
@@ -131,11 +123,17 @@ def _end_of_default(text: str, start: int) -> int:
 
 
 def _resume(text: str, at: int) -> int:
-    """Return where to go on after the bad token at `at`: behind its `}}`, or at the next `{{`."""
+    """Return where to continue after the bad token at `at`: behind its `}}`, or at the next `{{`."""
     next_open = text.find("{{", at + 2)
     limit = len(text) if next_open < 0 else next_open
     close = text.find("}}", at + 2, limit)
     return limit if close < 0 else close + 2
+
+
+def _no_token(text: str, at: int, where: tuple[str | int, ...]) -> TextDiagnostic:
+    is_closed = text.startswith("}}", _resume(text, at) - 2)
+    reason = "only names joined by dots may be between the braces" if is_closed else "it is not closed"
+    return _problem(text, at, where, reason)
 
 
 def _problem(text: str, at: int, where: tuple[str | int, ...], reason: str) -> TextDiagnostic:

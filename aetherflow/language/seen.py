@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from aetherflow.spec.suggest import LONGEST_SHOWN, shortened
+
 Mask = Callable[[Any], Any]
 """Masks the secrets in a value."""
 
 VALUES_SHOWN = 8
-LONGEST_VALUE = 60
-"""How many characters of a value are shown."""
 
 _WHY_MISSING = {
     "jobs": " (the job did not output it)",
@@ -71,14 +71,10 @@ def shown_value(name: str, value: Any, mask: Mask) -> str:
     masked = next(iter(mask({name: value}).values()))
     match masked:
         case str():
-            return repr(_cut(masked))
+            return repr(shortened(masked))
         case Mapping() | list() | tuple():
             text = json.dumps(masked, ensure_ascii=False, default=str)
             kind = "mapping" if isinstance(masked, Mapping) else "list"
-            return text if len(text) <= LONGEST_VALUE else f"{_cut(text)} (a {kind} of {len(masked)})"
+            return text if len(text) <= LONGEST_SHOWN else f"{shortened(text)} (a {kind} of {len(masked)})"
         case _:
-            return _cut(json.dumps(masked, default=str))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+            return shortened(json.dumps(masked, default=str))

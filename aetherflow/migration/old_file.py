@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.migration.difference import Replace
-from aetherflow.spec.suggest import explain_syntax
+from aetherflow.spec.syntax_errors import explain_syntax
 from aetherflow.spec.yaml_scalars import scalar_value
 
 _MERGE = "tag:yaml.org,2002:merge"

@@ -20,8 +20,8 @@ import msgspec
 
 from aetherflow.language.comparison import equal
 from aetherflow.language.reference import kind_of
-from aetherflow.language.seen import LONGEST_VALUE
 from aetherflow.sdk.json_values import NotJson, check_numbers
+from aetherflow.spec.suggest import LONGEST_SHOWN, shortened
 from aetherflow.spec.yaml_scalars import json_text
 
 MATRIX = "matrix"
@@ -96,10 +96,10 @@ def listed(value: Any, *where: str) -> list[Any]:
 def in_short(item: Any) -> str:
     """Return an item in few characters, as people see it: `a.csv`, or `day=mon region=eu`."""
     if isinstance(item, Mapping):
-        text = " ".join(f"{key}={_plain(value)}" for key, value in islice(item.items(), LONGEST_VALUE))
+        text = " ".join(f"{key}={_plain(value)}" for key, value in islice(item.items(), LONGEST_SHOWN))
     else:
         text = _plain(item)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+    return shortened(text)
 
 
 def _plain(value: Any) -> str:

@@ -26,7 +26,8 @@ from yaml.events import (
 )
 
 from aetherflow.errors import Diagnostic, Position
-from aetherflow.spec.suggest import explain_control_character, explain_syntax, quoted, shown
+from aetherflow.spec.suggest import quoted, shown
+from aetherflow.spec.syntax_errors import explain_control_character, explain_syntax
 from aetherflow.spec.yaml_scalars import OTHER_THAN_TEXT, json_text, scalar_value
 
 MAX_DEPTH = 100

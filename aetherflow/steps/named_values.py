@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 from aetherflow.errors import StepError
+from aetherflow.spec.suggest import shortened
 
 Parse = Literal["lines", "json", "kv"]
 
 NAME = re.compile(r"[^\W\d][\w-]*")
 """A name that a template can read: `{{result.NAME}}`."""
 
-_SHOWN = 60
 _ALLOWED = "write NAME=VALUE, or NAME<<END, lines of text and a line END; a name has letters, digits, _ and -"
 
 
@@ -33,8 +33,7 @@ class Source:
         Raises:
             StepError: always.
         """
-        masked = self._mask(text)  # before it is cut: half a secret is not found
-        shown = masked if len(masked) <= _SHOWN else f"{masked[: _SHOWN - 3]}..."
+        shown = shortened(self._mask(text))  # masked before it is cut: half a secret is not found
         where = f"{self._called}, line {line}: {shown!r}: " if text else f"{self._called}, line {line}: "
         raise StepError(f"{where}{reason}", hint=hint, code=self._code)
 

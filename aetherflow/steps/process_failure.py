@@ -12,6 +12,7 @@ from aetherflow.process.output_recorder import OutputRecorder
 from aetherflow.process.run_process import ProcessEnd
 from aetherflow.process.spawn import Program
 from aetherflow.sdk.context import StepContext
+from aetherflow.spec.suggest import shortened
 
 EXIT_CODE = "AF732"
 TIMEOUT = "AF733"
@@ -115,5 +116,4 @@ def _whole_output(recorder: OutputRecorder) -> str:
 
 def _shown(argv: Iterable[str], limit: int = 200) -> str:
     """Return a command as one would type it, shortened."""
-    text = shlex.join(argv)
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return shortened(shlex.join(argv), limit)

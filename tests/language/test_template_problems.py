@@ -23,9 +23,9 @@ def test_the_sentence_is_the_one_users_know() -> None:
     assert UNSUPPORTED == "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
 
 
-NAMES_ONLY = "between the braces stand names joined by dots, nothing else"
+NAMES_ONLY = "only names joined by dots may be between the braces"
 NOT_CLOSED = "it is not closed"
-IN_DEFAULT = "it is not closed, or another token stands in its default"
+IN_DEFAULT = "it is not closed, or another token is in its default"
 STATEMENT = "statements and comments are not supported"
 STRAY = "these braces close nothing"
 
