@@ -52,7 +52,7 @@ def check_machine_for_flow(checked: CheckedFlow, newest_time: NewestTime) -> lis
 def check_machine(environment: Environment, redactor: Redactor, newest_time: NewestTime) -> list[CheckResult]:
     """Check what every flow needs: settings, clock, time zones, the shared state database, the extras."""
     settings = environment.settings
-    state = beside_old(absolute(settings.state_root / "aetherflow.sqlite"))
+    state = beside_old(settings.state_database)
     work_root = absolute(settings.work_root)
     results = state_results(state, newest_time)
     results.append(folder_result("workspace", work_root))

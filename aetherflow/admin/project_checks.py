@@ -7,24 +7,20 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.config.environment import Environment
+from aetherflow.config.environment import Environment, origin_of_env_file
 from aetherflow.config.project import Project
 from aetherflow.config.value_providers import others_may_read
-from aetherflow.errors import Diagnostic
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.spec.project import PROJECT_FILE, STEPS_FOLDER
 
 _SUBJECT = "project"
 
 
-def project_results(environment: Environment, ignored: tuple[Diagnostic, ...] = ()) -> list[CheckResult]:
+def project_results(environment: Environment) -> list[CheckResult]:
     """Return the results; the settings of a project are shown with all others."""
-    results = [CheckResult(_SUBJECT, d.severity, f"{d.file}: {d.message}", d.hint) for d in ignored]
-    for project in environment.projects:
-        results += _of_project(project, environment)
     if not environment.projects:
-        results.append(CheckResult(_SUBJECT, "ok", f"none: there is no {PROJECT_FILE} here or above"))
-    return results
+        return [CheckResult(_SUBJECT, "ok", f"none: there is no {PROJECT_FILE} here or above")]
+    return [result for project in environment.projects for result in _of_project(project, environment)]
 
 
 def _of_project(project: Project, environment: Environment) -> Iterator[CheckResult]:
@@ -47,7 +43,7 @@ def _of_project(project: Project, environment: Environment) -> Iterator[CheckRes
 
 def _of_env_file(path: str, place: str, folder: Path, environment: Environment) -> Iterator[CheckResult]:
     """Yield the names of the variables that come from a file, and a warning if it is not private."""
-    origin = f"env file {path} ({place})"
+    origin = origin_of_env_file(path, place)
     names = sorted(name for name, source in environment.origins.items() if source == origin)
     there = "" if (folder / path).exists() else " (not there)"
     yield CheckResult(_SUBJECT, "ok", f"{place}: {path}{there}: {', '.join(names) or 'no variables'}")

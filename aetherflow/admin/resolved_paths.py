@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files
-from aetherflow.config.environment import Environment
+from aetherflow.config.environment import BUNDLE_ENV_FILE, Environment
 from aetherflow.config.settings import PREFIX
 from aetherflow.errors import AetherFlowError
 from aetherflow.redaction import Redactor
@@ -18,6 +18,7 @@ from aetherflow.schedule.item import Schedule
 from aetherflow.server.server_settings import server_environment, state_path_of
 from aetherflow.spec.project import PROJECT_FILE
 from aetherflow.store.filesystem import logs_beside
+from aetherflow.store.old_database import beside_old
 from aetherflow.working_directory import absolute, working_directory_name
 from aetherflow.written_path import written_path
 
@@ -66,8 +67,7 @@ def paths_for_flow(checked: CheckedFlow) -> list[ResolvedPath]:
 def paths_of_settings(environment: Environment, redactor: Redactor) -> list[ResolvedPath]:
     """Return the paths that hold for every flow on this machine."""
     settings = environment.settings
-    state = settings.state_root / "aetherflow.sqlite"
-    found = [*_state(state, _setting(environment, "state_root"))]
+    found = [*_state(beside_old(settings.state_database), _setting(environment, "state_root"))]
     found.append(ResolvedPath("workspace root", str(settings.work_root), _work_root(environment)))
     plugins = [(path, "the project") for path in settings.plugin_paths]
     return _masked([*found, *_of_settings(environment, plugins)], redactor)
@@ -130,11 +130,10 @@ def _env_files(environment: Environment) -> Iterator[ResolvedPath]:
     for entry in parse_env_files(text) if text else ():
         path = written_path(entry.path, Path(working_directory_name()))
         yield ResolvedPath("env file", str(path), ENV_FILES_VARIABLE)
-    prefix = "bundle env file "
     root = Path(environment.variables.get("AETHERFLOW_ACTIVE_DIR", ""))
     for origin in dict.fromkeys(environment.origins.values()):
-        if origin.startswith(prefix):
-            path = written_path(origin.removeprefix(prefix), root)
+        if origin.startswith(BUNDLE_ENV_FILE):
+            path = written_path(origin.removeprefix(BUNDLE_ENV_FILE), root)
             yield ResolvedPath("env file", str(path), "env_files of the manifest")
 
 

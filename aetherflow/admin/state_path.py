@@ -44,8 +44,7 @@ def find_state_path(
         found = project_here()
         for ignored in found.ignored:
             warn(str(ignored))
-        environment = load_environment(process_env, project=found.project)
-        path = environment.settings.state_root / "aetherflow.sqlite"
+        path = load_environment(process_env, project=found.project).settings.state_database
     path = beside_old(path)
     if must_exist and is_missing(path) and (old := old_beside(path)):
         refuse_missing(path, f"{old} is of AetherFlow 0.0; the first run here makes {path.name} beside it")

@@ -16,11 +16,14 @@ from aetherflow.config.env_files import ENV_FILES_VARIABLE, parse_env_files, rea
 from aetherflow.config.project import Project
 from aetherflow.config.restrictions import ENTERPRISE, check_bundle_variables
 from aetherflow.config.secrets_provider import SecretsProvider, load_secrets_provider
-from aetherflow.config.settings import ENVIRONMENT, Given, Settings, load_settings, with_absolute_paths
+from aetherflow.config.settings import ENVIRONMENT, Given, Settings, load_settings, with_absolute_settings
 from aetherflow.errors import ConfigError
 from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.spec.env_file import EnvFile
+
+BUNDLE_ENV_FILE = "bundle env file "
+"""How the origin of a variable begins that comes from an env file of a bundle; its path follows."""
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -84,7 +87,7 @@ def load_environment(
     if text := layers.variables.get(ENV_FILES_VARIABLE, "").strip():
         for entry in parse_env_files(text):
             variables = read_env_file(entry, directory or Path(), layers.variables)
-            layers.add(variables, f"env file {entry.path}")
+            layers.add(variables, origin_of_env_file(entry.path))
     mode = ENTERPRISE if is_enterprise else load_settings(layers.variables, layers.origins, given).mode
     if bundle_project is not None:
         from aetherflow.config.bundle_project import check_bundle_project  # noqa: PLC0415 - few runs have one
@@ -93,7 +96,7 @@ def load_environment(
         given |= layers.add_project(bundle_project, is_restricted=mode == ENTERPRISE)
     for entry in bundle_env_files:
         variables = read_env_file(entry, bundle_directory or directory or Path(), layers.variables)
-        origin = f"bundle env file {entry.path}"
+        origin = f"{BUNDLE_ENV_FILE}{entry.path}"
         if mode == ENTERPRISE:
             check_bundle_variables(variables, origin)
         layers.add(variables, origin)
@@ -117,6 +120,11 @@ def load_environment(
     )
 
 
+def origin_of_env_file(path: str, place: str = "") -> str:
+    """Return the origin of the variables of an env file; `place` is where a project file names it."""
+    return f"env file {path} ({place})" if place else f"env file {path}"
+
+
 class _Layers:
     """Variables in layers, with the layer that each value came from."""
 
@@ -134,10 +142,10 @@ class _Layers:
         for entry, place in project.env_files():
             winning = {name: v for name, v in self.variables.items() if name not in self._of_projects}
             variables = read_env_file(entry, project.folder, self.variables, winning)
-            origin = f"env file {entry.path} ({place})"
+            origin = origin_of_env_file(entry.path, place)
             if is_restricted:
                 check_bundle_variables(variables, origin)
-            variables = with_absolute_paths(variables, project.folder)
+            variables = with_absolute_settings(variables, project.folder)
             self.add({name: text for name, text in variables.items() if name not in winning}, origin)
             self._of_projects |= variables.keys() - winning.keys()
         return project.settings(self.variables.get("HOME", ""))

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.config.settings import Given
-from aetherflow.errors import Diagnostic
+from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.document import NodePath, scan_file
 from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.load_project import (
@@ -23,7 +23,6 @@ from aetherflow.spec.load_project import (
     is_project,
     needed_paths,
     read_project,
-    wrong_project,
 )
 from aetherflow.spec.project import PROJECT_FILE, STEPS_FOLDER
 from aetherflow.spec.suggest import nearest
@@ -177,7 +176,7 @@ def _read(shown: Path, folder: Path) -> Project | None:
     ]
     wrong += _wrong_zone(written)
     if wrong:
-        raise wrong_project(written.document, wrong)
+        raise InvalidInput(written.document.in_order(wrong))
     return Project(written)
 
 

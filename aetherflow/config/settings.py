@@ -97,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file_access: FileAccess = "private"
     sources: dict[str, str] = {}
 
+    @property
+    def state_database(self) -> Path:
+        """The state database of flows and scheduler files that name none; absolute."""
+        return absolute(self.state_root / "aetherflow.sqlite")
+
 
 def load_settings(
     env: Mapping[str, str],
@@ -137,7 +142,7 @@ def load_settings(
     return Settings(state_root=state_root, work_root=work_root, **values, sources=sources)
 
 
-def with_absolute_paths(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
+def with_absolute_settings(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return variables of a file in which the paths of settings are relative to the folder of that file."""
     found = dict(variables)
     for name, read in _READERS.items():

@@ -35,6 +35,7 @@ from aetherflow.engine.ready_queue import (
 from aetherflow.engine.state import DONE, JobState, RunState, StepState
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
+from aetherflow.language.dates import utc_text
 from aetherflow.language.seen import Mask
 from aetherflow.plan.hooks import hooks_for, is_hook
 from aetherflow.plan.plan import Plan, StepPlan
@@ -129,7 +130,7 @@ def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> End
     again = f"--rerun {instance.id}.{spec.id} runs it again"
     if not spec.continue_on_error:
         again = "resume the run once more, and it runs again"
-    noticed = interruption.noticed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    noticed = utc_text(interruption.noticed_at, "seconds")
     error = ErrorInfo(
         code="AF713",
         message=f"the step was interrupted at attempt {interruption.attempt} (its process had died, "

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from aetherflow.engine.ready_queue import WHOLE, JobInstance
 from aetherflow.engine.state import JobState, RunState, StepState, plan_job_id
-from aetherflow.language.dates import day_in
+from aetherflow.language.dates import day_in, utc_text
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import RUN_KEYS
 
@@ -101,7 +101,7 @@ class RunView(Mapping[str, Any]):
         state = self._state
         match key:
             case "started_at":
-                return state.started_at.isoformat().replace("+00:00", "Z") if state.started_at else None
+                return utc_text(state.started_at) if state.started_at else None
             case "scheduled_at":
                 return self._scheduled_at or self._time("started_at")
             case "date":

@@ -1,8 +1,8 @@
-"""Reckon with dates in templates: offsets such as `- 1d`, cuts such as `/ mo`, and formats. Pure.
+"""Calculate with dates in templates: offsets such as `- 1d`, cuts such as `/ mo`, and formats. Pure.
 
 A date stays a date, a time stays a time. Hours and minutes are elapsed time; days, weeks, months and years
-are those of the calendar, and a month that is too short gives its last day. An instant of the run is reckoned
-in the zone of the run and written in UTC again.
+are those of the calendar, and a month that is too short gives its last day. An instant of the run is moved in
+the zone of the run, and the result is in UTC again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHOWN = 60
 
 
 class DateError(TemplateError):
-    """A template reckons with a value that is no date, or leaves the calendar."""
+    """A template calculates with a value that is no date, or leaves the calendar."""
 
     default_code = "AF565"
 
@@ -104,7 +104,7 @@ def calculated(calculation: Calculation, value: Any, name: str, zone: str = "", 
         calculation: the steps, and the format.
         value: a date or a time in ISO 8601.
         name: what an error calls it.
-        zone: reckon with an instant in this zone; by default in the offset that it is written with.
+        zone: calculate with an instant in this zone; by default in the offset that it is written with.
         show: whether an error may show the value.
 
     Raises:
@@ -114,7 +114,7 @@ def calculated(calculation: Calculation, value: Any, name: str, zone: str = "", 
     kind: DateKind = "none" if found is None else "time" if isinstance(found, datetime) else "date"
     shown = f" ({repr(value)[:_SHOWN]})" if show else ""
     if found is None or (problem := calculation.problem(kind)):
-        why = "is no date" if found is None else f"cannot be reckoned with: {problem}"
+        why = "is no date" if found is None else f"cannot be calculated: {problem}"
         raise DateError(
             f"{name}{shown} {why}",
             hint="an offset or a format needs a date such as 2026-01-31, or a time: 2026-01-31T22:00:00Z",
@@ -137,10 +137,15 @@ def day_in(instant: datetime, zone: str | None) -> date:
     return instant.astimezone(_zone(zone)).date()
 
 
+def utc_text(instant: datetime, timespec: str = "auto") -> str:
+    """Return an instant in UTC as text in RFC 3339; `timespec` is that of `isoformat`."""
+    return instant.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def _zone(name: str | None) -> tzinfo:
     if name in (None, "", "UTC"):
         return UTC
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - most runs reckon in UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - most runs are in UTC
 
     return ZoneInfo(name)
 

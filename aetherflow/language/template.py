@@ -1,6 +1,6 @@
 """Templates: `{{PATH}}` and `{{PATH:DEFAULT}}` in the texts of a value, compiled once, rendered many times.
 
-Dates may be reckoned with, `{{PATH - 1d:DEFAULT}}`, and formatted, `{{PATH - 1d | format: %Y%m%d}}`.
+Dates may be calculated, `{{PATH - 1d:DEFAULT}}`, and formatted, `{{PATH - 1d | format: %Y%m%d}}`.
 
 A text that is one token alone gives the value itself; inside longer text a value is written as text. What was
 rendered is data: it is never scanned again. The default is the text between the first colon and the closing
@@ -163,7 +163,7 @@ def _text(text: str, parts: list[Part]) -> Render | None:
 def _token(reference: Reference) -> Render:
     read = reader(reference.path)
     if (calculation := reference.calculation) is not None:
-        read = _reckoned(reference, read, calculation)
+        read = _calculated(reference, read, calculation)
     default = reference.default
     size = len(reference.path)
 
@@ -179,10 +179,10 @@ def _token(reference: Reference) -> Render:
     return render
 
 
-def _reckoned(reference: Reference, read: Render, calculation: Calculation) -> Render:
-    """Return how to read a date and reckon with it; nothing stays nothing, for the default.
+def _calculated(reference: Reference, read: Render, calculation: Calculation) -> Render:
+    """Return how to read a date and calculate with it; nothing stays nothing, for the default.
 
-    An instant of the run is reckoned in the zone of the run.
+    An instant of the run is moved in the zone of the run.
     """
     name = f"{{{{{reference.written}}}}}"
     show = not any(map(names_a_secret, reference.path))

@@ -1,4 +1,4 @@
-"""Check what a flow says about dates: its time zone, and the dates that its templates reckon with. Pure."""
+"""Check what a flow says about dates: its time zone, and the dates that its templates calculate. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_timezone(name: str | None, sink: DiagnosticSink) -> None:
 
 
 def date_problem(reference: Reference, params: Mapping[str, ParamSpec]) -> str:
-    """Return why a reference cannot be reckoned with, as far as it is known before a run; or nothing."""
+    """Return why a reference cannot be calculated, as far as it is known before a run; or nothing."""
     if reference.calculation is None:
         return ""
     kind = _kind_of(reference.path, params)

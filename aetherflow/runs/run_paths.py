@@ -96,7 +96,7 @@ def state_path(checked: CheckedFlow, params: Mapping[str, Any]) -> Path:
     """
     flow, settings = checked.plan.flow, checked.environment.settings
     if not flow.state.path:
-        return beside_old(absolute(settings.state_root / "aetherflow.sqlite"))
+        return beside_old(settings.state_database)
     scope = scope_of(checked.plan, checked.environment.variables, params)
     base = settings.state_root if checked.bundle else checked.plan.place.folder
     path = rendered_path("flow.state.path", flow.state.path, scope, base)

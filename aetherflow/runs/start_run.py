@@ -15,7 +15,7 @@ from aetherflow.engine.transitions import IllegalEvent
 from aetherflow.errors import RunEnded, StateError, UsageError
 from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.language.dates import day_in
+from aetherflow.language.dates import day_in, utc_text
 from aetherflow.runs.adoption import adoption_sentence, refuse_begun_before
 from aetherflow.runs.named_inputs import register_named_inputs
 from aetherflow.runs.resolved_run import ResolvedRun
@@ -114,7 +114,7 @@ def _start(run: ResolvedRun, state: RunState, owner: ProcessIdentity, clock: Clo
         definition=plan.definition,
         directory=working_directory_name(),
         origin=request.origin,
-        scheduled_at=at.isoformat().replace("+00:00", "Z") if at else "",
+        scheduled_at=utc_text(at) if at else "",
         timezone=zone,
         bundle=checked.bundle,
     )

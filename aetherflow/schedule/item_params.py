@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from aetherflow.language.dates import DateKind, day_in
+from aetherflow.language.dates import DateKind, day_in, utc_text
 from aetherflow.language.reference import TextDiagnostic
 from aetherflow.language.template import compile_template
 from aetherflow.language.template_error import TemplateError
@@ -25,7 +25,7 @@ NAMES: dict[str, DateKind] = {
 
 
 def params_at(item: Item, scheduled: datetime) -> dict[str, Any]:
-    """Return the params of an item for the tick at a time, reckoned in the zone of the item.
+    """Return the params of an item for the tick at a time, calculated in the zone of the item.
 
     Raises:
         TemplateError: the result of a template is outside of the calendar.
@@ -45,7 +45,7 @@ def wrong_params(params: dict[str, Any]) -> Iterator[TextDiagnostic]:
             hint = spaced_offset(name) or f"what is known here: {', '.join(NAMES)}"
         elif reference.calculation and (why := reference.calculation.problem(NAMES[name])):
             problem, hint = (
-                f"cannot be reckoned: {why}",
+                f"cannot be calculated: {why}",
                 "an offset or a format is for dates: {{run.date - 1d}}",
             )
         else:
@@ -66,7 +66,7 @@ def _rendered(params: dict[str, Any], scheduled: datetime, zone: str) -> dict[st
     names = {
         "run": {
             "date": day.isoformat(),
-            "scheduled_at": scheduled.isoformat().replace("+00:00", "Z"),
+            "scheduled_at": utc_text(scheduled),
             "timezone": zone,
         },
         "today": day.isoformat(),

@@ -18,7 +18,6 @@ from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.old_database import beside_old
-from aetherflow.working_directory import absolute
 from aetherflow.written_path import UnclearPath, folder_of, setting_path, written_path
 
 MAX_PARALLEL_RUNS = 8
@@ -124,7 +123,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
                 ) from None
             named[_written(schedule.file, str(rendered), environment.variables)] = schedule.file
         else:
-            named[absolute(environment.settings.state_root / "aetherflow.sqlite")] = schedule.file
+            named[environment.settings.state_database] = schedule.file
     if len(named) > 1:
         listed = ", ".join(f"{file}: {path}" for path, file in named.items())
         raise ScheduleConflict(
@@ -132,8 +131,7 @@ def state_path_of(schedules: Sequence[Schedule], state: Path | None, process_env
             hint="give them the same state.path, add --state FILE, or serve them apart",
         )
     if not named:
-        environment = server_environment([], process_env)
-        return beside_old(absolute(environment.settings.state_root / "aetherflow.sqlite"))
+        return beside_old(server_environment([], process_env).settings.state_database)
     return beside_old(next(iter(named)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ class Document(msgspec.Struct, frozen=True, eq=False):
         """Return a diagnostic about the node at `path`."""
         place = self.position(path)
         return Diagnostic(code, message, self.file, place.line, place.column, severity, hint)
+
+    def in_order(self, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Return diagnostics in the order of the file, with the lines that they are about."""
+        ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+        return with_excerpts(ordered, self.file, self.source, Redactor().text)
 
     def position(self, path: NodePath) -> Position:
         """Return the position of the key or list item at `path`, else of its nearest parent that exists."""

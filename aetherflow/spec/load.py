@@ -9,10 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
-from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
-from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.schedule import ScheduleFile
@@ -97,9 +95,7 @@ def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagn
     expected: OwnKind = "flow" if kind is FlowFile else "scheduler"
     if wrong and (mixed_up := another_kind_diagnostic(document, expected)):
         return None, [mixed_up]
-    diagnostics = [*diagnostics, *wrong, *_duplicate_ids(document)]
-    diagnostics.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
-    diagnostics = with_excerpts(diagnostics, document.file, document.source, Redactor().text)
+    diagnostics = document.in_order([*diagnostics, *wrong, *_duplicate_ids(document)])
     if spec is not None:
         return FileDocument(spec, document, path), diagnostics
     mended = mend(document, kind)

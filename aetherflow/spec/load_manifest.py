@@ -10,10 +10,8 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
-from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, scan_file
-from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.load import another_kind_diagnostic
 from aetherflow.spec.manifest import SOURCE_KEYS, ManifestFile
 from aetherflow.spec.placed import PlacedResource, placed_resource
@@ -64,8 +62,7 @@ def load_manifest(path: Path) -> ManifestDocument:
         raise InvalidInput([mixed_up])
     diagnostics = [*diagnostics, *wrong, *_key_diagnostics(document)]
     if spec is None or diagnostics:
-        ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
-        raise InvalidInput(with_excerpts(ordered, document.file, document.source, Redactor().text))
+        raise InvalidInput(document.in_order(diagnostics))
     return ManifestDocument(spec, document, path)
 
 

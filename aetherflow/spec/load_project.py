@@ -9,11 +9,9 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import ConfigError, Diagnostic, InvalidInput
-from aetherflow.redaction import Redactor
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, scan_file
 from aetherflow.spec.env_file import EnvFile
-from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.project import MOVED, ProjectFile
 from aetherflow.written_path import written_path
 
@@ -60,14 +58,8 @@ def read_project(path: Path, folder: Path) -> ProjectDocument | None:
     if spec is not None:
         diagnostics += _unusable_paths(ProjectDocument(spec, document, folder))
     if spec is None or diagnostics:
-        raise wrong_project(document, diagnostics)
+        raise InvalidInput(document.in_order(diagnostics))
     return ProjectDocument(spec, document, folder)
-
-
-def wrong_project(document: Document, diagnostics: list[Diagnostic]) -> InvalidInput:
-    """Return the error of a project file: its diagnostics in order, with the lines that they are about."""
-    ordered = sorted(diagnostics, key=lambda diagnostic: (diagnostic.line, diagnostic.column))
-    return InvalidInput(with_excerpts(ordered, document.file, document.source, Redactor().text))
 
 
 def paths_of(spec: ProjectFile) -> Iterator[tuple[NodePath, str]]:

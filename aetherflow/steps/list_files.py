@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from aetherflow.errors import StepError
+from aetherflow.language.dates import utc_text
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.file_selection import FileEntry, FileSelection, Sort, ZeroByte
 from aetherflow.sdk.files import list_files as entries_of
@@ -158,7 +159,7 @@ def _look(folder: Path, recursive: bool) -> list[FileEntry]:  # noqa: FBT001 - c
 
 
 def _listed(folder: Path, entry: FileEntry) -> ListedFile:
-    changed = entry.modified.isoformat(timespec="seconds").replace("+00:00", "Z") if entry.modified else ""
+    changed = utc_text(entry.modified, "seconds") if entry.modified else ""
     return ListedFile(str(folder / entry.path), entry.name, entry.path, entry.size, changed)
 
 

@@ -76,7 +76,7 @@ def render(text: object) -> Any:
         ("{{params.day - 1d:2026-01-01}}", "2024-02-28"),
     ],
 )
-def test_a_date_is_reckoned_with(text: str, result: str) -> None:
+def test_a_date_is_calculated(text: str, result: str) -> None:
     assert render(text) == result
 
 
@@ -134,14 +134,14 @@ def test_a_date_is_written_by_a_format(text: str, result: str) -> None:
         (
             "{{params.day - 1h}}",
             (
-                "{{params.day - 1h}} ('2024-02-29') cannot be reckoned with: "
+                "{{params.day - 1h}} ('2024-02-29') cannot be calculated: "
                 "a date has no time of day, so 'h' is no unit for it"
             ),
         ),
         (
             "{{params.day | format: %H}}",
             (
-                "{{params.day | format: %H}} ('2024-02-29') cannot be reckoned with: "
+                "{{params.day | format: %H}} ('2024-02-29') cannot be calculated: "
                 "a date has no time of day for %H"
             ),
         ),

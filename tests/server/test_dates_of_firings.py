@@ -122,7 +122,7 @@ def lines(cli: CommandLine, items: str) -> list[str]:
             "mode: full, day: '{{params.x}}'",
             "error[AF208]: {{params.x}} is not known in the params of an item",
         ),
-        ("mode: full, day: '{{run.date - 1h}}'", "error[AF208]: {{run.date - 1h}} cannot be reckoned"),
+        ("mode: full, day: '{{run.date - 1h}}'", "error[AF208]: {{run.date - 1h}} cannot be calculated"),
         ("mode: full, day: '{{today | upper}}'", "error[AF401]"),
         ("mode: full, day: '{{today - 9999y}}'", "outside of the calendar"),
         ("mode: full, day: '{{run.timezone}}'", "error[AF208]: item 'a': the parameter 'day' must be a date"),

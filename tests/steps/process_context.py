@@ -49,6 +49,16 @@ async def run_step(context: StepContext, **inputs: Any) -> StepResult:
     return result
 
 
+async def sh(context: StepContext, script: str, **inputs: Any) -> dict[str, Any]:
+    """Run a script by `sh -c`, and return the outputs of the step."""
+    return (await run_step(context, command=["sh", "-c", script], **inputs)).outputs
+
+
+def files_below(folder: Path) -> dict[str, str]:
+    """Return the files of a folder and what is in them."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
 def shown(events: list[Event], stream: str = "stdout") -> list[str]:
     """Return the lines that were shown live."""
     return [event.text for event in events if isinstance(event, StepOutput) and event.stream == stream]
