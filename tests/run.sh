@@ -26,10 +26,12 @@ $bin/ruff check .
 
 say "Types (mypy) and import contracts (lint-imports)"
 $bin/mypy & types=$!
-trap 'kill $types 2>/dev/null; exit 130' INT TERM  # a shell lets what is in the background ignore Ctrl-C
+$bin/python -m pytest --collect-only -q >/dev/null 2>&1 & tests=$!  # compiles the test files, once for all workers
+trap 'kill $types $tests 2>/dev/null; exit 130' INT TERM  # a shell lets what is in the background ignore Ctrl-C
 contracts=0
 $bin/lint-imports --no-logo || contracts=$?
 wait $types
+wait $tests || true  # the tests themselves say what is wrong
 trap - INT TERM
 [ $contracts = 0 ]
 
