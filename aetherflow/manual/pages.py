@@ -62,18 +62,19 @@ def sections(topic: str) -> Iterator[Section]:
 def sections_named(name: str) -> list[Section]:
     """Return the first section of this heading, else all whose heading begins with these words.
 
-    Case, and `aetherflow` before it, do not count: `runs` finds the commands `aetherflow runs ...`.
+    If there is none, return the tables of keys of this name: `params` finds `Keys of params`. Case, and `aetherflow`
+    before the heading, do not count: `runs` finds the commands `aetherflow runs ...`.
     """
-    wanted = _plain(name)
+    wanted = re.escape(_plain(name))
+    everything = [section for topic in topics() for section in sections(topic)]
+    exact = [section for section in everything if re.fullmatch(wanted, _plain(section.title))]
     beginning: list[Section] = []
-    for topic in topics():
-        for section in sections(topic):
-            title = _plain(section.title)
-            if title == wanted:
-                return [section]
-            if title.startswith(f"{wanted} ") and not any(section.text in found.text for found in beginning):
-                beginning.append(section)
-    return beginning
+    for section in everything:
+        is_inside = any(section.text in found.text for found in beginning)
+        if re.match(f"{wanted}[ :,]", _plain(section.title)) and not is_inside:
+            beginning.append(section)
+    keys = [section for section in everything if re.fullmatch(f"keys of (an? )?{wanted}", _plain(section.title))]
+    return exact[:1] or beginning or keys
 
 
 def titles() -> list[str]:
