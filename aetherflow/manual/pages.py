@@ -62,8 +62,8 @@ def sections(topic: str) -> Iterator[Section]:
 def sections_named(name: str) -> list[Section]:
     """Return the first section of this heading, else all whose heading begins with these words.
 
-    If there is none, return the tables of keys of this name: `params` finds `Keys of params`. Case, and `aetherflow`
-    before the heading, do not count: `runs` finds the commands `aetherflow runs ...`.
+    If there is none, return the tables of keys of this name: `params` finds `Keys of params`. Case, and
+    `aetherflow` before the heading, do not count: `runs` finds the commands `aetherflow runs ...`.
     """
     wanted = re.escape(_plain(name))
     everything = [section for topic in topics() for section in sections(topic)]
@@ -73,7 +73,9 @@ def sections_named(name: str) -> list[Section]:
         is_inside = any(section.text in found.text for found in beginning)
         if re.match(f"{wanted}[ :,]", _plain(section.title)) and not is_inside:
             beginning.append(section)
-    keys = [section for section in everything if re.fullmatch(f"keys of (an? )?{wanted}", _plain(section.title))]
+    keys = [
+        section for section in everything if re.fullmatch(f"keys of (an? )?{wanted}", _plain(section.title))
+    ]
     return exact[:1] or beginning or keys
 
 
