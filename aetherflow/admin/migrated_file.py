@@ -73,7 +73,7 @@ def write_beside(migration: Migration, target: Path, process_env: Mapping[str, s
     if target.is_symlink() or target.exists():
         raise UsageError(f"{target} is there already", hint="name another file, or move it away")
     try:
-        _write_new(target, migration.text)
+        _write_new(target, migration.text.encode())
     except OSError as error:
         raise _unwritable(target, error) from None
     return WrittenFile(target, None, _diagnostics(migration, target, process_env))
@@ -97,11 +97,10 @@ def _replace(target: Path, text: str, original: Path) -> None:
     """Copy a file and write another in its place: a reader sees the old or the new one, never a part."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with original.open("xb") as copy:
-            copy.write(target.read_bytes())
-        shutil.copystat(target, original)
-        _write_new(temporary, text)
+        _write_new(temporary, text.encode())
         shutil.copymode(target, temporary)
+        _write_new(original, target.read_bytes())
+        shutil.copystat(target, original)
         temporary.replace(target)
     except OSError as error:
         raise _unwritable(target, error) from None
@@ -109,11 +108,16 @@ def _replace(target: Path, text: str, original: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_new(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not exist; if it cannot be written whole, there is none."""
+    with path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            path.unlink()
+            raise
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:

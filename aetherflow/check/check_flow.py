@@ -23,7 +23,7 @@ from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.flow import ResourceSpec, StepSpec
 from aetherflow.spec.meant_values import meant_list, meant_mapping
 from aetherflow.spec.missing_quotes import quotes_hint
-from aetherflow.spec.spelling import alternatives, is_no_duration, is_path, misplaced
+from aetherflow.spec.spelling import alternatives, is_duration, is_no_duration, is_path, misplaced
 from aetherflow.spec.suggest import did_you_mean, nearest, quoted, shown
 
 _LISTS = {kinds.ListType, kinds.VarTupleType, kinds.TupleType}
@@ -156,10 +156,10 @@ def _check_inputs(
             known = ", ".join(inside + field for field in fields)
             hint = f"did you mean {meant!r}?" if meant else f"its inputs: {known}"
             sink.add(where, "AF543", f"{step_type.name} has no input {called!r}", hint)
-        elif isinstance(value, dict) and (inner := _struct_in(fields[name].type)) is not None:
+        elif isinstance(value, dict) and (inner := fields[name].struct) is not None:
             _check_inputs(step_type, inner, value, where, sink, f"{called}.")
         else:
-            _check_value(step_type, fields[name].type, value, where, called, sink)
+            _check_value(step_type, fields[name], value, where, called, sink)
     for name, field in fields.items():
         if field.required and name not in inputs and name not in suggested:
             is_complete = False
@@ -172,15 +172,15 @@ def _check_inputs(
 
 
 def _check_value(
-    step_type: StepType, wanted: Any, value: Any, where: Path, called: str, sink: DiagnosticSink
+    step_type: StepType, field: _Field, value: Any, where: Path, called: str, sink: DiagnosticSink
 ) -> None:
     """Check the value of one input; of a template only what is around it."""
-    kind = type_info(wanted)
-    if is_no_duration(value, kind):
+    kind, wanted = field.kind, field.type
+    if field.is_duration and is_no_duration(value, kind):
         message = f"input {called!r} of {step_type.name}: {quoted(value)} is no duration"
         sink.add(where, "AF116", message, f"write {ACCEPTED}")
         return
-    if is_path(kind):
+    if field.is_path:
         for text, place in texts(value, where):
             check_path_below(text, called, place, sink)
     unquoted = list(misplaced(value, kind, where))
@@ -244,9 +244,26 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
     return None
 
 
+class _Field(msgspec.Struct, frozen=True):
+    """An input of a step type, and what is asked about it for each step of a flow."""
+
+    type: Any
+    required: bool
+    kind: kinds.Type
+    struct: type[msgspec.Struct] | None
+    is_path: bool
+    is_duration: bool
+
+
 @cache
-def _fields_of(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+def _fields_of(struct: Any) -> dict[str, _Field]:
+    found = {}
+    for field in msgspec.structs.fields(struct):
+        kind = type_info(field.type)
+        found[field.encode_name] = _Field(
+            field.type, field.required, kind, _struct_in(field.type), is_path(kind), is_duration(kind)
+        )
+    return found
 
 
 def _has_template(value: object) -> bool:

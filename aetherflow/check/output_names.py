@@ -33,12 +33,23 @@ def check_output_names(plan: Plan, step_types: Mapping[str, StepType], sink: Dia
     It is a warning where the step may return more than its type declares.
     """
     for job in (*plan.jobs, *plan.hooks):
+        if not any(_reads_outputs(step) for step in job.steps):
+            continue
         base: Path = ("flow", job.id.removeprefix(HOOK)) if job.index < 0 else ("jobs", job.index, "steps")
         checker = _JobChecker(job, step_types, sink)
         for number, step in enumerate(job.steps):
             for key, template in (("inputs", step.inputs), ("outputs", step.outputs)):
                 for reference in template.references:
                     checker.check(step, reference, (*base, number, key))
+
+
+def _reads_outputs(step: StepPlan) -> bool:
+    """Whether a template of a step reads an output without a default."""
+    return any(
+        reference.default is None and reference.path[0] in ("result", "steps")
+        for template in (step.inputs, step.outputs)
+        for reference in template.references
+    )
 
 
 class _JobChecker:

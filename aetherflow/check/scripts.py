@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -64,6 +65,7 @@ def words_of(use: Use) -> Iterator[tuple[str, Path]]:
             yield from ((word, (*use.base, key, n)) for n, word in enumerate(value) if isinstance(word, str))
 
 
+@lru_cache(maxsize=256)
 def language_of(word: str) -> Language | None:
     """Return what the interpreter of this name reads, or None if it is no interpreter."""
     found = _INTERPRETER.fullmatch(word.rpartition("/")[2])

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
-from aetherflow.admin.resolved_paths import ResolvedPath, paths_for_flow, paths_for_schedules
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
-from aetherflow.cli.print_paths import print_paths
 from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
 from aetherflow.cli.report import as_findings, print_report
 from aetherflow.config import project as project_files
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.schedule.item import Schedule
 from aetherflow.server import item_flows, schedule_files
+
+if TYPE_CHECKING:
+    from aetherflow.admin.resolved_paths import ResolvedPath
 
 
 def validate(
@@ -64,7 +67,10 @@ def print_verdict(flow: FlowSource, *, as_json: bool, verbose: bool = False) -> 
         return print_report("validate", report, code=code)
     for diagnostic in diagnostics:
         print_note(str(diagnostic))
-    print_paths(paths)
+    if verbose:
+        from aetherflow.cli.print_paths import print_paths  # noqa: PLC0415 - it needs the databases
+
+        print_paths(paths)
     verdict = "valid" if is_valid else "not valid"
     print_text(f"{flow}: {verdict}" + (f" ({count(diagnostics)})" if diagnostics else ""))
     return code
@@ -77,7 +83,19 @@ def _checked(flow: FlowSource) -> tuple[list[Diagnostic], Callable[[], list[Reso
         return [], list
     if flow.manifest is not None or not schedule_files.is_schedule_file(flow.flow):
         checked_flow = flow.load_checked_flow()
-        return checked_flow.diagnostics, partial(paths_for_flow, checked_flow)
+        return checked_flow.diagnostics, partial(_paths_for_flow, checked_flow)
     checked = schedule_files.check_schedule_file(flow.flow)
     item_flows.check_item_flows(checked, os.environ)
-    return checked.diagnostics, partial(paths_for_schedules, [checked.schedule], os.environ)
+    return checked.diagnostics, partial(_paths_for_schedule, checked.schedule)
+
+
+def _paths_for_flow(checked: CheckedFlow) -> list[ResolvedPath]:
+    from aetherflow.admin.resolved_paths import paths_for_flow  # noqa: PLC0415 - only with --verbose
+
+    return paths_for_flow(checked)
+
+
+def _paths_for_schedule(schedule: Schedule) -> list[ResolvedPath]:
+    from aetherflow.admin.resolved_paths import paths_for_schedules  # noqa: PLC0415 - only with --verbose
+
+    return paths_for_schedules([schedule], os.environ)

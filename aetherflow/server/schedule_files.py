@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.server_settings import ScheduleConflict
-from aetherflow.spec.document import scan_file
+from aetherflow.spec.document import MAX_BYTES, scan_file
 from aetherflow.spec.load import read_schedule
+from aetherflow.spec.read_file import read_file
 from aetherflow.spec.schedule import is_schedule
+
+_FLOW_KEY = re.compile(rb"^(?:flow|jobs):", re.MULTILINE)
+_ITEMS_KEY = re.compile(rb"^[\"']?items\b", re.MULTILINE)
 
 
 class CheckedSchedule(msgspec.Struct, frozen=True):
@@ -37,8 +42,11 @@ def is_schedule_file(path: Path) -> bool:
     try:
         if path.is_fifo():
             return False  # a pipe can be read only once, and is then read as a flow
+        data = read_file(path, MAX_BYTES)
+        if _FLOW_KEY.search(data) and not _ITEMS_KEY.search(data):
+            return False  # most are flows, and a flow may be large: it is parsed once
         document, _ = scan_file(path)
-    except (InvalidInput, OSError):
+    except (InvalidInput, OSError, ValueError):
         return False
     return document is not None and is_schedule(document.value)
 

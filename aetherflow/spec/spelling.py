@@ -35,8 +35,8 @@ TEXTS_ONLY = {"texts_only": True}
 JSON_AS_TEXT = {"json": True}
 """`Meta(extra=...)` of a text: a template may give a mapping or list, which is written as JSON."""
 
-_FIELDS = kinds.StructType | kinds.TypedDictType | kinds.DataclassType
-_LISTS = kinds.ListType | kinds.SetType | kinds.FrozenSetType | kinds.VarTupleType
+_MAPPINGS = (kinds.StructType, kinds.TypedDictType, kinds.DataclassType, kinds.DictType)
+_LISTS = (kinds.ListType, kinds.SetType, kinds.FrozenSetType, kinds.VarTupleType, kinds.TupleType)
 _PARSED = (
     kinds.DateType
     | kinds.DateTimeType
@@ -60,16 +60,19 @@ def as_wanted(value: Any, kind: kinds.Type, written: Written, path: NodePath = (
 
     What does not fit stays as it is, for the conversion to report.
     """
-    options = alternatives(kind)
+    return _as_wanted(value, alternatives(kind), written, path)
+
+
+def _as_wanted(value: Any, options: Options, written: Written, path: NodePath) -> Any:
     match value:
+        case str():
+            return _read_text(value, options)
         case dict() | list() if written is unwritten and _is_json(options):
             return json.dumps(value, ensure_ascii=False)
         case dict():
             return _pairs(value, options, written, path)
         case list():
             return _items(value, options, written, path)
-        case str():
-            return _read_text(value, options)
         case _:
             return _scalar(value, options, written, path)
 
@@ -79,15 +82,37 @@ def unwritten(_path: NodePath, value: Any) -> str:
     return json_text(value)
 
 
-def alternatives(kind: kinds.Type, marks: dict[str, Any] | None = None) -> Options:
+_alternatives: dict[int, tuple[kinds.Type, Options]] = {}
+_fields: dict[int, tuple[kinds.Type, dict[str, Options]]] = {}
+"""What the types of inputs are made of, by their ids: a flow has thousands of steps and a dozen types.
+
+Such a type has no hash. Each entry has the type itself, so that its id stays its own.
+"""
+
+
+def alternatives(kind: kinds.Type) -> Options:
     """Return the types that a type allows, each with what its `Meta(extra=...)` say."""
-    marks = dict(marks or {})
+    known = _alternatives.get(id(kind))
+    if known is None:
+        known = _alternatives[id(kind)] = kind, _alternatives_of(kind, {})
+    return known[1]
+
+
+def _alternatives_of(kind: kinds.Type, marks: dict[str, Any]) -> Options:
     while isinstance(kind, kinds.Metadata):
-        marks |= kind.extra or {}
+        marks = marks | (kind.extra or {})
         kind = kind.type
     if isinstance(kind, kinds.UnionType):
-        return [one for option in kind.types for one in alternatives(option, marks)]
+        return [one for option in kind.types for one in _alternatives_of(option, marks)]
     return [(kind, marks)]
+
+
+def _options_of_fields(kind: Any) -> dict[str, Options]:
+    known = _fields.get(id(kind))
+    if known is None:
+        known = kind, {field.encode_name: alternatives(field.type) for field in kind.fields}
+        _fields[id(kind)] = known
+    return known[1]
 
 
 def is_duration(kind: kinds.Type) -> bool:
@@ -108,14 +133,17 @@ def is_no_duration(value: Any, kind: kinds.Type) -> TypeGuard[str]:
 
 def misplaced(value: Any, kind: kinds.Type, path: NodePath = ()) -> Iterator[NodePath]:
     """Yield the paths of mappings and lists where a type wants a text and nothing else."""
-    options = alternatives(kind)
-    if not isinstance(value, dict | list):
-        return
+    if isinstance(value, dict | list):
+        yield from _misplaced(value, alternatives(kind), path)
+
+
+def _misplaced(value: dict[str, Any] | list[Any], options: Options, path: NodePath) -> Iterator[NodePath]:
     if wants_text(options):
         yield path
         return
     for key, item, inner in _children(value, options):
-        yield from misplaced(item, inner, (*path, key))
+        if isinstance(item, dict | list):
+            yield from _misplaced(item, inner, (*path, key))
 
 
 def wants_text(options: Options) -> bool:
@@ -128,32 +156,37 @@ def _is_json(options: Options) -> bool:
     return wants_text(options) and any(marks.get("json") for _, marks in options)
 
 
-def _children(value: Any, options: Options) -> list[tuple[Any, Any, kinds.Type]]:
-    """Return key, value and type of what a mapping or list holds; nothing where the type is not clear."""
+def _children(value: Any, options: Options) -> list[tuple[Any, Any, Options]]:
+    """Return key, value and types of what a mapping or list holds; nothing where the type is not clear."""
     if isinstance(value, dict):
-        for kind, _ in _containers(options, _FIELDS | kinds.DictType):
+        for kind, _ in _containers(options, _MAPPINGS):
             if isinstance(kind, kinds.DictType):
-                return [(key, item, kind.value_type) for key, item in value.items()]
-            fields = {field.encode_name: field.type for field in kind.fields}
+                inner = alternatives(kind.value_type)
+                return [(key, item, inner) for key, item in value.items()]
+            fields = _options_of_fields(kind)
             return [(key, item, fields[key]) for key, item in value.items() if key in fields]
         return []
-    for kind, _ in _containers(options, _LISTS | kinds.TupleType):
+    for kind, _ in _containers(options, _LISTS):
         if isinstance(kind, kinds.TupleType):
-            return [(n, item, one) for n, (item, one) in enumerate(zip(value, kind.item_types, strict=False))]
-        return [(n, item, kind.item_type) for n, item in enumerate(value)]
+            both = enumerate(zip(value, kind.item_types, strict=False))
+            return [(n, item, alternatives(one)) for n, (item, one) in both]
+        inner = alternatives(kind.item_type)
+        return [(n, item, inner) for n, item in enumerate(value)]
     return []
 
 
-def _containers(options: Options, wanted: Any) -> list[tuple[Any, dict[str, Any]]]:
+def _containers(options: Options, wanted: tuple[type, ...]) -> list[tuple[Any, dict[str, Any]]]:
     """Return the one alternative of these types; nothing if there are several."""
+    if len(options) == 1:
+        return options if isinstance(options[0][0], wanted) else []
     fitting = [option for option in options if isinstance(option[0], wanted)]
     return fitting if len(fitting) == 1 else []
 
 
 def _pairs(value: dict[str, Any], options: Options, written: Written, path: NodePath) -> Any:
     changed = {}
-    for key, item, kind in _children(value, options) or _any_children(value, options):
-        found = as_wanted(item, kind, written, (*path, key))
+    for key, item, inner in _children(value, options) or _any_children(value, options):
+        found = _as_wanted(item, inner, written, (*path, key))
         if found is not item:
             changed[key] = found
     return {**value, **changed} if changed else value
@@ -162,21 +195,18 @@ def _pairs(value: dict[str, Any], options: Options, written: Written, path: Node
 def _items(value: list[Any], options: Options, written: Written, path: NodePath) -> Any:
     changed = {
         number: found
-        for number, item, kind in _children(value, options) or _any_children(value, options)
-        if (found := as_wanted(item, kind, written, (*path, number))) is not item
+        for number, item, inner in _children(value, options) or _any_children(value, options)
+        if (found := _as_wanted(item, inner, written, (*path, number))) is not item
     }
     return [changed.get(number, item) for number, item in enumerate(value)] if changed else value
 
 
-def _any_children(value: Any, options: Options) -> list[tuple[Any, Any, kinds.Type]]:
+def _any_children(value: Any, options: Options) -> list[tuple[Any, Any, Options]]:
     """Return what a mapping or list of any type holds; it is marked as its container is."""
     for kind, marks in options:
         if isinstance(kind, kinds.AnyType) and marks.get("as_written"):
-            inner = kinds.Metadata(kind, extra=marks)
-            return [
-                (key, item, inner)
-                for key, item in (value.items() if isinstance(value, dict) else enumerate(value))
-            ]
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            return [(key, item, [(kind, marks)]) for key, item in pairs]
     return []
 
 

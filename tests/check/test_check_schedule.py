@@ -10,7 +10,7 @@ from aetherflow.errors import InvalidInput
 from aetherflow.schedule.cron import Cron
 from aetherflow.schedule.item import Changes, changes
 from aetherflow.schedule.trigger import Interval, Moment
-from aetherflow.server.schedule_files import check_schedule_file, load_schedule
+from aetherflow.server.schedule_files import check_schedule_file, is_schedule_file, load_schedule
 
 
 def written(folder: Path, text: str) -> Path:
@@ -167,3 +167,34 @@ def test_what_has_changed_is_reported_and_only_when_it_ticks_counts_for_its_past
     assert first.items["a"].definition == second.items["a"].definition
     assert first.items["b"].definition != second.items["b"].definition
     assert changes(second, second) == Changes([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_schedule"),
+    [
+        ("version: 1\nitems: []\n", True),
+        ("'items': []\n", True),
+        ('"items" : []\ndescription: |\n flow: x\n', True),
+        ('description: "a\nflow: b"\nitems: []\n', True),
+        ("{items: [], version: 1}\n", True),
+        ("  items: []\n", True),
+        ("flow: {id: x}\njobs: []\n", False),
+        ("flow: {id: x}\njobs:\n- id: a\n  items: [\n", False),
+        ("flow: {}\nitems: []\n", False),
+        ("jobs: []\n? items\n: []\n", False),
+        ("", False),
+    ],
+)
+def test_a_scheduler_file_is_recognized_by_its_keys(tmp_path: Path, text: str, *, is_schedule: bool) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text(text)
+    assert is_schedule_file(path) is is_schedule
+
+
+def test_a_flow_is_not_parsed_to_see_that_it_is_no_scheduler_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text("version: 1\nflow: {id: x}\njobs: []\n")
+    monkeypatch.delattr("aetherflow.server.schedule_files.scan_file")
+    assert not is_schedule_file(path)

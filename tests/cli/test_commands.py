@@ -348,7 +348,7 @@ def test_doctor_connects_and_explain_shows_where_a_secret_is(cli: CommandLine) -
     explained = cli.run("explain", "secret.yaml")
 
     assert (connected.code, refused.code, explained.code) == (0, 2, 0)
-    assert "warning  connect db: file: no/such/x.db does not exist" in connected.out
+    assert f"warning  connect db: file: {cli.folder}/no/such/x.db does not exist" in connected.out
     assert f"ok       resource db: config.database: the file {pin} is there" in refused.out
     assert "error    connect db: [AF500] resource 'db' (db:sqlite3) needs one of" in refused.out
     assert f"config.database          file:{pin} -> ***  (flow; secret by file)" in explained.out
@@ -499,3 +499,8 @@ def test_steps_show_has_the_outputs_of_a_program_and_what_its_inputs_are_without
     ]
     assert 'stdout: capture | discard | file | inherit or null (default "inherit")' in shown
     assert "exit_codes: integer or list of integer or null (default 0)" in shown
+
+
+def test_validate_does_not_load_what_only_verbose_needs(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    assert "aetherflow.admin.resolved_paths" not in imported_modules(cli, "validate", "flow.yaml")
