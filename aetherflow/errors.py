@@ -122,7 +122,7 @@ class MissingExtra(ConfigError):
 
 
 class StateError(AetherFlowError):
-    """The state database cannot be read or written: nothing may go on that depends on it (exit 1)."""
+    """The state database cannot be read or written: nothing that depends on it may continue (exit 1)."""
 
     default_code = "AF600"
 

@@ -15,7 +15,8 @@ from aetherflow.execution.connector_pool import open_connector
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.plugin_output import held_back
-from aetherflow.runs.load_flow import CheckedFlow, resolve
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.runs.resolved_resource import resolve
 from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.checks import CheckResult
 from aetherflow.sdk.step_failure import describe

@@ -1,4 +1,4 @@
-"""Answer a shell that asks how a word goes on; bash splits words at `:`, which run ids may hold.
+"""Answer a shell that asks how a word can be completed; bash splits words at `:`, which run ids may hold.
 
 The protocol is that of typer: the shell sets a variable with the words and prints nothing but the answer.
 """

@@ -47,7 +47,7 @@ def report_error(error: Exception, *, show_trace: bool, report: str = "") -> int
 
 
 def _shown(error: BaseException, *, show_trace: bool) -> AetherFlowError | None:
-    """Return an error as one of ours; None if it says only that the reader of the output left."""
+    """Return an error as an AetherFlowError; None if it says only that the reader of the output left."""
     if isinstance(error, BrokenPipeError):
         return None
     if isinstance(error, OSError):

@@ -71,7 +71,7 @@ class Expansion:
         return "".join(parts)
 
     def _special(self, character: str, *, used: bool) -> str:
-        """Return what stands for the escape or the variable at this place, and move behind it."""
+        """Return the value of the escape or variable at this place, and move behind it."""
         following = self.text[self.at + 1 : self.at + 2]
         if character == "\\" and following in self.escapes:
             self.at += 2

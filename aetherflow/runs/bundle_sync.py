@@ -29,7 +29,7 @@ from aetherflow.execution.connector_pool import ConnectorPool
 from aetherflow.redaction import Redactor
 from aetherflow.registry import bundle_source, registry_of
 from aetherflow.runs.bundle_in_use import OpenBundle
-from aetherflow.runs.load_flow import resolved_resource
+from aetherflow.runs.resolved_resource import resolved_resource
 from aetherflow.sdk.connector import Resource
 from aetherflow.spec.load_manifest import ManifestDocument, load_manifest
 from aetherflow.worker_threads import WorkerThreads

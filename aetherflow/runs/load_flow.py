@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aetherflow.check.check_flow import check_driver, check_flow
 from aetherflow.check.flow_advice import check_advice
-from aetherflow.config.archive_drivers import driver_refused
-from aetherflow.config.cache_option import split_cache
 from aetherflow.config.environment import Environment, load_environment
 from aetherflow.config.flow_defaults import with_defaults
-from aetherflow.config.prepared_resource import prepare_resource
 from aetherflow.config.profiles import configured_profiles
 from aetherflow.config.project import project_of
-from aetherflow.config.resource_check import check_resource, missing_variables
-from aetherflow.config.resources import register_known, resolve_resource
 from aetherflow.config.restrictions import Restrictions, restrictions_of
-from aetherflow.config.secret_fields import SecretField, secret_fields
-from aetherflow.config.value_providers import Known, nothing_known
+from aetherflow.config.secret_fields import SecretField
 from aetherflow.config.written_resources import ShapesOf, written_resources
-from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput, Severity
+from aetherflow.errors import Diagnostic, InvalidInput, Severity
 from aetherflow.events.run_events import BundleUse
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
@@ -32,10 +26,9 @@ from aetherflow.plan.plan import Plan
 from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.registry import Registry, registry_of
+from aetherflow.runs.check_resources import check_resources
 from aetherflow.runs.flow_folders import with_flow_variables, with_likely_work_root
 from aetherflow.runs.named_inputs import register_constant_inputs
-from aetherflow.runs.resource_paths import with_absolute_paths
-from aetherflow.sdk.connector import Connector, Resource
 from aetherflow.sdk.step import StepType
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 from aetherflow.spec.flow_place import place_of
@@ -169,7 +162,7 @@ def _planned_and_checked(
     plan = msgspec.structs.replace(plan, step_types=check_flow(plan, registry, sink, inherited))
     of_run = environment, profiles, registry, restrictions, redactor, severity
     secrets: list[SecretField] = []
-    unset = _check_resources(own, sink, *of_run, found_secrets=secrets)
+    unset = check_resources(own, sink, *of_run, found_secrets=secrets)
     references = [*registry.diagnostics, *sink.diagnostics[about_the_flow:]]
     check_advice(plan, environment.variables, redactor, sink, severity)
     if sink.diagnostics:
@@ -179,7 +172,7 @@ def _planned_and_checked(
         in_manifest = DiagnosticSink(bundle.manifest.document)
         for name, spec in inherited.items():
             check_driver(name, spec, registry, in_manifest)
-        unset += _check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
+        unset += check_resources(inherited, in_manifest, *of_run, found_secrets=secrets)
         references += in_manifest.diagnostics
         shown |= in_manifest.in_order(redactor.text)
     return CheckedFlow(
@@ -216,138 +209,3 @@ def _inherited(
         return {}
     shared = {name: spec for name, spec in bundle.manifest.resources.items() if name not in own}
     return written_resources(shared, shapes_of, bundle.manifest.document.written)
-
-
-def resolve(
-    checked: CheckedFlow,
-    name: str,
-    *,
-    mark: Callable[[], Mapping[str, str]] = dict,
-    warn: Callable[[str], None] | None = None,
-    known: Known = nothing_known,
-) -> Resource:
-    """Return a resource of the flow as its connector gets it: merged, rendered, secrets fetched and decoded.
-
-    Blocking: a secret may come from a file, a program or a vault. A program gets the variables of `mark`;
-    `warn` is called with what is doubtful; what is `known` is not fetched again.
-
-    Raises:
-        ConfigError: it is not declared, or its profile, a template, a secret or a decode rule cannot be
-            resolved.
-    """
-    spec = checked.plan.resources.get(name)
-    if spec is None:
-        names = ", ".join(checked.plan.resources) or "none"
-        raise ConfigError(f"the flow has no resource {name!r}", hint=f"it has {names}", code="AF550")
-    return resolved_resource(
-        name,
-        spec,
-        checked.environment,
-        checked.profiles,
-        checked.redactor,
-        mark=mark,
-        warn=warn,
-        known=known,
-        connector_class=checked.registry.connector_class,
-    )
-
-
-def resolved_resource(
-    name: str,
-    spec: ResourceSpec,
-    environment: Environment,
-    profiles: Mapping[str, ProfileSpec] | None,
-    redactor: Redactor,
-    *,
-    connector_class: Callable[[str], type[Connector]],
-    mark: Callable[[], Mapping[str, str]] = dict,
-    warn: Callable[[str], None] | None = None,
-    known: Known = nothing_known,
-) -> Resource:
-    """Return a resource as its connector gets it, with absolute paths; see `resolve`.
-
-    Raises:
-        ConfigError: its profile, a template, a secret or a decode rule cannot be resolved.
-    """
-    resolved = resolve_resource(
-        name,
-        spec,
-        profiles,
-        environment.variables,
-        decoder=environment.secrets.decode if environment.secrets else None,
-        redactor=redactor,
-        strict=environment.settings.strict_templates,
-        mark=mark,
-        warn=warn,
-        known=known,
-    )
-    cache, options = split_cache(name, resolved.options, environment.settings)
-    connector = connector_class(f"{resolved.kind}:{resolved.driver}")
-    home = environment.variables.get("HOME", "")
-    config = with_absolute_paths(name, spec, profiles, connector, resolved.config, home)
-    return Resource(name, resolved.kind, resolved.driver, config, options, cache)
-
-
-def _check_resources(
-    resources: Mapping[str, ResourceSpec],
-    sink: DiagnosticSink,
-    environment: Environment,
-    profiles: dict[str, ProfileSpec] | None,
-    registry: Registry,
-    restrictions: Restrictions,
-    redactor: Redactor,
-    severity: Severity,
-    *,
-    found_secrets: list[SecretField],
-) -> list[Diagnostic]:
-    """Check each resource with its profile, and return the diagnostics about variables that are not set.
-
-    Fields whose secrets must be fetched are added to `found_secrets`.
-    """
-    env, secrets = environment.variables, environment.secrets
-    unset: list[Diagnostic] = []
-    for name, spec in resources.items():
-        shapes = _check_connector(name, spec, registry, restrictions, sink)
-        found = check_resource(
-            name,
-            spec,
-            profiles,
-            env,
-            document=sink.document,
-            decoder=secrets.decoder if secrets else None,
-            provider=secrets.source.origin if secrets else "",
-            shapes=shapes,
-        )
-        sink.diagnostics += found
-        if any(d.severity == "error" for d in found):
-            continue
-        prepared = prepare_resource(name, spec, profiles)
-        register_known(prepared, env, redactor)
-        found_secrets += secret_fields(name, prepared, env, can_decode=secrets is not None)
-        others = len(sink.diagnostics)
-        for missing in missing_variables(name, spec, profiles, env):
-            sink.add(
-                ("resources", name, *missing.path),
-                "AF536",
-                f"resource {name!r}: {missing.field} needs the environment variable {missing.variable}, "
-                "which is not set",
-                f"set {missing.variable} before the run",
-                severity,
-            )
-        unset += sink.diagnostics[others:]
-    return unset
-
-
-def _check_connector(
-    name: str, spec: ResourceSpec, registry: Registry, restrictions: Restrictions, sink: DiagnosticSink
-) -> dict[str, type[Any]]:
-    """Return what the connector of a resource takes; refuse a driver that the mode does not allow."""
-    try:
-        found = registry.connector_class(f"{spec.kind}:{spec.driver}")
-    except AetherFlowError:
-        return {}  # reported at its driver
-    allowed = restrictions.zip_drivers
-    if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
-        message, hint = driver_refused(spec.driver, allowed)
-        sink.add(("resources", name, "driver"), "AF872", message, hint)
-    return {"config": found.config_type, "options": found.options_type}

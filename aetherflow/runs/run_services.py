@@ -23,7 +23,8 @@ from aetherflow.process import guardian
 from aetherflow.process.printed_output import recorded_output
 from aetherflow.runs.background import BackgroundTasks, reports_of
 from aetherflow.runs.early_secrets import EarlySecrets
-from aetherflow.runs.load_flow import CheckedFlow, resolve
+from aetherflow.runs.load_flow import CheckedFlow
+from aetherflow.runs.resolved_resource import resolve
 from aetherflow.runs.run_paths import RunPaths
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.workspace import Workspace

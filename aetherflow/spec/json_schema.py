@@ -100,7 +100,7 @@ class Definitions:
         for field in struct.fields:
             schema = self._of(field.type, prefix, inputs=inputs)
             if words := attributes.get(field.name) or _about(field.type):
-                # what stands beside a $ref is not read in draft-07
+                # what is beside a $ref is not read in draft-07
                 schema = {"allOf": [schema]} if "$ref" in schema else schema
                 schema = {**schema, "description": words}
             if isinstance(field.default, bool | int | float | str):

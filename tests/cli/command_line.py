@@ -196,6 +196,10 @@ def flow(steps: str, head: str = "flow: {id: f}") -> str:
 OK = flow("- {id: s, type: check_items, inputs: {items: [x]}}")
 SKIPS = flow("- {id: s, type: check_items, inputs: {items: []}}")
 FAILS = flow("- {id: s, type: external.process, inputs: {command: [sh, -c, 'echo oh no >&2; exit 3']}}")
+PARAMS = flow(
+    "- {id: s, type: external.process, inputs: {command: [echo, 'day {{params.day}}']}}",
+    "flow: {id: f, params: {day: {type: date, required: true}, n: {type: int, default: 1}}}",
+)
 WAITS = flow(
     """
 - id: s

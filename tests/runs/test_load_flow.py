@@ -14,7 +14,8 @@ from aetherflow.admin.dry_run import outline
 from aetherflow.admin.explain_resources import explain_resources
 from aetherflow.cli.state_access import newest_time
 from aetherflow.errors import ConfigError, InvalidInput, UsageError
-from aetherflow.runs.load_flow import load_checked_flow, resolve
+from aetherflow.runs.load_flow import load_checked_flow
+from aetherflow.runs.resolved_resource import resolve
 from aetherflow.runs.run_paths import run_paths_of
 from tests.runs.run_parts import Place, flow
 
