@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.check.planned_steps import Use, planned_steps, texts, uses_of
+from aetherflow.check.program_variables import program_variable_hint
 from aetherflow.check.scripts import PASSES_TO_SHELL
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.plan import Plan
@@ -65,6 +66,6 @@ def _check(value: Any, base: Path, sink: DiagnosticSink) -> None:
                 place,
                 "AF431",
                 f"{found[0]} stays as it is written: no shell reads this text",
-                f"write {{{{env.{name}{default}}}}}",
+                program_variable_hint(name) or f"write {{{{env.{name}{default}}}}}",
                 "warning",
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from aetherflow.check.planned_steps import planned_steps
+from aetherflow.check.program_variables import program_variable_hint
 from aetherflow.errors import Severity
 from aetherflow.language.reference import Reference
 from aetherflow.language.template import compile_template
@@ -53,4 +54,5 @@ def _check(
             advice += f", or give a default: {{{{env.{name}:DEFAULT}}}}"
         place = sink.text_place((*base, *reference.where), reference.offset)
         message = f"the environment variable {name} {state}"
-        sink.add(place, "AF430", message, f"{meant} otherwise {advice}" if meant else advice, severity)
+        hint = program_variable_hint(name) or (f"{meant} otherwise {advice}" if meant else advice)
+        sink.add(place, "AF430", message, hint, severity)

@@ -262,6 +262,29 @@ def test_a_variable_that_is_missing_is_an_error_when_it_is_asked_for(tmp_path: P
     assert found == [f"{at} error[AF430] the environment variable HERE is not set"]
 
 
+@pytest.mark.parametrize("written", ["${%s}", "{{env.%s}}"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("AETHERFLOW_RUN_ID", "write {{run.id}}"),
+        ("AETHERFLOW_JOB_ID", "write {{job.id}}"),
+        ("AETHERFLOW_FLOW_ID", "write {{flow.id}}"),
+        ("AETHERFLOW_SCHEDULED_AT", "write {{run.scheduled_at}}"),
+        (
+            "AETHERFLOW_OUTPUT",
+            "only programs have it: a script reads it as $AETHERFLOW_OUTPUT, as in command: [sh, -c, '...']",
+        ),
+    ],
+)
+def test_a_variable_that_only_programs_have_is_named_as_a_template(
+    tmp_path: Path, name: str, hint: str, written: str
+) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text(process(f'command: [echo, "{written % name}"]'))
+    (warning,) = load_checked_flow(path, {"AETHERFLOW_STATE_ROOT": str(tmp_path)}).diagnostics
+    assert warning.hint == hint
+
+
 def test_a_mistyped_key_hides_nothing(tmp_path: Path) -> None:
     text = jobs(
         "- id: a\n  depend_on: [zz]\n  step: [{id: s, type: check_itms, input: {}}]\n"
