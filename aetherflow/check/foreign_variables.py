@@ -47,7 +47,7 @@ def check_foreign_variables(plan: Plan, sink: DiagnosticSink) -> None:
                 for path, at, written in _found(text, known):
                     hint = by_variable(path, scripts[where]) if where in scripts else f"write {{{{{path}}}}}"
                     _warn(written, sink, where, at, hint)
-    _check_conditions(plan.jobs, sink)
+    _check_lists(plan.jobs, sink)
 
 
 def _known(plan: Plan, steps: set[str]) -> set[str]:
@@ -69,7 +69,7 @@ def _found(text: str, known: set[str]) -> Iterator[tuple[str, int, str]]:
             yield path, found.start(), found[0]
 
 
-def _check_conditions(jobs: tuple[JobPlan, ...], sink: DiagnosticSink) -> None:
+def _check_lists(jobs: tuple[JobPlan, ...], sink: DiagnosticSink) -> None:
     for job in jobs:
         if job.for_each is None:
             continue

@@ -79,7 +79,7 @@ def _may_be_any(path: tuple[str, ...], plan: Plan, base: Path) -> bool:
 
 
 def _is_free(spec: ParamSpec) -> bool:
-    return spec.type in _FREE_TYPES and not spec.enum and not getattr(spec, "pattern", "")
+    return spec.type in _FREE_TYPES and not spec.enum and not spec.pattern
 
 
 def _is_text_of(path: tuple[str, ...], plan: Plan, job: int) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from aetherflow.check.planned_steps import Use, uses_of
 from aetherflow.check.scripts import words_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.plan import JobPlan, Plan
+from aetherflow.plan.plan import JobPlan, Plan, before
 
 _WRITES = {
     "db_extract": ("output",),
@@ -62,7 +62,7 @@ def check_shared_files(plan: Plan, sink: DiagnosticSink) -> None:
 def _check(file: _File, writer: _File, plan: Plan, sink: DiagnosticSink) -> None:
     here, there = plan.jobs[file.job], plan.jobs[writer.job]
     if file.name.startswith(("/", "~", "{{")):
-        if writer.job in _before(plan, file.job) or file.job in _before(plan, writer.job):
+        if writer.job in before(plan, [file.job]) or file.job in before(plan, [writer.job]):
             return
         message = f"job {there.id!r} writes {file.name!r}, and nothing makes job {here.id!r} wait for it"
         hint = f"add depends_on: [{there.id}] to job {here.id!r}"
@@ -132,15 +132,3 @@ def _result_key(use: Use) -> str:
         return ""
     names = [field.encode_name for field in msgspec.structs.fields(output)]
     return next((name for name in ("output", "artifact_path") if name in names), "")
-
-
-def _before(plan: Plan, job: int) -> set[int]:
-    """Return the jobs that have ended when a job starts."""
-    found: set[int] = set()
-    left = [job]
-    while left:
-        one = plan.jobs[left.pop()]
-        new = {*one.needs, *one.after} - found
-        found |= new
-        left += new
-    return found

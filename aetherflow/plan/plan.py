@@ -6,7 +6,7 @@ Built once when the flow is loaded, and the same for every run of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
@@ -151,16 +151,21 @@ class Plan(msgspec.Struct, frozen=True):
 
 def upstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:
     """Return the indexes of these jobs and of every job they need or wait for."""
-    return _reach({j.index: (*j.needs, *j.after) for j in plan.jobs}, _indexes(plan, job_ids))
+    return before(plan, _indexes(plan, job_ids))
+
+
+def before(plan: Plan, jobs: Iterable[int]) -> set[int]:
+    """Return the indexes of these jobs and of every job they need or wait for, by index."""
+    return _reach(lambda index: (*plan.jobs[index].needs, *plan.jobs[index].after), jobs)
 
 
 def downstream(plan: Plan, job_ids: Iterable[str]) -> set[int]:
     """Return the indexes of these jobs and of every job that needs or waits for them."""
     edges: dict[int, list[int]] = {}
     for job in plan.jobs:
-        for before in (*job.needs, *job.after):
-            edges.setdefault(before, []).append(job.index)
-    return _reach(edges, _indexes(plan, job_ids))
+        for earlier in (*job.needs, *job.after):
+            edges.setdefault(earlier, []).append(job.index)
+    return _reach(lambda index: edges.get(index, ()), _indexes(plan, job_ids))
 
 
 def _indexes(plan: Plan, job_ids: Iterable[str]) -> list[int]:
@@ -168,10 +173,11 @@ def _indexes(plan: Plan, job_ids: Iterable[str]) -> list[int]:
     return [job.index for job in plan.jobs if job.id in wanted]
 
 
-def _reach(edges: Any, start: list[int]) -> set[int]:
-    found, open_ends = set(start), list(start)
+def _reach(next_of: Callable[[int], Iterable[int]], start: Iterable[int]) -> set[int]:
+    found = set(start)
+    open_ends = list(found)
     while open_ends:
-        for other in edges.get(open_ends.pop(), ()):
+        for other in next_of(open_ends.pop()):
             if other not in found:
                 found.add(other)
                 open_ends.append(other)

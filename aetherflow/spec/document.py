@@ -14,7 +14,8 @@ from aetherflow.spec.excerpt import with_excerpts
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.spelling import NodePath
 from aetherflow.spec.syntax_errors import explain_encoding
-from aetherflow.spec.yaml_reader import COLUMN, PLAIN, QUOTED, Content, position_of, read_yaml
+from aetherflow.spec.yaml_content import COLUMN, PLAIN, QUOTED, Content, position_of
+from aetherflow.spec.yaml_reader import read_yaml
 from aetherflow.spec.yaml_scalars import NULLS, json_text
 from aetherflow.working_directory import absolute
 

@@ -25,9 +25,10 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from aetherflow.errors import Diagnostic, Position
+from aetherflow.errors import Diagnostic
 from aetherflow.spec.suggest import quoted, shown
 from aetherflow.spec.syntax_errors import explain_control_character, explain_syntax
+from aetherflow.spec.yaml_content import COLUMN, LINE, PLAIN, QUOTED, Content, place_of_mark, position_of
 from aetherflow.spec.yaml_scalars import OTHER_THAN_TEXT, json_text, scalar_value
 
 MAX_DEPTH = 100
@@ -36,32 +37,6 @@ MAX_EXPANSION = 1_000_000
 """Characters that all aliases of a file may stand for; a file of that size or more may grow to ten times."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-# A place is one integer: line, column, and whether the text there is written as it is, plain or in quotes.
-LINE = 32
-COLUMN = 2
-PLAIN, QUOTED = 1, 2
-
-
-class Content(msgspec.Struct, frozen=True, eq=False):
-    """What a YAML file holds.
-
-    Places are in one flat array, because a flow may hold 100,000 jobs: two numbers for each child of a
-    mapping or list, the children of one container side by side, in order. The first is the place of the key
-    or item. The second is, for a container, the index where its own children begin; for a scalar, the place
-    where it starts.
-
-    Attributes:
-        value: dicts, lists, texts, numbers, booleans and None; all keys are texts.
-        root: the two numbers of the whole value.
-        spelled: the characters of each scalar that is no text and is not written as JSON would write it, by
-            the place where it starts: `3.10`, `007`, `True`, `~`, nothing at all.
-    """
-
-    value: Any
-    places: array[int]
-    root: tuple[int, int]
-    spelled: dict[int, str]
 
 
 def read_yaml(raw: bytes, text: str, file: str) -> tuple[Content | None, list[Diagnostic]]:
@@ -83,11 +58,6 @@ def read_yaml(raw: bytes, text: str, file: str) -> tuple[Content | None, list[Di
     except _TooMuchError:
         pass  # the diagnostics say why the rest was not read
     return content, reader.diagnostics
-
-
-def position_of(place: int) -> Position:
-    """Return the line and column of a place."""
-    return Position((place >> LINE) + 1, ((place & ((1 << LINE) - 1)) >> COLUMN) + 1)
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -150,7 +120,7 @@ class _Reader:
                 "a second document begins here",
                 "keep one document in a file: remove '---'",
             )
-        return Content(value, self.places, (_place(root.start_mark), below[0]), self.spelled)
+        return Content(value, self.places, (place_of_mark(root.start_mark), below[0]), self.spelled)
 
     def node(self, event: Any, slots: list[int]) -> Any:
         """Return the value that begins with `event`; its second number goes to `slots`."""
@@ -218,7 +188,7 @@ class _Reader:
         value: Any = self.mapping(event, children) if is_mapping else self.sequence(children)
         self.depth -= 1
         if self.template is event:  # read it as if it had the quotes that were reported as missing
-            slots.append(_place(event.start_mark))
+            slots.append(place_of_mark(event.start_mark))
             return self.text[event.start_mark.index : self.end.end_mark.index]
         slots.append(len(self.places))
         self.places.fromlist(children)
@@ -290,7 +260,7 @@ class _Reader:
             message = f"duplicate key {quoted(key.value)}: it is already on line {position_of(first).line}"
             self.report(mark, "AF104", message, "remove one of the two")
             return False
-        self.scalar(key, _place(mark))  # checks its tag and remembers its anchor; the key itself is a text
+        self.scalar(key, place_of_mark(mark))  # for its tag and its anchor; the key itself is a text
         return True
 
     def refuse_key(self, key: Any, mapping: Any) -> None:
@@ -318,7 +288,7 @@ class _Reader:
         mark, shown = event.start_mark, quoted(f"*{event.anchor}")
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
-            slots.append(_place(mark))
+            slots.append(place_of_mark(mark))
             if event.anchor in self.anchors:
                 self.report(
                     mark, "AF106", f"alias {shown} is inside its own anchor", "a value cannot hold itself"
@@ -374,10 +344,6 @@ def _is_nothing(event: Any) -> bool:
 
 def _is_merge(key: Any) -> bool:
     return key.__class__ is ScalarEvent and key.value == "<<" and not key.style and key.tag is None
-
-
-def _place(mark: Any) -> int:
-    return int(mark.line << LINE | mark.column << COLUMN)
 
 
 def _diagnostic(file: str, code: str, line: int, column: int, message: str, hint: str) -> Diagnostic:

@@ -22,7 +22,7 @@ from aetherflow.spec.flow import FlowFile, ProfileSpec
 from aetherflow.spec.load import load_profiles
 from aetherflow.spec.manifest import ManifestFile
 from aetherflow.spec.schedule import ScheduleFile
-from aetherflow.spec.yaml_reader import Content
+from aetherflow.spec.yaml_content import Content
 from tests.cli.command_line import CommandLine
 from tests.manual.documents import all_blocks
 from tests.sizes import examples

@@ -16,7 +16,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, parse_document
 from aetherflow.spec.flow import FlowFile
 from aetherflow.spec.load import load_flow
-from aetherflow.spec.yaml_reader import Content
+from aetherflow.spec.yaml_content import Content
 from tests.sizes import examples
 
 FLOW = """\
