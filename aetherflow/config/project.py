@@ -155,6 +155,10 @@ def _find(folder: Path, top: Path | None, trusted: int | None) -> FoundProject:
                 ignored.append(_not_trusted(shown, owner))
             elif (project := _read(shown, place)) is not None:
                 return FoundProject(project, folder, tuple(ignored))
+        elif (target := _lost_target(candidate, trusted)) is not None:
+            message = f"this project file is a link to {target}, which does not exist"
+            lost = Diagnostic("AF162", message, str(_shown(candidate)), hint="correct the link, or remove it")
+            raise InvalidInput([lost])
         if place == top:
             break
     return FoundProject(None, folder, tuple(ignored))
@@ -212,6 +216,15 @@ def _shown(path: Path) -> Path:
     except FileNotFoundError:
         return path
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _lost_target(link: Path, trusted: int | None) -> str | None:
+    """Return where a link leads that leads nowhere; None if it is something else, or is not trusted."""
+    try:
+        is_ours = link.lstat().st_uid in (0, os.geteuid(), trusted)
+        return os.readlink(link) if is_ours else None  # noqa: PTH115 - the text of it
+    except OSError:
+        return None
 
 
 def _owner(file: Path) -> int | None:

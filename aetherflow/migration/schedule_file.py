@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from aetherflow.errors import InvalidInput
 from aetherflow.migration.difference import AddKey, Change, Edit, RemoveKey, changed, for_a_person
@@ -16,6 +16,7 @@ from aetherflow.migration.old_file import (
     entries,
     get,
     items,
+    old_value,
     quoted_text,
     read_old,
     replaced,
@@ -153,6 +154,10 @@ def _may_wait(item: MappingNode, name: str, around: Surroundings) -> bool:
 def _flow_of(old: OldFile, item: MappingNode, around: Surroundings) -> Iterator[Change]:
     """Write which flow an item runs with the key that is left: flow_yaml or bundle_manifest."""
     have = entries(item)
+    for name in ("bundle_manifest", "flow_job"):
+        if isinstance(empty := get(item, name), ScalarNode) and old_value(empty) == "":
+            there, here = f"an empty {name} is none", "it is a name"
+            yield changed(have[name][0], ITEM, there, here, "left out", RemoveKey(item, have[name][0]))
     flow_yaml, other = get(item, "flow_yaml"), get(item, "flow")
     if flow_yaml is not None and not text_of(flow_yaml):
         key = have["flow_yaml"][0]

@@ -63,7 +63,7 @@ def read_project(path: Path, folder: Path) -> ProjectDocument | None:
 
 
 def paths_of(spec: ProjectFile) -> Iterator[tuple[NodePath, str]]:
-    """Yield every path that the file names, but for the root of workspaces, which may be a template."""
+    """Yield every path that the file names, but for the root of workspaces: flows have it, too."""
     for key in ("state_root", "work_root"):
         if text := getattr(spec.settings, key):
             yield ("settings", key), text
@@ -103,7 +103,9 @@ def _moved_settings(document: Document) -> Iterator[Diagnostic]:
 
 
 def _unusable_paths(project: ProjectDocument) -> Iterator[Diagnostic]:
-    for path, text in paths_of(project.spec):
+    root = project.spec.defaults.workspace.root if project.spec.defaults.workspace is not None else None
+    roots = [(("defaults", "workspace", "root"), root)] if root and "{{" not in root else []
+    for path, text in (*roots, *paths_of(project.spec)):
         try:
             written_path(text, project.folder)
         except ConfigError as error:

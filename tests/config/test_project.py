@@ -99,6 +99,23 @@ def allowed(wanted: Any) -> set[object]:
     return {choice for part in parts for choice in allowed(part)}
 
 
+def test_a_link_that_leads_nowhere_is_an_error_and_one_of_another_user_is_none(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "aetherflow.yaml").symlink_to("gone.yaml")
+    with pytest.raises(InvalidInput, match=r"AF162.*a link to gone\.yaml, which does not exist"):
+        project_of(place / "flow.yaml")
+    (place / "gone.yaml").symlink_to("aetherflow.yaml")  # a loop
+    with pytest.raises(InvalidInput, match="AF162"):
+        project_of(place / "flow.yaml")
+
+    os.lchown(place / "aetherflow.yaml", 4711, 4711) if os.geteuid() == 0 else None
+    monkeypatch.setattr(os, "geteuid", lambda: 4712)
+    (place / "flow.yaml").write_text("")
+    if (place / "aetherflow.yaml").lstat().st_uid not in (0, (place / "flow.yaml").stat().st_uid):
+        assert project_of(place / "flow.yaml").project is None
+
+
 def test_settings_have_the_names_and_types_of_the_variables() -> None:
     theirs = {field.name: allowed(field.type) for field in msgspec.structs.fields(Settings)}
     own = {field.name: allowed(field.type) for field in msgspec.structs.fields(ProjectSettings)}
@@ -334,6 +351,14 @@ def test_a_default_root_starts_at_the_project(place: Path, root: str, expected: 
                 "2:1: error[AF141]: the path '$HOME/p.yaml' holds $HOME, which no shell replaces here "
                 "(write a path relative to this file, or a whole one; ~ is the home folder)"
             ),
+        ),
+        (
+            "defaults: {workspace: {root: $HOME/w}}",
+            "2:24: error[AF141]: the path '$HOME/w' holds $HOME, which no shell replaces here",
+        ),
+        (
+            "defaults: {workspace: {root: ~no-such-user/w}}",
+            "2:24: error[AF140]: the path '~no-such-user/w': there is no user 'no-such-user'",
         ),
         ("defaults: {timezone: Europe/Berln}", "2:12: error[AF152]: "),
         (

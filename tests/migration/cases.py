@@ -355,6 +355,13 @@ SCHEDULES = (
         "AF178",
     ),
     Row(
+        "an empty bundle and an empty job",
+        "version: 1\ntimezone: UTC\nitems:\n  - id: i\n    cron: 0 6 * * *\n    flow_yaml: f.yaml\n"
+        "    bundle_manifest: ''\n    flow_job: \"\"\n",
+        "version: 1\ntimezone: UTC\nitems:\n  - id: i\n    cron: 0 6 * * *\n    flow_yaml: f.yaml\n",
+        "AF178 AF178",
+    ),
+    Row(
         "values as text",
         (ITEM % "0 6 * * mon").replace("}", ", allow_stale_bundle: 'no', misfire_grace_time: '60'}"),
         (ITEM % "0 6 * * mon").replace("}", ", allow_stale_bundle: false, misfire_grace_time: 60}"),
