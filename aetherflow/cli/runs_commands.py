@@ -37,7 +37,6 @@ _KINDS = {
 EFFECTS_SHOWN = 10
 """How many confirmed effects of a step are printed; --json has all of them."""
 
-UNFINISHED = ("FAILED", "CANCELLED", "INTERRUPTED")
 STATUSES = ("RUNNING", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
 
 
@@ -121,7 +120,7 @@ def _print_run(found: RunHistory, path: Path) -> None:
         print_text(f"  params {one_line(msgspec.json.encode(run.params).decode())}")
     if found.interrupted:
         print_text(f"  interrupted: {', '.join(found.interrupted)}")
-    if run.status in UNFINISHED:
+    if run.status in completers.UNFINISHED:
         print_text(f"  resume: {one_line(retry_command(run.run_id, path, found.secrets))}")
 
 

@@ -17,12 +17,9 @@ from aetherflow.errors import ConfigError
 from aetherflow.language.dates import TIGHT_STEP, Calculation, DateError, calculated, parse_steps
 from aetherflow.redaction import names_a_secret
 from aetherflow.spec.duration import ACCEPTED, duration_text, parse_duration
-from aetherflow.spec.flow import ParamSpec, ParamType
+from aetherflow.spec.flow import TEN_YEARS, ParamSpec, ParamType
 from aetherflow.spec.yaml_scalars import scalar_value
 from aetherflow.written_path import written_path
-
-LONGEST_DURATION = 315_360_000
-"""Ten years, in seconds; what lies beyond makes no date."""
 
 COUNTED: dict[ParamType, str] = {"string": "character", "path": "character", "list": "item"}
 """The types whose length `min` and `max` limit, and what it counts."""
@@ -270,7 +267,7 @@ def _duration(value: Any, _reading: Reading | None) -> float:
         seconds = parse_duration(value if isinstance(value, str) else repr(value))
     except ValueError:
         raise UnfitValue(f"a duration: {ACCEPTED}", repr(value)) from None
-    if seconds > LONGEST_DURATION:
+    if seconds > TEN_YEARS:
         raise UnfitValue("a duration of at most 3650d", repr(value))
     return int(seconds) if seconds == int(seconds) else seconds
 

@@ -187,15 +187,13 @@ def _read(shown: Path, folder: Path) -> Project | None:
 def _wrong_zone(written: ProjectDocument) -> list[Diagnostic]:
     if written.spec.defaults.timezone is None:
         return []
-    from aetherflow.schedule.invalid_value import InvalidScheduleValue  # noqa: PLC0415 - few projects name a zone
-    from aetherflow.schedule.zone import load_zone  # noqa: PLC0415 - as above
+    from aetherflow.schedule.zone import zone_problem  # noqa: PLC0415 - few projects name a zone
 
-    try:
-        load_zone(written.spec.defaults.timezone)
-    except InvalidScheduleValue as error:
-        where = ("defaults", "timezone")
-        return [written.document.diagnostic(where, error.code, error.message, error.hint)]
-    return []
+    problem = zone_problem(written.spec.defaults.timezone)
+    where = ("defaults", "timezone")
+    return (
+        [written.document.diagnostic(where, problem.code, problem.message, problem.hint)] if problem else []
+    )
 
 
 def _hint(key: NodePath, path: Path) -> str:

@@ -11,7 +11,7 @@ import re
 from aetherflow.language.date_format import format_problem
 from aetherflow.language.dates import STEP, Calculation, parse_steps
 from aetherflow.language.reference import MAX_PARTS, PATH, Reference, TextDiagnostic
-from aetherflow.language.token_hints import format_hint, hint_of
+from aetherflow.language.token_hints import FORMAT, format_hint, hint_of
 
 UNSUPPORTED = "Unsupported templating syntax. Use {{VAR}} or {{VAR:DEFAULT}}"
 MAX_PROBLEMS = 20
@@ -22,7 +22,6 @@ _TOKEN = re.compile(
 )
 _FORMAT = re.compile(r"\s*format\s*:(?P<format>[^{}]*)\}\}")
 _QUOTED = re.compile(r"\{\{\s*(?P<quote>['\"`])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)\s*\}\}", re.DOTALL)
-_FORMAT_IN_DEFAULT = re.compile(r"\|\s*format\s*:")
 # Besides braces: statements and comments of other template languages. `{%` counts when it is closed, or when
 # a space follows as in `{% if`; `printf {%s}` and the shell's `${#list}` are plain text.
 _MARK = re.compile(r"\{\{|(?<!\$)\{(?P<sign>[%#])(?:[-+]?\s|[^{}]*(?P=sign)\})|[{}]")
@@ -84,7 +83,7 @@ def _token(text: str, at: int, where: tuple[str | int, ...]) -> tuple[Part, int]
         if close < 0:
             return _problem(text, at, where, "it is not closed, or another token is in its default")
         default, end = text[token.end() : close], close + 2
-        if _FORMAT_IN_DEFAULT.search(default):
+        if FORMAT.search(default):
             return _problem(text, at, where, "a format and a default do not go together")
         if token["padding"]:
             default = default.strip()

@@ -16,7 +16,7 @@ _OFFSET = re.compile(rf"\{{\{{\s*{PATH}\s+[-+/]")
 _DEFAULT_FILTER = re.compile(
     rf"\{{\{{\s*({PATH})\s*\|\s*d(?:efault)?\s*\(\s*(['\"]?)([^'\"(){{}}]*)\2\s*\)\s*\}}\}}"
 )
-_FORMAT = re.compile(r"\|\s*format\s*:")
+FORMAT = re.compile(r"\|\s*format\s*:")
 _PIPE = re.compile(rf"\{{\{{\s*{PATH}[^|{{}}:]*\|")
 
 
@@ -58,7 +58,7 @@ def _meant(token: str) -> str:
         return f"an offset has spaces around its sign: {{{{{path} {sign} {amount}{unit}}}}}"
     if found := _DEFAULT_FILTER.fullmatch(token):
         return f"a default is written {{{{{found[1]}:{found[3]}}}}}"
-    if _FORMAT.search(token):
+    if FORMAT.search(token):
         return "the format comes last: {{run.date - 1d | format: %Y%m%d}}; a parameter has its own default"
     if _PIPE.match(token):
         return "the only pipe is the format of a date: {{run.date | format: %Y%m%d}}"

@@ -22,9 +22,9 @@ from aetherflow.migration.old_file import (
 )
 from aetherflow.migration.old_flow import OldJob, is_of_this_version, jobs_of
 from aetherflow.migration.surroundings import Surroundings
+from aetherflow.spec.flow import IDENTIFIER, LONGEST_ID
 
 WORK_ROOT, STATE_PATH = "/tmp/work", "/tmp/state/aetherflow.sqlite"  # noqa: S108 - the defaults of 0.0
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def version_change(old: OldFile) -> Iterator[Change]:
@@ -171,7 +171,7 @@ def _renamed(node: Node, what: str, name: str, edits: list[Any]) -> Change:
 
 def new_id(text: str, taken: Any) -> str | None:
     """Return the id to write for a text that is none, else None."""
-    if not text or _ID.fullmatch(text):
+    if not text or (len(text) <= LONGEST_ID and re.fullmatch(IDENTIFIER, text)):
         return None
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip(".-")[:120] or "_"
     while name in taken:

@@ -17,11 +17,11 @@ from aetherflow.language.token_hints import spaced_offset
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
 from aetherflow.plan.flow_dates import check_timezone, date_problem, is_date
 from aetherflow.plan.for_each import check_for_each, item_keys, known_item, part_hint
-from aetherflow.plan.hooks import HOOK, HOOK_KEYS
+from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
 from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
-from aetherflow.spec.flow import FlowFile, JobSpec, RetrySpec, StepSpec
+from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
 
@@ -45,7 +45,7 @@ def build_plan(
     """
     compiler = _Compiler(loaded.spec, sink, version_of, step_type_of)
     jobs = tuple(compiler.job(index, job) for index, job in enumerate(loaded.spec.jobs))
-    hooks = tuple(compiler.hook(name) for name in HOOK_KEYS if getattr(loaded.spec.flow, name))
+    hooks = tuple(compiler.hook(name) for name in HOOKS if getattr(loaded.spec.flow, name))
     compiler.metadata()
     compiler.refuse_cycles(jobs)
     definition = hashlib.blake2b(msgspec.json.encode(loaded.document.value), digest_size=16).hexdigest()

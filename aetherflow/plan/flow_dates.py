@@ -26,12 +26,9 @@ def check_timezone(name: str | None, sink: DiagnosticSink) -> None:
     """Report a `flow.timezone` that does not exist."""
     if name is None:
         return
-    from aetherflow.schedule.invalid_value import InvalidScheduleValue  # noqa: PLC0415 - few flows name a zone
-    from aetherflow.schedule.zone import load_zone  # noqa: PLC0415 - as above
+    from aetherflow.schedule.zone import zone_problem  # noqa: PLC0415 - few flows name a zone
 
-    try:
-        load_zone(name)
-    except InvalidScheduleValue as problem:
+    if (problem := zone_problem(name)) is not None:
         sink.add(("flow", "timezone"), problem.code, problem.message, problem.hint)
 
 

@@ -8,9 +8,6 @@ from aetherflow.plan.plan import JobPlan, Plan
 HOOK = "@"
 """First character of the job ids of `@on_success`, `@on_failure` and `@on_exit`: no job of a flow has it."""
 
-HOOK_KEYS = ("on_success", "on_failure", "on_exit")
-"""The keys of a flow that hold hooks, in the order in which the hooks run."""
-
 
 def is_hook(job_id: str) -> bool:
     """Whether a job id names a hook."""

@@ -10,7 +10,6 @@ slowest; `exclude` and `include` may also be written inside `matrix`.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from itertools import islice, product
@@ -20,7 +19,7 @@ import msgspec
 
 from aetherflow.language.comparison import equal
 from aetherflow.language.reference import kind_of
-from aetherflow.sdk.json_values import NotJson, check_numbers
+from aetherflow.sdk.json_values import NotJson, check_numbers, text_or_json
 from aetherflow.spec.suggest import LONGEST_SHOWN, shortened
 from aetherflow.spec.yaml_scalars import json_text
 
@@ -96,14 +95,10 @@ def listed(value: Any, *where: str) -> list[Any]:
 def in_short(item: Any) -> str:
     """Return an item in few characters, as people see it: `a.csv`, or `day=mon region=eu`."""
     if isinstance(item, Mapping):
-        text = " ".join(f"{key}={_plain(value)}" for key, value in islice(item.items(), LONGEST_SHOWN))
+        text = " ".join(f"{key}={text_or_json(value)}" for key, value in islice(item.items(), LONGEST_SHOWN))
     else:
-        text = _plain(item)
+        text = text_or_json(item)
     return shortened(text)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def axes_of(parts: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -108,7 +108,7 @@ def load_zone(name: str) -> Zone:
     """Return a zone by its IANA name, such as Europe/Berlin.
 
     Raises:
-        ScheduleProblem: there is no such zone, or no time zone database at all.
+        InvalidScheduleValue: there is no such zone, or no time zone database at all.
     """
     try:
         return Zone(ZoneInfo(name))
@@ -125,6 +125,15 @@ def load_zone(name: str) -> Zone:
         raise InvalidScheduleValue(
             f"the time zone {quoted(name)} is not known", hint=hint, code="AF152"
         ) from error
+
+
+def zone_problem(name: str) -> InvalidScheduleValue | None:
+    """Return why there is no zone of this name; None if there is one."""
+    try:
+        load_zone(name)
+    except InvalidScheduleValue as problem:
+        return problem
+    return None
 
 
 def seconds(instant: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -88,6 +89,11 @@ def _as_json(value: Any) -> Any:
 def as_text(value: Any) -> Any:
     """Convert a value of a type that JSON does not have: a mapping to a dict, everything else to text."""
     return dict(value) if isinstance(value, Mapping) else plain_text(value)
+
+
+def text_or_json(value: Any) -> str:
+    """Return a value as a text: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def escaped(value: Any) -> Any:

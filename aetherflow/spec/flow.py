@@ -17,21 +17,27 @@ ParamType = Literal[
     "string", "int", "float", "bool", "date", "datetime", "duration", "path", "list", "json", "enum"
 ]
 
-_TEN_YEARS = 315_360_000  # seconds; what lies beyond, infinity too, makes no date
+TEN_YEARS = 315_360_000
+"""The longest duration in seconds; what lies beyond, infinity too, makes no date."""
+
+HOOKS = ("on_success", "on_failure", "on_exit")
+"""The keys of a flow that hold hooks, in the order in which the hooks run."""
+
+IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+"""The ids of flows, jobs, steps and items as a regular expression."""
+LONGEST_ID = 128
 
 Identifier = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(?!\n)$",  # `$` alone would let a last line feed pass
-        max_length=128,
+        pattern=rf"^{IDENTIFIER}(?!\n)$",  # `$` alone would let a last line feed pass
+        max_length=LONGEST_ID,
         description="a name of letters, digits, '_', '.' and '-', with no '.' or '-' first",
     ),
 ]
 PositiveInt = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0, le=_TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)]
-PositiveSeconds = Annotated[
-    float, Meta(gt=0, le=_TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)
-]
+Seconds = Annotated[float, Meta(ge=0, le=TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=TEN_YEARS, extra=IS_DURATION, extra_json_schema=AS_DURATION)]
 Value = Annotated[Any, Meta(extra=NUMBERS_AS_WRITTEN)]
 """Any value; a number that JSON would write otherwise (3.10, 007) is the text of it."""
 ParamValue = Annotated[Any, Meta(extra=SCALARS_AS_WRITTEN)]

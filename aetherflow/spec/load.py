@@ -12,14 +12,12 @@ from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.file_kind import OwnKind, another_kind
-from aetherflow.spec.flow import FlowFile, ProfileSpec
+from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
 from aetherflow.spec.schedule import ScheduleFile
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
 
 T = TypeVar("T")
-
-HOOKS = ("on_success", "on_failure", "on_exit")
 
 
 class FileDocument(msgspec.Struct, Generic[T], frozen=True, eq=False):

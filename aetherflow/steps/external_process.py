@@ -19,6 +19,7 @@ from aetherflow.process.output_recorder import Mode, OutputPlan, OutputRecorder
 from aetherflow.process.run_process import ProcessEnd, run_process
 from aetherflow.process.spawn import Program
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.json_values import text_or_json
 from aetherflow.sdk.services import Background
 from aetherflow.sdk.step import OutputNames, Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
@@ -35,7 +36,6 @@ from aetherflow.steps.process_inputs import (
     ProcessInput,
     RetryInputs,
     SuccessInputs,
-    as_text,
 )
 
 
@@ -212,7 +212,7 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
         argv=_argv(inputs),
         directory=directory,
         environment=_environment(context, inputs, folder, output_file),
-        stdin=None if inputs.stdin is None else as_text(inputs.stdin).encode("utf-8", "surrogateescape"),
+        stdin=None if inputs.stdin is None else text_or_json(inputs.stdin).encode("utf-8", "surrogateescape"),
     )
     plan = OutputPlan(
         stdout="capture" if inputs.parse else log.stdout or "inherit",

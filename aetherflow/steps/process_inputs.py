@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -260,8 +259,3 @@ class ProcessInput(_Inputs, frozen=True):
             raise ValueError("command names no program")
         if self.parse and self.log and self.log.stdout in ("file", "discard"):
             raise ValueError(f"parse: {self.parse} captures stdout, log.stdout: {self.log.stdout} does not")
-
-
-def as_text(value: Any) -> str:
-    """Return a value as a text: text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
