@@ -65,13 +65,22 @@ class Item(msgspec.Struct, frozen=True):
         return begin, end
 
 
+Signature = tuple[int, int, int, int] | None
+"""What changes when a file is written or replaced: its times, size and inode; None for no file."""
+
+
 class Schedule(msgspec.Struct, frozen=True):
-    """A scheduler file without errors."""
+    """A scheduler file without errors.
+
+    Attributes:
+        signature: that of the file just before it was read, so that no change after that is missed.
+    """
 
     id: str
     file: Path
     spec: ScheduleFile
     items: dict[str, Item]
+    signature: Signature = None
 
     @property
     def enabled(self) -> list[Item]:

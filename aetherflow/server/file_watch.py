@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from aetherflow.clock import Clock
+from aetherflow.schedule.item import Signature
 from aetherflow.worker_threads import WorkerThreads
 from aetherflow.working_directory import absolute
 
@@ -13,8 +14,6 @@ _threads = WorkerThreads("watching files", 2)
 
 POLL_SECONDS = 1.0
 """How often the files are checked. A change is reported when two checks see the same: it is complete then."""
-
-Signature = tuple[int, int, int, int] | None
 
 
 def signature(path: Path) -> Signature:
@@ -32,10 +31,16 @@ def signatures(paths: Sequence[Path]) -> list[Signature]:
 
 
 async def watch_files(
-    paths: Sequence[Path], clock: Clock, on_change: Callable[[Path], Awaitable[None]]
+    paths: Sequence[Path],
+    clock: Clock,
+    on_change: Callable[[Path], Awaitable[None]],
+    known: Sequence[Signature] | None = None,
 ) -> None:
-    """Call `on_change` for each file that has changed, until cancelled."""
-    known = await _threads.run(signatures, paths)
+    """Call `on_change` for each file that has changed, until cancelled.
+
+    `known` are the signatures of the files when they were read; default: those of now.
+    """
+    known = list(known) if known is not None else await _threads.run(signatures, paths)
     seen = list(known)
     while True:
         await clock.sleep(POLL_SECONDS)

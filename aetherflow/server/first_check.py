@@ -30,6 +30,8 @@ async def check_first(server: Server) -> None:
 
 def _errors(file: Path, env: Mapping[str, str]) -> list[Diagnostic]:
     """Return the errors at the items of a scheduler file; those inside a flow have their own command."""
+    if not file.is_file():
+        return []  # opening what became a pipe might never end; the reload reports it
     try:
         checked = check_schedule_file(file)
         check_item_flows(checked, env)

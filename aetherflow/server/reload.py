@@ -42,6 +42,7 @@ class Reloader:
         self._scheduler = scheduler
         self._lease = lease
         self._ids = {schedule.file: schedule.id for schedule in schedules}
+        self._as_read = [schedule.signature for schedule in schedules]
         self._settings = settings
         self._notifier = notifier
         self._clock = clock
@@ -57,7 +58,7 @@ class Reloader:
     async def watch(self) -> None:
         """Read files again when they change or `reload_soon` is called, until cancelled."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload)
+            tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload, self._as_read)
             projects = await _threads.run(project_files, list(self._ids), abandon_on_cancel=True)
             tasks.start_soon(watch_files, projects, self._clock, self._project_changed)
             while True:

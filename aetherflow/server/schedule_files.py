@@ -13,6 +13,7 @@ from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
 from aetherflow.schedule.item import Schedule
+from aetherflow.server.file_watch import signature
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.spec.document import MAX_BYTES, scan_file
 from aetherflow.spec.load import read_schedule
@@ -57,11 +58,13 @@ def check_schedule_file(path: Path) -> CheckedSchedule:
     Raises:
         InvalidInput: the file cannot be read as a scheduler file at all.
     """
+    before = signature(path)
     loaded, found = read_schedule(path)
     if loaded is None:
         raise InvalidInput(found)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
-    return CheckedSchedule(check_schedule(loaded, sink), sink)
+    schedule = msgspec.structs.replace(check_schedule(loaded, sink), signature=before)
+    return CheckedSchedule(schedule, sink)
 
 
 def load_schedule(path: Path) -> Schedule:

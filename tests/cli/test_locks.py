@@ -26,7 +26,7 @@ WITH_LOCK = flow(
   type: with_lock
   inputs:
     lock_key: key
-    ttl_seconds: 3
+    ttl_seconds: 60
     step:
       id: inner
       type: external.process

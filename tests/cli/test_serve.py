@@ -107,7 +107,7 @@ def test_what_waits_is_free_as_soon_as_a_server_is_requested_to_stop(cli: Comman
         run_id = begun(server)
         wait_until(lambda: bool(cli.query("SELECT 1 FROM firings WHERE outcome = 'WAITING'")))
         server.send(signal.SIGTERM)
-        server.event("schedule_notice")
+        assert server.event("schedule_notice")["message"].startswith("the server stops: 1 run")
         assert cli.query("SELECT DISTINCT server FROM firings WHERE outcome = 'WAITING'") == [("",)]
         assert (run_id, "RUNNING") in cli.query("SELECT run_id, outcome FROM firings")
         (cli.folder / "go").touch()

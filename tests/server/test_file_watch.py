@@ -50,6 +50,27 @@ async def test_a_change_counts_once_it_looks_the_same_twice(tmp_path: Path) -> N
         tasks.cancel_scope.cancel()
 
 
+async def test_a_change_between_the_reading_and_the_watching_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("as it was read")
+    as_read = signature(path)
+    path.write_text("as it is when the watching begins")
+    clock = FakeClock()
+    seen: list[Path] = []
+
+    async def note(changed: Path) -> None:
+        seen.append(changed)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch_files, [path], clock, note, [as_read])
+        for _ in range(2):
+            await clock.sleeping(1)
+            clock.advance(POLL_SECONDS)
+        await clock.sleeping(1)
+        assert seen == [path]
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_file_that_is_gone_has_no_signature(tmp_path: Path) -> None:
     assert signature(tmp_path / "none") is None
 
