@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from aetherflow.sdk.checks import CheckResult
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
-    from aetherflow.sdk.durations import Duration
     from aetherflow.sdk.effects import Effect
-    from aetherflow.sdk.path_text import PathText
+    from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
@@ -93,8 +92,7 @@ _HOMES = {
         "sdk.checks": ("CheckResult", "checks"),
         "sdk.connector": ("Connector", "Resource", "connector"),
         "sdk.context": ("StepContext",),
-        "sdk.durations": ("Duration",),
-        "sdk.path_text": ("PathText",),
+        "sdk.input_types": ("Duration", "PathText"),
         "sdk.effects": ("Effect",),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),

@@ -137,7 +137,7 @@ def _resource(checked: CheckedFlow, name: str, spec: ResourceSpec) -> list[Check
 
 def _packages(checked: CheckedFlow, subject: str, spec: ResourceSpec) -> list[CheckResult]:
     """Report the packages that opening a resource needs and that are not installed."""
-    driver = f"{spec.kind}:{spec.driver}"
+    driver = spec.connector
     try:
         cls = checked.registry.connector_class(driver)
     except AetherFlowError:

@@ -39,7 +39,7 @@ def explain_resources(checked: CheckedFlow) -> dict[str, ResourceOrigin]:
 
 
 def _explained(checked: CheckedFlow, name: str, spec: ResourceSpec) -> ResourceOrigin:
-    driver = f"{spec.kind}:{spec.driver}"
+    driver = spec.connector
     try:
         fields = explain_resource(
             name,

@@ -75,7 +75,7 @@ def _check_slots(step: StepSpec, where: Path, sink: DiagnosticSink) -> None:
 def check_driver(name: str, resource: ResourceSpec, registry: Registry, sink: DiagnosticSink) -> None:
     """Report a resource for which there is no connector."""
     try:
-        registry.connector_class(f"{resource.kind}:{resource.driver}")
+        registry.connector_class(resource.connector)
     except AetherFlowError as error:
         sink.add(("resources", name, "driver"), error.code, error.message, error.hint)
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.config.param_pattern import MAX_TEXT, matches, pattern_problem
+from aetherflow.config.settings import TRUTH
 from aetherflow.errors import ConfigError
 from aetherflow.language.dates import TIGHT_STEP, Calculation, DateError, calculated, parse_steps
 from aetherflow.redaction import names_a_secret
@@ -232,9 +233,6 @@ def _parsed(parse: Callable[[str], Any], wanted: str) -> Callable[[Any, Reading 
     return convert_text
 
 
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
 def _json(value: Any, _reading: Reading | None) -> Any:
     if not isinstance(value, str):
         return value
@@ -287,7 +285,7 @@ _CONVERSIONS: dict[ParamType, Callable[[Any, Reading | None], Any]] = {
     "string": lambda value, _: text_of(value),
     "int": _parsed(_whole, "a whole number"),
     "float": _parsed(_finite, "a number"),
-    "bool": _parsed(lambda text: _TRUTH[text.lower()], "true or false"),
+    "bool": _parsed(lambda text: TRUTH[text.lower()], "true or false"),
     "date": _date,
     "datetime": _parsed(
         lambda text: datetime.fromisoformat(text).isoformat(), "a time such as 2026-01-31T22:00:00+01:00"

@@ -53,7 +53,7 @@ class PreparedResource(msgspec.Struct, frozen=True):
     @property
     def driver(self) -> str:
         """The `kind:driver` of its connector."""
-        return f"{self.merged.own.kind}:{self.merged.own.driver}"
+        return self.merged.own.connector
 
     def is_secret(self, field: FieldPath) -> bool:
         """Whether the value of a field is masked as a whole: decoded, fetched, or named like a secret."""

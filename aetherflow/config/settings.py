@@ -33,6 +33,8 @@ OTHER_VARIABLES = frozenset(
 """No settings: variables that a run passes to its programs, or a bundle to its templates."""
 PLACES = frozenset({"HOME", "XDG_STATE_HOME"})
 """No settings either: they decide where state lives when no setting does."""
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+"""How truth is written in settings and params, in upper or lower case."""
 _CODE = "AF501"
 _ALTERNATIVES = (frozenset({"profiles_file", "profiles_json"}), frozenset({"secrets_module", "secrets_path"}))
 """Settings that say the same in two ways: one in the environment replaces both of the project file."""
@@ -226,9 +228,8 @@ def _text(text: str, _home: Path | None) -> str:
 
 
 def _boolean(text: str, _home: Path | None) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if (value := values.get(text.lower())) is None:
-        raise ValueError(", ".join(values))
+    if (value := TRUTH.get(text.lower())) is None:
+        raise ValueError(", ".join(TRUTH))
     return value
 
 

@@ -24,7 +24,7 @@ def written_resources(
 ) -> dict[str, ResourceSpec]:
     """Return resources as their connectors want them; `written` gives the characters of the file."""
     return {
-        name: _written(spec, shapes_of(driver_of(spec)), written, ("resources", name))
+        name: _written(spec, shapes_of(spec.connector), written, ("resources", name))
         for name, spec in resources.items()
     }
 
@@ -40,14 +40,9 @@ def written_profiles(
     for spec in resources:
         if spec.profile in found:
             found[spec.profile] = _written(
-                found[spec.profile], shapes_of(driver_of(spec)), written, (spec.profile,)
+                found[spec.profile], shapes_of(spec.connector), written, (spec.profile,)
             )
     return found
-
-
-def driver_of(spec: ResourceSpec) -> str:
-    """Return the `kind:driver` of a resource."""
-    return f"{spec.kind}:{spec.driver}"
 
 
 def _written(spec: S, shapes: Shapes, written: Written, path: NodePath) -> S:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.environment import Environment
@@ -38,7 +37,7 @@ def check_resources(
     env, secrets = environment.variables, environment.secrets
     unset: list[Diagnostic] = []
     for name, spec in resources.items():
-        shapes = _check_connector(name, spec, registry, restrictions, sink)
+        _check_driver(name, spec, registry, restrictions, sink)
         found = check_resource(
             name,
             spec,
@@ -47,7 +46,7 @@ def check_resources(
             document=sink.document,
             decoder=secrets.decoder if secrets else None,
             provider=secrets.source.origin if secrets else "",
-            shapes=shapes,
+            shapes=registry.connector_shapes(spec.connector),
         )
         sink.diagnostics += found
         if any(d.severity == "error" for d in found):
@@ -69,16 +68,15 @@ def check_resources(
     return unset
 
 
-def _check_connector(
+def _check_driver(
     name: str, spec: ResourceSpec, registry: Registry, restrictions: Restrictions, sink: DiagnosticSink
-) -> dict[str, type[Any]]:
-    """Return what the connector of a resource takes; refuse a driver that the mode does not allow."""
+) -> None:
+    """Refuse a driver that the mode does not allow."""
     try:
-        found = registry.connector_class(f"{spec.kind}:{spec.driver}")
+        found = registry.connector_class(spec.connector)
     except AetherFlowError:
-        return {}  # reported at its driver
+        return  # reported at its driver
     allowed = restrictions.zip_drivers
     if allowed is not None and found.restricted_by == "zip_drivers" and spec.driver not in allowed:
         message, hint = driver_refused(spec.driver, allowed)
         sink.add(("resources", name, "driver"), "AF872", message, hint)
-    return {"config": found.config_type, "options": found.options_type}

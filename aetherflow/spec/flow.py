@@ -280,6 +280,11 @@ class ResourceSpec(_Spec, frozen=True):
     options: dict[str, Any] = {}
     decode: dict[str, Any] = {}
 
+    @property
+    def connector(self) -> str:
+        """The name of the connector: `kind:driver`."""
+        return f"{self.kind}:{self.driver}"
+
 
 class FlowFile(_Spec, frozen=True):
     """The whole file.

@@ -14,7 +14,7 @@ from aetherflow.language.dates import utc_text
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.file_selection import FileEntry, FileSelection, Sort, ZeroByte
 from aetherflow.sdk.files import list_files as entries_of
-from aetherflow.sdk.path_text import PathText
+from aetherflow.sdk.input_types import PathText
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.duration import parse_duration

@@ -12,7 +12,7 @@ from msgspec import Meta
 from aetherflow.errors import FailureKind
 from aetherflow.execution.backoff import exponential
 from aetherflow.process.output_recorder import Mode
-from aetherflow.sdk.path_text import PathText
+from aetherflow.sdk.input_types import PathText
 from aetherflow.spec.flow import PositiveInt, PositiveSeconds, Seconds, Value
 from aetherflow.spec.size import parse_size
 from aetherflow.spec.spelling import JSON_AS_TEXT
