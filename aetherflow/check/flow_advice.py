@@ -12,6 +12,7 @@ from aetherflow.check.foreign_variables import check_foreign_variables
 from aetherflow.check.script_values import check_scripts
 from aetherflow.check.shared_files import check_shared_files
 from aetherflow.check.shell_variables import check_shell_variables
+from aetherflow.check.template_defaults import check_template_defaults
 from aetherflow.check.unreachable_jobs import check_unreachable_jobs
 from aetherflow.check.unset_variables import check_variables
 from aetherflow.errors import Severity
@@ -31,6 +32,7 @@ def check_advice(
     check_unreachable_jobs(plan, sink)
     check_shell_variables(plan, sink)
     check_foreign_variables(plan, sink)
+    check_template_defaults(plan, sink)
     check_commands(plan, redactor, sink)
     check_scripts(plan, sink)
     check_files_beside(plan, sink)

@@ -19,6 +19,10 @@ from aetherflow.spec.flow import ParamSpec, ParamType
 
 _DEFAULT = "AF560"
 _DECLARATION = "AF563"
+_INSTEAD: dict[ParamType, str] = {
+    "date": "write today, yesterday or today-1d",
+    "datetime": "where params.NAME is read, {{run.scheduled_at}} can be",
+}
 _WITH_PATTERN: tuple[ParamType, ...] = ("string", "list")
 _WITHOUT_BOUNDS: tuple[ParamType, ...] = ("bool", "json", "enum")
 
@@ -45,7 +49,11 @@ def wrong_declarations(name: str, spec: ParamSpec) -> Iterator[Misdeclared]:
         convert(fitting, spec.default)
     except UnfitValue as error:
         message = f"the default of the parameter {name!r} must be {described(name, error)}"
-        yield Misdeclared(("default",), _DEFAULT, message, "correct it, or the type")
+        has_template = isinstance(spec.default, str) and "{{" in spec.default
+        hint = f"a default holds no templates; {_INSTEAD.get(spec.type, 'write the value')}"
+        yield Misdeclared(
+            ("default",), _DEFAULT, message, hint if has_template else "correct it, or the type"
+        )
 
 
 def _of_pattern(name: str, spec: ParamSpec) -> Iterator[Misdeclared]:

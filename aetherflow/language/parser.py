@@ -24,6 +24,9 @@ _SHAPES = {
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
 _LIST = "a list is written in square brackets, on the right of in: ['a', 'b']"
 _QUOTES = "text is written in quotes"
+_EARLIER = (
+    "a condition is decided before the first step of its job: test what other jobs gave, jobs.ID.outputs.KEY"
+)
 _CALLS = {
     "success": "write jobs.ID.status == 'SUCCESS'; a job in depends_on has always succeeded",
     "failure": "write jobs.ID.status == 'FAILED', without that job in depends_on",
@@ -220,6 +223,7 @@ def _wrong_path(lexeme: Lexeme, path: tuple[str, ...]) -> TextDiagnostic | None:
     if root not in ROOTS:
         hint = (
             _TRUTH.get(root.lower(), "")
+            or (_EARLIER if root in ("steps", "result", "item") and len(path) > 1 else "")
             or did_you_mean(root, ROOTS)
             or _QUOTES + (f": '{root}'" if root == shown and root.isalnum() else "")
         )

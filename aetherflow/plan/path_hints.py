@@ -23,7 +23,7 @@ _OTHER_TOOLS_SAY: dict[str, str] = {
     ),
     **dict.fromkeys(("inputs", "input", "vars", "var", "variables", "args", "conf", "dag_run"), _PARAM),
     **dict.fromkeys(("outputs", "output", "ti", "task_instance", "tasks", "needs"), _OUTPUT),
-    **dict.fromkeys(("item", "item_index", "matrix"), _ITEM),
+    **dict.fromkeys(("item", "item_index", "matrix", "each"), _ITEM),
     "result": "only the `outputs:` of a step see its own result; others read {{steps.STEP.KEY}}",
     "secrets": "write {{env.NAME}} in a resource, or {secret: ...}: aetherflow help secrets",
     "github": "write {{run_id}}, {{flow_id}}, {{params.NAME}} or {{env.NAME}}",
@@ -49,6 +49,8 @@ def root_hint(
         return f"write {{{{steps.{'.'.join(path)}}}}}"
     if root in jobs:
         return f"write {{{{jobs.{root}.outputs.{rest[-1] if rest else 'KEY'}}}}}"
+    if has_items and root in ("matrix", "each"):
+        return f"write {{{{{'.'.join(('item', *rest))}}}}}"
     if (hint := _OTHER_TOOLS_SAY.get(root, "")) and not (has_items and hint == _ITEM):
         return hint
     if root.isupper() and not rest:

@@ -259,6 +259,8 @@ def _conversion(value: Any, kind: kinds.Type) -> str:
     if value is None:
         is_container = isinstance(kind, kinds.StructType | kinds.DictType | kinds.ListType)
         deeper = "indent what belongs to it deeper than the key itself" if is_container else ""
+        if isinstance(kind, kinds.StructType) and not any(field.required for field in kind.fields):
+            deeper += ", write {} if nothing does"
         return f"{deeper or 'write a value after the colon'}, or remove the key"
     if isinstance(kind, kinds.StructType):
         return meant_struct(value, kind) or _known_keys([field.encode_name for field in kind.fields])
@@ -277,7 +279,8 @@ def _scalar_conversion(value: Any, kind: kinds.Type) -> str:
     if isinstance(value, str) and "{{" in value:
         return _TEMPLATE
     if not isinstance(value, str):
-        return ""
+        is_single = isinstance(kind, kinds.LiteralType) and len(kind.values) == 1
+        return f"write {_example(kind)}" if is_single else ""
     if isinstance(kind, kinds.LiteralType) or _is_number(value):
         return "write the number, without quotes"
     return "write a number such as 300, without a unit"

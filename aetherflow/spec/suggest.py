@@ -44,6 +44,14 @@ _OTHER_TOOLS_SAY: dict[str, tuple[str, ...]] = {
         "concurrency parallelism max_workers": ("max_parallel", "max_parallel_jobs", "max_parallel_runs"),
         "max_active_runs": ("max_instances",),
         "catchup": ("catch_up",),
+        "number decimal double": ("float",),
+        "array strings": ("list",),
+        "object dict mapping map": ("json",),
+        "text": ("string",),
+        "timestamp time": ("datetime",),
+        "choice select": ("enum",),
+        "filepath folder directory": ("path",),
+        "boolean": ("bool",),
     }.items()
     for word in words.split()
 }

@@ -37,6 +37,11 @@ CASES: dict[str, Case | Told] = {
             "{id: t, type: check_items, inputs: {items: ['{{steps.s.rows}}']}}",
         )
     ),
+    "AF428": Case(
+        steps(
+            ITEMS % "{{params.file}}", head="flow: {id: f, params: {file: {default: 'orders_{{today}}.csv'}}}"
+        )
+    ),
     "AF430": Case(steps(ITEMS % "{{env.FILES}}")),
     "AF431": Case(steps(ITEMS % "${HOME}/data")),
     "AF432": Case(

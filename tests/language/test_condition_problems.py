@@ -25,6 +25,9 @@ ARITHMETIC = (
     "there is no arithmetic in a condition; let a step compute the value, or for a date a param: "
     "{type: date, default: today-1d}"
 )
+EARLIER = (
+    "a condition is decided before the first step of its job: test what other jobs gave, jobs.ID.outputs.KEY"
+)
 MORE = "expected and, or, a comparison or the end"
 VALUE = "expected a path or a literal"
 
@@ -112,7 +115,7 @@ def test_what_cannot_be_read_is_reported_at_its_place(
 @pytest.mark.parametrize(
     ("text", "path", "hint"),
     [
-        ("steps.a.x == 1", "steps.a.x", "text is written in quotes"),
+        ("steps.a.x == 1", "steps.a.x", EARLIER),
         ("SUCCESS == 'x'", "SUCCESS", "text is written in quotes: 'SUCCESS'"),
         ("job.a.status == 1", "job.a.status", "did you mean 'jobs'?"),
         ("yes", "yes", "write true"),

@@ -6,6 +6,25 @@ from tests.mistakes.mistake import ITEMS, Mistake, job, process, step, value
 
 MISTAKES = [
     Mistake(
+        "a template in the default of a date (Airflow)",
+        value("{{params.day}}", "flow: {id: f, params: {day: {type: date, ▶default: '{{yesterday}}'}}}"),
+        "AF560",
+        "must be a date such as 2026-01-31, or today-1d",
+        "write today, yesterday or today-1d",
+        (("'{{yesterday}}'", "yesterday"),),
+    ),
+    Mistake(
+        "a template in the default of a text (GitLab)",
+        value("{{params.file}}", "flow: {id: f, params: {file: {default: 'orders_{{▶today}}.csv'}}}"),
+        "AF428",
+        "a default holds no templates",
+        "can have it where params.file is read",
+        (
+            ("{default: 'orders_{{today}}.csv'}", "{default: orders}"),
+            ("{{params.file}}", "{{params.file}}_{{today}}.csv"),
+        ),
+    ),
+    Mistake(
         "a format after the colon (Prefect, strftime)",
         value("{{▶today:%Y%m%d}}"),
         "AF566",
