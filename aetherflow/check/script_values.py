@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -74,7 +75,7 @@ def _may_be_any(path: tuple[str, ...], plan: Plan, base: Path) -> bool:
         if path[0] == "item" and for_each is not None and for_each.is_constant:
             return not all(_HARMLESS.fullmatch(text) for text, _ in texts(for_each.raw, ()))
     if path[0] == "jobs":
-        return "outputs" in path and _is_text_of_job(path[1:], plan)  # else it is an error already
+        return "outputs" in path and _is_text_of_job(path[1:], plan, base)  # else it is an error already
     return True
 
 
@@ -90,9 +91,13 @@ def _is_text_of(path: tuple[str, ...], plan: Plan, job: int) -> bool:
     return True
 
 
-def _is_text_of_job(path: tuple[str, ...], plan: Plan) -> bool:
+def _is_text_of_job(path: tuple[str, ...], plan: Plan, base: Path) -> bool:
     """Whether `jobs.JOB.outputs.KEY` may be a text: what the output is made of decides."""
-    job = next((one for one in plan.jobs if one.id == path[0]), None)
+    jobs = plan.jobs
+    if base[0] == "jobs":  # a job waits for those that it reads
+        reader = plan.jobs[int(base[1])]
+        jobs = tuple(plan.jobs[index] for index in (*reader.needs, *reader.after))
+    job = next((one for one in jobs if one.id == path[0]), None)
     for step in job.steps if job and len(path) > 2 else ():  # noqa: PLR2004 - JOB, outputs, KEY
         made_of: Any = step.spec.outputs.get(path[2])
         parts = scan(made_of, ())[0] if isinstance(made_of, str) else []
@@ -109,6 +114,12 @@ def _field_may_be_text(plan: Plan, type_name: str, key: str) -> bool:
     output: Any = step_type.output_type if step_type else None
     if not (isinstance(output, type) and issubclass(output, msgspec.Struct)):
         return True
-    found = next((field.type for field in msgspec.structs.fields(output) if field.encode_name == key), str)
+    found = _types_of(output).get(key, str)
     kinds = [kind for kind in (get_args(found) or (found,)) if kind is not msgspec.UnsetType]
     return not all(kind in _NO_TEXT for kind in kinds)
+
+
+@cache
+def _types_of(output: Any) -> dict[str, Any]:
+    """Return the types of the fields of an output, by their names."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(output)}

@@ -10,7 +10,7 @@ import msgspec
 from aetherflow.check.planned_steps import Use, uses_of
 from aetherflow.check.scripts import words_of
 from aetherflow.plan.diagnostics import DiagnosticSink, Path
-from aetherflow.plan.plan import JobPlan, Plan, before
+from aetherflow.plan.plan import JobPlan, Plan, downstream, upstream
 
 _WRITES = {
     "db_extract": ("output",),
@@ -31,6 +31,8 @@ _READS = {
 _READERS = frozenset(
     ("cat", "head", "tail", "wc", "grep", "sort", "uniq", "md5sum", "sha256sum", "file", "jq")
 )
+_ELSEWHERE = ("/", "~", "{{")
+"""How the name of a file begins that is not in the artifacts of a job."""
 _MAY_DIFFER = ("{{item", "{{ item", "{{steps.", "{{ steps.", "{{job.", "{{ job.", "{{jobs.", "{{ jobs.")
 
 
@@ -46,24 +48,31 @@ class _File(msgspec.Struct, frozen=True):
 
 def check_shared_files(plan: Plan, sink: DiagnosticSink) -> None:
     """Warn about each file that a job reads and that only another job writes (AF439)."""
-    written: dict[str, list[_File]] = {}
+    written: dict[str, dict[int, _File]] = {}  # by name and job
     for job in plan.jobs:
         for file in _written_by(job, plan):
-            written.setdefault(file.name, []).append(file)
+            written.setdefault(file.name, {}).setdefault(job.index, file)
     if not written:
         return
+    ordered: dict[int, set[int]] = {}  # by job: those that end before it or start after it
     for job in plan.jobs:
         for file in _read_first(job, plan):
-            writers = written.get(file.name, [])
-            if writers and all(writer.job != job.index for writer in writers):
-                _check(file, writers[0], plan, sink)
+            writers = written.get(file.name, {})
+            if not writers or job.index in writers:
+                continue
+            writer = next(iter(writers.values()))
+            if file.name.startswith(_ELSEWHERE):
+                if writer.job not in ordered:
+                    name = plan.jobs[writer.job].id
+                    ordered[writer.job] = upstream(plan, [name]) | downstream(plan, [name])
+                if job.index in ordered[writer.job]:
+                    continue
+            _report(file, writer, plan, sink)
 
 
-def _check(file: _File, writer: _File, plan: Plan, sink: DiagnosticSink) -> None:
+def _report(file: _File, writer: _File, plan: Plan, sink: DiagnosticSink) -> None:
     here, there = plan.jobs[file.job], plan.jobs[writer.job]
-    if file.name.startswith(("/", "~", "{{")):
-        if writer.job in before(plan, [file.job]) or file.job in before(plan, [writer.job]):
-            return
+    if file.name.startswith(_ELSEWHERE):
         message = f"job {there.id!r} writes {file.name!r}, and nothing makes job {here.id!r} wait for it"
         hint = f"add depends_on: [{there.id}] to job {here.id!r}"
     else:
