@@ -195,6 +195,9 @@ def list_of(value: Any) -> list[str]:
             return [item for part in value.split(",") if (item := part.strip())]
         value = _json(value, None)
     items = value if isinstance(value, Sequence) else [value]
+    if None in items and value is not None:
+        where = f"and item {list(items).index(None) + 1} is null"
+        raise UnfitValue(f'a list of texts, {where}: put it in quotes, "~" or "null", or remove it')
     if any(item is None or not isinstance(item, str | int | float) for item in items):
         raise UnfitValue('a list such as a,b or ["a", "b"]', repr(value))
     return [text_of(item) for item in items]

@@ -84,6 +84,11 @@ def test_a_value_is_read_as_its_type(spec: ParamSpec, value: Any, expected: obje
         (ParamSpec(type="list"), "[1", "JSON ("),
         (ParamSpec(type="list", enum=["a"]), "a,c", "a list of a, not 'c'"),
         (ParamSpec(pattern="[a-z]+"), "ab1", "text that is [a-z]+ from its beginning to its end, not 'ab1'"),
+        (
+            ParamSpec(type="list"),
+            ["1.10", None],
+            'a list of texts, and item 2 is null: put it in quotes, "~" or "null", or remove it',
+        ),
         (ParamSpec(pattern="a*"), "a" * 1001, "at most 1000 characters, as it has a pattern"),
         (ParamSpec(type="path"), "", "a path, not ''"),
         (ParamSpec(type="path"), "$DATA/x", "a path (the path '$DATA/x' holds $DATA"),
