@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -18,21 +19,28 @@ def edited(old: OldFile, edits: Iterable[Edit]) -> str:
     cuts = list(_merged(sorted(_cuts(old, edits), key=lambda cut: (cut.start, cut.end))))
     replacements = {edit for edit in edits if isinstance(edit, Replace)}
     texts = [*replacements, *_additions(old, edits)]
-    texts = [one for one in texts if not any(cut.start < one.end and one.start < cut.end for cut in cuts)]
+    starts = [cut.start for cut in cuts]
+    texts = [one for one in texts if not _is_cut(one, cuts, starts)]
     text = old.text
     for edit in sorted([*cuts, *texts], key=lambda edit: (edit.start, edit.end), reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
 
+def _is_cut(one: Replace, cuts: list[Replace], starts: list[int]) -> bool:
+    """Whether a text lies in a part that is left out; the parts are sorted and do not overlap."""
+    number = bisect_left(starts, one.end)
+    return number > 0 and one.start < cuts[number - 1].end
+
+
 def _cuts(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     """Return the edits that leave keys out."""
     gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
+    added = _added(edits)
     for mapping in _mappings(edits, RemoveKey):
         if _is_emptied(mapping, gone):
-            yield Replace(
-                begin(old, mapping), end_of(old, mapping), f"{{{', '.join(_lines(edits, mapping))}}}"
-            )
+            lines = ", ".join(added.get(id(mapping), ()))
+            yield Replace(begin(old, mapping), end_of(old, mapping), f"{{{lines}}}")
             continue
         pairs = own_pairs(mapping)
         for number, (key, _) in enumerate(pairs):
@@ -46,10 +54,13 @@ def _mappings(edits: list[Edit], kind: type[AddKey | RemoveKey]) -> list[Mapping
     return list({id(edit.mapping): edit.mapping for edit in edits if isinstance(edit, kind)}.values())
 
 
-def _lines(edits: list[Edit], mapping: MappingNode) -> list[str]:
-    """Return the keys that are added to a mapping, each once."""
-    added = (edit for edit in edits if isinstance(edit, AddKey) and edit.mapping is mapping)
-    return list(dict.fromkeys(f"{edit.key}: {edit.value}" for edit in added))
+def _added(edits: list[Edit]) -> dict[int, list[str]]:
+    """Return the keys that are added, each once, by the id of their mapping."""
+    added: dict[int, dict[str, None]] = {}
+    for edit in edits:
+        if isinstance(edit, AddKey):
+            added.setdefault(id(edit.mapping), {})[f"{edit.key}: {edit.value}"] = None
+    return {mapping: list(lines) for mapping, lines in added.items()}
 
 
 def _is_emptied(mapping: MappingNode, gone: set[int]) -> bool:
@@ -87,9 +98,9 @@ def _merged(cuts: list[Replace]) -> Iterator[Replace]:
 def _additions(old: OldFile, edits: list[Edit]) -> Iterator[Replace]:
     """Return the edits that add keys, in their order."""
     gone = {id(edit.key) for edit in edits if isinstance(edit, RemoveKey)}
-    newline = old.newline
+    newline, added = old.newline, _added(edits)
     for mapping in _mappings(edits, AddKey):
-        lines, pairs = _lines(edits, mapping), own_pairs(mapping)
+        lines, pairs = added[id(mapping)], own_pairs(mapping)
         if pairs and _is_emptied(mapping, gone):
             continue  # it is written as a whole
         if mapping.flow_style:
