@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aetherflow.errors import UsageError
+from aetherflow.working_directory import absolute
 
 
 def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path]:
@@ -19,7 +20,10 @@ def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path
     Raises:
         UsageError: a file exists already (then nothing is written), or one cannot be written; a link is not
             followed, even by request.
+        ConfigError: the working directory was removed, and a path is relative to it.
     """
+    for path in texts:
+        absolute(path)
     try:
         if there := [path for path in texts if path.is_symlink() or (path.exists() and not force)]:
             raise UsageError(
@@ -27,9 +31,21 @@ def write_new(texts: Mapping[Path, str], *, force: bool, hint: str) -> list[Path
             )
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w" if force else "x", encoding="utf-8") as file:
-                file.write(text)
+            _write(path, text, force=force)
     except OSError as error:
         name = error.filename or next(iter(texts)).parent
         raise UsageError(f"cannot write {name}: {error.strerror or error}") from None
     return list(texts)
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write a file; a new one that cannot be written whole is removed, so that it can be tried again."""
+    is_new = not path.exists()
+    with path.open("w" if force else "x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            if is_new:
+                path.unlink()
+            raise

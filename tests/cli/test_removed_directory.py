@@ -28,6 +28,8 @@ STARTS_PROGRAMS = flow("""
         ("explain flow.yaml", "flow.yaml"),
         ("serve scheduler.yaml", "scheduler.yaml"),
         ("run ../flow.yaml", "../flow.yaml"),
+        ("init", "README.md"),
+        ("init first", "first/README.md"),
         ("run {folder}/flow.yaml --params-file params.yaml", "params.yaml"),
         ("run --bundle-manifest bundle.yaml", "bundle.yaml"),
     ],
