@@ -16,7 +16,7 @@ from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.overlap import judge_new
-from aetherflow.store.firings import Firing, NewFiring, has_firing, insert_firing
+from aetherflow.store.firings import Cause, Firing, NewFiring, has_firing, insert_firing
 from aetherflow.store.schedule_items import decided_to, set_decided_to
 
 ROWS_PER_RANGE = 100
@@ -74,15 +74,13 @@ class FiringDecider(msgspec.Struct, frozen=True):
         for run in decision.runs:
             if has_firing(raw, item.scheduler, item.id, run.tick):
                 continue  # decided before the clock was put back
-            cause = "catch_up" if run.is_late else "tick"
-            several = len(decision.runs)
-            made_up = several if several > 1 or run.is_late else 0
-            verdict = judge_new(raw, item, run.tick, now, made_up=made_up)
+            cause: Cause = "catch_up" if run.is_late else "tick"
+            verdict = judge_new(raw, item, run.tick, now, cause=cause, due_at_once=len(decision.runs))
             new = NewFiring(
                 item.scheduler,
                 item.id,
                 run.tick,
-                cause,  # type: ignore[arg-type]  # one of the two
+                cause,
                 verdict.outcome,
                 run_id=self.new_id() if verdict.counts else None,
                 reason=verdict.reason,
@@ -115,7 +113,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
     def fire(self, raw: sqlite3.Connection, item: Item) -> Firing:
         """Fire an item by hand; a decider without the name of a server leaves the firing to any of them."""
         now = self.now()
-        verdict = judge_new(raw, item, now, now, by_hand=True)
+        verdict = judge_new(raw, item, now, now, cause="manual")
         new = NewFiring(
             item.scheduler,
             item.id,

@@ -12,8 +12,9 @@ from typing import Literal
 import msgspec
 
 from aetherflow.schedule.item import Item
-from aetherflow.schedule.timetable import next_tick
+from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.store.firings import (
+    Cause,
     Firing,
     cancel_unstarted,
     firings_between,
@@ -25,6 +26,9 @@ from aetherflow.store.schedule_items import decided_to
 
 QUEUE_MAXIMUM = 100
 """How many firings of one item wait for their turn; the next ones are skipped."""
+
+MADE_UP = frozenset({"catch_up", "backfill"})
+"""The causes of firings that make up for ticks that have passed."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -48,34 +52,38 @@ def judge_new(
     scheduled: datetime,
     now: datetime,
     *,
-    made_up: int = 0,
-    by_hand: bool = False,
+    cause: Cause = "tick",
+    due_at_once: int = 1,
 ) -> Verdict:
     """Decide about a firing that has no row yet; one that `cancel_running` prefers ends those before it.
 
-    `made_up` is how many ticks are made up for at once: those wait for one another and for what runs,
-    also where `skip` holds for ticks in time, since the catch-up rule says that they run. A firing
-    `by_hand` follows nothing.
+    `due_at_once` is how many ticks run that were due together. Those, and those that are made up for, wait
+    for one another and for what runs, whatever `overlap` says, since the catch-up rule says that they run.
+    A firing by hand follows nothing.
     """
-    followed = START if by_hand else _judge_followed(raw, item, scheduled, now)
+    followed = START if cause == "manual" else _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
-    if len(open_firings(raw, item.scheduler, item.id)) < item.spec.max_instances:
+    most = item.spec.max_instances
+    if len(open_firings(raw, item.scheduler, item.id)) < most:
         return followed
     others = _in_the_way(raw, item, scheduled, now, waits=followed.outcome == "WAITING")
-    if len(others) < item.spec.max_instances:
+    if len(others) < most:
         return followed
-    match item.spec.overlap:
-        case "skip" if not made_up:
-            reason = f"{_described(others)} (max_instances {item.spec.max_instances})"
-            return Verdict("SKIPPED", reason, counts=False)
-        case "cancel_running":
-            _replace(raw, others, item.spec.max_instances, scheduled, now)
-        case _:
-            waiting = sum(other.outcome == "WAITING" for other in others)
-            if waiting >= max(QUEUE_MAXIMUM, made_up):
-                return Verdict("SKIPPED", f"{waiting} firings of the item wait already", counts=False)
-    return followed if followed.outcome == "WAITING" else _judge_turn(raw, item, scheduled, now)
+    mine = is_made_up(item, cause, scheduled, now)
+    ahead = [one for one in others if mine or one.outcome != "WAITING" or not _made_up(item, one)]
+    waits = mine or due_at_once > 1
+    if item.spec.overlap == "skip" and not waits and (met := _met(item, ahead)):
+        return Verdict("SKIPPED", f"{_described(met)} (max_instances {most})", counts=False)
+    if item.spec.overlap == "cancel_running" and not waits:
+        _replace(raw, ahead, most, scheduled, now)
+    else:
+        waiting = sum(other.outcome == "WAITING" for other in ahead)
+        if waiting >= max(QUEUE_MAXIMUM, due_at_once):
+            return Verdict("SKIPPED", f"{waiting} firings of the item wait already", counts=False)
+    if followed.outcome == "WAITING":
+        return followed
+    return _judge_turn(raw, item, scheduled, now, is_behind=mine)
 
 
 def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
@@ -83,18 +91,58 @@ def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: date
     followed = _judge_followed_of(raw, item, firing, now)
     if followed.outcome != "QUEUED":
         return followed
-    if item.spec.overlap == "cancel_running" and item.spec.after:
-        older = [o for o in _in_the_way(raw, item, firing.scheduled, now) if _is_before(o, now, firing)]
+    mine = _made_up(item, firing)
+    if item.spec.overlap == "cancel_running" and item.spec.after and not mine:
+        older = [
+            one
+            for one in _in_the_way(raw, item, firing.scheduled, now)
+            if _is_before(one, now, firing) and (one.outcome != "WAITING" or not _made_up(item, one))
+        ]
         _replace(raw, older, item.spec.max_instances, firing.scheduled, now)
-    return _judge_turn(raw, item, firing.scheduled, now, firing)
+    return _judge_turn(raw, item, firing.scheduled, now, firing, is_behind=mine)
+
+
+def is_made_up(item: Item, cause: Cause, scheduled: datetime, decided: datetime) -> bool:
+    """Whether a firing makes up for a tick that has passed, so that ticks on time go before it.
+
+    It is caught up or backfilled, or a newer tick was due when it was decided. Where firings wait in their
+    order anyway and only what is in time runs, that order stays.
+    """
+    if cause != "tick":
+        return cause in MADE_UP
+    if item.spec.overlap == "queue" and item.policy.catch_up != "all":
+        return False
+    newer = next_tick(item.table, scheduled)
+    return newer is not None and due_at(item.table, newer) <= decided
+
+
+def _made_up(item: Item, firing: Firing) -> bool:
+    return is_made_up(item, firing.cause, firing.scheduled, datetime.fromisoformat(firing.decided_at))
+
+
+def _met(item: Item, others: list[Firing]) -> list[Firing]:
+    """Return the firings because of which `skip` drops a tick on time; none if it waits for a made-up run."""
+    on_time = [one for one in others if not _made_up(item, one)]
+    started = [one for one in on_time if one.outcome != "WAITING"]
+    most = item.spec.max_instances
+    if len(started) >= most:
+        return started
+    return on_time if len(on_time) == len(others) and len(on_time) >= most else []
 
 
 def _judge_turn(
-    raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime, firing: Firing | None = None
+    raw: sqlite3.Connection,
+    item: Item,
+    scheduled: datetime,
+    now: datetime,
+    firing: Firing | None = None,
+    *,
+    is_behind: bool,
 ) -> Verdict:
-    """Let a firing start if fewer than `max_instances` other firings run, or wait and are older.
+    """Let a firing start if fewer than `max_instances` other firings run, or wait and go before it.
 
-    It does not matter at which server the others wait.
+    Those that wait go oldest first; one that is made up for (`is_behind`) goes after those on time. It does
+    not matter at which server the others wait.
     """
     most = item.spec.max_instances
     mine = None if firing is None else firing.firing_id
@@ -102,9 +150,13 @@ def _judge_turn(
     started = [one for one in others if one.outcome != "WAITING"]
     if len(started) >= most:
         return Verdict("WAITING", f"{_described(started)} (max_instances {most})")
-    ahead = [one for one in others if one.outcome == "WAITING" and _is_before(one, scheduled, firing)]
-    if len(started) + len(ahead) >= most:
-        return Verdict("WAITING", f"{_described(ahead)}; the oldest goes first (max_instances {most})")
+    waiting = [one for one in others if one.outcome == "WAITING"]
+    on_time = [one for one in waiting if not _made_up(item, one)]
+    older = [one for one in (waiting if is_behind else on_time) if _is_before(one, scheduled, firing)]
+    newer = [one for one in on_time if is_behind and one not in older]
+    if len(started) + len(older) + len(newer) >= most:
+        rule = "ticks on time go first" if newer else "the oldest goes first"
+        return Verdict("WAITING", f"{_described(older + newer)}; {rule} (max_instances {most})")
     return START
 
 
