@@ -28,7 +28,7 @@ class FiringScheduled(ScheduleEvent, frozen=True, kw_only=True):
     item_id: str
     scheduled_at: datetime
     outcome: Literal["QUEUED", "WAITING"]
-    cause: Literal["tick", "catch_up", "manual"] = "tick"
+    cause: Literal["tick", "catch_up", "manual", "backfill", "event"] = "tick"
     reason: str = ""
     late_seconds: float = 0.0
 

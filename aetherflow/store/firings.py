@@ -17,7 +17,7 @@ import msgspec
 from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import is_alive
 
-Cause = Literal["tick", "catch_up", "manual"]
+Cause = Literal["tick", "catch_up", "manual", "backfill", "event"]
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
 FiringOutcome = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"]
@@ -31,6 +31,9 @@ class Firing(msgspec.Struct, frozen=True):
         ticks: how many ticks, up to this one, the row is for: a long downtime has one row.
         server: the one that has it; empty when any server may take it.
         cancel_reason: why its run was cancelled.
+        params: those that a person gave with it, as a JSON object; they win over those of the item.
+        backfill: the backfill that it belongs to; empty without one.
+        event_key: what it is for that has no timetable, such as a boot; unique within an item.
     """
 
     firing_id: int
@@ -49,6 +52,9 @@ class Firing(msgspec.Struct, frozen=True):
     priority: int
     server: str
     cancel_reason: str | None
+    params: str = "{}"
+    backfill: str = ""
+    event_key: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -75,6 +81,9 @@ class NewFiring(msgspec.Struct, frozen=True):
     ticks: int = 1
     priority: int = 0
     server: str = ""
+    params: str = "{}"
+    backfill: str = ""
+    event_key: str | None = None
 
 
 def insert_firing(raw: sqlite3.Connection, new: NewFiring, now: datetime) -> Firing | None:
@@ -92,9 +101,9 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
     is_over = new.outcome in ("SKIPPED", "MISSED")
     rows = raw.execute(
         "INSERT INTO firings (scheduler, item_id, scheduled_at, cause, decided_at, outcome, run_id, "
-        "finished_at, reason, due_at, ticks, priority, server) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (scheduler, item_id, scheduled_at) DO NOTHING RETURNING *",
+        "finished_at, reason, due_at, ticks, priority, server, params, backfill, event_key) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING RETURNING *",
         (
             new.scheduler,
             new.item_id,
@@ -109,6 +118,9 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
             new.ticks,
             new.priority,
             new.server,
+            new.params,
+            new.backfill,
+            new.event_key,
         ),
     )
     return next(iter(_read(rows)), None)

@@ -249,7 +249,68 @@ AND json_extract(payload, '$.reason') = 'interrupted, on_interrupt: skip';
     ":of_a_run", _IN_WORDS_OF_VERSION_5.replace(":which", "run_id = substr(NEW.name, 5)")
 )
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
+VERSION_6 = """
+-- Params that a person gave with a firing, as a JSON object: they win over those of the item.
+ALTER TABLE firings ADD COLUMN params TEXT NOT NULL DEFAULT '{}';
+-- The backfill that a firing belongs to, if any.
+ALTER TABLE firings ADD COLUMN backfill TEXT NOT NULL DEFAULT '';
+-- What a firing is for that has no timetable, for example the boot of a machine: it fires once.
+ALTER TABLE firings ADD COLUMN event_key TEXT;
+CREATE UNIQUE INDEX firings_by_event ON firings (scheduler, item_id, event_key) WHERE event_key IS NOT NULL;
+
+-- Items that do not tick for a while, since a person said so. An empty item_id is every item of the file.
+CREATE TABLE pauses (
+    scheduler  TEXT NOT NULL,
+    item_id    TEXT NOT NULL,
+    paused_at  TEXT NOT NULL,
+    until      TEXT,                        -- null: until somebody resumes it
+    reason     TEXT NOT NULL,
+    paused_by  TEXT NOT NULL,
+    PRIMARY KEY (scheduler, item_id)
+) WITHOUT ROWID;
+
+-- Requests to run the past ticks of an item. The firings are made of them a few at a time.
+CREATE TABLE backfills (
+    backfill      TEXT PRIMARY KEY,
+    scheduler     TEXT NOT NULL,
+    item_id       TEXT NOT NULL,
+    begins_at     TEXT NOT NULL,
+    ends_at       TEXT NOT NULL,            -- exclusive
+    made_to       TEXT NOT NULL,            -- the ticks before have their firings
+    which         TEXT NOT NULL,            -- missing, failed, all
+    parallel      INTEGER,                  -- null: as many as max_instances allows
+    params        TEXT NOT NULL DEFAULT '{}',
+    requested_at  TEXT NOT NULL,
+    requested_by  TEXT NOT NULL,
+    finished_at   TEXT,
+    cancelled_at  TEXT
+) WITHOUT ROWID;
+
+-- Alerts about late items. A row is written before its alert is reported, so that one server reports it once.
+CREATE TABLE schedule_alerts (
+    scheduler    TEXT NOT NULL,
+    item_id      TEXT NOT NULL,
+    scheduled_at TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    alerted_at   TEXT NOT NULL,
+    message      TEXT NOT NULL,
+    run_id       TEXT,                      -- the run of on_late
+    PRIMARY KEY (scheduler, item_id, scheduled_at, kind)
+) WITHOUT ROWID;
+
+-- The clock of each server at its last heartbeat, and what it is.
+CREATE TABLE servers (
+    server     TEXT PRIMARY KEY,            -- the name of its lease
+    host       TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    clock_at   TEXT NOT NULL,
+    beats      INTEGER NOT NULL DEFAULT 0,
+    standby    TEXT NOT NULL DEFAULT ''     -- why it decides nothing
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
 """The scripts that lead to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)

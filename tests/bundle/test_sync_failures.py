@@ -14,7 +14,7 @@ import pytest
 
 from aetherflow.bundle import checked_source
 from aetherflow.bundle.source import BundleFile, BundleSource
-from aetherflow.bundle.sync import sync
+from aetherflow.bundle.sync import FETCHES, sync
 from aetherflow.bundle.sync_report import read_report
 from aetherflow.errors import BundleError, StepError
 from aetherflow.spec.manifest import LayoutSpec
@@ -202,8 +202,10 @@ async def test_what_was_read_before_a_failure_is_not_read_again(place: Place) ->
 
     await from_memory(place, source)
 
-    assert source.reads == ["f8"]
-    assert len(first) == 9
+    # a few are read at a time: those that were half read at the failure are read again, and no others
+    assert "f8" in source.reads
+    assert len(set(source.reads)) <= FETCHES
+    assert first | set(source.reads) == set(source.files)
 
 
 async def test_a_source_that_was_emptied_is_refused(place: Place) -> None:
