@@ -13,10 +13,9 @@ import msgspec
 
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
-from aetherflow.schedule.cron import LAST_YEAR
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import closed_ticks, count_ticks, due_at, next_tick, notes, ticks
-from aetherflow.schedule.zone import EPOCH, seconds
+from aetherflow.schedule.zone import EPOCH, LAST_YEAR, seconds
 
 MOST_FIRINGS = 100_000
 """How many firings one simulation may have: more is a mistake in the dates."""

@@ -12,7 +12,6 @@ from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import JobPlan
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import Timetable, next_tick, ticks
-from aetherflow.schedule.trigger import Interval
 from aetherflow.schedule.zone import EPOCH
 
 SAMPLED_TICKS = 100
@@ -82,7 +81,7 @@ def _warn_of_jitter(item: Item, base: Place, sink: DiagnosticSink) -> None:
 
 def _shortest(table: Timetable) -> int | None:
     """Return the shortest time between two ticks that follow each other; None if there is one at most."""
-    if isinstance(table.trigger, Interval):
-        return table.trigger.every
+    if table.trigger.shortest is not None:
+        return table.trigger.shortest
     looked = islice(ticks(table, EPOCH, EPOCH.replace(year=EPOCH.year + 30)), SAMPLED_TICKS)
     return min((round((after - one).total_seconds()) for one, after in pairwise(looked)), default=None)

@@ -54,7 +54,7 @@ def make_calendar(
     """Return a calendar; weekdays are names (`mon` or `monday`) or ranges of them (`mon-fri`).
 
     Raises:
-        ScheduleProblem: a weekday is not known, a date is both included and excluded, or no date is left.
+        InvalidScheduleValue: a weekday is not known, a date is in both lists, or no date is left.
     """
     included, excluded = frozenset(include), frozenset(exclude)
     for day in sorted(included & excluded):

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from datetime import date
 
-import msgspec
-
 from aetherflow.schedule.cron_hints import cron_hint, extra_hint
 from aetherflow.schedule.days import Days, days_of_month, parse_days
+from aetherflow.schedule.dst import ELAPSED_TIME, FIXED_TIMES, DstRule
 from aetherflow.schedule.fields import HOUR, MINUTE, MONTH, SECOND, Field, parse_items
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.trigger_kind import LocalTrigger
+from aetherflow.schedule.zone import LAST_YEAR
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 NAMES = {
@@ -29,8 +30,6 @@ NAMES = {
     "@annually": "0 0 1 1 *",
 }
 DAY = 86_400
-LAST_YEAR = 9990
-"""The search ends with this year; dates end with 9999."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _LONGEST = 1000
@@ -40,7 +39,7 @@ _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY = 2
 
 
-class Cron(msgspec.Struct, frozen=True, gc=False):
+class Cron(LocalTrigger, frozen=True, gc=False):
     """A cron expression; each field is a set of numbers in the bits of an int.
 
     Attributes:
@@ -57,12 +56,30 @@ class Cron(msgspec.Struct, frozen=True, gc=False):
     days: Days
     is_wildcard: bool
 
+    def find(self, local: int) -> int | None:
+        """Return the first matching local time at or after `local`."""
+        return next_local(self, local)
+
+    def count(self, start: int, end: int) -> int:
+        """Return how many local times in [start, end) match."""
+        return count_local(self, start, end)
+
+    @property
+    def usual_dst(self) -> DstRule:
+        """That of cron(8) of Debian for such an expression."""
+        return ELAPSED_TIME if self.is_wildcard else FIXED_TIMES
+
+    @property
+    def times_alike(self) -> bool:
+        """The fields of times do not depend on those of days."""
+        return True
+
 
 def parse_cron(text: str) -> Cron:
     """Read an expression of five or six fields, or one of the names that begin with `@`.
 
     Raises:
-        ScheduleProblem: it is not understood, or no date ever matches it.
+        InvalidScheduleValue: it is not understood, or no date ever matches it.
     """
     words = [(found[0], found.start()) for found in _WORDS.finditer(_unnamed(text))]
     if len(words) not in (_FIVE, _SIX) or len(text) > _LONGEST:

@@ -53,7 +53,7 @@ def parse_days(month_text: str, month_offset: int, week_text: str, week_offset: 
     """Return the two day fields.
 
     Raises:
-        ScheduleProblem: one of them is not understood.
+        InvalidScheduleValue: one of them is not understood.
     """
     of_month, before_last, nearest = _parse_of_month(month_text, month_offset)
     of_week, nth = _parse_of_week(week_text, week_offset)

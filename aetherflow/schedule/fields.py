@@ -61,7 +61,7 @@ def parse_items(field: Field, text: str, offset: int) -> int:
     """Return the numbers that one item between commas stands for.
 
     Raises:
-        ScheduleProblem: it is no number, name, range or step of this field.
+        InvalidScheduleValue: it is no number, name, range or step of this field.
     """
     body, slash, step_text = text.partition("/")
     found = _ITEM.fullmatch(body)
@@ -86,7 +86,7 @@ def number(field: Field, text: str, offset: int) -> int:
     """Convert a number or a name, such as `mon`, to its number.
 
     Raises:
-        ScheduleProblem: it is none, or none of this field.
+        InvalidScheduleValue: it is none, or none of this field.
     """
     known = field.names.get(text.lower())
     if known is not None:

@@ -12,7 +12,6 @@ import msgspec
 from aetherflow.schedule.calendar import local_date
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.timetable import Timetable
-from aetherflow.schedule.trigger import Moment
 from aetherflow.schedule.zone import seconds
 from aetherflow.spec.schedule import ItemSpec, ScheduleFile
 
@@ -51,7 +50,7 @@ class Item(msgspec.Struct, frozen=True):
 
         A single moment in the past still counts: it runs or is reported as missed, never forgotten.
         """
-        if isinstance(self.table.trigger, Moment):
+        if self.table.trigger.counts_when_past:
             return datetime.min.replace(year=1971, tzinfo=UTC)
         return now
 

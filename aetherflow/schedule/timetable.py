@@ -18,15 +18,7 @@ import msgspec
 from aetherflow.schedule.calendar import Calendar, is_open, local_date, next_closed, next_open
 from aetherflow.schedule.dst import DstRule, comes_again, first_in_gap
 from aetherflow.schedule.jitter import jitter
-from aetherflow.schedule.trigger import (
-    Interval,
-    Moment,
-    Trigger,
-    count_between,
-    local_times,
-    next_at,
-    rule_for,
-)
+from aetherflow.schedule.trigger_kind import Trigger
 from aetherflow.schedule.zone import Zone, instant, seconds
 
 MOST_TRIES = 4000
@@ -55,7 +47,7 @@ class Timetable(msgspec.Struct, frozen=True):
     @property
     def dst(self) -> DstRule:
         """The rule that holds."""
-        return self.rule or rule_for(self.trigger)
+        return self.rule or self.trigger.usual_dst
 
 
 def next_tick(table: Timetable, after: datetime) -> datetime | None:
@@ -81,7 +73,7 @@ def next_second(table: Timetable, after: int) -> int | None:
     """Return the first tick later than `after`, both in seconds since 1970; None if there is none."""
     rule = table.dst
     for _ in range(MOST_TRIES):
-        tick = next_at(table.trigger, table.zone, rule, after)
+        tick = table.trigger.next_after(table.zone, rule, after)
         if tick is None or table.calendar is None:
             return tick
         opens = next_open(table.calendar, table.zone, tick)
@@ -95,13 +87,13 @@ def count_ticks(table: Timetable, start: int, end: int) -> int:
     """Return how many ticks lie in [start, end), in seconds since 1970, without looking at each."""
     rule, total = table.dst, 0
     if table.calendar is None:
-        return count_between(table.trigger, table.zone, rule, start, end)
+        return table.trigger.count_between(table.zone, rule, start, end)
     while start < end:
         opens = next_open(table.calendar, table.zone, start)
         if opens is None or opens >= end:
             break
         start = next_closed(table.calendar, table.zone, opens, end)
-        total += count_between(table.trigger, table.zone, rule, opens, start)
+        total += table.trigger.count_between(table.zone, rule, opens, start)
     return total
 
 
@@ -132,10 +124,10 @@ def _seconds_after(table: Timetable, after: int) -> Iterator[int]:
 
 def notes(table: Timetable, tick: datetime) -> tuple[str, ...]:
     """Return notes about a tick: moved out of a gap, first or second of two equal local times."""
-    at, trigger = seconds(tick), table.trigger
-    if isinstance(trigger, Interval) or (isinstance(trigger, Moment) and trigger.offset is not None):
+    at, trigger = seconds(tick), table.trigger.local
+    if trigger is None:
         return ()
-    find, period = local_times(trigger)[0], table.zone.period(at)
+    find, period = trigger.find, table.zone.period(at)
     local = at + period.offset
     found = []
     missed = first_in_gap(find, period, table.dst) if at == period.start else None

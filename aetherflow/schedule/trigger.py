@@ -1,4 +1,4 @@
-"""Triggers: a cron expression, an interval, or one moment, behind the same functions.
+"""Triggers that need no expression: an interval and one moment; the rule that holds for a trigger.
 
 An interval counts elapsed time from a fixed instant (1970-01-01 00:00 UTC, or a start that is given), so that
 every server and every restart comes to the same ticks; no clock that is put forward or back concerns it. A
@@ -9,51 +9,90 @@ of `dst` applies.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-import msgspec
-
-from aetherflow.schedule.cron import LAST_YEAR, Cron, count_local, next_local
-from aetherflow.schedule.dst import (
-    ELAPSED_TIME,
-    FIXED_TIMES,
-    CountLocal,
-    DstRule,
-    NextLocal,
-    count_instants,
-    next_instant,
-)
+from aetherflow.schedule.dst import DstRule
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
-from aetherflow.schedule.zone import EPOCH, Zone, seconds
+from aetherflow.schedule.trigger_kind import LocalTrigger, Trigger
+from aetherflow.schedule.zone import EPOCH, LAST_YEAR, Zone, seconds
 from aetherflow.spec.schedule import DstGap, DstOverlap
 from aetherflow.spec.suggest import quoted
+
+__all__ = ["Interval", "Moment", "Trigger", "parse_interval", "parse_moment", "rule_for"]
 
 _END = seconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
 
 
-class Interval(msgspec.Struct, frozen=True, gc=False):
+class Interval(Trigger, frozen=True, gc=False):
     """Every so many seconds of elapsed time, from `start` on (in seconds since 1970, itself a tick)."""
 
     every: int
     start: int = 0
 
+    def next_after(self, _zone: Zone, _rule: DstRule, after: int) -> int | None:
+        """Return the first tick later than `after`; None if there is none."""
+        tick = self.start + max(0, (after - self.start) // self.every + 1) * self.every
+        return tick if tick < _END else None
 
-class Moment(msgspec.Struct, frozen=True, gc=False):
+    def count_between(self, _zone: Zone, _rule: DstRule, start: int, end: int) -> int:
+        """Return how many ticks lie in [start, end)."""
+        first = max(0, -((self.start - start) // self.every))
+        return max(0, -((self.start - end) // self.every) - first)
+
+    @property
+    def shortest(self) -> int | None:
+        """The shortest time between two ticks."""
+        return self.every
+
+
+class Moment(LocalTrigger, frozen=True, gc=False):
     """Once: at a local time (seconds since 1970 on the wall clock) or, if it has an offset, at an instant."""
 
     text: str
-    local: int
+    at: int
     offset: int | None = None
 
+    def find(self, local: int) -> int | None:
+        """Return the moment if it is not before `local`."""
+        return self.at if local <= self.at else None
 
-Trigger = Cron | Interval | Moment
+    def count(self, start: int, end: int) -> int:
+        """Return 1 if the moment lies in [start, end)."""
+        return int(start <= self.at < end)
+
+    def next_after(self, zone: Zone, rule: DstRule, after: int) -> int | None:
+        """Return its instant if that is later than `after`."""
+        if self.offset is None:
+            return super().next_after(zone, rule, after)
+        tick = self.at - self.offset
+        return tick if tick > after else None
+
+    def count_between(self, zone: Zone, rule: DstRule, start: int, end: int) -> int:
+        """Return 1 if its instant lies in [start, end)."""
+        if self.offset is None:
+            return super().count_between(zone, rule, start, end)
+        return int(start <= self.at - self.offset < end)
+
+    @property
+    def local(self) -> LocalTrigger | None:
+        """Itself, without an offset."""
+        return self if self.offset is None else None
+
+    @property
+    def counts_when_past(self) -> bool:
+        """A single moment in the past still counts: it is never forgotten."""
+        return True
+
+    @property
+    def times_alike(self) -> bool:
+        """It has one time."""
+        return True
 
 
 def parse_interval(interval_seconds: int, start: datetime | None = None) -> Interval:
     """Return an interval; `start` is aware.
 
     Raises:
-        ScheduleProblem: it is not a second at least.
+        InvalidScheduleValue: it is not a second at least.
     """
     if interval_seconds < 1:
         raise InvalidScheduleValue(
@@ -68,7 +107,7 @@ def parse_moment(text: str) -> Moment:
     """Read `2026-12-24T18:00`, local in the zone of the item, or the same with an offset (`Z`, `+01:00`).
 
     Raises:
-        ScheduleProblem: it is no date with a time of day.
+        InvalidScheduleValue: it is no date with a time of day.
     """
     try:
         read = datetime.fromisoformat(text.strip())
@@ -88,39 +127,6 @@ def parse_moment(text: str) -> Moment:
 
 
 def rule_for(trigger: Trigger, gap: DstGap | None = None, overlap: DstOverlap | None = None) -> DstRule:
-    """Return the declared rule; the defaults are those of cron(8) of Debian for this kind of trigger."""
-    usual = ELAPSED_TIME if isinstance(trigger, Cron) and trigger.is_wildcard else FIXED_TIMES
+    """Return the declared rule; the defaults are those of this kind of trigger."""
+    usual = trigger.usual_dst
     return DstRule(gap or usual.gap, overlap or usual.overlap)
-
-
-def next_at(trigger: Trigger, zone: Zone, rule: DstRule, after: int) -> int | None:
-    """Return the first tick later than `after`, both in seconds since 1970; None if there is none.
-
-    Pure: the same answer for the same arguments (and the same time zone database).
-    """
-    if isinstance(trigger, Interval):
-        tick = trigger.start + max(0, (after - trigger.start) // trigger.every + 1) * trigger.every
-        return tick if tick < _END else None
-    if isinstance(trigger, Moment) and trigger.offset is not None:
-        tick = trigger.local - trigger.offset
-        return tick if tick > after else None
-    return next_instant(local_times(trigger)[0], zone, rule, after)
-
-
-def count_between(trigger: Trigger, zone: Zone, rule: DstRule, start: int, end: int) -> int:
-    """Return how many ticks lie in [start, end), without looking at each."""
-    if isinstance(trigger, Interval):
-        first = max(0, -((trigger.start - start) // trigger.every))
-        return max(0, -((trigger.start - end) // trigger.every) - first)
-    if isinstance(trigger, Moment) and trigger.offset is not None:
-        return int(start <= trigger.local - trigger.offset < end)
-    find, count = local_times(trigger)
-    return count_instants(find, count, zone, rule, start, end)
-
-
-def local_times(trigger: Cron | Moment) -> tuple[NextLocal, CountLocal]:
-    """Return how the local times of a trigger are found and counted."""
-    if isinstance(trigger, Cron):
-        return partial(next_local, trigger), partial(count_local, trigger)
-    moment = trigger.local
-    return lambda local: moment if local <= moment else None, lambda start, end: int(start <= moment < end)

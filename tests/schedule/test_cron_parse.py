@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aetherflow.schedule.cron import LAST_YEAR, NAMES, next_local, parse_cron
+from aetherflow.schedule.cron import NAMES, next_local, parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
-from aetherflow.schedule.zone import seconds
+from aetherflow.schedule.zone import LAST_YEAR, seconds
 
 
 def following(expression: str, start: str, count: int = 3) -> list[str]:

@@ -14,7 +14,6 @@ import pytest
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.dst import DstRule
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
-from aetherflow.schedule.trigger import count_between, next_at
 from aetherflow.schedule.zone import Zone, load_zone
 from tests.schedule.brute_force import (
     Change,
@@ -85,7 +84,7 @@ def compare(seen: Window, expression: Expression, zone: Zone, rng: random.Random
     start, end = seen.minutes[0].at, seen.minutes[-1].at + 60
     for rule in RULES:
         expected, found, at = oracle[rule.gap, rule.overlap], [], start - 1
-        while (tick := next_at(cron, zone, rule, at)) is not None and tick < end:
+        while (tick := cron.next_after(zone, rule, at)) is not None and tick < end:
             assert tick > at
             found.append(tick)
             at = tick
@@ -95,8 +94,8 @@ def compare(seen: Window, expression: Expression, zone: Zone, rng: random.Random
             after = rng.randrange(start, end)
             index = bisect_right(expected, after)
             if index < len(expected):
-                assert next_at(cron, zone, rule, after) == expected[index], (context, after)
-            assert count_between(cron, zone, rule, after + 1, end) == len(expected) - index, (context, after)
+                assert cron.next_after(zone, rule, after) == expected[index], (context, after)
+            assert cron.count_between(zone, rule, after + 1, end) == len(expected) - index, (context, after)
         total += len(expected)
     return total
 
@@ -179,6 +178,6 @@ def test_seconds_round_a_transition() -> None:
                     elif tick == middle and at.month == 3 and rule.gap == "run_once":
                         expected.append(tick)
                 found, after = [], middle - 5401
-                while (after := next_at(cron, zone, rule, after) or 0) < middle + 5400:
+                while (after := cron.next_after(zone, rule, after) or 0) < middle + 5400:
                     found.append(after)
                 assert found == expected, (name, text, rule)
