@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import find_cycle
+from aetherflow.schedule.anchored_interval import anchored, parse_every
 from aetherflow.schedule.calendar import Calendar, make_calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
-from aetherflow.schedule.cron import parse_cron
+from aetherflow.schedule.cron import Cron, parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
@@ -25,7 +26,7 @@ from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import Zone, load_zone
 from aetherflow.spec.load import ScheduleDocument
-from aetherflow.spec.schedule import CalendarSpec, ItemSpec
+from aetherflow.spec.schedule import CalendarSpec, IntervalSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
 from aetherflow.written_path import UnclearPath, folder_of, written_path
@@ -33,7 +34,7 @@ from aetherflow.written_path import UnclearPath, folder_of, written_path
 T = TypeVar("T")
 
 CYCLES_REPORTED = 100
-TRIGGERS = ("cron", "interval_seconds", "at")
+TRIGGERS = ("cron", "interval_seconds", "interval", "at")
 
 
 def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
@@ -73,7 +74,7 @@ class _Reader(msgspec.Struct, eq=False):
     def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
         """Return the item, or None if it has an error."""
         zone = self.zone(spec)
-        trigger = self.trigger(spec)
+        trigger = self.trigger(spec, zone)
         calendar = self.calendar(spec, calendars)
         flow, manifest = self.flow(spec)
         for problem in wrong_params(spec.params):
@@ -116,7 +117,7 @@ class _Reader(msgspec.Struct, eq=False):
         where = (*self.base, "timezone") if spec.timezone else ("timezone",)
         return self.parsed(where, lambda: load_zone(name))
 
-    def trigger(self, spec: ItemSpec) -> Trigger | None:
+    def trigger(self, spec: ItemSpec, zone: Zone | None) -> Trigger | None:
         """Return what makes the item tick; one that only follows others ticks at the start of each day."""
         given = [name for name in TRIGGERS if getattr(spec, name) is not None]
         if len(given) > 1:
@@ -126,17 +127,33 @@ class _Reader(msgspec.Struct, eq=False):
         if not given:
             if spec.after:
                 return parse_cron("0 0 * * *")
-            hint = "add cron, interval_seconds or at; or after, to follow other items once a day"
+            hint = "add cron, interval_seconds, interval or at; or after, to follow other items once a day"
             self.report("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
             return None
         where = (*self.base, given[0])
         match given[0]:
             case "cron":
-                return self.parsed(where, lambda: _cron(spec.cron or ""))
+                return self.parsed(where, lambda: self.cron(spec))
+            case "interval":
+                return self.interval(where, spec.interval, zone)
             case "at":
                 return self.parsed(where, lambda: parse_moment(spec.at or ""))
             case _:
                 return self.parsed(where, lambda: parse_interval(spec.interval_seconds or 0))
+
+    def cron(self, spec: ItemSpec) -> Cron:
+        """Return the cron expression of the item; one without `H` is parsed once for all items."""
+        text = spec.cron or ""
+        return parse_cron(text, f"{self.scheduler}/{spec.id}") if "h" in text.lower() else _cron(text)
+
+    def interval(self, where: Place, spec: IntervalSpec | None, zone: Zone | None) -> Trigger | None:
+        """Return the interval from an anchor."""
+        if spec is None:
+            return None
+        every = self.parsed((*where, "every"), lambda: parse_every(spec.every))
+        if every is None or zone is None:
+            return None
+        return self.parsed((*where, "anchor"), lambda: anchored(every, spec.anchor, zone))
 
     def calendar(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Calendar | None:
         """Return the calendar that the item names."""

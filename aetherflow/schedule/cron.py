@@ -12,12 +12,22 @@ import re
 from datetime import date
 
 from aetherflow.schedule.cron_hints import cron_hint, extra_hint
+from aetherflow.schedule.cron_spread import follows_time, has_spread, spread
 from aetherflow.schedule.days import Days, days_of_month, parse_days
 from aetherflow.schedule.dst import ELAPSED_TIME, FIXED_TIMES, DstRule
-from aetherflow.schedule.fields import HOUR, MINUTE, MONTH, SECOND, Field, parse_items
+from aetherflow.schedule.fields import (
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    HOUR,
+    MINUTE,
+    MONTH,
+    SECOND,
+    Field,
+    parse_items,
+)
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.trigger_kind import LocalTrigger
-from aetherflow.schedule.zone import LAST_YEAR
+from aetherflow.schedule.zone import DAY, LAST_YEAR
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 NAMES = {
@@ -29,7 +39,6 @@ NAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-DAY = 86_400
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _LONGEST = 1000
@@ -46,6 +55,7 @@ class Cron(LocalTrigger, frozen=True, gc=False):
         text: as it was written.
         is_wildcard: whether seconds, minutes or hours begin with `*`: such expressions follow elapsed time
             (cron(8) of Debian), others name fixed times.
+        resolved: with numbers in the place of each `H`; empty if there is none.
     """
 
     text: str
@@ -55,6 +65,7 @@ class Cron(LocalTrigger, frozen=True, gc=False):
     months: int
     days: Days
     is_wildcard: bool
+    resolved: str = ""
 
     def find(self, local: int) -> int | None:
         """Return the first matching local time at or after `local`."""
@@ -70,13 +81,20 @@ class Cron(LocalTrigger, frozen=True, gc=False):
         return ELAPSED_TIME if self.is_wildcard else FIXED_TIMES
 
     @property
+    def note(self) -> str:
+        """What `H` became."""
+        return f"H is {self.resolved}" if self.resolved else ""
+
+    @property
     def times_alike(self) -> bool:
         """The fields of times do not depend on those of days."""
         return True
 
 
-def parse_cron(text: str) -> Cron:
+def parse_cron(text: str, item: str = "") -> Cron:
     """Read an expression of five or six fields, or one of the names that begin with `@`.
+
+    `item` is what an `H` is chosen by.
 
     Raises:
         InvalidScheduleValue: it is not understood, or no date ever matches it.
@@ -91,6 +109,11 @@ def parse_cron(text: str) -> Cron:
         raise InvalidScheduleValue(f"cron: {quoted(text)} holds more than times", hint=hint)
     if len(words) == _FIVE:
         words.insert(0, ("0", 0))
+    wildcards = [follows_time(word) for word, _ in words]
+    fields = (SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
+    spread_out = any(has_spread(word) for word, _ in words)
+    if spread_out:
+        words = [(spread(field, *word, item), word[1]) for field, word in zip(fields, words, strict=True)]
     second, minute, hour, month_day, month, week_day = words
     cron = Cron(
         text,
@@ -98,8 +121,9 @@ def parse_cron(text: str) -> Cron:
         _parse_list(MINUTE, *minute),
         _parse_list(HOUR, *hour),
         _parse_list(MONTH, *month),
-        parse_days(*month_day, *week_day),
-        any(field.startswith("*") for field, _ in (second, minute, hour)),
+        parse_days(*month_day, *week_day, both_match=wildcards[3] or wildcards[5]),
+        any(wildcards[:3]),
+        " ".join(word for word, _ in words[0 if second[0] != "0" else 1 :]) if spread_out else "",
     )
     if not _has_dates(cron):
         raise InvalidScheduleValue(

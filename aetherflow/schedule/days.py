@@ -49,16 +49,17 @@ class Days(msgspec.Struct, frozen=True, gc=False):
     both_match: bool
 
 
-def parse_days(month_text: str, month_offset: int, week_text: str, week_offset: int) -> Days:
-    """Return the two day fields.
+def parse_days(
+    month_text: str, month_offset: int, week_text: str, week_offset: int, *, both_match: bool
+) -> Days:
+    """Return the two day fields; `both_match`: one of them is a wildcard.
 
     Raises:
         InvalidScheduleValue: one of them is not understood.
     """
     of_month, before_last, nearest = _parse_of_month(month_text, month_offset)
     of_week, nth = _parse_of_week(week_text, week_offset)
-    both = month_text.startswith("*") or week_text.startswith("*")
-    return Days(of_month, before_last, nearest, of_week, nth, both)
+    return Days(of_month, before_last, nearest, of_week, nth, both_match)
 
 
 def _parse_of_month(text: str, offset: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]:

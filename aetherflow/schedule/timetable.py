@@ -123,7 +123,12 @@ def _seconds_after(table: Timetable, after: int) -> Iterator[int]:
 
 
 def notes(table: Timetable, tick: datetime) -> tuple[str, ...]:
-    """Return notes about a tick: moved out of a gap, first or second of two equal local times."""
+    """Return notes about a tick: what `H` became, moved out of a gap, first or second of two local times."""
+    found = _clock_notes(table, tick)
+    return (*found, table.trigger.note) if table.trigger.note else found
+
+
+def _clock_notes(table: Timetable, tick: datetime) -> tuple[str, ...]:
     at, trigger = seconds(tick), table.trigger.local
     if trigger is None:
         return ()

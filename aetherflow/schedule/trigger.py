@@ -19,7 +19,8 @@ from aetherflow.spec.suggest import quoted
 
 __all__ = ["Interval", "Moment", "Trigger", "parse_interval", "parse_moment", "rule_for"]
 
-_END = seconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
+LAST_TICK = seconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
+"""No interval ticks from here on."""
 
 
 class Interval(Trigger, frozen=True, gc=False):
@@ -31,7 +32,7 @@ class Interval(Trigger, frozen=True, gc=False):
     def next_after(self, _zone: Zone, _rule: DstRule, after: int) -> int | None:
         """Return the first tick later than `after`; None if there is none."""
         tick = self.start + max(0, (after - self.start) // self.every + 1) * self.every
-        return tick if tick < _END else None
+        return tick if tick < LAST_TICK else None
 
     def count_between(self, _zone: Zone, _rule: DstRule, start: int, end: int) -> int:
         """Return how many ticks lie in [start, end)."""
@@ -103,7 +104,7 @@ def parse_interval(interval_seconds: int, start: datetime | None = None) -> Inte
     return Interval(interval_seconds, seconds(start) if start else 0)
 
 
-def parse_moment(text: str) -> Moment:
+def parse_moment(text: str, key: str = "at") -> Moment:
     """Read `2026-12-24T18:00`, local in the zone of the item, or the same with an offset (`Z`, `+01:00`).
 
     Raises:
@@ -118,10 +119,10 @@ def parse_moment(text: str) -> Moment:
             raise ValueError(text)  # noqa: TRY301 - reported below like any other text that is no moment
     except ValueError as error:
         raise InvalidScheduleValue(
-            f"at: {quoted(text)} is no date with a time of day",
+            f"{key}: {quoted(text)} is no date with a time of day",
             hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant; "
             "every day at 18:00 is cron: '0 18 * * *'",
-            code="AF151",
+            code="AF151" if key == "at" else "AF578",
         ) from error
     return Moment(text, seconds(wall), None if offset is None else offset // timedelta(seconds=1))
 

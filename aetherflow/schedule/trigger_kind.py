@@ -39,6 +39,11 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
         return False
 
     @property
+    def note(self) -> str:
+        """What people should know about each of its ticks; empty as a rule."""
+        return ""
+
+    @property
     def shortest(self) -> int | None:
         """The shortest time between two ticks, where the kind knows it."""
         return None

@@ -20,6 +20,7 @@ from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = 86_400
 LAST_YEAR = 9990
 """Searches end with this year; dates end with 9999."""
 TWO_DAYS = 172_800

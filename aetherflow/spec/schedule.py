@@ -52,6 +52,20 @@ class CalendarSpec(_Spec, frozen=True):
     working_day: int | Literal["first", "last"] | None = None
 
 
+class IntervalSpec(_Spec, frozen=True):
+    """`interval` of an item: so often, from an anchor on.
+
+    Attributes:
+        every: 2w or 3d, at the local time of the anchor; or 6h, 90m, 30s of elapsed time.
+        anchor: the first time: a local date and time of day, or an instant with an offset.
+    """
+
+    called = "an interval"
+
+    every: str
+    anchor: str
+
+
 class ItemSpec(_Spec, frozen=True):
     """One item: when to fire, and what to run then.
 
@@ -59,6 +73,7 @@ class ItemSpec(_Spec, frozen=True):
         id: unique in the file; firings are known under it.
         cron: five fields, six with seconds, or a name such as @daily; or interval_seconds, or at, instead.
         interval_seconds: fires so often.
+        interval: fires so often, from an anchor on.
         at: fires once: a local date and time of day, or an instant with an offset.
         timezone: an IANA name; default: that of the file.
         flow_yaml: the flow to run, relative to this file, then to the working directory.
@@ -90,6 +105,7 @@ class ItemSpec(_Spec, frozen=True):
     interval_seconds: (
         Annotated[int, Meta(ge=1, le=315_360_000, extra=IS_DURATION, extra_json_schema=AS_DURATION)] | None
     ) = None
+    interval: IntervalSpec | None = None
     at: str | None = None
     timezone: str | None = None
     flow_yaml: str | None = None

@@ -37,7 +37,10 @@ _FOLLOWS: dict[str, dict[str, int]] = {
     "items": {"AF204": _EVERYWHERE},
     "items.*.id": {"AF204": _EVERYWHERE},
     "items.*.params": {"AF208": _IN_ITEM},
-    **{f"items.*.{key}": {"AF200": _IN_ITEM} for key in ("cron", "interval_seconds", "at", "after")},
+    **{
+        f"items.*.{key}": {"AF200": _IN_ITEM}
+        for key in ("cron", "interval_seconds", "interval", "rrule", "at", "after")
+    },
     **{f"items.*.{key}": {"AF202": _IN_ITEM} for key in ("flow_yaml", "bundle_manifest")},
     "calendars": {"AF201": _EVERYWHERE},
 }

@@ -74,6 +74,7 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF207": item(HOURLY, script=VALIDATE, flow="version: 1\n"),
     "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
+    "AF578": item("interval: {every: 1d12h, anchor: '2026-01-05T06:00'}, flow_yaml: flow.yaml"),
     "AF210": Told(_taken),
     "AF211": Told(_gone_wrong),
     "AF213": item(f"{HOURLY}, after: [b]}}\n  - {{id: b, {HOURLY}, enabled: false", script=VALIDATE),
