@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import closed_ticks, count_ticks, due_at, next_tick, notes, ticks
-from aetherflow.schedule.zone import EPOCH, LAST_YEAR, seconds
+from aetherflow.schedule.zone import seconds
 
 MOST_FIRINGS = 100_000
 """How many firings one simulation may have: more is a mistake in the dates."""
@@ -77,30 +77,6 @@ def simulate(
         closed = (_closed(item, tick) for tick in closed_ticks(item.table, _before(begin), _before(end)))
         found += [*taken, *closed]
     return sorted(found, key=lambda forecast: (forecast.scheduled, forecast.item))
-
-
-def parse_instant(text: str, zone: ZoneInfo) -> datetime:
-    """Read a date, or a date and a time; without an offset it is on the clocks of the zone.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    try:
-        if len(text) == len("2026-12-31"):
-            day = date.fromisoformat(text)
-            read = datetime(day.year, day.month, day.day, tzinfo=zone)
-        else:
-            read = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{text!r} is no date and no instant", hint="write 2026-12-31, or 2026-12-31T18:00"
-        ) from None
-    if not EPOCH.year < read.year < LAST_YEAR:
-        raise UsageError(
-            f"{text!r}: the year is not in a scheduler's time",
-            hint=f"give one from {EPOCH.year + 1} to {LAST_YEAR - 1}",
-        )
-    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def zone_of(schedule: Schedule) -> ZoneInfo:

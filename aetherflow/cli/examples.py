@@ -190,6 +190,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "scheduler fire": (
         "aetherflow scheduler fire nightly",
+        "aetherflow scheduler fire nightly --at 2026-03-02T02:30 --param note=again",
         "aetherflow scheduler fire nightly --file scheduler.yaml --here",
     ),
 }

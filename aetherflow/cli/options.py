@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aetherflow.cli import completers
+from aetherflow.errors import UsageError
 
 Flow = Annotated[Path | None, typer.Argument(metavar="FLOW", help="The flow file (YAML).")]
 FlowOption = Annotated[Path | None, typer.Option("--flow-yaml", metavar="FLOW", help="The same as FLOW.")]
@@ -36,6 +37,10 @@ Params = Annotated[
         autocompletion=completers.params,
     ),
 ]
+ParamsOfItem = Annotated[
+    list[str] | None,
+    typer.Option("--param", help="A parameter that wins over the item's; repeatable.", metavar="K=V"),
+]
 ParamsFile = Annotated[
     Path | None, typer.Option(help="Parameters from a YAML or JSON file; --param wins.", metavar="FILE")
 ]
@@ -55,3 +60,15 @@ StateOfScheduler = Annotated[
         help="The scheduler's state database; default: the one that the file names, else the usual.",
     ),
 ]
+
+
+def split_param(text: str) -> tuple[str, str]:
+    """Return the name and the value of a `--param`.
+
+    Raises:
+        UsageError: it is not `NAME=VALUE`.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--param {text}: write it as NAME=VALUE")
+    return name, value

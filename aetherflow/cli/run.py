@@ -25,6 +25,7 @@ from aetherflow.cli.options import (
     LogFormat,
     Params,
     ParamsFile,
+    split_param,
 )
 from aetherflow.cli.printing import count, print_note, print_text
 from aetherflow.cli.report import print_report
@@ -135,19 +136,12 @@ def given_params(checked: CheckedFlow, file: Path | None, texts: Sequence[str]) 
     specs = checked.plan.flow.params
     given: dict[str, Any] = {}
     for text in texts:
-        name, value = _split(text)
+        name, value = split_param(text)
         if name in given and name in specs and specs[name].type == "list":
             given[name] = [*list_of(given[name]), *list_of(value)]
         else:
             given[name] = value
     return (read_params_file(file, specs) if file is not None else {}) | given
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise UsageError(f"--param {text}: write it as NAME=VALUE")
-    return name, value
 
 
 def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:

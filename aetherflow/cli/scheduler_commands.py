@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aetherflow.admin.forecast import Forecast, next_firings, parse_instant, simulate, zone_of
+from aetherflow.admin.forecast import Forecast, next_firings, simulate, zone_of
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
@@ -16,6 +16,7 @@ from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.observe.event_text import duration
+from aetherflow.schedule.instant_text import parse_instant
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
 from aetherflow.server.server_settings import state_path_of

@@ -13,7 +13,7 @@ import typer
 from aetherflow import exit_codes
 from aetherflow.cli import completers
 from aetherflow.cli.observers import ShowOptions, chosen_observers
-from aetherflow.cli.options import Json, LogFormat, StateOfScheduler
+from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
@@ -44,6 +44,13 @@ def fire_item(
             help="The scheduler file; default: the files that servers serve.",
         ),
     ] = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="DATE[TIME]", help="The scheduled time that it has, in the past; default: now."
+        ),
+    ] = "",
+    param: ParamsOfItem = None,
     state: StateOfScheduler = None,
     here: Annotated[
         bool, typer.Option("--here", help="Run it in this process, even if a server is running.")
@@ -52,13 +59,18 @@ def fire_item(
     debug: ServerDebug = False,
     json: Json = False,
 ) -> int:
-    """Fire an item now. Its times, calendar and dependencies are ignored; its overlap rule applies."""
+    """Fire an item now. Its times, calendar and dependencies are ignored; its overlap rule applies.
+
+    With `--at` the run has the dates of that time. If that is a tick that has failed, its run is resumed; one
+    that has succeeded is not repeated.
+    """
+    params = [split_param(text) for text in param or []]
     show = ShowOptions(log_format=log_format, debug=debug, report=json)
 
     async def do() -> Fired:
         settings = server_environment([file] if file else [], os.environ).settings
         observers = await chosen_observers(show, settings, many_runs=True) if here else []
-        return await fire(item, file, state, here=here, observers=observers)
+        return await fire(item, file, state, here=here, at=at, params=params, observers=observers)
 
     fired = anyio.run(do)
     code = EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)

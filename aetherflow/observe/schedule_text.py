@@ -20,13 +20,20 @@ from aetherflow.observe.event_text import INDENT, duration, indented, one_line, 
 
 MOST_NAMES = 10
 
+_CAUSES = {
+    "tick": "",
+    "catch_up": ", caught up",
+    "manual": ", manual",
+    "backfill": ", backfilled",
+    "event": "",
+}
+
 
 @sentence.register
 def _(event: FiringScheduled) -> str:
     what = f"{_firing(event)}  "
     what += "waits" if event.outcome == "WAITING" else f"fires as run {one_line(event.run_id)}"
-    if event.cause != "tick":
-        what += ", caught up" if event.cause == "catch_up" else ", manual"
+    what += _CAUSES[event.cause]
     if event.late_seconds >= LATE_SECONDS:
         what += f", late by {duration(event.late_seconds)}"
     return f"{what}: {indented(event.reason)}" if event.reason else what

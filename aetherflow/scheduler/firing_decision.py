@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.schedule.catch_up import Decision, NotRun, decide_due
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.overlap import judge_new
+from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
 from aetherflow.store.firings import Cause, Firing, NewFiring, has_firing, insert_firing
 from aetherflow.store.schedule_items import decided_to, set_decided_to
 
@@ -110,24 +112,40 @@ class FiringDecider(msgspec.Struct, frozen=True):
         )
         return insert_firing(raw, new, now)
 
-    def fire(self, raw: sqlite3.Connection, item: Item) -> Firing:
-        """Fire an item by hand; a decider without the name of a server leaves the firing to any of them."""
+    def fire(
+        self, raw: sqlite3.Connection, item: Item, at: datetime | None = None, params: str = NO_PARAMS
+    ) -> Firing:
+        """Fire an item by hand, now or for a time that has passed.
+
+        A decider without the name of a server leaves the firing to any of them.
+
+        Raises:
+            TickTaken: the firing of that time has succeeded, or is open.
+            LockHeld: the firing of that time would not run now.
+        """
         now = self.now()
-        verdict = judge_new(raw, item, now, now, cause="manual")
+        verdict = judge_new(raw, item, at or now, now, cause="manual")
         new = NewFiring(
             item.scheduler,
             item.id,
-            now,
+            at or now,
             "manual",
             verdict.outcome,
-            run_id=self.new_id() if verdict.outcome in ("QUEUED", "WAITING") else None,
             reason=verdict.reason,
             priority=item.spec.priority,
             server=self.server,
+            params=params,
         )
-        firing = insert_firing(raw, new, now)
+        runs = verdict.outcome in ("QUEUED", "WAITING")
+        if at is None:
+            firing = insert_firing(raw, replace(new, run_id=self.new_id() if runs else None), now)
+        else:
+            refuse_taken(raw, item, at)
+            if not runs:
+                raise held(item, verdict.reason)
+            firing = open_tick(raw, item, new, now, self.new_id)
         if firing is None:
-            raise AssertionError("a manual firing takes the next free instant")
+            raise AssertionError("a manual firing takes the next free instant, or a tick that may run")
         return firing
 
 

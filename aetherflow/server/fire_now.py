@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError, FiringTaken, LockHeld, UsageError
+from aetherflow.errors import AetherFlowError, FiringTaken, UsageError
 from aetherflow.runs.adoption import adoption_sentence
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
@@ -20,6 +21,8 @@ from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
+from aetherflow.scheduler.requested_tick import NO_PARAMS, held
+from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.schedule_files import load_schedule
@@ -38,6 +41,14 @@ class CannotFire(UsageError):
     """There is no such item, or no server serves it."""
 
     default_code = "AF209"
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """The item to fire, for which time that has passed, and the params that were given with it, as JSON."""
+
+    item: Item
+    at: datetime | None = None
+    params: str = NO_PARAMS
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -64,13 +75,19 @@ async def fire(
     state: Path | None,
     *,
     here: bool,
+    at: str = "",
+    params: Sequence[tuple[str, str]] = (),
     observers: Sequence[ObserverSpec] = (),
     clock: Clock | None = None,
 ) -> Fired:
     """Fire an item; with `here`, return when its run has ended.
 
+    `at` is the scheduled time of the firing, on the clocks of the item if it has no offset; `params` win over
+    those of the item.
+
     Raises:
-        CannotFire: there is no such item, or no server serves it.
+        CannotFire: there is no such item, or no server serves it, or the time is not past.
+        TickTaken: the firing of that time has succeeded, or is open.
         HeldByAnother: the item's overlap rule keeps it from running now.
         InvalidInput: the scheduler file is wrong.
         StateError: the state database cannot be used.
@@ -93,12 +110,18 @@ async def fire(
         live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
         if not here and not live:
             raise _unserved([schedule], path)
+        asked = _Asked(item, past_instant(at, item, clock.now()) if at else None)
+        if params:
+            given = await anyio.to_thread.run_sync(
+                given_params, item, params, asked.at or clock.now(), dict(os.environ)
+            )
+            asked = msgspec.structs.replace(asked, params=json.dumps(given))
         if not here:
-            return _fired(await _fire(database, "", item, clock, may_wait=True), f"{live[0].owner}")
+            return _fired(await _fire(database, "", asked, clock, may_wait=True), f"{live[0].owner}")
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
-    return await _fire_here(schedule, item, path, settings, observers, clock, adopts)
+    return await _fire_here(schedule, asked, path, settings, observers, clock, adopts)
 
 
 def _find_item(
@@ -147,7 +170,7 @@ def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
 
 async def _fire_here(
     schedule: Schedule,
-    item: Item,
+    asked: _Asked,
     state: Path,
     settings: ServerSettings,
     observers: Sequence[ObserverSpec],
@@ -155,18 +178,15 @@ async def _fire_here(
     adopts: Path | None,
 ) -> Fired:
     received: list[int] = []
+    item = asked.item
     with forced_end() as forced, ReceivedSignals(forced.count) as signals:
         async with open_server([schedule], settings, state, observers, clock, os.environ) as server:
             signals.open()
             if adopts is not None:
                 server.report(adoption_sentence(adopts, state), level="info", code="AF185")
-            firing = await _fire(server.database, server.lease.name, item, clock, may_wait=False)
+            firing = await _fire(server.database, server.lease.name, asked, clock, may_wait=False)
             if firing.outcome != "QUEUED":
-                raise LockHeld(
-                    f"item {item.id!r} does not run now: {firing.reason}",
-                    hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; "
-                    "if its process is dead, resume it: aetherflow runs retry RUN",
-                )
+                raise held(item, firing.reason)
             server.scheduler.adopt(schedule)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.run_pool.run)
@@ -188,9 +208,10 @@ async def _fire_here(
     return _fired(ended, "this process", received[0] if received else None)
 
 
-async def _fire(database: Database, server: str, item: Item, clock: Clock, *, may_wait: bool) -> Firing:
+async def _fire(database: Database, server: str, asked: _Asked, clock: Clock, *, may_wait: bool) -> Firing:
     """Store a firing by hand, of a server, or of none yet; one that may not wait is skipped instead."""
-    source = ManualSource(FiringDecider(server, clock.now, clock.new_id), item, may_wait=may_wait)
+    decider = FiringDecider(server, clock.now, clock.new_id)
+    source = ManualSource(decider, asked.item, may_wait=may_wait, at=asked.at, params=asked.params)
     return await source.fire_next(StoredFirings(database))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +17,11 @@ from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.schedule.item import Item
-from aetherflow.schedule.item_params import params_at
+from aetherflow.schedule.item_params import needs_last_success, params_at
 from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.store.database import Database
 from aetherflow.store.database_pool import DatabasePool
-from aetherflow.store.firings import Firing, begin_firing, recorded_end
+from aetherflow.store.firings import Cause, Firing, begin_firing, fix_last_success, recorded_end
 from aetherflow.working_directory import working_directory_name
 
 
@@ -39,9 +41,13 @@ class FiringRuns(msgspec.Struct, frozen=True, eq=False):
 
         Raises:
             RunPoolFull: the pool takes no more.
+            StateError: the last success could not be read.
         """
+        last_success = None
+        if needs_last_success(item):
+            last_success = await self.database.transact(partial(fix_last_success, firing_id=firing.firing_id))
         await self.run_pool.submit(
-            ticket_of(item, firing, is_recovery=is_recovery),
+            ticket_of(item, firing, is_recovery=is_recovery, last_success=last_success),
             _FiringObserver(item, firing, self.states, on_end),
             ClaimPrecondition(
                 self.database, partial(claim_firing, firing=firing, server=self.server, clock=self.clock)
@@ -88,7 +94,7 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
             case Refusal(kind="run_in_use" | "run_ended"):
                 await self.on_end(await self._recorded_end(report))
             case Refusal():
-                await self.on_end(end_of_refused(report, self.item))
+                await self.on_end(end_of_refused(report, self.item, self.firing.cause))
             case None:
                 pass
 
@@ -101,8 +107,8 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
         return FiringEnd("POSTPONED", refusal.reason) if end is None else FiringEnd(*end)
 
 
-def end_of_refused(refusal: Refusal, item: Item) -> FiringEnd:
-    """Return the outcome of a firing whose ticket was refused."""
+def end_of_refused(refusal: Refusal, item: Item, cause: Cause = "tick") -> FiringEnd:
+    """Return the outcome of a firing whose ticket was refused; those of a backfill wait for a lock."""
     reason = _first_error(refusal) if refusal.diagnostics else refusal.reason
     match refusal.kind:
         case "server_stopping" | "taken_over":
@@ -112,19 +118,22 @@ def end_of_refused(refusal: Refusal, item: Item) -> FiringEnd:
         case "run_in_use" | "run_ended":
             return FiringEnd("POSTPONED", reason)
         case "lock_held":
-            return FiringEnd("POSTPONED" if item.spec.overlap == "queue" else "SKIPPED", reason)
+            waits = item.spec.overlap == "queue" or cause == "backfill"
+            return FiringEnd("POSTPONED" if waits else "SKIPPED", reason)
         case "left_as_it_is" | "invalid_flow" | "error":
             return FiringEnd("FAILED", f"{refusal.code}: {reason}")
 
 
-def ticket_of(item: Item, firing: Firing, *, is_recovery: bool = False) -> RunTicket:
-    """Return the ticket of a firing."""
+def ticket_of(
+    item: Item, firing: Firing, *, is_recovery: bool = False, last_success: datetime | None = None
+) -> RunTicket:
+    """Return the ticket of a firing; params that a person gave with it win over those of the item."""
     spec = item.spec
     return RunTicket(
         run_id=firing.run_id or "",
         flow_file=_as_typed(item.flow_file) if item.flow_file else Path(),
         flow_job=spec.flow_job or "",
-        params=params_at(item, firing.scheduled),
+        params=params_at(item, firing.scheduled, last_success) | json.loads(firing.params),
         params_folder=item.folder,
         bundle_manifest=item.manifest,
         allow_stale_bundle=spec.allow_stale_bundle,

@@ -34,6 +34,7 @@ class Firing(msgspec.Struct, frozen=True):
         params: those that a person gave with it, as a JSON object; they win over those of the item.
         backfill: the backfill that it belongs to; empty without one.
         event_key: what it is for that has no timetable, such as a boot; unique within an item.
+        last_success_at: the last success before it, as its params have it; None until it is submitted.
     """
 
     firing_id: int
@@ -55,6 +56,7 @@ class Firing(msgspec.Struct, frozen=True):
     params: str = "{}"
     backfill: str = ""
     event_key: str | None = None
+    last_success_at: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +148,62 @@ def has_firing(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled:
         (scheduler, item_id, timestamp(scheduled)),
     ).fetchone()
     return row is not None
+
+
+def firing_at(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> Firing | None:
+    """Return the firing of an item at a scheduled time."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at = ?",
+        (scheduler, item_id, timestamp(scheduled)),
+    )
+    return next(iter(_read(rows)), None)
+
+
+def shared_after(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> Firing | None:
+    """Return the first firing of an item after a time whose row is for several ticks."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at > ? AND ticks > 1 "
+        "ORDER BY scheduled_at LIMIT 1",
+        (scheduler, item_id, timestamp(scheduled)),
+    )
+    return next(iter(_read(rows)), None)
+
+
+def set_ticks(raw: sqlite3.Connection, firing_id: int, ticks: int) -> None:
+    """Change how many ticks a row is for."""
+    raw.execute("UPDATE firings SET ticks = ? WHERE firing_id = ?", (ticks, firing_id))
+
+
+def fix_last_success(raw: sqlite3.Connection, firing_id: int) -> datetime | None:
+    """Return when the last success of an item before a firing was scheduled; the first answer is stored."""
+    raw.execute(
+        "UPDATE firings SET last_success_at = coalesce((SELECT max(other.scheduled_at) FROM firings AS other "
+        "WHERE other.scheduler = firings.scheduler AND other.item_id = firings.item_id "
+        "AND other.outcome = 'SUCCESS' AND other.scheduled_at < firings.scheduled_at), '') "
+        "WHERE firing_id = ? AND last_success_at IS NULL",
+        (firing_id,),
+    )
+    (found,) = raw.execute("SELECT last_success_at FROM firings WHERE firing_id = ?", (firing_id,)).fetchone()
+    return datetime.fromisoformat(found) if found else None
+
+
+def reopen_firing(raw: sqlite3.Connection, firing: Firing, new: NewFiring, now: datetime) -> Firing:
+    """Open a firing again that did not succeed; its run is resumed if it keeps its run id.
+
+    It is for its own tick alone from then on.
+    """
+    is_new_run = new.run_id != firing.run_id
+    rows = raw.execute(
+        "UPDATE firings SET cause = ?, decided_at = ?, outcome = ?, run_id = ?, started_at = NULL, "
+        "finished_at = NULL, reason = ?, ticks = 1, priority = ?, server = ?, cancel_reason = NULL, "
+        "params = ?, backfill = ?, last_success_at = CASE WHEN ? THEN NULL ELSE last_success_at END "
+        "WHERE firing_id = ? RETURNING *",
+        (
+            *(new.cause, timestamp(now), new.outcome, new.run_id, new.reason, new.priority),
+            *(new.server, new.params, new.backfill, is_new_run, firing.firing_id),
+        ),
+    )
+    return _read(rows)[0]
 
 
 def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:

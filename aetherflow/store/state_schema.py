@@ -256,6 +256,9 @@ ALTER TABLE firings ADD COLUMN params TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE firings ADD COLUMN backfill TEXT NOT NULL DEFAULT '';
 -- What a firing is for that has no timetable, for example the boot of a machine: it fires once.
 ALTER TABLE firings ADD COLUMN event_key TEXT;
+-- The last success before it, as its params have it: fixed when it is submitted. Empty: there was none.
+ALTER TABLE firings ADD COLUMN last_success_at TEXT;
+CREATE INDEX firings_of_backfills ON firings (backfill) WHERE backfill <> '';
 CREATE UNIQUE INDEX firings_by_event ON firings (scheduler, item_id, event_key) WHERE event_key IS NOT NULL;
 
 -- Items that do not tick for a while, since a person said so. An empty item_id is every item of the file.
@@ -279,6 +282,7 @@ CREATE TABLE backfills (
     made_to       TEXT NOT NULL,            -- the ticks before have their firings
     which         TEXT NOT NULL,            -- missing, failed, all
     parallel      INTEGER,                  -- null: as many as max_instances allows
+    ticks         INTEGER NOT NULL,         -- how many ticks it was to run when it was requested
     params        TEXT NOT NULL DEFAULT '{}',
     requested_at  TEXT NOT NULL,
     requested_by  TEXT NOT NULL,

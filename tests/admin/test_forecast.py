@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aetherflow.admin.forecast import next_firings, parse_instant, simulate
+from aetherflow.admin.forecast import next_firings, simulate
 from aetherflow.errors import UsageError
+from aetherflow.schedule.instant_text import parse_instant
 from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -59,6 +59,7 @@ async def _file_gone(folder: Path) -> None:
 
 
 HOURLY = "interval_seconds: 3600, flow_yaml: flow.yaml"
+FIRE = "aetherflow scheduler fire a --file scheduler.yaml --here"
 
 CASES: dict[str, Case | Told] = {
     "AF200": item(f"cron: '@daily', {HOURLY}"),
@@ -81,4 +82,6 @@ CASES: dict[str, Case | Told] = {
     "AF214": item(f"{HOURLY}, jitter_seconds: 3600", script=VALIDATE),
     "AF212": Told(_file_gone),
     "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
+    "AF444": item(HOURLY, script="for n in 1 2; do " + FIRE + " --at 2026-03-02; done"),
+    "AF445": item(HOURLY, script=FIRE + " --at 2099-01-01"),
 }
