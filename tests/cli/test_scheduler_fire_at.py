@@ -15,7 +15,9 @@ jobs:
   steps:
   - id: s
     type: external.process
-    inputs: {command: [sh, -c, 'echo "$0"; test ! -e "$1"', "{{run.date}} {{params.day}} {{params.note}} {{params.tags}}", FAIL]}
+    inputs:
+      command: [sh, -c, 'echo "$*"; test ! -e FAIL', sh, "{{run.date}}", "{{params.day}}", "{{params.note}}",
+                "{{params.tags}}"]
 """
 ITEMS = """
 version: 1
@@ -64,7 +66,10 @@ def test_what_succeeded_is_refused_and_what_failed_is_resumed(place: CommandLine
     resumed = fire(place, *at, "--json").json()
     assert (resumed["outcome"], resumed["run_id"]) == ("SUCCESS", failed["run_id"])
     again = fire(place, *at)
-    assert (again.code, "error[AF444]: a at 2026-03-02T01:30:00Z has succeeded already" in again.err) == (2, True)
+    assert (again.code, "error[AF444]: a at 2026-03-02T01:30:00Z has succeeded already" in again.err) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
