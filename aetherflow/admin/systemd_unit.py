@@ -21,8 +21,8 @@ UNIT = """\
 [Unit]
 Description=AetherFlow server
 Documentation=man:systemd.service(5)
-After=network-online.target local-fs.target
-Wants=network-online.target
+After=network-online.target local-fs.target time-sync.target
+Wants=network-online.target time-sync.target
 
 [Service]
 Type=notify

@@ -53,11 +53,11 @@ class DueQueue:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: datetime, most: int) -> list[Item]:
-        """Take out the items that are due, `most` at most; the caller puts each back."""
-        due: list[Item] = []
+    def pop_due(self, now: datetime, most: int) -> list[tuple[Item, datetime]]:
+        """Take out the items that are due, each with its time, `most` at most; the caller puts each back."""
+        due: list[tuple[Item, datetime]] = []
         while len(due) < most and (at := self.next_due()) is not None and at <= now:
             key = heapq.heappop(self._heap)[2]
             del self._numbers[key]
-            due.append(self._items.pop(key))
+            due.append((self._items.pop(key), at))
         return due

@@ -16,6 +16,7 @@ from aetherflow.schedule.catch_up import Decision, NotRun, decide_due
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
+from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead, remove_if_decided_early
 from aetherflow.scheduler.overlap import judge_new
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
 from aetherflow.store.firings import Cause, Firing, NewFiring, has_firing, insert_firing
@@ -24,9 +25,6 @@ from aetherflow.store.schedule_items import decided_to, set_decided_to
 ROWS_PER_RANGE = 100
 """Ticks that do not run have a row each up to this number; of more, the earlier ones share one."""
 
-CLOCK_BACK_SECONDS = 1
-"""From when a clock that is behind what was decided counts as put back."""
-
 
 class DecidedFirings(msgspec.Struct, frozen=True):
     """What was decided about one item.
@@ -34,13 +32,15 @@ class DecidedFirings(msgspec.Struct, frozen=True):
     Attributes:
         decided: up to when its ticks are decided now.
         firings: the rows that this server has inserted.
-        clock_behind: seconds by which the clock is before what was decided; 0 as a rule.
+        ahead: how far the ticks had been decided, if that is a time ahead of now.
+        again: rows of a clock that was ahead, in whose place there are new ones.
     """
 
     item: Item
     decided: datetime
     firings: list[Firing]
-    clock_behind: int = 0
+    ahead: ItemAhead | None = None
+    again: list[Firing] = []
 
 
 class FiringDecider(msgspec.Struct, frozen=True):
@@ -50,30 +50,41 @@ class FiringDecider(msgspec.Struct, frozen=True):
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
-    def decide(self, raw: sqlite3.Connection, items: Sequence[Item]) -> list[DecidedFirings]:
+    def decide(self, raw: sqlite3.Connection, due: Sequence[tuple[Item, datetime]]) -> list[DecidedFirings]:
         """Decide about every due tick of some items of one scheduler, in a transaction of the caller.
 
-        The clock is read inside the transaction: before it there may be a long wait for another process.
+        Each item comes with the time since when it is due. The clock is read inside the transaction: before
+        it there may be a long wait for another process.
         """
-        if not items:
+        if not due:
             return []
         now = self.now()
-        scheduler = items[0].scheduler
-        known = decided_to(raw, scheduler, [item.id for item in items])
-        decided = [self._item(raw, item, known.get(item.id, now), now) for item in items]
+        scheduler = due[0][0].scheduler
+        known = decided_to(raw, scheduler, [item.id for item, _ in due])
+        decided = [self._item(raw, item, known.get(item.id, now), since, now) for item, since in due]
         set_decided_to(raw, scheduler, ((one.item.id, one.decided) for one in decided))
         return decided
 
-    def _item(self, raw: sqlite3.Connection, item: Item, before: datetime, now: datetime) -> DecidedFirings:
-        decision = decide_due(item.table, item.policy, before, now)
-        if decision.clock_behind_seconds > CLOCK_BACK_SECONDS:
-            # Ticks that have a row stay decided; else the item would sleep as long as the clock was wrong.
-            return DecidedFirings(item, now, [], decision.clock_behind_seconds)
-        firings = [
-            self._insert_not_run(raw, item, tick, ticks, some, now)
-            for some, tick, ticks in _rows(item, decision)
-        ]
+    def _item(
+        self, raw: sqlite3.Connection, item: Item, before: datetime, since: datetime, now: datetime
+    ) -> DecidedFirings:
+        ahead = None
+        if before > now + timedelta(seconds=CLOCK_BACK_SECONDS):
+            # A clock that was ahead decided. Ticks with a row stay decided; the item must not sleep as long.
+            ahead = ItemAhead(before, min(since, now) - timedelta(seconds=item.table.jitter_seconds + 1))
+        decision = decide_due(item.table, item.policy, ahead.since if ahead else before, now)
+        again: list[Firing] = []
+
+        def take_back(tick: datetime) -> None:
+            old = remove_if_decided_early(raw, item, tick, now)
+            again.extend([] if old is None else [old])
+
+        firings = []
+        for some, tick, ticks in _rows(item, decision):
+            take_back(tick)
+            firings.append(self._insert_not_run(raw, item, tick, ticks, some, now))
         for run in decision.runs:
+            take_back(run.tick)
             if has_firing(raw, item.scheduler, item.id, run.tick):
                 continue  # decided before the clock was put back
             cause: Cause = "catch_up" if run.is_late else "tick"
@@ -91,7 +102,8 @@ class FiringDecider(msgspec.Struct, frozen=True):
                 server=self.server,
             )
             firings.append(insert_firing(raw, new, now))
-        return DecidedFirings(item, decision.through, [firing for firing in firings if firing is not None])
+        found = [firing for firing in firings if firing is not None]
+        return DecidedFirings(item, decision.through, found, ahead, again)
 
     def _insert_not_run(
         self, raw: sqlite3.Connection, item: Item, tick: datetime, ticks: int, some: NotRun, now: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,9 +11,12 @@ from aetherflow.events.schedule_events import (
     FiringMissed,
     FiringScheduled,
     FiringTakenOver,
+    ScheduleEvent,
     ScheduleNotice,
 )
-from aetherflow.scheduler.firing_decision import DecidedFirings, lateness
+from aetherflow.scheduler.clock_ahead import ItemAhead, described
+from aetherflow.scheduler.firing_decision import lateness
+from aetherflow.scheduler.recovery import Recovered
 from aetherflow.store.firings import Firing
 
 E = TypeVar("E", FiringScheduled, FiringMissed, FiringTakenOver, FiringFinished)
@@ -53,11 +57,40 @@ def _event(kind: type[E], firing: Firing, at: datetime, **fields: Any) -> E:
     )
 
 
-def clock_went_back(decided: DecidedFirings, at: datetime) -> ScheduleNotice:
-    """Return that the clock is before what was decided."""
+def decided_ahead(scheduler: str, ahead: Mapping[str, ItemAhead], at: datetime) -> ScheduleNotice:
+    """Return that items were decided up to a time that has not come."""
+    return ScheduleNotice(at=at, scheduler=scheduler, message=described(ahead, at), code="AF215")
+
+
+def decided_again(old: Firing, at: datetime) -> ScheduleNotice:
+    """Return that a tick is decided again that a clock ahead had judged not to run."""
     return ScheduleNotice(
         at=at,
-        scheduler=decided.item.scheduler,
-        item_id=decided.item.id,
-        message=f"the clock went back by {decided.clock_behind} s; no tick is fired a second time",
+        scheduler=old.scheduler,
+        item_id=old.item_id,
+        message=f"the tick of {old.scheduled_at[:19]}Z was {old.outcome} at {old.decided_at[:19]}Z by a "
+        "clock that was ahead; it is decided again",
+        code="AF216",
+    )
+
+
+def recovered_events(recovered: Recovered, at: datetime) -> list[ScheduleEvent]:
+    """Return what has changed about the open firings of a schedule."""
+    return [
+        *(taken_event(firing, at) for firing in recovered.taken),
+        *(_held(firing, at) for firing in recovered.held),
+        *(decided_event(firing, at) for firing in recovered.ended),
+    ]
+
+
+def _held(firing: Firing, at: datetime) -> ScheduleNotice:
+    """Return that a firing waits for its time, which has not come."""
+    return ScheduleNotice(
+        at=at,
+        scheduler=firing.scheduler,
+        item_id=firing.item_id,
+        run_id=firing.run_id or "",
+        message=f"the tick of {firing.scheduled_at[:19]}Z fired at {firing.decided_at[:19]}Z by a clock that "
+        "was ahead, and its run has not started; it waits for its time",
+        code="AF216",
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
+from aetherflow.scheduler.clock_ahead import lies_ahead, was_decided_early
 from aetherflow.store.firings import (
     Cause,
     Firing,
@@ -168,7 +169,7 @@ def _in_the_way(
     What waits for other items does not run, perhaps for a day: it is in the way of nothing but of what waits
     for the same ones. A firing that waits (`waits`) may start tomorrow whatever runs today.
     """
-    opened = open_firings(raw, item.scheduler, item.id)
+    opened = [one for one in open_firings(raw, item.scheduler, item.id) if not lies_ahead(one, now)]
     if waits:
         begin, end = item.day_of(scheduled)
         return [one for one in opened if begin <= one.scheduled < end]
@@ -203,7 +204,8 @@ def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, no
     waits: list[str] = []
     absent: list[str] = []
     for name in item.spec.after:
-        firings = [f for f in firings_between(raw, item.scheduler, name, begin, end) if f.run_id]
+        day = firings_between(raw, item.scheduler, name, begin, end)
+        firings = [f for f in day if f.run_id and not (lies_ahead(f, now) or was_decided_early(f, now))]
         if any(one.is_open for one in firings) or _ticks_first(raw, item, name, scheduled, now):
             waits.append(name)
         elif not firings:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.clock_ahead import lies_ahead
 from aetherflow.scheduler.overlap import judge_waiting
 from aetherflow.store.firings import (
     Firing,
@@ -22,6 +23,7 @@ from aetherflow.store.firings import (
 from aetherflow.store.served_files import is_alive
 
 ITEM_REMOVED = "the item is no longer in the scheduler file"
+NOT_YET = "its time has not come: a clock that was ahead fired it"
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -32,12 +34,14 @@ class Recovered(msgspec.Struct, frozen=True):
         queued: firings of ours that may start.
         ended: firings of ours that are over without having run.
         cancelled: run ids of ours that were cancelled, and why.
+        held: firings of ours that wait for their time from now on: a clock that was ahead fired them.
     """
 
     taken: list[Firing]
     queued: list[Firing]
     ended: list[Firing]
     cancelled: list[tuple[str, str]]
+    held: list[Firing] = []
 
 
 def needs_recovery(
@@ -63,7 +67,7 @@ def needs_recovery(
         if firing.server == server and (
             firing.outcome == "WAITING"
             or firing.cancel_reason
-            or (firing.outcome == "QUEUED" and firing.run_id not in submitted)
+            or (firing.outcome == "QUEUED" and (firing.run_id not in submitted or lies_ahead(firing, now)))
         ):
             return True
     return False
@@ -80,6 +84,7 @@ def recover(
     queued: list[Firing] = []
     ended: list[Firing] = []
     cancelled: list[tuple[str, str]] = []
+    held: list[Firing] = []
     for firing in open_firings(raw, schedule.id):
         if firing.server != server:
             continue
@@ -88,14 +93,21 @@ def recover(
         if firing.firing_id in left:
             release_firing(raw, firing.firing_id, server)
             continue
-        match firing.outcome:
-            case "WAITING":
-                _judge(raw, schedule, server, firing, now, queued, ended)
-            case "QUEUED":
-                queued.append(firing)
-            case _:
-                pass
-    return Recovered(taken, queued, ended, cancelled)
+        if lies_ahead(firing, now):
+            held += _hold(raw, firing, server)
+        elif firing.outcome == "WAITING":
+            _judge(raw, schedule, server, firing, now, queued, ended)
+        elif firing.outcome == "QUEUED":
+            queued.append(firing)
+    return Recovered(taken, queued, ended, cancelled, held)
+
+
+def _hold(raw: sqlite3.Connection, firing: Firing, server: str) -> list[Firing]:
+    """Let a firing wait for its time; return it unless it does so already."""
+    if (firing.outcome, firing.reason) == ("WAITING", NOT_YET):
+        return []
+    move_firing(raw, firing.firing_id, server, "WAITING", NOT_YET)
+    return [firing]
 
 
 def _judge(

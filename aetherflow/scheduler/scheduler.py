@@ -8,7 +8,8 @@ servers share a database is in the transactions of `firing_decision` and `recove
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -18,8 +19,15 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, StateError, StateMoved
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
+from aetherflow.scheduler.clock_ahead import ItemAhead, treat_as_now
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
-from aetherflow.scheduler.firing_events import clock_went_back, decided_event, ended_event, taken_event
+from aetherflow.scheduler.firing_events import (
+    decided_again,
+    decided_ahead,
+    decided_event,
+    ended_event,
+    recovered_events,
+)
 from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
 from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
 from aetherflow.scheduler.timetable_source import TimetableSource
@@ -90,9 +98,15 @@ class Scheduler:
         old = self.schedules.get(schedule.id)
         now = self._clock.now()
         beginnings = {item.id: (item.definition, item.beginning(now)) for item in schedule.items.values()}
-        decided = await self._database.transact(lambda raw: register_items(raw, schedule.id, beginnings))
+
+        def register(raw: sqlite3.Connection) -> tuple[dict[str, datetime], dict[str, ItemAhead]]:
+            decided = register_items(raw, schedule.id, beginnings)
+            return decided, treat_as_now(raw, schedule.id, self._clock.now())
+
+        decided, ahead = await self._database.transact(register)
+        self._report_ahead(schedule.id, ahead)
         self.schedules[schedule.id] = schedule
-        self.timetable.put(old, schedule, decided)
+        self.timetable.put(old, schedule, decided | {name: one.since for name, one in ahead.items()})
         self._check_timer.move()
         return changes(old, schedule)
 
@@ -149,9 +163,14 @@ class Scheduler:
                 which a later check does.
         """
         decided = await self._database.transact(decide)
+        for scheduler in {one.item.scheduler for one in decided if one.ahead}:
+            found = {
+                one.item.id: one.ahead for one in decided if one.ahead and one.item.scheduler == scheduler
+            }
+            self._report_ahead(scheduler, found)
         for one in decided:
-            if one.clock_behind:
-                self._report(clock_went_back(one, self._clock.now()))
+            for old in one.again:
+                self._report(decided_again(old, self._clock.now()))
             for firing in one.firings:
                 self._report(decided_event(firing, self._clock.now()))
         for one in decided:
@@ -170,12 +189,27 @@ class Scheduler:
         Raises:
             StateError: the database could not be used.
         """
-        self.timetable.check_clock()
+        if self.timetable.clock_went_back():
+            await self._move_back()
+        self.timetable.note_clock()
         while self._unstored:
             await self._store_end(*self._unstored[0])
             del self._unstored[0]
         for schedule in list(self.schedules.values()):
             await self._check_schedule(schedule)
+
+    async def _move_back(self) -> None:
+        """Let the items whose ticks were decided up to a time ahead of the clock be decided from now on."""
+        for schedule in list(self.schedules.values()):
+            ahead = await self._database.transact(
+                partial(treat_as_now, scheduler=schedule.id, now=self._clock.now())
+            )
+            self._report_ahead(schedule.id, ahead)
+            self.timetable.move_back(schedule, ahead)
+
+    def _report_ahead(self, scheduler: str, ahead: Mapping[str, ItemAhead]) -> None:
+        if ahead:
+            self._report(decided_ahead(scheduler, ahead, self._clock.now()))
 
     async def _check_schedule(self, schedule: Schedule) -> None:
         now = self._clock.now
@@ -191,12 +225,10 @@ class Scheduler:
         if not await self._database.read(needs):
             return
         recovered = await self._database.transact(work)
-        for firing in recovered.taken:
-            if firing.started_at is not None:
-                self._recovered.add(firing.run_id or "")
-            self._report(taken_event(firing, now()))
-        for firing in recovered.ended:
-            self._report(decided_event(firing, now()))
+        started = [firing.run_id or "" for firing in recovered.taken if firing.started_at is not None]
+        self._recovered.update(started)
+        for event in recovered_events(recovered, now()):
+            self._report(event)
         for run_id, reason in recovered.cancelled:
             await self._runs.cancel(run_id, reason)
         for firing in recovered.queued:

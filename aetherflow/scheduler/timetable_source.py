@@ -10,8 +10,9 @@ from itertools import groupby
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError
 from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead
 from aetherflow.scheduler.due_queue import DueQueue
-from aetherflow.scheduler.firing_decision import CLOCK_BACK_SECONDS, FiringDecider
+from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.ports import FiringSink
 from aetherflow.scheduler.wall_clock_timer import WallClockTimer
 
@@ -61,10 +62,10 @@ class TimetableSource:
             StateError: the database cannot be used; the items stay due.
         """
         while due := self.due_queue.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
-            due.sort(key=lambda item: item.scheduler)
-            for _, group in groupby(due, key=lambda item: item.scheduler):
+            due.sort(key=lambda one: one[0].scheduler)
+            for _, group in groupby(due, key=lambda one: one[0].scheduler):
                 try:
-                    decided = await sink.fire(partial(self._decider.decide, items=list(group)))
+                    decided = await sink.fire(partial(self._decider.decide, due=list(group)))
                 except StateError:
                     self._put_back(due)
                     raise
@@ -72,22 +73,27 @@ class TimetableSource:
                     if self._is_in_force(one.item):
                         self.due_queue.put(one.item, one.decided)
 
-    def check_clock(self) -> None:
-        """If the clock was set back, let every item be due: its next tick is before the one it waits for."""
-        now, before = self._clock.now(), self._clock_read
-        self._clock_read = now
-        if before is None or now >= before - timedelta(seconds=CLOCK_BACK_SECONDS):
-            return
-        for schedule in self._schedules.values():
-            for item in schedule.enabled:
-                self.due_queue.put_due(item, now)
+    def clock_went_back(self) -> bool:
+        """Whether the clock was set back since `note_clock`: items wait for a later tick than their next."""
+        before = self._clock_read
+        return before is not None and self._clock.now() < before - timedelta(seconds=CLOCK_BACK_SECONDS)
+
+    def note_clock(self) -> None:
+        """Remember what the clock shows."""
+        self._clock_read = self._clock.now()
+
+    def move_back(self, schedule: Schedule, ahead: Mapping[str, ItemAhead]) -> None:
+        """Let items wait for their next tick after the time from which they are decided now."""
+        for item in schedule.enabled:
+            if item.id in ahead:
+                self.due_queue.put(item, ahead[item.id].since)
         self._timer.move()
 
-    def _put_back(self, items: Iterable[Item]) -> None:
+    def _put_back(self, due: Iterable[tuple[Item, datetime]]) -> None:
         """Let items stay due: nothing was decided about them."""
-        for item in items:
+        for item, since in due:
             if self._is_in_force(item):
-                self.due_queue.put_due(item, self._clock.now())
+                self.due_queue.put_due(item, since)
 
     def _is_in_force(self, item: Item) -> bool:
         schedule = self._schedules.get(item.scheduler)

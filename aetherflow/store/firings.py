@@ -206,6 +206,34 @@ def reopen_firing(raw: sqlite3.Connection, firing: Firing, new: NewFiring, now: 
     return _read(rows)[0]
 
 
+def delete_firing(raw: sqlite3.Connection, firing_id: int) -> None:
+    """Delete a row."""
+    raw.execute("DELETE FROM firings WHERE firing_id = ?", (firing_id,))
+
+
+def shorten_firing(
+    raw: sqlite3.Connection, firing_id: int, newest: datetime, ticks: int, reason: str
+) -> None:
+    """Let a row for several ticks be for the earlier of them only, up to `newest`."""
+    raw.execute(
+        "UPDATE firings SET scheduled_at = ?1, due_at = ?1, ticks = ?2, reason = ?3 WHERE firing_id = ?4",
+        (timestamp(newest), ticks, reason, firing_id),
+    )
+
+
+def missed_early(
+    raw: sqlite3.Connection, scheduler: str, now: datetime, decided_after: datetime
+) -> dict[str, datetime]:
+    """Return the first tick of each item, up to `now`, that was called MISSED after a time."""
+    rows = raw.execute(
+        "SELECT item_id, min(scheduled_at) FROM firings WHERE scheduler = ? AND outcome = 'MISSED' "
+        "AND cause = 'tick' AND started_at IS NULL AND ticks = 1 AND scheduled_at <= ? AND decided_at > ? "
+        "GROUP BY item_id",
+        (scheduler, timestamp(now), timestamp(decided_after)),
+    )
+    return {item_id: datetime.fromisoformat(at) for item_id, at in rows}
+
+
 def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> list[Firing]:
     """Return the open firings of a scheduler, or of one of its items, in the order of the scheduled times."""
     rows = raw.execute(

@@ -52,6 +52,15 @@ def register_items(
     return result
 
 
+def items_decided_after(raw: sqlite3.Connection, scheduler: str, at: datetime) -> dict[str, datetime]:
+    """Return the items whose ticks are decided up to a time later than `at`, each with that time."""
+    rows = raw.execute(
+        "SELECT item_id, decided_to FROM schedule_items WHERE scheduler = ? AND decided_to > ?",
+        (scheduler, timestamp(at)),
+    )
+    return {item_id: datetime.fromisoformat(decided) for item_id, decided in rows}
+
+
 def set_decided_to(raw: sqlite3.Connection, scheduler: str, items: Iterable[tuple[str, datetime]]) -> None:
     """Store the time up to which the ticks of items are decided."""
     raw.executemany(

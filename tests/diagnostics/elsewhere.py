@@ -18,6 +18,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF612": ("a database that may only be read", "tests/store/test_read_only.py"),
     "AF613": ("a database that refuses the events of one run", "tests/store/test_group_commit.py"),
     "AF642": ("a lease of a pool that ran out", "tests/store/test_pool_table.py"),
+    "AF215": ("a clock that was ahead", "tests/scheduler/test_clock_ahead.py"),
+    "AF216": ("a clock that was ahead", "tests/scheduler/test_clock_ahead.py"),
     "AF643": ("a pool that is in use", "tests/cli/test_pools.py"),
     "AF650": ("a full queue of a server", "tests/runs/test_run_pool.py"),
     "AF651": ("a run that a server has already", "tests/runs/test_run_pool.py"),
