@@ -22,6 +22,7 @@ from aetherflow.schedule.cron import Cron, parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
+from aetherflow.schedule.rrule_text import parse_rrule
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import Zone, load_zone
@@ -34,7 +35,7 @@ from aetherflow.written_path import UnclearPath, folder_of, written_path
 T = TypeVar("T")
 
 CYCLES_REPORTED = 100
-TRIGGERS = ("cron", "interval_seconds", "interval", "at")
+TRIGGERS = ("cron", "interval_seconds", "interval", "rrule", "at")
 
 
 def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
@@ -127,7 +128,7 @@ class _Reader(msgspec.Struct, eq=False):
         if not given:
             if spec.after:
                 return parse_cron("0 0 * * *")
-            hint = "add cron, interval_seconds, interval or at; or after, to follow other items once a day"
+            hint = f"add {', '.join(TRIGGERS[:-1])} or at; or after, to follow other items once a day"
             self.report("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
             return None
         where = (*self.base, given[0])
@@ -136,6 +137,8 @@ class _Reader(msgspec.Struct, eq=False):
                 return self.parsed(where, lambda: self.cron(spec))
             case "interval":
                 return self.interval(where, spec.interval, zone)
+            case "rrule":
+                return None if zone is None else self.parsed(where, lambda: _rrule(spec.rrule or "", zone))
             case "at":
                 return self.parsed(where, lambda: parse_moment(spec.at or ""))
             case _:
@@ -208,6 +211,7 @@ class _Reader(msgspec.Struct, eq=False):
 
 
 _cron = lru_cache(maxsize=4096)(parse_cron)
+_rrule = lru_cache(maxsize=4096)(parse_rrule)
 
 
 def _file(folder: Path, text: str) -> Path | None:

@@ -115,6 +115,8 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
     definition = [
         *(spec.cron, spec.interval_seconds, spec.at, zone, calendar, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),
-        *(value for value in (spec.interval,) if value is not None),  # as before for an item without
+        *(
+            value for value in (spec.interval, spec.rrule) if value is not None
+        ),  # as before for an item without
     ]
     return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

@@ -74,6 +74,7 @@ class ItemSpec(_Spec, frozen=True):
         cron: five fields, six with seconds, or a name such as @daily; or interval_seconds, or at, instead.
         interval_seconds: fires so often.
         interval: fires so often, from an anchor on.
+        rrule: fires by a recurrence rule of iCalendar, FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=6.
         at: fires once: a local date and time of day, or an instant with an offset.
         timezone: an IANA name; default: that of the file.
         flow_yaml: the flow to run, relative to this file, then to the working directory.
@@ -106,6 +107,7 @@ class ItemSpec(_Spec, frozen=True):
         Annotated[int, Meta(ge=1, le=315_360_000, extra=IS_DURATION, extra_json_schema=AS_DURATION)] | None
     ) = None
     interval: IntervalSpec | None = None
+    rrule: str | None = None
     at: str | None = None
     timezone: str | None = None
     flow_yaml: str | None = None
