@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from statistics import median
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
+from aetherflow.admin.followed_days import WhyHeld, held_ticks
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.schedule.timetable import closed_ticks, count_ticks, due_at, next_tick, notes, ticks
+from aetherflow.schedule.timetable import due_at, next_tick, notes, ticks
 from aetherflow.schedule.zone import seconds
-
-MOST_FIRINGS = 100_000
-"""How many firings one simulation may have: more is a mistake in the dates."""
+from aetherflow.scheduler.overlap import QUEUE_MAXIMUM
+from aetherflow.spec.suggest import did_you_mean
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
     Attributes:
         due: the scheduled time with its jitter.
-        runs: false if the calendar or the overlap rule keeps it from running.
+        runs: false if the calendar, an item that it follows, or the overlap rule keeps it from running.
     """
 
     item: str
@@ -39,6 +40,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
 def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Forecast]:
     """Return the next firings of all items that are enabled, in the order of their times."""
+    why_held = held_ticks(schedule)
 
     def firings(number: int, item: Item) -> Iterator[tuple[datetime, int, Item]]:
         tick = next_tick(item.table, after)
@@ -47,45 +49,48 @@ def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Foreca
             tick = next_tick(item.table, tick)
 
     merged = heapq.merge(*(firings(number, item) for number, item in enumerate(schedule.enabled)))
-    return [_forecast(item, tick) for tick, _, item in islice(merged, count)]
+    return [
+        _held(item, tick, why) if (why := why_held(item, tick)) else _forecast(item, tick)
+        for tick, _, item in islice(merged, count)
+    ]
 
 
 def simulate(
-    schedule: Schedule, begin: datetime, end: datetime, durations: Mapping[str, list[float]]
-) -> list[Forecast]:
+    schedule: Schedule,
+    begin: datetime,
+    end: datetime,
+    durations: Mapping[str, list[float]],
+    only: Collection[str] = (),
+) -> Iterator[Forecast]:
     """Return every firing from `begin` until before `end`, with what would keep it from running.
+
+    They are computed one by one, in the order of their times: a long period needs no more memory.
 
     Args:
         schedule: the file.
         begin: the first instant.
         end: the instant after the last.
         durations: of recorded runs, by item, in seconds.
+        only: the items to show; empty is all of them.
 
     Raises:
-        UsageError: there are too many firings, or `end` is not after `begin`.
+        UsageError: `end` is not after `begin`, or there is no such item.
     """
     if end <= begin:
         raise UsageError("--to is not later than --from", hint="give an instant after --from")
-    open_tables = [msgspec.structs.replace(item.table, calendar=None) for item in schedule.enabled]
-    if sum(count_ticks(table, seconds(begin), seconds(end)) for table in open_tables) > MOST_FIRINGS:
-        raise UsageError(
-            f"there are more than {MOST_FIRINGS} firings in that time", hint="give a shorter time"
-        )
-    found: list[Forecast] = []
-    for item in schedule.enabled:
-        taken = _overlapped(item, _ticks(item, begin, end), durations.get(item.id, []))
-        closed = (_closed(item, tick) for tick in closed_ticks(item.table, _before(begin), _before(end)))
-        found += [*taken, *closed]
-    return sorted(found, key=lambda forecast: (forecast.scheduled, forecast.item))
+    for name in only:
+        if name not in schedule.items:
+            hint = did_you_mean(name, schedule.items) or f"the items are {', '.join([*schedule.items][:20])}"
+            raise UsageError(f"there is no item {name!r} in {schedule.file}", hint=hint)
+    why_held = held_ticks(schedule)
+    chosen = [item for item in schedule.enabled if not only or item.id in only]
+    streams = (_firings(item, begin, end, durations.get(item.id, []), why_held) for item in chosen)
+    return heapq.merge(*streams, key=lambda forecast: (forecast.scheduled, forecast.item))
 
 
 def zone_of(schedule: Schedule) -> ZoneInfo:
     """Return the zone of a file."""
     return ZoneInfo(schedule.spec.timezone or "UTC")
-
-
-def _ticks(item: Item, begin: datetime, end: datetime) -> Iterator[datetime]:
-    return ticks(item.table, _before(begin), _before(end))
 
 
 def _before(at: datetime) -> datetime:
@@ -100,32 +105,43 @@ def _forecast(item: Item, tick: datetime, more_notes: Iterable[str] = (), *, run
     return Forecast(item.id, tick, local, due_at(item.table, tick), runs, described)
 
 
-def _closed(item: Item, tick: datetime) -> Forecast:
+def _held(item: Item, tick: datetime, why: str) -> Forecast:
+    return _forecast(item, tick, [f"missed: {why}"], runs=False)
+
+
+def _firings(
+    item: Item, begin: datetime, end: datetime, durations: list[float], why_held: WhyHeld
+) -> Iterator[Forecast]:
+    """Yield the firings of an item, if runs take as long as they did (their median)."""
     calendar = item.table.calendar
-    why = why_closed(calendar, local_date(item.table.zone, seconds(tick))) if calendar else ""
-    return _forecast(item, tick, [why], runs=False)
-
-
-def _overlapped(item: Item, scheduled: Iterable[datetime], durations: list[float]) -> Iterator[Forecast]:
-    """Yield the firings with what the overlap rule does, if runs take as long as they did (their median)."""
     usual = median(durations) if durations else 0.0
     ends: list[datetime] = []
-    for tick in scheduled:
-        due = due_at(item.table, tick)
-        ends = [end for end in ends if end > due]
-        if not usual or len(ends) < item.spec.max_instances:
-            ends.append(due + timedelta(seconds=usual))
-            yield _forecast(item, tick)
-            continue
-        took = f"runs take {usual:.0f} s"
-        match item.spec.overlap:
-            case "skip":
-                yield _forecast(item, tick, [f"skipped: the one before has not ended ({took})"], runs=False)
-            case "cancel_running":
-                ends = [*sorted(ends)[1:], due + timedelta(seconds=usual)]
-                yield _forecast(item, tick, [f"cancels the one before ({took})"])
-            case _:
-                begin = sorted(ends)[-item.spec.max_instances]
-                ends.append(begin + timedelta(seconds=usual))
-                wait = (begin - due).total_seconds()
-                yield _forecast(item, tick, [f"waits {wait:.0f} s for the one before ({took})"])
+    for tick in ticks(replace(item.table, calendar=None), _before(begin), _before(end)):
+        closed = why_closed(calendar, local_date(item.table.zone, seconds(tick))) if calendar else ""
+        if closed:
+            yield _forecast(item, tick, [closed], runs=False)
+        elif why := why_held(item, tick):
+            yield _held(item, tick, why)
+        else:
+            yield _overlapped(item, tick, ends, usual)
+
+
+def _overlapped(item: Item, tick: datetime, ends: list[datetime], usual: float) -> Forecast:
+    """Return a firing with what the overlap rule does to it; `ends`, those of the runs before, change."""
+    due = due_at(item.table, tick)
+    ends[:] = sorted(end for end in ends if end > due)
+    if not usual or len(ends) < item.spec.max_instances:
+        ends += [due + timedelta(seconds=usual)] if usual else []
+        return _forecast(item, tick)
+    took = f"runs take {usual:.0f} s"
+    if item.spec.overlap == "skip":
+        return _forecast(item, tick, [f"skipped: the one before has not ended ({took})"], runs=False)
+    if item.spec.overlap == "cancel_running":
+        ends[:] = [*ends[1:], due + timedelta(seconds=usual)]
+        return _forecast(item, tick, [f"cancels the one before ({took})"])
+    if len(ends) >= item.spec.max_instances + QUEUE_MAXIMUM:
+        return _forecast(item, tick, [f"skipped: {QUEUE_MAXIMUM} firings wait already ({took})"], runs=False)
+    begin = ends[-item.spec.max_instances]
+    ends.append(begin + timedelta(seconds=usual))
+    wait = (begin - due).total_seconds()
+    return _forecast(item, tick, [f"waits {wait:.0f} s for the one before ({took})"])

@@ -223,6 +223,14 @@ def items(given: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def items_of_argument(given: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the items of the scheduler file that is the argument."""
+    from aetherflow.server.schedule_files import load_schedule  # noqa: PLC0415 - as above
+
+    return [(name, "item") for name in load_schedule(Path(given["file"])).items]
+
+
+@_offers
 def locks(given: dict[str, Any]) -> Iterable[Offer]:
     """Offer the locks that are held."""
     return [(row.lock_key, row.holder) for row in _ask(given, lambda ask: ask.locks())]

@@ -183,6 +183,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "scheduler simulate": (
         "aetherflow scheduler simulate scheduler.yaml --from 2026-03-28 --to 2026-03-30",
         "aetherflow scheduler simulate scheduler.yaml --from 2026-01-01T00:00 --to 2026-01-01T06:00",
+        "aetherflow scheduler simulate scheduler.yaml --item nightly --from 2026-01-01 --to 2027-01-01",
     ),
     "scheduler status": (
         "aetherflow scheduler status",

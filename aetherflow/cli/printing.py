@@ -15,7 +15,12 @@ from aetherflow.sdk.json_values import plain_json
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON on standard output."""
-    print_text(msgspec.json.format(_json(value), indent=2).decode())
+    print_text(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as indented JSON."""
+    return msgspec.json.format(_json(value), indent=2).decode()
 
 
 def print_json_line(value: Any) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import indent
 from typing import Any
 
 import msgspec
 import typer
 
 from aetherflow import exit_codes
-from aetherflow.cli.printing import diagnostics_of, print_json, print_json_line
+from aetherflow.cli.printing import diagnostics_of, json_text, print_json, print_json_line, print_text
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput
 
 VERSION = 1
@@ -33,6 +34,22 @@ def print_report(command: str, report: Any, *, code: int = exit_codes.SUCCESS, a
     head = {"schema": f"aetherflow.{command}/{VERSION}", "ok": code == exit_codes.SUCCESS}
     (print_json_line if as_line else print_json)(head | keys)
     return code
+
+
+def print_long_report(command: str, key: str, rows: Iterable[Any]) -> None:
+    """Print a report with one key, a list, row by row as they come: it needs no more memory for a long one.
+
+    Raises:
+        OutputLostError: standard output is closed or full.
+    """
+    print_text(f'{{\n  "schema": "aetherflow.{command}/{VERSION}",\n  "ok": true,\n  "{key}": [')
+    before = ""
+    for row in rows:
+        text = json_text(row)
+        if before:
+            print_text(f"{before},")
+        before = indent(text, "    ")
+    print_text(f"{before}\n  ]\n}}" if before else "  ]\n}")
 
 
 def print_failure(command: str, errors: Sequence[AetherFlowError], code: int, *, file: str = "") -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +12,17 @@ import typer
 
 from aetherflow.admin.forecast import Forecast, next_firings, simulate, zone_of
 from aetherflow.admin.state_path import refuse_missing
+from aetherflow.cli import completers
+from aetherflow.cli.item_words import item_words
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
-from aetherflow.cli.report import print_report
+from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
-from aetherflow.observe.event_text import duration
+from aetherflow.observe.time_words import distance
 from aetherflow.schedule.instant_text import parse_instant
 from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.scheduler_status import ItemStatus, SchedulerStatus
+from aetherflow.server.scheduler_status import SchedulerStatus
 from aetherflow.server.server_settings import state_path_of
 from aetherflow.store.filesystem import is_missing
 
@@ -32,8 +36,9 @@ def show_next(
     json: Json = False,
 ) -> None:
     """Show the next firings of a scheduler file."""
-    found = next_firings(load_schedule(file), SystemClock().now(), count)
-    _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again")
+    now = SystemClock().now()
+    found = next_firings(load_schedule(file), now, count)
+    _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again", now=now)
 
 
 def show_simulation(
@@ -43,6 +48,15 @@ def show_simulation(
     end: Annotated[
         str, typer.Option("--to", metavar="DATE[TIME]", help="The end of the period (exclusive).")
     ],
+    item: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--item",
+            metavar="ITEM",
+            help="Only this item; repeatable.",
+            autocompletion=completers.items_of_argument,
+        ),
+    ] = None,
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
@@ -53,7 +67,8 @@ def show_simulation(
     durations: dict[str, list[float]] = {}
     if not is_missing(path):
         durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
-    found = simulate(schedule, parse_instant(begin, zone), parse_instant(end, zone), durations)
+    period = parse_instant(begin, zone), parse_instant(end, zone)
+    found = simulate(schedule, *period, durations, item or [])
     _print_forecasts("scheduler.simulate", found, as_json=json, nothing="no item fires in that period")
 
 
@@ -81,23 +96,28 @@ def show_status(
         print_text(f"no server uses {path}")
         print_note("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
     for one in found:
-        _print_status(one)
+        _print_status(one, SystemClock().now())
 
 
-def _print_forecasts(command: str, found: list[Forecast], *, as_json: bool, nothing: str) -> None:
+def _print_forecasts(
+    command: str, found: Iterable[Forecast], *, as_json: bool, nothing: str, now: datetime | None = None
+) -> None:
+    """Print firings as they come; with `now`, how far each is from it."""
     if as_json:
-        print_report(command, {"firings": found})
+        print_long_report(command, "firings", found)
         return
-    if not found:
-        print_note(nothing)
-        return
+    is_empty = True
     for one in found:
+        is_empty = False
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
-        print_text(f"{one.local}  {one.scheduled:%Y-%m-%dT%H:%M:%SZ}  {runs}{one.item}{noted}")
+        away = f"  {distance(one.scheduled, now)}" if now else ""
+        print_text(f"{one.local}  {one.scheduled:%Y-%m-%dT%H:%M:%SZ}  {runs}{one.item}{away}{noted}")
+    if is_empty:
+        print_note(nothing)
 
 
-def _print_status(one: SchedulerStatus) -> None:
+def _print_status(one: SchedulerStatus, now: datetime) -> None:
     print_text(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
     for server in one.servers:
         print_text(f"  server {server.server}: {server.owner} since {server.since} ({server.validity})")
@@ -106,19 +126,4 @@ def _print_status(one: SchedulerStatus) -> None:
     if one.problem:
         print_text(f"  the file is invalid now, its last valid version is in force: {one.problem}")
     for item in one.items:
-        print_text(f"  {item.item}: {_described(item)}")
-
-
-def _described(item: ItemStatus) -> str:
-    parts = ["never fired"]
-    if item.last is not None:
-        parts = [f"last {item.last[:19]}Z {item.outcome}"]
-        parts += [f"run {item.run_id}"] if item.run_id else []
-        parts += [item.reason] if item.reason else []
-        parts += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
-    without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
-    parts.append(f"next {item.next}" if item.next else without)
-    parts += [f"due since {item.due_since}, not decided yet"] if item.due_since else []
-    for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
-        parts += [f"{number} {what}"] if number else []
-    return ", ".join(parts)
+        print_text(f"  {item.item}: {', '.join(item_words(item, now))}")

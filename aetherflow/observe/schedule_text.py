@@ -5,6 +5,8 @@ The times of firings are in UTC, so that they name a firing; what comes next is 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringMissed,
@@ -17,6 +19,7 @@ from aetherflow.events.schedule_events import (
 )
 from aetherflow.observe.event_record import LATE_SECONDS
 from aetherflow.observe.event_text import INDENT, duration, indented, one_line, sentence
+from aetherflow.observe.time_words import distance
 
 MOST_NAMES = 10
 
@@ -90,16 +93,18 @@ def _(event: ScheduleNotice) -> str:
 def _upcoming(event: ScheduleLoaded, number: int) -> str:
     """Return a line for each item with its next time in its own zone, as a person on call reads it."""
     width = max((len(item.item_id) for item in event.upcoming), default=0)
-    lines = [f"{one_line(item.item_id):{width}}  {_next(item)}" for item in event.upcoming]
+    lines = [f"{one_line(item.item_id):{width}}  {_next(item, event.at)}" for item in event.upcoming]
     if number > len(lines) > 0:
         lines.append(f"and {number - len(lines)} more: aetherflow scheduler next {one_line(event.file)}")
     return "".join(f"\n{INDENT}{line}" for line in lines)
 
 
-def _next(item: UpcomingItem) -> str:
+def _next(item: UpcomingItem, now: datetime) -> str:
     if not item.enabled:
         return "disabled"
-    when = f"next {item.next_at.isoformat(' ', 'seconds')}" if item.next_at else "no firing is ahead"
+    when = "no firing is ahead"
+    if item.next_at:
+        when = f"next {item.next_at.isoformat(' ', 'seconds')} ({distance(item.next_at, now)})"
     return f"{when}, after {one_line(_listed(item.after))}" if item.after else when
 
 

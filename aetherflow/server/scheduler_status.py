@@ -15,6 +15,7 @@ from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
+from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
 from aetherflow.store.schedule_items import known_items
 from aetherflow.working_directory import absolute
@@ -39,6 +40,10 @@ class ItemStatus(msgspec.Struct, frozen=True):
         enabled: None if the file on the disk is wrong, so that only its servers know.
         due_since: the first tick that is due for some seconds, and about which no server has decided.
         lag_seconds: how long after its time the last firing started, or was decided if it did not start.
+        zone: the IANA name of its time zone; None if the file is wrong.
+        running_since: when the oldest of its runs that execute started.
+        last_success: the scheduled time of the newest firing that succeeded.
+        last_problem: that of the newest one that did not; with its outcome and reason.
     """
 
     item: str
@@ -53,6 +58,12 @@ class ItemStatus(msgspec.Struct, frozen=True):
     running: int
     queued: int
     waiting: int
+    zone: str | None = None
+    running_since: str | None = None
+    last_success: str | None = None
+    last_problem: str | None = None
+    problem_outcome: str | None = None
+    problem_reason: str = ""
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
@@ -132,10 +143,23 @@ def _items(
     known = known_items(raw, scheduler)
     opened = open_firings(raw, scheduler)
     names = list(schedule.items) if schedule else sorted({*known, *last})
-    return [
+    found = [
         _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, now)
         for name in names
     ]
+    return [_with_past(raw, scheduler, one) if one.last else one for one in found]
+
+
+def _with_past(raw: sqlite3.Connection, scheduler: str, one: ItemStatus) -> ItemStatus:
+    """Return the status of an item that has fired, with its last success and its last problem."""
+    success, problem = last_success(raw, scheduler, one.item), last_problem(raw, scheduler, one.item)
+    return msgspec.structs.replace(
+        one,
+        last_success=success.scheduled_at if success else None,
+        last_problem=problem.scheduled_at if problem else None,
+        problem_outcome=problem.outcome if problem else None,
+        problem_reason=problem.reason if problem else "",
+    )
 
 
 def _item(
@@ -146,7 +170,9 @@ def _item(
     known: Mapping[str, tuple[str, datetime]],
     now: datetime,
 ) -> ItemStatus:
-    mine = [firing.outcome for firing in opened if firing.item_id == name]
+    of_item = [firing for firing in opened if firing.item_id == name]
+    mine = [firing.outcome for firing in of_item]
+    starts = [one.started_at for one in of_item if one.outcome == "RUNNING" and one.started_at]
     is_enabled = None if item is None else item.spec.enabled
     following = next_tick(item.table, now) if item is not None and is_enabled else None
     return ItemStatus(
@@ -162,6 +188,8 @@ def _item(
         running=mine.count("RUNNING"),
         queued=mine.count("QUEUED"),
         waiting=mine.count("WAITING"),
+        zone=None if item is None else item.zone,
+        running_since=min(starts, default=None),
     )
 
 

@@ -125,10 +125,10 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
             new.event_key,
         ),
     )
-    return next(iter(_read(rows)), None)
+    return next(iter(as_firings(rows)), None)
 
 
-def _read(rows: sqlite3.Cursor) -> list[Firing]:
+def as_firings(rows: sqlite3.Cursor) -> list[Firing]:
     """Return the rows as firings; a column that a newer version has added is left out."""
     known = set(Firing.__struct_fields__)
     places = [(number, column[0]) for number, column in enumerate(rows.description) if column[0] in known]
@@ -138,7 +138,7 @@ def _read(rows: sqlite3.Cursor) -> list[Firing]:
 def find_firing(raw: sqlite3.Connection, firing_id: int) -> Firing | None:
     """Return one firing."""
     rows = raw.execute("SELECT * FROM firings WHERE firing_id = ?", (firing_id,))
-    return next(iter(_read(rows)), None)
+    return next(iter(as_firings(rows)), None)
 
 
 def has_firing(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> bool:
@@ -156,7 +156,7 @@ def firing_at(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: 
         "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at = ?",
         (scheduler, item_id, timestamp(scheduled)),
     )
-    return next(iter(_read(rows)), None)
+    return next(iter(as_firings(rows)), None)
 
 
 def shared_after(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> Firing | None:
@@ -166,7 +166,7 @@ def shared_after(raw: sqlite3.Connection, scheduler: str, item_id: str, schedule
         "ORDER BY scheduled_at LIMIT 1",
         (scheduler, item_id, timestamp(scheduled)),
     )
-    return next(iter(_read(rows)), None)
+    return next(iter(as_firings(rows)), None)
 
 
 def set_ticks(raw: sqlite3.Connection, firing_id: int, ticks: int) -> None:
@@ -203,7 +203,7 @@ def reopen_firing(raw: sqlite3.Connection, firing: Firing, new: NewFiring, now: 
             *(new.server, new.params, new.backfill, is_new_run, firing.firing_id),
         ),
     )
-    return _read(rows)[0]
+    return as_firings(rows)[0]
 
 
 def delete_firing(raw: sqlite3.Connection, firing_id: int) -> None:
@@ -241,7 +241,7 @@ def open_firings(raw: sqlite3.Connection, scheduler: str, item_id: str = "") -> 
         "AND (?2 = '' OR item_id = ?2) ORDER BY scheduled_at, firing_id",
         (scheduler, item_id),
     )
-    return _read(rows)
+    return as_firings(rows)
 
 
 def begin_firing(raw: sqlite3.Connection, firing_id: int, server: str, now: datetime) -> bool:
@@ -338,7 +338,7 @@ def firings_between(
         "AND scheduled_at < ? ORDER BY scheduled_at",
         (scheduler, item_id, timestamp(begin), timestamp(end)),
     )
-    return _read(rows)
+    return as_firings(rows)
 
 
 def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
@@ -348,7 +348,7 @@ def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
         "(SELECT max(firing_id) FROM firings WHERE scheduler = ?1 GROUP BY item_id)",
         (scheduler,),
     )
-    return {firing.item_id: firing for firing in _read(rows)}
+    return {firing.item_id: firing for firing in as_firings(rows)}
 
 
 def run_seconds(raw: sqlite3.Connection, scheduler: str, item_id: str, newest: int = 20) -> list[float]:
@@ -395,7 +395,7 @@ def release_unstarted(raw: sqlite3.Connection, server: str) -> int:
 def firing_of_run(raw: sqlite3.Connection, run_id: str) -> Firing | None:
     """Return the firing that a run belongs to."""
     rows = raw.execute("SELECT * FROM firings WHERE run_id = ?", (run_id,))
-    return next(iter(_read(rows)), None)
+    return next(iter(as_firings(rows)), None)
 
 
 def delete_old_firings(raw: sqlite3.Connection, before: datetime, limit: int) -> int:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from aetherflow.admin.forecast import next_firings, simulate
+from aetherflow.admin.forecast import Forecast, next_firings
+from aetherflow.admin.forecast import simulate as simulated
 from aetherflow.errors import UsageError
 from aetherflow.schedule.instant_text import parse_instant
 from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
+
+
+def simulate(*arguments: Any) -> list[Forecast]:
+    return list(simulated(*arguments))
+
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -89,10 +97,65 @@ def test_a_simulation_shows_overlaps_of_recorded_durations(
 
 def test_a_simulation_has_an_end(tmp_path: Path) -> None:
     file = schedule(tmp_path, "id: a, interval_seconds: 1")
-    with pytest.raises(UsageError, match="more than 100000 firings"):
-        simulate(file, MIDNIGHT, datetime(2026, 2, 1, tzinfo=UTC), {})
+    far = simulated(file, MIDNIGHT, datetime(9000, 2, 1, tzinfo=UTC), {"a": [5.0]})
+    assert [one.scheduled.second for one in islice(far, 3)] == [0, 1, 2], "nothing is computed ahead"
     with pytest.raises(UsageError, match="--to is not later"):
         simulate(file, MIDNIGHT, MIDNIGHT, {})
+
+
+def test_a_queue_that_only_grows_is_skipped_in_the_end(tmp_path: Path) -> None:
+    file = schedule(tmp_path, "id: a, interval_seconds: 1, overlap: queue")
+    found = list(islice(simulated(file, MIDNIGHT, datetime(9000, 2, 1, tzinfo=UTC), {"a": [5000.0]}), 300))
+    assert [one.runs for one in found] == [True] * 101 + [False] * 199
+    assert found[-1].notes == ["skipped: 100 firings wait already (runs take 5000 s)"]
+
+
+def test_a_simulation_of_some_items_leaves_out_the_others(tmp_path: Path) -> None:
+    file = schedule(tmp_path, "id: a, cron: '0 * * * *'\nid: b, cron: '0 * * * *'\nid: c, cron: '0 1 * * *'")
+    end = datetime(2026, 1, 1, 2, tzinfo=UTC)
+    assert [one.item for one in simulate(file, MIDNIGHT, end, {}, ["a", "c"])] == ["a", "a", "c"]
+    with pytest.raises(UsageError, match="there is no item 'bb'"):
+        simulate(file, MIDNIGHT, end, {}, ["bb"])
+
+
+def test_an_item_that_follows_a_closed_one_does_not_run(tmp_path: Path) -> None:
+    head = "calendars: {banking: {weekdays: [mon-fri], exclude: ['2026-01-01']}}"
+    text = (
+        "id: load, cron: '0 5 * * *', calendar: banking\n"
+        "id: check, cron: '0 6 * * *', after: [load]\nid: report, after: [check]"
+    )
+    file = schedule(tmp_path, text, head)
+    closed = "load does not run that day: 2026-01-01 is excluded by the calendar 'banking'"
+    expected = [
+        ("report", False, f"missed: check does not run that day: {closed}"),
+        ("load", False, "2026-01-01 is excluded by the calendar 'banking'"),
+        ("check", False, f"missed: {closed}"),
+        ("report", True, ""),
+        ("load", True, ""),
+        ("check", True, ""),
+    ]
+    found = simulate(file, MIDNIGHT, datetime(2026, 1, 3, tzinfo=UTC), {})
+    assert [(one.item, one.runs, one.notes[0] if not one.runs else "") for one in found] == expected
+    before = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
+    upcoming = next_firings(file, before, 5)
+    assert [(one.item, one.runs, one.notes[0] if not one.runs else "") for one in upcoming] == [
+        one for one in expected if one[1] or one[0] != "load"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("followed", "why"),
+    [
+        ("id: load, cron: '0 5 * * *', enabled: false", "load is disabled"),
+        ("id: load, cron: '0 5 2 * *'", "load has no tick that day"),
+    ],
+)
+def test_an_item_that_follows_one_without_a_tick_does_not_run(
+    tmp_path: Path, followed: str, why: str
+) -> None:
+    file = schedule(tmp_path, f"{followed}\nid: report, cron: '0 9 * * *', after: [load]")
+    (one,) = simulate(file, MIDNIGHT, datetime(2026, 1, 2, tzinfo=UTC), {})
+    assert (one.runs, one.notes) == (False, [f"missed: {why}", "after load"])
 
 
 def test_instants_are_read_on_the_clocks_of_the_file() -> None:

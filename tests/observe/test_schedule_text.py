@@ -104,8 +104,8 @@ CASES: list[tuple[Event, str]] = [
         ),
         (
             "22:14:03 INFO  schedule s.yaml  loaded: 5 items\n"
-            "               nightly  next 2026-01-03 02:30:00+01:00\n"
-            "               report   next 2026-01-03 06:00:00+00:00, after nightly\n"
+            "               nightly  next 2026-01-03 02:30:00+01:00 (in 3 h 16 min)\n"
+            "               report   next 2026-01-03 06:00:00+00:00 (in 7 h 46 min), after nightly\n"
             "               off      disabled\n"
             "               once     no firing is ahead\n"
             "               and 1 more: aetherflow scheduler next s.yaml"

@@ -1,0 +1,56 @@
+"""Write the status of an item of a schedule in words: last and next firing, what runs, what went wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from aetherflow.observe.event_text import duration
+from aetherflow.observe.time_words import distance
+from aetherflow.server.scheduler_status import ItemStatus
+
+
+def local_time(at: str | datetime, zone: str | None) -> str:
+    """Return an instant to the second on the clocks of a zone, with its offset; UTC where none is known."""
+    instant = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return instant.astimezone(ZoneInfo(zone or "UTC")).isoformat(timespec="seconds")
+
+
+def item_words(item: ItemStatus, now: datetime) -> list[str]:
+    """Return what there is to say about an item, the last firing first."""
+    parts = _last(item)
+    parts += _past(item, now)
+    without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
+    parts.append(f"next {_when(item.next, item, now)}" if item.next else without)
+    parts += [f"due since {_when(item.due_since, item, now)}, not decided yet"] if item.due_since else []
+    parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []
+    for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
+        parts += [f"{number} {what}"] if number else []
+    return parts
+
+
+def _last(item: ItemStatus) -> list[str]:
+    if item.last is None:
+        return ["never fired"]
+    parts = [f"last {local_time(item.last, item.zone)} {item.outcome}"]
+    parts += [f"run {item.run_id}"] if item.run_id else []
+    parts += [item.reason] if item.reason else []
+    parts += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
+    return parts
+
+
+def _past(item: ItemStatus, now: datetime) -> list[str]:
+    """Return the last success and the last problem, where the last firing is not that one."""
+    parts = []
+    if item.last is not None and item.last_success != item.last:
+        parts.append(
+            f"last success {_when(item.last_success, item, now)}" if item.last_success else "never succeeded"
+        )
+    if item.last_problem is not None and item.last_problem != item.last:
+        why = f": {item.problem_reason}" if item.problem_reason else ""
+        parts.append(f"last {item.problem_outcome} {_when(item.last_problem, item, now)}{why}")
+    return parts
+
+
+def _when(at: str, item: ItemStatus, now: datetime) -> str:
+    return f"{local_time(at, item.zone)} ({distance(datetime.fromisoformat(at), now)})"

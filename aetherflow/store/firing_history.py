@@ -1,0 +1,113 @@
+"""Read what became of past ticks: the firings of a period, the last success, the last problem of an item.
+
+The functions read in a transaction of the caller, and never more rows than asked for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+
+import msgspec
+
+from aetherflow.store.firings import Firing, FiringOutcome, as_firings
+from aetherflow.store.projection import timestamp
+
+PROBLEMS: tuple[FiringOutcome, ...] = ("FAILED", "CANCELLED", "SKIPPED", "MISSED")
+"""The outcomes of a tick that did not succeed."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the state database knows about an item as a whole.
+
+    Attributes:
+        since: the earliest time that it knows of the item; None if it does not know the item.
+        decided: up to when its ticks are decided.
+    """
+
+    since: datetime | None = None
+    decided: datetime | None = None
+
+
+def newest_firings(
+    raw: sqlite3.Connection,
+    scheduler: str,
+    item_id: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    outcomes: Collection[str] = (),
+    limit: int = 50,
+) -> list[Firing]:
+    """Return the newest firings of an item in a period, newest first; `until` itself is not in it.
+
+    `outcomes` leaves the others out; empty is every outcome.
+    """
+    marks = ", ".join("?" * len(outcomes))
+    chosen = f"AND outcome IN ({marks}) " if outcomes else ""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at >= ? "  # noqa: S608 - marks
+        f"AND scheduled_at < ? {chosen}ORDER BY scheduled_at DESC LIMIT ?",
+        (
+            scheduler,
+            item_id,
+            timestamp(since) if since else "",
+            timestamp(until) if until else "9999",
+            *outcomes,
+            limit,
+        ),
+    )
+    return as_firings(rows)
+
+
+def firing_at_or_after(raw: sqlite3.Connection, scheduler: str, item_id: str, at: datetime) -> Firing | None:
+    """Return the first firing of an item that was scheduled at a time or after it, and not by hand."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at >= ? "
+        "AND cause <> 'manual' ORDER BY scheduled_at LIMIT 1",
+        (scheduler, item_id, timestamp(at)),
+    )
+    return next(iter(as_firings(rows)), None)
+
+
+def items_with_firings(raw: sqlite3.Connection, scheduler: str) -> list[str]:
+    """Return the items of a scheduler that have firings, also those that its file has no more."""
+    rows = raw.execute("SELECT DISTINCT item_id FROM firings WHERE scheduler = ? ORDER BY 1", (scheduler,))
+    return [item_id for (item_id,) in rows]
+
+
+def known_of(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Known:
+    """Return since when an item is known, and up to when its ticks are decided."""
+    row = raw.execute(
+        "SELECT decided_to FROM schedule_items WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
+    ).fetchone()
+    (first,) = raw.execute(
+        "SELECT min(scheduled_at) FROM firings WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
+    ).fetchone()
+    decided = datetime.fromisoformat(row[0]) if row else None
+    times = [datetime.fromisoformat(first)] if first else []
+    return Known(min([*times, *([decided] if decided else [])], default=None), decided)
+
+
+def pause_at(raw: sqlite3.Connection, scheduler: str, item_id: str, at: datetime) -> str:
+    """Return who paused an item over a time, and why; empty if no pause that is still stored covers it."""
+    row = raw.execute(
+        "SELECT paused_by, reason, until FROM pauses WHERE scheduler = ?1 AND item_id IN (?2, '') "
+        "AND paused_at <= ?3 AND (until IS NULL OR until > ?3) LIMIT 1",
+        (scheduler, item_id, timestamp(at)),
+    ).fetchone()
+    if row is None:
+        return ""
+    end = f" until {row[2][:16]}Z" if row[2] else ""
+    return f"paused by {row[0]}{end}" + (f": {row[1]}" if row[1] else "")
+
+
+def last_success(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:
+    """Return the newest firing of an item that succeeded."""
+    return next(iter(newest_firings(raw, scheduler, item_id, outcomes=("SUCCESS",), limit=1)), None)
+
+
+def last_problem(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:
+    """Return the newest firing of an item that ended without success, or did not run."""
+    return next(iter(newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, limit=1)), None)
