@@ -23,6 +23,7 @@ from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
 from aetherflow.schedule.rrule_text import parse_rrule
+from aetherflow.schedule.shifted import Shifted
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import Zone, load_zone
@@ -85,6 +86,9 @@ class _Reader(msgspec.Struct, eq=False):
             return None
         rule = rule_for(trigger, spec.dst_gap, spec.dst_overlap)
         calendar_spec = self.loaded.spec.calendars.get(spec.calendar or "")
+        local = trigger.local
+        if calendar and local and calendar_spec and calendar_spec.shift != "skip":
+            trigger, calendar = Shifted(local, calendar, calendar_spec.shift), None
         return Item(
             scheduler=self.scheduler,
             spec=spec,

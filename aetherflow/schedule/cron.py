@@ -80,9 +80,8 @@ class Cron(LocalTrigger, frozen=True, gc=False):
         """That of cron(8) of Debian for such an expression."""
         return ELAPSED_TIME if self.is_wildcard else FIXED_TIMES
 
-    @property
-    def note(self) -> str:
-        """What `H` became."""
+    def note(self, _local: int) -> str:
+        """Return what `H` became."""
         return f"H is {self.resolved}" if self.resolved else ""
 
     @property

@@ -13,7 +13,7 @@ from aetherflow.schedule.calendar import local_date
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.zone import seconds
-from aetherflow.spec.schedule import ItemSpec, ScheduleFile
+from aetherflow.spec.schedule import CalendarSpec, ItemSpec, ScheduleFile
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -110,13 +110,14 @@ def _differ(old: Item, new: Item) -> bool:
     return msgspec.structs.replace(old, follows=new.follows) != new
 
 
-def fingerprint(spec: ItemSpec, zone: str, calendar: object) -> str:
+def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None) -> str:
     """Return a fingerprint of when an item ticks, but not of what it runs or how it treats late ticks."""
+    dates = msgspec.to_builtins(calendar)
+    if calendar is not None and calendar.shift == "skip":
+        del dates["shift"]  # a key without effect leaves the fingerprint of earlier versions
     definition = [
-        *(spec.cron, spec.interval_seconds, spec.at, zone, calendar, spec.enabled),
+        *(spec.cron, spec.interval_seconds, spec.at, zone, dates, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),
-        *(
-            value for value in (spec.interval, spec.rrule) if value is not None
-        ),  # as before for an item without
+        *(value for value in (spec.interval, spec.rrule) if value is not None),  # the same
     ]
     return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

@@ -125,7 +125,9 @@ def _seconds_after(table: Timetable, after: int) -> Iterator[int]:
 def notes(table: Timetable, tick: datetime) -> tuple[str, ...]:
     """Return notes about a tick: what `H` became, moved out of a gap, first or second of two local times."""
     found = _clock_notes(table, tick)
-    return (*found, table.trigger.note) if table.trigger.note else found
+    at = seconds(tick)
+    note = table.trigger.note(at + table.zone.period(at).offset)
+    return (*found, note) if note else found
 
 
 def _clock_notes(table: Timetable, tick: datetime) -> tuple[str, ...]:

@@ -38,9 +38,8 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
         """Whether a tick before the item came into force counts: it runs or is reported as missed."""
         return False
 
-    @property
-    def note(self) -> str:
-        """What people should know about each of its ticks; empty as a rule."""
+    def note(self, _local: int) -> str:
+        """Return what people should know about its tick at a local time; empty as a rule."""
         return ""
 
     @property

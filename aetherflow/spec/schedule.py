@@ -23,6 +23,8 @@ Overlap = Literal["skip", "queue", "cancel_running"]
 DstGap = Literal["run_once", "skip"]
 DstOverlap = Literal["first", "both"]
 
+Shift = Literal["skip", "next_working_day", "previous_working_day"]
+
 Day = Annotated[
     str, Meta(pattern=r"^\d{4}-\d\d-\d\d(?!\n)$", description="a date like 2026-12-31 (year-month-day)")
 ]
@@ -41,6 +43,7 @@ class CalendarSpec(_Spec, frozen=True):
         weekdays: only on these, `mon` or `mon-fri`; left out, on all (with `working_day`: Monday to Friday).
         exclude: never on these dates (holidays).
         include: on these dates too; without `weekdays`, on these alone.
+        shift: where a tick of a closed date is moved to, at the same time of day; `skip` leaves it out.
         working_day: only on this one of each month: 1 or first, 2, ... or -1 or last, -2, ...
     """
 
@@ -49,6 +52,7 @@ class CalendarSpec(_Spec, frozen=True):
     weekdays: list[str] | None = None
     exclude: list[Day] = []
     include: list[Day] = []
+    shift: Shift = "skip"
     working_day: int | Literal["first", "last"] | None = None
 
 
