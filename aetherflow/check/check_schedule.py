@@ -18,10 +18,11 @@ from aetherflow.plan.plan import find_cycle
 from aetherflow.schedule.anchored_interval import anchored, parse_every
 from aetherflow.schedule.calendar import Calendar, make_calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
-from aetherflow.schedule.cron import Cron, parse_cron
+from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
+from aetherflow.schedule.reboot import REBOOT, Reboot
 from aetherflow.schedule.rrule_text import parse_rrule
 from aetherflow.schedule.shifted import Shifted
 from aetherflow.schedule.timetable import Timetable
@@ -148,9 +149,11 @@ class _Reader(msgspec.Struct, eq=False):
             case _:
                 return self.parsed(where, lambda: parse_interval(spec.interval_seconds or 0))
 
-    def cron(self, spec: ItemSpec) -> Cron:
+    def cron(self, spec: ItemSpec) -> Trigger:
         """Return the cron expression of the item; one without `H` is parsed once for all items."""
         text = spec.cron or ""
+        if text.strip().lower() == REBOOT:
+            return Reboot()
         return parse_cron(text, f"{self.scheduler}/{spec.id}") if "h" in text.lower() else _cron(text)
 
     def interval(self, where: Place, spec: IntervalSpec | None, zone: Zone | None) -> Trigger | None:

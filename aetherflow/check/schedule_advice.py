@@ -23,7 +23,7 @@ def advise_items(schedule: Schedule, sink: DiagnosticSink) -> None:
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
     for item in schedule.enabled:
         base: Place = ("items", numbers[item.id])
-        if next_tick(item.table, EPOCH) is None:
+        if next_tick(item.table, EPOCH) is None and not item.table.trigger.at_boot:
             _warn_never(item, base, sink)
             continue
         _warn_of_disabled(item, base, schedule.items, sink)

@@ -21,6 +21,7 @@ from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.observe.time_words import distance
 from aetherflow.schedule.instant_text import parse_instant
+from aetherflow.schedule.item import Schedule
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import SchedulerStatus
 from aetherflow.server.server_settings import state_path_of
@@ -37,8 +38,10 @@ def show_next(
 ) -> None:
     """Show the next firings of a scheduler file."""
     now = SystemClock().now()
-    found = next_firings(load_schedule(file), now, count)
+    schedule = load_schedule(file)
+    found = next_firings(schedule, now, count)
     _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again", now=now)
+    _print_boot_items(schedule)
 
 
 def show_simulation(
@@ -70,6 +73,14 @@ def show_simulation(
     period = parse_instant(begin, zone), parse_instant(end, zone)
     found = simulate(schedule, *period, durations, item or [])
     _print_forecasts("scheduler.simulate", found, as_json=json, nothing="no item fires in that period")
+    _print_boot_items(schedule)
+
+
+def _print_boot_items(schedule: Schedule) -> None:
+    """Note the items that have no times because they fire when the machine has booted."""
+    names = [item.id for item in schedule.enabled if item.table.trigger.at_boot]
+    if names:
+        print_note(f"at the next boot: {', '.join(names)}")
 
 
 def show_status(

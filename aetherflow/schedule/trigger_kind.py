@@ -43,6 +43,11 @@ class Trigger(msgspec.Struct, frozen=True, gc=False):
         return ""
 
     @property
+    def at_boot(self) -> bool:
+        """Whether it has no times but fires when the machine has booted."""
+        return False
+
+    @property
     def shortest(self) -> int | None:
         """The shortest time between two ticks, where the kind knows it."""
         return None

@@ -19,6 +19,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, StateError, StateMoved
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
+from aetherflow.scheduler.boot_source import BootSource
 from aetherflow.scheduler.clock_ahead import ItemAhead, treat_as_now
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
 from aetherflow.scheduler.firing_events import (
@@ -61,6 +62,7 @@ class Scheduler:
         server: the name of this server's lease.
         schedules: the current schedules by id.
         timetable: the source of the firings that are due.
+        boots: the source of the firings of `@reboot` items.
     """
 
     def __init__(
@@ -73,9 +75,9 @@ class Scheduler:
     ) -> None:
         self.server = server
         self.schedules: dict[str, Schedule] = {}
-        self.timetable = TimetableSource(
-            FiringDecider(server, clock.now, clock.new_id), self.schedules, clock
-        )
+        decider = FiringDecider(server, clock.now, clock.new_id)
+        self.timetable = TimetableSource(decider, self.schedules, clock)
+        self.boots = BootSource(decider, self.schedules)
         self._database = database
         self._clock = clock
         self._runs = runs
@@ -119,6 +121,7 @@ class Scheduler:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._repeat, self._check)
             tasks.start_soon(self.follow, self.timetable)
+            tasks.start_soon(self.follow, self.boots)
 
     async def follow(self, source: FiringSource) -> None:
         """Fire what a source gives, until cancelled or stopped."""

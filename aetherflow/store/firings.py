@@ -141,6 +141,12 @@ def find_firing(raw: sqlite3.Connection, firing_id: int) -> Firing | None:
     return next(iter(as_firings(rows)), None)
 
 
+def has_event(raw: sqlite3.Connection, scheduler: str, item_id: str, event_key: str) -> bool:
+    """Whether an item has a firing for an event."""
+    query = "SELECT 1 FROM firings WHERE scheduler = ? AND item_id = ? AND event_key = ?"
+    return raw.execute(query, (scheduler, item_id, event_key)).fetchone() is not None
+
+
 def has_firing(raw: sqlite3.Connection, scheduler: str, item_id: str, scheduled: datetime) -> bool:
     """Whether a tick of an item has a row."""
     row = raw.execute(
