@@ -83,12 +83,21 @@ class FiringDecider(msgspec.Struct, frozen=True):
         for some, tick, ticks in _rows(item, decision):
             take_back(tick)
             firings.append(self._insert_not_run(raw, item, tick, ticks, some, now))
+        has_coalesced = any(some.outcome == "coalesced" for some in decision.not_run)
         for run in decision.runs:
             take_back(run.tick)
             if has_firing(raw, item.scheduler, item.id, run.tick):
                 continue  # decided before the clock was put back
             cause: Cause = "catch_up" if run.is_late else "tick"
-            verdict = judge_new(raw, item, run.tick, now, cause=cause, due_at_once=len(decision.runs))
+            verdict = judge_new(
+                raw,
+                item,
+                run.tick,
+                now,
+                cause=cause,
+                due_at_once=len(decision.runs),
+                is_for_several=run is decision.runs[0] and has_coalesced,
+            )
             new = NewFiring(
                 item.scheduler,
                 item.id,

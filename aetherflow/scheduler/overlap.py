@@ -55,12 +55,14 @@ def judge_new(
     *,
     cause: Cause = "tick",
     due_at_once: int = 1,
+    is_for_several: bool = False,
 ) -> Verdict:
     """Decide about a firing that has no row yet; one that `cancel_running` prefers ends those before it.
 
     `due_at_once` is how many ticks run that were due together. Those, and those that are made up for, wait
     for one another and for what runs, whatever `overlap` says, since the catch-up rule says that they run.
-    A firing by hand follows nothing.
+    One that `is_for_several` ticks, which are coalesced into it, is not skipped either: all of them would be
+    lost. A firing by hand follows nothing.
     """
     followed = START if cause == "manual" else _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
@@ -74,7 +76,8 @@ def judge_new(
     mine = is_made_up(item, cause, scheduled, now)
     ahead = [one for one in others if mine or one.outcome != "WAITING" or not _made_up(item, one)]
     waits = mine or due_at_once > 1
-    if item.spec.overlap == "skip" and not waits and (met := _met(item, ahead)):
+    may_skip = item.spec.overlap == "skip" and not waits and not is_for_several
+    if may_skip and (met := _met(item, ahead)):
         return Verdict("SKIPPED", f"{_described(met)} (max_instances {most})", counts=False)
     if item.spec.overlap == "cancel_running" and not waits:
         _replace(raw, ahead, most, scheduled, now)

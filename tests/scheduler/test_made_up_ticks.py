@@ -185,3 +185,19 @@ async def test_without_catch_up_a_queue_keeps_its_order(tmp_path: Path, state: P
         await _after_minutes(one, item, tmp_path, 3.5)
         await one.tick(30)
         assert [await _run_next(one) for _ in range(4)] == ["r1", "r2", "r3", "r4"]
+
+
+async def test_a_tick_that_stands_for_several_is_not_skipped(tmp_path: Path, state: Path) -> None:
+    """If it were, all that were coalesced into it would be lost with it."""
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, "id: a, cron: '* * * * *'"))
+        await one.tick(60)
+        await one.begin("r1")
+        await one.tick(180)
+        assert rows(state, "outcome, reason")[1:] == [
+            ("SKIPPED", "one run stands for all ticks that were due at once"),
+            ("SKIPPED", "one run stands for all ticks that were due at once"),
+            ("WAITING", "run r1 of 2026-01-01T00:01:00Z has not ended (max_instances 1)"),
+        ]
+        await one.tick(60)
+        assert rows(state, "outcome")[-1] == ("SKIPPED",), "one tick alone is skipped as ever"

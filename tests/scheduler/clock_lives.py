@@ -1,0 +1,463 @@
+"""Generated lives of schedulers: an item and what happens to its servers and their clocks.
+
+A life is drawn from a number. `live` plays it with the real scheduler on a real database in memory; time is
+counted in seconds of true time, and each server has a clock of its own. What it returns is what happened:
+the rows, and what was seen from outside. `clock_model` judges it.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import msgspec
+
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.ports import FiringEnd
+from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.store import lease as leases
+from aetherflow.store.database import Database
+from aetherflow.store.firings import Firing, begin_firing
+from aetherflow.store.process_identity import ProcessIdentity, this_process
+from aetherflow.store.served_files import forget_server
+from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
+from tests.store.clock_double import FakeClock
+
+LEASE_SECONDS = 30
+SETTLE_SECONDS = 20_000
+DEAD = ProcessIdentity(this_process().host, 2**22 + 1, "1")
+
+Kind = Literal["start", "kill", "power", "stop", "suspend", "wake", "jump"]
+
+
+class Spec(NamedTuple):
+    """An item: its keys as in a scheduler file, and what they mean to the model."""
+
+    minutes: tuple[int, ...]
+    every: int
+    grace: int
+    catch_up: str
+    window: int | None
+    most: int
+    coalesce: bool
+    overlap: str
+    instances: int
+
+    def ticks(self, begin: int, end: int) -> list[int]:
+        """Return the ticks in (begin, end], in seconds since midnight: one look at every second."""
+        seconds = range(begin + 1, end + 1)
+        if self.minutes:
+            return [at for at in seconds if at % 60 == 0 and at // 60 % 60 in self.minutes]
+        since = int(MIDNIGHT.timestamp())
+        return [at for at in seconds if (since + at) % self.every == 0]
+
+    def line(self, name: str) -> str:
+        """Return the item as a line of a scheduler file."""
+        minutes = ",".join(str(minute) for minute in self.minutes)
+        return ", ".join(
+            [
+                f"id: {name}, "
+                + (f"cron: '{minutes} * * * *'" if minutes else f"interval_seconds: {self.every}"),
+                f"misfire_grace_time: {self.grace}, catch_up: {self.catch_up}, catch_up_maximum: {self.most}",
+                *([f"catch_up_window: {self.window}"] if self.window and self.catch_up != "none" else []),
+                f"coalesce: {str(self.coalesce).lower()}, overlap: {self.overlap}",
+                f"max_instances: {self.instances}",
+            ]
+        )
+
+
+class Event(NamedTuple):
+    """Something that happens to a server at a true time; one that makes no sense then does nothing.
+
+    Attributes:
+        seconds: for `start` how far its clock is ahead, for `jump` how far its clock is moved.
+    """
+
+    at: int
+    kind: Kind
+    server: int
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Life:
+    """What is drawn from a number: the item, what happens, and how long runs take, in turn."""
+
+    number: int
+    spec: Spec
+    events: tuple[Event, ...]
+    durations: tuple[int, ...]
+    end: int
+
+
+class Look(NamedTuple):
+    """A server looked what is due: when, and what its clock said."""
+
+    number: int
+    at: int
+    server: int
+    reading: int
+
+
+class Start(NamedTuple):
+    """A run was started or resumed by a server."""
+
+    number: int
+    at: int
+    run_id: str
+    server: int
+    reading: int
+    is_recovery: bool
+
+
+@dataclass
+class Story:
+    """What happened in a life. Each number counts what happened before; times of rows end in it."""
+
+    life: Life
+    rows: list[Any] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    gone: list[tuple[int, int]] = field(default_factory=list)
+
+
+def draw_life(number: int, offsets: tuple[int, ...], jumps: tuple[int, ...]) -> Life:
+    """Draw a life; the clock of a server that starts is ahead by an offset, and may jump by a jump."""
+    rng = random.Random(number)  # noqa: S311 - chance, not secrets
+    step = rng.choice((5, 10, 15, 20))
+    is_cron = rng.random() < 0.6
+    spec = Spec(
+        minutes=tuple(range(0, 60, step)) if is_cron else (),
+        every=step * 60 if is_cron else rng.choice((300, 420, 900, 1000)),
+        grace=rng.choice((0, 60, 300, 3600)),
+        catch_up=rng.choice(("none", "latest", "all", "all")),
+        window=rng.choice((None, None, 1800)),
+        most=rng.choice((2, 100)),
+        coalesce=rng.random() < 0.5,
+        overlap=rng.choice(("skip", "skip", "queue", "cancel_running")),
+        instances=rng.choice((1, 1, 2, 3)),
+    )
+    end = spec.every * rng.randint(4, 14)
+    kinds: tuple[Kind, ...] = (
+        "start",
+        "start",
+        "start",
+        "kill",
+        "kill",
+        "power",
+        "stop",
+        "suspend",
+        "wake",
+        "jump",
+    )
+    events = [Event(0, "start", 0)]
+    for _ in range(rng.randint(1, 8)):
+        kind = rng.choice(kinds)
+        seconds = rng.choice(offsets) if kind == "start" else rng.choice(jumps) if kind == "jump" else 0
+        events.append(Event(rng.randrange(1, end), kind, rng.choice((0, 0, 1)), seconds))
+    long = (5, 60, spec.every // 2, spec.every + 30, spec.every * 5 // 2)
+    durations = tuple(rng.choice(long) for _ in range(8))
+    return Life(number, spec, tuple(sorted(events)), durations, end)
+
+
+class _Clock(FakeClock):
+    """The clock of a server: true time and how far it is ahead; its microseconds count what happened."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.ahead = 0
+
+    def now(self) -> datetime:
+        return MIDNIGHT + timedelta(seconds=self.world.at + self.ahead, microseconds=self.world.number)
+
+    def monotonic(self) -> float:
+        return float(self.world.at)
+
+    def new_id(self) -> str:
+        self.world.ids += 1
+        return f"r{self.world.ids}"
+
+
+class _Server:
+    """A server: its scheduler, its lease, and the runs that it executes."""
+
+    def __init__(self, world: World, place: int, ahead: int) -> None:
+        self.world, self.place = world, place
+        self.name = f"server:{len(world.servers)}"
+        self.is_alive, self.is_suspended = True, False
+        self.clock = _Clock(world)
+        self.clock.ahead = ahead
+        self.submitted: dict[str, tuple[Firing, Callable[[FiringEnd], Awaitable[None]], bool]] = {}
+        self.running: dict[str, int] = {}
+        self.scheduler = Scheduler(
+            cast("Database", world.database), self.name, self.clock, self, lambda _event: None
+        )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it does anything."""
+        return self.is_alive and not self.is_suspended
+
+    async def submit(
+        self,
+        _item: Item,
+        firing: Firing,
+        on_end: Callable[[FiringEnd], Awaitable[None]],
+        *,
+        is_recovery: bool,
+    ) -> None:
+        """Take a run, to start it after the look."""
+        self.submitted[firing.run_id or ""] = (firing, on_end, is_recovery)
+
+    async def cancel(self, run_id: str, _reason: str) -> bool:
+        """End a run before long."""
+        if run_id not in self.submitted:
+            return False
+        self.world.cancelled.add(run_id)
+        return True
+
+    def hold_lease(self) -> None:
+        """Take or renew the lease, as the heartbeat does."""
+        now = self.clock.now()
+        if not leases.renew(self.world.raw, leases.Lease(self.name, 1, LEASE_SECONDS), now):
+            self.world.raw.execute("DELETE FROM leases WHERE name = ?", (self.name,))
+            leases.acquire(
+                self.world.raw, self.name, this_process(), self.name, now=now, ttl_seconds=LEASE_SECONDS
+            )
+
+    async def end_runs(self) -> None:
+        """End the runs whose time is over, that were cancelled, or that another server has."""
+        for run_id, until in list(self.running.items()):
+            is_cancelled = run_id in self.world.cancelled
+            if not is_cancelled and until > self.world.at:
+                continue
+            del self.running[run_id]
+            _, on_end, _ = self.submitted.pop(run_id)
+            self.world.count()
+            await on_end(FiringEnd("CANCELLED", "cancelled") if is_cancelled else FiringEnd("SUCCESS"))
+
+    async def look(self) -> None:
+        """Do what a server does every second."""
+        self.world.count()
+        reading = self.world.at + self.clock.ahead
+        self.world.story.looks.append(Look(self.world.number, self.world.at, self.place, reading))
+        await self.scheduler.timetable.fire_due(self.scheduler)
+        await self.scheduler.check()
+        for run_id, (firing, on_end, is_recovery) in list(self.submitted.items()):
+            if run_id in self.running:
+                continue
+            self.world.count()
+            if begin_firing(self.world.raw, firing.firing_id, self.name, self.clock.now()):
+                self.running[run_id] = self.world.at + self.world.duration()
+                self.world.story.starts.append(
+                    Start(self.world.number, self.world.at, run_id, self.place, reading, is_recovery)
+                )
+            else:
+                del self.submitted[run_id]
+                await on_end(FiringEnd("TAKEN_OVER"))
+
+
+class _DirectDatabase:
+    """A database in memory whose transactions happen at once, in the thread of the caller."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    async def transact(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Do the work in one transaction."""
+        self._raw.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self._raw)
+        except BaseException:
+            self._raw.execute("ROLLBACK")
+            raise
+        self._raw.execute("COMMIT")
+        return result
+
+    async def read(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Do work that only reads."""
+        return work(self._raw)
+
+
+async def database_in_memory(folder: Path) -> sqlite3.Connection:
+    """Return an empty state database in memory."""
+    opened = await Database.open(folder / "empty.sqlite")
+    await opened.aclose()
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    source = sqlite3.connect(folder / "empty.sqlite")
+    source.backup(raw)
+    source.close()
+    return raw
+
+
+def schedules(folder: Path, lives: Iterable[Life]) -> list[Schedule]:
+    """Return the schedule of each life, with one item; all are read from one file."""
+    lives = list(lives)
+    read = schedule(folder, "\n".join(life.spec.line(f"i{place}") for place, life in enumerate(lives)))
+    return [msgspec.structs.replace(read, items={name: item}) for name, item in read.items.items()]
+
+
+class World:
+    """A life that is played."""
+
+    def __init__(self, raw: sqlite3.Connection, life: Life, schedule: Schedule) -> None:
+        self.raw, self.life, self.schedule = raw, life, schedule
+        self.database = _DirectDatabase(raw)
+        self.story = Story(life)
+        self.at = self.number = self.ids = 0
+        self.servers: list[_Server] = []
+        self.by_place: dict[int, _Server] = {}
+        self.cancelled: set[str] = set()
+        self.looks_to_come: list[int] = []
+        self.is_settling = False
+
+    def count(self) -> None:
+        """Give what happens next a number of its own."""
+        self.number += 1
+
+    def duration(self) -> int:
+        """Return how long the next run takes; at last they are short, so that all end."""
+        return 1 if self.is_settling else self.life.durations[self.number % len(self.life.durations)]
+
+    async def play(self) -> Story:
+        """Play the life, then let all come to rest with clocks that are right."""
+        events = list(self.life.events)
+        while self.at < self.life.end:
+            while events and events[0].at <= self.at:
+                await self._happen(events.pop(0))
+            is_busy = await self._step()
+            self.at = min(
+                self._next(is_busy=is_busy), events[0].at if events else self.life.end, self.life.end
+            )
+        await self._settle()
+        rows = self.raw.execute(
+            "SELECT scheduled_at, cause, decided_at, outcome, run_id, finished_at, reason, ticks "
+            "FROM firings ORDER BY scheduled_at"
+        )
+        self.story.rows = rows.fetchall()
+        return self.story
+
+    async def _settle(self) -> None:
+        self.is_settling = True
+        for one in self.by_place.values():
+            await self._happen(Event(self.at, "wake", one.place))
+            one.clock.ahead = 0
+        if not any(one.is_active for one in self.servers):
+            await self._happen(Event(self.at, "start", 0))
+        for one in self.servers:
+            for run_id in one.running:
+                one.running[run_id] = self.at
+        until = self.at + SETTLE_SECONDS
+        self.looks_to_come.append(self.at + LEASE_SECONDS + 1)
+        last = self.life.end
+        while self.at < until and (self.at <= last + 2 * LEASE_SECONDS or self._is_open()):
+            is_busy = await self._step()
+            self.at = min(self._next(is_busy=is_busy), self.at + LEASE_SECONDS)
+
+    def _is_open(self) -> bool:
+        return bool(self.raw.execute("SELECT 1 FROM firings WHERE finished_at IS NULL").fetchone())
+
+    def _next(self, *, is_busy: bool) -> int:
+        """Return the next second in which anything may happen."""
+        if is_busy:
+            return self.at + 1
+        times = [at for at in self.looks_to_come if at > self.at]
+        for one in self.servers:
+            if not one.is_active:
+                continue
+            times += one.running.values()
+            due = one.scheduler.timetable.due_queue.next_due()
+            if due is not None:
+                seconds = (due - MIDNIGHT) // timedelta(seconds=1)
+                times.append(seconds - one.clock.ahead)
+        return max(self.at + 1, min(times, default=self.life.end + SETTLE_SECONDS))
+
+    async def _step(self) -> bool:
+        """Let every server look; return whether anything has changed."""
+        active = [one for one in self.servers if one.is_active]
+        for one in active:
+            one.hold_lease()
+        before = self.raw.total_changes
+        for one in active:
+            await one.end_runs()
+            await one.look()
+        return self.raw.total_changes > before
+
+    async def _happen(self, event: Event) -> None:
+        one = self.by_place.get(event.server)
+        if event.kind == "start":
+            if one is None or not one.is_alive:
+                await self._start(event.server, event.seconds)
+        elif one is None or not one.is_alive:
+            return
+        elif event.kind == "jump":
+            await self._step()  # servers read their clocks every second
+            one.clock.ahead += event.seconds
+        elif event.kind == "suspend":
+            one.is_suspended = True
+            self._is_gone(one)
+        elif event.kind == "wake":
+            await self._wake(one)
+        else:
+            await self._end(one, event.kind)
+
+    async def _start(self, place: int, ahead: int) -> None:
+        one = _Server(self, place, ahead)
+        self.servers.append(one)
+        self.by_place[place] = one
+        self.count()
+        one.hold_lease()
+        await one.scheduler.put(self.schedule)
+
+    async def _wake(self, one: _Server) -> None:
+        """Let a suspended server continue; it notices which of its runs another one has."""
+        if not one.is_suspended:
+            return
+        one.is_suspended = False
+        one.hold_lease()
+        for run_id in list(one.running):
+            firing, on_end, _ = one.submitted[run_id]
+            row = self.raw.execute("SELECT server FROM firings WHERE firing_id = ?", (firing.firing_id,))
+            if row.fetchone() != (one.name,):
+                del one.running[run_id], one.submitted[run_id]
+                await on_end(FiringEnd("TAKEN_OVER"))
+
+    async def _end(self, one: _Server, kind: Kind) -> None:
+        if one.is_suspended and kind == "stop":
+            return
+        one.is_alive = False
+        self._is_gone(one)
+        if kind == "kill":
+            owner = msgspec.json.encode(DEAD).decode()
+            self.raw.execute("UPDATE leases SET owner = ? WHERE name = ?", (owner, one.name))
+        elif kind == "stop":
+            one.scheduler.stop()
+            for run_id in list(one.running):
+                one.running[run_id] = self.at
+            await one.end_runs()
+            await one.scheduler.release()
+            forget_server(self.raw, one.name)
+
+    def _is_gone(self, one: _Server) -> None:
+        self.count()
+        self.story.gone.append((self.number, one.place))
+        self.looks_to_come += [self.at + 1, self.at + LEASE_SECONDS + 1, self.at + LEASE_SECONDS + 10]
+
+
+async def live(raw: sqlite3.Connection, life: Life, schedule: Schedule) -> Story:
+    """Play a life on an empty database, and empty it again."""
+    story = await World(raw, life, schedule).play()
+    for table in ("firings", "schedule_items", "leases", "schedulers"):
+        raw.execute(f"DELETE FROM {table}")
+    return story
+
+
+def without(life: Life, place: int) -> Life:
+    """Return a life without one of its events."""
+    return replace(life, events=life.events[:place] + life.events[place + 1 :])

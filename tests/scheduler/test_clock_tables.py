@@ -1,0 +1,116 @@
+"""Whole lives of schedulers, generated: every tick ran exactly once or has a row with a true reason."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aetherflow.scheduler import overlap
+from tests.schedule.seeds import drawn_seed
+from tests.scheduler.clock_lives import (
+    Event,
+    Life,
+    Spec,
+    Story,
+    database_in_memory,
+    draw_life,
+    live,
+    schedules,
+    without,
+)
+from tests.scheduler.clock_model import problems
+from tests.sizes import LARGE
+
+pytestmark = pytest.mark.asyncio
+LIVES = 25_000 if LARGE else 500
+"""In each of four parts."""
+OFFSETS = (0, 0, 1, -1, 2)
+"""How far the clock of a server is ahead when it starts, in seconds."""
+JUMPS = (1, -1, 2, -2)
+
+
+async def _story(raw: sqlite3.Connection, folder: Path, life: Life) -> Story:
+    (file,) = schedules(folder, [life])
+    return await live(raw, life, file)
+
+
+async def _minimal(raw: sqlite3.Connection, folder: Path, life: Life) -> str:
+    """Leave out events as long as something is wrong; return what is left, for people."""
+    place = len(life.events)
+    while place > 0:
+        place -= 1
+        if problems(await _story(raw, folder, shorter := without(life, place))):
+            life = shorter
+    found = problems(await _story(raw, folder, life))
+    lines = [f"draw_life({life.number}, OFFSETS, JUMPS)", str(life.spec), *map(str, life.events), *found]
+    return "\n".join([*lines, f"runs take {life.durations}, until {life.end}"])
+
+
+@pytest.mark.sized
+@pytest.mark.parametrize("part", range(4))
+async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(tmp_path: Path, part: int) -> None:
+    """Servers are started, killed, cut off, stopped and suspended, and their clocks differ a little."""
+    raw = await database_in_memory(tmp_path)
+    first = drawn_seed() * 1_000_000 + part * LIVES
+    for begin in range(first, first + LIVES, 250):
+        lives = [draw_life(number, OFFSETS, JUMPS) for number in range(begin, begin + min(250, LIVES))]
+        for life, file in zip(lives, schedules(tmp_path, lives), strict=True):
+            if problems(await live(raw, life, file)):
+                pytest.fail(await _minimal(raw, tmp_path, life), pytrace=False)
+
+
+HOURLY = Spec((0,), 3600, 300, "all", None, 100, coalesce=True, overlap="skip", instances=1)
+A_NIGHT = Life(
+    0, HOURLY, (Event(0, "start", 0), Event(4000, "kill", 0), Event(15_000, "start", 0)), (4000,), 30_000
+)
+"""Four ticks are made up for, with runs that are longer than the time between two ticks."""
+
+
+def _lost(story: Story) -> None:
+    del story.rows[3]
+
+
+def _said_late(story: Story) -> None:
+    row = story.rows[2]
+    story.rows[2] = (*row[:3], "MISSED", None, row[5], "late by more than misfire_grace_time, 300 s", 1)
+
+
+def _ran_twice(story: Story) -> None:
+    start = story.starts[-1]
+    story.starts.append(start._replace(number=start.number + 1))
+
+
+def _said_met(story: Story) -> None:
+    row, other = story.rows[-1], story.rows[0]
+    reason = f"run {other[4]} of 2026-01-01T01:00:00Z has not ended (max_instances 1)"
+    story.rows[-1] = (*row[:3], "SKIPPED", None, row[5], reason, 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_lost, "has 0 rows"),
+        (_said_late, "but late ticks are caught up"),
+        (_ran_twice, "it ran twice"),
+        (_said_met, "but it was not open"),
+    ],
+)
+async def test_the_model_notices(tmp_path: Path, spoil: Callable[[Story], None], said: str) -> None:
+    raw = await database_in_memory(tmp_path)
+    story = await _story(raw, tmp_path, A_NIGHT)
+    assert problems(story) == []
+    assert len(story.starts) > 5
+    spoil(story)
+    assert any(said in problem for problem in problems(story))
+
+
+async def test_the_model_notices_a_tick_that_waits_for_those_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap, "is_made_up", lambda *_: False)
+    story = await _story(await database_in_memory(tmp_path), tmp_path, A_NIGHT)
+    found = "\n".join(problems(story))
+    assert "a tick on time waits for it" in found
