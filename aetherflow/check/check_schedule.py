@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.errors import AetherFlowError
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import find_cycle
@@ -19,6 +20,7 @@ from aetherflow.schedule.anchored_interval import anchored, parse_every
 from aetherflow.schedule.calendar import Calendar, make_calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
+from aetherflow.schedule.holidays import Holidays, read_holidays
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
@@ -28,7 +30,9 @@ from aetherflow.schedule.shifted import Shifted
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.zone import Zone, load_zone
+from aetherflow.spec.document import MAX_BYTES
 from aetherflow.spec.load import ScheduleDocument
+from aetherflow.spec.read_file import read_file
 from aetherflow.spec.schedule import CalendarSpec, IntervalSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
@@ -87,6 +91,7 @@ class _Reader(msgspec.Struct, eq=False):
             return None
         rule = rule_for(trigger, spec.dst_gap, spec.dst_overlap)
         calendar_spec = self.loaded.spec.calendars.get(spec.calendar or "")
+        holidays = calendar.holidays.digest if calendar and calendar.holidays else ""
         local = trigger.local
         if calendar and local and calendar_spec and calendar_spec.shift != "skip":
             trigger, calendar = Shifted(local, calendar, calendar_spec.shift), None
@@ -107,7 +112,7 @@ class _Reader(msgspec.Struct, eq=False):
             zone=zone.name,
             flow_file=flow,
             manifest=manifest,
-            definition=fingerprint(spec, zone.name, calendar_spec),
+            definition=fingerprint(spec, zone.name, calendar_spec, holidays),
             folder=absolute(self.loaded.path).parent,
         )
 
@@ -242,12 +247,37 @@ def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Cale
         exclude = _dates(spec.exclude, (*base, "exclude"), sink)
         try:
             read[name] = make_calendar(
-                name, weekdays=spec.weekdays, include=include, exclude=exclude, working_day=_working_day(spec)
+                name,
+                weekdays=spec.weekdays,
+                include=include,
+                exclude=exclude,
+                working_day=_working_day(spec),
+                holidays=_holidays(loaded, spec),
             )
         except InvalidScheduleValue as problem:
             read[name] = None
             sink.add(base, problem.code, problem.message, problem.hint)
     return read
+
+
+def holiday_files(loaded: ScheduleDocument) -> list[Path]:
+    """Return the files of holidays that the calendars name."""
+    named = (spec.holidays for spec in loaded.spec.calendars.values())
+    return [folder_of(loaded.path) / text for text in named if text]
+
+
+def _holidays(loaded: ScheduleDocument, spec: CalendarSpec) -> Holidays | None:
+    if not spec.holidays:
+        return None
+    try:
+        data = read_file(folder_of(loaded.path) / spec.holidays, MAX_BYTES)
+    except (OSError, ValueError, AetherFlowError) as error:
+        raise InvalidScheduleValue(
+            f"holidays: the file {quoted(spec.holidays)} cannot be read: {error}",
+            hint="name an .ics file beside the scheduler file",
+            code="AF577",
+        ) from error
+    return read_holidays(spec.holidays, data)
 
 
 def _working_day(spec: CalendarSpec) -> int | None:

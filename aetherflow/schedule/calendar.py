@@ -18,6 +18,7 @@ from functools import lru_cache
 
 import msgspec
 
+from aetherflow.schedule.holidays import Holidays
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.zone import Zone, instant
 from aetherflow.spec.suggest import did_you_mean, quoted
@@ -41,6 +42,7 @@ class Calendar(msgspec.Struct, frozen=True):
     include: frozenset[date] = frozenset()
     exclude: frozenset[date] = frozenset()
     working_day: int | None = None
+    holidays: Holidays | None = None
 
 
 def make_calendar(
@@ -50,6 +52,7 @@ def make_calendar(
     include: Iterable[date] = (),
     exclude: Iterable[date] = (),
     working_day: int | None = None,
+    holidays: Holidays | None = None,
 ) -> Calendar:
     """Return a calendar; weekdays are names (`mon` or `monday`) or ranges of them (`mon-fri`).
 
@@ -75,7 +78,8 @@ def make_calendar(
     if not numbers and not included:
         hint = "name weekdays or include dates"
         raise InvalidScheduleValue(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
-    return Calendar(name, numbers, included, excluded, working_day)
+    closed = excluded | (holidays.names.keys() - included if holidays else frozenset())
+    return Calendar(name, numbers, included, frozenset(closed), working_day, holidays)
 
 
 def _weekdays(calendar: str, text: str) -> Iterable[int]:
@@ -100,6 +104,8 @@ def why_closed(calendar: Calendar, day: date) -> str:
     """Return why items of the calendar do not fire on a local date; an empty text if they do."""
     if not _is_working_day(calendar, day):
         if day in calendar.exclude:
+            if name := calendar.holidays and calendar.holidays.names.get(day):
+                return f"{day} is a holiday of the calendar {quoted(calendar.name)}: {name}"
             return f"{day} is excluded by the calendar {quoted(calendar.name)}"
         if not calendar.weekdays:
             return f"{day} is not included in the calendar {quoted(calendar.name)}"

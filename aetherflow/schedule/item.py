@@ -73,6 +73,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
     Attributes:
         signature: that of the file just before it was read, so that no change after that is missed.
+        beside: the signatures of the files of holidays, just before they were read.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Schedule(msgspec.Struct, frozen=True):
     spec: ScheduleFile
     items: dict[str, Item]
     signature: Signature = None
+    beside: dict[Path, Signature] = {}
 
     @property
     def enabled(self) -> list[Item]:
@@ -110,11 +112,18 @@ def _differ(old: Item, new: Item) -> bool:
     return msgspec.structs.replace(old, follows=new.follows) != new
 
 
-def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None) -> str:
-    """Return a fingerprint of when an item ticks, but not of what it runs or how it treats late ticks."""
+def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None, holidays: str = "") -> str:
+    """Return a fingerprint of when an item ticks, but not of what it runs or how it treats late ticks.
+
+    `holidays` is that of the file of holidays of its calendar.
+    """
     dates = msgspec.to_builtins(calendar)
     if calendar is not None and calendar.shift == "skip":
         del dates["shift"]  # a key without effect leaves the fingerprint of earlier versions
+    if calendar is not None:
+        dates["holidays"] = holidays
+        if not holidays:
+            del dates["holidays"]
     definition = [
         *(spec.cron, spec.interval_seconds, spec.at, zone, dates, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),

@@ -11,9 +11,9 @@ import anyio
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, InvalidInput, StateError, UsageError
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, ScheduleLoaded, ScheduleNotice
-from aetherflow.schedule.item import Schedule
+from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.scheduler.scheduler import Scheduler
-from aetherflow.server.file_watch import watch_files
+from aetherflow.server.file_watch import POLL_SECONDS, signatures, watch_files
 from aetherflow.server.project_watch import problem_of_project, project_files
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.sd_notify import Notifier
@@ -59,6 +59,7 @@ class Reloader:
         """Read files again when they change or `reload_soon` is called, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload, self._as_read)
+            tasks.start_soon(self._watch_holidays)
             projects = await _threads.run(project_files, list(self._ids), abandon_on_cancel=True)
             tasks.start_soon(watch_files, projects, self._clock, self._project_changed)
             while True:
@@ -67,6 +68,22 @@ class Reloader:
                 await self._reopen()
                 for file in self._ids:
                     await self.reload(file)
+
+    async def _watch_holidays(self) -> None:
+        """Read a schedule again when a file of holidays of its calendars has changed."""
+        seen: dict[Path, list[Signature]] = {}
+        tried: dict[Path, list[Signature]] = {}
+        while True:
+            await self._clock.sleep(POLL_SECONDS)
+            for one in list(self._scheduler.schedules.values()):
+                if not one.beside:
+                    continue
+                now = await _threads.run(signatures, list(one.beside), abandon_on_cancel=True)
+                known = tried.get(one.file, list(one.beside.values()))
+                if now != known and now == seen.get(one.file):
+                    tried[one.file] = now
+                    await self.reload(one.file)
+                seen[one.file] = now
 
     async def _project_changed(self, file: Path) -> None:
         """Report what a change of a project file means: every run reads it when it starts."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.check.check_schedule import check_schedule
+from aetherflow.check.check_schedule import check_schedule, holiday_files
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
@@ -63,7 +63,8 @@ def check_schedule_file(path: Path) -> CheckedSchedule:
     if loaded is None:
         raise InvalidInput(found)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
-    schedule = msgspec.structs.replace(check_schedule(loaded, sink), signature=before)
+    beside = {file: signature(file) for file in holiday_files(loaded)}
+    schedule = msgspec.structs.replace(check_schedule(loaded, sink), signature=before, beside=beside)
     return CheckedSchedule(schedule, sink)
 
 

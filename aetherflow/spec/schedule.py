@@ -43,6 +43,7 @@ class CalendarSpec(_Spec, frozen=True):
         weekdays: only on these, `mon` or `mon-fri`; left out, on all (with `working_day`: Monday to Friday).
         exclude: never on these dates (holidays).
         include: on these dates too; without `weekdays`, on these alone.
+        holidays: an iCalendar file (.ics), relative to this file: never on the dates of its events.
         shift: where a tick of a closed date is moved to, at the same time of day; `skip` leaves it out.
         working_day: only on this one of each month: 1 or first, 2, ... or -1 or last, -2, ...
     """
@@ -52,6 +53,7 @@ class CalendarSpec(_Spec, frozen=True):
     weekdays: list[str] | None = None
     exclude: list[Day] = []
     include: list[Day] = []
+    holidays: str | None = None
     shift: Shift = "skip"
     working_day: int | Literal["first", "last"] | None = None
 
