@@ -130,6 +130,8 @@ COMMANDS: Mapping[str, Command | Group] = {
             "simulate": Command("scheduler_commands:show_simulation", "Show every firing of a period."),
             "status": Command("scheduler_commands:show_status", "Show servers and items."),
             "fire": Command("scheduler_fire:fire_item", "Fire an item now."),
+            "pause": Command("scheduler_pause:pause_items_now", "Pause items: they do not tick."),
+            "resume": Command("scheduler_pause:resume_items", "Resume paused items."),
         },
     ),
 }

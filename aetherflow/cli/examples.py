@@ -194,5 +194,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow scheduler fire nightly --at 2026-03-02T02:30 --param note=again",
         "aetherflow scheduler fire nightly --file scheduler.yaml --here",
     ),
+    "scheduler pause": (
+        "aetherflow scheduler pause nightly --for 2h --reason 'migration of the warehouse'",
+        "aetherflow scheduler pause --all --until 06:00 --reason maintenance --file scheduler.yaml",
+    ),
+    "scheduler resume": (
+        "aetherflow scheduler resume nightly",
+        "aetherflow scheduler resume --all --file scheduler.yaml",
+    ),
 }
 """By the words of the command or group; empty: of `aetherflow` itself."""

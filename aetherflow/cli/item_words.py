@@ -26,6 +26,10 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         parts += [f"{number} {what}"] if number else []
+    if item.paused is not None:
+        until = f" until {_when(item.paused.until, item, now)}" if item.paused.until else ""
+        since = local_time(item.paused.since, item.zone)
+        parts.append(f"paused since {since}{until} by {item.paused.by}: {item.paused.reason}")
     return parts
 
 

@@ -14,7 +14,7 @@ from aetherflow import exit_codes
 from aetherflow.cli import completers
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
-from aetherflow.cli.printing import print_text
+from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
 from aetherflow.server.fire_now import Fired, fire
@@ -76,6 +76,8 @@ def fire_item(
     code = EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)
     if fired.outcome == "CANCELLED" and fired.received is not None:
         code = exit_codes.of_signal(fired.received)
+    if fired.paused:
+        print_note(f"{fired.item} is {fired.paused}; a firing by hand runs all the same")
     if json:
         print_report("scheduler.fire", fired, code=code)
     elif fired.outcome in ("QUEUED", "WAITING"):

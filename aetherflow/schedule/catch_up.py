@@ -34,7 +34,7 @@ from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, 
 from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
 from aetherflow.spec.schedule import CatchUp
 
-NotRunOutcome = Literal["missed", "coalesced"]
+NotRunOutcome = Literal["missed", "coalesced", "paused"]
 
 
 class CatchUpPolicy(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class NotRun(msgspec.Struct, frozen=True):
         first: the first of them, in UTC.
         last: the last of them; the same if there is one.
         count: how many there are.
-        outcome: missed, or coalesced into the run that follows.
+        outcome: missed, coalesced into the run that follows, or in a pause.
         reason: a sentence for the person on call.
     """
 
@@ -89,7 +89,14 @@ class Decision(msgspec.Struct, frozen=True):
     clock_behind_seconds: int = 0
 
 
-def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: datetime) -> Decision:
+def decide_due(
+    table: Timetable,
+    policy: CatchUpPolicy,
+    decided: datetime,
+    now: datetime,
+    *,
+    before: datetime | None = None,
+) -> Decision:
     """Decide about every tick later than `decided` that is due `now`.
 
     Args:
@@ -97,9 +104,13 @@ def decide_due(table: Timetable, policy: CatchUpPolicy, decided: datetime, now: 
         policy: the item's rules for late ticks.
         decided: `through` of the decision before; at first, when the item came into force.
         now: the wall time, aware.
+        before: if given, leave out the ticks from then on.
     """
     start, at = seconds(decided) + 1, seconds(now)
     end = _end_of_due(table, start, at)
+    if end is not None and before is not None:
+        newest = latest_ticks(table, start, min(end, ceiling(before)), 1)
+        end = newest[0] + 1 if newest else None
     if end is None:
         return Decision(decided, clock_behind_seconds=max(0, start - 1 - at))
     in_time = _first_in_time(table, policy, start, at)
@@ -165,16 +176,26 @@ def _not_run(
     )
     found = []
     if start < caught_up:
-        found.append(_range(table, start, min(caught_up, end), "missed", _why_late(policy)))
+        found.append(ticks_not_run(table, start, min(caught_up, end), "missed", _why_late(policy)))
     if policy.catch_up == "all" or policy.coalesce:
-        found.append(_range(table, caught_up, end, *(too_many if policy.catch_up == "all" else coalesced)))
+        found.append(
+            ticks_not_run(table, caught_up, end, *(too_many if policy.catch_up == "all" else coalesced))
+        )
     else:
-        found.append(_range(table, caught_up, min(in_time, end), *coalesced))
-        found.append(_range(table, in_time, end, *too_many))
+        found.append(ticks_not_run(table, caught_up, min(in_time, end), *coalesced))
+        found.append(ticks_not_run(table, in_time, end, *too_many))
     return tuple(some for some in found if some)
 
 
-def _range(table: Timetable, start: int, end: int, outcome: NotRunOutcome, reason: str) -> NotRun | None:
+def ceiling(at: datetime) -> int:
+    """Return the first whole second, since 1970, that is not before an instant."""
+    return seconds(at) + (at.microsecond > 0)
+
+
+def ticks_not_run(
+    table: Timetable, start: int, end: int, outcome: NotRunOutcome, reason: str
+) -> NotRun | None:
+    """Return the ticks of [start, end), in seconds since 1970, as ones that do not run; None without any."""
     count = count_ticks(table, start, end) if start < end else 0
     if not count:
         return None

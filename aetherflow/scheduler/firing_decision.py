@@ -18,8 +18,10 @@ from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead, remove_if_decided_early
 from aetherflow.scheduler.overlap import judge_new
+from aetherflow.scheduler.paused_ticks import decide_with_pauses, is_held
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
 from aetherflow.store.firings import Cause, Firing, NewFiring, has_firing, insert_firing
+from aetherflow.store.pauses import Pause, pauses_of, read_pauses
 from aetherflow.store.schedule_items import decided_to, set_decided_to
 
 ROWS_PER_RANGE = 100
@@ -34,6 +36,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
         firings: the rows that this server has inserted.
         ahead: how far the ticks had been decided, if that is a time ahead of now.
         again: rows of a clock that was ahead, in whose place there are new ones.
+        is_held: nothing is decided while the item is paused, as it catches up afterwards.
     """
 
     item: Item
@@ -41,6 +44,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
     firings: list[Firing]
     ahead: ItemAhead | None = None
     again: list[Firing] = []
+    is_held: bool = False
 
 
 class FiringDecider(msgspec.Struct, frozen=True):
@@ -61,18 +65,33 @@ class FiringDecider(msgspec.Struct, frozen=True):
         now = self.now()
         scheduler = due[0][0].scheduler
         known = decided_to(raw, scheduler, [item.id for item, _ in due])
-        decided = [self._item(raw, item, known.get(item.id, now), since, now) for item, since in due]
+        pauses = read_pauses(raw, scheduler)
+        decided = [
+            self._item(raw, item, known.get(item.id, now), since, now, pauses_of(pauses, item.id))
+            for item, since in due
+        ]
         set_decided_to(raw, scheduler, ((one.item.id, one.decided) for one in decided))
         return decided
 
     def _item(
-        self, raw: sqlite3.Connection, item: Item, before: datetime, since: datetime, now: datetime
+        self,
+        raw: sqlite3.Connection,
+        item: Item,
+        before: datetime,
+        since: datetime,
+        now: datetime,
+        pauses: Sequence[Pause],
     ) -> DecidedFirings:
+        if is_held(item, pauses, now):
+            return DecidedFirings(item, before, [], is_held=True)
         ahead = None
         if before > now + timedelta(seconds=CLOCK_BACK_SECONDS):
             # A clock that was ahead decided. Ticks with a row stay decided; the item must not sleep as long.
             ahead = ItemAhead(before, min(since, now) - timedelta(seconds=item.table.jitter_seconds + 1))
-        decision = decide_due(item.table, item.policy, ahead.since if ahead else before, now)
+        start = ahead.since if ahead else before
+        decision = decide_due(item.table, item.policy, start, now)
+        if pauses:
+            decision = decide_with_pauses(item, start, decision, pauses, now)
         again: list[Firing] = []
 
         def take_back(tick: datetime) -> None:

@@ -29,6 +29,7 @@ from aetherflow.scheduler.firing_events import (
     ended_event,
     recovered_events,
 )
+from aetherflow.scheduler.pause_watch import check_pauses
 from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
 from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
 from aetherflow.scheduler.timetable_source import TimetableSource
@@ -195,6 +196,7 @@ class Scheduler:
         if self.timetable.clock_went_back():
             await self._move_back()
         self.timetable.note_clock()
+        await check_pauses(self._database, self.schedules, self.timetable, self._clock, self._report)
         while self._unstored:
             await self._store_end(*self._unstored[0])
             del self._unstored[0]

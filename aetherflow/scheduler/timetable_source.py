@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -34,6 +34,7 @@ class TimetableSource:
         self.due_queue = DueQueue()
         self._timer = WallClockTimer(clock)
         self._clock_read: datetime | None = None
+        self._held: dict[tuple[str, str], Item] = {}
 
     def put(self, old: Schedule | None, new: Schedule, decided: Mapping[str, datetime]) -> None:
         """Replace a schedule: from now on fire only the items of the new one.
@@ -70,8 +71,18 @@ class TimetableSource:
                     self._put_back(due)
                     raise
                 for one in decided:
-                    if self._is_in_force(one.item):
+                    if one.is_held:
+                        self._held[one.item.scheduler, one.item.id] = one.item
+                    elif self._is_in_force(one.item):
                         self.due_queue.put(one.item, one.decided)
+
+    def let_tick(self, may: Callable[[Item], bool]) -> None:
+        """Let the items be due that were held by a pause, and may tick again."""
+        free = [key for key, item in self._held.items() if may(item)]
+        for key in free:
+            self._put_back([(self._held.pop(key), self._clock.now())])
+        if free:
+            self._timer.move()
 
     def clock_went_back(self) -> bool:
         """Whether the clock was set back since `note_clock`: items wait for a later tick than their next."""

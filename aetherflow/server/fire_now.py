@@ -21,6 +21,7 @@ from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
+from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held
 from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.last_resort import forced_end
@@ -34,6 +35,7 @@ from aetherflow.store.database import Database
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.firings import Firing, close_firing, find_firing
 from aetherflow.store.old_database import old_beside
+from aetherflow.store.pauses import pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
 
 
@@ -57,6 +59,7 @@ class Fired(msgspec.Struct, frozen=True):
     Attributes:
         server: takes it up; empty if it does not run.
         received: the first signal that stopped it, if it ran in this process.
+        paused: why the item does not tick now, if it is paused; a firing by hand runs all the same.
     """
 
     scheduler: str
@@ -67,6 +70,7 @@ class Fired(msgspec.Struct, frozen=True):
     reason: str
     server: str
     received: int | None = None
+    paused: str = ""
 
 
 async def fire(
@@ -107,6 +111,7 @@ async def fire(
             candidates = load_served(served)
         known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
         schedule, item = _find_item(name, candidates, known, path)
+        paused = await database.read(lambda raw: _paused(raw, item, clock.now()))
         live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
         if not here and not live:
             raise _unserved([schedule], path)
@@ -117,11 +122,18 @@ async def fire(
             )
             asked = msgspec.structs.replace(asked, params=json.dumps(given))
         if not here:
-            return _fired(await _fire(database, "", asked, clock, may_wait=True), f"{live[0].owner}")
+            firing = await _fire(database, "", asked, clock, may_wait=True)
+            return msgspec.structs.replace(_fired(firing, f"{live[0].owner}"), paused=paused)
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
-    return await _fire_here(schedule, asked, path, settings, observers, clock, adopts)
+    fired = await _fire_here(schedule, asked, path, settings, observers, clock, adopts)
+    return msgspec.structs.replace(fired, paused=paused)
+
+
+def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
+    pause = pause_in_force(read_pauses(raw, item.scheduler), item.id, now)
+    return "" if pause is None else reason_of(pause)
 
 
 def _find_item(

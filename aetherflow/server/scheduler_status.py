@@ -17,6 +17,7 @@ from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
+from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
 from aetherflow.working_directory import absolute
 
@@ -31,6 +32,21 @@ class ServerStatus(msgspec.Struct, frozen=True):
     owner: str
     since: str
     validity: leases.LeaseValidity
+
+
+class PauseStatus(msgspec.Struct, frozen=True):
+    """The pause that an item is in; times are RFC 3339 in UTC.
+
+    Attributes:
+        until: None: until somebody resumes it.
+        whole_file: all items of the file are paused.
+    """
+
+    since: str
+    until: str | None
+    by: str
+    reason: str
+    whole_file: bool
 
 
 class ItemStatus(msgspec.Struct, frozen=True):
@@ -64,6 +80,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     last_problem: str | None = None
     problem_outcome: str | None = None
     problem_reason: str = ""
+    paused: PauseStatus | None = None
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
@@ -142,9 +159,12 @@ def _items(
     last = last_firings(raw, scheduler)
     known = known_items(raw, scheduler)
     opened = open_firings(raw, scheduler)
+    pauses = read_pauses(raw, scheduler)
     names = list(schedule.items) if schedule else sorted({*known, *last})
     found = [
-        _item(name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, now)
+        _item(
+            name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, pauses, now
+        )
         for name in names
     ]
     return [_with_past(raw, scheduler, one) if one.last else one for one in found]
@@ -168,11 +188,13 @@ def _item(
     last: Firing | None,
     opened: list[Firing],
     known: Mapping[str, tuple[str, datetime]],
+    pauses: list[Pause],
     now: datetime,
 ) -> ItemStatus:
     of_item = [firing for firing in opened if firing.item_id == name]
     mine = [firing.outcome for firing in of_item]
     starts = [one.started_at for one in of_item if one.outcome == "RUNNING" and one.started_at]
+    paused = pause_in_force(pauses, name, now)
     is_enabled = None if item is None else item.spec.enabled
     following = next_tick(item.table, now) if item is not None and is_enabled else None
     return ItemStatus(
@@ -184,12 +206,21 @@ def _item(
         run_id=last.run_id if last else None,
         lag_seconds=_lag(last) if last else None,
         next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
-        due_since=_due_since(item, known, now) if item is not None and is_enabled else None,
+        due_since=_due_since(item, known, now) if item is not None and is_enabled and not paused else None,
         running=mine.count("RUNNING"),
         queued=mine.count("QUEUED"),
         waiting=mine.count("WAITING"),
         zone=None if item is None else item.zone,
         running_since=min(starts, default=None),
+        paused=_paused(paused),
+    )
+
+
+def _paused(pause: Pause | None) -> PauseStatus | None:
+    if pause is None:
+        return None
+    return PauseStatus(
+        pause.paused_at, pause.until, pause.paused_by, pause.reason, whole_file=not pause.item_id
     )
 
 

@@ -269,6 +269,8 @@ CREATE TABLE pauses (
     until      TEXT,                        -- null: until somebody resumes it
     reason     TEXT NOT NULL,
     paused_by  TEXT NOT NULL,
+    resumed_by TEXT NOT NULL DEFAULT '',    -- who ended it before its time
+    stage      TEXT NOT NULL DEFAULT 'new', -- what servers have reported: new (nothing), announced, over
     PRIMARY KEY (scheduler, item_id)
 ) WITHOUT ROWID;
 

@@ -86,4 +86,10 @@ CASES: dict[str, Case | Told] = {
     "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
     "AF444": item(HOURLY, script="for n in 1 2; do " + FIRE + " --at 2026-03-02; done"),
     "AF445": item(HOURLY, script=FIRE + " --at 2099-01-01"),
+    "AF447": item(
+        HOURLY, script="aetherflow scheduler pause nightly --reason migration --file scheduler.yaml"
+    ),
+    "AF448": item(
+        HOURLY, script="aetherflow scheduler pause --all --for 2x --reason x --file scheduler.yaml"
+    ),
 }

@@ -6,7 +6,7 @@ from typing import Literal
 
 from aetherflow.schedule.catch_up import CatchUpPolicy
 
-Verdict = Literal["run", "missed", "coalesced"]
+Verdict = Literal["run", "missed", "coalesced", "paused"]
 
 
 def due_prefix(ticks: list[tuple[int, int]], now: int) -> list[int]:

@@ -1,0 +1,112 @@
+"""`aetherflow scheduler pause|resume`: keep items from ticking for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from aetherflow.cli import completers
+from aetherflow.cli.options import Json, StateOfScheduler
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_report
+from aetherflow.errors import UsageError
+from aetherflow.server import pause_items
+from aetherflow.store.pauses import Pause
+
+Items = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ITEM]...", help="The ids of items, or FILE_ID/ITEM.", autocompletion=completers.items
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="All items of the file.")]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="SCHEDULER.yaml", help="The scheduler file; default: the files that servers serve."
+    ),
+]
+
+
+def pause_items_now(
+    *,
+    items: Items = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is stored with each skipped tick.")],
+    all_items: All = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="The end: 2026-12-31T06:00, or 06:00; default: until it is resumed."
+        ),
+    ] = None,
+    for_how_long: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="How long instead: 90m, 2h.")
+    ] = None,
+    file: File = None,
+    state: StateOfScheduler = None,
+    json: Json = False,
+) -> None:
+    """Pause items: they do not tick. What runs, is queued or waits continues; `fire` still works."""
+    request = pause_items.PauseRequest(
+        names=_names(items, all_items=all_items),
+        reason=reason,
+        until=until,
+        duration=for_how_long,
+        file=file,
+        state=state,
+    )
+    paused = anyio.run(pause_items.pause, request)
+    if json:
+        print_report("scheduler.pause", {"pauses": [_reported(one) for one in paused]})
+        return
+    for one in paused:
+        end = f"until {one.end:%Y-%m-%dT%H:%M:%SZ}" if one.end else "until it is resumed"
+        print_text(f"{_what(one)}: paused {end}: {one.reason}")
+    print_note("what runs, is queued or waits already continues: a pause stops ticks, not runs")
+
+
+def resume_items(
+    *,
+    items: Items = None,
+    all_items: All = False,
+    file: File = None,
+    state: StateOfScheduler = None,
+    json: Json = False,
+) -> None:
+    """Resume paused items. What they missed runs only if their catch_up says so."""
+    names = _names(items, all_items=all_items)
+    ended = anyio.run(pause_items.resume, names, file, state)
+    if json:
+        print_report("scheduler.resume", {"pauses": [_reported(one) for one in ended]})
+        return
+    for one in ended:
+        print_text(f"{_what(one)}: resumed; it was paused since {one.begin:%Y-%m-%dT%H:%M:%SZ}: {one.reason}")
+
+
+def _names(items: Sequence[str] | None, *, all_items: bool) -> tuple[str, ...]:
+    if bool(items) == all_items:
+        raise UsageError(
+            "items and --all exclude each other" if items else "no item is named",
+            hint="name the items, or all of the file with --all",
+        )
+    return tuple(items or ())
+
+
+def _what(pause: Pause) -> str:
+    return pause.item_id or f"all items of {pause.scheduler}"
+
+
+def _reported(pause: Pause) -> dict[str, str | None]:
+    """Return a pause for a report; `item` is null if it is about all items of the file."""
+    return {
+        "scheduler": pause.scheduler,
+        "item": pause.item_id or None,
+        "since": pause.paused_at,
+        "until": pause.until,
+        "by": pause.paused_by,
+        "reason": pause.reason,
+    }

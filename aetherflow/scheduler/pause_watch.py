@@ -1,0 +1,63 @@
+"""Notice pauses that begin and end: report each once for all servers, and let items tick again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from aetherflow.clock import Clock
+from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
+from aetherflow.scheduler.paused_ticks import reason_of
+from aetherflow.scheduler.timetable_source import TimetableSource
+from aetherflow.store.database import Database
+from aetherflow.store.pauses import Pause, advance, pause_in_force, read_pauses, to_report
+
+
+async def check_pauses(
+    database: Database,
+    schedules: Iterable[str],
+    timetable: TimetableSource,
+    clock: Clock,
+    report: Callable[[ScheduleEvent], None],
+) -> None:
+    """Report what is new about the pauses of some schedules, and let items tick whose pause is over.
+
+    Raises:
+        StateError: the database could not be used.
+    """
+    names = list(schedules)
+
+    def read(raw: sqlite3.Connection) -> list[Pause]:
+        return [one for name in names for one in read_pauses(raw, name)]
+
+    def work(raw: sqlite3.Connection) -> list[Pause]:
+        found = to_report(read(raw), clock.now())
+        for one in found:
+            advance(raw, one, clock.now())
+        return found
+
+    pauses = await database.read(read)
+    by_schedule = {name: [one for one in pauses if one.scheduler == name] for name in names}
+    now = clock.now()
+    timetable.let_tick(lambda item: pause_in_force(by_schedule.get(item.scheduler, ()), item.id, now) is None)
+    if to_report(pauses, now):
+        for one in await database.transact(work):
+            event = _notice(one, clock.now())
+            if event is not None:
+                report(event)
+
+
+def _notice(pause: Pause, now: datetime) -> ScheduleNotice | None:
+    """Return what people should know of a pause; None if it is deleted, or ended before it was reported."""
+    what = "" if pause.item_id else "all items: "
+    if pause.holds(now):
+        message = f"{what}{reason_of(pause)}; what runs, is queued or waits continues"
+    elif pause.stage == "announced":
+        message = f"{what}resumed by {pause.resumed_by}" if pause.resumed_by else f"{what}the pause is over"
+        message += f" ({reason_of(pause)})"
+    else:
+        return None
+    return ScheduleNotice(
+        at=now, scheduler=pause.scheduler, item_id=pause.item_id, message=message, level="info"
+    )

@@ -1,0 +1,248 @@
+"""Pause and resume items for `scheduler pause` and `scheduler resume`, with a server or without one."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.schedule.item import Schedule
+from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.scheduler_status import load_served, served_files
+from aetherflow.server.server_settings import server_environment, state_path_of
+from aetherflow.spec.duration import parse_duration
+from aetherflow.spec.suggest import did_you_mean
+from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
+from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause, read_pauses
+from aetherflow.store.projection import timestamp
+from aetherflow.store.schedule_items import known_items
+
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+
+
+class CannotPause(UsageError):
+    """There is no such item, or it is not paused."""
+
+    default_code = "AF447"
+
+
+class PauseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of `scheduler pause`.
+
+    Attributes:
+        names: items, as ITEM or FILE_ID/ITEM; empty: whole files.
+        until: a date, a date and a time, or a time of day; on the clocks of the file without an offset.
+        duration: how long, as `2h`; None without.
+    """
+
+    names: tuple[str, ...]
+    reason: str
+    until: str | None = None
+    duration: str | None = None
+    file: Path | None = None
+    state: Path | None = None
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A scheduler file that can be paused: its items, and the zone in which people give times."""
+
+    items: Sequence[str]
+    zone: ZoneInfo
+
+
+async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause]:
+    """Store pauses, and return them; those that hold already get the new end and reason.
+
+    Raises:
+        UsageError: there is no such item, or the end is no time in the future.
+        StateError: the state database cannot be used.
+    """
+    clock = clock or SystemClock()
+    if not request.reason.strip():
+        raise UsageError("the reason is empty", hint="say why: --reason 'migration of the warehouse'")
+    database = await _open(request.file, request.state, must_exist=request.file is None)
+    try:
+        known = await _known(database, request.file, clock)
+        chosen = _chosen(request.names, known, database.path)
+        now, by = clock.now(), _person()
+        pauses = [
+            Pause(
+                scheduler=scheduler,
+                item_id=item,
+                paused_at=timestamp(now),
+                until=_end(request, known[scheduler].zone, now),
+                reason=" ".join(request.reason.split()),
+                paused_by=by,
+            )
+            for scheduler, item in chosen
+        ]
+        return await database.transact(lambda raw: [put_pause(raw, one, now) for one in pauses])
+    finally:
+        await database.aclose()
+
+
+async def resume(
+    names: Sequence[str], file: Path | None, state: Path | None, clock: Clock | None = None
+) -> list[Pause]:
+    """End pauses, all of them without names, and return what has ended.
+
+    Raises:
+        UsageError: there is no such item, or it is not paused.
+        StateError: the state database cannot be used.
+    """
+    clock = clock or SystemClock()
+    database = await _open(file, state, must_exist=True)
+    try:
+        known = await _known(database, file, clock)
+        chosen = _chosen(names, known, database.path)
+        now, by = clock.now(), _person()
+
+        def work(raw: sqlite3.Connection) -> list[Pause]:
+            ended: list[Pause] = []
+            for scheduler, item in chosen:
+                holding = [one for one in read_pauses(raw, scheduler) if one.holds(now)]
+                found = [one for one in holding if item in (EVERY_ITEM, one.item_id)]
+                if item != EVERY_ITEM and not found:
+                    raise _not_paused(item, holding)
+                for one in found:
+                    end_pause(raw, one, by, now)
+                ended += found
+            if not ended:
+                raise CannotPause("nothing is paused", hint="aetherflow scheduler status shows the items")
+            return ended
+
+        return await database.transact(work)
+    finally:
+        await database.aclose()
+
+
+def _not_paused(item: str, holding: Sequence[Pause]) -> CannotPause:
+    if any(one.item_id == EVERY_ITEM for one in holding):
+        return CannotPause(
+            f"item {item!r} is paused with all items of its file",
+            hint="resume them all: aetherflow scheduler resume --all",
+        )
+    paused = ", ".join(one.item_id for one in holding)
+    hint = f"paused now: {paused}" if paused else "no item is paused"
+    return CannotPause(f"item {item!r} is not paused", hint=hint)
+
+
+async def _open(file: Path | None, state: Path | None, *, must_exist: bool) -> Database:
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_path_of(schedules, state, os.environ)
+    if must_exist and is_missing(path):
+        raise CannotPause(
+            f"there is no state database {path}, so no scheduler file is known",
+            hint="name the scheduler file: --file FILE; or another database: --state FILE",
+        )
+    access = server_environment([one.file for one in schedules], os.environ).settings.file_access
+    return await Database.open(path, access=access)
+
+
+async def _known(database: Database, file: Path | None, clock: Clock) -> dict[str, _Known]:
+    """Return the scheduler files by id: the one that is given, else those that servers serve or served."""
+    if file is not None:
+        schedule = load_schedule(file)
+        return {schedule.id: _of(schedule, ())}
+
+    def read(raw: sqlite3.Connection) -> tuple[dict[str, Schedule | AetherFlowError], dict[str, list[str]]]:
+        names = [row[0] for row in raw.execute("SELECT DISTINCT scheduler FROM schedule_items")]
+        return load_served(served_files(raw, clock.now())), {
+            name: list(known_items(raw, name)) for name in names
+        }
+
+    served, stored = await database.read(read)
+    return {name: _of(served.get(name), stored.get(name, ())) for name in {**served, **stored}}
+
+
+def _of(schedule: Schedule | AetherFlowError | None, stored: Sequence[str]) -> _Known:
+    """Return what is known of a file: what servers have stored, where it cannot be read now."""
+    if isinstance(schedule, Schedule):
+        return _Known(list(schedule.items), ZoneInfo(schedule.spec.timezone or "UTC"))
+    return _Known(stored, ZoneInfo("UTC"))
+
+
+def _chosen(names: Sequence[str], known: Mapping[str, _Known], state: Path) -> list[tuple[str, str]]:
+    """Return the items of those names with their files; without names, every file as a whole."""
+    if not known:
+        raise CannotPause(
+            f"no server has used the state database {state}", hint="name the scheduler file: --file FILE"
+        )
+    if not names:
+        return [(scheduler, EVERY_ITEM) for scheduler in known]
+    return list(dict.fromkeys(_find(name, known) for name in names))
+
+
+def _find(name: str, known: Mapping[str, _Known]) -> tuple[str, str]:
+    scheduler, _, item = name.rpartition("/")
+    having = [one for one, found in known.items() if item in found.items and scheduler in ("", one)]
+    if len(having) == 1:
+        return having[0], item
+    if having:
+        listed = ", ".join(f"{one}/{item}" for one in having)
+        raise CannotPause(f"several scheduler files have an item {item!r}", hint=f"name one of {listed}")
+    every = [one for found in known.values() for one in found.items]
+    hint = did_you_mean(item, every) or f"the items are {', '.join(every[:20])}"
+    raise CannotPause(f"there is no item {name!r}", hint=hint)
+
+
+def _end(request: PauseRequest, zone: ZoneInfo, now: datetime) -> str | None:
+    """Return when the pause ends by itself, in UTC.
+
+    Raises:
+        UsageError: it is no time, or not in the future.
+    """
+    if request.until is not None and request.duration is not None:
+        raise UsageError("--until and --for say the same thing", hint="give one of them", code="AF448")
+    if request.until is None and request.duration is None:
+        return None
+    try:
+        if request.duration is not None:
+            end = now + timedelta(seconds=parse_duration(request.duration))
+        else:
+            end = _read_time(request.until or "", zone, now)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"the pause has no end that can be read: {error}",
+            hint="write --for 2h, or --until 2026-12-31T06:00, or --until 06:00 for the next one",
+            code="AF448",
+        ) from None
+    if end <= now:
+        raise UsageError(
+            f"the pause would be over already: {end:%Y-%m-%dT%H:%M:%SZ} is not in the future",
+            hint="give a later end, or none: then it holds until aetherflow scheduler resume",
+            code="AF448",
+        )
+    return timestamp(end)
+
+
+def _read_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """Return an instant; a time of day is the next one on the clocks of the zone."""
+    if (found := _TIME_OF_DAY.fullmatch(text.strip())) is not None:
+        local = now.astimezone(zone)
+        at = local.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0, fold=0)
+        if at.astimezone(UTC) <= now:
+            at += timedelta(days=1)
+        return at.astimezone(UTC)
+    read = datetime.fromisoformat(text.strip())
+    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _person() -> str:
+    """Return who runs this process: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # the user id has no name, as in many containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
