@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +28,8 @@ from aetherflow.store.pools import PoolRow, list_pools
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow
 
 if TYPE_CHECKING:
+    from aetherflow.admin.explain_tick import TickExplanation
+    from aetherflow.admin.item_history import HistoryEntry
     from aetherflow.schedule.item import Schedule
     from aetherflow.server.scheduler_status import SchedulerStatus
 
@@ -132,6 +135,49 @@ class StateQueries:
         return await self._database.read(
             lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
         )
+
+    async def schedule_history(
+        self,
+        schedules: Mapping[str, Schedule],
+        name: str,
+        period: Callable[[ZoneInfo | None], tuple[datetime | None, ...]],
+        outcomes: Collection[str],
+        limit: int,
+    ) -> list[HistoryEntry]:
+        """Return what became of the ticks of an item, or of all, in a period, which depends on its zone.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        from aetherflow.admin.item_history import history_of  # noqa: PLC0415 - most queries do not need it
+        from aetherflow.admin.scheduled_items import known_items_of, named_item  # noqa: PLC0415 - as above
+
+        def read(raw: sqlite3.Connection) -> list[HistoryEntry]:
+            now = self._clock.now()
+            items = known_items_of(raw, schedules, now)
+            items = [named_item(items, name)] if name else items
+            since, until = period(ZoneInfo(items[0].zone) if name and items[0].item else None)
+            return history_of(raw, items, since, until, outcomes, limit, now)
+
+        return await self._database.read(read)
+
+    async def explain_tick(
+        self, schedules: Mapping[str, Schedule], name: str, time: str
+    ) -> list[TickExplanation]:
+        """Return what became of a time of an item, or of each tick of a day.
+
+        Raises:
+            UsageError: there is no such item, or it is no time.
+        """
+        from aetherflow.admin.explain_tick import explain_item  # noqa: PLC0415 - most queries do not need it
+        from aetherflow.admin.scheduled_items import known_items_of, named_item  # noqa: PLC0415 - as above
+
+        def read(raw: sqlite3.Connection) -> list[TickExplanation]:
+            now = self._clock.now()
+            known = named_item(known_items_of(raw, schedules, now), name)
+            return explain_item(raw, known, time, self._database.path, now)
+
+        return await self._database.read(read)
 
     async def newest_time(self) -> datetime | None:
         """Return the latest time at which one of the newest hundred runs started or ended."""

@@ -129,6 +129,10 @@ COMMANDS: Mapping[str, Command | Group] = {
             "next": Command("scheduler_commands:show_next", "Show the next firings of a scheduler file."),
             "simulate": Command("scheduler_commands:show_simulation", "Show every firing of a period."),
             "status": Command("scheduler_commands:show_status", "Show servers and items."),
+            "history": Command("scheduler_history:show_history", "Show what became of every tick, and why."),
+            "explain": Command(
+                "scheduler_history:explain_time", "Explain why an item ran, or did not run, at a time."
+            ),
             "fire": Command("scheduler_fire:fire_item", "Fire an item now."),
             "pause": Command("scheduler_pause:pause_items_now", "Pause items: they do not tick."),
             "resume": Command("scheduler_pause:resume_items", "Resume paused items."),

@@ -223,6 +223,14 @@ def items(given: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def outcomes(_: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the outcomes of firings."""
+    from aetherflow.admin.item_history import OUTCOMES  # noqa: PLC0415 - as above
+
+    return [(outcome, "") for outcome in OUTCOMES]
+
+
+@_offers
 def items_of_argument(given: dict[str, Any]) -> Iterable[Offer]:
     """Offer the items of the scheduler file that is the argument."""
     from aetherflow.server.schedule_files import load_schedule  # noqa: PLC0415 - as above

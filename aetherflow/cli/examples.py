@@ -189,6 +189,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow scheduler status",
         "aetherflow scheduler status scheduler.yaml --json",
     ),
+    "scheduler history": (
+        "aetherflow scheduler history nightly --since 7d",
+        "aetherflow scheduler history --since yesterday --outcome FAILED --outcome MISSED",
+        "aetherflow scheduler history nightly --file scheduler.yaml --json",
+    ),
+    "scheduler explain": (
+        "aetherflow scheduler explain nightly yesterday",
+        "aetherflow scheduler explain nightly 2026-03-29T02:30 --file scheduler.yaml",
+    ),
     "scheduler fire": (
         "aetherflow scheduler fire nightly",
         "aetherflow scheduler fire nightly --at 2026-03-02T02:30 --param note=again",

@@ -184,6 +184,11 @@ def next_local(cron: Cron, local: int) -> int | None:
     return None
 
 
+def matches_day(cron: Cron, day: date) -> bool:
+    """Whether a date matches the fields of days; the month is another field."""
+    return bool(_month(cron, day.year, day.month)[1] >> day.day & 1)
+
+
 def count_local(cron: Cron, start: int, end: int) -> int:
     """Return how many local times in [start, end) match, without looking at each."""
     if end <= start:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import re
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aetherflow.errors import UsageError
@@ -31,3 +32,28 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
             hint=f"give one from {EPOCH.year + 1} to {LAST_YEAR - 1}",
         )
     return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def parse_past(text: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """Read an instant, an age (`36h`, `7d`), `today` or `yesterday`: the beginning of that day in the zone.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    here = now.astimezone(zone)
+    if text in ("today", "yesterday"):
+        day = here.date() - timedelta(days=text == "yesterday")
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    if found := _AGE.fullmatch(text):
+        age = timedelta(seconds=min(int(found[1]) * _SECONDS[found[2]], _LONGEST))
+        return max(now - age, EPOCH + timedelta(days=366))
+    try:
+        return parse_instant(text, zone)
+    except UsageError as error:
+        hint = "write 2026-12-31, 2026-12-31T18:00, yesterday, today, or an age: 36h, 7d"
+        raise UsageError(error.message, hint=hint) from None
+
+
+_AGE = re.compile(r"(\d{1,9}) ?([smhdw])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST = 50 * 366 * 86_400

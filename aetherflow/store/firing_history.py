@@ -42,16 +42,19 @@ def newest_firings(
 ) -> list[Firing]:
     """Return the newest firings of an item in a period, newest first; `until` itself is not in it.
 
+    With an empty item they are those of every item.
+
     `outcomes` leaves the others out; empty is every outcome.
     """
     marks = ", ".join("?" * len(outcomes))
+    of_item = "AND item_id = ? " if item_id else ""
     chosen = f"AND outcome IN ({marks}) " if outcomes else ""
     rows = raw.execute(
-        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at >= ? "  # noqa: S608 - marks
+        f"SELECT * FROM firings WHERE scheduler = ? {of_item}AND scheduled_at >= ? "  # noqa: S608 - marks
         f"AND scheduled_at < ? {chosen}ORDER BY scheduled_at DESC LIMIT ?",
         (
             scheduler,
-            item_id,
+            *([item_id] if item_id else []),
             timestamp(since) if since else "",
             timestamp(until) if until else "9999",
             *outcomes,

@@ -50,6 +50,8 @@ IN_PROCESS = {
     "scheduler next": "scheduler next s.yaml",
     "scheduler simulate": "scheduler simulate s.yaml --from 2026-01-01 --to 2026-01-02",
     "scheduler status": "scheduler status s.yaml",
+    "scheduler history": "scheduler history --file s.yaml",
+    "scheduler explain": "scheduler explain a 2026-01-01 --file s.yaml",
 }
 """A command line with success for every command that reports."""
 

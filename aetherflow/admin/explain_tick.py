@@ -1,0 +1,209 @@
+"""Explain one instant of an item, or every tick of a day: whether it is a tick, and what became of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
+
+from aetherflow.admin.followed_days import held_ticks
+from aetherflow.admin.scheduled_items import KnownItem
+from aetherflow.cli_hints import state_option
+from aetherflow.errors import UsageError
+from aetherflow.observe.event_text import duration
+from aetherflow.observe.time_words import distance
+from aetherflow.schedule.calendar import local_date, why_closed
+from aetherflow.schedule.instant_text import parse_past
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.schedule.timetable import count_ticks, due_at, latest_ticks, next_tick, notes, ticks
+from aetherflow.schedule.why_no_tick import in_the_gap, why_no_tick, why_no_tick_on
+from aetherflow.schedule.zone import instant, seconds
+from aetherflow.store.firing_history import firing_at_or_after, known_of, pause_at
+from aetherflow.store.firings import Firing, firings_between
+
+MOST_TICKS = 200
+"""How many ticks of one day are explained."""
+_SECOND = timedelta(seconds=1)
+_FIVE_YEARS = 5 * 366 * 86_400
+
+
+class TickExplanation(msgspec.Struct, frozen=True):
+    """What there is to say about one instant.
+
+    Attributes:
+        local: the instant on the clocks of the item, with its offset.
+        is_tick: whether the file in force has a tick there, calendar aside.
+        outcome: that of its firing; None without one.
+        answer: the main sentence.
+        details: further sentences.
+        before, after: the nearest ticks, local; None if there is none.
+    """
+
+    at: str
+    local: str
+    is_tick: bool
+    outcome: str | None
+    answer: str
+    details: list[str]
+    before: str | None
+    after: str | None
+    run_id: str | None = None
+
+
+class Explainer(msgspec.Struct, frozen=True):
+    """Explains times of one item."""
+
+    raw: sqlite3.Connection
+    schedule: Schedule
+    item: Item
+    state: Path
+    now: datetime
+
+    def explain(self, text: str) -> list[TickExplanation]:
+        """Explain a local time, an instant, or every tick of a date, of `yesterday` or `today`.
+
+        Raises:
+            UsageError: it is none of them.
+        """
+        zone = ZoneInfo(self.item.zone)
+        at = parse_past(text, zone, self.now)
+        if text in ("today", "yesterday") or len(text) == len("2026-12-31"):
+            return self._day(at)
+        given = datetime.fromisoformat(text) if "T" in text or " " in text else at
+        if given.tzinfo is not None:
+            return [self._instant(at)]
+        first, second = (given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if first == second:
+            return [self._instant(first)]
+        if first.astimezone(zone).replace(tzinfo=None) == given:
+            return [self._instant(first), self._instant(second)]
+        end = instant(self.item.table.zone.period(seconds(max(first, second))).start)
+        missing = f"{given:%H:%M:%S} does not exist on {given:%Y-%m-%d}, since the clocks skip it"
+        why = in_the_gap(self.item.table, given.replace(tzinfo=UTC))
+        found = self._instant(end)
+        return [replace(found, details=[f"{missing}, {why}", *found.details])]
+
+    def _day(self, at: datetime) -> list[TickExplanation]:
+        begin, end = self.item.day_of(at)
+        every = replace(self.item.table, calendar=None)
+        found = {*islice(ticks(every, begin - _SECOND, end - _SECOND), MOST_TICKS)}
+        rows = firings_between(self.raw, self.item.scheduler, self.item.id, begin, end)
+        found |= {row.scheduled for row in rows[:MOST_TICKS]}
+        if found:
+            return [self._instant(tick) for tick in sorted(found)[:MOST_TICKS]]
+        day = local_date(self.item.table.zone, seconds(begin))
+        return [self._none_on(begin, day)]
+
+    def _none_on(self, begin: datetime, day: date) -> TickExplanation:
+        why = why_no_tick_on(self.item.table, datetime(day.year, day.month, day.day, tzinfo=UTC))
+        return self._found(begin, None, f"no tick on {day}: {why}", [], is_tick=False)
+
+    def _instant(self, at: datetime) -> TickExplanation:
+        whole = instant(seconds(at))
+        every = replace(self.item.table, calendar=None)
+        is_tick = next_tick(every, whole - _SECOND) == whole
+        rows = firings_between(
+            self.raw, self.item.scheduler, self.item.id, at, at + timedelta(microseconds=1)
+        ) or firings_between(self.raw, self.item.scheduler, self.item.id, whole, whole + _SECOND)
+        noted = list(notes(self.item.table, whole)) if is_tick else []
+        if rows:
+            return self._found(at, rows[0], _what(rows[0]), noted + self._of_row(rows[0]), is_tick=is_tick)
+        if not is_tick:
+            return self._found(at, None, f"not a tick: {why_no_tick(every, whole)}", [], is_tick=False)
+        return self._without_row(whole, noted)
+
+    def _without_row(self, at: datetime, noted: list[str]) -> TickExplanation:
+        calendar = self.item.table.calendar
+        day = local_date(self.item.table.zone, seconds(at))
+        if calendar is not None and (why := why_closed(calendar, day)):
+            return self._found(at, None, f"closed by the calendar: {why}", noted)
+        shared = firing_at_or_after(self.raw, self.item.scheduler, self.item.id, at)
+        if (
+            shared
+            and count_ticks(self.item.table, seconds(at), seconds(shared.scheduled) + 1) <= shared.ticks
+        ):
+            shares = (
+                f"it shares a row with {shared.ticks - 1} more ticks, that of {self._local(shared.scheduled)}"
+            )
+            return self._found(at, shared, _what(shared), [*noted, shares, *self._of_row(shared)])
+        return self._found(at, None, self._why_undecided(at), noted)
+
+    def _why_undecided(self, at: datetime) -> str:
+        """Return why no server has decided about a tick that the calendar allows."""
+        if not self.item.spec.enabled:
+            return "not run: the item is disabled in the file"
+        if paused := pause_at(self.raw, self.item.scheduler, self.item.id, at):
+            return f"not decided: the item is {paused}"
+        known = known_of(self.raw, self.item.scheduler, self.item.id)
+        if due_at(self.item.table, at) > self.now:
+            held = held_ticks(self.schedule)(self.item, at)
+            return f"it will not run: {held}" if held else f"it is due {distance(at, self.now)}"
+        if known.since is None:
+            return "not run: no server has served the item on this database"
+        if at < known.since:
+            since = self._local(known.since)
+            return f"not run: no server knew the item before {since}"
+        if known.decided is not None and at > known.decided:
+            return "it is due, and no server has decided about it yet (see aetherflow scheduler status)"
+        return "there is no row: the times of the item changed since, or the row was deleted as old"
+
+    def _of_row(self, row: Firing) -> list[str]:
+        by = f" by {row.server}" if row.server else ""
+        found = [f"decided {self._local(row.decided_at)}{by}, cause {row.cause}"]
+        if row.started_at:
+            found.append(f"started {self._local(row.started_at)}")
+        if row.started_at and row.finished_at:
+            took = datetime.fromisoformat(row.finished_at) - datetime.fromisoformat(row.started_at)
+            found.append(f"ended {self._local(row.finished_at)}, after {duration(took.total_seconds())}")
+        if row.cancel_reason:
+            found.append(f"its end was requested: {row.cancel_reason}")
+        if row.run_id and row.started_at:
+            found.append(f"more: aetherflow runs show {row.run_id} {state_option(self.state)}".rstrip())
+        return found
+
+    def _local(self, at: str | datetime) -> str:
+        read = datetime.fromisoformat(at) if isinstance(at, str) else at
+        return read.astimezone(ZoneInfo(self.item.zone)).isoformat(timespec="seconds")
+
+    def _found(
+        self, at: datetime, row: Firing | None, answer: str, details: list[str], *, is_tick: bool = True
+    ) -> TickExplanation:
+        second = seconds(at)
+        before = latest_ticks(self.item.table, max(0, second - _FIVE_YEARS), second, 1)
+        after = next_tick(self.item.table, at)
+        return TickExplanation(
+            at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+            local=self._local(at),
+            is_tick=is_tick,
+            outcome=row.outcome if row else None,
+            answer=answer,
+            details=details,
+            before=self._local(instant(before[0])) if before else None,
+            after=self._local(after) if after else None,
+            run_id=row.run_id if row else None,
+        )
+
+
+def _what(row: Firing) -> str:
+    return row.outcome + (f": {row.reason}" if row.reason else "")
+
+
+def explain_item(
+    raw: sqlite3.Connection, known: KnownItem, text: str, state: Path, now: datetime
+) -> list[TickExplanation]:
+    """Explain a time of an item.
+
+    Raises:
+        UsageError: no file that is known has the item, or it is no time.
+    """
+    if known.item is None or known.schedule is None:
+        raise UsageError(
+            f"no scheduler file in force has the item {known.name!r}",
+            hint="name the file: --file SCHEDULER.yaml; aetherflow scheduler history ITEM lists its past",
+        )
+    return Explainer(raw, known.schedule, known.item, state, now).explain(text)

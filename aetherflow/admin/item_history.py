@@ -1,0 +1,153 @@
+"""List what became of every tick: the firings that the database has, and the days that a calendar closed."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
+
+from aetherflow.admin.scheduled_items import KnownItem
+from aetherflow.schedule.calendar import local_date, why_closed
+from aetherflow.schedule.item import Item
+from aetherflow.schedule.timetable import count_ticks, latest_ticks
+from aetherflow.schedule.zone import instant, seconds
+from aetherflow.store.firing_history import known_of, newest_firings
+from aetherflow.store.firings import Firing
+
+CLOSED = "CLOSED"
+"""The outcome of ticks that a calendar takes away; they have no row."""
+OUTCOMES = ("WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED", CLOSED)
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """What became of a tick, or of several that share an entry; times are RFC 3339 in UTC.
+
+    Attributes:
+        local: the scheduled time on the clocks of the item, with the offset.
+        ticks: how many ticks, up to this one, the entry is for.
+        lag_seconds: how long after its time it started; None if it did not.
+        duration_seconds: from its start to its end; None if it has not both.
+    """
+
+    scheduler: str
+    item: str
+    scheduled_at: str
+    local: str
+    outcome: str
+    cause: str
+    reason: str
+    run_id: str | None
+    ticks: int
+    lag_seconds: float | None
+    duration_seconds: float | None
+
+
+def history_of(
+    raw: sqlite3.Connection,
+    items: list[KnownItem],
+    since: datetime | None,
+    until: datetime | None,
+    outcomes: Collection[str],
+    limit: int,
+    now: datetime,
+) -> list[HistoryEntry]:
+    """Return the newest entries of some items, `limit` at most, the newest last.
+
+    No more than `limit` rows of each scheduler file are in memory.
+    """
+    by_name = {(one.scheduler, one.name): one for one in items}
+    streams: list[Iterator[HistoryEntry]] = []
+    stored = [outcome for outcome in outcomes if outcome != CLOSED]
+    if stored or not outcomes:
+        for scheduler in dict.fromkeys(one.scheduler for one in items):
+            mine = [one.name for one in items if one.scheduler == scheduler]
+            rows = newest_firings(
+                raw,
+                scheduler,
+                mine[0] if len(mine) == 1 else "",
+                since=since,
+                until=until,
+                outcomes=stored,
+                limit=limit,
+            )
+            streams.append(iter([entry_of(row, by_name[scheduler, row.item_id].zone) for row in rows]))
+    if not outcomes or CLOSED in outcomes:
+        streams += [_closed(raw, one, since, until, now) for one in items if one.item]
+    merged = heapq.merge(*streams, key=lambda entry: entry.scheduled_at, reverse=True)
+    return list(islice(merged, limit))[::-1]
+
+
+def entry_of(firing: Firing, zone: str) -> HistoryEntry:
+    """Return a firing as an entry."""
+    started, finished = firing.started_at, firing.finished_at
+    return HistoryEntry(
+        firing.scheduler,
+        firing.item_id,
+        firing.scheduled_at,
+        firing.scheduled.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds"),
+        firing.outcome,
+        firing.cause,
+        firing.reason,
+        firing.run_id,
+        firing.ticks,
+        _between(firing.due_at, started),
+        _between(started, finished),
+    )
+
+
+def _between(begin: str | None, end: str | None) -> float | None:
+    if begin is None or end is None:
+        return None
+    passed = datetime.fromisoformat(end) - datetime.fromisoformat(begin)
+    return round(max(passed.total_seconds(), 0.0), 3)
+
+
+def _closed(
+    raw: sqlite3.Connection, one: KnownItem, since: datetime | None, until: datetime | None, now: datetime
+) -> Iterator[HistoryEntry]:
+    """Yield an entry for each closed day of an item on which it would tick, the newest first.
+
+    They are computed from the file in force; without `since`, from the first known time of the item.
+    """
+    item = one.item
+    known = known_of(raw, one.scheduler, one.name).since
+    if item is None or item.table.calendar is None or known is None or not item.spec.enabled:
+        return
+    begin, end = since or known, min(now, until or now)
+    for tick, ticks, why in closed_days(item, begin, end):
+        at = instant(tick)
+        yield HistoryEntry(
+            one.scheduler,
+            one.name,
+            f"{at:%Y-%m-%dT%H:%M:%S.%fZ}",
+            at.astimezone(ZoneInfo(item.zone)).isoformat(timespec="seconds"),
+            CLOSED,
+            "tick",
+            why,
+            None,
+            ticks,
+            None,
+            None,
+        )
+
+
+def closed_days(item: Item, begin: datetime, end: datetime) -> Iterator[tuple[int, int, str]]:
+    """Yield the last tick, the number of ticks and the reason of each closed day, the newest day first."""
+    calendar, zone = item.table.calendar, item.table.zone
+    every = replace(item.table, calendar=None)
+    low, high = seconds(begin), seconds(end)
+    day, first = local_date(zone, high - 1), local_date(zone, low)
+    while calendar is not None and low < high and day >= first:
+        if why := why_closed(calendar, day):
+            noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(item.zone)).astimezone(UTC)
+            since, until = (seconds(at) for at in item.day_of(noon))
+            since, until = max(low, since), min(high, until)
+            if number := count_ticks(every, since, until):
+                yield latest_ticks(every, since, until, 1)[0], number, why
+        day -= timedelta(days=1)

@@ -1,0 +1,145 @@
+"""`aetherflow scheduler history|explain`: what became of past ticks, and why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from aetherflow.admin.explain_tick import TickExplanation
+from aetherflow.admin.forecast import zone_of
+from aetherflow.admin.item_history import OUTCOMES, HistoryEntry
+from aetherflow.admin.state_path import refuse_missing
+from aetherflow.cli import completers
+from aetherflow.cli.options import Json, StateOfScheduler
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_long_report, print_report
+from aetherflow.cli.state_access import ask_state
+from aetherflow.clock import SystemClock
+from aetherflow.errors import UsageError
+from aetherflow.observe.event_text import duration
+from aetherflow.schedule.instant_text import parse_past
+from aetherflow.schedule.item import Schedule
+from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.server_settings import state_path_of
+
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="SCHEDULER.yaml", help="The scheduler file; default: the files that servers serve."
+    ),
+]
+
+
+def show_history(
+    *,
+    item: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ITEM]",
+            help="The id of the item, or FILE_ID/ITEM; default: all.",
+            autocompletion=completers.items,
+        ),
+    ] = "",
+    file: File = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="A date, an instant, yesterday, today, or an age: 36h, 7d.")
+    ] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="The end of the period (exclusive).")] = "",
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OUTCOME",
+            help="Only this outcome, such as FAILED, MISSED or CLOSED; repeatable.",
+            autocompletion=completers.outcomes,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="The newest so many.")] = 50,
+    state: StateOfScheduler = None,
+    json: Json = False,
+) -> None:
+    """Show what became of every tick, and why. The newest comes last; closed days are included."""
+    chosen = [one.upper() for one in outcome or []]
+    if wrong := next((one for one in chosen if one not in OUTCOMES), ""):
+        raise UsageError(f"there is no outcome {wrong!r}", hint=f"the outcomes are {', '.join(OUTCOMES)}")
+    schedules, path = _opened(file, state)
+    now = SystemClock().now()
+    zone = zone_of(schedules[0]) if schedules else ZoneInfo("UTC")
+    found = ask_state(
+        path,
+        lambda ask: ask.schedule_history(
+            {one.id: one for one in schedules},
+            item,
+            lambda own: tuple(
+                parse_past(text, own or zone, now) if text else None for text in (since, until)
+            ),
+            chosen,
+            limit,
+        ),
+    )
+    if json:
+        print_long_report("scheduler.history", "firings", found)
+        return
+    for one in found:
+        print_text(_line(one))
+    if not found:
+        print_note("no firing is known of that")
+    elif len(found) == limit:
+        print_note(f"the newest {limit}; --limit shows more")
+
+
+def explain_time(
+    *,
+    item: Annotated[
+        str,
+        typer.Argument(
+            metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.", autocompletion=completers.items
+        ),
+    ],
+    time: Annotated[
+        str,
+        typer.Argument(
+            metavar="TIME", help="A local time or an instant; a date, yesterday or today: each tick of it."
+        ),
+    ],
+    file: File = None,
+    state: StateOfScheduler = None,
+    json: Json = False,
+) -> None:
+    """Explain why an item ran, or did not run, at a time. A date alone explains each tick of that day."""
+    schedules, path = _opened(file, state)
+    found = ask_state(path, lambda ask: ask.explain_tick({one.id: one for one in schedules}, item, time))
+    if json:
+        print_report("scheduler.explain", {"item": item, "ticks": found})
+        return
+    for number, one in enumerate(found):
+        _print_explanation(one, is_last=number == len(found) - 1)
+
+
+def _opened(file: Path | None, state: Path | None) -> tuple[list[Schedule], Path]:
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_path_of(schedules, state, os.environ)
+    refuse_missing(path, "a server creates it; name another one: --state FILE")
+    return schedules, path
+
+
+def _line(one: HistoryEntry) -> str:
+    parts = [f"{one.local}  {one.item}  {one.outcome}"]
+    parts += [f"run {one.run_id}"] if one.run_id else []
+    parts += [one.cause] if one.cause != "tick" else []
+    parts += [one.reason] if one.reason else []
+    parts += [f"{one.ticks} ticks"] if one.ticks > 1 else []
+    parts += [f"lag {duration(one.lag_seconds)}"] if one.lag_seconds is not None else []
+    parts += [f"took {duration(one.duration_seconds)}"] if one.duration_seconds is not None else []
+    return "  ".join(parts)
+
+
+def _print_explanation(one: TickExplanation, *, is_last: bool) -> None:
+    print_text(f"{one.local}  {one.answer}")
+    for detail in one.details:
+        print_text(f"    {detail}")
+    if is_last:
+        print_text(f"    the tick before: {one.before or 'none'}; the tick after: {one.after or 'none'}")
