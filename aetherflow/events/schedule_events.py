@@ -68,12 +68,14 @@ class UpcomingItem(msgspec.Struct, frozen=True):
         next_at: the scheduled time, with the offset of the item's zone; None if no firing is ahead.
         enabled: false: it does not fire until its file says so.
         after: the items that must have succeeded before it on the same day.
+        paused: by whom it is paused, until when and why; empty if it is not.
     """
 
     item_id: str
     next_at: datetime | None
     enabled: bool = True
     after: tuple[str, ...] = ()
+    paused: str = ""
 
 
 class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):

@@ -105,7 +105,8 @@ def _next(item: UpcomingItem, now: datetime) -> str:
     when = "no firing is ahead"
     if item.next_at:
         when = f"next {item.next_at.isoformat(' ', 'seconds')} ({distance(item.next_at, now)})"
-    return f"{when}, after {one_line(_listed(item.after))}" if item.after else when
+    after = f", after {one_line(_listed(item.after))}" if item.after else ""
+    return f"{when}{after}, {one_line(item.paused)}" if item.paused else f"{when}{after}"
 
 
 def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished) -> str:

@@ -44,6 +44,7 @@ from aetherflow.store.firings import (
     postpone_firing,
     release_unstarted,
 )
+from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.schedule_items import register_items
 
 CHECK_SECONDS = 1.0
@@ -112,6 +113,14 @@ class Scheduler:
         self.timetable.put(old, schedule, decided | {name: one.since for name, one in ahead.items()})
         self._check_timer.move()
         return changes(old, schedule)
+
+    async def pauses(self, schedule_id: str) -> list[Pause]:
+        """Return the pauses of a schedule.
+
+        Raises:
+            StateError: the database could not be used.
+        """
+        return await self._database.read(lambda raw: read_pauses(raw, schedule_id))
 
     def adopt(self, schedule: Schedule) -> None:
         """Know a schedule without firing its items."""

@@ -127,6 +127,7 @@ class Reloader:
         """
         changes = await self._scheduler.put(schedule)
         await self._lease.store_served_file(schedule)
+        pauses = await self._scheduler.pauses(schedule.id)
         now = self._clock.now()
         shown = schedule.items if is_first else (*changes.added, *changes.changed)
         self._report(
@@ -139,7 +140,7 @@ class Reloader:
                 removed=tuple(changes.removed),
                 changed=tuple(changes.changed),
                 is_first=is_first,
-                upcoming=upcoming_items((schedule.items[name] for name in shown), now),
+                upcoming=upcoming_items((schedule.items[name] for name in shown), pauses, now),
             )
         )
         if not is_first:
