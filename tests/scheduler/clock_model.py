@@ -16,6 +16,10 @@ from typing import NamedTuple
 from tests.scheduler.clock_lives import Look, Start, Story
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+AGREE_SECONDS = 12
+"""Clocks that differ by no more are as good as each other."""
+NOTICE_SECONDS = 2
+"""How long a server may take to see that its clock was put right."""
 
 
 class Row(NamedTuple):
@@ -62,7 +66,10 @@ class _Judge:
         self.by_run = {row.run_id: row for row in self.rows if row.run_id}
         self.looks = {look.number: look for look in story.looks}
         last = max([story.life.end, *(row.tick for row in self.rows)])
-        self.ticks = self.spec.ticks(0, last)
+        first = min([0, *(row.tick for row in self.rows)])
+        self.ticks = self.spec.ticks(first - 1, last)
+        wrong = any(abs(event.seconds) > AGREE_SECONDS for event in story.life.events)
+        self.notice = NOTICE_SECONDS if wrong else 0
 
     def problems(self) -> list[str]:
         """Return every problem."""
@@ -84,7 +91,7 @@ class _Judge:
             if not up_to or up_to[-1] != row.tick:
                 return [f"there is no tick at {_clock(row.tick)}, but a row"]
             covered.update(up_to[-row.ticks :])
-        wanted = [tick for tick in self.ticks if tick <= self.story.life.end]
+        wanted = [tick for tick in self.ticks if 0 < tick <= self.story.life.end]
         return [f"tick {_clock(t)} has {covered[t]} rows" for t in wanted if covered[t] != 1]
 
     def _too_many_at_once(self) -> list[str]:
@@ -110,7 +117,11 @@ class _Judge:
             if row.cause != "catch_up" or any(row.decided < n < start.number for n, _ in self.story.gone):
                 continue
             for other in self.rows:
-                if not self._is_on_time(other) or self.looks[other.decided].at >= start.at:
+                if (
+                    not self._is_on_time(other)
+                    or self.looks[other.decided].at >= start.at
+                    or other.tick > start.reading
+                ):
                     continue
                 if (other.finished or start.number) < start.number:
                     continue
@@ -166,6 +177,10 @@ class _Judge:
 
     def _of_reason(self, row: Row) -> str:
         """A row without a run says why, and that is true."""
+        if early := self._came_again(row):
+            return (
+                f"a clock that was ahead decided it, and it came when the clock was {_clock(early.reading)}"
+            )
         for pattern, judge in _REASONS.items():
             text = re.sub(r" \(\d+ ticks from \S+ on\)$", "", row.reason)
             if found := re.fullmatch(pattern, text):
@@ -190,7 +205,7 @@ class _Judge:
             return "that is not the grace"
         if row.reading - row.tick <= seconds:
             return f"but it was decided at {_clock(row.reading)}"
-        early = self._looked(row.tick, row.tick + seconds + 1, row.decided)
+        early = self._looked(row.tick, row.tick + seconds + 1 - self.notice, row.decided)
         return f"but a server looked when its clock was {_clock(early.reading)}" if early else ""
 
     def _coalesced(self, row: Row) -> str:
@@ -207,6 +222,8 @@ class _Judge:
     def _too_many(self, row: Row, most: str) -> str:
         newer = [one for one in self.rows if one.decided == row.decided and one.tick > row.tick]
         chosen = sum(one.reason != row.reason for one in newer)
+        if self.notice:  # the newer ones may have been decided again since
+            chosen = max(chosen, sum(one.ran and one.tick > row.tick for one in self.rows))
         if self.spec.most != int(most) or chosen < self.spec.most:
             return f"but {chosen} newer ones ran"
         return ""
@@ -241,8 +258,19 @@ class _Judge:
     def _looked(self, begin: int, end: int, before: int) -> Look | None:
         """Return a look before that one at which the clock said a time in [begin, end)."""
         for look in self.story.looks:
-            if look.number < before and begin <= look.reading < end:
+            if begin > 0 and look.number < before and begin <= look.reading < end:
                 return look
+        return None
+
+    def _came_again(self, row: Row) -> Look | None:
+        """Return a look at which the time of a tick came after a clock ahead of that had decided it."""
+        was_before = False
+        for look in self.story.looks:
+            if look.number <= row.decided or look.reading >= row.reading - AGREE_SECONDS:
+                continue
+            if was_before and look.reading >= row.tick + self.notice:
+                return look
+            was_before = was_before or look.reading < row.tick
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ LIVES = 25_000 if LARGE else 500
 OFFSETS = (0, 0, 1, -1, 2)
 """How far the clock of a server is ahead when it starts, in seconds."""
 JUMPS = (1, -1, 2, -2)
+WRONG_OFFSETS = (0, 0, 0, 600, 7200, -900)
+WRONG_JUMPS = (1, -1, 400, 2000, 7000, -400, -3000)
 
 
 async def _story(raw: sqlite3.Connection, folder: Path, life: Life) -> Story:
@@ -60,6 +63,18 @@ async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(tmp_path: Pat
         for life, file in zip(lives, schedules(tmp_path, lives), strict=True):
             if problems(await live(raw, life, file)):
                 pytest.fail(await _minimal(raw, tmp_path, life), pytrace=False)
+
+
+@pytest.mark.sized
+async def test_a_clock_that_is_wrong_loses_no_tick(tmp_path: Path) -> None:
+    """One server, whose clock may be hours ahead or behind when it starts, or jump so far."""
+    raw = await database_in_memory(tmp_path)
+    first = drawn_seed() * 1_000_000 + 500_000
+    drawn = [draw_life(first + n, WRONG_OFFSETS, WRONG_JUMPS) for n in range(20 * LIVES // 50)]
+    lives = [replace(one, events=tuple(event._replace(server=0) for event in one.events)) for one in drawn]
+    for life, file in zip(lives, schedules(tmp_path, lives), strict=True):
+        if problems(await live(raw, life, file)):
+            pytest.fail(await _minimal(raw, tmp_path, life), pytrace=False)
 
 
 HOURLY = Spec((0,), 3600, 300, "all", None, 100, coalesce=True, overlap="skip", instances=1)
