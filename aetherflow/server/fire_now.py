@@ -37,6 +37,9 @@ from aetherflow.store.firings import Firing, close_firing, find_firing
 from aetherflow.store.old_database import old_beside
 from aetherflow.store.pauses import pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
+from aetherflow.worker_threads import WorkerThreads
+
+_threads = WorkerThreads("params of a firing", 1)
 
 
 class CannotFire(UsageError):
@@ -117,9 +120,8 @@ async def fire(
             raise _unserved([schedule], path)
         asked = _Asked(item, past_instant(at, item, clock.now()) if at else None)
         if params:
-            given = await anyio.to_thread.run_sync(
-                given_params, item, params, asked.at or clock.now(), dict(os.environ)
-            )
+            at_time = asked.at or clock.now()
+            given = await _threads.run(given_params, item, params, at_time, dict(os.environ))
             asked = msgspec.structs.replace(asked, params=json.dumps(given))
         if not here:
             firing = await _fire(database, "", asked, clock, may_wait=True)

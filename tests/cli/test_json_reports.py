@@ -52,6 +52,8 @@ IN_PROCESS = {
     "scheduler status": "scheduler status s.yaml",
     "scheduler history": "scheduler history --file s.yaml",
     "scheduler explain": "scheduler explain a 2026-01-01 --file s.yaml",
+    "scheduler pause": "scheduler pause a --file s.yaml --reason maintenance",
+    "scheduler resume": "scheduler resume a --file s.yaml",
 }
 """A command line with success for every command that reports."""
 

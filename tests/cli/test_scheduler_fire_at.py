@@ -17,7 +17,7 @@ jobs:
     type: external.process
     inputs:
       command: [sh, -c, 'echo "$*"; test ! -e FAIL', sh, "{{run.date}}", "{{params.day}}", "{{params.note}}",
-                "{{params.tags}}"]
+                "tags={{params.tags}}"]
 """
 ITEMS = """
 version: 1
@@ -48,9 +48,9 @@ def fire(cli: CommandLine, *more: str) -> Result:
 
 def test_a_run_has_the_dates_of_its_time_and_the_params_that_were_given(place: CommandLine) -> None:
     first = fire(place, "--at", "2026-03-02T02:30")
-    assert (first.code, "2026-03-02 2026-03-01 first []" in first.err + first.out) == (0, True), first
+    assert (first.code, "2026-03-02 2026-03-01 first tags=[]" in first.err + first.out) == (0, True), first
     second = fire(place, "--at", "2026-03-04T02:30+01:00", "--param", "tags=x", "--param", "tags=y")
-    assert '2026-03-04 2026-03-03 2026-03-02T01:30:00Z ["x","y"]' in second.err + second.out, second
+    assert '2026-03-04 2026-03-03 2026-03-02T01:30:00Z tags=["x","y"]' in second.err + second.out, second
     given = fire(place, "--at", "2026-03-05T02:30", "--param", "note=mine", "--json").json()
     assert given["scheduled_at"] == "2026-03-05T01:30:00.000000Z"
     rows = query(place.state, "SELECT params, cause FROM firings ORDER BY scheduled_at")

@@ -250,7 +250,7 @@ def test_the_flow_runs_by_itself_and_by_hand(reader: Reader) -> None:
     assert reader.type(validate).code == 0
     ahead = reader.type(look_ahead)
     assert (ahead.code, len(ahead.out.splitlines())) == (0, 3)
-    assert all(line.endswith("demo_every_5m") for line in ahead.out.splitlines())
+    assert all("  demo_every_5m  in " in line for line in ahead.out.splitlines())
     fire, status = reader.fire.splitlines()
     nobody = reader.type(fire)
     assert nobody.code == 2
