@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from aetherflow.scheduler import overlap
 from tests.schedule.seeds import drawn_seed
@@ -35,6 +37,13 @@ WRONG_OFFSETS = (0, 0, 0, 600, 7200, -900)
 WRONG_JUMPS = (1, -1, 400, 2000, 7000, -400, -3000)
 
 
+@pytest_asyncio.fixture
+async def raw(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
+    """Return a state database in memory."""
+    with closing(await database_in_memory(tmp_path)) as connection:
+        yield connection
+
+
 async def _story(raw: sqlite3.Connection, folder: Path, life: Life) -> Story:
     (file,) = schedules(folder, [life])
     return await live(raw, life, file)
@@ -54,9 +63,10 @@ async def _minimal(raw: sqlite3.Connection, folder: Path, life: Life) -> str:
 
 @pytest.mark.sized
 @pytest.mark.parametrize("part", range(4))
-async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(tmp_path: Path, part: int) -> None:
+async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(
+    raw: sqlite3.Connection, tmp_path: Path, part: int
+) -> None:
     """Servers are started, killed, cut off, stopped and suspended, and their clocks differ a little."""
-    raw = await database_in_memory(tmp_path)
     first = drawn_seed() * 1_000_000 + part * LIVES
     for begin in range(first, first + LIVES, 250):
         lives = [draw_life(number, OFFSETS, JUMPS) for number in range(begin, begin + min(250, LIVES))]
@@ -66,9 +76,8 @@ async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(tmp_path: Pat
 
 
 @pytest.mark.sized
-async def test_a_clock_that_is_wrong_loses_no_tick(tmp_path: Path) -> None:
+async def test_a_clock_that_is_wrong_loses_no_tick(raw: sqlite3.Connection, tmp_path: Path) -> None:
     """One server, whose clock may be hours ahead or behind when it starts, or jump so far."""
-    raw = await database_in_memory(tmp_path)
     first = drawn_seed() * 1_000_000 + 500_000
     drawn = [draw_life(first + n, WRONG_OFFSETS, WRONG_JUMPS) for n in range(20 * LIVES // 50)]
     lives = [replace(one, events=tuple(event._replace(server=0) for event in one.events)) for one in drawn]
@@ -113,8 +122,9 @@ def _said_met(story: Story) -> None:
         (_said_met, "but it was not open"),
     ],
 )
-async def test_the_model_notices(tmp_path: Path, spoil: Callable[[Story], None], said: str) -> None:
-    raw = await database_in_memory(tmp_path)
+async def test_the_model_notices(
+    raw: sqlite3.Connection, tmp_path: Path, spoil: Callable[[Story], None], said: str
+) -> None:
     story = await _story(raw, tmp_path, A_NIGHT)
     assert problems(story) == []
     assert len(story.starts) > 5
@@ -123,9 +133,9 @@ async def test_the_model_notices(tmp_path: Path, spoil: Callable[[Story], None],
 
 
 async def test_the_model_notices_a_tick_that_waits_for_those_made_up_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overlap, "is_made_up", lambda *_: False)
-    story = await _story(await database_in_memory(tmp_path), tmp_path, A_NIGHT)
+    story = await _story(raw, tmp_path, A_NIGHT)
     found = "\n".join(problems(story))
     assert "a tick on time waits for it" in found
