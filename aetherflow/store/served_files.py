@@ -31,7 +31,8 @@ def record_served_file(
 ) -> None:
     """Store that a server serves a scheduler file, and the error of the file on the disk, if any."""
     raw.execute(
-        "INSERT OR REPLACE INTO schedulers VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO schedulers (scheduler, server, file, loaded_at, problem)"
+        " VALUES (?, ?, ?, ?, ?)",
         (scheduler, server, file, timestamp(now), problem),
     )
 

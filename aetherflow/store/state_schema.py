@@ -316,7 +316,22 @@ CREATE TABLE servers (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
+VERSION_7 = """
+-- The text of a scheduler file that is in force, compressed by zlib: the file on the disk may be wrong or gone.
+ALTER TABLE schedulers ADD COLUMN source BLOB NOT NULL DEFAULT x'';
+-- Until when the runs of a server that stops may take. Null: it does not stop.
+ALTER TABLE schedulers ADD COLUMN drains_until TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    VERSION_4,
+    VERSION_5,
+    VERSION_6,
+    VERSION_7,
+)
 """The scripts that lead to version 1, 2, ... in turn."""
 
 VERSION = len(MIGRATIONS)
