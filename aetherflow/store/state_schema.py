@@ -317,7 +317,7 @@ CREATE TABLE servers (
 """
 
 VERSION_7 = """
--- The text of a scheduler file that is in force, compressed by zlib: the file on the disk may be wrong or gone.
+-- The text of a scheduler file in force, compressed by zlib: the file on the disk may be wrong or gone.
 ALTER TABLE schedulers ADD COLUMN source BLOB NOT NULL DEFAULT x'';
 -- Until when the runs of a server that stops may take. Null: it does not stop.
 ALTER TABLE schedulers ADD COLUMN drains_until TEXT;
