@@ -21,6 +21,7 @@ from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.redaction import holds_mask
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
+from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.firings import firing_of_run, run_seconds
@@ -123,6 +124,10 @@ class StateQueries:
     async def pools(self) -> list[PoolRow]:
         """Return the pools with the holders of their slots and their queues."""
         return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
+
+    async def backfills(self) -> list[Progress]:
+        """Return the backfills with their progress, the oldest first."""
+        return await self._database.read(lambda raw: [progress(raw, one) for one in backfills(raw)])
 
     async def schedulers(self, schedules: Mapping[str, Schedule]) -> list[SchedulerStatus]:
         """Return servers and items of these schedules by id; without schedules, of all that are served."""

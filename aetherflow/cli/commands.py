@@ -136,6 +136,9 @@ COMMANDS: Mapping[str, Command | Group] = {
             "fire": Command("scheduler_fire:fire_item", "Fire an item now."),
             "pause": Command("scheduler_pause:pause_items_now", "Pause items: they do not tick."),
             "resume": Command("scheduler_pause:resume_items", "Resume paused items."),
+            "backfill": Command("scheduler_backfill:backfill_item", "Run the past ticks of an item."),
+            "backfills": Command("scheduler_backfill:list_backfills", "Show the backfills."),
+            "cancel": Command("scheduler_backfill:cancel_backfill", "Cancel a backfill."),
         },
     ),
 }

@@ -239,6 +239,13 @@ def items_of_argument(given: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def backfills(given: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the backfills that are active."""
+    found = _ask(given, lambda ask: ask.backfills())
+    return [(one.backfill.backfill, one.backfill.item_id) for one in found if one.state == "active"]
+
+
+@_offers
 def locks(given: dict[str, Any]) -> Iterable[Offer]:
     """Offer the locks that are held."""
     return [(row.lock_key, row.holder) for row in _ask(given, lambda ask: ask.locks())]

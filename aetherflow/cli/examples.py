@@ -211,5 +211,14 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow scheduler resume nightly",
         "aetherflow scheduler resume --all --file scheduler.yaml",
     ),
+    "scheduler backfill": (
+        "aetherflow scheduler backfill nightly --from 2026-01-01 --to 2026-02-01 --dry-run",
+        "aetherflow scheduler backfill nightly --from 2026-01-01 --to 2026-02-01 --only all --parallel 4",
+    ),
+    "scheduler backfills": (
+        "aetherflow scheduler backfills",
+        "aetherflow scheduler backfills --json",
+    ),
+    "scheduler cancel": ("aetherflow scheduler cancel b3f2a9c01d7e",),
 }
 """By the words of the command or group; empty: of `aetherflow` itself."""

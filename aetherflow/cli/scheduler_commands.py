@@ -17,6 +17,7 @@ from aetherflow.cli.item_words import item_words
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_long_report, print_report
+from aetherflow.cli.scheduler_backfill import described
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.observe.time_words import distance
@@ -136,5 +137,7 @@ def _print_status(one: SchedulerStatus, now: datetime) -> None:
         print_text("  no server")
     if one.problem:
         print_text(f"  the file is invalid now, its last valid version is in force: {one.problem}")
+    for backfill in one.backfills:
+        print_text(f"  backfill {backfill.backfill.backfill}: {described(backfill)}")
     for item in one.items:
         print_text(f"  {item.item}: {', '.join(item_words(item, now))}")

@@ -14,6 +14,7 @@ import msgspec
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.scheduler.clock_ahead import lies_ahead, was_decided_early
+from aetherflow.store.backfills import own_limits, started_count
 from aetherflow.store.firings import (
     Cause,
     Firing,
@@ -30,6 +31,10 @@ QUEUE_MAXIMUM = 100
 
 MADE_UP = frozenset({"catch_up", "backfill"})
 """The causes of firings that make up for ticks that have passed."""
+
+
+BY_HAND = frozenset({"manual", "backfill"})
+"""The causes of firings that a person requests: they follow nothing."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -64,7 +69,7 @@ def judge_new(
     One that `is_for_several` ticks, which are coalesced into it, is not skipped either: all of them would be
     lost. A firing by hand follows nothing.
     """
-    followed = START if cause == "manual" else _judge_followed(raw, item, scheduled, now)
+    followed = START if cause in BY_HAND else _judge_followed(raw, item, scheduled, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
     most = item.spec.max_instances
@@ -92,6 +97,11 @@ def judge_new(
 
 def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
     """Decide again about a firing that waits; only now one that followed others may end those before it."""
+    apart = own_limits(raw, item.scheduler, item.id) if firing.backfill else {}
+    if limit := apart.get(firing.backfill):
+        if started_count(raw, firing.backfill) < limit:
+            return START
+        return Verdict("WAITING", f"{limit} runs of its backfill have not ended (--parallel {limit})")
     followed = _judge_followed_of(raw, item, firing, now)
     if followed.outcome != "QUEUED":
         return followed
@@ -173,6 +183,9 @@ def _in_the_way(
     for the same ones. A firing that waits (`waits`) may start tomorrow whatever runs today.
     """
     opened = [one for one in open_firings(raw, item.scheduler, item.id) if not lies_ahead(one, now)]
+    if any(one.backfill for one in opened):
+        apart = own_limits(raw, item.scheduler, item.id)
+        opened = [one for one in opened if one.backfill not in apart]
     if waits:
         begin, end = item.day_of(scheduled)
         return [one for one in opened if begin <= one.scheduled < end]
@@ -192,7 +205,7 @@ def _is_before(other: Firing, scheduled: datetime, firing: Firing | None) -> boo
 
 def _judge_followed_of(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
     """Look at what a firing follows, if it does: one by hand follows nothing."""
-    return START if firing.cause == "manual" else _judge_followed(raw, item, firing.scheduled, now)
+    return START if firing.cause in BY_HAND else _judge_followed(raw, item, firing.scheduled, now)
 
 
 def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime) -> Verdict:

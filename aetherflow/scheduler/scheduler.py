@@ -19,6 +19,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, StateError, StateMoved
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
+from aetherflow.scheduler.backfill_feed import feed, needs_feeding
 from aetherflow.scheduler.boot_source import BootSource
 from aetherflow.scheduler.clock_ahead import ItemAhead, treat_as_now
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
@@ -227,6 +228,9 @@ class Scheduler:
 
     async def _check_schedule(self, schedule: Schedule) -> None:
         now = self._clock.now
+        if await self._database.read(partial(needs_feeding, schedule=schedule)):
+            make = partial(feed, schedule=schedule, server=self.server, now=now, new_id=self._clock.new_id)
+            await self.fire(make)
 
         def needs(raw: sqlite3.Connection) -> bool:
             left = self._unknown_items.left_to_others(raw, schedule, self.server, now())

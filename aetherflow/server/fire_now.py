@@ -27,7 +27,7 @@ from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.scheduler_status import load_served, served_files
+from aetherflow.server.scheduler_status import ServerStatus, load_served, served_files
 from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of, state_path_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.stop_signals import name_of
@@ -103,26 +103,19 @@ async def fire(
     schedules = [load_schedule(file)] if file is not None else []
     path = state_path_of(schedules, state, os.environ)
     if not here and is_missing(path):
-        raise _unserved(schedules, path)
+        raise unserved(schedules, path)
     adopts = old_beside(path) if is_missing(path) else None
     access = server_environment([one.file for one in schedules], os.environ).settings.file_access
     database = await Database.open(path, access=access)
     try:
-        served = await database.read(lambda raw: served_files(raw, clock.now()))
-        candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
-        if file is None:
-            candidates = load_served(served)
-        known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
-        schedule, item = _find_item(name, candidates, known, path)
+        schedule, item, live = await find_item(database, name, schedules, clock)
         paused = await database.read(lambda raw: _paused(raw, item, clock.now()))
-        live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
         if not here and not live:
-            raise _unserved([schedule], path)
+            raise unserved([schedule], path)
         asked = _Asked(item, past_instant(at, item, clock.now()) if at else None)
         if params:
-            at_time = asked.at or clock.now()
-            given = await _threads.run(given_params, item, params, at_time, dict(os.environ))
-            asked = msgspec.structs.replace(asked, params=json.dumps(given))
+            given = await params_json(item, params, asked.at or clock.now())
+            asked = msgspec.structs.replace(asked, params=given)
         if not here:
             firing = await _fire(database, "", asked, clock, may_wait=True)
             return msgspec.structs.replace(_fired(firing, f"{live[0].owner}"), paused=paused)
@@ -136,6 +129,38 @@ async def fire(
 def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
     pause = pause_in_force(read_pauses(raw, item.scheduler), item.id, now)
     return "" if pause is None else reason_of(pause)
+
+
+async def find_item(
+    database: Database, name: str, schedules: Sequence[Schedule], clock: Clock
+) -> tuple[Schedule, Item, list[ServerStatus]]:
+    """Return an item of these schedules, or else of those that servers serve, and its live servers.
+
+    Raises:
+        CannotFire: there is no such item.
+        InvalidInput: its file is wrong.
+        StateError: the state database cannot be used.
+    """
+    served = await database.read(lambda raw: served_files(raw, clock.now()))
+    candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
+    if not schedules:
+        candidates = load_served(served)
+    known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
+    schedule, item = _find_item(name, candidates, known, database.path)
+    live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
+    return schedule, item, live
+
+
+async def params_json(item: Item, params: Sequence[tuple[str, str]], scheduled: datetime) -> str:
+    """Return the params that a person gives, checked, as they are stored.
+
+    Raises:
+        UnfitRequest: one is a secret.
+        ParamsError: they do not fit the flow.
+    """
+    if not params:
+        return NO_PARAMS
+    return json.dumps(await _threads.run(given_params, item, params, scheduled, dict(os.environ)))
 
 
 def _find_item(
@@ -163,22 +188,24 @@ def _find_item(
             raise found
         return found, found.items[short]
     if not schedules:
-        raise _unserved([], state)
+        raise unserved([], state)
     every = [item for one in schedules for item in items[one]]
     hint = did_you_mean(short, every) or f"the items are {', '.join(every[:20])}"
     raise CannotFire(f"there is no item {name!r}", hint=hint)
 
 
-def _unserved(schedules: Sequence[Schedule], state: Path) -> CannotFire:
+def unserved(schedules: Sequence[Schedule], state: Path, *, runs_here: bool = True) -> CannotFire:
     """Return the error of an item that no server would run."""
     if not schedules:
         return CannotFire(
             f"no server uses the state database {state}",
-            hint="start one: aetherflow serve FILE; or run the item in this process: --file FILE --here",
+            hint="start one: aetherflow serve FILE"
+            + ("; or run the item in this process: --file FILE --here" if runs_here else ""),
         )
     return CannotFire(
         f"no server serves {schedules[0].file} on {state}, so no server would run it",
-        hint="start one: aetherflow serve FILE; or add --here to run it in this process",
+        hint="start one: aetherflow serve FILE"
+        + ("; or add --here to run it in this process" if runs_here else ""),
     )
 
 

@@ -15,6 +15,7 @@ from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
+from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
@@ -91,6 +92,7 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
     servers: list[ServerStatus]
     problem: str
     items: list[ItemStatus]
+    backfills: list[Progress] = []
 
 
 def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str, str, list[ServerStatus]]]:
@@ -126,7 +128,8 @@ def status_of(
         elif not file:
             file = str(absolute(found.file))
         items = _items(raw, scheduler, schedule, now)
-        statuses.append(SchedulerStatus(scheduler, file, servers, problem, items))
+        active = [progress(raw, one) for one in backfills(raw, scheduler, active=True)]
+        statuses.append(SchedulerStatus(scheduler, file, servers, problem, items, active))
     return statuses
 
 

@@ -92,4 +92,5 @@ CASES: dict[str, Case | Told] = {
     "AF448": item(
         HOURLY, script="aetherflow scheduler pause --all --for 2x --reason x --file scheduler.yaml"
     ),
+    "AF446": item(HOURLY, script=FIRE + " --json > fired.json; aetherflow scheduler cancel b123"),
 }

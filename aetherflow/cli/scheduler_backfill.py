@@ -1,0 +1,138 @@
+"""`aetherflow scheduler backfill|backfills|cancel`: run the past ticks of an item, and watch or end that."""
+
+from __future__ import annotations
+
+import getpass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import anyio
+import typer
+
+from aetherflow.cli import completers
+from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_param
+from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.report import print_report
+from aetherflow.cli.state_access import State, ask_state, change_state, state_path
+from aetherflow.clock import SystemClock
+from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
+
+if TYPE_CHECKING:
+    from aetherflow.store.backfills import Progress
+
+
+def backfill_item(
+    *,
+    item: Annotated[
+        str,
+        typer.Argument(
+            metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.", autocompletion=completers.items
+        ),
+    ],
+    begin: Annotated[str, typer.Option("--from", metavar="DATE[TIME]", help="The beginning of the period.")],
+    end: Annotated[
+        str, typer.Option("--to", metavar="DATE[TIME]", help="The end of the period (exclusive).")
+    ],
+    only: Annotated[
+        Literal["missing", "failed", "all"],
+        typer.Option(
+            "--only",
+            help="missing: ticks that did not run; failed: those that failed or were cancelled; all: both.",
+        ),
+    ] = "missing",
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Run so many at once, apart from max_instances; default: share it."
+        ),
+    ] = None,
+    param: ParamsOfItem = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the ticks, and request nothing.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="SCHEDULER.yaml",
+            help="The scheduler file; default: the files that servers serve.",
+        ),
+    ] = None,
+    state: StateOfScheduler = None,
+    json: Json = False,
+) -> None:
+    """Run the past ticks of an item, oldest first, by its servers. What has succeeded is never repeated."""
+    params = [split_param(text) for text in param or []]
+    request = BackfillRequest(item, begin, end, only, parallel, params, dry_run)
+    plan = anyio.run(request_backfill, request, file, state)
+    if json:
+        print_report("scheduler.backfill", plan)
+        return
+    for tick in plan.ticks if dry_run else []:
+        print_text(tick)
+    what = f"{plan.item}: {len(plan.ticks)} ticks to run"
+    what += f", {plan.succeeded} have succeeded" if plan.succeeded else ""
+    what += f", {plan.excluded} are excluded" if plan.excluded else ""
+    what += f", {plan.closed} left out by its calendar" if plan.closed else ""
+    print_text(what)
+    if plan.backfill:
+        print_text(f"backfill {plan.backfill} was accepted")
+        print_note("aetherflow scheduler backfills shows how far it is")
+
+
+def list_backfills(*, state: State = None, json: Json = False) -> None:
+    """Show the backfills: how many ticks succeeded, failed, run and are left."""
+    found = ask_state(state_path(state, None), lambda ask: ask.backfills())
+    if json:
+        print_report("scheduler.backfills", {"backfills": [_reported(one) for one in found]})
+        return
+    if not found:
+        print_note("there is no backfill")
+    for one in found:
+        print_text(f"{one.backfill.backfill}  {described(one)}")
+
+
+def cancel_backfill(
+    backfill: Annotated[
+        str,
+        typer.Argument(metavar="BACKFILL", help="The id of a backfill.", autocompletion=completers.backfills),
+    ],
+    *,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Cancel a backfill. What waits does not start, and what runs is cancelled."""
+    change = partial(end_backfill, name=backfill, by=getpass.getuser(), now=SystemClock().now())
+    ended = change_state(state_path(state, None), lambda database: database.transact(change))
+    if json:
+        print_report("scheduler.cancel", {"backfill": ended.backfill, "item": ended.item_id})
+        return
+    print_text(f"backfill {ended.backfill} of {ended.item_id}: cancelled")
+
+
+def described(one: Progress) -> str:
+    """Return a backfill in one line."""
+    of = one.backfill
+    counts = f"{one.succeeded} succeeded, {one.failed} failed, {one.running} running, {one.left} left"
+    period = f"{of.begins_at[:16]}Z to {of.ends_at[:16]}Z"
+    return f"{of.item_id}  {period}  {one.state}: {counts} of {of.ticks} (by {of.requested_by})"
+
+
+def _reported(one: Progress) -> dict[str, object]:
+    of = one.backfill
+    return {
+        "backfill": of.backfill,
+        "scheduler": of.scheduler,
+        "item": of.item_id,
+        "from": of.begins_at,
+        "to": of.ends_at,
+        "only": of.which,
+        "parallel": of.parallel,
+        "state": one.state,
+        "ticks": of.ticks,
+        "succeeded": one.succeeded,
+        "failed": one.failed,
+        "running": one.running,
+        "left": one.left,
+        "requested_at": of.requested_at,
+        "requested_by": of.requested_by,
+    }

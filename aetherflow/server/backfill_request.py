@@ -1,0 +1,177 @@
+"""Request a backfill for `scheduler backfill`: running servers make its firings."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aetherflow.clock import Clock, SystemClock
+from aetherflow.schedule.instant_text import parse_instant
+from aetherflow.schedule.item import Item
+from aetherflow.schedule.timetable import closed_ticks, count_ticks
+from aetherflow.schedule.zone import seconds
+from aetherflow.scheduler.backfill_feed import is_wanted, ticks_from
+from aetherflow.server.fire_now import find_item, params_json, unserved
+from aetherflow.server.given_params import UnfitRequest
+from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.server_settings import server_environment, state_path_of
+from aetherflow.store.backfills import (
+    Backfill,
+    Which,
+    backfills,
+    cancel_backfill,
+    find_backfill,
+    insert_backfill,
+)
+from aetherflow.store.database import Database
+from aetherflow.store.filesystem import is_missing
+from aetherflow.store.firings import firings_between
+from aetherflow.store.projection import timestamp
+
+MOST_TICKS = 100_000
+"""How many ticks one backfill may have: more is a mistake in the dates."""
+
+
+class NoBackfill(UnfitRequest):
+    """There is no such backfill, or it is over."""
+
+    default_code = "AF446"
+
+
+class BackfillRequest(msgspec.Struct, frozen=True):
+    """What to backfill, as a person gave it; times without an offset are on the clocks of the item."""
+
+    item: str
+    begin: str
+    end: str
+    which: Which = "missing"
+    parallel: int | None = None
+    params: Sequence[tuple[str, str]] = ()
+    dry_run: bool = False
+
+
+class BackfillPlan(msgspec.Struct, frozen=True):
+    """What a backfill runs; times are RFC 3339 in UTC.
+
+    Attributes:
+        backfill: its id; empty after a dry run, and if there is nothing to run.
+        ticks: those that run, oldest first.
+        succeeded: how many have succeeded, and are not repeated.
+        excluded: how many are open, or not among those that `--only` names.
+        closed: how many the calendar of the item leaves out.
+    """
+
+    backfill: str
+    scheduler: str
+    item: str
+    ticks: list[str]
+    succeeded: int
+    excluded: int
+    closed: int
+
+
+async def request_backfill(
+    request: BackfillRequest, file: Path | None, state: Path | None, clock: Clock | None = None
+) -> BackfillPlan:
+    """Store a backfill, which the servers of the item execute; a dry run needs no server.
+
+    Raises:
+        CannotFire: there is no such item, or no server serves it.
+        UnfitRequest: the period has no tick, too many, or is not past; or a param does not fit.
+        StateError: the state database cannot be used.
+    """
+    clock = clock or SystemClock()
+    schedules = [load_schedule(file)] if file is not None else []
+    path = state_path_of(schedules, state, os.environ)
+    if is_missing(path) and not (request.dry_run and schedules):
+        raise unserved(schedules, path, runs_here=False)
+    access = server_environment([one.file for one in schedules], os.environ).settings.file_access
+    database = await Database.open(path, access=access)
+    try:
+        schedule, item, live = await find_item(database, request.item, schedules, clock)
+        if not live and not request.dry_run:
+            raise unserved([schedule], path, runs_here=False)
+        begin, end = _period(request, item, clock.now())
+        params = await params_json(item, request.params, begin)
+        new = Backfill(
+            backfill="" if request.dry_run else f"b{clock.new_id()}",
+            scheduler=schedule.id,
+            item_id=item.id,
+            begins_at=timestamp(begin),
+            ends_at=timestamp(end),
+            made_to=timestamp(begin),
+            which=request.which,
+            parallel=request.parallel,
+            ticks=0,
+            params=params,
+            requested_at=timestamp(clock.now()),
+            requested_by=getpass.getuser(),
+        )
+        work = partial(_plan, item=item, new=new)
+        return await (database.read(work) if request.dry_run else database.transact(work))
+    finally:
+        await database.aclose()
+
+
+def _period(request: BackfillRequest, item: Item, now: datetime) -> tuple[datetime, datetime]:
+    zone = ZoneInfo(item.zone)
+    begin, end = parse_instant(request.begin, zone), parse_instant(request.end, zone)
+    if end <= begin:
+        raise UnfitRequest("--to is not later than --from", hint="give an instant after --from")
+    if begin >= now:
+        raise UnfitRequest(
+            f"--from {request.begin} is not past", hint="ticks to come fire by themselves; give a past period"
+        )
+    end = min(end, now)
+    if (many := count_ticks(item.table, seconds(begin), seconds(end))) > MOST_TICKS:
+        raise UnfitRequest(f"{item.id} has {many} ticks in that time", hint="give a shorter time")
+    if not many:
+        raise UnfitRequest(
+            f"{item.id} has no tick in that time", hint="aetherflow scheduler simulate FILE shows its ticks"
+        )
+    return begin, end
+
+
+def _plan(raw: sqlite3.Connection, item: Item, new: Backfill) -> BackfillPlan:
+    begin, end = datetime.fromisoformat(new.begins_at), datetime.fromisoformat(new.ends_at)
+    found = {one.scheduled: one for one in firings_between(raw, item.scheduler, item.id, begin, end)}
+    every = list(ticks_from(item, begin, end))
+    ticks = [tick for tick in every if is_wanted(found.get(tick), new.which)]
+    succeeded = sum(tick in found and found[tick].outcome == "SUCCESS" for tick in every)
+    before = timedelta(seconds=1)
+    if new.backfill and ticks:
+        insert_backfill(raw, msgspec.structs.replace(new, ticks=len(ticks)))
+    return BackfillPlan(
+        backfill=new.backfill if ticks else "",
+        scheduler=new.scheduler,
+        item=item.id,
+        ticks=[f"{tick:%Y-%m-%dT%H:%M:%SZ}" for tick in ticks],
+        succeeded=succeeded,
+        excluded=len(every) - len(ticks) - succeeded,
+        closed=sum(1 for _ in closed_ticks(item.table, begin - before, end - before)),
+    )
+
+
+def end_backfill(raw: sqlite3.Connection, name: str, by: str, now: datetime) -> Backfill:
+    """Cancel a backfill in a transaction of the caller.
+
+    Raises:
+        NoBackfill: there is none, or it is over.
+    """
+    one = find_backfill(raw, name)
+    if one is None:
+        active = [other.backfill for other in backfills(raw, active=True)]
+        names = f"active are {', '.join(active[:20])}" if active else "none is active"
+        raise NoBackfill(f"there is no backfill {name!r}", hint=f"{names}: aetherflow scheduler backfills")
+    if one.finished_at:
+        raise NoBackfill(f"backfill {name} is over", hint="aetherflow scheduler backfills shows how it ended")
+    cancel_backfill(raw, name, f"backfill {name} was cancelled by {by}", now)
+    return one

@@ -1,0 +1,58 @@
+"""`scheduler backfill|backfills|cancel` with a real server."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.cli.command_line import OK, WAITS, CommandLine
+from tests.polling import wait_until
+
+ITEMS = """
+version: 1
+id: night
+calendars: {work: {weekdays: [mon-fri]}}
+items:
+- {id: a, cron: '30 2 * * *', calendar: work, flow_yaml: flow.yaml}
+"""
+DAYS = ("scheduler", "backfill", "a", "--from", "2026-03-02", "--to", "2026-03-09")
+
+
+def test_a_dry_run_needs_no_server_and_a_backfill_does(cli: CommandLine) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", ITEMS)
+    shown = cli.run(*DAYS, "--file", "scheduler.yaml", "--dry-run")
+    assert shown.code == 0, shown
+    assert shown.out.splitlines()[0] == "2026-03-02T02:30:00Z"
+    assert shown.out.splitlines()[-1] == "a: 5 ticks to run, 2 left out by its calendar"
+    refused = cli.run(*DAYS, "--file", "scheduler.yaml")
+    assert (refused.code, "error[AF209]: no server serves" in refused.err) == (2, True)
+    assert "--here" not in refused.err
+    wrong = cli.run(
+        *DAYS[:3], "--from", "2026-03-07", "--to", "2026-03-08", "--file", "scheduler.yaml", "--dry-run"
+    )
+    assert "error[AF445]: a has no tick in that time" in wrong.err
+
+
+def test_a_backfill_is_shown_and_cancelled_as_one(cli: CommandLine) -> None:
+    cli.write("flow.yaml", WAITS.replace("{{env.GO}}", str(cli.folder / "go")))
+    cli.write("scheduler.yaml", ITEMS)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        wait_until(lambda: "server " in cli.run("scheduler", "status").out)
+        asked = cli.run(*DAYS, "--json").json()
+        assert (len(asked["ticks"]), asked["closed"]) == (5, 2)
+        server.event("step_output")
+        line = f"  backfill {asked['backfill']}: a  2026-03-02T00:00Z to 2026-03-09T00:00Z  active: "
+        assert line + "0 succeeded, 0 failed, 1 running, 4 left of 5" in cli.run("scheduler", "status").out
+        assert cli.run("scheduler", "cancel", asked["backfill"]).code == 0
+        wait_until(lambda: cli.run("scheduler", "backfills", "--json").json()["backfills"][0]["failed"] == 5)
+        again = cli.run("scheduler", "cancel", asked["backfill"])
+        assert (again.code, "error[AF446]" in again.err) == (2, True)
+        (cli.folder / "go").touch()
+        failed = cli.run(*DAYS, "--only", "failed", "--parallel", "2", "--json").json()
+        assert len(failed["ticks"]) == 5
+        wait_until(
+            lambda: cli.run("scheduler", "backfills", "--json").json()["backfills"][1]["state"] == "finished"
+        )
+        assert cli.run(*DAYS, "--only", "all", "--json").json()["succeeded"] == 5
+        server.send(signal.SIGTERM)
+        server.end()

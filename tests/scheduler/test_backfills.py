@@ -1,0 +1,158 @@
+"""Backfills: what they run, in which order, beside ticks on time, and how they end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.backfill_feed import OPEN_AT_MOST
+from aetherflow.server.backfill_request import end_backfill
+from aetherflow.store.backfills import Backfill, insert_backfill, progress
+from aetherflow.store.firings import NewFiring, close_firing, insert_firing
+from aetherflow.store.projection import timestamp
+from tests.scheduler.scheduler_parts import MIDNIGHT, Server, rows, schedule, server
+
+DAY = timedelta(days=1)
+pytestmark = pytest.mark.asyncio
+
+
+def backfill(begin: int, end: int, which: Any = "all", parallel: int | None = None) -> Backfill:
+    """Return a backfill of days before midnight."""
+    first, last = (timestamp(MIDNIGHT - days * DAY) for days in (begin, end))
+    asked = timestamp(MIDNIGHT)
+    return Backfill("b1", "night", "a", first, last, first, which, parallel, begin - end, "{}", asked, "anna")
+
+
+async def begin(one: Server, folder: Path, new: Backfill, keys: str = "") -> Schedule:
+    """Serve a daily item, and request a backfill."""
+    served = schedule(folder, f"id: a, cron: '0 4 * * *'{keys}")
+    await one.scheduler.put(served)
+    await one.database.transact(partial(insert_backfill, new=new))
+    return served
+
+
+async def work_off(one: Server) -> list[str]:
+    """End every run that starts until none does; return the days in their order."""
+    days = []
+    await one.tick()
+    while one.runs.submitted:
+        for run_id, (_, firing, _) in list(one.runs.submitted.items()):
+            days.append(firing.scheduled_at[:10])
+            assert await one.begin(run_id)
+            await one.end(run_id)
+        await one.tick()
+    return days
+
+
+async def test_days_run_one_after_the_other_a_window_at_a_time(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        await begin(one, tmp_path, backfill(50, 0))
+        await one.tick()
+        assert len(one.runs.submitted) == 1
+        assert len(rows(tmp_path / "s.sqlite")) == OPEN_AT_MOST
+        days = await work_off(one)
+        assert (len(days), days) == (50, sorted(set(days)))
+        found = await one.database.read(partial(progress, one=backfill(50, 0)))
+        assert (found.succeeded, found.failed, found.running, found.left) == (50, 0, 0, 0)
+
+
+async def test_what_succeeded_is_not_repeated_and_what_failed_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    async with server(path) as one:
+        await begin(one, tmp_path, backfill(4, 0))
+        outcomes: Any = ["SUCCESS", "FAILED", "MISSED"]
+        for days, outcome in zip((4, 3, 2), outcomes, strict=True):
+            at = MIDNIGHT - days * DAY + timedelta(hours=4)
+            run_id = None if outcome == "MISSED" else f"old{days}"
+            new = NewFiring("night", "a", at, "tick", "QUEUED", run_id=run_id, server=one.name)
+            stored = await one.database.transact(partial(insert_firing, new=new, now=MIDNIGHT))
+            assert stored is not None
+            await one.database.transact(
+                partial(
+                    close_firing,
+                    firing_id=stored.firing_id,
+                    server=one.name,
+                    outcome=outcome,
+                    reason="",
+                    now=MIDNIGHT,
+                )
+            )
+        days = await work_off(one)
+        assert days == ["2025-12-29", "2025-12-30", "2025-12-31"]
+        found = rows(path, "cause, outcome, run_id")
+        assert found[:2] == [("tick", "SUCCESS", "old4"), ("backfill", "SUCCESS", "old3")]
+        assert [cause for cause, _, _ in found[2:]] == ["backfill", "backfill"]
+
+
+async def test_a_shared_row_is_split(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    async with server(path) as one:
+        await begin(one, tmp_path, backfill(5, 0))
+        last = MIDNIGHT - DAY + timedelta(hours=4)
+        new = NewFiring("night", "a", last, "tick", "MISSED", reason="no server (9 ticks)", ticks=9)
+        await one.database.transact(partial(insert_firing, new=new, now=MIDNIGHT))
+        assert len(await work_off(one)) == 5
+        found = rows(path, "substr(scheduled_at, 1, 10), outcome, ticks")
+        assert found[0] == ("2025-12-26", "MISSED", 4)
+        assert found[1:] == [(f"2025-12-{day}", "SUCCESS", 1) for day in range(27, 32)]
+
+
+async def test_parallel_is_a_limit_of_its_own_and_ticks_on_time_are_not_held_up(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        await begin(one, tmp_path, backfill(10, 0, parallel=3))
+        await one.tick()
+        assert len(one.runs.submitted) == 3
+        for run_id in list(one.runs.submitted):
+            assert await one.begin(run_id)
+        await one.tick(4 * 3600)
+        on_time = [firing for _, firing, _ in one.runs.submitted.values() if firing.cause == "tick"]
+        assert [firing.outcome for firing in on_time] == ["QUEUED"]
+
+
+async def test_a_tick_on_time_goes_before_those_that_wait(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        await begin(one, tmp_path, backfill(10, 0), keys=", overlap: skip")
+        await one.tick()
+        (run_id,) = one.runs.submitted
+        assert await one.begin(run_id)
+        await one.tick(4 * 3600)
+        await one.end(run_id)
+        await one.tick()
+        (following,) = (firing for _, firing, _ in one.runs.submitted.values())
+        assert (following.cause, following.scheduled) == ("tick", MIDNIGHT + timedelta(hours=4))
+
+
+async def test_cancel_ends_what_waits_and_what_runs(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    async with server(path) as one:
+        await begin(one, tmp_path, backfill(50, 0))
+        await one.tick()
+        (run_id,) = one.runs.submitted
+        assert await one.begin(run_id)
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        await one.database.transact(partial(end_backfill, name="b1", by="anna", now=now))
+        await one.tick()
+        assert one.runs.cancelled[0] == (run_id, "backfill b1 was cancelled by anna")
+        await one.end(run_id, "CANCELLED", "cancelled")
+        await one.tick(60)
+        assert {outcome for (outcome,) in rows(path, "outcome")} == {"CANCELLED"}
+        assert not one.runs.submitted
+
+
+async def test_the_params_of_the_request_win(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        new = backfill(1, 0)
+        await begin(
+            one,
+            tmp_path,
+            Backfill(**{name: getattr(new, name) for name in new.__struct_fields__} | {"params": '{"n": 1}'}),
+        )
+        await one.tick()
+        ((_, firing, _),) = one.runs.submitted.values()
+        assert json.loads(firing.params) == {"n": 1}

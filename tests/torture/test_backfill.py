@@ -1,0 +1,133 @@
+"""A backfill with kills and two servers: each day runs once, with its own date.
+
+The servers are real processes; at random moments one of them is killed with -9 and started again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.polling import wait_until
+from tests.sizes import LARGE
+from tests.torture.processes import query, seed
+
+DAYS = 1000 if LARGE else 40
+LEAST_KILLS = 20 if LARGE else 2
+SECONDS = 1500.0 if LARGE else 90.0
+BEGIN, END = ("2023-01-01", "2025-09-27") if LARGE else ("2026-01-01", "2026-02-10")
+
+FLOW = """
+version: 1
+flow:
+  {id: day, workspace: {cleanup_policy: never}, state: {synchronous: normal}, params: {note: {default: none}}}
+jobs:
+  - id: a
+    steps:
+      - {id: first, type: check_items, inputs: {items: ["{{run.date}}"]},
+         outputs: {day: "{{run.date}} {{params.note}}"}}
+      - {id: slow, type: external.process, inputs: {command: [sleep, '0.1']}}
+      - {id: last, type: check_items, inputs: {items: [x]}}
+"""
+ITEMS = """
+version: 1
+id: night
+state: {path: STATE, synchronous: normal}
+max_parallel_runs: 8
+items:
+- {id: a, cron: '30 2 * * *', flow_yaml: flow.yaml, max_instances: 1}
+- {id: other, interval_seconds: 1, flow_yaml: flow.yaml, flow_job: a, overlap: queue}
+"""
+
+pytestmark = pytest.mark.sized
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server."""
+    with (folder / "servers.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "aetherflow", "serve", "scheduler.yaml"],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd=folder,
+            env=environment(folder),
+        )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a command."""
+    root = str(Path(__file__).parents[2])
+    return {"PATH": os.environ["PATH"], "AETHERFLOW_STATE_ROOT": str(folder), "PYTHONPATH": root}
+
+
+def command(folder: Path, *words: str) -> str:
+    """Run a command that succeeds, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "aetherflow", "scheduler", *words],
+        cwd=folder,
+        env=environment(folder),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("parallel", [(), ("--parallel", "3")])
+def test_each_day_runs_once(tmp_path: Path, parallel: tuple[str, ...]) -> None:
+    chance = random.Random(seed())  # noqa: S311 - no secret
+    state = tmp_path / "aetherflow.sqlite"
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    (tmp_path / "scheduler.yaml").write_text(ITEMS.replace("STATE", str(state)))
+    servers = [start(tmp_path) for _ in range(2)]
+    kills = most_open = 0
+    try:
+        wait_until(lambda: len(query(state, "SELECT server FROM schedulers")) == 2, 60)
+        command(
+            tmp_path, *("backfill", "a", "--from", BEGIN, "--to", END, "--param", "note=again", *parallel)
+        )
+        until = time.monotonic() + SECONDS
+        while not query(state, "SELECT 1 FROM backfills WHERE finished_at IS NOT NULL"):
+            assert time.monotonic() < until, command(tmp_path, "status", "scheduler.yaml")
+            (opened,) = query(
+                state, "SELECT count(*) FROM firings WHERE finished_at IS NULL AND item_id = 'a'"
+            )
+            most_open = max(most_open, int(str(opened[0])))
+            time.sleep(0.2)
+            if kills < LEAST_KILLS or LARGE:
+                time.sleep(chance.uniform(0.2, 1.5))
+                place = chance.randrange(2)
+                servers[place].kill()
+                servers[place].wait()
+                servers[place] = start(tmp_path)
+                kills += 1
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+    rows = query(state, "SELECT date(scheduled_at), outcome, run_id FROM firings WHERE item_id = 'a'")
+    assert Counter(outcome for _, outcome, _ in rows) == {"SUCCESS": DAYS}
+    assert len({day for day, _, _ in rows}) == len({run for _, _, run in rows}) == DAYS
+    days = query(
+        state,
+        "SELECT json_extract(outputs, '$.day') = date(scheduled_at) || ' again' FROM firings "
+        "JOIN job_state USING (run_id) WHERE item_id = 'a'",
+    )
+    assert days == [(1,)] * DAYS
+    twice = query(
+        state,
+        "SELECT run_id, payload FROM events WHERE event = 'step_finished' "
+        "AND run_id IN (SELECT run_id FROM firings WHERE item_id = 'a') "
+        "GROUP BY run_id, json_extract(payload, '$.step_id') HAVING count(*) > 1",
+    )
+    assert twice == []
+    assert kills >= LEAST_KILLS
+    assert 0 < most_open <= 22
