@@ -60,7 +60,7 @@ def backfill_item(
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
-    """Run the past ticks of an item, oldest first, by its servers. What has succeeded is never repeated."""
+    """Run the past ticks of an item. Its servers do it, oldest first; what has succeeded is never repeated."""
     params = [split_param(text) for text in param or []]
     request = BackfillRequest(item, begin, end, only, parallel, params, dry_run)
     plan = anyio.run(request_backfill, request, file, state)
@@ -80,7 +80,7 @@ def backfill_item(
 
 
 def list_backfills(*, state: State = None, json: Json = False) -> None:
-    """Show the backfills: how many ticks succeeded, failed, run and are left."""
+    """Show the backfills. How many ticks succeeded, failed, run and are left."""
     found = ask_state(state_path(state, None), lambda ask: ask.backfills())
     if json:
         print_report("scheduler.backfills", {"backfills": [_reported(one) for one in found]})

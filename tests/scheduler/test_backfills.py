@@ -83,8 +83,8 @@ async def test_what_succeeded_is_not_repeated_and_what_failed_is_resumed(tmp_pat
                     now=MIDNIGHT,
                 )
             )
-        days = await work_off(one)
-        assert days == ["2025-12-29", "2025-12-30", "2025-12-31"]
+        worked = await work_off(one)
+        assert worked == ["2025-12-29", "2025-12-30", "2025-12-31"]
         found = rows(path, "cause, outcome, run_id")
         assert found[:2] == [("tick", "SUCCESS", "old4"), ("backfill", "SUCCESS", "old3")]
         assert [cause for cause, _, _ in found[2:]] == ["backfill", "backfill"]

@@ -90,7 +90,7 @@ def test_each_day_runs_once(tmp_path: Path, parallel: tuple[str, ...]) -> None:
     servers = [start(tmp_path) for _ in range(2)]
     kills = most_open = 0
     try:
-        wait_until(lambda: len(query(state, "SELECT server FROM schedulers")) == 2, 60)
+        wait_until(lambda: len(query(state, "SELECT server FROM schedulers")) == 2)
         command(
             tmp_path, *("backfill", "a", "--from", BEGIN, "--to", END, "--param", "note=again", *parallel)
         )
