@@ -219,6 +219,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow scheduler backfills",
         "aetherflow scheduler backfills --json",
     ),
-    "scheduler cancel": ("aetherflow scheduler cancel b3f2a9c01d7e",),
+    "scheduler cancel": (
+        "aetherflow scheduler cancel b3f2a9c01d7e",
+        "aetherflow scheduler cancel b3f2a9c01d7e --json",
+    ),
 }
 """By the words of the command or group; empty: of `aetherflow` itself."""

@@ -60,7 +60,7 @@ def backfill_item(
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
-    """Run the past ticks of an item. Its servers do it, oldest first; what has succeeded is never repeated."""
+    """Run the past ticks of an item. Its servers do so, oldest first; what succeeded is never repeated."""
     params = [split_param(text) for text in param or []]
     request = BackfillRequest(item, begin, end, only, parallel, params, dry_run)
     plan = anyio.run(request_backfill, request, file, state)

@@ -1,7 +1,7 @@
 """Open the firing of a tick that a person requests: a new row, or the row of a tick that did not succeed.
 
-A tick has one row, by a timetable or by hand. What has succeeded is never repeated. The functions work inside a
-transaction of the caller.
+A tick has one row, by a timetable or by hand. What has succeeded is never repeated. The functions work inside
+a transaction of the caller.
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ IN_PROCESS = {
     "scheduler explain": "scheduler explain a 2026-01-01 --file s.yaml",
     "scheduler pause": "scheduler pause a --file s.yaml --reason maintenance",
     "scheduler resume": "scheduler resume a --file s.yaml",
+    "scheduler backfill": "scheduler backfill a --from 2026-01-01 --to 2026-01-03 --dry-run --file s.yaml",
+    "scheduler backfills": "scheduler backfills",
 }
 """A command line with success for every command that reports."""
 
@@ -67,6 +69,7 @@ EXECUTES = {
 OF_A_LIVING_HOLDER = {
     "runs cancel": "run_id executed_by since status",
     "locks release": "lock_key holder owner",
+    "scheduler cancel": "backfill item",
 }
 """The commands that need another process; their own tests see their reports."""
 
