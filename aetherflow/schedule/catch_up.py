@@ -23,6 +23,7 @@ run come as ranges with a count.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -96,6 +97,7 @@ def decide_due(
     now: datetime,
     *,
     before: datetime | None = None,
+    not_run: Collection[int] = (),
 ) -> Decision:
     """Decide about every tick later than `decided` that is due `now`.
 
@@ -105,6 +107,7 @@ def decide_due(
         decided: `through` of the decision before; at first, when the item came into force.
         now: the wall time, aware.
         before: if given, leave out the ticks from then on.
+        not_run: ticks, in seconds since 1970, of which it is settled that they do not run.
     """
     start, at = seconds(decided) + 1, seconds(now)
     end = _end_of_due(table, start, at)
@@ -115,9 +118,9 @@ def decide_due(
         return Decision(decided, clock_behind_seconds=max(0, start - 1 - at))
     in_time = _first_in_time(table, policy, start, at)
     caught_up = min(in_time, _window(policy, start, at))
-    chosen = _chosen(table, policy, caught_up, in_time, end)
-    not_run = _not_run(table, policy, (start, caught_up, in_time, chosen[0] if chosen else end))
-    return Decision(instant(end - 1), tuple(Run(instant(tick), tick < in_time) for tick in chosen), not_run)
+    chosen = _chosen(table, policy, (caught_up, in_time, end), not_run)
+    others = _not_run(table, policy, (start, caught_up, in_time, chosen[0] if chosen else end))
+    return Decision(instant(end - 1), tuple(Run(instant(tick), tick < in_time) for tick in chosen), others)
 
 
 def _end_of_due(table: Timetable, start: int, at: int) -> int | None:
@@ -155,13 +158,21 @@ def _window(policy: CatchUpPolicy, start: int, at: int) -> int:
     return start if window is None else max(start, at - math.floor(window))
 
 
-def _chosen(table: Timetable, policy: CatchUpPolicy, caught_up: int, in_time: int, end: int) -> list[int]:
+def _chosen(
+    table: Timetable, policy: CatchUpPolicy, bounds: tuple[int, int, int], not_run: Collection[int]
+) -> list[int]:
     """Return the ticks that run, oldest first, of those that are caught up or in time."""
+    caught_up, in_time, end = bounds
+
+    def latest(start: int, most: int) -> list[int]:
+        found = latest_ticks(table, start, end, most + len(not_run))
+        return [tick for tick in found if tick not in not_run][-most:] if not_run else found
+
     if policy.catch_up == "all":
-        return latest_ticks(table, caught_up, end, policy.catch_up_max)
+        return latest(caught_up, policy.catch_up_max)
     if policy.coalesce:
-        return latest_ticks(table, caught_up, end, 1)
-    return latest_ticks(table, in_time, end, policy.catch_up_max) or latest_ticks(table, caught_up, end, 1)
+        return latest(caught_up, 1)
+    return latest(in_time, policy.catch_up_max) or latest(caught_up, 1)
 
 
 def _not_run(

@@ -20,7 +20,8 @@ from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead, remo
 from aetherflow.scheduler.overlap import judge_new
 from aetherflow.scheduler.paused_ticks import decide_with_pauses, is_held
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
-from aetherflow.store.firings import Cause, Firing, NewFiring, has_firing, insert_firing
+from aetherflow.scheduler.settled_ticks import SettledTicks, name_settled_run, settled_ticks
+from aetherflow.store.firings import Cause, Firing, NewFiring, insert_firing
 from aetherflow.store.pauses import Pause, pauses_of, read_pauses
 from aetherflow.store.schedule_items import decided_to, set_decided_to
 
@@ -89,9 +90,11 @@ class FiringDecider(msgspec.Struct, frozen=True):
             # A clock that was ahead decided. Ticks with a row stay decided; the item must not sleep as long.
             ahead = ItemAhead(before, min(since, now) - timedelta(seconds=item.table.jitter_seconds + 1))
         start = ahead.since if ahead else before
-        decision = decide_due(item.table, item.policy, start, now)
+        settled = settled_ticks(raw, item, start, now)
+        decision = decide_due(item.table, item.policy, start, now, not_run=settled.not_run)
         if pauses:
-            decision = decide_with_pauses(item, start, decision, pauses, now)
+            decision = decide_with_pauses(item, start, decision, pauses, now, settled=settled.not_run)
+        decision = name_settled_run(decision, settled)
         again: list[Firing] = []
 
         def take_back(tick: datetime) -> None:
@@ -99,13 +102,13 @@ class FiringDecider(msgspec.Struct, frozen=True):
             again.extend([] if old is None else [old])
 
         firings = []
-        for some, tick, ticks in _rows(item, decision):
+        for some, tick, ticks in _rows(item, decision, settled):
             take_back(tick)
             firings.append(self._insert_not_run(raw, item, tick, ticks, some, now))
         has_coalesced = any(some.outcome == "coalesced" for some in decision.not_run)
         for run in decision.runs:
             take_back(run.tick)
-            if has_firing(raw, item.scheduler, item.id, run.tick):
+            if seconds(run.tick) in settled:
                 continue  # decided before the clock was put back
             cause: Cause = "catch_up" if run.is_late else "tick"
             verdict = judge_new(
@@ -189,16 +192,18 @@ class FiringDecider(msgspec.Struct, frozen=True):
         return firing
 
 
-def _rows(item: Item, decision: Decision) -> list[tuple[NotRun, datetime, int]]:
+def _rows(item: Item, decision: Decision, settled: SettledTicks) -> list[tuple[NotRun, datetime, int]]:
     """Return the rows of what does not run, with the number of ticks of each, oldest first."""
     rows: list[tuple[NotRun, datetime, int]] = []
     for some in decision.not_run:
         begin, end = seconds(some.first), seconds(some.last) + 1
-        newest = latest_ticks(item.table, begin, end, ROWS_PER_RANGE)
-        if some.count > len(newest):
-            rest = some.count - len(newest)
-            shared = latest_ticks(item.table, begin, newest[0], 1)
-            rows.append((some, instant(shared[0]), rest))
+        count = some.count - settled.between(begin, end)
+        newest = settled.left_of(latest_ticks(item.table, begin, end, ROWS_PER_RANGE + len(settled)))[
+            -ROWS_PER_RANGE:
+        ]
+        if count > len(newest):
+            shared = settled.left_of(latest_ticks(item.table, begin, newest[0], 1 + len(settled)))
+            rows.append((some, instant(shared[-1]), count - len(newest)))
         rows += [(some, instant(tick), 1) for tick in newest]
     return rows
 

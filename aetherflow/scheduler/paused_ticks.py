@@ -7,7 +7,7 @@ pause is over, and then its catch-up rule decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -24,16 +24,25 @@ def is_held(item: Item, pauses: Sequence[Pause], now: datetime) -> bool:
 
 
 def decide_with_pauses(
-    item: Item, decided: datetime, due: Decision, pauses: Sequence[Pause], now: datetime
+    item: Item,
+    decided: datetime,
+    due: Decision,
+    pauses: Sequence[Pause],
+    now: datetime,
+    *,
+    settled: Collection[int] = (),
 ) -> Decision:
-    """Decide about the ticks later than `decided`; `due` is the decision if there were no pause."""
+    """Decide about the ticks later than `decided`; `due` is the decision if there were no pause.
+
+    Of the `settled` ticks, in seconds since 1970, it is settled that they do not run.
+    """
     if item.policy.catch_up != "none":
         return due
     runs: list[Run] = []
     not_run: list[NotRun] = []
     since, end = decided, seconds(due.through) + 1
     for pause in pauses:
-        earlier = decide_due(item.table, item.policy, since, now, before=pause.begin)
+        earlier = decide_due(item.table, item.policy, since, now, before=pause.begin, not_run=settled)
         runs += earlier.runs
         not_run += earlier.not_run
         begin = max(seconds(max(since, earlier.through)) + 1, ceiling(pause.begin))
@@ -41,7 +50,7 @@ def decide_with_pauses(
         inside = ticks_not_run(item.table, begin, stop, "paused", reason_of(pause)) if begin < stop else None
         not_run += [inside] if inside else []
         since = max(since, earlier.through, instant(stop - 1))
-    later = decide_due(item.table, item.policy, since, now)
+    later = decide_due(item.table, item.policy, since, now, not_run=settled)
     runs += later.runs
     not_run += later.not_run
     held = pause_in_force(pauses, item.id, now)

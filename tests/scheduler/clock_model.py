@@ -219,6 +219,17 @@ class _Judge:
         early = self._looked(row.tick, newest[-1].tick, row.decided)
         return f"but a server looked at {_clock(early.reading)}" if early else ""
 
+    def _stands(self, row: Row, run_id: str, tick: str) -> str:
+        if self.spec.catch_up == "all" or not (self.spec.coalesce or self.spec.catch_up == "latest"):
+            return "but nothing is coalesced"
+        other = self.by_run.get(run_id)
+        if other is None or other.tick != _moment(tick)[0]:
+            return "there is no such run"
+        if not (other.tick > row.tick and other.decided < row.decided):
+            return "that one does not stand for it"
+        early = self._looked(row.tick, other.tick, row.decided)
+        return f"but a server looked at {_clock(early.reading)}" if early else ""
+
     def _too_many(self, row: Row, most: str) -> str:
         newer = [one for one in self.rows if one.decided == row.decided and one.tick > row.tick]
         chosen = sum(one.reason != row.reason for one in newer)
@@ -278,6 +289,7 @@ _REASONS: dict[str, Callable[..., str]] = {
     r"late by more than misfire_grace_time, (\d+) s": _Judge._late,
     r"older than catch_up_window, (\d+) s": _Judge._out_of_window,
     r"one run stands for all ticks that were due at once": _Judge._coalesced,
+    r"run (\w+) of (\S+) stands for it": _Judge._stands,
     r"more than catch_up_maximum, (\d+), were due at once": _Judge._too_many,
     r"run (\w+) of (\S+) (has not ended|waits) \(max_instances (\d+)\)": _Judge._met,
     r"(\d+) firings of the item are not over \(max_instances (\d+)\)": _Judge._met_several,
