@@ -20,6 +20,8 @@ from aetherflow.schedule.anchored_interval import anchored, parse_every
 from aetherflow.schedule.calendar import Calendar, make_calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
+from aetherflow.schedule.deadline import CODE as DEADLINE_CODE
+from aetherflow.schedule.deadline import Deadline, parse_end_by, parse_longer_than
 from aetherflow.schedule.holidays import Holidays, read_holidays
 from aetherflow.schedule.invalid_value import InvalidScheduleValue
 from aetherflow.schedule.item import Item, Schedule, fingerprint
@@ -33,7 +35,7 @@ from aetherflow.schedule.zone import Zone, load_zone
 from aetherflow.spec.document import MAX_BYTES
 from aetherflow.spec.load import ScheduleDocument
 from aetherflow.spec.read_file import read_file
-from aetherflow.spec.schedule import CalendarSpec, IntervalSpec, ItemSpec
+from aetherflow.spec.schedule import CalendarSpec, DeadlineSpec, IntervalSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
 from aetherflow.written_path import UnclearPath, folder_of, written_path
@@ -83,6 +85,7 @@ class _Reader(msgspec.Struct, eq=False):
         zone = self.zone(spec)
         trigger = self.trigger(spec, zone)
         calendar = self.calendar(spec, calendars)
+        deadline = None if spec.deadline is None else self.deadline(spec.deadline)
         flow, manifest = self.flow(spec)
         for problem in wrong_params(spec.params):
             self.is_wrong = True
@@ -114,6 +117,7 @@ class _Reader(msgspec.Struct, eq=False):
             manifest=manifest,
             definition=fingerprint(spec, zone.name, calendar_spec, holidays),
             folder=absolute(self.loaded.path).parent,
+            deadline=deadline,
         )
 
     def report(self, key: str, code: str, message: str, hint: str) -> None:
@@ -169,6 +173,19 @@ class _Reader(msgspec.Struct, eq=False):
         if every is None or zone is None:
             return None
         return self.parsed((*where, "anchor"), lambda: anchored(every, spec.anchor, zone))
+
+    def deadline(self, spec: DeadlineSpec) -> Deadline | None:
+        """Return the deadline of the item; one that says nothing is an error."""
+        where = (*self.base, "deadline")
+        end_by = longer_than = None
+        if (text := spec.end_by) is not None:
+            end_by = self.parsed((*where, "end_by"), lambda: parse_end_by(text))
+        if (longer := spec.longer_than) is not None:
+            longer_than = self.parsed((*where, "longer_than"), lambda: parse_longer_than(longer))
+        if spec == DeadlineSpec():
+            hint = "add start_within, end_by or longer_than"
+            self.report("deadline", DEADLINE_CODE, "the deadline does not say when something is late", hint)
+        return Deadline(spec.start_within, end_by, longer_than)
 
     def calendar(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Calendar | None:
         """Return the calendar that the item names."""

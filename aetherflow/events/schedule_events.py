@@ -9,6 +9,10 @@ import msgspec
 
 from aetherflow.events.run_events import Event
 
+AlertKind = Literal["late_start", "late_end", "long", "missed", "never_ran"]
+"""What may be wrong with a tick: its run starts too late, ends too late or takes unusually long; it has no
+run; or the item has had no run at all."""
+
 
 class ScheduleEvent(Event, frozen=True, kw_only=True):
     """The fields of every scheduler event; `flow_id` and `run_id` are empty if there is no run."""
@@ -59,6 +63,22 @@ class FiringFinished(ScheduleEvent, frozen=True, kw_only=True):
     scheduled_at: datetime
     outcome: Literal["SUCCESS", "FAILED", "CANCELLED"]
     reason: str = ""
+
+
+class FiringLate(ScheduleEvent, frozen=True, kw_only=True):
+    """A tick of an item with a `deadline` or `on_late` is late; `run_id` is its run. Reported once.
+
+    Attributes:
+        ticks: how many ticks it is about, up to this one.
+        on_late_run: the run of the steps of `on_late`.
+    """
+
+    item_id: str
+    scheduled_at: datetime
+    alert: AlertKind
+    reason: str
+    ticks: int = 1
+    on_late_run: str = ""
 
 
 class UpcomingItem(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from aetherflow.events.run_events import (
 )
 from aetherflow.events.schedule_events import (
     FiringFinished,
+    FiringLate,
     FiringMissed,
     FiringScheduled,
     FiringTakenOver,
@@ -71,7 +72,7 @@ def level_of(event: Event) -> Level:
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
         case ScheduleInvalid():
             return "error"
-        case StepRetrying() | CancelRequested() | FiringMissed() | FiringTakenOver():
+        case StepRetrying() | CancelRequested() | FiringMissed() | FiringTakenOver() | FiringLate():
             return "warning"
         case StepFinished() | JobFinished() | RunFinished():
             return _LEVEL_OF_STATUS.get(event.status, "info")

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from aetherflow.events.schedule_events import (
     FiringFinished,
+    FiringLate,
     FiringMissed,
     FiringScheduled,
     FiringTakenOver,
@@ -61,6 +62,12 @@ def _(event: FiringFinished) -> str:
 
 
 @sentence.register
+def _(event: FiringLate) -> str:
+    what = f"{_firing(event)}  {event.alert}: {indented(event.reason)}"
+    return f"{what}; on_late is run {one_line(event.on_late_run)}" if event.on_late_run else what
+
+
+@sentence.register
 def _(event: ScheduleLoaded) -> str:
     if event.is_first:
         number = f"{event.item_count} item{'' if event.item_count == 1 else 's'}"
@@ -109,7 +116,7 @@ def _next(item: UpcomingItem, now: datetime) -> str:
     return f"{when}{after}, {one_line(item.paused)}" if item.paused else f"{when}{after}"
 
 
-def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished) -> str:
+def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished | FiringLate) -> str:
     return f"item {one_line(event.item_id)} of {event.scheduled_at:%Y-%m-%dT%H:%M:%SZ}"
 
 

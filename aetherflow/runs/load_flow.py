@@ -107,6 +107,8 @@ def load_checked_flow(
     process_env: Mapping[str, str],
     bundle: OpenBundle | None = None,
     given: Mapping[tuple[str, str], object] | None = None,
+    *,
+    job: str = "",
 ) -> CheckedFlow:
     """Load, plan and check a flow.
 
@@ -115,12 +117,13 @@ def load_checked_flow(
         process_env: what the environment of the run begins with.
         bundle: the bundle that the flow is in.
         given: types beside those that are installed, by what they are and their name: those of a test.
+        job: of the `on_late` steps of a scheduler file, only those of this item.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
         ConfigError: a setting, the profiles file or the secrets provider cannot be used.
     """
-    loaded, found = read_flow(flow)
+    loaded, found = read_flow(flow, job)
     if loaded is None:
         raise InvalidInput(found)
     redactor = Redactor()

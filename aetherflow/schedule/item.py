@@ -11,6 +11,7 @@ import msgspec
 
 from aetherflow.schedule.calendar import local_date
 from aetherflow.schedule.catch_up import CatchUpPolicy
+from aetherflow.schedule.deadline import Deadline
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.zone import seconds
 from aetherflow.spec.schedule import CalendarSpec, ItemSpec, ScheduleFile
@@ -27,6 +28,7 @@ class Item(msgspec.Struct, frozen=True):
         definition: a fingerprint of when it ticks; when that changes, it starts afresh.
         folder: that of its scheduler file, where relative paths among its params start.
         follows: when the items tick that it follows, by their names; those that are enabled.
+        deadline: when its runs are late; None without one.
     """
 
     scheduler: str
@@ -39,6 +41,7 @@ class Item(msgspec.Struct, frozen=True):
     definition: str
     folder: Path | None = None
     follows: dict[str, Timetable] = {}
+    deadline: Deadline | None = None
 
     @property
     def id(self) -> str:

@@ -48,6 +48,19 @@ def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -
         _check_item(item, flow, base, checked.sink, is_new=is_new)
         if isinstance(flow, CheckedFlow):
             _check_pools(item, flow, base, checked)
+    if not checked.sink.has_errors and any(item.spec.on_late for item in checked.schedule.items.values()):
+        _check_on_late(checked.schedule.file, process_env, checked.sink)
+
+
+def _check_on_late(file: Path, process_env: Mapping[str, str], sink: DiagnosticSink) -> None:
+    """Report the errors in the `on_late` steps of a scheduler file."""
+    found = _load_or_error(file, process_env)
+    if isinstance(found, CheckedFlow):
+        sink.diagnostics += [one for one in found.diagnostics if one not in sink.diagnostics]
+    elif isinstance(found, InvalidInput):
+        sink.diagnostics += found.diagnostics
+    else:
+        sink.add(("items",), INVALID_FLOW, f"the on_late steps are not valid: {found.message}", found.hint)
 
 
 def _check_pools(

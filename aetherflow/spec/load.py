@@ -13,7 +13,7 @@ from aetherflow.spec.decode import decode
 from aetherflow.spec.document import Document, NodePath, read_document, scan_file
 from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
-from aetherflow.spec.schedule import ScheduleFile
+from aetherflow.spec.schedule import ScheduleFile, is_schedule
 from aetherflow.spec.suggest import quoted
 from aetherflow.spec.tolerant_read import Assumptions, mend
 
@@ -49,16 +49,27 @@ def load_flow(path: Path) -> FlowDocument:
     return loaded
 
 
-def read_flow(path: Path) -> tuple[FlowDocument | None, list[Diagnostic]]:
+def read_flow(path: Path, job: str = "") -> tuple[FlowDocument | None, list[Diagnostic]]:
     """Read a flow file as far as possible, so that later checks can report their diagnostics together.
 
     Returns the flow (with assumptions if its shape is wrong, None if it is unreadable), and the diagnostics
-    in the order of the file.
+    in the order of the file. Of a scheduler file it is the flow of its `on_late` steps, if it has some; with
+    `job` only those of that item.
 
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    return _read(path, FlowFile)
+    document, diagnostics = scan_file(path)
+    if document is not None and is_schedule(document.value):
+        from aetherflow.spec.on_late import flow_of_on_late, has_on_late  # noqa: PLC0415 - seldom needed
+
+        if has_on_late(document.value):
+            schedule, found = _decoded(path, document, diagnostics, ScheduleFile)
+            if schedule is None or schedule.guesses is not None:
+                return None, found
+            flow, moved = flow_of_on_late(schedule.spec, document, job)
+            return FileDocument(flow, moved, path), found
+    return _decoded(path, document, diagnostics, FlowFile)
 
 
 def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:
@@ -67,7 +78,7 @@ def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    return _read(path, ScheduleFile)
+    return _decoded(path, *scan_file(path), ScheduleFile)
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
@@ -84,9 +95,10 @@ def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:
     return profiles
 
 
-def _read(path: Path, kind: type[T]) -> tuple[FileDocument[T] | None, list[Diagnostic]]:
+def _decoded(
+    path: Path, document: Document | None, diagnostics: list[Diagnostic], kind: type[T]
+) -> tuple[FileDocument[T] | None, list[Diagnostic]]:
     """Return the file (None if unreadable, with assumptions if misshapen), and the diagnostics in order."""
-    document, diagnostics = scan_file(path)
     if document is None:
         return None, diagnostics
     spec, wrong = decode(document, kind)
@@ -133,14 +145,13 @@ def _lists_with_ids(file: Any) -> Iterator[tuple[NodePath, str]]:
     """Yield the lists of jobs, of steps and of schedule items, with what their items are called."""
     if not isinstance(file, dict):
         return
-    if isinstance(file.get("items"), list):
-        yield ("items",), "item"
-    jobs, flow = file.get("jobs"), file.get("flow")
-    if isinstance(jobs, list):
-        yield ("jobs",), "job"
-        for number, job in enumerate(jobs):
-            if isinstance(job, dict) and isinstance(job.get("steps"), list):
-                yield ("jobs", number, "steps"), "step"
+    for key, title, inner in (("items", "item", "on_late"), ("jobs", "job", "steps")):
+        if isinstance(listed := file.get(key), list):
+            yield (key,), title
+            for number, one in enumerate(listed):
+                if isinstance(one, dict) and isinstance(one.get(inner), list):
+                    yield (key, number, inner), "step"
+    flow = file.get("flow")
     if isinstance(flow, dict):
         for hook in HOOKS:
             if isinstance(flow.get(hook), list):

@@ -15,6 +15,7 @@ from aetherflow.spec.flow import (
     PositiveSeconds,
     Seconds,
     StateSpec,
+    StepSpec,
 )
 from aetherflow.spec.spelling import AS_DURATION, IS_DURATION
 
@@ -72,6 +73,22 @@ class IntervalSpec(_Spec, frozen=True):
     anchor: str
 
 
+class DeadlineSpec(_Spec, frozen=True):
+    """`deadline` of an item: from when on one of its ticks is late, which is reported once.
+
+    Attributes:
+        start_within: the run must have started so long after its time.
+        end_by: a local time of day; the run must be over at the first one after its time, "07:00".
+        longer_than: a run is unusually long from then on: 3x (of what the runs usually take), or a duration.
+    """
+
+    called = "a deadline"
+
+    start_within: PositiveSeconds | None = None
+    end_by: str | None = None
+    longer_than: str | None = None
+
+
 class ItemSpec(_Spec, frozen=True):
     """One item: when to fire, and what to run then.
 
@@ -102,6 +119,8 @@ class ItemSpec(_Spec, frozen=True):
         dst_gap: what a time does that clocks skip.
         dst_overlap: what a time does that clocks show twice.
         priority: of runs that wait for a slot, the higher goes first.
+        deadline: when a run is late to start, late to end or unusually long.
+        on_late: steps that run when something is late, unusually long, missed, or has never run.
         description: what it is for.
     """
 
@@ -137,6 +156,8 @@ class ItemSpec(_Spec, frozen=True):
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     priority: int = 0
+    deadline: DeadlineSpec | None = None
+    on_late: list[StepSpec] = []
     description: str = ""
 
 

@@ -75,6 +75,7 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF207": item(HOURLY, script=VALIDATE, flow="version: 1\n"),
     "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
+    "AF564": item(f"{HOURLY}, deadline: {{end_by: 7 o'clock}}"),
     "AF576": item("rrule: 'FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30', flow_yaml: flow.yaml"),
     "AF577": item(f"{HOURLY}, calendar: c", "calendars: {c: {holidays: flow.yaml}}\n"),
     "AF578": item("interval: {every: 1d12h, anchor: '2026-01-05T06:00'}, flow_yaml: flow.yaml"),

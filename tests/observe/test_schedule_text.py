@@ -10,6 +10,7 @@ import pytest
 from aetherflow.events.run_events import Event
 from aetherflow.events.schedule_events import (
     FiringFinished,
+    FiringLate,
     FiringMissed,
     FiringScheduled,
     FiringTakenOver,
@@ -81,6 +82,19 @@ CASES: list[tuple[Event, str]] = [
             at=AT, scheduler="n", run_id="r1", item_id="a", scheduled_at=TICK, outcome="FAILED", reason="boom"
         ),
         "22:14:03 ERROR item a of 2026-01-02T22:14:00Z  FAILED (run r1): boom",
+    ),
+    (
+        FiringLate(
+            at=AT,
+            scheduler="n",
+            run_id="r1",
+            item_id="a",
+            scheduled_at=TICK,
+            alert="late_end",
+            reason="not over by 07:00",
+            on_late_run="r2",
+        ),
+        "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  late_end: not over by 07:00; on_late is run r2",
     ),
     (
         ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=1, is_first=True),

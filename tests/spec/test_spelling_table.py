@@ -139,7 +139,7 @@ def test_what_is_no_duration_is_refused_with_what_is_accepted(name: str) -> None
 
 
 def test_every_number_that_is_named_like_a_time_is_a_duration() -> None:
-    like_a_time = ("_seconds", "timeout", "_recycle", "grace_time", "_window")
+    like_a_time = ("_seconds", "timeout", "_recycle", "grace_time", "_window", "_within")
     numbers = [place for place in places() if takes(place, kinds.IntType, kinds.FloatType)]
     named = {place.name for place in numbers if str(place.path[-1]).endswith(like_a_time)}
     assert len(named) > 15
