@@ -33,6 +33,7 @@ from aetherflow.scheduler.firing_events import (
 from aetherflow.scheduler.pause_watch import check_pauses
 from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
 from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
+from aetherflow.scheduler.server_clocks import ServerClocks
 from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.scheduler.unknown_items import UnknownItems
 from aetherflow.scheduler.wall_clock_timer import WallClockTimer
@@ -75,12 +76,15 @@ class Scheduler:
         clock: Clock,
         runs: FiringRunner,
         report: Callable[[ScheduleEvent], None],
+        clocks: ServerClocks | None = None,
     ) -> None:
         self.server = server
         self.schedules: dict[str, Schedule] = {}
         decider = FiringDecider(server, clock.now, clock.new_id)
-        self.timetable = TimetableSource(decider, self.schedules, clock)
+        self.timetable = TimetableSource(decider, self.schedules, clock, lambda: not self.standby())
         self.boots = BootSource(decider, self.schedules)
+        self._clocks = clocks
+        self._was_off = False
         self._database = database
         self._clock = clock
         self._runs = runs
@@ -106,6 +110,8 @@ class Scheduler:
 
         def register(raw: sqlite3.Connection) -> tuple[dict[str, datetime], dict[str, ItemAhead]]:
             decided = register_items(raw, schedule.id, beginnings)
+            if self.standby():
+                return decided, {}
             return decided, treat_as_now(raw, schedule.id, self._clock.now())
 
         decided, ahead = await self._database.transact(register)
@@ -136,7 +142,30 @@ class Scheduler:
 
     async def follow(self, source: FiringSource) -> None:
         """Fire what a source gives, until cancelled or stopped."""
-        await self._repeat(partial(source.fire_next, self))
+        await self._repeat(partial(self._fire_next, source))
+
+    async def _fire_next(self, source: FiringSource) -> None:
+        if self.standby():
+            await self._clock.sleep(CHECK_SECONDS)
+        else:
+            await source.fire_next(self)
+
+    def standby(self) -> str:
+        """Return why this server decides nothing; empty if it decides."""
+        return self._clocks.standby() if self._clocks else ""
+
+    async def _may_decide(self) -> bool:
+        """Whether this server decides; say once that its clock is off, and once that it agrees again."""
+        why = self.standby()
+        if why and self._clocks and self._clocks.is_off and not self._was_off:
+            await self._database.transact(lambda raw: release_unstarted(raw, self.server))
+            self._was_off = True
+            self._notice(f"{why}; it decides nothing until they agree, and its runs continue", "AF217")
+        elif not why and self._was_off:
+            await self._move_back()
+            self._was_off = False
+            self._notice("the clocks of the servers agree; this server decides again", level="info")
+        return not why
 
     def stop(self) -> None:
         """Fire nothing more; started runs continue."""
@@ -203,13 +232,15 @@ class Scheduler:
         Raises:
             StateError: the database could not be used.
         """
+        while self._unstored:
+            await self._store_end(*self._unstored[0])
+            del self._unstored[0]
+        if not await self._may_decide():
+            return
         if self.timetable.clock_went_back():
             await self._move_back()
         self.timetable.note_clock()
         await check_pauses(self._database, self.schedules, self.timetable, self._clock, self._report)
-        while self._unstored:
-            await self._store_end(*self._unstored[0])
-            del self._unstored[0]
         for schedule in list(self.schedules.values()):
             await self._check_schedule(schedule)
 

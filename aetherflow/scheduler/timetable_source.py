@@ -27,7 +27,14 @@ class TimetableSource:
         due_queue: the next tick of each item.
     """
 
-    def __init__(self, decider: FiringDecider, schedules: Mapping[str, Schedule], clock: Clock) -> None:
+    def __init__(
+        self,
+        decider: FiringDecider,
+        schedules: Mapping[str, Schedule],
+        clock: Clock,
+        may_decide: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._may_decide = may_decide
         self._decider = decider
         self._schedules = schedules
         self._clock = clock
@@ -62,7 +69,9 @@ class TimetableSource:
         Raises:
             StateError: the database cannot be used; the items stay due.
         """
-        while due := self.due_queue.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
+        while self._may_decide() and (
+            due := self.due_queue.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION)
+        ):
             due.sort(key=lambda one: one[0].scheduler)
             for _, group in groupby(due, key=lambda one: one[0].scheduler):
                 try:

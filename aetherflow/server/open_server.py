@@ -112,7 +112,7 @@ async def open_server(
                 clock=clock,
             )
             runs = FiringRuns(opened.database, lease.name, host.states, run_pool, clock)
-            scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce)
+            scheduler = Scheduler(opened.database, lease.name, clock, runs, bus.announce, lease.clocks)
             notifier = Notifier(env)
             reopen = partial(_reopen, observers, partial(report, level="warning", code="AF762"))
             reloader = Reloader(scheduler, lease, schedules, settings, notifier, clock, bus.announce, reopen)

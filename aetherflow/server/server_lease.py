@@ -5,13 +5,16 @@ from __future__ import annotations
 import sqlite3
 from typing import Self
 
+from aetherflow._version import __version__
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError, StateMoved
 from aetherflow.schedule.item import Schedule
+from aetherflow.scheduler.server_clocks import BEAT_SECONDS, ServerClocks
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.served_files import forget_server, record_served_file
+from aetherflow.store.servers import ServerRow, forget_silent, own_row, server_rows, store_server
 from aetherflow.working_directory import absolute
 
 TTL_SECONDS = 30.0
@@ -22,13 +25,20 @@ LOOK_SECONDS = 1.0
 
 
 class ServerLease:
-    """The lease of this server, renewed by a heartbeat."""
+    """The lease of this server, renewed by a heartbeat.
+
+    Attributes:
+        clocks: how its clock compares with those of other servers.
+    """
 
     def __init__(self, database: Database, clock: Clock, name: str) -> None:
         self.name = name
         self._database = database
         self._clock = clock
         self._files: dict[str, tuple[str, str]] = {}
+        self.clocks = ServerClocks(name, clock)
+        self._started = clock.now()
+        self._beats = 0
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
@@ -38,11 +48,24 @@ class ServerLease:
             StateError: the database cannot be used.
         """
         lease = cls(database, clock, f"server:{clock.new_id()}")
-        await database.transact(lease._take)
+        lease.clocks.observe(await database.transact(lease._take_first))
         return lease
 
+    def _take_first(self, raw: sqlite3.Connection) -> dict[str, ServerRow]:
+        self._take(raw)
+        return self._beat(raw)
+
+    def _beat(self, raw: sqlite3.Connection) -> dict[str, ServerRow]:
+        """Store what the clock shows; return what those of all servers showed."""
+        forget_silent(raw, self.clocks.silent())
+        self._beats += 1
+        host = this_process().host.partition(" ")[0]
+        now, standby = self._clock.now(), self.clocks.standby()
+        store_server(raw, own_row(self.name, host, __version__, self._started, now, self._beats, standby))
+        return server_rows(raw)
+
     def _take(self, raw: sqlite3.Connection) -> None:
-        now = self._clock.now()
+        now = self.clocks.now()
         leases.acquire(raw, self.name, this_process(), self.name, now=now, ttl_seconds=TTL_SECONDS)
         rows = raw.execute("SELECT name FROM leases WHERE name LIKE 'server:%' AND name <> ?", (self.name,))
         for (name,) in rows.fetchall():
@@ -59,26 +82,28 @@ class ServerLease:
         renewed = self._clock.monotonic()
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            is_due = self._clock.monotonic() - renewed >= TTL_SECONDS / 6
+            is_due = self._clock.monotonic() - renewed >= BEAT_SECONDS
             try:
                 if is_due:
-                    await self._database.transact(self._renew)
+                    rows = await self._database.transact(self._renew)
                     renewed = self._clock.monotonic()
                 else:
-                    await self._database.read(lambda _raw: None)  # it looks where its file is
+                    rows = await self._database.read(server_rows)  # it looks where its file is, too
+                self.clocks.observe(rows)
             except StateMoved as error:
                 raise _file_is_gone(error) from None
             except StateError:
                 continue  # the scheduler, which needs the database too, reports it
 
-    def _renew(self, raw: sqlite3.Connection) -> None:
+    def _renew(self, raw: sqlite3.Connection) -> dict[str, ServerRow]:
         """Renew; if another server took this one for dead, store the lease and the files again."""
         lease = leases.Lease(self.name, 1, TTL_SECONDS)
-        if leases.renew(raw, lease, self._clock.now()):
-            return
+        if leases.renew(raw, lease, self.clocks.now()):
+            return self._beat(raw)
         self._take(raw)
         for scheduler, (file, problem) in self._files.items():
             record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
+        return self._beat(raw)
 
     async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
         """Store that a file is served, or its current error."""

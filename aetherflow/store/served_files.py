@@ -40,4 +40,5 @@ def record_served_file(
 def forget_server(raw: sqlite3.Connection, server: str) -> None:
     """Delete a server's lease and its served files, so that other servers may take its open firings."""
     raw.execute("DELETE FROM schedulers WHERE server = ?", (server,))
+    raw.execute("DELETE FROM servers WHERE server = ?", (server,))
     raw.execute("DELETE FROM leases WHERE name = ?", (server,))

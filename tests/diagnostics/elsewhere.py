@@ -20,6 +20,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF642": ("a lease of a pool that ran out", "tests/store/test_pool_table.py"),
     "AF215": ("a clock that was ahead", "tests/scheduler/test_clock_ahead.py"),
     "AF216": ("a clock that was ahead", "tests/scheduler/test_clock_ahead.py"),
+    "AF217": ("two servers with different clocks", "tests/scheduler/test_server_clocks.py"),
     "AF643": ("a pool that is in use", "tests/cli/test_pools.py"),
     "AF650": ("a full queue of a server", "tests/runs/test_run_pool.py"),
     "AF651": ("a run that a server has already", "tests/runs/test_run_pool.py"),

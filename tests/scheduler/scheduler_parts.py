@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,13 @@ from aetherflow.events.schedule_events import ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.scheduler.server_clocks import ServerClocks
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, begin_firing
 from aetherflow.store.process_identity import ProcessIdentity, this_process
+from aetherflow.store.servers import ServerRow, own_row, server_rows, store_server
 from tests.store.clock_double import FakeClock
 from tests.store.real_parts import query
 
@@ -83,7 +86,20 @@ class Server:
         self.clock = clock
         self.runs = Runs()
         self.reported: list[ScheduleEvent] = []
-        self.scheduler = Scheduler(database, self.name, clock, self.runs, self.reported.append)
+        self.clocks, self.beats = ServerClocks(self.name, clock), 0
+        self.scheduler = Scheduler(database, self.name, clock, self.runs, self.reported.append, self.clocks)
+
+    async def beat(self) -> None:
+        """Store what the clock shows, and look at those of other servers, as each second."""
+        self.beats += 1
+        now = self.clock.now()
+        row = own_row(self.name, "host", "1", now, now, self.beats, self.clocks.standby())
+
+        def store(raw: sqlite3.Connection) -> dict[str, ServerRow]:
+            store_server(raw, row)
+            return server_rows(raw)
+
+        self.clocks.observe(await self.database.transact(store))
 
     async def live(self, owner: ProcessIdentity | None = None) -> None:
         """Take the lease of the server, or renew it."""

@@ -1,0 +1,104 @@
+"""Servers on one database compare their clocks: one that is off decides nothing until it agrees again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.scheduler.server_clocks import ClockOffset, reference
+from tests.scheduler.scheduler_parts import CountingClock, Server, rows, schedule, server
+
+pytestmark = pytest.mark.asyncio
+EVERY_MINUTE = "id: a, cron: '* * * * *'"
+HOUR = 3600
+
+
+def notices(one: Server) -> list[str]:
+    """Return the codes of the notices since the last time."""
+    found = [event.code for event in one.reported if isinstance(event, ScheduleNotice)]
+    one.reported.clear()
+    return found
+
+
+async def beat(*servers: Server, seconds: int = 5) -> None:
+    """Let time pass with a heartbeat of each server."""
+    for _ in range(2):
+        for one in servers:
+            one.clock.advance(seconds / 2)
+            await one.live()
+        for one in servers:
+            await one.beat()
+
+
+@pytest.mark.parametrize("off", [HOUR, -HOUR])
+async def test_a_server_whose_clock_is_off_stands_by_and_returns(tmp_path: Path, off: int) -> None:
+    state = tmp_path / "state.sqlite"
+    right, wrong = CountingClock("r"), CountingClock("w")
+    wrong.jump(off)
+    async with server(state, "a", right) as first, server(state, "b", wrong) as second:
+        for _ in range(4):
+            await beat(first)
+        await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        wrong.advance(20)
+        await second.beat()
+        assert second.scheduler.standby() == "compares its clock with those of other servers"
+        await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await beat(first, second)
+        assert first.scheduler.standby() == ""
+        side = "ahead of" if off > 0 else "behind"
+        assert second.scheduler.standby().endswith(f"{side} that of server a")
+        for _ in range(12):
+            await beat(first, second)
+            await second.tick()
+            await second.tick()
+        assert notices(second) == ["AF217"]
+        assert rows(state) == []
+        await first.tick()
+        assert [row[1:] for row in rows(state)] == [("00:01:00", "QUEUED")]
+        wrong.jump(-off)
+        await beat(first, second)
+        await second.tick()
+        assert second.scheduler.standby() == ""
+        assert "" in notices(second), "it says that it decides again"
+
+
+async def test_a_clock_that_jumps_is_noticed_before_anything_is_decided(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    clocks = CountingClock("r"), CountingClock("s")
+    async with server(state, "a", clocks[0]) as first, server(state, "b", clocks[1]) as second:
+        for _ in range(4):
+            await beat(first)
+        clocks[1].advance(20)
+        await beat(first, second)
+        await beat(first, second)
+        await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        clocks[1].jump(HOUR)
+        await second.tick()
+        assert rows(state) == []
+        assert notices(second) == ["AF217"]
+
+
+async def test_a_server_alone_decides_by_its_own_clock(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite", "a", CountingClock()) as one:
+        await beat(one)
+        one.clock.advance(1)
+        assert one.scheduler.standby() == ""
+
+
+@pytest.mark.parametrize(
+    ("clocks", "decides"),
+    [
+        ([("a", 0, 1), ("b", 3600, 50), ("c", 1, 2)], "c"),
+        ([("a", 0, 100), ("b", 3600, 5)], "a"),
+        ([("a", 0, 5), ("b", 3600, 100)], "b"),
+        ([("a", 0, 9), ("b", 1, 20), ("c", 2, 8), ("d", 3600, 500)], "b"),
+        ([("a", 0, 9), ("b", 3600, 9)], "a"),
+    ],
+)
+async def test_the_median_decides_and_of_two_the_oldest(
+    clocks: list[tuple[str, float, int]], decides: str
+) -> None:
+    offsets = [ClockOffset(name, seconds, beats) for name, seconds, beats in clocks]
+    assert reference(offsets).server == decides
