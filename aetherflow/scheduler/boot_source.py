@@ -50,6 +50,7 @@ class BootSource:
 
         Raises:
             StateError: the database cannot be used; the items are fired later.
+            StandsBy: the clock of the server is off; the items are fired later.
         """
         items = [
             item for one in self._schedules.values() for item in one.enabled if item.table.trigger.at_boot

@@ -56,6 +56,7 @@ class FiringSink(Protocol):
 
         Raises:
             StateError: the database cannot be used; nothing was decided.
+            StandsBy: the clock of the server is off; nothing was decided.
         """
         ...
 
@@ -66,10 +67,11 @@ class FiringSource(Protocol):
     async def fire_next(self, sink: FiringSink) -> object:
         """Wait for the next occasion to fire, and hand its firings to the sink.
 
-        The scheduler calls it again and again, also after a StateError: what could not be decided must come
-        again. What it returns is for other callers, who know the source.
+        The scheduler calls it again and again, also after a StateError or StandsBy: what could not be decided
+        must come again. What it returns is for other callers, who know the source.
 
         Raises:
             StateError: the database cannot be used.
+            StandsBy: the clock of the server is off.
         """
         ...

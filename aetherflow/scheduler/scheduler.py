@@ -8,40 +8,40 @@ servers share a database is in the transactions of `firing_decision` and `recove
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 
 from aetherflow.clock import Clock
-from aetherflow.errors import AetherFlowError, StateError, StateMoved
+from aetherflow.errors import AetherFlowError, StateError
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
 from aetherflow.scheduler.backfill_feed import feed, needs_feeding
 from aetherflow.scheduler.boot_source import BootSource
 from aetherflow.scheduler.clock_ahead import ItemAhead, treat_as_now
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
+from aetherflow.scheduler.firing_ends import Ended, FiringEnds
 from aetherflow.scheduler.firing_events import (
     decided_again,
     decided_ahead,
     decided_event,
-    ended_event,
     recovered_events,
 )
 from aetherflow.scheduler.pause_watch import check_pauses
 from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
 from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
-from aetherflow.scheduler.server_clocks import ServerClocks
+from aetherflow.scheduler.repeated_work import RepeatedWork
+from aetherflow.scheduler.server_clocks import ServerClocks, StandsBy
+from aetherflow.scheduler.standby import Standby
 from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.scheduler.unknown_items import UnknownItems
 from aetherflow.scheduler.wall_clock_timer import WallClockTimer
 from aetherflow.store.database import Database
 from aetherflow.store.firings import (
     Firing,
-    close_firing,
-    find_firing,
     move_firing,
     postpone_firing,
     release_unstarted,
@@ -52,12 +52,6 @@ from aetherflow.store.schedule_items import register_items
 CHECK_SECONDS = 1.0
 """How often a server looks for firings of dead servers, manual ones, and those that wait."""
 
-AGAIN_SECONDS = 1.0
-"""How long the scheduler waits after the database failed, before it tries again."""
-
-Work = Callable[[], Coroutine[Any, Any, object]]
-Ended = Literal["SUCCESS", "FAILED", "CANCELLED", "SKIPPED"]
-
 
 class Scheduler:
     """Fires the items of schedules, as one of any number of servers on a database. It is a `FiringSink`.
@@ -67,6 +61,7 @@ class Scheduler:
         schedules: the current schedules by id.
         timetable: the source of the firings that are due.
         boots: the source of the firings of `@reboot` items.
+        standby: whether the server decides.
     """
 
     def __init__(
@@ -81,10 +76,9 @@ class Scheduler:
         self.server = server
         self.schedules: dict[str, Schedule] = {}
         decider = FiringDecider(server, clock.now, clock.new_id)
-        self.timetable = TimetableSource(decider, self.schedules, clock, lambda: not self.standby())
+        self.timetable = TimetableSource(decider, self.schedules, clock)
         self.boots = BootSource(decider, self.schedules)
-        self._clocks = clocks
-        self._was_off = False
+        self.standby = Standby(server, database, clocks)
         self._database = database
         self._clock = clock
         self._runs = runs
@@ -93,10 +87,8 @@ class Scheduler:
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
         self._unknown_items = UnknownItems()
-        self._failing: set[Work] = set()
-        self._scopes: set[anyio.CancelScope] = set()
-        self._is_stopped = False
-        self._unstored: list[tuple[Firing, Ended, str]] = []
+        self._works = RepeatedWork(clock, self._database_fails, self._database_works)
+        self._ends = FiringEnds(database, server, clock, report, self._notice)
 
     async def put(self, schedule: Schedule) -> Changes:
         """Bring a schedule into force, in the place of the one of its id; return what has changed.
@@ -110,7 +102,7 @@ class Scheduler:
 
         def register(raw: sqlite3.Connection) -> tuple[dict[str, datetime], dict[str, ItemAhead]]:
             decided = register_items(raw, schedule.id, beginnings)
-            if self.standby():
+            if self.standby.why():
                 return decided, {}
             return decided, treat_as_now(raw, schedule.id, self._clock.now())
 
@@ -136,65 +128,43 @@ class Scheduler:
     async def run(self) -> None:
         """Fire what is due, and check what is open, until cancelled or stopped."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._repeat, self._check)
+            tasks.start_soon(self._works.repeat, self._check)
             tasks.start_soon(self.follow, self.timetable)
             tasks.start_soon(self.follow, self.boots)
 
     async def follow(self, source: FiringSource) -> None:
         """Fire what a source gives, until cancelled or stopped."""
-        await self._repeat(partial(self._fire_next, source))
+        await self._works.repeat(partial(source.fire_next, self))
 
-    async def _fire_next(self, source: FiringSource) -> None:
-        if self.standby():
-            await self._clock.sleep(CHECK_SECONDS)
-        else:
-            await source.fire_next(self)
+    async def _follow_clocks(self) -> None:
+        """Report that the clock of this server is off, or agrees again; in between it decides nothing.
 
-    def standby(self) -> str:
-        """Return why this server decides nothing; empty if it decides."""
-        return self._clocks.standby() if self._clocks else ""
-
-    async def _may_decide(self) -> bool:
-        """Whether this server decides; say once that its clock is off, and once that it agrees again."""
-        why = self.standby()
-        if why and self._clocks and self._clocks.is_off and not self._was_off:
-            await self._database.transact(lambda raw: release_unstarted(raw, self.server))
-            self._was_off = True
-            self._notice(f"{why}; it decides nothing until they agree, and its runs continue", "AF217")
-        elif not why and self._was_off:
-            await self._move_back()
-            self._was_off = False
-            self._notice("the clocks of the servers agree; this server decides again", level="info")
-        return not why
+        Raises:
+            StandsBy: it decides nothing now.
+            StateError: the database could not be used.
+        """
+        match await self.standby.change():
+            case "stands_by":
+                message = f"{self.standby.why()}; it decides nothing until they agree, and its runs continue"
+                self._notice(message, "AF217")
+            case "decides_again":
+                await self._move_back()
+                self.standby.was_off = False
+                self._notice("the clocks of the servers agree; this server decides again", level="info")
+            case None:
+                pass
+        if why := self.standby.why():
+            raise StandsBy(why)
 
     def stop(self) -> None:
         """Fire nothing more; started runs continue."""
-        self._is_stopped = True
-        for scope in self._scopes:
-            scope.cancel()
+        self._works.stop()
 
-    async def _repeat(self, work: Work) -> None:
-        """Do the work again and again; a database that fails is reported once, and tried again."""
-        with anyio.CancelScope() as scope:
-            self._scopes.add(scope)
-            while not self._is_stopped:
-                try:
-                    await work()
-                    self._works_again(work)
-                except StateMoved:  # its server notices it too, says so once, and ends
-                    await self._clock.sleep(AGAIN_SECONDS)
-                except StateError as error:
-                    if not self._failing:  # one work may read while another cannot write: one report for all
-                        self._notice(f"{error.message}; the scheduler tries again every second", error.code)
-                    self._failing.add(work)
-                    await self._clock.sleep(AGAIN_SECONDS)
-        self._scopes.discard(scope)
+    def _database_fails(self, error: StateError) -> None:
+        self._notice(f"{error.message}; the scheduler tries again every second", error.code)
 
-    def _works_again(self, work: Work) -> None:
-        if work in self._failing:
-            self._failing.discard(work)
-            if not self._failing:
-                self._notice("the state database can be used again", level="info")
+    def _database_works(self) -> None:
+        self._notice("the state database can be used again", level="info")
 
     async def fire(
         self, decide: Callable[[sqlite3.Connection], Sequence[DecidedFirings]]
@@ -204,8 +174,9 @@ class Scheduler:
         Raises:
             StateError: the database could not be used; nothing was decided, or a firing was not submitted,
                 which a later check does.
+            StandsBy: the clock of the server is off; nothing was decided.
         """
-        decided = await self._database.transact(decide)
+        decided = await self.standby.decide(decide)
         for scheduler in {one.item.scheduler for one in decided if one.ahead}:
             found = {
                 one.item.id: one.ahead for one in decided if one.ahead and one.item.scheduler == scheduler
@@ -231,12 +202,10 @@ class Scheduler:
 
         Raises:
             StateError: the database could not be used.
+            StandsBy: the clock of the server is found to be off.
         """
-        while self._unstored:
-            await self._store_end(*self._unstored[0])
-            del self._unstored[0]
-        if not await self._may_decide():
-            return
+        await self._ends.store_late()
+        await self._follow_clocks()
         if self.timetable.clock_went_back():
             await self._move_back()
         self.timetable.note_clock()
@@ -247,7 +216,7 @@ class Scheduler:
     async def _move_back(self) -> None:
         """Let the items whose ticks were decided up to a time ahead of the clock be decided from now on."""
         for schedule in list(self.schedules.values()):
-            ahead = await self._database.transact(
+            ahead = await self.standby.decide(
                 partial(treat_as_now, scheduler=schedule.id, now=self._clock.now())
             )
             self._report_ahead(schedule.id, ahead)
@@ -273,7 +242,7 @@ class Scheduler:
 
         if not await self._database.read(needs):
             return
-        recovered = await self._database.transact(work)
+        recovered = await self.standby.decide(work)
         started = [firing.run_id or "" for firing in recovered.taken if firing.started_at is not None]
         self._recovered.update(started)
         for event in recovered_events(recovered, now()):
@@ -318,32 +287,8 @@ class Scheduler:
                 await self._end(firing, end.outcome, end.reason)
 
     async def _end(self, firing: Firing, outcome: Ended, reason: str) -> None:
-        """Store an end; if the database does not take it, one of the next checks stores it."""
         self._forget(firing)
-        try:
-            await self._store_end(firing, outcome, reason)
-        except StateError as error:
-            self._unstored.append((firing, outcome, reason))
-            self._notice(f"the end of run {firing.run_id} is not stored yet: {error.message}", error.code)
-
-    async def _store_end(self, firing: Firing, outcome: Ended, reason: str) -> None:
-        """Close a firing and report its outcome, unless another server has taken it over."""
-        now = self._clock.now()
-
-        def close(raw: sqlite3.Connection) -> Firing | None:
-            close_firing(raw, firing.firing_id, self.server, outcome, reason, now)
-            return find_firing(raw, firing.firing_id)
-
-        stored = await self._database.transact(close)
-        if stored is not None and stored.server == self.server:
-            self._report(ended_event(stored, now))
-        elif stored is not None:
-            why = f": {reason}" if reason else ""
-            self._notice(
-                f"run {firing.run_id} of item {firing.item_id} ended here {outcome}{why}; what "
-                "counts is what another server says, which has taken it over",
-                level="warning",
-            )
+        await self._ends.end(firing, outcome, reason)
 
     async def _postpone(self, firing: Firing, reason: str) -> None:
         """Let a firing wait whose run cannot start yet."""

@@ -43,6 +43,10 @@ SAME_AGE_BEATS = 2
 COMPARING = "compares its clock with those of other servers"
 
 
+class StandsBy(Exception):
+    """The clock of this server is off, or not compared yet: nothing was decided, and is to be tried again."""
+
+
 class _Sample(msgspec.Struct, frozen=True):
     """A clock: what it showed (None: not known yet) at a monotonic time, give or take some seconds."""
 

@@ -14,6 +14,7 @@ from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead
 from aetherflow.scheduler.due_queue import DueQueue
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.ports import FiringSink
+from aetherflow.scheduler.server_clocks import StandsBy
 from aetherflow.scheduler.wall_clock_timer import WallClockTimer
 
 ITEMS_PER_TRANSACTION = 200
@@ -32,9 +33,7 @@ class TimetableSource:
         decider: FiringDecider,
         schedules: Mapping[str, Schedule],
         clock: Clock,
-        may_decide: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._may_decide = may_decide
         self._decider = decider
         self._schedules = schedules
         self._clock = clock
@@ -59,6 +58,7 @@ class TimetableSource:
 
         Raises:
             StateError: the database cannot be used; the items stay due.
+            StandsBy: the clock of the server is off; the items stay due.
         """
         await self._timer.wait(self.due_queue.next_due())
         await self.fire_due(sink)
@@ -68,15 +68,14 @@ class TimetableSource:
 
         Raises:
             StateError: the database cannot be used; the items stay due.
+            StandsBy: the clock of the server is off; the items stay due.
         """
-        while self._may_decide() and (
-            due := self.due_queue.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION)
-        ):
+        while due := self.due_queue.pop_due(self._clock.now(), ITEMS_PER_TRANSACTION):
             due.sort(key=lambda one: one[0].scheduler)
             for _, group in groupby(due, key=lambda one: one[0].scheduler):
                 try:
                     decided = await sink.fire(partial(self._decider.decide, due=list(group)))
-                except StateError:
+                except (StateError, StandsBy):
                     self._put_back(due)
                     raise
                 for one in decided:

@@ -43,12 +43,12 @@ async def test_a_server_whose_clock_is_off_stands_by_and_returns(tmp_path: Path,
         await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         wrong.advance(20)
         await second.beat()
-        assert second.scheduler.standby() == "compares its clock with those of other servers"
+        assert second.scheduler.standby.why() == "compares its clock with those of other servers"
         await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         await beat(first, second)
-        assert first.scheduler.standby() == ""
+        assert first.scheduler.standby.why() == ""
         side = "ahead of" if off > 0 else "behind"
-        assert second.scheduler.standby().endswith(f"{side} that of server a")
+        assert second.scheduler.standby.why().endswith(f"{side} that of server a")
         for _ in range(12):
             await beat(first, second)
             await second.tick()
@@ -60,7 +60,7 @@ async def test_a_server_whose_clock_is_off_stands_by_and_returns(tmp_path: Path,
         wrong.jump(-off)
         await beat(first, second)
         await second.tick()
-        assert second.scheduler.standby() == ""
+        assert second.scheduler.standby.why() == ""
         assert "" in notices(second), "it says that it decides again"
 
 
@@ -84,7 +84,7 @@ async def test_a_server_alone_decides_by_its_own_clock(tmp_path: Path) -> None:
     async with server(tmp_path / "state.sqlite", "a", CountingClock()) as one:
         await beat(one)
         one.clock.advance(1)
-        assert one.scheduler.standby() == ""
+        assert one.scheduler.standby.why() == ""
 
 
 @pytest.mark.parametrize(
