@@ -23,7 +23,7 @@ from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.deadline import CODE as DEADLINE_CODE
 from aetherflow.schedule.deadline import Deadline, parse_end_by, parse_longer_than
 from aetherflow.schedule.holidays import Holidays, read_holidays
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
 from aetherflow.schedule.reboot import REBOOT, Reboot
@@ -228,7 +228,7 @@ class _Reader(msgspec.Struct, eq=False):
         """Return what `parse` returns; report an error at its place in the text."""
         try:
             return parse()
-        except InvalidScheduleValue as problem:
+        except ScheduleProblem as problem:
             self.is_wrong = True
             place = self.sink.text_place(where, problem.offset)
             if not self.sink.is_guess(where) and not any(
@@ -271,7 +271,7 @@ def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Cale
                 working_day=_working_day(spec),
                 holidays=_holidays(loaded, spec),
             )
-        except InvalidScheduleValue as problem:
+        except ScheduleProblem as problem:
             read[name] = None
             sink.add(base, problem.code, problem.message, problem.hint)
     return read
@@ -289,7 +289,7 @@ def _holidays(loaded: ScheduleDocument, spec: CalendarSpec) -> Holidays | None:
     try:
         data = read_file(folder_of(loaded.path) / spec.holidays, MAX_BYTES)
     except (OSError, ValueError, AetherFlowError) as error:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"holidays: the file {quoted(spec.holidays)} cannot be read: {error}",
             hint="name an .ics file beside the scheduler file",
             code="AF577",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from aetherflow.schedule.dst import FIXED_TIMES
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.trigger import LAST_TICK, Interval, parse_moment
 from aetherflow.schedule.trigger_kind import LocalTrigger, Trigger
 from aetherflow.schedule.zone import DAY, TWO_DAYS, Zone
@@ -47,26 +47,26 @@ def parse_every(text: str) -> tuple[int, bool]:
     """Return the seconds of `every`, and whether they are days on the wall clock.
 
     Raises:
-        InvalidScheduleValue: it is no duration, not whole seconds, or days with hours.
+        ScheduleProblem: it is no duration, not whole seconds, or days with hours.
     """
     text = text.strip()
     try:
         length = parse_duration(text)
     except ValueError as error:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"interval: every: {quoted(text)} is no duration",
             hint="write a number with a unit: 2w, 3d, 6h, 90m",
             code="AF578",
         ) from error
     if not 1 <= length <= _LONGEST or length != int(length):
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"interval: every: {quoted(text)} is not whole seconds from 1 to a hundred years",
             hint="write 2w, 3d, 6h or 90m",
             code="AF578",
         )
     keeps_local_time = _WHOLE_DAYS.fullmatch(text) is not None
     if not keeps_local_time and re.search("[dw]", text):
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"interval: every: {quoted(text)} mixes days, which keep the local time, with elapsed time",
             hint=f"write {int(length) // 3600}h for elapsed time, or whole days or weeks",
             code="AF578",
@@ -78,7 +78,7 @@ def anchored(every: tuple[int, bool], anchor: str, zone: Zone) -> Trigger:
     """Return an interval from an anchor, which is a local time of the zone or has an offset.
 
     Raises:
-        InvalidScheduleValue: the anchor is no date with a time of day.
+        ScheduleProblem: the anchor is no date with a time of day.
     """
     length, keeps_local_time = every
     moment = parse_moment(anchor, "interval: anchor")

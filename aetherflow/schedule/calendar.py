@@ -19,7 +19,7 @@ from functools import lru_cache
 import msgspec
 
 from aetherflow.schedule.holidays import Holidays
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.zone import Zone, instant
 from aetherflow.spec.suggest import did_you_mean, quoted
 
@@ -57,14 +57,14 @@ def make_calendar(
     """Return a calendar; weekdays are names (`mon` or `monday`) or ranges of them (`mon-fri`).
 
     Raises:
-        InvalidScheduleValue: a weekday is not known, a date is in both lists, or no date is left.
+        ScheduleProblem: a weekday is not known, a date is in both lists, or no date is left.
     """
     included, excluded = frozenset(include), frozenset(exclude)
     for day in sorted(included & excluded):
         message = f"calendar {quoted(name)}: {day} is both included and excluded"
-        raise InvalidScheduleValue(message, hint="remove it from one of the lists", code="AF153")
+        raise ScheduleProblem(message, hint="remove it from one of the lists", code="AF153")
     if working_day is not None and not 1 <= abs(working_day) <= _MOST_WORKING_DAYS:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"calendar {quoted(name)}: no month has a working day {working_day}",
             hint="write 1 for the first working day of the month, -1 for the last",
             code="AF153",
@@ -77,7 +77,7 @@ def make_calendar(
         numbers = frozenset(range(7 if working_day is None else 5))
     if not numbers and not included:
         hint = "name weekdays or include dates"
-        raise InvalidScheduleValue(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
+        raise ScheduleProblem(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
     closed = excluded | (holidays.names.keys() - included if holidays else frozenset())
     return Calendar(name, numbers, included, frozenset(closed), working_day, holidays)
 
@@ -86,7 +86,7 @@ def _weekdays(calendar: str, text: str) -> Iterable[int]:
     names = [part.strip().lower() for part in text.split("-", 1)]
     for name in names:
         if name not in _SHORT and name not in _FULL:
-            raise InvalidScheduleValue(
+            raise ScheduleProblem(
                 f"calendar {quoted(calendar)}: {quoted(name)} is no weekday",
                 hint=did_you_mean(name, WEEKDAYS) or "write mon, tue, wed, thu, fri, sat, sun, or mon-fri",
                 code="AF153",

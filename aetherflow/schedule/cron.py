@@ -25,7 +25,7 @@ from aetherflow.schedule.fields import (
     Field,
     parse_items,
 )
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.trigger_kind import LocalTrigger
 from aetherflow.schedule.zone import DAY, LAST_YEAR
 from aetherflow.spec.suggest import did_you_mean, quoted
@@ -96,16 +96,16 @@ def parse_cron(text: str, item: str = "") -> Cron:
     `item` is what an `H` is chosen by.
 
     Raises:
-        InvalidScheduleValue: it is not understood, or no date ever matches it.
+        ScheduleProblem: it is not understood, or no date ever matches it.
     """
     words = [(found[0], found.start()) for found in _WORDS.finditer(_unnamed(text))]
     if len(words) not in (_FIVE, _SIX) or len(text) > _LONGEST:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"cron: {quoted(text)} has {len(words)} {'field' if len(words) == 1 else 'fields'}, not 5 or 6",
             hint=cron_hint(text),
         )
     if hint := extra_hint(text):
-        raise InvalidScheduleValue(f"cron: {quoted(text)} holds more than times", hint=hint)
+        raise ScheduleProblem(f"cron: {quoted(text)} holds more than times", hint=hint)
     if len(words) == _FIVE:
         words.insert(0, ("0", 0))
     wildcards = [follows_time(word) for word, _ in words]
@@ -125,7 +125,7 @@ def parse_cron(text: str, item: str = "") -> Cron:
         " ".join(word for word, _ in words[0 if second[0] != "0" else 1 :]) if spread_out else "",
     )
     if not _has_dates(cron):
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"cron: no date ever matches {quoted(text)}",
             hint="look at day of month, month and day of week together: no February has a 30th",
             offset=month_day[1],
@@ -141,7 +141,7 @@ def _unnamed(text: str) -> str:
         hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
         if name.startswith("@every "):
             hint = cron_hint(text)
-        raise InvalidScheduleValue(f"cron: {quoted(text)} is not known", hint=hint)
+        raise ScheduleProblem(f"cron: {quoted(text)} is not known", hint=hint)
     return NAMES[name]
 
 

@@ -37,7 +37,7 @@ def spread(field: Field, text: str, offset: int, item: str) -> str:
     """Return a field with each `H` replaced.
 
     Raises:
-        InvalidScheduleValue: an `H` is not understood, or there is no item to choose for.
+        ScheduleProblem: an `H` is not understood, or there is no item to choose for.
     """
     if not has_spread(text):
         return text

@@ -55,7 +55,7 @@ def parse_days(
     """Return the two day fields; `both_match`: one of them is a wildcard.
 
     Raises:
-        InvalidScheduleValue: one of them is not understood.
+        ScheduleProblem: one of them is not understood.
     """
     of_month, before_last, nearest = _parse_of_month(month_text, month_offset)
     of_week, nth = _parse_of_week(week_text, week_offset)

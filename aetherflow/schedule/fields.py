@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 
@@ -61,7 +61,7 @@ def parse_items(field: Field, text: str, offset: int) -> int:
     """Return the numbers that one item between commas stands for.
 
     Raises:
-        InvalidScheduleValue: it is no number, name, range or step of this field.
+        ScheduleProblem: it is no number, name, range or step of this field.
     """
     body, slash, step_text = text.partition("/")
     found = _ITEM.fullmatch(body)
@@ -86,7 +86,7 @@ def number(field: Field, text: str, offset: int) -> int:
     """Convert a number or a name, such as `mon`, to its number.
 
     Raises:
-        InvalidScheduleValue: it is none, or none of this field.
+        ScheduleProblem: it is none, or none of this field.
     """
     known = field.names.get(text.lower())
     if known is not None:
@@ -110,9 +110,9 @@ def _step(field: Field, text: str, offset: int) -> int:
     return step
 
 
-def refused(field: Field, message: str, offset: int, hint: str = "") -> InvalidScheduleValue:
+def refused(field: Field, message: str, offset: int, hint: str = "") -> ScheduleProblem:
     """Return what to raise about a field: which, what, what is allowed."""
-    return InvalidScheduleValue(
+    return ScheduleProblem(
         f"cron: {field.name}: {message}; allowed: {field.allowed}", hint=hint, offset=offset
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.spec.suggest import quoted
 
 LAST_HOLIDAY = date(2100, 12, 31)
@@ -40,12 +40,12 @@ def read_holidays(file: str, data: bytes) -> Holidays:
     """Read the events of a file; `file` is its name, for messages.
 
     Raises:
-        InvalidScheduleValue: it is no iCalendar file, has too many dates, or the library is not installed.
+        ScheduleProblem: it is no iCalendar file, has too many dates, or the library is not installed.
     """
     try:
         from icalendar import Calendar  # noqa: PLC0415 - only calendars with a file of holidays need it
     except ImportError as error:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             "holidays: the library icalendar is not installed",
             hint="install it: pip install 'aetherflow[calendar]'",
             code="AF577",
@@ -59,14 +59,14 @@ def read_holidays(file: str, data: bytes) -> Holidays:
                 if len(names) > _MOST_DATES:
                     raise ValueError(f"more than {_MOST_DATES} dates")  # noqa: TRY301 - reported below
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:  # by what is wrong in it
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"holidays: {quoted(file)} cannot be read as an iCalendar file: {error}",
             hint="export it again as .ics, with events that have a DTSTART",
             code="AF577",
         ) from error
     if not names:
         hint = "a file of holidays has a VEVENT for each"
-        raise InvalidScheduleValue(f"holidays: {quoted(file)} has no events", hint=hint, code="AF577")
+        raise ScheduleProblem(f"holidays: {quoted(file)} has no events", hint=hint, code="AF577")
     return Holidays(sha256(data).hexdigest()[:16], names)
 
 

@@ -8,7 +8,7 @@ from aetherflow import exit_codes
 from aetherflow.errors import AetherFlowError
 
 
-class InvalidScheduleValue(AetherFlowError):
+class ScheduleProblem(AetherFlowError):
     """An expression, instant, zone or calendar cannot be used (exit 2).
 
     Attributes:
@@ -21,3 +21,7 @@ class InvalidScheduleValue(AetherFlowError):
     def __init__(self, message: str, *, hint: str = "", code: str = "", offset: int = 0) -> None:
         super().__init__(message, hint=hint, code=code)
         self.offset = offset
+
+
+InvalidScheduleValue = ScheduleProblem
+"""Its name of before."""

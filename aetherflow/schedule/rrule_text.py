@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn, cast
 
 from msgspec.structs import replace
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.rrule import Rrule
 from aetherflow.schedule.rrule_years import Frequency, YearlyRule, year_of
 from aetherflow.schedule.zone import DAY, EPOCH, LAST_YEAR, Zone, seconds
@@ -50,7 +50,7 @@ def parse_rrule(text: str, zone: Zone) -> Rrule:
     """Read a rule; times with `Z` are converted to the clocks of the zone.
 
     Raises:
-        InvalidScheduleValue: it is not understood, or no date ever matches it.
+        ScheduleProblem: it is not understood, or no date ever matches it.
     """
     lines = _lines(text, zone)
     parts = _parts(lines.rule)
@@ -64,7 +64,7 @@ def parse_rrule(text: str, zone: Zone) -> Rrule:
     made = replace(made, extra=tuple(extra), removed=tuple(removed))
     if made.find(0) is None:
         hint = "look at its BY parts and UNTIL together: no February has a 30th"
-        raise InvalidScheduleValue(f"rrule: no date ever matches {quoted(text)}", hint=hint, code="AF576")
+        raise ScheduleProblem(f"rrule: no date ever matches {quoted(text)}", hint=hint, code="AF576")
     return made
 
 
@@ -241,4 +241,4 @@ def _time(text: str, zone: Zone, *, is_end: bool = False) -> int:
 
 
 def _refuse(message: str, hint: str) -> NoReturn:
-    raise InvalidScheduleValue(f"rrule: {message}", hint=hint, code="AF576")
+    raise ScheduleProblem(f"rrule: {message}", hint=hint, code="AF576")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from aetherflow.schedule.dst import DstRule
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.trigger_kind import LocalTrigger, Trigger
 from aetherflow.schedule.zone import EPOCH, LAST_YEAR, Zone, seconds
 from aetherflow.spec.schedule import DstGap, DstOverlap
@@ -93,10 +93,10 @@ def parse_interval(interval_seconds: int, start: datetime | None = None) -> Inte
     """Return an interval; `start` is aware.
 
     Raises:
-        InvalidScheduleValue: it is not a second at least.
+        ScheduleProblem: it is not a second at least.
     """
     if interval_seconds < 1:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"interval_seconds: {interval_seconds} is less than a second",
             hint="write a whole number of seconds, 1 at least",
             code="AF151",
@@ -108,7 +108,7 @@ def parse_moment(text: str, key: str = "at") -> Moment:
     """Read `2026-12-24T18:00`, local in the zone of the item, or the same with an offset (`Z`, `+01:00`).
 
     Raises:
-        InvalidScheduleValue: it is no date with a time of day.
+        ScheduleProblem: it is no date with a time of day.
     """
     try:
         read = datetime.fromisoformat(text.strip())
@@ -118,7 +118,7 @@ def parse_moment(text: str, key: str = "at") -> Moment:
         if is_date_only or not EPOCH <= wall < EPOCH.replace(year=LAST_YEAR):
             raise ValueError(text)  # noqa: TRY301 - reported below like any other text that is no moment
     except ValueError as error:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"{key}: {quoted(text)} is no date with a time of day",
             hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant; "
             "every day at 18:00 is cron: '0 18 * * *'",

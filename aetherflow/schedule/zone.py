@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.spec.suggest import did_you_mean, quoted
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,7 +111,7 @@ def load_zone(name: str) -> Zone:
     """Return a zone by its IANA name, such as Europe/Berlin.
 
     Raises:
-        InvalidScheduleValue: there is no such zone, or no time zone database at all.
+        ScheduleProblem: there is no such zone, or no time zone database at all.
     """
     try:
         return Zone(ZoneInfo(name))
@@ -119,22 +119,22 @@ def load_zone(name: str) -> Zone:
         # ValueError: not a relative path of the database; OSError: a directory of it, or too long a name
         known = zoneinfo.available_timezones()
         if not known:
-            raise InvalidScheduleValue(
+            raise ScheduleProblem(
                 f"the time zone {quoted(name)} cannot be loaded: this machine has no time zone database",
                 hint="pip install tzdata, or install the system's package tzdata",
                 code="AF152",
             ) from error
         hint = did_you_mean(name, sorted(known)) or "write an IANA name, such as Europe/Berlin or UTC"
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"the time zone {quoted(name)} is not known", hint=hint, code="AF152"
         ) from error
 
 
-def zone_problem(name: str) -> InvalidScheduleValue | None:
+def zone_problem(name: str) -> ScheduleProblem | None:
     """Return why there is no zone of this name; None if there is one."""
     try:
         load_zone(name)
-    except InvalidScheduleValue as problem:
+    except ScheduleProblem as problem:
         return problem
     return None
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aetherflow.schedule.anchored_interval import anchored, parse_every
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, ticks
 from aetherflow.schedule.zone import load_zone, seconds
 from tests.schedule.seeds import drawn_seed
@@ -77,12 +77,12 @@ def test_days_against_counting(zone: str) -> None:
 
 @pytest.mark.parametrize("every", ["", "often", "0s", "1.5s", "1d12h", "2 weeks", "999999w"])
 def test_what_is_no_interval_is_refused(every: str) -> None:
-    with pytest.raises(InvalidScheduleValue) as caught:
+    with pytest.raises(ScheduleProblem) as caught:
         parse_every(every)
     assert caught.value.code == "AF578"
 
 
 def test_an_anchor_has_a_time() -> None:
-    with pytest.raises(InvalidScheduleValue, match="interval: anchor: '2026-01-05' is no date") as caught:
+    with pytest.raises(ScheduleProblem, match="interval: anchor: '2026-01-05' is no date") as caught:
         table("2w", "2026-01-05")
     assert caught.value.code == "AF578"

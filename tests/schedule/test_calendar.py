@@ -9,7 +9,7 @@ import pytest
 
 from aetherflow.schedule.calendar import Calendar, is_open, make_calendar, next_open_date, why_closed
 from aetherflow.schedule.cron import parse_cron
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.timetable import Timetable, closed_ticks, count_ticks, next_tick, ticks
 from aetherflow.schedule.trigger import Trigger, parse_interval
 from aetherflow.schedule.zone import load_zone, seconds
@@ -100,7 +100,7 @@ def test_the_working_day_in_words(number: int, words: str) -> None:
     ],
 )
 def test_what_is_wrong_is_reported(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidScheduleValue, match=message) as caught:
+    with pytest.raises(ScheduleProblem, match=message) as caught:
         make_calendar("c", **arguments)
     assert caught.value.code == "AF153"
     assert caught.value.hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aetherflow.schedule.cron import parse_cron
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ from aetherflow.schedule.invalid_value import InvalidScheduleValue
     ],
 )
 def test_the_hint_says_what_to_write(text: str, hint: str) -> None:
-    with pytest.raises(InvalidScheduleValue) as caught:
+    with pytest.raises(ScheduleProblem) as caught:
         parse_cron(text)
     assert hint in caught.value.hint

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aetherflow.schedule.cron import NAMES, next_local, parse_cron
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.zone import LAST_YEAR, seconds
 
 
@@ -126,7 +126,7 @@ def test_names_stand_for_expressions(name: str) -> None:
     ],
 )
 def test_what_is_wrong_is_reported(expression: str, message: str, hint: str, offset: int) -> None:
-    with pytest.raises(InvalidScheduleValue) as caught:
+    with pytest.raises(ScheduleProblem) as caught:
         parse_cron(expression)
     assert caught.value.message.startswith("cron: ")
     assert message in caught.value.message

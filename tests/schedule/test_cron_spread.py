@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from aetherflow.schedule.cron import Cron, parse_cron
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 
 
 def chosen(text: str, field: str, item: str) -> list[int]:
@@ -51,10 +51,10 @@ def test_steps_over_the_whole_field_are_a_wildcard_and_a_single_number_is_fixed(
     "text", ["h h * * *", "H/0 * * * *", "H/61 * * * *", "H(10-5) * * * *", "H() * * * *", "H(0-99) * * * *"]
 )
 def test_what_is_no_spread_is_refused(text: str) -> None:
-    with pytest.raises(InvalidScheduleValue):
+    with pytest.raises(ScheduleProblem):
         parse_cron(text, "night/load")
 
 
 def test_without_an_item_there_is_nothing_to_choose_by() -> None:
-    with pytest.raises(InvalidScheduleValue, match="needs the id of an item"):
+    with pytest.raises(ScheduleProblem, match="needs the id of an item"):
         parse_cron("H * * * *")

@@ -9,7 +9,7 @@ import pytest
 
 from aetherflow.schedule.calendar import is_open, make_calendar, why_closed
 from aetherflow.schedule.holidays import read_holidays
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.server.file_watch import signature
 from aetherflow.server.schedule_files import load_schedule
 
@@ -60,7 +60,7 @@ def test_a_calendar_says_the_name_and_include_wins() -> None:
     "data", [b"", b"version: 1\n", ics(), ics("SUMMARY:no date"), b"\xff\x00", ics("DTSTART:soon")]
 )
 def test_what_is_no_calendar_is_refused(data: bytes) -> None:
-    with pytest.raises(InvalidScheduleValue) as caught:
+    with pytest.raises(ScheduleProblem) as caught:
         read_holidays("x.ics", data)
     assert caught.value.code == "AF577"
 

@@ -11,7 +11,7 @@ import pytest
 from dateutil.rrule import rrulestr
 
 from aetherflow.schedule.catch_up import CatchUpPolicy, decide_due
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.rrule_text import parse_rrule
 from aetherflow.schedule.timetable import Timetable, count_ticks, ticks
 from aetherflow.schedule.zone import EPOCH, load_zone, seconds
@@ -130,7 +130,7 @@ def test_rules_are_those_of_dateutil() -> None:
         ]
         try:
             rule = parse_rrule(f"DTSTART:{start:%Y%m%dT%H%M%S} RRULE:{text}", UTC_ZONE)
-        except InvalidScheduleValue:
+        except ScheduleProblem:
             never += 1
             assert expected == [], text
             continue
@@ -173,7 +173,7 @@ def test_rules_are_those_of_dateutil() -> None:
 )
 def test_what_is_no_rule_or_never_fires_is_refused(text: str) -> None:
     begun = perf_counter()
-    with pytest.raises(InvalidScheduleValue) as caught:
+    with pytest.raises(ScheduleProblem) as caught:
         parse_rrule(text, BERLIN)
     assert caught.value.code == "AF576"
     assert caught.value.hint

@@ -13,7 +13,7 @@ import pytest
 
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.dst import DstRule
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.zone import Zone, load_zone
 from tests.schedule.brute_force import (
     Change,
@@ -71,7 +71,7 @@ def has_dates(text: str) -> bool:
     """Whether an expression is taken; one of those generated here is refused for one reason only."""
     try:
         parse_cron(text)
-    except InvalidScheduleValue as problem:
+    except ScheduleProblem as problem:
         if "no date ever matches" not in problem.message:
             raise
         return False

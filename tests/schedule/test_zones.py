@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.zone import EPOCH, Zone, instant, load_zone, seconds
 
 SINCE, UNTIL = (seconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2038))
@@ -75,7 +75,7 @@ def is_change(name: str, at: int) -> bool:
     "name", ["Europe/Berln", "", "../../etc/passwd", "/etc/localtime", "Europe", "x" * 5000, "a\0b"]
 )
 def test_a_zone_that_does_not_exist(name: str) -> None:
-    with pytest.raises(InvalidScheduleValue, match="is not known") as caught:
+    with pytest.raises(ScheduleProblem, match="is not known") as caught:
         load_zone(name)
     assert caught.value.code == "AF152"
     assert caught.value.hint == "did you mean 'Europe/Berlin'?" or name != "Europe/Berln"
@@ -87,7 +87,7 @@ def test_a_machine_without_any_database(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("aetherflow.schedule.zone.ZoneInfo", nothing)
     monkeypatch.setattr("zoneinfo.available_timezones", set)
-    with pytest.raises(InvalidScheduleValue, match="this machine has no time zone database") as caught:
+    with pytest.raises(ScheduleProblem, match="this machine has no time zone database") as caught:
         load_zone("Mars/Olympus")
     assert caught.value.hint == "pip install tzdata, or install the system's package tzdata"
 
