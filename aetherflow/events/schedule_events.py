@@ -38,13 +38,22 @@ class FiringScheduled(ScheduleEvent, frozen=True, kw_only=True):
 
 
 class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
-    """Ticks of an item that do not run, and why: `ticks` of them, the last one at `scheduled_at`."""
+    """Ticks of an item that do not run, and why: `ticks` of them, the last one at `scheduled_at`.
+
+    After downtime, one event is for all ticks that do not run for one reason; each has its row.
+
+    Attributes:
+        first_at: the first of several.
+        runs: how many ticks of the item run that were due with them.
+    """
 
     item_id: str
     scheduled_at: datetime
     outcome: Literal["SKIPPED", "MISSED", "CANCELLED"]
     reason: str
     ticks: int = 1
+    first_at: datetime | None = None
+    runs: int = 0
 
 
 class FiringTakenOver(ScheduleEvent, frozen=True, kw_only=True):

@@ -60,13 +60,18 @@ class Executor:
         *,
         placement: Placement | None = None,
         show_traces: bool = False,
+        item_timeout: float | None = None,
     ) -> None:
-        """Prepare the run; `placement` runs the steps that may run anywhere, by default this process does."""
+        """Prepare the run; `placement` runs the steps that may run anywhere, by default this process does.
+
+        `item_timeout` is the time limit of a schedule item, in seconds, beside the one of the flow.
+        """
         self._machine = machine
         self._bus = bus
         self._services = services
         self._placement = placement
         self._show_traces = show_traces
+        self._item_timeout = item_timeout
         self._inbox = Inbox()
         self._locks = JobLocks(machine.state.flow_id, machine.plan.flow.locks, services.locks)
         self._tasks: dict[str, InstanceTask] = {}
@@ -153,7 +158,11 @@ class Executor:
     ) -> None:
         machine = self._machine
         if (limit := machine.plan.flow.timeout_seconds) is not None:
-            workers.start_soon(self._end_run_after, limit)
+            workers.start_soon(self._end_run_after, limit, "the run's timeout_seconds")
+        if self._item_timeout is not None:
+            workers.start_soon(
+                self._end_run_after, self._item_timeout, "the timeout_seconds of the schedule item"
+            )
         reaction = machine.react(self._drop_duplicate_cancels(self._inbox.take_now()))
         await self._bus.publish([beginning])
         for notice in notices:
@@ -223,6 +232,6 @@ class Executor:
             if isinstance(event, e.JobFinished):
                 self._tasks.pop(event.job_id, None)
 
-    async def _end_run_after(self, seconds: float) -> None:
+    async def _end_run_after(self, seconds: float, limit: str) -> None:
         await self._services.clock.sleep(seconds)
-        self.cancel(f"the run's timeout_seconds passed after {seconds:g} s", "timeout")
+        self.cancel(f"{limit} passed after {seconds:g} s", "timeout")

@@ -7,9 +7,11 @@ output of a program cannot pass for a record or repaint the screen.
 from __future__ import annotations
 
 import re
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import singledispatch
 from typing import Any
+
+from msgspec.structs import replace
 
 from aetherflow.errors import ErrorInfo
 from aetherflow.events.run_events import (
@@ -83,18 +85,34 @@ def problem(error: ErrorInfo) -> str:
     return indented(f"{text}\nhint: {error.hint}" if error.hint else text)
 
 
-def render_text(event: Event, *, zone: tzinfo | None = UTC, detail: bool = False) -> str | None:
+def moment(at: datetime) -> str:
+    """Return a time with its date and offset: `2026-11-29T06:31:02+01:00`, or `Z` for UTC."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def head(event: Event, zone: tzinfo | None, *, dated: bool) -> str:
+    """Return how the line of an event begins: its time, with date and offset where `dated`, and its level."""
+    local = event.at.astimezone(zone)
+    return f"{moment(local) if dated else f'{local:%H:%M:%S}'} {_WORD[level_of(event)]} "
+
+
+def render_text(
+    event: Event, *, zone: tzinfo | None = UTC, detail: bool = False, dated: bool = False
+) -> str | None:
     """Return an event as lines for people, or None if it is not for them.
 
     Args:
         event: what happened.
         zone: the zone of the time shown; None is the machine's own.
         detail: also show outputs.
+        dated: the time is shown with its date and offset.
     """
+    if isinstance(event, RunStarted | RunResumed):  # their words have the time too: one zone in a line
+        event = replace(event, at=event.at.astimezone(zone))
     words = sentence(event)
     if words is None:
         return None
-    text = f"{event.at.astimezone(zone):%H:%M:%S} {_WORD[level_of(event)]} {words}"
+    text = head(event, zone, dated=dated) + words
     if detail and isinstance(event, StepFinished | JobFinished) and event.outputs:
         text += f"\n{INDENT}outputs: {_json(event.outputs)}"
     return text
@@ -110,15 +128,14 @@ def sentence(event: Event) -> str | None:  # noqa: ARG001 - an event without wor
 def _(event: RunStarted) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
     given = f", params {_json(event.params)}" if event.params else ""
-    at = f"{event.at:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{_run(event)}  started at {at}: {one_line(event.flow_file)}{only}{given}"
+    return f"{_run(event)}  started at {moment(event.at)}: {one_line(event.flow_file)}{only}{given}"
 
 
 @sentence.register
 def _(event: RunResumed) -> str:
     only = f", job {one_line(event.selected_job)} only" if event.selected_job else ""
     again = f", runs again: {one_line(', '.join(event.rerun))}" if event.rerun else ""
-    return f"{_run(event)}  resumed at {event.at:%Y-%m-%dT%H:%M:%SZ}, attempt {event.attempt}{only}{again}"
+    return f"{_run(event)}  resumed at {moment(event.at)}, attempt {event.attempt}{only}{again}"
 
 
 @sentence.register

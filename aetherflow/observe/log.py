@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, MutableMapping, Sequence
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from aetherflow.events.run_events import Event, JobEvent, RunFinished
 from aetherflow.observe.event_record import SEVERITY, level_of, name_of, parse_level, record
-from aetherflow.observe.event_text import INDENT, one_line, render_text
+from aetherflow.observe.event_text import head, one_line, render_text
 from aetherflow.observe.line_writer import LineWriter, json_line
 from aetherflow.observe.run_summary import Digest, digested, render_summary, resume_command
 from aetherflow.observe.sink import Sink
@@ -28,7 +28,8 @@ class LogObserver:
         sink: of the stream, where several runs write to it; else the observer has its own.
         format: lines for people, or a JSON object per line.
         level: debug, info, warning or error, in any case; events below it are left out.
-        many_runs: lines about jobs and steps also show the run id.
+        many_runs: the log of a server. Its times have date and offset, in UTC as those of firings are; lines
+            about jobs and steps also show the run id.
         zone: the zone of the times that people see; None is the machine's own. JSON is always UTC.
     """
 
@@ -46,7 +47,7 @@ class LogObserver:
         self._sink = sink or Sink()
         self._format = format
         self._level = parse_level(level)
-        self._zone = zone
+        self._zone = UTC if many_runs else zone
         self._many_runs = many_runs
         self._digest = Digest()
         self._rendered = io.StringIO()
@@ -95,10 +96,10 @@ class LogObserver:
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, RunFinished):
-            return render_summary(event, self._digest, zone=self._zone)
-        text = render_text(event, zone=self._zone, detail=self._level == "debug")
+            return render_summary(event, self._digest, zone=self._zone, dated=self._many_runs)
+        text = render_text(event, zone=self._zone, detail=self._level == "debug", dated=self._many_runs)
         if text is not None and self._many_runs and isinstance(event, JobEvent):
-            at = len(INDENT)
+            at = len(head(event, self._zone, dated=True))
             text = f"{text[:at]}{one_line(event.run_id)}  {text[at:]}"
         return text
 

@@ -57,9 +57,11 @@ def digested(digest: Digest, event: Event) -> Digest:
             return digest
 
 
-def render_summary(event: RunFinished, digest: Digest, *, zone: tzinfo | None = UTC) -> str:
+def render_summary(
+    event: RunFinished, digest: Digest, *, zone: tzinfo | None = UTC, dated: bool = False
+) -> str:
     """Return the last record of a run for people, a short block of lines."""
-    lines = [render_text(event, zone=zone) or ""]
+    lines = [render_text(event, zone=zone, dated=dated) or ""]
     for failure in digest.failures:
         why = f"{failure.error.code}, see above" if failure.error else failure.reason or "no reason given"
         lines.append(f"{INDENT}failed: {one_line(failure.where)}: {indented(why)}")

@@ -1,11 +1,12 @@
 """Render the events of schedulers for people.
 
-The times of firings are in UTC, so that they name a firing; what comes next is in the zone of its item.
+The times of firings are in UTC, so that they name a firing, and so are those of the lines in the log of a
+server; what comes next is in the zone of its item, with its offset, on a line of its own.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from aetherflow.events.schedule_events import (
     FiringFinished,
@@ -19,7 +20,7 @@ from aetherflow.events.schedule_events import (
     UpcomingItem,
 )
 from aetherflow.observe.event_record import LATE_SECONDS
-from aetherflow.observe.event_text import INDENT, duration, indented, one_line, sentence
+from aetherflow.observe.event_text import INDENT, duration, indented, moment, one_line, sentence
 from aetherflow.observe.time_words import distance
 
 MOST_NAMES = 10
@@ -45,6 +46,12 @@ def _(event: FiringScheduled) -> str:
 
 @sentence.register
 def _(event: FiringMissed) -> str:
+    if event.first_at is not None:
+        which = f"{event.ticks} ticks from {_tick(event.first_at)} to {_tick(event.scheduled_at)}"
+        return (
+            f"item {one_line(event.item_id)}  {which} {event.outcome}: {indented(event.reason)}; "
+            f"{event.runs or 'none'} of those due then run{'s' if event.runs == 1 else ''}"
+        )
     ticks = f"{event.ticks} ticks up to " if event.ticks > 1 else ""
     return f"{ticks}{_firing(event)}  {event.outcome}: {indented(event.reason)}"
 
@@ -117,7 +124,11 @@ def _next(item: UpcomingItem, now: datetime) -> str:
 
 
 def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished | FiringLate) -> str:
-    return f"item {one_line(event.item_id)} of {event.scheduled_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"item {one_line(event.item_id)} of {_tick(event.scheduled_at)}"
+
+
+def _tick(at: datetime) -> str:
+    return moment(at.astimezone(UTC))
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -225,7 +225,13 @@ def _executor(run: ResolvedRun, state: RunState, services: RunServices, bus: Bus
         large=services.large_outputs,
         scheduled_at=state.scheduled_at or None,
     )
-    return Executor(machine, bus, services, show_traces=run.request.show_traces)
+    return Executor(
+        machine,
+        bus,
+        services,
+        show_traces=run.request.show_traces,
+        item_timeout=run.request.item_timeout_seconds,
+    )
 
 
 async def _execute(

@@ -33,6 +33,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         origin: who executes the run: a person's command, or a server, which recovers it after a crash.
         scheduled_at: the time that the run was scheduled for (`run.scheduled_at`, UTC); else when it starts.
         timezone: the zone of the run's dates if the flow names none; empty: UTC.
+        item_timeout_seconds: the time limit of the schedule item, beside that of the flow.
         is_recovery: a server died while it executed the run, which is resumed only if it has not ended since.
 
     Raises:
@@ -52,6 +53,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = ""
     scheduled_at: datetime | None = None
     timezone: str = ""
+    item_timeout_seconds: float | None = None
     is_recovery: bool = False
 
     def __post_init__(self) -> None:

@@ -29,6 +29,13 @@ ROWS_PER_RANGE = 100
 """Ticks that do not run have a row each up to this number; of more, the earlier ones share one."""
 
 
+class TicksNotRun(msgspec.Struct, frozen=True):
+    """Ticks of an item that do not run for one reason, and the rows that this server has inserted."""
+
+    some: NotRun
+    firings: list[Firing]
+
+
 class DecidedFirings(msgspec.Struct, frozen=True):
     """What was decided about one item.
 
@@ -38,6 +45,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
         ahead: how far the ticks had been decided, if that is a time ahead of now.
         again: rows of a clock that was ahead, in whose place there are new ones.
         is_held: nothing is decided while the item is paused, as it catches up afterwards.
+        not_run: those of `firings` whose ticks were late, or one with a later tick, by their reason.
     """
 
     item: Item
@@ -46,6 +54,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
     ahead: ItemAhead | None = None
     again: list[Firing] = []
     is_held: bool = False
+    not_run: list[TicksNotRun] = []
 
 
 class FiringDecider(msgspec.Struct, frozen=True):
@@ -102,9 +111,13 @@ class FiringDecider(msgspec.Struct, frozen=True):
             again.extend([] if old is None else [old])
 
         firings = []
+        not_run = [TicksNotRun(some, []) for some in decision.not_run]
+        rows_of = {id(one.some): one.firings for one in not_run}
         for some, tick, ticks in _rows(item, decision, settled):
             take_back(tick)
-            firings.append(self._insert_not_run(raw, item, tick, ticks, some, now))
+            if (row := self._insert_not_run(raw, item, tick, ticks, some, now)) is not None:
+                firings.append(row)
+                rows_of[id(some)].append(row)
         has_coalesced = any(some.outcome == "coalesced" for some in decision.not_run)
         for run in decision.runs:
             take_back(run.tick)
@@ -132,9 +145,9 @@ class FiringDecider(msgspec.Struct, frozen=True):
                 priority=item.spec.priority,
                 server=self.server,
             )
-            firings.append(insert_firing(raw, new, now))
-        found = [firing for firing in firings if firing is not None]
-        return DecidedFirings(item, decision.through, found, ahead, again)
+            if (row := insert_firing(raw, new, now)) is not None:
+                firings.append(row)
+        return DecidedFirings(item, decision.through, firings, ahead, again, not_run=not_run)
 
     def _insert_not_run(
         self, raw: sqlite3.Connection, item: Item, tick: datetime, ticks: int, some: NotRun, now: datetime

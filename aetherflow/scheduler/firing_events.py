@@ -15,11 +15,36 @@ from aetherflow.events.schedule_events import (
     ScheduleNotice,
 )
 from aetherflow.scheduler.clock_ahead import ItemAhead, described
-from aetherflow.scheduler.firing_decision import lateness
+from aetherflow.scheduler.firing_decision import DecidedFirings, lateness
 from aetherflow.scheduler.recovery import Recovered
 from aetherflow.store.firings import Firing
 
 E = TypeVar("E", FiringScheduled, FiringMissed, FiringTakenOver, FiringFinished)
+
+
+def decided_events(decided: DecidedFirings, at: datetime) -> list[FiringScheduled | FiringMissed]:
+    """Return what was decided about the ticks of an item: one event for all that do not run for one reason.
+
+    After a downtime there may be hundreds of them for each item; the rows have them one by one.
+    """
+    one_event_for = [some for some in decided.not_run if len(some.firings) > 1]
+    in_groups = {firing.firing_id for some in one_event_for for firing in some.firings}
+    runs = sum(firing.is_open for firing in decided.firings)
+    found: list[FiringScheduled | FiringMissed] = [
+        _event(
+            FiringMissed,
+            some.firings[-1],
+            at,
+            reason=some.some.reason,
+            ticks=sum(firing.ticks for firing in some.firings),
+            first_at=some.some.first,
+            runs=runs,
+        )
+        for some in one_event_for
+    ]
+    return found + [
+        decided_event(firing, at) for firing in decided.firings if firing.firing_id not in in_groups
+    ]
 
 
 def decided_event(firing: Firing, at: datetime) -> FiringScheduled | FiringMissed:

@@ -27,7 +27,7 @@ from aetherflow.scheduler.firing_ends import Ended, FiringEnds
 from aetherflow.scheduler.firing_events import (
     decided_again,
     decided_ahead,
-    decided_event,
+    decided_events,
     recovered_events,
 )
 from aetherflow.scheduler.pause_watch import check_pauses
@@ -185,8 +185,8 @@ class Scheduler:
         for one in decided:
             for old in one.again:
                 self._report(decided_again(old, self._clock.now()))
-            for firing in one.firings:
-                self._report(decided_event(firing, self._clock.now()))
+            for event in decided_events(one, self._clock.now()):
+                self._report(event)
         for one in decided:
             for firing in one.firings:
                 if firing.outcome == "QUEUED":

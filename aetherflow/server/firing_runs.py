@@ -142,6 +142,7 @@ def ticket_of(
         timezone=item.zone,
         item_id=item.id,
         label=item.id,
+        item_timeout_seconds=spec.timeout_seconds,
         is_recovery=is_recovery,
     )
 

@@ -105,6 +105,7 @@ class ItemSpec(_Spec, frozen=True):
         params: the parameters of the run.
         bundle_manifest: the bundle that the flow belongs to; without flow_yaml, its entry flow is run.
         allow_stale_bundle: whether the last good copy of the bundle will do.
+        timeout_seconds: a run of the item that executes longer is cancelled and ends FAILED; its hooks run.
         misfire_grace_time: a firing that is late by more seconds than this is not run, and the log says so.
         max_instances: how many of its runs may execute at once.
         overlap: what happens to a firing while that many runs execute.
@@ -140,6 +141,7 @@ class ItemSpec(_Spec, frozen=True):
     params: dict[str, ParamValue] = {}
     bundle_manifest: str | None = None
     allow_stale_bundle: bool = False
+    timeout_seconds: PositiveSeconds | None = None
     misfire_grace_time: Seconds = 300
     max_instances: PositiveInt = 1
     overlap: Overlap = "skip"

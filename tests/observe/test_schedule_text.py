@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from aetherflow.events.run_events import Event
+from aetherflow.events.run_events import Event, RunStarted
 from aetherflow.events.schedule_events import (
     FiringFinished,
     FiringLate,
@@ -64,6 +65,23 @@ CASES: list[tuple[Event, str]] = [
             at=AT, scheduler="n", item_id="a", scheduled_at=TICK, outcome="MISSED", reason="late", ticks=9
         ),
         "22:14:03 WARN  9 ticks up to item a of 2026-01-02T22:14:00Z  MISSED: late",
+    ),
+    (
+        FiringMissed(
+            at=AT,
+            scheduler="n",
+            item_id="a",
+            scheduled_at=TICK,
+            outcome="MISSED",
+            reason="late",
+            ticks=63,
+            first_at=TICK - timedelta(hours=9),
+            runs=1,
+        ),
+        (
+            "22:14:03 WARN  item a  63 ticks from 2026-01-02T13:14:00Z to 2026-01-02T22:14:00Z MISSED: late; "
+            "1 of those due then runs"
+        ),
     ),
     (
         FiringTakenOver(
@@ -179,3 +197,22 @@ async def test_a_log_of_many_runs_keeps_nothing_of_a_firing() -> None:
     log = LogObserver(io.StringIO(), format="text", level="info")
     await log([event for event, _ in CASES])
     assert log._digest == Digest()
+
+
+@pytest.mark.asyncio
+async def test_lines_of_a_server_have_date_and_offset_and_one_zone() -> None:
+    """Also where the machine's zone is another one: the times of firings are UTC too."""
+    stream = io.StringIO()
+    log = LogObserver(stream, format="text", level="info", many_runs=True, zone=ZoneInfo("Asia/Tokyo"))
+    await log([CASES[0][0]])
+    assert stream.getvalue() == (
+        "2026-01-02T22:14:03Z INFO  item a of 2026-01-02T22:14:00Z  fires as run r1\n"
+    )
+
+
+@pytest.mark.asyncio
+async def test_the_line_of_a_run_has_one_zone() -> None:
+    stream = io.StringIO()
+    started = RunStarted(at=AT, flow_id="f", run_id="r1", flow_file="f.yaml", owner="me")
+    await LogObserver(stream, format="text", level="info", zone=ZoneInfo("Asia/Tokyo"))([started])
+    assert stream.getvalue().startswith("07:14:03 INFO  run r1 of f  started at 2026-01-03T07:14:03+09:00")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +20,9 @@ from aetherflow.errors import (
 )
 from aetherflow.runs.run_ticket import Refusal, RefusalKind, refusal_of
 from aetherflow.scheduler.ports import FiringEnd
-from aetherflow.server.firing_runs import end_of_refused
+from aetherflow.server.firing_runs import end_of_refused, ticket_of
+from aetherflow.store.firings import Firing
+from aetherflow.store.projection import timestamp
 from tests.scheduler.scheduler_parts import schedule
 
 STATE = Path("state.sqlite")
@@ -41,6 +44,32 @@ ENDS: dict[RefusalKind, tuple[str, str]] = {
 def test_each_kind_of_refusal_ends_a_firing_in_its_own_way(tmp_path: Path, kind: RefusalKind) -> None:
     item = schedule(tmp_path, "id: a, cron: '0 4 * * *', overlap: skip").items["a"]
     assert end_of_refused(Refusal("r", kind, "why", "AF999"), item) == FiringEnd(*ENDS[kind])  # type: ignore[arg-type]  # a literal
+
+
+def test_the_time_limit_of_an_item_is_in_its_tickets(tmp_path: Path) -> None:
+    items = schedule(
+        tmp_path, "id: a, cron: '0 4 * * *', timeout_seconds: 2m\nid: b, cron: '0 4 * * *'"
+    ).items
+    at = datetime(2026, 1, 2, 4, tzinfo=UTC)
+    firing = Firing(
+        firing_id=1,
+        scheduler="night",
+        item_id="a",
+        scheduled_at=timestamp(at),
+        cause="tick",
+        decided_at=timestamp(at),
+        outcome="QUEUED",
+        run_id="r1",
+        started_at=None,
+        finished_at=None,
+        reason="",
+        due_at=timestamp(at),
+        ticks=1,
+        priority=0,
+        server="s",
+        cancel_reason=None,
+    )
+    assert [ticket_of(item, firing).item_timeout_seconds for item in items.values()] == [120, None]
 
 
 def test_an_item_that_queues_waits_for_a_lock(tmp_path: Path) -> None:

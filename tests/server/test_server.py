@@ -54,3 +54,34 @@ async def test_a_server_without_files_runs_the_services_that_it_is_given(
         ("", "a service has a problem"),
         ("", "the server stops: nothing runs"),
     ]
+
+
+async def test_a_run_that_takes_longer_than_its_item_allows_fails_and_its_hooks_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    seen = Seen()
+    text = (
+        "version: 1\nflow:\n  id: slow\n  on_failure:\n"
+        f"  - {{id: note, type: external.process, inputs: {{command: [touch, {place.state.parent}/noted]}}}}\n"
+        "jobs:\n- {id: a, steps: [{id: s, type: external.process, inputs: {command: [sleep, '60']}}]}\n"
+    )
+
+    async def submitter(server: Server) -> None:
+        file = place.write(text)
+        await server.run_pool.submit(RunTicket(run_id="slow", flow_file=file, item_timeout_seconds=0.5), seen)
+        await seen.until("slow", "ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await serve(
+        ServeRequest(files=(), state=place.state),
+        [],
+        services=[*SERVICES, submitter],
+        process_env=place.env,
+    )
+    report = seen.reports["slow"]
+    assert isinstance(report, RunReport)
+    assert report.status == "FAILED"
+    assert report.reason == "the timeout_seconds of the schedule item passed after 0.5 s"
+    assert (place.state.parent / "noted").exists()
