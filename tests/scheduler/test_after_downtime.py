@@ -1,4 +1,4 @@
-"""After downtime a scheduler reports the ticks of an item that do not run in one event, and keeps their rows."""
+"""After downtime one event is for the ticks of an item that do not run; each tick keeps its row."""
 
 from __future__ import annotations
 

@@ -62,9 +62,10 @@ async def test_a_run_that_takes_longer_than_its_item_allows_fails_and_its_hooks_
     for name, value in place.env.items():
         monkeypatch.setenv(name, value)
     seen = Seen()
+    noted = place.state.parent / "noted"
     text = (
         "version: 1\nflow:\n  id: slow\n  on_failure:\n"
-        f"  - {{id: note, type: external.process, inputs: {{command: [touch, {place.state.parent}/noted]}}}}\n"
+        f"  - {{id: note, type: external.process, inputs: {{command: [touch, {noted}]}}}}\n"
         "jobs:\n- {id: a, steps: [{id: s, type: external.process, inputs: {command: [sleep, '60']}}]}\n"
     )
 
@@ -84,4 +85,4 @@ async def test_a_run_that_takes_longer_than_its_item_allows_fails_and_its_hooks_
     assert isinstance(report, RunReport)
     assert report.status == "FAILED"
     assert report.reason == "the timeout_seconds of the schedule item passed after 0.5 s"
-    assert (place.state.parent / "noted").exists()
+    assert noted.exists()
