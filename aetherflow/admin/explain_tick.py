@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from aetherflow.admin.followed_days import held_ticks
 from aetherflow.admin.scheduled_items import KnownItem
+from aetherflow.admin.stopped_ticks import why_later, why_stopped
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import duration
@@ -23,9 +24,13 @@ from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import count_ticks, due_at, latest_ticks, next_tick, notes, ticks
 from aetherflow.schedule.why_no_tick import in_the_gap, why_no_tick, why_no_tick_on
 from aetherflow.schedule.zone import instant, seconds
+from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.store.firing_history import firing_at_or_after, known_of, pause_at
 from aetherflow.store.firings import Firing, firings_between
+from aetherflow.store.pauses import read_pauses
 
+MOST_ROWS = 200
+"""How many rows after a tick without a row are looked at for one that it shares."""
 MOST_TICKS = 200
 """How many ticks of one day are explained."""
 _SECOND = timedelta(seconds=1)
@@ -122,16 +127,29 @@ class Explainer(msgspec.Struct, frozen=True):
         day = local_date(self.item.table.zone, seconds(at))
         if calendar is not None and (why := why_closed(calendar, day)):
             return self._found(at, None, f"closed by the calendar: {why}", noted)
-        shared = firing_at_or_after(self.raw, self.item.scheduler, self.item.id, at)
-        if (
-            shared
-            and count_ticks(self.item.table, seconds(at), seconds(shared.scheduled) + 1) <= shared.ticks
-        ):
+        shared = self._shared_row(at)
+        if shared:
             shares = (
                 f"it shares a row with {shared.ticks - 1} more ticks, that of {self._local(shared.scheduled)}"
             )
             return self._found(at, shared, _what(shared), [*noted, shares, *self._of_row(shared)])
         return self._found(at, None, self._why_undecided(at), noted)
+
+    def _shared_row(self, at: datetime) -> Firing | None:
+        """Return the row that a tick shares with others; ticks in windows and those outside share none."""
+        skips = self.item.skips_in_windows
+        is_inside = skips and self.item.window_at(at) is not None
+        table = self.item.ticks_in_windows if is_inside else self.item.ticks_that_run
+        since = at
+        for _ in range(MOST_ROWS):
+            row = firing_at_or_after(self.raw, self.item.scheduler, self.item.id, since)
+            if row is None:
+                return None
+            if not skips or (self.item.window_at(row.scheduled) is not None) == is_inside:
+                ticks_up_to = count_ticks(table, seconds(at), seconds(row.scheduled) + 1)
+                return row if ticks_up_to <= row.ticks else None
+            since = row.scheduled + _SECOND
+        return None
 
     def _why_undecided(self, at: datetime) -> str:
         """Return why no server has decided about a tick that the calendar allows."""
@@ -141,8 +159,15 @@ class Explainer(msgspec.Struct, frozen=True):
             return f"not decided: the item is {paused}"
         known = known_of(self.raw, self.item.scheduler, self.item.id)
         if due_at(self.item.table, at) > self.now:
-            held = held_ticks(self.schedule)(self.item, at)
-            return f"it will not run: {held}" if held else f"it is due {distance(at, self.now)}"
+            pauses = read_pauses(self.raw, self.item.scheduler)
+            held = why_stopped(self.item, at, pauses) or held_ticks(self.schedule, pauses)(self.item, at)
+            later = why_later(self.item, at, pauses)
+            when = f"it is decided {later}" if later else f"it is due {distance(at, self.now)}"
+            return f"it will not run: {held}" if held else when
+        if is_held_by_window(self.item, self.now):
+            return (
+                f"not decided: the item is in {self.item.window_at(self.now)}, and it catches up after that"
+            )
         if known.since is None:
             return "not run: no server has served the item on this database"
         if at < known.since:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
 from msgspec.structs import replace
 
+from aetherflow.admin.stopped_ticks import last_tick_that_runs, why_stopped
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import latest_ticks
 from aetherflow.schedule.zone import instant, seconds
+from aetherflow.store.pauses import Pause
 
 WhyHeld = Callable[[Item, datetime], str]
 """From an item and one of its ticks to why it cannot run; empty if nothing that is known now prevents it."""
@@ -19,7 +21,7 @@ WhyHeld = Callable[[Item, datetime], str]
 _MOST_DAYS = 4096
 
 
-def held_ticks(schedule: Schedule) -> WhyHeld:
+def held_ticks(schedule: Schedule, pauses: Sequence[Pause] = ()) -> WhyHeld:
     """Return a function that says why a tick of an item of this file cannot run.
 
     It looks through any number of steps: an item that follows one that is held is held too.
@@ -31,9 +33,10 @@ def held_ticks(schedule: Schedule) -> WhyHeld:
         item = schedule.items.get(name)
         if item is None or not item.spec.enabled:
             return f"{name} is {'disabled' if item else 'not in the file'}"
-        found = latest_ticks(item.table, begin, end, 1)
-        if found:
-            why = of_tick(item, instant(found[0]))
+        last = last_tick_that_runs(item, begin, end, pauses)
+        stopped = latest_ticks(item.table, begin, end, 1) if last is None else []
+        if last is not None or stopped:
+            why = of_tick(item, last) if last else why_stopped(item, instant(stopped[0]), pauses)
             return f"{name} does not run that day: {why}" if why else ""
         open_table = replace(item.table, calendar=None)
         closed = latest_ticks(open_table, begin, end, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from statistics import median
@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.admin.followed_days import WhyHeld, held_ticks
+from aetherflow.admin.stopped_ticks import why_later, why_stopped
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
@@ -20,6 +21,7 @@ from aetherflow.schedule.timetable import due_at, next_tick, notes, ticks
 from aetherflow.schedule.zone import seconds
 from aetherflow.scheduler.overlap import QUEUE_MAXIMUM
 from aetherflow.spec.suggest import did_you_mean
+from aetherflow.store.pauses import Pause
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -38,9 +40,11 @@ class Forecast(msgspec.Struct, frozen=True):
     notes: list[str] = []
 
 
-def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Forecast]:
+def next_firings(
+    schedule: Schedule, after: datetime, count: int, pauses: Sequence[Pause] = ()
+) -> list[Forecast]:
     """Return the next firings of all items that are enabled, in the order of their times."""
-    why_held = held_ticks(schedule)
+    why_held = held_ticks(schedule, pauses)
 
     def firings(number: int, item: Item) -> Iterator[tuple[datetime, int, Item]]:
         tick = next_tick(item.table, after)
@@ -50,7 +54,7 @@ def next_firings(schedule: Schedule, after: datetime, count: int) -> list[Foreca
 
     merged = heapq.merge(*(firings(number, item) for number, item in enumerate(schedule.enabled)))
     return [
-        _held(item, tick, why) if (why := why_held(item, tick)) else _forecast(item, tick)
+        _not_run(item, tick, pauses, why_held) or _forecast(item, tick, _delays(item, tick, pauses))
         for tick, _, item in islice(merged, count)
     ]
 
@@ -61,6 +65,7 @@ def simulate(
     end: datetime,
     durations: Mapping[str, list[float]],
     only: Collection[str] = (),
+    pauses: Sequence[Pause] = (),
 ) -> Iterator[Forecast]:
     """Return every firing from `begin` until before `end`, with what would keep it from running.
 
@@ -72,6 +77,7 @@ def simulate(
         end: the instant after the last.
         durations: of recorded runs, by item, in seconds.
         only: the items to show; empty is all of them.
+        pauses: those of the schedule.
 
     Raises:
         UsageError: `end` is not after `begin`, or there is no such item.
@@ -82,9 +88,9 @@ def simulate(
         if name not in schedule.items:
             hint = did_you_mean(name, schedule.items) or f"the items are {', '.join([*schedule.items][:20])}"
             raise UsageError(f"there is no item {name!r} in {schedule.file}", hint=hint)
-    why_held = held_ticks(schedule)
+    why_held = held_ticks(schedule, pauses)
     chosen = [item for item in schedule.enabled if not only or item.id in only]
-    streams = (_firings(item, begin, end, durations.get(item.id, []), why_held) for item in chosen)
+    streams = (_firings(item, begin, end, durations.get(item.id, []), why_held, pauses) for item in chosen)
     return heapq.merge(*streams, key=lambda forecast: (forecast.scheduled, forecast.item))
 
 
@@ -105,12 +111,26 @@ def _forecast(item: Item, tick: datetime, more_notes: Iterable[str] = (), *, run
     return Forecast(item.id, tick, local, due_at(item.table, tick), runs, described)
 
 
-def _held(item: Item, tick: datetime, why: str) -> Forecast:
-    return _forecast(item, tick, [f"missed: {why}"], runs=False)
+def _not_run(item: Item, tick: datetime, pauses: Sequence[Pause], why_held: WhyHeld) -> Forecast | None:
+    """Return a tick that a window, a pause or an item that it follows keeps from running."""
+    if why := why_stopped(item, tick, pauses):
+        return _forecast(item, tick, [f"skipped: {why}"], runs=False)
+    why = why_held(item, tick)
+    return _forecast(item, tick, [f"missed: {why}"], runs=False) if why else None
+
+
+def _delays(item: Item, tick: datetime, pauses: Sequence[Pause]) -> list[str]:
+    later = why_later(item, tick, pauses)
+    return [f"decided by catch_up {later}"] if later else []
 
 
 def _firings(
-    item: Item, begin: datetime, end: datetime, durations: list[float], why_held: WhyHeld
+    item: Item,
+    begin: datetime,
+    end: datetime,
+    durations: list[float],
+    why_held: WhyHeld,
+    pauses: Sequence[Pause],
 ) -> Iterator[Forecast]:
     """Yield the firings of an item, if runs take as long as they did (their median)."""
     calendar = item.table.calendar
@@ -120,8 +140,10 @@ def _firings(
         closed = why_closed(calendar, local_date(item.table.zone, seconds(tick))) if calendar else ""
         if closed:
             yield _forecast(item, tick, [closed], runs=False)
-        elif why := why_held(item, tick):
-            yield _held(item, tick, why)
+        elif stopped := _not_run(item, tick, pauses, why_held):
+            yield stopped
+        elif later := _delays(item, tick, pauses):
+            yield _forecast(item, tick, later)
         else:
             yield _overlapped(item, tick, ends, usual)
 

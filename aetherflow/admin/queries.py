@@ -25,6 +25,7 @@ from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.firings import firing_of_run, run_seconds
+from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow
 
@@ -140,6 +141,10 @@ class StateQueries:
         return await self._database.read(
             lambda raw: {name: run_seconds(raw, schedule.id, name) for name in schedule.items}
         )
+
+    async def pauses(self, schedule: Schedule) -> list[Pause]:
+        """Return the pauses of a schedule; also those that ended within a day."""
+        return await self._database.read(lambda raw: read_pauses(raw, schedule.id))
 
     async def schedule_history(
         self,

@@ -31,6 +31,7 @@ from aetherflow.schedule.rrule_text import parse_rrule
 from aetherflow.schedule.shifted import Shifted
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
+from aetherflow.schedule.window import Windows, parse_window
 from aetherflow.schedule.zone import Zone, load_zone
 from aetherflow.spec.document import MAX_BYTES
 from aetherflow.spec.load import ScheduleDocument
@@ -86,6 +87,7 @@ class _Reader(msgspec.Struct, eq=False):
         trigger = self.trigger(spec, zone)
         calendar = self.calendar(spec, calendars)
         deadline = None if spec.deadline is None else self.deadline(spec.deadline)
+        windows = self.windows(spec) + (calendar.windows if calendar else ())
         flow, manifest = self.flow(spec)
         for problem in wrong_params(spec.params):
             self.is_wrong = True
@@ -118,6 +120,7 @@ class _Reader(msgspec.Struct, eq=False):
             definition=fingerprint(spec, zone.name, calendar_spec, holidays),
             folder=absolute(self.loaded.path).parent,
             deadline=deadline,
+            windows=windows,
         )
 
     def report(self, key: str, code: str, message: str, hint: str) -> None:
@@ -197,6 +200,14 @@ class _Reader(msgspec.Struct, eq=False):
             return None
         return calendars[spec.calendar]
 
+    def windows(self, spec: ItemSpec) -> Windows:
+        """Return the item's own windows."""
+        where: Place = (*self.base, "not_between")
+        read = [
+            self.parsed((*where, n), partial(parse_window, text)) for n, text in enumerate(spec.not_between)
+        ]
+        return tuple(one for one in read if one is not None)
+
     def flow(self, spec: ItemSpec) -> tuple[Path | None, Path | None]:
         """Return the flow file and the manifest of the item."""
         if spec.flow_yaml is None and spec.bundle_manifest is None:
@@ -270,6 +281,7 @@ def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Cale
                 exclude=exclude,
                 working_day=_working_day(spec),
                 holidays=_holidays(loaded, spec),
+                windows=_windows(name, spec, sink),
             )
         except ScheduleProblem as problem:
             read[name] = None
@@ -295,6 +307,18 @@ def _holidays(loaded: ScheduleDocument, spec: CalendarSpec) -> Holidays | None:
             code="AF577",
         ) from error
     return read_holidays(spec.holidays, data)
+
+
+def _windows(name: str, spec: CalendarSpec, sink: DiagnosticSink) -> Windows:
+    """Return the windows of a calendar; report those that cannot be read."""
+    read = []
+    for number, text in enumerate(spec.not_between):
+        try:
+            read.append(parse_window(text, name))
+        except ScheduleProblem as problem:
+            where: Place = ("calendars", name, "not_between", number)
+            sink.add(where, problem.code, problem.message, problem.hint)
+    return tuple(read)
 
 
 def _working_day(spec: CalendarSpec) -> int | None:

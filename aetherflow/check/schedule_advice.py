@@ -23,7 +23,7 @@ def advise_items(schedule: Schedule, sink: DiagnosticSink) -> None:
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(schedule.spec.items)))}
     for item in schedule.enabled:
         base: Place = ("items", numbers[item.id])
-        if next_tick(item.table, EPOCH) is None and not item.table.trigger.at_boot:
+        if next_tick(item.ticks_that_run, EPOCH) is None and not item.table.trigger.at_boot:
             _warn_never(item, base, sink)
             continue
         _warn_of_disabled(item, base, schedule.items, sink)
@@ -47,7 +47,10 @@ def advise_pools(
 
 
 def _warn_never(item: Item, base: Place, sink: DiagnosticSink) -> None:
-    if next_tick(replace(item.table, calendar=None), EPOCH) is not None:
+    if next_tick(item.table, EPOCH) is not None:
+        where = "not_between" if item.spec.not_between else "calendar"
+        why, hint = "all its ticks are in windows (not_between)", "correct its times, or the windows"
+    elif next_tick(replace(item.table, calendar=None), EPOCH) is not None:
         where, why = "calendar", f"none of its ticks is on a date of the calendar {item.spec.calendar!r}"
         hint = "correct its times, or the calendar"
     else:

@@ -30,6 +30,8 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
         until = f" until {_when(item.paused.until, item, now)}" if item.paused.until else ""
         since = local_time(item.paused.since, item.zone)
         parts.append(f"paused since {since}{until} by {item.paused.by}: {item.paused.reason}")
+    if item.window is not None:
+        parts.append(f"in {item.window.window} until {_when(item.window.until, item, now)}")
     return parts
 
 

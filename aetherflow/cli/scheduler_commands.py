@@ -27,6 +27,7 @@ from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import SchedulerStatus
 from aetherflow.server.server_settings import state_path_of
 from aetherflow.store.filesystem import is_missing
+from aetherflow.store.pauses import Pause
 
 OneFile = Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The scheduler file.")]
 
@@ -35,12 +36,14 @@ def show_next(
     *,
     file: OneFile,
     count: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="The number of firings.")] = 10,
+    state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
     """Show the next firings of a scheduler file."""
     now = SystemClock().now()
     schedule = load_schedule(file)
-    found = next_firings(schedule, now, count)
+    path = state_path_of([schedule], state, os.environ)
+    found = next_firings(schedule, now, count, _pauses(path, schedule))
     _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again", now=now)
     _print_boot_items(schedule)
 
@@ -72,9 +75,14 @@ def show_simulation(
     if not is_missing(path):
         durations = ask_state(path, lambda ask: ask.run_seconds(schedule))
     period = parse_instant(begin, zone), parse_instant(end, zone)
-    found = simulate(schedule, *period, durations, item or [])
+    found = simulate(schedule, *period, durations, item or [], _pauses(path, schedule))
     _print_forecasts("scheduler.simulate", found, as_json=json, nothing="no item fires in that period")
     _print_boot_items(schedule)
+
+
+def _pauses(path: Path, schedule: Schedule) -> list[Pause]:
+    """Return the pauses of a schedule; none if there is no state database."""
+    return [] if is_missing(path) else ask_state(path, lambda ask: ask.pauses(schedule))
 
 
 def _print_boot_items(schedule: Schedule) -> None:

@@ -20,22 +20,25 @@ import msgspec
 
 from aetherflow.schedule.holidays import Holidays
 from aetherflow.schedule.invalid_value import ScheduleProblem
+from aetherflow.schedule.weekdays import WEEKDAYS, weekday_numbers
+from aetherflow.schedule.window import Windows
 from aetherflow.schedule.zone import Zone, instant
-from aetherflow.spec.suggest import did_you_mean, quoted
+from aetherflow.spec.suggest import quoted
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MOST_DAYS = 36_600
 """The search for a next date ends after a hundred years."""
 
-_SHORT = {name[:3]: number for number, name in enumerate(WEEKDAYS)}
-_FULL = {name: number for number, name in enumerate(WEEKDAYS)}
 _MOST_WORKING_DAYS = 31
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = 86_400
 
 
 class Calendar(msgspec.Struct, frozen=True):
-    """A named calendar; weekdays are numbered from Monday = 0, see the module for what the rest means."""
+    """A named calendar; weekdays are numbered from Monday = 0, see the module for what the rest means.
+
+    Attributes:
+        windows: when items of the calendar start nothing on its dates.
+    """
 
     name: str
     weekdays: frozenset[int]
@@ -43,6 +46,7 @@ class Calendar(msgspec.Struct, frozen=True):
     exclude: frozenset[date] = frozenset()
     working_day: int | None = None
     holidays: Holidays | None = None
+    windows: Windows = ()
 
 
 def make_calendar(
@@ -53,6 +57,7 @@ def make_calendar(
     exclude: Iterable[date] = (),
     working_day: int | None = None,
     holidays: Holidays | None = None,
+    windows: Windows = (),
 ) -> Calendar:
     """Return a calendar; weekdays are names (`mon` or `monday`) or ranges of them (`mon-fri`).
 
@@ -70,7 +75,8 @@ def make_calendar(
             code="AF153",
         )
     if weekdays is not None:
-        numbers = frozenset(number for text in weekdays for number in _weekdays(name, text))
+        where = f"calendar {quoted(name)}"
+        numbers = frozenset(number for text in weekdays for number in weekday_numbers(where, text))
     elif included:
         numbers = frozenset()
     else:
@@ -79,20 +85,7 @@ def make_calendar(
         hint = "name weekdays or include dates"
         raise ScheduleProblem(f"calendar {quoted(name)} has no dates", hint=hint, code="AF153")
     closed = excluded | (holidays.names.keys() - included if holidays else frozenset())
-    return Calendar(name, numbers, included, frozenset(closed), working_day, holidays)
-
-
-def _weekdays(calendar: str, text: str) -> Iterable[int]:
-    names = [part.strip().lower() for part in text.split("-", 1)]
-    for name in names:
-        if name not in _SHORT and name not in _FULL:
-            raise ScheduleProblem(
-                f"calendar {quoted(calendar)}: {quoted(name)} is no weekday",
-                hint=did_you_mean(name, WEEKDAYS) or "write mon, tue, wed, thu, fri, sat, sun, or mon-fri",
-                code="AF153",
-            )
-    first, last = (_SHORT[name[:3]] for name in (names[0], names[-1]))
-    return [(first + i) % 7 for i in range((last - first) % 7 + 1)]
+    return Calendar(name, numbers, included, frozenset(closed), working_day, holidays, windows)
 
 
 def is_open(calendar: Calendar, day: date) -> bool:

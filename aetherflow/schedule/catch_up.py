@@ -35,7 +35,7 @@ from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, 
 from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
 from aetherflow.spec.schedule import CatchUp
 
-NotRunOutcome = Literal["missed", "coalesced", "paused"]
+NotRunOutcome = Literal["missed", "coalesced", "paused", "window"]
 
 
 class CatchUpPolicy(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class NotRun(msgspec.Struct, frozen=True):
         first: the first of them, in UTC.
         last: the last of them; the same if there is one.
         count: how many there are.
-        outcome: missed, coalesced into the run that follows, or in a pause.
+        outcome: missed, coalesced into the run that follows, in a pause, or in a window.
         reason: a sentence for the person on call.
     """
 

@@ -13,6 +13,8 @@ from aetherflow.schedule.calendar import local_date
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.deadline import Deadline
 from aetherflow.schedule.timetable import Timetable
+from aetherflow.schedule.window import Window, Windows, window_at
+from aetherflow.schedule.windowed import ticks_in, ticks_outside
 from aetherflow.schedule.zone import seconds
 from aetherflow.spec.schedule import CalendarSpec, ItemSpec, ScheduleFile
 
@@ -29,6 +31,7 @@ class Item(msgspec.Struct, frozen=True):
         folder: that of its scheduler file, where relative paths among its params start.
         follows: when the items tick that it follows, by their names; those that are enabled.
         deadline: when its runs are late; None without one.
+        windows: when it starts nothing: its own, and those of its calendar.
     """
 
     scheduler: str
@@ -42,11 +45,36 @@ class Item(msgspec.Struct, frozen=True):
     folder: Path | None = None
     follows: dict[str, Timetable] = {}
     deadline: Deadline | None = None
+    windows: Windows = ()
 
     @property
     def id(self) -> str:
         """Its name in its file."""
         return self.spec.id
+
+    @property
+    def has_own_times(self) -> bool:
+        """Whether it says when it fires, and does not only follow other items."""
+        return not self.policy.until_day_ends
+
+    @property
+    def skips_in_windows(self) -> bool:
+        """Whether its ticks in windows are skipped; what catches up, or only follows others, starts later."""
+        return bool(self.windows) and self.policy.catch_up == "none" and self.has_own_times
+
+    @property
+    def ticks_in_windows(self) -> Timetable:
+        """The ticks in windows."""
+        return ticks_in(self.table, self.windows)
+
+    @property
+    def ticks_that_run(self) -> Timetable:
+        """Its ticks without those that are skipped since they are in a window."""
+        return ticks_outside(self.table, self.windows) if self.skips_in_windows else self.table
+
+    def window_at(self, at: datetime) -> Window | None:
+        """Return the window that an instant is in; None if it is in none."""
+        return window_at(self.windows, self.table.zone, seconds(at)) if self.windows else None
 
     def beginning(self, now: datetime) -> datetime:
         """Return up to when an item that is seen for the first time counts as decided.
@@ -123,6 +151,8 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None, holida
     dates = msgspec.to_builtins(calendar)
     if calendar is not None and calendar.shift == "skip":
         del dates["shift"]  # a key without effect leaves the fingerprint of earlier versions
+    if calendar is not None:
+        del dates["not_between"]  # ticks in a window have a row too: the item continues
     if calendar is not None:
         dates["holidays"] = holidays
         if not holidays:

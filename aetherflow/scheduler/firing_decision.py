@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -18,9 +19,10 @@ from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.clock_ahead import CLOCK_BACK_SECONDS, ItemAhead, remove_if_decided_early
 from aetherflow.scheduler.overlap import judge_new
-from aetherflow.scheduler.paused_ticks import decide_with_pauses, is_held
+from aetherflow.scheduler.paused_ticks import is_held
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
 from aetherflow.scheduler.settled_ticks import SettledTicks, name_settled_run, settled_ticks
+from aetherflow.scheduler.window_ticks import decide_with_windows, in_window, is_held_by_window
 from aetherflow.store.firings import Cause, Firing, NewFiring, insert_firing
 from aetherflow.store.pauses import Pause, pauses_of, read_pauses
 from aetherflow.store.schedule_items import decided_to, set_decided_to
@@ -44,7 +46,7 @@ class DecidedFirings(msgspec.Struct, frozen=True):
         firings: the rows that this server has inserted.
         ahead: how far the ticks had been decided, if that is a time ahead of now.
         again: rows of a clock that was ahead, in whose place there are new ones.
-        is_held: nothing is decided while the item is paused, as it catches up afterwards.
+        is_held: nothing is decided in a pause or a window, as the item catches up afterwards.
         not_run: those of `firings` whose ticks were late, or one with a later tick, by their reason.
     """
 
@@ -92,7 +94,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
         now: datetime,
         pauses: Sequence[Pause],
     ) -> DecidedFirings:
-        if is_held(item, pauses, now):
+        if is_held(item, pauses, now) or is_held_by_window(item, now):
             return DecidedFirings(item, before, [], is_held=True)
         ahead = None
         if before > now + timedelta(seconds=CLOCK_BACK_SECONDS):
@@ -101,8 +103,8 @@ class FiringDecider(msgspec.Struct, frozen=True):
         start = ahead.since if ahead else before
         settled = settled_ticks(raw, item, start, now)
         decision = decide_due(item.table, item.policy, start, now, not_run=settled.not_run)
-        if pauses:
-            decision = decide_with_pauses(item, start, decision, pauses, now, settled=settled.not_run)
+        if pauses or item.windows:
+            decision = decide_with_windows(item, start, decision, pauses, now, settled=settled.not_run)
         decision = name_settled_run(decision, settled)
         again: list[Firing] = []
 
@@ -153,7 +155,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
         self, raw: sqlite3.Connection, item: Item, tick: datetime, ticks: int, some: NotRun, now: datetime
     ) -> Firing | None:
         outcome = "MISSED" if some.outcome == "missed" else "SKIPPED"
-        reason = some.reason
+        reason = in_window(item.window_at(tick)) if some.outcome == "window" else some.reason
         if ticks > 1:
             reason += f" ({ticks} ticks from {some.first:%Y-%m-%dT%H:%M:%SZ} on)"
         new = NewFiring(
@@ -210,15 +212,22 @@ def _rows(item: Item, decision: Decision, settled: SettledTicks) -> list[tuple[N
     rows: list[tuple[NotRun, datetime, int]] = []
     for some in decision.not_run:
         begin, end = seconds(some.first), seconds(some.last) + 1
-        count = some.count - settled.between(begin, end)
-        newest = settled.left_of(latest_ticks(item.table, begin, end, ROWS_PER_RANGE + len(settled)))[
-            -ROWS_PER_RANGE:
-        ]
+        table, mine = item.ticks_that_run, settled
+        if item.skips_in_windows:
+            is_inside = some.outcome == "window"
+            table = item.ticks_in_windows if is_inside else table
+            mine = settled.only(partial(_is_in_window, item, is_inside))
+        count = some.count - mine.between(begin, end)
+        newest = mine.left_of(latest_ticks(table, begin, end, ROWS_PER_RANGE + len(mine)))[-ROWS_PER_RANGE:]
         if count > len(newest):
-            shared = settled.left_of(latest_ticks(item.table, begin, newest[0], 1 + len(settled)))
+            shared = mine.left_of(latest_ticks(table, begin, newest[0], 1 + len(mine)))
             rows.append((some, instant(shared[-1]), count - len(newest)))
         rows += [(some, instant(tick), 1) for tick in newest]
     return rows
+
+
+def _is_in_window(item: Item, inside: bool, tick: int) -> bool:  # noqa: FBT001 - for partial
+    return (item.window_at(instant(tick)) is not None) == inside
 
 
 def lateness(firing: Firing) -> float:

@@ -14,6 +14,7 @@ import msgspec
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.scheduler.clock_ahead import lies_ahead, was_decided_early
+from aetherflow.scheduler.window_ticks import waits_for_window
 from aetherflow.store.backfills import own_limits, started_count
 from aetherflow.store.firings import (
     Cause,
@@ -70,6 +71,7 @@ def judge_new(
     lost. A firing by hand follows nothing.
     """
     followed = START if cause in BY_HAND else _judge_followed(raw, item, scheduled, now)
+    followed = _outside_windows(item, cause, followed, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
     most = item.spec.max_instances
@@ -102,7 +104,7 @@ def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: date
         if started_count(raw, firing.backfill) < limit:
             return START
         return Verdict("WAITING", f"{limit} runs of its backfill have not ended (--parallel {limit})")
-    followed = _judge_followed_of(raw, item, firing, now)
+    followed = _outside_windows(item, firing.cause, _judge_followed_of(raw, item, firing, now), now)
     if followed.outcome != "QUEUED":
         return followed
     mine = _made_up(item, firing)
@@ -201,6 +203,12 @@ def _is_before(other: Firing, scheduled: datetime, firing: Firing | None) -> boo
     if firing is None:
         return other.scheduled <= scheduled
     return (other.scheduled_at, other.firing_id) < (firing.scheduled_at, firing.firing_id)
+
+
+def _outside_windows(item: Item, cause: Cause, verdict: Verdict, now: datetime) -> Verdict:
+    """Let what might start now wait for the end of a window; what a person requested does not."""
+    window = None if cause in BY_HAND or verdict.outcome != "QUEUED" else item.window_at(now)
+    return verdict if window is None else Verdict("WAITING", waits_for_window(window))
 
 
 def _judge_followed_of(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:

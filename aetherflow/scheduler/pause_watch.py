@@ -10,6 +10,7 @@ from aetherflow.clock import Clock
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.timetable_source import TimetableSource
+from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.store.database import Database
 from aetherflow.store.pauses import Pause, advance, pause_in_force, read_pauses, to_report
 
@@ -21,7 +22,7 @@ async def check_pauses(
     clock: Clock,
     report: Callable[[ScheduleEvent], None],
 ) -> None:
-    """Report what is new about the pauses of some schedules, and let items tick whose pause is over.
+    """Report what is new about the pauses of some schedules; let items tick whose pause or window is over.
 
     Raises:
         StateError: the database could not be used.
@@ -40,7 +41,12 @@ async def check_pauses(
     pauses = await database.read(read)
     by_schedule = {name: [one for one in pauses if one.scheduler == name] for name in names}
     now = clock.now()
-    timetable.let_tick(lambda item: pause_in_force(by_schedule.get(item.scheduler, ()), item.id, now) is None)
+    timetable.let_tick(
+        lambda item: (
+            pause_in_force(by_schedule.get(item.scheduler, ()), item.id, now) is None
+            and not is_held_by_window(item, now)
+        )
+    )
     if to_report(pauses, now):
         for one in await database.transact(work):
             event = _notice(one, clock.now())

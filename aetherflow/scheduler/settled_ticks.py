@@ -7,7 +7,7 @@ a run that stands for several ticks is one that exists.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -42,6 +42,11 @@ class SettledTicks(msgspec.Struct, frozen=True):
     def left_of(self, ticks: list[int]) -> list[int]:
         """Return those of some ticks that have no row."""
         return [tick for tick in ticks if tick not in self] if len(self) else ticks
+
+    def only(self, chosen: Callable[[int], bool]) -> SettledTicks:
+        """Return those for which `chosen` holds."""
+        runs = {tick: run_id for tick, run_id in self.runs.items() if chosen(tick)}
+        return SettledTicks(runs, frozenset(filter(chosen, self.not_run)))
 
     def between(self, begin: int, end: int) -> int:
         """Return how many there are in [begin, end)."""

@@ -12,6 +12,9 @@ import msgspec
 from aetherflow.errors import AetherFlowError
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
+from aetherflow.schedule.window import window_end
+from aetherflow.schedule.zone import instant, seconds
+from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.store import lease as leases
@@ -50,6 +53,13 @@ class PauseStatus(msgspec.Struct, frozen=True):
     whole_file: bool
 
 
+class WindowStatus(msgspec.Struct, frozen=True):
+    """The window that an item is in, in which it starts nothing; `until`, its end, is RFC 3339 in UTC."""
+
+    window: str
+    until: str
+
+
 class ItemStatus(msgspec.Struct, frozen=True):
     """One item; times are RFC 3339 in UTC.
 
@@ -82,6 +92,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     problem_outcome: str | None = None
     problem_reason: str = ""
     paused: PauseStatus | None = None
+    window: WindowStatus | None = None
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
@@ -199,7 +210,7 @@ def _item(
     starts = [one.started_at for one in of_item if one.outcome == "RUNNING" and one.started_at]
     paused = pause_in_force(pauses, name, now)
     is_enabled = None if item is None else item.spec.enabled
-    following = next_tick(item.table, now) if item is not None and is_enabled else None
+    following = next_tick(item.ticks_that_run, now) if item is not None and is_enabled else None
     return ItemStatus(
         item=name,
         enabled=is_enabled,
@@ -210,6 +221,7 @@ def _item(
         lag_seconds=_lag(last) if last else None,
         next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
         due_since=_due_since(item, known, now) if item is not None and is_enabled and not paused else None,
+        window=_window(item, now),
         running=mine.count("RUNNING"),
         queued=mine.count("QUEUED"),
         waiting=mine.count("WAITING"),
@@ -227,10 +239,18 @@ def _paused(pause: Pause | None) -> PauseStatus | None:
     )
 
 
+def _window(item: Item | None, now: datetime) -> WindowStatus | None:
+    window = item.window_at(now) if item is not None and item.spec.enabled else None
+    if item is None or window is None:
+        return None
+    end = instant(window_end(item.windows, item.table.zone, seconds(now)))
+    return WindowStatus(str(window), f"{end:%Y-%m-%dT%H:%M:%SZ}")
+
+
 def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datetime) -> str | None:
     definition, decided = known.get(item.id, ("", now))
-    if definition != item.definition:
-        return None  # it starts afresh when a server reads the file
+    if definition != item.definition or is_held_by_window(item, now):
+        return None  # it starts afresh when a server reads the file, or when its window is over
     tick = next_tick(item.table, decided)
     is_late = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=USUAL_SECONDS)
     return f"{tick:%Y-%m-%dT%H:%M:%SZ}" if is_late else None

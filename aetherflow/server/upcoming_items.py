@@ -24,7 +24,7 @@ def upcoming_items(items: Iterable[Item], pauses: Sequence[Pause], now: datetime
 
 def _upcoming(item: Item, pauses: Sequence[Pause], now: datetime) -> UpcomingItem:
     paused = pause_in_force(pauses, item.id, now)
-    tick = next_tick(item.table, now) if item.spec.enabled else None
+    tick = next_tick(item.ticks_that_run, now) if item.spec.enabled else None
     local = tick.astimezone(ZoneInfo(item.zone)) if tick is not None else None
     return UpcomingItem(
         item.id, local, item.spec.enabled, tuple(item.spec.after), reason_of(paused) if paused else ""

@@ -47,6 +47,7 @@ class CalendarSpec(_Spec, frozen=True):
         holidays: an iCalendar file (.ics), relative to this file: never on the dates of its events.
         shift: where a tick of a closed date is moved to, at the same time of day; `skip` leaves it out.
         working_day: only on this one of each month: 1 or first, 2, ... or -1 or last, -2, ...
+        not_between: not in these periods of the day, `22:00-23:30` or `sat,sun 00:00-24:00`.
     """
 
     called = "a calendar"
@@ -57,6 +58,7 @@ class CalendarSpec(_Spec, frozen=True):
     holidays: str | None = None
     shift: Shift = "skip"
     working_day: int | Literal["first", "last"] | None = None
+    not_between: list[str] = []
 
 
 class IntervalSpec(_Spec, frozen=True):
@@ -116,6 +118,7 @@ class ItemSpec(_Spec, frozen=True):
         catch_up_window: how many seconds back.
         catch_up_maximum: how many at most.
         calendar: fires only on the dates of this calendar.
+        not_between: starts nothing in these periods of the day, `22:00-23:30` or `sat,sun 00:00-24:00`.
         after: items whose runs of the same local day must have succeeded before.
         dst_gap: what a time does that clocks skip.
         dst_overlap: what a time does that clocks show twice.
@@ -154,6 +157,7 @@ class ItemSpec(_Spec, frozen=True):
     catch_up_window: PositiveSeconds | None = None
     catch_up_maximum: PositiveInt = 100
     calendar: str | None = None
+    not_between: list[str] = []
     after: list[str] = []
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None

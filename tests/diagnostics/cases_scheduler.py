@@ -85,6 +85,7 @@ CASES: dict[str, Case | Told] = {
     "AF214": item(f"{HOURLY}, jitter_seconds: 3600", script=VALIDATE),
     "AF212": Told(_file_gone),
     "AF209": item(HOURLY, script="aetherflow scheduler fire nightly --file scheduler.yaml --here"),
+    "AF441": item(HOURLY + ', not_between: ["10pm-11pm"]'),
     "AF444": item(HOURLY, script="for n in 1 2; do " + FIRE + " --at 2026-03-02; done"),
     "AF445": item(HOURLY, script=FIRE + " --at 2099-01-01"),
     "AF447": item(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from aetherflow.schedule.catch_up import CatchUpPolicy
 
-Verdict = Literal["run", "missed", "coalesced", "paused"]
+Verdict = Literal["run", "missed", "coalesced", "paused", "window"]
 
 
 def due_prefix(ticks: list[tuple[int, int]], now: int) -> list[int]:
