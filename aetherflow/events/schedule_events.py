@@ -45,6 +45,7 @@ class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
     Attributes:
         first_at: the first of several.
         runs: how many ticks of the item run that were due with them.
+        is_planned: a person or the file says so: a pause or a window. It is no warning.
     """
 
     item_id: str
@@ -54,6 +55,7 @@ class FiringMissed(ScheduleEvent, frozen=True, kw_only=True):
     ticks: int = 1
     first_at: datetime | None = None
     runs: int = 0
+    is_planned: bool = False
 
 
 class FiringTakenOver(ScheduleEvent, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ LATE_SECONDS = 1.0
 
 _LEVEL_OF_STATUS: Mapping[str, Level] = {"FAILED": "error", "BLOCKED": "warning", "CANCELLED": "warning"}
 _IDS = ("scheduler", "item_id", "flow_id", "run_id", "job_id", "step_id", "step_type", "attempt")
-_ZERO_IS_EMPTY = frozenset({"attempt", "recoveries", "was_interrupted"})
+_ZERO_IS_EMPTY = frozenset({"attempt", "recoveries", "was_interrupted", "is_planned"})
 _DETAIL = frozenset(
     {"definition", "directory", "ending_count", "decisions", "decision_counts", "version", "items", "outputs"}
     | {"job_outputs", "reopened", "excluded_jobs", "when", "for_each"}
@@ -72,7 +72,13 @@ def level_of(event: Event) -> Level:
             return _LEVEL_OF_STATUS.get(event.outcome, "info")
         case ScheduleInvalid():
             return "error"
-        case StepRetrying() | CancelRequested() | FiringMissed() | FiringTakenOver() | FiringLate():
+        case (
+            StepRetrying()
+            | CancelRequested()
+            | FiringMissed(is_planned=False)
+            | FiringTakenOver()
+            | FiringLate()
+        ):
             return "warning"
         case StepFinished() | JobFinished() | RunFinished():
             return _LEVEL_OF_STATUS.get(event.status, "info")

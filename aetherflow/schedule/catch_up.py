@@ -73,6 +73,11 @@ class NotRun(msgspec.Struct, frozen=True):
     outcome: NotRunOutcome
     reason: str
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether a person or the file says that they do not run, so that it is no warning."""
+        return self.outcome in ("paused", "window")
+
 
 class Decision(msgspec.Struct, frozen=True):
     """The decision about the ticks after the last decided one, up to and including `through`.

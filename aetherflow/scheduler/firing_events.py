@@ -29,6 +29,7 @@ def decided_events(decided: DecidedFirings, at: datetime) -> list[FiringSchedule
     """
     one_event_for = [some for some in decided.not_run if len(some.firings) > 1]
     in_groups = {firing.firing_id for some in one_event_for for firing in some.firings}
+    planned = {one.firing_id for some in decided.not_run if some.some.is_planned for one in some.firings}
     runs = sum(firing.is_open for firing in decided.firings)
     found: list[FiringScheduled | FiringMissed] = [
         _event(
@@ -39,20 +40,26 @@ def decided_events(decided: DecidedFirings, at: datetime) -> list[FiringSchedule
             ticks=sum(firing.ticks for firing in some.firings),
             first_at=some.some.first,
             runs=runs,
+            is_planned=some.some.is_planned,
         )
         for some in one_event_for
     ]
     return found + [
-        decided_event(firing, at) for firing in decided.firings if firing.firing_id not in in_groups
+        decided_event(firing, at, is_planned=firing.firing_id in planned)
+        for firing in decided.firings
+        if firing.firing_id not in in_groups
     ]
 
 
-def decided_event(firing: Firing, at: datetime) -> FiringScheduled | FiringMissed:
-    """Return what was decided about a tick."""
+def decided_event(
+    firing: Firing, at: datetime, *, is_planned: bool = False
+) -> FiringScheduled | FiringMissed:
+    """Return what was decided about a tick; `is_planned` if a pause or a window keeps it from running."""
     if firing.outcome in ("QUEUED", "WAITING"):
         why = {"cause": firing.cause, "reason": firing.reason, "late_seconds": lateness(firing)}
         return _event(FiringScheduled, firing, at, **why)
-    return _event(FiringMissed, firing, at, reason=firing.reason, ticks=firing.ticks)
+    why = {"reason": firing.reason, "ticks": firing.ticks, "is_planned": is_planned}
+    return _event(FiringMissed, firing, at, **why)
 
 
 def ended_event(firing: Firing, at: datetime) -> FiringFinished | FiringMissed:

@@ -48,8 +48,9 @@ def decide_with_windows(
     )
     if pauses:
         found = decide_with_pauses(outside, decided, found, pauses, now, settled=settled)
+    why = in_window(item.windows[0] if len(item.windows) == 1 else None)
     inside = ticks_not_run(
-        item.ticks_in_windows, seconds(decided) + 1, seconds(due.through) + 1, "window", "in a window"
+        item.ticks_in_windows, seconds(decided) + 1, seconds(due.through) + 1, "window", why
     )
     not_run = sorted([*found.not_run, *([inside] if inside else [])], key=lambda some: some.first)
     return replace(due, runs=found.runs, not_run=tuple(not_run))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.events.schedule_events import FiringMissed
+from aetherflow.observe.event_record import level_of, record
 from aetherflow.server.scheduler_status import WindowStatus, status_of
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, rows, schedule, server
 from tests.scheduler.test_pauses import pause
@@ -139,3 +141,25 @@ async def test_a_firing_by_hand_starts_in_a_window(tmp_path: Path) -> None:
         decider = one.scheduler.timetable._decider
         await one.database.transact(lambda raw: decider.fire(raw, file.items["a"]))
         assert [row[2] for row in rows(path)] == ["QUEUED"]
+
+
+async def test_what_a_pause_or_a_window_skips_is_no_warning(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        text = "id: a, cron: '* * * * *', not_between: ['00:01-00:02', '00:05-00:12'], coalesce: false"
+        await one.scheduler.put(schedule(tmp_path, text))
+        await one.tick(60)
+        await pause(one, until=MIDNIGHT + timedelta(minutes=4))
+        await one.tick(60)
+        await one.tick(60)
+        one.clock.advance(20 * 60)
+        await one.tick()
+        found = [event for event in one.reported if isinstance(event, FiringMissed)]
+        assert [(one.ticks, one.reason, level_of(one)) for one in found] == [
+            (1, "in the window 00:01-00:02 (not_between)", "info"),
+            (1, "paused by anna@host until 2026-01-01T00:04:00Z: migration", "info"),
+            (1, "paused by anna@host until 2026-01-01T00:04:00Z: migration", "info"),
+            (7, "late by more than misfire_grace_time, 300 s", "warning"),
+            (7, "in a window (not_between)", "info"),
+        ]
+        assert "is_planned" not in record(found[3])
+        assert record(found[0])["is_planned"] is True
