@@ -5,8 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from aetherflow import exit_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FLUSH_SECONDS = 2.0
+"""How long readers of a process that was asked to stop may take to read its last lines."""
 
 
 def scheduler() -> None:
@@ -29,7 +36,7 @@ def main() -> None:
         code = exit_codes.of_signal(2)  # before the handlers are there
     except OSError as error:
         code = _report_lost_output(error)
-    _flush_or_discard()
+    _flush()
     os._exit(code)
 
 
@@ -68,13 +75,30 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
-def _flush_or_discard() -> None:
+def _flush() -> None:
+    """Flush the streams, until a signal comes; a process that was asked to stop waits only a short time.
+
+    In a thread: one that writes into a full pipe holds the lock of its stream, and no signal would be handled
+    while this thread waits for that lock.
+    """
+    import _thread  # noqa: PLC0415 - hardly anything needs it
+
+    from aetherflow import stop_signals  # noqa: PLC0415 - not for --version
+
+    flushed = _thread.allocate_lock()
+    flushed.acquire()
+    _thread.start_new_thread(_flush_or_discard, (flushed.release,))
+    flushed.acquire(timeout=FLUSH_SECONDS if stop_signals.was_asked() else -1)
+
+
+def _flush_or_discard(done: Callable[[], None]) -> None:
     """Flush; discard what cannot be written: it was reported when it was printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    done()
 
 
 if __name__ == "__main__":

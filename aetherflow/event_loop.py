@@ -20,10 +20,33 @@ from aetherflow.plugin_output import Target, print_outside, target_in
 
 T = TypeVar("T")
 
+CLOSE_SECONDS = 5.0
+"""How long tasks and threads that plugin code has left may take to end when the main function has."""
+
+
+class _LeftBehindError(Exception):
+    """Tasks or threads that plugin code has left did not end."""
+
 
 def run_loop(function: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run a coroutine function in an event loop that plugin code cannot end, and return its result."""
-    return anyio.run(function, *args, backend_options={"loop_factory": _GuardedLoop})
+    """Run a coroutine function in an event loop that plugin code cannot end or keep; return its result."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    async def main() -> None:
+        try:
+            result.append(await function(*args))
+        except BaseException as error:
+            failure.append(error)
+            raise
+
+    try:
+        anyio.run(main, backend_options={"loop_factory": _GuardedLoop})
+    except _LeftBehindError as left:
+        print_outside(f"{left}, which ends without it")
+    if failure:
+        raise failure[0]
+    return result[0]
 
 
 def protect_task(of: Literal["engine", "step"]) -> None:
@@ -77,22 +100,43 @@ class _GuardedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.set_task_factory(_make_task)
+        self._is_closing = False
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run until a future is done, whatever plugin code does to the loop; return its result."""
+        """Run until a future is done, whatever plugin code does to the loop; return its result.
+
+        Raises:
+            _LeftBehindError: the main function has ended, and what closes the loop waits for code of a step.
+        """
         main = asyncio.ensure_future(future, loop=self)
-        while True:
-            try:
-                return super().run_until_complete(main)
-            except (SystemExit, KeyboardInterrupt) as error:
-                if main.done():
-                    return main.result()
-                # If a task raised it, who waits for the task gets it too.
-                print_outside(f"code on the event loop raised {named(error)}; the loop continues")
-            except RuntimeError:
-                if main.done() or self.is_closed() or self.is_running():
-                    raise
-                print_outside("code on the event loop stopped it; the loop continues")
+        timer = self.call_later(CLOSE_SECONDS, self.stop) if self._is_closing else None
+        try:
+            while True:
+                try:
+                    return super().run_until_complete(main)
+                except (SystemExit, KeyboardInterrupt) as error:
+                    if main.done():
+                        return main.result()
+                    # If a task raised it, who waits for the task gets it too.
+                    print_outside(f"code on the event loop raised {named(error)}; the loop continues")
+                except RuntimeError:
+                    if main.done() or self.is_closed() or self.is_running():
+                        raise
+                    if timer is not None and timer.when() <= self.time():
+                        raise self._left_behind() from None
+                    print_outside("code on the event loop stopped it; the loop continues")
+        finally:
+            self._is_closing = True  # whatever runs after the main function closes the loop
+            if timer is not None:
+                timer.cancel()
+
+    def _left_behind(self) -> _LeftBehindError:
+        # Dropped, a task would print a warning, and the one that joins threads would wait for them after all.
+        _left.extend(asyncio.all_tasks(self))
+        return _LeftBehindError(f"code of a step did not end within {CLOSE_SECONDS:g} s after the command")
+
+
+_left: list[asyncio.Task[Any]] = []
 
 
 def _make_task(

@@ -24,7 +24,9 @@ STOP_SIGNALS: frozenset[int] = frozenset(
 )
 """All others, real-time signals too: by default each of them ends a process."""
 
+_is_command = False
 _exit_code: int | None = None
+_was_asked = False
 
 
 def name_of(number: int) -> str:
@@ -41,8 +43,15 @@ def end_at_once() -> None:
     A KeyboardInterrupt in the middle of an import may be lost, and as process 1 of a container a process is
     not ended by any signal without a handler. What must clean up, as a run, takes the signals from its start.
     """
+    global _is_command  # noqa: PLW0603 - a process runs one command
+    _is_command = True
     for number in filter(is_free, STOP_SIGNALS):
         signal.signal(number, _end)
+
+
+def is_command() -> bool:
+    """Whether this process runs a command of ours, and ends with it."""
+    return _is_command
 
 
 def is_free(number: int) -> bool:
@@ -54,6 +63,22 @@ def end_with(exit_code: int) -> None:
     """Let a signal that comes from now on end the process with this exit code: the work has been done."""
     global _exit_code  # noqa: PLW0603 - a process has one exit code
     _exit_code = exit_code
+
+
+def note_request() -> None:
+    """Note that the process was asked to stop while it had something to end in order."""
+    global _was_asked  # noqa: PLW0603 - it concerns the whole process
+    _was_asked = True
+
+
+def was_asked() -> bool:
+    """Whether the process was asked to stop, so that its end should wait for nobody."""
+    return _was_asked
+
+
+def final_exit_code() -> int | None:
+    """Return the exit code of a command whose work has been done; None before."""
+    return _exit_code
 
 
 def _end(number: int, _frame: object) -> None:

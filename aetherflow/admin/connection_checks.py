@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from aetherflow.errors import AetherFlowError, StepError
+from aetherflow.event_loop import run_loop
 from aetherflow.execution.connector_pool import open_connector
 from aetherflow.execution.shared_connectors import close
 from aetherflow.plugin_errors import is_our_cancellation
@@ -32,7 +33,7 @@ AT_ONCE = 16
 
 def check_connections(checked: CheckedFlow) -> list[CheckResult]:
     """Check all resources of a flow at the same time, each with a time limit."""
-    return anyio.run(_check_all, checked)
+    return run_loop(_check_all, checked)
 
 
 async def _check_all(checked: CheckedFlow) -> list[CheckResult]:

@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 
 from aetherflow import exit_codes
@@ -17,8 +16,10 @@ from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfSchedul
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
+from aetherflow.event_loop import run_loop
 from aetherflow.server.fire_now import Fired, fire
 from aetherflow.server.server_settings import server_environment
+from aetherflow.stop_signals import end_with
 
 EXIT_CODES = {
     "SUCCESS": exit_codes.SUCCESS,
@@ -70,12 +71,12 @@ def fire_item(
     async def do() -> Fired:
         settings = server_environment([file] if file else [], os.environ).settings
         observers = await chosen_observers(show, settings, many_runs=True) if here else []
-        return await fire(item, file, state, here=here, at=at, params=params, observers=observers)
+        fired = await fire(item, file, state, here=here, at=at, params=params, observers=observers)
+        end_with(_exit_code(fired))
+        return fired
 
-    fired = anyio.run(do)
-    code = EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)
-    if fired.outcome == "CANCELLED" and fired.received is not None:
-        code = exit_codes.of_signal(fired.received)
+    fired = run_loop(do)
+    code = _exit_code(fired)
     if fired.paused:
         print_note(f"{fired.item} is {fired.paused}; a firing by hand runs all the same")
     if json:
@@ -87,3 +88,9 @@ def fire_item(
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
         print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {fired.reason}" if fired.reason else ""))
     return code
+
+
+def _exit_code(fired: Fired) -> int:
+    if fired.outcome == "CANCELLED" and fired.received is not None:
+        return exit_codes.of_signal(fired.received)
+    return EXIT_CODES.get(fired.outcome, exit_codes.SUCCESS)

@@ -40,7 +40,7 @@ from aetherflow.runs.run_request import RunRequest
 from aetherflow.runs.run_services import run_services
 from aetherflow.runs.run_ticket import RunReport
 from aetherflow.runs.start_run import RunStart, start_run
-from aetherflow.runs.stop_notices import advice_for, first_notice, second_notice
+from aetherflow.runs.stop_notices import HOOKS_SECONDS, advice_for, first_notice, second_notice
 from aetherflow.sdk.services import RunServices
 from aetherflow.stop_signals import end_with, name_of
 from aetherflow.store.database_pool import DatabasePool
@@ -52,8 +52,11 @@ _threads = WorkerThreads("files and settings of runs", 16)
 HURRY_SECONDS = 5.0
 """How long a run that was asked to stop waits for a database that another process has locked."""
 
-FORCED_END_SECONDS = 10.0
-"""How long a run may take to end after a third signal: a step may swallow its cancellation."""
+FORCED_END_SECONDS = {2: 60.0, 3: 10.0}
+"""How long a run may take to end after a second and a third signal: a step may swallow its cancellation."""
+
+CUT_OFF_SECONDS = 2.0
+"""How long to wait before the programs of further hooks are killed too."""
 
 SILENT_SECONDS = 3.0
 """How long a run that was asked to stop may take to end before the log says what it waits for."""
@@ -89,12 +92,9 @@ async def run_flow(
     run = resolve_run(checked, request, clock)
     control, states = RunControl(), DatabasePool()
     received: list[int] = []
-    message = (
-        f"run {run.run_id} did not end within {FORCED_END_SECONDS:g} s after a third signal; "
-        f"the process exits now, and {retry_command(run.run_id, run.state)} resumes the run"
-    )
+    then = f"the process exits now, and {retry_command(run.run_id, run.state)} resumes the run"
     with (
-        ForcedEnd(3, FORCED_END_SECONDS, message) as forced_end,
+        ForcedEnd(FORCED_END_SECONDS, f"run {run.run_id}", then) as forced_end,
         ReceivedSignals(forced_end.count) as signals,
     ):
 
@@ -277,13 +277,24 @@ async def _follow_signals(
     signals: ReceivedSignals, control: RunControl, states: DatabasePool, received: list[int]
 ) -> None:
     """Cancel the run at the first signal that asks to stop, kill its programs at the second."""
-    async for number in signals:
-        states.hurry(0 if received else HURRY_SECONDS)
-        if received:
-            control.force()
-        received.append(number)
-        third = f"ends this process within {FORCED_END_SECONDS:g} s, and the run can be resumed"
-        control.cancel(name_of(number), advice_for(number, third=third))
+    third = f"ends this process within {FORCED_END_SECONDS[3]:g} s, and the run can be resumed"
+    async with anyio.create_task_group() as tasks:
+        async for number in signals:
+            states.hurry(0 if received else HURRY_SECONDS)
+            if received:
+                control.force()
+            if len(received) == 1:
+                tasks.start_soon(_cut_off_hooks, control)
+            received.append(number)
+            control.cancel(name_of(number), advice_for(number, third=third))
+
+
+async def _cut_off_hooks(control: RunControl) -> None:
+    """After a second signal hooks run for a while, and are then cut off, each of them."""
+    await anyio.sleep(HOOKS_SECONDS)
+    while True:
+        control.force()
+        await anyio.sleep(CUT_OFF_SECONDS)
 
 
 async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) -> None:

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import _thread
 import os
-import threading
 import time
+from collections.abc import Mapping
 from typing import Self
+
+from aetherflow import stop_signals
 
 EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h: the process ended by force, and left runs behind."""
 
 CODE = "AF659"
+DONE_CODE = "AF121"
 
 PRINT_SECONDS = 1.0
 """How long standard error may take to accept the last line."""
 
+ORDINALS = {2: "second", 3: "third"}
+
 
 class ForcedEnd:
-    """Exits the process with code 70 some time after a repeated signal, unless its `with` block ends first.
+    """Exits the process some time after a repeated signal, unless its `with` block ends first.
+
+    A command ends with its run or server: there the time also holds for what follows the block, such as the
+    end of the event loop, threads that a step has left, and a last line that nobody reads.
 
     Args:
-        at_signal: the number of signals with which the time begins.
-        seconds: how long it lasts.
-        message: what is printed on standard error then.
+        seconds: how long the process may take, by the number of the signal with which that time begins.
+        subject: what did not end, for the line on standard error.
+        then: what happens now, for that line.
     """
 
-    def __init__(self, at_signal: int, seconds: float, message: str) -> None:
+    def __init__(self, seconds: Mapping[int, float], subject: str, then: str) -> None:
         self._seconds = seconds
-        self._message = message
-        self._awaited = at_signal
+        self._subject = subject
+        self._then = then
+        self._signals = 0
         self._is_over = False
 
     def __enter__(self) -> Self:
@@ -44,21 +53,38 @@ class ForcedEnd:
 
     def count(self, _number: int = 0) -> None:
         """Note a signal; call it in the handler, where it counts also while the event loop is blocked."""
-        self._awaited -= 1
-        if self._awaited == 0:
+        self._signals += 1
+        stop_signals.note_request()
+        if self._signals in self._seconds:
             # No `threading.Thread`: a signal may come while the main thread holds the locks of that module.
-            _thread.start_new_thread(self._count_down, ())
+            _thread.start_new_thread(self._count_down, (self._signals,))
 
-    def _count_down(self) -> None:
-        time.sleep(self._seconds)
+    def _count_down(self, number: int) -> None:
+        seconds = self._seconds[number]
+        time.sleep(seconds)
+        over = f"{seconds:g} s after a {ORDINALS[number]} signal"
         if not self._is_over:
-            _exit_now(self._message)
+            _exit_now(f"error[{CODE}]: {self._subject} did not end within {over}; {self._then}", EXIT_CODE)
+        elif stop_signals.is_command():
+            code = stop_signals.final_exit_code()
+            _exit_now(
+                f"warning[{DONE_CODE}]: the process did not end within {over}, although its work is over: "
+                "its event loop, a thread or its output is blocked; it exits now",
+                EXIT_CODE if code is None else code,
+            )
 
 
-def _exit_now(message: str) -> None:
-    text = f"error[{CODE}]: {message}\n"
+def _exit_now(message: str, exit_code: int) -> None:
     # In a thread of its own: a reader that stalls must not hold the last resort.
-    printing = threading.Thread(target=os.write, args=(2, text.encode()), daemon=True)
-    printing.start()
-    printing.join(PRINT_SECONDS)
-    os._exit(EXIT_CODE)
+    printed = _thread.allocate_lock()
+    printed.acquire()
+    _thread.start_new_thread(_print, (f"{message}\n".encode(), printed))
+    printed.acquire(timeout=PRINT_SECONDS)
+    os._exit(exit_code)
+
+
+def _print(text: bytes, printed: _thread.LockType) -> None:
+    try:
+        os.write(2, text)
+    finally:
+        printed.release()

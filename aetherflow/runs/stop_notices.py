@@ -6,6 +6,9 @@ import signal
 
 import msgspec
 
+HOOKS_SECONDS = 30.0
+"""How long the hooks of a run may take after a second signal, before they are cut off."""
+
 
 class StopAdvice(msgspec.Struct, frozen=True):
     """How a person asks again: by the keyboard, or by any signal.
@@ -44,5 +47,6 @@ def second_notice(advice: StopAdvice, *, runs_hooks: bool, has_hooks: bool) -> s
     if runs_hooks:
         what = "the hooks are cut off, their programs are killed"
     else:
-        what = f"the programs are killed{', then on_exit runs' if has_hooks else ''}"
+        then = f", then on_exit runs for at most {HOOKS_SECONDS:g} s" if has_hooks else ""
+        what = f"the programs are killed{then}"
     return f"{what}; {advice.third}" if advice.third else what

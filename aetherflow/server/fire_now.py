@@ -269,6 +269,7 @@ async def _follow_signals(
 ) -> None:
     async for number in signals:
         if received:
+            server.states.hurry(0)
             server.run_pool.force()
         else:
             await server.run_pool.cancel(firing.run_id or "", name_of(number), advice_for(number))

@@ -46,9 +46,8 @@ async def leave_runs(run_ids: Sequence[str], *, states: DatabasePool, bus: Bus, 
 def forced_end() -> ForcedEnd:
     """Return what ends the process some time after a second signal."""
     return ForcedEnd(
-        2,
-        FORCED_END_SECONDS,
-        f"the server did not end within {FORCED_END_SECONDS:g} s after a second signal; "
+        {2: FORCED_END_SECONDS},
+        "the server",
         "it exits now, and the next server resumes its runs as on_crash says",
     )
 

@@ -114,15 +114,31 @@ async def _serve_until_signal(
         tasks.start_soon(server.run_pool.run)
         async with anyio.create_task_group() as serving:
             serving.start_soon(_follow_signals, server, signals, received, first)
-            await start()
-            for service in services:
-                serving.start_soon(service, server)
-            server.notifier.send("READY=1", f"STATUS={len(server.scheduler.schedules)} scheduler files")
-            on_ready(server)
+            if await _unless(first, start):
+                for service in services:
+                    serving.start_soon(service, server)
+                server.notifier.send("READY=1", f"STATUS={len(server.scheduler.schedules)} scheduler files")
+                on_ready(server)
             await first.wait()
             await _stop(server, received[0])
             serving.cancel_scope.cancel()
     return received[0]
+
+
+async def _unless(first: anyio.Event, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Do the work unless a signal comes before it is done; return whether it is done."""
+    is_done = False
+    async with anyio.create_task_group() as tasks:
+
+        async def stop() -> None:
+            await first.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(stop)
+        await work()
+        is_done = True
+        tasks.cancel_scope.cancel()
+    return is_done
 
 
 async def _start(server: Server, schedules: Sequence[Schedule], state: Path) -> None:

@@ -10,14 +10,17 @@ import time
 from tests.cli.command_line import CommandLine, Running, flow, no_trace
 
 IMPATIENT = """
-from aetherflow.runs import execute_run, run_pool
+from aetherflow import event_loop
+from aetherflow.runs import execute_run, run_pool, stop_notices
 from aetherflow.server import last_resort
 run_pool.FORCE_SECONDS, run_pool.FORCES, last_resort.FORCED_END_SECONDS = 0.1, 3, {forced_end}
-execute_run.FORCED_END_SECONDS = 0.5
+event_loop.CLOSE_SECONDS = 0.5
+execute_run.FORCED_END_SECONDS = {{2: {forced_end}, 3: 0.5}}
+stop_notices.HOOKS_SECONDS = execute_run.HOOKS_SECONDS = {hooks}
 from aetherflow.__main__ import main
 main()
 """
-"""The command with less patience: the real one takes 30 s, 60 s and 10 s."""
+"""The command with less patience: the real one takes 30 s, 60 s, 10 s, and 30 s for hooks."""
 
 SWALLOWS = """
     while not pathlib.Path("let_go").exists():
@@ -36,7 +39,7 @@ BLOCKED = """
     time.sleep(60)
 """
 PLUGIN = """
-import os, pathlib, time
+import asyncio, os, pathlib, time
 import anyio
 from aetherflow import step
 
@@ -56,15 +59,22 @@ def serve(cli: CommandLine, body: str, *, forced_end: float = 60.0) -> Running:
     return start(cli, body, "serve", "scheduler.yaml", forced_end=forced_end)
 
 
-def start(cli: CommandLine, body: str, *command: str, forced_end: float = 60.0) -> Running:
+def start(
+    cli: CommandLine,
+    body: str,
+    *command: str,
+    forced_end: float = 60.0,
+    hooks: float = 30.0,
+    head: str = "flow: {id: f}",
+) -> Running:
     """Start a command for a flow whose step has this body, and wait until the step runs."""
     cli.env["AETHERFLOW_PLUGIN_PATHS"] = "plugins"
-    cli.write("flow.yaml", flow("- {id: s, type: stuck}"))
+    cli.write("flow.yaml", flow("- {id: s, type: stuck}", head))
     cli.write("plugins/stuck.py", PLUGIN.format(body=body))
     running = Running(
         subprocess.Popen(
             [
-                *(sys.executable, "-c", IMPATIENT.format(forced_end=forced_end)),
+                *(sys.executable, "-c", IMPATIENT.format(forced_end=forced_end, hooks=hooks)),
                 *(*command, "--log-format", "json"),
             ],
             cwd=cli.folder,

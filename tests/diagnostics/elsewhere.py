@@ -27,6 +27,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF652": ("a server that shuts down", "tests/runs/test_run_pool.py"),
     "AF653": ("a run withdrawn from a queue", "tests/runs/test_run_pool.py"),
     "AF654": ("a bug within a server", "tests/runs/test_run_pool.py"),
+    "AF121": ("a process that is over but does not end", "tests/cli/test_second_signal.py"),
     "AF659": ("a server that does not end after a second signal", "tests/cli/test_stuck_runs.py"),
     "AF854": ("a source with very many files", "tests/bundle/test_sync.py"),
     "AF702": ("a thread that is asked to stop", "tests/sdk/test_context.py"),

@@ -1,0 +1,227 @@
+"""A second signal ends a server and a run within a bounded time, whatever holds them; with real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.cli.command_line import SECONDS, CommandLine, flow, lives, no_trace
+from tests.cli.test_stuck_runs import SCHEDULE, SWALLOWS, serve, start
+from tests.polling import wait_until
+
+LEAVES_TASK = """
+    async def never():
+        while True:
+            try:
+                await anyio.sleep(0.1)
+            except BaseException:
+                pass
+    global task
+    task = asyncio.get_running_loop().create_task(never())
+"""
+LEAVES_THREAD = """
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+"""
+BLOCKS_AT_THE_END = """
+    async def never():
+        try:
+            await anyio.sleep_forever()
+        finally:
+            time.sleep(600)
+    global task
+    task = asyncio.get_running_loop().create_task(never())
+    await anyio.sleep(0.1)
+"""
+WAITS = """
+    while not pathlib.Path("let_go").exists():
+        await anyio.sleep(0.05)
+"""
+SHIELDED = """
+    with anyio.CancelScope(shield=True):
+        while not pathlib.Path("let_go").exists():
+            await anyio.sleep(0.05)
+"""
+LEFT = "code of a step did not end within 0.5 s after the command, which ends without it\n"
+
+
+@pytest.mark.parametrize("leaves", [LEAVES_TASK, LEAVES_THREAD])
+def test_a_run_ends_although_a_step_has_left_a_task_or_a_thread(cli: CommandLine, leaves: str) -> None:
+    with start(cli, leaves, "run", "flow.yaml", "--run-id", "r") as run:
+        done = run.end()
+
+    assert (done.code, done.err) == (0, LEFT)
+    assert done.lines()[-1]["status"] == "SUCCESS"
+
+
+def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run_is_over(
+    cli: CommandLine,
+) -> None:
+    body = BLOCKS_AT_THE_END + SHIELDED
+    with start(cli, body, "run", "flow.yaml", "--run-id", "r", forced_end=2.0) as run:
+        for _ in range(2):
+            run.send(signal.SIGTERM)
+            run.event("notice", level="warning")
+        (cli.folder / "let_go").touch()
+        done = run.end()
+
+    assert done.code == 0, done
+    assert done.err == (
+        "warning[AF121]: the process did not end within 2 s after a second signal, although its work is over: "
+        "its event loop, a thread or its output is blocked; it exits now\n"
+    )
+    assert cli.query("SELECT status FROM runs") == [("SUCCESS",)]
+
+
+def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cli: CommandLine) -> None:
+    with serve(cli, BLOCKS_AT_THE_END + SHIELDED, forced_end=2.0) as server:
+        for _ in range(2):
+            server.send(signal.SIGTERM)
+            server.event("schedule_notice", level="info")
+        (cli.folder / "let_go").touch()
+        done = server.end()
+
+    assert done.code == 143, done
+    assert "warning[AF121]: the process did not end within 2 s after a second signal" in done.err
+
+
+def test_one_more_signal_ends_a_process_at_once_whose_work_is_over(cli: CommandLine) -> None:
+    with start(cli, BLOCKS_AT_THE_END, "run", "flow.yaml", "--run-id", "r") as run:
+        run.event("run_summary")
+        time.sleep(0.2)
+        run.send(signal.SIGTERM)
+        done = run.end()
+
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_second_signal_ends_a_run_whose_step_swallows_its_cancellation(cli: CommandLine) -> None:
+    with start(cli, SWALLOWS, "run", "flow.yaml", "--run-id", "r", forced_end=0.7) as run:
+        run.event("step_started")
+        for _ in range(2):
+            run.send(signal.SIGINT)
+            time.sleep(0.1)
+        done = run.end()
+
+    assert done.code == 70, done
+    assert done.err.startswith(
+        "error[AF659]: run r did not end within 0.7 s after a second signal; the process"
+    )
+
+
+def test_hooks_are_cut_off_some_time_after_a_second_signal(cli: CommandLine) -> None:
+    hooks = "[{id: h, type: external.process, inputs: {command: [sleep, '600']}}, {id: i, type: stuck}]"
+    head = f"flow: {{id: f, on_exit: {hooks}}}"
+    with start(cli, SHIELDED, "run", "flow.yaml", "--run-id", "r", hooks=0.3, head=head) as run:
+        for _ in range(2):
+            run.send(signal.SIGTERM)
+            said = run.event("notice")["message"]
+        (cli.folder / "let_go").touch()
+        done = run.end()
+
+    assert "the programs are killed, then on_exit runs for at most 0.3 s; a third signal" in said
+    assert (done.code, done.err) == (0, ""), done  # the jobs had succeeded
+    assert cli.query("SELECT DISTINCT status FROM step_state WHERE job_id = '@on_exit'") == [("CANCELLED",)]
+
+
+STUBBORN = flow(
+    """
+- id: s
+  type: external.process
+  inputs:
+    command: [bash, -c, "trap '' TERM INT; echo $$; while :; do sleep 0.1; done"]
+    kill_grace_seconds: 600
+"""
+)
+
+
+def test_a_second_signal_ends_a_server_with_a_child_that_ignores_sigterm(cli: CommandLine) -> None:
+    cli.write("flow.yaml", STUBBORN)
+    cli.write("scheduler.yaml", SCHEDULE)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        child = int(server.event("step_output")["text"])
+        server.send(signal.SIGTERM)
+        server.event("schedule_notice", level="info")
+        assert lives(child)
+        server.send(signal.SIGTERM)
+        done = server.end()
+
+    assert done.code == 143, done
+    assert no_trace(done)
+    assert not lives(child)
+
+
+def test_a_second_signal_ends_a_server_whose_database_is_locked(cli: CommandLine) -> None:
+    with serve(cli, WAITS) as server:
+        server.event("step_started")
+        with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            server.send(signal.SIGTERM)
+            time.sleep(0.2)
+            began = time.monotonic()
+            server.send(signal.SIGTERM)
+            done = server.end()
+
+    assert time.monotonic() - began < 15
+    assert done.code in (143, 70), done
+    assert no_trace(done)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_ends_a_server_that_waits_for_a_locked_database_at_its_start(
+    cli: CommandLine, signals: int
+) -> None:
+    cli.write("flow.yaml", STUBBORN)
+    cli.write("scheduler.yaml", SCHEDULE.replace("interval_seconds: 1", "at: '2099-01-01T00:00'"))
+    assert cli.run("runs", "list").code == 2
+    with cli.start("serve", "scheduler.yaml") as server:
+        wait_until(lambda: bool(cli.state.exists() and cli.query("SELECT 1 FROM sqlite_master")))
+        server.send(signal.SIGTERM)
+        server.end()
+    with closing(sqlite3.connect(cli.state, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with cli.start("serve", "scheduler.yaml") as server:
+            time.sleep(1.5)
+            for _ in range(signals):
+                server.send(signal.SIGTERM)
+            done = server.end()
+
+    assert done.code == 143, done
+    assert no_trace(done)
+
+
+def test_a_signal_ends_a_server_that_reads_a_file_which_never_ends(cli: CommandLine) -> None:
+    holidays = cli.folder / "holidays.ics"
+    os.mkfifo(holidays)
+    cli.write("flow.yaml", STUBBORN)
+    cli.write(
+        "scheduler.yaml",
+        "version: 1\ncalendars: {c: {holidays: holidays.ics}}\n"
+        "items:\n- {id: a, cron: '@daily', calendar: c, flow_yaml: flow.yaml}\n",
+    )
+    with cli.start("serve", "scheduler.yaml") as server:
+        time.sleep(1.0)
+        server.send(signal.SIGTERM)
+        done = server.end()
+
+    assert done.code in (2, 143), done
+    assert no_trace(done)
+
+
+def test_a_second_signal_ends_a_server_whose_output_nobody_reads(cli: CommandLine) -> None:
+    loud = flow(
+        "- {id: s, type: external.process, inputs: {command: [sh, -c, 'while :; do echo loud; done']}}"
+    )
+    cli.write("flow.yaml", loud)
+    cli.write("scheduler.yaml", SCHEDULE)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        server.event("step_output")
+        time.sleep(0.5)
+        server.send(signal.SIGTERM)
+        time.sleep(0.3)
+        server.send(signal.SIGTERM)
+        assert server.process.wait(SECONDS) == 143
