@@ -35,7 +35,6 @@ BLOCKS_AT_THE_END = """
             time.sleep(600)
     global task
     task = asyncio.get_running_loop().create_task(never())
-    await anyio.sleep(0.1)
 """
 WAITS = """
     while not pathlib.Path("let_go").exists():
@@ -71,8 +70,8 @@ def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run
 
     assert done.code == 0, done
     assert done.err == (
-        "warning[AF121]: the process did not end within 2 s after a second signal, although its work is over: "
-        "its event loop, a thread or its output is blocked; it exits now\n"
+        "warning[AF121]: the process did not end within 2 s after a second signal, although its work is "
+        "over: its event loop, a thread or its output is blocked; it exits now\n"
     )
     assert cli.query("SELECT status FROM runs") == [("SUCCESS",)]
 
@@ -90,7 +89,8 @@ def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cl
 
 
 def test_one_more_signal_ends_a_process_at_once_whose_work_is_over(cli: CommandLine) -> None:
-    with start(cli, BLOCKS_AT_THE_END, "run", "flow.yaml", "--run-id", "r") as run:
+    body = f"{BLOCKS_AT_THE_END}    await anyio.sleep(0.1)\n"
+    with start(cli, body, "run", "flow.yaml", "--run-id", "r") as run:
         run.event("run_summary")
         time.sleep(0.2)
         run.send(signal.SIGTERM)
