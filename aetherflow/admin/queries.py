@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aetherflow.admin.explain_tick import TickExplanation
     from aetherflow.admin.item_history import HistoryEntry
     from aetherflow.schedule.item import Schedule
+    from aetherflow.server.in_force import AskedFile, InForce
     from aetherflow.server.scheduler_status import SchedulerStatus
 
 
@@ -130,11 +131,27 @@ class StateQueries:
         """Return the backfills with their progress, the oldest first."""
         return await self._database.read(lambda raw: [progress(raw, one) for one in backfills(raw)])
 
-    async def schedulers(self, schedules: Mapping[str, Schedule]) -> list[SchedulerStatus]:
-        """Return servers and items of these schedules by id; without schedules, of all that are served."""
+    async def schedulers(self, asked: AskedFile | None = None) -> list[SchedulerStatus]:
+        """Return servers and items of a scheduler file; without one, of all that are served.
+
+        Raises:
+            AetherFlowError: the file is wrong, and no server has it in force.
+        """
         from aetherflow.server.scheduler_status import status_of  # noqa: PLC0415 - most queries do not need it
 
-        return await self._database.read(lambda raw: status_of(raw, schedules, self._clock.now()))
+        return await self._database.read(lambda raw: status_of(raw, asked, self._clock.now()))
+
+    async def in_force(self, asked: AskedFile) -> list[InForce]:
+        """Return what is in force of a scheduler file.
+
+        Raises:
+            AetherFlowError: the file is wrong, and no server has it in force.
+        """
+        from aetherflow.server.in_force import in_force, served_files  # noqa: PLC0415 - as above
+
+        return await self._database.read(
+            lambda raw: list(in_force(served_files(raw, self._clock.now()), asked).values())
+        )
 
     async def run_seconds(self, schedule: Schedule) -> dict[str, list[float]]:
         """Return for each item how many seconds its newest successful runs took."""
@@ -148,7 +165,7 @@ class StateQueries:
 
     async def schedule_history(
         self,
-        schedules: Mapping[str, Schedule],
+        asked: AskedFile | None,
         name: str,
         period: Callable[[ZoneInfo | None], tuple[datetime | None, ...]],
         outcomes: Collection[str],
@@ -164,16 +181,14 @@ class StateQueries:
 
         def read(raw: sqlite3.Connection) -> list[HistoryEntry]:
             now = self._clock.now()
-            items = known_items_of(raw, schedules, now)
+            items = known_items_of(raw, asked, now)
             items = [named_item(items, name)] if name else items
             since, until = period(ZoneInfo(items[0].zone) if name and items[0].item else None)
             return history_of(raw, items, since, until, outcomes, limit, now)
 
         return await self._database.read(read)
 
-    async def explain_tick(
-        self, schedules: Mapping[str, Schedule], name: str, time: str
-    ) -> list[TickExplanation]:
+    async def explain_tick(self, asked: AskedFile | None, name: str, time: str) -> list[TickExplanation]:
         """Return what became of a time of an item, or of each tick of a day.
 
         Raises:
@@ -184,7 +199,7 @@ class StateQueries:
 
         def read(raw: sqlite3.Connection) -> list[TickExplanation]:
             now = self._clock.now()
-            known = named_item(known_items_of(raw, schedules, now), name)
+            known = named_item(known_items_of(raw, asked, now), name)
             return explain_item(raw, known, time, self._database.path, now)
 
         return await self._database.read(read)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.errors import UsageError
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.server.scheduler_status import load_served, served_files
+from aetherflow.server.in_force import AskedFile, in_force, served_files
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.firing_history import items_with_firings
 
@@ -29,17 +28,18 @@ class KnownItem(msgspec.Struct, frozen=True):
         return self.item.zone if self.item else "UTC"
 
 
-def known_items_of(
-    raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
-) -> list[KnownItem]:
-    """Return the items of some files; without any, those that servers serve and that have firings."""
-    found: dict[str, Schedule | AetherFlowError | None] = dict(schedules)
-    if not schedules:
+def known_items_of(raw: sqlite3.Connection, asked: AskedFile | None, now: datetime) -> list[KnownItem]:
+    """Return the items of a scheduler file; without one, those that servers serve and that have firings.
+
+    Raises:
+        AetherFlowError: the file is wrong, and no server has it in force.
+    """
+    found = {name: one.schedule for name, one in in_force(served_files(raw, now), asked).items()}
+    if asked is None:
         rows = raw.execute("SELECT DISTINCT scheduler FROM firings ORDER BY 1").fetchall()
-        found = {**dict.fromkeys(name for (name,) in rows), **load_served(served_files(raw, now))}
+        found = {**dict.fromkeys(name for (name,) in rows), **found}
     items = []
-    for scheduler, loaded in found.items():
-        schedule = loaded if isinstance(loaded, Schedule) else None
+    for scheduler, schedule in found.items():
         names = dict.fromkeys([*(schedule.items if schedule else []), *items_with_firings(raw, scheduler)])
         items += [
             KnownItem(scheduler, name, schedule.items.get(name) if schedule else None, schedule)

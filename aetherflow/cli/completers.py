@@ -218,7 +218,7 @@ def items(given: dict[str, Any]) -> Iterable[Offer]:
     if given.get("file"):
         return [(name, "item") for name in load_schedule(Path(given["file"])).items]
     path = _state({"state": given.get("state")})
-    served = ask_state(path, lambda ask: ask.schedulers({}))
+    served = ask_state(path, lambda ask: ask.schedulers())
     return [(one.item, scheduler.scheduler) for scheduler in served for one in scheduler.items]
 
 

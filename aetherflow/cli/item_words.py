@@ -16,6 +16,12 @@ def local_time(at: str | datetime, zone: str | None) -> str:
     return instant.astimezone(ZoneInfo(zone or "UTC")).isoformat(timespec="seconds")
 
 
+def wrong_file(problem: str, *, is_served: bool = True) -> str:
+    """Return what there is to say about a scheduler file that is wrong on the disk."""
+    in_force = ", its last valid version is in force" if is_served else ""
+    return f"the file is invalid now{in_force}: {problem}"
+
+
 def item_words(item: ItemStatus, now: datetime) -> list[str]:
     """Return what there is to say about an item, the last firing first."""
     parts = _last(item)

@@ -13,16 +13,18 @@ import typer
 from aetherflow.admin.forecast import Forecast, next_firings, simulate, zone_of
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
-from aetherflow.cli.item_words import item_words
+from aetherflow.cli.item_words import item_words, wrong_file
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.scheduler_backfill import described
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
+from aetherflow.errors import AetherFlowError
 from aetherflow.observe.time_words import distance
 from aetherflow.schedule.instant_text import parse_instant
 from aetherflow.schedule.item import Schedule
+from aetherflow.server.in_force import ask_file, state_path_asked
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.server.scheduler_status import SchedulerStatus
 from aetherflow.server.server_settings import state_path_of
@@ -41,7 +43,7 @@ def show_next(
 ) -> None:
     """Show the next firings of a scheduler file."""
     now = SystemClock().now()
-    schedule = load_schedule(file)
+    schedule = _schedule(file, state)
     path = state_path_of([schedule], state, os.environ)
     found = next_firings(schedule, now, count, _pauses(path, schedule))
     _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again", now=now)
@@ -68,7 +70,7 @@ def show_simulation(
     json: Json = False,
 ) -> None:
     """Show every firing of a period. With DST, calendars, and overlaps if runs take as long as they did."""
-    schedule = load_schedule(file)
+    schedule = _schedule(file, state)
     zone = zone_of(schedule)
     path = state_path_of([schedule], state, os.environ)
     durations: dict[str, list[float]] = {}
@@ -83,6 +85,24 @@ def show_simulation(
 def _pauses(path: Path, schedule: Schedule) -> list[Pause]:
     """Return the pauses of a schedule; none if there is no state database."""
     return [] if is_missing(path) else ask_state(path, lambda ask: ask.pauses(schedule))
+
+
+def _schedule(file: Path, state: Path | None) -> Schedule:
+    """Return a scheduler file; of one that is wrong, with a note, the version that a server has in force.
+
+    Raises:
+        AetherFlowError: the file is wrong, and no server has it in force.
+    """
+    try:
+        return load_schedule(file)
+    except AetherFlowError:
+        asked = ask_file(file)
+        path = state_path_asked(asked, state, os.environ)
+        (found,) = ask_state(path, lambda ask: ask.in_force(asked))
+        if found.schedule is None:
+            raise
+        print_note(wrong_file(found.problem_text))
+        return found.schedule
 
 
 def _print_boot_items(schedule: Schedule) -> None:
@@ -104,11 +124,10 @@ def show_status(
     json: Json = False,
 ) -> None:
     """Show servers and items. The last firing and its outcome, the next, what runs and waits."""
-    schedules = [load_schedule(file)] if file is not None else []
-    path = state_path_of(schedules, state, os.environ)
+    asked = ask_file(file) if file is not None else None
+    path = state_path_asked(asked, state, os.environ)
     refuse_missing(path, "a server creates it; name another one: --state FILE")
-    known = {schedule.id: schedule for schedule in schedules}
-    found = ask_state(path, lambda ask: ask.schedulers(known))
+    found = ask_state(path, lambda ask: ask.schedulers(asked))
     if json:
         print_report("scheduler.status", {"state": path, "schedulers": found})
         return
@@ -144,7 +163,8 @@ def _print_status(one: SchedulerStatus, now: datetime) -> None:
     if not one.servers:
         print_text("  no server")
     if one.problem:
-        print_text(f"  the file is invalid now, its last valid version is in force: {one.problem}")
+        is_served = any(server.validity == "live" for server in one.servers)
+        print_text(f"  {wrong_file(one.problem, is_served=is_served)}")
     for backfill in one.backfills:
         print_text(f"  backfill {backfill.backfill.backfill}: {described(backfill)}")
     for item in one.items:

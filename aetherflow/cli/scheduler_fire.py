@@ -11,6 +11,7 @@ import typer
 
 from aetherflow import exit_codes
 from aetherflow.cli import completers
+from aetherflow.cli.item_words import wrong_file
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_note, print_text
@@ -77,6 +78,8 @@ def fire_item(
 
     fired = run_loop(do)
     code = _exit_code(fired)
+    if fired.problem:
+        print_note(wrong_file(fired.problem))
     if fired.paused:
         print_note(f"{fired.item} is {fired.paused}; a firing by hand runs all the same")
     if json:

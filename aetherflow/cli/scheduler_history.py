@@ -14,6 +14,7 @@ from aetherflow.admin.forecast import zone_of
 from aetherflow.admin.item_history import OUTCOMES, HistoryEntry
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
+from aetherflow.cli.item_words import wrong_file
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_long_report, print_report
@@ -22,9 +23,7 @@ from aetherflow.clock import SystemClock
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import duration
 from aetherflow.schedule.instant_text import parse_past
-from aetherflow.schedule.item import Schedule
-from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.server_settings import state_path_of
+from aetherflow.server.in_force import AskedFile, ask_file, first_problem, state_path_asked
 
 File = Annotated[
     Path | None,
@@ -65,13 +64,13 @@ def show_history(
     chosen = [one.upper() for one in outcome or []]
     if wrong := next((one for one in chosen if one not in OUTCOMES), ""):
         raise UsageError(f"there is no outcome {wrong!r}", hint=f"the outcomes are {', '.join(OUTCOMES)}")
-    schedules, path = _opened(file, state)
+    asked, path = _opened(file, state)
     now = SystemClock().now()
-    zone = zone_of(schedules[0]) if schedules else ZoneInfo("UTC")
+    zone = zone_of(asked.schedule) if asked and asked.schedule else ZoneInfo("UTC")
     found = ask_state(
         path,
         lambda ask: ask.schedule_history(
-            {one.id: one for one in schedules},
+            asked,
             item,
             lambda own: tuple(
                 parse_past(text, own or zone, now) if text else None for text in (since, until)
@@ -80,6 +79,7 @@ def show_history(
             limit,
         ),
     )
+    _note_wrong(asked)
     if json:
         print_long_report("scheduler.history", "firings", found)
         return
@@ -110,8 +110,9 @@ def explain_time(
     json: Json = False,
 ) -> None:
     """Explain why an item ran, or did not run, at a time. A date alone explains each tick of that day."""
-    schedules, path = _opened(file, state)
-    found = ask_state(path, lambda ask: ask.explain_tick({one.id: one for one in schedules}, item, time))
+    asked, path = _opened(file, state)
+    found = ask_state(path, lambda ask: ask.explain_tick(asked, item, time))
+    _note_wrong(asked)
     if json:
         print_report("scheduler.explain", {"item": item, "ticks": found})
         return
@@ -119,11 +120,16 @@ def explain_time(
         _print_explanation(one, is_last=number == len(found) - 1)
 
 
-def _opened(file: Path | None, state: Path | None) -> tuple[list[Schedule], Path]:
-    schedules = [load_schedule(file)] if file is not None else []
-    path = state_path_of(schedules, state, os.environ)
+def _opened(file: Path | None, state: Path | None) -> tuple[AskedFile | None, Path]:
+    asked = ask_file(file) if file is not None else None
+    path = state_path_asked(asked, state, os.environ)
     refuse_missing(path, "a server creates it; name another one: --state FILE")
-    return schedules, path
+    return asked, path
+
+
+def _note_wrong(asked: AskedFile | None) -> None:
+    if asked is not None and asked.error is not None:
+        print_note(wrong_file(first_problem(asked.error), is_served=False))
 
 
 def _line(one: HistoryEntry) -> str:

@@ -105,6 +105,7 @@ class Schedule(msgspec.Struct, frozen=True):
     Attributes:
         signature: that of the file just before it was read, so that no change after that is missed.
         beside: the signatures of the files of holidays, just before they were read.
+        source: the text of the file.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Schedule(msgspec.Struct, frozen=True):
     items: dict[str, Item]
     signature: Signature = None
     beside: dict[Path, Signature] = {}
+    source: bytes = b""
 
     @property
     def enabled(self) -> list[Item]:

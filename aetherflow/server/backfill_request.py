@@ -21,8 +21,8 @@ from aetherflow.schedule.zone import seconds
 from aetherflow.scheduler.backfill_feed import is_wanted, ticks_from
 from aetherflow.server.fire_now import find_item, params_json, unserved
 from aetherflow.server.given_params import UnfitRequest
-from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.server_settings import server_environment, state_path_of
+from aetherflow.server.in_force import ask_file, state_path_asked
+from aetherflow.server.server_settings import server_environment
 from aetherflow.store.backfills import (
     Backfill,
     Which,
@@ -89,15 +89,17 @@ async def request_backfill(
         StateError: the state database cannot be used.
     """
     clock = clock or SystemClock()
-    schedules = [load_schedule(file)] if file is not None else []
-    path = state_path_of(schedules, state, os.environ)
+    asked = ask_file(file) if file is not None else None
+    schedules = asked.schedules if asked is not None else []
+    path = state_path_asked(asked, state, os.environ)
     if is_missing(path) and not (request.dry_run and schedules):
         raise unserved(schedules, path, runs_here=False)
     access = server_environment([one.file for one in schedules], os.environ).settings.file_access
     database = await Database.open(path, access=access)
     try:
-        schedule, item, live = await find_item(database, request.item, schedules, clock)
-        if not live and not request.dry_run:
+        found = await find_item(database, request.item, asked, clock)
+        schedule, item = found.schedule, found.item
+        if not found.live and not request.dry_run:
             raise unserved([schedule], path, runs_here=False)
         begin, end = _period(request, item, clock.now())
         params = await params_json(item, request.params, begin)

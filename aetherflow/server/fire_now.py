@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError, FiringTaken, UsageError
+from aetherflow.errors import FiringTaken, UsageError
 from aetherflow.runs.adoption import adoption_sentence
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ReceivedSignals
@@ -24,11 +24,18 @@ from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held
 from aetherflow.server.given_params import given_params, past_instant
+from aetherflow.server.in_force import (
+    AskedFile,
+    InForce,
+    ServerStatus,
+    ask_file,
+    in_force,
+    served_files,
+    state_path_asked,
+)
 from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
-from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.scheduler_status import ServerStatus, load_served, served_files
-from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of, state_path_of
+from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.stop_signals import name_of
 from aetherflow.store.database import Database
@@ -56,6 +63,20 @@ class _Asked(msgspec.Struct, frozen=True):
     params: str = NO_PARAMS
 
 
+class FoundItem(msgspec.Struct, frozen=True):
+    """An item that is in force.
+
+    Attributes:
+        live: the live servers of its file.
+        problem: what is wrong with the file on the disk.
+    """
+
+    schedule: Schedule
+    item: Item
+    live: list[ServerStatus]
+    problem: str
+
+
 class Fired(msgspec.Struct, frozen=True):
     """A firing by hand.
 
@@ -63,6 +84,7 @@ class Fired(msgspec.Struct, frozen=True):
         server: takes it up; empty if it does not run.
         received: the first signal that stopped it, if it ran in this process.
         paused: why the item does not tick now, if it is paused; a firing by hand runs all the same.
+        problem: what is wrong with the scheduler file on the disk; the version in force was fired.
     """
 
     scheduler: str
@@ -74,6 +96,7 @@ class Fired(msgspec.Struct, frozen=True):
     server: str
     received: int | None = None
     paused: str = ""
+    problem: str = ""
 
 
 async def fire(
@@ -100,17 +123,21 @@ async def fire(
         StateError: the state database cannot be used.
     """
     clock = clock or SystemClock()
-    schedules = [load_schedule(file)] if file is not None else []
-    path = state_path_of(schedules, state, os.environ)
+    asked_file = ask_file(file) if file is not None else None
+    if asked_file is not None and asked_file.error is not None and here:
+        raise asked_file.error
+    schedules = asked_file.schedules if asked_file is not None else []
+    path = state_path_asked(asked_file, state, os.environ)
     if not here and is_missing(path):
         raise unserved(schedules, path)
     adopts = old_beside(path) if is_missing(path) else None
     access = server_environment([one.file for one in schedules], os.environ).settings.file_access
     database = await Database.open(path, access=access)
     try:
-        schedule, item, live = await find_item(database, name, schedules, clock)
+        found = await find_item(database, name, asked_file, clock, here=here)
+        schedule, item = found.schedule, found.item
         paused = await database.read(lambda raw: _paused(raw, item, clock.now()))
-        if not here and not live:
+        if not here and not found.live:
             raise unserved([schedule], path)
         asked = _Asked(item, past_instant(at, item, clock.now()) if at else None)
         if params:
@@ -118,7 +145,9 @@ async def fire(
             asked = msgspec.structs.replace(asked, params=given)
         if not here:
             firing = await _fire(database, "", asked, clock, may_wait=True)
-            return msgspec.structs.replace(_fired(firing, f"{live[0].owner}"), paused=paused)
+            return msgspec.structs.replace(
+                _fired(firing, f"{found.live[0].owner}"), paused=paused, problem=found.problem
+            )
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
@@ -132,23 +161,23 @@ def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
 
 
 async def find_item(
-    database: Database, name: str, schedules: Sequence[Schedule], clock: Clock
-) -> tuple[Schedule, Item, list[ServerStatus]]:
-    """Return an item of these schedules, or else of those that servers serve, and its live servers.
+    database: Database, name: str, asked: AskedFile | None, clock: Clock, *, here: bool = False
+) -> FoundItem:
+    """Return an item of a scheduler file as it is in force, or else of those that servers serve.
+
+    With `here`, a file that is named counts as it is on the disk.
 
     Raises:
         CannotFire: there is no such item.
-        InvalidInput: its file is wrong.
+        InvalidInput: its file is wrong, and no server has it in force.
         StateError: the state database cannot be used.
     """
     served = await database.read(lambda raw: served_files(raw, clock.now()))
-    candidates: dict[str, Schedule | AetherFlowError] = {one.id: one for one in schedules}
-    if not schedules:
-        candidates = load_served(served)
+    candidates = in_force({} if here and asked else served, asked)
     known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
     schedule, item = _find_item(name, candidates, known, database.path)
-    live = [s for s in served.get(schedule.id, ("", "", []))[2] if s.validity == "live"]
-    return schedule, item, live
+    live = served[schedule.id].live if schedule.id in served else []
+    return FoundItem(schedule, item, live, candidates[schedule.id].problem_text)
 
 
 async def params_json(item: Item, params: Sequence[tuple[str, str]], scheduled: datetime) -> str:
@@ -165,17 +194,17 @@ async def params_json(item: Item, params: Sequence[tuple[str, str]], scheduled: 
 
 def _find_item(
     name: str,
-    schedules: Mapping[str, Schedule | AetherFlowError],
+    schedules: Mapping[str, InForce],
     known: Mapping[str, Sequence[str]],
     state: Path,
 ) -> tuple[Schedule, Item]:
     """Return the item of that name, or of the name FILE_ID/ITEM where several files have one.
 
-    A file that is wrong matters only to its own items: those that are `known` from before it became wrong.
+    A file that cannot be read at all matters only to its own items: those that are `known` from before.
     """
     scheduler, _, short = name.rpartition("/")
     items = {
-        one: known[one] if isinstance(found, AetherFlowError) else list(found.items)
+        one: known[one] if found.schedule is None else list(found.schedule.items)
         for one, found in schedules.items()
     }
     having = [one for one in schedules if short in items[one] and scheduler in ("", one)]
@@ -184,9 +213,9 @@ def _find_item(
         raise CannotFire(f"several scheduler files have an item {short!r}", hint=f"name one of {names}")
     for one in having:
         found = schedules[one]
-        if isinstance(found, AetherFlowError):
-            raise found
-        return found, found.items[short]
+        if found.schedule is None:
+            raise found.problem or unserved([], state)
+        return found.schedule, found.schedule.items[short]
     if not schedules:
         raise unserved([], state)
     every = [item for one in schedules for item in items[one]]

@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError, UsageError
+from aetherflow.errors import UsageError
 from aetherflow.schedule.item import Schedule
-from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.scheduler_status import load_served, served_files
-from aetherflow.server.server_settings import server_environment, state_path_of
+from aetherflow.server.in_force import AskedFile, ask_file, in_force, served_files, state_path_asked
+from aetherflow.server.server_settings import server_environment
 from aetherflow.spec.duration import parse_duration
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
@@ -71,9 +70,10 @@ async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause
     clock = clock or SystemClock()
     if not request.reason.strip():
         raise UsageError("the reason is empty", hint="say why: --reason 'migration of the warehouse'")
-    database = await _open(request.file, request.state, must_exist=request.file is None)
+    asked = ask_file(request.file) if request.file is not None else None
+    database = await _open(asked, request.state, must_exist=asked is None)
     try:
-        known = await _known(database, request.file, clock)
+        known = await _known(database, asked, clock)
         chosen = _chosen(request.names, known, database.path)
         now, by = clock.now(), _person()
         pauses = [
@@ -102,9 +102,10 @@ async def resume(
         StateError: the state database cannot be used.
     """
     clock = clock or SystemClock()
-    database = await _open(file, state, must_exist=True)
+    asked = ask_file(file) if file is not None else None
+    database = await _open(asked, state, must_exist=True)
     try:
-        known = await _known(database, file, clock)
+        known = await _known(database, asked, clock)
         chosen = _chosen(names, known, database.path)
         now, by = clock.now(), _person()
 
@@ -138,37 +139,34 @@ def _not_paused(item: str, holding: Sequence[Pause]) -> CannotPause:
     return CannotPause(f"item {item!r} is not paused", hint=hint)
 
 
-async def _open(file: Path | None, state: Path | None, *, must_exist: bool) -> Database:
-    schedules = [load_schedule(file)] if file is not None else []
-    path = state_path_of(schedules, state, os.environ)
+async def _open(asked: AskedFile | None, state: Path | None, *, must_exist: bool) -> Database:
+    path = state_path_asked(asked, state, os.environ)
     if must_exist and is_missing(path):
         raise CannotPause(
             f"there is no state database {path}, so no scheduler file is known",
             hint="name the scheduler file: --file FILE; or another database: --state FILE",
         )
-    access = server_environment([one.file for one in schedules], os.environ).settings.file_access
+    access = server_environment([asked.file] if asked else [], os.environ).settings.file_access
     return await Database.open(path, access=access)
 
 
-async def _known(database: Database, file: Path | None, clock: Clock) -> dict[str, _Known]:
+async def _known(database: Database, asked: AskedFile | None, clock: Clock) -> dict[str, _Known]:
     """Return the scheduler files by id: the one that is given, else those that servers serve or served."""
-    if file is not None:
-        schedule = load_schedule(file)
-        return {schedule.id: _of(schedule, ())}
 
-    def read(raw: sqlite3.Connection) -> tuple[dict[str, Schedule | AetherFlowError], dict[str, list[str]]]:
-        names = [row[0] for row in raw.execute("SELECT DISTINCT scheduler FROM schedule_items")]
-        return load_served(served_files(raw, clock.now())), {
-            name: list(known_items(raw, name)) for name in names
-        }
+    def read(raw: sqlite3.Connection) -> dict[str, _Known]:
+        served = in_force(served_files(raw, clock.now()), asked)
+        found = {name: one.schedule for name, one in served.items()}
+        if asked is None:
+            rows = raw.execute("SELECT DISTINCT scheduler FROM schedule_items").fetchall()
+            found |= {name: None for (name,) in rows if name not in found}
+        return {name: _of(schedule, list(known_items(raw, name))) for name, schedule in found.items()}
 
-    served, stored = await database.read(read)
-    return {name: _of(served.get(name), stored.get(name, ())) for name in {**served, **stored}}
+    return await database.read(read)
 
 
-def _of(schedule: Schedule | AetherFlowError | None, stored: Sequence[str]) -> _Known:
+def _of(schedule: Schedule | None, stored: Sequence[str]) -> _Known:
     """Return what is known of a file: what servers have stored, where it cannot be read now."""
-    if isinstance(schedule, Schedule):
+    if schedule is not None:
         return _Known(list(schedule.items), ZoneInfo(schedule.spec.timezone or "UTC"))
     return _Known(stored, ZoneInfo("UTC"))
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 
 from aetherflow.clock import Clock
-from aetherflow.errors import AetherFlowError, InvalidInput, StateError, UsageError
+from aetherflow.errors import AetherFlowError, InvalidInput, StateError
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, ScheduleLoaded, ScheduleNotice
 from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.file_watch import POLL_SECONDS, signatures, watch_files
 from aetherflow.server.project_watch import problem_of_project, project_files
-from aetherflow.server.schedule_files import load_schedule
+from aetherflow.server.schedule_files import load_again
 from aetherflow.server.sd_notify import Notifier
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings, settings_of
@@ -108,7 +108,7 @@ class Reloader:
 
     async def _reload(self, file: Path) -> None:
         try:
-            schedule = await _threads.run(_load, file, abandon_on_cancel=True)
+            schedule = await _threads.run(load_again, file, abandon_on_cancel=True)
             if schedule.id != self._ids[file]:
                 problem = f"its id became {schedule.id!r}: start the server again for that"
                 await self._refuse(file, problem, problem)
@@ -164,10 +164,3 @@ class Reloader:
         self._report(ScheduleInvalid(at=self._clock.now(), scheduler=name, file=str(file), problem=problem))
         with suppress(StateError):  # a database that fails is reported elsewhere
             await self._lease.store_served_file(self._scheduler.schedules[name], first)
-
-
-def _load(file: Path) -> Schedule:
-    """Read a file again, unless it became a pipe or device, as reading that might never end."""
-    if file.exists() and not (file.is_file() or file.is_dir()):
-        raise UsageError(f"{file} is no longer an ordinary file, and is not read", code="AF101")
-    return load_schedule(file)

@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 
 from aetherflow.check.check_schedule import check_schedule, holiday_files
-from aetherflow.errors import Diagnostic, InvalidInput
+from aetherflow.errors import Diagnostic, InvalidInput, UsageError
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
-from aetherflow.schedule.item import Schedule
+from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.server.file_watch import signature
 from aetherflow.server.server_settings import ScheduleConflict
 from aetherflow.spec.document import MAX_BYTES, scan_file
-from aetherflow.spec.load import read_schedule
+from aetherflow.spec.load import ScheduleDocument, read_schedule, read_schedule_text
 from aetherflow.spec.read_file import read_file
 from aetherflow.spec.schedule import is_schedule
 
@@ -59,12 +59,19 @@ def check_schedule_file(path: Path) -> CheckedSchedule:
         InvalidInput: the file cannot be read as a scheduler file at all.
     """
     before = signature(path)
-    loaded, found = read_schedule(path)
+    return _checked(*read_schedule(path), before)
+
+
+def _checked(
+    loaded: ScheduleDocument | None, found: list[Diagnostic], before: Signature = None
+) -> CheckedSchedule:
     if loaded is None:
         raise InvalidInput(found)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
     beside = {file: signature(file) for file in holiday_files(loaded)}
-    schedule = msgspec.structs.replace(check_schedule(loaded, sink), signature=before, beside=beside)
+    schedule = msgspec.structs.replace(
+        check_schedule(loaded, sink), signature=before, beside=beside, source=loaded.document.source
+    )
     return CheckedSchedule(schedule, sink)
 
 
@@ -78,6 +85,27 @@ def load_schedule(path: Path) -> Schedule:
     if checked.sink.has_errors:
         raise InvalidInput(checked.diagnostics)
     return checked.schedule
+
+
+def check_schedule_text(path: Path, source: bytes) -> CheckedSchedule:
+    """Check the text of a scheduler file, as `check_schedule_file` checks the file.
+
+    Raises:
+        InvalidInput: the text cannot be read as a scheduler file at all.
+    """
+    return _checked(*read_schedule_text(source, path))
+
+
+def load_again(path: Path) -> Schedule:
+    """Load a file that was loaded before, unless it became a pipe or device: reading that might never end.
+
+    Raises:
+        UsageError: it is no longer an ordinary file.
+        InvalidInput: the file has errors; all diagnostics.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path} is no longer an ordinary file, and is not read", code="AF101")
+    return load_schedule(path)
 
 
 def load_schedules(paths: Sequence[Path]) -> list[Schedule]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import msgspec
 
-from aetherflow.errors import AetherFlowError
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.schedule.window import window_end
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
-from aetherflow.server.schedule_files import load_schedule
-from aetherflow.server.server_settings import ScheduleConflict
-from aetherflow.store import lease as leases
+from aetherflow.server.in_force import AskedFile, Served, ServerStatus, in_force, served_files
 from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
@@ -27,15 +23,6 @@ from aetherflow.working_directory import absolute
 
 USUAL_SECONDS = 5
 """How long a server may take to decide about a tick before `scheduler status` says that it is due."""
-
-
-class ServerStatus(msgspec.Struct, frozen=True):
-    """A server that serves a file."""
-
-    server: str
-    owner: str
-    since: str
-    validity: leases.LeaseValidity
 
 
 class PauseStatus(msgspec.Struct, frozen=True):
@@ -64,7 +51,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     """One item; times are RFC 3339 in UTC.
 
     Attributes:
-        enabled: None if the file on the disk is wrong, so that only its servers know.
+        enabled: None if neither the file in force nor the one on the disk can be read.
         due_since: the first tick that is due for some seconds, and about which no server has decided.
         lag_seconds: how long after its time the last firing started, or was decided if it did not start.
         zone: the IANA name of its time zone; None if the file is wrong.
@@ -106,65 +93,21 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
     backfills: list[Progress] = []
 
 
-def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, tuple[str, str, list[ServerStatus]]]:
-    """Return what servers serve: by the id of the file, its path, its problem, and the servers."""
-    found: dict[str, tuple[str, str, list[ServerStatus]]] = {}
-    rows = raw.execute(
-        "SELECT scheduler, server, file, problem FROM schedulers ORDER BY scheduler, loaded_at"
-    )
-    for scheduler, server, file, problem in rows.fetchall():
-        lease = leases.held(raw, server, now)
-        if lease is None:
-            continue
-        status = ServerStatus(
-            server.removeprefix("server:"), str(lease.holder.owner), lease.holder.acquired_at, lease.validity
-        )
-        known = found.setdefault(scheduler, (file, problem, []))
-        found[scheduler] = (file, problem or known[1], [*known[2], status])
-    return found
+def status_of(raw: sqlite3.Connection, asked: AskedFile | None, now: datetime) -> list[SchedulerStatus]:
+    """Return the status of a scheduler file; without one, of all that servers serve.
 
-
-def status_of(
-    raw: sqlite3.Connection, schedules: Mapping[str, Schedule], now: datetime
-) -> list[SchedulerStatus]:
-    """Return the status of some schedules; without any, of all that servers serve."""
+    Raises:
+        AetherFlowError: the file is wrong, and no server has it in force.
+    """
     served = served_files(raw, now)
-    known: dict[str, Schedule | AetherFlowError] = dict(schedules) or load_served(served)
     statuses = []
-    for scheduler, found in known.items():
-        file, problem, servers = served.get(scheduler, ("", "", []))
-        schedule = None if isinstance(found, AetherFlowError) else found
-        if isinstance(found, AetherFlowError):
-            problem = found.message.splitlines()[0]
-        elif not file:
-            file = str(absolute(found.file))
-        items = _items(raw, scheduler, schedule, now)
+    for scheduler, found in in_force(served, asked).items():
+        known = served.get(scheduler) or Served(str(absolute(asked.file)) if asked else "")
+        problem = found.problem_text or known.problem
+        items = _items(raw, scheduler, found.schedule, now)
         active = [progress(raw, one) for one in backfills(raw, scheduler, active=True)]
-        statuses.append(SchedulerStatus(scheduler, file, servers, problem, items, active))
+        statuses.append(SchedulerStatus(scheduler, known.file, known.servers, problem, items, active))
     return statuses
-
-
-def load_served(
-    served: Mapping[str, tuple[str, str, list[ServerStatus]]],
-) -> dict[str, Schedule | AetherFlowError]:
-    """Load the files that servers serve from the disk; return the schedules, or the errors of the files."""
-    found: dict[str, Schedule | AetherFlowError] = {}
-    for scheduler, (file, _, _) in served.items():
-        try:
-            schedule = load_schedule(Path(file))
-        except AetherFlowError as error:
-            found[scheduler] = error
-            continue
-        found[scheduler] = schedule if schedule.id == scheduler else _renamed(schedule)
-    return found
-
-
-def _renamed(schedule: Schedule) -> ScheduleConflict:
-    """Return what is wrong with a file whose items would be known under another id than those in force."""
-    return ScheduleConflict(
-        f"{schedule.file}: its id became {schedule.id!r}",
-        hint="start its server again, or give it back its id",
-    )
 
 
 def _items(

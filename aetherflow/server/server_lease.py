@@ -13,7 +13,7 @@ from aetherflow.scheduler.server_clocks import BEAT_SECONDS, ServerClocks
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
-from aetherflow.store.served_files import forget_server, record_served_file
+from aetherflow.store.served_files import ServedFile, forget_server, record_served_file
 from aetherflow.store.servers import ServerRow, forget_silent, own_row, server_rows, store_server
 from aetherflow.working_directory import absolute
 
@@ -35,10 +35,10 @@ class ServerLease:
         self.name = name
         self._database = database
         self._clock = clock
-        self._files: dict[str, tuple[str, str]] = {}
         self.clocks = ServerClocks(name, clock)
         self._started = clock.now()
         self._beats = 0
+        self._files: dict[str, ServedFile] = {}
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
@@ -101,18 +101,17 @@ class ServerLease:
         if leases.renew(raw, lease, self.clocks.now()):
             return self._beat(raw)
         self._take(raw)
-        for scheduler, (file, problem) in self._files.items():
-            record_served_file(raw, scheduler, self.name, file, self._clock.now(), problem)
+        for scheduler, served in self._files.items():
+            record_served_file(raw, scheduler, self.name, served, self._clock.now())
         return self._beat(raw)
 
     async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
         """Store that a file is served, or its current error."""
-        self._files[schedule.id] = (str(absolute(schedule.file)), problem)
+        served = ServedFile(str(absolute(schedule.file)), schedule.source, problem)
+        self._files[schedule.id] = served
         now = self._clock.now()
         await self._database.transact(
-            lambda raw: record_served_file(
-                raw, schedule.id, self.name, self._files[schedule.id][0], now, problem
-            )
+            lambda raw: record_served_file(raw, schedule.id, self.name, served, now)
         )
 
     async def give_back(self) -> None:

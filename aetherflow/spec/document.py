@@ -132,7 +132,15 @@ def scan_file(path: Path) -> tuple[Document | None, list[Diagnostic]]:
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    data, file = _read(path), str(path)
+    return scan_text(_read(path), str(path))
+
+
+def scan_text(data: bytes, file: str) -> tuple[Document | None, list[Diagnostic]]:
+    """Read YAML text as `scan_file` reads a file; `file` is its name in messages.
+
+    Raises:
+        InvalidInput: the text cannot be read at all.
+    """
     document, found = _scan(data, file)
     return document, with_excerpts(found, file, data, Redactor().text)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.spec.decode import decode
-from aetherflow.spec.document import Document, NodePath, read_document, scan_file
+from aetherflow.spec.document import Document, NodePath, read_document, scan_file, scan_text
 from aetherflow.spec.file_kind import OwnKind, another_kind
 from aetherflow.spec.flow import HOOKS, FlowFile, ProfileSpec
 from aetherflow.spec.schedule import ScheduleFile, is_schedule
@@ -79,6 +79,11 @@ def read_schedule(path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]
         InvalidInput: the file cannot be read at all.
     """
     return _decoded(path, *scan_file(path), ScheduleFile)
+
+
+def read_schedule_text(source: bytes, path: Path) -> tuple[ScheduleDocument | None, list[Diagnostic]]:
+    """Read the text of a scheduler file, as `read_schedule` reads the file itself."""
+    return _decoded(path, *scan_text(source, str(path)), ScheduleFile)
 
 
 def load_profiles(source: Document | Path) -> dict[str, ProfileSpec]:

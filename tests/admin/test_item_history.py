@@ -14,6 +14,7 @@ from aetherflow.admin.queries import StateQueries
 from aetherflow.errors import UsageError
 from aetherflow.schedule.instant_text import parse_past
 from aetherflow.schedule.item import Schedule
+from aetherflow.server.in_force import AskedFile
 from tests.scheduler.scheduler_parts import MIDNIGHT, Server, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -29,11 +30,13 @@ async def history(
     since: datetime | None = None,
 ) -> list[HistoryEntry]:
     ask = StateQueries(one.database, one.clock)
-    return await ask.schedule_history({"night": file}, item, lambda _: (since, None), outcomes, limit)
+    return await ask.schedule_history(
+        AskedFile(file.file, file), item, lambda _: (since, None), outcomes, limit
+    )
 
 
 async def explain(one: Server, file: Schedule, time: str, item: str = "a") -> list[TickExplanation]:
-    return await StateQueries(one.database, one.clock).explain_tick({"night": file}, item, time)
+    return await StateQueries(one.database, one.clock).explain_tick(AskedFile(file.file, file), item, time)
 
 
 async def test_a_night_can_be_explained(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from aetherflow.admin.queries import StateQueries, open_queries
 from aetherflow.admin.state_changes import cancel_run, release_lock, remove_pool, set_pools
 from aetherflow.errors import UsageError
+from aetherflow.server.in_force import AskedFile
 from aetherflow.server.schedule_files import load_schedule
 from aetherflow.store.database import Database
 from tests.runs.run_parts import Place, flow
@@ -101,9 +102,9 @@ async def test_locks_pools_logs_and_times(ask: StateQueries) -> None:
 
 
 async def test_schedulers_and_the_times_of_their_runs(ask: StateQueries, place: Place) -> None:
-    assert await ask.schedulers({}) == []
+    assert await ask.schedulers() == []
     file = load_schedule(place.write(SCHEDULE, "night.yaml"))
-    (status,) = await ask.schedulers({"night": file})
+    (status,) = await ask.schedulers(AskedFile(file.file, file))
     assert [(item.item, item.last) for item in status.items] == [("n", None)]
     assert await ask.run_seconds(file) == {"n": []}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import status_of
 from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause, read_pauses
 from aetherflow.store.projection import timestamp
@@ -101,7 +102,9 @@ async def test_an_item_that_catches_up_decides_at_the_resume(
         for _ in range(11):
             await one.tick(30)
         assert rows(path) == []
-        (found,) = await one.database.read(lambda raw: status_of(raw, {"night": file}, one.clock.now()))
+        (found,) = await one.database.read(
+            lambda raw: status_of(raw, AskedFile(file.file, file), one.clock.now())
+        )
         (item,) = found.items
         assert item.due_since is None
         assert item.paused is not None

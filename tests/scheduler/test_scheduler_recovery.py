@@ -16,7 +16,7 @@ from aetherflow.scheduler.recovery import ITEM_REMOVED
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.scheduler.wall_clock_timer import LOOK_SECONDS, WallClockTimer
 from aetherflow.store.process_identity import ProcessIdentity, this_process
-from aetherflow.store.served_files import record_served_file
+from aetherflow.store.served_files import ServedFile, record_served_file
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -99,7 +99,7 @@ async def serves(one: Server, folder: Path, items: str) -> None:
     """Let a server serve a file with these items, and note that it does."""
     await one.scheduler.put(schedule(folder, items))
     await one.database.transact(
-        lambda raw: record_served_file(raw, "night", one.name, "file", one.clock.now(), "")
+        lambda raw: record_served_file(raw, "night", one.name, ServedFile("file", b""), one.clock.now())
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from aetherflow.events.schedule_events import FiringMissed
 from aetherflow.observe.event_record import level_of, record
+from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import WindowStatus, status_of
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, rows, schedule, server
 from tests.scheduler.test_pauses import pause
@@ -46,7 +47,9 @@ async def test_an_item_that_catches_up_decides_when_the_window_is_over(
         for _ in range(4):
             await one.tick(30)
         assert len(rows(path)) == 1
-        (found,) = await one.database.read(lambda raw: status_of(raw, {"night": file}, one.clock.now()))
+        (found,) = await one.database.read(
+            lambda raw: status_of(raw, AskedFile(file.file, file), one.clock.now())
+        )
         (item,) = found.items
         assert item.due_since is None
         assert item.window == WindowStatus("the window 00:02-00:04 (not_between)", "2026-01-01T00:04:00Z")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.schedule.item import Schedule
+from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import USUAL_SECONDS, ItemStatus, status_of
 from tests.scheduler.scheduler_parts import MIDNIGHT, Server, schedule, server
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.asyncio
 
 
 async def item_of(one: Server, file: Schedule) -> ItemStatus:
-    found = await one.database.read(lambda raw: status_of(raw, {"night": file}, one.clock.now()))
+    found = await one.database.read(lambda raw: status_of(raw, AskedFile(file.file, file), one.clock.now()))
     (item,) = found[0].items
     return item
 
