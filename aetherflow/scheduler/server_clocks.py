@@ -120,6 +120,11 @@ class ServerClocks:
         other = off.server.removeprefix("server:")
         return f"its clock is {abs(off.seconds):.0f} s {side} that of server {other}"
 
+    def ahead_seconds(self) -> float | None:
+        """Return by how much this clock is ahead of the reference; None if there is no other."""
+        off = self._off()
+        return None if off is None else round(-off.seconds, 1) + 0.0
+
     def now(self) -> datetime:
         """Return the time by the reference if this clock is off, so that others see this server alive."""
         off = self._off() if self.is_off else None

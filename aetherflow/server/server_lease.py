@@ -13,8 +13,9 @@ from aetherflow.scheduler.server_clocks import BEAT_SECONDS, ServerClocks
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
+from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import ServedFile, forget_server, record_served_file
-from aetherflow.store.servers import ServerRow, forget_silent, own_row, server_rows, store_server
+from aetherflow.store.servers import ServerRow, forget_silent, server_rows, store_server
 from aetherflow.working_directory import absolute
 
 TTL_SECONDS = 30.0
@@ -59,9 +60,17 @@ class ServerLease:
         """Store what the clock shows; return what those of all servers showed."""
         forget_silent(raw, self.clocks.silent())
         self._beats += 1
-        host = this_process().host.partition(" ")[0]
-        now, standby = self._clock.now(), self.clocks.standby()
-        store_server(raw, own_row(self.name, host, __version__, self._started, now, self._beats, standby))
+        row = ServerRow(
+            self.name,
+            this_process().host.partition(" ")[0],
+            __version__,
+            timestamp(self._started),
+            timestamp(self._clock.now()),
+            self._beats,
+            self.clocks.standby(),
+            self.clocks.ahead_seconds(),
+        )
+        store_server(raw, row)
         return server_rows(raw)
 
     def _take(self, raw: sqlite3.Connection) -> None:

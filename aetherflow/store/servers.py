@@ -11,7 +11,6 @@ from datetime import datetime
 import msgspec
 
 from aetherflow.store import lease as leases
-from aetherflow.store.projection import timestamp
 
 
 class ServerRow(msgspec.Struct, frozen=True):
@@ -21,6 +20,8 @@ class ServerRow(msgspec.Struct, frozen=True):
         server: the name of its lease.
         beats: how many heartbeats it has had: how long it lives, whatever clocks show.
         standby: why it decides nothing; empty if it does.
+        ahead_seconds: by how much its clock is ahead of those of other servers, give or take a second;
+            None if there are none, or they are not compared yet.
     """
 
     server: str
@@ -30,20 +31,24 @@ class ServerRow(msgspec.Struct, frozen=True):
     clock_at: str
     beats: int
     standby: str = ""
+    ahead_seconds: float | None = None
 
 
 def store_server(raw: sqlite3.Connection, row: ServerRow) -> None:
     """Store a heartbeat."""
     raw.execute(
-        "INSERT OR REPLACE INTO servers (server, host, version, started_at, clock_at, beats, standby) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (row.server, row.host, row.version, row.started_at, row.clock_at, row.beats, row.standby),
+        "INSERT OR REPLACE INTO servers "
+        "(server, host, version, started_at, clock_at, beats, standby, ahead_seconds) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        msgspec.structs.astuple(row),
     )
 
 
 def server_rows(raw: sqlite3.Connection) -> dict[str, ServerRow]:
     """Return the servers whose process is not known to be dead; whether they still beat is to be seen."""
-    rows = raw.execute("SELECT server, host, version, started_at, clock_at, beats, standby FROM servers")
+    rows = raw.execute(
+        "SELECT server, host, version, started_at, clock_at, beats, standby, ahead_seconds FROM servers"
+    )
     found = {row[0]: ServerRow(*row) for row in rows.fetchall()}
     return {name: row for name, row in found.items() if not _is_dead(raw, name, row)}
 
@@ -56,10 +61,3 @@ def _is_dead(raw: sqlite3.Connection, name: str, row: ServerRow) -> bool:
 def forget_silent(raw: sqlite3.Connection, servers: set[str]) -> None:
     """Delete the clocks of servers that beat no more; one that lives stores its own again."""
     raw.executemany("DELETE FROM servers WHERE server = ?", [(name,) for name in sorted(servers)])
-
-
-def own_row(
-    server: str, host: str, version: str, started: datetime, now: datetime, beats: int, standby: str
-) -> ServerRow:
-    """Return the row of a heartbeat."""
-    return ServerRow(server, host, version, timestamp(started), timestamp(now), beats, standby)

@@ -321,6 +321,8 @@ VERSION_7 = """
 ALTER TABLE schedulers ADD COLUMN source BLOB NOT NULL DEFAULT x'';
 -- Until when the runs of a server that stops may take. Null: it does not stop.
 ALTER TABLE schedulers ADD COLUMN drains_until TEXT;
+-- By how much a server's clock is ahead of those of the others. Null: there are none, or not compared yet.
+ALTER TABLE servers ADD COLUMN ahead_seconds REAL;
 """
 
 MIGRATIONS: tuple[str, ...] = (

@@ -20,7 +20,8 @@ from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, begin_firing
 from aetherflow.store.process_identity import ProcessIdentity, this_process
-from aetherflow.store.servers import ServerRow, own_row, server_rows, store_server
+from aetherflow.store.projection import timestamp
+from aetherflow.store.servers import ServerRow, server_rows, store_server
 from tests.store.clock_double import FakeClock
 from tests.store.real_parts import query
 
@@ -92,8 +93,9 @@ class Server:
     async def beat(self) -> None:
         """Store what the clock shows, and look at those of other servers, as each second."""
         self.beats += 1
-        now = self.clock.now()
-        row = own_row(self.name, "host", "1", now, now, self.beats, self.clocks.standby())
+        now = timestamp(self.clock.now())
+        standby, ahead = self.clocks.standby(), self.clocks.ahead_seconds()
+        row = ServerRow(self.name, "host", "1", now, now, self.beats, standby, ahead)
 
         def store(raw: sqlite3.Connection) -> dict[str, ServerRow]:
             store_server(raw, row)
