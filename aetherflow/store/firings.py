@@ -357,12 +357,15 @@ def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
     return {firing.item_id: firing for firing in as_firings(rows)}
 
 
-def run_seconds(raw: sqlite3.Connection, scheduler: str, item_id: str, newest: int = 20) -> list[float]:
-    """Return how long the newest runs of an item that succeeded took."""
+def run_seconds(
+    raw: sqlite3.Connection, scheduler: str, item_id: str, newest: int = 20, *, before: str = "9999"
+) -> list[float]:
+    """Return how long the newest runs of an item that succeeded took, of those scheduled before a time."""
     rows = raw.execute(
         "SELECT started_at, finished_at FROM firings WHERE scheduler = ? AND item_id = ? "
-        "AND outcome = 'SUCCESS' AND started_at IS NOT NULL ORDER BY scheduled_at DESC LIMIT ?",
-        (scheduler, item_id, newest),
+        "AND outcome = 'SUCCESS' AND started_at IS NOT NULL AND scheduled_at < ? "
+        "ORDER BY scheduled_at DESC LIMIT ?",
+        (scheduler, item_id, before, newest),
     )
     return [
         (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()

@@ -1,0 +1,207 @@
+"""Watch for late ticks of the items with a `deadline` or `on_late`, and report each once for all servers.
+
+A look reads what may have changed since the last one: the open firings, those that were open then, and new
+ones. Without watched items nothing is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+import msgspec
+
+from aetherflow.clock import Clock
+from aetherflow.errors import StateError
+from aetherflow.events.schedule_events import AlertKind, FiringLate, ScheduleEvent
+from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.late_ticks import Late, ended_without_run, is_watched, late_ticks, needs_usual
+from aetherflow.store import alerts as rows
+from aetherflow.store.alerts import Alert
+from aetherflow.store.database import Database
+from aetherflow.store.firings import Firing, open_firings, run_seconds
+from aetherflow.store.pauses import Pause, pause_in_force, pauses_of, read_pauses
+from aetherflow.store.projection import timestamp
+
+LOOK_SECONDS = 1.0
+
+LOOK_BACK = timedelta(minutes=10)
+"""How far back a server that starts looks: for what ended just before another server died."""
+
+MOST_ROWS_BACK = 5000
+
+StartOnLate = Callable[[Item, Alert], Awaitable[None]]
+"""Starts the run of the `on_late` steps of an item, whose id the alert has."""
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What the last look has seen: the newest row, and those that were open."""
+
+    newest: int
+    opened: frozenset[int]
+
+
+class LateWatch:
+    """Watches the items of schedules; several servers on one database report an alert once."""
+
+    def __init__(
+        self,
+        database: Database,
+        schedules: Mapping[str, Schedule],
+        clock: Clock,
+        report: Callable[[ScheduleEvent], None],
+        start_on_late: StartOnLate,
+    ) -> None:
+        self._database = database
+        self._schedules = schedules
+        self._clock = clock
+        self._report = report
+        self._start_on_late = start_on_late
+        self._watched: dict[str, tuple[Schedule, dict[str, Item]]] = {}
+        self._seen: dict[str, _Seen] = {}
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            with suppress(StateError):  # the scheduler reports it; the next look finds the same
+                await self.look()
+
+    async def look(self) -> None:
+        """Report what is late now.
+
+        Raises:
+            StateError: the database could not be used; the next look finds the same.
+        """
+        for schedule in list(self._schedules.values()):
+            items = self._items(schedule)
+            if items:
+                await self._look(schedule.id, items)
+
+    def _items(self, schedule: Schedule) -> dict[str, Item]:
+        """Return the watched items of a schedule by name."""
+        known = self._watched.get(schedule.id)
+        if known is None or known[0] is not schedule:
+            found = {item.id: item for item in schedule.items.values() if is_watched(item)}
+            known = self._watched[schedule.id] = schedule, found
+        return known[1]
+
+    async def _look(self, scheduler: str, items: Mapping[str, Item]) -> None:
+        before = self._seen.get(scheduler)
+        find = partial(_find, scheduler=scheduler, items=items, before=before, now=self._clock.now)
+        late, seen = await self._database.read(find)
+        claimed: list[_Claimed] = []
+        if late:
+            claimed = await self._database.transact(
+                lambda raw: _claim(raw, find(raw)[0], items, self._clock.now(), self._clock.new_id)
+            )
+        self._seen[scheduler] = seen
+        for one in claimed:
+            self._report(one.event)
+        for one in claimed:
+            if one.alert.run_id:
+                await self._start_on_late(items[one.alert.item_id], one.alert)
+
+
+class _Claimed(msgspec.Struct, frozen=True):
+    """An alert that this server reports."""
+
+    alert: Alert
+    event: FiringLate
+
+
+def _find(
+    raw: sqlite3.Connection,
+    scheduler: str,
+    items: Mapping[str, Item],
+    before: _Seen | None,
+    now: Callable[[], datetime],
+) -> tuple[list[Late], _Seen]:
+    """Return what is late and not reported yet, and what was looked at."""
+    at = now()
+    newest = rows.newest_firing_id(raw)
+    firings = {one.firing_id: one for one in open_firings(raw, scheduler)}
+    seen = _Seen(newest, frozenset(firings))
+    if before is None:
+        since = timestamp(at - LOOK_BACK)
+        fresh = rows.firings_from(raw, scheduler, newest - MOST_ROWS_BACK)
+        ended = [one for one in fresh if one.finished_at and one.finished_at >= since]
+    else:
+        ended = rows.firings_from(raw, scheduler, before.newest)
+        ended += rows.firings_by_id(raw, before.opened - firings.keys())
+    firings |= {one.firing_id: one for one in ended}
+    watched = [one for one in firings.values() if one.item_id in items]
+    pauses = read_pauses(raw, scheduler) if watched else []
+    found: list[Late] = []
+    for firing in watched:
+        if pause_in_force(pauses, firing.item_id, at) is None:
+            found += _late(raw, items[firing.item_id], firing, at, pauses_of(pauses, firing.item_id))
+    return found, seen
+
+
+def _late(
+    raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime, pauses: list[Pause]
+) -> list[Late]:
+    """Return what is late about one tick and not reported yet."""
+    usual: list[float] = []
+    has_run = True
+    if needs_usual(item, firing):
+        usual = run_seconds(raw, item.scheduler, item.id, before=firing.scheduled_at)
+    if ended_without_run(firing):
+        if any(one.begin <= firing.scheduled and one.holds(firing.scheduled) for one in pauses):
+            return []
+        has_run = rows.has_run(raw, item.scheduler, item.id)
+        has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")
+    found = late_ticks(item, firing, now, usual=usual, has_run=has_run)
+    known = rows.kinds_of(raw, firing) if found else set()
+    return [one for one in found if one.kind not in known]
+
+
+def _claim(
+    raw: sqlite3.Connection,
+    late: list[Late],
+    items: Mapping[str, Item],
+    now: datetime,
+    new_id: Callable[[], str],
+) -> list[_Claimed]:
+    """Store what is late; return what this server reports: one alert for the ticks of an item and a kind."""
+    mine = [one for one in late if rows.claim_alert(raw, _alert(one, now))]
+
+    def key(one: Late) -> tuple[str, AlertKind]:
+        return one.firing.item_id, one.kind
+
+    claimed = []
+    for _, group in groupby(sorted(mine, key=key), key):
+        ticks = sorted(group, key=lambda one: one.firing.scheduled_at)
+        alert = _alert(ticks[-1], now)
+        if items[alert.item_id].spec.on_late:
+            alert = msgspec.structs.replace(alert, run_id=new_id())
+            rows.set_run(raw, alert)
+        claimed.append(_Claimed(alert, _event(ticks, alert, now)))
+    return claimed
+
+
+def _alert(late: Late, now: datetime) -> Alert:
+    firing = late.firing
+    return Alert(
+        firing.scheduler, firing.item_id, firing.scheduled_at, late.kind, timestamp(now), late.message
+    )
+
+
+def _event(ticks: list[Late], alert: Alert, now: datetime) -> FiringLate:
+    newest = ticks[-1].firing
+    return FiringLate(
+        at=now,
+        scheduler=alert.scheduler,
+        run_id=newest.run_id or "",
+        item_id=alert.item_id,
+        scheduled_at=newest.scheduled,
+        alert=alert.kind,
+        reason=alert.message,
+        ticks=sum(one.firing.ticks for one in ticks),
+        on_late_run=alert.run_id or "",
+    )
