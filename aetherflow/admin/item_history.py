@@ -17,6 +17,7 @@ from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import count_ticks, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
+from aetherflow.store.alerts import Alert, alerts_of
 from aetherflow.store.firing_history import known_of, newest_firings
 from aetherflow.store.firings import Firing
 
@@ -33,6 +34,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
         ticks: how many ticks, up to this one, the entry is for.
         lag_seconds: how long after its time it started; None if it did not.
         duration_seconds: from its start to its end; None if it has not both.
+        alerts: what was late about it.
     """
 
     scheduler: str
@@ -46,6 +48,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     ticks: int
     lag_seconds: float | None
     duration_seconds: float | None
+    alerts: list[Alert] = []
 
 
 def history_of(
@@ -80,7 +83,23 @@ def history_of(
     if not outcomes or CLOSED in outcomes:
         streams += [_closed(raw, one, since, until, now) for one in items if one.item]
     merged = heapq.merge(*streams, key=lambda entry: entry.scheduled_at, reverse=True)
-    return list(islice(merged, limit))[::-1]
+    return _with_alerts(raw, list(islice(merged, limit))[::-1])
+
+
+def _with_alerts(raw: sqlite3.Connection, entries: list[HistoryEntry]) -> list[HistoryEntry]:
+    """Return entries, the oldest first, with the alerts about them."""
+    first: dict[tuple[str, str], str] = {}
+    for one in entries:
+        first.setdefault((one.scheduler, one.item), one.scheduled_at)
+    found: dict[tuple[str, str, str], list[Alert]] = {}
+    for (scheduler, item), since in first.items():
+        for alert in alerts_of(raw, scheduler, item, since, entries[-1].scheduled_at):
+            found.setdefault((scheduler, item, alert.scheduled_at), []).append(alert)
+    if not found:
+        return entries
+    return [
+        replace(one, alerts=found.get((one.scheduler, one.item, one.scheduled_at), [])) for one in entries
+    ]
 
 
 def entry_of(firing: Firing, zone: str) -> HistoryEntry:

@@ -17,6 +17,7 @@ from aetherflow.run_ids import folder_name
 from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
+from aetherflow.store.alerts import delete_old_alerts
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import FULL_BYTES, free_bytes, logs_beside
 from aetherflow.store.firings import delete_old_firings
@@ -137,6 +138,7 @@ class _Prune:
                 forget = partial(delete_old_firings, before=before, limit=rows.BATCH_ROWS)
                 while await self._change(forget) == rows.BATCH_ROWS:
                     pass
+                await self._change(partial(delete_old_alerts, before=before))
         finally:
             await self._database.transact(lambda raw: leases.release(raw, self._lease, self._clock.now()))
         free = await self._database.read(rows.free_bytes)

@@ -30,6 +30,7 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     parts.append(f"next {_when(item.next, item, now)}" if item.next else without)
     parts += [f"due since {_when(item.due_since, item, now)}, not decided yet"] if item.due_since else []
     parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []
+    parts += [f"{one.kind}: {one.message}" for one in item.alerts]
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         parts += [f"{number} {what}"] if number else []
     if item.paused is not None:

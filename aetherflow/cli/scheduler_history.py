@@ -140,6 +140,7 @@ def _line(one: HistoryEntry) -> str:
     parts += [f"{one.ticks} ticks"] if one.ticks > 1 else []
     parts += [f"lag {duration(one.lag_seconds)}"] if one.lag_seconds is not None else []
     parts += [f"took {duration(one.duration_seconds)}"] if one.duration_seconds is not None else []
+    parts += [f"{alert.kind}: {alert.message}" for alert in one.alerts]
     return "  ".join(parts)
 
 

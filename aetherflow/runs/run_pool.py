@@ -21,6 +21,9 @@ from aetherflow.runs.stop_notices import StopAdvice
 
 QUEUE_CAPACITY = 10_000
 
+ALERT_SLOTS = 4
+"""How many alerts run at a time, beside `max_parallel_runs`."""
+
 NOTE_SECONDS = 10.0
 """How long an observer may take to note a change while the pool ends."""
 
@@ -236,13 +239,16 @@ class RunPool:
         await wait_within(self._clock, seconds, idle)
 
     def _fill_slots(self, workers: anyio.abc.TaskGroup) -> None:
-        while not self._is_draining and len(self._active) < self._slots:
-            ticket = self._queue.pop()
-            if ticket is None:
-                return
-            active = self._active[ticket.run_id] = self._submissions[ticket.run_id]
-            active.slot_since = self._clock.monotonic()
-            workers.start_soon(self._work, active)
+        for is_alert, slots in ((True, ALERT_SLOTS), (False, self._slots)):
+            taken = sum(active.ticket.is_alert is is_alert for active in self._active.values())
+            while not self._is_draining and taken < slots:
+                ticket = self._queue.pop(is_alert=is_alert)
+                if ticket is None:
+                    break
+                active = self._active[ticket.run_id] = self._submissions[ticket.run_id]
+                active.slot_since = self._clock.monotonic()
+                workers.start_soon(self._work, active)
+                taken += 1
 
     async def _work(self, active: _Submission) -> None:
         """Execute a ticket; its slot is free once its observer has noted how it ended."""

@@ -9,11 +9,11 @@ from aetherflow.runs.run_ticket import RunTicket
 
 
 class RunQueue:
-    """A queue of a bounded length."""
+    """A queue of a bounded length; alerts do not wait behind other tickets."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._heap: list[tuple[int, int, str]] = []
+        self._heaps: dict[bool, list[tuple[int, int, str]]] = {True: [], False: []}
         self._tickets: dict[str, RunTicket] = {}
         self._numbers = itertools.count()
 
@@ -37,20 +37,23 @@ class RunQueue:
         if self.is_full or ticket.run_id in self._tickets:
             raise ValueError(f"no room for run {ticket.run_id}")
         self._tickets[ticket.run_id] = ticket
-        heapq.heappush(self._heap, (-ticket.priority, next(self._numbers), ticket.run_id))
+        heapq.heappush(self._heaps[ticket.is_alert], (-ticket.priority, next(self._numbers), ticket.run_id))
 
-    def pop(self) -> RunTicket | None:
-        """Take the next ticket out; None if there is none."""
-        return self._tickets.pop(heapq.heappop(self._heap)[2]) if self._heap else None
+    def pop(self, *, is_alert: bool = False) -> RunTicket | None:
+        """Take the next ticket out, or the next alert; None if there is none."""
+        heap = self._heaps[is_alert]
+        return self._tickets.pop(heapq.heappop(heap)[2]) if heap else None
 
     def remove(self, run_id: str) -> RunTicket | None:
         """Take a ticket out of turn; None if it is not here."""
         ticket = self._tickets.pop(run_id, None)
         if ticket is not None:
-            self._heap = [entry for entry in self._heap if entry[2] != run_id]
-            heapq.heapify(self._heap)
+            heap = self._heaps[ticket.is_alert]
+            heap[:] = [entry for entry in heap if entry[2] != run_id]
+            heapq.heapify(heap)
         return ticket
 
     def waiting(self) -> list[RunTicket]:
         """Return the tickets in the order in which they will start."""
-        return [self._tickets[run_id] for _, _, run_id in sorted(self._heap)]
+        alerts, others = sorted(self._heaps[True]), sorted(self._heaps[False])
+        return [self._tickets[run_id] for _, _, run_id in (*alerts, *others)]

@@ -45,6 +45,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
         priority: tickets with a higher number run first, equal ones in the order of submission.
         item_id: the schedule item, for observers.
         label: what a list of runs shows beside the run id.
+        is_alert: it says that others are late, and does not wait for the slots that they have.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
     priority: int = 0
     item_id: str = ""
     label: str = ""
+    is_alert: bool = False
 
 
 class RunReport(msgspec.Struct, frozen=True):

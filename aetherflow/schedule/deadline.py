@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.spec.duration import parse_duration
 from aetherflow.spec.flow import TEN_YEARS
 from aetherflow.spec.suggest import quoted
@@ -60,14 +60,14 @@ def parse_end_by(text: str) -> time:
     """Return a time of day.
 
     Raises:
-        InvalidScheduleValue: it is none.
+        ScheduleProblem: it is none.
     """
     found = _TIME_OF_DAY.fullmatch(text.strip())
     try:
         hour, minute, second = map(int, found.groups("0") if found else (24, 0, 0))
         return time(hour, minute, second)
     except ValueError:
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"deadline: end_by: {quoted(text)} is no time of day",
             hint='write the local time by which the run must be over: "07:00"',
             code=CODE,
@@ -78,7 +78,7 @@ def parse_longer_than(text: str) -> Longer:
     """Return from when on a run is unusually long.
 
     Raises:
-        InvalidScheduleValue: it is neither a duration nor a multiple, or not more than the usual one.
+        ScheduleProblem: it is neither a duration nor a multiple, or not more than the usual one.
     """
     written = text.strip()
     found = _TIMES.fullmatch(written)
@@ -86,7 +86,7 @@ def parse_longer_than(text: str) -> Longer:
         times = float(found[1])
         if 1 < times <= TEN_YEARS:
             return Longer(written, times=times)
-        raise InvalidScheduleValue(
+        raise ScheduleProblem(
             f"deadline: longer_than: every second run takes longer than {quoted(text)} the usual time",
             hint="write a multiple above 1: 3x",
             code=CODE,
@@ -97,7 +97,7 @@ def parse_longer_than(text: str) -> Longer:
         seconds = 0
     if 0 < seconds <= TEN_YEARS:
         return Longer(written, seconds)
-    raise InvalidScheduleValue(
+    raise ScheduleProblem(
         f"deadline: longer_than: {quoted(text)} is neither a duration nor a multiple of the usual one",
         hint="write 3x (three times the usual duration), or a duration such as 2h",
         code=CODE,

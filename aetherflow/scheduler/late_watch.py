@@ -20,6 +20,8 @@ from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import AlertKind, FiringLate, ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.late_ticks import Late, ended_without_run, is_watched, late_ticks, needs_usual
+from aetherflow.scheduler.server_clocks import StandsBy
+from aetherflow.scheduler.standby import Standby
 from aetherflow.store import alerts as rows
 from aetherflow.store.alerts import Alert
 from aetherflow.store.database import Database
@@ -34,8 +36,8 @@ LOOK_BACK = timedelta(minutes=10)
 
 MOST_ROWS_BACK = 5000
 
-StartOnLate = Callable[[Item, Alert], Awaitable[None]]
-"""Starts the run of the `on_late` steps of an item, whose id the alert has."""
+StartOnLate = Callable[[FiringLate], Awaitable[None]]
+"""Starts the run of the `on_late` steps of an item, whose id the event has."""
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -52,12 +54,14 @@ class LateWatch:
         self,
         database: Database,
         schedules: Mapping[str, Schedule],
+        standby: Standby,
         clock: Clock,
         report: Callable[[ScheduleEvent], None],
         start_on_late: StartOnLate,
     ) -> None:
         self._database = database
         self._schedules = schedules
+        self._standby = standby
         self._clock = clock
         self._report = report
         self._start_on_late = start_on_late
@@ -68,7 +72,7 @@ class LateWatch:
         """Look again and again, until cancelled."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            with suppress(StateError):  # the scheduler reports it; the next look finds the same
+            with suppress(StateError, StandsBy):  # the scheduler reports both; the next look finds the same
                 await self.look()
 
     async def look(self) -> None:
@@ -76,7 +80,10 @@ class LateWatch:
 
         Raises:
             StateError: the database could not be used; the next look finds the same.
+            StandsBy: the server stands by.
         """
+        if self._standby.why():
+            return
         for schedule in list(self._schedules.values()):
             items = self._items(schedule)
             if items:
@@ -94,24 +101,17 @@ class LateWatch:
         before = self._seen.get(scheduler)
         find = partial(_find, scheduler=scheduler, items=items, before=before, now=self._clock.now)
         late, seen = await self._database.read(find)
-        claimed: list[_Claimed] = []
+        claimed: list[FiringLate] = []
         if late:
-            claimed = await self._database.transact(
+            claimed = await self._standby.decide(
                 lambda raw: _claim(raw, find(raw)[0], items, self._clock.now(), self._clock.new_id)
             )
         self._seen[scheduler] = seen
-        for one in claimed:
-            self._report(one.event)
-        for one in claimed:
-            if one.alert.run_id:
-                await self._start_on_late(items[one.alert.item_id], one.alert)
-
-
-class _Claimed(msgspec.Struct, frozen=True):
-    """An alert that this server reports."""
-
-    alert: Alert
-    event: FiringLate
+        for event in claimed:
+            self._report(event)
+        for event in claimed:
+            if event.on_late_run:
+                await self._start_on_late(event)
 
 
 def _find(
@@ -167,7 +167,7 @@ def _claim(
     items: Mapping[str, Item],
     now: datetime,
     new_id: Callable[[], str],
-) -> list[_Claimed]:
+) -> list[FiringLate]:
     """Store what is late; return what this server reports: one alert for the ticks of an item and a kind."""
     mine = [one for one in late if rows.claim_alert(raw, _alert(one, now))]
 
@@ -181,7 +181,7 @@ def _claim(
         if items[alert.item_id].spec.on_late:
             alert = msgspec.structs.replace(alert, run_id=new_id())
             rows.set_run(raw, alert)
-        claimed.append(_Claimed(alert, _event(ticks, alert, now)))
+        claimed.append(_event(ticks, alert, now))
     return claimed
 
 

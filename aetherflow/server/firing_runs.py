@@ -109,7 +109,7 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
 
 def end_of_refused(refusal: Refusal, item: Item, cause: Cause = "tick") -> FiringEnd:
     """Return the outcome of a firing whose ticket was refused; those of a backfill wait for a lock."""
-    reason = _first_error(refusal) if refusal.diagnostics else refusal.reason
+    reason = first_error(refusal) if refusal.diagnostics else refusal.reason
     match refusal.kind:
         case "server_stopping" | "taken_over":
             return FiringEnd("TAKEN_OVER", reason)
@@ -131,7 +131,7 @@ def ticket_of(
     spec = item.spec
     return RunTicket(
         run_id=firing.run_id or "",
-        flow_file=_as_typed(item.flow_file) if item.flow_file else Path(),
+        flow_file=as_typed(item.flow_file) if item.flow_file else Path(),
         flow_job=spec.flow_job or "",
         params=params_at(item, firing.scheduled, last_success) | json.loads(firing.params),
         params_folder=item.folder,
@@ -147,7 +147,7 @@ def ticket_of(
     )
 
 
-def _first_error(refusal: Refusal) -> str:
+def first_error(refusal: Refusal) -> str:
     """Return the first error of a flow in one line, as it is reported at every tick."""
     errors = [diagnostic for diagnostic in refusal.diagnostics if diagnostic.severity == "error"]
     first = errors[0]
@@ -156,7 +156,7 @@ def _first_error(refusal: Refusal) -> str:
     return f"{first.file}:{first.line}:{first.column}: {first.message}{hint}{more}"
 
 
-def _as_typed(path: Path) -> Path:
+def as_typed(path: Path) -> Path:
     """Return a path relative to the working directory if it is below it, as a user would type it."""
     try:
         return path.relative_to(working_directory_name())

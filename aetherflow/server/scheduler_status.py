@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,6 +14,7 @@ from aetherflow.schedule.window import window_end
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.server.in_force import AskedFile, Served, ServerStatus, in_force, served_files
+from aetherflow.store.alerts import Alert, newest_alerts
 from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
@@ -58,6 +59,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
         running_since: when the oldest of its runs that execute started.
         last_success: the scheduled time of the newest firing that succeeded.
         last_problem: that of the newest one that did not; with its outcome and reason.
+        alerts: those about its last firing, or about one that is open.
     """
 
     item: str
@@ -80,6 +82,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     problem_reason: str = ""
     paused: PauseStatus | None = None
     window: WindowStatus | None = None
+    alerts: list[Alert] = []
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
@@ -118,17 +121,26 @@ def _items(
     opened = open_firings(raw, scheduler)
     pauses = read_pauses(raw, scheduler)
     names = list(schedule.items) if schedule else sorted({*known, *last})
+    alerts = newest_alerts(raw, scheduler)
     found = [
         _item(
             name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, pauses, now
         )
         for name in names
     ]
-    return [_with_past(raw, scheduler, one) if one.last else one for one in found]
+    oldest = {firing.item_id: firing.scheduled_at for firing in reversed(opened)}
+    return [
+        _with_past(raw, scheduler, one, alerts.get(one.item, ()), oldest.get(one.item, one.last))
+        if one.last
+        else one
+        for one in found
+    ]
 
 
-def _with_past(raw: sqlite3.Connection, scheduler: str, one: ItemStatus) -> ItemStatus:
-    """Return the status of an item that has fired, with its last success and its last problem."""
+def _with_past(
+    raw: sqlite3.Connection, scheduler: str, one: ItemStatus, alerts: Sequence[Alert], since: str
+) -> ItemStatus:
+    """Return the status of an item that has fired, with its last success, last problem and late ticks."""
     success, problem = last_success(raw, scheduler, one.item), last_problem(raw, scheduler, one.item)
     return msgspec.structs.replace(
         one,
@@ -136,6 +148,7 @@ def _with_past(raw: sqlite3.Connection, scheduler: str, one: ItemStatus) -> Item
         last_problem=problem.scheduled_at if problem else None,
         problem_outcome=problem.outcome if problem else None,
         problem_reason=problem.reason if problem else "",
+        alerts=[alert for alert in alerts if alert.scheduled_at >= since],
     )
 
 

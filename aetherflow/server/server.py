@@ -30,6 +30,7 @@ from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
 from aetherflow.server.first_check import check_first
+from aetherflow.server.on_late_runs import watch_late
 from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import server_environment, settings_of, state_path_of
@@ -45,6 +46,7 @@ SERVICES: tuple[Service, ...] = (
     lambda server: server.reloader.watch(),
     lambda server: server.notifier.watch(server.clock),
     check_first,
+    watch_late,
 )
 
 

@@ -113,8 +113,13 @@ def unstarted_runs(raw: sqlite3.Connection, scheduler: str, since: datetime, unt
 
 
 def is_unstarted(raw: sqlite3.Connection, run_id: str) -> bool:
-    """Whether this database does not know a run."""
-    return raw.execute("SELECT 1 FROM run_state WHERE run_id = ?", (run_id,)).fetchone() is None
+    """Whether this database does not know the run of an alert, which is to be started."""
+    row = raw.execute(
+        "SELECT 1 FROM schedule_alerts WHERE run_id = ?1 "
+        "AND NOT EXISTS (SELECT 1 FROM run_state WHERE run_id = ?1)",
+        (run_id,),
+    ).fetchone()
+    return row is not None
 
 
 def forget_run(raw: sqlite3.Connection, run_id: str) -> None:
@@ -127,4 +132,27 @@ def firings_by_id(raw: sqlite3.Connection, ids: Collection[int]) -> list[Firing]
     found: list[Firing] = []
     for firing_id in ids:
         found += as_firings(raw.execute("SELECT * FROM firings WHERE firing_id = ?", (firing_id,)))
+    return found
+
+
+def delete_old_alerts(raw: sqlite3.Connection, before: datetime) -> None:
+    """Delete the alerts of before then, but the last one of each item and kind: it is not reported again."""
+    raw.execute(
+        "DELETE FROM schedule_alerts WHERE alerted_at < ? AND (scheduler, item_id, kind, scheduled_at) NOT IN "
+        "(SELECT scheduler, item_id, kind, max(scheduled_at) FROM schedule_alerts GROUP BY 1, 2, 3)",
+        (timestamp(before),),
+    )
+
+
+def newest_alerts(raw: sqlite3.Connection, scheduler: str) -> dict[str, list[Alert]]:
+    """Return the alerts about the newest tick of each item that has some, by item."""
+    rows = raw.execute(
+        f"SELECT {_COLUMNS} FROM schedule_alerts WHERE scheduler = ?1 AND (item_id, scheduled_at) IN "  # noqa: S608 - as above
+        "(SELECT item_id, max(scheduled_at) FROM schedule_alerts WHERE scheduler = ?1 GROUP BY item_id) "
+        "ORDER BY alerted_at, kind",
+        (scheduler,),
+    )
+    found: dict[str, list[Alert]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(Alert(*row))
     return found

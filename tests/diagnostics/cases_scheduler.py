@@ -9,7 +9,9 @@ from typing import Any
 import anyio
 
 from aetherflow.clock import SystemClock
+from aetherflow.runs.run_ticket import Refusal
 from aetherflow.server.firing_runs import claim_firing
+from aetherflow.server.on_late_runs import refused
 from aetherflow.server.open_server import server_notice
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.store.database import Database
@@ -38,6 +40,13 @@ async def _taken(folder: Path) -> None:
 def _gone_wrong(_: Path) -> str:
     """Show what went wrong in a server that keeps running."""
     notice = server_notice("the run of item a: KeyError: 'x'", SystemClock(), ["night"])
+    return f"{notice.level} {notice.code}: {notice.message}"
+
+
+def _steps_gone(_: Path) -> str:
+    """Show that the steps for an alert could not run."""
+    refusal = Refusal("r", "error", "step type 'gone' is not known")
+    notice = refused("load", refusal, SystemClock().now())
     return f"{notice.level} {notice.code}: {notice.message}"
 
 
@@ -76,6 +85,7 @@ CASES: dict[str, Case | Told] = {
     "AF207": item(HOURLY, script=VALIDATE, flow="version: 1\n"),
     "AF208": item(f"{HOURLY}, flow_job: extrakt", script=VALIDATE),
     "AF564": item(f"{HOURLY}, deadline: {{end_by: 7 o'clock}}"),
+    "AF567": Told(_steps_gone),
     "AF576": item("rrule: 'FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30', flow_yaml: flow.yaml"),
     "AF577": item(f"{HOURLY}, calendar: c", "calendars: {c: {holidays: flow.yaml}}\n"),
     "AF578": item("interval: {every: 1d12h, anchor: '2026-01-05T06:00'}, flow_yaml: flow.yaml"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from aetherflow.schedule.deadline import Deadline, Longer, parse_end_by, parse_longer_than
-from aetherflow.schedule.invalid_value import InvalidScheduleValue
+from aetherflow.schedule.invalid_value import ScheduleProblem
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_end_by_is_a_time_of_day(text: str, expected: time) -> None:
 
 @pytest.mark.parametrize("text", ["24:00", "7", "7 o'clock", "07:60", "", "07:00+01:00", "2h"])
 def test_other_texts_are_no_time_of_day(text: str) -> None:
-    with pytest.raises(InvalidScheduleValue, match="is no time of day") as caught:
+    with pytest.raises(ScheduleProblem, match="is no time of day") as caught:
         parse_end_by(text)
     assert caught.value.code == "AF564"
 
@@ -40,7 +40,7 @@ def test_longer_than_is_a_multiple_or_a_duration(text: str, expected: Longer) ->
 
 @pytest.mark.parametrize("text", ["1x", "0.5x", "x", "0", "twice", "-2h", "3 times", "9999999999d"])
 def test_what_is_no_limit_is_refused(text: str) -> None:
-    with pytest.raises(InvalidScheduleValue, match="longer_than") as caught:
+    with pytest.raises(ScheduleProblem, match="longer_than") as caught:
         parse_longer_than(text)
     assert caught.value.code == "AF564"
 

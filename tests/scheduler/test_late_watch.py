@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from aetherflow.events.schedule_events import FiringLate
-from aetherflow.schedule.item import Item
 from aetherflow.scheduler.late_watch import LateWatch
-from aetherflow.store.alerts import Alert
 from aetherflow.store.pauses import Pause, end_pause, put_pause, read_pauses
 from aetherflow.store.projection import timestamp
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, schedule, server
@@ -31,14 +29,16 @@ class Watched:
         self.server = one
         self.late: list[FiringLate] = []
         self.started: list[tuple[str, str]] = []
-        self.watch = LateWatch(one.database, one.scheduler.schedules, one.clock, self._report, self._start)
+        self.watch = LateWatch(
+            one.database, one.scheduler.schedules, one.scheduler.standby, one.clock, self._report, self._start
+        )
 
     def _report(self, event: object) -> None:
         assert isinstance(event, FiringLate)
         self.late.append(event)
 
-    async def _start(self, item: Item, alert: Alert) -> None:
-        self.started.append((item.id, alert.run_id or ""))
+    async def _start(self, event: FiringLate) -> None:
+        self.started.append((event.item_id, event.on_late_run))
 
     async def tick(self, seconds: float = 0) -> list[str]:
         """Let time pass, and the server do what is due; return what is late now."""

@@ -1,0 +1,104 @@
+"""`aetherflow serve` and late items: the `on_late` steps run beside the run that is late, and are not lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+from pathlib import Path
+
+from tests.cli.command_line import OK, WAITS, CommandLine, Running
+from tests.polling import wait_until
+
+SCHEDULER = """\
+version: 1
+id: night
+max_parallel_runs: 1
+items:
+  - id: a
+    TRIGGER
+    flow_yaml: flow.yaml
+    deadline: {longer_than: 500ms}
+    on_late:
+      - id: page
+        type: external.process
+        inputs: {command: [touch, "FOLDER/{{params.alert}}-{{params.item}}-{{params.late_run}}"]}
+"""
+NEVER = "at: '2099-01-01T00:00'"
+
+
+def serve(cli: CommandLine, trigger: str, flow: str = OK) -> Running:
+    cli.write("flow.yaml", flow)
+    cli.write("scheduler.yaml", SCHEDULER.replace("TRIGGER", trigger).replace("FOLDER", str(cli.folder)))
+    return cli.start("serve", "scheduler.yaml", "--log-format", "json")
+
+
+def pages(cli: CommandLine) -> list[str]:
+    return sorted(path.name for path in cli.folder.glob("*-a-*"))
+
+
+def alert(state: Path, run_id: str, minutes: int) -> None:
+    """Store an alert as a server does that dies before its run starts."""
+    at = f"strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now', '-{minutes} minutes')"
+    raw = sqlite3.connect(state)
+    columns = "scheduler, item_id, scheduled_at, kind, alerted_at, message, run_id"
+    values = f"'night', 'a', {at}, 'missed', {at}, 'its tick is MISSED', ?"
+    with raw:
+        raw.execute(f"INSERT INTO schedule_alerts ({columns}) VALUES ({values})", (run_id,))
+    raw.close()
+
+
+def test_the_steps_run_while_the_late_run_has_the_only_slot(cli: CommandLine) -> None:
+    with serve(cli, "interval_seconds: 1", WAITS.replace("{{env.GO}}", str(cli.folder / "go"))) as server:
+        late = server.event("firing_late")
+        assert (late["alert"], late["item_id"], late["level"]) == ("long", "a", "warning")
+        server.event("run_summary", run_id=late["on_late_run"], status="SUCCESS")
+        assert pages(cli) == [f"long-a-{late['run_id']}"]
+        status = cli.run("scheduler", "status")
+        assert "long: its run has been executed for" in status.out, status
+        as_json = json.loads(cli.run("scheduler", "status", "--json").out)
+        (shown,) = as_json["schedulers"][0]["items"][0]["alerts"]
+        assert (shown["kind"], shown["run_id"]) == ("long", late["on_late_run"])
+        history = cli.run("scheduler", "history", "a", "--outcome", "running")
+        assert "long: its run has been executed for" in history.out, history
+        server.send(signal.SIGTERM)
+        (cli.folder / "go").touch()
+        done = server.end()
+    assert done.code == 143, done
+    assert len(pages(cli)) == 1, "one run is late once"
+
+
+def test_an_alert_whose_server_died_has_its_run_later_and_once(cli: CommandLine) -> None:
+    with serve(cli, NEVER) as server:
+        server.event("schedule_loaded")
+        server.send(signal.SIGKILL)
+        server.end()
+    alert(cli.state, "lost", 5)
+    alert(cli.state, "old", 3 * 24 * 60)
+    with serve(cli, NEVER) as server:
+        server.event("run_summary", run_id="lost", status="SUCCESS")
+        server.send(signal.SIGTERM)
+        assert server.end().code == 143
+    assert pages(cli) == ["missed-a-none"]
+    (cli.folder / "missed-a-none").unlink()
+    with serve(cli, NEVER) as server:
+        server.event("schedule_loaded")
+        wait_until(lambda: bool(cli.query("SELECT 1 FROM leases WHERE name LIKE 'server:%'")))
+        server.send(signal.SIGTERM)
+        assert server.end().code == 143
+    assert pages(cli) == []
+
+
+def test_steps_that_cannot_run_are_reported_and_not_tried_again(cli: CommandLine) -> None:
+    with serve(cli, NEVER) as server:
+        server.event("schedule_loaded")
+        server.send(signal.SIGTERM)
+        server.end()
+    alert(cli.state, "lost", 5)
+    file = cli.folder / "scheduler.yaml"
+    file.write_text(file.read_text().replace("type: external.process", "type: gone"))
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        assert "'gone'" in server.event("schedule_notice", code="AF567", item_id="a")["message"]
+        server.send(signal.SIGTERM)
+        server.end()
+    assert cli.query("SELECT run_id FROM schedule_alerts") == [(None,)]
