@@ -41,7 +41,7 @@ StartOnLate = Callable[[FiringLate], Awaitable[None]]
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """What the last look has seen: the newest row, and those that were open."""
+    """What the last look has seen: the newest row, and those to look at again."""
 
     newest: int
     opened: frozenset[int]
@@ -125,7 +125,7 @@ def _find(
     at = now()
     newest = rows.newest_firing_id(raw)
     firings = {one.firing_id: one for one in open_firings(raw, scheduler)}
-    seen = _Seen(newest, frozenset(firings))
+    opened = set(firings)
     if before is None:
         since = timestamp(at - LOOK_BACK)
         fresh = rows.firings_from(raw, scheduler, newest - MOST_ROWS_BACK)
@@ -138,9 +138,12 @@ def _find(
     pauses = read_pauses(raw, scheduler) if watched else []
     found: list[Late] = []
     for firing in watched:
-        if pause_in_force(pauses, firing.item_id, at) is None:
-            found += _late(raw, items[firing.item_id], firing, at, pauses_of(pauses, firing.item_id))
-    return found, seen
+        item = items[firing.item_id]
+        if pause_in_force(pauses, item.id, at) is not None or item.window_at(at) is not None:
+            opened.add(firing.firing_id)  # what is late is reported afterwards
+        else:
+            found += _late(raw, item, firing, at, pauses_of(pauses, item.id))
+    return found, _Seen(newest, frozenset(opened))
 
 
 def _late(
@@ -152,7 +155,8 @@ def _late(
     if needs_usual(item, firing):
         usual = run_seconds(raw, item.scheduler, item.id, before=firing.scheduled_at)
     if ended_without_run(firing):
-        if any(one.begin <= firing.scheduled and one.holds(firing.scheduled) for one in pauses):
+        at = firing.scheduled
+        if any(one.begin <= at and one.holds(at) for one in pauses) or item.window_at(at) is not None:
             return []
         has_run = rows.has_run(raw, item.scheduler, item.id)
         has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")

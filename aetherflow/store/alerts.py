@@ -138,7 +138,8 @@ def firings_by_id(raw: sqlite3.Connection, ids: Collection[int]) -> list[Firing]
 def delete_old_alerts(raw: sqlite3.Connection, before: datetime) -> None:
     """Delete the alerts of before then, but the last one of each item and kind: it is not reported again."""
     raw.execute(
-        "DELETE FROM schedule_alerts WHERE alerted_at < ? AND (scheduler, item_id, kind, scheduled_at) NOT IN "
+        "DELETE FROM schedule_alerts WHERE alerted_at < ? "
+        "AND (scheduler, item_id, kind, scheduled_at) NOT IN "
         "(SELECT scheduler, item_id, kind, max(scheduled_at) FROM schedule_alerts GROUP BY 1, 2, 3)",
         (timestamp(before),),
     )

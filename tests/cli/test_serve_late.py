@@ -1,4 +1,4 @@
-"""`aetherflow serve` and late items: the `on_late` steps run beside the run that is late, and are not lost."""
+"""`aetherflow serve` and late items: `on_late` steps run beside the run that is late, and are not lost."""
 
 from __future__ import annotations
 

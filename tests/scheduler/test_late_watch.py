@@ -228,6 +228,25 @@ async def test_ticks_of_a_pause_of_a_new_item_do_not_make_it_one_that_never_ran(
         assert await one.tick(1) == []
 
 
+async def test_nothing_is_reported_in_a_window_and_what_was_late_in_it_afterwards(tmp_path: Path) -> None:
+    keys = "deadline: {longer_than: 30m}, not_between: ['01:30-04:30']"
+    async with watched(tmp_path, f"{HOURLY}, {keys}, {PAGE}") as one:
+        await one.tick(3600)
+        await one.server.begin("a1")
+        assert await one.tick(3600) == []
+        await one.server.end("a1")
+        assert await one.tick(3600) == []
+        assert await one.tick(3600 + 1805) == ["01:00 long its run took 1 h (longer_than 30m)"]
+        assert await one.tick(1) == []
+
+
+async def test_ticks_of_a_window_of_a_new_item_do_not_make_it_one_that_never_ran(tmp_path: Path) -> None:
+    async with watched(tmp_path, f"{HOURLY}, not_between: ['00:30-04:30'], {PAGE}") as one:
+        assert await one.tick(3600) == []
+        assert await one.tick(4 * 3600 - 1000) == []
+        assert one.started == []
+
+
 async def test_two_servers_report_an_alert_once_and_a_server_that_starts_later_reports_nothing(
     tmp_path: Path,
 ) -> None:
