@@ -1,4 +1,4 @@
-"""Find ticks that cannot run since an item that they follow has no run on the same local day. Pure."""
+"""Find ticks that cannot run since an item that they follow has no run in the period that counts. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def held_ticks(schedule: Schedule, pauses: Sequence[Pause] = ()) -> WhyHeld:
     """
 
     @lru_cache(maxsize=_MOST_DAYS)
-    def of_day(name: str, begin: int, end: int) -> str:
+    def of_period(name: str, begin: int, end: int, when: str) -> str:
         """Return why an item has no run from one instant to another, in seconds since 1970."""
         item = schedule.items.get(name)
         if item is None or not item.spec.enabled:
@@ -37,17 +37,18 @@ def held_ticks(schedule: Schedule, pauses: Sequence[Pause] = ()) -> WhyHeld:
         stopped = latest_ticks(item.table, begin, end, 1) if last is None else []
         if last is not None or stopped:
             why = of_tick(item, last) if last else why_stopped(item, instant(stopped[0]), pauses)
-            return f"{name} does not run that day: {why}" if why else ""
+            return f"{name} does not run {when}: {why}" if why else ""
         open_table = replace(item.table, calendar=None)
         closed = latest_ticks(open_table, begin, end, 1)
         day = local_date(item.table.zone, closed[0] if closed else end - 1)
         why = why_closed(item.table.calendar, day) if closed and item.table.calendar else ""
-        return f"{name} does not run that day: {why}" if why else f"{name} has no tick that day"
+        return f"{name} does not run {when}: {why}" if why else f"{name} has no tick {when}"
 
     def of_tick(item: Item, tick: datetime) -> str:
-        if not item.spec.after:
-            return ""
-        begin, end = map(seconds, item.day_of(tick))
-        return next(filter(None, (of_day(name, begin, end) for name in item.spec.after)), "")
+        for one in item.after:
+            begin, end = map(seconds, item.span_of(one, tick))
+            if why := of_period(one.item, begin, end, item.when(one, tick)):
+                return why
+        return ""
 
     return of_tick

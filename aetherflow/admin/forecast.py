@@ -17,8 +17,8 @@ from aetherflow.admin.stopped_ticks import why_later, why_stopped
 from aetherflow.errors import UsageError
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.item import Item, Schedule
-from aetherflow.schedule.timetable import due_at, next_tick, notes, ticks
-from aetherflow.schedule.zone import seconds
+from aetherflow.schedule.timetable import due_at, latest_ticks, next_tick, notes, ticks
+from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.overlap import QUEUE_MAXIMUM
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.pauses import Pause
@@ -106,9 +106,20 @@ def _before(at: datetime) -> datetime:
 def _forecast(item: Item, tick: datetime, more_notes: Iterable[str] = (), *, runs: bool = True) -> Forecast:
     local = tick.astimezone(ZoneInfo(item.zone)).isoformat(timespec="seconds")
     described = [*notes(item.table, tick), *more_notes]
-    if item.spec.after:
-        described.append(f"after {', '.join(item.spec.after)}")
+    if item.after:
+        described += [f"after {', '.join(map(str, item.after))}", *_last_ones(item, tick)]
     return Forecast(item.id, tick, local, due_at(item.table, tick), runs, described)
+
+
+def _last_ones(item: Item, tick: datetime) -> Iterator[str]:
+    """Yield the last tick of each item whose week or month must be over, where that comes later."""
+    for one in item.after:
+        begin, end = map(seconds, item.span_of(one, tick))
+        table = item.follows.get(one.item) if one.needs_all_ticks else None
+        last = latest_ticks(table, max(begin, seconds(tick) + 1), end, 1) if table is not None else []
+        if last:
+            local = instant(last[0]).astimezone(ZoneInfo(item.zone)).isoformat(timespec="seconds")
+            yield f"the last {one.item} {item.when(one, tick)} is that of {local}"
 
 
 def _not_run(item: Item, tick: datetime, pauses: Sequence[Pause], why_held: WhyHeld) -> Forecast | None:

@@ -22,6 +22,7 @@ from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.deadline import CODE as DEADLINE_CODE
 from aetherflow.schedule.deadline import Deadline, parse_end_by, parse_longer_than
+from aetherflow.schedule.followed import followed, usual_tick
 from aetherflow.schedule.holidays import Holidays, read_holidays
 from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.item import Item, Schedule, fingerprint
@@ -67,7 +68,7 @@ def _following(item: Item, items: Mapping[str, Item]) -> Item:
     """Return an item with the timetables of the items that it follows."""
     if not item.spec.after:
         return item
-    found = (items[name] for name in item.spec.after if name in items)
+    found = (items[one.item] for one in item.after if one.item in items)
     return replace(item, follows={one.id: one.table for one in found if one.spec.enabled})
 
 
@@ -144,7 +145,7 @@ class _Reader(msgspec.Struct, eq=False):
             return None
         if not given:
             if spec.after:
-                return parse_cron("0 0 * * *")
+                return parse_cron(usual_tick(followed(spec.after)))
             hint = f"add {', '.join(TRIGGERS[:-1])} or at; or after, to follow other items once a day"
             self.report("", "AF200", f"item {spec.id!r} does not say when it fires", hint)
             return None
@@ -347,14 +348,17 @@ def _check_after(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:
     specs = {spec.id: spec for spec in loaded.spec.items}
     places = {spec.id: ("items", number) for number, spec in reversed(list(enumerate(loaded.spec.items)))}
     for number, spec in enumerate(loaded.spec.items):
-        for place, name in enumerate(spec.after):
+        for place, name in enumerate(one.item for one in followed(spec.after)):
             if name not in specs:
                 hint = did_you_mean(name, specs) or f"the items are {', '.join(specs)}"
                 where: Place = ("items", number, "after", place)
+                where += () if isinstance(spec.after[place], str) else ("item",)
                 sink.add(
                     where, "AF204", f"item {spec.id!r} follows {quoted(name)}, which does not exist", hint
                 )
-    edges = {name: [other for other in spec.after if other in specs] for name, spec in specs.items()}
+    edges = {
+        name: [one.item for one in followed(spec.after) if one.item in specs] for name, spec in specs.items()
+    }
     for _ in range(CYCLES_REPORTED):
         if (cycle := find_cycle(edges)) is None:
             return

@@ -61,7 +61,7 @@ def _warn_never(item: Item, base: Place, sink: DiagnosticSink) -> None:
 
 
 def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], sink: DiagnosticSink) -> None:
-    for place, name in enumerate(item.spec.after):
+    for place, name in enumerate(one.item for one in item.after):
         if name in items and not items[name].spec.enabled:
             message = f"item {item.id!r} never starts by itself: it follows {name!r}, which is disabled"
             hint = f"enable {name!r}, or take it out of after"

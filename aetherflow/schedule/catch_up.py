@@ -6,7 +6,8 @@ which of them run:
     misfire_grace_seconds   a tick that is late by more is LATE; the grace begins when the jitter has passed.
                             None: nothing is ever late
     until_day_ends          a tick is in time until its local day is over, also where its grace is: for items
-                            that have no time of their own, whose daily tick is at midnight
+                            that have no time of their own, whose tick is at the start of each day, or of the
+                            week or month that they follow
     coalesce                of several ticks in time only the newest runs, for all of them
     catch_up: none          late ticks are missed
               latest        the newest tick runs, late or not, for the late ones of the window
@@ -32,8 +33,11 @@ from msgspec.structs import replace
 
 from aetherflow.schedule.jitter import jitter
 from aetherflow.schedule.timetable import Timetable, count_ticks, latest_ticks, next_second
-from aetherflow.schedule.zone import TWO_DAYS, instant, seconds
+from aetherflow.schedule.zone import DAY, instant, seconds
 from aetherflow.spec.schedule import CatchUp
+
+_LONGEST_PERIOD = 33 * DAY
+"""More than a month."""
 
 NotRunOutcome = Literal["missed", "coalesced", "paused", "window"]
 
@@ -151,7 +155,7 @@ def _first_in_time(table: Timetable, policy: CatchUpPolicy, start: int, at: int)
     first = at - math.floor(grace) - table.jitter_seconds
     if policy.until_day_ends:
         every_day = replace(table, calendar=None)
-        first = min([first, *latest_ticks(every_day, at - TWO_DAYS, at + 1, 1)])
+        first = min([first, *latest_ticks(every_day, at - _LONGEST_PERIOD, at + 1, 1)])
     return max(start, first)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from aetherflow.schedule.calendar import local_date
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.deadline import Deadline
+from aetherflow.schedule.followed import Followed, followed, usual_tick
 from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.window import Window, Windows, window_at
 from aetherflow.schedule.windowed import ticks_in, ticks_outside
@@ -75,6 +76,19 @@ class Item(msgspec.Struct, frozen=True):
     def window_at(self, at: datetime) -> Window | None:
         """Return the window that an instant is in; None if it is in none."""
         return window_at(self.windows, self.table.zone, seconds(at)) if self.windows else None
+
+    @property
+    def after(self) -> tuple[Followed, ...]:
+        """The items that it follows, and which of their runs."""
+        return followed(self.spec.after)
+
+    def span_of(self, one: Followed, tick: datetime) -> tuple[datetime, datetime]:
+        """Return the beginning and the end, in UTC, of the period whose runs a tick follows."""
+        return one.span(local_date(self.table.zone, seconds(tick)), ZoneInfo(self.zone))
+
+    def when(self, one: Followed, tick: datetime) -> str:
+        """Return that period in words."""
+        return one.when(local_date(self.table.zone, seconds(tick)))
 
     def beginning(self, now: datetime) -> datetime:
         """Return up to when an item that is seen for the first time counts as decided.
@@ -163,5 +177,6 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None, holida
         *(spec.cron, spec.interval_seconds, spec.at, zone, dates, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),
         *(value for value in (spec.interval, spec.rrule) if value is not None),  # the same
+        *([] if (tick := usual_tick(followed(spec.after))) == usual_tick(()) else [tick]),  # the same
     ]
     return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

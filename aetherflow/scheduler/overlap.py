@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
-from typing import Literal
-
-import msgspec
 
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
-from aetherflow.scheduler.clock_ahead import lies_ahead, was_decided_early
+from aetherflow.scheduler.clock_ahead import lies_ahead
+from aetherflow.scheduler.followed_runs import judge_followed
+from aetherflow.scheduler.verdict import START, Verdict
 from aetherflow.scheduler.window_ticks import waits_for_window
 from aetherflow.store.backfills import own_limits, started_count
 from aetherflow.store.firings import (
     Cause,
     Firing,
     cancel_unstarted,
-    firings_between,
     open_firings,
     request_firing_cancel,
 )
 from aetherflow.store.run_lease import request_cancel
-from aetherflow.store.schedule_items import decided_to
 
 QUEUE_MAXIMUM = 100
 """How many firings of one item wait for their turn; the next ones are skipped."""
@@ -36,21 +33,6 @@ MADE_UP = frozenset({"catch_up", "backfill"})
 
 BY_HAND = frozenset({"manual", "backfill"})
 """The causes of firings that a person requests: they follow nothing."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """Whether a firing starts, waits or is skipped, and why.
-
-    Attributes:
-        counts: whether it matters to items that follow; not if another, open firing does.
-    """
-
-    outcome: Literal["QUEUED", "WAITING", "SKIPPED", "MISSED"]
-    reason: str = ""
-    counts: bool = True
-
-
-START = Verdict("QUEUED")
 
 
 def judge_new(
@@ -70,7 +52,7 @@ def judge_new(
     One that `is_for_several` ticks, which are coalesced into it, is not skipped either: all of them would be
     lost. A firing by hand follows nothing.
     """
-    followed = START if cause in BY_HAND else _judge_followed(raw, item, scheduled, now)
+    followed = START if cause in BY_HAND else judge_followed(raw, item, scheduled, now)
     followed = _outside_windows(item, cause, followed, now)
     if followed.outcome in ("SKIPPED", "MISSED"):
         return followed
@@ -213,53 +195,7 @@ def _outside_windows(item: Item, cause: Cause, verdict: Verdict, now: datetime) 
 
 def _judge_followed_of(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
     """Look at what a firing follows, if it does: one by hand follows nothing."""
-    return START if firing.cause in BY_HAND else _judge_followed(raw, item, firing.scheduled, now)
-
-
-def _judge_followed(raw: sqlite3.Connection, item: Item, scheduled: datetime, now: datetime) -> Verdict:
-    """Look at the runs, of the same local day, of the items that this one follows.
-
-    The last firing of the day says how an item ended, also when it could not run. Firings that do not
-    count, since another one does or they were missed, say nothing.
-    """
-    if not item.spec.after:
-        return START
-    begin, end = item.day_of(scheduled)
-    waits: list[str] = []
-    absent: list[str] = []
-    for name in item.spec.after:
-        day = firings_between(raw, item.scheduler, name, begin, end)
-        firings = [f for f in day if f.run_id and not (lies_ahead(f, now) or was_decided_early(f, now))]
-        if any(one.is_open for one in firings) or _ticks_first(raw, item, name, scheduled, now):
-            waits.append(name)
-        elif not firings:
-            (waits if now < end else absent).append(name)
-        elif firings[-1].outcome != "SUCCESS":
-            return _ended_badly(name, firings[-1])
-    if absent:
-        return Verdict("MISSED", f"{', '.join(absent)} did not succeed that day")
-    return Verdict("WAITING", f"waits for {', '.join(waits)}") if waits else START
-
-
-def _ticks_first(raw: sqlite3.Connection, item: Item, name: str, scheduled: datetime, now: datetime) -> bool:
-    """Whether an item has ticks up to the one that follows it, about which no server has decided yet.
-
-    When the day is over, those are all of the day: jitter, downtime or a busy server may delay them.
-    """
-    table, end = item.follows.get(name), item.day_of(scheduled)[1]
-    decided = decided_to(raw, item.scheduler, [name]).get(name)
-    if table is None or decided is None:
-        return False
-    tick = next_tick(table, decided)
-    return tick is not None and (tick <= scheduled or (now >= end and tick < end))
-
-
-def _ended_badly(name: str, firing: Firing) -> Verdict:
-    """Return the verdict about a firing whose predecessor did not succeed."""
-    reason = f"{name} ended {firing.outcome} that day"
-    if firing.outcome == "MISSED":
-        return Verdict("MISSED", reason)
-    return Verdict("SKIPPED", reason + (f" (run {firing.run_id})" if firing.outcome != "SKIPPED" else ""))
+    return START if firing.cause in BY_HAND else judge_followed(raw, item, firing.scheduled, now)
 
 
 def _replace(

@@ -24,6 +24,7 @@ Overlap = Literal["skip", "queue", "cancel_running"]
 DstGap = Literal["run_once", "skip"]
 DstOverlap = Literal["first", "both"]
 
+FollowedPeriod = Literal["day", "week", "month", "previous_week", "previous_month"]
 Shift = Literal["skip", "next_working_day", "previous_working_day"]
 
 Day = Annotated[
@@ -91,6 +92,22 @@ class DeadlineSpec(_Spec, frozen=True):
     longer_than: str | None = None
 
 
+class FollowSpec(_Spec, frozen=True):
+    """An entry of `after` of an item: whose runs of which period must have succeeded.
+
+    Attributes:
+        item: the item that is followed.
+        offset_days: 0 is the day of the tick, -1 the day before.
+        period: that day, or its week (from Monday) or month, or the one before, whose last tick counts.
+    """
+
+    called = "an entry of after"
+
+    item: str
+    offset_days: Annotated[int, Meta(ge=-366, le=0)] = 0
+    period: FollowedPeriod = "day"
+
+
 class ItemSpec(_Spec, frozen=True):
     """One item: when to fire, and what to run then.
 
@@ -119,7 +136,7 @@ class ItemSpec(_Spec, frozen=True):
         catch_up_maximum: how many at most.
         calendar: fires only on the dates of this calendar.
         not_between: starts nothing in these periods of the day, `22:00-23:30` or `sat,sun 00:00-24:00`.
-        after: items whose runs of the same local day must have succeeded before.
+        after: items whose runs of the same local day, or of another period, must have succeeded before.
         dst_gap: what a time does that clocks skip.
         dst_overlap: what a time does that clocks show twice.
         priority: of runs that wait for a slot, the higher goes first.
@@ -158,7 +175,7 @@ class ItemSpec(_Spec, frozen=True):
     catch_up_maximum: PositiveInt = 100
     calendar: str | None = None
     not_between: list[str] = []
-    after: list[str] = []
+    after: list[str | FollowSpec] = []
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     priority: int = 0

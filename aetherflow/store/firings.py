@@ -347,6 +347,19 @@ def firings_between(
     return as_firings(rows)
 
 
+def newest_decided(
+    raw: sqlite3.Connection, scheduler: str, item_id: str, begin: datetime, end: datetime, most: int
+) -> list[Firing]:
+    """Return the newest firings of a period that have a run or were missed, `most` at most, oldest first."""
+    rows = raw.execute(
+        "SELECT * FROM firings WHERE scheduler = ? AND item_id = ? AND scheduled_at >= ? "
+        "AND scheduled_at < ? AND (run_id IS NOT NULL OR outcome = 'MISSED') "
+        "ORDER BY scheduled_at DESC LIMIT ?",
+        (scheduler, item_id, timestamp(begin), timestamp(end), most),
+    )
+    return as_firings(rows)[::-1]
+
+
 def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
     """Return the last decided firing of each item."""
     rows = raw.execute(
