@@ -109,6 +109,7 @@ def load_checked_flow(
     given: Mapping[tuple[str, str], object] | None = None,
     *,
     job: str = "",
+    text: bytes = b"",
 ) -> CheckedFlow:
     """Load, plan and check a flow.
 
@@ -118,12 +119,13 @@ def load_checked_flow(
         bundle: the bundle that the flow is in.
         given: types beside those that are installed, by what they are and their name: those of a test.
         job: of the `on_late` steps of a scheduler file, only those of this item.
+        text: is read instead of what the file has now.
 
     Raises:
         InvalidInput: the file cannot be read as a flow at all.
         ConfigError: a setting, the profiles file or the secrets provider cannot be used.
     """
-    loaded, found = read_flow(flow, job)
+    loaded, found = read_flow(flow, job, text)
     if loaded is None:
         raise InvalidInput(found)
     redactor = Redactor()

@@ -43,7 +43,7 @@ def _load(
         UsageError: the parameters do not fit the flow, or it does not have the job that was named.
     """
     flow = ticket.flow_file if bundle is None else bundle.flow_file(ticket.flow_file)
-    checked = load_checked_flow(flow, process_env, bundle, job=ticket.flow_job)
+    checked = load_checked_flow(flow, process_env, bundle, job=ticket.flow_job, text=ticket.flow_text)
     checked.raise_if_invalid()
     return resolve_run(checked, ticket, clock)
 

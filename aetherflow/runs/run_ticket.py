@@ -40,6 +40,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
 
     Attributes:
         flow_file: read when the run starts, so that edits count for the next one.
+        flow_text: what counts instead of the file, which may be wrong by now.
         bundle_manifest: the bundle that the flow belongs to.
         allow_stale_bundle: whether the last good snapshot may be used if the sync fails.
         priority: tickets with a higher number run first, equal ones in the order of submission.
@@ -51,6 +52,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
     run_id: str
     flow_file: Path
     origin: Origin = "serve"
+    flow_text: bytes = b""
     bundle_manifest: Path | None = None
     allow_stale_bundle: bool = False
     priority: int = 0

@@ -129,6 +129,7 @@ def _ticket(schedule: Schedule, item: Item, event: FiringLate, database: Databas
     return RunTicket(
         run_id=event.on_late_run,
         flow_file=as_typed(schedule.file),
+        flow_text=schedule.source,
         flow_job=item.id,
         params={
             "alert": event.alert,

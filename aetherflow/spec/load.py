@@ -49,17 +49,17 @@ def load_flow(path: Path) -> FlowDocument:
     return loaded
 
 
-def read_flow(path: Path, job: str = "") -> tuple[FlowDocument | None, list[Diagnostic]]:
+def read_flow(path: Path, job: str = "", text: bytes = b"") -> tuple[FlowDocument | None, list[Diagnostic]]:
     """Read a flow file as far as possible, so that later checks can report their diagnostics together.
 
     Returns the flow (with assumptions if its shape is wrong, None if it is unreadable), and the diagnostics
     in the order of the file. Of a scheduler file it is the flow of its `on_late` steps, if it has some; with
-    `job` only those of that item.
+    `job` only those of that item. `text` is read instead of what the file has now.
 
     Raises:
         InvalidInput: the file cannot be read at all.
     """
-    document, diagnostics = scan_file(path)
+    document, diagnostics = scan_text(text, str(path)) if text else scan_file(path)
     if document is not None and is_schedule(document.value):
         from aetherflow.spec.on_late import flow_of_on_late, has_on_late  # noqa: PLC0415 - seldom needed
 

@@ -20,7 +20,7 @@ from aetherflow.cli.examples import EXAMPLES
 from aetherflow.cli.type_fields import fields_of
 from aetherflow.config.settings import Settings
 from aetherflow.engine.state_diagram import state_diagram
-from aetherflow.events import run_events
+from aetherflow.events import run_events, schedule_events
 from aetherflow.spec import flow, manifest, project, schedule
 from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
@@ -158,6 +158,15 @@ def _events(_: str) -> Iterator[str]:
         yield f"| `{event.__struct_config__.tag}` | {stored} | {shown} | {about} |"
 
 
+def _schedule_events(_: str) -> Iterator[str]:
+    yield "| event | fields besides `at`, `scheduler`, `flow_id`, `run_id` | meaning |"
+    yield "|---|---|---|"
+    for event in schedule_events.ScheduleEvent.__subclasses__():
+        names = [n for n in event.__struct_fields__ if n not in {"at", "scheduler", "flow_id", "run_id"}]
+        about = _cell((event.__doc__ or "").strip().partition("\n")[0])
+        yield f"| `{event.__struct_config__.tag}` | {', '.join(f'`{name}`' for name in names)} | {about} |"
+
+
 def _module(name: str) -> Iterator[str]:
     module = importlib.import_module(name)
     shown = name.rpartition(".")[2]
@@ -221,6 +230,7 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "inputs": _inputs,
     "outputs": _outputs,
     "events": _events,
+    "schedule events": _schedule_events,
     "commands": _commands,
     "comparisons": _comparisons,
     "names": _module,

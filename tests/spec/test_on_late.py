@@ -92,3 +92,9 @@ def test_a_scheduler_file_with_errors_is_no_flow(tmp_path: Path) -> None:
     path = write(tmp_path, SCHEDULER + "    unknown: 1\n")
     with pytest.raises(InvalidInput, match="unknown"):
         load_checked_flow(path, {})
+
+
+def test_the_text_in_force_counts_while_the_file_is_wrong(tmp_path: Path) -> None:
+    path = write(tmp_path, "items: [")
+    plan = load_checked_flow(path, {}, job="load", text=SCHEDULER.encode()).plan
+    assert [job.id for job in plan.jobs] == ["load"]
