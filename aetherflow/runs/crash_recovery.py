@@ -68,8 +68,8 @@ async def end_as_failed(
             state = history_of(claim, run.run_id)
             if not claim.history:
                 return None  # its server died between the claim and the first event
-            refuse_ended(run, state)
-            if state.recoveries < at_least:
+            refuse_ended(run, claim, state)
+            if state.phase != "RUNNING" or state.recoveries < at_least:
                 return None
             if at_least:
                 reason = f"its server died {state.recoveries + 1} times in a row while the run was executed"

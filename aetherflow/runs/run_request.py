@@ -35,6 +35,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         timezone: the zone of the run's dates if the flow names none; empty: UTC.
         item_timeout_seconds: the time limit of the schedule item, beside that of the flow.
         is_recovery: a server died while it executed the run, which is resumed only if it has not ended since.
+        claimed_at: when that server claimed the run. If the run had ended before, the server died before it
+            could resume it.
 
     Raises:
         UsageError: the run id could name a folder that is not the run's own.
@@ -55,6 +57,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = ""
     item_timeout_seconds: float | None = None
     is_recovery: bool = False
+    claimed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.run_id:

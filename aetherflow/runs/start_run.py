@@ -54,7 +54,7 @@ def start_run(run: ResolvedRun, claim: RunClaim, owner: ProcessIdentity, clock: 
     if not claim.history:
         return _start(run, state, owner, clock)
     if run.request.is_recovery:
-        refuse_ended(run, state)
+        refuse_ended(run, claim, state)
     return _resume(run, claim, state, owner, clock)
 
 
@@ -74,12 +74,16 @@ def history_of(claim: RunClaim, run_id: str) -> RunState:
         ) from None
 
 
-def refuse_ended(run: ResolvedRun, state: RunState) -> None:
-    """Refuse to recover a run that is not interrupted.
+def refuse_ended(run: ResolvedRun, claim: RunClaim, state: RunState) -> None:
+    """Refuse to recover a run that has ended since the dead server claimed it.
 
     Raises:
-        RunEnded: it has ended.
+        RunEnded: it has.
     """
+    claimed_at = run.request.claimed_at
+    ended_at = next((one.at for one in reversed(claim.history) if isinstance(one, e.RunFinished)), None)
+    if claimed_at is not None and ended_at is not None and ended_at < claimed_at:
+        return
     if state.phase != "RUNNING":
         raise RunEnded(
             f"run {run.run_id} was left INTERRUPTED, but has ended {state.phase} meanwhile", state=run.state

@@ -144,6 +144,7 @@ def ticket_of(
         label=item.id,
         item_timeout_seconds=spec.timeout_seconds,
         is_recovery=is_recovery,
+        claimed_at=datetime.fromisoformat(firing.started_at) if firing.started_at else None,
     )
 
 

@@ -281,3 +281,29 @@ async def test_the_loop_keeps_running_while_a_large_flow_is_read(
         loaded.set()
         assert await server.status("r1") == "SUCCESS"
     assert ticks > 10  # reading it takes a good part of a second, in which a blocked loop would tick once
+
+
+async def test_a_server_that_died_between_its_claim_and_its_resume_of_a_failed_run_has_not_ended_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act(context: StepContext, inputs: dict[str, Any]) -> None:
+        del context, inputs
+        if not (place.folder / "mended").exists():
+            raise ValueError("broken")
+
+    ACTIONS["act"] = act
+    for number, on_crash in enumerate(("resume", "fail")):
+        (place.folder / "mended").unlink(missing_ok=True)
+        run_id, host = f"r{number}", RunHost(on_crash=on_crash)  # type: ignore[arg-type]  # a literal
+        async with serving(place, monkeypatch, host=host) as server:
+            await server.submit(ONE, run_id)
+            assert await server.status(run_id) == "FAILED"
+        before, claimed_at = datetime.fromtimestamp(0, UTC), datetime.now(UTC)
+        (place.folder / "mended").touch()
+        async with serving(place, monkeypatch, host=host) as server:  # its end is what counts
+            await server.submit(ONE, run_id, is_recovery=True, claimed_at=before)
+            assert await server.status(run_id) == f"REFUSED: run {run_id} was left INTERRUPTED, but has ended FAILED meanwhile"
+        async with serving(place, monkeypatch, host=host) as server:
+            await server.submit(ONE, run_id, is_recovery=True, claimed_at=claimed_at)
+            assert await server.status(run_id) == "SUCCESS"
+    ACTIONS.clear()

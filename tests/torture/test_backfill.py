@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -49,11 +50,11 @@ items:
 pytestmark = pytest.mark.sized
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, module: str = "aetherflow") -> subprocess.Popen[bytes]:
     """Start a server."""
     with (folder / "servers.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "aetherflow", "serve", "scheduler.yaml"],
+            [sys.executable, "-m", module, "serve", "scheduler.yaml"],
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd=folder,
@@ -131,3 +132,40 @@ def test_each_day_runs_once(tmp_path: Path, parallel: tuple[str, ...]) -> None:
     assert twice == []
     assert kills >= LEAST_KILLS
     assert 0 < most_open <= 22
+
+
+BREAKS = """
+version: 1
+flow: {id: day, workspace: {cleanup_policy: never}}
+jobs:
+  - id: a
+    steps:
+      - {id: one, type: external.process, inputs: {command: [sh, -c, "echo one >> TRACE"]}}
+      - {id: two, type: external.process, inputs: {command: [sh, -c, "echo two >> TRACE; test -e MENDED"]}}
+"""
+
+
+def test_a_server_that_dies_when_it_has_claimed_a_failed_run_loses_nothing(tmp_path: Path) -> None:
+    state, trace = tmp_path / "aetherflow.sqlite", tmp_path / "trace"
+    text = BREAKS.replace("TRACE", str(trace)).replace("MENDED", str(tmp_path / "mended"))
+    (tmp_path / "flow.yaml").write_text(text)
+    (tmp_path / "scheduler.yaml").write_text(ITEMS.replace("STATE", str(state)).partition("- {id: other")[0])
+    days = ("backfill", "a", "--from", "2026-01-01", "--to", "2026-01-03")
+    ended = "SELECT 1 FROM backfills GROUP BY 1 HAVING count(finished_at) = "
+    with start(tmp_path) as server:
+        wait_until(lambda: query(state, "SELECT server FROM schedulers") != [])
+        command(tmp_path, *days)
+        wait_until(lambda: query(state, f"{ended} 1") != [], seconds=30)
+        server.terminate()
+    (tmp_path / "mended").touch()
+    with start(tmp_path, "tests.torture.dying_at_claim") as server:
+        wait_until(lambda: "server " in command(tmp_path, "status", "scheduler.yaml"))
+        command(tmp_path, *days, "--only", "failed")
+        assert server.wait(30) == -signal.SIGKILL
+    begun = query(state, "SELECT outcome FROM firings WHERE started_at IS NOT NULL AND finished_at IS NULL")
+    assert begun == [("RUNNING",)]
+    with start(tmp_path) as server:
+        wait_until(lambda: query(state, f"{ended} 2") != [], seconds=30)
+        server.terminate()
+    assert query(state, "SELECT outcome FROM firings") == [("SUCCESS",)] * 2
+    assert sorted(trace.read_text().split()) == ["one"] * 2 + ["two"] * 4
