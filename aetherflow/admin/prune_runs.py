@@ -18,6 +18,7 @@ from aetherflow.sdk.removal import remove_tree
 from aetherflow.store import lease as leases
 from aetherflow.store import run_deletion as rows
 from aetherflow.store.alerts import delete_old_alerts
+from aetherflow.store.backfills import delete_old_backfills
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import FULL_BYTES, free_bytes, logs_beside
 from aetherflow.store.firings import delete_old_firings
@@ -139,6 +140,7 @@ class _Prune:
                 while await self._change(forget) == rows.BATCH_ROWS:
                     pass
                 await self._change(partial(delete_old_alerts, before=before))
+                await self._change(partial(delete_old_backfills, before=before))
         finally:
             await self._database.transact(lambda raw: leases.release(raw, self._lease, self._clock.now()))
         free = await self._database.read(rows.free_bytes)

@@ -17,6 +17,7 @@ from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
 from aetherflow.clock import SystemClock
 from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
+from aetherflow.store.backfills import counts_of
 
 if TYPE_CHECKING:
     from aetherflow.store.backfills import Progress
@@ -74,6 +75,8 @@ def backfill_item(
     what += f", {plan.excluded} are excluded" if plan.excluded else ""
     what += f", {plan.closed} left out by its calendar" if plan.closed else ""
     print_text(what)
+    if plan.held:
+        print_note(f"{plan.item} is {plan.held}; its backfill starts after that")
     if plan.backfill:
         print_text(f"backfill {plan.backfill} was accepted")
         print_note("aetherflow scheduler backfills shows how far it is")
@@ -112,9 +115,9 @@ def cancel_backfill(
 def described(one: Progress) -> str:
     """Return a backfill in one line."""
     of = one.backfill
-    counts = f"{one.succeeded} succeeded, {one.failed} failed, {one.running} running, {one.left} left"
     period = f"{of.begins_at[:16]}Z to {of.ends_at[:16]}Z"
-    return f"{of.item_id}  {period}  {one.state}: {counts} of {of.ticks} (by {of.requested_by})"
+    why = f"; {one.reason}" if one.reason else ""
+    return f"{of.item_id}  {period}  {one.state}: {counts_of(one)} (by {of.requested_by}){why}"
 
 
 def _reported(one: Progress) -> dict[str, object]:
@@ -131,8 +134,10 @@ def _reported(one: Progress) -> dict[str, object]:
         "ticks": of.ticks,
         "succeeded": one.succeeded,
         "failed": one.failed,
+        "cancelled": one.cancelled,
         "running": one.running,
         "left": one.left,
+        "reason": one.reason,
         "requested_at": of.requested_at,
         "requested_by": of.requested_by,
     }

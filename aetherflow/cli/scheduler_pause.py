@@ -50,7 +50,7 @@ def pause_items_now(
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
-    """Pause items: they do not tick. What runs, is queued or waits continues; `fire` still works."""
+    """Pause items: they do not tick, and backfills wait. What runs or is queued continues; `fire` works."""
     request = pause_items.PauseRequest(
         names=_names(items, all_items=all_items),
         reason=reason,

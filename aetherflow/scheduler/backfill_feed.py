@@ -10,12 +10,30 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
+from aetherflow.clock import Clock
+from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.scheduler.firing_decision import DecidedFirings
+from aetherflow.scheduler.ports import FiringSink
+from aetherflow.scheduler.recovery import ITEM_REMOVED
 from aetherflow.scheduler.requested_tick import open_tick
-from aetherflow.store.backfills import Backfill, Which, backfills, finish_backfill, open_count, set_made_to
+from aetherflow.scheduler.standby import Standby
+from aetherflow.scheduler.unknown_items import PATIENCE
+from aetherflow.store.backfills import (
+    Backfill,
+    Progress,
+    Which,
+    backfills,
+    counts_of,
+    finish_backfill,
+    open_count,
+    progress,
+    set_made_to,
+)
+from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, NewFiring, firing_at
+from aetherflow.store.served_files import is_served_by_others
 
 OPEN_AT_MOST = 20
 """How many firings of a backfill are open; twice its `--parallel` if that is more."""
@@ -24,40 +42,104 @@ TICKS_PER_TRANSACTION = 500
 """How many ticks one transaction looks at: most of them may have succeeded."""
 
 
-def needs_feeding(raw: sqlite3.Connection, schedule: Schedule) -> bool:
-    """Whether a backfill of the schedule needs more firings, or is over; only reads."""
-    return any(
-        _wants(raw, one) for one in backfills(raw, schedule.id, active=True) if one.item_id in schedule.items
-    )
+class BackfillFeed:
+    """Makes the firings of backfills at one server, and ends the backfills that are over."""
+
+    def __init__(
+        self,
+        database: Database,
+        standby: Standby,
+        server: str,
+        clock: Clock,
+        report: Callable[[ScheduleEvent], None],
+    ) -> None:
+        self._database = database
+        self._standby = standby
+        self._server = server
+        self._clock = clock
+        self._report = report
+        self._unknown: dict[str, datetime] = {}
+
+    async def check(self, schedule: Schedule, sink: FiringSink) -> None:
+        """Make the firings that the backfills of a schedule need; end what is over, and report it once.
+
+        Raises:
+            StateError: the database could not be used.
+            StandsBy: the clock of the server is off; nothing was decided.
+        """
+        if not await self._database.read(partial(self._needs, schedule=schedule)):
+            return
+        for ended in await self._standby.decide(partial(self._end, schedule=schedule)):
+            self._report(_ended_notice(ended, self._clock.now()))
+        await sink.fire(partial(self._make, schedule=schedule))
+
+    def _needs(self, raw: sqlite3.Connection, schedule: Schedule) -> bool:
+        """Whether there is anything to do; only reads."""
+        return any(
+            self._is_over(raw, schedule, one) or (one.item_id in schedule.items and _wants(raw, one))
+            for one in backfills(raw, schedule.id, active=True)
+        )
+
+    def _is_over(self, raw: sqlite3.Connection, schedule: Schedule, one: Backfill) -> bool:
+        if one.item_id not in schedule.items:
+            return self._is_unknown_to_all(raw, schedule, one)
+        self._unknown.pop(one.backfill, None)
+        return one.made_to >= one.ends_at and not open_count(raw, one.backfill)
+
+    def _is_unknown_to_all(self, raw: sqlite3.Connection, schedule: Schedule, one: Backfill) -> bool:
+        """Whether no server has the item: this one is alone, or the others have done nothing for a while."""
+        now = self._clock.now()
+        if not is_served_by_others(raw, schedule.id, self._server, now):
+            return True
+        if open_count(raw, one.backfill):
+            self._unknown.pop(one.backfill, None)
+            return False
+        return now - self._unknown.setdefault(one.backfill, now) >= PATIENCE
+
+    def _end(self, raw: sqlite3.Connection, schedule: Schedule) -> list[Progress]:
+        """End what is over, in a transaction; return it."""
+        ended = []
+        for one in backfills(raw, schedule.id, active=True):
+            if not self._is_over(raw, schedule, one):
+                continue
+            is_done = one.item_id in schedule.items
+            ended.append(progress(raw, finish_backfill(raw, one, self._clock.now(), is_done=is_done)))
+        return ended
+
+    def _make(self, raw: sqlite3.Connection, schedule: Schedule) -> list[DecidedFirings]:
+        """Make the next firings of the backfills of a schedule, which wait for their turn."""
+        made = []
+        for one in backfills(raw, schedule.id, active=True):
+            item = schedule.items.get(one.item_id)
+            if item is not None and one.made_to < one.ends_at and _wants(raw, one):
+                now = self._clock.now()
+                firings = _feed_one(raw, item, one, self._server, now, self._clock.new_id)
+                made.append(DecidedFirings(item, now, firings))
+        return made
 
 
 def _wants(raw: sqlite3.Connection, one: Backfill) -> bool:
-    opened = open_count(raw, one.backfill)
-    return opened <= _window(one) // 2 if one.made_to < one.ends_at else not opened
+    return one.made_to < one.ends_at and open_count(raw, one.backfill) <= _window(one) // 2
 
 
 def _window(one: Backfill) -> int:
     return max(OPEN_AT_MOST, 2 * (one.parallel or 0))
 
 
-def feed(
-    raw: sqlite3.Connection,
-    schedule: Schedule,
-    server: str,
-    now: Callable[[], datetime],
-    new_id: Callable[[], str],
-) -> list[DecidedFirings]:
-    """Make the next firings of the backfills of a schedule, which wait for their turn; end what is over."""
-    made = []
-    for one in backfills(raw, schedule.id, active=True):
-        item = schedule.items.get(one.item_id)
-        if item is None or not _wants(raw, one):
-            continue
-        if one.made_to >= one.ends_at:
-            finish_backfill(raw, one.backfill, now())
-            continue
-        made.append(DecidedFirings(item, now(), _feed_one(raw, item, one, server, now(), new_id)))
-    return made
+def _ended_notice(ended: Progress, now: datetime) -> ScheduleNotice:
+    """Return what people should know of a backfill that is over."""
+    of = ended.backfill
+    if ended.state == "finished":
+        message = f"backfill {of.backfill} is over: {counts_of(ended)}"
+    else:
+        message = f"backfill {of.backfill} is cancelled, as {ITEM_REMOVED}: {counts_of(ended)}"
+    return ScheduleNotice(
+        at=now,
+        scheduler=of.scheduler,
+        item_id=of.item_id,
+        message=message,
+        level="info" if ended.succeeded == of.ticks else "warning",
+    )
 
 
 def _feed_one(

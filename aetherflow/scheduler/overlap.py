@@ -10,6 +10,7 @@ from datetime import datetime
 
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
+from aetherflow.scheduler.backfill_hold import held_by
 from aetherflow.scheduler.clock_ahead import lies_ahead
 from aetherflow.scheduler.followed_runs import judge_followed
 from aetherflow.scheduler.verdict import START, Verdict
@@ -81,11 +82,8 @@ def judge_new(
 
 def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict:
     """Decide again about a firing that waits; only now one that followed others may end those before it."""
-    apart = own_limits(raw, item.scheduler, item.id) if firing.backfill else {}
-    if limit := apart.get(firing.backfill):
-        if started_count(raw, firing.backfill) < limit:
-            return START
-        return Verdict("WAITING", f"{limit} runs of its backfill have not ended (--parallel {limit})")
+    if firing.backfill and (verdict := _judge_backfilled(raw, item, firing, now)):
+        return verdict
     followed = _outside_windows(item, firing.cause, _judge_followed_of(raw, item, firing, now), now)
     if followed.outcome != "QUEUED":
         return followed
@@ -98,6 +96,18 @@ def judge_waiting(raw: sqlite3.Connection, item: Item, firing: Firing, now: date
         ]
         _replace(raw, older, item.spec.max_instances, firing.scheduled, now)
     return _judge_turn(raw, item, firing.scheduled, now, firing, is_behind=mine)
+
+
+def _judge_backfilled(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> Verdict | None:
+    """Let a firing of a backfill wait if it is held, or for its own limit; None: it takes its turn."""
+    if reason := held_by(raw, item, now):
+        return Verdict("WAITING", reason)
+    limit = own_limits(raw, item.scheduler, item.id).get(firing.backfill)
+    if limit is None:
+        return None
+    if started_count(raw, firing.backfill) < limit:
+        return START
+    return Verdict("WAITING", f"{limit} runs of its backfill have not ended (--parallel {limit})")
 
 
 def is_made_up(item: Item, cause: Cause, scheduled: datetime, decided: datetime) -> bool:
@@ -169,7 +179,9 @@ def _in_the_way(
     opened = [one for one in open_firings(raw, item.scheduler, item.id) if not lies_ahead(one, now)]
     if any(one.backfill for one in opened):
         apart = own_limits(raw, item.scheduler, item.id)
+        is_held = bool(held_by(raw, item, now))
         opened = [one for one in opened if one.backfill not in apart]
+        opened = [one for one in opened if not (one.backfill and is_held and one.outcome == "WAITING")]
     if waits:
         begin, end = item.day_of(scheduled)
         return [one for one in opened if begin <= one.scheduled < end]

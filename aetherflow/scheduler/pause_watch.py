@@ -58,7 +58,7 @@ def _notice(pause: Pause, now: datetime) -> ScheduleNotice | None:
     """Return what people should know of a pause; None if it is deleted, or ended before it was reported."""
     what = "" if pause.item_id else "all items: "
     if pause.holds(now):
-        message = f"{what}{reason_of(pause)}; what runs, is queued or waits continues"
+        message = f"{what}{reason_of(pause)}; what runs, is queued or waits continues, but backfills wait"
     elif pause.stage == "announced":
         message = f"{what}resumed by {pause.resumed_by}" if pause.resumed_by else f"{what}the pause is over"
         message += f" ({reason_of(pause)})"

@@ -19,7 +19,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, StateError
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.schedule.item import Changes, Item, Schedule, changes
-from aetherflow.scheduler.backfill_feed import feed, needs_feeding
+from aetherflow.scheduler.backfill_feed import BackfillFeed
 from aetherflow.scheduler.boot_source import BootSource
 from aetherflow.scheduler.clock_ahead import ItemAhead, treat_as_now
 from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
@@ -89,6 +89,7 @@ class Scheduler:
         self._unknown_items = UnknownItems()
         self._works = RepeatedWork(clock, self._database_fails, self._database_works)
         self._ends = FiringEnds(database, server, clock, report, self._notice)
+        self._backfills = BackfillFeed(database, self.standby, server, clock, report)
 
     async def put(self, schedule: Schedule) -> Changes:
         """Bring a schedule into force, in the place of the one of its id; return what has changed.
@@ -228,9 +229,7 @@ class Scheduler:
 
     async def _check_schedule(self, schedule: Schedule) -> None:
         now = self._clock.now
-        if await self._database.read(partial(needs_feeding, schedule=schedule)):
-            make = partial(feed, schedule=schedule, server=self.server, now=now, new_id=self._clock.new_id)
-            await self.fire(make)
+        await self._backfills.check(schedule, self)
 
         def needs(raw: sqlite3.Connection) -> bool:
             left = self._unknown_items.left_to_others(raw, schedule, self.server, now())

@@ -19,6 +19,7 @@ from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import closed_ticks, count_ticks
 from aetherflow.schedule.zone import seconds
 from aetherflow.scheduler.backfill_feed import is_wanted, ticks_from
+from aetherflow.scheduler.backfill_hold import held_by
 from aetherflow.server.fire_now import find_item, params_json, unserved
 from aetherflow.server.given_params import UnfitRequest
 from aetherflow.server.in_force import ask_file, state_path_asked
@@ -67,6 +68,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
         succeeded: how many have succeeded, and are not repeated.
         excluded: how many are open, or not among those that `--only` names.
         closed: how many the calendar of the item leaves out.
+        held: why nothing of it starts yet, such as a pause of the item; empty if it may start.
     """
 
     backfill: str
@@ -76,6 +78,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
     succeeded: int
     excluded: int
     closed: int
+    held: str = ""
 
 
 async def request_backfill(
@@ -117,7 +120,7 @@ async def request_backfill(
             requested_at=timestamp(clock.now()),
             requested_by=getpass.getuser(),
         )
-        work = partial(_plan, item=item, new=new)
+        work = partial(_plan, item=item, new=new, now=clock.now())
         return await (database.read(work) if request.dry_run else database.transact(work))
     finally:
         await database.aclose()
@@ -142,7 +145,7 @@ def _period(request: BackfillRequest, item: Item, now: datetime) -> tuple[dateti
     return begin, end
 
 
-def _plan(raw: sqlite3.Connection, item: Item, new: Backfill) -> BackfillPlan:
+def _plan(raw: sqlite3.Connection, item: Item, new: Backfill, now: datetime) -> BackfillPlan:
     begin, end = datetime.fromisoformat(new.begins_at), datetime.fromisoformat(new.ends_at)
     found = {one.scheduled: one for one in firings_between(raw, item.scheduler, item.id, begin, end)}
     every = list(ticks_from(item, begin, end))
@@ -159,6 +162,7 @@ def _plan(raw: sqlite3.Connection, item: Item, new: Backfill) -> BackfillPlan:
         succeeded=succeeded,
         excluded=len(every) - len(ticks) - succeeded,
         closed=sum(1 for _ in closed_ticks(item.table, begin - before, end - before)),
+        held=held_by(raw, item, now),
     )
 
 

@@ -43,13 +43,21 @@ class Backfill(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a backfill is: ticks by their outcome; `left` waits for its turn, `running` has begun."""
+    """How far a backfill is: its ticks by their outcome.
+
+    Attributes:
+        cancelled: those that had a firing, and were cancelled or skipped.
+        left: those that have not begun.
+        reason: why the next of them waits while none runs, or why the backfill was cancelled.
+    """
 
     backfill: Backfill
     succeeded: int
     failed: int
+    cancelled: int
     running: int
     left: int
+    reason: str = ""
 
     @property
     def state(self) -> Literal["active", "cancelled", "finished"]:
@@ -91,11 +99,40 @@ def progress(raw: sqlite3.Connection, one: Backfill) -> Progress:
         (one.backfill,),
     )
     count = dict(rows.fetchall())
-    done = count.get("SUCCESS", 0)
-    failed = sum(count.get(name, 0) for name in ("FAILED", "CANCELLED", "SKIPPED", "MISSED"))
-    running = count.get("RUNNING", 0)
-    left = 0 if one.finished_at else max(one.ticks - done - failed - running, 0)
-    return Progress(one, done, failed, running, left)
+    done, failed, running = (count.get(name, 0) for name in ("SUCCESS", "FAILED", "RUNNING"))
+    cancelled = sum(count.get(name, 0) for name in ("CANCELLED", "SKIPPED", "MISSED"))
+    left = max(one.ticks - done - failed - cancelled - running, 0)
+    found = Progress(one, done, failed, cancelled, running, left)
+    if found.state == "finished":
+        return msgspec.structs.replace(found, left=0)
+    return found if running else msgspec.structs.replace(found, reason=_reason(raw, found))
+
+
+def _reason(raw: sqlite3.Connection, found: Progress) -> str:
+    """Return the reason of the first tick that waits, or of the last one that a cancelled backfill lost."""
+    if found.state == "active":
+        condition = "outcome = 'WAITING' ORDER BY scheduled_at"
+    else:
+        condition = "outcome IN ('CANCELLED', 'SKIPPED') ORDER BY scheduled_at DESC"
+    row = raw.execute(
+        f"SELECT reason FROM firings WHERE backfill = ? AND backfill <> '' AND {condition} LIMIT 1",  # noqa: S608 - one of the two texts above
+        (found.backfill.backfill,),
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def counts_of(found: Progress) -> str:
+    """Return the ticks of a backfill by their outcome, in words."""
+    counts = {
+        "succeeded": found.succeeded,
+        "failed": found.failed,
+        "cancelled": found.cancelled,
+        "running": found.running,
+        "left": found.left,
+    }
+    always = ("succeeded", "failed") if found.state == "finished" else ("succeeded", "failed", "left")
+    shown = [f"{number} {name}" for name, number in counts.items() if number or name in always]
+    return f"{', '.join(shown)} of {found.backfill.ticks}"
 
 
 def open_count(raw: sqlite3.Connection, backfill: str) -> int:
@@ -132,12 +169,20 @@ def set_made_to(raw: sqlite3.Connection, backfill: str, made_to: datetime) -> No
     raw.execute("UPDATE backfills SET made_to = ? WHERE backfill = ?", (timestamp(made_to), backfill))
 
 
-def finish_backfill(raw: sqlite3.Connection, backfill: str, now: datetime) -> None:
-    """Note that every tick of a backfill has had its turn."""
+def finish_backfill(raw: sqlite3.Connection, one: Backfill, now: datetime, *, is_done: bool) -> Backfill:
+    """Note that every tick of a backfill has had its turn, or that the rest gets none; runs continue."""
+    at = timestamp(now)
+    ended = msgspec.structs.replace(one, finished_at=at, cancelled_at=None if is_done else at)
     raw.execute(
-        "UPDATE backfills SET finished_at = ? WHERE backfill = ? AND finished_at IS NULL",
-        (timestamp(now), backfill),
+        "UPDATE backfills SET finished_at = ?, cancelled_at = ? WHERE backfill = ?",
+        (ended.finished_at, ended.cancelled_at, one.backfill),
     )
+    return ended
+
+
+def delete_old_backfills(raw: sqlite3.Connection, before: datetime) -> int:
+    """Delete the backfills that were over before then; return how many."""
+    return raw.execute("DELETE FROM backfills WHERE finished_at < ?", (timestamp(before),)).rowcount
 
 
 def cancel_backfill(raw: sqlite3.Connection, backfill: str, reason: str, now: datetime) -> None:

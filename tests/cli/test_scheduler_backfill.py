@@ -44,7 +44,9 @@ def test_a_backfill_is_shown_and_cancelled_as_one(cli: CommandLine) -> None:
         line = f"  backfill {asked['backfill']}: a  2026-03-02T00:00Z to 2026-03-09T00:00Z  active: "
         assert line + "0 succeeded, 0 failed, 1 running, 4 left of 5" in cli.run("scheduler", "status").out
         assert cli.run("scheduler", "cancel", asked["backfill"]).code == 0
-        wait_until(lambda: cli.run("scheduler", "backfills", "--json").json()["backfills"][0]["failed"] == 5)
+        wait_until(
+            lambda: cli.run("scheduler", "backfills", "--json").json()["backfills"][0]["cancelled"] == 5
+        )
         again = cli.run("scheduler", "cancel", asked["backfill"])
         assert (again.code, "error[AF446]" in again.err) == (2, True)
         (cli.folder / "go").touch()

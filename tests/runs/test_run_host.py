@@ -302,7 +302,10 @@ async def test_a_server_that_died_between_its_claim_and_its_resume_of_a_failed_r
         (place.folder / "mended").touch()
         async with serving(place, monkeypatch, host=host) as server:  # its end is what counts
             await server.submit(ONE, run_id, is_recovery=True, claimed_at=before)
-            assert await server.status(run_id) == f"REFUSED: run {run_id} was left INTERRUPTED, but has ended FAILED meanwhile"
+            assert (
+                await server.status(run_id)
+                == f"REFUSED: run {run_id} was left INTERRUPTED, but has ended FAILED meanwhile"
+            )
         async with serving(place, monkeypatch, host=host) as server:
             await server.submit(ONE, run_id, is_recovery=True, claimed_at=claimed_at)
             assert await server.status(run_id) == "SUCCESS"

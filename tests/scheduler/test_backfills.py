@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.schedule.item import Schedule
 from aetherflow.scheduler.backfill_feed import OPEN_AT_MOST
 from aetherflow.server.backfill_request import end_backfill
-from aetherflow.store.backfills import Backfill, insert_backfill, progress
+from aetherflow.store.backfills import Backfill, backfills, insert_backfill, progress
 from aetherflow.store.firings import NewFiring, close_firing, insert_firing
+from aetherflow.store.pauses import Pause, end_pause, put_pause
 from aetherflow.store.projection import timestamp
-from tests.scheduler.scheduler_parts import MIDNIGHT, Server, rows, schedule, server
+from aetherflow.store.served_files import record_served_file
+from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
 DAY = timedelta(days=1)
 pytestmark = pytest.mark.asyncio
@@ -156,3 +159,96 @@ async def test_the_params_of_the_request_win(tmp_path: Path) -> None:
         await one.tick()
         ((_, firing, _),) = one.runs.submitted.values()
         assert json.loads(firing.params) == {"n": 1}
+
+
+async def test_a_pause_of_the_item_holds_its_backfills_also_those_with_a_limit_of_their_own(
+    tmp_path: Path,
+) -> None:
+    for parallel in (None, 3):
+        folder = tmp_path / str(parallel)
+        folder.mkdir()
+        async with server(folder / "s.sqlite") as one:
+            await begin(one, folder, backfill(10, 0, parallel=parallel), keys=", catch_up: latest")
+            await one.tick()
+            (run_id, *_) = one.runs.submitted
+            assert await one.begin(run_id)
+            pause = Pause("night", "a", timestamp(one.clock.now()), None, "migration", "anna")
+            await one.database.transact(partial(put_pause, pause=pause, now=one.clock.now()))
+            for name in list(one.runs.submitted):
+                await one.end(name)
+            await one.tick(3600)
+            assert not one.runs.submitted
+            found = await one.database.read(partial(progress, one=backfill(10, 0)))
+            assert found.reason == "paused by anna: migration"
+            await one.database.transact(partial(end_pause, pause=pause, by="anna", now=one.clock.now()))
+            assert len(await work_off(one)) == 10 - found.succeeded
+
+
+async def test_a_backfill_of_an_item_that_was_removed_is_cancelled_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    async with server(path) as one:
+        await begin(one, tmp_path, backfill(50, 0))
+        await one.tick()
+        (run_id,) = one.runs.submitted
+        assert await one.begin(run_id)
+        await one.scheduler.put(schedule(tmp_path, "id: b, cron: '0 4 * * *'"))
+        one.events()
+        await one.tick()
+        await one.tick()
+        (notice,) = (event for event in one.reported if isinstance(event, ScheduleNotice))
+        assert notice.level == "warning"
+        assert notice.message == (
+            "backfill b1 is cancelled, as the item is no longer in the scheduler file: "
+            "0 succeeded, 0 failed, 1 running, 49 left of 50"
+        )
+        await one.end(run_id)  # what runs continues
+        (stored,) = await one.database.read(backfills)
+        found = await one.database.read(partial(progress, one=stored))
+        assert (found.state, found.succeeded, found.cancelled, found.left) == ("cancelled", 1, 19, 30)
+        assert found.reason == "the item is no longer in the scheduler file"
+
+
+async def test_a_server_whose_file_lacks_the_item_leaves_the_backfill_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    clock = CountingClock()
+    async with server(path, "a", clock) as one, server(path, "b", clock) as other:
+        await begin(one, tmp_path / "old", backfill(50, 0))
+        await other.scheduler.put(schedule(tmp_path / "new", "id: b, cron: '0 4 * * *'"))
+        for served in (one, other):
+            record = partial(record_served_file, scheduler="night", file="s.yaml", now=MIDNIGHT, problem="")
+            await served.database.transact(partial(record, server=served.name))
+        await other.tick()
+        assert len(await work_off(one)) == 50
+        await other.tick(3600)
+        assert [event for event in other.reported if isinstance(event, ScheduleNotice)] == []
+
+
+async def test_the_end_of_a_backfill_is_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    clock = CountingClock()
+    async with server(path, "a", clock) as one, server(path, "b", clock) as other:
+        await begin(one, tmp_path, backfill(2, 0))
+        await other.scheduler.put(schedule(tmp_path, "id: a, cron: '0 4 * * *'"))
+        await work_off(one)
+        for served in (one, other, one, other):
+            await served.tick()
+        notices = [event for event in one.reported + other.reported if isinstance(event, ScheduleNotice)]
+        assert [notice.message for notice in notices] == ["backfill b1 is over: 2 succeeded, 0 failed of 2"]
+
+
+async def test_the_ticks_of_a_window_run_but_nothing_starts_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    async with server(path) as one:
+        await begin(one, tmp_path, backfill(3, 0), keys=", not_between: ['03:00-05:00']")
+        await one.tick()
+        (run_id,) = one.runs.submitted
+        assert await one.begin(run_id)
+        await one.tick(4 * 3600)
+        await one.end(run_id)
+        await one.tick()
+        assert not one.runs.submitted
+        found = await one.database.read(partial(progress, one=backfill(3, 0)))
+        assert found.reason == "waits for the end of the window 03:00-05:00 (not_between)"
+        one.clock.advance(3600)
+        assert await work_off(one) == ["2025-12-30", "2025-12-31"]
+        assert rows(path, "outcome") == [("SUCCESS",)] * 3 + [("SKIPPED",)]  # today's

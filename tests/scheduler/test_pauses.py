@@ -49,7 +49,7 @@ async def test_ticks_inside_a_pause_are_skipped_and_those_after_it_run(tmp_path:
         await one.tick()
         began = (
             "paused by anna@host until 2026-01-01T00:03:00Z: migration; "
-            "what runs, is queued or waits continues"
+            "what runs, is queued or waits continues, but backfills wait"
         )
         assert notices(one) == [began]
         for _ in range(5):

@@ -11,19 +11,17 @@ from typing import Any
 
 from aetherflow.__main__ import main
 from aetherflow.runs import claimed_run
-from aetherflow.store.run_lease import RunClaim
-
-_claim_run = claimed_run.claim_run
+from aetherflow.store.run_lease import RunClaim, claim_run
 
 
 async def dying(*given: Any, **named: Any) -> RunClaim:
     """Claim a run; die if it has a history."""
-    taken = await _claim_run(*given, **named)
+    taken = await claim_run(*given, **named)
     if taken.history:
         os.kill(os.getpid(), signal.SIGKILL)
     return taken
 
 
 if __name__ == "__main__":
-    claimed_run.claim_run = dying
+    vars(claimed_run)["claim_run"] = dying  # the name by which it calls it
     main()
