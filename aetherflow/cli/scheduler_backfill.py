@@ -11,6 +11,7 @@ import anyio
 import typer
 
 from aetherflow.cli import completers
+from aetherflow.cli.item_words import wrong_file
 from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
@@ -65,6 +66,8 @@ def backfill_item(
     params = [split_param(text) for text in param or []]
     request = BackfillRequest(item, begin, end, only, parallel, params, dry_run)
     plan = anyio.run(request_backfill, request, file, state)
+    if plan.problem:
+        print_note(wrong_file(plan.problem))
     if json:
         print_report("scheduler.backfill", plan)
         return

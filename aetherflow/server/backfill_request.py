@@ -69,6 +69,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
         excluded: how many are open, or not among those that `--only` names.
         closed: how many the calendar of the item leaves out.
         held: why nothing of it starts yet, such as a pause of the item; empty if it may start.
+        problem: what is wrong with the scheduler file on the disk; the version in force counts.
     """
 
     backfill: str
@@ -79,6 +80,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
     excluded: int
     closed: int
     held: str = ""
+    problem: str = ""
 
 
 async def request_backfill(
@@ -121,7 +123,8 @@ async def request_backfill(
             requested_by=getpass.getuser(),
         )
         work = partial(_plan, item=item, new=new, now=clock.now())
-        return await (database.read(work) if request.dry_run else database.transact(work))
+        plan = await (database.read(work) if request.dry_run else database.transact(work))
+        return msgspec.structs.replace(plan, problem=found.problem)
     finally:
         await database.aclose()
 

@@ -18,7 +18,7 @@ from aetherflow.store.backfills import Backfill, backfills, insert_backfill, pro
 from aetherflow.store.firings import NewFiring, close_firing, insert_firing
 from aetherflow.store.pauses import Pause, end_pause, put_pause
 from aetherflow.store.projection import timestamp
-from aetherflow.store.served_files import record_served_file
+from aetherflow.store.served_files import ServedFile, record_served_file
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, Server, rows, schedule, server
 
 DAY = timedelta(days=1)
@@ -215,7 +215,9 @@ async def test_a_server_whose_file_lacks_the_item_leaves_the_backfill_to_another
         await begin(one, tmp_path / "old", backfill(50, 0))
         await other.scheduler.put(schedule(tmp_path / "new", "id: b, cron: '0 4 * * *'"))
         for served in (one, other):
-            record = partial(record_served_file, scheduler="night", file="s.yaml", now=MIDNIGHT, problem="")
+            record = partial(
+                record_served_file, scheduler="night", served=ServedFile("s.yaml", "", b""), now=MIDNIGHT
+            )
             await served.database.transact(partial(record, server=served.name))
         await other.tick()
         assert len(await work_off(one)) == 50
