@@ -216,7 +216,7 @@ async def test_a_server_whose_file_lacks_the_item_leaves_the_backfill_to_another
         await other.scheduler.put(schedule(tmp_path / "new", "id: b, cron: '0 4 * * *'"))
         for served in (one, other):
             record = partial(
-                record_served_file, scheduler="night", served=ServedFile("s.yaml", "", b""), now=MIDNIGHT
+                record_served_file, scheduler="night", served=ServedFile("s.yaml", b""), now=MIDNIGHT
             )
             await served.database.transact(partial(record, server=served.name))
         await other.tick()
