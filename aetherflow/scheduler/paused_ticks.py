@@ -55,7 +55,12 @@ def decide_with_pauses(
     not_run += later.not_run
     held = pause_in_force(pauses, item.id, now)
     if held is not None:
-        not_run += [NotRun(run.tick, run.tick, 1, "paused", reason_of(held)) for run in runs]
+        why = reason_of(held)
+        not_run = [
+            replace(some, outcome="paused", reason=why) if some.outcome == "coalesced" else some
+            for some in not_run  # no run stands for them
+        ]
+        not_run += [NotRun(run.tick, run.tick, 1, "paused", why) for run in runs]
         runs = []
     not_run.sort(key=lambda some: some.first)
     return replace(due, runs=tuple(runs), not_run=tuple(not_run))

@@ -7,13 +7,12 @@ the rows, and what was seen from outside. `clock_model` judges it.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -23,8 +22,11 @@ from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, begin_firing
+from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause, read_pauses
 from aetherflow.store.process_identity import ProcessIdentity, this_process
+from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import forget_server
+from tests.scheduler.drawn_lives import CALENDARS, Event, Kind, Life
 from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
 from tests.store.clock_double import FakeClock
 
@@ -32,68 +34,6 @@ LEASE_SECONDS = 30
 SETTLE_SECONDS = 60_000
 """Longer than all jumps of a life: what a clock that was ahead fired waits for its time."""
 DEAD = ProcessIdentity(this_process().host, 2**22 + 1, "1")
-
-Kind = Literal["start", "kill", "power", "stop", "suspend", "wake", "jump"]
-
-
-class Spec(NamedTuple):
-    """An item: its keys as in a scheduler file, and what they mean to the model."""
-
-    minutes: tuple[int, ...]
-    every: int
-    grace: int
-    catch_up: str
-    window: int | None
-    most: int
-    coalesce: bool
-    overlap: str
-    instances: int
-
-    def ticks(self, begin: int, end: int) -> list[int]:
-        """Return the ticks in (begin, end], in seconds since midnight: one look at every second."""
-        seconds = range(begin + 1, end + 1)
-        if self.minutes:
-            return [at for at in seconds if at % 60 == 0 and at // 60 % 60 in self.minutes]
-        since = int(MIDNIGHT.timestamp())
-        return [at for at in seconds if (since + at) % self.every == 0]
-
-    def line(self, name: str) -> str:
-        """Return the item as a line of a scheduler file."""
-        minutes = ",".join(str(minute) for minute in self.minutes)
-        return ", ".join(
-            [
-                f"id: {name}, "
-                + (f"cron: '{minutes} * * * *'" if minutes else f"interval_seconds: {self.every}"),
-                f"misfire_grace_time: {self.grace}, catch_up: {self.catch_up}, catch_up_maximum: {self.most}",
-                *([f"catch_up_window: {self.window}"] if self.window and self.catch_up != "none" else []),
-                f"coalesce: {str(self.coalesce).lower()}, overlap: {self.overlap}",
-                f"max_instances: {self.instances}",
-            ]
-        )
-
-
-class Event(NamedTuple):
-    """Something that happens to a server at a true time; one that makes no sense then does nothing.
-
-    Attributes:
-        seconds: for `start` how far its clock is ahead, for `jump` how far its clock is moved.
-    """
-
-    at: int
-    kind: Kind
-    server: int
-    seconds: int = 0
-
-
-@dataclass(frozen=True)
-class Life:
-    """What is drawn from a number: the item, what happens, and how long runs take, in turn."""
-
-    number: int
-    spec: Spec
-    events: tuple[Event, ...]
-    durations: tuple[int, ...]
-    end: int
 
 
 class Look(NamedTuple):
@@ -116,6 +56,14 @@ class Start(NamedTuple):
     is_recovery: bool
 
 
+class PauseChange(NamedTuple):
+    """The pause of the item from a number of what happens on; None as end: until somebody resumes it."""
+
+    number: int
+    begin: int
+    end: int | None
+
+
 @dataclass
 class Story:
     """What happened in a life. Each number counts what happened before; times of rows end in it."""
@@ -125,45 +73,7 @@ class Story:
     looks: list[Look] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     gone: list[tuple[int, int]] = field(default_factory=list)
-
-
-def draw_life(number: int, offsets: tuple[int, ...], jumps: tuple[int, ...]) -> Life:
-    """Draw a life; the clock of a server that starts is ahead by an offset, and may jump by a jump."""
-    rng = random.Random(number)  # noqa: S311 - chance, not secrets
-    step = rng.choice((5, 10, 15, 20))
-    is_cron = rng.random() < 0.6
-    spec = Spec(
-        minutes=tuple(range(0, 60, step)) if is_cron else (),
-        every=step * 60 if is_cron else rng.choice((300, 420, 900, 1000)),
-        grace=rng.choice((0, 60, 300, 3600)),
-        catch_up=rng.choice(("none", "latest", "all", "all")),
-        window=rng.choice((None, None, 1800)),
-        most=rng.choice((2, 100)),
-        coalesce=rng.random() < 0.5,
-        overlap=rng.choice(("skip", "skip", "queue", "cancel_running")),
-        instances=rng.choice((1, 1, 2, 3)),
-    )
-    end = spec.every * rng.randint(4, 14)
-    kinds: tuple[Kind, ...] = (
-        "start",
-        "start",
-        "start",
-        "kill",
-        "kill",
-        "power",
-        "stop",
-        "suspend",
-        "wake",
-        "jump",
-    )
-    events = [Event(0, "start", 0)]
-    for _ in range(rng.randint(1, 8)):
-        kind = rng.choice(kinds)
-        seconds = rng.choice(offsets) if kind == "start" else rng.choice(jumps) if kind == "jump" else 0
-        events.append(Event(rng.randrange(1, end), kind, rng.choice((0, 0, 1)), seconds))
-    long = (5, 60, spec.every // 2, spec.every + 30, spec.every * 5 // 2)
-    durations = tuple(rng.choice(long) for _ in range(8))
-    return Life(number, spec, tuple(sorted(events)), durations, end)
+    pauses: list[PauseChange] = field(default_factory=list)
 
 
 class _Clock(FakeClock):
@@ -300,7 +210,7 @@ async def database_in_memory(folder: Path) -> sqlite3.Connection:
 def schedules(folder: Path, lives: Iterable[Life]) -> list[Schedule]:
     """Return the schedule of each life, with one item; all are read from one file."""
     lives = list(lives)
-    read = schedule(folder, "\n".join(life.spec.line(f"i{place}") for place, life in enumerate(lives)))
+    read = schedule(folder, "\n".join(life.spec.line(f"i{life.number}") for life in lives), CALENDARS)
     return [msgspec.structs.replace(read, items={name: item}) for name, item in read.items.items()]
 
 
@@ -338,7 +248,7 @@ class World:
             )
         await self._settle()
         rows = self.raw.execute(
-            "SELECT scheduled_at, cause, decided_at, outcome, run_id, finished_at, reason, ticks "
+            "SELECT scheduled_at, cause, decided_at, outcome, run_id, finished_at, reason, ticks, due_at "
             "FROM firings ORDER BY scheduled_at"
         )
         self.story.rows = rows.fetchall()
@@ -346,6 +256,7 @@ class World:
 
     async def _settle(self) -> None:
         self.is_settling = True
+        await self._happen(Event(self.at, "resume", 0))
         for one in self.by_place.values():
             await self._happen(Event(self.at, "wake", one.place))
             one.clock.ahead = 0
@@ -356,7 +267,7 @@ class World:
                 one.running[run_id] = self.at
         until = self.at + SETTLE_SECONDS
         self.looks_to_come.append(self.at + LEASE_SECONDS + 1)
-        last = self.life.end
+        last = self.life.end + self.life.spec.jitter
         while self.at < until and (self.at <= last + 2 * LEASE_SECONDS or self._is_open()):
             is_busy = await self._step()
             self.at = min(self._next(is_busy=is_busy), self.at + LEASE_SECONDS)
@@ -392,7 +303,9 @@ class World:
 
     async def _happen(self, event: Event) -> None:
         one = self.by_place.get(event.server)
-        if event.kind == "start":
+        if event.kind in ("pause", "resume"):
+            self._pause(event)
+        elif event.kind == "start":
             if one is None or not one.is_alive:
                 await self._start(event.server, event.seconds)
         elif one is None or not one.is_alive:
@@ -407,6 +320,27 @@ class World:
             await self._wake(one)
         else:
             await self._end(one, event.kind)
+
+    def _pause(self, event: Event) -> None:
+        """Pause the item, or end its pause, as the commands do."""
+        self.count()
+        now = MIDNIGHT + timedelta(seconds=self.at)
+        if event.kind == "pause":
+            until = self.at + event.seconds if event.seconds else None
+            end = None if until is None else timestamp(MIDNIGHT + timedelta(seconds=until))
+            name = EVERY_ITEM if self.life.number % 2 else next(iter(self.schedule.items))
+            row = Pause(self.schedule.id, name, timestamp(now), end, "migration", "anna")
+            stored = put_pause(self.raw, row, now)
+            begin = (stored.begin - MIDNIGHT) // timedelta(seconds=1)
+            self.story.pauses.append(PauseChange(self.number, begin, until))
+            self.looks_to_come += [] if until is None else [until, until + 1, until + 2]
+        else:
+            for one in read_pauses(self.raw, self.schedule.id):
+                if one.holds(now):
+                    end_pause(self.raw, one, "bob", now)
+                    begin = (one.begin - MIDNIGHT) // timedelta(seconds=1)
+                    self.story.pauses.append(PauseChange(self.number, begin, self.at))
+        self.looks_to_come += [self.at, self.at + 1, self.at + 2]
 
     async def _start(self, place: int, ahead: int) -> None:
         one = _Server(self, place, ahead)
@@ -454,11 +388,6 @@ class World:
 async def live(raw: sqlite3.Connection, life: Life, schedule: Schedule) -> Story:
     """Play a life on an empty database, and empty it again."""
     story = await World(raw, life, schedule).play()
-    for table in ("firings", "schedule_items", "leases", "schedulers"):
+    for table in ("firings", "schedule_items", "leases", "schedulers", "pauses"):
         raw.execute(f"DELETE FROM {table}")
     return story
-
-
-def without(life: Life, place: int) -> Life:
-    """Return a life without one of its events."""
-    return replace(life, events=life.events[:place] + life.events[place + 1 :])

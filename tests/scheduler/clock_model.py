@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from tests.scheduler.clock_lives import Look, Start, Story
+from tests.scheduler.clock_lives import Look, PauseChange, Start, Story
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 AGREE_SECONDS = 12
@@ -34,6 +34,7 @@ class Row(NamedTuple):
     finished: int | None
     reason: str
     ticks: int
+    due: int
 
     @property
     def ran(self) -> bool:
@@ -51,11 +52,11 @@ def _moment(text: str) -> tuple[int, int]:
     return int((at.replace(microsecond=0) - MIDNIGHT).total_seconds()), at.microsecond
 
 
-def _row(raw: tuple[str, str, str, str, str | None, str | None, str, int]) -> Row:
-    tick, cause, decided, outcome, run_id, finished, reason, ticks = raw
+def _row(raw: tuple[str, str, str, str, str | None, str | None, str, int, str]) -> Row:
+    tick, cause, decided, outcome, run_id, finished, reason, ticks, due = raw
     reading, number = _moment(decided)
     end = None if finished is None else _moment(finished)[1]
-    return Row(_moment(tick)[0], cause, reading, number, outcome, run_id, end, reason, ticks)
+    return Row(_moment(tick)[0], cause, reading, number, outcome, run_id, end, reason, ticks, _moment(due)[0])
 
 
 class _Judge:
@@ -68,7 +69,12 @@ class _Judge:
         last = max([story.life.end, *(row.tick for row in self.rows)])
         first = min([0, *(row.tick for row in self.rows)])
         self.ticks = self.spec.ticks(first - 1, last)
+        self.held = self._looks_held()
         wrong = any(abs(event.seconds) > AGREE_SECONDS for event in story.life.events)
+        self.due: dict[int, int] = {}
+        for before, tick in pairwise([first - 1, *self.ticks]):  # they fire in their order
+            own = self.by_tick[tick].due if tick in self.by_tick else tick
+            self.due[tick] = max(self.due.get(before, own), own)
         self.notice = NOTICE_SECONDS if wrong else 0
 
     def problems(self) -> list[str]:
@@ -120,7 +126,7 @@ class _Judge:
                 if (
                     not self._is_on_time(other)
                     or self.looks[other.decided].at >= start.at
-                    or other.tick > start.reading
+                    or self.due[other.tick] > start.reading
                 ):
                     continue
                 if (other.finished or start.number) < start.number:
@@ -131,7 +137,7 @@ class _Judge:
         return []
 
     def _is_on_time(self, row: Row) -> bool:
-        newer = [tick for tick in self.ticks if row.tick < tick <= row.reading]
+        newer = [tick for tick in self.ticks if row.tick < tick and self.due[tick] <= row.reading]
         return row.ran and row.cause == "tick" and not newer
 
     def _of_run(self, row: Row) -> str:
@@ -168,8 +174,32 @@ class _Judge:
         return ""
 
     def _of_time(self, row: Row, starts: list[Start]) -> str:
-        if starts and starts[0].reading < row.tick:
+        if not 0 <= row.due - row.tick <= self.spec.jitter:
+            return f"its jitter is {row.due - row.tick}"
+        if starts and starts[0].reading < row.due:
             return f"it ran at {_clock(starts[0].reading)}, before its time"
+        pause = self._pause(row.decided)
+        if pause is None or row.cause not in ("tick", "catch_up"):
+            return ""
+        if self._holds(pause, row.reading) or (self.spec.catch_up == "none" and _is_inside(pause, row.tick)):
+            return "it was paused"
+        return ""
+
+    def _pause(self, number: int) -> PauseChange | None:
+        """Return the pause that servers know at a time, which may be over."""
+        return next((one for one in reversed(self.story.pauses) if one.number <= number), None)
+
+    def _holds(self, pause: PauseChange, reading: int) -> bool:
+        return pause.end is None or reading < pause.end
+
+    def _paused(self, row: Row, _: str | None, until: str | None) -> str:
+        pause = self._pause(row.decided)
+        if pause is None or self.spec.catch_up != "none":
+            return "but it was not paused, or is made up for"
+        if pause.end != (None if until is None else _moment(until)[0]):
+            return "that is not the end of the pause"
+        if not (_is_inside(pause, row.tick) or self._holds(pause, row.reading)):
+            return "but that pause does not concern it"
         return ""
 
     def _replaces(self, row: Row, newer: Row | None) -> bool:
@@ -197,26 +227,30 @@ class _Judge:
             return "but there is no window"
         if self.spec.window != int(window):
             return "that is not the window"
-        return self._older(row, max(self.spec.grace, self.spec.window))
+        return self._older(row, max(self.spec.grace, self.spec.window - self.spec.jitter))
 
     def _older(self, row: Row, seconds: int, said: int | None = None) -> str:
         """It was older when it was decided, and no server had looked while it was not."""
         if said is not None and said != seconds:
             return "that is not the grace"
+        seconds += self.spec.jitter
         if row.reading - row.tick <= seconds:
             return f"but it was decided at {_clock(row.reading)}"
-        early = self._looked(row.tick, row.tick + seconds + 1 - self.notice, row.decided)
+        early = self._looked(row, row.tick + seconds + 1 - self.notice)
         return f"but a server looked when its clock was {_clock(early.reading)}" if early else ""
 
     def _coalesced(self, row: Row) -> str:
         if self.spec.catch_up == "all" or not (self.spec.coalesce or self.spec.catch_up == "latest"):
             return "but nothing is coalesced"
         newest = [one for one in self.rows if one.decided == row.decided and one.tick > row.tick]
+        pause = self._pause(row.decided)
+        if pause and self.spec.catch_up == "none" and row.tick < pause.begin:
+            newest = [one for one in newest if one.tick < pause.begin]
         if not newest:
             return "but no newer tick was due"
         if not newest[-1].ran:
             return f"but the newest did not run: {newest[-1].reason}"
-        early = self._looked(row.tick, newest[-1].tick, row.decided)
+        early = self._looked(row, self.due[newest[-1].tick])
         return f"but a server looked at {_clock(early.reading)}" if early else ""
 
     def _stands(self, row: Row, run_id: str, tick: str) -> str:
@@ -227,7 +261,7 @@ class _Judge:
             return "there is no such run"
         if not (other.tick > row.tick and other.decided < row.decided):
             return "that one does not stand for it"
-        early = self._looked(row.tick, other.tick, row.decided)
+        early = self._looked(row, self.due[other.tick])
         return f"but a server looked at {_clock(early.reading)}" if early else ""
 
     def _too_many(self, row: Row, most: str) -> str:
@@ -266,12 +300,25 @@ class _Judge:
     def _is_open(self, row: Row, number: int) -> bool:
         return row.decided <= number and (row.finished is None or row.finished >= number)
 
-    def _looked(self, begin: int, end: int, before: int) -> Look | None:
-        """Return a look before that one at which the clock said a time in [begin, end)."""
+    def _looked(self, row: Row, end: int) -> Look | None:
+        """Return a look before the decision at which a tick was due and the clock said less than `end`."""
         for look in self.story.looks:
-            if begin > 0 and look.number < before and begin <= look.reading < end:
+            is_before = row.tick > 0 and look.number < row.decided and look.number not in self.held
+            if is_before and self.due[row.tick] <= look.reading < end:
                 return look
         return None
+
+    def _looks_held(self) -> set[int]:
+        """Return the looks in a pause of an item that is made up for, and those that see the end of it."""
+        found: set[int] = set()
+        servers: set[int] = set()
+        for look in self.story.looks if self.spec.catch_up != "none" else ():
+            pause = self._pause(look.number)
+            holds = pause is not None and self._holds(pause, look.reading)
+            if holds or look.server in servers:
+                found.add(look.number)
+            servers = servers | {look.server} if holds else servers - {look.server}
+        return found
 
     def _came_again(self, row: Row) -> Look | None:
         """Return a look at which the time of a tick came after a clock ahead of that had decided it."""
@@ -279,7 +326,8 @@ class _Judge:
         for look in self.story.looks:
             if look.number <= row.decided or look.reading >= row.reading - AGREE_SECONDS:
                 continue
-            if was_before and look.reading >= row.tick + self.notice:
+            is_due = look.reading >= self.due[row.tick] + self.notice and look.number not in self.held
+            if was_before and is_due:
                 return look
             was_before = was_before or look.reading < row.tick
         return None
@@ -290,10 +338,15 @@ _REASONS: dict[str, Callable[..., str]] = {
     r"older than catch_up_window, (\d+) s": _Judge._out_of_window,
     r"one run stands for all ticks that were due at once": _Judge._coalesced,
     r"run (\w+) of (\S+) stands for it": _Judge._stands,
+    r"paused by anna( until (\S+))?: migration": _Judge._paused,
     r"more than catch_up_maximum, (\d+), were due at once": _Judge._too_many,
     r"run (\w+) of (\S+) (has not ended|waits) \(max_instances (\d+)\)": _Judge._met,
     r"(\d+) firings of the item are not over \(max_instances (\d+)\)": _Judge._met_several,
 }
+
+
+def _is_inside(pause: PauseChange, tick: int) -> bool:
+    return pause.begin <= tick and (pause.end is None or tick < pause.end)
 
 
 def _clock(seconds: int) -> str:

@@ -13,18 +13,9 @@ import pytest_asyncio
 
 from aetherflow.scheduler import overlap
 from tests.schedule.seeds import drawn_seed
-from tests.scheduler.clock_lives import (
-    Event,
-    Life,
-    Spec,
-    Story,
-    database_in_memory,
-    draw_life,
-    live,
-    schedules,
-    without,
-)
+from tests.scheduler.clock_lives import PauseChange, Story, database_in_memory, live, schedules
 from tests.scheduler.clock_model import problems
+from tests.scheduler.drawn_lives import Event, Life, Spec, draw_life, draw_rich_life, without
 from tests.sizes import LARGE
 
 pytestmark = pytest.mark.asyncio
@@ -57,8 +48,16 @@ async def _minimal(raw: sqlite3.Connection, folder: Path, life: Life) -> str:
         if problems(await _story(raw, folder, shorter := without(life, place))):
             life = shorter
     found = problems(await _story(raw, folder, life))
-    lines = [f"draw_life({life.number}, OFFSETS, JUMPS)", str(life.spec), *map(str, life.events), *found]
+    lines = [f"life {life.number}", str(life.spec), *map(str, life.events), *found]
     return "\n".join([*lines, f"runs take {life.durations}, until {life.end}"])
+
+
+async def _judge(raw: sqlite3.Connection, folder: Path, lives: list[Life]) -> None:
+    for begin in range(0, len(lives), 250):
+        some = lives[begin : begin + 250]
+        for life, file in zip(some, schedules(folder, some), strict=True):
+            if problems(await live(raw, life, file)):
+                pytest.fail(await _minimal(raw, folder, life), pytrace=False)
 
 
 @pytest.mark.sized
@@ -68,11 +67,7 @@ async def test_every_tick_ran_once_or_has_a_row_with_a_true_reason(
 ) -> None:
     """Servers are started, killed, cut off, stopped and suspended, and their clocks differ a little."""
     first = drawn_seed() * 1_000_000 + part * LIVES
-    for begin in range(first, first + LIVES, 250):
-        lives = [draw_life(number, OFFSETS, JUMPS) for number in range(begin, begin + min(250, LIVES))]
-        for life, file in zip(lives, schedules(tmp_path, lives), strict=True):
-            if problems(await live(raw, life, file)):
-                pytest.fail(await _minimal(raw, tmp_path, life), pytrace=False)
+    await _judge(raw, tmp_path, [draw_life(first + number, OFFSETS, JUMPS) for number in range(LIVES)])
 
 
 @pytest.mark.sized
@@ -80,11 +75,30 @@ async def test_a_clock_that_is_wrong_loses_no_tick(raw: sqlite3.Connection, tmp_
     """One server, whose clock may be hours ahead or behind when it starts, or jump so far."""
     first = drawn_seed() * 1_000_000 + 500_000
     numbers = [784, 2303, *range(first, first + 20 * LIVES // 50)]
-    drawn = [draw_life(number, WRONG_OFFSETS, WRONG_JUMPS) for number in numbers]
-    lives = [replace(one, events=tuple(event._replace(server=0) for event in one.events)) for one in drawn]
-    for life, file in zip(lives, schedules(tmp_path, lives), strict=True):
-        if problems(await live(raw, life, file)):
-            pytest.fail(await _minimal(raw, tmp_path, life), pytrace=False)
+    lives = [_of_one_server(draw_life(number, WRONG_OFFSETS, WRONG_JUMPS)) for number in numbers]
+    await _judge(raw, tmp_path, lives)
+
+
+def _of_one_server(life: Life) -> Life:
+    return replace(life, events=tuple(event._replace(server=0) for event in life.events))
+
+
+@pytest.mark.sized
+async def test_pauses_jitter_and_calendars_lose_no_tick(raw: sqlite3.Connection, tmp_path: Path) -> None:
+    first = drawn_seed() * 1_000_000 + 600_000
+    numbers = [2066, *range(first, first + LIVES // 3)]
+    lives = [draw_rich_life(number, OFFSETS, JUMPS) for number in numbers]
+    await _judge(raw, tmp_path, lives)
+
+
+@pytest.mark.sized
+async def test_pauses_and_jitter_with_a_wrong_clock_lose_no_tick(
+    raw: sqlite3.Connection, tmp_path: Path
+) -> None:
+    first = drawn_seed() * 1_000_000 + 700_000
+    numbers = [313, 383, *range(first, first + LIVES // 5)]
+    lives = [_of_one_server(draw_rich_life(number, WRONG_OFFSETS, WRONG_JUMPS)) for number in numbers]
+    await _judge(raw, tmp_path, lives)
 
 
 HOURLY = Spec((0,), 3600, 300, "all", None, 100, coalesce=True, overlap="skip", instances=1)
@@ -100,7 +114,14 @@ def _lost(story: Story) -> None:
 
 def _said_late(story: Story) -> None:
     row = story.rows[2]
-    story.rows[2] = (*row[:3], "MISSED", None, row[5], "late by more than misfire_grace_time, 300 s", 1)
+    story.rows[2] = (
+        *row[:3],
+        "MISSED",
+        None,
+        row[5],
+        "late by more than misfire_grace_time, 300 s",
+        *row[7:],
+    )
 
 
 def _ran_twice(story: Story) -> None:
@@ -111,12 +132,17 @@ def _ran_twice(story: Story) -> None:
 def _said_met(story: Story) -> None:
     row, other = story.rows[-1], story.rows[0]
     reason = f"run {other[4]} of 2026-01-01T01:00:00Z has not ended (max_instances 1)"
-    story.rows[-1] = (*row[:3], "SKIPPED", None, row[5], reason, 1)
+    story.rows[-1] = (*row[:3], "SKIPPED", None, row[5], reason, *row[7:])
+
+
+def _was_paused(story: Story) -> None:
+    story.pauses.append(PauseChange(0, 0, None))
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (_was_paused, "it was paused"),
         (_lost, "has 0 rows"),
         (_said_late, "but late ticks are caught up"),
         (_ran_twice, "it ran twice"),

@@ -41,6 +41,16 @@ def notices(one: Server) -> list[str]:
     return found
 
 
+async def test_ticks_of_before_a_pause_that_no_run_stands_for_are_paused_too(tmp_path: Path) -> None:
+    async with server(path := tmp_path / "state.sqlite") as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        one.clock.advance(150)
+        await pause(one)
+        await one.tick(60)
+        reason = "paused by anna@host: migration"
+        assert rows(path, "outcome, reason") == [("SKIPPED", reason)] * 3
+
+
 async def test_ticks_inside_a_pause_are_skipped_and_those_after_it_run(tmp_path: Path) -> None:
     async with server(path := tmp_path / "state.sqlite") as one:
         await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
