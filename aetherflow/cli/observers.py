@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,10 @@ from aetherflow.errors import UsageError
 from aetherflow.plugin_output import real_stderr, real_stdout, show_everything
 from aetherflow.runs.execute_run import ObserverSpec
 from aetherflow.written_path import setting_path
+
+if TYPE_CHECKING:
+    from aetherflow.observe.sink import Sink
+    from aetherflow.observe.time_order import TimeOrder
 
 
 class ShowOptions(msgspec.Struct, frozen=True):
@@ -48,9 +53,9 @@ class ShowOptions(msgspec.Struct, frozen=True):
 
 
 async def chosen_observers(
-    show: ShowOptions, settings: Settings, *, many_runs: bool = False
+    show: ShowOptions, settings: Settings, *, many_runs: bool = False, in_order: bool = False
 ) -> list[ObserverSpec]:
-    """Return the observers that the options and settings ask for.
+    """Return the observers that the options and settings ask for; a server writes `in_order` of time.
 
     Raises:
         UsageError: two of them would write to standard output, or a file cannot be opened.
@@ -59,15 +64,19 @@ async def chosen_observers(
         raise UsageError(
             "--events - and the JSON log would both write to standard output", hint="give --events a file"
         )
-    chosen = [_log(show, settings, many_runs=many_runs)]
+    chosen = [_log(show, settings, many_runs=many_runs, in_order=in_order)]
     if show.events:
         from aetherflow.observe.event_stream import EventStreamObserver  # noqa: PLC0415 - rarely used
 
+        sink, order = _sink(in_order=in_order)
         stream = EventStreamObserver(
-            "-" if show.events == "-" else setting_path(show.events), access=settings.file_access
+            "-" if show.events == "-" else setting_path(show.events),
+            access=settings.file_access,
+            sink=sink,
+            order=order,
         )
         await stream.open()
-        chosen.append(ObserverSpec("events", stream.join, "wait", stream.reopen))
+        chosen.append(ObserverSpec("events", stream.join, "wait", stream.reopen, order))
     return chosen
 
 
@@ -77,7 +86,7 @@ def print_lost_output(detached: Mapping[str, str]) -> None:
         print_note(f"warning: the {name} did not show the whole run: {why}")
 
 
-def _log(show: ShowOptions, settings: Settings, *, many_runs: bool) -> ObserverSpec:
+def _log(show: ShowOptions, settings: Settings, *, many_runs: bool, in_order: bool) -> ObserverSpec:
     """Return the log, as text or JSON; for one run on a terminal, a live tree."""
     stderr = real_stderr()
     level = "debug" if show.debug else settings.log_level.lower()
@@ -90,10 +99,19 @@ def _log(show: ShowOptions, settings: Settings, *, many_runs: bool) -> ObserverS
         if can_repaint(stderr):
             return ObserverSpec("progress", partial(LiveTreeObserver, stderr), "drop")
     from aetherflow.observe.log import LogObserver  # noqa: PLC0415 - not for terminals
-    from aetherflow.observe.sink import Sink  # noqa: PLC0415 - as above
 
+    sink, order = _sink(in_order=in_order)
+    log = partial(LogObserver, sink=sink, order=order, level=level)
     if show.is_json(settings):
-        log = partial(LogObserver, real_stdout(), sink=Sink(), format="json", level=level)
+        log = partial(log, real_stdout(), format="json")
     else:
-        log = partial(LogObserver, stderr, sink=Sink(), format="text", level=level, many_runs=many_runs)
-    return ObserverSpec("log", log, "wait")
+        log = partial(log, stderr, format="text", many_runs=many_runs)
+    return ObserverSpec("log", log, "wait", order=order)
+
+
+def _sink(*, in_order: bool) -> tuple[Sink, TimeOrder | None]:
+    from aetherflow.observe.sink import Sink  # noqa: PLC0415 - not for terminals
+    from aetherflow.observe.time_order import TimeOrder  # noqa: PLC0415 - as above
+
+    sink = Sink()
+    return sink, TimeOrder(sink) if in_order else None

@@ -58,7 +58,7 @@ def serve_one(
 
 async def _serve(request: ServeRequest, show: ShowOptions) -> int:
     settings = server_environment(request.files, os.environ, warn=print_note).settings
-    observers = await chosen_observers(show, settings, many_runs=True)
+    observers = await chosen_observers(show, settings, many_runs=True, in_order=True)
     names = ", ".join(map(str, request.files))
     detached: dict[str, str] = {}
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, BinaryIO, Literal, Self
 
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import Event
@@ -15,6 +15,9 @@ from aetherflow.observe.line_writer import LineWriter, json_line
 from aetherflow.observe.pipe_writer import PipeWriter
 from aetherflow.observe.sink import Sink
 from aetherflow.plugin_output import real_stdout
+
+if TYPE_CHECKING:
+    from aetherflow.observe.time_order import TimeOrder
 
 _BEGINNING = b'{"event":'
 """How every line begins."""
@@ -28,6 +31,8 @@ class EventStreamObserver:
     Args:
         target: a path (appended to), `-`, or a stream that stays open.
         access: who may read a file that is made.
+        sink: of the target; else the observer has its own.
+        order: in which the runs write, where they are to be in the order of their times.
     """
 
     def __init__(
@@ -35,12 +40,15 @@ class EventStreamObserver:
         target: BinaryIO | Path | Literal["-"],
         *,
         access: FileAccess = "private",
+        sink: Sink | None = None,
+        order: TimeOrder | None = None,
     ) -> None:
         self._target = target
         self._access = access
         self._writer: LineWriter[bytes] | PipeWriter | None = None
         self._warning = ""
-        self._sink = Sink()
+        self._sink = sink or Sink()
+        self._order = order
         self._users = 0
 
     async def open(self) -> None:
@@ -63,7 +71,10 @@ class EventStreamObserver:
             OutputLostError: the target cannot be written.
             UsageError: the file cannot be opened.
         """
-        await self._sink.call(self._write, events)
+        if self._order is not None:
+            await self._order.add(self._write, events)
+        else:
+            await self._sink.call(self._write, events)
         warning, self._warning = self._warning, ""
         return warning
 

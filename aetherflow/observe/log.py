@@ -17,6 +17,8 @@ from aetherflow.observe.sink import Sink
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
+    from aetherflow.observe.time_order import TimeOrder
+
 Format = Literal["text", "json"]
 
 
@@ -26,6 +28,7 @@ class LogObserver:
     Args:
         stream: the stream of the log, which is not closed.
         sink: of the stream, where several runs write to it; else the observer has its own.
+        order: in which many runs write to the stream, where they are to be in the order of their times.
         format: lines for people, or a JSON object per line.
         level: debug, info, warning or error, in any case; events below it are left out.
         many_runs: the log of a server. Its times have date and offset, in UTC as those of firings are; lines
@@ -38,6 +41,7 @@ class LogObserver:
         stream: TextIO,
         *,
         sink: Sink | None = None,
+        order: TimeOrder | None = None,
         format: Format,  # noqa: A002 - the word of the setting
         level: str,
         zone: tzinfo | None = None,
@@ -45,6 +49,7 @@ class LogObserver:
     ) -> None:
         self._writer = LineWriter(stream)
         self._sink = sink or Sink()
+        self._order = order
         self._format = format
         self._level = parse_level(level)
         self._zone = UTC if many_runs else zone
@@ -59,10 +64,13 @@ class LogObserver:
         Raises:
             OutputLostError: the stream cannot be written.
         """
-        await self._sink.call(self._write, events)
+        if self._order is not None:
+            await self._order.add(self._write, events)
+        else:
+            await self._sink.call(self._write, events)
 
     async def aclose(self) -> None:
-        """Do nothing: every batch was flushed when it was written."""
+        """Do nothing: every batch is flushed when it is written."""
 
     def _write(self, events: Sequence[Event]) -> None:
         if batch := self._render(events):

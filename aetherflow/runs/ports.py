@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from aetherflow.observe.time_order import TimeOrder
 from aetherflow.ports import Observer
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
@@ -21,12 +22,14 @@ class ObserverSpec(msgspec.Struct, frozen=True):
 
     Attributes:
         reopen: opens the file of the observers again, which a log rotation has renamed; raises a UsageError.
+        order: in which the observers write; a server runs it, and its own observer closes it.
     """
 
     name: str
     make: Callable[[], Observer]
     when_full: Literal["wait", "drop"] = "drop"
     reopen: Callable[[], Awaitable[None]] | None = None
+    order: TimeOrder | None = None
 
 
 class ClaimPrecondition(msgspec.Struct, frozen=True, eq=False):

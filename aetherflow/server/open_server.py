@@ -91,7 +91,11 @@ async def open_server(
             watching = await stack.enter_async_context(anyio.create_task_group())
             stack.push_async_callback(bus.aclose)
             for spec in observers:
-                bus.subscribe(watching, spec.name, spec.make(), when_full=spec.when_full)
+                observer = spec.make()
+                if spec.order is not None:
+                    watching.start_soon(spec.order.run)
+                    observer = spec.order.closed_by(observer)
+                bus.subscribe(watching, spec.name, observer, when_full=spec.when_full)
 
             def report(message: str, level: Level = "error", code: str = "AF211") -> None:
                 bus.announce(server_notice(message, clock, ids, level=level, code=code))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aetherflow.cli.observers import ShowOptions, chosen_observers
+from aetherflow.config.settings import Settings
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_ticket import RunReport, RunTicket
@@ -54,6 +58,40 @@ async def test_a_server_without_files_runs_the_services_that_it_is_given(
         ("", "a service has a problem"),
         ("", "the server stops: nothing runs"),
     ]
+
+
+async def test_the_json_lines_of_runs_at_the_same_time_stand_in_order(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    events = tmp_path / "events.jsonl"
+    seen, runs = Seen(), [f"r{number}" for number in range(20)]
+
+    async def submitter(server: Server) -> None:
+        file = place.write(ONE)
+        for run in runs:
+            await server.run_pool.submit(RunTicket(run_id=run, flow_file=file), seen)
+        for run in runs:
+            await seen.until(run, "ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    settings = Settings(state_root=tmp_path, work_root=tmp_path, log_format="json")
+    observers = await chosen_observers(
+        ShowOptions(events=str(events)), settings, many_runs=True, in_order=True
+    )
+    await serve(
+        ServeRequest(files=(), state=place.state),
+        observers,
+        services=[*SERVICES, submitter],
+        process_env=place.env,
+    )
+    for key, text in (("timestamp", capfd.readouterr().out), ("at", events.read_text(encoding="utf-8"))):
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert {line.get("run_id") for line in lines} >= set(runs)
+        assert "the server stops: nothing runs" in {line.get("message") for line in lines}, "none is lost"
+        times = [line[key] for line in lines]
+        assert times == sorted(times)
 
 
 async def test_a_run_that_takes_longer_than_its_item_allows_fails_and_its_hooks_run(
