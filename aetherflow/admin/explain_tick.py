@@ -25,6 +25,7 @@ from aetherflow.schedule.timetable import count_ticks, due_at, latest_ticks, nex
 from aetherflow.schedule.why_no_tick import in_the_gap, why_no_tick, why_no_tick_on
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
+from aetherflow.store.alerts import alerts_of
 from aetherflow.store.firing_history import firing_at_or_after, known_of, pause_at
 from aetherflow.store.firings import Firing, firings_between
 from aetherflow.store.pauses import read_pauses
@@ -185,6 +186,9 @@ class Explainer(msgspec.Struct, frozen=True):
         if row.started_at and row.finished_at:
             took = datetime.fromisoformat(row.finished_at) - datetime.fromisoformat(row.started_at)
             found.append(f"ended {self._local(row.finished_at)}, after {duration(took.total_seconds())}")
+        for alert in alerts_of(self.raw, row.scheduler, row.item_id, row.scheduled_at, row.scheduled_at):
+            steps = f"; on_late is run {alert.run_id}" if alert.run_id else ""
+            found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}: {alert.message}{steps}")
         if row.cancel_reason:
             found.append(f"its end was requested: {row.cancel_reason}")
         if row.run_id and row.started_at:

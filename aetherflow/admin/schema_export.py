@@ -28,8 +28,6 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
     Raises:
         ConfigError: a setting cannot be used, or a plugin path cannot be loaded.
     """
-    if kind == "scheduler":
-        return document_schema("AetherFlow scheduler file", ScheduleFile)
     if kind == "manifest":
         return document_schema("AetherFlow manifest of a bundle", ManifestFile)
     if kind == "project":
@@ -39,7 +37,20 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
     environment = load_environment(process_env, project=project_here().project)
     registry = registry_of(environment.settings, own=environment.steps_folders)
     definitions = Definitions()
+    if kind == "scheduler":
+        schema = document_schema("AetherFlow scheduler file", ScheduleFile, definitions)
+        _add_step_types(definitions, registry)
+        return schema
     schema = document_schema("AetherFlow flow file", FlowFile, definitions)
+    _add_step_types(definitions, registry)
+    resource = definitions.written["ResourceSpec"]
+    resource["allOf"] = _resource_cases(registry)
+    resource["properties"]["options"]["properties"] = {CACHE_OPTION: _cache_option()}
+    return schema
+
+
+def _add_step_types(definitions: Definitions, registry: Registry) -> None:
+    """Let the type of a step be one that there is, and its inputs those of its type."""
     step = definitions.written["StepSpec"]
     names = registry.step_names()
     cases = _step_cases(registry, names, definitions)
@@ -51,10 +62,6 @@ def schema_of(kind: Kind, process_env: Mapping[str, str]) -> Schema:
             inner["properties"]["type"]["anyOf"] = [{"enum": names}, {"pattern": r"\{\{"}]
             inner["allOf"] = by_type
     definitions.written["InputsByType"] = {"allOf": cases}
-    resource = definitions.written["ResourceSpec"]
-    resource["allOf"] = _resource_cases(registry)
-    resource["properties"]["options"]["properties"] = {CACHE_OPTION: _cache_option()}
-    return schema
 
 
 def _cache_option() -> Schema:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from aetherflow.schedule.invalid_value import ScheduleProblem
-from aetherflow.spec.duration import parse_duration
+from aetherflow.spec.duration import duration_text, parse_duration
 from aetherflow.spec.flow import TEN_YEARS
 from aetherflow.spec.suggest import quoted
 
@@ -30,9 +30,11 @@ class Longer(msgspec.Struct, frozen=True):
         times: so many times the usual duration; None: `seconds` is the limit.
     """
 
-    written: str
     seconds: float = 0.0
     times: float | None = None
+
+    def __str__(self) -> str:
+        return duration_text(self.seconds) if self.times is None else f"{self.times:g}x"
 
 
 class Deadline(msgspec.Struct, frozen=True):
@@ -41,6 +43,11 @@ class Deadline(msgspec.Struct, frozen=True):
     start_within: float | None = None
     end_by: time | None = None
     longer_than: Longer | None = None
+
+    @property
+    def end_by_text(self) -> str:
+        """The time of day by which a run must be over, as `07:00`; empty without one."""
+        return self.end_by.isoformat().removesuffix(":00") if self.end_by else ""
 
     def start_by(self, due: datetime) -> datetime | None:
         """Return by when the run of a tick that was due then must have started."""
@@ -85,7 +92,7 @@ def parse_longer_than(text: str) -> Longer:
     if found is not None:
         times = float(found[1])
         if 1 < times <= TEN_YEARS:
-            return Longer(written, times=times)
+            return Longer(times=times)
         raise ScheduleProblem(
             f"deadline: longer_than: every second run takes longer than {quoted(text)} the usual time",
             hint="write a multiple above 1: 3x",
@@ -96,7 +103,7 @@ def parse_longer_than(text: str) -> Longer:
     except ValueError:
         seconds = 0
     if 0 < seconds <= TEN_YEARS:
-        return Longer(written, seconds)
+        return Longer(seconds)
     raise ScheduleProblem(
         f"deadline: longer_than: {quoted(text)} is neither a duration nor a multiple of the usual one",
         hint="write 3x (three times the usual duration), or a duration such as 2h",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -116,7 +115,7 @@ def _late_end(item: Item, deadline: Deadline, firing: Firing, now: datetime) -> 
     ended = datetime.fromisoformat(firing.finished_at) if firing.finished_at else now
     if ended <= limit:
         return None
-    wanted = f"end_by {limit.astimezone(ZoneInfo(item.zone)).isoformat(' ', 'minutes')}"
+    wanted = f"end_by {deadline.end_by_text} {item.zone}"
     if firing.finished_at:
         late = rough_duration((ended - limit).total_seconds())
         return Late(firing, "late_end", f"its run ended {late} after {wanted}")
@@ -128,7 +127,7 @@ def _long(deadline: Deadline, firing: Firing, now: datetime, usual: Sequence[flo
     longer = deadline.longer_than
     if longer is None or firing.started_at is None:
         return None
-    limit, wanted = longer.seconds, f"longer_than {longer.written}"
+    limit, wanted = longer.seconds, f"longer_than {longer}"
     if longer.times is not None:
         if len(usual) < LEAST_SUCCESSES:
             return None

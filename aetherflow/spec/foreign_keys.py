@@ -23,6 +23,8 @@ _ON_STEP = "it belongs to a step: indent it as deep as the step's `type:`"
 _IN_FLOW = "it belongs under `flow:`"
 _TOP = "it belongs at the left margin, beside `flow:`"
 _IN_FLOW_FILE = "it belongs into the flow: an item only says when to run which flow (flow_yaml)"
+_HOOK_OF_FLOW = "it belongs under `flow:` of the flow; what an item runs when it is late is on_late: [STEP]"
+_DEADLINE = 'write deadline: {start_within: 15m, end_by: "07:00", longer_than: 3x}, as far as needed'
 _LIST = "write for_each: [a, b], or a template that gives a list; steps read {{item}}"
 _ANCHORS = (
     "there is no place for anchors alone: name a value where it is used first, `retry: &name {...}`, and "
@@ -86,6 +88,8 @@ _HINTS: dict[str, dict[str, str]] = {
     },
     "ItemSpec": {
         **dict.fromkeys(("command", "run", "script", "steps", "jobs", "env"), _IN_FLOW_FILE),
+        **dict.fromkeys(("on_success", "on_failure", "on_exit"), _HOOK_OF_FLOW),
+        **dict.fromkeys(("sla", "expected_by", "late_after", "startingDeadlineSeconds"), _DEADLINE),
     },
 }
 """By the Struct of the mapping that has the key."""

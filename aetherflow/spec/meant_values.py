@@ -13,6 +13,8 @@ _BARE = {"ParamSpec": "default", "RetrySpec": "max_attempts", "StateSpec": "path
 
 _STEP = "a step is a mapping: {id: NAME, type: external.process, inputs: {command: [PROGRAM, ARGUMENT]}}"
 
+_DEADLINE = "write {end_by: '07:00'}, {start_within: 15m} or {longer_than: 2h}"
+
 
 def meant_list(value: Any) -> str:
     """Return how to write a list instead of `value`."""
@@ -31,6 +33,8 @@ def meant_struct(value: Any, kind: kinds.StructType) -> str:
         return ""
     if name == "StepSpec":
         return _STEP
+    if name == "DeadlineSpec":
+        return _DEADLINE
     key = _BARE.get(name, "")
     return f"write {{{key}: {shortened(str(value))}}}" if key else ""
 

@@ -244,6 +244,11 @@ def test_the_schema_of_profiles(text: str, is_right: bool) -> None:  # noqa: FBT
         ("version: 1\nitems: [{id: a, cron: [5], flow_yaml: f.yaml}]\n", False),
         ("version: 1\nitems: [{id: a, interval_seconds: 1h30m, flow_yaml: 5, description: 1.10}]\n", True),
         ("version: 1\nitems: [{id: a, crn: x}]\n", False),
+        ("version: 1\nitems: [{id: a, deadline: {start_within: 15m, longer_than: 3x}}]\n", True),
+        ("version: 1\nitems: [{id: a, deadline: {start_within: soon}}]\n", False),
+        ("version: 1\nitems: [{id: a, deadline: 2h}]\n", False),
+        ("version: 1\nitems: [{id: a, on_late: [{id: p, type: check_items, inputs: {items: [1]}}]}]\n", True),
+        ("version: 1\nitems: [{id: a, on_late: [{type: check_items}]}]\n", False),
         ("version: 1\nitems: []\n", False),
         ("version: 1\ncalendars: {c: {working_day: first}}\nitems: [{id: a}]\n", True),
         ("version: 1\ncalendars: {c: {working_day: third}}\nitems: [{id: a}]\n", False),
@@ -326,3 +331,8 @@ def test_the_command_prints_the_schema_and_knows_plugins_of_the_path(cli: Comman
     for kind in KINDS:
         assert cli.run("schema", "--kind", kind).json()["title"].startswith("AetherFlow ")
     assert cli.run("schema", "--kind", "cake").code == 2
+
+
+def test_the_schema_of_scheduler_files_knows_the_types_of_steps() -> None:
+    file = "version: 1\nitems: [{id: a, on_late: [{id: p, type: check_itms, inputs: {items: [1]}}]}]\n"
+    assert not accepts(parse_document(file, "f").value, "scheduler")

@@ -28,14 +28,15 @@ def test_other_texts_are_no_time_of_day(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("3x", Longer("3x", times=3)),
-        ("1.5 x", Longer("1.5 x", times=1.5)),
-        ("2h", Longer("2h", 7200)),
-        ("90", Longer("90", 90)),
+        ("3x", Longer(times=3)),
+        ("1.5 x", Longer(times=1.5)),
+        ("2h", Longer(7200)),
+        ("90", Longer(90)),
     ],
 )
 def test_longer_than_is_a_multiple_or_a_duration(text: str, expected: Longer) -> None:
     assert parse_longer_than(text) == expected
+    assert parse_longer_than(str(expected)) == expected, "a message shows it as it may be written"
 
 
 @pytest.mark.parametrize("text", ["1x", "0.5x", "x", "0", "twice", "-2h", "3 times", "9999999999d"])

@@ -114,7 +114,7 @@ async def test_a_run_that_is_not_over_at_its_time_of_day_is_late(tmp_path: Path)
         assert await one.tick(4 * 3600) == []
         await one.server.begin("a1")
         assert await one.tick(2 * 3600) == []
-        assert await one.tick(60) == ["04:00 late_end its run is not over (end_by 2026-01-01 07:00+01:00)"]
+        assert await one.tick(60) == ["04:00 late_end its run is not over (end_by 07:00 Europe/Berlin)"]
         await one.server.end("a1", "FAILED")
         assert await one.tick(60) == []
 
@@ -126,7 +126,7 @@ async def test_a_run_that_ends_late_between_two_looks_is_late(tmp_path: Path) ->
         assert await one.look() == []
         one.server.clock.advance(3 * 3600)
         await one.server.end("a1")
-        assert await one.look() == ["05:00 late_end its run ended 1 h after end_by 2026-01-01 07:00+00:00"]
+        assert await one.look() == ["05:00 late_end its run ended 1 h after end_by 07:00 UTC"]
 
 
 async def test_a_run_that_takes_longer_than_a_duration_is_long(tmp_path: Path) -> None:
