@@ -165,16 +165,15 @@ class Explainer(msgspec.Struct, frozen=True):
             later = why_later(self.item, at, pauses)
             when = f"it is decided {later}" if later else f"it is due {distance(at, self.now)}"
             return f"it will not run: {held}" if held else when
-        if is_held_by_window(self.item, self.now):
-            return (
-                f"not decided: the item is in {self.item.window_at(self.now)}, and it catches up after that"
-            )
         if known.since is None:
             return "not run: no server has served the item on this database"
         if at < known.since:
             since = self._local(known.since)
             return f"not run: no server knew the item before {since}"
         if known.decided is not None and at > known.decided:
+            if is_held_by_window(self.item, self.now):
+                window = self.item.window_at(self.now)
+                return f"not decided: the item is in {window}, and it catches up after that"
             return "it is due, and no server has decided about it yet (see aetherflow scheduler status)"
         return "there is no row: the times of the item changed since, or the row was deleted as old"
 

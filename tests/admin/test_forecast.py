@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from aetherflow.admin.forecast import Forecast, next_firings
 from aetherflow.admin.forecast import simulate as simulated
 from aetherflow.errors import UsageError
 from aetherflow.schedule.instant_text import parse_instant
+from aetherflow.store.pauses import EVERY_ITEM, Pause
+from aetherflow.store.projection import timestamp
 from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
 
 
@@ -170,3 +172,69 @@ def test_instants_are_read_on_the_clocks_of_the_file() -> None:
 def test_an_instant_outside_the_time_of_schedules_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="the year is not in a scheduler's time"):
         parse_instant(text, BERLIN)
+
+
+def paused(item: str, begin: datetime, until: datetime | None) -> Pause:
+    end = timestamp(until) if until else None
+    return Pause("night", item, timestamp(begin), end, "migration", "anna@host")
+
+
+def test_a_simulation_shows_windows_and_what_follows_out_of_them(tmp_path: Path) -> None:
+    text = (
+        "id: a, cron: '0 */6 * * *', not_between: ['11:00-13:00']\n"
+        "id: b, cron: '0 22 * * *', not_between: ['21:30-23:30']\n"
+        "id: c, after: [b], not_between: ['22:00-06:00']\n"
+        "id: d, after: [a]\n"
+        "id: e, cron: '0 22 * * *', calendar: c, catch_up: latest"
+    )
+    file = schedule(tmp_path, text, "calendars: {c: {not_between: ['22:00-22:30']}}")
+    found = simulate(file, MIDNIGHT, MIDNIGHT + timedelta(days=1), {})
+    assert [(one.item, one.scheduled.hour, one.runs, one.notes) for one in found] == [
+        ("a", 0, True, []),
+        ("c", 0, False, [f"missed: b does not run that day: {IN_WINDOW}", "after b"]),
+        ("d", 0, True, ["after a"]),
+        ("a", 6, True, []),
+        ("a", 12, False, ["skipped: in the window 11:00-13:00 (not_between)"]),
+        ("a", 18, True, []),
+        ("b", 22, False, [f"skipped: {IN_WINDOW}"]),
+        (
+            *("e", 22, True),
+            ["decided by catch_up after the window 22:00-22:30 of the calendar 'c' (not_between)"],
+        ),
+    ]
+
+
+IN_WINDOW = "in the window 21:30-23:30 (not_between)"
+BY_ANNA = "paused by anna@host until 2026-01-01T07:00:00Z: migration"
+
+
+@pytest.mark.parametrize("of", ["a", EVERY_ITEM])
+def test_pauses_are_shown_before_they_are_over(tmp_path: Path, of: str) -> None:
+    text = "id: a, cron: '0 */3 * * *'\nid: b, cron: '0 6 * * *', catch_up: all\nid: c, after: [a]"
+    file = schedule(tmp_path, text)
+    pauses = [paused(of, MIDNIGHT + timedelta(hours=1), MIDNIGHT + timedelta(hours=7))]
+    found = next_firings(file, MIDNIGHT, 4, pauses)
+    later = [] if of == "a" else [f"decided by catch_up after the pause: {BY_ANNA}"]
+    assert [(one.item, one.scheduled.hour, one.runs, one.notes) for one in found] == [
+        ("a", 3, False, [f"skipped: {BY_ANNA}"]),
+        ("a", 6, False, [f"skipped: {BY_ANNA}"]),
+        ("b", 6, True, later),
+        ("a", 9, True, []),
+    ]
+    every = simulate(file, MIDNIGHT, MIDNIGHT + timedelta(days=1), {}, [], pauses)
+    assert [one.scheduled.hour for one in every if one.item == "a" and not one.runs] == [3, 6]
+
+
+def test_what_follows_an_item_that_is_paused_all_day_does_not_run(tmp_path: Path) -> None:
+    text = "id: a, cron: '0 6,22 * * *'\nid: c, cron: '0 23 * * *', after: [a]"
+    file = schedule(tmp_path, text)
+
+    def of_c(*pauses: Pause) -> list[str]:
+        (found,) = (one for one in next_firings(file, MIDNIGHT, 3, pauses) if one.item == "c")
+        return found.notes
+
+    morning = paused("a", MIDNIGHT, MIDNIGHT + timedelta(hours=7))
+    evening = paused("a", MIDNIGHT + timedelta(hours=8), None)
+    assert of_c(morning) == of_c(evening) == ["after a"]
+    why = "missed: a does not run that day: paused by anna@host: migration"
+    assert of_c(morning, evening) == [why, "after a"]

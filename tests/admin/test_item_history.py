@@ -148,3 +148,34 @@ async def test_ages_and_days_are_times_of_the_past() -> None:
     assert parse_past("999999999w", berlin, now).year > 1970
     with pytest.raises(UsageError, match="no date and no instant"):
         parse_past("-3h", berlin, now)
+
+
+async def test_ticks_in_windows_are_explained(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        text = "id: a, cron: '*/5 * * * *', not_between: ['12:00-13:00']\n"
+        text += "id: b, cron: '30 12 * * *', not_between: ['12:00-13:00'], catch_up: latest"
+        file = schedule(tmp_path, text)
+        await one.scheduler.put(file)
+        one.clock.advance(20 * 86_400 + 12.75 * 3600)
+        await one.tick()
+
+        async def answer(time: str, item: str = "a") -> str:
+            (found,) = await explain(one, file, time, item)
+            return f"{found.outcome}: {found.answer}"
+
+        in_window = "in the window 12:00-13:00 (not_between)"
+        assert await answer("2026-01-21T12:30") == f"SKIPPED: SKIPPED: {in_window}"
+        assert (await answer("2026-01-01T12:30")).startswith(f"SKIPPED: SKIPPED: {in_window} (")
+        assert (await answer("2026-01-01T13:00")).startswith("MISSED: MISSED: late by more than")
+        assert await answer("2026-01-21T12:50") == f"None: it will not run: {in_window}"
+        held = (
+            "not decided: the item is in the window 12:00-13:00 (not_between), and it catches up after that"
+        )
+        assert await answer("2026-01-21T12:30", "b") == f"None: {held}"
+        later = "it is decided after the window 12:00-13:00 (not_between)"
+        assert await answer("2026-01-22T12:30", "b") == f"None: {later}"
+        entries = await history(one, file, "a", ("SKIPPED",), 2)
+        assert [(entry.local[:16], entry.reason) for entry in entries] == [
+            ("2026-01-21T12:40", in_window),
+            ("2026-01-21T12:45", in_window),
+        ]

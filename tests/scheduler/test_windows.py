@@ -12,6 +12,7 @@ from aetherflow.observe.event_record import level_of, record
 from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import WindowStatus, status_of
 from tests.scheduler.scheduler_parts import MIDNIGHT, CountingClock, rows, schedule, server
+from tests.scheduler.test_boot_source import started
 from tests.scheduler.test_pauses import pause
 
 pytestmark = pytest.mark.asyncio
@@ -166,3 +167,13 @@ async def test_what_a_pause_or_a_window_skips_is_no_warning(tmp_path: Path) -> N
         ]
         assert "is_planned" not in record(found[3])
         assert record(found[0])["is_planned"] is True
+
+
+async def test_an_item_of_the_boot_waits_for_the_end_of_its_window(tmp_path: Path) -> None:
+    async with server(path := tmp_path / "state.sqlite") as one:
+        await one.scheduler.put(schedule(tmp_path, "id: a, cron: '@reboot', not_between: ['00:00-01:00']"))
+        await started(one, "boot-1")
+        waits = "waits for the end of the window 00:00-01:00 (not_between)"
+        assert [row[1:] for row in rows(path, "item_id, outcome, reason")] == [("WAITING", waits)]
+        await one.tick(3600)
+        assert [row[2] for row in rows(path)] == ["QUEUED"]
