@@ -204,9 +204,7 @@ class _Reader(msgspec.Struct, eq=False):
     def windows(self, spec: ItemSpec) -> Windows:
         """Return the item's own windows."""
         where: Place = (*self.base, "not_between")
-        read = [
-            self.parsed((*where, n), partial(parse_window, text)) for n, text in enumerate(spec.not_between)
-        ]
+        read = [self.parsed((*where, n), partial(_window, text)) for n, text in enumerate(spec.not_between)]
         return tuple(one for one in read if one is not None)
 
     def flow(self, spec: ItemSpec) -> tuple[Path | None, Path | None]:
@@ -253,6 +251,7 @@ class _Reader(msgspec.Struct, eq=False):
 
 _cron = lru_cache(maxsize=4096)(parse_cron)
 _rrule = lru_cache(maxsize=4096)(parse_rrule)
+_window = lru_cache(maxsize=4096)(parse_window)
 
 
 def _file(folder: Path, text: str) -> Path | None:

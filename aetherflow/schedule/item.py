@@ -173,10 +173,12 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None, holida
         dates["holidays"] = holidays
         if not holidays:
             del dates["holidays"]
+    has_times = any((spec.cron, spec.interval_seconds, spec.at, spec.interval, spec.rrule))
+    tick = usual_tick(followed(spec.after))
     definition = [
         *(spec.cron, spec.interval_seconds, spec.at, zone, dates, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),
         *(value for value in (spec.interval, spec.rrule) if value is not None),  # the same
-        *([] if (tick := usual_tick(followed(spec.after))) == usual_tick(()) else [tick]),  # the same
+        *([] if has_times or tick == usual_tick(()) else [tick]),  # the same
     ]
     return sha256(msgspec.json.encode(definition)).hexdigest()[:16]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from aetherflow.schedule.dst import DstRule
-from aetherflow.schedule.timetable import MOST_TRIES, Timetable
+from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger_kind import LocalTrigger, Trigger
 from aetherflow.schedule.window import Windows, spans, window_at, window_end
 from aetherflow.schedule.zone import DAY, Zone
 
+MOST_TRIES = 400
+"""How often ticks and windows may meet before the search gives up: more than a year of daily ticks."""
 _MOST_DAYS = 15
 """Windows come again every week; where clocks skip one, a week later."""
 

@@ -150,6 +150,15 @@ def test_an_item_without_a_time_of_its_own_is_due_when_its_shortest_period_begin
     plain, same, monthly = map(item, ("a", "{item: a}", "{item: a, period: month}"))
     assert plain.definition == same.definition != monthly.definition
 
+    def timed(after: str) -> str:
+        return (
+            schedule(tmp_path, f"id: a, at: '2030-01-01T00:00', after: [{after}]\nid: c, cron: '0 1 * * *'")
+            .items["a"]
+            .definition
+        )
+
+    assert timed("c") == timed("{item: c, period: month}"), "it has times of its own, which do not change"
+
 
 def test_the_forecast_names_the_last_one_and_why_it_cannot_run(tmp_path: Path) -> None:
     text = (
