@@ -41,12 +41,12 @@ class TimeOrder:
 
     Args:
         sink: of the target that the observers share.
-        hold: how long events are held, in seconds.
+        hold: how long events are held, in seconds; default: HOLD_SECONDS.
     """
 
-    def __init__(self, sink: Sink, hold: float = HOLD_SECONDS) -> None:
+    def __init__(self, sink: Sink, hold: float | None = None) -> None:
         self._sink = sink
-        self._hold = hold
+        self._hold = HOLD_SECONDS if hold is None else hold
         self._held: list[tuple[datetime, int, Write, Event]] = []
         self._arrivals: deque[tuple[float, datetime]] = deque()
         self._latest: dict[str, datetime] = {}

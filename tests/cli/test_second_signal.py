@@ -77,7 +77,7 @@ def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run
 
 
 def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cli: CommandLine) -> None:
-    with serve(cli, BLOCKS_AT_THE_END + SHIELDED, forced_end=4.0) as server:
+    with serve(cli, BLOCKS_AT_THE_END + SHIELDED, forced_end=2.0) as server:
         for _ in range(2):
             server.send(signal.SIGTERM)
             server.event("schedule_notice", level="info")
@@ -85,7 +85,7 @@ def test_a_second_signal_ends_a_server_that_is_over_but_whose_loop_is_blocked(cl
         done = server.end()
 
     assert done.code == 143, done
-    assert "warning[AF121]: the process did not end within 4 s after a second signal" in done.err
+    assert "warning[AF121]: the process did not end within 2 s after a second signal" in done.err
 
 
 def test_one_more_signal_ends_a_process_at_once_whose_work_is_over(cli: CommandLine) -> None:

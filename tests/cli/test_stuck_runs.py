@@ -11,16 +11,17 @@ from tests.cli.command_line import CommandLine, Running, flow, no_trace
 
 IMPATIENT = """
 from aetherflow import event_loop
+from aetherflow.observe import time_order
 from aetherflow.runs import execute_run, run_pool, stop_notices
 from aetherflow.server import last_resort
 run_pool.FORCE_SECONDS, run_pool.FORCES, last_resort.FORCED_END_SECONDS = 0.1, 3, {forced_end}
-event_loop.CLOSE_SECONDS = 0.5
+event_loop.CLOSE_SECONDS, time_order.HOLD_SECONDS = 0.5, 0.01
 execute_run.FORCED_END_SECONDS = {{2: {forced_end}, 3: 0.5}}
 stop_notices.HOOKS_SECONDS = execute_run.HOOKS_SECONDS = {hooks}
 from aetherflow.__main__ import main
 main()
 """
-"""The command with less patience: the real one takes 30 s, 60 s, 10 s, and 30 s for hooks."""
+"""The command with less patience: the real one takes 30 s, 60 s, 10 s, 30 s for hooks, 0.3 s for the log."""
 
 SWALLOWS = """
     while not pathlib.Path("let_go").exists():
