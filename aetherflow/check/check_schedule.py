@@ -48,14 +48,19 @@ CYCLES_REPORTED = 100
 TRIGGERS = ("cron", "interval_seconds", "interval", "rrule", "at")
 
 
-def check_schedule(loaded: ScheduleDocument, sink: DiagnosticSink) -> Schedule:
-    """Return the schedule of a scheduler file; items with errors are left out and reported to `sink`."""
+def check_schedule(
+    loaded: ScheduleDocument, sink: DiagnosticSink, missing: DiagnosticSink | None = None
+) -> Schedule:
+    """Return the schedule of a scheduler file; items with errors are left out and reported to `sink`.
+
+    Items whose flow or manifest does not exist are reported to `missing`, default `sink`, but not left out.
+    """
     name = loaded.spec.id or str(absolute(loaded.path))
     calendars = _calendars(loaded, sink)
     items: dict[str, Item] = {}
     files = cache(partial(_file, folder_of(loaded.path)))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
-        item = _Reader(loaded, name, ("items", number), sink, files).item(spec, calendars)
+        item = _Reader(loaded, name, ("items", number), sink, missing or sink, files).item(spec, calendars)
         if item is not None:
             items.setdefault(item.id, item)
     _check_after(loaded, sink)
@@ -79,8 +84,10 @@ class _Reader(msgspec.Struct, eq=False):
     scheduler: str
     base: Place
     sink: DiagnosticSink
+    missing: DiagnosticSink
     files: Callable[[str], Path | None]
     is_wrong: bool = False
+    looked_for: tuple[Path, ...] = ()
 
     def item(self, spec: ItemSpec, calendars: Mapping[str, Calendar | None]) -> Item | None:
         """Return the item, or None if it has an error."""
@@ -121,6 +128,7 @@ class _Reader(msgspec.Struct, eq=False):
             definition=fingerprint(spec, zone.name, calendar_spec, holidays),
             folder=absolute(self.loaded.path).parent,
             deadline=deadline,
+            missing=self.looked_for,
             windows=windows,
         )
 
@@ -218,7 +226,7 @@ class _Reader(msgspec.Struct, eq=False):
         return self.file("flow_yaml", spec.flow_yaml), None
 
     def file(self, key: str, text: str | None) -> Path | None:
-        """Return a file beside the scheduler file, else below the working directory."""
+        """Return a file beside the scheduler file, else below the working directory; where it should be."""
         if text is None:
             return None
         folder = folder_of(self.loaded.path)
@@ -229,10 +237,12 @@ class _Reader(msgspec.Struct, eq=False):
             return None
         if path is not None:
             return path
-        hint = f"looked for {' and '.join(map(str, _places(folder, text)))}"
+        self.looked_for = tuple(_places(folder, text))
+        hint = f"looked for {' and '.join(map(str, self.looked_for))}"
         item = self.loaded.spec.items[int(self.base[1])]
-        self.report(key, "AF203", f"item {item.id!r}: there is no file {quoted(text)}", hint)
-        return None
+        message = f"item {item.id!r}: there is no file {quoted(text)}"
+        self.missing.add((*self.base, key), "AF203", message, hint)
+        return self.looked_for[0]
 
     def parsed(self, where: Place, parse: Callable[[], T]) -> T | None:
         """Return what `parse` returns; report an error at its place in the text."""

@@ -33,6 +33,7 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     parts += [f"{one.kind}: {one.message}" for one in item.alerts]
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         parts += [f"{number} {what}"] if number else []
+    parts += [f"cannot run: {item.problem}"] if item.problem else []
     if item.paused is not None:
         until = f" until {_when(item.paused.until, item, now)}" if item.paused.until else ""
         since = local_time(item.paused.since, item.zone)

@@ -22,6 +22,9 @@ from aetherflow.server.server_settings import server_environment
 Files = Annotated[
     list[Path] | None, typer.Argument(metavar="[SCHEDULER.yaml]...", help="The scheduler files.")
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a file with items whose flow is missing or wrong.")
+]
 ServerDebug = Annotated[bool, typer.Option("--debug", help="Also show debug records.")]
 
 
@@ -32,6 +35,7 @@ def serve(
     events: Events = "",
     log_format: LogFormat = "",
     debug: ServerDebug = False,
+    strict: Strict = False,
 ) -> int:
     """Run the flows of scheduler files when they are due. SIGTERM or Ctrl-C stops it; SIGHUP reloads it."""
     if not files:
@@ -40,7 +44,7 @@ def serve(
             hint="a scheduler file says what runs when: aetherflow help schedules",
         )
     gc.enable()
-    request = ServeRequest(files=tuple(files), state=state)
+    request = ServeRequest(files=tuple(files), state=state, strict=strict)
     return run_loop(_serve, request, ShowOptions(events, log_format, debug))
 
 
@@ -51,9 +55,10 @@ def serve_one(
     events: Events = "",
     log_format: LogFormat = "",
     debug: ServerDebug = False,
+    strict: Strict = False,
 ) -> int:
     """Run the flows of a scheduler file when they are due. The same as `aetherflow serve FILE`."""
-    return serve(files=[file], state=state, events=events, log_format=log_format, debug=debug)
+    return serve(files=[file], state=state, events=events, log_format=log_format, debug=debug, strict=strict)
 
 
 async def _serve(request: ServeRequest, show: ShowOptions) -> int:

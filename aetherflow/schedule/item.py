@@ -29,6 +29,7 @@ class Item(msgspec.Struct, frozen=True):
         flow_file: the flow it runs; None if a bundle says which.
         manifest: the bundle's manifest; None without one.
         definition: a fingerprint of when it ticks; when that changes, it starts afresh.
+        missing: where its flow or manifest was looked for, if it does not exist.
         folder: that of its scheduler file, where relative paths among its params start.
         follows: when the items tick that it follows, by their names; those that are enabled.
         deadline: when its runs are late; None without one.
@@ -44,6 +45,7 @@ class Item(msgspec.Struct, frozen=True):
     manifest: Path | None
     definition: str
     folder: Path | None = None
+    missing: tuple[Path, ...] = ()
     follows: dict[str, Timetable] = {}
     deadline: Deadline | None = None
     windows: Windows = ()
@@ -118,7 +120,8 @@ class Schedule(msgspec.Struct, frozen=True):
 
     Attributes:
         signature: that of the file just before it was read, so that no change after that is missed.
-        beside: the signatures of the files of holidays, just before they were read.
+        beside: the signatures of other files, just before they were looked for: files of holidays, and flows
+            and manifests that do not exist. When one changes, the file is read again.
         source: the text of the file.
     """
 

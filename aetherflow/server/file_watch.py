@@ -20,7 +20,7 @@ def signature(path: Path) -> Signature:
     """Return values that change when a file is written or replaced; None if it does not exist."""
     try:
         stat = absolute(path).stat()
-    except OSError:
+    except (OSError, ValueError):  # the second: no file can have that name
         return None
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
@@ -43,12 +44,14 @@ class Served(msgspec.Struct, frozen=True):
         file: its absolute path.
         problem: why what is on the disk is not in force, as its server knows it; may be empty.
         source: the text in force at the live server that loaded it last; empty if there is none.
+        item_problems: the items that cannot run, as that server knows it, each with what is wrong.
         servers: the oldest first.
     """
 
     file: str
     problem: str = ""
     source: bytes = b""
+    item_problems: dict[str, str] = {}
     servers: list[ServerStatus] = []
 
     @property
@@ -133,9 +136,9 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, Served]:
     """Return what servers serve, by the id of the file."""
     found: dict[str, Served] = {}
     rows = raw.execute(
-        "SELECT scheduler, server, file, problem FROM schedulers ORDER BY scheduler, loaded_at"
+        "SELECT scheduler, server, file, problem, item_problems FROM schedulers ORDER BY scheduler, loaded_at"
     )
-    for scheduler, server, file, problem in rows.fetchall():
+    for scheduler, server, file, problem, items in rows.fetchall():
         lease = leases.held(raw, server, now)
         if lease is None:
             continue
@@ -143,9 +146,13 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, Served]:
             server.removeprefix("server:"), str(lease.holder.owner), lease.holder.acquired_at, lease.validity
         )
         known = found.setdefault(scheduler, Served(file))
-        source = source_in_force(raw, scheduler, server) if lease.validity == "live" else b""
+        is_live = lease.validity == "live"
         found[scheduler] = Served(
-            known.file, problem or known.problem, source or known.source, [*known.servers, status]
+            known.file,
+            problem or known.problem,
+            (source_in_force(raw, scheduler, server) if is_live else b"") or known.source,
+            json.loads(items) if is_live else known.item_problems,
+            [*known.servers, status],
         )
     return found
 

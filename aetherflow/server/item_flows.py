@@ -10,7 +10,7 @@ from pathlib import Path
 from aetherflow.check.schedule_advice import advise_items, advise_pools
 from aetherflow.config.param_values import Reading
 from aetherflow.config.params import ParamsError, read_params
-from aetherflow.errors import AetherFlowError, InvalidInput, UsageError
+from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
 from aetherflow.language.dates import day_in
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
@@ -28,28 +28,56 @@ DIAGNOSTICS_PER_FLOW = 20
 """How many diagnostics about a flow are repeated at the item that names it."""
 
 
-def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> None:
+def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> dict[str, Diagnostic]:
     """Report the errors in the flows, manifests, jobs and params that the items name; read each flow once.
 
-    Also warn about items that can never fire or start.
+    Also warn about items that can never fire or start. Return the items that cannot run, each with its
+    first error.
     """
+    problems: dict[str, Diagnostic] = {}
     advise_items(checked.schedule, checked.sink)
     flows: dict[Path, CheckedFlow | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
     for item in checked.schedule.items.values():
-        if item.manifest is not None:
-            _check_manifest(item, ("items", numbers[item.id]), checked.sink)
-        if item.flow_file is None or item.manifest is not None:
+        number, known = numbers[item.id], len(checked.sink.diagnostics)
+        if item.missing:
+            problems[item.id] = _missing_file(checked.sink, item, number)
             continue
-        is_new = item.flow_file not in flows
-        if is_new:
-            flows[item.flow_file] = _load_or_error(item.flow_file, process_env)
-        base, flow = ("items", numbers[item.id]), flows[item.flow_file]
-        _check_item(item, flow, base, checked.sink, is_new=is_new)
-        if isinstance(flow, CheckedFlow):
-            _check_pools(item, flow, base, checked)
+        _check_one(item, ("items", number), flows, checked, process_env)
+        new = checked.sink.diagnostics[known:]
+        wrong = [one for one in new if one.severity == "error" and one.file == checked.sink.document.file]
+        if wrong:
+            problems[item.id] = wrong[0]
     if not checked.sink.has_errors and any(item.spec.on_late for item in checked.schedule.items.values()):
         _check_on_late(checked.schedule.file, process_env, checked.sink)
+    return problems
+
+
+def _missing_file(sink: DiagnosticSink, item: Item, number: int) -> Diagnostic:
+    """Return the error of an item whose flow or manifest does not exist, which is reported already."""
+    key = "flow_yaml" if item.manifest is None else "bundle_manifest"
+    place = sink.place(("items", number, key))
+    return next(d for d in sink.diagnostics if (d.line, d.column) == (place.line, place.column))
+
+
+def _check_one(
+    item: Item,
+    base: tuple[str | int, ...],
+    flows: dict[Path, CheckedFlow | AetherFlowError],
+    checked: CheckedSchedule,
+    process_env: Mapping[str, str],
+) -> None:
+    if item.manifest is not None:
+        _check_manifest(item, base, checked.sink)
+    if item.flow_file is None or item.manifest is not None:
+        return
+    is_new = item.flow_file not in flows
+    if is_new:
+        flows[item.flow_file] = _load_or_error(item.flow_file, process_env)
+    flow = flows[item.flow_file]
+    _check_item(item, flow, base, checked.sink, is_new=is_new)
+    if isinstance(flow, CheckedFlow):
+        _check_pools(item, flow, base, checked)
 
 
 def _check_on_late(file: Path, process_env: Mapping[str, str], sink: DiagnosticSink) -> None:

@@ -14,6 +14,7 @@ from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, Sc
 from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.file_watch import POLL_SECONDS, signatures, watch_files
+from aetherflow.server.item_problems import refuse_wrong_items
 from aetherflow.server.project_watch import problem_of_project, project_files
 from aetherflow.server.schedule_files import load_again
 from aetherflow.server.sd_notify import Notifier
@@ -59,7 +60,7 @@ class Reloader:
         """Read files again when they change or `reload_soon` is called, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_files, list(self._ids), self._clock, self.reload, self._as_read)
-            tasks.start_soon(self._watch_holidays)
+            tasks.start_soon(self._watch_beside)
             projects = await _threads.run(project_files, list(self._ids), abandon_on_cancel=True)
             tasks.start_soon(watch_files, projects, self._clock, self._project_changed)
             while True:
@@ -69,19 +70,21 @@ class Reloader:
                 for file in self._ids:
                     await self.reload(file)
 
-    async def _watch_holidays(self) -> None:
-        """Read a schedule again when a file of holidays of its calendars has changed."""
+    async def _watch_beside(self) -> None:
+        """Read a schedule again when a file of holidays changed, or a missing flow or manifest appeared."""
         seen: dict[Path, list[Signature]] = {}
-        tried: dict[Path, list[Signature]] = {}
+        tried: dict[Path, tuple[Schedule, list[Signature]]] = {}
         while True:
             await self._clock.sleep(POLL_SECONDS)
             for one in list(self._scheduler.schedules.values()):
                 if not one.beside:
                     continue
                 now = await _threads.run(signatures, list(one.beside), abandon_on_cancel=True)
-                known = tried.get(one.file, list(one.beside.values()))
+                known = list(one.beside.values())
+                if one.file in tried and tried[one.file][0] is one:
+                    known = tried[one.file][1]  # it was wrong then
                 if now != known and now == seen.get(one.file):
-                    tried[one.file] = now
+                    tried[one.file] = (one, now)
                     await self.reload(one.file)
                 seen[one.file] = now
 
@@ -109,6 +112,8 @@ class Reloader:
     async def _reload(self, file: Path) -> None:
         try:
             schedule = await _threads.run(load_again, file, abandon_on_cancel=True)
+            if self._settings.strict:
+                await _threads.run(refuse_wrong_items, schedule, abandon_on_cancel=True)
             if schedule.id != self._ids[file]:
                 problem = f"its id became {schedule.id!r}: start the server again for that"
                 await self._refuse(file, problem, problem)

@@ -63,25 +63,39 @@ def check_schedule_file(path: Path) -> CheckedSchedule:
 
 
 def _checked(
-    loaded: ScheduleDocument | None, found: list[Diagnostic], before: Signature = None
+    loaded: ScheduleDocument | None,
+    found: list[Diagnostic],
+    before: Signature = None,
+    *,
+    may_lack_flows: bool = False,
 ) -> CheckedSchedule:
     if loaded is None:
         raise InvalidInput(found)
     sink = DiagnosticSink(loaded.document, found, loaded.guesses)
     beside = {file: signature(file) for file in holiday_files(loaded)}
-    schedule = msgspec.structs.replace(
-        check_schedule(loaded, sink), signature=before, beside=beside, source=loaded.document.source
+    missing = DiagnosticSink(loaded.document, (), loaded.guesses) if may_lack_flows else sink
+    schedule = check_schedule(loaded, sink, missing)
+    if sink.has_errors and may_lack_flows:  # it is refused, and then all that is wrong is reported
+        sink.diagnostics += missing.diagnostics
+    beside |= {place: None for item in schedule.items.values() for place in item.missing}
+    source = loaded.document.source
+    return CheckedSchedule(
+        msgspec.structs.replace(schedule, signature=before, beside=beside, source=source), sink
     )
-    return CheckedSchedule(schedule, sink)
+
+
+def _check_to_load(path: Path) -> CheckedSchedule:
+    before = signature(path)
+    return _checked(*read_schedule(path), before, may_lack_flows=True)
 
 
 def load_schedule(path: Path) -> Schedule:
-    """Load a scheduler file that must not have errors.
+    """Load a scheduler file that must not have errors, but whose flows may not exist.
 
     Raises:
         InvalidInput: the file has errors; all diagnostics.
     """
-    checked = check_schedule_file(path)
+    checked = _check_to_load(path)
     if checked.sink.has_errors:
         raise InvalidInput(checked.diagnostics)
     return checked.schedule
@@ -109,13 +123,13 @@ def load_again(path: Path) -> Schedule:
 
 
 def load_schedules(paths: Sequence[Path]) -> list[Schedule]:
-    """Load several scheduler files, whose ids must differ.
+    """Load several scheduler files, whose ids must differ, and whose flows may not exist.
 
     Raises:
         InvalidInput: a file has errors; the diagnostics of all files.
         ScheduleConflict: two of them have the same id, or are the same file.
     """
-    checked = [check_schedule_file(path) for path in paths]
+    checked = [_check_to_load(path) for path in paths]
     wrong = [one for one in checked if one.sink.has_errors]
     if wrong:
         raise InvalidInput([diagnostic for one in wrong for diagnostic in one.diagnostics])

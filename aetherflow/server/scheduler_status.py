@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
@@ -56,6 +57,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
         due_since: the first tick that is due for some seconds, and about which no server has decided.
         lag_seconds: how long after its time the last firing started, or was decided if it did not start.
         zone: the IANA name of its time zone; None if the file is wrong.
+        problem: what is wrong with its flow, manifest or params, so that it cannot run.
         running_since: when the oldest of its runs that execute started.
         last_success: the scheduled time of the newest firing that succeeded.
         last_problem: that of the newest one that did not; with its outcome and reason.
@@ -75,6 +77,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     queued: int
     waiting: int
     zone: str | None = None
+    problem: str = ""
     running_since: str | None = None
     last_success: str | None = None
     last_problem: str | None = None
@@ -108,9 +111,17 @@ def status_of(raw: sqlite3.Connection, asked: AskedFile | None, now: datetime) -
         known = served.get(scheduler) or Served(str(absolute(asked.file)) if asked else "")
         problem = found.problem_text or known.problem
         items = _items(raw, scheduler, found.schedule, now)
+        wrong = known.item_problems if known.live else _missing(found.schedule)
+        items = [replace(one, problem=wrong[one.item]) if one.item in wrong else one for one in items]
         active = [progress(raw, one) for one in backfills(raw, scheduler, active=True)]
         statuses.append(SchedulerStatus(scheduler, known.file, known.servers, problem, items, active))
     return statuses
+
+
+def _missing(schedule: Schedule | None) -> dict[str, str]:
+    """Return what is wrong with the items of a file that no server has checked, as far as it is known."""
+    items = schedule.items.values() if schedule is not None else ()
+    return {item.id: f"there is no file {item.missing[0]}" for item in items if item.missing}
 
 
 def _items(
@@ -142,7 +153,7 @@ def _with_past(
 ) -> ItemStatus:
     """Return the status of an item that has fired, with its last success, last problem and late ticks."""
     success, problem = last_success(raw, scheduler, one.item), last_problem(raw, scheduler, one.item)
-    return msgspec.structs.replace(
+    return replace(
         one,
         last_success=success.scheduled_at if success else None,
         last_problem=problem.scheduled_at if problem else None,

@@ -29,7 +29,7 @@ from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
 from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
-from aetherflow.server.first_check import check_first
+from aetherflow.server.item_problems import refuse_wrong_items, watch_item_problems
 from aetherflow.server.on_late_runs import watch_late
 from aetherflow.server.open_server import Server, open_server, run_last_work
 from aetherflow.server.schedule_files import load_schedules
@@ -45,16 +45,21 @@ SERVICES: tuple[Service, ...] = (
     lambda server: server.scheduler.run(),
     lambda server: server.reloader.watch(),
     lambda server: server.notifier.watch(server.clock),
-    check_first,
     watch_late,
+    watch_item_problems,
 )
 
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments of `aetherflow serve`; without files, the server runs what its other services submit."""
+    """The arguments of `aetherflow serve`; without files, the server runs what its other services submit.
+
+    Attributes:
+        strict: refuse a file with items that cannot run, at the start and when it changes.
+    """
 
     files: tuple[Path, ...]
     state: Path | None = None
+    strict: bool = False
 
 
 async def serve(
@@ -90,9 +95,12 @@ async def serve(
             schedules = await anyio.to_thread.run_sync(
                 load_schedules, request.files, limiter=anyio.CapacityLimiter(1)
             )
+            if request.strict:
+                for one in schedules:
+                    await anyio.to_thread.run_sync(refuse_wrong_items, one, limiter=anyio.CapacityLimiter(1))
             state = state_path_of(schedules, request.state, env)
             access = server_environment(request.files, env).settings.file_access
-            settings = replace(settings_of(schedules), file_access=access)
+            settings = replace(settings_of(schedules), file_access=access, strict=request.strict)
             clock = clock or SystemClock()
             async with open_server(schedules, settings, state, observers, clock, env) as server:
                 start = partial(_start, server, schedules, state)

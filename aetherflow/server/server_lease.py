@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Self
 
+import msgspec
+
 from aetherflow._version import __version__
 from aetherflow.clock import Clock
 from aetherflow.errors import StateError, StateMoved
@@ -14,7 +16,7 @@ from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.projection import timestamp
-from aetherflow.store.served_files import ServedFile, forget_server, record_served_file
+from aetherflow.store.served_files import ServedFile, forget_server, record_item_problems, record_served_file
 from aetherflow.store.servers import ServerRow, forget_silent, server_rows, store_server
 from aetherflow.working_directory import absolute
 
@@ -116,12 +118,23 @@ class ServerLease:
 
     async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
         """Store that a file is served, or its current error."""
-        served = ServedFile(str(absolute(schedule.file)), schedule.source, problem)
+        known = self._files.get(schedule.id)
+        items = known.item_problems if known is not None else {}
+        served = ServedFile(str(absolute(schedule.file)), schedule.source, problem, items)
         self._files[schedule.id] = served
         now = self._clock.now()
         await self._database.transact(
             lambda raw: record_served_file(raw, schedule.id, self.name, served, now)
         )
+
+    async def store_item_problems(self, scheduler: str, problems: dict[str, str]) -> None:
+        """Store the items of a served file that cannot run, each with what is wrong.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        self._files[scheduler] = msgspec.structs.replace(self._files[scheduler], item_problems=problems)
+        await self._database.transact(lambda raw: record_item_problems(raw, scheduler, self.name, problems))
 
     async def give_back(self) -> None:
         """Delete everything about the server except its firings."""

@@ -37,6 +37,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
     Attributes:
         file_access: who may read the state database, if the server makes it.
+        strict: refuse a file with items that cannot run.
     """
 
     max_parallel_runs: int = MAX_PARALLEL_RUNS
@@ -44,6 +45,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     on_crash: OnCrash = "resume"
     pools: dict[str, int] = {}
     file_access: FileAccess = "private"
+    strict: bool = False
 
 
 def settings_of(schedules: Sequence[Schedule]) -> ServerSettings:

@@ -5,8 +5,10 @@ The functions work inside a transaction of the caller.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -22,11 +24,13 @@ class ServedFile(msgspec.Struct, frozen=True):
         file: its absolute path.
         source: the text in force.
         problem: the error of the file on the disk; empty if what it says is in force.
+        item_problems: the items that cannot run, each with what is wrong.
     """
 
     file: str
     source: bytes
     problem: str = ""
+    item_problems: dict[str, str] = {}
 
 
 def is_alive(raw: sqlite3.Connection, server: str, now: datetime) -> bool:
@@ -48,9 +52,24 @@ def record_served_file(
 ) -> None:
     """Store that a server serves a scheduler file, and the error of the file on the disk, if any."""
     raw.execute(
-        "INSERT OR REPLACE INTO schedulers (scheduler, server, file, loaded_at, problem, source)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (scheduler, server, served.file, timestamp(now), served.problem, zlib.compress(served.source)),
+        "INSERT INTO schedulers (scheduler, server, file, loaded_at, problem, source, item_problems) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scheduler, server) DO UPDATE SET file = excluded.file, "
+        "loaded_at = excluded.loaded_at, problem = excluded.problem, source = excluded.source, "
+        "item_problems = excluded.item_problems",
+        (
+            *(scheduler, server, served.file, timestamp(now), served.problem, zlib.compress(served.source)),
+            json.dumps(served.item_problems),
+        ),
+    )
+
+
+def record_item_problems(
+    raw: sqlite3.Connection, scheduler: str, server: str, problems: Mapping[str, str]
+) -> None:
+    """Store the items of a scheduler file that cannot run, each with what is wrong."""
+    raw.execute(
+        "UPDATE schedulers SET item_problems = ? WHERE scheduler = ? AND server = ?",
+        (json.dumps(problems), scheduler, server),
     )
 
 

@@ -323,6 +323,8 @@ ALTER TABLE schedulers ADD COLUMN source BLOB NOT NULL DEFAULT x'';
 ALTER TABLE schedulers ADD COLUMN drains_until TEXT;
 -- By how much a server's clock is ahead of those of the others. Null: there are none, or not compared yet.
 ALTER TABLE servers ADD COLUMN ahead_seconds REAL;
+-- The items that cannot run, each with what is wrong with its flow, manifest or params: a JSON object.
+ALTER TABLE schedulers ADD COLUMN item_problems TEXT NOT NULL DEFAULT '{}';
 """
 
 MIGRATIONS: tuple[str, ...] = (
