@@ -127,7 +127,7 @@ async def _report(server: Server, old: _Checked, new: _Checked) -> None:
         notice(f"{found.file}:{found.line}:{found.column}: {problem_text(found)}", name, found.code)
     if len(wrong) > MOST_NOTICES:
         more = len(wrong) - MOST_NOTICES
-        notice(f"{more} more items cannot run: aetherflow validate {schedule.file}", code="AF126")
+        notice(f"{more} more items cannot run: aetherflow validate {schedule.file}")
     for name in right[:MOST_NOTICES]:
         notice("it can run now: what was wrong with it is right", name, is_wrong=False)
     if len(right) > MOST_NOTICES:
