@@ -31,6 +31,9 @@ from aetherflow.server.server_settings import state_path_of
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.pauses import Pause
 
+MOST_MISSING = 10
+"""How many items without a flow are named; `aetherflow validate FILE` shows them all."""
+
 OneFile = Annotated[Path, typer.Argument(metavar="SCHEDULER.yaml", help="The scheduler file.")]
 
 
@@ -47,7 +50,7 @@ def show_next(
     path = state_path_of([schedule], state, os.environ)
     found = next_firings(schedule, now, count, _pauses(path, schedule))
     _print_forecasts("scheduler.next", found, as_json=json, nothing="no item fires again", now=now)
-    _print_boot_items(schedule)
+    _print_notes(schedule)
 
 
 def show_simulation(
@@ -79,7 +82,7 @@ def show_simulation(
     period = parse_instant(begin, zone), parse_instant(end, zone)
     found = simulate(schedule, *period, durations, item or [], _pauses(path, schedule))
     _print_forecasts("scheduler.simulate", found, as_json=json, nothing="no item fires in that period")
-    _print_boot_items(schedule)
+    _print_notes(schedule)
 
 
 def _pauses(path: Path, schedule: Schedule) -> list[Pause]:
@@ -105,11 +108,16 @@ def _schedule(file: Path, state: Path | None) -> Schedule:
         return found.schedule
 
 
-def _print_boot_items(schedule: Schedule) -> None:
-    """Note the items that have no times because they fire when the machine has booted."""
+def _print_notes(schedule: Schedule) -> None:
+    """Note the items that fire when the machine has booted, and those whose flow does not exist."""
     names = [item.id for item in schedule.enabled if item.table.trigger.at_boot]
     if names:
         print_note(f"at the next boot: {', '.join(names)}")
+    missing = [item for item in schedule.enabled if item.missing]
+    if missing:
+        names = [item.id for item in missing[:MOST_MISSING]]
+        more = f" and {len(missing) - len(names)} more" if len(missing) > len(names) else ""
+        print_note(f"their flow or manifest does not exist: {', '.join(names)}{more}")
 
 
 def show_status(

@@ -74,7 +74,7 @@ CASES: dict[str, Case | Told] = {
     "AF200": item(f"cron: '@daily', {HOURLY}"),
     "AF201": item(f"{HOURLY}, calendar: bankig", "calendars: {banking: {weekdays: [mon-fri]}}\n"),
     "AF202": item("interval_seconds: 3600"),
-    "AF203": item(HOURLY.replace("flow.yaml", "flwo.yaml")),
+    "AF203": item(HOURLY.replace("flow.yaml", "flwo.yaml"), script=VALIDATE),
     "AF204": item(f"{HOURLY}, after: [laod]"),
     "AF205": item(f"{HOURLY}, after: [b]}}\n  - {{id: b, {HOURLY}, after: [a]"),
     "AF206": item(
