@@ -191,9 +191,9 @@ class _Reader(msgspec.Struct, eq=False):
         where = (*self.base, "deadline")
         end_by = longer_than = None
         if (text := spec.end_by) is not None:
-            end_by = self.parsed((*where, "end_by"), lambda: parse_end_by(text))
+            end_by = self.parsed((*where, "end_by"), lambda: _end_by(text))
         if (longer := spec.longer_than) is not None:
-            longer_than = self.parsed((*where, "longer_than"), lambda: parse_longer_than(longer))
+            longer_than = self.parsed((*where, "longer_than"), lambda: _longer_than(longer))
         if spec == DeadlineSpec():
             hint = "add start_within, end_by or longer_than"
             self.report("deadline", DEADLINE_CODE, "the deadline does not say when something is late", hint)
@@ -260,6 +260,8 @@ class _Reader(msgspec.Struct, eq=False):
 
 
 _cron = lru_cache(maxsize=4096)(parse_cron)
+_end_by = lru_cache(maxsize=4096)(parse_end_by)
+_longer_than = lru_cache(maxsize=4096)(parse_longer_than)
 _rrule = lru_cache(maxsize=4096)(parse_rrule)
 _window = lru_cache(maxsize=4096)(parse_window)
 

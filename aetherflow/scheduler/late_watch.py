@@ -19,6 +19,7 @@ from aetherflow.clock import Clock
 from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import AlertKind, FiringLate, ScheduleEvent
 from aetherflow.schedule.item import Item, Schedule
+from aetherflow.scheduler.clock_ahead import AHEAD_SECONDS
 from aetherflow.scheduler.late_ticks import Late, ended_without_run, is_watched, late_ticks, needs_usual
 from aetherflow.scheduler.server_clocks import StandsBy
 from aetherflow.scheduler.standby import Standby
@@ -35,6 +36,9 @@ LOOK_BACK = timedelta(minutes=10)
 """How far back a server that starts looks: for what ended just before another server died."""
 
 MOST_ROWS_BACK = 5000
+
+AHEAD = timedelta(seconds=AHEAD_SECONDS)
+"""An alert that is later than now by more was stored by a clock that was wrong: it does not count."""
 
 StartOnLate = Callable[[FiringLate], Awaitable[None]]
 """Starts the run of the `on_late` steps of an item, whose id the event has."""
@@ -161,7 +165,7 @@ def _late(
         has_run = rows.has_run(raw, item.scheduler, item.id)
         has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")
     found = late_ticks(item, firing, now, usual=usual, has_run=has_run)
-    known = rows.kinds_of(raw, firing) if found else set()
+    known = rows.kinds_of(raw, firing, ahead=now + AHEAD) if found else set()
     return [one for one in found if one.kind not in known]
 
 
@@ -173,7 +177,7 @@ def _claim(
     new_id: Callable[[], str],
 ) -> list[FiringLate]:
     """Store what is late; return what this server reports: one alert for the ticks of an item and a kind."""
-    mine = [one for one in late if rows.claim_alert(raw, _alert(one, now))]
+    mine = [one for one in late if rows.claim_alert(raw, _alert(one, now), ahead=now + AHEAD)]
 
     def key(one: Late) -> tuple[str, AlertKind]:
         return one.firing.item_id, one.kind

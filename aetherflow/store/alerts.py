@@ -34,11 +34,13 @@ class Alert(msgspec.Struct, frozen=True):
     run_id: str | None = None
 
 
-def claim_alert(raw: sqlite3.Connection, alert: Alert) -> bool:
-    """Store an alert; False if a server has stored it before."""
+def claim_alert(raw: sqlite3.Connection, alert: Alert, *, ahead: datetime) -> bool:
+    """Store an alert; False if a server has stored it, unless its clock was `ahead` of that time."""
     stored = raw.execute(
-        f"INSERT INTO schedule_alerts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # noqa: S608 - constant columns
-        msgspec.structs.astuple(alert),
+        f"INSERT INTO schedule_alerts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "  # noqa: S608 - constant columns
+        "SET alerted_at = excluded.alerted_at, message = excluded.message, run_id = NULL "
+        "WHERE schedule_alerts.alerted_at > ?",
+        (*msgspec.structs.astuple(alert), timestamp(ahead)),
     )
     return stored.rowcount == 1
 
@@ -52,11 +54,12 @@ def set_run(raw: sqlite3.Connection, alert: Alert) -> None:
     )
 
 
-def kinds_of(raw: sqlite3.Connection, firing: Firing) -> set[AlertKind]:
-    """Return the kinds of the alerts about a tick."""
+def kinds_of(raw: sqlite3.Connection, firing: Firing, *, ahead: datetime) -> set[AlertKind]:
+    """Return the kinds of the alerts about a tick, but not those by a clock that was `ahead`."""
     rows = raw.execute(
-        "SELECT kind FROM schedule_alerts WHERE scheduler = ? AND item_id = ? AND scheduled_at = ?",
-        (firing.scheduler, firing.item_id, firing.scheduled_at),
+        "SELECT kind FROM schedule_alerts WHERE scheduler = ? AND item_id = ? AND scheduled_at = ? "
+        "AND alerted_at <= ?",
+        (firing.scheduler, firing.item_id, firing.scheduled_at, timestamp(ahead)),
     )
     return {kind for (kind,) in rows}
 

@@ -273,6 +273,21 @@ async def test_a_server_that_starts_reports_what_ended_late_when_the_last_one_di
         assert await other.look() == ["01:00 long its run took 20 min (longer_than 5m)"]
 
 
+async def test_an_alert_by_a_clock_that_was_ahead_does_not_count(tmp_path: Path) -> None:
+    clock = CountingClock()
+    async with watched(tmp_path, f"{HOURLY}, deadline: {{longer_than: 1h}}", clock=clock) as one:
+        await one.tick(3600)
+        await one.server.begin("r1")
+        clock.jump(86400)
+        assert len(await one.look()) == 1
+        clock.jump(-86400)
+        assert await one.look() == []
+        clock.advance(3601)
+        assert await one.look() == ["01:00 long its run has been executed for 1 h (longer_than 1h)"]
+        clock.advance(60)
+        assert await one.look() == []
+
+
 async def test_items_without_the_keys_cost_no_read(tmp_path: Path) -> None:
     async with watched(tmp_path, HOURLY) as one:
         await one.tick(3600)
