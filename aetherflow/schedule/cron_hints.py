@@ -9,6 +9,8 @@ _PROGRAM = "only the times belong here; what to run is a flow: flow_yaml: FILE"
 _ZONE = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)", re.DOTALL)
 _DURATION = re.compile(r"(?:@?every\s+)?(\d+)\s*(s|m|min|mins|minutes?|h|hours?)", re.IGNORECASE)
 _COMPOSED = re.compile(r"(?:@?every\s+)?((?:\d+[wdhms])+)", re.IGNORECASE)
+_ISO_DURATION = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?", re.IGNORECASE)
+_ZONE_AT_END = re.compile(r"((?:\S+\s+){4,5}\S+)\s+(UTC|GMT|Z|[A-Z][A-Za-z]+/[A-Za-z_/+-]+)", re.DOTALL)
 _RATE = re.compile(r"rate\(\s*(\d+)\s+(minutes?|hours?|days?)\s*\)", re.IGNORECASE)
 _AWS = re.compile(r"cron\((.*)\)", re.IGNORECASE)
 _WORD = re.compile(r"(?:OnCalendar=)?(hourly|daily|weekly|monthly|yearly|annually|midnight)", re.IGNORECASE)
@@ -23,12 +25,12 @@ def cron_hint(text: str) -> str:
     """Return what to write instead of an expression with the wrong number of fields."""
     if found := _ZONE.fullmatch(text.strip()):
         return f"a zone has a key of its own: timezone: {found[1]}, and cron: '{found[2]}'"
-    if found := _DURATION.fullmatch(text.strip()):
-        return f"write interval_seconds: {found[1]}{found[2][0].lower()} instead of cron"
+    if text.strip().isdecimal():
+        return f"every {text.strip()} seconds is interval_seconds: {text.strip()}; else {_FIELDS}"
+    if interval := _interval(text.strip()):
+        return f"write interval_seconds: {interval} instead of cron"
     if found := _WORD.fullmatch(text.strip()):
         return f"write cron: '@{found[1].lower()}'"
-    if found := _COMPOSED.fullmatch(text.strip()):
-        return f"write interval_seconds: {found[1].lower()} instead of cron"
     if _SYSTEMD.search(text):
         return _systemd_hint(text)
     words = text.split()
@@ -39,6 +41,18 @@ def cron_hint(text: str) -> str:
         six = " ".join(words[:-1]).replace("?", "*")
         return f"leave out the last field, the year, and write * for ?: '{six}'"
     return extra_hint(text) or _FIELDS
+
+
+def _interval(text: str) -> str:
+    """Return the duration that a text is, as `interval_seconds` has it; empty if it is none."""
+    if (found := _ISO_DURATION.fullmatch(text)) and any(found.groups()):
+        return "".join(
+            f"{number}{unit}" for number, unit in zip(found.groups(), "dhms", strict=True) if number
+        )
+    if found := _DURATION.fullmatch(text):
+        return f"{found[1]}{found[2][0].lower()}"
+    found = _COMPOSED.fullmatch(text)
+    return found[1].lower() if found else ""
 
 
 def _systemd_hint(text: str) -> str:
@@ -54,6 +68,8 @@ def extra_hint(text: str) -> str:
     """Return what to do about the text of an expression that is no times at all, or an empty text."""
     if _ZONE.fullmatch(text.strip()):
         return cron_hint(text)
+    if found := _ZONE_AT_END.fullmatch(text.strip()):
+        return f"a zone has a key of its own: timezone: {found[2]}, and cron: '{found[1]}'"
     if found := _RATE.fullmatch(text.strip()):
         return f"write interval_seconds: {found[1]}{found[2][0].lower()} instead of cron"
     if found := _AWS.fullmatch(text.strip()):

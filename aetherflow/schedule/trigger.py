@@ -8,6 +8,7 @@ of `dst` applies.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from aetherflow.schedule.dst import DstRule
@@ -121,10 +122,17 @@ def parse_moment(text: str, key: str = "at") -> Moment:
         raise ScheduleProblem(
             f"{key}: {quoted(text)} is no date with a time of day",
             hint="write 2026-12-24T18:00 for local time, or 2026-12-24T18:00+01:00 for an instant; "
-            "every day at 18:00 is cron: '0 18 * * *'",
+            + _daily_hint(text.strip()),
             code="AF151" if key == "at" else "AF578",
         ) from error
     return Moment(text, seconds(wall), None if offset is None else offset // timedelta(seconds=1))
+
+
+def _daily_hint(text: str) -> str:
+    """Return how to write a time of each day: that of the text, if it is one."""
+    found = re.fullmatch(r"(\d\d?):(\d\d)(?::00)?", text)
+    hour, minute = (int(found[1]), int(found[2])) if found else (18, 0)
+    return f"every day at {hour}:{minute:02} is cron: '{minute} {hour} * * *'"
 
 
 def rule_for(trigger: Trigger, gap: DstGap | None = None, overlap: DstOverlap | None = None) -> DstRule:

@@ -25,6 +25,20 @@ _TOP = "it belongs at the left margin, beside `flow:`"
 _IN_FLOW_FILE = "it belongs into the flow: an item only says when to run which flow (flow_yaml)"
 _HOOK_OF_FLOW = "it belongs under `flow:` of the flow; what an item runs when it is late is on_late: [STEP]"
 _DEADLINE = 'write deadline: {start_within: 15m, end_by: "07:00", longer_than: 3x}, as far as needed'
+_MISFIRE = "write misfire_grace_time: 5m: a firing that is late by more is not run"
+_OFTEN = "write interval_seconds with a unit: interval_seconds: 5m, or 2h"
+_NAMED = "write cron: '@daily', or with a time of day: cron: '0 4 * * *'"
+_ZONE = "write timezone: Europe/Berlin"
+_AFTER = "write after: [ITEM]: the item waits for the runs of those items of the same day"
+_INSTANCES = (
+    "write max_instances: 1; what happens to a firing meanwhile is overlap: skip, queue or cancel_running"
+)
+_DISABLED = "write enabled: false; for a while: aetherflow scheduler pause ITEM --for 2h --reason TEXT"
+_BOUNDS = "a first time is interval: {every: 1d, anchor: 2026-01-01T04:00}; a last one is UNTIL of an rrule"
+_DATES = "dates belong to a calendar: calendars: {NAME: {exclude: [2026-12-25]}}, and calendar: NAME here"
+_WINDOW = 'write not_between: ["22:00-23:30"]'
+_EVERY = "write every with a unit: every: 5m, 2h, 3d or 2w"
+_ANCHOR = "write anchor: 2026-01-01T04:00, the first time"
 _LIST = "write for_each: [a, b], or a template that gives a list; steps read {{item}}"
 _ANCHORS = (
     "there is no place for anchors alone: name a value where it is used first, `retry: &name {...}`, and "
@@ -89,7 +103,23 @@ _HINTS: dict[str, dict[str, str]] = {
     "ItemSpec": {
         **dict.fromkeys(("command", "run", "script", "steps", "jobs", "env"), _IN_FLOW_FILE),
         **dict.fromkeys(("on_success", "on_failure", "on_exit"), _HOOK_OF_FLOW),
-        **dict.fromkeys(("sla", "expected_by", "late_after", "startingDeadlineSeconds"), _DEADLINE),
+        **dict.fromkeys(("sla", "expected_by", "late_after"), _DEADLINE),
+        **dict.fromkeys(("startingDeadlineSeconds", "misfire", "grace_time"), _MISFIRE),
+        **dict.fromkeys(("retry", "retries", "max_retries", "locks", "when", "inputs"), _IN_FLOW_FILE),
+        **dict.fromkeys(("seconds", "minutes", "hours", "every_minutes", "every_hours"), _OFTEN),
+        **dict.fromkeys(("interval_minutes", "interval_hours", "frequency", "period"), _OFTEN),
+        **dict.fromkeys(("hourly", "daily", "weekly", "monthly", "yearly"), _NAMED),
+        **dict.fromkeys(("CRON_TZ", "cron_tz", "TZ", "zone", "time_zone"), _ZONE),
+        **dict.fromkeys(("depends_on", "needs", "depends", "dependencies", "upstream", "requires"), _AFTER),
+        **dict.fromkeys(("concurrency", "concurrencyPolicy", "concurrency_policy", "max_runs"), _INSTANCES),
+        **dict.fromkeys(("suspend", "suspended", "disabled", "paused", "pause", "active"), _DISABLED),
+        **dict.fromkeys(("start", "end", "start_date", "end_date", "begin", "until", "from"), _BOUNDS),
+        **dict.fromkeys(("holidays", "exclude", "exclude_dates", "skip_dates"), _DATES),
+        **dict.fromkeys(("blackout", "blackouts", "maintenance", "not_during"), _WINDOW),
+    },
+    "IntervalSpec": {
+        **dict.fromkeys(("seconds", "minutes", "hours", "days", "weeks"), _EVERY),
+        **dict.fromkeys(("start", "start_date", "begin", "from", "first", "at"), _ANCHOR),
     },
 }
 """By the Struct of the mapping that has the key."""

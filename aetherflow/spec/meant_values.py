@@ -35,6 +35,9 @@ def meant_struct(value: Any, kind: kinds.StructType) -> str:
         return _STEP
     if name == "DeadlineSpec":
         return _DEADLINE
+    if name == "IntervalSpec":
+        every = shortened(str(value))
+        return f"write interval_seconds: {every}, or interval: {{every: {every}, anchor: 2026-01-01T04:00}}"
     key = _BARE.get(name, "")
     return f"write {{{key}: {shortened(str(value))}}}" if key else ""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.mistakes.mistake import Mistake, item
 
 
-def mistake(of: str, file: str, code: str, says: str, hint: str, *mend: tuple[str, str]) -> Mistake:
+def mistake(
+    of: str, file: str, code: str, says: str, hint: str, *mend: tuple[str, str], also: tuple[str, ...] = ()
+) -> Mistake:
     """Return a mistake of a scheduler file."""
-    return Mistake(of, file, code, says, hint, mend, is_schedule=True)
+    return Mistake(of, file, code, says, hint, mend, also, is_schedule=True)
 
 
 MISTAKES = [
@@ -153,7 +155,7 @@ MISTAKES = [
         item("{id: a, at: '▶3:00', flow_yaml: flow.yaml}"),
         "AF151",
         "'3:00' is no date with a time of day",
-        "every day at 18:00 is cron: '0 18 * * *'",
+        "every day at 3:00 is cron: '0 3 * * *'",
         ("at: '3:00'", "cron: '0 3 * * *'"),
     ),
     mistake(
@@ -163,6 +165,91 @@ MISTAKES = [
         "item 'a' has cron and interval_seconds",
         "keep one of them",
         (", interval_seconds: 60", ""),
+    ),
+    mistake(
+        "minutes as a key (APScheduler)",
+        item("{id: a, ▶minutes: 5, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'minutes' in an item",
+        "write interval_seconds with a unit: interval_seconds: 5m",
+        ("minutes: 5", "interval_seconds: 5m"),
+        also=("AF200",),
+    ),
+    mistake(
+        "a duration as an interval",
+        item("{id: a, ▶interval: 5m, flow_yaml: flow.yaml}"),
+        "AF110",
+        "'interval': expected a mapping",
+        "write interval_seconds: 5m, or interval: {every: 5m, anchor: 2026-01-01T04:00}",
+        ("interval: 5m", "interval_seconds: 5m"),
+    ),
+    mistake(
+        "a duration as cron",
+        item("{id: a, cron: ▶5m, flow_yaml: flow.yaml}"),
+        "AF150",
+        "'5m' has 1 field",
+        "write interval_seconds: 5m instead of cron",
+        ("cron: 5m", "interval_seconds: 5m"),
+    ),
+    mistake(
+        "the zone in the expression (Go, Kubernetes)",
+        item("{id: a, cron: '▶CRON_TZ=Europe/Berlin 0 6 * * *', flow_yaml: flow.yaml}"),
+        "AF150",
+        "holds more than times",
+        "timezone: Europe/Berlin, and cron: '0 6 * * *'",
+        ("'CRON_TZ=Europe/Berlin 0 6 * * *'", "'0 6 * * *', timezone: Europe/Berlin"),
+    ),
+    mistake(
+        "the zone as an environment variable (crontab)",
+        item("{id: a, cron: '0 6 * * *', ▶CRON_TZ: Europe/Berlin, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'CRON_TZ'",
+        "write timezone: Europe/Berlin",
+        ("CRON_TZ:", "timezone:"),
+    ),
+    mistake(
+        "a timeout of an item (Dagu)",
+        item("{id: a, cron: '0 6 * * *', ▶timeout: 5m, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'timeout'",
+        "did you mean 'timeout_seconds'?",
+        ("timeout:", "timeout_seconds:"),
+    ),
+    mistake(
+        "how often, as `every`",
+        item("{id: a, ▶every: 5m, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'every'",
+        "did you mean 'interval_seconds'?",
+        ("every:", "interval_seconds:"),
+    ),
+    mistake(
+        "what it waits for (Airflow)",
+        item(
+            "{id: a, cron: '0 6 * * *', flow_yaml: flow.yaml}\n"
+            "  - {id: b, ▶depends_on: [a], flow_yaml: flow.yaml}"
+        ),
+        "AF111",
+        "unknown key 'depends_on'",
+        "write after: [ITEM]",
+        ("depends_on:", "after:"),
+        also=("AF200",),
+    ),
+    mistake(
+        "suspended (Kubernetes)",
+        item("{id: a, cron: '0 6 * * *', ▶suspend: true, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'suspend'",
+        "write enabled: false",
+        ("suspend: true", "enabled: false"),
+    ),
+    mistake(
+        "how many at once (Kubernetes)",
+        item("{id: a, cron: '0 6 * * *', ▶concurrencyPolicy: Forbid, flow_yaml: flow.yaml}"),
+        "AF111",
+        "unknown key 'concurrencyPolicy'",
+        "write max_instances: 1",
+        ("concurrencyPolicy: Forbid", "max_instances: 1"),
     ),
     mistake(
         "a command in an item (cron)",
