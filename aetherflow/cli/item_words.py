@@ -25,12 +25,12 @@ def wrong_file(problem: str, *, is_served: bool = True) -> str:
 def item_words(item: ItemStatus, now: datetime) -> list[str]:
     """Return what there is to say about an item, the last firing first."""
     parts = _last(item)
+    parts += [f"{one.kind}: {one.message}" for one in item.alerts]
     parts += _past(item, now)
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
     parts.append(f"next {_when(item.next, item, now)}" if item.next else without)
     parts += [f"due since {_when(item.due_since, item, now)}, not decided yet"] if item.due_since else []
     parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []
-    parts += [f"{one.kind}: {one.message}" for one in item.alerts]
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
         parts += [f"{number} {what}"] if number else []
     parts += [f"cannot run: {item.problem}"] if item.problem else []

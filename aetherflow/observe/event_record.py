@@ -77,7 +77,7 @@ def level_of(event: Event) -> Level:
             | CancelRequested()
             | FiringMissed(is_planned=False)
             | FiringTakenOver()
-            | FiringLate()
+            | FiringLate(alert="late_start" | "late_end" | "long" | "never_ran")
         ):
             return "warning"
         case StepFinished() | JobFinished() | RunFinished():

@@ -70,7 +70,8 @@ def _(event: FiringFinished) -> str:
 
 @sentence.register
 def _(event: FiringLate) -> str:
-    what = f"{_firing(event)}  {event.alert}: {indented(event.reason)}"
+    ticks = f"{event.ticks} ticks up to " if event.ticks > 1 else ""
+    what = f"{ticks}{_firing(event)}  {event.alert}: {indented(event.reason)}"
     return f"{what}; on_late is run {one_line(event.on_late_run)}" if event.on_late_run else what
 
 

@@ -37,6 +37,9 @@ LOOK_BACK = timedelta(minutes=10)
 
 MOST_ROWS_BACK = 5000
 
+QUIET = timedelta(minutes=30)
+"""How long the steps of `on_late` do not run again for the same kind of alert about an item."""
+
 AHEAD = timedelta(seconds=AHEAD_SECONDS)
 """An alert that is later than now by more was stored by a clock that was wrong: it does not count."""
 
@@ -186,7 +189,7 @@ def _claim(
     for _, group in groupby(sorted(mine, key=key), key):
         ticks = sorted(group, key=lambda one: one.firing.scheduled_at)
         alert = _alert(ticks[-1], now)
-        if items[alert.item_id].spec.on_late:
+        if items[alert.item_id].spec.on_late and not rows.has_run_since(raw, alert, now - QUIET):
             alert = msgspec.structs.replace(alert, run_id=new_id())
             rows.set_run(raw, alert)
         claimed.append(_event(ticks, alert, now))

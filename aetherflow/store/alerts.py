@@ -54,6 +54,16 @@ def set_run(raw: sqlite3.Connection, alert: Alert) -> None:
     )
 
 
+def has_run_since(raw: sqlite3.Connection, alert: Alert, since: datetime) -> bool:
+    """Whether the steps of `on_late` have run for the same kind of alert about an item since a time."""
+    row = raw.execute(
+        "SELECT 1 FROM schedule_alerts WHERE scheduler = ? AND item_id = ? AND kind = ? "
+        "AND run_id IS NOT NULL AND alerted_at > ? AND alerted_at <= ? LIMIT 1",
+        (alert.scheduler, alert.item_id, alert.kind, timestamp(since), alert.alerted_at),
+    ).fetchone()
+    return row is not None
+
+
 def kinds_of(raw: sqlite3.Connection, firing: Firing, *, ahead: datetime) -> set[AlertKind]:
     """Return the kinds of the alerts about a tick, but not those by a clock that was `ahead`."""
     rows = raw.execute(

@@ -115,6 +115,12 @@ CASES: list[tuple[Event, str]] = [
         "22:14:03 WARN  item a of 2026-01-02T22:14:00Z  late_end: not over by 07:00; on_late is run r2",
     ),
     (
+        FiringLate(
+            at=AT, scheduler="n", item_id="a", scheduled_at=TICK, alert="missed", reason="late", ticks=9
+        ),
+        "22:14:03 INFO  9 ticks up to item a of 2026-01-02T22:14:00Z  missed: late",
+    ),
+    (
         ScheduleLoaded(at=AT, scheduler="n", file="s.yaml", item_count=1, is_first=True),
         "22:14:03 INFO  schedule s.yaml  loaded: 1 item",
     ),

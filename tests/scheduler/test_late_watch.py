@@ -181,6 +181,16 @@ async def test_an_item_whose_runs_never_started_has_never_run(tmp_path: Path) ->
         assert await one.look() == [f"02:00 missed {why}"], "that it never ran is known"
 
 
+async def test_each_tick_is_reported_but_the_steps_run_once_in_half_an_hour(tmp_path: Path) -> None:
+    keys = "overlap: queue, deadline: {start_within: 1m}"
+    async with watched(tmp_path, f"id: a, cron: '*/10 * * * *', {keys}, {PAGE}") as one:
+        reported = 0
+        for _ in range(72):
+            reported += len(await one.tick(100))
+        assert reported == 11, "two hours, and the last tick has its minute"
+        assert len(one.started) == 4
+
+
 async def test_an_item_that_waits_for_one_that_always_fails_has_never_run(tmp_path: Path) -> None:
     items = f"id: b, cron: '0 1 * * *'\nid: a, cron: '30 1 * * *', after: [b], {PAGE}"
     async with watched(tmp_path, items) as one:
