@@ -14,6 +14,7 @@ CORE = (
     *("store/journal", "store/lease", "store/lease_renewal", "store/run_lease"),
     *("store/named_locks", "store/pool_table", "store/pools", "store/firings"),
     *("scheduler/scheduler", "scheduler/firing_decision", "scheduler/overlap"),
+    "scheduler/followed_runs",
     *("schedule/dst", "schedule/catch_up", "schedule/timetable", "schedule/cron"),
     *("language/condition", "language/comparison", "language/operand"),
 )
