@@ -54,6 +54,16 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
             WEEK,
             "4:50 warning AF213 item 'a' never fires: none of its ticks is on a date of the calendar 'c'",
         ),
+        (
+            "id: a, cron: '0 22 * * *', not_between: ['21:30-23:30']",
+            "",
+            "3:31 warning AF213 item 'a' never fires: all its ticks are in windows (not_between)",
+        ),
+        (
+            "id: a, cron: '0 22 * * *', calendar: c, catch_up: latest",
+            "calendars: {c: {not_between: ['00:00-12:00', '12:00-00:00']}}\n",
+            "4:31 warning AF213 item 'a' never fires: its windows leave no time (not_between)",
+        ),
     ],
 )
 def test_an_item_that_never_ticks(tmp_path: Path, item: str, head: str, expected: str) -> None:
