@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,10 @@ def command(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize("parallel", [(), ("--parallel", "3")])
-def test_each_day_runs_once(tmp_path: Path, parallel: tuple[str, ...]) -> None:
+def test_each_day_runs_once(
+    tmp_path: Path, parallel: tuple[str, ...], record_property: Callable[[str, object], None]
+) -> None:
+    began = time.monotonic()
     chance = random.Random(seed())  # noqa: S311 - no secret
     state = tmp_path / "aetherflow.sqlite"
     (tmp_path / "flow.yaml").write_text(FLOW)
@@ -132,6 +136,8 @@ def test_each_day_runs_once(tmp_path: Path, parallel: tuple[str, ...]) -> None:
     assert twice == []
     assert kills >= LEAST_KILLS
     assert 0 < most_open <= 22
+    seconds = time.monotonic() - began
+    record_property("torture", f"backfill {parallel}: {DAYS} days once, {kills} kills, {seconds:.0f} s")
 
 
 BREAKS = """
