@@ -21,7 +21,6 @@ from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.redaction import holds_mask
 from aetherflow.run_ids import folder_name
 from aetherflow.store import queries as rows
-from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.firings import firing_of_run, run_seconds
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from aetherflow.admin.explain_tick import TickExplanation
     from aetherflow.admin.item_history import HistoryEntry
     from aetherflow.schedule.item import Schedule
+    from aetherflow.server.backfill_status import BackfillStatus
     from aetherflow.server.in_force import AskedFile, InForce
     from aetherflow.server.scheduler_status import SchedulerStatus
 
@@ -127,9 +127,11 @@ class StateQueries:
         """Return the pools with the holders of their slots and their queues."""
         return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
 
-    async def backfills(self) -> list[Progress]:
-        """Return the backfills with their progress, the oldest first."""
-        return await self._database.read(lambda raw: [progress(raw, one) for one in backfills(raw)])
+    async def backfills(self) -> list[BackfillStatus]:
+        """Return the backfills, the oldest first."""
+        from aetherflow.server.backfill_status import all_backfills  # noqa: PLC0415 - as below
+
+        return await self._database.read(lambda raw: all_backfills(raw, self._clock.now()))
 
     async def schedulers(self, asked: AskedFile | None = None) -> list[SchedulerStatus]:
         """Return servers and items of a scheduler file; without one, of all that are served.

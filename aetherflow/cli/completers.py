@@ -242,7 +242,7 @@ def items_of_argument(given: dict[str, Any]) -> Iterable[Offer]:
 def backfills(given: dict[str, Any]) -> Iterable[Offer]:
     """Offer the backfills that are active."""
     found = _ask(given, lambda ask: ask.backfills())
-    return [(one.backfill.backfill, one.backfill.item_id) for one in found if one.state == "active"]
+    return [(one.backfill, one.item) for one in found if one.state == "active"]
 
 
 @_offers

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import anyio
 import typer
@@ -18,10 +19,10 @@ from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
 from aetherflow.clock import SystemClock
 from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
-from aetherflow.store.backfills import counts_of
+from aetherflow.server.this_person import this_person
 
 if TYPE_CHECKING:
-    from aetherflow.store.backfills import Progress
+    from aetherflow.server.backfill_status import BackfillStatus
 
 
 def backfill_item(
@@ -72,7 +73,7 @@ def backfill_item(
         print_report("scheduler.backfill", plan)
         return
     for tick in plan.ticks if dry_run else []:
-        print_text(tick)
+        print_text(local(tick, ZoneInfo(plan.zone)))
     what = f"{plan.item}: {len(plan.ticks)} ticks to run"
     what += f", {plan.succeeded} have succeeded" if plan.succeeded else ""
     what += f", {plan.excluded} are excluded" if plan.excluded else ""
@@ -89,12 +90,12 @@ def list_backfills(*, state: State = None, json: Json = False) -> None:
     """Show the backfills. How many ticks succeeded, failed, run and are left."""
     found = ask_state(state_path(state, None), lambda ask: ask.backfills())
     if json:
-        print_report("scheduler.backfills", {"backfills": [_reported(one) for one in found]})
+        print_report("scheduler.backfills", {"backfills": found})
         return
     if not found:
         print_note("there is no backfill")
     for one in found:
-        print_text(f"{one.backfill.backfill}  {described(one)}")
+        print_text(f"{one.backfill}  {described(one)}")
 
 
 def cancel_backfill(
@@ -107,7 +108,7 @@ def cancel_backfill(
     json: Json = False,
 ) -> None:
     """Cancel a backfill. What waits does not start, and what runs is cancelled."""
-    change = partial(end_backfill, name=backfill, by=getpass.getuser(), now=SystemClock().now())
+    change = partial(end_backfill, name=backfill, by=this_person(), now=SystemClock().now())
     ended = change_state(state_path(state, None), lambda database: database.transact(change))
     if json:
         print_report("scheduler.cancel", {"backfill": ended.backfill, "item": ended.item_id})
@@ -115,32 +116,14 @@ def cancel_backfill(
     print_text(f"backfill {ended.backfill} of {ended.item_id}: cancelled")
 
 
-def described(one: Progress) -> str:
-    """Return a backfill in one line."""
-    of = one.backfill
-    period = f"{of.begins_at[:16]}Z to {of.ends_at[:16]}Z"
+def described(one: BackfillStatus) -> str:
+    """Return a backfill in one line, with times on the clocks of its item."""
+    zone = ZoneInfo(one.zone)
+    period = f"{local(one.begin, zone)} to {local(one.end, zone)}"
     why = f"; {one.reason}" if one.reason else ""
-    return f"{of.item_id}  {period}  {one.state}: {counts_of(one)} (by {of.requested_by}){why}"
+    return f"{one.item}  {period}  {one.state}: {one.counts} (by {one.requested_by}){why}"
 
 
-def _reported(one: Progress) -> dict[str, object]:
-    of = one.backfill
-    return {
-        "backfill": of.backfill,
-        "scheduler": of.scheduler,
-        "item": of.item_id,
-        "from": of.begins_at,
-        "to": of.ends_at,
-        "only": of.which,
-        "parallel": of.parallel,
-        "state": one.state,
-        "ticks": of.ticks,
-        "succeeded": one.succeeded,
-        "failed": one.failed,
-        "cancelled": one.cancelled,
-        "running": one.running,
-        "left": one.left,
-        "reason": one.reason,
-        "requested_at": of.requested_at,
-        "requested_by": of.requested_by,
-    }
+def local(at: str, zone: ZoneInfo) -> str:
+    """Return a time in a zone, with its offset."""
+    return datetime.fromisoformat(at).astimezone(zone).isoformat(timespec="seconds")

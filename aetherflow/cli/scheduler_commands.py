@@ -174,6 +174,6 @@ def _print_status(one: SchedulerStatus, now: datetime) -> None:
         is_served = any(server.validity == "live" for server in one.servers)
         print_text(f"  {wrong_file(one.problem, is_served=is_served)}")
     for backfill in one.backfills:
-        print_text(f"  backfill {backfill.backfill.backfill}: {described(backfill)}")
+        print_text(f"  backfill {backfill.backfill}: {described(backfill)}")
     for item in one.items:
         print_text(f"  {item.item}: {', '.join(item_words(item, now))}")

@@ -25,7 +25,6 @@ from aetherflow.store.backfills import (
     Progress,
     Which,
     backfills,
-    counts_of,
     finish_backfill,
     open_count,
     progress,
@@ -130,9 +129,9 @@ def _ended_notice(ended: Progress, now: datetime) -> ScheduleNotice:
     """Return what people should know of a backfill that is over."""
     of = ended.backfill
     if ended.state == "finished":
-        message = f"backfill {of.backfill} is over: {counts_of(ended)}"
+        message = f"backfill {of.backfill} is over: {ended.counts}"
     else:
-        message = f"backfill {of.backfill} is cancelled, as {ITEM_REMOVED}: {counts_of(ended)}"
+        message = f"backfill {of.backfill} is cancelled, as {ITEM_REMOVED}: {ended.counts}"
     return ScheduleNotice(
         at=now,
         scheduler=of.scheduler,

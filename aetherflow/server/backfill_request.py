@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from aetherflow.server.fire_now import find_item, params_json, unserved
 from aetherflow.server.given_params import UnfitRequest
 from aetherflow.server.in_force import ask_file, state_path_asked
 from aetherflow.server.server_settings import server_environment
+from aetherflow.server.this_person import this_person
 from aetherflow.store.backfills import (
     Backfill,
     Which,
@@ -75,6 +75,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
     backfill: str
     scheduler: str
     item: str
+    zone: str
     ticks: list[str]
     succeeded: int
     excluded: int
@@ -120,7 +121,7 @@ async def request_backfill(
             ticks=0,
             params=params,
             requested_at=timestamp(clock.now()),
-            requested_by=getpass.getuser(),
+            requested_by=this_person(),
         )
         work = partial(_plan, item=item, new=new, now=clock.now())
         plan = await (database.read(work) if request.dry_run else database.transact(work))
@@ -161,6 +162,7 @@ def _plan(raw: sqlite3.Connection, item: Item, new: Backfill, now: datetime) -> 
         backfill=new.backfill if ticks else "",
         scheduler=new.scheduler,
         item=item.id,
+        zone=item.zone,
         ticks=[f"{tick:%Y-%m-%dT%H:%M:%SZ}" for tick in ticks],
         succeeded=succeeded,
         excluded=len(every) - len(ticks) - succeeded,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import socket
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from aetherflow.errors import UsageError
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.in_force import AskedFile, ask_file, in_force, served_files, state_path_asked
 from aetherflow.server.server_settings import server_environment
+from aetherflow.server.this_person import this_person
 from aetherflow.spec.duration import parse_duration
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.store.database import Database
@@ -75,7 +74,7 @@ async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause
     try:
         known = await _known(database, asked, clock)
         chosen = _chosen(request.names, known, database.path)
-        now, by = clock.now(), _person()
+        now, by = clock.now(), this_person()
         pauses = [
             Pause(
                 scheduler=scheduler,
@@ -107,7 +106,7 @@ async def resume(
     try:
         known = await _known(database, asked, clock)
         chosen = _chosen(names, known, database.path)
-        now, by = clock.now(), _person()
+        now, by = clock.now(), this_person()
 
         def work(raw: sqlite3.Connection) -> list[Pause]:
             ended: list[Pause] = []
@@ -235,12 +234,3 @@ def _read_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         return at.astimezone(UTC)
     read = datetime.fromisoformat(text.strip())
     return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
-
-
-def _person() -> str:
-    """Return who runs this process: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # the user id has no name, as in many containers
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -14,9 +14,9 @@ from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.schedule.window import window_end
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
+from aetherflow.server.backfill_status import BackfillStatus, active_backfills
 from aetherflow.server.in_force import AskedFile, Served, ServerStatus, in_force, served_files
 from aetherflow.store.alerts import Alert, newest_alerts
-from aetherflow.store.backfills import Progress, backfills, progress
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import Firing, last_firings, open_firings
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
@@ -96,7 +96,7 @@ class SchedulerStatus(msgspec.Struct, frozen=True):
     servers: list[ServerStatus]
     problem: str
     items: list[ItemStatus]
-    backfills: list[Progress] = []
+    backfills: list[BackfillStatus] = []
 
 
 def status_of(raw: sqlite3.Connection, asked: AskedFile | None, now: datetime) -> list[SchedulerStatus]:
@@ -113,7 +113,7 @@ def status_of(raw: sqlite3.Connection, asked: AskedFile | None, now: datetime) -
         items = _items(raw, scheduler, found.schedule, now)
         wrong = known.item_problems if known.live else _missing(found.schedule)
         items = [replace(one, problem=wrong[one.item]) if one.item in wrong else one for one in items]
-        active = [progress(raw, one) for one in backfills(raw, scheduler, active=True)]
+        active = active_backfills(raw, scheduler, found.schedule)
         statuses.append(SchedulerStatus(scheduler, known.file, known.servers, problem, items, active))
     return statuses
 

@@ -66,6 +66,20 @@ class Progress(msgspec.Struct, frozen=True):
             return "cancelled"
         return "finished" if self.backfill.finished_at else "active"
 
+    @property
+    def counts(self) -> str:
+        """The numbers in words."""
+        counts = {
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "running": self.running,
+            "left": self.left,
+        }
+        always = ("succeeded", "failed") if self.state == "finished" else ("succeeded", "failed", "left")
+        shown = [f"{number} {name}" for name, number in counts.items() if number or name in always]
+        return f"{', '.join(shown)} of {self.backfill.ticks}"
+
 
 def insert_backfill(raw: sqlite3.Connection, new: Backfill) -> None:
     """Store a backfill."""
@@ -119,20 +133,6 @@ def _reason(raw: sqlite3.Connection, found: Progress) -> str:
         (found.backfill.backfill,),
     ).fetchone()
     return "" if row is None else str(row[0])
-
-
-def counts_of(found: Progress) -> str:
-    """Return the ticks of a backfill by their outcome, in words."""
-    counts = {
-        "succeeded": found.succeeded,
-        "failed": found.failed,
-        "cancelled": found.cancelled,
-        "running": found.running,
-        "left": found.left,
-    }
-    always = ("succeeded", "failed") if found.state == "finished" else ("succeeded", "failed", "left")
-    shown = [f"{number} {name}" for name, number in counts.items() if number or name in always]
-    return f"{', '.join(shown)} of {found.backfill.ticks}"
 
 
 def open_count(raw: sqlite3.Connection, backfill: str) -> int:

@@ -10,6 +10,7 @@ from tests.polling import wait_until
 ITEMS = """
 version: 1
 id: night
+timezone: Europe/Berlin
 calendars: {work: {weekdays: [mon-fri]}}
 items:
 - {id: a, cron: '30 2 * * *', calendar: work, flow_yaml: flow.yaml}
@@ -22,7 +23,7 @@ def test_a_dry_run_needs_no_server_and_a_backfill_does(cli: CommandLine) -> None
     cli.write("scheduler.yaml", ITEMS)
     shown = cli.run(*DAYS, "--file", "scheduler.yaml", "--dry-run")
     assert shown.code == 0, shown
-    assert shown.out.splitlines()[0] == "2026-03-02T02:30:00Z"
+    assert shown.out.splitlines()[0] == "2026-03-02T02:30:00+01:00"
     assert shown.out.splitlines()[-1] == "a: 5 ticks to run, 2 left out by its calendar"
     refused = cli.run(*DAYS, "--file", "scheduler.yaml")
     assert (refused.code, "error[AF209]: no server serves" in refused.err) == (2, True)
@@ -41,7 +42,8 @@ def test_a_backfill_is_shown_and_cancelled_as_one(cli: CommandLine) -> None:
         asked = cli.run(*DAYS, "--json").json()
         assert (len(asked["ticks"]), asked["closed"]) == (5, 2)
         server.event("step_output")
-        line = f"  backfill {asked['backfill']}: a  2026-03-02T00:00Z to 2026-03-09T00:00Z  active: "
+        line = f"  backfill {asked['backfill']}: a  2026-03-02T00:00:00+01:00 to "
+        line += "2026-03-09T00:00:00+01:00  active: "
         assert line + "0 succeeded, 0 failed, 1 running, 4 left of 5" in cli.run("scheduler", "status").out
         assert cli.run("scheduler", "cancel", asked["backfill"]).code == 0
         wait_until(
