@@ -19,7 +19,7 @@ from aetherflow.schedule.timetable import count_ticks, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.store.alerts import Alert, alerts_of
 from aetherflow.store.firing_history import known_of, newest_firings
-from aetherflow.store.firings import Firing
+from aetherflow.store.firings import BY_HAND, Firing
 
 CLOSED = "CLOSED"
 """The outcome of ticks that a calendar takes away; they have no row."""
@@ -32,7 +32,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     Attributes:
         local: the scheduled time on the clocks of the item, with the offset.
         ticks: how many ticks, up to this one, the entry is for.
-        lag_seconds: how long after its time it started; None if it did not.
+        lag_seconds: how long after its time it started; None if it did not, or if a person requested it.
         duration_seconds: from its start to its end; None if it has not both.
         alerts: what was late about it.
     """
@@ -115,7 +115,7 @@ def entry_of(firing: Firing, zone: str) -> HistoryEntry:
         firing.reason,
         firing.run_id,
         firing.ticks,
-        _between(firing.due_at, started),
+        None if firing.cause in BY_HAND else _between(firing.due_at, started),
         _between(started, finished),
     )
 

@@ -75,8 +75,8 @@ def backfill_item(
     for tick in plan.ticks if dry_run else []:
         print_text(local(tick, ZoneInfo(plan.zone)))
     what = f"{plan.item}: {len(plan.ticks)} ticks to run"
-    what += f", {plan.succeeded} have succeeded" if plan.succeeded else ""
-    what += f", {plan.excluded} are excluded" if plan.excluded else ""
+    what += f", {plan.succeeded} succeeded" if plan.succeeded else ""
+    what += f", {plan.excluded} excluded (open, or not of --only {only})" if plan.excluded else ""
     what += f", {plan.closed} left out by its calendar" if plan.closed else ""
     print_text(what)
     if plan.held:

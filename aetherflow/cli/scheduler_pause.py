@@ -66,7 +66,7 @@ def pause_items_now(
     for one in paused:
         end = f"until {one.end:%Y-%m-%dT%H:%M:%SZ}" if one.end else "until it is resumed"
         print_text(f"{_what(one)}: paused {end}: {one.reason}")
-    print_note("what runs, is queued or waits already continues: a pause stops ticks, not runs")
+    print_note("a pause stops ticks and backfills, not runs: what runs, is queued or waits already continues")
 
 
 def resume_items(

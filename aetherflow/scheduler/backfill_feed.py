@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from aetherflow.clock import Clock
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
@@ -70,7 +71,11 @@ class BackfillFeed:
             return
         for ended in await self._standby.decide(partial(self._end, schedule=schedule)):
             self._report(_ended_notice(ended, self._clock.now()))
-        await sink.fire(partial(self._make, schedule=schedule))
+        begin = await self._database.read(partial(_not_begun, schedule=schedule))
+        decided = await sink.fire(partial(self._make, schedule=schedule))
+        for name in {firing.backfill for one in decided for firing in one.firings} & begin.keys():
+            zone = ZoneInfo(schedule.items[begin[name].item_id].zone)
+            self._report(_begun_notice(begin[name], zone, self._clock.now()))
 
     def _needs(self, raw: sqlite3.Connection, schedule: Schedule) -> bool:
         """Whether there is anything to do; only reads."""
@@ -117,12 +122,30 @@ class BackfillFeed:
         return made
 
 
+def _not_begun(raw: sqlite3.Connection, schedule: Schedule) -> dict[str, Backfill]:
+    """Return the backfills of which no tick has a firing yet, by their ids."""
+    active = backfills(raw, schedule.id, active=True)
+    return {
+        one.backfill: one for one in active if one.made_to == one.begins_at and one.item_id in schedule.items
+    }
+
+
 def _wants(raw: sqlite3.Connection, one: Backfill) -> bool:
     return one.made_to < one.ends_at and open_count(raw, one.backfill) <= _window(one) // 2
 
 
 def _window(one: Backfill) -> int:
     return max(OPEN_AT_MOST, 2 * (one.parallel or 0))
+
+
+def _begun_notice(one: Backfill, zone: ZoneInfo, now: datetime) -> ScheduleNotice:
+    """Return what people should know of a backfill whose first firings are made."""
+    begin, end = (
+        datetime.fromisoformat(at).astimezone(zone).isoformat(timespec="seconds")
+        for at in (one.begins_at, one.ends_at)
+    )
+    message = f"backfill {one.backfill} of {one.ticks} ticks from {begin} to {end}, by {one.requested_by}"
+    return ScheduleNotice(at=now, scheduler=one.scheduler, item_id=one.item_id, message=message, level="info")
 
 
 def _ended_notice(ended: Progress, now: datetime) -> ScheduleNotice:

@@ -23,7 +23,7 @@ from aetherflow.scheduler.paused_ticks import is_held
 from aetherflow.scheduler.requested_tick import NO_PARAMS, held, open_tick, refuse_taken
 from aetherflow.scheduler.settled_ticks import SettledTicks, name_settled_run, settled_ticks
 from aetherflow.scheduler.window_ticks import decide_with_windows, in_window, is_held_by_window
-from aetherflow.store.firings import Cause, Firing, NewFiring, insert_firing
+from aetherflow.store.firings import BY_HAND, Cause, Firing, NewFiring, insert_firing
 from aetherflow.store.pauses import Pause, pauses_of, read_pauses
 from aetherflow.store.schedule_items import decided_to, set_decided_to
 
@@ -231,6 +231,8 @@ def _is_in_window(item: Item, inside: bool, tick: int) -> bool:  # noqa: FBT001 
 
 
 def lateness(firing: Firing) -> float:
-    """Return how many seconds after its time a firing was decided."""
+    """Return how many seconds after its time a firing was decided; one by hand has no time to be late for."""
+    if firing.cause in BY_HAND:
+        return 0.0
     late = datetime.fromisoformat(firing.decided_at) - datetime.fromisoformat(firing.due_at)
     return max(late, timedelta(0)).total_seconds()

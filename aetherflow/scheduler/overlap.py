@@ -17,6 +17,7 @@ from aetherflow.scheduler.verdict import START, Verdict
 from aetherflow.scheduler.window_ticks import waits_for_window
 from aetherflow.store.backfills import own_limits, started_count
 from aetherflow.store.firings import (
+    BY_HAND,
     Cause,
     Firing,
     cancel_unstarted,
@@ -30,10 +31,6 @@ QUEUE_MAXIMUM = 100
 
 MADE_UP = frozenset({"catch_up", "backfill"})
 """The causes of firings that make up for ticks that have passed."""
-
-
-BY_HAND = frozenset({"manual", "backfill"})
-"""The causes of firings that a person requests: they follow nothing."""
 
 
 def judge_new(

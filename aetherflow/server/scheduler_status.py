@@ -18,7 +18,7 @@ from aetherflow.server.backfill_status import BackfillStatus, active_backfills
 from aetherflow.server.in_force import AskedFile, Served, ServerStatus, in_force, served_files
 from aetherflow.store.alerts import Alert, newest_alerts
 from aetherflow.store.firing_history import last_problem, last_success
-from aetherflow.store.firings import Firing, last_firings, open_firings
+from aetherflow.store.firings import BY_HAND, Firing, last_firings, open_firings
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
 from aetherflow.working_directory import absolute
@@ -55,7 +55,8 @@ class ItemStatus(msgspec.Struct, frozen=True):
     Attributes:
         enabled: None if neither the file in force nor the one on the disk can be read.
         due_since: the first tick that is due for some seconds, and about which no server has decided.
-        lag_seconds: how long after its time the last firing started, or was decided if it did not start.
+        lag_seconds: how long after its time the last firing started, or was decided if it did not start;
+            None for one by hand.
         zone: the IANA name of its time zone; None if the file is wrong.
         problem: what is wrong with its flow, manifest or params, so that it cannot run.
         running_since: when the oldest of its runs that execute started.
@@ -185,7 +186,7 @@ def _item(
         outcome=last.outcome if last else None,
         reason=last.reason if last else "",
         run_id=last.run_id if last else None,
-        lag_seconds=_lag(last) if last else None,
+        lag_seconds=_lag(last) if last and last.cause not in BY_HAND else None,
         next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
         due_since=_due_since(item, known, now) if item is not None and is_enabled and not paused else None,
         window=_window(item, now),

@@ -18,6 +18,9 @@ from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import is_alive
 
 Cause = Literal["tick", "catch_up", "manual", "backfill", "event"]
+BY_HAND: frozenset[Cause] = frozenset({"manual", "backfill"})
+"""The causes of firings that a person requests: they follow nothing, and have no time to be late for."""
+
 Open = Literal["WAITING", "QUEUED", "RUNNING"]
 RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
 FiringOutcome = Literal["WAITING", "QUEUED", "RUNNING", "SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "MISSED"]

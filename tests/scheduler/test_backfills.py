@@ -225,7 +225,7 @@ async def test_a_server_whose_file_lacks_the_item_leaves_the_backfill_to_another
         assert [event for event in other.reported if isinstance(event, ScheduleNotice)] == []
 
 
-async def test_the_end_of_a_backfill_is_reported_once(tmp_path: Path) -> None:
+async def test_the_beginning_and_the_end_of_a_backfill_are_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     clock = CountingClock()
     async with server(path, "a", clock) as one, server(path, "b", clock) as other:
@@ -235,7 +235,10 @@ async def test_the_end_of_a_backfill_is_reported_once(tmp_path: Path) -> None:
         for served in (one, other, one, other):
             await served.tick()
         notices = [event for event in one.reported + other.reported if isinstance(event, ScheduleNotice)]
-        assert [notice.message for notice in notices] == ["backfill b1 is over: 2 succeeded, 0 failed of 2"]
+        assert [notice.message for notice in notices] == [
+            "backfill b1 of 2 ticks from 2025-12-30T00:00:00+00:00 to 2026-01-01T00:00:00+00:00, by anna",
+            "backfill b1 is over: 2 succeeded, 0 failed of 2",
+        ]
 
 
 async def test_the_ticks_of_a_window_run_but_nothing_starts_in_one(tmp_path: Path) -> None:
