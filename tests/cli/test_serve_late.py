@@ -68,6 +68,29 @@ def test_the_steps_run_while_the_late_run_has_the_only_slot(cli: CommandLine) ->
     assert len(pages(cli)) == 1, "one run is late once"
 
 
+def test_two_servers_report_a_late_run_once_also_when_its_server_is_killed(cli: CommandLine) -> None:
+    flow = WAITS.replace("{{env.GO}}", str(cli.folder / "go"))
+    with (
+        serve(cli, "interval_seconds: 1", flow) as one,
+        cli.start("serve", "scheduler.yaml", "--log-format", "json") as other,
+    ):
+        wait_until(lambda: bool(pages(cli)), seconds=40)
+        ((holder,),) = cli.query("SELECT server FROM firings WHERE outcome = 'RUNNING'")
+        (pid,) = cli.query(f"SELECT json_extract(owner, '$.pid') FROM leases WHERE name = '{holder}'")[0]
+        killed, left = (one, other) if one.process.pid == pid else (other, one)
+        killed.send(signal.SIGKILL)
+        taken = f"SELECT 1 FROM firings WHERE outcome = 'RUNNING' AND server <> '{holder}'"
+        wait_until(lambda: bool(cli.query(taken)))
+        (cli.folder / "go").touch()
+        wait_until(lambda: bool(cli.query("SELECT 1 FROM firings WHERE outcome = 'SUCCESS'")), seconds=40)
+        left.send(signal.SIGTERM)
+        lines = [line for done in (killed.end(), left.end()) for line in done.out.splitlines()]
+    first = cli.query("SELECT min(scheduled_at) FROM firings WHERE outcome = 'SUCCESS'")[0][0]
+    told = [event for event in map(json.loads, lines) if event["event"] == "firing_late"]
+    assert len([event for event in told if event["scheduled_at"][:19] == first[:19]]) <= 1, told
+    assert len(pages(cli)) == 1
+
+
 def test_an_alert_whose_server_died_has_its_run_later_and_once(cli: CommandLine) -> None:
     with serve(cli, NEVER) as server:
         server.event("schedule_loaded")
