@@ -19,7 +19,7 @@ def why_stopped(item: Item, tick: datetime, pauses: Sequence[Pause]) -> str:
     if item.skips_in_windows and (window := item.window_at(tick)):
         return in_window(window)
     paused = _pause_over(item, tick, pauses) if item.policy.catch_up == "none" else None
-    return "" if paused is None else reason_of(paused)
+    return "" if paused is None else reason_of(paused, item.zone)
 
 
 def why_later(item: Item, tick: datetime, pauses: Sequence[Pause]) -> str:
@@ -27,7 +27,7 @@ def why_later(item: Item, tick: datetime, pauses: Sequence[Pause]) -> str:
     if not item.skips_in_windows and item.has_own_times and (window := item.window_at(tick)):
         return f"after {window}"
     paused = _pause_over(item, tick, pauses) if item.policy.catch_up != "none" else None
-    return "" if paused is None else f"after the pause: {reason_of(paused)}"
+    return "" if paused is None else f"after the pause: {reason_of(paused, item.zone)}"
 
 
 def last_tick_that_runs(item: Item, begin: int, end: int, pauses: Sequence[Pause]) -> datetime | None:

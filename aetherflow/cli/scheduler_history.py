@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from aetherflow.admin.forecast import zone_of
 from aetherflow.admin.item_history import OUTCOMES, HistoryEntry
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
-from aetherflow.cli.item_words import wrong_file
+from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_long_report, print_report
@@ -67,18 +68,19 @@ def show_history(
     asked, path = _opened(file, state)
     now = SystemClock().now()
     zone = zone_of(asked.schedule) if asked and asked.schedule else ZoneInfo("UTC")
-    found = ask_state(
-        path,
-        lambda ask: ask.schedule_history(
-            asked,
-            item,
-            lambda own: tuple(
-                parse_past(text, own or zone, now) if text else None for text in (since, until)
-            ),
-            chosen,
-            limit,
-        ),
-    )
+    period: list[str] = []
+
+    def read_period(own: ZoneInfo | None) -> tuple[datetime | None, ...]:
+        at = [parse_past(text, own or zone, now) if text else None for text in (since, until)]
+        words = ("since", "until")
+        period[:] = [
+            f" {word} {local_time(one, (own or zone).key)}"
+            for word, one in zip(words, at, strict=True)
+            if one is not None
+        ]
+        return tuple(at)
+
+    found = ask_state(path, lambda ask: ask.schedule_history(asked, item, read_period, chosen, limit))
     _note_wrong(asked)
     if json:
         print_long_report("scheduler.history", "firings", found)
@@ -86,7 +88,8 @@ def show_history(
     for one in found:
         print_text(_line(one))
     if not found:
-        print_note("no firing is known of that")
+        outcomes = f" with the outcome {' or '.join(chosen)}" if chosen else ""
+        print_note(f"no tick of {item or 'any item'} is known{''.join(period)}{outcomes}")
     elif len(found) == limit:
         print_note(f"the newest {limit}; --limit shows more")
 

@@ -10,10 +10,13 @@ import anyio
 import typer
 
 from aetherflow.cli import completers
+from aetherflow.cli.item_words import local_time
 from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
+from aetherflow.clock import SystemClock
 from aetherflow.errors import UsageError
+from aetherflow.observe.time_words import distance
 from aetherflow.server import pause_items
 from aetherflow.store.pauses import Pause
 
@@ -61,10 +64,13 @@ def pause_items_now(
     )
     paused = anyio.run(pause_items.pause, request)
     if json:
-        print_report("scheduler.pause", {"pauses": [_reported(one) for one in paused]})
+        print_report("scheduler.pause", {"pauses": [_reported(one.pause) for one in paused]})
         return
-    for one in paused:
-        end = f"until {one.end:%Y-%m-%dT%H:%M:%SZ}" if one.end else "until it is resumed"
+    now = SystemClock().now()
+    for shown in paused:
+        one, end = shown.pause, "until it is resumed"
+        if one.end is not None:
+            end = f"until {local_time(one.end, shown.zone)} ({distance(one.end, now)})"
         print_text(f"{_what(one)}: paused {end}: {one.reason}")
     print_note("a pause stops ticks and backfills, not runs: what runs, is queued or waits already continues")
 
@@ -81,10 +87,13 @@ def resume_items(
     names = _names(items, all_items=all_items)
     ended = anyio.run(pause_items.resume, names, file, state)
     if json:
-        print_report("scheduler.resume", {"pauses": [_reported(one) for one in ended]})
+        print_report("scheduler.resume", {"pauses": [_reported(one.pause) for one in ended]})
         return
-    for one in ended:
-        print_text(f"{_what(one)}: resumed; it was paused since {one.begin:%Y-%m-%dT%H:%M:%SZ}: {one.reason}")
+    now = SystemClock().now()
+    for shown in ended:
+        one = shown.pause
+        since = f"{local_time(one.begin, shown.zone)} ({distance(one.begin, now)})"
+        print_text(f"{_what(one)}: resumed; it was paused since {since}: {one.reason}")
 
 
 def _names(items: Sequence[str] | None, *, all_items: bool) -> tuple[str, ...]:

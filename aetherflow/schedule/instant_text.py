@@ -1,4 +1,4 @@
-"""Read an instant that a person writes: a date, or a date and a time, on the clocks of a zone. Pure."""
+"""Read and write an instant as people do: a date, or a date and a time, on the clocks of a zone. Pure."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def parse_past(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     except UsageError as error:
         hint = "write 2026-12-31, 2026-12-31T18:00, yesterday, today, or an age: 36h, 7d"
         raise UsageError(error.message, hint=hint) from None
+
+
+def local_text(at: datetime, zone: str) -> str:
+    """Return an instant to the second on the clocks of a zone, with its offset; `Z` for UTC."""
+    text = at.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+    return f"{text.removesuffix('+00:00')}Z" if zone == "UTC" else text
 
 
 _AGE = re.compile(r"(\d{1,9}) ?([smhdw])", re.ASCII)

@@ -11,10 +11,10 @@ from aetherflow.scheduler.window_ticks import waits_for_window
 from aetherflow.store.pauses import pause_in_force, read_pauses
 
 
-def held_by(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
-    """Return why the backfills of an item start nothing now; empty if they may."""
+def held_by(raw: sqlite3.Connection, item: Item, now: datetime, zone: str = "UTC") -> str:
+    """Return why the backfills of an item start nothing now, with times of the zone; empty if they may."""
     pause = pause_in_force(read_pauses(raw, item.scheduler), item.id, now)
     if pause is not None:
-        return reason_of(pause)
+        return reason_of(pause, zone)
     window = item.window_at(now)
     return "" if window is None else waits_for_window(window)

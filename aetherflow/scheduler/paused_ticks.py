@@ -13,6 +13,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from aetherflow.schedule.catch_up import Decision, NotRun, Run, ceiling, decide_due, ticks_not_run
+from aetherflow.schedule.instant_text import local_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.store.pauses import Pause, pause_in_force
@@ -66,7 +67,7 @@ def decide_with_pauses(
     return replace(due, runs=tuple(runs), not_run=tuple(not_run))
 
 
-def reason_of(pause: Pause) -> str:
-    """Return why the ticks of a pause do not run."""
-    end = f" until {pause.end:%Y-%m-%dT%H:%M:%SZ}" if pause.end is not None else ""
+def reason_of(pause: Pause, zone: str = "UTC") -> str:
+    """Return why the ticks of a pause do not run; its end is on the clocks of the zone."""
+    end = "" if pause.end is None else f" until {local_text(pause.end, zone)}"
     return f"paused by {pause.paused_by}{end}: {pause.reason}"

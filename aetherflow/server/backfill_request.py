@@ -167,7 +167,7 @@ def _plan(raw: sqlite3.Connection, item: Item, new: Backfill, now: datetime) -> 
         succeeded=succeeded,
         excluded=len(every) - len(ticks) - succeeded,
         closed=sum(1 for _ in closed_ticks(item.table, begin - before, end - before)),
-        held=held_by(raw, item, now),
+        held=held_by(raw, item, now, item.zone),
     )
 
 

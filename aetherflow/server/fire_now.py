@@ -157,7 +157,7 @@ async def fire(
 
 def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
     pause = pause_in_force(read_pauses(raw, item.scheduler), item.id, now)
-    return "" if pause is None else reason_of(pause)
+    return "" if pause is None else reason_of(pause, item.zone)
 
 
 async def find_item(

@@ -52,14 +52,25 @@ class PauseRequest(msgspec.Struct, frozen=True, kw_only=True):
     state: Path | None = None
 
 
+class PauseShown(msgspec.Struct, frozen=True):
+    """A pause, and the zone in which people read its times: that of its item, or of its file."""
+
+    pause: Pause
+    zone: str
+
+
 class _Known(msgspec.Struct, frozen=True):
-    """A scheduler file that can be paused: its items, and the zone in which people give times."""
+    """A scheduler file that can be paused: its items with their zones, and the zone of the file."""
 
-    items: Sequence[str]
-    zone: ZoneInfo
+    items: Mapping[str, str]
+    zone: str
+
+    def shown(self, pause: Pause) -> PauseShown:
+        """Return a pause with the zone of its item, or of the file."""
+        return PauseShown(pause, self.items.get(pause.item_id, self.zone))
 
 
-async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause]:
+async def pause(request: PauseRequest, clock: Clock | None = None) -> list[PauseShown]:
     """Store pauses, and return them; those that hold already get the new end and reason.
 
     Raises:
@@ -80,20 +91,21 @@ async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause
                 scheduler=scheduler,
                 item_id=item,
                 paused_at=timestamp(now),
-                until=_end(request, known[scheduler].zone, now),
+                until=_end(request, ZoneInfo(known[scheduler].zone), now),
                 reason=" ".join(request.reason.split()),
                 paused_by=by,
             )
             for scheduler, item in chosen
         ]
-        return await database.transact(lambda raw: [put_pause(raw, one, now) for one in pauses])
+        stored = await database.transact(lambda raw: [put_pause(raw, one, now) for one in pauses])
+        return [known[one.scheduler].shown(one) for one in stored]
     finally:
         await database.aclose()
 
 
 async def resume(
     names: Sequence[str], file: Path | None, state: Path | None, clock: Clock | None = None
-) -> list[Pause]:
+) -> list[PauseShown]:
     """End pauses, all of them without names, and return what has ended.
 
     Raises:
@@ -122,7 +134,7 @@ async def resume(
                 raise CannotPause("nothing is paused", hint="aetherflow scheduler status shows the items")
             return ended
 
-        return await database.transact(work)
+        return [known[one.scheduler].shown(one) for one in await database.transact(work)]
     finally:
         await database.aclose()
 
@@ -166,8 +178,9 @@ async def _known(database: Database, asked: AskedFile | None, clock: Clock) -> d
 def _of(schedule: Schedule | None, stored: Sequence[str]) -> _Known:
     """Return what is known of a file: what servers have stored, where it cannot be read now."""
     if schedule is not None:
-        return _Known(list(schedule.items), ZoneInfo(schedule.spec.timezone or "UTC"))
-    return _Known(stored, ZoneInfo("UTC"))
+        zones = {name: item.zone for name, item in schedule.items.items()}
+        return _Known(zones, schedule.spec.timezone or "UTC")
+    return _Known(dict.fromkeys(stored, "UTC"), "UTC")
 
 
 def _chosen(names: Sequence[str], known: Mapping[str, _Known], state: Path) -> list[tuple[str, str]]:

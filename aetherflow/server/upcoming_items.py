@@ -27,5 +27,9 @@ def _upcoming(item: Item, pauses: Sequence[Pause], now: datetime) -> UpcomingIte
     tick = next_tick(item.ticks_that_run, now) if item.spec.enabled else None
     local = tick.astimezone(ZoneInfo(item.zone)) if tick is not None else None
     return UpcomingItem(
-        item.id, local, item.spec.enabled, tuple(map(str, item.after)), reason_of(paused) if paused else ""
+        item.id,
+        local,
+        item.spec.enabled,
+        tuple(map(str, item.after)),
+        reason_of(paused, item.zone) if paused else "",
     )

@@ -1,0 +1,59 @@
+"""What people read of an item has the times of its own zone, first and with the offset."""
+
+from __future__ import annotations
+
+from tests.cli.command_line import CommandLine, flow
+
+SCHEDULE = """\
+version: 1
+id: night
+timezone: Europe/Berlin
+items:
+- {id: load, cron: '0 4 * * *', flow_yaml: flow.yaml, timezone: Asia/Tokyo}
+- {id: send, cron: '0 5 * * *', flow_yaml: flow.yaml}
+"""
+
+
+def written(cli: CommandLine) -> CommandLine:
+    """Return the command line in a folder with the schedule."""
+    cli.write("flow.yaml", flow("- {id: s, type: check_items, inputs: {items: [x]}}"))
+    cli.write("scheduler.yaml", SCHEDULE)
+    return cli
+
+
+def scheduler(cli: CommandLine, *words: str) -> list[str]:
+    """Return the lines that a command prints."""
+    done = cli.run("scheduler", *words, "--file", "scheduler.yaml")
+    assert done.code == 0, done
+    return (done.out + done.err).splitlines()
+
+
+def test_pause_and_resume_have_the_times_of_the_item(cli: CommandLine) -> None:
+    written(cli)
+    until = "--until", "2099-01-01T04:00+09:00", "--reason", "moved"
+    paused = scheduler(cli, "pause", "load", "send", *until)
+    assert paused[0].startswith("load: paused until 2099-01-01T04:00:00+09:00 (in ")
+    assert paused[1].startswith("send: paused until 2098-12-31T20:00:00+01:00 (in ")
+    assert paused[0].endswith(" d): moved")
+
+    at_hand = scheduler(cli, "fire", "load", "--here")
+    assert any(" until 2099-01-01T04:00:00+09:00: moved; a firing by hand" in line for line in at_hand)
+
+    resumed = scheduler(cli, "resume", "load")[0]
+    assert resumed.startswith("load: resumed; it was paused since ")
+    assert "+09:00 (" in resumed
+    assert " ago): moved" in resumed
+
+    everything = scheduler(cli, "pause", "--all", *until)[0]
+    assert everything.startswith("all items of night: paused until 2098-12-31T20:00:00+01:00 (in ")
+
+
+def test_a_history_without_ticks_names_the_item_the_period_and_the_outcome(cli: CommandLine) -> None:
+    written(cli)
+    cli.run("scheduler", "pause", "send", "--reason", "r", "--file", "scheduler.yaml")
+    assert scheduler(cli, "history") == ["no tick of any item is known"]
+    assert scheduler(cli, "history", "load", "--since", "2026-01-02", "--until", "2026-01-03T00:00Z") == [
+        "no tick of load is known since 2026-01-02T00:00:00+09:00 until 2026-01-03T09:00:00+09:00"
+    ]
+    failed = scheduler(cli, "history", "send", "--since", "2026-01-02", "--outcome", "failed")
+    assert failed == ["no tick of send is known since 2026-01-02T00:00:00+01:00 with the outcome FAILED"]
