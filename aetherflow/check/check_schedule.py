@@ -130,6 +130,7 @@ class _Reader(msgspec.Struct, eq=False):
             deadline=deadline,
             missing=self.looked_for,
             windows=windows,
+            on_stop=spec.on_stop or self.loaded.spec.on_stop or "cancel",
         )
 
     def report(self, key: str, code: str, message: str, hint: str) -> None:

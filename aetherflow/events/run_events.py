@@ -19,7 +19,7 @@ RunEnd = Literal["SUCCESS", "FAILED", "CANCELLED"]
 Origin = Literal["", "serve"]
 """Who executes a run: a person's command (empty), or a server, which resumes it after a crash."""
 
-CancelCause = Literal["request", "timeout", "fail_fast"]
+CancelCause = Literal["request", "timeout", "fail_fast", "stop"]
 
 
 def _snake(name: str) -> str:
@@ -128,7 +128,10 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
-    """The run must stop: by a request, by its own time limit, or because a job failed (`fail_fast`)."""
+    """The run must stop: by a request, by its own time limit, or because a job failed (`fail_fast`).
+
+    With the cause `stop` its server stops: the run does not end, and the next server resumes it.
+    """
 
     reason: str
     cause: CancelCause = "request"

@@ -16,9 +16,11 @@ Theory of operation
     for retries and slots, and posts what happened. An attempt is prepared and concluded here; a placement
     (`execution.ports`) performs it, in this process or elsewhere.
 
-    A run ends in three ways. Its machine decides so, also after a request to cancel, which it turns into
+    A run ends in four ways. Its machine decides so, also after a request to cancel, which it turns into
     cancellations of attempts and the ends that follow. Its journal cannot be written: then `run` raises, and
     what was not stored has not happened. Or `fail` gives it up, because another process has taken it over.
+    Or `leave` leaves it to the next server: the attempts end in order, those that succeed are stored, and the
+    others are cut off, as after a crash.
     A cancellation from outside becomes a request to cancel; the shield lets the run end in order first.
 """
 
@@ -32,6 +34,7 @@ import anyio.abc
 from aetherflow.engine.commands import CancelAttempt, Command, RunAttempt, ScheduleRetry, StartStep
 from aetherflow.engine.machine import RunMachine
 from aetherflow.engine.ready_queue import JobInstance
+from aetherflow.engine.state import apply
 from aetherflow.errors import AetherFlowError
 from aetherflow.events import run_events as e
 from aetherflow.execution.attempt import RunFacts, directories_of
@@ -76,6 +79,7 @@ class Executor:
         self._locks = JobLocks(machine.state.flow_id, machine.plan.flow.locks, services.locks)
         self._tasks: dict[str, InstanceTask] = {}
         self._failure: AetherFlowError | None = None
+        self._leaves = ""
         self.was_cancelled = False
         self._parts: RunParts
 
@@ -106,6 +110,9 @@ class Executor:
         """Whether all jobs have ended, and the hooks run."""
         return self._machine.state.phase == "RUNNING" and self._machine.state.outcome is not None
 
+    def _is_to_leave(self) -> bool:
+        return bool(self._leaves) and self._machine.state.cancelling is None
+
     def cancel(self, reason: str, cause: e.CancelCause = "request") -> None:
         """Request the run to end: running attempts are cancelled, and no further steps are started.
 
@@ -124,6 +131,19 @@ class Executor:
         state = self._machine.state
         if state.phase == "RUNNING" and state.cancelling is None:
             self._inbox.post(self._machine.events.make(e.CancelRequested, reason=reason, cause=cause))
+            self._bus.hurry()
+
+    def leave(self, reason: str) -> None:
+        """Request the attempts to end and the run to be left as it is then; hooks that run end first."""
+        if not self.runs_hooks and self._machine.state.cancelling is None:
+            self.leave_at_once(reason)
+
+    def leave_at_once(self, reason: str) -> None:
+        """Request the run to be left, also while its hooks run: the resume runs them."""
+        self.was_cancelled = True
+        if self._machine.state.phase == "RUNNING" and not self._leaves:
+            self._leaves = reason
+            self._inbox.wake()
             self._bus.hurry()
 
     def fail(self, error: AetherFlowError) -> None:
@@ -157,16 +177,13 @@ class Executor:
         self, beginning: e.Event, notices: Sequence[e.Event], workers: anyio.abc.TaskGroup
     ) -> None:
         machine = self._machine
-        if (limit := machine.plan.flow.timeout_seconds) is not None:
-            workers.start_soon(self._end_run_after, limit, "the run's timeout_seconds")
-        if self._item_timeout is not None:
-            workers.start_soon(
-                self._end_run_after, self._item_timeout, "the timeout_seconds of the schedule item"
-            )
+        self._limit_time(workers)
+        if self._is_to_leave():  # before it began
+            await self._begin(beginning, notices)
+            await self._leave([])
+            return
         reaction = machine.react(self._drop_duplicate_cancels(self._inbox.take_now()))
-        await self._bus.publish([beginning])
-        for notice in notices:
-            self._bus.announce(notice)
+        await self._begin(beginning, notices)
         await self._publish(reaction.events)
         while True:
             for command in reaction.commands:
@@ -176,10 +193,45 @@ class Executor:
             reports = await self._inbox.take()
             if self._failure is not None:
                 raise self._failure
+            if self._is_to_leave():
+                await self._leave(reports)
+                return
             reaction = machine.react(self._drop_duplicate_cancels(reports))
             await self._publish(reaction.events)
             self._inbox.committed(reports)
             self._forget_ended(reaction.events)
+
+    def _limit_time(self, workers: anyio.abc.TaskGroup) -> None:
+        if (limit := self._machine.plan.flow.timeout_seconds) is not None:
+            workers.start_soon(self._end_run_after, limit, "the run's timeout_seconds")
+        if self._item_timeout is not None:
+            workers.start_soon(
+                self._end_run_after, self._item_timeout, "the timeout_seconds of the schedule item"
+            )
+
+    async def _begin(self, beginning: e.Event, notices: Sequence[e.Event]) -> None:
+        await self._bus.publish([beginning])
+        for notice in notices:
+            self._bus.announce(notice)
+
+    async def _leave(self, reports: list[e.Event]) -> None:
+        """End the attempts; store what they report, but not that they were cut off, as after a crash."""
+        state = self._machine.state
+        reports.append(self._machine.events.make(e.CancelRequested, reason=self._leaves, cause="stop"))
+        while True:
+            facts = [report for report in reports if not _is_cut_off(report)]
+            for fact in facts:
+                apply(state, fact)
+            await self._publish(facts)
+            self._inbox.committed(reports)
+            for task in self._tasks.values():
+                task.cancel()
+            reports = self._inbox.take_now()
+            if not reports and not any(task.is_busy for task in self._tasks.values()):
+                return
+            reports = reports or await self._inbox.take()
+            if self._failure is not None:
+                raise self._failure
 
     async def _publish(self, events: Sequence[e.Event]) -> None:
         """Make events durable, and before them the files that they refer to."""
@@ -235,3 +287,14 @@ class Executor:
     async def _end_run_after(self, seconds: float, limit: str) -> None:
         await self._services.clock.sleep(seconds)
         self.cancel(f"{limit} passed after {seconds:g} s", "timeout")
+
+
+def _is_cut_off(report: e.Event) -> bool:
+    """Whether a report of a run that is left says what the next server will find out, or do."""
+    match report:
+        case e.StepFinished():
+            return report.status == "CANCELLED"
+        case e.CancelRequested():
+            return report.cause != "stop"
+        case _:
+            return isinstance(report, e.StepStarted)

@@ -74,10 +74,13 @@ class InstanceTask:
 
     Attributes:
         instance: the job, or the instance of a mapped job.
+        is_busy: whether it performs an attempt or waits for one; when it no longer does, it has reported how
+            that ended.
     """
 
     def __init__(self, parts: RunParts, instance: JobInstance) -> None:
         self.instance = instance
+        self.is_busy = False
         self._parts = parts
         self._machine = parts.machine
         self._services = parts.run.services
@@ -90,12 +93,12 @@ class InstanceTask:
         """Run an attempt; its start must be durable."""
         if not is_hook(self.instance.id):
             self._parts.locks.request(self.instance.job.id, self._parts.workers)
-        self._scope = anyio.CancelScope()
+        self._scope, self.is_busy = anyio.CancelScope(), True
         self._parts.workers.start_soon(self._work, step, attempt, self._scope)
 
     def start(self, step: StepPlan, attempt: int, wait_seconds: float = 0) -> None:
         """Report the start of an attempt, after a wait and when the step has its slots."""
-        self._scope = anyio.CancelScope()
+        self._scope, self.is_busy = anyio.CancelScope(), True
         self._parts.workers.start_soon(self._wait_and_start, step, attempt, wait_seconds, self._scope)
 
     def cancel(self) -> None:
@@ -249,7 +252,7 @@ class InstanceTask:
                 lock.refuse(error)
             self._finish(step, attempt, "FAILED", duration, error=error)
             return
-        self._post(e.StepRetrying, step, attempt, wait_seconds=round(wait, 3), error=error)
+        self._end(e.StepRetrying, step, attempt, wait_seconds=round(wait, 3), error=error)
 
     async def _wait_and_start(
         self, step: StepPlan, attempt: int, seconds: float, scope: anyio.CancelScope
@@ -267,7 +270,7 @@ class InstanceTask:
             before = max(attempt - 1, 1)
             self._finish(step, before, "CANCELLED", 0, reason=self._machine.state.cancel_reason)
             return
-        self._post(e.StepStarted, step, attempt, definition=step.fingerprint(), version=step.version)
+        self._end(e.StepStarted, step, attempt, definition=step.fingerprint(), version=step.version)
 
     async def _take_slots(self, step: StepPlan, attempt: int, pool: str) -> None:
         """Let a task take slots of a pool for one attempt, and wait until it has them or failed to get them.
@@ -302,7 +305,12 @@ class InstanceTask:
     def _finish(
         self, step: StepPlan, attempt: int, status: e.StepEnd, duration: float, **fields: Any
     ) -> None:
-        self._post(e.StepFinished, step, attempt, status=status, duration_seconds=duration, **fields)
+        self._end(e.StepFinished, step, attempt, status=status, duration_seconds=duration, **fields)
+
+    def _end(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
+        """Report how an attempt, or the wait for it, ended."""
+        self.is_busy = False
+        self._post(kind, step, attempt, **fields)
 
     def _post(self, kind: type[e.StepEvent], step: StepPlan, attempt: int, **fields: Any) -> None:
         self._parts.inbox.post(self._make(kind, step, attempt, **fields))

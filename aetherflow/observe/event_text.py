@@ -46,7 +46,12 @@ INDENT = " " * len("22:14:03 INFO  ")
 
 _COLOUR = r"\x1b\[[0-?]*[ -/]*[@-~]"  # compiled where the first text has such: many runs print none
 _CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
-_CAUSE = {"request": "cancel requested", "timeout": "timed out", "fail_fast": "stops at the first failure"}
+_CAUSE = {
+    "request": "cancel requested",
+    "timeout": "timed out",
+    "fail_fast": "stops at the first failure",
+    "stop": "left to the next server",
+}
 _WORD = {"debug": "DEBUG", "info": "INFO ", "warning": "WARN ", "error": "ERROR"}
 
 

@@ -12,9 +12,10 @@ from aetherflow.events import run_events as e
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.runs.resolved_run import ResolvedRun
 from aetherflow.runs.run_ticket import RunReport, RunTicket
-from aetherflow.runs.start_run import history_of, refuse_ended
+from aetherflow.runs.start_run import folded, refuse_ended
 from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.interrupted_runs import interrupted_runs
+from aetherflow.store.journal import read_events
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import claim_run, release_run
 
@@ -51,6 +52,17 @@ def _ticket(run: e.RunStarted | e.RunResumed, path: Path) -> RunTicket:
     )
 
 
+async def was_left(states: DatabasePool, run: ResolvedRun) -> bool:
+    """Whether the server of a run left it when it stopped (`on_stop: resume`), and did not die.
+
+    Raises:
+        StateError: the database cannot be used, or the history of the run contradicts itself.
+    """
+    async with states.use(run.state, run.checked.plan.flow.state.synchronous) as shared:
+        history = await shared.database.read(lambda raw: read_events(raw, run.run_id))
+    return folded(history, run.run_id).cancelling == "stop"
+
+
 async def end_as_failed(
     states: DatabasePool, run: ResolvedRun, clock: Clock, *, at_least: int
 ) -> RunReport | None:
@@ -65,7 +77,7 @@ async def end_as_failed(
     async with states.use(run.state, run.checked.plan.flow.state.synchronous) as shared:
         claim = await claim_run(shared.database, run.run_id, this_process(), clock)
         try:
-            state = history_of(claim, run.run_id)
+            state = folded(claim.history, run.run_id)
             if not claim.history:
                 return None  # its server died between the claim and the first event
             refuse_ended(run, claim, state)

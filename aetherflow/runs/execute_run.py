@@ -160,7 +160,7 @@ async def execute_run(
             ):
                 executor = _executor(run, state, services, bus, limit=paths.max_parallel_jobs)
                 if control.is_cancelled:  # while the secrets were fetched: nothing begins
-                    executor.cancel(control.reason)
+                    (executor.leave if control.leaves else executor.cancel)(control.reason)
 
                 events = EventFactory(clock, state.flow_id, state.run_id)
 
@@ -260,7 +260,7 @@ async def _follow_control(
         say(first_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks))
     elif executor.runs_hooks and not executor.was_cancelled:
         say(HOOKS_END_IT)
-    executor.cancel(reason)  # hooks run on
+    (executor.leave if control.leaves else executor.cancel)(reason)  # hooks run on
     with anyio.move_on_after(SILENT_SECONDS) as silence:
         await control.forced()
     if silence.cancelled_caught:
@@ -269,7 +269,7 @@ async def _follow_control(
         await control.forced(times)
         if times == 1 and control.advice is not None:
             say(second_notice(control.advice, runs_hooks=executor.runs_hooks, has_hooks=has_hooks))
-        executor.cancel_hooks(reason)
+        (executor.leave_at_once if control.leaves else executor.cancel_hooks)(reason)
         await guardian.end_leftovers(run.run_id, grace_seconds=0)
 
 
@@ -300,8 +300,10 @@ async def _cut_off_hooks(control: RunControl) -> None:
 async def _clean_up(run: ResolvedRun, state: RunState, services: RunServices) -> None:
     """Remove the files of the run, as its cleanup policy says, unless a later resume needs them."""
     policy = run.checked.plan.flow.workspace.cleanup_policy
-    if _is_unfinished(run, state) or not (
-        policy == "always" or (policy == "on_success" and state.phase == "SUCCESS")
+    if (
+        state.phase == "RUNNING"
+        or _is_unfinished(run, state)
+        or not (policy == "always" or (policy == "on_success" and state.phase == "SUCCESS"))
     ):
         return
     for problem in await _threads.run(services.workspace.remove, list(state.jobs)):
@@ -329,6 +331,8 @@ def _report(state: RunState, bus: Bus) -> RunReport:
         case "CANCELLED":
             code = exit_codes.of_signal(signal.SIGINT)
             return RunReport(state.run_id, "CANCELLED", code, bus.detached, state.outcome_reason)
+        case "RUNNING":
+            return RunReport(state.run_id, "LEFT", exit_codes.HELD, bus.detached, state.cancel_reason)
         case _:
             first = next(iter(failed), "")
             why = f"job {first} failed: {failed[first].message}" if first else "a job failed"

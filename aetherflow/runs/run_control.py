@@ -13,12 +13,14 @@ class RunControl:
 
     Attributes:
         reason: why the run must stop; empty until a stop is requested.
+        leaves: whether the run is left to the next server, which resumes it, instead of being cancelled.
         advice: how a person requests more, if a person's signal asked; else None.
         redactor: knows the secrets of the run, once its flow is loaded; for who reports how the run ended.
     """
 
     def __init__(self) -> None:
         self.reason = ""
+        self.leaves = False
         self.advice: StopAdvice | None = None
         self.redactor = Redactor()
         self._forces = 0
@@ -36,6 +38,12 @@ class RunControl:
             self.reason = reason
             self.advice = advice
             self._cancelled.set()
+
+    def leave(self, reason: str) -> None:
+        """Request the run to end its steps and to be left to the next server, unless it is cancelled."""
+        if not self.is_cancelled:
+            self.leaves = True
+            self.cancel(reason)
 
     def force(self) -> None:
         """Request to kill the current processes of the run; may be called again."""

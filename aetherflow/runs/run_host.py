@@ -14,13 +14,14 @@ import anyio.to_thread
 from aetherflow.cli_hints import retry_command
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.events.run_events import Event
-from aetherflow.runs.crash_recovery import MOST_RECOVERIES, end_as_failed
+from aetherflow.runs.crash_recovery import MOST_RECOVERIES, end_as_failed, was_left
 from aetherflow.runs.execute_run import execute_run
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.runs.ports import ClaimPrecondition, ObserverSpec
 from aetherflow.runs.resolved_run import ResolvedRun, resolve_run
 from aetherflow.runs.run_control import RunControl
 from aetherflow.runs.run_output import run_output
+from aetherflow.runs.run_pool import STOPPING_CODE
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, cancelled
 from aetherflow.spec.flow import OnCrash
 from aetherflow.store.database_pool import DatabasePool
@@ -94,6 +95,8 @@ class RunHost:
             load = partial(_load, ticket, dict(os.environ), bundle, self._clock)
             run = await anyio.to_thread.run_sync(load, abandon_on_cancel=True, limiter=self._loading)
             control.redactor = run.checked.redactor
+            if control.leaves:
+                return Refusal(ticket.run_id, "server_stopping", control.reason, STOPPING_CODE)
             if control.is_cancelled:
                 return cancelled(ticket.run_id, control.reason)
             if ticket.is_recovery:
@@ -121,8 +124,13 @@ class RunHost:
         return await open_bundle(ticket.bundle_manifest, env, allow_stale=stale, clock=self._clock)
 
     async def _end_instead(self, run: ResolvedRun) -> RunReport | Refusal | None:
-        """Leave or end a run to recover, if its `on_crash` says so or it was recovered too often."""
+        """Leave or end a run to recover, if its `on_crash` says so or it was recovered too often.
+
+        A run that its server left when it stopped is resumed: nothing has crashed.
+        """
         policy = run.checked.plan.flow.on_crash or self._on_crash
+        if await was_left(self.states, run):
+            return None
         if policy == "leave":
             reason = "its server died; it is left as it is (on_crash: leave)"
             hint = f"resume it: {retry_command(run.run_id, run.state)}"

@@ -203,7 +203,7 @@ class RunPool:
         await self._withdraw_all()
         await self._idle_within(grace_seconds)
         for active in self._active.values():
-            active.control.cancel("the server stops")
+            _stop(active)
         await self._idle_within(cancel_seconds)
         for _ in range(FORCES):
             if not self._active:
@@ -218,7 +218,7 @@ class RunPool:
         """Cancel the runs and kill their processes, now."""
         self._is_draining = self._is_forced = True
         for active in self._active.values():
-            active.control.cancel("the server stops")
+            _stop(active)
             active.control.force()
         self._wake()
 
@@ -319,3 +319,11 @@ class RunPool:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+def _stop(active: _Submission) -> None:
+    """Request a run to end since the server stops: it is cancelled, or left to the next server."""
+    if active.ticket.on_stop == "resume":
+        active.control.leave("the server stops, and the next one resumes the run")
+    else:
+        active.control.cancel("the server stops")

@@ -18,6 +18,7 @@ from aetherflow.errors import (
 )
 from aetherflow.events.run_events import Origin
 from aetherflow.runs.run_request import RunRequest
+from aetherflow.spec.schedule import OnStop
 
 TicketStatus = Literal["queued", "started", "ended", "refused"]
 
@@ -47,6 +48,7 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
         item_id: the schedule item, for observers.
         label: what a list of runs shows beside the run id.
         is_alert: it says that others are late, and does not wait for the slots that they have.
+        on_stop: what happens to the run if it still runs when its server stops.
     """
 
     run_id: str
@@ -59,10 +61,13 @@ class RunTicket(RunRequest, frozen=True, kw_only=True):
     item_id: str = ""
     label: str = ""
     is_alert: bool = False
+    on_stop: OnStop = "cancel"
 
 
 class RunReport(msgspec.Struct, frozen=True):
     """How a run ended; INTERRUPTED if its state could not be stored, or the program had a bug.
+
+    LEFT: its server stops, and the next one resumes it.
 
     Attributes:
         detached: observers that failed during the run, by name, and why.
@@ -73,7 +78,7 @@ class RunReport(msgspec.Struct, frozen=True):
     """
 
     run_id: str
-    status: Literal["SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"]
+    status: Literal["SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED", "LEFT"]
     exit_code: int
     detached: dict[str, str] = {}
     reason: str = ""

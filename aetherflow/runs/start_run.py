@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import msgspec
 
@@ -50,7 +51,7 @@ def start_run(run: ResolvedRun, claim: RunClaim, owner: ProcessIdentity, clock: 
         StateError: the stored history contradicts itself.
         RunEnded: a run to recover has ended meanwhile.
     """
-    state = history_of(claim, run.run_id)
+    state = folded(claim.history, run.run_id)
     if not claim.history:
         return _start(run, state, owner, clock)
     if run.request.is_recovery:
@@ -58,14 +59,14 @@ def start_run(run: ResolvedRun, claim: RunClaim, owner: ProcessIdentity, clock: 
     return _resume(run, claim, state, owner, clock)
 
 
-def history_of(claim: RunClaim, run_id: str) -> RunState:
+def folded(history: Sequence[e.Event], run_id: str) -> RunState:
     """Return the state that the stored events lead to.
 
     Raises:
         StateError: they contradict each other.
     """
     try:
-        return fold(claim.history)
+        return fold(history)
     except IllegalEvent as error:
         raise StateError(
             f"the stored history of run {run_id} makes no sense: {error}",
@@ -154,8 +155,8 @@ def _resume(
         selected=run.selected,
         option=request.rerun_option,
     )
-    # A run of which nothing was executed did not kill its server.
-    was_in_a_step = any(
+    # A run of which nothing was executed did not kill its server, nor one that its server left in order.
+    was_in_a_step = state.cancelling != "stop" and any(
         step.status == "RUNNING" for job in state.jobs.values() for step in job.steps.values()
     )
     events = EventFactory(clock, plan.flow_id, run.run_id)

@@ -17,7 +17,7 @@ from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.window import Window, Windows, window_at
 from aetherflow.schedule.windowed import ticks_in, ticks_outside
 from aetherflow.schedule.zone import seconds
-from aetherflow.spec.schedule import CalendarSpec, ItemSpec, ScheduleFile
+from aetherflow.spec.schedule import CalendarSpec, ItemSpec, OnStop, ScheduleFile
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -34,6 +34,7 @@ class Item(msgspec.Struct, frozen=True):
         follows: when the items tick that it follows, by their names; those that are enabled.
         deadline: when its runs are late; None without one.
         windows: when it starts nothing: its own, and those of its calendar.
+        on_stop: what happens to its runs that do not end in time when the server stops.
     """
 
     scheduler: str
@@ -49,6 +50,7 @@ class Item(msgspec.Struct, frozen=True):
     follows: dict[str, Timetable] = {}
     deadline: Deadline | None = None
     windows: Windows = ()
+    on_stop: OnStop = "cancel"
 
     @property
     def id(self) -> str:

@@ -12,7 +12,7 @@ from aetherflow.schedule.item import Item
 from aetherflow.scheduler.firing_decision import DecidedFirings
 from aetherflow.store.firings import Firing
 
-FiringOutcome = Literal["SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "POSTPONED", "TAKEN_OVER"]
+FiringOutcome = Literal["SUCCESS", "FAILED", "CANCELLED", "SKIPPED", "POSTPONED", "TAKEN_OVER", "LEFT"]
 
 
 class FiringEnd(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class FiringEnd(msgspec.Struct, frozen=True):
 
     Attributes:
         outcome: how its run ended; or SKIPPED: it cannot start and is not tried again, POSTPONED: it waits,
-            TAKEN_OVER: another server has it now.
+            TAKEN_OVER: another server has it now, LEFT: another server may take it and resume its run.
         reason: why, for people.
     """
 

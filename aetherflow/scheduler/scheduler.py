@@ -42,6 +42,7 @@ from aetherflow.scheduler.wall_clock_timer import WallClockTimer
 from aetherflow.store.database import Database
 from aetherflow.store.firings import (
     Firing,
+    leave_firing,
     move_firing,
     postpone_firing,
     release_unstarted,
@@ -281,6 +282,11 @@ class Scheduler:
             case "POSTPONED":
                 await self._postpone(firing, end.reason)
             case "TAKEN_OVER":
+                self._forget(firing)
+            case "LEFT":
+                await self._database.transact(
+                    lambda raw: leave_firing(raw, firing.firing_id, self.server, end.reason)
+                )
                 self._forget(firing)
             case "SUCCESS" | "FAILED" | "CANCELLED" | "SKIPPED":
                 await self._end(firing, end.outcome, end.reason)

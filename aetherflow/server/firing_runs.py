@@ -24,6 +24,8 @@ from aetherflow.store.database_pool import DatabasePool
 from aetherflow.store.firings import Cause, Firing, begin_firing, fix_last_success, recorded_end
 from aetherflow.working_directory import working_directory_name
 
+LEFT = "its server has stopped; the next server resumes the run"
+
 
 class FiringRuns(msgspec.Struct, frozen=True, eq=False):
     """The `FiringRunner` of a server: submits tickets to its run pool."""
@@ -89,6 +91,8 @@ class _FiringObserver(msgspec.Struct, frozen=True, eq=False):
         match report:
             case RunReport(status="SUCCESS" | "FAILED" | "CANCELLED" as outcome):
                 await self.on_end(FiringEnd(outcome, report.reason))
+            case RunReport(status="LEFT"):
+                await self.on_end(FiringEnd("LEFT", LEFT))
             case RunReport():
                 await self.on_end(FiringEnd("FAILED", f"its state could not be stored: {report.reason}"))
             case Refusal(kind="run_in_use" | "run_ended"):
@@ -142,6 +146,7 @@ def ticket_of(
         timezone=item.zone,
         item_id=item.id,
         label=item.id,
+        on_stop=item.on_stop,
         item_timeout_seconds=spec.timeout_seconds,
         is_recovery=is_recovery,
         claimed_at=datetime.fromisoformat(firing.started_at) if firing.started_at else None,

@@ -20,6 +20,7 @@ from aetherflow.spec.flow import (
 from aetherflow.spec.spelling import AS_DURATION, IS_DURATION
 
 CatchUp = Literal["none", "latest", "all"]
+OnStop = Literal["cancel", "resume"]
 Overlap = Literal["skip", "queue", "cancel_running"]
 DstGap = Literal["run_once", "skip"]
 DstOverlap = Literal["first", "both"]
@@ -140,6 +141,7 @@ class ItemSpec(_Spec, frozen=True):
         dst_gap: what a time does that clocks skip.
         dst_overlap: what a time does that clocks show twice.
         priority: of runs that wait for a slot, the higher goes first.
+        on_stop: what happens to a run that does not end in time when the server stops; default: the file's.
         deadline: when a run is late to start, late to end or unusually long.
         on_late: steps that run when something is late, unusually long, missed, or has never run.
         description: what it is for.
@@ -179,6 +181,7 @@ class ItemSpec(_Spec, frozen=True):
     dst_gap: DstGap | None = None
     dst_overlap: DstOverlap | None = None
     priority: int = 0
+    on_stop: OnStop | None = None
     deadline: DeadlineSpec | None = None
     on_late: list[StepSpec] = []
     description: str = ""
@@ -199,6 +202,7 @@ class ScheduleFile(_Spec, frozen=True):
         max_parallel_runs: how many runs execute at once.
         shutdown_grace_seconds: how long runs may continue when the server is asked to stop.
         on_crash: what happens to a run whose server died, unless its flow says it.
+        on_stop: what happens to runs that do not end in time when the server stops; default: cancel.
     """
 
     called = "the scheduler file"
@@ -213,6 +217,7 @@ class ScheduleFile(_Spec, frozen=True):
     max_parallel_runs: PositiveInt | None = None
     shutdown_grace_seconds: Seconds | None = None
     on_crash: OnCrash | None = None
+    on_stop: OnStop | None = None
     pools: dict[str, PositiveInt] = {}
 
 

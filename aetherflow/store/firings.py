@@ -338,6 +338,15 @@ def release_firing(raw: sqlite3.Connection, firing_id: int, server: str) -> None
     )
 
 
+def leave_firing(raw: sqlite3.Connection, firing_id: int, server: str, reason: str) -> None:
+    """Leave a firing of this server that has started to the next server, which resumes its run."""
+    raw.execute(
+        "UPDATE firings SET outcome = 'QUEUED', server = '', reason = ? "
+        "WHERE firing_id = ? AND server = ? AND finished_at IS NULL",
+        (reason, firing_id, server),
+    )
+
+
 def firings_between(
     raw: sqlite3.Connection, scheduler: str, item_id: str, begin: datetime, end: datetime
 ) -> list[Firing]:

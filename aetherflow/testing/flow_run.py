@@ -111,4 +111,5 @@ async def run_flow(
         control=RunControl(),
         clock=clock,
     )
-    return FlowRun(report.run_id, report.status, run.state, seen, report.detached)
+    status = "INTERRUPTED" if report.status == "LEFT" else report.status  # only a server leaves runs
+    return FlowRun(report.run_id, status, run.state, seen, report.detached)
