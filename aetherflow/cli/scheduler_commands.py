@@ -18,6 +18,7 @@ from aetherflow.cli.options import Json, StateOfScheduler
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.scheduler_backfill import described
+from aetherflow.cli.server_words import server_words
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.errors import AetherFlowError
@@ -166,8 +167,9 @@ def _print_forecasts(
 
 def _print_status(one: SchedulerStatus, now: datetime) -> None:
     print_text(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
+    zone = next((item.zone for item in one.items if item.zone), None)
     for server in one.servers:
-        print_text(f"  server {server.server}: {server.owner} since {server.since} ({server.validity})")
+        print_text(f"  server {server.server}: {server_words(server, zone, now)}")
     if not one.servers:
         print_text("  no server")
     if one.problem:

@@ -48,7 +48,12 @@ class StandsBy(Exception):
 
 
 class _Sample(msgspec.Struct, frozen=True):
-    """A clock: what it showed (None: not known yet) at a monotonic time, give or take some seconds."""
+    """A clock: what it showed (None: not known yet) at a monotonic time, give or take some seconds.
+
+    Attributes:
+        is_plausible: the first heartbeat may agree with this clock, or is that of a newer server, which does
+            not hold up an older one.
+    """
 
     beats: int
     at: float
@@ -95,8 +100,9 @@ class ServerClocks:
             if old is not None and row.beats == old.beats:
                 samples[name] = old
             elif old is None or gap > UNSEEN_SECONDS:  # how old the heartbeat is, is not known
-                apart = abs((now - shown).total_seconds())
-                samples[name] = _Sample(row.beats, at, is_plausible=apart <= OFF_SECONDS + BEAT_SECONDS)
+                is_near = abs((now - shown).total_seconds()) <= OFF_SECONDS + BEAT_SECONDS
+                is_newer = gap <= UNSEEN_SECONDS and row.beats + SAME_AGE_BEATS < self._beats
+                samples[name] = _Sample(row.beats, at, is_plausible=is_near or is_newer)
             else:
                 samples[name] = _Sample(row.beats, at, shown + timedelta(seconds=gap / 2), gap / 2)
         self._samples = samples

@@ -27,7 +27,6 @@ from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.in_force import (
     AskedFile,
     InForce,
-    ServerStatus,
     ask_file,
     in_force,
     served_files,
@@ -36,6 +35,7 @@ from aetherflow.server.in_force import (
 from aetherflow.server.last_resort import forced_end
 from aetherflow.server.open_server import Server, open_server
 from aetherflow.server.server_settings import ServerSettings, server_environment, settings_of
+from aetherflow.server.server_status import ServerStatus
 from aetherflow.spec.suggest import did_you_mean
 from aetherflow.stop_signals import name_of
 from aetherflow.store.database import Database

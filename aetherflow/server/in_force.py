@@ -19,22 +19,13 @@ from aetherflow.server.schedule_files import (
     load_schedule,
 )
 from aetherflow.server.server_settings import ScheduleConflict, server_environment, state_path_of
+from aetherflow.server.server_status import ServerStatus, server_status
 from aetherflow.spec.document import MAX_BYTES
 from aetherflow.spec.read_file import read_file
-from aetherflow.store import lease as leases
 from aetherflow.store.filesystem import is_missing
 from aetherflow.store.old_database import beside_old
 from aetherflow.store.served_files import source_in_force
 from aetherflow.working_directory import absolute
-
-
-class ServerStatus(msgspec.Struct, frozen=True):
-    """A server that serves a file."""
-
-    server: str
-    owner: str
-    since: str
-    validity: leases.LeaseValidity
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -139,14 +130,11 @@ def served_files(raw: sqlite3.Connection, now: datetime) -> dict[str, Served]:
         "SELECT scheduler, server, file, problem, item_problems FROM schedulers ORDER BY scheduler, loaded_at"
     )
     for scheduler, server, file, problem, items in rows.fetchall():
-        lease = leases.held(raw, server, now)
-        if lease is None:
+        status = server_status(raw, server, now)
+        if status is None:
             continue
-        status = ServerStatus(
-            server.removeprefix("server:"), str(lease.holder.owner), lease.holder.acquired_at, lease.validity
-        )
         known = found.setdefault(scheduler, Served(file))
-        is_live = lease.validity == "live"
+        is_live = status.validity == "live"
         found[scheduler] = Served(
             known.file,
             problem or known.problem,

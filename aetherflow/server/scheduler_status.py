@@ -15,7 +15,8 @@ from aetherflow.schedule.window import window_end
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.server.backfill_status import BackfillStatus, active_backfills
-from aetherflow.server.in_force import AskedFile, Served, ServerStatus, in_force, served_files
+from aetherflow.server.in_force import AskedFile, Served, in_force, served_files
+from aetherflow.server.server_status import ServerStatus
 from aetherflow.store.alerts import Alert, newest_alerts
 from aetherflow.store.firing_history import last_problem, last_success
 from aetherflow.store.firings import BY_HAND, Firing, last_firings, open_firings

@@ -20,10 +20,8 @@ from msgspec.structs import replace
 
 from aetherflow import exit_codes
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.errors import AetherFlowError
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
-from aetherflow.runs.crash_recovery import recovery_tickets
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
 from aetherflow.runs.stop_notices import advice_for
@@ -32,10 +30,10 @@ from aetherflow.server import last_resort
 from aetherflow.server.item_problems import refuse_wrong_items, watch_item_problems
 from aetherflow.server.on_late_runs import watch_late
 from aetherflow.server.open_server import Server, open_server, run_last_work
+from aetherflow.server.recover_runs import recover_runs
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import server_environment, settings_of, state_path_of
 from aetherflow.stop_signals import end_with
-from aetherflow.store.firings import firing_of_run
 
 Service = Callable[[Server], Coroutine[Any, Any, None]]
 """Runs as long as the server does, and is cancelled when it stops."""
@@ -45,6 +43,7 @@ SERVICES: tuple[Service, ...] = (
     lambda server: server.scheduler.run(),
     lambda server: server.reloader.watch(),
     lambda server: server.notifier.watch(server.clock),
+    recover_runs,
     watch_late,
     watch_item_problems,
 )
@@ -103,7 +102,7 @@ async def serve(
             settings = replace(settings_of(schedules), file_access=access, strict=request.strict)
             clock = clock or SystemClock()
             async with open_server(schedules, settings, state, observers, clock, env) as server:
-                start = partial(_start, server, schedules, state)
+                start = partial(_start, server, schedules)
                 number = await _serve_until_signal(server, start, services, signals, on_ready)
             end_with(exit_codes.of_signal(number))
     return exit_codes.of_signal(number)
@@ -151,19 +150,10 @@ async def _unless(first: anyio.Event, work: Callable[[], Coroutine[Any, Any, Non
     return is_done
 
 
-async def _start(server: Server, schedules: Sequence[Schedule], state: Path) -> None:
-    """Bring the files into force, and resume the runs that a dead server left.
-
-    The runs of firings are not among them: the server of their file takes them over with the firings.
-    """
+async def _start(server: Server, schedules: Sequence[Schedule]) -> None:
+    """Bring the files into force."""
     for schedule in schedules:
         await server.reloader.put(schedule, is_first=True)
-    for ticket in await recovery_tickets(server.states, state, server.clock):
-        if await server.database.read(partial(firing_of_run, run_id=ticket.run_id)) is None:
-            try:
-                await server.run_pool.submit(ticket)
-            except AetherFlowError as error:
-                server.report(error.message)
 
 
 async def _follow_signals(

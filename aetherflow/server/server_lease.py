@@ -41,6 +41,7 @@ class ServerLease:
         self.clocks = ServerClocks(name, clock)
         self._started = clock.now()
         self._beats = 0
+        self._stands_by = False
         self._files: dict[str, ServedFile] = {}
 
     @classmethod
@@ -62,6 +63,8 @@ class ServerLease:
         """Store what the clock shows; return what those of all servers showed."""
         forget_silent(raw, self.clocks.silent())
         self._beats += 1
+        standby = self.clocks.standby()
+        self._stands_by = bool(standby)
         row = ServerRow(
             self.name,
             this_process().host.partition(" ")[0],
@@ -69,7 +72,7 @@ class ServerLease:
             timestamp(self._started),
             timestamp(self._clock.now()),
             self._beats,
-            self.clocks.standby(),
+            standby,
             self.clocks.ahead_seconds(),
         )
         store_server(raw, row)
@@ -93,7 +96,8 @@ class ServerLease:
         renewed = self._clock.monotonic()
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            is_due = self._clock.monotonic() - renewed >= BEAT_SECONDS
+            is_news = bool(self.clocks.standby()) != self._stands_by  # show others at once
+            is_due = is_news or self._clock.monotonic() - renewed >= BEAT_SECONDS
             try:
                 if is_due:
                     rows = await self._database.transact(self._renew)

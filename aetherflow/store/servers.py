@@ -46,11 +46,19 @@ def store_server(raw: sqlite3.Connection, row: ServerRow) -> None:
 
 def server_rows(raw: sqlite3.Connection) -> dict[str, ServerRow]:
     """Return the servers whose process is not known to be dead; whether they still beat is to be seen."""
+    return {name: row for name, row in _all_rows(raw).items() if not _is_dead(raw, name, row)}
+
+
+def stored_server(raw: sqlite3.Connection, server: str) -> ServerRow | None:
+    """Return what a server stored at its last heartbeat."""
+    return _all_rows(raw).get(server)
+
+
+def _all_rows(raw: sqlite3.Connection) -> dict[str, ServerRow]:
     rows = raw.execute(
         "SELECT server, host, version, started_at, clock_at, beats, standby, ahead_seconds FROM servers"
     )
-    found = {row[0]: ServerRow(*row) for row in rows.fetchall()}
-    return {name: row for name, row in found.items() if not _is_dead(raw, name, row)}
+    return {row[0]: ServerRow(*row) for row in rows.fetchall()}
 
 
 def _is_dead(raw: sqlite3.Connection, name: str, row: ServerRow) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from aetherflow.scheduler.repeated_work import AGAIN_SECONDS
 from tests.polling import wait_until
 from tests.torture.processes import COMMAND, query
 from tests.torture.runners import Runners, reports
@@ -56,6 +61,12 @@ def go(runners: Runners) -> None:
 
 def status(runners: Runners) -> list[tuple[object, ...]]:
     return query(runners.state, "SELECT run_id, status FROM runs ORDER BY run_id")
+
+
+def change(runners: Runners, sql: str) -> None:
+    """Change the database, as another server would."""
+    with closing(sqlite3.connect(runners.state, timeout=30)) as raw, raw:
+        raw.execute(sql)
 
 
 def test_an_interrupted_run_resumes_under_its_id_with_what_is_on_the_disk_now(runners: Runners) -> None:
@@ -179,3 +190,24 @@ def test_a_flow_that_is_gone_leaves_its_run_interrupted_and_is_reported(runners:
     (reported,) = [change for change in runners.run() if change["report"]]
     assert (reported["status"], "flow.yaml" in reported["report"]["reason"]) == ("refused", True)
     assert query(runners.state, "SELECT status FROM run_state") == [("RUNNING",)]
+
+
+def test_a_server_resumes_runs_only_when_the_clocks_were_compared(runners: Runners) -> None:
+    """By a clock that is an hour ahead, the leases of the runs of all other hosts have run out."""
+    killed(runners, flow(runners), "r1")
+    go(runners)
+    item = "{id: a, at: '2099-01-01T00:00', flow_yaml: flow.yaml}"
+    schedule = runners.write("scheduler.yaml", f"version: 1\nid: night\nitems:\n- {item}\n")
+    late = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    other = f"('server:other', 'elsewhere', '1', '{late}', '{late}', 1)"
+    columns = "(server, host, version, started_at, clock_at, beats)"
+    change(runners, f"INSERT INTO servers {columns} VALUES {other}")
+    with subprocess.Popen([COMMAND, "serve", schedule, "--state", runners.state], env=runners.env) as server:
+        try:
+            wait_until(lambda: bool(query(runners.state, "SELECT 1 FROM schedulers")), "the file is served")
+            time.sleep(2 * AGAIN_SECONDS)
+            assert query(runners.state, "SELECT 1 FROM events WHERE event = 'run_resumed'") == []
+            change(runners, "DELETE FROM servers WHERE server = 'server:other'")
+            wait_until(lambda: status(runners) == [("r1", "SUCCESS")], "the run is resumed")
+        finally:
+            server.terminate()

@@ -107,7 +107,7 @@ class Server:
         """Take the lease of the server, or renew it."""
         await self.database.transact(
             lambda raw: leases.acquire(
-                raw, self.name, owner or this_process(), self.name, now=self.clock.now(), ttl_seconds=30
+                raw, self.name, owner or this_process(), self.name, now=self.clocks.now(), ttl_seconds=30
             )
         )
 

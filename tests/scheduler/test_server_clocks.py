@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.cli.server_words import server_words
 from aetherflow.events.schedule_events import ScheduleNotice
-from aetherflow.scheduler.server_clocks import ClockOffset, reference
+from aetherflow.scheduler.server_clocks import COMPARING, ClockOffset, reference
+from aetherflow.server.server_status import ServerStatus, server_status
 from tests.scheduler.scheduler_parts import CountingClock, Server, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -43,7 +45,7 @@ async def test_a_server_whose_clock_is_off_stands_by_and_returns(tmp_path: Path,
         await first.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         wrong.advance(20)
         await second.beat()
-        assert second.scheduler.standby.why() == "compares its clock with those of other servers"
+        assert second.scheduler.standby.why() == COMPARING
         await second.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
         await beat(first, second)
         assert first.scheduler.standby.why() == ""
@@ -78,6 +80,48 @@ async def test_a_clock_that_jumps_is_noticed_before_anything_is_decided(tmp_path
         await second.tick()
         assert rows(state) == []
         assert notices(second) == ["AF217"]
+
+
+async def test_a_new_server_whose_clock_is_off_does_not_hold_up_an_old_one(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    right, wrong = CountingClock("r"), CountingClock("w")
+    wrong.jump(HOUR)
+    async with server(state, "a", right) as first, server(state, "b", wrong) as second:
+        for _ in range(4):
+            await beat(first)
+        await second.live()
+        await second.beat()
+        await first.beat()
+        assert first.scheduler.standby.why() == ""
+        assert second.scheduler.standby.why() == COMPARING
+
+
+async def test_the_difference_of_the_clocks_is_stored(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    right, wrong = CountingClock("r"), CountingClock("w")
+    wrong.jump(-HOUR)
+    async with server(state, "a", right) as first, server(state, "b", wrong) as second:
+        await beat(first)
+        assert (await status(first, "a")).clock_ahead_seconds is None, "it is alone"
+        for _ in range(3):
+            await beat(first)
+        wrong.advance(20)
+        for _ in range(2):
+            await beat(first, second)
+        active, off = await status(first, "a"), await status(first, "b")
+        assert (active.state, active.standby, active.clock_ahead_seconds) == ("active", "", 0.0)
+        assert (off.state, off.version, off.host) == ("stands_by", "1", "host")
+        assert "behind that of server a" in off.standby
+        assert off.clock_ahead_seconds == pytest.approx(-HOUR, abs=3)
+        assert server_words(off, "Europe/Berlin", right.now()).startswith("stands by: its clock is 3")
+        assert ", clock 1 h behind" in server_words(off, "Europe/Berlin", right.now())
+
+
+async def status(asking: Server, name: str) -> ServerStatus:
+    """Return the status of a server, by the clock of one of them."""
+    found = await asking.database.read(lambda raw: server_status(raw, f"server:{name}", asking.clock.now()))
+    assert found is not None
+    return found
 
 
 async def test_a_server_alone_decides_by_its_own_clock(tmp_path: Path) -> None:
