@@ -31,8 +31,8 @@ def _state(server: ServerStatus) -> str:
     match server.state:
         case "active":
             return "active"
-        case "stands_by":
-            return f"stands by: {server.standby}"
+        case "standby":
+            return f"standby: {server.standby}"
         case "silent":
             return "silent: it has not renewed its lease"
         case "dead":

@@ -11,7 +11,7 @@ import msgspec
 from aetherflow.store import lease as leases
 from aetherflow.store.servers import ServerRow, stored_server
 
-ServerState = Literal["active", "stands_by", "silent", "dead"]
+ServerState = Literal["active", "standby", "silent", "dead"]
 """A server decides; or its clock is off; or it has not renewed its lease in time; or its process is dead."""
 
 
@@ -64,4 +64,4 @@ def _state(validity: leases.LeaseValidity, row: ServerRow | None) -> ServerState
         case "expired":
             return "silent"
         case "live":
-            return "stands_by" if row is not None and row.standby else "active"
+            return "standby" if row is not None and row.standby else "active"

@@ -30,11 +30,12 @@ main()
 """`aetherflow` whose clock is ahead by the seconds in a file; of two that are equally old it counts less."""
 
 
-def serve_shifted(cli: CommandLine, shift: Path, *arguments: str) -> Running:
-    """Start `aetherflow serve` with a clock that the file shifts."""
+def serve_after(first: Running, cli: CommandLine, shift: Path) -> Running:
+    """Start `aetherflow serve` with a clock that the file shifts, when the first one serves."""
+    first.event("schedule_loaded")
     return Running(
         subprocess.Popen(
-            [sys.executable, "-c", SHIFTED, str(shift), "serve", *arguments],
+            [sys.executable, "-c", SHIFTED, str(shift), "serve", "scheduler.yaml", "--log-format", "json"],
             cwd=cli.folder,
             env=cli.env,
             stdin=subprocess.DEVNULL,
@@ -69,17 +70,17 @@ def test_of_two_servers_the_one_whose_clock_is_off_decides_nothing(cli: CommandL
     shift = cli.write("shift", f"{HOUR}")
     with (
         cli.start("serve", "scheduler.yaml", "--log-format", "json") as right,
-        serve_shifted(cli, shift, "scheduler.yaml", "--log-format", "json") as wrong,
+        serve_after(right, cli, shift) as wrong,
     ):
         wrong.event("schedule_loaded")
         notice = wrong.event("schedule_notice", code="AF217")
         assert "s ahead of that of server" in notice["message"]
         off, active = known(cli, wrong), known(cli, right)
-        assert (off["state"], active["state"]) == ("stands_by", "active")
+        assert (off["state"], active["state"]) == ("standby", "active")
         assert HOUR - 5 < off["clock_ahead_seconds"] < HOUR + 5
         assert (off["version"], active["clock_ahead_seconds"]) == (__version__, 0)
         done = cli.run("scheduler", "status")
-        assert f"server {off['server']}: stands by: its clock is 36" in done.out, done
+        assert f"server {off['server']}: standby: its clock is 36" in done.out, done
         assert "clock 1 h ahead" in done.out
         assert "clock agrees (+0.0 s)" in done.out
         with_run = "SELECT DISTINCT server FROM firings WHERE run_id IS NOT NULL AND server <> ''"

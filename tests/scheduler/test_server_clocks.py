@@ -110,10 +110,10 @@ async def test_the_difference_of_the_clocks_is_stored(tmp_path: Path) -> None:
             await beat(first, second)
         active, off = await status(first, "a"), await status(first, "b")
         assert (active.state, active.standby, active.clock_ahead_seconds) == ("active", "", 0.0)
-        assert (off.state, off.version, off.host) == ("stands_by", "1", "host")
+        assert (off.state, off.version, off.host) == ("standby", "1", "host")
         assert "behind that of server a" in off.standby
         assert off.clock_ahead_seconds == pytest.approx(-HOUR, abs=3)
-        assert server_words(off, "Europe/Berlin", right.now()).startswith("stands by: its clock is 3")
+        assert server_words(off, "Europe/Berlin", right.now()).startswith("standby: its clock is 3")
         assert ", clock 1 h behind" in server_words(off, "Europe/Berlin", right.now())
 
 
