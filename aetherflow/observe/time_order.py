@@ -1,8 +1,9 @@
 """Write the events of many runs in the order of their times; imports events, errors and a sink.
 
 An observer gets an event when it is stored, and each run has a bus of its own. So an event may come after
-later ones of other runs. A server holds what it gets for a moment, and writes it sorted. The stored events
-of one run keep their order, also if the clock is put back. What takes longer to store comes late.
+later ones of other runs, or of other jobs of its run. A server holds what it gets for a moment, and writes it
+sorted. The stored events of one job keep their order, also if the clock is put back, and a run begins before
+them and ends after them. What takes longer to store comes late.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from itertools import groupby
 import anyio
 
 from aetherflow.errors import AetherFlowError
-from aetherflow.events.run_events import TRANSIENT, Event
-from aetherflow.events.schedule_events import ScheduleEvent
+from aetherflow.events.run_events import TRANSIENT, Event, JobEvent, RunFinished, RunResumed, RunStarted
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.sink import Sink
 from aetherflow.plugin_errors import is_our_cancellation, named
@@ -31,6 +31,9 @@ REST_SECONDS = 0.05
 
 MOST_HELD = 10_000
 """How many events are held at most; above that they are written at once, and who adds more waits."""
+
+_BEGINNING, _NEWEST = "/beginning", "/newest"
+"""Beside the ids of jobs, which have no slash: when a run began, and its newest event of a job."""
 
 Write = Callable[[Sequence[Event]], None]
 """Writes events; called in the thread of the sink."""
@@ -49,7 +52,7 @@ class TimeOrder:
         self._hold = HOLD_SECONDS if hold is None else hold
         self._held: list[tuple[datetime, int, Write, Event]] = []
         self._arrivals: deque[tuple[float, datetime]] = deque()
-        self._latest: dict[str, datetime] = {}
+        self._latest: dict[tuple[str, str], datetime] = {}
         self._count = 0
         self._is_closing = False
         self._lost = ""
@@ -125,15 +128,18 @@ class TimeOrder:
             raise OutputLostError(self._lost)
 
     def _place(self, event: Event) -> datetime:
-        """Return the time by which an event is sorted: never before a stored one of its run."""
-        at = event.at
-        if isinstance(event, ScheduleEvent):
-            return at
-        latest = self._latest.get(event.run_id)
-        if latest is not None and at < latest:
-            at = latest
-        if not isinstance(event, TRANSIENT):
-            self._latest[event.run_id] = at
+        """Return the time by which an event is sorted: not before what must precede it, if that is held."""
+        at, run, latest = event.at, event.run_id, self._latest
+        if isinstance(event, RunStarted | RunResumed):
+            latest[run, _BEGINNING] = latest[run, _NEWEST] = at
+        elif isinstance(event, RunFinished):
+            at = max(at, latest.get((run, _NEWEST), at))
+        elif isinstance(event, JobEvent):
+            job = event.job_id
+            at = max(at, latest.get((run, job), at), latest.get((run, _BEGINNING), at))
+            if not isinstance(event, TRANSIENT):
+                latest[run, job] = at
+                latest[run, _NEWEST] = max(at, latest.get((run, _NEWEST), at))
         return at
 
     async def _wait(self) -> bool:

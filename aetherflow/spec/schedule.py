@@ -198,7 +198,7 @@ class ScheduleFile(_Spec, frozen=True):
         description: what it is for.
         timezone: an IANA name, for all items that have none of their own.
         calendars: dates by name.
-        state: the database of the firings, and of the runs of flows that name none.
+        state: the database of the firings; a run is in the one that its flow names, else in the usual one.
         max_parallel_runs: how many runs execute at once.
         shutdown_grace_seconds: how long runs may continue when the server is asked to stop.
         on_crash: what happens to a run whose server died, unless its flow says it.

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import msgspec
 import pytest
 
-from aetherflow.events.run_events import Event, JobFinished, JobStarted, StepOutput
+from aetherflow.events.run_events import Event, JobFinished, JobStarted, RunFinished, RunStarted, StepOutput
 from aetherflow.observe import time_order
 from aetherflow.observe.line_writer import OutputLostError
 from aetherflow.observe.sink import Sink
@@ -29,6 +30,20 @@ def ended(run: str, second: float) -> Event:
     """Return a later one."""
     at = AT + timedelta(seconds=second)
     return JobFinished(at=at, flow_id="f", run_id=run, job_id="a", status="SUCCESS")
+
+
+def run_started(run: str, second: float) -> Event:
+    """Return the beginning of a run."""
+    at = AT + timedelta(seconds=second)
+    return RunStarted(at=at, flow_id="f", run_id=run, flow_file="f.yaml", owner="me")
+
+
+def run_finished(run: str, second: float) -> Event:
+    """Return the end of a run."""
+    at = AT + timedelta(seconds=second)
+    return RunFinished(
+        at=at, flow_id="f", run_id=run, status="SUCCESS", duration_seconds=1, jobs={}, steps={}
+    )
 
 
 def output(run: str, second: float) -> Event:
@@ -67,9 +82,20 @@ async def test_what_comes_late_from_one_run_stands_before_later_events_of_others
     assert seen == [("a", 1), ("b", 2), ("a", 3), ("b", 4)]
 
 
-async def test_stored_events_of_a_run_keep_their_order_when_the_clock_is_put_back() -> None:
+async def test_stored_events_of_a_job_keep_their_order_when_the_clock_is_put_back() -> None:
     seen = await written_after([started("a", 10)], [ended("a", 5)], [started("b", 7)])
     assert seen == [("b", 7), ("a", 10), ("a", 5)]
+
+
+async def test_a_run_begins_before_its_jobs_and_ends_after_them_when_the_clock_is_put_back() -> None:
+    begun, over = run_started("a", 10), run_finished("a", 4)
+    seen = await written_after([begun], [started("a", 5), ended("a", 6)], [over], [started("b", 7)])
+    assert seen == [("b", 7), ("a", 10), ("a", 5), ("a", 6), ("a", 4)]
+
+
+async def test_jobs_of_one_run_at_the_same_time_are_sorted_too() -> None:
+    seen = await written_after([ended("a", 3)], [msgspec.structs.replace(ended("a", 2), job_id="other")])
+    assert seen == [("a", 2), ("a", 3)]
 
 
 async def test_a_line_of_output_does_not_hold_back_what_is_stored_after_it() -> None:
