@@ -98,7 +98,7 @@ class UpcomingItem(msgspec.Struct, frozen=True):
     Attributes:
         next_at: the scheduled time, with the offset of the item's zone; None if no firing is ahead.
         enabled: false: it does not fire until its file says so.
-        after: the items that must have succeeded before it on the same day.
+        after: the items whose runs must have succeeded before; with the period if that is not the same day.
         paused: by whom it is paused, until when and why; empty if it is not.
     """
 
