@@ -20,7 +20,7 @@ from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStat
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.late_watch import LateWatch
 from aetherflow.server.firing_runs import as_typed, first_error
-from aetherflow.store.alerts import Alert, forget_run, is_unstarted, unstarted_runs
+from aetherflow.store.alerts import Alert, forget_runs, is_unstarted, unstarted_runs
 from aetherflow.store.database import Database
 from aetherflow.store.firings import firing_at
 
@@ -108,7 +108,7 @@ class OnLateRuns:
         self._submitted.discard(ticket.run_id)
         if not isinstance(report, Refusal) or report.kind in ("taken_over", "server_stopping", "run_in_use"):
             return
-        await self._database.transact(partial(forget_run, run_id=ticket.run_id))
+        await self._database.transact(partial(forget_runs, run_ids=[ticket.run_id]))
         self._report(refused(ticket.item_id, report, self._clock.now()))
 
 

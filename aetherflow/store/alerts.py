@@ -5,8 +5,9 @@ The functions work inside a transaction of the caller.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -135,9 +136,12 @@ def is_unstarted(raw: sqlite3.Connection, run_id: str) -> bool:
     return row is not None
 
 
-def forget_run(raw: sqlite3.Connection, run_id: str) -> None:
-    """Note that the `on_late` run of an alert cannot be started."""
-    raw.execute("UPDATE schedule_alerts SET run_id = NULL WHERE run_id = ?", (run_id,))
+def forget_runs(raw: sqlite3.Connection, run_ids: Sequence[str]) -> None:
+    """Note that `on_late` runs cannot be started, or are deleted."""
+    raw.execute(
+        "UPDATE schedule_alerts SET run_id = NULL WHERE run_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(run_ids),),
+    )
 
 
 def firings_by_id(raw: sqlite3.Connection, ids: Collection[int]) -> list[Firing]:

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from aetherflow.store import lease as leases
-from aetherflow.store.alerts import forget_run
+from aetherflow.store.alerts import forget_runs
 from aetherflow.store.lease import LeaseHolder
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.projection import timestamp
@@ -86,8 +86,8 @@ def hide(
         ).fetchone()
         if same is not None and _take_for_ever(raw, f"run:{run.run_id}", owner, now):
             raw.execute("DELETE FROM run_state WHERE run_id = ?", (run.run_id,))
-            forget_run(raw, run.run_id)  # else a server would think that it was never started
             hidden.append(run)
+    forget_runs(raw, [run.run_id for run in hidden])  # else a server would think they were never started
     return hidden
 
 
