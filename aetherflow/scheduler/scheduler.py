@@ -87,6 +87,7 @@ class Scheduler:
         self._check_timer = WallClockTimer(clock)
         self._submitted: set[str] = set()
         self._recovered: set[str] = set()
+        self._unregistered: dict[str, Schedule] = {}
         self._unknown_items = UnknownItems()
         self._works = RepeatedWork(clock, self._database_fails, self._database_works)
         self._ends = FiringEnds(database, server, clock, report, self._notice)
@@ -95,25 +96,35 @@ class Scheduler:
     async def put(self, schedule: Schedule) -> Changes:
         """Bring a schedule into force, in the place of the one of its id; return what has changed.
 
+        On standby its items begin later: a clock that is off cannot say from when.
+
         Raises:
             StateError: the database could not be used; the scheduler continues with the old schedule.
         """
         old = self.schedules.get(schedule.id)
+        try:
+            await self._register(old, schedule)
+        except StandsBy:
+            if old is not None:
+                self.timetable.due_queue.remove(old)
+            self.schedules[schedule.id] = schedule
+            self._unregistered[schedule.id] = schedule
+        self._check_timer.move()
+        return changes(old, schedule)
+
+    async def _register(self, old: Schedule | None, schedule: Schedule) -> None:
         now = self._clock.now()
         beginnings = {item.id: (item.definition, item.beginning(now)) for item in schedule.items.values()}
 
         def register(raw: sqlite3.Connection) -> tuple[dict[str, datetime], dict[str, ItemAhead]]:
             decided = register_items(raw, schedule.id, beginnings)
-            if self.standby.why():
-                return decided, {}
             return decided, treat_as_now(raw, schedule.id, self._clock.now())
 
-        decided, ahead = await self._database.transact(register)
+        decided, ahead = await self.standby.decide(register)
         self._report_ahead(schedule.id, ahead)
         self.schedules[schedule.id] = schedule
         self.timetable.put(old, schedule, decided | {name: one.since for name, one in ahead.items()})
-        self._check_timer.move()
-        return changes(old, schedule)
+        self._unregistered.pop(schedule.id, None)
 
     async def pauses(self, schedule_id: str) -> list[Pause]:
         """Return the pauses of a schedule.
@@ -208,6 +219,8 @@ class Scheduler:
         """
         await self._ends.store_late()
         await self._follow_clocks()
+        for schedule in list(self._unregistered.values()):
+            await self._register(None, schedule)
         if self.timetable.clock_went_back():
             await self._move_back()
         self.timetable.note_clock()

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aetherflow.cli.server_words import server_words
 from aetherflow.events.schedule_events import ScheduleNotice
-from aetherflow.scheduler.server_clocks import COMPARING, ClockOffset, reference
+from aetherflow.scheduler.boot_source import BootSource
+from aetherflow.scheduler.firing_decision import FiringDecider
+from aetherflow.scheduler.server_clocks import COMPARING, ClockOffset, StandsBy, reference
 from aetherflow.server.server_status import ServerStatus, server_status
+from aetherflow.store.backfills import Backfill, insert_backfill
+from aetherflow.store.pauses import Pause, put_pause
+from aetherflow.store.projection import timestamp
 from tests.scheduler.scheduler_parts import CountingClock, Server, rows, schedule, server
+from tests.store.real_parts import query
 
 pytestmark = pytest.mark.asyncio
 EVERY_MINUTE = "id: a, cron: '* * * * *'"
@@ -115,6 +124,47 @@ async def test_the_difference_of_the_clocks_is_stored(tmp_path: Path) -> None:
         assert off.clock_ahead_seconds == pytest.approx(-HOUR, abs=3)
         assert server_words(off, "Europe/Berlin", right.now()).startswith("standby: its clock is 3")
         assert ", clock 1 h behind" in server_words(off, "Europe/Berlin", right.now())
+
+
+async def test_on_standby_no_item_begins_no_boot_fires_no_pause_ends_and_no_backfill_runs(
+    tmp_path: Path,
+) -> None:
+    state = tmp_path / "state.sqlite"
+    right, wrong = CountingClock("r"), CountingClock("w")
+    wrong.jump(HOUR)
+    async with server(state, "a", right) as first, server(state, "b", wrong) as second:
+        for _ in range(4):
+            await beat(first)
+        wrong.advance(20)
+        await second.beat()
+        file = schedule(tmp_path, f"{EVERY_MINUTE}\nid: b, cron: '@reboot'\nid: c, cron: '0 4 * * *'")
+        await second.scheduler.put(file)
+        assert query(state, "SELECT * FROM schedule_items") == []
+        now, days = right.now(), [timestamp(right.now() - timedelta(days=days)) for days in (2, 0)]
+        asked = Backfill("k", "night", "c", days[0], days[1], days[0], "all", None, 2, "{}", days[1], "anna")
+        await first.database.transact(partial(insert_backfill, new=asked))
+        paused = Pause("night", "a", timestamp(now), timestamp(now + timedelta(minutes=30)), "moved", "anna")
+        await first.database.transact(lambda raw: put_pause(raw, paused, now))
+        for _ in range(3):
+            await beat(first, second)
+            await second.tick()
+            await second.tick()
+        boots = BootSource(FiringDecider("server:b", wrong.now, wrong.new_id), second.scheduler.schedules)
+        with pytest.raises(StandsBy):
+            await boots.fire_next(second.scheduler)
+        assert (rows(state), notices(second)) == ([], ["AF217"])
+        assert query(state, "SELECT stage FROM pauses") == [("new",)]
+        wrong.jump(-HOUR)
+        await beat(first, second)
+        await second.tick()
+        assert [row[0] for row in rows(state, "item_id")] == ["c"] * 2, "the backfill runs"
+        with anyio.move_on_after(0.2):
+            await boots.fire_next(second.scheduler)
+        assert len(query(state, "SELECT * FROM schedule_items")) == 3
+        for _ in range(13):
+            await beat(first, second)
+        await second.tick()
+        assert {row[0] for row in rows(state, "item_id")} == {"a", "b", "c"}
 
 
 async def status(asking: Server, name: str) -> ServerStatus:
