@@ -28,6 +28,8 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     parts += [f"{one.kind}: {one.message}" for one in item.alerts]
     parts += _past(item, now)
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
+    if item.at_boot and item.enabled:
+        without = "at the next boot"
     parts.append(f"next {_when(item.next, item, now)}" if item.next else without)
     parts += [f"due since {_when(item.due_since, item, now)}, not decided yet"] if item.due_since else []
     parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []

@@ -92,6 +92,18 @@ class FiringLate(ScheduleEvent, frozen=True, kw_only=True):
     on_late_run: str = ""
 
 
+class LeftFiring(msgspec.Struct, frozen=True):
+    """An open firing that no live server has: a server takes it over.
+
+    Attributes:
+        scheduled_at: with the offset of the item's zone.
+    """
+
+    scheduled_at: datetime
+    outcome: str
+    run_id: str = ""
+
+
 class UpcomingItem(msgspec.Struct, frozen=True):
     """An item of a loaded scheduler file, and when it fires next.
 
@@ -100,6 +112,11 @@ class UpcomingItem(msgspec.Struct, frozen=True):
         enabled: false: it does not fire until its file says so.
         after: the items whose runs must have succeeded before; with the period if that is not the same day.
         paused: by whom it is paused, until when and why; empty if it is not.
+        overdue_since: the first tick that is due and not decided yet, in the item's zone.
+        at_boot: it fires when the machine has booted, and has no times.
+        fires_now: it fires now, since the machine has booted and it has not fired since.
+        left: the first firings to take over; `left_count` of them in all.
+        missing: its flow or manifest, if that file does not exist.
     """
 
     item_id: str
@@ -107,13 +124,19 @@ class UpcomingItem(msgspec.Struct, frozen=True):
     enabled: bool = True
     after: tuple[str, ...] = ()
     paused: str = ""
+    overdue_since: datetime | None = None
+    at_boot: bool = False
+    fires_now: bool = False
+    left: tuple[LeftFiring, ...] = ()
+    left_count: int = 0
+    missing: str = ""
 
 
 class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
     """A scheduler file was loaded, for the first time or because it has changed.
 
     Attributes:
-        upcoming: the items that are new or changed, at first all; at most 100, in the order of the file.
+        upcoming: the items that are new or changed, at first all; at most 300, in the order of the file.
     """
 
     file: str

@@ -115,13 +115,29 @@ def _upcoming(event: ScheduleLoaded, number: int) -> str:
 
 
 def _next(item: UpcomingItem, now: datetime) -> str:
+    parts = [_when(item, now)]
+    parts += [f"after {one_line(_listed(item.after))}"] if item.after and item.enabled else []
+    if item.overdue_since:
+        since = item.overdue_since
+        parts.append(f"overdue since {since.isoformat(' ', 'seconds')} ({distance(since, now)})")
+    for one in item.left:
+        run = f"run {one_line(one.run_id)}" if one.run_id else "the firing"
+        parts.append(f"to take over: {run} of {one.scheduled_at.isoformat(' ', 'seconds')}, {one.outcome}")
+    more = item.left_count - len(item.left)
+    parts += [f"and {more} more to take over"] if more > 0 else []
+    parts += [f"cannot run: there is no file {one_line(item.missing)}"] if item.missing else []
+    parts += [one_line(item.paused)] if item.paused else []
+    return ", ".join(parts)
+
+
+def _when(item: UpcomingItem, now: datetime) -> str:
     if not item.enabled:
         return "disabled"
-    when = "no firing is ahead"
-    if item.next_at:
-        when = f"next {item.next_at.isoformat(' ', 'seconds')} ({distance(item.next_at, now)})"
-    after = f", after {one_line(_listed(item.after))}" if item.after else ""
-    return f"{when}{after}, {one_line(item.paused)}" if item.paused else f"{when}{after}"
+    if item.at_boot:
+        return "fires now, as the machine has booted" if item.fires_now else "at the next boot"
+    if item.next_at is None:
+        return "no firing is ahead"
+    return f"next {item.next_at.isoformat(' ', 'seconds')} ({distance(item.next_at, now)})"
 
 
 def _firing(event: FiringScheduled | FiringMissed | FiringTakenOver | FiringFinished | FiringLate) -> str:

@@ -30,6 +30,7 @@ from aetherflow.scheduler.firing_events import (
     decided_events,
     recovered_events,
 )
+from aetherflow.scheduler.outlook import Outlook, read_outlook
 from aetherflow.scheduler.pause_watch import check_pauses
 from aetherflow.scheduler.ports import FiringEnd, FiringRunner, FiringSource
 from aetherflow.scheduler.recovery import ITEM_REMOVED, Recovered, needs_recovery, recover
@@ -47,7 +48,6 @@ from aetherflow.store.firings import (
     postpone_firing,
     release_unstarted,
 )
-from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.schedule_items import register_items
 
 CHECK_SECONDS = 1.0
@@ -126,13 +126,13 @@ class Scheduler:
         self.timetable.put(old, schedule, decided | {name: one.since for name, one in ahead.items()})
         self._unregistered.pop(schedule.id, None)
 
-    async def pauses(self, schedule_id: str) -> list[Pause]:
-        """Return the pauses of a schedule.
+    async def outlook(self, schedule: Schedule) -> Outlook:
+        """Return what is stored about the items of a schedule.
 
         Raises:
             StateError: the database could not be used.
         """
-        return await self._database.read(lambda raw: read_pauses(raw, schedule_id))
+        return await self._database.read(lambda raw: read_outlook(raw, schedule, self._clock.now()))
 
     def adopt(self, schedule: Schedule) -> None:
         """Know a schedule without firing its items."""

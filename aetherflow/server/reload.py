@@ -132,7 +132,7 @@ class Reloader:
         """
         changes = await self._scheduler.put(schedule)
         await self._lease.store_served_file(schedule)
-        pauses = await self._scheduler.pauses(schedule.id)
+        outlook = await self._scheduler.outlook(schedule)
         now = self._clock.now()
         shown = schedule.items if is_first else (*changes.added, *changes.changed)
         self._report(
@@ -145,7 +145,9 @@ class Reloader:
                 removed=tuple(changes.removed),
                 changed=tuple(changes.changed),
                 is_first=is_first,
-                upcoming=upcoming_items((schedule.items[name] for name in shown), pauses, now),
+                upcoming=upcoming_items(
+                    (schedule.items[name] for name in shown), outlook, now, is_first=is_first
+                ),
             )
         )
         if not is_first:

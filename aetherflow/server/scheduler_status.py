@@ -59,6 +59,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
         lag_seconds: how long after its time the last firing started, or was decided if it did not start;
             None for one by hand.
         zone: the IANA name of its time zone; None if the file is wrong.
+        at_boot: it fires when the machine has booted, and has no times.
         problem: what is wrong with its flow, manifest or params, so that it cannot run.
         running_since: when the oldest of its runs that execute started.
         last_success: the scheduled time of the newest firing that succeeded.
@@ -79,6 +80,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     queued: int
     waiting: int
     zone: str | None = None
+    at_boot: bool = False
     problem: str = ""
     running_since: str | None = None
     last_success: str | None = None
@@ -191,6 +193,7 @@ def _item(
         next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
         due_since=_due_since(item, known, now) if item is not None and is_enabled and not paused else None,
         window=_window(item, now),
+        at_boot=item is not None and item.table.trigger.at_boot,
         running=mine.count("RUNNING"),
         queued=mine.count("QUEUED"),
         waiting=mine.count("WAITING"),

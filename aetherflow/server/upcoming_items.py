@@ -1,35 +1,75 @@
-"""List the items of a loaded scheduler file, each with the time of its next firing."""
+"""List the items of a loaded scheduler file, each with its next firing and what is overdue or left over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from aetherflow.events.schedule_events import UpcomingItem
+from aetherflow.events.schedule_events import LeftFiring, UpcomingItem
 from aetherflow.schedule.item import Item
-from aetherflow.schedule.timetable import next_tick
+from aetherflow.schedule.timetable import due_at, next_tick
+from aetherflow.scheduler.outlook import Outlook
 from aetherflow.scheduler.paused_ticks import reason_of
-from aetherflow.store.pauses import Pause, pause_in_force
+from aetherflow.scheduler.window_ticks import is_held_by_window
+from aetherflow.store.pauses import pause_in_force
 
-MOST_ITEMS = 100
+MOST_ITEMS = 300
 """A file may have 10,000 items; `aetherflow scheduler next` shows them all."""
 
+MOST_LEFT = 3
+"""How many firings to take over are listed for an item; each that is taken over is an event of its own."""
 
-def upcoming_items(items: Iterable[Item], pauses: Sequence[Pause], now: datetime) -> tuple[UpcomingItem, ...]:
-    """Return the first `MOST_ITEMS` of the items, each with its next scheduled time in its own zone."""
-    return tuple(_upcoming(item, pauses, now) for item in islice(items, MOST_ITEMS))
+OVERDUE_SECONDS = 5
+"""A tick that has been due for less is nothing to speak of: the file was just read."""
 
 
-def _upcoming(item: Item, pauses: Sequence[Pause], now: datetime) -> UpcomingItem:
-    paused = pause_in_force(pauses, item.id, now)
-    tick = next_tick(item.ticks_that_run, now) if item.spec.enabled else None
-    local = tick.astimezone(ZoneInfo(item.zone)) if tick is not None else None
+def upcoming_items(
+    items: Iterable[Item], outlook: Outlook, now: datetime, *, is_first: bool
+) -> tuple[UpcomingItem, ...]:
+    """Return the first `MOST_ITEMS` of the items, each with its next scheduled time in its own zone.
+
+    With `is_first`, the server starts, and takes over what dead servers have left.
+    """
+    left: dict[str, list[LeftFiring]] = {}
+    chosen = list(islice(items, MOST_ITEMS))
+    if is_first:
+        zones = {item.id: ZoneInfo(item.zone) for item in chosen}
+        for one in outlook.left:
+            if one.item_id in zones:
+                local = one.scheduled.astimezone(zones[one.item_id])
+                left.setdefault(one.item_id, []).append(LeftFiring(local, one.outcome, one.run_id or ""))
+    return tuple(_upcoming(item, outlook, left.get(item.id, []), now, is_first=is_first) for item in chosen)
+
+
+def _upcoming(
+    item: Item, outlook: Outlook, left: list[LeftFiring], now: datetime, *, is_first: bool
+) -> UpcomingItem:
+    zone = ZoneInfo(item.zone)
+    paused = pause_in_force(outlook.pauses, item.id, now)
+    is_enabled = item.spec.enabled
+    tick = next_tick(item.ticks_that_run, now) if is_enabled else None
+    is_held = paused is not None or is_held_by_window(item, now)
+    overdue = _overdue(item, outlook, now) if is_enabled and not is_held else None
+    at_boot = is_enabled and item.table.trigger.at_boot
     return UpcomingItem(
-        item.id,
-        local,
-        item.spec.enabled,
-        tuple(map(str, item.after)),
-        reason_of(paused, item.zone) if paused else "",
+        item_id=item.id,
+        next_at=tick.astimezone(zone) if tick is not None else None,
+        enabled=is_enabled,
+        after=tuple(map(str, item.after)),
+        paused=reason_of(paused, item.zone) if paused else "",
+        overdue_since=overdue.astimezone(zone) if overdue is not None else None,
+        at_boot=at_boot,
+        fires_now=at_boot and is_first and item.id not in outlook.booted,
+        left=tuple(left[:MOST_LEFT]),
+        left_count=len(left),
+        missing=str(item.missing[0]) if item.missing else "",
     )
+
+
+def _overdue(item: Item, outlook: Outlook, now: datetime) -> datetime | None:
+    """Return the first tick that no server has decided about though it is due for some seconds."""
+    tick = next_tick(item.ticks_that_run, outlook.decided.get(item.id, now))
+    is_due = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=OVERDUE_SECONDS)
+    return tick if is_due else None

@@ -15,6 +15,7 @@ from aetherflow.events.schedule_events import (
     FiringMissed,
     FiringScheduled,
     FiringTakenOver,
+    LeftFiring,
     ScheduleEvent,
     ScheduleInvalid,
     ScheduleLoaded,
@@ -129,7 +130,7 @@ CASES: list[tuple[Event, str]] = [
             at=AT,
             scheduler="n",
             file="s.yaml",
-            item_count=5,
+            item_count=10,
             is_first=True,
             upcoming=(
                 UpcomingItem("nightly", datetime.fromisoformat("2026-01-03T02:30:00+01:00")),
@@ -138,15 +139,36 @@ CASES: list[tuple[Event, str]] = [
                 ),
                 UpcomingItem("off", None, enabled=False),
                 UpcomingItem("once", None),
+                UpcomingItem("boot", None, at_boot=True),
+                UpcomingItem("begin", None, at_boot=True, fires_now=True),
+                UpcomingItem(
+                    "late",
+                    datetime.fromisoformat("2026-01-03T02:30:00+01:00"),
+                    overdue_since=datetime.fromisoformat("2026-01-02T02:30:00+01:00"),
+                    missing="/f/gone.yaml",
+                ),
+                UpcomingItem(
+                    "left",
+                    None,
+                    enabled=False,
+                    left=(LeftFiring(datetime.fromisoformat("2026-01-02T02:30:00+01:00"), "RUNNING", "r1"),),
+                    left_count=3,
+                ),
             ),
         ),
         (
-            "22:14:03 INFO  schedule s.yaml  loaded: 5 items\n"
+            "22:14:03 INFO  schedule s.yaml  loaded: 10 items\n"
             "               nightly  next 2026-01-03 02:30:00+01:00 (in 3 h 16 min)\n"
             "               report   next 2026-01-03 06:00:00+00:00 (in 7 h 46 min), after nightly\n"
             "               off      disabled\n"
             "               once     no firing is ahead\n"
-            "               and 1 more: aetherflow scheduler next s.yaml"
+            "               boot     at the next boot\n"
+            "               begin    fires now, as the machine has booted\n"
+            "               late     next 2026-01-03 02:30:00+01:00 (in 3 h 16 min), overdue since "
+            "2026-01-02 02:30:00+01:00 (20 h 44 min ago), cannot run: there is no file /f/gone.yaml\n"
+            "               left     disabled, to take over: run r1 of 2026-01-02 02:30:00+01:00, RUNNING, "
+            "and 2 more to take over\n"
+            "               and 2 more: aetherflow scheduler next s.yaml"
         ),
     ),
     (
