@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from aetherflow.errors import LockHeld, UsageError
+from aetherflow.schedule.instant_text import local_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.item_params import previous_tick
 from aetherflow.schedule.timetable import count_ticks, next_tick
@@ -46,7 +47,7 @@ def refuse_taken(raw: sqlite3.Connection, item: Item, tick: datetime) -> None:
     found = firing_at(raw, item.scheduler, item.id, tick)
     if found is None:
         return
-    of_run = f"{item.id} at {found.scheduled:%Y-%m-%dT%H:%M:%SZ}"
+    of_run = f"{item.id} at {local_text(found.scheduled, item.zone)}"
     if found.is_open:
         hint = f"wait for run {found.run_id}, or cancel it: aetherflow runs cancel {found.run_id}"
         raise TickTaken(f"{of_run} is {found.outcome} already", hint=hint)

@@ -14,6 +14,7 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import UsageError
+from aetherflow.schedule.instant_text import local_text
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.in_force import AskedFile, ask_file, in_force, served_files, state_path_asked
 from aetherflow.server.server_settings import server_environment
@@ -230,7 +231,7 @@ def _end(request: PauseRequest, zone: ZoneInfo, now: datetime) -> str | None:
         ) from None
     if end <= now:
         raise UsageError(
-            f"the pause would be over already: {end:%Y-%m-%dT%H:%M:%SZ} is not in the future",
+            f"the pause would be over already: {local_text(end, zone.key)} is not in the future",
             hint="give a later end, or none: then it holds until aetherflow scheduler resume",
             code="AF448",
         )
