@@ -1,7 +1,8 @@
 """Watch which items of the served schedules cannot run: their flow, manifest or params are missing or wrong.
 
-The server serves all items. One that cannot run is reported when its schedule comes into force, is shown by
-`scheduler status`, and is checked again when one of the files concerned changes.
+The server serves all items. One that cannot run is reported when its schedule comes into force, or when its
+flow becomes wrong later; `scheduler status` shows it. It is checked again when one of the files concerned
+changes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 _threads = WorkerThreads("flows of schedule items", 1)
 
+LOOK_AT_ALL_SECONDS = 5
+"""How often the flows of all items are looked at; those of items that cannot run every second."""
+
 MOST_NOTICES = 100
 """How many items of a file are reported one by one; `aetherflow validate FILE` shows all."""
 
@@ -37,24 +42,31 @@ class _Checked(msgspec.Struct, frozen=True):
     Attributes:
         problems: the items that cannot run, each with its first error.
         files: the files that may make them right, with their signatures before they were read.
+        named: the flows and manifests of all items, likewise.
     """
 
     schedule: Schedule
     problems: dict[str, Diagnostic] = {}
     files: dict[Path, Signature] = {}
+    named: dict[Path, Signature] = {}
 
 
 async def watch_item_problems(server: Server) -> None:
-    """Check the items of each schedule that comes into force, and wrong ones again, until cancelled."""
+    """Check the items of each schedule that comes into force, and again when their files change."""
     known: dict[str, _Checked] = {}
-    while True:
+    for number in count():
+        looks_at_all = number % LOOK_AT_ALL_SECONDS == 0
         for schedule in list(server.scheduler.schedules.values()):
             old = known.get(schedule.id, _Checked(schedule))
             is_new = schedule.id not in known or old.schedule is not schedule
-            if not is_new and not await _has_changed(old):
-                continue
-            only = None if is_new else list(old.problems)
-            new = await _threads.run(_check, schedule, only, dict(os.environ), abandon_on_cancel=True)
+            only = None
+            if not is_new:
+                watched = old.named | old.files if looks_at_all else old.files
+                if not (changed := await _changed(watched)):
+                    continue
+                only = {name for name, item in schedule.items.items() if changed & _files_of(item)}
+                only |= set(old.problems)
+            new = await _threads.run(_check, schedule, old, only, dict(os.environ), abandon_on_cancel=True)
             if server.scheduler.schedules.get(schedule.id) is schedule:
                 known[schedule.id] = new
                 await _report(server, old, new)
@@ -73,28 +85,32 @@ def refuse_wrong_items(schedule: Schedule) -> None:
         raise InvalidInput(checked.diagnostics)
 
 
-async def _has_changed(known: _Checked) -> bool:
-    if not known.files:
-        return False
-    now = await _threads.run(signatures, list(known.files), abandon_on_cancel=True)
-    return now != list(known.files.values())
+async def _changed(known: Mapping[Path, Signature]) -> set[Path]:
+    if not known:
+        return set()
+    now = await _threads.run(signatures, list(known), abandon_on_cancel=True)
+    return {file for (file, old), new in zip(known.items(), now, strict=True) if old != new}
 
 
-def _check(schedule: Schedule, only: Collection[str] | None, env: Mapping[str, str]) -> _Checked:
+def _check(
+    schedule: Schedule, old: _Checked, only: Collection[str] | None, env: Mapping[str, str]
+) -> _Checked:
     """Check the flows of the items, or of some of them, of the version of a file that is in force."""
     chosen = [item for name, item in schedule.items.items() if only is None or name in only]
     before = _signed({file for item in chosen for file in _files_of(item)})
+    named = before if only is None else old.named | before
     try:
         checked = check_schedule_text(schedule.file, schedule.source)
         items = {one.id: checked.schedule.items.get(one.id, one) for one in chosen}
         checked = CheckedSchedule(msgspec.structs.replace(checked.schedule, items=items), checked.sink)
         problems = check_item_flows(checked, env)
     except AetherFlowError:
-        return _Checked(schedule)  # a file of holidays became wrong, which its reload reports
+        return msgspec.structs.replace(old, schedule=schedule, named=named)  # its reload reports it
     own = checked.sink.document.file
     wrong = {Path(d.file) for d in checked.diagnostics if d.severity == "error" and d.file != own}
     wrong |= {file for name in problems for file in _files_of(schedule.items[name])}
-    return _Checked(schedule, problems, _signed(wrong) | {file: before[file] for file in wrong & set(before)})
+    files = _signed(wrong) | {file: before[file] for file in wrong & set(before)}
+    return _Checked(schedule, problems, files, named)
 
 
 def _files_of(item: Item) -> set[Path]:
