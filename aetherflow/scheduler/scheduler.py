@@ -158,7 +158,8 @@ class Scheduler:
         """
         match await self.standby.change():
             case "stands_by":
-                message = f"{self.standby.why()}; it decides nothing until they agree, and its runs continue"
+                message = f"this server is on standby: {self.standby.why()}; "
+                message += "it decides nothing until they agree, and its runs continue"
                 self._notice(message, "AF217")
             case "decides_again":
                 await self._move_back()

@@ -53,6 +53,7 @@ class _Sample(msgspec.Struct, frozen=True):
     Attributes:
         is_plausible: the first heartbeat may agree with this clock, or is that of a newer server, which does
             not hold up an older one.
+        shown: what the clock showed at that heartbeat, which may be long ago.
     """
 
     beats: int
@@ -60,6 +61,7 @@ class _Sample(msgspec.Struct, frozen=True):
     clock_at: datetime | None = None
     error: float = 0.0
     is_plausible: bool = True
+    shown: datetime | None = None
 
 
 class ClockOffset(msgspec.Struct, frozen=True):
@@ -102,7 +104,7 @@ class ServerClocks:
             elif old is None or gap > UNSEEN_SECONDS:  # how old the heartbeat is, is not known
                 is_near = abs((now - shown).total_seconds()) <= OFF_SECONDS + BEAT_SECONDS
                 is_newer = gap <= UNSEEN_SECONDS and row.beats + SAME_AGE_BEATS < self._beats
-                samples[name] = _Sample(row.beats, at, is_plausible=is_near or is_newer)
+                samples[name] = _Sample(row.beats, at, is_plausible=is_near or is_newer, shown=shown)
             else:
                 samples[name] = _Sample(row.beats, at, shown + timedelta(seconds=gap / 2), gap / 2)
         self._samples = samples
@@ -132,9 +134,17 @@ class ServerClocks:
         return None if off is None else round(-off.seconds, 1) + 0.0
 
     def now(self) -> datetime:
-        """Return the time by the reference if this clock is off, so that others see this server alive."""
+        """Return the time by the reference if this clock is off, so that others see this server alive.
+
+        While the clocks are compared it is the latest of them.
+        """
+        now = self._clock.now()
         off = self._off() if self.is_off else None
-        return self._clock.now() + timedelta(seconds=off.seconds if off else 0)
+        if off is not None:
+            return now + timedelta(seconds=off.seconds)
+        if not self._is_waiting():
+            return now
+        return max([now, *(one.shown for one in self._samples.values() if one.shown is not None)])
 
     def _off(self) -> ClockOffset | None:
         """Return the clock that is the reference; None if no other server is known to live."""

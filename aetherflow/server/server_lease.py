@@ -52,12 +52,13 @@ class ServerLease:
             StateError: the database cannot be used.
         """
         lease = cls(database, clock, f"server:{clock.new_id()}")
-        lease.clocks.observe(await database.transact(lease._take_first))
+        await database.transact(lease._take_first)
         return lease
 
-    def _take_first(self, raw: sqlite3.Connection) -> dict[str, ServerRow]:
+    def _take_first(self, raw: sqlite3.Connection) -> None:
+        self.clocks.observe(server_rows(raw))
         self._take(raw)
-        return self._beat(raw)
+        self._beat(raw)
 
     def _beat(self, raw: sqlite3.Connection) -> dict[str, ServerRow]:
         """Store what the clock shows; return what those of all servers showed."""

@@ -74,6 +74,7 @@ def test_of_two_servers_the_one_whose_clock_is_off_decides_nothing(cli: CommandL
     ):
         wrong.event("schedule_loaded")
         notice = wrong.event("schedule_notice", code="AF217")
+        assert notice["message"].startswith("this server is on standby: its clock is 36"), notice
         assert "s ahead of that of server" in notice["message"]
         off, active = known(cli, wrong), known(cli, right)
         assert (off["state"], active["state"]) == ("standby", "active")
