@@ -18,7 +18,7 @@ from aetherflow.errors import Diagnostic
 from aetherflow.spec.convert import convert, type_info
 from aetherflow.spec.document import Document, NodePath
 from aetherflow.spec.duration import ACCEPTED
-from aetherflow.spec.foreign_keys import foreign_key_hint, meant_key, unknown_key_hint
+from aetherflow.spec.foreign_keys import foreign_key_hint, meant_key, missing_key_hint, unknown_key_hint
 from aetherflow.spec.meant_values import meant_list, meant_mapping, meant_struct
 from aetherflow.spec.missing_quotes import quotes_hint
 from aetherflow.spec.spelling import alternatives, as_wanted, is_duration, wants_text
@@ -145,7 +145,7 @@ class _Explainer:
             if name in value:
                 self.check(value[name], field.type, (*path, name))
             elif field.required and name not in suggested:
-                hint = f"add '{name}: {_example(field.type)}'"
+                hint = missing_key_hint(struct.cls.__name__, name) or f"add '{name}: {_example(field.type)}'"
                 self.report(path, "AF112", f"missing key {name!r} in {named}", hint)
 
     def check_literal(self, value: Any, literal: kinds.LiteralType, path: NodePath) -> None:

@@ -132,6 +132,13 @@ def foreign_key_hint(struct: str, key: str) -> str:
     return _HINTS.get(struct, {}).get(key, "")
 
 
+def missing_key_hint(struct: str, key: str) -> str:
+    """Return what to do about a missing key where an example of its value is not enough, or an empty text."""
+    if (struct, key) == ("IntervalSpec", "anchor"):
+        return "add the first time, 'anchor: 2026-01-01T04:00'; without one, write interval_seconds instead"
+    return ""
+
+
 def unknown_key_hint(struct: str, known_keys: str) -> str:
     """Return what to do about an unknown key of which nothing is known."""
     if struct == "StepSpec":

@@ -184,6 +184,14 @@ MISTAKES = [
         ("interval: 5m", "interval_seconds: 5m"),
     ),
     mistake(
+        "an interval without its first time",
+        item("{id: a, ▶interval: {every: 5m}, flow_yaml: flow.yaml}"),
+        "AF112",
+        "missing key 'anchor' in an interval",
+        "without one, write interval_seconds instead",
+        ("interval: {every: 5m}", "interval_seconds: 5m"),
+    ),
+    mistake(
         "a duration as cron",
         item("{id: a, cron: ▶5m, flow_yaml: flow.yaml}"),
         "AF150",
