@@ -13,7 +13,7 @@ from aetherflow.server.server_status import ServerStatus
 def server_words(server: ServerStatus, zone: str | None, now: datetime) -> str:
     """Return what there is to say about a server; its start is written in a zone."""
     since = f"{local_time(server.since, zone)} ({distance(datetime.fromisoformat(server.since), now)})"
-    parts = [_state(server), f"{server.owner} since {since}"]
+    parts = [_state(server, zone, now), f"{server.owner} since {since}"]
     parts += [f"version {server.version}"] if server.version else []
     parts += [clock_words(server.clock_ahead_seconds)] if server.clock_ahead_seconds is not None else []
     return ", ".join(parts)
@@ -27,12 +27,17 @@ def clock_words(ahead_seconds: float) -> str:
     return f"clock {rough_duration(away)} {'ahead' if ahead_seconds > 0 else 'behind'}"
 
 
-def _state(server: ServerStatus) -> str:
+def _state(server: ServerStatus, zone: str | None, now: datetime) -> str:
     match server.state:
         case "active":
             return "active"
         case "standby":
             return f"standby: {server.standby}"
+        case "stopping":
+            until = datetime.fromisoformat(server.drains_until or server.since)
+            if until <= now:
+                return "stopping: the time of its runs is over"
+            return f"stopping: its runs may take until {local_time(until, zone)} ({distance(until, now)})"
         case "silent":
             return "silent: it has not renewed its lease"
         case "dead":

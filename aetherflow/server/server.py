@@ -20,13 +20,12 @@ from msgspec.structs import replace
 
 from aetherflow import exit_codes
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.observe import schedule_text  # noqa: F401 - it gives the events of a scheduler their words
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.received_signals import ALWAYS, ReceivedSignals
-from aetherflow.runs.stop_notices import advice_for
 from aetherflow.schedule.item import Schedule
 from aetherflow.server import last_resort
+from aetherflow.server.drain import drain, say, what_happens
 from aetherflow.server.item_problems import refuse_wrong_items, watch_item_problems
 from aetherflow.server.on_late_runs import watch_late
 from aetherflow.server.open_server import Server, open_server, run_last_work
@@ -162,43 +161,27 @@ async def _follow_signals(
     """Stop at the first signal that asks to stop, by force at the second; SIGHUP reads the files again."""
     async for number in signals:
         if number == signal.SIGHUP:
-            server.reloader.reload_soon()
+            if not received:
+                server.reloader.reload_soon()
             continue
         received.append(number)
         if len(received) == 1:
             first.set()
             continue
-        if len(received) == 2 and server.run_pool.running():  # noqa: PLR2004 - the second signal
-            seconds = last_resort.FORCED_END_SECONDS
-            _say(
-                server,
-                f"the runs are cancelled, their programs are killed; the server ends within {seconds:g} s",
-            )
+        running = server.run_pool.running()
+        if len(received) == 2 and running:  # noqa: PLR2004 - the second signal
+            ends = f"the server ends within {last_resort.FORCED_END_SECONDS:g} s"
+            say(server, f"{what_happens(running)}; their programs are killed; {ends}")
         server.states.hurry(0)
         server.run_pool.force()
 
 
 async def _stop(server: Server, number: int) -> None:
     """Fire nothing more, let the runs end, leave the firings that have not started to other servers."""
-    server.notifier.send("STOPPING=1")
     server.scheduler.stop()
     await _release(server)
-    running = len(server.run_pool.running())
-    grace = server.settings.shutdown_grace_seconds
-    message = "the server stops: "
-    message += (
-        f"{running} run{'' if running == 1 else 's'} may take {grace:g} s to end; {advice_for(number).again}"
-        f" cancels {'it' if running == 1 else 'them'} and kills the programs at once"
-        if running
-        else "nothing runs"
-    )
-    _say(server, message)
-    await server.run_pool.drain(server.settings.shutdown_grace_seconds)
+    await drain(server, number)
     await _release(server)
-
-
-def _say(server: Server, message: str) -> None:
-    server.bus.announce(ScheduleNotice(at=server.clock.now(), scheduler="", message=message, level="info"))
 
 
 async def _release(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from typing import Self
 
 import msgspec
@@ -16,7 +17,13 @@ from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.projection import timestamp
-from aetherflow.store.served_files import ServedFile, forget_server, record_item_problems, record_served_file
+from aetherflow.store.served_files import (
+    ServedFile,
+    forget_server,
+    record_drain,
+    record_item_problems,
+    record_served_file,
+)
 from aetherflow.store.servers import ServerRow, forget_silent, server_rows, store_server
 from aetherflow.working_directory import absolute
 
@@ -43,6 +50,7 @@ class ServerLease:
         self._beats = 0
         self._stands_by = False
         self._files: dict[str, ServedFile] = {}
+        self._drains_until: datetime | None = None
 
     @classmethod
     async def take(cls, database: Database, clock: Clock) -> Self:
@@ -119,6 +127,8 @@ class ServerLease:
         self._take(raw)
         for scheduler, served in self._files.items():
             record_served_file(raw, scheduler, self.name, served, self._clock.now())
+        if self._drains_until is not None:
+            record_drain(raw, self.name, self._drains_until)
         return self._beat(raw)
 
     async def store_served_file(self, schedule: Schedule, problem: str = "") -> None:
@@ -140,6 +150,15 @@ class ServerLease:
         """
         self._files[scheduler] = msgspec.structs.replace(self._files[scheduler], item_problems=problems)
         await self._database.transact(lambda raw: record_item_problems(raw, scheduler, self.name, problems))
+
+    async def store_drain(self, until: datetime) -> None:
+        """Store that the server stops, and until when its runs may take.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        self._drains_until = until
+        await self._database.transact(lambda raw: record_drain(raw, self.name, until))
 
     async def give_back(self) -> None:
         """Delete everything about the server except its firings."""

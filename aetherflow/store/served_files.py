@@ -73,6 +73,18 @@ def record_item_problems(
     )
 
 
+def record_drain(raw: sqlite3.Connection, server: str, until: datetime) -> None:
+    """Store that a server stops, and until when its runs may take."""
+    raw.execute("UPDATE schedulers SET drains_until = ? WHERE server = ?", (timestamp(until), server))
+
+
+def drain_of(raw: sqlite3.Connection, server: str) -> str | None:
+    """Return until when the runs of a server may take that stops; None if it does not stop."""
+    found = raw.execute("SELECT max(drains_until) FROM schedulers WHERE server = ?", (server,)).fetchone()
+    until: str | None = found[0]
+    return until
+
+
 def source_in_force(raw: sqlite3.Connection, scheduler: str, server: str) -> bytes:
     """Return the text of the version that a server has in force; empty if it is not known."""
     row = raw.execute(
