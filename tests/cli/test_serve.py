@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,28 @@ def test_commands_that_name_a_file_that_is_wrong_now_use_the_version_in_force(cl
     assert ("the file is invalid now: " in status.out, "in force" in status.out) == (True, False), status
     done = cli.run("scheduler", "next", "scheduler.yaml")
     assert (done.code, "in force" in done.err, "AF103" in done.err) == (2, False, True), done
+
+
+def test_a_calendar_file_that_changes_is_read_again(cli: CommandLine) -> None:
+    pytest.importorskip("icalendar")
+
+    def free(day: str) -> None:
+        event = f"BEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:{day}\r\nDURATION:P3650D\r\nEND:VEVENT\r\n"
+        head = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n"
+        cli.write("free.ics", f"{head}{event}END:VCALENDAR\r\n")
+
+    free("20150101")  # until 2024
+    items = EVERY_SECOND.replace("version: 1\n", "version: 1\ncalendars: {c: {holidays: free.ics}}\n")
+    with serve(cli, items.replace("id: a,", "id: a, calendar: c,")) as server:
+        server.event("firing_finished", item_id="a")
+        free("20250101")  # until 2034: it fires no more
+        server.event("schedule_loaded")
+        number = "SELECT count(*) FROM firings"
+        before = cli.query(number)
+        time.sleep(1.5)
+        assert cli.query(number) == before
+        free("20150101")
+        server.event("firing_finished", item_id="a")
 
 
 def test_a_calendar_file_that_is_wrong_now_leaves_the_items_that_use_it(cli: CommandLine) -> None:
