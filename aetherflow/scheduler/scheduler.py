@@ -157,6 +157,9 @@ class Scheduler:
             StateError: the database could not be used.
         """
         match await self.standby.change():
+            case "compares":
+                message = f"this server {self.standby.why()} for some seconds; it decides nothing before"
+                self._notice(message, level="info")
             case "stands_by":
                 message = f"this server is on standby: {self.standby.why()}; "
                 message += "it decides nothing until they agree, and its runs continue"

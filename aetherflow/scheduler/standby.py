@@ -11,7 +11,7 @@ from aetherflow.store.database import Database
 from aetherflow.store.firings import release_unstarted
 
 T = TypeVar("T")
-Change = Literal["stands_by", "decides_again"]
+Change = Literal["compares", "stands_by", "decides_again"]
 
 
 class Standby:
@@ -26,6 +26,7 @@ class Standby:
         self._database = database
         self._clocks = clocks
         self.was_off = False
+        self._compared = False
 
     def why(self) -> str:
         """Return why this server decides nothing; empty if it decides."""
@@ -47,7 +48,7 @@ class Standby:
         return await self._database.transact(unless_standby)
 
     async def change(self) -> Change | None:
-        """Return what `was_off` does not say yet; a server whose clock is off starts nothing more.
+        """Return a change that was not returned before; a server whose clock is off starts nothing more.
 
         Raises:
             StateError: the database could not be used; the next call returns the change.
@@ -57,6 +58,10 @@ class Standby:
             await self._database.transact(lambda raw: release_unstarted(raw, self._server))
             self.was_off = True
             return "stands_by"
+        if why and not self.was_off and not self._compared:
+            self._compared = True
+            return "compares"
+        self._compared = bool(why)
         return "decides_again" if self.was_off and not why else None
 
     def _check(self) -> None:
