@@ -128,9 +128,9 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
 
 class CancelRequested(Event, frozen=True, kw_only=True):
-    """The run must stop: by a request, by its own time limit, or because a job failed (`fail_fast`).
+    """The run must stop: by a request, its own time limit, a failed job (`fail_fast`) or its server (`stop`).
 
-    With the cause `stop` its server stops: the run does not end, and the next server resumes it.
+    With the cause `stop` the run does not end: the next server resumes it.
     """
 
     reason: str

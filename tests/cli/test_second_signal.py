@@ -57,6 +57,29 @@ def test_a_run_ends_although_a_step_has_left_a_task_or_a_thread(cli: CommandLine
     assert done.lines()[-1]["status"] == "SUCCESS"
 
 
+def test_an_item_that_is_fired_here_ends_although_a_step_has_left_a_task(cli: CommandLine) -> None:
+    cli.write("scheduler.yaml", SCHEDULE)
+    fire = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
+    with start(cli, LEAVES_TASK, *fire) as fired:
+        done = fired.end()
+
+    assert (done.code, done.err) == (0, LEFT), done
+
+
+def test_a_second_signal_ends_an_item_that_is_fired_here_and_swallows_its_cancellation(
+    cli: CommandLine,
+) -> None:
+    cli.write("scheduler.yaml", SCHEDULE)
+    fire = ("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here")
+    with start(cli, SWALLOWS, *fire, forced_end=1.0) as fired:
+        for _ in range(2):
+            fired.send(signal.SIGTERM)
+            time.sleep(0.2)
+        done = fired.end()
+
+    assert done.code == 70, done
+
+
 def test_a_second_signal_ends_a_run_whose_last_task_blocks_the_loop_when_the_run_is_over(
     cli: CommandLine,
 ) -> None:
