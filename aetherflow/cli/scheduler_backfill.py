@@ -17,6 +17,7 @@ from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_p
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
+from aetherflow.cli_hints import state_option
 from aetherflow.clock import SystemClock
 from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
 from aetherflow.server.this_person import this_person
@@ -83,7 +84,7 @@ def backfill_item(
         print_note(f"{plan.item} is {plan.held}; its backfill starts after that")
     if plan.backfill:
         print_text(f"backfill {plan.backfill} was accepted")
-        print_note("aetherflow scheduler backfills shows how far it is")
+        print_note(f"aetherflow scheduler backfills {state_option(plan.state)} shows how far it is")
 
 
 def list_backfills(*, state: State = None, json: Json = False) -> None:

@@ -70,6 +70,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
         closed: how many the calendar of the item leaves out.
         held: why nothing of it starts yet, such as a pause of the item; empty if it may start.
         problem: what is wrong with the scheduler file on the disk; the version in force counts.
+        state: the path of the state database.
     """
 
     backfill: str
@@ -82,6 +83,7 @@ class BackfillPlan(msgspec.Struct, frozen=True):
     closed: int
     held: str = ""
     problem: str = ""
+    state: str = ""
 
 
 async def request_backfill(
@@ -125,7 +127,7 @@ async def request_backfill(
         )
         work = partial(_plan, item=item, new=new, now=clock.now())
         plan = await (database.read(work) if request.dry_run else database.transact(work))
-        return msgspec.structs.replace(plan, problem=found.problem)
+        return msgspec.structs.replace(plan, problem=found.problem, state=str(path))
     finally:
         await database.aclose()
 
