@@ -79,8 +79,8 @@ class Progress(msgspec.Struct, frozen=True):
         always = ("succeeded", "failed") if self.state == "finished" else ("succeeded", "failed", "left")
         shown = [f"{number} {name}" for name, number in counts.items() if number or name in always]
         lost = self.backfill.ticks - sum(counts.values())
-        shown += [f"{lost} no longer in it"] if lost > 0 else []
-        return f"{', '.join(shown)} of {self.backfill.ticks}"
+        gone = f"; {lost} no longer in it" if lost > 0 else ""
+        return f"{', '.join(shown)} of {self.backfill.ticks}{gone}"
 
 
 def insert_backfill(raw: sqlite3.Connection, new: Backfill) -> None:

@@ -373,11 +373,9 @@ def newest_decided(
 
 
 def last_firings(raw: sqlite3.Connection, scheduler: str) -> dict[str, Firing]:
-    """Return the last decided firing of each item."""
+    """Return the firing of each item with the newest scheduled time; a backfill decides older ones later."""
     rows = raw.execute(
-        "SELECT * FROM firings WHERE scheduler = ?1 AND firing_id IN "
-        "(SELECT max(firing_id) FROM firings WHERE scheduler = ?1 GROUP BY item_id)",
-        (scheduler,),
+        "SELECT *, max(scheduled_at) FROM firings WHERE scheduler = ? GROUP BY item_id", (scheduler,)
     )
     return {firing.item_id: firing for firing in as_firings(rows)}
 

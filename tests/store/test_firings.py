@@ -79,6 +79,14 @@ def test_what_does_not_run_is_over_when_it_is_decided(raw: sqlite3.Connection) -
     assert firings_module.last_firings(raw, "night") == {"nightly": firing}
 
 
+def test_the_last_firing_is_the_one_of_the_newest_time_not_one_that_a_backfill_decided_later(
+    raw: sqlite3.Connection,
+) -> None:
+    newest = queued(raw, minute=5)
+    queued(raw, minute=1)
+    assert firings_module.last_firings(raw, "night") == {"nightly": newest}
+
+
 def test_a_firing_begins_once_and_only_for_the_server_that_has_it(raw: sqlite3.Connection) -> None:
     firing = queued(raw)
     assert not firings_module.begin_firing(raw, firing.firing_id, "server:b", T0)
