@@ -21,7 +21,3 @@ class ScheduleProblem(AetherFlowError):
     def __init__(self, message: str, *, hint: str = "", code: str = "", offset: int = 0) -> None:
         super().__init__(message, hint=hint, code=code)
         self.offset = offset
-
-
-InvalidScheduleValue = ScheduleProblem
-"""Its name of before."""

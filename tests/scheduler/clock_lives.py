@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.ports import FiringEnd
 from aetherflow.scheduler.scheduler import Scheduler
+from aetherflow.scheduler.server_clocks import BEAT_SECONDS, COMPARING, FRESH_SECONDS, ServerClocks, StandsBy
 from aetherflow.store import lease as leases
 from aetherflow.store.database import Database
 from aetherflow.store.firings import Firing, begin_firing
@@ -26,23 +28,39 @@ from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause, rea
 from aetherflow.store.process_identity import ProcessIdentity, this_process
 from aetherflow.store.projection import timestamp
 from aetherflow.store.served_files import forget_server
+from aetherflow.store.servers import ServerRow, server_rows, store_server
 from tests.scheduler.drawn_lives import CALENDARS, Event, Kind, Life
 from tests.scheduler.scheduler_parts import MIDNIGHT, schedule
 from tests.store.clock_double import FakeClock
 
 LEASE_SECONDS = 30
+BEAT = int(BEAT_SECONDS)
+COMPARED_SECONDS = 16
+"""Servers that compared their clocks for so long know all that they will."""
 SETTLE_SECONDS = 60_000
 """Longer than all jumps of a life: what a clock that was ahead fired waits for its time."""
 DEAD = ProcessIdentity(this_process().host, 2**22 + 1, "1")
 
 
+class Other(NamedTuple):
+    """Another live server at a look: since when nothing happened to it, its beginning, and its clock."""
+
+    quiet_since: int
+    began: int
+    reading: int
+
+
 class Look(NamedTuple):
-    """A server looked what is due: when, and what its clock said."""
+    """A server looked what is due: when, what its clock said, and whether it decides or stands by."""
 
     number: int
     at: int
     server: int
     reading: int
+    decides: bool = True
+    began: int = 0
+    quiet_since: int = 0
+    others: tuple[Other, ...] = ()
 
 
 class Start(NamedTuple):
@@ -106,9 +124,10 @@ class _Server:
         self.clock.ahead = ahead
         self.submitted: dict[str, tuple[Firing, Callable[[FiringEnd], Awaitable[None]], bool]] = {}
         self.running: dict[str, int] = {}
-        self.scheduler = Scheduler(
-            cast("Database", world.database), self.name, self.clock, self, lambda _event: None
-        )
+        self.clocks = ServerClocks(self.name, self.clock) if world.compares else None
+        self.began = self.quiet_since = world.at
+        database = cast("Database", world.database)
+        self.scheduler = Scheduler(database, self.name, self.clock, self, lambda _event: None, self.clocks)
 
     @property
     def is_active(self) -> bool:
@@ -135,12 +154,24 @@ class _Server:
 
     def hold_lease(self) -> None:
         """Take or renew the lease, as the heartbeat does."""
-        now = self.clock.now()
+        now = self.clocks.now() if self.clocks else self.clock.now()
         if not leases.renew(self.world.raw, leases.Lease(self.name, 1, LEASE_SECONDS), now):
             self.world.raw.execute("DELETE FROM leases WHERE name = ?", (self.name,))
             leases.acquire(
                 self.world.raw, self.name, this_process(), self.name, now=now, ttl_seconds=LEASE_SECONDS
             )
+
+    def compare(self, *, at_once: bool) -> None:
+        """Store what the clock shows every five seconds, and look at those of other servers."""
+        if self.clocks is None:
+            return
+        age = self.world.at - self.began
+        if age % BEAT == 0 or at_once:
+            now = timestamp(self.clock.now())
+            row = ServerRow(self.name, "host", "1", now, now, 1 + age // BEAT)
+            store_server(self.world.raw, row)
+        if age % BEAT in (0, BEAT - 1) or at_once:
+            self.clocks.observe(server_rows(self.world.raw))
 
     async def end_runs(self) -> None:
         """End the runs whose time is over, that were cancelled, or that another server has."""
@@ -157,9 +188,22 @@ class _Server:
         """Do what a server does every second."""
         self.world.count()
         reading = self.world.at + self.clock.ahead
-        self.world.story.looks.append(Look(self.world.number, self.world.at, self.place, reading))
-        await self.scheduler.timetable.fire_due(self.scheduler)
-        await self.scheduler.check()
+        others = tuple(
+            Other(one.quiet_since, one.began, self.world.at + one.clock.ahead)
+            for one in self.world.servers
+            if one is not self and one.is_active
+        )
+        self.world.story.looks.append(
+            Look(
+                *(self.world.number, self.world.at, self.place, reading),
+                not self.scheduler.standby.why(),
+                *(self.began, self.quiet_since, others),
+            )
+        )
+        with suppress(StandsBy):
+            await self.scheduler.timetable.fire_due(self.scheduler)
+        with suppress(StandsBy):
+            await self.scheduler.check()
         for run_id, (firing, on_end, is_recovery) in list(self.submitted.items()):
             if run_id in self.running:
                 continue
@@ -217,8 +261,9 @@ def schedules(folder: Path, lives: Iterable[Life]) -> list[Schedule]:
 class World:
     """A life that is played."""
 
-    def __init__(self, raw: sqlite3.Connection, life: Life, schedule: Schedule) -> None:
-        self.raw, self.life, self.schedule = raw, life, schedule
+    def __init__(self, raw: sqlite3.Connection, life: Life, schedule: Schedule, *, compares: bool) -> None:
+        self.raw, self.life, self.schedule, self.compares = raw, life, schedule, compares
+        self.compared = 0
         self.database = _DirectDatabase(raw)
         self.story = Story(life)
         self.at = self.number = self.ids = 0
@@ -260,6 +305,7 @@ class World:
         for one in self.by_place.values():
             await self._happen(Event(self.at, "wake", one.place))
             one.clock.ahead = 0
+            one.quiet_since = self.at
         if not any(one.is_active for one in self.servers):
             await self._happen(Event(self.at, "start", 0))
         for one in self.servers:
@@ -277,7 +323,8 @@ class World:
 
     def _next(self, *, is_busy: bool) -> int:
         """Return the next second in which anything may happen."""
-        if is_busy:
+        compares = any(one.is_active and one.scheduler.standby.why() == COMPARING for one in self.servers)
+        if is_busy or compares:
             return self.at + 1
         times = [at for at in self.looks_to_come if at > self.at]
         for one in self.servers:
@@ -293,6 +340,7 @@ class World:
     async def _step(self) -> bool:
         """Let every server look; return whether anything has changed."""
         active = [one for one in self.servers if one.is_active]
+        self._compare(active)
         for one in active:
             one.hold_lease()
         before = self.raw.total_changes
@@ -300,6 +348,21 @@ class World:
             await one.end_runs()
             await one.look()
         return self.raw.total_changes > before
+
+    def _compare(self, active: list[_Server]) -> None:
+        """Let the servers compare their clocks up to now, as they do all the time: the last seconds count."""
+        now = self.at
+        (known,) = self.raw.execute("SELECT count(*) FROM servers").fetchone()
+        if known == 1:
+            for one in active:
+                one.compare(at_once=True)
+            self.compared = now
+            return
+        for second in range(max(self.compared, now - COMPARED_SECONDS) + 1, now + 1):
+            self.at = second
+            for one in active:
+                one.compare(at_once=False)
+        self.at = self.compared = now
 
     async def _happen(self, event: Event) -> None:
         one = self.by_place.get(event.server)
@@ -313,6 +376,7 @@ class World:
         elif event.kind == "jump":
             await self._step()  # servers read their clocks every second
             one.clock.ahead += event.seconds
+            one.quiet_since = self.at
         elif event.kind == "suspend":
             one.is_suspended = True
             self._is_gone(one)
@@ -348,6 +412,7 @@ class World:
         self.by_place[place] = one
         self.count()
         one.hold_lease()
+        one.compare(at_once=True)
         await one.scheduler.put(self.schedule)
 
     async def _wake(self, one: _Server) -> None:
@@ -355,6 +420,8 @@ class World:
         if not one.is_suspended:
             return
         one.is_suspended = False
+        one.quiet_since = self.at
+        one.compare(at_once=True)
         one.hold_lease()
         for run_id in list(one.running):
             firing, on_end, _ = one.submitted[run_id]
@@ -382,12 +449,13 @@ class World:
     def _is_gone(self, one: _Server) -> None:
         self.count()
         self.story.gone.append((self.number, one.place))
-        self.looks_to_come += [self.at + 1, self.at + LEASE_SECONDS + 1, self.at + LEASE_SECONDS + 10]
+        later = (0, int(FRESH_SECONDS), int(FRESH_SECONDS) + 1, LEASE_SECONDS, LEASE_SECONDS + 9)
+        self.looks_to_come += [self.at + 1 + seconds for seconds in later]
 
 
-async def live(raw: sqlite3.Connection, life: Life, schedule: Schedule) -> Story:
-    """Play a life on an empty database, and empty it again."""
-    story = await World(raw, life, schedule).play()
-    for table in ("firings", "schedule_items", "leases", "schedulers", "pauses"):
+async def live(raw: sqlite3.Connection, life: Life, schedule: Schedule, *, compares: bool = False) -> Story:
+    """Play a life on an empty database, and empty it again; servers may compare their clocks."""
+    story = await World(raw, life, schedule, compares=compares).play()
+    for table in ("firings", "schedule_items", "leases", "schedulers", "pauses", "servers"):
         raw.execute(f"DELETE FROM {table}")
     return story

@@ -18,6 +18,8 @@ from tests.scheduler.clock_lives import Look, PauseChange, Start, Story
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 AGREE_SECONDS = 12
 """Clocks that differ by no more are as good as each other."""
+QUIET_SECONDS = 40
+"""Servers to which nothing happened for so long have compared their clocks."""
 NOTICE_SECONDS = 2
 """How long a server may take to see that its clock was put right."""
 
@@ -69,7 +71,7 @@ class _Judge:
         last = max([story.life.end, *(row.tick for row in self.rows)])
         first = min([0, *(row.tick for row in self.rows)])
         self.ticks = self.spec.ticks(first - 1, last)
-        self.held = self._looks_held()
+        self.held = self._looks_held() | {look.number for look in story.looks if not look.decides}
         wrong = any(abs(event.seconds) > AGREE_SECONDS for event in story.life.events)
         self.due: dict[int, int] = {}
         for before, tick in pairwise([first - 1, *self.ticks]):  # they fire in their order
@@ -85,6 +87,7 @@ class _Judge:
             found += self._overtaken()
         for row in self.rows:
             wrong = self._of_run(row) if row.ran else self._of_reason(row)
+            wrong = wrong or self._of_server(row)
             if wrong:
                 found.append(f"tick {_clock(row.tick)} {row.outcome} ({row.reason or 'no reason'}): {wrong}")
         return found
@@ -144,6 +147,18 @@ class _Judge:
         """A run ends, is started once and not before its time, and resumed only after its server was gone."""
         starts = [one for one in self.story.starts if one.run_id == row.run_id]
         return self._of_end(row, starts) or self._of_starts(starts) or self._of_time(row, starts)
+
+    def _of_server(self, row: Row) -> str:
+        """A server whose clock differs from that of the one that lives longer decides nothing."""
+        look = self.looks.get(row.decided)
+        if look is None or len(look.others) != 1:
+            return ""
+        (other,) = look.others
+        quiet_since = max(other.quiet_since, look.quiet_since, other.began, look.began)
+        is_off = abs(other.reading - look.reading) > AGREE_SECONDS
+        if is_off and look.at - quiet_since > QUIET_SECONDS and other.began < look.began - AGREE_SECONDS:
+            return f"a server decided it whose clock was {_clock(look.reading)}, not {_clock(other.reading)}"
+        return ""
 
     def _of_end(self, row: Row, starts: list[Start]) -> str:
         if row.finished is None:
@@ -329,7 +344,7 @@ class _Judge:
             is_due = look.reading >= self.due[row.tick] + self.notice and look.number not in self.held
             if was_before and is_due:
                 return look
-            was_before = was_before or look.reading < row.tick
+            was_before = was_before or (look.decides and look.reading < row.tick)
         return None
 
 

@@ -150,6 +150,17 @@ def draw_rich_life(number: int, offsets: tuple[int, ...], jumps: tuple[int, ...]
     return replace(life, spec=spec, events=tuple(sorted([*life.events, *paused])))
 
 
+def draw_pair(number: int, offsets: tuple[int, ...], jumps: tuple[int, ...]) -> Life:
+    """Draw a life in which a second server starts whose clock is wrong, or the first one's is by then."""
+    life, rng = draw_life(number, offsets, jumps), random.Random(-number)  # noqa: S311 - as above
+    events = [event._replace(server=rng.choice((0, 1))) for event in life.events[1:]]
+    begin = rng.randrange(1, life.end // 2)
+    if rng.random() < 0.3:
+        events.append(Event(rng.randrange(begin), "jump", 0, rng.choice(jumps)))
+    events.append(Event(begin, "start", 1, rng.choice(offsets)))
+    return replace(life, events=(life.events[0], *sorted(events)))
+
+
 def without(life: Life, place: int) -> Life:
     """Return a life without one of its events."""
     return replace(life, events=life.events[:place] + life.events[place + 1 :])

@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 
 from aetherflow.scheduler import overlap
+from aetherflow.scheduler.server_clocks import ServerClocks
 from tests.schedule.seeds import drawn_seed
 from tests.scheduler.clock_lives import PauseChange, Story, database_in_memory, live, schedules
 from tests.scheduler.clock_model import problems
-from tests.scheduler.drawn_lives import Event, Life, Spec, draw_life, draw_rich_life, without
+from tests.scheduler.drawn_lives import Event, Life, Spec, draw_life, draw_pair, draw_rich_life, without
 from tests.sizes import LARGE
 
 pytestmark = pytest.mark.asyncio
@@ -35,29 +36,29 @@ async def raw(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
         yield connection
 
 
-async def _story(raw: sqlite3.Connection, folder: Path, life: Life) -> Story:
+async def _story(raw: sqlite3.Connection, folder: Path, life: Life, *, compares: bool = False) -> Story:
     (file,) = schedules(folder, [life])
-    return await live(raw, life, file)
+    return await live(raw, life, file, compares=compares)
 
 
-async def _minimal(raw: sqlite3.Connection, folder: Path, life: Life) -> str:
+async def _minimal(raw: sqlite3.Connection, folder: Path, life: Life, *, compares: bool) -> str:
     """Leave out events as long as something is wrong; return what is left, for people."""
     place = len(life.events)
     while place > 1:  # the first server is needed: the model expects its ticks
         place -= 1
-        if problems(await _story(raw, folder, shorter := without(life, place))):
+        if problems(await _story(raw, folder, shorter := without(life, place), compares=compares)):
             life = shorter
-    found = problems(await _story(raw, folder, life))
+    found = problems(await _story(raw, folder, life, compares=compares))
     lines = [f"life {life.number}", str(life.spec), *map(str, life.events), *found]
     return "\n".join([*lines, f"runs take {life.durations}, until {life.end}"])
 
 
-async def _judge(raw: sqlite3.Connection, folder: Path, lives: list[Life]) -> None:
+async def _judge(raw: sqlite3.Connection, folder: Path, lives: list[Life], *, compares: bool = False) -> None:
     for begin in range(0, len(lives), 250):
         some = lives[begin : begin + 250]
         for life, file in zip(some, schedules(folder, some), strict=True):
-            if problems(await live(raw, life, file)):
-                pytest.fail(await _minimal(raw, folder, life), pytrace=False)
+            if problems(await live(raw, life, file, compares=compares)):
+                pytest.fail(await _minimal(raw, folder, life, compares=compares), pytrace=False)
 
 
 @pytest.mark.sized
@@ -99,6 +100,16 @@ async def test_pauses_and_jitter_with_a_wrong_clock_lose_no_tick(
     numbers = [313, 383, *range(first, first + LIVES // 5)]
     lives = [_of_one_server(draw_rich_life(number, WRONG_OFFSETS, WRONG_JUMPS)) for number in numbers]
     await _judge(raw, tmp_path, lives)
+
+
+@pytest.mark.sized
+async def test_servers_whose_clocks_differ_widely_lose_no_tick(
+    raw: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """They compare their clocks, and one that is off decides nothing."""
+    first = drawn_seed() * 1_000_000 + 800_000
+    lives = [draw_pair(first + number, WRONG_OFFSETS, WRONG_JUMPS) for number in range(LIVES // 50)]
+    await _judge(raw, tmp_path, lives, compares=True)
 
 
 HOURLY = Spec((0,), 3600, 300, "all", None, 100, coalesce=True, overlap="skip", instances=1)
@@ -166,3 +177,14 @@ async def test_the_model_notices_a_tick_that_waits_for_those_made_up_for(
     story = await _story(raw, tmp_path, A_NIGHT)
     found = "\n".join(problems(story))
     assert "a tick on time waits for it" in found
+
+
+async def test_the_model_notices_a_server_whose_clock_is_off_and_decides(
+    raw: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = (Event(0, "start", 0), Event(100, "start", 1, 7200))
+    life = replace(A_NIGHT, events=events, durations=(60,), end=8000)
+    assert problems(await _story(raw, tmp_path, life, compares=True)) == []
+    monkeypatch.setattr(ServerClocks, "standby", lambda _: "")
+    found = "\n".join(problems(await _story(raw, tmp_path, life, compares=True)))
+    assert "a server decided it whose clock was" in found
