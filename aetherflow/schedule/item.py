@@ -179,7 +179,7 @@ def fingerprint(spec: ItemSpec, zone: str, calendar: CalendarSpec | None, holida
         if not holidays:
             del dates["holidays"]
     has_times = any((spec.cron, spec.interval_seconds, spec.at, spec.interval, spec.rrule))
-    tick = usual_tick(followed(spec.after))
+    tick = "" if has_times else usual_tick(followed(spec.after))
     definition = [
         *(spec.cron, spec.interval_seconds, spec.at, zone, dates, spec.enabled),
         *(spec.dst_gap, spec.dst_overlap, bool(spec.after)),

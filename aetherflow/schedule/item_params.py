@@ -79,7 +79,7 @@ def wrong_params(params: dict[str, Any]) -> Iterator[TextDiagnostic]:
         is_wrong = True
         message = f"{{{{{reference.written}}}}} {problem}"
         yield TextDiagnostic(message, reference.where, reference.offset, "AF208", hint)
-    if is_wrong:
+    if is_wrong or not template.references:
         return
     try:
         _rendered(params, EPOCH, "UTC", EPOCH, EPOCH)
