@@ -40,7 +40,7 @@ class TimetableSource:
         self.due_queue = DueQueue()
         self._timer = WallClockTimer(clock)
         self._clock_read: datetime | None = None
-        self._held: dict[tuple[str, str], Item] = {}
+        self._held: dict[tuple[str, str], tuple[Item, datetime]] = {}
 
     def put(self, old: Schedule | None, new: Schedule, decided: Mapping[str, datetime]) -> None:
         """Replace a schedule: from now on fire only the items of the new one.
@@ -78,17 +78,19 @@ class TimetableSource:
                 except (StateError, StandsBy):
                     self._put_back(due)
                     raise
+                since = {(item.scheduler, item.id): at for item, at in due}
                 for one in decided:
+                    key = (one.item.scheduler, one.item.id)
                     if one.is_held:
-                        self._held[one.item.scheduler, one.item.id] = one.item
+                        self._held[key] = (one.item, since[key])
                     elif self._is_in_force(one.item):
                         self.due_queue.put(one.item, one.decided)
 
     def let_tick(self, may: Callable[[Item], bool]) -> None:
         """Let the items be due that were held by a pause, and may tick again."""
-        free = [key for key, item in self._held.items() if may(item)]
+        free = [key for key, (item, _) in self._held.items() if may(item)]
         for key in free:
-            self._put_back([(self._held.pop(key), self._clock.now())])
+            self._put_back([self._held.pop(key)])  # since when it was due: the clock may be put back
         if free:
             self._timer.move()
 
