@@ -53,7 +53,7 @@ def pause_items_now(
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
-    """Pause items: they do not tick, and backfills wait. What runs or is queued continues; `fire` works."""
+    """Pause items: they do not tick. Backfills wait; what runs or is queued continues; `fire` works."""
     request = pause_items.PauseRequest(
         names=_names(items, all_items=all_items),
         reason=reason,
