@@ -133,17 +133,25 @@ def _items(
 ) -> list[ItemStatus]:
     last = last_firings(raw, scheduler)
     known = known_items(raw, scheduler)
-    opened = open_firings(raw, scheduler)
     pauses = read_pauses(raw, scheduler)
     names = list(schedule.items) if schedule else sorted({*known, *last})
     alerts = newest_alerts(raw, scheduler)
+    opened_of: dict[str, list[Firing]] = {}
+    for firing in open_firings(raw, scheduler):
+        opened_of.setdefault(firing.item_id, []).append(firing)
     found = [
         _item(
-            name, schedule.items.get(name) if schedule else None, last.get(name), opened, known, pauses, now
+            name,
+            schedule.items.get(name) if schedule else None,
+            last.get(name),
+            opened_of.get(name, []),
+            known,
+            pauses,
+            now,
         )
         for name in names
     ]
-    oldest = {firing.item_id: firing.scheduled_at for firing in reversed(opened)}
+    oldest = {name: of_item[0].scheduled_at for name, of_item in opened_of.items()}
     return [
         _with_past(raw, scheduler, one, alerts.get(one.item, ()), oldest.get(one.item, one.last))
         if one.last
@@ -176,9 +184,8 @@ def _item(
     pauses: list[Pause],
     now: datetime,
 ) -> ItemStatus:
-    of_item = [firing for firing in opened if firing.item_id == name]
-    mine = [firing.outcome for firing in of_item]
-    starts = [one.started_at for one in of_item if one.outcome == "RUNNING" and one.started_at]
+    mine = [firing.outcome for firing in opened]
+    starts = [one.started_at for one in opened if one.outcome == "RUNNING" and one.started_at]
     paused = pause_in_force(pauses, name, now)
     is_enabled = None if item is None else item.spec.enabled
     following = next_tick(item.ticks_that_run, now) if item is not None and is_enabled else None

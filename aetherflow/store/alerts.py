@@ -108,8 +108,8 @@ def newest_firing_id(raw: sqlite3.Connection) -> int:
 
 def firings_from(raw: sqlite3.Connection, scheduler: str, first_id: int) -> list[Firing]:
     """Return the firings of a scheduler that were inserted since a row, that one too."""
-    rows = raw.execute(
-        "SELECT * FROM firings WHERE firing_id >= ? AND scheduler = ? ORDER BY firing_id",
+    rows = raw.execute(  # the plus sign: not by the index of the scheduler, which has years of firings
+        "SELECT * FROM firings WHERE firing_id >= ? AND +scheduler = ? ORDER BY firing_id",
         (first_id, scheduler),
     )
     return as_firings(rows)

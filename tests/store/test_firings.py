@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from aetherflow.store import alerts as alerts_module
 from aetherflow.store import firings as firings_module
 from aetherflow.store import lease as leases
 from aetherflow.store import schedule_items
@@ -84,7 +85,10 @@ def test_the_last_firing_is_the_one_of_the_newest_time_not_one_that_a_backfill_d
 ) -> None:
     newest = queued(raw, minute=5)
     queued(raw, minute=1)
-    assert firings_module.last_firings(raw, "night") == {"nightly": newest}
+    other = firings_module.insert_firing(raw, NewFiring("night", "b", T0, "tick", "MISSED"), T0)
+    firings_module.insert_firing(raw, NewFiring("day", "c", T0, "tick", "MISSED"), T0)
+    assert firings_module.last_firings(raw, "night") == {"b": other, "nightly": newest}
+    assert firings_module.last_firings(raw, "evening") == {}
 
 
 def test_a_firing_begins_once_and_only_for_the_server_that_has_it(raw: sqlite3.Connection) -> None:
@@ -241,3 +245,30 @@ def test_old_firings_go_but_the_last_of_each_item_and_what_is_open(raw: sqlite3.
     left = raw.execute("SELECT run_id FROM firings ORDER BY 1").fetchall()
     assert left == [("nightly-1",), ("nightly-3",)]
     assert firings_module.delete_old_firings(raw, T0, 100) == 0
+
+
+def test_the_firing_of_the_newest_time_stays_also_if_a_backfill_decided_older_ones_later(
+    raw: sqlite3.Connection,
+) -> None:
+    for minute in (3, 0, 1):
+        firing = queued(raw, minute=minute)
+        firings_module.close_firing(raw, firing.firing_id, "server:a", "SUCCESS", "", T0)
+    assert firings_module.delete_old_firings(raw, T0 + timedelta(hours=1), 100) == 2
+    assert raw.execute("SELECT run_id FROM firings").fetchall() == [("nightly-3",)]
+
+
+def test_what_is_read_every_second_or_for_a_status_reads_no_past(raw: sqlite3.Connection) -> None:
+    for minute in range(3000):
+        new = NewFiring("night", f"i{minute % 3}", T0 + timedelta(minutes=minute), "tick", "MISSED")
+        firings_module.insert_firing(raw, new, T0)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    raw.set_progress_handler(count, 10)
+    assert len(firings_module.last_firings(raw, "night")) == 3
+    assert len(alerts_module.firings_from(raw, "night", 2999)) == 2
+    assert firings_module.open_firings(raw, "night") == []
+    assert steps < 100  # a scan takes thousands
