@@ -13,20 +13,21 @@ from msgspec.structs import replace
 
 from aetherflow.admin.followed_days import held_ticks
 from aetherflow.admin.scheduled_items import KnownItem
-from aetherflow.admin.stopped_ticks import why_later, why_stopped
+from aetherflow.admin.stopped_ticks import pause_over, why_later, why_stopped
 from aetherflow.cli_hints import state_option
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import duration
-from aetherflow.observe.time_words import distance
+from aetherflow.observe.time_words import distance, in_zone
 from aetherflow.schedule.calendar import local_date, why_closed
 from aetherflow.schedule.instant_text import parse_past
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import count_ticks, due_at, latest_ticks, next_tick, notes, ticks
 from aetherflow.schedule.why_no_tick import in_the_gap, why_no_tick, why_no_tick_on
 from aetherflow.schedule.zone import instant, seconds
+from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.store.alerts import alerts_of
-from aetherflow.store.firing_history import firing_at_or_after, known_of, pause_at
+from aetherflow.store.firing_history import firing_at_or_after, known_of
 from aetherflow.store.firings import Firing, firings_between
 from aetherflow.store.pauses import read_pauses
 
@@ -118,7 +119,7 @@ class Explainer(msgspec.Struct, frozen=True):
         ) or firings_between(self.raw, self.item.scheduler, self.item.id, whole, whole + _SECOND)
         noted = list(notes(self.item.table, whole)) if is_tick else []
         if rows:
-            return self._found(at, rows[0], _what(rows[0]), noted + self._of_row(rows[0]), is_tick=is_tick)
+            return self._found(at, rows[0], _what(rows[0], self.item.zone), noted + self._of_row(rows[0]), is_tick=is_tick)
         if not is_tick:
             return self._found(at, None, f"not a tick: {why_no_tick(every, whole)}", [], is_tick=False)
         return self._without_row(whole, noted)
@@ -133,7 +134,7 @@ class Explainer(msgspec.Struct, frozen=True):
             shares = (
                 f"it shares a row with {shared.ticks - 1} more ticks, that of {self._local(shared.scheduled)}"
             )
-            return self._found(at, shared, _what(shared), [*noted, shares, *self._of_row(shared)])
+            return self._found(at, shared, _what(shared, self.item.zone), [*noted, shares, *self._of_row(shared)])
         return self._found(at, None, self._why_undecided(at), noted)
 
     def _shared_row(self, at: datetime) -> Firing | None:
@@ -156,11 +157,9 @@ class Explainer(msgspec.Struct, frozen=True):
         """Return why no server has decided about a tick that the calendar allows."""
         if not self.item.spec.enabled:
             return "not run: the item is disabled in the file"
-        if paused := pause_at(self.raw, self.item.scheduler, self.item.id, at):
-            return f"not decided: the item is {paused}"
         known = known_of(self.raw, self.item.scheduler, self.item.id)
+        pauses = read_pauses(self.raw, self.item.scheduler)
         if due_at(self.item.table, at) > self.now:
-            pauses = read_pauses(self.raw, self.item.scheduler)
             held = why_stopped(self.item, at, pauses) or held_ticks(self.schedule, pauses)(self.item, at)
             later = why_later(self.item, at, pauses)
             when = f"it is decided {later}" if later else f"it is due {distance(at, self.now)}"
@@ -171,6 +170,8 @@ class Explainer(msgspec.Struct, frozen=True):
             since = self._local(known.since)
             return f"not run: no server knew the item before {since}"
         if known.decided is not None and at > known.decided:
+            if paused := pause_over(self.item, at, pauses):
+                return f"not decided: the item is {reason_of(paused, self.item.zone)}"
             if is_held_by_window(self.item, self.now):
                 window = self.item.window_at(self.now)
                 return f"not decided: the item is in {window}, and it catches up after that"
@@ -187,9 +188,10 @@ class Explainer(msgspec.Struct, frozen=True):
             found.append(f"ended {self._local(row.finished_at)}, after {duration(took.total_seconds())}")
         for alert in alerts_of(self.raw, row.scheduler, row.item_id, row.scheduled_at, row.scheduled_at):
             steps = f"; on_late is run {alert.run_id}" if alert.run_id else ""
-            found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}: {alert.message}{steps}")
+            message = in_zone(alert.message, self.item.zone)
+            found.append(f"{alert.kind}, reported {self._local(alert.alerted_at)}: {message}{steps}")
         if row.cancel_reason:
-            found.append(f"its end was requested: {row.cancel_reason}")
+            found.append(f"its end was requested: {in_zone(row.cancel_reason, self.item.zone)}")
         if row.run_id and row.started_at:
             found.append(f"more: aetherflow runs show {row.run_id} {state_option(self.state)}".rstrip())
         return found
@@ -217,8 +219,8 @@ class Explainer(msgspec.Struct, frozen=True):
         )
 
 
-def _what(row: Firing) -> str:
-    return row.outcome + (f": {row.reason}" if row.reason else "")
+def _what(row: Firing, zone: str) -> str:
+    return row.outcome + (f": {in_zone(row.reason, zone)}" if row.reason else "")
 
 
 def explain_item(

@@ -34,6 +34,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
         ticks: how many ticks, up to this one, the entry is for.
         lag_seconds: how long after its time it started; None if it did not, or if a person requested it.
         duration_seconds: from its start to its end; None if it has not both.
+        zone: the IANA name of the zone of the item; None if no file in force has it, so `local` is in UTC.
         alerts: what was late about it.
     """
 
@@ -48,6 +49,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     ticks: int
     lag_seconds: float | None
     duration_seconds: float | None
+    zone: str | None = None
     alerts: list[Alert] = []
 
 
@@ -79,7 +81,7 @@ def history_of(
                 outcomes=stored,
                 limit=limit,
             )
-            streams.append(iter([entry_of(row, by_name[scheduler, row.item_id].zone) for row in rows]))
+            streams.append(iter([_entry_of(row, by_name[scheduler, row.item_id]) for row in rows]))
     if not outcomes or CLOSED in outcomes:
         streams += [_closed(raw, one, since, until, now) for one in items if one.item]
     merged = heapq.merge(*streams, key=lambda entry: entry.scheduled_at, reverse=True)
@@ -102,14 +104,14 @@ def _with_alerts(raw: sqlite3.Connection, entries: list[HistoryEntry]) -> list[H
     ]
 
 
-def entry_of(firing: Firing, zone: str) -> HistoryEntry:
+def _entry_of(firing: Firing, one: KnownItem) -> HistoryEntry:
     """Return a firing as an entry."""
     started, finished = firing.started_at, firing.finished_at
     return HistoryEntry(
         firing.scheduler,
         firing.item_id,
         firing.scheduled_at,
-        firing.scheduled.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds"),
+        firing.scheduled.astimezone(ZoneInfo(one.zone)).isoformat(timespec="seconds"),
         firing.outcome,
         firing.cause,
         firing.reason,
@@ -117,6 +119,7 @@ def entry_of(firing: Firing, zone: str) -> HistoryEntry:
         firing.ticks,
         None if firing.cause in BY_HAND else _between(firing.due_at, started),
         _between(started, finished),
+        one.zone if one.item else None,
     )
 
 
@@ -153,6 +156,7 @@ def _closed(
             ticks,
             None,
             None,
+            item.zone,
         )
 
 

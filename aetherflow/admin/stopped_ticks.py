@@ -18,7 +18,7 @@ def why_stopped(item: Item, tick: datetime, pauses: Sequence[Pause]) -> str:
     """Return which pause or window a tick is in that is skipped for it; empty if there is none."""
     if item.skips_in_windows and (window := item.window_at(tick)):
         return in_window(window)
-    paused = _pause_over(item, tick, pauses) if item.policy.catch_up == "none" else None
+    paused = pause_over(item, tick, pauses) if item.policy.catch_up == "none" else None
     return "" if paused is None else reason_of(paused, item.zone)
 
 
@@ -26,7 +26,7 @@ def why_later(item: Item, tick: datetime, pauses: Sequence[Pause]) -> str:
     """Return after which pause or window a tick is decided that is not skipped for it; empty without one."""
     if not item.skips_in_windows and item.has_own_times and (window := item.window_at(tick)):
         return f"after {window}"
-    paused = _pause_over(item, tick, pauses) if item.policy.catch_up != "none" else None
+    paused = pause_over(item, tick, pauses) if item.policy.catch_up != "none" else None
     return "" if paused is None else f"after the pause: {reason_of(paused, item.zone)}"
 
 
@@ -54,6 +54,6 @@ def _between(item: Item, begin: int, end: int, pauses: Sequence[Pause]) -> Itera
         yield begin, at
 
 
-def _pause_over(item: Item, tick: datetime, pauses: Sequence[Pause]) -> Pause | None:
-    """Return the pause that an instant is in."""
+def pause_over(item: Item, tick: datetime, pauses: Sequence[Pause]) -> Pause | None:
+    """Return the pause that an instant is in; None without one."""
     return next((one for one in pauses_of(pauses, item.id) if one.begin <= tick and one.holds(tick)), None)

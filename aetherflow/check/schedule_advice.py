@@ -12,8 +12,8 @@ from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import JobPlan
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import Timetable, next_tick, ticks
-from aetherflow.schedule.window import window_end
-from aetherflow.schedule.zone import DAY, EPOCH
+from aetherflow.schedule.window import leave_no_time
+from aetherflow.schedule.zone import EPOCH
 
 SAMPLED_TICKS = 100
 """How many ticks of a cron expression are sampled to find the shortest time between two of them."""
@@ -25,7 +25,7 @@ def advise_items(schedule: Schedule, sink: DiagnosticSink) -> None:
     for item in schedule.enabled:
         base: Place = ("items", numbers[item.id])
         never = next_tick(item.ticks_that_run, EPOCH) is None and not item.table.trigger.at_boot
-        if never or _is_always_in_windows(item):
+        if never or leave_no_time(item.windows, item.table.zone):
             _warn_never(item, base, sink)
             continue
         _warn_of_disabled(item, base, schedule.items, sink)
@@ -49,10 +49,10 @@ def advise_pools(
 
 
 def _warn_never(item: Item, base: Place, sink: DiagnosticSink) -> None:
-    if next_tick(item.table, EPOCH) is not None or _is_always_in_windows(item):
+    if next_tick(item.table, EPOCH) is not None or leave_no_time(item.windows, item.table.zone):
         where = "not_between" if item.spec.not_between else "calendar"
         why, hint = "all its ticks are in windows (not_between)", "correct its times, or the windows"
-        if _is_always_in_windows(item):
+        if leave_no_time(item.windows, item.table.zone):
             why, hint = "its windows leave no time (not_between)", "leave a time between them"
     elif next_tick(replace(item.table, calendar=None), EPOCH) is not None:
         where, why = "calendar", f"none of its ticks is on a date of the calendar {item.spec.calendar!r}"
@@ -62,11 +62,6 @@ def _warn_never(item: Item, base: Place, sink: DiagnosticSink) -> None:
         why = f"{item.spec.at or item.spec.cron} never comes on the clocks of {item.zone}"
         hint = "write a time that exists there, or dst_gap: run_once"
     sink.add((*base, where), "AF213", f"item {item.id!r} never fires: {why}", hint, "warning")
-
-
-def _is_always_in_windows(item: Item) -> bool:
-    """Whether the windows of an item leave no time; a week shows it, since they come again every week."""
-    return bool(item.windows) and window_end(item.windows, item.table.zone, 0) > 8 * DAY
 
 
 def _warn_of_disabled(item: Item, base: Place, items: Mapping[str, Item], sink: DiagnosticSink) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aetherflow.observe.event_text import duration
-from aetherflow.observe.time_words import distance
+from aetherflow.observe.time_words import distance, in_zone
 from aetherflow.server.scheduler_status import ItemStatus
 
 
@@ -25,7 +25,7 @@ def wrong_file(problem: str, *, is_served: bool = True) -> str:
 def item_words(item: ItemStatus, now: datetime) -> list[str]:
     """Return what there is to say about an item, the last firing first."""
     parts = _last(item)
-    parts += [f"{one.kind}: {one.message}" for one in item.alerts]
+    parts += [f"{one.kind}: {in_zone(one.message, item.zone or 'UTC')}" for one in item.alerts]
     parts += _past(item, now)
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
     if item.at_boot and item.enabled:
@@ -41,7 +41,9 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
         since = local_time(item.paused.since, item.zone)
         parts.append(f"paused since {since}{until} by {item.paused.by}: {item.paused.reason}")
     if item.window is not None:
-        parts.append(f"in {item.window.window} until {_when(item.window.until, item, now)}")
+        end = item.window.until
+        until = f"until {_when(end, item, now)}" if end else "at all times, since its windows leave none"
+        parts.append(f"in {item.window.window} {until}")
     return parts
 
 
@@ -50,7 +52,7 @@ def _last(item: ItemStatus) -> list[str]:
         return ["never fired"]
     parts = [f"last {local_time(item.last, item.zone)} {item.outcome}"]
     parts += [f"run {item.run_id}"] if item.run_id else []
-    parts += [item.reason] if item.reason else []
+    parts += [in_zone(item.reason, item.zone or "UTC")] if item.reason else []
     parts += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
     return parts
 
@@ -63,7 +65,7 @@ def _past(item: ItemStatus, now: datetime) -> list[str]:
             f"last success {_when(item.last_success, item, now)}" if item.last_success else "never succeeded"
         )
     if item.last_problem is not None and item.last_problem != item.last:
-        why = f": {item.problem_reason}" if item.problem_reason else ""
+        why = f": {in_zone(item.problem_reason, item.zone or 'UTC')}" if item.problem_reason else ""
         parts.append(f"last {item.problem_outcome} {_when(item.last_problem, item, now)}{why}")
     return parts
 

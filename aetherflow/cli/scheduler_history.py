@@ -23,6 +23,7 @@ from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import duration
+from aetherflow.observe.time_words import in_zone
 from aetherflow.schedule.instant_text import parse_past
 from aetherflow.server.in_force import AskedFile, ask_file, first_problem, state_path_asked
 
@@ -92,6 +93,8 @@ def show_history(
         print_note(f"no tick of {item or 'any item'} is known{''.join(period)}{outcomes}")
     elif len(found) == limit:
         print_note(f"the newest {limit}; --limit shows more")
+    if any(one.zone is None for one in found):
+        print_note("no server serves all of these items now: --file shows local times, and days that were closed")
 
 
 def explain_time(
@@ -139,11 +142,12 @@ def _line(one: HistoryEntry) -> str:
     parts = [f"{one.local}  {one.item}  {one.outcome}"]
     parts += [f"run {one.run_id}"] if one.run_id else []
     parts += [one.cause] if one.cause != "tick" else []
-    parts += [one.reason] if one.reason else []
+    zone = one.zone or "UTC"
+    parts += [in_zone(one.reason, zone)] if one.reason else []
     parts += [f"{one.ticks} ticks"] if one.ticks > 1 else []
     parts += [f"lag {duration(one.lag_seconds)}"] if one.lag_seconds is not None else []
     parts += [f"took {duration(one.duration_seconds)}"] if one.duration_seconds is not None else []
-    parts += [f"{alert.kind}: {alert.message}" for alert in one.alerts]
+    parts += [f"{alert.kind}: {in_zone(alert.message, zone)}" for alert in one.alerts]
     return "  ".join(parts)
 
 

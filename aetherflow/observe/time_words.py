@@ -1,10 +1,13 @@
-"""Write how far a time is from now, as people say it: `in 3 h 12 min`, `2 d ago`. Pure."""
+"""Write times as people read them: how far they are from now (`in 3 h 12 min`), and in one zone. Pure."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_UTC_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 
 
 def distance(at: datetime, now: datetime) -> str:
@@ -14,6 +17,22 @@ def distance(at: datetime, now: datetime) -> str:
     if words == "0 s":
         return "now"
     return f"in {words}" if away > 0 else f"{words} ago"
+
+
+def in_zone(sentence: str, zone: str) -> str:
+    """Return a sentence with the UTC times in it on the clocks of a zone, with their offset.
+
+    Reasons are stored in UTC; a line that shows other times in a zone shows these there too.
+    """
+
+    def local(found: re.Match[str]) -> str:
+        try:
+            at = datetime.fromisoformat(found[0]).astimezone(ZoneInfo(zone))
+        except (ValueError, OverflowError):  # no time, although it looks like one
+            return found[0]
+        return at.isoformat(timespec="seconds")
+
+    return _UTC_INSTANT.sub(local, sentence)
 
 
 def rough_duration(seconds: float) -> str:

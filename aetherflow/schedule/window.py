@@ -129,6 +129,11 @@ def window_end(windows: Windows, zone: Zone, at: int) -> int:
     return found[1] if found is not None and found[0] <= at else at
 
 
+def leave_no_time(windows: Windows, zone: Zone) -> bool:
+    """Whether every time is in a window; a week shows it, since windows come again every week."""
+    return bool(windows) and window_end(windows, zone, 0) > 8 * DAY
+
+
 def _pieces(
     week: tuple[tuple[tuple[int, int], ...], ...], zone: Zone, start: int, end: int
 ) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from aetherflow.clock import Clock
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
@@ -74,8 +73,7 @@ class BackfillFeed:
         begin = await self._database.read(partial(_not_begun, schedule=schedule))
         decided = await sink.fire(partial(self._make, schedule=schedule))
         for name in {firing.backfill for one in decided for firing in one.firings} & begin.keys():
-            zone = ZoneInfo(schedule.items[begin[name].item_id].zone)
-            self._report(_begun_notice(begin[name], zone, self._clock.now()))
+            self._report(_begun_notice(begin[name], self._clock.now()))
 
     def _needs(self, raw: sqlite3.Connection, schedule: Schedule) -> bool:
         """Whether there is anything to do; only reads."""
@@ -138,12 +136,9 @@ def _window(one: Backfill) -> int:
     return max(OPEN_AT_MOST, 2 * (one.parallel or 0))
 
 
-def _begun_notice(one: Backfill, zone: ZoneInfo, now: datetime) -> ScheduleNotice:
-    """Return what people should know of a backfill whose first firings are made."""
-    begin, end = (
-        datetime.fromisoformat(at).astimezone(zone).isoformat(timespec="seconds")
-        for at in (one.begins_at, one.ends_at)
-    )
+def _begun_notice(one: Backfill, now: datetime) -> ScheduleNotice:
+    """Return what people should know of a backfill whose first firings are made; in UTC, as every notice."""
+    begin, end = (f"{datetime.fromisoformat(at):%Y-%m-%dT%H:%M:%SZ}" for at in (one.begins_at, one.ends_at))
     message = f"backfill {one.backfill} of {one.ticks} ticks from {begin} to {end}, by {one.requested_by}"
     return ScheduleNotice(at=now, scheduler=one.scheduler, item_id=one.item_id, message=message, level="info")
 

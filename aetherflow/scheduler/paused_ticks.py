@@ -69,5 +69,5 @@ def decide_with_pauses(
 
 def reason_of(pause: Pause, zone: str = "UTC") -> str:
     """Return why the ticks of a pause do not run; its end is on the clocks of the zone."""
-    end = "" if pause.end is None else f" until {local_text(pause.end, zone)}"
+    end = "" if pause.end is None or pause.resumed_by else f" until {local_text(pause.end, zone)}"
     return f"paused by {pause.paused_by}{end}: {pause.reason}"

@@ -41,7 +41,8 @@ class PauseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         names: items, as ITEM or FILE_ID/ITEM; empty: whole files.
-        until: a date, a date and a time, or a time of day; on the clocks of the file without an offset.
+        until: a date, a date and a time, or a time of day; without an offset on the clocks of each item, or
+            of the file if it is about all items.
         duration: how long, as `2h`; None without.
     """
 
@@ -68,7 +69,11 @@ class _Known(msgspec.Struct, frozen=True):
 
     def shown(self, pause: Pause) -> PauseShown:
         """Return a pause with the zone of its item, or of the file."""
-        return PauseShown(pause, self.items.get(pause.item_id, self.zone))
+        return PauseShown(pause, self.zone_of(pause.item_id))
+
+    def zone_of(self, item_id: str) -> str:
+        """Return the zone of an item, or of the file for all items."""
+        return self.items.get(item_id, self.zone)
 
 
 async def pause(request: PauseRequest, clock: Clock | None = None) -> list[PauseShown]:
@@ -92,7 +97,7 @@ async def pause(request: PauseRequest, clock: Clock | None = None) -> list[Pause
                 scheduler=scheduler,
                 item_id=item,
                 paused_at=timestamp(now),
-                until=_end(request, ZoneInfo(known[scheduler].zone), now),
+                until=_end(request, ZoneInfo(known[scheduler].zone_of(item)), now),
                 reason=" ".join(request.reason.split()),
                 paused_by=by,
             )
@@ -246,5 +251,8 @@ def _read_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         if at.astimezone(UTC) <= now:
             at += timedelta(days=1)
         return at.astimezone(UTC)
-    read = datetime.fromisoformat(text.strip())
+    try:
+        read = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is no date and no time of day") from None
     return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
-from aetherflow.schedule.window import window_end
+from aetherflow.schedule.window import leave_no_time, window_end
 from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.server.backfill_status import BackfillStatus, active_backfills
@@ -44,10 +44,13 @@ class PauseStatus(msgspec.Struct, frozen=True):
 
 
 class WindowStatus(msgspec.Struct, frozen=True):
-    """The window that an item is in, in which it starts nothing; `until`, its end, is RFC 3339 in UTC."""
+    """The window that an item is in, in which it starts nothing; `until`, its end, is RFC 3339 in UTC.
+
+    It is None if the windows of the item leave no time.
+    """
 
     window: str
-    until: str
+    until: str | None
 
 
 class ItemStatus(msgspec.Struct, frozen=True):
@@ -222,6 +225,8 @@ def _window(item: Item | None, now: datetime) -> WindowStatus | None:
     window = item.window_at(now) if item is not None and item.spec.enabled else None
     if item is None or window is None:
         return None
+    if leave_no_time(item.windows, item.table.zone):
+        return WindowStatus(str(window), None)
     end = instant(window_end(item.windows, item.table.zone, seconds(now)))
     return WindowStatus(str(window), f"{end:%Y-%m-%dT%H:%M:%SZ}")
 

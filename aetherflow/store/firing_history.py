@@ -86,24 +86,13 @@ def known_of(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Known:
         "SELECT decided_to FROM schedule_items WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
     ).fetchone()
     (first,) = raw.execute(
-        "SELECT min(scheduled_at) FROM firings WHERE scheduler = ? AND item_id = ?", (scheduler, item_id)
+        "SELECT min(scheduled_at) FROM firings WHERE scheduler = ? AND item_id = ? "
+        "AND cause NOT IN ('manual', 'backfill')",  # a person may choose any time for those
+        (scheduler, item_id),
     ).fetchone()
     decided = datetime.fromisoformat(row[0]) if row else None
     times = [datetime.fromisoformat(first)] if first else []
     return Known(min([*times, *([decided] if decided else [])], default=None), decided)
-
-
-def pause_at(raw: sqlite3.Connection, scheduler: str, item_id: str, at: datetime) -> str:
-    """Return who paused an item over a time, and why; empty if no pause that is still stored covers it."""
-    row = raw.execute(
-        "SELECT paused_by, reason, until FROM pauses WHERE scheduler = ?1 AND item_id IN (?2, '') "
-        "AND paused_at <= ?3 AND (until IS NULL OR until > ?3) LIMIT 1",
-        (scheduler, item_id, timestamp(at)),
-    ).fetchone()
-    if row is None:
-        return ""
-    end = f" until {row[2][:16]}Z" if row[2] else ""
-    return f"paused by {row[0]}{end}" + (f": {row[1]}" if row[1] else "")
 
 
 def last_success(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:

@@ -57,3 +57,15 @@ def test_a_history_without_ticks_names_the_item_the_period_and_the_outcome(cli: 
     ]
     failed = scheduler(cli, "history", "send", "--since", "2026-01-02", "--outcome", "failed")
     assert failed == ["no tick of send is known since 2026-01-02T00:00:00+01:00 with the outcome FAILED"]
+
+
+def test_the_end_of_a_pause_is_on_the_clocks_of_the_item(cli: CommandLine) -> None:
+    written(cli)
+    paused = scheduler(cli, "pause", "load", "send", "--until", "2099-01-01T04:00", "--reason", "moved")
+    assert paused[0].startswith("load: paused until 2099-01-01T04:00:00+09:00 (in ")
+    assert paused[1].startswith("send: paused until 2099-01-01T04:00:00+01:00 (in ")
+    everything = scheduler(cli, "pause", "--all", "--until", "2099-01-01T04:00", "--reason", "moved")[0]
+    assert everything.startswith("all items of night: paused until 2099-01-01T04:00:00+01:00 (in ")
+
+    wrong = cli.run("scheduler", "pause", "load", "--until", "noon", "--reason", "r", "--file", "scheduler.yaml")
+    assert "no end that can be read: 'noon' is no date and no time of day" in wrong.err

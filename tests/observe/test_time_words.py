@@ -1,4 +1,4 @@
-"""How far a time is from now, in words."""
+"""How far a time is from now, in words, and the times of a sentence in one zone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aetherflow.observe.time_words import distance
+from aetherflow.observe.time_words import distance, in_zone
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,3 +33,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 )
 def test_a_time_is_so_far_away(seconds: float, words: str) -> None:
     assert distance(NOW + timedelta(seconds=seconds), NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("sentence", "local"),
+    [
+        ("run r1 of 2026-07-01T01:02:03Z has not ended", "run r1 of 2026-07-01T03:02:03+02:00 has not ended"),
+        ("from 2026-01-01T00:00:00.500000Z, to", "from 2026-01-01T01:00:00+01:00, to"),
+        ("2026-99-01T00:00:00Z", "2026-99-01T00:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("until 2026-07-01T01:02:03+09:00", "until 2026-07-01T01:02:03+09:00"),
+    ],
+)
+def test_the_times_of_a_sentence_are_in_one_zone(sentence: str, local: str) -> None:
+    assert in_zone(sentence, "Europe/Berlin") == local

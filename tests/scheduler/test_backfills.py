@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from aetherflow.admin.queries import StateQueries
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.schedule.item import Schedule
 from aetherflow.scheduler.backfill_feed import OPEN_AT_MOST
 from aetherflow.server.backfill_request import end_backfill
+from aetherflow.server.in_force import AskedFile
 from aetherflow.store.backfills import Backfill, backfills, insert_backfill, progress
 from aetherflow.store.firings import NewFiring, close_firing, insert_firing
 from aetherflow.store.pauses import Pause, end_pause, put_pause
@@ -236,7 +238,7 @@ async def test_the_beginning_and_the_end_of_a_backfill_are_reported_once(tmp_pat
             await served.tick()
         notices = [event for event in one.reported + other.reported if isinstance(event, ScheduleNotice)]
         assert [notice.message for notice in notices] == [
-            "backfill b1 of 2 ticks from 2025-12-30T00:00:00+00:00 to 2026-01-01T00:00:00+00:00, by anna",
+            "backfill b1 of 2 ticks from 2025-12-30T00:00:00Z to 2026-01-01T00:00:00Z, by anna",
             "backfill b1 is over: 2 succeeded, 0 failed of 2",
         ]
 
@@ -257,3 +259,27 @@ async def test_the_ticks_of_a_window_run_but_nothing_starts_in_one(tmp_path: Pat
         one.clock.advance(3600)
         assert await work_off(one) == ["2025-12-30", "2025-12-31"]
         assert rows(path, "outcome") == [("SUCCESS",)] * 3 + [("SKIPPED",)]  # today's
+
+
+async def test_a_backfill_of_old_ticks_does_not_make_the_item_known_earlier(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        file = await begin(one, tmp_path, backfill(3, 2))
+        await work_off(one)
+        asked = AskedFile(file.file, file)
+        (found,) = await StateQueries(one.database, one.clock).explain_tick(asked, "a", "2025-12-31T04:00")
+        assert found.answer == "not run: no server knew the item before 2026-01-01T00:00:00+00:00"
+
+
+async def test_an_explanation_of_a_pause_is_on_the_clocks_of_the_item(tmp_path: Path) -> None:
+    async with server(tmp_path / "s.sqlite") as one:
+        file = schedule(tmp_path, "id: a, cron: '0 4 * * *', catch_up: latest, timezone: Asia/Tokyo")
+        await one.scheduler.put(file)
+        until = timestamp(MIDNIGHT + timedelta(days=2))
+        held = Pause("night", "a", timestamp(MIDNIGHT), until, "moved", "anna@host")
+        await one.database.transact(lambda raw: put_pause(raw, held, MIDNIGHT))
+        one.clock.advance(86_400)
+        asked = AskedFile(file.file, file)
+        (found,) = await StateQueries(one.database, one.clock).explain_tick(asked, "a", "2026-01-02T04:00")
+        assert found.answer == (
+            "not decided: the item is paused by anna@host until 2026-01-03T09:00:00+09:00: moved"
+        )

@@ -179,3 +179,17 @@ async def test_only_the_ticks_of_a_pause_that_is_over_are_skipped_for_it(tmp_pat
             ("00:02:00", True),
             ("00:03:00", False),
         ]
+
+
+async def test_a_pause_that_somebody_ended_has_no_end_of_its_own(tmp_path: Path) -> None:
+    async with server(path := tmp_path / "state.sqlite") as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await pause(one, until=MIDNIGHT + timedelta(days=1))
+        await one.scheduler.check()
+        one.clock.advance(90)
+        notices(one)
+        await resume(one)
+        await one.scheduler.check()
+        assert notices(one) == ["resumed by bob@host (paused by anna@host: migration)"]
+        await one.tick(30)
+        assert rows(path, "reason")[0] == ("paused by anna@host: migration",)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.cli.item_words import item_words
 from aetherflow.events.schedule_events import FiringMissed
 from aetherflow.observe.event_record import level_of, record
 from aetherflow.server.in_force import AskedFile
@@ -57,6 +58,19 @@ async def test_an_item_that_catches_up_decides_when_the_window_is_over(
         await one.tick(30)  # notices the end
         await one.tick()
         assert [at for _, at, outcome in rows(path)[1:] if outcome in ("QUEUED", "WAITING")][:2] == ran
+
+
+async def test_windows_that_leave_no_time_have_no_end(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        file = schedule(tmp_path, EVERY_MINUTE.replace("00:02-00:04", "00:00-24:00"))
+        await one.scheduler.put(file)
+        (found,) = await one.database.read(
+            lambda raw: status_of(raw, AskedFile(file.file, file), one.clock.now())
+        )
+        (item,) = found.items
+        assert item.window == WindowStatus("the window 00:00-24:00 (not_between)", None)
+        words = "in the window 00:00-24:00 (not_between) at all times, since its windows leave none"
+        assert item_words(item, one.clock.now())[-1] == words
 
 
 async def test_what_was_due_before_a_window_waits_for_its_end(tmp_path: Path) -> None:
