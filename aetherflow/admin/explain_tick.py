@@ -119,7 +119,9 @@ class Explainer(msgspec.Struct, frozen=True):
         ) or firings_between(self.raw, self.item.scheduler, self.item.id, whole, whole + _SECOND)
         noted = list(notes(self.item.table, whole)) if is_tick else []
         if rows:
-            return self._found(at, rows[0], _what(rows[0], self.item.zone), noted + self._of_row(rows[0]), is_tick=is_tick)
+            return self._found(
+                at, rows[0], _what(rows[0], self.item.zone), noted + self._of_row(rows[0]), is_tick=is_tick
+            )
         if not is_tick:
             return self._found(at, None, f"not a tick: {why_no_tick(every, whole)}", [], is_tick=False)
         return self._without_row(whole, noted)
@@ -134,7 +136,9 @@ class Explainer(msgspec.Struct, frozen=True):
             shares = (
                 f"it shares a row with {shared.ticks - 1} more ticks, that of {self._local(shared.scheduled)}"
             )
-            return self._found(at, shared, _what(shared, self.item.zone), [*noted, shares, *self._of_row(shared)])
+            return self._found(
+                at, shared, _what(shared, self.item.zone), [*noted, shares, *self._of_row(shared)]
+            )
         return self._found(at, None, self._why_undecided(at), noted)
 
     def _shared_row(self, at: datetime) -> Firing | None:

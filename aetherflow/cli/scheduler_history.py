@@ -94,7 +94,9 @@ def show_history(
     elif len(found) == limit:
         print_note(f"the newest {limit}; --limit shows more")
     if any(one.zone is None for one in found):
-        print_note("no server serves all of these items now: --file shows local times, and days that were closed")
+        print_note(
+            "no server serves all of these items now: --file shows local times, and days that were closed"
+        )
 
 
 def explain_time(

@@ -67,5 +67,7 @@ def test_the_end_of_a_pause_is_on_the_clocks_of_the_item(cli: CommandLine) -> No
     everything = scheduler(cli, "pause", "--all", "--until", "2099-01-01T04:00", "--reason", "moved")[0]
     assert everything.startswith("all items of night: paused until 2099-01-01T04:00:00+01:00 (in ")
 
-    wrong = cli.run("scheduler", "pause", "load", "--until", "noon", "--reason", "r", "--file", "scheduler.yaml")
+    wrong = cli.run(
+        "scheduler", "pause", "load", "--until", "noon", "--reason", "r", "--file", "scheduler.yaml"
+    )
     assert "no end that can be read: 'noon' is no date and no time of day" in wrong.err
