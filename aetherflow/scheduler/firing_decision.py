@@ -167,6 +167,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
             reason=reason,
             due_at=due_at(item.table, tick),
             ticks=ticks,
+            is_planned=some.is_planned,
         )
         return insert_firing(raw, new, now)
 

@@ -123,5 +123,6 @@ def _share_again(raw: sqlite3.Connection, item: Item, found: Firing, now: dateti
         found.outcome,
         reason=found.reason,
         ticks=found.ticks - 1,
+        is_planned=found.is_planned,
     )
     insert_firing(raw, rest, now)

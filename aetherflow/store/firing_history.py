@@ -38,17 +38,20 @@ def newest_firings(
     since: datetime | None = None,
     until: datetime | None = None,
     outcomes: Collection[str] = (),
+    unplanned: bool = False,
     limit: int = 50,
 ) -> list[Firing]:
     """Return the newest firings of an item in a period, newest first; `until` itself is not in it.
 
     With an empty item they are those of every item.
 
-    `outcomes` leaves the others out; empty is every outcome.
+    `outcomes` leaves the others out; empty is every outcome. `unplanned` leaves out what a pause or a window
+    skipped.
     """
     marks = ", ".join("?" * len(outcomes))
     of_item = "AND item_id = ? " if item_id else ""
     chosen = f"AND outcome IN ({marks}) " if outcomes else ""
+    chosen += "AND is_planned = 0 " if unplanned else ""
     rows = raw.execute(
         f"SELECT * FROM firings WHERE scheduler = ? {of_item}AND scheduled_at >= ? "  # noqa: S608 - marks
         f"AND scheduled_at < ? {chosen}ORDER BY scheduled_at DESC LIMIT ?",
@@ -101,5 +104,6 @@ def last_success(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firin
 
 
 def last_problem(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firing | None:
-    """Return the newest firing of an item that ended without success, or did not run."""
-    return next(iter(newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, limit=1)), None)
+    """Return the newest firing of an item that ended without success, or did not run though it was to."""
+    found = newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, unplanned=True, limit=1)
+    return next(iter(found), None)

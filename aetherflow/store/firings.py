@@ -38,6 +38,7 @@ class Firing(msgspec.Struct, frozen=True):
         backfill: the backfill that it belongs to; empty without one.
         event_key: what it is for that has no timetable, such as a boot; unique within an item.
         last_success_at: the last success before it, as its params have it; None until it is submitted.
+        is_planned: it did not run since a person or the file says so: a pause or a window. It is no problem.
     """
 
     firing_id: int
@@ -60,6 +61,7 @@ class Firing(msgspec.Struct, frozen=True):
     backfill: str = ""
     event_key: str | None = None
     last_success_at: str | None = None
+    is_planned: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -89,6 +91,7 @@ class NewFiring(msgspec.Struct, frozen=True):
     params: str = "{}"
     backfill: str = ""
     event_key: str | None = None
+    is_planned: bool = False
 
 
 def insert_firing(raw: sqlite3.Connection, new: NewFiring, now: datetime) -> Firing | None:
@@ -106,8 +109,8 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
     is_over = new.outcome in ("SKIPPED", "MISSED")
     rows = raw.execute(
         "INSERT INTO firings (scheduler, item_id, scheduled_at, cause, decided_at, outcome, run_id, "
-        "finished_at, reason, due_at, ticks, priority, server, params, backfill, event_key) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "finished_at, reason, due_at, ticks, priority, server, params, backfill, event_key, is_planned) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING RETURNING *",
         (
             new.scheduler,
@@ -126,6 +129,7 @@ def _insert(raw: sqlite3.Connection, new: NewFiring, scheduled: datetime, now: d
             new.params,
             new.backfill,
             new.event_key,
+            new.is_planned,
         ),
     )
     return next(iter(as_firings(rows)), None)
@@ -205,7 +209,8 @@ def reopen_firing(raw: sqlite3.Connection, firing: Firing, new: NewFiring, now: 
     rows = raw.execute(
         "UPDATE firings SET cause = ?, decided_at = ?, outcome = ?, run_id = ?, started_at = NULL, "
         "finished_at = NULL, reason = ?, ticks = 1, priority = ?, server = ?, cancel_reason = NULL, "
-        "params = ?, backfill = ?, last_success_at = CASE WHEN ? THEN NULL ELSE last_success_at END "
+        "is_planned = 0, params = ?, backfill = ?, "
+        "last_success_at = CASE WHEN ? THEN NULL ELSE last_success_at END "
         "WHERE firing_id = ? RETURNING *",
         (
             *(new.cause, timestamp(now), new.outcome, new.run_id, new.reason, new.priority),

@@ -325,6 +325,8 @@ ALTER TABLE schedulers ADD COLUMN drains_until TEXT;
 ALTER TABLE servers ADD COLUMN ahead_seconds REAL;
 -- The items that cannot run, each with what is wrong with its flow, manifest or params: a JSON object.
 ALTER TABLE schedulers ADD COLUMN item_problems TEXT NOT NULL DEFAULT '{}';
+-- Whether a tick did not run since a person or the file says so: a pause or a window.
+ALTER TABLE firings ADD COLUMN is_planned INTEGER NOT NULL DEFAULT 0;
 """
 
 MIGRATIONS: tuple[str, ...] = (

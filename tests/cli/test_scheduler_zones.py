@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 from tests.cli.command_line import CommandLine, flow
 
 SCHEDULE = """\
@@ -46,6 +49,24 @@ def test_pause_and_resume_have_the_times_of_the_item(cli: CommandLine) -> None:
 
     everything = scheduler(cli, "pause", "--all", *until)[0]
     assert everything.startswith("all items of night: paused until 2098-12-31T20:00:00+01:00 (in ")
+
+
+def test_reasons_of_the_past_have_the_times_of_the_item(cli: CommandLine) -> None:
+    written(cli)
+    scheduler(cli, "fire", "send", "--here")
+    reason = "paused by ann@host until 2026-12-01T06:00:00Z: until 2026-02-30T06:00:00Z"
+    with closing(sqlite3.connect(cli.state, isolation_level=None)) as raw:
+        raw.execute(
+            "UPDATE firings SET scheduled_at = '2026-11-30T04:00:00Z', outcome = 'SKIPPED', reason = ?",
+            (reason,),
+        )
+    shown = "paused by ann@host until 2026-12-01T07:00:00+01:00: until 2026-02-30T06:00:00Z"
+    for command in (("history",), ("explain", "send", "2026-11-30")):
+        assert any(shown in line for line in scheduler(cli, *command)), command
+    done = cli.run("scheduler", "status", "scheduler.yaml")
+    assert shown in done.out
+    (entry,) = cli.run("scheduler", "history", "--file", "scheduler.yaml", "--json").json()["firings"]
+    assert (entry["reason"], entry["zone"]) == (reason, "Europe/Berlin")
 
 
 def test_a_history_without_ticks_names_the_item_the_period_and_the_outcome(cli: CommandLine) -> None:

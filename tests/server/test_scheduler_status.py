@@ -41,3 +41,21 @@ async def test_an_item_that_is_off_or_begins_again_is_not_late(tmp_path: Path, i
         await one.scheduler.put(schedule(tmp_path, "id: a, cron: '* * * * *'"))
         one.clock.advance(600)
         assert (await item_of(one, schedule(tmp_path, items))).due_since is None
+
+
+async def test_what_a_window_skips_is_no_problem_of_the_item(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        file = schedule(tmp_path, "id: a, cron: '0 * * * *', not_between: ['02:00-05:00']")
+        await one.scheduler.put(file)
+        await one.tick(3600)
+        (run,) = one.runs.submitted
+        await one.begin(run)
+        await one.end(run, "FAILED", "step load.copy failed")
+        await one.tick(3600)
+        await one.tick(3600)
+        found = await item_of(one, file)
+        assert (found.last, found.outcome) == ("2026-01-01T03:00:00.000000Z", "SKIPPED")
+        assert (found.last_problem, found.problem_reason) == (
+            "2026-01-01T01:00:00.000000Z",
+            "step load.copy failed",
+        )
