@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aetherflow.runs.run_pool import CANCEL_SECONDS
+from aetherflow.server.item_problems import refuse_missing_flows
 from aetherflow.server.schedule_files import load_schedules
 from aetherflow.server.server_settings import server_environment, settings_of
 from aetherflow.working_directory import absolute, working_directory
@@ -50,10 +51,14 @@ def systemd_unit(files: Sequence[Path], process_env: Mapping[str, str]) -> str:
     """Return a unit that serves these files as the current user, from the current folder.
 
     Raises:
-        InvalidInput: a scheduler file has errors.
+        InvalidInput: a scheduler file has errors, or names a flow that does not exist: a server would
+            serve the other items, but the person who installs it can mend the file now.
         UsageError: the files contradict each other.
     """
-    settings = settings_of(load_schedules(files))
+    schedules = load_schedules(files)
+    for schedule in schedules:
+        refuse_missing_flows(schedule)
+    settings = settings_of(schedules)
     state_root = absolute(server_environment(files, process_env).settings.state_root)
     program = Path(sys.argv[0] if Path(sys.argv[0]).name.startswith("aetherflow") else "aetherflow")
     command = [str(_installed(program)), "serve", *(str(absolute(file)) for file in files)]

@@ -85,6 +85,17 @@ def refuse_wrong_items(schedule: Schedule) -> None:
         raise InvalidInput(checked.diagnostics)
 
 
+def refuse_missing_flows(schedule: Schedule) -> None:
+    """Refuse a schedule with items whose flow does not exist. Blocking.
+
+    Raises:
+        InvalidInput: there are such items; all diagnostics.
+    """
+    checked = check_schedule_text(schedule.file, schedule.source)
+    if checked.sink.has_errors:
+        raise InvalidInput(checked.diagnostics)
+
+
 async def _changed(known: Mapping[Path, Signature]) -> set[Path]:
     if not known:
         return set()
