@@ -9,6 +9,7 @@ from datetime import datetime
 from aetherflow.clock import Clock
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
 from aetherflow.scheduler.paused_ticks import reason_of
+from aetherflow.scheduler.standby import Standby
 from aetherflow.scheduler.timetable_source import TimetableSource
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.store.database import Database
@@ -17,6 +18,7 @@ from aetherflow.store.pauses import Pause, advance, pause_in_force, read_pauses,
 
 async def check_pauses(
     database: Database,
+    standby: Standby,
     schedules: Iterable[str],
     timetable: TimetableSource,
     clock: Clock,
@@ -26,6 +28,7 @@ async def check_pauses(
 
     Raises:
         StateError: the database could not be used.
+        StandsBy: the clock of the server is off; nothing was stored or reported.
     """
     names = list(schedules)
 
@@ -48,7 +51,7 @@ async def check_pauses(
         )
     )
     if to_report(pauses, now):
-        for one in await database.transact(work):
+        for one in await standby.decide(work):
             event = _notice(one, clock.now())
             if event is not None:
                 report(event)

@@ -228,7 +228,9 @@ class Scheduler:
         if self.timetable.clock_went_back():
             await self._move_back()
         self.timetable.note_clock()
-        await check_pauses(self._database, self.schedules, self.timetable, self._clock, self._report)
+        await check_pauses(
+            self._database, self.standby, self.schedules, self.timetable, self._clock, self._report
+        )
         for schedule in list(self.schedules.values()):
             await self._check_schedule(schedule)
 

@@ -19,6 +19,7 @@ from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.late_watch import LateWatch
+from aetherflow.scheduler.standby import Standby
 from aetherflow.server.firing_runs import as_typed, first_error
 from aetherflow.store.alerts import Alert, forget_runs, is_unstarted, unstarted_runs
 from aetherflow.store.database import Database
@@ -36,10 +37,9 @@ SEARCH_BACK = timedelta(days=1)
 async def watch_late(server: Server) -> None:
     """Report late ticks and run their steps, until cancelled."""
     schedules, clock = server.scheduler.schedules, server.clock
-    runs = OnLateRuns(server.database, schedules, server.run_pool, clock, server.bus.announce)
-    watch = LateWatch(
-        server.database, schedules, server.scheduler.standby, clock, server.bus.announce, runs.start
-    )
+    standby, report = server.scheduler.standby, server.bus.announce
+    runs = OnLateRuns(server.database, schedules, standby, server.run_pool, clock, report)
+    watch = LateWatch(server.database, schedules, standby, clock, report, runs.start)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.watch)
         tasks.start_soon(runs.search)
@@ -52,12 +52,14 @@ class OnLateRuns:
         self,
         database: Database,
         schedules: Mapping[str, Schedule],
+        standby: Standby,
         run_pool: RunPool,
         clock: Clock,
         report: Callable[[ScheduleEvent], None],
     ) -> None:
         self._database = database
         self._schedules = schedules
+        self._standby = standby
         self._run_pool = run_pool
         self._clock = clock
         self._report = report
@@ -85,11 +87,13 @@ class OnLateRuns:
             await self._clock.sleep(SEARCH_SECONDS)
 
     async def start_left(self) -> None:
-        """Start the runs of alerts that have not been started for a while.
+        """Start the runs of alerts that have not been started for a while, unless the server stands by.
 
         Raises:
             StateError: the database could not be used.
         """
+        if self._standby.why():
+            return  # by its clock, how long ago an alert was is not known
         for schedule in list(self._schedules.values()):
             if any(item.spec.on_late for item in schedule.items.values()):
                 find = partial(_left, scheduler=schedule.id, now=self._clock.now())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.scheduler.pause_watch import check_pauses
+from aetherflow.scheduler.server_clocks import StandsBy
 from aetherflow.server.in_force import AskedFile
 from aetherflow.server.scheduler_status import status_of
 from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause, read_pauses
@@ -193,3 +196,29 @@ async def test_a_pause_that_somebody_ended_has_no_end_of_its_own(tmp_path: Path)
         assert notices(one) == ["resumed by bob@host (paused by anna@host: migration)"]
         await one.tick(30)
         assert rows(path, "reason")[0] == ("paused by anna@host: migration",)
+
+
+async def test_a_server_whose_clock_is_off_reports_no_pause_and_ends_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        await one.scheduler.put(schedule(tmp_path, EVERY_MINUTE))
+        await pause(one)
+        parts = one.scheduler
+        check = partial(
+            check_pauses,
+            one.database,
+            parts.standby,
+            parts.schedules,
+            parts.timetable,
+            one.clock,
+            one.reported.append,
+        )
+        notices(one)
+        with monkeypatch.context() as patch:
+            patch.setattr(one.clocks, "standby", lambda: "its clock is 3600 s ahead")
+            with pytest.raises(StandsBy):
+                await check()
+        assert notices(one) == []
+        await check()
+        assert len(notices(one)) == 1

@@ -12,9 +12,11 @@ import pytest
 
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.config.settings import Settings
+from aetherflow.errors import StateError
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.runs.ports import ObserverSpec
 from aetherflow.runs.run_ticket import RunReport, RunTicket
+from aetherflow.server import recover_runs
 from aetherflow.server.open_server import Server
 from aetherflow.server.server import SERVICES, ServeRequest, serve
 from aetherflow.testing.recorder import Recorder
@@ -124,3 +126,20 @@ async def test_a_run_that_takes_longer_than_its_item_allows_fails_and_its_hooks_
     assert report.status == "FAILED"
     assert report.reason == "the timeout_seconds of the schedule item passed after 0.5 s"
     assert noted.exists()
+
+
+async def test_a_database_that_fails_while_a_server_looks_for_left_runs_does_not_end_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    async def fails_once(*_: object) -> list[RunTicket]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise StateError("the disk is slow")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    monkeypatch.setattr(recover_runs, "recovery_tickets", fails_once)
+    code = await serve(ServeRequest(files=(), state=place.state), [], process_env=place.env)
+    assert (code, len(looks)) == (128 + signal.SIGTERM, 2)
