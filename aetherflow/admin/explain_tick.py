@@ -19,7 +19,7 @@ from aetherflow.errors import UsageError
 from aetherflow.observe.event_text import duration
 from aetherflow.observe.time_words import distance, in_zone
 from aetherflow.schedule.calendar import local_date, why_closed
-from aetherflow.schedule.instant_text import parse_past
+from aetherflow.schedule.instant_text import parse_past, utc_text
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import count_ticks, due_at, latest_ticks, next_tick, notes, ticks
 from aetherflow.schedule.why_no_tick import in_the_gap, why_no_tick, why_no_tick_on
@@ -211,7 +211,7 @@ class Explainer(msgspec.Struct, frozen=True):
         before = latest_ticks(self.item.table, max(0, second - _FIVE_YEARS), second, 1)
         after = next_tick(self.item.table, at)
         return TickExplanation(
-            at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+            at=utc_text(at),
             local=self._local(at),
             is_tick=is_tick,
             outcome=row.outcome if row else None,

@@ -56,4 +56,4 @@ def _between(item: Item, begin: int, end: int, pauses: Sequence[Pause]) -> Itera
 
 def pause_over(item: Item, tick: datetime, pauses: Sequence[Pause]) -> Pause | None:
     """Return the pause that an instant is in; None without one."""
-    return next((one for one in pauses_of(pauses, item.id) if one.begin <= tick and one.holds(tick)), None)
+    return next((one for one in pauses_of(pauses, item.id) if one.includes(tick)), None)

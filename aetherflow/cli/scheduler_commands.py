@@ -23,7 +23,7 @@ from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
 from aetherflow.errors import AetherFlowError
 from aetherflow.observe.time_words import distance
-from aetherflow.schedule.instant_text import parse_instant
+from aetherflow.schedule.instant_text import parse_instant, utc_text
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.in_force import ask_file, state_path_asked
 from aetherflow.server.schedule_files import load_schedule
@@ -160,7 +160,7 @@ def _print_forecasts(
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
         away = f"  {distance(one.scheduled, now)}" if now else ""
-        print_text(f"{one.local}  {one.scheduled:%Y-%m-%dT%H:%M:%SZ}  {runs}{one.item}{away}{noted}")
+        print_text(f"{one.local}  {utc_text(one.scheduled)}  {runs}{one.item}{away}{noted}")
     if is_empty:
         print_note(nothing)
 

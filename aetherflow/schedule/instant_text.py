@@ -60,6 +60,11 @@ def local_text(at: datetime, zone: str) -> str:
     return f"{text.removesuffix('+00:00')}Z" if zone == "UTC" else text
 
 
+def utc_text(at: datetime) -> str:
+    """Return an instant in UTC to the second, as RFC 3339 writes it."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
 _AGE = re.compile(r"(\d{1,9}) ?([smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 50 * 366 * 86_400

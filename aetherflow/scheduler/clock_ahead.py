@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import latest_ticks
 from aetherflow.schedule.zone import instant, seconds
@@ -119,6 +120,6 @@ def described(ahead: Mapping[str, ItemAhead], now: datetime) -> str:
     listed = ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     what = f"the ticks of item {listed} were" if len(names) == 1 else f"the ticks of the items {listed} were"
     return (
-        f"{what} decided up to {most:%Y-%m-%dT%H:%M:%SZ}, {(most - now).total_seconds():.0f} s ahead of the "
+        f"{what} decided up to {utc_text(most)}, {(most - now).total_seconds():.0f} s ahead of the "
         "clock, which was wrong or is; they are decided from now on, and no tick runs a second time"
     )

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.schedule.catch_up import Decision, NotRun, decide_due
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, latest_ticks
 from aetherflow.schedule.zone import instant, seconds
@@ -157,7 +158,7 @@ class FiringDecider(msgspec.Struct, frozen=True):
         outcome = "MISSED" if some.outcome == "missed" else "SKIPPED"
         reason = in_window(item.window_at(tick)) if some.outcome == "window" else some.reason
         if ticks > 1:
-            reason += f" ({ticks} ticks from {some.first:%Y-%m-%dT%H:%M:%SZ} on)"
+            reason += f" ({ticks} ticks from {utc_text(some.first)} on)"
         new = NewFiring(
             item.scheduler,
             item.id,

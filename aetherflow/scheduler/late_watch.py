@@ -163,7 +163,7 @@ def _late(
         usual = run_seconds(raw, item.scheduler, item.id, before=firing.scheduled_at)
     if ended_without_run(firing):
         at = firing.scheduled
-        if any(one.begin <= at and one.holds(at) for one in pauses) or item.window_at(at) is not None:
+        if any(one.includes(at) for one in pauses) or item.window_at(at) is not None:
             return []
         has_run = rows.has_run(raw, item.scheduler, item.id)
         has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")

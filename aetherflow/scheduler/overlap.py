@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.scheduler.backfill_hold import held_by
@@ -211,7 +212,7 @@ def _replace(
     raw: sqlite3.Connection, others: list[Firing], most: int, scheduled: datetime, now: datetime
 ) -> None:
     """End the oldest of the open firings, so that one more is within `max_instances`."""
-    reason = f"replaced by the firing of {short(scheduled)}"
+    reason = f"replaced by the firing of {utc_text(scheduled)}"
     for other in others[: max(len(others) - most + 1, 0)]:
         if other.cancel_reason or cancel_unstarted(raw, other.firing_id, reason, now):
             continue
@@ -223,10 +224,5 @@ def _described(firings: list[Firing]) -> str:
     if len(firings) == 1:
         one = firings[0]
         what = "waits" if one.outcome == "WAITING" else "has not ended"
-        return f"run {one.run_id} of {short(one.scheduled)} {what}"
+        return f"run {one.run_id} of {utc_text(one.scheduled)} {what}"
     return f"{len(firings)} firings of the item are not over"
-
-
-def short(at: datetime) -> str:
-    """Return an instant to the second, in UTC."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

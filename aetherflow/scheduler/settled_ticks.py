@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from aetherflow.schedule.catch_up import Decision, NotRun
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import next_tick
 from aetherflow.schedule.zone import instant, seconds
@@ -82,4 +83,4 @@ def _named(some: NotRun, decision: Decision, settled: SettledTicks) -> NotRun:
     run_id = settled.runs.get(newer[0]) if newer else None
     if some.outcome != "coalesced" or run_id is None:
         return some
-    return replace(some, reason=f"run {run_id} of {instant(newer[0]):%Y-%m-%dT%H:%M:%SZ} stands for it")
+    return replace(some, reason=f"run {run_id} of {utc_text(instant(newer[0]))} stands for it")

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from aetherflow.clock import Clock, SystemClock
-from aetherflow.schedule.instant_text import parse_instant
+from aetherflow.schedule.instant_text import parse_instant, utc_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.timetable import closed_ticks, count_ticks
 from aetherflow.schedule.zone import seconds
@@ -165,7 +165,7 @@ def _plan(raw: sqlite3.Connection, item: Item, new: Backfill, now: datetime) -> 
         scheduler=new.scheduler,
         item=item.id,
         zone=item.zone,
-        ticks=[f"{tick:%Y-%m-%dT%H:%M:%SZ}" for tick in ticks],
+        ticks=[utc_text(tick) for tick in ticks],
         succeeded=succeeded,
         excluded=len(every) - len(ticks) - succeeded,
         closed=sum(1 for _ in closed_ticks(item.table, begin - before, end - before)),

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.in_force import in_force, served_files
 from aetherflow.store.backfills import Backfill, Which, backfills, progress
@@ -73,8 +74,8 @@ def _status(raw: sqlite3.Connection, one: Backfill, schedules: Mapping[str, Sche
         backfill=one.backfill,
         scheduler=one.scheduler,
         item=one.item_id,
-        begin=_short(one.begins_at),
-        end=_short(one.ends_at),
+        begin=utc_text(datetime.fromisoformat(one.begins_at)),
+        end=utc_text(datetime.fromisoformat(one.ends_at)),
         only=one.which,
         parallel=one.parallel,
         state=found.state,
@@ -85,13 +86,8 @@ def _status(raw: sqlite3.Connection, one: Backfill, schedules: Mapping[str, Sche
         running=found.running,
         left=found.left,
         reason=found.reason,
-        requested_at=_short(one.requested_at),
+        requested_at=utc_text(datetime.fromisoformat(one.requested_at)),
         requested_by=one.requested_by,
         zone="UTC" if item is None else item.zone,
         counts=found.counts,
     )
-
-
-def _short(stored: str) -> str:
-    """Return a stored time to the second."""
-    return f"{datetime.fromisoformat(stored):%Y-%m-%dT%H:%M:%SZ}"

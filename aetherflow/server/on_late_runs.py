@@ -17,6 +17,7 @@ from aetherflow.events.schedule_events import FiringLate, ScheduleEvent, Schedul
 from aetherflow.runs.ports import ClaimPrecondition
 from aetherflow.runs.run_pool import RunPool
 from aetherflow.runs.run_ticket import Refusal, RunReport, RunTicket, TicketStatus
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.late_watch import LateWatch
 from aetherflow.scheduler.standby import Standby
@@ -139,7 +140,7 @@ def _ticket(schedule: Schedule, item: Item, event: FiringLate, database: Databas
             "alert": event.alert,
             "message": event.reason,
             "item": item.id,
-            "scheduled_at": f"{event.scheduled_at:%Y-%m-%dT%H:%M:%SZ}",
+            "scheduled_at": utc_text(event.scheduled_at),
             "late_run": event.run_id or "none",
         },
         state=database.path,

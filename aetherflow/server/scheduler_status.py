@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.schedule.instant_text import utc_text
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.schedule.window import leave_no_time, window_end
@@ -200,7 +201,7 @@ def _item(
         reason=last.reason if last else "",
         run_id=last.run_id if last else None,
         lag_seconds=_lag(last) if last and last.cause not in BY_HAND else None,
-        next=f"{following:%Y-%m-%dT%H:%M:%SZ}" if following else None,
+        next=utc_text(following) if following else None,
         due_since=_due_since(item, known, now) if item is not None and is_enabled and not paused else None,
         window=_window(item, now),
         at_boot=item is not None and item.table.trigger.at_boot,
@@ -228,7 +229,7 @@ def _window(item: Item | None, now: datetime) -> WindowStatus | None:
     if leave_no_time(item.windows, item.table.zone):
         return WindowStatus(str(window), None)
     end = instant(window_end(item.windows, item.table.zone, seconds(now)))
-    return WindowStatus(str(window), f"{end:%Y-%m-%dT%H:%M:%SZ}")
+    return WindowStatus(str(window), utc_text(end))
 
 
 def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datetime) -> str | None:
@@ -236,8 +237,9 @@ def _due_since(item: Item, known: Mapping[str, tuple[str, datetime]], now: datet
     if definition != item.definition or is_held_by_window(item, now):
         return None  # it starts afresh when a server reads the file, or when its window is over
     tick = next_tick(item.table, decided)
-    is_late = tick is not None and due_at(item.table, tick) < now - timedelta(seconds=USUAL_SECONDS)
-    return f"{tick:%Y-%m-%dT%H:%M:%SZ}" if is_late else None
+    if tick is None or due_at(item.table, tick) >= now - timedelta(seconds=USUAL_SECONDS):
+        return None
+    return utc_text(tick)
 
 
 def _lag(firing: Firing) -> float:

@@ -57,6 +57,10 @@ class Pause(msgspec.Struct, frozen=True):
         """Whether it has not ended."""
         return self.end is None or now < self.end
 
+    def includes(self, at: datetime) -> bool:
+        """Whether a time is in it."""
+        return self.begin <= at and self.holds(at)
+
     def covers(self, item_id: str) -> bool:
         """Whether it is about an item."""
         return self.item_id in (EVERY_ITEM, item_id)
