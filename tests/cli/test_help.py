@@ -103,7 +103,7 @@ def test_a_search_lists_the_sections_with_all_words(cli: CommandLine) -> None:
     result = cli.run("help", "--search", "watchdog systemd")
 
     assert (result.code, result.err) == (0, "")
-    assert "schedules: How a server ends\n" in result.out
+    assert "server: How a server ends\n" in result.out
     assert all("watchdog" in part or "systemd" in part for part in result.out.splitlines()[1::2])
 
 
