@@ -102,7 +102,12 @@ class Explainer(msgspec.Struct, frozen=True):
         rows = firings_between(self.raw, self.item.scheduler, self.item.id, begin, end)
         found |= {row.scheduled for row in rows[:MOST_TICKS]}
         if found:
-            return [self._instant(tick) for tick in sorted(found)[:MOST_TICKS]]
+            shown = sorted(found)[:MOST_TICKS]
+            explained = [self._instant(tick) for tick in shown]
+            if left := count_ticks(every, seconds(shown[-1]) + 1, seconds(end)):
+                more = f"{left} more ticks that day are not shown: give one of their times"
+                explained[-1] = replace(explained[-1], details=[*explained[-1].details, more])
+            return explained
         day = local_date(self.item.table.zone, seconds(begin))
         return [self._none_on(begin, day)]
 

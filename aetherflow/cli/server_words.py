@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aetherflow.cli.item_words import local_time
 from aetherflow.observe.time_words import distance, rough_duration
@@ -12,7 +12,10 @@ from aetherflow.server.server_status import ServerStatus
 
 def server_words(server: ServerStatus, zone: str | None, now: datetime) -> str:
     """Return what there is to say about a server; its start is written in a zone."""
-    since = f"{local_time(server.since, zone)} ({distance(datetime.fromisoformat(server.since), now)})"
+    began = datetime.fromisoformat(server.since)
+    was_ahead = began > now + timedelta(seconds=OFF_SECONDS)
+    how_long = "by a clock that was ahead" if was_ahead else distance(began, now)
+    since = f"{local_time(server.since, zone)} ({how_long})"
     parts = [_state(server, zone, now), f"{server.owner} since {since}"]
     parts += [f"version {server.version}"] if server.version else []
     parts += [clock_words(server.clock_ahead_seconds)] if server.clock_ahead_seconds is not None else []

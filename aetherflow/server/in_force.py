@@ -87,11 +87,15 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 def first_problem(error: AetherFlowError) -> str:
-    """Return the first of the problems that an error names, in one line."""
-    if isinstance(error, InvalidInput):
-        worst = [one for one in error.diagnostics if one.severity == "error"]
-        return (worst or error.diagnostics)[0].message
-    return error.message.splitlines()[0]
+    """Return the first of the problems that an error names, in one line: where it is, and what to do."""
+    if isinstance(error, InvalidInput) and error.diagnostics:
+        first = next((one for one in error.diagnostics if one.severity == "error"), error.diagnostics[0])
+        where = f"{first.code}: {first.file}:{first.line}:{first.column}: "
+        message, hint = f"{where}{first.message}", first.hint
+    else:
+        message, hint = error.message, error.hint or ""
+    text = message.splitlines()[0]
+    return f"{text} ({hint.splitlines()[0]})" if hint else text
 
 
 def ask_file(file: Path) -> AskedFile:

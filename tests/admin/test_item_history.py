@@ -80,6 +80,16 @@ async def test_a_night_can_be_explained(tmp_path: Path) -> None:
         assert first.answer.startswith("not run: no server knew the item before")
 
 
+async def test_of_a_day_with_many_ticks_the_first_are_explained_and_the_others_counted(tmp_path: Path) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        file = schedule(tmp_path, "id: a, cron: '* * * * *'")
+        await one.scheduler.put(file)
+        found = await explain(one, file, "2025-12-31")
+        assert (len(found), found[-1].at) == (200, "2025-12-31T03:19:00Z")
+        assert found[-1].details == ["1240 more ticks that day are not shown: give one of their times"]
+        assert found[-2].details == []
+
+
 async def test_days_that_a_calendar_closes_are_listed_and_explained(tmp_path: Path) -> None:
     async with server(tmp_path / "state.sqlite") as one:
         file = schedule(tmp_path, "id: a, cron: '0 */6 * * *', calendar: banking", BANKING)

@@ -271,7 +271,9 @@ def test_status_of_a_file_that_is_wrong_now_is_that_of_the_version_in_force(cli:
         assert "unknown key" in status["problem"]
         by_name = cli.run("scheduler", "status", "scheduler.yaml").out
         assert ("disabled" in by_name, ", next 20" in by_name) == (False, True), by_name
-        assert "its last valid version is in force: unknown key 'itms'" in by_name
+        assert "its last valid version is in force: AF111: " in by_name
+        assert "scheduler.yaml:2:1: unknown key 'itms' in " in by_name
+        assert "(did you mean 'items'?)" in by_name
         fired = cli.run("scheduler", "fire", "a", "--file", "scheduler.yaml", "--json")
         assert (fired.code, "unknown key" in fired.json()["problem"]) == (0, True), fired
         assert "the file is invalid now" in cli.run("scheduler", "fire", "a").err
@@ -296,6 +298,8 @@ def test_commands_that_name_a_file_that_is_wrong_now_use_the_version_in_force(cl
         ):
             done = cli.run("scheduler", *command)
             assert (done.code, "the file is invalid now" in done.err) == (0, True), done
+            assert "AF103: " in done.err, "what is wrong"
+            assert "scheduler.yaml:2:1: " in done.err, "and where"
             assert command[0] != "history" or run_id in done.out
         paused = cli.run("scheduler", "pause", "a", "--file", "scheduler.yaml", "--reason", "moved")
         assert (paused.code, cli.query("SELECT item_id FROM pauses")) == (0, [("a",)]), paused

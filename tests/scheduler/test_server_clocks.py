@@ -131,6 +131,7 @@ async def test_the_difference_of_the_clocks_is_stored(tmp_path: Path) -> None:
         assert off.clock_ahead_seconds == pytest.approx(-HOUR, abs=3)
         assert server_words(off, "Europe/Berlin", right.now()).startswith("standby: its clock is 3")
         assert ", clock 1 h behind" in server_words(off, "Europe/Berlin", right.now())
+        assert "+01:00 (by a clock that was ahead), " in server_words(active, "Europe/Berlin", wrong.now())
 
 
 async def test_on_standby_no_item_begins_no_boot_fires_no_pause_ends_and_no_backfill_runs(
