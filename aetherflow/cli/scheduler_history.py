@@ -94,7 +94,9 @@ def show_history(
     elif len(found) == limit:
         print_note(f"the newest {limit}; --limit shows more")
     if any(one.zone is None for one in found):
-        print_note("items that no server serves now are shown in UTC, without the days that a calendar closed")
+        print_note(
+            "items that no server serves now are shown in UTC, without the days that a calendar closed"
+        )
 
 
 def explain_time(

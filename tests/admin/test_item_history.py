@@ -80,7 +80,9 @@ async def test_a_night_can_be_explained(tmp_path: Path) -> None:
         assert first.answer.startswith("not run: no server knew the item before")
 
 
-async def test_of_a_day_with_many_ticks_the_first_are_explained_and_the_others_counted(tmp_path: Path) -> None:
+async def test_of_a_day_with_many_ticks_the_first_are_explained_and_the_others_counted(
+    tmp_path: Path,
+) -> None:
     async with server(tmp_path / "state.sqlite") as one:
         file = schedule(tmp_path, "id: a, cron: '* * * * *'")
         await one.scheduler.put(file)
