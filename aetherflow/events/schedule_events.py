@@ -136,7 +136,7 @@ class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
     """A scheduler file was loaded, for the first time or because it has changed.
 
     Attributes:
-        upcoming: the items that are new or changed, at first all; at most 300, in the order of the file.
+        upcoming: the items that are new or changed, at first all, in the order of the file; the first 300.
     """
 
     file: str
@@ -145,6 +145,20 @@ class ScheduleLoaded(ScheduleEvent, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     is_first: bool = False
+    upcoming: tuple[UpcomingItem, ...] = ()
+
+
+class ScheduleUpcoming(ScheduleEvent, frozen=True, kw_only=True):
+    """More of the items of a `schedule_loaded` that lists over 300: up to 300, from the number `first` on.
+
+    Attributes:
+        first: counted from 1, in the order of the file.
+        listed: how many items are listed in all, with those of `schedule_loaded`.
+    """
+
+    file: str
+    first: int
+    listed: int
     upcoming: tuple[UpcomingItem, ...] = ()
 
 

@@ -17,6 +17,7 @@ from aetherflow.events.schedule_events import (
     ScheduleInvalid,
     ScheduleLoaded,
     ScheduleNotice,
+    ScheduleUpcoming,
     UpcomingItem,
 )
 from aetherflow.observe.event_record import LATE_SECONDS
@@ -79,15 +80,21 @@ def _(event: FiringLate) -> str:
 def _(event: ScheduleLoaded) -> str:
     if event.is_first:
         number = f"{event.item_count} item{'' if event.item_count == 1 else 's'}"
-        return f"schedule {one_line(event.file)}  loaded: {number}{_upcoming(event, event.item_count)}"
+        return f"schedule {one_line(event.file)}  loaded: {number}{_upcoming(event)}"
     changes = [
         f"{word} {one_line(_listed(names))}"
         for word, names in (("added", event.added), ("removed", event.removed), ("changed", event.changed))
         if names
     ]
     said = "; ".join(changes) or "no item has changed"
-    changed = len(event.added) + len(event.changed)
-    return f"schedule {one_line(event.file)}  reloaded: {said}{_upcoming(event, changed)}"
+    return f"schedule {one_line(event.file)}  reloaded: {said}{_upcoming(event)}"
+
+
+@sentence.register
+def _(event: ScheduleUpcoming) -> str:
+    last = event.first + len(event.upcoming) - 1
+    which = f"items {event.first} to {last} of {event.listed}"
+    return f"schedule {one_line(event.file)}  {which}{_upcoming(event)}"
 
 
 @sentence.register
@@ -105,12 +112,10 @@ def _(event: ScheduleNotice) -> str:
     return f"{where}{code}{indented(event.message)}"
 
 
-def _upcoming(event: ScheduleLoaded, number: int) -> str:
+def _upcoming(event: ScheduleLoaded | ScheduleUpcoming) -> str:
     """Return a line for each item with its next time in its own zone, as a person on call reads it."""
     width = max((len(item.item_id) for item in event.upcoming), default=0)
     lines = [f"{one_line(item.item_id):{width}}  {_next(item, event.at)}" for item in event.upcoming]
-    if number > len(lines) > 0:
-        lines.append(f"and {number - len(lines)} more: aetherflow scheduler next {one_line(event.file)}")
     return "".join(f"\n{INDENT}{line}" for line in lines)
 
 

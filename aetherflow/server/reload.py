@@ -7,10 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from aetherflow.clock import Clock
 from aetherflow.errors import AetherFlowError, InvalidInput, StateError
-from aetherflow.events.schedule_events import ScheduleEvent, ScheduleInvalid, ScheduleLoaded, ScheduleNotice
+from aetherflow.events.schedule_events import (
+    ScheduleEvent,
+    ScheduleInvalid,
+    ScheduleLoaded,
+    ScheduleNotice,
+    ScheduleUpcoming,
+)
 from aetherflow.schedule.item import Schedule, Signature
 from aetherflow.scheduler.scheduler import Scheduler
 from aetherflow.server.file_watch import POLL_SECONDS, signatures, watch_files
@@ -20,7 +27,7 @@ from aetherflow.server.schedule_files import load_again
 from aetherflow.server.sd_notify import Notifier
 from aetherflow.server.server_lease import ServerLease
 from aetherflow.server.server_settings import ServerSettings, settings_of
-from aetherflow.server.upcoming_items import upcoming_items
+from aetherflow.server.upcoming_items import MOST_ITEMS, upcoming_items
 from aetherflow.worker_threads import WorkerThreads
 
 _threads = WorkerThreads("schedule files", 4)
@@ -135,6 +142,7 @@ class Reloader:
         outlook = await self._scheduler.outlook(schedule)
         now = self._clock.now()
         shown = schedule.items if is_first else (*changes.added, *changes.changed)
+        upcoming = upcoming_items((schedule.items[name] for name in shown), outlook, now, is_first=is_first)
         self._report(
             ScheduleLoaded(
                 at=now,
@@ -145,11 +153,23 @@ class Reloader:
                 removed=tuple(changes.removed),
                 changed=tuple(changes.changed),
                 is_first=is_first,
-                upcoming=upcoming_items(
-                    (schedule.items[name] for name in shown), outlook, now, is_first=is_first
-                ),
+                upcoming=next(upcoming, ()),
             )
         )
+        first = 1 + MOST_ITEMS
+        for more in upcoming:
+            await anyio.lowlevel.checkpoint()
+            self._report(
+                ScheduleUpcoming(
+                    at=now,
+                    scheduler=schedule.id,
+                    file=str(schedule.file),
+                    first=first,
+                    listed=len(shown),
+                    upcoming=more,
+                )
+            )
+            first += len(more)
         if not is_first:
             self._report_settings(schedule)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -13,10 +13,11 @@ from aetherflow.schedule.timetable import due_at, next_tick
 from aetherflow.scheduler.outlook import Outlook
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.window_ticks import is_held_by_window
-from aetherflow.store.pauses import pause_in_force
+from aetherflow.store.firings import Firing
+from aetherflow.store.pauses import EVERY_ITEM, Pause, pause_in_force
 
 MOST_ITEMS = 300
-"""A file may have 10,000 items; `aetherflow scheduler next` shows them all."""
+"""How many items are listed at once; a file may have 10,000, and the loop has other work."""
 
 MOST_LEFT = 3
 """How many firings to take over are listed for an item; each that is taken over is an event of its own."""
@@ -27,27 +28,42 @@ OVERDUE_SECONDS = 5
 
 def upcoming_items(
     items: Iterable[Item], outlook: Outlook, now: datetime, *, is_first: bool
-) -> tuple[UpcomingItem, ...]:
-    """Return the first `MOST_ITEMS` of the items, each with its next scheduled time in its own zone.
+) -> Iterator[tuple[UpcomingItem, ...]]:
+    """Yield the items, `MOST_ITEMS` at once, each with its next scheduled time in its own zone.
 
     With `is_first`, the server starts, and takes over what dead servers have left.
     """
-    left: dict[str, list[LeftFiring]] = {}
-    chosen = list(islice(items, MOST_ITEMS))
-    if is_first:
-        zones = {item.id: ZoneInfo(item.zone) for item in chosen}
-        for one in outlook.left:
-            if one.item_id in zones:
-                local = one.scheduled.astimezone(zones[one.item_id])
-                left.setdefault(one.item_id, []).append(LeftFiring(local, one.outcome, one.run_id or ""))
-    return tuple(_upcoming(item, outlook, left.get(item.id, []), now, is_first=is_first) for item in chosen)
+    left: dict[str, list[Firing]] = {}
+    for one in outlook.left if is_first else ():
+        left.setdefault(one.item_id, []).append(one)
+    pauses: dict[str, list[Pause]] = {}
+    for pause in outlook.pauses:
+        pauses.setdefault(pause.item_id, []).append(pause)
+    ahead = iter(items)
+    while chosen := tuple(islice(ahead, MOST_ITEMS)):
+        yield tuple(
+            _upcoming(
+                item,
+                outlook,
+                pause_in_force([*pauses.get(EVERY_ITEM, ()), *pauses.get(item.id, ())], item.id, now),
+                left.get(item.id, []),
+                now,
+                is_first=is_first,
+            )
+            for item in chosen
+        )
 
 
 def _upcoming(
-    item: Item, outlook: Outlook, left: list[LeftFiring], now: datetime, *, is_first: bool
+    item: Item,
+    outlook: Outlook,
+    paused: Pause | None,
+    left: list[Firing],
+    now: datetime,
+    *,
+    is_first: bool,
 ) -> UpcomingItem:
     zone = ZoneInfo(item.zone)
-    paused = pause_in_force(outlook.pauses, item.id, now)
     is_enabled = item.spec.enabled
     tick = next_tick(item.ticks_that_run, now) if is_enabled else None
     is_held = paused is not None or is_held_by_window(item, now)
@@ -62,7 +78,10 @@ def _upcoming(
         overdue_since=overdue.astimezone(zone) if overdue is not None else None,
         at_boot=at_boot,
         fires_now=at_boot and is_first and item.id not in outlook.booted,
-        left=tuple(left[:MOST_LEFT]),
+        left=tuple(
+            LeftFiring(one.scheduled.astimezone(zone), one.outcome, one.run_id or "")
+            for one in left[:MOST_LEFT]
+        ),
         left_count=len(left),
         missing=str(item.missing[0]) if item.missing else "",
     )

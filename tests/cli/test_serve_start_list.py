@@ -6,7 +6,7 @@ import signal
 import sqlite3
 from contextlib import closing
 
-from tests.cli.command_line import WAITS, CommandLine
+from tests.cli.command_line import WAITS, CommandLine, Running, flow
 
 ITEMS = """version: 1
 id: night
@@ -72,3 +72,24 @@ def test_an_item_that_fired_since_the_boot_waits_for_the_next_one(cli: CommandLi
         assert (item["at_boot"], item["fires_now"]) == (True, False)
         server.send(signal.SIGTERM)
         assert server.end().code == 143
+
+
+def test_every_item_is_listed_also_of_a_long_file(cli: CommandLine) -> None:
+    cli.write("flow.yaml", flow("- {id: s, type: check_items, inputs: {items: [x]}}"))
+    ids = [f"item{number}" for number in range(650)]
+
+    def write(hour: int) -> None:
+        items = "".join(f"- {{id: {one}, cron: '0 {hour} * * *', flow_yaml: flow.yaml}}\n" for one in ids)
+        cli.write("scheduler.yaml", f"version: 1\nid: night\nitems:\n{items}")
+
+    def listed(server: Running) -> list[str]:
+        events = [server.event("schedule_loaded"), *(server.event("schedule_upcoming") for _ in range(2))]
+        assert [len(one["upcoming"]) for one in events] == [300, 300, 50]
+        assert [(one["first"], one["listed"]) for one in events[1:]] == [(301, 650), (601, 650)]
+        return [item["item_id"] for one in events for item in one["upcoming"]]
+
+    write(2)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        assert listed(server) == ids
+        write(3)
+        assert listed(server) == ids

@@ -20,6 +20,7 @@ from aetherflow.events.schedule_events import (
     ScheduleInvalid,
     ScheduleLoaded,
     ScheduleNotice,
+    ScheduleUpcoming,
     UpcomingItem,
 )
 from aetherflow.observe import schedule_text
@@ -167,8 +168,22 @@ CASES: list[tuple[Event, str]] = [
             "               late     next 2026-01-03 02:30:00+01:00 (in 3 h 16 min), overdue since "
             "2026-01-02 02:30:00+01:00 (20 h 44 min ago), cannot run: there is no file /f/gone.yaml\n"
             "               left     disabled, to take over: run r1 of 2026-01-02 02:30:00+01:00, RUNNING, "
-            "and 2 more to take over\n"
-            "               and 2 more: aetherflow scheduler next s.yaml"
+            "and 2 more to take over"
+        ),
+    ),
+    (
+        ScheduleUpcoming(
+            at=AT,
+            scheduler="n",
+            file="s.yaml",
+            first=301,
+            listed=302,
+            upcoming=(UpcomingItem("once", None), UpcomingItem("off", None, enabled=False)),
+        ),
+        (
+            "22:14:03 INFO  schedule s.yaml  items 301 to 302 of 302\n"
+            "               once  no firing is ahead\n"
+            "               off   disabled"
         ),
     ),
     (
