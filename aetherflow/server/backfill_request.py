@@ -125,8 +125,10 @@ async def request_backfill(
             requested_at=timestamp(clock.now()),
             requested_by=this_person(),
         )
-        work = partial(_plan, item=item, new=new, now=clock.now())
-        plan = await (database.read(work) if request.dry_run else database.transact(work))
+        plan = await database.read(partial(_plan, item=item, new=new, now=clock.now()))
+        if plan.backfill:  # a transaction of its own: servers must not wait while 100,000 ticks are read
+            counted = msgspec.structs.replace(new, ticks=len(plan.ticks))
+            await database.transact(partial(insert_backfill, new=counted))
         return msgspec.structs.replace(plan, problem=found.problem, state=str(path))
     finally:
         await database.aclose()
@@ -158,8 +160,6 @@ def _plan(raw: sqlite3.Connection, item: Item, new: Backfill, now: datetime) -> 
     ticks = [tick for tick in every if is_wanted(found.get(tick), new.which)]
     succeeded = sum(tick in found and found[tick].outcome == "SUCCESS" for tick in every)
     before = timedelta(seconds=1)
-    if new.backfill and ticks:
-        insert_backfill(raw, msgspec.structs.replace(new, ticks=len(ticks)))
     return BackfillPlan(
         backfill=new.backfill if ticks else "",
         scheduler=new.scheduler,
