@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from aetherflow.check.schedule_advice import advise_items, advise_pools
 from aetherflow.config.param_values import Reading
@@ -28,11 +30,22 @@ DIAGNOSTICS_PER_FLOW = 20
 """How many diagnostics about a flow are repeated at the item that names it."""
 
 
-def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> dict[str, Diagnostic]:
+class FlowProblems(msgspec.Struct, frozen=True):
+    """What is wrong with the flows of a scheduler file.
+
+    Attributes:
+        items: the items that cannot run, each with its first error.
+        on_late: the first error in the `on_late` steps.
+    """
+
+    items: dict[str, Diagnostic] = {}
+    on_late: Diagnostic | None = None
+
+
+def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> FlowProblems:
     """Report the errors in the flows, manifests, jobs and params that the items name; read each flow once.
 
-    Also warn about items that can never fire or start. Return the items that cannot run, each with its
-    first error.
+    Also warn about items that can never fire or start, and check the `on_late` steps.
     """
     problems: dict[str, Diagnostic] = {}
     advise_items(checked.schedule, checked.sink)
@@ -48,9 +61,8 @@ def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -
         wrong = [one for one in new if one.severity == "error" and one.file == checked.sink.document.file]
         if wrong:
             problems[item.id] = wrong[0]
-    if not checked.sink.has_errors and any(item.spec.on_late for item in checked.schedule.items.values()):
-        _check_on_late(checked.schedule.file, process_env, checked.sink)
-    return problems
+    has_on_late = any(item.spec.on_late for item in checked.schedule.items.values())
+    return FlowProblems(problems, _check_on_late(checked, process_env) if has_on_late else None)
 
 
 def _missing_file(sink: DiagnosticSink, item: Item, number: int) -> Diagnostic:
@@ -80,15 +92,22 @@ def _check_one(
         _check_pools(item, flow, base, checked)
 
 
-def _check_on_late(file: Path, process_env: Mapping[str, str], sink: DiagnosticSink) -> None:
-    """Report the errors in the `on_late` steps of a scheduler file."""
-    found = _load_or_error(file, process_env)
-    if isinstance(found, CheckedFlow):
-        sink.diagnostics += [one for one in found.diagnostics if one not in sink.diagnostics]
-    elif isinstance(found, InvalidInput):
-        sink.diagnostics += found.diagnostics
-    else:
-        sink.add(("items",), INVALID_FLOW, f"the on_late steps are not valid: {found.message}", found.hint)
+def _check_on_late(checked: CheckedSchedule, process_env: Mapping[str, str]) -> Diagnostic | None:
+    """Report the errors in the `on_late` steps of the text that was checked; return the first."""
+    sink, schedule = checked.sink, checked.schedule
+    try:
+        found: Sequence[Diagnostic] = load_checked_flow(
+            schedule.file, process_env, text=schedule.source
+        ).diagnostics
+    except InvalidInput as error:
+        found = error.diagnostics
+    except AetherFlowError as error:
+        sink.add(("items",), INVALID_FLOW, f"the on_late steps are not valid: {error.message}", error.hint)
+        return sink.diagnostics[-1]
+    known = {(one.file, one.line, one.column, one.code) for one in sink.diagnostics}
+    new = [one for one in found if (one.file, one.line, one.column, one.code) not in known]
+    sink.diagnostics += new
+    return next((one for one in new if one.severity == "error"), None)
 
 
 def _check_pools(

@@ -43,12 +43,14 @@ class _Checked(msgspec.Struct, frozen=True):
         problems: the items that cannot run, each with its first error.
         files: the files that may make them right, with their signatures before they were read.
         named: the flows and manifests of all items, likewise.
+        on_late: the first error in the `on_late` steps, without which the items run.
     """
 
     schedule: Schedule
     problems: dict[str, Diagnostic] = {}
     files: dict[Path, Signature] = {}
     named: dict[Path, Signature] = {}
+    on_late: Diagnostic | None = None
 
 
 async def watch_item_problems(server: Server) -> None:
@@ -114,14 +116,16 @@ def _check(
         checked = check_schedule_text(schedule.file, schedule.source)
         items = {one.id: checked.schedule.items.get(one.id, one) for one in chosen}
         checked = CheckedSchedule(msgspec.structs.replace(checked.schedule, items=items), checked.sink)
-        problems = check_item_flows(checked, env)
+        found = check_item_flows(checked, env)
     except AetherFlowError:
         return msgspec.structs.replace(old, schedule=schedule, named=named)  # its reload reports it
+    problems = found.items
+    on_late = found.on_late if only is None else old.on_late
     own = checked.sink.document.file
     wrong = {Path(d.file) for d in checked.diagnostics if d.severity == "error" and d.file != own}
     wrong |= {file for name in problems for file in _files_of(schedule.items[name])}
     files = _signed(wrong) | {file: before[file] for file in wrong & set(before)}
-    return _Checked(schedule, problems, files, named)
+    return _Checked(schedule, problems, files, named, on_late)
 
 
 def _files_of(item: Item) -> set[Path]:
@@ -151,7 +155,7 @@ async def _report(server: Server, old: _Checked, new: _Checked) -> None:
         )
 
     for name, found in list(wrong.items())[:MOST_NOTICES]:
-        notice(f"{found.file}:{found.line}:{found.column}: {problem_text(found)}", name, found.code)
+        notice(_placed(found), name, found.code)
     if len(wrong) > MOST_NOTICES:
         more = len(wrong) - MOST_NOTICES
         notice(f"{more} more items cannot run: aetherflow validate {schedule.file}")
@@ -159,10 +163,18 @@ async def _report(server: Server, old: _Checked, new: _Checked) -> None:
         notice("it can run now: what was wrong with it is right", name, is_wrong=False)
     if len(right) > MOST_NOTICES:
         notice(f"{len(right) - MOST_NOTICES} more items can run now", is_wrong=False)
+    if new.on_late is not None and new.on_late != old.on_late:
+        notice(f"{_placed(new.on_late)}; the steps of on_late cannot run", code=new.on_late.code)
+    if old.on_late is not None and new.on_late is None:
+        notice("the steps of on_late can run now", is_wrong=False)
     if wrong or right or old.problems.keys() != new.problems.keys():
         texts = {name: problem_text(found) for name, found in new.problems.items()}
         with suppress(StateError):  # a database that fails is reported elsewhere
             await server.lease.store_item_problems(schedule.id, texts)
+
+
+def _placed(found: Diagnostic) -> str:
+    return f"{found.file}:{found.line}:{found.column}: {problem_text(found)}"
 
 
 def problem_text(found: Diagnostic) -> str:

@@ -99,3 +99,18 @@ def test_a_file_that_no_server_serves_shows_what_it_lacks(cli: CommandLine) -> N
     assert (done.code, "their flow or manifest does not exist: gone\n" in done.err) == (0, True), done
     done = cli.run("scheduler", "fire", "gone", "--file", "scheduler.yaml", "--here")
     assert (done.code, "gone.yaml" in done.err) == (1, True), done
+
+
+def test_wrong_steps_of_on_late_are_reported_while_their_item_runs(cli: CommandLine) -> None:
+    cli.write("ok.yaml", OK)
+    late = "  on_late: [{id: page, type: nosuch}]\n"
+    one = "version: 1\nid: night\nitems:\n- id: a\n  interval_seconds: 1\n  flow_yaml: ok.yaml\n"
+    cli.write("scheduler.yaml", one + late)
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        found = server.event("schedule_notice", level="warning")
+        assert str(found["message"]).startswith("scheduler.yaml:7:24: unknown step type 'nosuch'")
+        assert str(found["message"]).endswith("; the steps of on_late cannot run")
+        server.event("firing_finished", item_id="a", outcome="SUCCESS")
+        assert problems(cli) == {}
+        cli.write("scheduler.yaml", one)
+        server.event("schedule_notice", message="the steps of on_late can run now")

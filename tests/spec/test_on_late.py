@@ -77,6 +77,20 @@ def test_what_is_wrong_with_a_step_is_reported_at_its_place(
     assert place in places
 
 
+def test_they_are_checked_also_if_the_flow_of_an_item_is_wrong(tmp_path: Path) -> None:
+    path = write(tmp_path, SCHEDULER.replace("type: external.process\n", "type: external.proces\n"))
+    (tmp_path / "flow.yaml").write_text("jobs: [")
+    codes = {(line, code) for line, _, code in found(path)}
+    assert codes >= {(4, "AF207"), (10, "AF540")}
+
+
+def test_what_is_wrong_is_reported_once(tmp_path: Path) -> None:
+    wrong = found(
+        write(tmp_path, SCHEDULER.replace("      - id: page\n", "      - id: page\n        typ: a\n"))
+    )
+    assert len(wrong) == len(set(wrong))
+
+
 def test_two_steps_of_one_item_have_different_ids(tmp_path: Path) -> None:
     twice = SCHEDULER + "      - {id: page, type: external.process, inputs: {command: [echo]}}\n"
     assert (17, 10, "AF120") in found(write(tmp_path, twice))
