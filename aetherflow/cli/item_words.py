@@ -53,7 +53,8 @@ def _last(item: ItemStatus) -> list[str]:
     parts = [f"last {local_time(item.last, item.zone)} {item.outcome}"]
     parts += [f"run {item.run_id}"] if item.run_id else []
     parts += [in_zone(item.reason, item.zone or "UTC")] if item.reason else []
-    parts += [f"lag {duration(item.lag_seconds)}"] if item.lag_seconds is not None else []
+    has_begun = item.outcome not in ("SKIPPED", "MISSED", "WAITING", "QUEUED")
+    parts += [f"lag {duration(item.lag_seconds)}"] if has_begun and item.lag_seconds is not None else []
     return parts
 
 

@@ -171,7 +171,8 @@ async def _follow_signals(
         running = server.run_pool.running()
         if len(received) == 2 and running:  # noqa: PLR2004 - the second signal
             ends = f"the server ends within {last_resort.FORCED_END_SECONDS:g} s"
-            say(server, f"{what_happens(running)}; their programs are killed; {ends}")
+            whose = "its" if len(running) == 1 else "their"
+            say(server, f"{what_happens(running)}; {whose} programs are killed; {ends}")
         server.states.hurry(0)
         server.run_pool.force()
 

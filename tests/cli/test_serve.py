@@ -128,7 +128,7 @@ def test_a_second_signal_ends_what_runs(cli: CommandLine) -> None:
         )
         server.send(signal.SIGINT)
         assert server.event("schedule_notice")["message"] == (
-            "1 run is cancelled; their programs are killed; the server ends within 60 s"
+            "1 run is cancelled; its programs are killed; the server ends within 60 s"
         )
         server.event("firing_finished", run_id=run_id, outcome="CANCELLED")
         assert server.end().code == 130

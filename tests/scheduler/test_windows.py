@@ -71,6 +71,16 @@ async def test_windows_that_leave_no_time_have_no_end(tmp_path: Path) -> None:
         assert item.window == WindowStatus("the window 00:00-24:00 (not_between)", None)
         words = "in the window 00:00-24:00 (not_between) at all times, since its windows leave none"
         assert item_words(item, one.clock.now())[-1] == words
+        one.clock.advance(60)
+        await one.tick()
+        (found,) = await one.database.read(
+            lambda raw: status_of(raw, AskedFile(file.file, file), one.clock.now())
+        )
+        assert item_words(found.items[0], one.clock.now())[:3] == [
+            "last 2026-01-01T00:01:00+00:00 SKIPPED",
+            "in the window 00:00-24:00 (not_between)",
+            "never succeeded",
+        ], "what did not start has no lag"
 
 
 async def test_what_was_due_before_a_window_waits_for_its_end(tmp_path: Path) -> None:
