@@ -14,14 +14,20 @@ from pathlib import Path
 import anyio
 
 from aetherflow.schedule.calendar import local_date, why_closed
+from aetherflow.schedule.catch_up import NotRun
 from aetherflow.schedule.item import Item, Schedule
 from aetherflow.schedule.zone import seconds
-from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider
+from aetherflow.scheduler.firing_decision import DecidedFirings, FiringDecider, TicksNotRun
 from aetherflow.scheduler.overlap import judge_new
+from aetherflow.scheduler.paused_ticks import is_held, reason_of
 from aetherflow.scheduler.ports import FiringSink
 from aetherflow.store.firings import NewFiring, has_event, insert_firing
+from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+HELD_SECONDS = 5.0
+"""How often the source looks whether the pause is over of an item that catches up after it."""
 
 
 def boot_id() -> str:
@@ -46,7 +52,7 @@ class BootSource:
         self._read_boot = read_boot
 
     async def fire_next(self, sink: FiringSink) -> None:
-        """Fire the items once, then wait for ever.
+        """Fire the items once, then wait for ever; return after a while if a pause holds some.
 
         Raises:
             StateError: the database cannot be used; the items are fired later.
@@ -57,18 +63,27 @@ class BootSource:
         ]
         boot = self._read_boot() if items else ""
         if boot:
-            await sink.fire(partial(self._decide, items=items, boot=boot))
+            decided = await sink.fire(partial(self._decide, items=items, boot=boot))
+            if any(one.is_held for one in decided):
+                await anyio.sleep(HELD_SECONDS)
+                return
         await anyio.sleep_forever()
 
     def _decide(self, raw: sqlite3.Connection, items: Sequence[Item], boot: str) -> list[DecidedFirings]:
-        return [
-            self._item(raw, item, boot) for item in items if not has_event(raw, item.scheduler, item.id, boot)
-        ]
+        new = [item for item in items if not has_event(raw, item.scheduler, item.id, boot)]
+        pauses = {name: read_pauses(raw, name) for name in {item.scheduler for item in new}}
+        return [self._item(raw, item, boot, pauses[item.scheduler]) for item in new]
 
-    def _item(self, raw: sqlite3.Connection, item: Item, boot: str) -> DecidedFirings:
+    def _item(
+        self, raw: sqlite3.Connection, item: Item, boot: str, pauses: Sequence[Pause]
+    ) -> DecidedFirings:
         now, calendar = self._decider.now(), item.table.calendar
-        closed = why_closed(calendar, local_date(item.table.zone, seconds(now))) if calendar else ""
-        verdict = None if closed else judge_new(raw, item, now, now, cause="event")
+        if is_held(item, pauses, now):
+            return DecidedFirings(item, now, [], is_held=True)
+        paused = pause_in_force(pauses, item.id, now)
+        stopped = why_closed(calendar, local_date(item.table.zone, seconds(now))) if calendar else ""
+        stopped = stopped or (reason_of(paused) if paused else "")
+        verdict = None if stopped else judge_new(raw, item, now, now, cause="event")
         new = NewFiring(
             item.scheduler,
             item.id,
@@ -76,10 +91,12 @@ class BootSource:
             "event",
             verdict.outcome if verdict else "SKIPPED",
             run_id=self._decider.new_id() if verdict and verdict.counts else None,
-            reason=verdict.reason if verdict else closed,
+            reason=verdict.reason if verdict else stopped,
             priority=item.spec.priority,
             server=self._decider.server,
             event_key=boot,
         )
         firing = insert_firing(raw, new, now)
-        return DecidedFirings(item, now, [firing] if firing else [])
+        firings = [firing] if firing else []
+        not_run = [TicksNotRun(NotRun(now, now, 1, "paused", stopped), firings)] if paused and firings else []
+        return DecidedFirings(item, now, firings, not_run=not_run)

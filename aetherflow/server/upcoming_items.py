@@ -77,7 +77,7 @@ def _upcoming(
         paused=reason_of(paused, item.zone) if paused else "",
         overdue_since=overdue.astimezone(zone) if overdue is not None else None,
         at_boot=at_boot,
-        fires_now=at_boot and is_first and item.id not in outlook.booted,
+        fires_now=at_boot and is_first and paused is None and item.id not in outlook.booted,
         left=tuple(
             LeftFiring(one.scheduled.astimezone(zone), one.outcome, one.run_id or "")
             for one in left[:MOST_LEFT]

@@ -7,8 +7,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from aetherflow.scheduler import boot_source
 from aetherflow.scheduler.boot_source import BootSource, boot_id
 from aetherflow.scheduler.firing_decision import FiringDecider
+from aetherflow.store.pauses import EVERY_ITEM, Pause, end_pause, put_pause
+from aetherflow.store.projection import timestamp
 from tests.polling import eventually
 from tests.scheduler.scheduler_parts import Server, rows, schedule, server
 
@@ -65,3 +68,22 @@ async def test_a_closed_date_is_a_row_with_its_reason(tmp_path: Path) -> None:
         ((outcome, reason),) = rows(state, "outcome, reason")
         assert outcome == "SKIPPED"
         assert "calendar 'never'" in reason
+
+
+async def test_a_paused_item_is_skipped_or_waits_for_the_end_of_the_pause_if_it_catches_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot_source, "HELD_SECONDS", 0.01)
+    state = tmp_path / "state.sqlite"
+    items = "id: a, cron: '@reboot'\nid: b, cron: '@reboot', catch_up: latest"
+    async with server(state) as one:
+        await one.scheduler.put(schedule(tmp_path, items))
+        now = timestamp(one.clock.now())
+        pause = Pause("night", EVERY_ITEM, now, None, "migration", "anna@host")
+        await one.database.transact(lambda raw: put_pause(raw, pause, one.clock.now()))
+        await started(one, "boot-1")
+        skipped = ("a", "SKIPPED", "paused by anna@host: migration")
+        assert rows(state, "item_id, outcome, reason") == [skipped]
+        await one.database.transact(lambda raw: end_pause(raw, pause, "bob@host", one.clock.now()))
+        await started(one, "boot-1")
+        assert sorted(rows(state, "item_id, outcome, reason")) == [skipped, ("b", "QUEUED", "")]
