@@ -19,6 +19,7 @@ from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import SystemClock
+from aetherflow.observe.time_words import in_zone
 from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
 from aetherflow.server.this_person import this_person
 
@@ -121,7 +122,7 @@ def described(one: BackfillStatus) -> str:
     """Return a backfill in one line, with times on the clocks of its item."""
     zone = ZoneInfo(one.zone)
     period = f"{local(one.begin, zone)} to {local(one.end, zone)}"
-    why = f"; {one.reason}" if one.reason else ""
+    why = f"; {in_zone(one.reason, one.zone)}" if one.reason else ""
     return f"{one.item}  {period}  {one.state}: {one.counts} (by {one.requested_by}){why}"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from aetherflow.cli.scheduler_backfill import described
+from aetherflow.server.backfill_status import BackfillStatus
 from tests.cli.command_line import OK, WAITS, CommandLine
 from tests.polling import wait_until
 
@@ -60,3 +62,17 @@ def test_a_backfill_is_shown_and_cancelled_as_one(cli: CommandLine) -> None:
         assert cli.run(*DAYS, "--only", "all", "--json").json()["succeeded"] == 5
         server.send(signal.SIGTERM)
         server.end()
+
+
+def test_why_a_backfill_waits_is_on_the_clocks_of_its_item() -> None:
+    begin, end = "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z"
+    reason = "paused by anna until 2026-01-01T06:00:00Z: moved"
+    one = BackfillStatus(
+        *("b1", "night", "a", begin, end, "all", None, "active", 2, 0, 0, 0, 0, 2, reason, begin, "anna"),
+        zone="Asia/Tokyo",
+        counts="2 left",
+    )
+    assert described(one) == (
+        "a  2026-01-01T09:00:00+09:00 to 2026-01-03T09:00:00+09:00  active: 2 left (by anna); "
+        "paused by anna until 2026-01-01T15:00:00+09:00: moved"
+    )
