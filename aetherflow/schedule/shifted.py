@@ -10,7 +10,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal
 
-from aetherflow.schedule.calendar import MOST_DAYS, Calendar, is_open, next_open_date
+from aetherflow.schedule.calendar import MOST_DAYS, Calendar, is_open, next_open_date, why_closed
 from aetherflow.schedule.dst import DstRule
 from aetherflow.schedule.trigger_kind import LocalTrigger
 from aetherflow.schedule.zone import DAY
@@ -88,6 +88,15 @@ class Shifted(LocalTrigger, frozen=True):
         if self.direction == "next_working_day":
             return _open_from(self.calendar, at // DAY)
         return _open_before(self.calendar, at // DAY)
+
+    def why_moved(self, day: int) -> str:
+        """Return why times of the trigger are not on their date, in days since 1970, and where they are."""
+        is_next = self.direction == "next_working_day"
+        open_day = _open_from(self.calendar, day) if is_next else _open_before(self.calendar, day)
+        why = why_closed(self.calendar, date.fromordinal(day + _EPOCH))
+        if open_day is None:
+            return f"{why}, and no open date follows"
+        return f"{why}, and shift moves its ticks to {date.fromordinal(open_day + _EPOCH)}"
 
     def note(self, local: int) -> str:
         """Say from which dates a tick was moved."""

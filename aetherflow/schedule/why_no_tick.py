@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from aetherflow.schedule.cron import Cron, matches_day
+from aetherflow.schedule.shifted import Shifted
 from aetherflow.schedule.timetable import Timetable
-from aetherflow.schedule.zone import instant, seconds
+from aetherflow.schedule.zone import DAY, instant, seconds
 
 _TIME_FIELDS = ("second", "minute", "hour")
 
@@ -21,6 +22,10 @@ def why_no_tick(table: Timetable, at: datetime) -> str:
         return (
             f"it is the second {instant(local):%H:%M:%S} of that day, and dst_overlap is {table.dst.overlap}"
         )
+    if isinstance(trigger, Shifted):
+        if trigger.base.find(local) == local:
+            return trigger.why_moved(local // DAY)
+        trigger = trigger.base
     if isinstance(trigger, Cron):
         return _field_of(trigger, instant(local))
     return "it is none of the item's times"
@@ -28,7 +33,12 @@ def why_no_tick(table: Timetable, at: datetime) -> str:
 
 def why_no_tick_on(table: Timetable, day: datetime) -> str:
     """Return why a local day, as wall time written in UTC, has no tick; its calendar aside."""
-    trigger = table.trigger.local
+    trigger, begin = table.trigger.local, seconds(day)
+    if isinstance(trigger, Shifted):
+        at = trigger.base.find(begin)
+        if at is not None and at < begin + DAY:
+            return trigger.why_moved(begin // DAY)
+        trigger = trigger.base
     if isinstance(trigger, Cron) and (why := _day_field_of(trigger, day)):
         return why
     return "none of the item's times lies on that day"

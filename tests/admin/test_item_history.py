@@ -191,3 +191,30 @@ async def test_ticks_in_windows_are_explained(tmp_path: Path) -> None:
             ("2026-01-21T12:40", in_window),
             ("2026-01-21T12:45", in_window),
         ]
+
+
+@pytest.mark.parametrize(
+    ("shift", "day", "open_day"),
+    [
+        ("next_working_day", "2026-01-03", "2026-01-05"),
+        ("previous_working_day", "2026-01-03", "2026-01-02"),
+    ],
+)
+async def test_a_tick_that_the_calendar_moves_is_explained(
+    tmp_path: Path, shift: str, day: str, open_day: str
+) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        file = schedule(
+            tmp_path,
+            "id: a, cron: '0 22 * * *', calendar: c",
+            f"calendars: {{c: {{weekdays: [mon-fri], shift: {shift}}}}}",
+        )
+        closed = f"{day} is a saturday, no working day of the calendar 'c'"
+        why = f"{closed}, and shift moves its ticks to {open_day}"
+        assert [(found.is_tick, found.answer) for found in await explain(one, file, day)] == [
+            (False, f"no tick on {day}: {why}")
+        ]
+        (at,) = await explain(one, file, f"{day}T22:00")
+        assert (at.is_tick, at.answer) == (False, f"not a tick: {why}")
+        (other,) = await explain(one, file, f"{day}T21:00")
+        assert other.answer == "not a tick: cron: the hour 21 does not match '0 22 * * *'"
