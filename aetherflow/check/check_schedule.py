@@ -129,7 +129,7 @@ class _Reader(msgspec.Struct, eq=False):
             folder=absolute(self.loaded.path).parent,
             deadline=deadline,
             missing=self.looked_for,
-            windows=windows,
+            windows=_shared(windows),
             on_stop=spec.on_stop or self.loaded.spec.on_stop or "cancel",
         )
 
@@ -265,6 +265,12 @@ _end_by = lru_cache(maxsize=4096)(parse_end_by)
 _longer_than = lru_cache(maxsize=4096)(parse_longer_than)
 _rrule = lru_cache(maxsize=4096)(parse_rrule)
 _window = lru_cache(maxsize=4096)(parse_window)
+
+
+@lru_cache(maxsize=4096)
+def _shared(windows: Windows) -> Windows:
+    """Return the same tuple for equal windows: what is known of one item's holds for all that have it."""
+    return windows
 
 
 def _file(folder: Path, text: str) -> Path | None:

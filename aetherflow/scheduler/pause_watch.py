@@ -8,6 +8,7 @@ from datetime import datetime
 
 from aetherflow.clock import Clock
 from aetherflow.events.schedule_events import ScheduleEvent, ScheduleNotice
+from aetherflow.schedule.item import Item
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.standby import Standby
 from aetherflow.scheduler.timetable_source import TimetableSource
@@ -44,12 +45,20 @@ async def check_pauses(
     pauses = await database.read(read)
     by_schedule = {name: [one for one in pauses if one.scheduler == name] for name in names}
     now = clock.now()
-    timetable.let_tick(
-        lambda item: (
-            pause_in_force(by_schedule.get(item.scheduler, ()), item.id, now) is None
-            and not is_held_by_window(item, now)
-        )
-    )
+    in_windows: dict[tuple[int, int], bool] = {}
+
+    def may_tick(item: Item) -> bool:
+        mine = by_schedule.get(item.scheduler, ())
+        if mine and pause_in_force(mine, item.id, now) is not None:
+            return False
+        if not item.windows or not item.has_own_times:
+            return True
+        alike = id(item.windows), id(item.table.zone)  # ten thousand items may wait for one window
+        if alike not in in_windows:
+            in_windows[alike] = is_held_by_window(item, now)
+        return not in_windows[alike]
+
+    timetable.let_tick(may_tick)
     if to_report(pauses, now):
         for one in await standby.decide(work):
             event = _notice(one, clock.now())
