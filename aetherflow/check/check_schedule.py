@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import date
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,18 +11,17 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from aetherflow.errors import AetherFlowError
+from aetherflow.check.check_calendars import check_calendars
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.diagnostics import Path as Place
 from aetherflow.plan.plan import find_cycle
 from aetherflow.schedule.anchored_interval import anchored, parse_every
-from aetherflow.schedule.calendar import Calendar, make_calendar
+from aetherflow.schedule.calendar import Calendar
 from aetherflow.schedule.catch_up import CatchUpPolicy
 from aetherflow.schedule.cron import parse_cron
 from aetherflow.schedule.deadline import CODE as DEADLINE_CODE
 from aetherflow.schedule.deadline import Deadline, parse_end_by, parse_longer_than
 from aetherflow.schedule.followed import followed, usual_tick
-from aetherflow.schedule.holidays import Holidays, read_holidays
 from aetherflow.schedule.invalid_value import ScheduleProblem
 from aetherflow.schedule.item import Item, Schedule, fingerprint
 from aetherflow.schedule.item_params import wrong_params
@@ -34,10 +32,8 @@ from aetherflow.schedule.timetable import Timetable
 from aetherflow.schedule.trigger import Trigger, parse_interval, parse_moment, rule_for
 from aetherflow.schedule.window import Windows, parse_window
 from aetherflow.schedule.zone import Zone, load_zone
-from aetherflow.spec.document import MAX_BYTES
 from aetherflow.spec.load import ScheduleDocument
-from aetherflow.spec.read_file import read_file
-from aetherflow.spec.schedule import CalendarSpec, DeadlineSpec, IntervalSpec, ItemSpec
+from aetherflow.spec.schedule import DeadlineSpec, IntervalSpec, ItemSpec
 from aetherflow.spec.suggest import did_you_mean, quoted
 from aetherflow.working_directory import absolute, working_directory_name
 from aetherflow.written_path import UnclearPath, folder_of, written_path
@@ -56,7 +52,7 @@ def check_schedule(
     Items whose flow or manifest does not exist are reported to `missing`, default `sink`, but not left out.
     """
     name = loaded.spec.id or str(absolute(loaded.path))
-    calendars = _calendars(loaded, sink)
+    calendars = check_calendars(loaded, sink)
     items: dict[str, Item] = {}
     files = cache(partial(_file, folder_of(loaded.path)))  # ten thousand items may have one flow
     for number, spec in enumerate(loaded.spec.items):
@@ -283,82 +279,6 @@ def _places(folder: Path, text: str) -> list[Path]:
     """Return where a file may be: below a folder, and below the working directory if that exists."""
     here = working_directory_name()
     return list(dict.fromkeys(written_path(text, one) for one in (folder, *([Path(here)] if here else []))))
-
-
-def _calendars(loaded: ScheduleDocument, sink: DiagnosticSink) -> dict[str, Calendar | None]:
-    """Return the calendars by name; None for one with an error, which is reported."""
-    read: dict[str, Calendar | None] = {}
-    for name, spec in loaded.spec.calendars.items():
-        base: Place = ("calendars", name)
-        include = _dates(spec.include, (*base, "include"), sink)
-        exclude = _dates(spec.exclude, (*base, "exclude"), sink)
-        try:
-            read[name] = make_calendar(
-                name,
-                weekdays=spec.weekdays,
-                include=include,
-                exclude=exclude,
-                working_day=_working_day(spec),
-                holidays=_holidays(loaded, spec),
-                windows=_windows(name, spec, sink),
-            )
-        except ScheduleProblem as problem:
-            read[name] = None
-            sink.add(base, problem.code, problem.message, problem.hint)
-    return read
-
-
-def holiday_files(loaded: ScheduleDocument) -> list[Path]:
-    """Return the files of holidays that the calendars name."""
-    named = (spec.holidays for spec in loaded.spec.calendars.values())
-    return [folder_of(loaded.path) / text for text in named if text]
-
-
-def _holidays(loaded: ScheduleDocument, spec: CalendarSpec) -> Holidays | None:
-    if not spec.holidays:
-        return None
-    try:
-        data = read_file(folder_of(loaded.path) / spec.holidays, MAX_BYTES)
-    except (OSError, ValueError, AetherFlowError) as error:
-        raise ScheduleProblem(
-            f"holidays: the file {quoted(spec.holidays)} cannot be read: {error}",
-            hint="name an .ics file beside the scheduler file",
-            code="AF577",
-        ) from error
-    return read_holidays(spec.holidays, data)
-
-
-def _windows(name: str, spec: CalendarSpec, sink: DiagnosticSink) -> Windows:
-    """Return the windows of a calendar; report those that cannot be read."""
-    read = []
-    for number, text in enumerate(spec.not_between):
-        try:
-            read.append(parse_window(text, name))
-        except ScheduleProblem as problem:
-            where: Place = ("calendars", name, "not_between", number)
-            sink.add(where, problem.code, problem.message, problem.hint)
-    return tuple(read)
-
-
-def _working_day(spec: CalendarSpec) -> int | None:
-    match spec.working_day:
-        case "first":
-            return 1
-        case "last":
-            return -1
-        case number:
-            return number
-
-
-def _dates(texts: list[str], base: Place, sink: DiagnosticSink) -> list[date]:
-    read = []
-    for number, text in enumerate(texts):
-        try:
-            read.append(date.fromisoformat(text))
-        except ValueError:
-            hint = "write a date that exists, as 2026-12-31"
-            sink.add((*base, number), "AF201", f"there is no date {quoted(text)}", hint)
-    return read
 
 
 def _check_after(loaded: ScheduleDocument, sink: DiagnosticSink) -> None:

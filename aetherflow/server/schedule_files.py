@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.check.check_schedule import check_schedule, holiday_files
+from aetherflow.check.check_calendars import holiday_files
+from aetherflow.check.check_schedule import check_schedule
 from aetherflow.errors import Diagnostic, InvalidInput, UsageError
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.redaction import Redactor
