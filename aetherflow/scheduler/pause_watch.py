@@ -43,27 +43,34 @@ async def check_pauses(
         return found
 
     pauses = await database.read(read)
-    by_schedule = {name: [one for one in pauses if one.scheduler == name] for name in names}
     now = clock.now()
-    in_windows: dict[tuple[int, int], bool] = {}
-
-    def may_tick(item: Item) -> bool:
-        mine = by_schedule.get(item.scheduler, ())
-        if mine and pause_in_force(mine, item.id, now) is not None:
-            return False
-        if not item.windows or not item.has_own_times:
-            return True
-        alike = id(item.windows), id(item.table.zone)  # ten thousand items may wait for one window
-        if alike not in in_windows:
-            in_windows[alike] = is_held_by_window(item, now)
-        return not in_windows[alike]
-
-    timetable.let_tick(may_tick)
+    timetable.let_tick(_may_tick(pauses, now))
     if to_report(pauses, now):
         for one in await standby.decide(work):
             event = _notice(one, clock.now())
             if event is not None:
                 report(event)
+
+
+def _may_tick(pauses: Iterable[Pause], now: datetime) -> Callable[[Item], bool]:
+    """Return whether neither a pause nor a window holds an item; ten thousand may wait for one window."""
+    by_schedule: dict[str, list[Pause]] = {}
+    for one in pauses:
+        by_schedule.setdefault(one.scheduler, []).append(one)
+    held: dict[tuple[int, int], bool] = {}
+
+    def may_tick(item: Item) -> bool:
+        mine = by_schedule.get(item.scheduler)
+        if mine and pause_in_force(mine, item.id, now) is not None:
+            return False
+        if not item.windows or not item.has_own_times:
+            return True
+        alike = id(item.windows), id(item.table.zone)
+        if alike not in held:
+            held[alike] = is_held_by_window(item, now)
+        return not held[alike]
+
+    return may_tick
 
 
 def _notice(pause: Pause, now: datetime) -> ScheduleNotice | None:
