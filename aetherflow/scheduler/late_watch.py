@@ -43,6 +43,9 @@ QUIET = timedelta(minutes=30)
 AHEAD = timedelta(seconds=AHEAD_SECONDS)
 """An alert that is later than now by more was stored by a clock that was wrong: it does not count."""
 
+DID_NOT_RUN: frozenset[AlertKind] = frozenset({"missed", "never_ran"})
+"""A tick has one of these: once it is known that the item never ran, the next look would find `missed`."""
+
 StartOnLate = Callable[[FiringLate], Awaitable[None]]
 """Starts the run of the `on_late` steps of an item, whose id the event has."""
 
@@ -169,6 +172,8 @@ def _late(
         has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")
     found = late_ticks(item, firing, now, usual=usual, has_run=has_run)
     known = rows.kinds_of(raw, firing, ahead=now + AHEAD) if found else set()
+    if known & DID_NOT_RUN:
+        known |= DID_NOT_RUN
     return [one for one in found if one.kind not in known]
 
 

@@ -176,6 +176,9 @@ async def test_an_item_whose_runs_never_started_has_never_run(tmp_path: Path) ->
         await one.fail("AF207: the flow is not valid")
         why = "its run could not start: AF207: the flow is not valid"
         assert await one.look() == [f"01:00 never_ran no run of the item has ever started; {why}"]
+        assert await one.look() == []
+        async with watched(tmp_path, f"{HOURLY}, {PAGE}", "b", one.server.clock) as other:
+            assert await other.look() == [], "neither does a server report it that starts later"
         await one.tick(3600)
         await one.fail("AF207: the flow is not valid")
         assert await one.look() == [f"02:00 missed {why}"], "that it never ran is known"
