@@ -11,6 +11,7 @@ import typer
 from msgspec.structs import asdict
 
 from aetherflow import exit_codes
+from aetherflow.check import schedule_advice
 from aetherflow.cli.flow_source import FlowSource, flow_source
 from aetherflow.cli.options import AllowStale, BundleManifest, Flow, FlowOption, Json
 from aetherflow.cli.printing import count, diagnostics_of, print_note, print_text
@@ -85,6 +86,7 @@ def _checked(flow: FlowSource) -> tuple[list[Diagnostic], Callable[[], list[Reso
         checked_flow = flow.load_checked_flow()
         return checked_flow.diagnostics, partial(_paths_for_flow, checked_flow)
     checked = schedule_files.check_schedule_file(flow.flow)
+    schedule_advice.advise_items(checked.schedule, checked.sink)
     item_flows.check_item_flows(checked, os.environ)
     return checked.diagnostics, partial(_paths_for_schedule, checked.schedule)
 

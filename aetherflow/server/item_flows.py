@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from aetherflow.check.schedule_advice import advise_items, advise_pools
+from aetherflow.check.schedule_advice import advise_pools
 from aetherflow.config.param_values import Reading
 from aetherflow.config.params import ParamsError, read_params
 from aetherflow.errors import AetherFlowError, Diagnostic, InvalidInput, UsageError
@@ -45,10 +45,9 @@ class FlowProblems(msgspec.Struct, frozen=True):
 def check_item_flows(checked: CheckedSchedule, process_env: Mapping[str, str]) -> FlowProblems:
     """Report the errors in the flows, manifests, jobs and params that the items name; read each flow once.
 
-    Also warn about items that can never fire or start, and check the `on_late` steps.
+    Also check the `on_late` steps, and warn about pools that are too small.
     """
     problems: dict[str, Diagnostic] = {}
-    advise_items(checked.schedule, checked.sink)
     flows: dict[Path, CheckedFlow | AetherFlowError] = {}
     numbers = {spec.id: n for n, spec in reversed(list(enumerate(checked.schedule.spec.items)))}
     for item in checked.schedule.items.values():

@@ -122,7 +122,7 @@ def _check(
     problems = found.items
     on_late = found.on_late if only is None else old.on_late
     own = checked.sink.document.file
-    wrong = {Path(d.file) for d in checked.diagnostics if d.severity == "error" and d.file != own}
+    wrong = {Path(d.file) for d in checked.sink.diagnostics if d.severity == "error" and d.file != own}
     wrong |= {file for name in problems for file in _files_of(schedule.items[name])}
     files = _signed(wrong) | {file: before[file] for file in wrong & set(before)}
     return _Checked(schedule, problems, files, named, on_late)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.check.schedule_advice import advise_items
 from aetherflow.server.item_flows import check_item_flows
 from aetherflow.server.schedule_files import check_schedule_file
 
@@ -28,6 +29,7 @@ def warnings(folder: Path, items: str, head: str = "") -> list[str]:
     path = folder / "scheduler.yaml"
     path.write_text(f"version: 1\n{head}items:\n{lines}")
     checked = check_schedule_file(path)
+    advise_items(checked.schedule, checked.sink)
     check_item_flows(checked, {"AETHERFLOW_STATE_ROOT": str(folder)})
     assert not checked.sink.has_errors, checked.diagnostics
     return [f"{d.line}:{d.column} {d.severity} {d.code} {d.message}" for d in checked.diagnostics]

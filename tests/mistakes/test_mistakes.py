@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.check.schedule_advice import advise_items
 from aetherflow.errors import Diagnostic, InvalidInput
 from aetherflow.runs.load_flow import load_checked_flow
 from aetherflow.server.item_flows import check_item_flows
@@ -28,6 +29,7 @@ def found(text: str, folder: Path, *, is_schedule: bool) -> list[Diagnostic]:
         if not is_schedule:
             return load_checked_flow(file, env).diagnostics
         checked = check_schedule_file(file)
+        advise_items(checked.schedule, checked.sink)
         check_item_flows(checked, env)
     except InvalidInput as error:
         return list(error.diagnostics)
