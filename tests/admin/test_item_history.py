@@ -116,9 +116,9 @@ async def test_ticks_that_share_a_row_are_explained_by_it(tmp_path: Path) -> Non
         await one.scheduler.put(file)
         await one.tick(86_400)
         shared = next(entry for entry in await history(one, file, limit=1000) if entry.ticks > 1)
-        (told,) = await explain(one, file, "2026-01-01T01:00")
-        assert told.outcome == "MISSED"
-        assert told.details[0].startswith(f"it shares a row with {shared.ticks - 1} more ticks")
+        (explained,) = await explain(one, file, "2026-01-01T01:00")
+        assert explained.outcome == "MISSED"
+        assert explained.details[0].startswith(f"it shares a row with {shared.ticks - 1} more ticks")
 
 
 async def test_clock_changes_are_explained(tmp_path: Path) -> None:

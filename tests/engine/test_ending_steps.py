@@ -255,4 +255,4 @@ def test_a_resume_shows_what_becomes_of_ending_steps_that_were_cut_off(tmp_path:
             ["@on_exit.bye (INTERRUPTED, on_interrupt: fail)"] if policy else ["@on_exit.bye (INTERRUPTED)"]
         )
         assert (found.texts("end_interrupted") if policy else found.texts("rerun")) == wanted
-        assert plan_resume(plan, fold(play.events), ["a"]).texts("keep") == [], "the run ends anew"
+        assert plan_resume(plan, fold(play.events), ["a"]).texts("keep") == [], "the run ends again"

@@ -73,7 +73,7 @@ class Runs:
         self.on_end[firing.run_id] = on_end
 
     async def cancel(self, run_id: str, reason: str) -> bool:
-        """Note the wish."""
+        """Note the request."""
         self.cancelled.append((run_id, reason))
         return True
 

@@ -94,9 +94,9 @@ async def test_what_is_reported_is_what_the_rows_say(tmp_path: Path, seed: int) 
         while query(path, "SELECT 1 FROM firings WHERE finished_at IS NULL"):
             await life.pass_time(60, fires=False)
         await life.watch.look()
-    told = [(f"{late.scheduled_at:%Y-%m-%dT%H:%M:%S.%fZ}", late.alert) for late in life.reported]
+    reported = [(f"{late.scheduled_at:%Y-%m-%dT%H:%M:%S.%fZ}", late.alert) for late in life.reported]
     stored = query(path, "SELECT scheduled_at, kind FROM schedule_alerts")
-    assert set(told) <= set(stored)
-    assert len(told) == len(set(told)), "nothing is reported twice"
+    assert set(reported) <= set(stored)
+    assert len(reported) == len(set(reported)), "nothing is reported twice"
     assert set(stored) == expected(path)
     assert {"late_start", "long"} <= {kind for _, kind in stored}, "the history has something to report"
