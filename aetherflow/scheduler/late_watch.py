@@ -149,25 +149,30 @@ def _find(
     found: list[Late] = []
     for firing in watched:
         item = items[firing.item_id]
+        if _was_not_to_run(item, firing, pauses):
+            continue
         if pause_in_force(pauses, item.id, at) is not None or item.window_at(at) is not None:
             opened.add(firing.firing_id)  # what is late is reported afterwards
         else:
-            found += _late(raw, item, firing, at, pauses_of(pauses, item.id))
+            found += _late(raw, item, firing, at)
     return found, _Seen(newest, frozenset(opened))
 
 
-def _late(
-    raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime, pauses: list[Pause]
-) -> list[Late]:
+def _was_not_to_run(item: Item, firing: Firing, pauses: list[Pause]) -> bool:
+    """Whether a tick has not run since it lies in a pause or a window: there may be thousands of them."""
+    if not ended_without_run(firing):
+        return False
+    at = firing.scheduled
+    return any(one.includes(at) for one in pauses_of(pauses, item.id)) or item.window_at(at) is not None
+
+
+def _late(raw: sqlite3.Connection, item: Item, firing: Firing, now: datetime) -> list[Late]:
     """Return what is late about one tick and not reported yet."""
     usual: list[float] = []
     has_run = True
     if needs_usual(item, firing):
         usual = run_seconds(raw, item.scheduler, item.id, before=firing.scheduled_at)
     if ended_without_run(firing):
-        at = firing.scheduled
-        if any(one.includes(at) for one in pauses) or item.window_at(at) is not None:
-            return []
         has_run = rows.has_run(raw, item.scheduler, item.id)
         has_run = has_run or rows.has_alert(raw, item.scheduler, item.id, "never_ran")
     found = late_ticks(item, firing, now, usual=usual, has_run=has_run)

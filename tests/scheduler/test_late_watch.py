@@ -224,6 +224,7 @@ async def test_nothing_is_reported_while_the_item_is_paused(tmp_path: Path) -> N
         await one.server.begin("a1")
         await pause(one.server, 3 * 3600)
         assert await one.tick(2 * 3600) == []
+        assert len(one.watch._seen["night"].opened) == 1, "the skipped ticks are not looked at every second"
         assert await one.tick(3600 + 10) == ["01:00 long its run has been executed for 3 h (longer_than 30m)"]
         assert await one.tick(60) == [], "the ticks inside the pause were not to run"
 
