@@ -55,8 +55,9 @@ def _holidays(loaded: ScheduleDocument, spec: CalendarSpec) -> Holidays | None:
     try:
         data = read_file(folder_of(loaded.path) / spec.holidays, MAX_BYTES)
     except (OSError, ValueError, AetherFlowError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ScheduleProblem(
-            f"holidays: the file {quoted(spec.holidays)} cannot be read: {error}",
+            f"holidays: the file {quoted(spec.holidays)} cannot be read: {why}",
             hint="name an .ics file beside the scheduler file",
             code="AF577",
         ) from error

@@ -11,13 +11,14 @@ import typer
 
 from aetherflow import exit_codes
 from aetherflow.cli import completers
-from aetherflow.cli.item_words import wrong_file
+from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
 from aetherflow.event_loop import run_loop
+from aetherflow.observe.time_words import in_zone
 from aetherflow.server.fire_now import Fired, fire
 from aetherflow.server.server_settings import server_environment
 from aetherflow.stop_signals import end_with
@@ -85,11 +86,13 @@ def fire_item(
     if json:
         print_report("scheduler.fire", fired, code=code)
     elif fired.outcome in ("QUEUED", "WAITING"):
-        why = f"; it waits: {fired.reason}" if fired.reason else ""
-        print_text(f"{fired.item}: run {fired.run_id} was accepted by {fired.server}{why}")
+        why = f"; it waits: {in_zone(fired.reason, fired.zone)}" if fired.reason else ""
+        of_time = f" of {local_time(fired.scheduled_at, fired.zone)}" if at else ""
+        print_text(f"{fired.item}: run {fired.run_id}{of_time} was accepted by {fired.server}{why}")
     else:
+        why = in_zone(fired.reason, fired.zone)
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
-        print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {fired.reason}" if fired.reason else ""))
+        print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {why}" if why else ""))
     return code
 
 

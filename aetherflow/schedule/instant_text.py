@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aetherflow.errors import UsageError
-from aetherflow.schedule.zone import EPOCH, LAST_YEAR
+from aetherflow.schedule.zone import EPOCH, LAST_YEAR, instant, load_zone, seconds
 
 
 def parse_instant(text: str, zone: ZoneInfo) -> datetime:
@@ -19,7 +19,7 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
     try:
         if len(text) == len("2026-12-31"):
             day = date.fromisoformat(text)
-            read = datetime(day.year, day.month, day.day, tzinfo=zone)
+            read = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - on the clocks of the zone
         else:
             read = datetime.fromisoformat(text)
     except ValueError:
@@ -31,7 +31,19 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
             f"{text!r}: the year is not in a scheduler's time",
             hint=f"give one from {EPOCH.year + 1} to {LAST_YEAR - 1}",
         )
-    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+    return read.astimezone(UTC) if read.tzinfo else on_clocks(read, zone)
+
+
+def on_clocks(local: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant at which the clocks of a zone show a time, in UTC.
+
+    Of a time that they show twice it is the first; of one that they skip the end of the gap, as for the ticks of
+    an item.
+    """
+    first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == local.replace(fold=0):
+        return first
+    return instant(load_zone(zone.key).period(seconds(first)).start)
 
 
 def parse_past(text: str, zone: ZoneInfo, now: datetime) -> datetime:
@@ -43,7 +55,7 @@ def parse_past(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     here = now.astimezone(zone)
     if text in ("today", "yesterday"):
         day = here.date() - timedelta(days=text == "yesterday")
-        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        return on_clocks(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 - on its clocks
     if found := _AGE.fullmatch(text):
         age = timedelta(seconds=min(int(found[1]) * _SECONDS[found[2]], _LONGEST))
         return max(now - age, EPOCH + timedelta(days=366))

@@ -85,6 +85,7 @@ class Fired(msgspec.Struct, frozen=True):
         received: the first signal that stopped it, if it ran in this process.
         paused: why the item does not tick now, if it is paused; a firing by hand runs all the same.
         problem: what is wrong with the scheduler file on the disk; the version in force was fired.
+        zone: that of the item, for people.
     """
 
     scheduler: str
@@ -97,6 +98,7 @@ class Fired(msgspec.Struct, frozen=True):
     received: int | None = None
     paused: str = ""
     problem: str = ""
+    zone: str = "UTC"
 
 
 async def fire(
@@ -146,13 +148,16 @@ async def fire(
         if not here:
             firing = await _fire(database, "", asked, clock, may_wait=True)
             return msgspec.structs.replace(
-                _fired(firing, f"{found.live[0].owner}"), paused=paused, problem=found.problem
+                _fired(firing, f"{found.live[0].owner}"),
+                paused=paused,
+                problem=found.problem,
+                zone=item.zone,
             )
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
     fired = await _fire_here(schedule, asked, path, settings, observers, clock, adopts)
-    return msgspec.structs.replace(fired, paused=paused)
+    return msgspec.structs.replace(fired, paused=paused, zone=item.zone)
 
 
 def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.errors import UsageError
-from aetherflow.schedule.instant_text import local_text
+from aetherflow.schedule.instant_text import local_text, on_clocks
 from aetherflow.schedule.item import Schedule
 from aetherflow.server.in_force import AskedFile, ask_file, in_force, served_files, state_path_asked
 from aetherflow.server.server_settings import server_environment
@@ -247,12 +247,13 @@ def _read_time(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """Return an instant; a time of day is the next one on the clocks of the zone."""
     if (found := _TIME_OF_DAY.fullmatch(text.strip())) is not None:
         local = now.astimezone(zone)
-        at = local.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0, fold=0)
-        if at.astimezone(UTC) <= now:
-            at += timedelta(days=1)
-        return at.astimezone(UTC)
+        at = local.replace(
+            hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0, fold=0, tzinfo=None
+        )
+        today = on_clocks(at, zone)
+        return today if today > now else on_clocks(at + timedelta(days=1), zone)
     try:
         read = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"{text!r} is no date and no time of day") from None
-    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+    return read.astimezone(UTC) if read.tzinfo else on_clocks(read, zone)

@@ -164,6 +164,12 @@ def test_instants_are_read_on_the_clocks_of_the_file() -> None:
     assert parse_instant("2026-07-01", BERLIN) == datetime(2026, 6, 30, 22, tzinfo=UTC)
     assert parse_instant("2026-07-01T12:00", BERLIN) == datetime(2026, 7, 1, 10, tzinfo=UTC)
     assert parse_instant("2026-07-01T12:00Z", BERLIN) == datetime(2026, 7, 1, 12, tzinfo=UTC)
+    assert parse_instant("2026-10-25T02:30", BERLIN) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "the first"
+    for text in ("2026-03-29T02:00", "2026-03-29T02:30", "2026-03-29T02:59:59.5", "2026-03-29T03:00"):
+        assert parse_instant(text, BERLIN) == datetime(2026, 3, 29, 1, tzinfo=UTC), "clocks skip it: the end"
+    assert parse_instant("2026-04-24", ZoneInfo("Africa/Cairo")) == datetime(2026, 4, 23, 22, tzinfo=UTC)
+    samoa = ZoneInfo("Pacific/Apia")
+    assert parse_instant("2011-12-30", samoa) == parse_instant("2011-12-31", samoa), "a day that was skipped"
     with pytest.raises(UsageError, match="no date and no instant"):
         parse_instant("tomorrow", BERLIN)
 

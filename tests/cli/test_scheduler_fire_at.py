@@ -85,3 +85,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(
     done = fire(place, *more)
     assert (done.code, says in done.err, f"error[{code}" in done.err) == (2, True, True), done
     assert query(place.state, "SELECT * FROM firings") == []
+
+
+def test_a_time_that_clocks_skip_is_the_tick_after_the_gap(place: CommandLine) -> None:
+    given = fire(place, "--at", "2026-03-29T02:30", "--json").json()
+    assert (given["scheduled_at"], given["zone"]) == ("2026-03-29T01:00:00.000000Z", "Europe/Berlin")
+    period = "--from", "2026-03-29T02:30", "--to", "2026-03-30"
+    plan = place.run("scheduler", "backfill", "a", *period, "--dry-run", "--file", "scheduler.yaml")
+    assert "a: 0 ticks to run, 1 succeeded" in plan.out, "it is that tick, also for a backfill"
