@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aetherflow.observe.event_text import duration
 from aetherflow.observe.time_words import distance, in_zone
+from aetherflow.scheduler.server_clocks import OFF_SECONDS
 from aetherflow.server.scheduler_status import ItemStatus
 
 
@@ -24,7 +25,7 @@ def wrong_file(problem: str, *, is_served: bool = True) -> str:
 
 def item_words(item: ItemStatus, now: datetime) -> list[str]:
     """Return what there is to say about an item, the last firing first."""
-    parts = _last(item)
+    parts = _last(item, now)
     parts += [f"{one.kind}: {in_zone(one.message, item.zone or 'UTC')}" for one in item.alerts]
     parts += _past(item, now)
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
@@ -47,10 +48,12 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     return parts
 
 
-def _last(item: ItemStatus) -> list[str]:
+def _last(item: ItemStatus, now: datetime) -> list[str]:
     if item.last is None:
         return ["never fired"]
-    parts = [f"last {local_time(item.last, item.zone)} {item.outcome}"]
+    at = datetime.fromisoformat(item.last)
+    ahead = f" ({distance(at, now)}: a clock was ahead)" if at > now + timedelta(seconds=OFF_SECONDS) else ""
+    parts = [f"last {local_time(at, item.zone)}{ahead} {item.outcome}"]
     parts += [f"run {item.run_id}"] if item.run_id else []
     parts += [in_zone(item.reason, item.zone or "UTC")] if item.reason else []
     has_begun = item.outcome not in ("SKIPPED", "MISSED", "WAITING", "QUEUED")

@@ -20,7 +20,7 @@ from aetherflow.server.in_force import AskedFile, Served, in_force, served_files
 from aetherflow.server.server_status import ServerStatus
 from aetherflow.store.alerts import Alert, newest_alerts
 from aetherflow.store.firing_history import last_problem, last_success
-from aetherflow.store.firings import BY_HAND, Firing, last_firings, open_firings
+from aetherflow.store.firings import BY_HAND, Firing, firing_at, last_firings, open_firings
 from aetherflow.store.pauses import Pause, pause_in_force, read_pauses
 from aetherflow.store.schedule_items import known_items
 from aetherflow.working_directory import absolute
@@ -145,6 +145,7 @@ def _items(
         opened_of.setdefault(firing.item_id, []).append(firing)
     found = [
         _item(
+            raw,
             name,
             schedule.items.get(name) if schedule else None,
             last.get(name),
@@ -179,7 +180,19 @@ def _with_past(
     )
 
 
+def _next(raw: sqlite3.Connection, item: Item, last: Firing | None, now: datetime) -> datetime | None:
+    """Return the next tick that has not run yet: a clock that was ahead may have run some."""
+    tick = next_tick(item.ticks_that_run, now)
+    while tick is not None and last is not None and tick <= last.scheduled:
+        found = firing_at(raw, item.scheduler, item.id, tick)
+        if found is None or found.run_id is None:
+            break
+        tick = next_tick(item.ticks_that_run, tick)
+    return tick
+
+
 def _item(
+    raw: sqlite3.Connection,
     name: str,
     item: Item | None,
     last: Firing | None,
@@ -192,7 +205,7 @@ def _item(
     starts = [one.started_at for one in opened if one.outcome == "RUNNING" and one.started_at]
     paused = pause_in_force(pauses, name, now)
     is_enabled = None if item is None else item.spec.enabled
-    following = next_tick(item.ticks_that_run, now) if item is not None and is_enabled else None
+    following = _next(raw, item, last, now) if item is not None and is_enabled else None
     return ItemStatus(
         item=name,
         enabled=is_enabled,

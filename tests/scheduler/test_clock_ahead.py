@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.cli.item_words import item_words
 from aetherflow.events.schedule_events import ScheduleNotice
+from aetherflow.server.in_force import AskedFile
+from aetherflow.server.scheduler_status import status_of
 from tests.scheduler.scheduler_parts import CountingClock, Server, rows, schedule, server
 
 pytestmark = pytest.mark.asyncio
@@ -183,3 +186,22 @@ async def test_a_follower_does_not_see_what_lies_ahead(tmp_path: Path, state: Pa
         await one.tick(1)
         await run_all(one)
         assert ("report", "01:05:00", "SUCCESS") in rows(state)
+
+
+async def test_the_status_says_what_ran_ahead_and_names_the_next_tick_that_has_not_run(
+    tmp_path: Path, state: Path
+) -> None:
+    clock = CountingClock()
+    clock.jump(HOUR)
+    async with server(state, "a", clock) as one:
+        file = schedule(tmp_path, "id: a, cron: '30 * * * *'")
+        await one.scheduler.put(file)
+        await one.tick(HOUR // 2)  # 01:30 by its clock
+        await run_all(one)
+        clock.jump(-HOUR)
+        clock.advance(HOUR // 2)  # 01:00
+        (found,) = await one.database.read(lambda raw: status_of(raw, AskedFile(file.file, file), clock.now()))
+        (item,) = found.items
+        assert item.next == "2026-01-01T02:30:00Z", "01:30 has run"
+        last = "last 2026-01-01T01:30:00+00:00 (in 30 min: a clock was ahead) SUCCESS"
+        assert item_words(item, clock.now())[0] == last
