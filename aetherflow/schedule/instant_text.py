@@ -37,8 +37,8 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
 def on_clocks(local: datetime, zone: ZoneInfo) -> datetime:
     """Return the instant at which the clocks of a zone show a time, in UTC.
 
-    Of a time that they show twice it is the first; of one that they skip the end of the gap, as for the ticks of
-    an item.
+    Of a time that they show twice it is the first; of one that they skip it is the end of the gap, at which
+    the tick of an item of that time is too.
     """
     first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == local.replace(fold=0):

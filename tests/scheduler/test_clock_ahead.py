@@ -200,7 +200,9 @@ async def test_the_status_says_what_ran_ahead_and_names_the_next_tick_that_has_n
         await run_all(one)
         clock.jump(-HOUR)
         clock.advance(HOUR // 2)  # 01:00
-        (found,) = await one.database.read(lambda raw: status_of(raw, AskedFile(file.file, file), clock.now()))
+        (found,) = await one.database.read(
+            lambda raw: status_of(raw, AskedFile(file.file, file), clock.now())
+        )
         (item,) = found.items
         assert item.next == "2026-01-01T02:30:00Z", "01:30 has run"
         last = "last 2026-01-01T01:30:00+00:00 (in 30 min: a clock was ahead) SUCCESS"
