@@ -103,8 +103,8 @@ def _check_on_late(checked: CheckedSchedule, process_env: Mapping[str, str]) -> 
     except AetherFlowError as error:
         sink.add(("items",), INVALID_FLOW, f"the on_late steps are not valid: {error.message}", error.hint)
         return sink.diagnostics[-1]
-    known = {(one.file, one.line, one.column, one.code) for one in sink.diagnostics}
-    new = [one for one in found if (one.file, one.line, one.column, one.code) not in known]
+    known = {(one.file, one.line, one.column, one.message) for one in sink.diagnostics}
+    new = [one for one in found if (one.file, one.line, one.column, one.message) not in known]
     sink.diagnostics += new
     return next((one for one in new if one.severity == "error"), None)
 
