@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -27,7 +28,7 @@ from aetherflow.schedule.zone import instant, seconds
 from aetherflow.scheduler.paused_ticks import reason_of
 from aetherflow.scheduler.window_ticks import is_held_by_window
 from aetherflow.store.alerts import alerts_of
-from aetherflow.store.firing_history import firing_at_or_after, known_of
+from aetherflow.store.firing_history import firing_at_or_after, is_run_here, known_of
 from aetherflow.store.firings import Firing, firings_between
 from aetherflow.store.pauses import read_pauses
 
@@ -202,8 +203,15 @@ class Explainer(msgspec.Struct, frozen=True):
         if row.cancel_reason:
             found.append(f"its end was requested: {in_zone(row.cancel_reason, self.item.zone)}")
         if row.run_id and row.started_at:
-            found.append(f"more: aetherflow runs show {row.run_id} {state_option(self.state)}".rstrip())
+            found.append(f"more: aetherflow runs show {row.run_id} {self._where(row.run_id)}".rstrip())
         return found
+
+    def _where(self, run_id: str) -> str:
+        """Return the option that names the database of a run: the scheduler's, or that of its flow."""
+        flow = self.item.flow_file
+        if flow is None or is_run_here(self.raw, run_id):
+            return state_option(self.state)
+        return f"--flow-yaml {shlex.quote(str(flow))}"
 
     def _local(self, at: str | datetime) -> str:
         read = datetime.fromisoformat(at) if isinstance(at, str) else at

@@ -107,3 +107,8 @@ def last_problem(raw: sqlite3.Connection, scheduler: str, item_id: str) -> Firin
     """Return the newest firing of an item that ended without success, or did not run though it was to."""
     found = newest_firings(raw, scheduler, item_id, outcomes=PROBLEMS, unplanned=True, limit=1)
     return next(iter(found), None)
+
+
+def is_run_here(raw: sqlite3.Connection, run_id: str) -> bool:
+    """Whether the run of a firing is in this database; else it is in that of its flow, or deleted."""
+    return raw.execute("SELECT 1 FROM run_state WHERE run_id = ?", (run_id,)).fetchone() is not None

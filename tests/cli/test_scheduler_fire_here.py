@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 
 import pytest
@@ -70,3 +72,15 @@ def test_a_lock_that_is_held_is_an_exit_code_and_leaves_no_firing_behind(cli: Co
     assert "one run of the flow" in held.json()["reason"]
     assert cli.query("SELECT outcome FROM firings WHERE finished_at IS NOT NULL") == [("SKIPPED",)]
     assert cli.run(*FIRE).code == 0
+
+
+@pytest.mark.parametrize("state", [(), ("--state", "firings.sqlite")])
+def test_the_explanation_names_a_command_that_finds_the_run(cli: CommandLine, state: tuple[str, ...]) -> None:
+    cli.write("flow.yaml", OK)
+    cli.write("scheduler.yaml", "version: 1\nitems: [{id: a, cron: '0 4 * * *', flow_yaml: flow.yaml}]\n")
+    file = ("--file", "scheduler.yaml", *state)
+    assert cli.run("scheduler", "fire", "a", "--here", *file).code == 0
+    shown = cli.run("scheduler", "explain", "a", "today", *file).out
+    (more,) = re.findall(r"more: aetherflow (runs show .+)", shown)
+    assert ("--flow-yaml" in more) == bool(state)
+    assert "SUCCESS" in cli.run(*shlex.split(more)).out
