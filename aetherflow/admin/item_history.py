@@ -138,8 +138,10 @@ def _closed(
     They are computed from the file in force; without `since`, from the first known time of the item.
     """
     item = one.item
+    if item is None or item.table.calendar is None or not item.spec.enabled:
+        return
     known = known_of(raw, one.scheduler, one.name).since
-    if item is None or item.table.calendar is None or known is None or not item.spec.enabled:
+    if known is None:
         return
     begin, end = since or known, min(now, until or now)
     for tick, ticks, why in closed_days(item, begin, end):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import anyio
 import typer
 
 from aetherflow.cli import completers
-from aetherflow.cli.item_words import wrong_file
+from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_note, print_text
 from aetherflow.cli.report import print_report
@@ -75,7 +73,7 @@ def backfill_item(
         print_report("scheduler.backfill", plan)
         return
     for tick in plan.ticks if dry_run else []:
-        print_text(local(tick, ZoneInfo(plan.zone)))
+        print_text(local_time(tick, plan.zone))
     what = f"{plan.item}: {len(plan.ticks)} ticks to run"
     what += f", {plan.succeeded} succeeded" if plan.succeeded else ""
     what += f", {plan.excluded} excluded (open, or not of --only {only})" if plan.excluded else ""
@@ -120,12 +118,6 @@ def cancel_backfill(
 
 def described(one: BackfillStatus) -> str:
     """Return a backfill in one line, with times on the clocks of its item."""
-    zone = ZoneInfo(one.zone)
-    period = f"{local(one.begin, zone)} to {local(one.end, zone)}"
+    period = f"{local_time(one.begin, one.zone)} to {local_time(one.end, one.zone)}"
     why = f"; {in_zone(one.reason, one.zone)}" if one.reason else ""
     return f"{one.item}  {period}  {one.state}: {one.counts} (by {one.requested_by}){why}"
-
-
-def local(at: str, zone: ZoneInfo) -> str:
-    """Return a time in a zone, with its offset."""
-    return datetime.fromisoformat(at).astimezone(zone).isoformat(timespec="seconds")
