@@ -105,7 +105,7 @@ async def request_backfill(
     access = server_environment([one.file for one in schedules], os.environ).settings.file_access
     database = await Database.open(path, access=access)
     try:
-        found = await find_item(database, request.item, asked, clock)
+        found = await find_item(database, request.item, asked, clock, runs_here=False)
         schedule, item = found.schedule, found.item
         if not found.live and not request.dry_run:
             raise unserved([schedule], path, runs_here=False)

@@ -166,11 +166,17 @@ def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:
 
 
 async def find_item(
-    database: Database, name: str, asked: AskedFile | None, clock: Clock, *, here: bool = False
+    database: Database,
+    name: str,
+    asked: AskedFile | None,
+    clock: Clock,
+    *,
+    here: bool = False,
+    runs_here: bool = True,
 ) -> FoundItem:
     """Return an item of a scheduler file as it is in force, or else of those that servers serve.
 
-    With `here`, a file that is named counts as it is on the disk.
+    With `here`, a file that is named counts as it is on the disk. `runs_here`: the command has that option.
 
     Raises:
         CannotFire: there is no such item.
@@ -180,7 +186,7 @@ async def find_item(
     served = await database.read(lambda raw: served_files(raw, clock.now()))
     candidates = in_force({} if here and asked else served, asked)
     known = await database.read(lambda raw: {one: list(known_items(raw, one)) for one in candidates})
-    schedule, item = _find_item(name, candidates, known, database.path)
+    schedule, item = _find_item(name, candidates, known, database.path, runs_here=runs_here)
     live = served[schedule.id].live if schedule.id in served else []
     return FoundItem(schedule, item, live, candidates[schedule.id].problem_text)
 
@@ -202,6 +208,8 @@ def _find_item(
     schedules: Mapping[str, InForce],
     known: Mapping[str, Sequence[str]],
     state: Path,
+    *,
+    runs_here: bool,
 ) -> tuple[Schedule, Item]:
     """Return the item of that name, or of the name FILE_ID/ITEM where several files have one.
 
@@ -219,10 +227,10 @@ def _find_item(
     for one in having:
         found = schedules[one]
         if found.schedule is None:
-            raise found.problem or unserved([], state)
+            raise found.problem or unserved([], state, runs_here=runs_here)
         return found.schedule, found.schedule.items[short]
     if not schedules:
-        raise unserved([], state)
+        raise unserved([], state, runs_here=runs_here)
     every = [item for one in schedules for item in items[one]]
     hint = did_you_mean(short, every) or f"the items are {', '.join(every[:20])}"
     raise CannotFire(f"there is no item {name!r}", hint=hint)
@@ -233,8 +241,12 @@ def unserved(schedules: Sequence[Schedule], state: Path, *, runs_here: bool = Tr
     if not schedules:
         return CannotFire(
             f"no server uses the state database {state}",
-            hint="start one: aetherflow serve FILE"
-            + ("; or run the item in this process: --file FILE --here" if runs_here else ""),
+            hint="start one: aetherflow serve FILE; "
+            + (
+                "or run the item in this process: --file FILE --here"
+                if runs_here
+                else "--file FILE --dry-run shows the ticks without one"
+            ),
         )
     return CannotFire(
         f"no server serves {schedules[0].file} on {state}, so no server would run it",

@@ -30,6 +30,10 @@ def test_a_dry_run_needs_no_server_and_a_backfill_does(cli: CommandLine) -> None
     refused = cli.run(*DAYS, "--file", "scheduler.yaml")
     assert (refused.code, "error[AF209]: no server serves" in refused.err) == (2, True)
     assert "--here" not in refused.err
+    assert cli.run("scheduler", "fire", "a", "--file", "scheduler.yaml", "--here").code == 0
+    unknown = cli.run(*DAYS)
+    assert (unknown.code, "--dry-run shows the ticks" in unknown.err) == (2, True)
+    assert "--here" not in unknown.err
     wrong = cli.run(
         *DAYS[:3], "--from", "2026-03-07", "--to", "2026-03-08", "--file", "scheduler.yaml", "--dry-run"
     )
