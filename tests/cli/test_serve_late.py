@@ -125,3 +125,25 @@ def test_steps_that_cannot_run_are_reported_and_not_tried_again(cli: CommandLine
         server.send(signal.SIGTERM)
         server.end()
     assert cli.query("SELECT run_id FROM schedule_alerts") == [(None,)]
+
+
+def test_steps_that_a_dead_server_left_and_that_are_gone_from_the_file_are_reported(cli: CommandLine) -> None:
+    with serve(cli, NEVER) as server:
+        server.event("schedule_loaded")
+        server.send(signal.SIGTERM)
+        server.end()
+    alert(cli.state, "lost", 5)
+    file = cli.folder / "scheduler.yaml"
+    before, touch, _ = file.read_text().partition("[touch")
+    assert touch
+    file.write_text(f'{before}[sh, -c, "touch {cli.folder}/began; sleep 100"]}}\n')
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        wait_until((cli.folder / "began").exists, seconds=40)
+        server.send(signal.SIGKILL)
+        server.end()
+    file.write_text(file.read_text().partition("    on_late:")[0])
+    with cli.start("serve", "scheduler.yaml", "--log-format", "json") as server:
+        notice = server.event("schedule_notice", level="warning")
+        assert notice["message"].startswith("run lost, which a dead server left, is not resumed: ")
+        server.send(signal.SIGTERM)
+        server.end()
