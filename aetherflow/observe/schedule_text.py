@@ -38,7 +38,7 @@ _CAUSES = {
 @sentence.register
 def _(event: FiringScheduled) -> str:
     what = f"{_firing(event)}  "
-    what += "waits" if event.outcome == "WAITING" else f"fires as run {one_line(event.run_id)}"
+    what += event.outcome if event.outcome == "WAITING" else f"fires as run {one_line(event.run_id)}"
     what += _CAUSES[event.cause]
     if event.late_seconds >= LATE_SECONDS:
         what += f", late by {duration(event.late_seconds)}"

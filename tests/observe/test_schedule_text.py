@@ -60,7 +60,7 @@ CASES: list[tuple[Event, str]] = [
             cause="manual",
             reason="waits for b",
         ),
-        "22:14:03 INFO  item a of 2026-01-02T22:14:00Z  waits, manual: waits for b",
+        "22:14:03 INFO  item a of 2026-01-02T22:14:00Z  WAITING, manual: waits for b",
     ),
     (
         FiringMissed(
