@@ -31,7 +31,9 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
     without = {True: "no next firing", False: "disabled", None: "next not known"}[item.enabled]
     if item.at_boot and item.enabled:
         without = "at the next boot"
-    parts.append(f"next {_when(item.next, item, now)}" if item.next else without)
+    elif item.paused is not None and item.enabled:
+        without = "no next firing before it is resumed"
+    parts.append(f"next {_when(item.next, item, now)}{_held(item)}" if item.next else without)
     parts += [f"due since {_when(item.due_since, item, now)}, not decided yet"] if item.due_since else []
     parts += [f"running since {_when(item.running_since, item, now)}"] if item.running_since else []
     for number, what in ((item.running, "running"), (item.queued, "queued"), (item.waiting, "waiting")):
@@ -46,6 +48,18 @@ def item_words(item: ItemStatus, now: datetime) -> list[str]:
         until = f"until {_when(end, item, now)}" if end else "at all times, since its windows leave none"
         parts.append(f"in {item.window.window} {until}")
     return parts
+
+
+def _held(item: ItemStatus) -> str:
+    """Return what the next tick waits for, as the item catches up."""
+    at = datetime.fromisoformat(item.next or "")
+    held = (("pause", item.paused), ("window", item.window))
+    what = [
+        name
+        for name, one in held
+        if one is not None and (one.until is None or at < datetime.fromisoformat(one.until))
+    ]
+    return f", decided after the {' and the '.join(what)}" if what else ""
 
 
 def _last(item: ItemStatus, now: datetime) -> list[str]:

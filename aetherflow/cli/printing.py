@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.errors import AetherFlowError, ConfigError, Diagnostic, InvalidInput
+from aetherflow.observe.event_text import one_line
 from aetherflow.observe.line_writer import LineWriter, OutputLostError
 from aetherflow.plugin_output import real_stderr, real_stdout
 from aetherflow.sdk.json_values import plain_json
@@ -43,6 +44,15 @@ def print_text(text: str) -> None:
         OutputLostError: standard output is closed or full.
     """
     LineWriter(real_stdout(), "standard output").write(text + "\n")
+
+
+def print_line(text: str) -> None:
+    """Print one line that holds what other people wrote: its control characters are shown as escapes.
+
+    Raises:
+        OutputLostError: standard output is closed or full.
+    """
+    print_text(one_line(text))
 
 
 def print_note(text: str) -> None:

@@ -12,11 +12,12 @@ import typer
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_param
-from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import SystemClock
+from aetherflow.observe.event_text import one_line
 from aetherflow.observe.time_words import in_zone
 from aetherflow.server.backfill_request import BackfillRequest, end_backfill, request_backfill
 from aetherflow.server.this_person import this_person
@@ -73,16 +74,16 @@ def backfill_item(
         print_report("scheduler.backfill", plan)
         return
     for tick in plan.ticks if dry_run else []:
-        print_text(local_time(tick, plan.zone))
+        print_line(local_time(tick, plan.zone))
     what = f"{plan.item}: {len(plan.ticks)} ticks to run"
     what += f", {plan.succeeded} succeeded" if plan.succeeded else ""
     what += f", {plan.excluded} excluded (open, or not of --only {only})" if plan.excluded else ""
     what += f", {plan.closed} left out by its calendar" if plan.closed else ""
-    print_text(what)
+    print_line(what)
     if plan.held:
-        print_note(f"{plan.item} is {plan.held}; its backfill starts after that")
+        print_note(one_line(f"{plan.item} is {plan.held}; its backfill starts after that"))
     if plan.backfill:
-        print_text(f"backfill {plan.backfill} was accepted")
+        print_line(f"backfill {plan.backfill} was accepted")
         print_note(f"aetherflow scheduler backfills {state_option(plan.state)} shows how far it is")
 
 
@@ -95,7 +96,7 @@ def list_backfills(*, state: State = None, json: Json = False) -> None:
     if not found:
         print_note("there is no backfill")
     for one in found:
-        print_text(f"{one.backfill}  {described(one)}")
+        print_line(f"{one.backfill}  {described(one)}")
 
 
 def cancel_backfill(
@@ -113,7 +114,7 @@ def cancel_backfill(
     if json:
         print_report("scheduler.cancel", {"backfill": ended.backfill, "item": ended.item_id})
         return
-    print_text(f"backfill {ended.backfill} of {ended.item_id}: cancelled")
+    print_line(f"backfill {ended.backfill} of {ended.item_id}: cancelled")
 
 
 def described(one: BackfillStatus) -> str:

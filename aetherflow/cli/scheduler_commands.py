@@ -15,7 +15,7 @@ from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import item_words, wrong_file
 from aetherflow.cli.options import Json, StateOfScheduler
-from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.scheduler_backfill import described
 from aetherflow.cli.server_words import server_words
@@ -141,7 +141,7 @@ def show_status(
         print_report("scheduler.status", {"state": path, "schedulers": found})
         return
     if not found:
-        print_text(f"no server uses {path}")
+        print_line(f"no server uses {path}")
         print_note("aetherflow scheduler status SCHEDULER.yaml shows what its items did")
     for one in found:
         _print_status(one, SystemClock().now())
@@ -160,22 +160,22 @@ def _print_forecasts(
         noted = f"  ({'; '.join(one.notes)})" if one.notes else ""
         runs = "" if one.runs else "not run: "
         away = f"  {distance(one.scheduled, now)}" if now else ""
-        print_text(f"{one.local}  {utc_text(one.scheduled)}  {runs}{one.item}{away}{noted}")
+        print_line(f"{one.local}  {utc_text(one.scheduled)}  {runs}{one.item}{away}{noted}")
     if is_empty:
         print_note(nothing)
 
 
 def _print_status(one: SchedulerStatus, now: datetime) -> None:
-    print_text(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
+    print_line(f"{one.scheduler}" + (f" ({one.file})" if one.file != one.scheduler else ""))
     zone = next((item.zone for item in one.items if item.zone), None)
     for server in one.servers:
-        print_text(f"  server {server.server}: {server_words(server, zone, now)}")
+        print_line(f"  server {server.server}: {server_words(server, zone, now)}")
     if not one.servers:
-        print_text("  no server")
+        print_line("  no server")
     if one.problem:
         is_served = any(server.validity == "live" for server in one.servers)
-        print_text(f"  {wrong_file(one.problem, is_served=is_served)}")
+        print_line(f"  {wrong_file(one.problem, is_served=is_served)}")
     for backfill in one.backfills:
-        print_text(f"  backfill {backfill.backfill}: {described(backfill)}")
+        print_line(f"  backfill {backfill.backfill}: {described(backfill)}")
     for item in one.items:
-        print_text(f"  {item.item}: {', '.join(item_words(item, now))}")
+        print_line(f"  {item.item}: {', '.join(item_words(item, now))}")

@@ -14,10 +14,11 @@ from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.observers import ShowOptions, chosen_observers
 from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
-from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
 from aetherflow.event_loop import run_loop
+from aetherflow.observe.event_text import one_line
 from aetherflow.observe.time_words import in_zone
 from aetherflow.server.fire_now import Fired, fire
 from aetherflow.server.server_settings import server_environment
@@ -82,17 +83,17 @@ def fire_item(
     if fired.problem:
         print_note(wrong_file(fired.problem))
     if fired.paused:
-        print_note(f"{fired.item} is {fired.paused}; a firing by hand runs all the same")
+        print_note(one_line(f"{fired.item} is {fired.paused}; a firing by hand runs all the same"))
     if json:
         print_report("scheduler.fire", fired, code=code)
     elif fired.outcome in ("QUEUED", "WAITING"):
         why = f"; it waits: {in_zone(fired.reason, fired.zone)}" if fired.reason else ""
         of_time = f" of {local_time(fired.scheduled_at, fired.zone)}" if at else ""
-        print_text(f"{fired.item}: run {fired.run_id}{of_time} was accepted by {fired.server}{why}")
+        print_line(f"{fired.item}: run {fired.run_id}{of_time} was accepted by {fired.server}{why}")
     else:
         why = in_zone(fired.reason, fired.zone)
         of_run = f" (run {fired.run_id})" if fired.run_id else ""
-        print_text(f"{fired.item}: {fired.outcome}{of_run}" + (f": {why}" if why else ""))
+        print_line(f"{fired.item}: {fired.outcome}{of_run}" + (f": {why}" if why else ""))
     return code
 
 

@@ -17,7 +17,7 @@ from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.options import Json, StateOfScheduler
-from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.state_access import ask_state
 from aetherflow.clock import SystemClock
@@ -73,6 +73,8 @@ def show_history(
 
     def read_period(own: ZoneInfo | None) -> tuple[datetime | None, ...]:
         at = [parse_past(text, own or zone, now) if text else None for text in (since, until)]
+        if at[0] is not None and at[1] is not None and at[1] <= at[0]:
+            raise UsageError("--until is not later than --since", hint="give an instant after --since")
         words = ("since", "until")
         period[:] = [
             f" {word} {local_time(one, (own or zone).key)}"
@@ -87,7 +89,7 @@ def show_history(
         print_long_report("scheduler.history", "firings", found)
         return
     for one in found:
-        print_text(_line(one))
+        print_line(_line(one))
     if not found:
         outcomes = f" with the outcome {' or '.join(chosen)}" if chosen else ""
         print_note(f"no tick of {item or 'any item'} is known{''.join(period)}{outcomes}")
@@ -154,8 +156,8 @@ def _line(one: HistoryEntry) -> str:
 
 
 def _print_explanation(one: TickExplanation, *, is_last: bool) -> None:
-    print_text(f"{one.local}  {one.answer}")
+    print_line(f"{one.local}  {one.answer}")
     for detail in one.details:
-        print_text(f"    {detail}")
+        print_line(f"    {detail}")
     if is_last:
-        print_text(f"    the tick before: {one.before or 'none'}; the tick after: {one.after or 'none'}")
+        print_line(f"    the tick before: {one.before or 'none'}; the tick after: {one.after or 'none'}")

@@ -12,7 +12,7 @@ import typer
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time
 from aetherflow.cli.options import Json, StateOfScheduler
-from aetherflow.cli.printing import print_note, print_text
+from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.clock import SystemClock
 from aetherflow.errors import UsageError
@@ -71,7 +71,7 @@ def pause_items_now(
         one, end = shown.pause, "until it is resumed"
         if one.end is not None:
             end = f"until {local_time(one.end, shown.zone)} ({distance(one.end, now)})"
-        print_text(f"{_what(one)}: paused {end}: {one.reason}")
+        print_line(f"{_what(one)}: paused {end}: {one.reason}")
     print_note("a pause stops ticks and backfills, not runs: what runs, is queued or waits already continues")
 
 
@@ -93,7 +93,7 @@ def resume_items(
     for shown in ended:
         one = shown.pause
         since = f"{local_time(one.begin, shown.zone)} ({distance(one.begin, now)})"
-        print_text(f"{_what(one)}: resumed; it was paused since {since}: {one.reason}")
+        print_line(f"{_what(one)}: resumed; it was paused since {since}: {one.reason}")
 
 
 def _names(items: Sequence[str] | None, *, all_items: bool) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from aetherflow.errors import LockHeld, UsageError
+from aetherflow.observe.time_words import in_zone
 from aetherflow.schedule.instant_text import local_text
 from aetherflow.schedule.item import Item
 from aetherflow.schedule.item_params import previous_tick
@@ -62,7 +63,7 @@ def refuse_taken(raw: sqlite3.Connection, item: Item, tick: datetime) -> None:
 def held(item: Item, reason: str) -> LockHeld:
     """Return the error of an item that does not run now."""
     return LockHeld(
-        f"item {item.id!r} does not run now: {reason}",
+        f"item {item.id!r} does not run now: {in_zone(reason, item.zone)}",
         hint="wait until that has ended, or cancel it: aetherflow runs cancel RUN; "
         "if its process is dead, resume it: aetherflow runs retry RUN",
     )

@@ -180,9 +180,16 @@ def _with_past(
     )
 
 
-def _next(raw: sqlite3.Connection, item: Item, last: Firing | None, now: datetime) -> datetime | None:
-    """Return the next tick that has not run yet: a clock that was ahead may have run some."""
-    tick = next_tick(item.ticks_that_run, now)
+def _next(
+    raw: sqlite3.Connection, item: Item, last: Firing | None, paused: Pause | None, now: datetime
+) -> datetime | None:
+    """Return the next tick that its pause does not skip and that no clock that was ahead has run already."""
+    after = now
+    if paused is not None and item.policy.catch_up == "none":
+        if paused.end is None:
+            return None
+        after = paused.end - timedelta(seconds=1)
+    tick = next_tick(item.ticks_that_run, after)
     while tick is not None and last is not None and tick <= last.scheduled:
         found = firing_at(raw, item.scheduler, item.id, tick)
         if found is None or found.run_id is None:
@@ -205,7 +212,7 @@ def _item(
     starts = [one.started_at for one in opened if one.outcome == "RUNNING" and one.started_at]
     paused = pause_in_force(pauses, name, now)
     is_enabled = None if item is None else item.spec.enabled
-    following = _next(raw, item, last, now) if item is not None and is_enabled else None
+    following = _next(raw, item, last, paused, now) if item is not None and is_enabled else None
     return ItemStatus(
         item=name,
         enabled=is_enabled,

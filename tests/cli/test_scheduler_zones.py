@@ -92,3 +92,25 @@ def test_the_end_of_a_pause_is_on_the_clocks_of_the_item(cli: CommandLine) -> No
         "scheduler", "pause", "load", "--until", "noon", "--reason", "r", "--file", "scheduler.yaml"
     )
     assert "no end that can be read: 'noon' is no date and no time of day" in wrong.err
+
+
+def test_a_history_whose_period_ends_before_it_begins_is_refused(cli: CommandLine) -> None:
+    written(cli)
+    cli.run("scheduler", "pause", "send", "--reason", "r", "--file", "scheduler.yaml")
+    done = cli.run(
+        "scheduler", "history", "load", "--since", "2h", "--until", "3h", "--file", "scheduler.yaml"
+    )
+    assert (done.code, "--until is not later than --since" in done.err) == (2, True), done
+
+
+def test_what_other_people_wrote_does_not_control_the_terminal(cli: CommandLine) -> None:
+    written(cli)
+    reason = "--reason", "moved\x1b[31m\x07 now"
+    shown = scheduler(cli, "pause", "load", "--for", "2h", *reason)
+    for command in (("status", "scheduler.yaml"), ("next", "scheduler.yaml")):
+        done = cli.run("scheduler", *command)
+        assert done.code == 0, done
+        shown += done.out.splitlines()
+    shown += scheduler(cli, "fire", "load", "--here") + scheduler(cli, "resume", "load")
+    assert sum("moved\\x07 now" in line for line in shown) >= 4, shown
+    assert not [line for line in shown if "\x1b" in line or "\x07" in line]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow.cli.item_words import item_words
 from aetherflow.events.schedule_events import ScheduleNotice
 from aetherflow.scheduler.pause_watch import check_pauses
 from aetherflow.scheduler.server_clocks import StandsBy
@@ -222,3 +223,23 @@ async def test_a_server_whose_clock_is_off_reports_no_pause_and_ends_none(
         assert notices(one) == []
         await check()
         assert len(notices(one)) == 1
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "days", "words"),
+    [
+        ("none", 1, "next 2026-01-02T04:00:00+00:00 (in 1 d 4 h)"),
+        ("none", None, "no next firing before it is resumed"),
+        ("latest", 1, "next 2026-01-01T04:00:00+00:00 (in 4 h), decided after the pause"),
+        ("latest", None, "next 2026-01-01T04:00:00+00:00 (in 4 h), decided after the pause"),
+    ],
+)
+async def test_the_status_names_the_next_tick_that_the_pause_leaves(
+    tmp_path: Path, catch_up: str, days: int | None, words: str
+) -> None:
+    async with server(tmp_path / "state.sqlite") as one:
+        file = schedule(tmp_path, f"id: a, cron: '0 4 * * *', catch_up: {catch_up}")
+        await one.scheduler.put(file)
+        await pause(one, until=MIDNIGHT + timedelta(days=days) if days else None)
+        (found,) = await one.database.read(lambda raw: status_of(raw, AskedFile(file.file, file), MIDNIGHT))
+        assert item_words(found.items[0], MIDNIGHT)[1] == words
