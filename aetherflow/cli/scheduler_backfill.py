@@ -77,7 +77,11 @@ def backfill_item(
         print_line(local_time(tick, plan.zone))
     what = f"{plan.item}: {len(plan.ticks)} ticks to run"
     what += f", {plan.succeeded} succeeded" if plan.succeeded else ""
-    what += f", {plan.excluded} excluded (open, or not of --only {only})" if plan.excluded else ""
+    what += (
+        f", {plan.excluded} excluded (they run or wait now, or are not of --only {only})"
+        if plan.excluded
+        else ""
+    )
     what += f", {plan.closed} left out by its calendar" if plan.closed else ""
     print_line(what)
     if plan.held:

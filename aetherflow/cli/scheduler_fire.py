@@ -84,6 +84,10 @@ def fire_item(
         print_note(wrong_file(fired.problem))
     if fired.paused:
         print_note(one_line(f"{fired.item} is {fired.paused}; a firing by hand runs all the same"))
+    if not fired.is_tick:
+        time = local_time(fired.scheduled_at, fired.zone)
+        shows = f"aetherflow scheduler explain {fired.item} DATE shows its ticks"
+        print_note(f"{time} is no tick of {fired.item}: a backfill does not count this run ({shows})")
     if json:
         print_report("scheduler.fire", fired, code=code)
     elif fired.outcome in ("QUEUED", "WAITING"):

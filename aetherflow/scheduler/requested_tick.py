@@ -60,6 +60,12 @@ def refuse_taken(raw: sqlite3.Connection, item: Item, tick: datetime) -> None:
         raise TickTaken(f"{of_run} has succeeded already (run {found.run_id})", hint=hint)
 
 
+def is_tick_of(item: Item, at: datetime) -> bool:
+    """Whether an instant is a tick of an item, its calendar aside."""
+    every = replace(item.table, calendar=None)
+    return next_tick(every, at - timedelta(seconds=1)) == at
+
+
 def held(item: Item, reason: str) -> LockHeld:
     """Return the error of an item that does not run now."""
     return LockHeld(

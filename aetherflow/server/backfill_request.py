@@ -136,6 +136,11 @@ async def request_backfill(
 
 def _period(request: BackfillRequest, item: Item, now: datetime) -> tuple[datetime, datetime]:
     zone = ZoneInfo(item.zone)
+    if item.table.trigger.at_boot:
+        raise UnfitRequest(
+            f"{item.id} has no times to backfill: it fires when the machine has booted",
+            hint=f"fire it: aetherflow scheduler fire {item.id}",
+        )
     begin, end = parse_instant(request.begin, zone), parse_instant(request.end, zone)
     if end <= begin:
         raise UnfitRequest("--to is not later than --from", hint="give an instant after --from")
@@ -145,7 +150,9 @@ def _period(request: BackfillRequest, item: Item, now: datetime) -> tuple[dateti
         )
     end = min(end, now)
     if (many := count_ticks(item.table, seconds(begin), seconds(end))) > MOST_TICKS:
-        raise UnfitRequest(f"{item.id} has {many} ticks in that time", hint="give a shorter time")
+        raise UnfitRequest(
+            f"{item.id} has {many} ticks in that time", hint=f"give a shorter time, of at most {MOST_TICKS}"
+        )
     if not many:
         raise UnfitRequest(
             f"{item.id} has no tick in that time", hint="aetherflow scheduler simulate FILE shows its ticks"

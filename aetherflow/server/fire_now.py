@@ -22,7 +22,7 @@ from aetherflow.schedule.item import Item, Schedule
 from aetherflow.scheduler.firing_decision import FiringDecider
 from aetherflow.scheduler.manual_source import ManualSource, StoredFirings
 from aetherflow.scheduler.paused_ticks import reason_of
-from aetherflow.scheduler.requested_tick import NO_PARAMS, held
+from aetherflow.scheduler.requested_tick import NO_PARAMS, held, is_tick_of
 from aetherflow.server.given_params import given_params, past_instant
 from aetherflow.server.in_force import (
     AskedFile,
@@ -86,6 +86,7 @@ class Fired(msgspec.Struct, frozen=True):
         paused: why the item does not tick now, if it is paused; a firing by hand runs all the same.
         problem: what is wrong with the scheduler file on the disk; the version in force was fired.
         zone: that of the item, for people.
+        is_tick: whether the time that was given is one of the item's; true without one.
     """
 
     scheduler: str
@@ -99,6 +100,7 @@ class Fired(msgspec.Struct, frozen=True):
     paused: str = ""
     problem: str = ""
     zone: str = "UTC"
+    is_tick: bool = True
 
 
 async def fire(
@@ -142,6 +144,7 @@ async def fire(
         if not here and not found.live:
             raise unserved([schedule], path)
         asked = _Asked(item, past_instant(at, item, clock.now()) if at else None)
+        is_tick = asked.at is None or is_tick_of(item, asked.at)
         if params:
             given = await params_json(item, params, asked.at or clock.now())
             asked = msgspec.structs.replace(asked, params=given)
@@ -152,12 +155,13 @@ async def fire(
                 paused=paused,
                 problem=found.problem,
                 zone=item.zone,
+                is_tick=is_tick,
             )
     finally:
         await database.aclose()
     settings = msgspec.structs.replace(settings_of([schedule]), file_access=access)
     fired = await _fire_here(schedule, asked, path, settings, observers, clock, adopts)
-    return msgspec.structs.replace(fired, paused=paused, zone=item.zone)
+    return msgspec.structs.replace(fired, paused=paused, zone=item.zone, is_tick=is_tick)
 
 
 def _paused(raw: sqlite3.Connection, item: Item, now: datetime) -> str:

@@ -6,7 +6,7 @@ import signal
 
 from aetherflow.cli.scheduler_backfill import described
 from aetherflow.server.backfill_status import BackfillStatus
-from tests.cli.command_line import OK, WAITS, CommandLine
+from tests.cli.command_line import OK, WAITS, CommandLine, flow
 from tests.polling import wait_until
 
 ITEMS = """
@@ -80,3 +80,13 @@ def test_why_a_backfill_waits_is_on_the_clocks_of_its_item() -> None:
         "a  2026-01-01T09:00:00+09:00 to 2026-01-03T09:00:00+09:00  active: 2 left (by anna); "
         "paused by anna until 2026-01-01T15:00:00+09:00: moved"
     )
+
+
+def test_an_item_without_times_has_nothing_to_backfill(cli: CommandLine) -> None:
+    cli.write("flow.yaml", flow("- {id: s, type: check_items, inputs: {items: [x]}}"))
+    cli.write("scheduler.yaml", "version: 1\nitems:\n- {id: a, cron: '@reboot', flow_yaml: flow.yaml}\n")
+    period = "--from", "2026-01-01", "--to", "2026-01-02", "--dry-run", "--file", "scheduler.yaml"
+    done = cli.run("scheduler", "backfill", "a", *period)
+    assert done.code == 2, done
+    assert "a has no times to backfill: it fires when the machine has booted" in done.err
+    assert "aetherflow scheduler fire a" in done.err

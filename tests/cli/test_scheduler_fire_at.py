@@ -93,3 +93,10 @@ def test_a_time_that_clocks_skip_is_the_tick_after_the_gap(place: CommandLine) -
     period = "--from", "2026-03-29T02:30", "--to", "2026-03-30"
     plan = place.run("scheduler", "backfill", "a", *period, "--dry-run", "--file", "scheduler.yaml")
     assert "a: 0 ticks to run, 1 succeeded" in plan.out, "it is that tick, also for a backfill"
+
+
+def test_a_time_that_is_no_tick_is_said_to_be_none(place: CommandLine) -> None:
+    done = fire(place, "--at", "2026-03-02")
+    assert (done.code, "2026-03-02T00:00:00+01:00 is no tick of a: " in done.err) == (0, True), done
+    done = fire(place, "--at", "2026-03-02T02:30")
+    assert (done.code, "is no tick" in done.err) == (0, False), done
