@@ -326,7 +326,7 @@ class Lives(RuleBasedStateMachine):
         assert rows_after([stored]) == one_by_one, "the projections can be rebuilt from the events"
 
 
-def rows_after(batches: list[list[e.Event]]) -> dict[str, list[dict[str, Any]]]:
+def rows_after(batches: Sequence[Sequence[e.Event]]) -> dict[str, list[dict[str, Any]]]:
     """Project batches of events into an empty database, as commits would, and return its rows."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
         raw.executescript("".join(MIGRATIONS))
