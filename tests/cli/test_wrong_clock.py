@@ -14,7 +14,8 @@ from tests.cli.command_line import OK, CommandLine, Running, no_trace
 from tests.polling import wait_until
 
 EVERY_SECOND = "version: 1\nid: night\nitems:\n- {id: a, interval_seconds: 1, flow_yaml: flow.yaml}\n"
-HOUR = 3600
+HOUR = 3660
+"""An hour and a minute: a second more or less changes neither the hours nor the first digits in seconds."""
 
 SHIFTED = """
 import sys
@@ -79,11 +80,11 @@ def test_of_two_servers_the_one_whose_clock_is_off_decides_nothing(cli: CommandL
         off, active = known(cli, wrong), known(cli, right)
         assert (off["state"], active["state"]) == ("standby", "active")
         assert HOUR - 5 < off["clock_ahead_seconds"] < HOUR + 5
-        assert (off["version"], active["clock_ahead_seconds"]) == (__version__, 0)
+        assert (off["version"], round(active["clock_ahead_seconds"])) == (__version__, 0)
         done = cli.run("scheduler", "status")
         assert f"server {off['server']}: standby: its clock is 36" in done.out, done
-        assert "clock 1 h ahead" in done.out
-        assert "clock agrees (+0.0 s)" in done.out
+        assert "clock 1 h" in done.out
+        assert "clock agrees (" in done.out
         with_run = "SELECT DISTINCT server FROM firings WHERE run_id IS NOT NULL AND server <> ''"
         assert cli.query(with_run) == [(f"server:{active['server']}",)]
         assert cli.query("SELECT max(scheduled_at) FROM firings") < [(later(),)]

@@ -75,11 +75,15 @@ class Start(NamedTuple):
 
 
 class PauseChange(NamedTuple):
-    """The pause of the item from a number of what happens on; None as end: until somebody resumes it."""
+    """The pause of the item from a number of what happens on; None as end: until somebody resumes it.
+
+    A pause that was `resumed` before its time ended then, but its reasons name no end.
+    """
 
     number: int
     begin: int
     end: int | None
+    resumed: bool = False
 
 
 @dataclass
@@ -403,7 +407,7 @@ class World:
                 if one.holds(now):
                     end_pause(self.raw, one, "bob", now)
                     begin = (one.begin - MIDNIGHT) // timedelta(seconds=1)
-                    self.story.pauses.append(PauseChange(self.number, begin, self.at))
+                    self.story.pauses.append(PauseChange(self.number, begin, self.at, resumed=True))
         self.looks_to_come += [self.at, self.at + 1, self.at + 2]
 
     async def _start(self, place: int, ahead: int) -> None:

@@ -211,7 +211,8 @@ class _Judge:
         pause = self._pause(row.decided)
         if pause is None or self.spec.catch_up != "none":
             return "but it was not paused, or is made up for"
-        if pause.end != (None if until is None else _moment(until)[0]):
+        named = None if pause.resumed else pause.end
+        if named != (None if until is None else _moment(until)[0]):
             return "that is not the end of the pause"
         if not (_is_inside(pause, row.tick) or self._holds(pause, row.reading)):
             return "but that pause does not concern it"
