@@ -199,7 +199,7 @@ def changed(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
     return copy
 
 
-@examples(150)
+@examples(90)
 @given(st.sampled_from([p for p in paths(FLOW) if p[-1:] not in (("type",), ("kind",), ("driver",))]), VALUES)
 def test_a_value_put_anywhere_into_a_flow_is_accepted_by_both_or_by_none(
     path: tuple[str | int, ...], value: Any

@@ -145,7 +145,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph("f", nodes, tuple(edges))
 
 
-@examples(100)
+@examples(60)
 @given(graphs())
 def test_every_edge_and_no_other_can_be_read_from_the_drawing(graph: Graph) -> None:
     assert Drawn(drawing(graph, UNICODE)).edges() == {(edge.source, edge.target) for edge in graph.edges}

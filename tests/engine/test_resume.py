@@ -265,7 +265,7 @@ def test_a_rerun_step_that_finds_no_data_now_skips_the_steps_that_had_run_after_
     }
 
 
-@examples(100, suppress_health_check=[HealthCheck.too_slow])
+@examples(60, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32), data=st.data())
 def test_the_state_does_what_the_resumption_says(scenario: Scenario, seed: int, data: st.DataObject) -> None:
     whole_job = Session(scenario.plan, play=scenario.play, limit=scenario.limit)

@@ -70,7 +70,7 @@ def check_continuation(cut: Sequence[e.Event], session: Session, dead: RunState)
             assert session.state.jobs[job_id] == job
 
 
-@examples(100, 3000, suppress_health_check=[HealthCheck.too_slow])
+@examples(60, 3000, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32))
 def test_a_run_that_dies_at_any_point_ends_as_if_it_had_not(scenario: Scenario, seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - the order in which work ends, reproducible

@@ -210,7 +210,7 @@ def test_what_is_cancelled_before_it_is_settled_is_settled_by_the_next_resume() 
     assert again.statuses() == {"first": "SUCCESS", "a": "FAILED"}
 
 
-@examples(60, suppress_health_check=[HealthCheck.too_slow])
+@examples(36, suppress_health_check=[HealthCheck.too_slow])
 @given(scenario=scenarios(), seed=st.integers(0, 2**32), data=st.data())
 def test_wherever_a_run_is_cut_no_step_is_repeated_that_must_not_be(
     scenario: Scenario, seed: int, data: st.DataObject

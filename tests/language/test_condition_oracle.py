@@ -207,7 +207,7 @@ class Writer:
         return text
 
 
-@examples(600)
+@examples(360)
 @given(trees, st.integers(0, 2**32))
 def test_a_condition_means_what_the_oracle_says(tree: Tree, seed: int) -> None:
     text = Writer(seed).write(tree)
@@ -223,7 +223,7 @@ def test_a_condition_means_what_the_oracle_says(tree: Tree, seed: int) -> None:
         assert compiled.evaluate(SCOPE) is expected
 
 
-@examples(200)
+@examples(120)
 @given(trees, trees, st.integers(0, 2**32))
 def test_not_and_and_or_follow_de_morgan(left: Tree, right: Tree, seed: int) -> None:
     one = outcome(("not", ("and", left, right)), seed)

@@ -239,7 +239,7 @@ PATHS = ["jobs.a.status", "jobs.a-b.outputs.x", "env.X", "params.y", "x.y"]
 TEXT = st.lists(st.sampled_from([*WORDS, *PATHS, " ", "\n"]) | st.characters(), max_size=25)
 
 
-@examples(400)
+@examples(240)
 @given(TEXT.map("".join) | TEXT.map(" ".join))
 def test_no_text_makes_an_exception_and_every_problem_points_into_it(text: str) -> None:
     compiled, problems = compile_condition(text)

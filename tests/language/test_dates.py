@@ -244,7 +244,7 @@ def test_a_text_in_quotes_is_itself_and_is_never_scanned(text: str, result: str)
 DAYS = st.dates(min_value=date(1900, 1, 1), max_value=date(2200, 1, 1))
 
 
-@examples(100)
+@examples(60)
 @given(DAYS, st.integers(0, 999), st.sampled_from(["d", "w"]))
 def test_days_and_weeks_are_those_of_the_calendar(day: date, amount: int, unit: str) -> None:
     template, _ = compile_template(f"{{{{d - {amount}{unit}}}}}")
@@ -252,7 +252,7 @@ def test_days_and_weeks_are_those_of_the_calendar(day: date, amount: int, unit: 
     assert template.render({"d": day.isoformat()}) == expected.isoformat()
 
 
-@examples(100)
+@examples(60)
 @given(DAYS, st.integers(0, 999))
 def test_months_stay_in_their_month(day: date, amount: int) -> None:
     template, _ = compile_template(f"{{{{d + {amount}mo}}}}")
@@ -262,7 +262,7 @@ def test_months_stay_in_their_month(day: date, amount: int) -> None:
     assert result.day == day.day or (result + timedelta(days=1)).day == 1
 
 
-@examples(100)
+@examples(60)
 @given(st.text(max_size=30))
 def test_no_text_makes_another_error_than_that_it_is_no_date(text: str) -> None:
     assert date_of(text) is None or text[:2].isdigit()

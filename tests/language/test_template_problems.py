@@ -162,7 +162,7 @@ TEXT = st.lists(
 ).map("".join)
 
 
-@examples(400)
+@examples(240)
 @given(TEXT)
 @example("{{a:\x00}}")
 @example("\ud800{{")
@@ -192,7 +192,7 @@ def everything() -> Any:
     return Everything()
 
 
-@examples(150)
+@examples(90)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | TEXT,

@@ -301,7 +301,7 @@ SPECIAL = st.lists(
 ).map("".join)
 
 
-@examples(200)
+@examples(120)
 @given(st.lists(SPECIAL.filter(bool), min_size=10, max_size=10))
 def test_a_rendered_value_is_never_evaluated_again(values: list[str]) -> None:
     for value in values:  # ten at a time
@@ -325,7 +325,7 @@ JSON = st.recursive(
 )
 
 
-@examples(150)
+@examples(90)
 @given(JSON.filter(lambda value: value is not None and value != ""))
 def test_any_json_value_survives_a_token(value: object) -> None:
     assert ALONE.render({"v": value}) is value
@@ -336,7 +336,7 @@ def test_any_json_value_survives_a_token(value: object) -> None:
 QUIET = st.text(st.characters(exclude_characters="{}"), max_size=5)
 
 
-@examples(150)
+@examples(90)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | QUIET,

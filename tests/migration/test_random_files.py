@@ -134,7 +134,7 @@ def random_flow(rng: random.Random) -> dict[str, Any]:
     return {"flow": flow, "note": scalar(), "jobs": [job(number) for number in range(rng.randrange(1, 3))]}
 
 
-@pytest.mark.parametrize("seed", range(2000 if LARGE else 60))
+@pytest.mark.parametrize("seed", range(2000 if LARGE else 30))
 def test_a_random_flow(seed: int) -> None:
     writer = Writer(seed)
     text = writer.document(random_flow(writer.rng))

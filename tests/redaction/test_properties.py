@@ -23,7 +23,7 @@ JSON = st.recursive(
 )
 
 
-@examples(150)
+@examples(90)
 @given(WORD, TEXT, TEXT, st.integers(0, 99))
 def test_no_spelling_of_a_secret_survives(secret: str, before: str, after: str, number: int) -> None:
     redactor = Redactor([secret])
@@ -37,7 +37,7 @@ def test_no_spelling_of_a_secret_survives(secret: str, before: str, after: str, 
     assert spelling.encode() not in value["raw"].replace(MASK.encode(), b"\0")
 
 
-@examples(150)
+@examples(90)
 @given(st.lists(WORD, max_size=3), TEXT, JSON)
 def test_masking_again_changes_nothing(secrets: list[str], text: str, tree: Any) -> None:
     redactor = Redactor(secrets)
@@ -48,7 +48,7 @@ def test_masking_again_changes_nothing(secrets: list[str], text: str, tree: Any)
     assert redactor.value(masked) == masked
 
 
-@examples(150)
+@examples(90)
 @given(st.text(), JSON)
 def test_what_holds_no_secret_stays_as_it_is(text: str, tree: Any) -> None:
     redactor = Redactor(["canary-that-nobody-says"])
@@ -59,7 +59,7 @@ def test_what_holds_no_secret_stays_as_it_is(text: str, tree: Any) -> None:
     assert redactor.value(tree) == tree
 
 
-@examples(100)
+@examples(60)
 @given(st.integers(10**5, 10**18), JSON)
 def test_a_secret_number_is_in_no_json_that_is_stored(number: int, tree: Any) -> None:
     redactor = Redactor()

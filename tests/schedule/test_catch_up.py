@@ -203,7 +203,7 @@ def jump(rng: random.Random) -> float:
 
 @pytest.mark.torture
 def test_generated_downtimes_and_clock_jumps(record_property: Callable[[str, object], None]) -> None:
-    number, lives = drawn_seed(), 1000 if LARGE else 100
+    number, lives = drawn_seed(), 1000 if LARGE else 60
     rng, counts = random.Random(number), Counter[str]()  # noqa: S311 - repeatable, keeps no secret
     for _ in range(lives):
         table, policy = draw_table(rng), draw_policy(rng)

@@ -44,7 +44,7 @@ def with_seconds(rng: random.Random, text: str) -> str:
 
 @pytest.mark.torture
 def test_cronsim_finds_the_same(record_property: Callable[[str, object], None]) -> None:
-    number, wanted = drawn_seed(), 20_000 if LARGE else 600
+    number, wanted = drawn_seed(), 20_000 if LARGE else 300
     rng, compared, unknown, never = random.Random(number), 0, 0, 0  # noqa: S311 - repeatable, keeps no secret
     while compared < wanted:
         text = with_seconds(rng, generate(rng).text)

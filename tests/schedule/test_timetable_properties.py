@@ -64,7 +64,7 @@ def tables(draw: st.DrawFn) -> Timetable:
 afters = st.integers(0, 25 * 365 * 86_400).map(lambda late: START + timedelta(seconds=late))
 
 
-@examples(60)
+@examples(36)
 @given(tables(), afters)
 def test_ticks_go_forward_and_exist(table: Timetable, after: datetime) -> None:
     before = after
@@ -81,7 +81,7 @@ def test_ticks_go_forward_and_exist(table: Timetable, after: datetime) -> None:
         before = tick
 
 
-@examples(60)
+@examples(36)
 @given(tables(), afters, st.floats(0, 1, exclude_max=True))
 def test_the_same_tick_is_found_from_anywhere_before_it(
     table: Timetable, after: datetime, part: float
@@ -93,7 +93,7 @@ def test_the_same_tick_is_found_from_anywhere_before_it(
         assert next_tick(table, tick - timedelta(microseconds=1)) == tick
 
 
-@examples(60)
+@examples(36)
 @given(tables(), afters, st.integers(1, 20))
 def test_ticks_are_counted_and_the_latest_found(table: Timetable, after: datetime, most: int) -> None:
     found, at = [], seconds(after)

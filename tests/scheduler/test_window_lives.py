@@ -25,7 +25,7 @@ from tests.sizes import LARGE
 
 pytestmark = pytest.mark.asyncio
 
-LIVES = 100 if LARGE else 8
+LIVES = 100 if LARGE else 5
 ZONE = "Europe/Berlin"
 CRONS = ("*/20 * * * *", "0 22,2 * * *", "30 * * * *", "59 21 * * *")
 

@@ -64,7 +64,7 @@ def check_places(error: InvalidInput, text: str) -> None:
         assert diagnostic.column >= 1
 
 
-@examples(150)
+@examples(90)
 @given(EDITS)
 @example([(0, len(FLOW), "")])
 @example([(0, 0, "\ufeff")])
@@ -121,7 +121,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@examples(60)
+@examples(36)
 @given(SHAPES)
 def test_data_of_any_shape_is_explained_in_our_own_words(shape: Any) -> None:
     content = Content(shape, Anywhere(), (0, 0), {})  # type: ignore[arg-type]  # no text
@@ -142,7 +142,7 @@ class Anywhere:
         return 0
 
 
-@examples(60)
+@examples(36)
 @given(PLAIN_DATA.filter(lambda value: value is not None and value != ""))
 def test_what_a_yaml_writer_wrote_is_read_back(value: Any) -> None:
     quoted = yaml.safe_dump({"k": value}, default_style='"', allow_unicode=False)

@@ -89,14 +89,14 @@ def told_by_rows(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-@examples(60)
+@examples(36)
 @given(st.data())
 def test_any_split_into_batches_leads_to_the_same_rows(data: st.DataObject) -> None:
     events = data.draw(histories())
     assert tables_after(data.draw(splits(events))) == tables_after([[event] for event in events])
 
 
-@examples(60)
+@examples(36)
 @given(histories())
 def test_the_rows_say_what_the_fold_says(events: list[e.Event]) -> None:
     assert told_by_rows(tables_after([events])) == told_by(fold(events))

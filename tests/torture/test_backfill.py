@@ -21,10 +21,10 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query, seed
 
-DAYS = 1000 if LARGE else 40
+DAYS = 1000 if LARGE else 20
 LEAST_KILLS = 20 if LARGE else 2
 SECONDS = 3600.0 if LARGE else 90.0
-BEGIN, END = ("2023-01-01", "2025-09-27") if LARGE else ("2026-01-01", "2026-02-10")
+BEGIN, END = ("2023-01-01", "2025-09-27") if LARGE else ("2026-01-01", "2026-01-21")
 
 FLOW = """
 version: 1

@@ -17,7 +17,7 @@ from tests.torture.bundle_shop import Shop
 from tests.torture.dying_sync import POINTS
 from tests.torture.processes import seed
 
-KILLS = 600 if LARGE else 8
+KILLS = 600 if LARGE else 5
 PASSAGES = (1, 2, 5, 17, 40) if LARGE else (1, 5)
 
 pytestmark = pytest.mark.torture

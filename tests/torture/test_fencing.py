@@ -17,7 +17,7 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import COMMAND, UNIQUE, marked, query, said, seed, start
 
-ROUNDS = 200 if LARGE else 7
+ROUNDS = 200 if LARGE else 4
 TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0
 """How long a lease lasts: as in production, or so short that a test can wait for its end."""
 SHORT_LEASE = Path(__file__).with_name("short_lease.py")

@@ -19,7 +19,7 @@ from tests.torture.processes import seed
 
 pytestmark = pytest.mark.torture
 
-CASES = 20_000 if LARGE else 400
+CASES = 20_000 if LARGE else 250
 BATCH = 2_500
 ROOT = Path(__file__).parents[2]
 

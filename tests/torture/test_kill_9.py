@@ -22,7 +22,7 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import UNIQUE, marked, query, said, seed, start
 
-KILLS = 1000 if LARGE else 24
+KILLS = 1000 if LARGE else 16
 WORKERS = 4 if LARGE else 2
 DEADLINE_SECONDS = 60.0
 

@@ -21,7 +21,7 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import UNIQUE, query, said, seed, start
 
-KILLS = 60 if LARGE else 3
+KILLS = 60 if LARGE else 2
 JOBS = ("j0", "j1", "j2")
 CANARY = "hunter2-of-the-canary"
 DEADLINE_SECONDS = 60.0

@@ -15,7 +15,7 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import marked, query, said, seed, start
 
-CANCELS = 600 if LARGE else 24
+CANCELS = 600 if LARGE else 12
 
 SHAPES = {
     "a child": "exec sleep 1000",

@@ -21,7 +21,7 @@ from tests.sizes import LARGE
 from tests.torture.processes import COMMAND, query, seed
 from tests.torture.runners import Runners
 
-RUNS, JOBS = (60, 20) if LARGE else (8, 10)
+RUNS, JOBS = (60, 20) if LARGE else (6, 8)
 KILLS = 60 if LARGE else 4
 SLOTS = 2
 

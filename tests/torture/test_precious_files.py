@@ -22,7 +22,7 @@ from tests.sizes import LARGE
 from tests.torture.precious import Precious
 from tests.torture.processes import COMMAND, seed
 
-KILLS = 200 if LARGE else 3
+KILLS = 200 if LARGE else 2
 SECONDS = 60.0
 FILES = 20
 PLACES = 13 if LARGE else 2
