@@ -45,7 +45,7 @@ def test_pause_and_resume_have_the_times_of_the_item(cli: CommandLine) -> None:
     resumed = scheduler(cli, "resume", "load")[0]
     assert resumed.startswith("load: resumed; it was paused since ")
     assert "+09:00 (" in resumed
-    assert " ago): moved" in resumed
+    assert resumed.endswith("): moved")
 
     everything = scheduler(cli, "pause", "--all", *until)[0]
     assert everything.startswith("all items of night: paused until 2098-12-31T20:00:00+01:00 (in ")
