@@ -25,7 +25,7 @@ from tests.sizes import LARGE
 from tests.torture.processes import query, seed
 
 SCRIPT = Path(__file__).with_name("fast_server.py")
-TICKS = 5000 if LARGE else 40
+TICKS = 5000 if LARGE else 25
 ITEMS = 5
 INTERVAL = 10
 SPEED = 15.0 if LARGE else 20.0

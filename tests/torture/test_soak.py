@@ -21,8 +21,8 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import COMMAND, query, seed
 
-SECONDS = 1800.0 if LARGE else 20.0
-KILL_SECONDS = 120.0 if LARGE else 8.0
+SECONDS = 1800.0 if LARGE else 15.0
+KILL_SECONDS = 120.0 if LARGE else 6.0
 WARM_UP_SECONDS = 6.0 if LARGE else 3.0
 ITEMS = 2
 MOST_LOG_BYTES = 16 * 1024 * 1024
