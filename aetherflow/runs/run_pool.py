@@ -311,6 +311,9 @@ class RunPool:
         with anyio.move_on_after(NOTE_SECONDS, shield=True) as scope:
             try:
                 await submission.observer.on_change(ticket, status, report)
+            except AetherFlowError as error:  # its database cannot be used, as a rule
+                why = submission.control.redactor.text(error.message)
+                self._on_problem(f"run {ticket.run_id}: its status {status} could not be noted: {why}")
             except Exception as error:  # noqa: BLE001 - an observer must not harm a run
                 self._report_bug(submission, error)
         if scope.cancelled_caught:

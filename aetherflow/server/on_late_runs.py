@@ -113,8 +113,9 @@ class OnLateRuns:
         self._submitted.discard(ticket.run_id)
         if not isinstance(report, Refusal) or report.kind in ("taken_over", "server_stopping", "run_in_use"):
             return
-        await self._database.transact(partial(forget_runs, run_ids=[ticket.run_id]))
         self._report(refused(ticket.item_id, report, self._clock.now()))
+        # If the database cannot be used either, the next search finds the run again.
+        await self._database.transact(partial(forget_runs, run_ids=[ticket.run_id]))
 
 
 def refused(item_id: str, refusal: Refusal, now: datetime) -> ScheduleNotice:

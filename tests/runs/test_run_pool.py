@@ -186,6 +186,24 @@ async def test_an_observer_that_raises_hurts_no_run() -> None:
     ]
 
 
+async def test_an_observer_whose_database_fails_is_reported_in_a_sentence() -> None:
+    class Full(Seen):
+        async def on_change(
+            self, ticket: RunTicket, status: TicketStatus, report: RunReport | Refusal | None
+        ) -> None:
+            await super().on_change(ticket, status, report)
+            if status == "ended":
+                raise StateError("the disk is full")
+
+    executions, seen, problems = Executions(), Full(), list[str]()
+    run_pool = RunPool(executions, max_parallel_runs=1, observer=seen, on_problem=problems.append)
+    async with running(run_pool):
+        await run_pool.submit(ticket("a"))
+        executions.gate("a").set()
+        await seen.until("a", "ended")
+    assert problems == ["run a: its status ended could not be noted: the disk is full"]
+
+
 async def test_nothing_is_reported_of_a_ticket_before_that_it_is_queued() -> None:
     class Slow(Seen):
         async def on_change(
