@@ -52,6 +52,12 @@ AllowStale = Annotated[
     bool, typer.Option("--allow-stale-bundle", help="Use the last snapshot if the bundle cannot be synced.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of failed steps, and debug records.")]
+SchedulerFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="SCHEDULER.yaml", help="The scheduler file; default: the files that servers serve."
+    ),
+]
 StateOfScheduler = Annotated[
     Path | None,
     typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
@@ -11,7 +10,7 @@ import typer
 
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
-from aetherflow.cli.options import Json, ParamsOfItem, StateOfScheduler, split_param
+from aetherflow.cli.options import Json, ParamsOfItem, SchedulerFile, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.cli.state_access import State, ask_state, change_state, state_path
@@ -53,14 +52,7 @@ def backfill_item(
     ] = None,
     param: ParamsOfItem = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the ticks, and request nothing.")] = False,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            metavar="SCHEDULER.yaml",
-            help="The scheduler file; default: the files that servers serve.",
-        ),
-    ] = None,
+    file: SchedulerFile = None,
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from aetherflow import exit_codes
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
 from aetherflow.cli.observers import ShowOptions, chosen_observers
-from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, StateOfScheduler, split_param
+from aetherflow.cli.options import Json, LogFormat, ParamsOfItem, SchedulerFile, StateOfScheduler, split_param
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.cli.serve import ServerDebug
@@ -40,14 +39,7 @@ def fire_item(
             metavar="ITEM", help="The id of the item, or FILE_ID/ITEM.", autocompletion=completers.items
         ),
     ],
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            metavar="SCHEDULER.yaml",
-            help="The scheduler file; default: the files that servers serve.",
-        ),
-    ] = None,
+    file: SchedulerFile = None,
     at: Annotated[
         str,
         typer.Option(

@@ -16,7 +16,7 @@ from aetherflow.admin.item_history import OUTCOMES, HistoryEntry
 from aetherflow.admin.state_path import refuse_missing
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time, wrong_file
-from aetherflow.cli.options import Json, StateOfScheduler
+from aetherflow.cli.options import Json, SchedulerFile, StateOfScheduler
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_long_report, print_report
 from aetherflow.cli.state_access import ask_state
@@ -26,13 +26,6 @@ from aetherflow.observe.event_text import duration
 from aetherflow.observe.time_words import in_zone
 from aetherflow.schedule.instant_text import parse_past
 from aetherflow.server.in_force import AskedFile, ask_file, first_problem, state_path_asked
-
-File = Annotated[
-    Path | None,
-    typer.Option(
-        "--file", metavar="SCHEDULER.yaml", help="The scheduler file; default: the files that servers serve."
-    ),
-]
 
 
 def show_history(
@@ -45,7 +38,7 @@ def show_history(
             autocompletion=completers.items,
         ),
     ] = "",
-    file: File = None,
+    file: SchedulerFile = None,
     since: Annotated[
         str, typer.Option(metavar="TIME", help="A date, an instant, yesterday, today, or an age: 36h, 7d.")
     ] = "",
@@ -115,7 +108,7 @@ def explain_time(
             metavar="TIME", help="A local time or an instant; a date, yesterday or today: each tick of it."
         ),
     ],
-    file: File = None,
+    file: SchedulerFile = None,
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -11,7 +10,7 @@ import typer
 
 from aetherflow.cli import completers
 from aetherflow.cli.item_words import local_time
-from aetherflow.cli.options import Json, StateOfScheduler
+from aetherflow.cli.options import Json, SchedulerFile, StateOfScheduler
 from aetherflow.cli.printing import print_line, print_note
 from aetherflow.cli.report import print_report
 from aetherflow.clock import SystemClock
@@ -27,12 +26,6 @@ Items = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="All items of the file.")]
-File = Annotated[
-    Path | None,
-    typer.Option(
-        "--file", metavar="SCHEDULER.yaml", help="The scheduler file; default: the files that servers serve."
-    ),
-]
 
 
 def pause_items_now(
@@ -49,7 +42,7 @@ def pause_items_now(
     for_how_long: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="How long instead: 90m, 2h.")
     ] = None,
-    file: File = None,
+    file: SchedulerFile = None,
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
@@ -79,7 +72,7 @@ def resume_items(
     *,
     items: Items = None,
     all_items: All = False,
-    file: File = None,
+    file: SchedulerFile = None,
     state: StateOfScheduler = None,
     json: Json = False,
 ) -> None:
