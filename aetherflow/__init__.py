@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.context import StepContext
     from aetherflow.sdk.effects import Effect
     from aetherflow.sdk.input_types import Duration, PathText
+    from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
@@ -56,6 +57,8 @@ __all__ = [
     "LockNotAcquired",
     "MissingExtra",
     "PathText",
+    "RemoteEntry",
+    "RemoteFiles",
     "Resource",
     "Skipped",
     "SourceChanged",
@@ -96,6 +99,7 @@ _HOMES = {
         "sdk.effects": ("Effect",),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
+        "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
         "sdk.step": ("Skipped", "StepResult", "StepType"),
         "sdk.step_decorator": ("step",),
         "sdk.tls_check": ("certificate_check", "peer_certificate_check"),

@@ -37,7 +37,14 @@ SHIPPED = (
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
 )
 
-PLUGIN_EXTRAS: Mapping[str, str] = {"aetherflow_db": "db"}
+PLUGIN_EXTRAS: Mapping[str, str] = {
+    "aetherflow_archive": "archive",
+    "aetherflow_db": "db",
+    "aetherflow_mail": "mail",
+    "aetherflow_rest": "rest",
+    "aetherflow_sftp": "sftp",
+    "aetherflow_smb": "smb",
+}
 """The packages of plugins that ship, and the extra that brings what each imports."""
 
 

@@ -1,0 +1,123 @@
+"""The protocol of a file system elsewhere: what a connector implements to get the steps that move files.
+
+The steps for listing, downloading, uploading and deleting (`aetherflow.transfer`) are written once over this
+protocol. A connector for S3, FTPS or a share implements it and gets them all, with selection, resume, checks,
+manifest and effects.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import ClassVar
+
+import msgspec
+
+from aetherflow.sdk.connector import Connector
+
+BLOCK_BYTES = 4 * 1024 * 1024
+"""The size of the pieces that files are read and written in; a connector may use smaller ones."""
+
+
+class RemoteEntry(msgspec.Struct, frozen=True):
+    """A file or folder as the far side describes it.
+
+    Attributes:
+        path: names it there; every method of its connector takes this path.
+        size: in bytes; 0 for a folder.
+        mtime: when it was changed, in seconds since 1970 UTC; None if the far side does not report it.
+        is_dir: whether it is a folder.
+        is_link: whether it is a link; size and time are those of what it points to.
+    """
+
+    path: str
+    size: int = 0
+    mtime: float | None = None
+    is_dir: bool = False
+    is_link: bool = False
+
+
+class RemoteFiles(Connector):
+    """A connector whose resource is a file system elsewhere.
+
+    Paths are texts in the form of that file system. Every method may be called from several tasks at once.
+    Errors are StepErrors that name the path, with kind "connection" when a later attempt may succeed.
+
+    Attributes:
+        can_append: whether `write` with an offset continues a file, so that a cut transfer is resumed.
+        ignores_case: whether `A.txt` and `a.txt` are one file there.
+    """
+
+    can_append: ClassVar[bool] = True
+    ignores_case: ClassVar[bool] = False
+
+    def join(self, folder: str, name: str) -> str:
+        """Return the path of `name`, which may have `/` between its parts, below a folder."""
+        if not folder or folder.endswith("/"):
+            return f"{folder}{name}"
+        return f"{folder}/{name}"
+
+    @abc.abstractmethod
+    def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
+        """Yield the entries directly in a folder, in any order, without `.` and `..`.
+
+        Raises:
+            StepError: the folder does not exist, or may not be read.
+        """
+
+    @abc.abstractmethod
+    async def stat(self, path: str) -> RemoteEntry | None:
+        """Return what is at a path, following links; None if nothing is there."""
+
+    @abc.abstractmethod
+    def read(self, path: str, *, offset: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a file and yield its content from an offset in bytes, in pieces of about BLOCK_BYTES.
+
+        Raises:
+            StepError: the file does not exist, may not be read, or the connection breaks.
+        """
+
+    @abc.abstractmethod
+    async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
+        """Write a file: from offset 0 it is created or emptied first, else it is continued at that offset.
+
+        When it returns, the far side has accepted everything. When it raises, what was written may stay.
+
+        Raises:
+            StepError: the file cannot be written, its disk is full, or the connection breaks.
+        """
+
+    @abc.abstractmethod
+    async def rename(self, path: str, new: str, *, replace: bool) -> None:
+        """Rename a file in one operation; with `replace`, an existing file at `new` is replaced.
+
+        Raises:
+            StepError: something is at `new` and `replace` is false, or it cannot be renamed.
+        """
+
+    @abc.abstractmethod
+    async def remove(self, path: str) -> bool:
+        """Delete a file; return whether it was there.
+
+        Raises:
+            StepError: it may not be deleted.
+        """
+
+    @abc.abstractmethod
+    async def make_folder(self, path: str) -> None:
+        """Make a folder and those above it; nothing happens if it exists.
+
+        Raises:
+            StepError: it cannot be made, or a file is in its place.
+        """
+
+    async def set_mtime(self, path: str, mtime: float) -> bool:
+        """Set when a file was changed (seconds since 1970 UTC); return whether the far side can do that."""
+        del path, mtime
+        return False
+
+    async def sha256(self, path: str) -> str | None:
+        """Return the checksum of a file (hex digits) if the far side computes it; None if it cannot."""
+        del path
+        return None

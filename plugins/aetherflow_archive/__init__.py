@@ -1,0 +1,1 @@
+"""The archive plugin: connectors `archive:*` and the steps `zip` and `unzip`."""

@@ -1,0 +1,1 @@
+"""The SFTP plugin: the connector `sftp:asyncssh`, its four steps, and `ssh.process`."""
