@@ -34,6 +34,7 @@ SHIPPED = (
     Shipped("step type", "db_extract", "aetherflow_db.extract:db_extract"),
     Shipped("connector", "db:sqlalchemy", "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector"),
     Shipped("connector", "db:sqlite3", "aetherflow_db.sqlite3_connector:Sqlite3Connector"),
+    Shipped("connector", "file:local", "aetherflow.transfer.local_files:LocalFiles"),
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
 )
 
