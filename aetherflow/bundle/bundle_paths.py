@@ -25,6 +25,7 @@ class BundlePaths:
         active: the link to the snapshot that new runs get.
         lock: the lock file of the process that syncs.
         report: the report of the last sync.
+        owner: the file that names the manifest that the folder belongs to.
         access: who may read and write all of them.
     """
 
@@ -38,6 +39,7 @@ class BundlePaths:
         self.active = root / "active"
         self.lock = root / "lock"
         self.report = root / "last_sync.json"
+        self.owner = root / "manifest.json"
 
 
 def bundle_paths(work_root: Path, bundle_id: str, access: FileAccess = "private") -> BundlePaths:

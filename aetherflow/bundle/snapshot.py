@@ -32,7 +32,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _TREE = re.compile(r"\.[0-9a-f]+")
 """The name of a tree that is being built or removed. Files of others may begin with a dot, too."""
 
-_OURS = re.compile(r"\.active\.[0-9a-f]+|\.(last_sync|index)\.json\.[0-9a-f]+\.part")
+_OURS = re.compile(r"\.active\.[0-9a-f]+|\.(last_sync|index|manifest)\.json\.[0-9a-f]+\.part")
 """The names of files that a killed sync leaves. Files of others may begin with a dot, too."""
 
 _FOLDERS: dict[FileAccess, int] = {"private": 0o500, "group": 0o2770}

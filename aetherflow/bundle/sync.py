@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 import anyio
 import msgspec
 
+from aetherflow.bundle.bundle_owner import Owner, claim
 from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
 from aetherflow.bundle.checked_source import OpenedSource, OpenSource, opened
 from aetherflow.bundle.limits import Limits
@@ -49,20 +50,25 @@ async def sync(
     clock: Clock,
     *,
     origin: str,
+    owner: Owner | None = None,
     limits: Limits | None = None,
     wait_seconds: float = LOCK_WAIT_SECONDS,
 ) -> Synced:
     """Make the files of the source the active snapshot.
 
-    `origin` identifies the source (`origin_of`): entries read from another source are ignored.
+    `origin` identifies the source (`origin_of`): entries read from another source are ignored. `owner` is
+    noted as the one whose folder it is.
 
     Raises:
+        FolderTaken: the folder is that of another manifest.
         BundleError: the sync failed; the active snapshot has not changed.
         HeldByAnother: another process was syncing for the whole wait.
     """
     at = clock.now().isoformat(timespec="seconds")
     try:
         async with exclusive(paths.lock, f"the bundle {bundle.id!r}", clock, wait_seconds, paths.access):
+            if owner is not None:
+                await _threads.run(claim, paths, owner)
             work = _Sync(bundle, paths, clock, origin, limits or Limits())
             try:
                 return await work.run(open_source, at)

@@ -70,6 +70,8 @@ def _places(manifest: Path, paths: BundlePaths) -> dict[str, Any]:
 
 def _lines(found: BundleStatus) -> Iterator[str]:
     yield f"bundle     {found.id} in {found.root}"
+    if found.same_id:
+        yield f"           a folder of its own: {found.same_id} has the same id and another source"
     yield f"active     {found.active or 'none'}{', of another source' if found.of_other_source else ''}"
     last = found.last_sync
     if last is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
 import anyio
 import msgspec
 
-from aetherflow.bundle.bundle_paths import BundlePaths, bundle_paths, fingerprint_of
+from aetherflow.bundle.bundle_owner import BundleHome, FolderTaken, find_home, owner_of
+from aetherflow.bundle.bundle_paths import BundlePaths, fingerprint_of
 from aetherflow.bundle.checked_source import OpenSource
 from aetherflow.bundle.listing import Difference
 from aetherflow.bundle.snapshot import active_snapshot
@@ -52,6 +53,7 @@ class BundleStatus(msgspec.Struct, frozen=True):
         of_other_source: whether that is not known to come from this manifest's source.
         source: what a sync would change, if the source can be asked.
         source_error: why it cannot.
+        same_id: the manifest that has the folder `<id>`, if this one needed another.
     """
 
     id: str
@@ -61,6 +63,7 @@ class BundleStatus(msgspec.Struct, frozen=True):
     last_sync: SyncReport | None = None
     source: Difference | None = None
     source_error: str = ""
+    same_id: str = ""
 
 
 async def open_bundle(
@@ -88,16 +91,23 @@ async def open_bundle(
     """
     loaded = await _threads.run(load_manifest, manifest)
     environment = await _threads.run(_environment, manifest, process_env)
-    settings = environment.settings
-    paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
-    origin = ""
+    origin, home = "", await _home(loaded, environment, "")
     try:
         async with _source(loaded, environment) as source:
-            origin = source.origin
-            synced = await sync(
-                loaded.spec.bundle, paths, source.open_source, clock or SystemClock(), origin=origin
-            )
+            origin, synced = source.origin, None
+            while synced is None:
+                home = await _home(loaded, environment, origin)
+                with suppress(FolderTaken):  # meanwhile, so this one needs another folder
+                    synced = await sync(
+                        loaded.spec.bundle,
+                        home.paths,
+                        source.open_source,
+                        clock or SystemClock(),
+                        origin=origin,
+                        owner=owner_of(loaded.path, origin),
+                    )
     except (BundleError, HeldByAnother) as error:
+        paths = home.paths
         held = await _threads.run(hold_last, paths, origin)
         if held is not None and allow_stale:
             return OpenBundle(loaded, paths, held, stale=error.message)
@@ -109,7 +119,7 @@ async def open_bundle(
         elif allow_stale and await _threads.run(paths.active.is_symlink):
             more = "what is active here came from another source"
         raise _with_hint(error, more) from error.__cause__
-    return OpenBundle(loaded, paths, synced.hold)
+    return OpenBundle(loaded, home.paths, synced.hold)
 
 
 async def sync_bundle(manifest: Path, process_env: Mapping[str, str]) -> SyncedBundle:
@@ -134,15 +144,16 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
     """
     loaded = await _threads.run(load_manifest, manifest)
     environment = await _threads.run(_environment, manifest, process_env)
-    settings = environment.settings
-    paths = bundle_paths(settings.work_root, loaded.spec.bundle.id, settings.file_access)
     difference, trouble, origin = None, "", ""
+    home = await _home(loaded, environment, "")
     try:
         async with _source(loaded, environment) as source:
             origin = source.origin
-            difference = await compare(loaded.spec.bundle, paths, source.open_source, origin=origin)
+            home = await _home(loaded, environment, origin)
+            difference = await compare(loaded.spec.bundle, home.paths, source.open_source, origin=origin)
     except AetherFlowError as error:
         trouble = error.message
+    paths = home.paths
     active = await _threads.run(active_snapshot, paths)
     known = await _threads.run(read_index, paths.index)
     return BundleStatus(
@@ -153,7 +164,14 @@ async def bundle_status(manifest: Path, process_env: Mapping[str, str]) -> Bundl
         last_sync=await _threads.run(read_report, paths.report),
         source=difference,
         source_error=trouble,
+        same_id=home.same_id,
     )
+
+
+async def _home(loaded: ManifestDocument, environment: Environment, origin: str) -> BundleHome:
+    """Return the folder of the bundle; `origin` is empty as long as its source is not known."""
+    settings, own = environment.settings, owner_of(loaded.path, origin)
+    return await _threads.run(find_home, settings.work_root, loaded.spec.bundle.id, settings.file_access, own)
 
 
 def _environment(manifest: Path, process_env: Mapping[str, str]) -> Environment:

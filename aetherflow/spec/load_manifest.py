@@ -117,8 +117,24 @@ def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
     at: NodePath = ("bundle", "source")
     source = _at(document.value, at)
     kind = _at(source, ("type",))
-    if not isinstance(source, dict) or not isinstance(kind, str) or kind not in SOURCE_KEYS:
+    if not isinstance(source, dict) or not isinstance(kind, str):
         return
+    if kind in SOURCE_KEYS:
+        yield from _type_diagnostics(document, at, source, kind)
+    elif hint := did_you_mean(kind, SOURCE_KEYS):  # else it may be the type of a plugin
+        yield document.diagnostic((*at, "type"), "AF850", f"{quoted(kind)} is no type of source", hint)
+    name, resources = source.get("resource"), _at(document.value, ("resources",))
+    names = list(resources) if isinstance(resources, dict) else []
+    if isinstance(name, str) and kind != "filesystem" and name not in names:
+        hint = did_you_mean(name, names) or "declare it under 'resources' of the manifest"
+        message = f"the source uses the resource {quoted(name)}, which the manifest does not have"
+        yield document.diagnostic((*at, "resource"), "AF852", message, hint)
+
+
+def _type_diagnostics(
+    document: Document, at: NodePath, source: dict[str, Any], kind: str
+) -> Iterator[Diagnostic]:
+    """Yield missing keys of a type that ships, and keys of other types."""
     needed, optional = SOURCE_KEYS[kind]
     for key in needed:
         if key not in source:
@@ -133,12 +149,6 @@ def _source_diagnostics(document: Document) -> Iterator[Diagnostic]:
             message = f"{key!r} does not belong to a source of type {kind}"
             hint = f"remove it; it belongs to {owners}"
             yield document.diagnostic((*at, key), "AF850", message, hint)
-    name, resources = source.get("resource"), _at(document.value, ("resources",))
-    names = list(resources) if isinstance(resources, dict) else []
-    if isinstance(name, str) and "resource" in needed and name not in names:
-        hint = did_you_mean(name, names) or "declare it under 'resources' of the manifest"
-        message = f"the source uses the resource {quoted(name)}, which the manifest does not have"
-        yield document.diagnostic((*at, "resource"), "AF852", message, hint)
 
 
 def _at(value: Any, path: NodePath) -> Any:

@@ -10,19 +10,18 @@ from msgspec import Meta
 from aetherflow.spec.env_file import EnvFile
 from aetherflow.spec.flow import Identifier, ResourceSpec
 
-SourceType = Literal["filesystem", "sftp", "smb", "db", "rest"]
 FetchPolicy = Literal["cache_check", "always"]
 Mode = Literal["internal_fast", "enterprise"]
 Text = Annotated[str, Meta(min_length=1)]
 
-SOURCE_KEYS: dict[SourceType, tuple[tuple[str, ...], tuple[str, ...]]] = {
+SOURCE_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "filesystem": (("base_path",), ()),
     "sftp": (("resource", "base_path"), ()),
     "smb": (("resource", "base_path"), ()),
-    "db": (("resource", "list_sql", "fetch_sql"), ("base_path", "prefix_param")),
-    "rest": (("resource", "list_path", "fetch_path"), ("base_path", "prefix_param")),
+    "db": (("resource",), ("bundle", "base_path", "list_sql", "fetch_sql", "prefix_param")),
+    "rest": (("resource",), ("bundle", "base_path", "list_path", "fetch_path", "prefix_param")),
 }
-"""For each type of source the keys it needs and those it may have, beside `type` and `strict_fingerprint`."""
+"""For each type that ships the keys it needs and may have, beside `type` and `strict_fingerprint`."""
 
 
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,22 +34,24 @@ class SourceSpec(_Spec, frozen=True):
     """`bundle.source`: where the files come from; `SOURCE_KEYS` says which keys belong to which type.
 
     Attributes:
-        type: how the files are reached.
+        type: how the files are reached: filesystem, sftp, smb, db, rest, or a type of a plugin.
         resource: whose connector reaches them; under `resources` of the manifest.
-        base_path: the folder of the files; a relative one starts at the manifest.
-        list_sql: a query for the files: path, size, mtime, sha256.
-        fetch_sql: a query for the content of one.
-        list_path: the URL path that lists the files.
-        fetch_path: the URL path of one.
-        prefix_param: the parameter that base_path is given in.
+        base_path: the folder of the files; of a filesystem, a relative one starts at the manifest.
+        bundle: its name in the database or on the web server; by default its id.
+        list_sql: a query for the files, by `:bundle`; default: the rows of the table `assets`.
+        fetch_sql: a query for the content of one, by `:bundle` and `:path`; default: the column `data` there.
+        list_path: the URL path that lists the files; default: `/list`.
+        fetch_path: the URL path of one; default: `/fetch`.
+        prefix_param: the parameter of the query or request that base_path is given in; default: `prefix`.
         strict_fingerprint: whether nothing but the content says that a file is unchanged.
     """
 
     called = "'source'"
 
-    type: SourceType
+    type: Text
     resource: Text | None = None
     base_path: Text | None = None
+    bundle: Text | None = None
     list_sql: Text | None = None
     fetch_sql: Text | None = None
     list_path: Text | None = None

@@ -131,27 +131,25 @@ def test_a_source_that_is_gone_stops_the_run_unless_a_stale_bundle_is_allowed(sh
 
 
 def test_what_came_from_another_source_is_not_offered_nor_used(shop: CommandLine) -> None:
-    """Two manifests of one id: the one must not run the files of the other."""
+    """A manifest whose source is another one now must not run the files of the old one."""
     assert shop.run("run", *OPTION).code == 0
-    shop.write("other.yaml", MANIFEST.replace("share", "nowhere"))
-    other = ("--bundle-manifest", "other.yaml")
+    shop.write("bundle.yaml", MANIFEST.replace("share", "nowhere"))
 
-    refused = shop.run("run", *other)
+    refused = shop.run("run", *OPTION)
     assert refused.code == 1
     assert "AF856" in refused.err
     assert "--allow-stale-bundle" not in refused.err
 
-    refused = shop.run("run", *other, "--allow-stale-bundle")
+    refused = shop.run("run", *OPTION, "--allow-stale-bundle")
     assert refused.code == 1
     assert "what is active here came from another source" in refused.err
-    status = shop.run("bundle", "status", *other)
+    status = shop.run("bundle", "status", *OPTION)
     assert ", of another source\n" in status.out
-    assert shop.run("bundle", "status", *other, "--json").json()["of_other_source"] is True
+    assert shop.run("bundle", "status", *OPTION, "--json").json()["of_other_source"] is True
 
-    assert ", of another source" not in shop.run("bundle", "status", *OPTION).out
-    assert "a.s | first" in shop.run("run", *OPTION, "--allow-stale-bundle").err
     shutil.copytree(shop.folder / "share", shop.folder / "nowhere")
-    assert "the source differs from that of the previous sync" in shop.run("bundle", "sync", *other).out
+    assert "the source differs from that of the previous sync" in shop.run("bundle", "sync", *OPTION).out
+    assert ", of another source" not in shop.run("bundle", "status", *OPTION).out
 
 
 def test_a_source_that_was_emptied_leaves_the_last_bundle_active(shop: CommandLine) -> None:
@@ -204,14 +202,14 @@ def test_json_reports_of_a_bundle_that_cannot_be_synced_are_json_too(shop: Comma
 def test_a_type_of_source_that_nobody_implements_says_so(shop: CommandLine) -> None:
     shop.write(
         "bundle.yaml",
-        MANIFEST.replace("{type: filesystem, base_path: share}", "{type: smb, resource: r, base_path: b}")
-        + "resources: {r: {kind: smb, driver: none}}\n",
+        MANIFEST.replace("{type: filesystem, base_path: share}", "{type: git, resource: r, base_path: b}")
+        + "resources: {r: {kind: git, driver: none}}\n",
     )
 
     result = shop.run("bundle", "sync", *OPTION)
 
     assert result.code == 2
-    assert "error[AF861]: no installed package implements bundle sources of type 'smb'" in result.err
+    assert "error[AF861]: no installed package implements bundle sources of type 'git'" in result.err
     assert "aetherflow.bundle_sources" in result.err
 
 
@@ -240,19 +238,19 @@ def test_a_full_disk_leaves_the_last_bundle_active(shop: CommandLine) -> None:
 
 
 def test_a_plugin_brings_a_type_of_source_with_its_connector(shop: CommandLine) -> None:
-    """An installed package registers `rest`; the manifest's resource is resolved, opened and closed."""
+    """An installed package registers `shop`; the manifest's resource is resolved, opened and closed."""
     shop.write("site/my_source.py", SOURCE)
     shop.write("site/my_source-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: my-source\nVersion: 1\n")
     shop.write(
         "site/my_source-1.dist-info/entry_points.txt",
-        "[aetherflow.bundle_sources]\nrest = my_source:RestSource\n"
+        "[aetherflow.bundle_sources]\nshop = my_source:RestSource\n"
         "[aetherflow.connectors]\nrest:mine = my_source:Server\n",
     )
     shop.write(
         "bundle.yaml",
         MANIFEST.replace(
             "{type: filesystem, base_path: share}",
-            "{type: rest, resource: server, list_path: /l, fetch_path: /f}",
+            "{type: shop, resource: server, list_path: /l, fetch_path: /f}",
         )
         + "resources:\n  server: {kind: rest, driver: mine, "
         "config: {folder: '{{env.FOLDER}}', token: 'hush-hush'}}\n",
@@ -283,6 +281,21 @@ def test_a_plugin_brings_a_type_of_source_with_its_connector(shop: CommandLine) 
     )
     broken = shop.run("run", *OPTION)
     assert broken.code == 1
-    assert "error[AF860]: the source (type rest) cannot be listed: ValueError: oops" in broken.err
+    assert "error[AF860]: the source (type shop) cannot be listed: ValueError: oops" in broken.err
     assert "site/my_source.py:" in broken.err
     assert no_trace(broken)
+
+
+def test_two_manifests_with_one_id_do_not_share_what_is_active(shop: CommandLine) -> None:
+    shop.write("other/flows/hello.yaml", HELLO)
+    shop.write("other/data.txt", "from the other\n")
+    shop.write("two/bundle.yaml", MANIFEST.replace("base_path: share", "base_path: ../other"))
+    other = ("--bundle-manifest", "two/bundle.yaml")
+
+    assert "a.s | first" in shop.run("run", *OPTION).err
+    assert "a.s | from the other" in shop.run("run", *other).err
+    assert "source     unchanged since the last sync" in shop.run("bundle", "status", *OPTION).out
+    status = shop.run("bundle", "status", *other).out
+    assert "unchanged since the last sync" in status
+    assert f"a folder of its own: {shop.folder}/bundle.yaml has the same id and another source" in status
+    assert shop.run("bundle", "status", *other, "--json").json()["same_id"] == f"{shop.folder}/bundle.yaml"

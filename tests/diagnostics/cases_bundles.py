@@ -95,7 +95,7 @@ CASES: dict[str, Case | Told] = {
     "AF859": Case(script=f"touch work; {SYNC}", files=manifest(), env={"AETHERFLOW_WORK_ROOT": "work"}),
     "AF860": Told(lambda _: _print(BundleError("the source of a plugin cannot be read"))),
     "AF861": synced(
-        manifest("{type: smb, resource: r, base_path: x}", "resources: {r: {kind: smb, driver: x}}\n")
+        manifest("{type: git, resource: r, base_path: x}", "resources: {r: {kind: git, driver: x}}\n")
     ),
     "AF862": Told(_held_twice),
     "AF863": Told(_without_links),
@@ -112,5 +112,17 @@ CASES: dict[str, Case | Told] = {
     ),
     "AF873": strict(
         OK, "env_files: [{path: night.env}]\n", {"share/night.env": "AETHERFLOW_MODE=internal_fast\n"}
+    ),
+    "AF874": synced(
+        manifest(
+            "{type: db, resource: r}",
+            "resources: {r: {kind: file, driver: local, config: {path: share}}}\n",
+        )
+    ),
+    "AF875": synced(
+        manifest(
+            "{type: db, resource: r, list_sql: SELECT 'a.yaml' AS path}",
+            "resources: {r: {kind: db, driver: sqlite3, config: {path: a.sqlite}}}\n",
+        )
     ),
 }
