@@ -62,6 +62,9 @@ class RemoteFiles(Connector):
     def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
         """Yield the entries directly in a folder, in any order, without `.` and `..`.
 
+        The path of each is `join(folder, name)`, with the name as the server sent it; bytes that are no UTF-8
+        are decoded with `surrogateescape`. A link that points nowhere is left out.
+
         Raises:
             StepError: the folder does not exist, or may not be read.
         """

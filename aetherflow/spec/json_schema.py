@@ -124,13 +124,14 @@ def document_schema(title: str, wanted: Any, definitions: Definitions | None = N
 
 
 def described(struct: type[Any]) -> tuple[str, dict[str, str]]:
-    """Return the first paragraph of a docstring, and its description of each attribute."""
-    text = inspect.cleandoc(struct.__doc__ or "")
-    about, _, rest = text.partition("\n\n")
+    """Return the first paragraph of a docstring, and the description of each attribute and inherited one."""
+    about = inspect.cleandoc(struct.__doc__ or "").partition("\n\n")[0]
     if about.startswith(f"{struct.__name__}("):
         about = ""  # what Python writes where there is no docstring
-    section = rest.rpartition("Attributes:\n")[2] if "Attributes:\n" in rest else ""
-    found = {name: " ".join(words.split()) for name, words in _ATTRIBUTE.findall(section)}
+    found: dict[str, str] = {}
+    for cls in reversed(struct.__mro__):
+        section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+        found |= {name: " ".join(words.split()) for name, words in _ATTRIBUTE.findall(section)}
     aliases = {alias: name for name, words in found.items() for alias in _ALIAS.findall(words)}
     return " ".join(about.split()), {alias: f"the same as {name}" for alias, name in aliases.items()} | found
 

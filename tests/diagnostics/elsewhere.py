@@ -39,6 +39,9 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF723": ("an empty file that a selection takes", "tests/sdk/test_file_selection.py"),
     "AF724": ("a folder that cannot be listed", "tests/steps/test_list_files.py"),
     "AF722": ("a file that is larger than its limit", "tests/sdk/test_files.py"),
+    "AF300": ("a step for files with a database", "tests/transfer/test_listing.py"),
+    "AF301": ("a server that sends odd names", "tests/transfer/test_listing.py"),
+    "AF302": ("a server with a loop of folders", "tests/transfer/test_listing.py"),
     "AF721": ("files that cannot be removed", "tests/runs/test_execute_run.py"),
 }
 """For each code why it has no case, and the file of the test that shows it."""
