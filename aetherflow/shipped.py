@@ -36,6 +36,8 @@ SHIPPED = (
     Shipped("connector", "db:sqlite3", "aetherflow_db.sqlite3_connector:Sqlite3Connector"),
     Shipped("connector", "file:local", "aetherflow.transfer.local_files:LocalFiles"),
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
+    Shipped("bundle source", "sftp", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
+    Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "db", "aetherflow_db.bundle_source:DbSource"),
 )
 

@@ -44,10 +44,10 @@ async def list_remote(
             folders are nested too deep.
     """
     recursive = bool(inputs.recursive)
-    found = await _walk(connector, folder, recursive=recursive)
+    found = await walk(connector, folder, recursive=recursive)
     if inputs.stable_for_seconds is not None:
         await context.clock.sleep(inputs.stable_for_seconds)
-        again = await _walk(connector, folder, recursive=recursive)
+        again = await walk(connector, folder, recursive=recursive)
         found = {path: entry for path, entry in again.items() if found.get(path) == entry}
     now = context.clock.now()
     selection = inputs.selection(now)
@@ -58,8 +58,16 @@ async def list_remote(
     return [listed_file(path, found[path]) for path in taken]
 
 
-async def _walk(connector: RemoteFiles, top: str, *, recursive: bool) -> dict[str, RemoteEntry]:
-    """Return all that is in a folder, by path relative to it; links to folders are not followed."""
+async def walk(
+    connector: RemoteFiles, top: str, *, recursive: bool, leave_out: frozenset[str] = frozenset()
+) -> dict[str, RemoteEntry]:
+    """Return all that is in a folder, by path relative to it; links to folders are not followed.
+
+    Folders whose names are in `leave_out` are not looked into.
+
+    Raises:
+        StepError: a folder cannot be listed, has a name that is a path, or is nested too deep.
+    """
     found: dict[str, RemoteEntry] = {}
     limiter = anyio.CapacityLimiter(SCANS_AT_ONCE)
 
@@ -72,7 +80,7 @@ async def _walk(connector: RemoteFiles, top: str, *, recursive: bool) -> dict[st
         if not recursive:
             return
         for path, entry in named.items():
-            if entry.is_dir and not entry.is_link:
+            if entry.is_dir and not entry.is_link and path.rpartition("/")[2] not in leave_out:
                 _check_depth(path, top)
                 tasks.start_soon(look, entry.path, f"{path}/")
 
@@ -82,13 +90,13 @@ async def _walk(connector: RemoteFiles, top: str, *, recursive: bool) -> dict[st
 
 
 def _name(path: str, prefix: str, folder: str) -> str:
-    """Return the name of an entry of a folder.
+    """Return the name of an entry of a folder; its path may be written in another form than the folder's.
 
     Raises:
         StepError: the far side sent a name that is a path, which could lead out of the folder (AF301).
     """
-    name = path.removeprefix(prefix)
-    if "/" in name or name in {"", ".", ".."} or len(path) != len(prefix) + len(name):
+    name = path.removeprefix(prefix) if path.startswith(prefix) else path.rpartition("/")[2]
+    if "/" in name or name in {"", ".", ".."}:
         raise StepError(
             f"the listing of {folder} has the name {name!r}, which is no name of a file",
             hint="the server is broken or hostile; nothing of this folder is taken",
