@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests import warm_start
 from tests.cli.command_line import CommandLine
 
 # CI draws the same examples each time: a commit is judged by what it changed. Developers' runs draw new ones.
@@ -21,6 +23,13 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 def cli(tmp_path: Path) -> CommandLine:
     """The installed command, working in a folder of its own."""
     return CommandLine(tmp_path)
+
+
+@pytest.fixture
+def cold_start() -> Iterator[None]:
+    """Let the commands of the test start in interpreters of their own: a test of the start itself."""
+    with warm_start.cold():
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

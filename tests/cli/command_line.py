@@ -13,8 +13,10 @@ from typing import IO, Any, Self
 
 import msgspec
 
+from tests import warm_start
+
 BIN = Path(sys.executable).parent
-AETHERFLOW = str(BIN / "aetherflow")
+AETHERFLOW = str(warm_start.COMMAND)
 SECONDS = 30
 """How long a command may take before the test gives up; far more than any needs."""
 
@@ -59,7 +61,7 @@ class CommandLine:
         self, *arguments: str, env: dict[str, str] | None = None, stdout: int | IO[Any] = subprocess.PIPE
     ) -> Result:
         """Run a command to its end."""
-        done = subprocess.run(
+        done = warm_start.run(
             [AETHERFLOW, *arguments],
             cwd=self.folder,
             env=self.env | (env or {}),
@@ -88,7 +90,7 @@ class CommandLine:
     def start(self, *arguments: str, process_group: int | None = None) -> Running:
         """Start a command and do not wait for its end; in process group 0 it has one of its own."""
         return Running(
-            subprocess.Popen(
+            warm_start.Popen(
                 [AETHERFLOW, *arguments],
                 cwd=self.folder,
                 env=self.env,

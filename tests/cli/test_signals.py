@@ -44,6 +44,8 @@ STUBBORN = flow(
 )
 BOTH = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
+pytestmark = pytest.mark.usefixtures("cold_start")
+
 
 def _children(run: Running) -> list[int]:
     """Read the process ids that the step says, until it says `up`."""

@@ -14,8 +14,9 @@ import pytest
 
 from aetherflow.scheduler.repeated_work import AGAIN_SECONDS
 from tests.polling import wait_until
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
 from tests.torture.runners import Runners, reports
+from tests.warm_start import COMMAND
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from aetherflow.bundle.bundle_paths import bundle_paths
 from aetherflow.bundle.snapshot import hold_active
 from tests.polling import wait_until
-from tests.torture.processes import COMMAND
+from tests.warm_start import COMMAND
 
 FILES = 60
 KEPT = 30

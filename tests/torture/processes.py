@@ -6,12 +6,12 @@ import os
 import random
 import sqlite3
 import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-COMMAND = Path(sys.executable).with_name("aetherflow")
+from tests.warm_start import COMMAND, Popen
+
 UNIQUE = uuid.uuid4().hex[:8]
 """For the ids of runs: processes are found by them, on a machine where other tests may run."""
 
@@ -26,7 +26,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a run in a session of its own; what it says goes to a file beside the flow."""
     with flow.with_name(f"{run_id}.log").open("ab") as log:
-        return subprocess.Popen(
+        return Popen(
             [*command, "run", flow, "--run-id", run_id, *options],
             stdout=subprocess.DEVNULL,
             stderr=log,

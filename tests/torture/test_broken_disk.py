@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
+from tests.warm_start import COMMAND
 
 STEPS = 60
 PASSES = {

@@ -15,7 +15,8 @@ import pytest
 from aetherflow.store import run_lease
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, UNIQUE, marked, query, said, seed, start
+from tests.torture.processes import UNIQUE, marked, query, said, seed, start
+from tests.warm_start import COMMAND
 
 ROUNDS = 200 if LARGE else 4
 TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
+from tests.warm_start import COMMAND
 
 STEPS = 400
 

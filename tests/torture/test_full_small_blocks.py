@@ -16,7 +16,8 @@ import pytest
 
 from tests.cli.command_line import OK
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
+from tests.warm_start import COMMAND
 
 pytestmark = pytest.mark.torture
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
+from tests.warm_start import COMMAND
 
 ITEMS = 100_000 if LARGE else 3_000
 START_KB = 80_000

@@ -21,7 +21,8 @@ import pytest
 from aetherflow.store.run_lease import LOOK_SECONDS
 from tests.polling import POLL_SECONDS, wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query
+from tests.torture.processes import query
+from tests.warm_start import COMMAND
 
 pytestmark = pytest.mark.torture
 

@@ -18,8 +18,9 @@ import pytest
 
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query, seed
+from tests.torture.processes import query, seed
 from tests.torture.runners import Runners
+from tests.warm_start import COMMAND
 
 RUNS, JOBS = (60, 20) if LARGE else (6, 8)
 KILLS = 60 if LARGE else 4

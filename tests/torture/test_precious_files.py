@@ -20,7 +20,8 @@ import pytest
 
 from tests.sizes import LARGE
 from tests.torture.precious import Precious
-from tests.torture.processes import COMMAND, seed
+from tests.torture.processes import seed
+from tests.warm_start import COMMAND
 
 KILLS = 200 if LARGE else 2
 SECONDS = 60.0

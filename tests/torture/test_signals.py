@@ -20,7 +20,8 @@ import pytest
 from aetherflow.stop_signals import STOP_SIGNALS, name_of
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, UNIQUE, marked, query, seed
+from tests.torture.processes import UNIQUE, marked, query, seed
+from tests.warm_start import COMMAND
 
 pytestmark = pytest.mark.torture
 

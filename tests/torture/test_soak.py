@@ -20,7 +20,8 @@ import pytest
 
 from tests.polling import wait_until
 from tests.sizes import LARGE
-from tests.torture.processes import COMMAND, query, seed
+from tests.torture.processes import query, seed
+from tests.warm_start import COMMAND
 
 SECONDS = 1800.0 if LARGE else 15.0
 KILL_SECONDS = 120.0 if LARGE else 6.0
