@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
     from aetherflow.task_errors import one_error
+    from aetherflow.transfer.steps import transfer_steps
 
 __all__ = [
     "AetherFlowError",
@@ -80,6 +81,7 @@ __all__ = [
     "run_blocking",
     "step",
     "step_names",
+    "transfer_steps",
 ]
 
 _HOMES = {
@@ -104,6 +106,7 @@ _HOMES = {
         "sdk.step_decorator": ("step",),
         "sdk.tls_check": ("certificate_check", "peer_certificate_check"),
         "task_errors": ("one_error",),
+        "transfer.steps": ("transfer_steps",),
     }.items()
     for name in names
 }

@@ -61,6 +61,10 @@ class EffectLog(Protocol):
         """Return the stored state of an effect; None if it was never intended."""
         ...
 
+    def stored(self) -> Mapping[str, EffectState]:
+        """Return the stored effects by key."""
+        ...
+
     async def intend(self, key: str, detail: dict[str, Any]) -> None:
         """Store an intent; return when it is durable."""
         ...

@@ -38,6 +38,10 @@ class StepEffects:
         """Return the stored state of an effect."""
         return self._known.get(key)
 
+    def stored(self) -> Mapping[str, EffectState]:
+        """Return the stored effects by key."""
+        return self._known
+
     async def intend(self, key: str, detail: dict[str, Any]) -> None:
         """Return when the intent is durable.
 

@@ -23,7 +23,7 @@ from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess
 from aetherflow.plugin_output import Level
-from aetherflow.ports import EffectLog
+from aetherflow.ports import EffectLog, EffectState
 from aetherflow.redaction import Redactor
 from aetherflow.run_ids import folder_name
 from aetherflow.sdk.blocking import (
@@ -78,6 +78,7 @@ class StepContext:
         self.progress_note = ""
         self._last_call: ThreadCall | None = None
         self._effects: EffectLog = effects or NoEffects()
+        self._earlier_effects = dict(self._effects.stored())
         self._progress = ProgressGate()
         self._undo: list[Callable[[], Awaitable[object]]] = []
 
@@ -282,6 +283,15 @@ class StepContext:
             redactor=self.redactor,
             run_async=self.run_async,
         )
+
+    @property
+    def earlier_effects(self) -> Mapping[str, EffectState]:
+        """What earlier attempts of the step began or did outside the run, by key.
+
+        Each has the `detail` of its intent, `is_confirmed` and its `result`. Empty in a first attempt, and
+        after `--rerun`.
+        """
+        return dict(self._earlier_effects)
 
     async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
         """Run another step inside this one, in the same job and attempt, and return its result."""

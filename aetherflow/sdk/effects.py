@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from aetherflow.errors import StepError
-from aetherflow.ports import EffectLog
+from aetherflow.ports import EffectLog, EffectState
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.json_values import plain_json, struct_fields
 
@@ -176,6 +176,10 @@ class NoEffects:
     def known(self, key: str) -> None:
         """Return None: no effect is stored."""
 
+    def stored(self) -> Mapping[str, EffectState]:
+        """Return nothing: no effect is stored."""
+        return {}
+
     async def intend(self, key: str, _detail: dict[str, Any]) -> None:
         """Raise an error.
 
@@ -207,6 +211,11 @@ class NestedEffects:
     def known(self, key: str) -> Any:
         """Return the stored state of an effect."""
         return self._outer.known(self._prefix + key)
+
+    def stored(self) -> Mapping[str, EffectState]:
+        """Return the stored effects of the nested step by key."""
+        found = self._outer.stored().items()
+        return {key.removeprefix(self._prefix): one for key, one in found if key.startswith(self._prefix)}
 
     async def intend(self, key: str, detail: dict[str, Any]) -> None:
         """Store the intent."""

@@ -13,7 +13,7 @@ import msgspec
 from aetherflow.errors import ConfigError
 from aetherflow.plugin_output import add_plugin_package
 
-_API = ("aetherflow.sdk.", "aetherflow.compat.", "aetherflow.core.")
+_API = ("aetherflow.sdk.", "aetherflow.compat.", "aetherflow.core.", "aetherflow.transfer.")
 """Modules of the public API, which declare on behalf of their caller."""
 
 

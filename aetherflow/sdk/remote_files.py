@@ -62,8 +62,10 @@ class RemoteFiles(Connector):
     def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
         """Yield the entries directly in a folder, in any order, without `.` and `..`.
 
-        The path of each is `join(folder, name)`, with the name as the server sent it; bytes that are no UTF-8
-        are decoded with `surrogateescape`. A link that points nowhere is left out.
+        The path of each is `join(folder, name)`, with the name as the server sent it: the steps refuse a name
+        that is a path. A connector that makes other paths of it, such as absolute ones, refuses such names
+        itself. Bytes that are no UTF-8 are decoded with `surrogateescape`. A link that points nowhere is left
+        out.
 
         Raises:
             StepError: the folder does not exist, or may not be read.

@@ -25,6 +25,8 @@ MOST_DEPTH = 100
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\ufffd]")
 """What a name must not have: control characters, a backslash, what the server sent in another encoding."""
 
+_SEPARATOR = re.compile(r"[/\\]")
+
 
 async def list_remote(
     context: StepContext,
@@ -95,7 +97,7 @@ def _name(path: str, prefix: str, folder: str) -> str:
     Raises:
         StepError: the far side sent a name that is a path, which could lead out of the folder (AF301).
     """
-    name = path.removeprefix(prefix) if path.startswith(prefix) else path.rpartition("/")[2]
+    name = path[len(prefix) :] if path.startswith(prefix) else _SEPARATOR.split(path)[-1]
     if "/" in name or name in {"", ".", ".."}:
         raise StepError(
             f"the listing of {folder} has the name {name!r}, which is no name of a file",

@@ -1,0 +1,123 @@
+"""The step `<kind>_delete_files`: delete files elsewhere; a resumed step deletes the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import msgspec
+
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.remote_files import RemoteFiles
+from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.spec.flow import PositiveInt
+from aetherflow.task_errors import one_error
+from aetherflow.transfer.remote_inputs import RemoteFilesInputs
+from aetherflow.transfer.selected_files import remote_files, selected_files
+
+SINGLE_EFFECTS = 100
+"""Up to so many files, each is an effect of its own; more are deleted in groups of so many."""
+
+
+class RemoteDeleteInput(RemoteFilesInputs, frozen=True):
+    """Inputs of the step.
+
+    Attributes:
+        parallel: how many files are deleted at the same time.
+    """
+
+    parallel: PositiveInt = 4
+
+
+class RemoteDeleteOutput(msgspec.Struct, frozen=True):
+    """Outputs of the step.
+
+    Attributes:
+        is_deleted: true: none of the files is there any more.
+        count: how many the step deleted.
+        missing: how many were not there before.
+        files: the paths of all of them.
+    """
+
+    is_deleted: bool
+    count: int
+    missing: int
+    files: list[str]
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """Files that are deleted as one effect."""
+
+    paths: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        """Name the effect."""
+        more = len(self.paths) - 1
+        return f"delete {self.paths[0]}" + (f" and {more} more" if more else "")
+
+
+async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> RemoteDeleteOutput | StepResult:
+    """Delete files; those that are gone already count as `missing`."""
+    connector = await remote_files(context, inputs.resource)
+    earlier = [_Group(one.detail["paths"]) for one in context.earlier_effects.values()]
+    selected = await selected_files(context, connector, inputs)
+    begun = {path for group in earlier for path in group.paths}
+    new = [file.path for file in selected.files if file.path not in begun]
+    if inputs.max_count is not None:
+        new = new[: max(0, inputs.max_count - len(begun))]
+    if inputs.remote_dir and (reason := inputs.too_few(len(begun) + len(new), inputs.remote_dir)):
+        return Skipped(reason, {"is_deleted": False, "count": 0, "missing": 0, "files": []})
+    size = 1 if len(new) <= SINGLE_EFFECTS else SINGLE_EFFECTS
+    groups = [*earlier, *(_Group(new[start : start + size]) for start in range(0, len(new), size))]
+    missing = await _delete(context, connector, groups, inputs.parallel)
+    files = [path for group in groups for path in group.paths]
+    return RemoteDeleteOutput(is_deleted=True, count=len(files) - missing, missing=missing, files=files)
+
+
+async def _delete(
+    context: StepContext, connector: RemoteFiles, groups: Sequence[_Group], parallel: int
+) -> int:
+    """Delete the files of all groups; return how many were not there before."""
+    limiter = anyio.CapacityLimiter(parallel)
+    total, done, missing = sum(len(group.paths) for group in groups), 0, 0
+
+    async def remove(path: str, absent: list[str]) -> None:
+        nonlocal done
+        async with limiter:
+            if not await connector.remove(path):
+                absent.append(path)
+        done += 1
+        context.progress(done, total, "files", path)
+
+    async def delete(group: _Group) -> None:
+        nonlocal missing
+        is_new = group.key not in context.earlier_effects
+        gone = _Gone(connector, group.paths)
+        async with context.effect(group.key, verify=gone, detail={"paths": list(group.paths)}) as effect:
+            if not effect.done:
+                absent: list[str] = []
+                async with one_error() as tasks:
+                    for path in group.paths:
+                        tasks.start_soon(remove, path, absent)
+                effect.result = {"missing": len(absent) if is_new else 0}
+        missing += effect.result.get("missing", 0)
+
+    async with one_error() as tasks:
+        for group in groups:
+            tasks.start_soon(delete, group)
+    return missing
+
+
+class _Gone(msgspec.Struct, frozen=True):
+    """Verifies a deletion that was begun: whether none of the files is there any more."""
+
+    connector: RemoteFiles
+    paths: Sequence[str]
+
+    async def __call__(self) -> bool:
+        """Ask the far side about each file."""
+        for path in self.paths:
+            if await self.connector.stat(path) is not None:
+                return False
+        return True
