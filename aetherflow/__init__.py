@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
+    from aetherflow.sdk.text_template import render_template
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
+    from aetherflow.spec.size import parse_size
     from aetherflow.task_errors import one_error
     from aetherflow.transfer.steps import transfer_steps
 
@@ -77,7 +79,9 @@ __all__ = [
     "file_selection",
     "files",
     "one_error",
+    "parse_size",
     "peer_certificate_check",
+    "render_template",
     "run_blocking",
     "step",
     "step_names",
@@ -104,7 +108,9 @@ _HOMES = {
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
         "sdk.step": ("Skipped", "StepResult", "StepType"),
         "sdk.step_decorator": ("step",),
+        "sdk.text_template": ("render_template",),
         "sdk.tls_check": ("certificate_check", "peer_certificate_check"),
+        "spec.size": ("parse_size",),
         "task_errors": ("one_error",),
         "transfer.steps": ("transfer_steps",),
     }.items()

@@ -65,6 +65,14 @@ class Template(msgspec.Struct, frozen=True, eq=False):
         """
         return self.raw if self._render is None else self._render(scope)
 
+    def render_text(self, scope: Mapping[str, Any]) -> str:
+        """Return the rendered value as text, also where it is one token alone.
+
+        Raises:
+            MissingValue: as `render`.
+        """
+        return _as_text(self.render(scope))
+
     def render_present(self, scope: Mapping[str, Any]) -> Any:
         """Return a mapping without the entries that lack a value: the outputs that a skipped step has.
 

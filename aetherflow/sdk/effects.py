@@ -35,7 +35,7 @@ class Effect:
 
     Attributes:
         key: names the effect; the same in every attempt, and unique in the step.
-        done: whether an earlier attempt made the change.
+        done: whether an earlier attempt made the change; known before the block begins, too.
         result: facts about the effect: set them in the block; read them when `done` is true.
     """
 
@@ -59,6 +59,7 @@ class Effect:
         self._log = log
         self._redactor = redactor
         self._run_async = run_async
+        self._take_confirmed()
 
     async def __aenter__(self) -> Self:
         self._reserve()
@@ -112,11 +113,15 @@ class Effect:
             )
 
     def _must_verify(self) -> bool:
-        """Look up the stored effect; return whether an earlier attempt may have made the change."""
+        """Return whether an earlier attempt may have made the change, and was not confirmed."""
+        return not self._take_confirmed() and self._log.known(self.key) is not None
+
+    def _take_confirmed(self) -> bool:
+        """Take over what an earlier attempt confirmed; return whether there is such a thing."""
         known = self._log.known(self.key)
         if known is not None and known.is_confirmed:
             self.done, self.result = True, dict(known.result)
-        return known is not None and not known.is_confirmed
+        return self.done
 
     async def _take(self, found: Found | Awaitable[Found]) -> None:
         """Confirm the effect if `verify` found that it has happened."""

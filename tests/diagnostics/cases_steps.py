@@ -29,6 +29,9 @@ async def mine(context: StepContext, inputs: dict):
 """
 OWN = {"plugins/mine.py": CONNECTOR}
 ATOMIC = "command: ['true'], idempotency: {strategy: atomic_dir, temp_output_dir: %s, final_output_dir: %s}"
+MAIL = "kind: mail, driver: smtp, config: {host: 127.0.0.1, port: 1%s}"
+FROM = ", from_addr: ops@b.org"
+SENDS = "{id: s, type: mail_send, inputs: {resource: r, to: %s, subject: s, body: b}}"
 USES = "{id: s, type: mine, inputs: {resource: r}}"
 
 
@@ -38,6 +41,10 @@ def fails(body: str) -> Case:
 
 
 CASES: dict[str, Case | Told] = {
+    "AF370": Case(resource(MAIL % FROM, SENDS % "'Smith, Ann <ann@b.org>'"), RUN),
+    "AF371": Case(resource(MAIL % FROM, SENDS % "ann@b.org, attachments: '*.csv'"), RUN),
+    "AF372": Case(resource(MAIL % "", SENDS % "ann@b.org"), RUN),
+    "AF373": Case(resource("kind: my, driver: own", SENDS % "ann@b.org"), RUN, OWN, PLUGINS),
     "AF700": fails("from aetherflow import StepError\nraise StepError('no rows', hint='look at the source')"),
     "AF701": fails("1 / 0"),
     "AF703": Case(resource("kind: my, driver: own", USES), RUN, OWN, PLUGINS),
