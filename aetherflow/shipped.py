@@ -43,6 +43,8 @@ SHIPPED = (
     Shipped("connector", "db:sqlite3", "aetherflow_db.sqlite3_connector:Sqlite3Connector"),
     Shipped("connector", "file:local", "aetherflow.transfer.local_files:LocalFiles"),
     Shipped("connector", "mail:smtp", "aetherflow_mail.smtp_connector:SmtpConnector"),
+    Shipped("connector", "smb:pysmb", "aetherflow_smb.smbclient_connector:PysmbConnector"),
+    Shipped("connector", "smb:smbclient", "aetherflow_smb.smbclient_connector:SmbClientConnector"),
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
     Shipped("bundle source", "sftp", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),

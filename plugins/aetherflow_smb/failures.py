@@ -1,0 +1,260 @@
+"""Explain the errors of file servers to the person on call: what happened, where, and what to do.
+
+AF345 a path names no share or leaves it, AF346 a name that Windows does not allow, AF347 the server cannot
+be reached, AF348 it does not answer or the connection broke, AF349 the login is refused, AF350 there is no
+such share, AF351 no rights, AF352 nothing is at the path, AF353 the disk is full, AF354 the file is in use,
+AF355 something else is in the place, AF356 any other answer, AF357 signing or encryption is impossible.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import NamedTuple
+
+from aetherflow import StepError
+from aetherflow_smb.settings import Login
+
+
+class _Case(NamedTuple):
+    """What an answer of a server means: what follows `cannot read PATH: `, what to do, and the code."""
+
+    said: str
+    hint: str
+    code: str
+    may_pass: bool = False
+
+
+_LOOK = "look into the log of the server"
+_SAME_USER = "ask who administrates the server, or log in as another user"
+_LOGINS = {
+    0xC000006D: ("the user or the password is wrong", "check user, password and domain of the resource"),
+    0xC000006A: ("the password is wrong", "check the password of the resource"),
+    0xC0000064: ("there is no such user", "check user and domain of the resource"),
+    0xC0000234: (
+        "the account is locked after too many wrong passwords",
+        "have it unlocked and correct the password; until then every attempt fails",
+    ),
+    0xC0000072: ("the account is disabled", _SAME_USER),
+    0xC0000193: ("the account has expired", _SAME_USER),
+    0xC0000071: ("the password has expired", "set a new password, and put it into the resource"),
+    0xC0000224: ("the password must be changed at the first login", "log in as that user once and change it"),
+    0xC000006E: ("the account is restricted: an empty password, or the hour or the machine", _SAME_USER),
+    0xC000006F: ("the account may not log in at this hour", _SAME_USER),
+    0xC0000070: ("the account may not log in from this machine", _SAME_USER),
+    0xC000015B: ("the account may not log in over the network", _SAME_USER),
+    0xC0000022: ("the server refuses this user", _SAME_USER),
+    0xC000005E: (
+        "the server finds no domain controller",
+        "try again later, or ask who administrates the domain",
+    ),
+}
+"""Answers to a login, by NTSTATUS."""
+
+_NO_RIGHTS = _Case(
+    "the user has no right to do that", "give the user the right on the share and on the folder", "AF351"
+)
+_MISSING = _Case("nothing is there", "check the path; smb_list_files shows what is in a folder", "AF352")
+_NO_FOLDER = _Case("its folder does not exist", "check the path, or make the folder first", "AF352")
+_NO_SHARE = _Case("the server has no such share", "check the name of the share", "AF350")
+_FULL = _Case("the disk of the server is full", "make room on the server", "AF353")
+_IN_USE = _Case("another program has it open", "wait until it is closed, and retry", "AF354", may_pass=True)
+_EXISTS = _Case("something with this name exists", "move it away, or let it be replaced", "AF355")
+_IS_FOLDER = _Case("it is a folder", "name a file", "AF355")
+_IS_FILE = _Case("a file is in the place of a folder", "name a folder, or move the file away", "AF355")
+_BAD_NAME = _Case("the server does not allow the name", "rename the file", "AF346")
+_BUSY = _Case("the server has no resources left", "try again later", "AF356", may_pass=True)
+_GONE = _Case("the server has ended the session", "try again", "AF348", may_pass=True)
+_ANSWERS = {
+    0xC0000022: _NO_RIGHTS,
+    0xC0000061: _NO_RIGHTS,
+    0xC00000A2: _Case("the share or its disk is write-protected", "write to another share", "AF351"),
+    0xC0000121: _Case("it is protected against deletion", "remove its attribute read-only", "AF351"),
+    0xC0000034: _MISSING,
+    0xC000003A: _NO_FOLDER,
+    0xC000000F: _MISSING,
+    0xC0000225: _MISSING,
+    0xC0000056: _Case(
+        "it is being deleted", "wait until the program that has it open ends", "AF354", may_pass=True
+    ),
+    0xC00000CC: _NO_SHARE,
+    0xC000007F: _FULL,
+    0xC0000044: _Case(
+        "the quota of the user is used up", "delete files of this user, or raise the quota", "AF353"
+    ),
+    0xC0000904: _Case("it is larger than the disk of the server allows", "write it elsewhere", "AF353"),
+    0xC0000043: _IN_USE,
+    0xC0000054: _IN_USE,
+    0xC0000055: _IN_USE,
+    0xC0000035: _EXISTS,
+    0xC00000BA: _IS_FOLDER,
+    0xC0000103: _IS_FILE,
+    0xC0000101: _Case("the folder is not empty", "delete what is in it first", "AF355"),
+    0xC0000033: _BAD_NAME,
+    0xC000003B: _BAD_NAME,
+    0xC0000039: _BAD_NAME,
+    0xC0000106: _Case("the path is too long for the server", "use shorter names", "AF346"),
+    0xC000009A: _BUSY,
+    0xC0000205: _BUSY,
+    0xC00000D0: _BUSY,
+    0xC0000203: _GONE,
+    0xC000035C: _GONE,
+    0xC00000C9: _GONE,
+    0xC000020C: _GONE,
+    0xC0000257: _Case("it is on another server of a DFS namespace", "set dfs: true in the config", "AF356"),
+}
+"""Answers to what a transfer does, by NTSTATUS."""
+
+MISSING = frozenset(status for status, case in _ANSWERS.items() if case in (_MISSING, _NO_FOLDER, _IS_FILE))
+"""The answers that mean: nothing is at this path."""
+
+NO_RIGHTS = frozenset({0xC0000022, 0xC0000061, 0xC00000A2, 0xC0000121})
+"""The answers that mean: the user may not."""
+
+EXISTS = 0xC0000035
+"""The answer that means: something is at the new path."""
+
+IS_FILE = 0xC0000103
+"""The answer that means: a file is in the place of a folder."""
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the NTSTATUS of an error of smbprotocol; None if it is no answer of the server."""
+    status = getattr(error, "ntstatus", None) or getattr(error, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def answer_failed(resource: str, doing: str, path: str, status: int) -> StepError:
+    """Return the error for an answer to a request about a path, such as `read`."""
+    case = _ANSWERS.get(status)
+    message = f"resource {resource!r}: cannot {doing} {path}: "
+    detail = {"resource": resource, "path": path, "status": f"0x{status:08X}"}
+    if case is None:
+        return StepError(
+            f"{message}the server answers {status_name(status)}",
+            hint=_LOOK,
+            code="AF356",
+            detail=detail,
+        )
+    return StepError(
+        message + case.said,
+        hint=case.hint,
+        code=case.code,
+        kind="connection" if case.may_pass else "other",
+        detail=detail,
+    )
+
+
+def share_failed(login: Login, host: str, share: str, status: int) -> StepError:
+    """Return the error for a share that cannot be used at all."""
+    case = _ANSWERS.get(status)
+    if case in (_MISSING, _NO_FOLDER):  # what a search for a DFS namespace of this name ends with
+        case = _NO_SHARE
+    said, hint, code = f"the server answers {status_name(status)}", _LOOK, "AF356"
+    if case is _NO_SHARE:
+        said, hint, code = "there is none of this name", "check share of the resource, and the path", "AF350"
+    elif case is not None:
+        said, hint, code = case.said, case.hint, case.code
+    if case is _NO_RIGHTS:
+        said = f"{login.username or 'this user'} has no right to use it"
+    return StepError(
+        f"resource {login.resource!r}: cannot use the share {share!r} of {host}: {said}",
+        hint=hint,
+        code=code,
+        kind="connection" if case is not None and case.may_pass else "other",
+        detail={"resource": login.resource, "share": share, "status": f"0x{status:08X}"},
+    )
+
+
+def login_refused(login: Login, status: int) -> StepError:
+    """Return the error for a login that the server refuses; a retry could lock the account."""
+    said, hint = _LOGINS.get(status, (f"it answers {status_name(status)}", _LOOK))
+    return StepError(
+        f"resource {login.resource!r}: {login.server} refuses the login of {login.username or 'this user'}: {said}",
+        hint=hint,
+        code="AF349",
+        detail={"resource": login.resource, "status": f"0x{status:08X}"},
+    )
+
+
+def no_credentials(login: Login, error: BaseException) -> StepError:
+    """Return the error for a login that does not get as far as the server: no user, no Kerberos ticket."""
+    said = "with user and password"
+    hint = "check user, password and domain of the resource"
+    if login.username is None:
+        said = "without a user: there is no Kerberos ticket either"
+        hint = "give user and password; or make a ticket with kinit, and pip install 'smbprotocol[kerberos]'"
+    return StepError(
+        f"resource {login.resource!r}: cannot log in at {login.server} {said}",
+        hint=hint,
+        code="AF349",
+        detail={"resource": login.resource, "cause": first_line(error)},
+    )
+
+
+def cannot_reach(login: Login, host: str, error: BaseException) -> StepError:
+    """Return the error for a server to which no connection comes about."""
+    cause = error.__cause__ or error
+    where = f"{host}, port {login.port}"
+    match cause:
+        case socket.gaierror():
+            said, hint = f"the name {host} is not known", "check server of the resource, and the DNS"
+        case ConnectionRefusedError():
+            said = f"{where}, refuses the connection"
+            hint = "check server and port, and that the file server runs"
+        case TimeoutError():
+            said = f"{where}, does not answer within {login.timeout:g} s"
+            hint = "check server and port, and the firewalls between; options: {timeout: 60} waits longer"
+        case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
+            said, hint = f"there is no route to {host}", "check server, and the network of this machine"
+        case _:
+            said = f"{where}, does not speak SMB 2 or 3: {first_line(cause)}"
+            hint = "check the port; a server that knows SMB 1 only cannot be used"
+    return StepError(
+        f"resource {login.resource!r}: {said}",
+        hint=hint,
+        code="AF347",
+        kind="connection",
+        detail={"resource": login.resource, "host": host, "port": login.port},
+    )
+
+
+def connection_lost(login: Login, doing: str, path: str, said: str) -> StepError:
+    """Return the error for a connection that broke, or a server that stopped answering."""
+    return StepError(
+        f"resource {login.resource!r}: cannot {doing} {path}: {said}",
+        hint="try again; retry: {max_attempts: 3} of the step does so",
+        code="AF348",
+        kind="connection",
+        detail={"resource": login.resource, "path": path},
+    )
+
+
+def how_it_broke(login: Login, error: BaseException) -> str:
+    """Return what to say of a connection that ended by this error of smbprotocol."""
+    if isinstance(error, ConnectionError) or type(error).__name__ == "SMBConnectionClosed":
+        return f"{login.server} ended the connection"
+    return f"the connection to {login.server} failed: {first_line(error)}"
+
+
+def not_protected(login: Login, error: BaseException) -> StepError:
+    """Return the error for a connection that cannot be signed or encrypted as the config says."""
+    return StepError(
+        f"resource {login.resource!r}: {login.server} cannot protect the connection: {first_line(error)}",
+        hint="let the server allow SMB 3 with encryption; or set encrypt to false, if you must",
+        code="AF357",
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def status_name(status: int) -> str:
+    """Return the name of an NTSTATUS, and its number."""
+    from smbprotocol.header import NtStatus  # noqa: PLC0415 - an optional dependency
+
+    names = [name for name, value in vars(NtStatus).items() if value == status]
+    return f"{names[0]} (0x{status:08X})" if names else f"0x{status:08X}"

@@ -1,0 +1,54 @@
+"""What `doctor --connect` says about a share: login, protection, rights, free space; blocking."""
+
+from __future__ import annotations
+
+from aetherflow import CheckResult, checks
+from aetherflow_smb.share import READ_FOLDER, WRITE_FOLDER, Share
+from aetherflow_smb.share_paths import SharePath
+
+_DIALECTS = {0x0202: "2.0.2", 0x0210: "2.1", 0x0300: "3.0", 0x0302: "3.0.2", 0x0311: "3.1.1"}
+
+
+def check_share(line: Share, share: SharePath | None) -> list[CheckResult]:
+    """Check a connection, and the share of its resource if it has one; nothing is changed on the server.
+
+    Raises:
+        StepError: the share cannot be used.
+    """
+    session = line.log_in(line.login.server)
+    dialect = session.connection.dialect
+    who = line.login.username or "the Kerberos ticket of this user"
+    version = _DIALECTS.get(dialect, f"0x{dialect:04X}")
+    found = [CheckResult("login", "ok", f"{line.login.server} accepts {who}, with SMB {version}")]
+    if share is None:
+        missing = CheckResult(
+            "share",
+            "warning",
+            "the resource names no share, so every path must name one",
+            "add share to its config",
+        )
+        return [*found, _protection(session.encrypt_data, session.signing_required), missing]
+    tree = line.use_share(share)
+    found.append(_protection(session.encrypt_data or tree.encrypt_data, session.signing_required))
+    if not line.may(share, READ_FOLDER):
+        hint = "give the user the right to read on the share and on its folder"
+        return [*found, CheckResult("read", "error", f"{who} may not list the share {share.share}", hint)]
+    found.append(CheckResult("read", "ok", f"{who} may list the share {share.share}"))
+    if line.may(share, WRITE_FOLDER):
+        found.append(CheckResult("write", "ok", f"{who} may write to the share {share.share}"))
+    else:
+        found.append(CheckResult("write", "ok", f"{who} may only read at the top of the share {share.share}"))
+    return [*found, checks.free_space_check(line.free_bytes(share), f"on the share {share.share}")]
+
+
+def _protection(is_encrypted: bool, is_signed: bool) -> CheckResult:  # noqa: FBT001 - two facts of one session
+    if is_encrypted:
+        return CheckResult("protection", "ok", "the connection is encrypted")
+    if is_signed:
+        return CheckResult("protection", "ok", "the connection is signed, not encrypted")
+    return CheckResult(
+        "protection",
+        "warning",
+        "the connection is neither signed nor encrypted: whoever is between can read and change files",
+        "set signing: true or encrypt: true in the config",
+    )

@@ -1,0 +1,167 @@
+"""Read and write a file on a share in large blocks, several of them on their way at once; blocking.
+
+The first blocks are small and grow while the server answers quickly: a slow line answers in time, and a fast
+one is used well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from smbclient._io import SMBFileIO, SMBFileTransaction, set_info
+from smbprotocol import MAX_PAYLOAD_SIZE
+from smbprotocol.exceptions import EndOfFile, SMBResponseException
+from smbprotocol.file_info import FileEndOfFileInformation
+from smbprotocol.open import FilePipePrinterAccessMask, Open
+
+from aetherflow_smb.share_paths import SharePath
+
+FIRST_BYTES = 256 * 1024
+SMALLEST_BYTES = 64 * 1024
+LARGEST_BYTES = 4 * 1024 * 1024
+ON_THE_WAY = 3
+"""How many blocks are sent or requested before the answer to the first is awaited."""
+
+QUICK_SECONDS = 0.5
+SLOW_SECONDS = 2.0
+
+
+class _Sent(NamedTuple):
+    request: Any
+    receive: Callable[[Any], Any]
+    offset: int
+    size: int
+    at: float
+
+
+class _Stream:
+    """An open file, and the requests that wait for their answers."""
+
+    def __init__(self, path: SharePath, mode: str, access: int, keywords: dict[str, Any]) -> None:
+        self._raw = SMBFileIO(path.unc, mode=mode, share_access="rwd", desired_access=access, **keywords)
+        self._raw.open()
+        self._file = self._raw.fd
+        self._connection = self._file.connection
+        self._waiting: deque[_Sent] = deque()
+        self._size = FIRST_BYTES
+
+    def close(self) -> None:
+        """Close the file, after the answers to what is on its way."""
+        self._drain()
+        self._raw.close()
+
+    def forget(self) -> None:
+        """Take the file as closed, since its connection is broken off; its finalizer would complain."""
+        self._raw.fd = Open(self._file.tree_connect, self._file.file_name)
+
+    def _drain(self) -> None:
+        """Await what is on its way, and ignore it."""
+        while self._waiting:
+            with suppress(SMBResponseException):
+                self._receive()
+
+    def _can_send(self, size: int) -> int:
+        """Return how much of so many bytes can be sent now: 0 if an answer must be awaited first."""
+        if len(self._waiting) >= (ON_THE_WAY if self._size >= LARGEST_BYTES else 1):
+            return 0
+        window = self._connection.sequence_window
+        left: int = (window["high"] - window["low"]) * MAX_PAYLOAD_SIZE
+        wanted = min(size, self._size)
+        if left >= wanted or not self._waiting:
+            return int(min(wanted, max(left, MAX_PAYLOAD_SIZE)))
+        return 0
+
+    def _send(self, message: Any, receive: Callable[[Any], Any], offset: int, size: int) -> None:
+        tree = self._file.tree_connect
+        ask = 2 * (size // MAX_PAYLOAD_SIZE + 1) * ON_THE_WAY
+        request = self._connection.send(
+            message, sid=tree.session.session_id, tid=tree.tree_connect_id, credit_request=ask
+        )
+        self._waiting.append(_Sent(request, receive, offset, size, time.monotonic()))
+
+    def _receive(self) -> tuple[_Sent, Any]:
+        sent = self._waiting.popleft()
+        answer = sent.receive(sent.request)
+        took = time.monotonic() - sent.at
+        if took < QUICK_SECONDS:
+            self._size = min(self._size * 2, LARGEST_BYTES)
+        elif took > SLOW_SECONDS:
+            self._size = max(self._size // 2, SMALLEST_BYTES)
+        return sent, answer
+
+
+class ShareReader(_Stream):
+    """Reads a file from an offset to its end."""
+
+    def __init__(self, path: SharePath, offset: int, keywords: dict[str, Any]) -> None:
+        """Open the file."""
+        access = FilePipePrinterAccessMask.FILE_READ_DATA | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES
+        super().__init__(path, "r", access, keywords)
+        self._next = offset
+        self._end = int(self._file.end_of_file)
+        self._largest = int(self._connection.max_read_size)
+
+    def next_block(self) -> bytes:
+        """Return the next bytes; none at the end of the file."""
+        while self._next < self._end and (size := self._can_send(min(self._end - self._next, self._largest))):
+            self._request(self._next, size)
+            self._next += size
+        if not self._waiting:
+            return b""
+        try:
+            sent, block = self._receive()
+        except EndOfFile:  # it was shortened meanwhile
+            self._next = self._end
+            return b""
+        if len(block) < sent.size:  # what is missing comes before what is on its way
+            self._drain()
+            self._next = sent.offset + len(block)
+        return bytes(block)
+
+    def _request(self, offset: int, size: int) -> None:
+        message, receive = self._file.read(offset, size, send=False)
+        self._send(message, receive, offset, size)
+
+
+class ShareWriter(_Stream):
+    """Writes a file from an offset; what was behind the end of what is written is cut off."""
+
+    def __init__(self, path: SharePath, offset: int, keywords: dict[str, Any]) -> None:
+        """Open the file; at offset 0 it is created, or emptied."""
+        access = FilePipePrinterAccessMask.FILE_WRITE_DATA | FilePipePrinterAccessMask.FILE_WRITE_ATTRIBUTES
+        super().__init__(path, "r" if offset else "w", access, keywords)
+        self._offset = offset
+        self._largest = int(self._connection.max_write_size)
+
+    def write_some(self, content: memoryview) -> int:
+        """Send the first of these bytes; return how many."""
+        while not (size := self._can_send(min(len(content), self._largest))):
+            self._confirm()
+        message, receive = self._file.write(bytes(content[:size]), offset=self._offset, send=False)
+        self._send(message, receive, self._offset, size)
+        self._offset += size
+        return size
+
+    def wait(self) -> bool:
+        """Wait for one answer; return whether another one is missing."""
+        if self._waiting:
+            self._confirm()
+        return bool(self._waiting)
+
+    def finish(self) -> None:
+        """Cut off what an older file has behind the end, and close the file."""
+        if self._file.end_of_file > self._offset:
+            with SMBFileTransaction(self._raw) as transaction:
+                order = FileEndOfFileInformation()
+                order["end_of_file"] = self._offset
+                set_info(transaction, order)
+        self.close()
+
+    def _confirm(self) -> None:
+        sent, written = self._receive()
+        if written < sent.size:
+            raise OSError(f"the server wrote {written} of {sent.size} bytes")

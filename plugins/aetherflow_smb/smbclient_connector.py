@@ -1,0 +1,338 @@
+"""The connector `smb:smbclient`: shares of Windows and Samba, through smbprotocol in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+
+import anyio
+
+from aetherflow import (
+    CheckResult,
+    MissingExtra,
+    RemoteEntry,
+    RemoteFiles,
+    Resource,
+    StepError,
+    connector,
+    run_blocking,
+)
+from aetherflow_smb.failures import answer_failed, connection_lost, how_it_broke, status_of
+from aetherflow_smb.settings import Login, PysmbConfig, SmbConfig, SmbOptions, login_of
+from aetherflow_smb.share_paths import SharePath, check_new_name, join, share_path
+
+if TYPE_CHECKING:
+    from aetherflow_smb.share import Share
+    from aetherflow_smb.share_listing import Listing
+    from aetherflow_smb.share_streams import ShareReader, ShareWriter
+
+T = TypeVar("T")
+
+THREADS = 16
+"""How many blocking calls one resource makes at once."""
+
+SHORT_CALLS = 4
+"""How many connections are used for what is no transfer: to look at files, rename and delete them."""
+
+LOGIN_GRACE_SECONDS = 0.5
+
+CLOSE_SECONDS = 5.0
+"""How long the end of a run waits until the servers have confirmed the logout."""
+
+
+@connector("smb:smbclient")
+class SmbClientConnector(RemoteFiles):
+    """Shares of Windows and Samba, SMB 2 and 3; every transfer has a connection to itself."""
+
+    config_type: ClassVar[type[SmbConfig]] = SmbConfig
+    options_type: ClassVar[type[SmbOptions]] = SmbOptions
+    packages: ClassVar[tuple[str, ...]] = ("smbprotocol",)
+    ignores_case: ClassVar[bool] = True
+
+    def __init__(self, login: Login, share: str, make: Callable[[Login], Share]) -> None:
+        """Remember how to log in, the share of paths that name none, and what makes a connection."""
+        self.name = login.resource
+        self._login = login
+        self._share = share
+        self._make = make
+        self._idle: list[Share] = []
+        self._threads = anyio.CapacityLimiter(THREADS)
+        self._short = anyio.CapacityLimiter(SHORT_CALLS)
+
+    @classmethod
+    async def open(cls, resource: Resource) -> Self:
+        """Log in, and look whether the share exists.
+
+        Raises:
+            ConfigError: a setting is missing, unknown or of the wrong type.
+            MissingExtra: smbprotocol is not installed.
+            StepError: the server cannot be reached (AF347), or refuses the login (AF349) or the share (AF350,
+                AF351), or cannot sign or encrypt (AF357).
+        """
+        config = resource.config_as(cls.config_type)
+        login = login_of(resource.name, config, resource.options_as(SmbOptions))
+        opened = cls(login, config.share, await run_blocking(_share_class))
+        try:
+            async with opened._connection() as line:
+                if config.share:
+                    await opened._call(
+                        line, "use", opened._path(""), lambda: line.use_share(opened._path(""))
+                    )
+                else:
+                    await opened._call(line, "use", None, lambda: line.log_in(login.server))
+        except BaseException:
+            await opened.aclose()
+            raise
+        return opened
+
+    async def check(self) -> list[CheckResult]:
+        """Check the login, the protection of the connection, the rights on the share and its free space.
+
+        Raises:
+            StepError: the share cannot be used.
+        """
+        from aetherflow_smb.share_checks import check_share  # noqa: PLC0415 - needs the extra smb
+
+        path = self._path("") if self._share else None
+        async with self._connection() as line:
+            return await self._call(line, "check", path, lambda: check_share(line, path))
+
+    async def aclose(self) -> None:
+        """Log out."""
+        lines, self._idle = self._idle, []
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            for line in lines:
+                await run_blocking(line.close, limiter=anyio.CapacityLimiter(1))
+        for line in lines:
+            line.break_off()
+
+    def join(self, folder: str, name: str) -> str:
+        """Return the path of `name` below a folder, in the folder's form: `SHARE:/dir` leads to `SHARE:/dir/name`.
+
+        Raises:
+            StepError: the name has a backslash (AF346).
+        """
+        return join(folder, name)
+
+    async def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
+        """Yield the entries directly in a folder; they are read before the first one is yielded.
+
+        Raises:
+            StepError: the folder does not exist (AF352), or may not be read (AF351).
+        """
+        path, found = self._path(folder), []
+        async with self._connection() as line:
+            listing = await self._call(line, "list", path, lambda: line.listing(path))
+            with _or_break_off(line, listing):
+                while entries := await self._call(line, "list", path, listing.next_entries):
+                    found += entries
+                await self._call(line, "list", path, listing.close)
+        for entry in found:
+            yield entry if not entry.is_link else await self._followed(entry)
+
+    async def stat(self, path: str) -> RemoteEntry | None:
+        """Return what is at a path, following links; None if nothing is there.
+
+        Raises:
+            StepError: it may not be looked at (AF351).
+        """
+        place = self._path(path)
+        return await self._once("look at", place, lambda line: line.look(place))
+
+    @asynccontextmanager
+    async def read(self, path: str, *, offset: int = 0) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Open a file and yield its content from an offset.
+
+        Raises:
+            StepError: it does not exist (AF352), may not be read (AF351), or the connection breaks (AF348).
+        """
+        place = self._path(path)
+
+        async def blocks() -> AsyncIterator[bytes]:
+            while block := await self._call(line, "read", place, file.next_block):
+                yield block
+
+        async with self._connection() as line:
+            file = await self._call(line, "read", place, lambda: line.reader(place, offset))
+            with _or_break_off(line, file):
+                yield blocks()
+                await self._call(line, "read", place, file.close)
+
+    async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
+        """Write a file, from its beginning or from an offset; what an older file has behind is cut off.
+
+        Raises:
+            StepError: the name is not allowed (AF346), the file cannot be written (AF351, AF352, AF354), the
+                disk of the server is full (AF353), or the connection breaks (AF348).
+        """
+        place = self._new_path(path)
+        async with self._connection() as line:
+            file = await self._call(line, "write", place, lambda: line.writer(place, offset))
+            with _or_break_off(line, file):
+                async for block in content:
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[await self._call(line, "write", place, partial(file.write_some, rest)) :]
+                while await self._call(line, "write", place, file.wait):
+                    pass
+                await self._call(line, "write", place, file.finish)
+
+    async def rename(self, path: str, new: str, *, replace: bool) -> None:
+        """Rename a file in one operation; with `replace`, an existing file is replaced.
+
+        Raises:
+            StepError: something is at `new` and `replace` is false (AF355), or it cannot be renamed.
+        """
+        place, target = self._path(path), self._new_path(new)
+        if (place.host, place.share.lower()) != (target.host, target.share.lower()):
+            raise StepError(
+                f"resource {self.name!r}: cannot rename {path} to {new}: they are on different shares",
+                hint="rename within a share; between shares, download and upload the file",
+                code="AF355",
+            )
+        if not await self._once("rename", place, lambda line: line.rename(place, target, replaces=replace)):
+            raise StepError(
+                f"resource {self.name!r}: cannot rename {path}: {new} exists",
+                hint="move it away, or let it be replaced: overwrite: always",
+                code="AF355",
+                detail={"resource": self.name, "path": new},
+            )
+
+    async def remove(self, path: str) -> bool:
+        """Delete a file; return whether it was there.
+
+        Raises:
+            StepError: it may not be deleted (AF351), or is a folder (AF355).
+        """
+        place = self._path(path)
+        return await self._once("delete", place, lambda line: line.remove(place))
+
+    async def remove_folder(self, path: str) -> bool:
+        """Delete an empty folder; return whether it was there.
+
+        Raises:
+            StepError: it may not be deleted (AF351), or is not empty (AF355).
+        """
+        place = self._path(path)
+        return await self._once("delete", place, lambda line: line.remove_folder(place))
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder and those above it.
+
+        Raises:
+            StepError: the name is not allowed (AF346), it cannot be made (AF351), or a file is in its place
+                (AF355).
+        """
+        place = self._new_path(path)
+        await self._once("make the folder", place, lambda line: line.make_folder(place))
+
+    async def set_mtime(self, path: str, mtime: float) -> bool:
+        """Set when a file was changed; return True.
+
+        Raises:
+            StepError: it may not be changed (AF351).
+        """
+        place = self._path(path)
+        await self._once("set the time of", place, lambda line: line.set_mtime(place, mtime))
+        return True
+
+    def _path(self, written: str) -> SharePath:
+        return share_path(written, host=self._login.server, share=self._share)
+
+    def _new_path(self, written: str) -> SharePath:
+        path = self._path(written)
+        check_new_name(path)
+        return path
+
+    async def _followed(self, link: RemoteEntry) -> RemoteEntry:
+        """Return the entry of a link with the size and time of what it points to, if there is something."""
+        target = await self.stat(link.path)
+        if target is None:
+            return link
+        return RemoteEntry(link.path, target.size, target.mtime, target.is_dir, is_link=True)
+
+    async def _once(self, doing: str, path: SharePath, function: Callable[[Share], T]) -> T:
+        """Call a function with a connection, in a thread; see `_call`."""
+        async with self._short, self._connection() as line:
+            return await self._call(line, doing, path, lambda: function(line))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Share]:
+        """Lend a connection; afterwards the next call may have it, unless it is broken."""
+        line = self._idle.pop() if self._idle else self._make(self._login)
+        try:
+            if line.needs_a_look and not await self._call(line, "use", None, line.is_alive):
+                line.break_off()
+                line = self._make(self._login)
+            yield line
+        finally:
+            if line.is_usable:
+                line.rest()
+                self._idle.append(line)
+            else:
+                line.break_off()
+
+    async def _call(self, line: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
+        """Call a function that uses this connection, in a thread.
+
+        A server that does not answer, and a cancellation, break the connection off, which ends the thread.
+        """
+        written = self._login.server if path is None else path.written or path.unc
+        async with self._threads:
+            # A login has the same limit, and a better sentence.
+            limit = self._login.timeout + (0 if line.is_connected else LOGIN_GRACE_SECONDS)
+            try:
+                with anyio.fail_after(limit):
+                    return await run_blocking(function, limiter=anyio.CapacityLimiter(1))
+            except StepError:
+                raise
+            except TimeoutError:
+                line.break_off()
+                said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
+                raise connection_lost(self._login, doing, written, said) from None
+            except anyio.get_cancelled_exc_class():
+                line.break_off()
+                raise
+            except Exception as error:  # the reading thread of smbprotocol raises anything
+                if (status := status_of(error)) is not None:
+                    raise answer_failed(self.name, doing, written, status) from error
+                line.break_off()
+                raise connection_lost(
+                    self._login, doing, written, how_it_broke(self._login, error)
+                ) from error
+
+
+@connector("smb:pysmb")
+class PysmbConnector(SmbClientConnector):
+    """Another name of `smb:smbclient`, for flows that were written for pysmb."""
+
+    config_type: ClassVar[type[PysmbConfig]] = PysmbConfig
+
+
+@contextmanager
+def _or_break_off(line: Share, file: Listing | ShareReader | ShareWriter) -> Iterator[None]:
+    """Break the connection off if the block fails: that closes the file, without waiting for the server."""
+    try:
+        yield
+    except BaseException:
+        line.break_off()
+        file.forget()
+        raise
+
+
+def _share_class() -> Callable[[Login], Share]:
+    """Import smbprotocol; it takes a fifth of a second.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        from aetherflow_smb.share import Share  # noqa: PLC0415 - an optional dependency, and slow to import
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"the connectors smb:smbclient and smb:pysmb need {error.name}, which is not installed",
+            hint="pip install 'aetherflow[smb]'",
+        ) from error
+    return Share
