@@ -11,6 +11,7 @@ import pytest
 
 from tests import warm_start
 from tests.cli.command_line import CommandLine
+from tests.servers.samba import Samba, samba
 
 # CI draws the same examples each time: a commit is judged by what it changed. Developers' runs draw new ones.
 # No example has a deadline: a busy machine is no finding.
@@ -30,6 +31,11 @@ def cold_start() -> Iterator[None]:
     """Let the commands of the test start in interpreters of their own: a test of the start itself."""
     with warm_start.cold():
         yield
+@pytest.fixture(scope="session")
+def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    """Samba's file server, one for all tests of a process: each test works in a folder of its own there."""
+    with samba(tmp_path_factory.mktemp("samba")) as server:
+        yield server
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

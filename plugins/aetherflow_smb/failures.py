@@ -10,18 +10,46 @@ from __future__ import annotations
 
 import errno
 import socket
+from enum import Enum, auto
 from typing import NamedTuple
 
 from aetherflow import StepError
 from aetherflow_smb.settings import Login
 
 
+class _Means(Enum):
+    """What an answer of a server is about."""
+
+    BAD_NAME = auto()
+    LOST = auto()
+    NO_SHARE = auto()
+    NO_RIGHTS = auto()
+    MISSING = auto()
+    FULL = auto()
+    IN_USE = auto()
+    IN_PLACE = auto()
+    OTHER = auto()
+
+
+_CODES = {
+    _Means.BAD_NAME: "AF346",
+    _Means.LOST: "AF348",
+    _Means.NO_SHARE: "AF350",
+    _Means.NO_RIGHTS: "AF351",
+    _Means.MISSING: "AF352",
+    _Means.FULL: "AF353",
+    _Means.IN_USE: "AF354",
+    _Means.IN_PLACE: "AF355",
+    _Means.OTHER: "AF356",
+}
+
+
 class _Case(NamedTuple):
-    """What an answer of a server means: what follows `cannot read PATH: `, what to do, and the code."""
+    """What an answer of a server means: what follows `cannot read PATH: `, what to do."""
 
     said: str
     hint: str
-    code: str
+    means: _Means
     may_pass: bool = False
 
 
@@ -52,48 +80,58 @@ _LOGINS = {
 """Answers to a login, by NTSTATUS."""
 
 _NO_RIGHTS = _Case(
-    "the user has no right to do that", "give the user the right on the share and on the folder", "AF351"
+    "the user has no right to do that",
+    "give the user the right on the share and on the folder",
+    _Means.NO_RIGHTS,
 )
-_MISSING = _Case("nothing is there", "check the path; smb_list_files shows what is in a folder", "AF352")
-_NO_FOLDER = _Case("its folder does not exist", "check the path, or make the folder first", "AF352")
-_NO_SHARE = _Case("the server has no such share", "check the name of the share", "AF350")
-_FULL = _Case("the disk of the server is full", "make room on the server", "AF353")
-_IN_USE = _Case("another program has it open", "wait until it is closed, and retry", "AF354", may_pass=True)
-_EXISTS = _Case("something with this name exists", "move it away, or let it be replaced", "AF355")
-_IS_FOLDER = _Case("it is a folder", "name a file", "AF355")
-_IS_FILE = _Case("a file is in the place of a folder", "name a folder, or move the file away", "AF355")
-_BAD_NAME = _Case("the server does not allow the name", "rename the file", "AF346")
-_BUSY = _Case("the server has no resources left", "try again later", "AF356", may_pass=True)
-_GONE = _Case("the server has ended the session", "try again", "AF348", may_pass=True)
+_MISSING = _Case(
+    "nothing is there", "check the path; smb_list_files shows what is in a folder", _Means.MISSING
+)
+_NO_FOLDER = _Case("its folder does not exist", "check the path, or make the folder first", _Means.MISSING)
+_NO_SHARE = _Case(
+    "the server has no such share", "check share of the resource, and the path", _Means.NO_SHARE
+)
+_FULL = _Case("the disk of the server is full", "make room on the server", _Means.FULL)
+_IN_USE = _Case(
+    "another program has it open", "wait until it is closed, and retry", _Means.IN_USE, may_pass=True
+)
+_EXISTS = _Case("something with this name exists", "move it away, or let it be replaced", _Means.IN_PLACE)
+_IS_FOLDER = _Case("it is a folder", "name a file", _Means.IN_PLACE)
+_IS_FILE = _Case(
+    "a file is in the place of a folder", "name a folder, or move the file away", _Means.IN_PLACE
+)
+_BAD_NAME = _Case("the server does not allow the name", "rename the file", _Means.BAD_NAME)
+_BUSY = _Case("the server has no resources left", "try again later", _Means.OTHER, may_pass=True)
+_GONE = _Case("the server has ended the session", "try again", _Means.LOST, may_pass=True)
 _ANSWERS = {
     0xC0000022: _NO_RIGHTS,
     0xC0000061: _NO_RIGHTS,
-    0xC00000A2: _Case("the share or its disk is write-protected", "write to another share", "AF351"),
-    0xC0000121: _Case("it is protected against deletion", "remove its attribute read-only", "AF351"),
+    0xC00000A2: _Case("the share or its disk is write-protected", "write to another share", _Means.NO_RIGHTS),
+    0xC0000121: _Case("it is protected against deletion", "remove its attribute read-only", _Means.NO_RIGHTS),
     0xC0000034: _MISSING,
     0xC000003A: _NO_FOLDER,
     0xC000000F: _MISSING,
     0xC0000225: _MISSING,
     0xC0000056: _Case(
-        "it is being deleted", "wait until the program that has it open ends", "AF354", may_pass=True
+        "it is being deleted", "wait until the program that has it open ends", _Means.IN_USE, may_pass=True
     ),
     0xC00000CC: _NO_SHARE,
     0xC000007F: _FULL,
     0xC0000044: _Case(
-        "the quota of the user is used up", "delete files of this user, or raise the quota", "AF353"
+        "the quota of the user is used up", "delete files of this user, or raise the quota", _Means.FULL
     ),
-    0xC0000904: _Case("it is larger than the disk of the server allows", "write it elsewhere", "AF353"),
+    0xC0000904: _Case("it is larger than the disk of the server allows", "write it elsewhere", _Means.FULL),
     0xC0000043: _IN_USE,
     0xC0000054: _IN_USE,
     0xC0000055: _IN_USE,
     0xC0000035: _EXISTS,
     0xC00000BA: _IS_FOLDER,
     0xC0000103: _IS_FILE,
-    0xC0000101: _Case("the folder is not empty", "delete what is in it first", "AF355"),
+    0xC0000101: _Case("the folder is not empty", "delete what is in it first", _Means.IN_PLACE),
     0xC0000033: _BAD_NAME,
     0xC000003B: _BAD_NAME,
     0xC0000039: _BAD_NAME,
-    0xC0000106: _Case("the path is too long for the server", "use shorter names", "AF346"),
+    0xC0000106: _Case("the path is too long for the server", "use shorter names", _Means.BAD_NAME),
     0xC000009A: _BUSY,
     0xC0000205: _BUSY,
     0xC00000D0: _BUSY,
@@ -101,14 +139,18 @@ _ANSWERS = {
     0xC000035C: _GONE,
     0xC00000C9: _GONE,
     0xC000020C: _GONE,
-    0xC0000257: _Case("it is on another server of a DFS namespace", "set dfs: true in the config", "AF356"),
+    0xC0000257: _Case(
+        "it is on another server of a DFS namespace", "set dfs: true in the config", _Means.OTHER
+    ),
 }
 """Answers to what a transfer does, by NTSTATUS."""
 
-MISSING = frozenset(status for status, case in _ANSWERS.items() if case in (_MISSING, _NO_FOLDER, _IS_FILE))
+MISSING = frozenset(
+    status for status, case in _ANSWERS.items() if case.means is _Means.MISSING or case is _IS_FILE
+)
 """The answers that mean: nothing is at this path."""
 
-NO_RIGHTS = frozenset({0xC0000022, 0xC0000061, 0xC00000A2, 0xC0000121})
+NO_RIGHTS = frozenset(status for status, case in _ANSWERS.items() if case.means is _Means.NO_RIGHTS)
 """The answers that mean: the user may not."""
 
 EXISTS = 0xC0000035
@@ -124,44 +166,38 @@ def status_of(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
+def _answer(status: int) -> _Case:
+    unknown = _Case(f"the server answers {status_name(status)}", _LOOK, _Means.OTHER)
+    return _ANSWERS.get(status, unknown)
+
+
 def answer_failed(resource: str, doing: str, path: str, status: int) -> StepError:
     """Return the error for an answer to a request about a path, such as `read`."""
-    case = _ANSWERS.get(status)
-    message = f"resource {resource!r}: cannot {doing} {path}: "
-    detail = {"resource": resource, "path": path, "status": f"0x{status:08X}"}
-    if case is None:
-        return StepError(
-            f"{message}the server answers {status_name(status)}",
-            hint=_LOOK,
-            code="AF356",
-            detail=detail,
-        )
+    case = _answer(status)
     return StepError(
-        message + case.said,
+        f"resource {resource!r}: cannot {doing} {path}: {case.said}",
         hint=case.hint,
-        code=case.code,
+        code=_CODES[case.means],
         kind="connection" if case.may_pass else "other",
-        detail=detail,
+        detail={"resource": resource, "path": path, "status": f"0x{status:08X}"},
     )
 
 
 def share_failed(login: Login, host: str, share: str, status: int) -> StepError:
     """Return the error for a share that cannot be used at all."""
-    case = _ANSWERS.get(status)
-    if case in (_MISSING, _NO_FOLDER):  # what a search for a DFS namespace of this name ends with
+    case = _answer(status)
+    if case.means is _Means.MISSING:  # what a search for a DFS namespace of this name ends with
         case = _NO_SHARE
-    said, hint, code = f"the server answers {status_name(status)}", _LOOK, "AF356"
-    if case is _NO_SHARE:
-        said, hint, code = "there is none of this name", "check share of the resource, and the path", "AF350"
-    elif case is not None:
-        said, hint, code = case.said, case.hint, case.code
-    if case is _NO_RIGHTS:
+    said = case.said
+    if case.means is _Means.NO_SHARE:
+        said = "there is none of this name"
+    if case.means is _Means.NO_RIGHTS:
         said = f"{login.username or 'this user'} has no right to use it"
     return StepError(
         f"resource {login.resource!r}: cannot use the share {share!r} of {host}: {said}",
-        hint=hint,
-        code=code,
-        kind="connection" if case is not None and case.may_pass else "other",
+        hint=case.hint,
+        code=_CODES[case.means],
+        kind="connection" if case.may_pass else "other",
         detail={"resource": login.resource, "share": share, "status": f"0x{status:08X}"},
     )
 
@@ -169,8 +205,9 @@ def share_failed(login: Login, host: str, share: str, status: int) -> StepError:
 def login_refused(login: Login, status: int) -> StepError:
     """Return the error for a login that the server refuses; a retry could lock the account."""
     said, hint = _LOGINS.get(status, (f"it answers {status_name(status)}", _LOOK))
+    who = login.username or "this user"
     return StepError(
-        f"resource {login.resource!r}: {login.server} refuses the login of {login.username or 'this user'}: {said}",
+        f"resource {login.resource!r}: {login.server} refuses the login of {who}: {said}",
         hint=hint,
         code="AF349",
         detail={"resource": login.resource, "status": f"0x{status:08X}"},
@@ -194,6 +231,8 @@ def no_credentials(login: Login, error: BaseException) -> StepError:
 
 def cannot_reach(login: Login, host: str, error: BaseException) -> StepError:
     """Return the error for a server to which no connection comes about."""
+    from smbprotocol.exceptions import SMBConnectionClosed  # noqa: PLC0415 - an optional dependency
+
     cause = error.__cause__ or error
     where = f"{host}, port {login.port}"
     match cause:
@@ -205,6 +244,9 @@ def cannot_reach(login: Login, host: str, error: BaseException) -> StepError:
         case TimeoutError():
             said = f"{where}, does not answer within {login.timeout:g} s"
             hint = "check server and port, and the firewalls between; options: {timeout: 60} waits longer"
+        case ConnectionError() | SMBConnectionClosed():
+            said = f"{where}, ended the connection before the login"
+            hint = "try again; a server that knows SMB 1 only does that too, and cannot be used"
         case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
             said, hint = f"there is no route to {host}", "check server, and the network of this machine"
         case _:
@@ -232,7 +274,9 @@ def connection_lost(login: Login, doing: str, path: str, said: str) -> StepError
 
 def how_it_broke(login: Login, error: BaseException) -> str:
     """Return what to say of a connection that ended by this error of smbprotocol."""
-    if isinstance(error, ConnectionError) or type(error).__name__ == "SMBConnectionClosed":
+    from smbprotocol.exceptions import SMBConnectionClosed  # noqa: PLC0415 - an optional dependency
+
+    if isinstance(error, ConnectionError | SMBConnectionClosed):
         return f"{login.server} ended the connection"
     return f"the connection to {login.server} failed: {first_line(error)}"
 

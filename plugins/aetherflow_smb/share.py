@@ -33,7 +33,7 @@ WRITE_FOLDER = FilePipePrinterAccessMask.FILE_WRITE_DATA
 
 
 class Share(ShareConnection):
-    """A connection with the calls that a file system needs; errors are those of smbprotocol, or StepErrors."""
+    """A connection with the calls that a file system needs; errors are smbprotocol's, or StepErrors."""
 
     def look(self, path: SharePath) -> RemoteEntry | None:
         """Return what is at a path, following links; None if nothing is there."""

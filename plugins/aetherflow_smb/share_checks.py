@@ -49,6 +49,6 @@ def _protection(is_encrypted: bool, is_signed: bool) -> CheckResult:  # noqa: FB
     return CheckResult(
         "protection",
         "warning",
-        "the connection is neither signed nor encrypted: whoever is between can read and change files",
+        "the connection is neither signed nor encrypted: others on the network can read and change files",
         "set signing: true or encrypt: true in the config",
     )

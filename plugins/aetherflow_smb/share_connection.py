@@ -102,6 +102,7 @@ class ShareConnection:
             return next(iter(self._cache[key].session_table.values()))
         connection = Connection(uuid.uuid4(), host, login.port, require_signing=login.signing)
         self._cache[key] = connection
+        began = time.monotonic()
         try:
             connection.connect(timeout=login.timeout)
             session = Session(connection, login.username, login.password, require_encryption=login.encrypt)
@@ -113,9 +114,11 @@ class ShareConnection:
         except SMBConnectionClosed as error:
             raise self._given_up(cannot_reach(login, host, error)) from error
         except SMBException as error:
-            is_login = connection.dialect is not None
-            made = not_protected(login, error) if is_login else cannot_reach(login, host, error)
-            raise self._given_up(made) from error
+            is_late = time.monotonic() - began >= login.timeout
+            if is_late or connection.dialect is None:
+                cause = TimeoutError() if is_late else error
+                raise self._given_up(cannot_reach(login, host, cause)) from error
+            raise self._given_up(not_protected(login, error)) from error
         except Exception as error:  # the reading thread raises anything, if the other side speaks no SMB
             raise self._given_up(cannot_reach(login, host, error)) from error
         return session

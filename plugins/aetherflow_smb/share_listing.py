@@ -86,6 +86,7 @@ class Listing:
 
 def entries_of(portion: bytes, folder: str) -> Iterator[RemoteEntry]:
     """Yield the entries of a portion of a listing of a folder."""
+    prefix = join(folder, "")
     start = step = 0
     while start == 0 or step:
         step, _, _, _, changed, _, size, _, attributes, length, tag = _ENTRY.unpack_from(portion, start)
@@ -95,6 +96,6 @@ def entries_of(portion: bytes, folder: str) -> Iterator[RemoteEntry]:
         if name not in {".", ".."}:
             is_link = bool(attributes & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT) and tag in _LINKS
             is_dir = bool(attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
-            yield RemoteEntry(join(folder, name), 0 if is_dir else size, seconds(changed), is_dir, is_link)
+            yield RemoteEntry(f"{prefix}{name}", 0 if is_dir else size, seconds(changed), is_dir, is_link)
         if not step:
             return

@@ -1,7 +1,7 @@
 r"""Read the paths of files on a share, in every form that people write; pure.
 
-Without a share of its own a path is on the share of the resource: `dir/f`, `/dir/f`, `\dir\f`, and `X:\dir\f`,
-whose drive is dropped. `SHARE:/dir/f` and `\\host\share\dir\f` name one.
+Without a share of its own a path is on the share of the resource: `dir/f`, `/dir/f`, `\dir\f`, and
+`X:\dir\f`, whose drive is dropped. `SHARE:/dir/f` and `\\host\share\dir\f` name one.
 """
 
 from __future__ import annotations

@@ -77,9 +77,8 @@ class SmbClientConnector(RemoteFiles):
         try:
             async with opened._connection() as line:
                 if config.share:
-                    await opened._call(
-                        line, "use", opened._path(""), lambda: line.use_share(opened._path(""))
-                    )
+                    path = opened._path("")
+                    await opened._call(line, "use", path, lambda: line.use_share(path))
                 else:
                     await opened._call(line, "use", None, lambda: line.log_in(login.server))
         except BaseException:
@@ -109,7 +108,7 @@ class SmbClientConnector(RemoteFiles):
             line.break_off()
 
     def join(self, folder: str, name: str) -> str:
-        """Return the path of `name` below a folder, in the folder's form: `SHARE:/dir` leads to `SHARE:/dir/name`.
+        """Return the path of `name` below a folder, in its form: `SHARE:/dir` leads to `SHARE:/dir/name`.
 
         Raises:
             StepError: the name has a backslash (AF346).
@@ -130,7 +129,10 @@ class SmbClientConnector(RemoteFiles):
                     found += entries
                 await self._call(line, "list", path, listing.close)
         for entry in found:
-            yield entry if not entry.is_link else await self._followed(entry)
+            if not entry.is_link:
+                yield entry
+            elif (target := await self.stat(entry.path)) is not None:
+                yield RemoteEntry(entry.path, target.size, target.mtime, target.is_dir, is_link=True)
 
     async def stat(self, path: str) -> RemoteEntry | None:
         """Return what is at a path, following links; None if nothing is there.
@@ -245,13 +247,6 @@ class SmbClientConnector(RemoteFiles):
         path = self._path(written)
         check_new_name(path)
         return path
-
-    async def _followed(self, link: RemoteEntry) -> RemoteEntry:
-        """Return the entry of a link with the size and time of what it points to, if there is something."""
-        target = await self.stat(link.path)
-        if target is None:
-            return link
-        return RemoteEntry(link.path, target.size, target.mtime, target.is_dir, is_link=True)
 
     async def _once(self, doing: str, path: SharePath, function: Callable[[Share], T]) -> T:
         """Call a function with a connection, in a thread; see `_call`."""

@@ -1,6 +1,6 @@
 """Samba's file server on loopback for tests, with accounts, shares and data of its own below one folder.
 
-Starting it costs half a second, so tests share one: `with samba(folder) as server:` in a fixture of the module. It
+Starting it costs a second, so tests share one: `with samba(folder) as server:` in a fixture of the module. It
 is a process with children; the block ends them all.
 """
 
@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-PASSWORD = "s3cret pass-wörd"
+PASSWORD = "s3cret pass-wörd"  # noqa: S105 - of a server that lives for seconds
 LARGEST_FILE = 8 * 2**20
 """A larger file is answered with «disk full»: the server has a limit for files, so no disk must be filled."""
 
@@ -61,6 +62,7 @@ CONFIG = """\
 [readonly]
   path = {folder}/data
   read only = yes
+  force user = root
 [private]
   path = {folder}/data
   valid users = root
@@ -103,6 +105,10 @@ class Samba:
     @property
     def namespace(self) -> Path:
         return self.folder / "namespace"
+
+    def new_folder(self) -> str:
+        """Make a folder on the share `data` for one test, and return its name."""
+        return Path(tempfile.mkdtemp(dir=self.data)).name
 
     def config(self, **changes: object) -> dict[str, object]:
         """Return the config of a resource for it, with these changes."""
@@ -180,8 +186,6 @@ def _prepare(server: Samba, encrypt: str, options: str) -> None:
     for name in ("lock", "state", "cache", "pid", "private", "ncalrpc", "data", "archive", "namespace"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "private").chmod(0o700)
-    for ancestor in (folder, *folder.parents[:3]):  # pytest's folders are private; other accounts must get in
-        ancestor.chmod(ancestor.stat().st_mode | 0o011)
     (folder / "users.map").write_text("".join(f"{unix} = {name}\n" for name, unix in ACCOUNTS.items()))
     config = CONFIG.format(port=server.port, folder=folder, encrypt=encrypt, options=options)
     (folder / "smb.conf").write_text(config)
