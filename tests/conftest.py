@@ -31,6 +31,8 @@ def cold_start() -> Iterator[None]:
     """Let the commands of the test start in interpreters of their own: a test of the start itself."""
     with warm_start.cold():
         yield
+
+
 @pytest.fixture(scope="session")
 def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
     """Samba's file server, one for all tests of a process: each test works in a folder of its own there."""
