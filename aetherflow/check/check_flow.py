@@ -107,6 +107,7 @@ class _StepChecker:
             self._sink.add((*base, "type"), error.code, error.message, error.hint)
             return
         self.step_types[type_name] = step_type
+        self.used.add(step_type.default_resource)
         struct = _struct_in(step_type.input_type)
         named = {text for text, _ in texts(inputs, ())}  # any of them may name a resource
         self.used.update(self._resources if struct is None else self._resources.keys() & named)

@@ -27,6 +27,7 @@ class ConnectorPool:
         connector_class: Callable[[str], type[Connector]],
         shared: SharedConnectors | None = None,
         *,
+        knows: Callable[[str], bool] = lambda _name: False,
         on_release: Callable[[], None] = lambda: None,
     ) -> None:
         """Create an empty pool.
@@ -35,17 +36,23 @@ class ConnectorPool:
             resolve: returns a resource by its name; blocking.
             connector_class: returns a class by `kind:driver`; blocking.
             shared: connectors that several runs share; without it, none are shared.
+            knows: returns whether a resource of a name is declared.
             on_release: called when a user has ended.
         """
         self._resolve = resolve
         self._connector_class = connector_class
         self._shared = shared
+        self._knows = knows
         self._on_release = on_release
         self._open: dict[str, Connector] = {}
         self._own: dict[object, dict[str, Connector]] = {}
         self._locks: dict[tuple[str, object], anyio.Lock] = {}
         self._uncached: set[str] = set()
         self._borrowed: set[str] = set()
+
+    def knows(self, name: str) -> bool:
+        """Whether a resource of this name is declared."""
+        return self._knows(name)
 
     async def get(self, name: str, user: object = None) -> Connector:
         """Return the open connector of a resource.

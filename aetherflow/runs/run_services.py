@@ -66,6 +66,7 @@ async def run_services(
         partial(resolve, checked, mark=mark, warn=warn, known=secrets.take),
         checked.registry.connector_class,
         shared,
+        knows=checked.plan.resources.__contains__,
         on_release=secrets.forget,
     )
     async with one_error() as tasks:

@@ -21,7 +21,7 @@ from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
 from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
-from aetherflow.file_access import FileAccess
+from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.plugin_output import Level
 from aetherflow.ports import EffectLog, EffectState
 from aetherflow.redaction import Redactor
@@ -193,6 +193,14 @@ class StepContext:
         """
         return atomic_write(path, access=self.access_of(path))
 
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and those above it, with the access of new files; nothing happens if it exists.
+
+        Raises:
+            OSError: it cannot be made, or a file is in its place.
+        """
+        make_folder(path, self.access_of(path))
+
     @property
     def job_folders(self) -> list[Path]:
         """The folders of the job that the layout names, and the folder that they are in."""
@@ -230,6 +238,10 @@ class StepContext:
             StepError: the connector cannot be opened.
         """
         return await self._services.connectors.get(name, self)
+
+    def has_resource(self, name: str) -> bool:
+        """Whether the flow declares a resource of this name."""
+        return self._services.connectors.knows(name)
 
     async def release_connectors(self) -> None:
         """Close the connectors that only this attempt has open; the engine calls it at the end."""

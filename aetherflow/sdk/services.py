@@ -36,6 +36,10 @@ class Connectors(Protocol):
         """Return the connector of the resource `name`, opened at its first use."""
         ...
 
+    def knows(self, name: str) -> bool:
+        """Whether the flow declares a resource of this name."""
+        ...
+
     async def release(self, user: object) -> list[ErrorInfo]:
         """Close the connectors that only this user has open; return the errors."""
         ...

@@ -59,6 +59,7 @@ class StepType(msgspec.Struct, frozen=True):
         visible: inputs that others can see, and where; `validate` warns about a secret in them.
         program_inputs: inputs that are passed to a program, `command` first; a shell may expand `${VAR}` in
             them.
+        default_resource: the resource that the step uses if it names none, and the flow declares this one.
         placement: "coordinator" if the step must run in the process that executes the run, because it needs
             that process's locks, nested steps or machine.
         is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
@@ -73,6 +74,7 @@ class StepType(msgspec.Struct, frozen=True):
     contains: Literal["", "step"] = ""
     visible: Mapping[str, Visibility] = {}
     program_inputs: tuple[str, ...] = ()
+    default_resource: str = ""
     placement: PlacementRule = "anywhere"
     is_foreign: bool = True
 

@@ -30,6 +30,7 @@ class _Declared(msgspec.Struct, frozen=True):
     contains: Literal["", "step"]
     visible: dict[str, Visibility]
     program_inputs: tuple[str, ...]
+    default_resource: str
 
 
 def step(
@@ -41,6 +42,7 @@ def step(
     contains: Literal["", "step"] = "",
     visible: Mapping[str, Visibility] | None = None,
     program_inputs: tuple[str, ...] = (),
+    default_resource: str = "",
 ) -> Callable[[Any], StepType]:
     """Turn a function `(context: StepContext, inputs: Struct) -> Struct`, or a class, into a step type.
 
@@ -57,6 +59,7 @@ def step(
         contains: see `StepType`.
         visible: see `StepType`.
         program_inputs: see `StepType`.
+        default_resource: see `StepType`.
 
     Raises:
         ConfigError: the decorated object cannot be a step (AF547); the message has its file and line.
@@ -69,6 +72,7 @@ def step(
             "contains": contains,
             "visible": visible or {},
             "program_inputs": program_inputs,
+            "default_resource": default_resource,
         }
         try:
             declared = msgspec.convert(given, _Declared)

@@ -149,6 +149,9 @@ class _OpenConnectors:
             raise StepError(f"there is no resource {name!r}", hint="give it to FakeRun: connectors={...}")
         return self._connectors[name]
 
+    def knows(self, name: str) -> bool:
+        return name in self._connectors
+
     async def release(self, user: object) -> list[ErrorInfo]:
         del user
         return []

@@ -19,6 +19,7 @@ from aetherflow.errors import AetherFlowError
 from aetherflow.manual.error_codes import all_codes
 from tests.cli.command_line import CommandLine
 from tests.diagnostics import (
+    cases_archive,
     cases_bundles,
     cases_configuration,
     cases_files,
@@ -42,6 +43,7 @@ CASES: dict[str, Case | Told] = {
     **cases_steps.CASES,
     **cases_bundles.CASES,
     **cases_scheduler.CASES,
+    **cases_archive.CASES,
 }
 CHANGING = (
     (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),

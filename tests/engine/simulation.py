@@ -126,6 +126,9 @@ class _Unused:
     async def get(self, name: str, user: object = None) -> NoReturn:
         raise AssertionError(name, user)
 
+    def knows(self, name: str) -> NoReturn:
+        raise AssertionError(name)
+
     async def release(self, user: object) -> list[Any]:  # noqa: ARG002  as the port has it
         """Close what the attempt alone has open: nothing."""
         return []

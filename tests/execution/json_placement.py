@@ -108,6 +108,10 @@ class _Nothing:
     async def get(self, name: str, user: object = None) -> NoReturn:
         raise StepError(f"no resource {name} for {user}")
 
+    def knows(self, name: str) -> bool:
+        assert name
+        return False
+
     async def release(self, user: object) -> list[ErrorInfo]:
         assert user
         return []

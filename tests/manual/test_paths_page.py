@@ -31,6 +31,8 @@ NO_PATHS = {
     "done_file": "a pattern of a name beside each file",
     "zero_byte": "a choice",
     "env_files": "see `path`",
+    "max_files": "a number",
+    "private_zip_folder": "a choice",
     "paths": "see `plugins` and `allow`",
     "env_files_json": "see `path`",
     "profiles_json": "no file",
@@ -107,7 +109,7 @@ def test_the_table_names_nothing_that_does_not_exist() -> None:
     known = {name for struct in all_structs() for _, name, _ in fields(struct, set())}
     known |= {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
     keys = {name for name in named() if re.fullmatch(r"[a-z_]+", name)}
-    of_choices = {"filesystem", "list_files", "flow", "aetherflow", "yaml"}
+    of_choices = {"filesystem", "list_files", "zip", "unzip", "archive", "flow", "aetherflow", "yaml"}
     assert keys - known - of_choices == set()
 
 

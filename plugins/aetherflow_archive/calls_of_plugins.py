@@ -1,0 +1,91 @@
+"""The methods that archive connectors have for the plugins of others: `create_zip` and `extract_zip`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aetherflow import files
+from aetherflow_archive.archive_connector import ArchiveConnector, PackedFile, Packing, Unpacking
+from aetherflow_archive.publishing import hidden_folder, publish
+
+
+class PluginCalls(ArchiveConnector):
+    """An archive connector with methods that need no step; they block."""
+
+    def create_zip(
+        self,
+        *,
+        output: str | Path,
+        files: Iterable[str | Path],
+        base_dir: str | Path,
+        password: str | None = None,
+        compression: str = "deflated",
+        overwrite: bool = True,
+    ) -> dict[str, Any]:
+        """Write an archive of files below `base_dir`; return {output, count, password, driver}.
+
+        Raises:
+            StepError: a file changed meanwhile, or the password cannot be used.
+            ValueError: a file is not below `base_dir`.
+            FileExistsError: the archive exists, and `overwrite` is false.
+        """
+        base, target = Path(base_dir), Path(output)
+        if not overwrite and target.exists():
+            raise FileExistsError(f"{target} exists")
+        named = {Path(file).relative_to(base).as_posix(): Path(file) for file in files}
+        members = [PackedFile(name, path) for name, path in sorted(named.items())]
+        method: Any = "deflated" if compression == "deflated" else "stored"
+        with atomic(target) as part:
+            self.pack(part, Packing(base, members, password or None, method), Unwatched())
+        return {
+            "output": str(target),
+            "count": len(members),
+            "password": bool(password),
+            "driver": self.driver,
+        }
+
+    def extract_zip(
+        self,
+        *,
+        archive: str | Path,
+        dest_dir: str | Path,
+        password: str | None = None,
+        overwrite: bool = True,
+        members: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """Unpack an archive; return {dest_dir, files, password, driver}.
+
+        Raises:
+            StepError: the archive is damaged, too large or unsafe, or the password is wrong.
+        """
+        source, target = Path(archive), Path(dest_dir)
+        with hidden_folder(target.absolute(), str(source)) as staged:
+            names = self.unpack(source, staged, Unpacking(members, password or None), Unwatched())
+            published = publish(
+                staged, names, target, writing=atomic, make_folder=_make_folder, overwrite=overwrite
+            )
+        return {
+            "dest_dir": str(target),
+            "files": published.files,
+            "password": bool(password),
+            "driver": self.driver,
+        }
+
+
+atomic = files.atomic_write
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+
+
+class Unwatched:
+    """A `Watch` that nobody looks at."""
+
+    def raise_if_stopping(self) -> None:
+        """Continue."""
+
+    def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
+        """Report to nobody."""
