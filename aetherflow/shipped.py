@@ -49,6 +49,8 @@ SHIPPED = (
     Shipped("connector", "mail:smtp", "aetherflow_mail.smtp_connector:SmtpConnector"),
     Shipped("connector", "smb:pysmb", "aetherflow_smb.smbclient_connector:PysmbConnector"),
     Shipped("connector", "smb:smbclient", "aetherflow_smb.smbclient_connector:SmbClientConnector"),
+    Shipped("connector", "sftp:asyncssh", "aetherflow_sftp.sftp_connector:SftpFiles"),
+    Shipped("connector", "sftp:paramiko", "aetherflow_sftp.sftp_connector:SftpFilesAsParamiko"),
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
     Shipped("bundle source", "sftp", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),

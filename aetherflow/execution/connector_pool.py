@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -86,12 +87,15 @@ class ConnectorPool:
                 self._open[name] = await open_connector(cls, resource)
             case "none":
                 self._uncached.add(name)
+        if name in self._open:
+            _warn(self._open[name])
 
     async def _get_own(self, name: str, user: object, prepared: _Prepared | None) -> Connector:
         async with self._locks.setdefault((name, user), anyio.Lock()):
             own = self._own.setdefault(user, {})
             if name not in own:
                 own[name] = await open_connector(*(prepared or await self._prepare(name)))
+                _warn(own[name])
             return own[name]
 
     async def _prepare(self, name: str) -> _Prepared:
@@ -121,6 +125,12 @@ class ConnectorPool:
             if name not in self._borrowed:
                 problems += await close(name, connector)
         return problems if self._shared is None else [*problems, *await self._shared.release(self)]
+
+
+def _warn(connector: Connector) -> None:
+    """Show what a run has to know of a connector that it begins to use, as lines of the step that does."""
+    for caution in connector.cautions:
+        logging.getLogger(type(connector).__module__).warning(caution)
 
 
 async def open_connector(cls: type[Connector], resource: Resource) -> Connector:

@@ -88,6 +88,8 @@ class Connector(abc.ABC):
         packages: optional modules that `open` imports; `doctor` checks that they are installed.
         restricted_by: the key of a bundle manifest that lists the drivers that enterprise mode allows;
             empty: all drivers are allowed.
+        cautions: sentences about an open connector that every run has to show once, as warnings: what it
+            does not check.
     """
 
     config_type: ClassVar[type[Any]] = dict
@@ -95,6 +97,7 @@ class Connector(abc.ABC):
     path_keys: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ()
     restricted_by: ClassVar[Literal["", "zip_drivers"]] = ""
+    cautions: tuple[str, ...] = ()
 
     @classmethod
     def absolute_paths(cls, config: dict[str, Any], absolute: AbsolutePath) -> dict[str, Any]:

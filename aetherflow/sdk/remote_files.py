@@ -8,13 +8,18 @@ manifest and effects.
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
+from aetherflow.errors import StepError
+from aetherflow.sdk.blocking import run_blocking
 from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.files import BLOCK_BYTES as READ_BYTES
+from aetherflow.sdk.files import atomic_write
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """The size of the pieces that files are read and written in; a connector may use smaller ones."""
@@ -37,9 +42,16 @@ class RemoteEntry(msgspec.Struct, frozen=True):
     is_dir: bool = False
     is_link: bool = False
 
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
 
 class RemoteFiles(Connector):
     """A connector whose resource is a file system elsewhere.
+
+    A connector implements the methods up to `remove_folder`; plugins have the operations below them, too.
 
     Paths are texts in the form of that file system. Every method may be called from several tasks at once.
     Errors are StepErrors that name the path, with kind "connection" when a later attempt may succeed.
@@ -126,3 +138,109 @@ class RemoteFiles(Connector):
         """Return the checksum of a file (hex digits) if the far side computes it; None if it cannot."""
         del path
         return None
+
+    async def remove_folder(self, path: str) -> bool:
+        """Delete an empty folder; return whether it was there.
+
+        Raises:
+            StepError: it is not empty, may not be deleted, or this connector cannot delete folders.
+        """
+        raise StepError(f"{type(self).__name__} cannot delete the folder {path}", code="AF344")
+
+    async def exists(self, path: str) -> bool:
+        """Return whether a file or folder is there."""
+        return await self.stat(path) is not None
+
+    async def list(self, folder: str) -> Sequence[RemoteEntry]:
+        """Return the entries directly in a folder, by name; see `scan`."""
+        return sorted([entry async for entry in self.scan(folder)], key=lambda entry: entry.name)
+
+    async def read_bytes(self, path: str) -> bytes:
+        """Return the whole content of a file, which must fit into memory; see `read`."""
+        async with self.read(path) as blocks:
+            return b"".join([block async for block in blocks])
+
+    async def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file with this content, and make the folders above it; see `write`."""
+        await self.make_folder(parent(path))
+        await self.write(path, _blocks_of(content))
+
+    async def download(self, remote: str, local: Path | str) -> None:
+        """Write a file of the far side to a local one, which replaces an existing one when it is complete.
+
+        Raises:
+            StepError: see `read`.
+            OSError: the local file cannot be written.
+        """
+        writing = atomic_write(Path(local))
+        part = await run_blocking(writing.__enter__)
+        try:
+            file = await run_blocking(part.open, "wb")
+            try:
+                async with self.read(remote) as blocks:
+                    async for block in blocks:
+                        await run_blocking(file.write, block)
+            finally:
+                file.close()
+        except BaseException as error:
+            writing.__exit__(type(error), error, error.__traceback__)
+            raise
+        await run_blocking(writing.__exit__, None, None, None)
+
+    async def upload(self, local: Path | str, remote: str) -> None:
+        """Write a local file to the far side, and make the folders above it; see `write`.
+
+        Raises:
+            OSError: the local file cannot be read.
+        """
+        file = await run_blocking(Path(local).open, "rb")
+
+        async def blocks() -> AsyncIterator[bytes]:
+            while block := await run_blocking(file.read, READ_BYTES):
+                yield block
+
+        try:
+            await self.make_folder(parent(remote))
+            await self.write(remote, blocks())
+        finally:
+            file.close()
+
+    async def delete(self, path: str) -> None:
+        """Delete a file or an empty folder, if it is there; see `remove` and `remove_folder`."""
+        entry = await self.stat(path)
+        if entry is not None and entry.is_dir and not entry.is_link:
+            await self.remove_folder(path)
+        else:
+            await self.remove(path)
+
+    async def delete_recursive(self, path: str) -> None:
+        """Delete a file, or a folder with everything in it; links are deleted and not followed."""
+        entry = await self.stat(path)
+        if entry is None or not entry.is_dir or entry.is_link:
+            await self.remove(path)
+            return
+        for inner in await self.list(path):
+            if inner.is_dir and not inner.is_link:
+                await self.delete_recursive(inner.path)
+            else:
+                await self.remove(inner.path)
+        await self.remove_folder(path)
+
+    async def mkdir(self, path: str) -> None:
+        """Make a folder and those above it; see `make_folder`."""
+        await self.make_folder(path)
+
+    async def mkdir_recursive(self, path: str) -> None:
+        """Make a folder and those above it; see `make_folder`."""
+        await self.make_folder(path)
+
+
+def parent(path: str) -> str:
+    """Return the folder of a path: the part before the last `/`; empty if there is none."""
+    folder, slash, _ = path.rpartition("/")
+    return folder or slash
+
+
+async def _blocks_of(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), BLOCK_BYTES):
+        yield content[start : start + BLOCK_BYTES]
