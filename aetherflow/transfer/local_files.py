@@ -153,6 +153,7 @@ class LocalFiles(RemoteFiles):
         async with self._closing(file, "write", path):
             async for block in content:
                 await self._call("write", path, partial(_write, file, block))
+            await self._call("write", path, lambda _path: file.store())
 
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         """Rename a file; with `replace`, an existing file is replaced.

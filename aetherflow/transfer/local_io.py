@@ -1,6 +1,6 @@
 """Blocking calls on files of this machine: list, open, read, write, rename. Called in worker threads.
 
-All paths are texts. May import the protocol of file systems only.
+All paths are texts. May import the protocol of file systems and `file_access` only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from aetherflow.file_access import FileAccess, opener
 from aetherflow.sdk.remote_files import RemoteEntry
 
 ENTRIES_PER_CALL = 1000
@@ -52,14 +53,14 @@ class LocalFile:
         return file
 
     @classmethod
-    def to_write(cls, path: str, offset: int = 0) -> Self:
-        """Create or empty a file, or cut it at an offset to continue there.
+    def to_write(cls, path: str, offset: int = 0, access: FileAccess | None = None) -> Self:
+        """Create or empty a file, or cut it at an offset to continue there; a new one gets the access.
 
         Raises:
             OSError: it cannot be opened.
         """
         flags = os.O_WRONLY | _FLAGS
-        file = cls(os.open(path, flags if offset else flags | os.O_CREAT | os.O_TRUNC, 0o666))
+        file = cls(opener(access)(path, flags if offset else flags | os.O_CREAT | os.O_TRUNC))
         if offset:
             os.ftruncate(file._descriptor, offset)
             os.lseek(file._descriptor, offset, os.SEEK_SET)
@@ -84,6 +85,25 @@ class LocalFile:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._descriptor, view) :]
+
+    def version(self) -> tuple[int, int]:
+        """Return the size and the time (in nanoseconds) of the file as it is now.
+
+        Raises:
+            OSError: it cannot be looked at, or is closed.
+        """
+        with self._lock:
+            status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    def store(self) -> None:
+        """Make what was written durable.
+
+        Raises:
+            OSError: it cannot be stored, or is closed.
+        """
+        with self._lock:
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Close the file; a second time nothing happens.

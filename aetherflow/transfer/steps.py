@@ -7,13 +7,17 @@ from typing import NamedTuple
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.transfer.delete_step import delete_files
+from aetherflow.transfer.download_step import download_files
 from aetherflow.transfer.list_step import list_files
+from aetherflow.transfer.upload_step import upload_files
 
 
 class TransferSteps(NamedTuple):
     """The steps of one kind of resource."""
 
     list_files: StepType
+    download_files: StepType
+    upload_files: StepType
     delete_files: StepType
 
 
@@ -22,12 +26,14 @@ def transfer_steps(kind: str) -> TransferSteps:
 
     They work with every connector that is a `RemoteFiles`. A plugin writes, at the top of a module:
 
-        list_files, delete_files = transfer_steps("s3")
+        list_files, download_files, upload_files, delete_files = transfer_steps("s3")
 
     Raises:
         ConfigError: the name of a step cannot begin with `kind`.
     """
     return TransferSteps(
         list_files=step(f"{kind}_list_files")(list_files),
+        download_files=step(f"{kind}_download_files")(download_files),
+        upload_files=step(f"{kind}_upload_files")(upload_files),
         delete_files=step(f"{kind}_delete_files")(delete_files),
     )

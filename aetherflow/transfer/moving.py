@@ -1,0 +1,326 @@
+"""Move the files of a step, several at once, and resume what an earlier attempt did.
+
+What a crash leaves is always one of these: nothing, an incomplete file under its temporary name, a whole file
+under its temporary name (noted as whole), or the file under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from aetherflow.errors import StepError
+from aetherflow.sdk.context import StepContext
+from aetherflow.transfer.manifest import Entry, Manifest
+from aetherflow.transfer.overwrite import decide
+from aetherflow.transfer.rate import Meter, RateLimit
+from aetherflow.transfer.transfer_keys import TransferSettings
+from aetherflow.transfer.way import Item, Way
+
+MOST_EFFECTS = 64
+"""So many files have an effect each; more have one for all, and the manifest says which arrived."""
+
+FINISH_SECONDS = 5.0
+"""How long a step that failed, or is cancelled, writes its manifest."""
+
+MOST_NAMES = 5
+"""How many files an error names."""
+
+_REASONS = {
+    "exists": "a file of its name is there",
+    "older": "the file that is there is not older",
+    "same": "the same file is there",
+}
+
+
+class Moving:
+    """Moves the files of one step.
+
+    Args:
+        context: of the step.
+        way: the direction.
+        manifest: the result list, open.
+        settings: how the files move.
+        meter: counts them.
+        is_resumed: whether an earlier attempt may have moved some of them.
+    """
+
+    def __init__(
+        self,
+        context: StepContext,
+        way: Way,
+        manifest: Manifest,
+        settings: TransferSettings,
+        meter: Meter,
+        *,
+        is_resumed: bool,
+    ) -> None:
+        self._context = context
+        self._way = way
+        self._manifest = manifest
+        self._settings = settings
+        self._meter = meter
+        self._is_resumed = is_resumed
+        self._has_effects = False
+        self._gone = 0
+
+    async def run(self, items: list[Item], *, has_effects: bool) -> None:
+        """Move the files; when it returns, all have arrived or need not be sent.
+
+        Args:
+            items: the files in order.
+            has_effects: whether each is an effect of its own.
+
+        Raises:
+            StepError: a file cannot be moved; of several, AF320 names them.
+        """
+        self._has_effects = has_effects
+        await self._each(self._finish, self._committed())
+        await self._each(self._move, items)
+        if self._settings.transactional:
+            await self._manifest.commit()
+            await self._each(self._finish, self._committed())
+        await self._way.flush()
+        if self._gone:
+            self._context.log(
+                f"{self._gone} files that an earlier attempt had sent are not there any more: taken since",
+                "warning",
+            )
+
+    async def _move(self, item: Item) -> None:
+        """Move one file, or, if the step is transactional, bring it to its temporary name."""
+        if self._is_resumed and await self._is_settled(item):
+            return
+        if self._settings.overwrite != "always":
+            there = await self._way.existing(item.target)
+            decision = decide(
+                self._settings.overwrite,
+                size=item.size,
+                mtime=item.mtime,
+                there=there,
+                exact_time=self._settings.preserve_mtime,
+            )
+            if decision != "send":
+                entry = self._way.entry(item, "same" if decision == "same" else "skipped")
+                self._manifest.note(msgspec.structs.replace(entry, reason=_REASONS[decision]))
+                self._meter.file_done(item.size or 0)
+                return
+        if self._settings.transactional:
+            await self._send(item)
+        else:
+            async with self._effect(item) as found:
+                entry = await self._send(item)
+                await self._rename(item, entry)
+                found.update(_facts(entry))
+        self._meter.file_done()
+
+    async def _send(self, item: Item) -> Entry:
+        """Bring a file to its temporary name; return its entry, which is noted if that matters."""
+        arrived = await self._way.send(item, is_resumed=self._is_resumed)
+        entry = self._way.entry(item, "whole", arrived)
+        if self._settings.transactional or self._way.notes_whole:
+            await self._manifest.add(entry)
+        return entry
+
+    async def _rename(self, item: Item, entry: Entry) -> None:
+        await self._way.rename(item, _done(entry), replace=self._settings.replaces)
+
+    def _committed(self) -> list[Item]:
+        """Return the files that are whole, and will be renamed whatever happens."""
+        found = map(self._manifest.entries.get, sorted(self._manifest.committed))
+        return [self._way.item(entry) for entry in found if entry is not None and entry.status == "whole"]
+
+    async def _finish(self, item: Item) -> None:
+        """Rename a file of a transactional step that was committed."""
+        entry = self._manifest.entries[item.id]
+        async with self._effect(item) as found:
+            if self._is_resumed and await self._was_renamed(item, entry):
+                self._manifest.note(_done(entry))
+            else:
+                await self._rename(item, entry)
+            found.update(_facts(entry))
+
+    async def _is_settled(self, item: Item) -> bool:
+        """Whether an earlier attempt has moved the file; if it was whole, it is renamed now."""
+        entry = self._manifest.entries.get(item.id)
+        if entry is None or not item.is_version_of(entry):
+            return False
+        if entry.status == "whole":
+            return await self._settle_whole(item, entry)
+        if not entry.has_arrived or not await self._is_there(item, entry):
+            return False
+        async with self._effect(item, entry):
+            self._meter.file_done(entry.size or 0)
+        return True
+
+    async def _settle_whole(self, item: Item, entry: Entry) -> bool:
+        there = await self._way.existing(item.temporary)
+        if there is not None and there.size == entry.size:
+            if not self._settings.transactional:
+                async with self._effect(item, entry):
+                    await self._rename(item, entry)
+        elif not self._settings.transactional and await self._was_renamed(item, entry):
+            async with self._effect(item, entry):
+                self._manifest.note(_done(entry))
+        else:
+            return False
+        self._meter.file_done(entry.size or 0)
+        return True
+
+    async def _was_renamed(self, item: Item, entry: Entry) -> bool:
+        """Whether a file that was whole has its name: the process ended before that was noted."""
+        if await self._way.existing(item.temporary) is not None:
+            return False
+        there = await self._way.existing(item.target)
+        return there is not None and there.size == entry.size
+
+    async def _is_there(self, item: Item, entry: Entry) -> bool:
+        """Whether a file that arrived need not be sent again."""
+        there = await self._way.existing(item.target)
+        if there is not None:
+            return there.size == entry.size
+        self._gone += self._way.may_be_taken
+        return self._way.may_be_taken
+
+    @asynccontextmanager
+    async def _effect(self, item: Item, settled: Entry | None = None) -> AsyncIterator[dict[str, Any]]:
+        """Make the change in a block an effect of its own, if there are not too many.
+
+        Args:
+            item: the file.
+            settled: its entry, if an earlier attempt is found to have made the change.
+        """
+        facts = _facts(settled) if settled else {}
+        if not self._has_effects:
+            yield facts
+            return
+
+        async def verify() -> dict[str, Any] | None:
+            return facts or None
+
+        async with self._context.effect(
+            f"{self._way.verb} {self._way.remote_path(item)}",
+            verify=verify,
+            detail={"to": item.target, "size": item.size},
+        ) as effect:
+            yield facts
+            effect.result = facts
+
+    async def _each(self, function: Callable[[Item], Awaitable[None]], items: Iterable[Item]) -> None:
+        """Call a function for each file, several at once.
+
+        Raises:
+            StepError: that of the first file that failed, or AF320 for several.
+        """
+        waiting = iter(items)
+        failed: dict[str, StepError] = {}
+
+        async def work() -> None:
+            for item in waiting:
+                try:
+                    await function(item)
+                except StepError as error:
+                    failed[item.id] = error
+                    self._note_failure(item, error)
+                    if self._settings.fail_fast:
+                        tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._settings.workers):
+                tasks.start_soon(work)
+        if failed:
+            raise _error_of(failed)
+
+    def _note_failure(self, item: Item, error: StepError) -> None:
+        known = self._manifest.entries.get(item.id)
+        if known is None or known.status != "whole":  # a whole file only needs its name
+            entry = self._way.entry(item, "failed")
+            self._manifest.note(msgspec.structs.replace(entry, reason=error.message))
+
+
+async def move_files(
+    context: StepContext,
+    items: list[Item],
+    settings: TransferSettings,
+    make_way: Callable[[Manifest, RateLimit, Meter], Way],
+    place: str,
+) -> Manifest:
+    """Move the files of a step, and write its manifest; return it.
+
+    Up to MOST_EFFECTS files are an effect each. More, or all of a transactional step, are one, whose detail
+    names the manifest.
+
+    Args:
+        context: of the step.
+        items: the files in order.
+        settings: how they move.
+        make_way: returns the direction.
+        place: where they go to, for the effect of all.
+
+    Raises:
+        StepError: a file cannot be moved.
+    """
+    is_resumed = bool(context.earlier_effects)
+    path = manifest_path(context)
+    manifest = Manifest(path, context.access_of(path))
+    sizes = [item.size for item in items]
+    meter = Meter(context, len(items), None if None in sizes else sum(size or 0 for size in sizes))
+    way = make_way(manifest, RateLimit(context.clock, settings.bytes_per_second), meter)
+    moving = Moving(context, way, manifest, settings, meter, is_resumed=is_resumed)
+    is_one = settings.transactional or len(items) > MOST_EFFECTS
+    await manifest.open(is_resumed=is_resumed)
+    try:
+        async with AsyncExitStack() as stack:
+            if is_one:
+                detail = {"files": len(items), "manifest": str(path)}
+                effect = await stack.enter_async_context(
+                    context.effect(f"{way.verb} files to {place}", detail=detail)
+                )
+                effect.result = detail
+            await moving.run(items, has_effects=not is_one)
+    except BaseException:
+        with anyio.move_on_after(FINISH_SECONDS, shield=True):
+            await _write_anyway(context, manifest, items)
+        raise
+    await manifest.finish(item.id for item in items)
+    return manifest
+
+
+def manifest_path(context: StepContext) -> Path:
+    """Return where the manifest of a step is."""
+    return context.manifests / f"{context.step_id}.manifest.json"
+
+
+async def _write_anyway(context: StepContext, manifest: Manifest, items: list[Item]) -> None:
+    try:
+        await manifest.finish(item.id for item in items)
+    except StepError as error:  # the step has failed for another reason
+        context.log(error.message, "warning")
+
+
+def _error_of(failed: Mapping[str, StepError]) -> StepError:
+    errors = list(failed.values())
+    if len(errors) == 1:
+        return errors[0]
+    names = ", ".join(list(failed)[:MOST_NAMES])
+    return StepError(
+        f"{len(failed)} files failed ({names}{', ...' if len(failed) > MOST_NAMES else ''}); "
+        f"the first: {errors[0].message}",
+        hint=errors[0].hint,
+        kind="connection" if all(error.kind == "connection" for error in errors) else "other",
+        code="AF320",
+        detail={"failed": {name: error.message for name, error in list(failed.items())[:MOST_NAMES]}},
+    )
+
+
+def _done(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, status="done", temporary="")
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {"size": entry.size, "sha256": entry.sha256}

@@ -1,0 +1,125 @@
+"""The inputs that say how files move: shared by the steps that download and upload. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aetherflow.spec.size import parse_size
+from aetherflow.transfer.overwrite import Overwrite
+from aetherflow.transfer.selection_inputs import SelectionInputs
+from aetherflow.transfer.target_names import check_template
+
+Verify = Literal["size", "checksum", "none"]
+After = Literal["keep", "delete", "move"]
+
+WORKERS = 4
+"""How many files move at once, unless the flow says it."""
+
+MOST_WORKERS = 64
+
+
+class Parallelism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many files move at once, as AetherFlow 0.0 has it.
+
+    Attributes:
+        enabled: false: one file after the other.
+        workers: how many at once.
+        fail_fast: whether the first file that fails ends the step; otherwise the others are still tried.
+    """
+
+    enabled: bool | None = True
+    workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] | None = 8
+    fail_fast: bool | None = True
+
+
+class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
+    """How the files of a step move.
+
+    Attributes:
+        overwrite: what happens to a file whose name is in use where it arrives.
+        rename: the name that each file gets: `{stem}_{mtime:%Y%m%d}{suffix}`; `{name}` and `{index}` too.
+        preserve_mtime: whether files get the time of their source.
+        verify: what is compared before a file gets its name: its size, its checksum (SHA-256), or nothing.
+        transactional: whether all files get their names only when all have arrived, or none does.
+        parallel: how many files move at once.
+        parallelism: the same in another spelling: {enabled, workers, fail_fast}.
+        fail_fast: whether the first file that fails ends the step; otherwise the others are still tried.
+        bandwidth_limit: bytes per second for all files together, such as 10MB/s.
+        after: what happens to the sources once the success of the step is stored.
+        move_to: the folder for `after: move`.
+    """
+
+    overwrite: Overwrite = "always"
+    rename: str | None = None
+    preserve_mtime: bool = False
+    verify: Verify = "size"
+    transactional: bool = False
+    parallel: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] | None = None
+    parallelism: Parallelism | None = None
+    fail_fast: bool = True
+    bandwidth_limit: int | str | None = None
+    after: After = "keep"
+    move_to: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say.
+
+        Raises:
+            ValueError: a text cannot be read, or two keys contradict each other.
+        """
+        super().__post_init__()
+        if self.rename is not None:
+            if not self.rename:
+                raise ValueError("rename is empty: write a template such as {name}")
+            check_template(self.rename)
+        if (self.after == "move") != (self.move_to is not None):
+            raise ValueError("after: move and move_to: FOLDER belong together")
+        if self.parallel is not None and self.parallelism is not None:
+            raise ValueError("parallel and parallelism mean the same: keep one of them")
+        self.transfer()
+
+    def transfer(self) -> TransferSettings:
+        """Return the keys as the transfer reads them.
+
+        Raises:
+            ValueError: the bandwidth limit is no size, or 0.
+        """
+        group = self.parallelism or Parallelism(workers=self.parallel or WORKERS, fail_fast=self.fail_fast)
+        return TransferSettings(
+            overwrite=self.overwrite,
+            rename=self.rename or "",
+            preserve_mtime=self.preserve_mtime,
+            verify=self.verify,
+            transactional=self.transactional,
+            workers=1 if group.enabled is False else (group.workers or WORKERS),
+            fail_fast=group.fail_fast is not False and self.fail_fast,
+            bytes_per_second=None if self.bandwidth_limit is None else _rate(str(self.bandwidth_limit)),
+        )
+
+
+class TransferSettings(msgspec.Struct, frozen=True):
+    """How the files of a step move; see `TransferInputs`."""
+
+    overwrite: Overwrite = "always"
+    rename: str = ""
+    preserve_mtime: bool = False
+    verify: Verify = "size"
+    transactional: bool = False
+    workers: int = WORKERS
+    fail_fast: bool = True
+    bytes_per_second: int | None = None
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a file may take the place of one that has its name."""
+        return self.overwrite not in {"never", "fail"}
+
+
+def _rate(text: str) -> int:
+    rate = parse_size(text.strip().removesuffix("/s").removesuffix("ps"))
+    if rate < 1:
+        raise ValueError("bandwidth_limit must be at least 1 byte per second, such as 10MB/s")
+    return rate

@@ -1,0 +1,295 @@
+"""Uploads: names, what is left, what is sent again; over files in memory and `file:local`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from aetherflow.errors import StepError
+from aetherflow.sdk.step import StepResult
+from aetherflow.testing import FakeRun, run_step
+from aetherflow.transfer.local_files import LocalFiles
+from aetherflow.transfer.shipped_steps import sftp_upload_files
+from tests.transfer.memory_files import MemoryFiles
+
+
+def write(folder: Path, **content: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in content.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+async def upload(run: FakeRun, **inputs: Any) -> StepResult:
+    return await run_step(sftp_upload_files, {"resource": "box", "remote_dir": "/in", **inputs}, run)
+
+
+def entries(result: StepResult) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(Path(result.outputs["manifest"]).read_text())
+    return listed
+
+
+def run_of(place: Path, files: MemoryFiles | LocalFiles) -> FakeRun:
+    return FakeRun(place / "run", connectors={"box": files})
+
+
+@pytest.mark.asyncio
+async def test_items_of_the_original_are_sent_and_listed_in_its_manifest(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="aa", b_csv="b", c_csv=""), MemoryFiles()
+    items = [
+        str(folder / "a.csv"),
+        {"file": str(folder / "b.csv"), "id": "second", "remote_name": "B/x.csv"},
+        {"path": str(folder / "c.csv"), "rel_path": "sub/c.csv", "size": 0, "is_dir": False},
+    ]
+    run = run_of(tmp_path, files)
+    result = await upload(run, items=items, parallelism={"workers": 8, "fail_fast": True})
+
+    assert files.files == {"/in/a.csv": b"aa", "/in/B/x.csv": b"b", "/in/sub/c.csv": b""}
+    assert {"/in", "/in/B", "/in/sub"} <= files.folders
+    assert (result.outputs["count"], result.outputs["bytes"], result.outputs["skipped"]) == (3, 3, 0)
+    manifest = Path(result.outputs["manifest"])
+    assert manifest.name == "step.manifest.json"
+    assert manifest.parent.name == "manifests"
+    listed = entries(result)
+    assert [(one["id"], one["remote_path"], one["status"]) for one in listed] == [
+        ("a.csv", "/in/a.csv", "done"),
+        ("second", "/in/B/x.csv", "done"),
+        ("sub/c.csv", "/in/sub/c.csv", "done"),
+    ]
+    assert listed[0]["file"] == str(folder / "a.csv")
+    assert listed[0]["sha256"] == hashlib.sha256(b"aa").hexdigest()
+    assert [key for *_, key in run.effects] == [
+        "upload /in/a.csv",
+        "upload /in/B/x.csv",
+        "upload /in/sub/c.csv",
+    ]
+
+
+@pytest.mark.asyncio
+async def test_local_files_are_paths_and_patterns(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="aa", b_csv="b", n_txt="n"), MemoryFiles()
+    given = [str(folder / "*.csv"), str(folder / "n.txt")]
+    result = await upload(run_of(tmp_path, files), local_files=given, dir="/in")
+    assert result.outputs["uploaded"] == [str(folder / name) for name in ("a.csv", "b.csv", "n.txt")]
+    assert result.outputs["remote_dir"] == "/in"
+    assert sorted(files.files) == ["/in/a.csv", "/in/b.csv", "/in/n.txt"]
+
+    run = run_of(tmp_path, files)
+    (run.context().artifacts / "own.csv").write_text("x")
+    result = await upload(run, local_files="own.csv")
+    assert result.outputs["remote_files"] == ["/in/own.csv"]
+
+
+@pytest.mark.asyncio
+async def test_nothing_to_send_is_a_success_or_skipped_as_it_was_asked_for(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out"), MemoryFiles()
+    result = await upload(run_of(tmp_path, files), items=[])
+    assert (result.status, result.outputs["count"]) == ("SUCCESS", 0)
+    assert entries(result) == []
+    result = await upload(run_of(tmp_path, files), local_files=[str(folder / "*.csv")])
+    assert (result.status, result.reason) == (
+        "SKIPPED",
+        f"0 files in {folder}/*.csv, fewer than min_count 1",
+    )
+    result = await upload(run_of(tmp_path, files), src_dir=str(folder))
+    assert result.status == "SKIPPED"
+
+
+@pytest.mark.asyncio
+async def test_a_folder_is_sent_with_a_selection_and_new_names(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="aa", b_csv="b", n_txt="n"), MemoryFiles()
+    write(folder / "deep", c_csv="c")
+    os.utime(folder / "a.csv", (0, 0))
+    result = await upload(
+        run_of(tmp_path, files),
+        src_dir=str(folder),
+        pattern="*.csv",
+        recursive=True,
+        rename="{index:2}_{stem}_{mtime:%Y}{suffix}",
+        sort="name",
+        preserve_mtime=True,
+    )
+    assert result.outputs["remote_files"][0] == "/in/01_a_1970.csv"
+    assert [path.rpartition("_")[0] for path in files.files] == ["/in/01_a", "/in/02_b", "/in/deep/03_c"]
+    assert 0 in files.times.values()
+
+
+@pytest.mark.asyncio
+async def test_what_is_there_is_replaced_left_or_an_error(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="new", b_csv="b")
+    for overwrite, content, counts in (
+        ("always", b"new", (2, 0)),
+        ("never", b"old!", (1, 1)),
+        ("if_newer", b"new", (2, 0)),
+        ("if_different", b"new", (2, 0)),
+    ):
+        files = MemoryFiles({"/in/a.csv": b"old!"})
+        result = await upload(run_of(tmp_path, files), src_dir=str(folder), overwrite=overwrite)
+        assert files.files == {"/in/a.csv": content, "/in/b.csv": b"b"}
+        assert (result.outputs["count"], result.outputs["skipped"]) == counts
+    files = MemoryFiles({"/in/a.csv": b"old!"})
+    with pytest.raises(StepError, match=r"/in/a.csv exists, and overwrite") as failed:
+        await upload(run_of(tmp_path, files), items=[str(folder / "a.csv")], overwrite="fail")
+    assert failed.value.code == "AF315"
+    assert files.files == {"/in/a.csv": b"old!"}
+
+
+class Losing(MemoryFiles):
+    """A server that accepts everything and loses the last byte."""
+
+    async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
+        await super().write(path, content, offset=offset)
+        self.files[path] = self.files[path][:-1]
+
+
+class Garbling(MemoryFiles):
+    """A server that stores other bytes."""
+
+    async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
+        await super().write(path, content, offset=offset)
+        if not path.endswith(".sha256"):
+            self.files[path] = b"x" * len(self.files[path])
+
+
+class Computing(MemoryFiles):
+    """A server that computes checksums."""
+
+    async def sha256(self, path: str) -> str:
+        return hashlib.sha256(self.files[path]).hexdigest()
+
+
+@pytest.mark.asyncio
+async def test_what_did_not_arrive_as_it_was_sent_never_gets_its_name(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="abc")
+    for files, verify in ((Losing(), "size"), (Losing(), "checksum"), (Garbling(), "checksum")):
+        with pytest.raises(StepError, match=r"/in/a.csv did not arrive as it was sent") as failed:
+            await upload(run_of(tmp_path, files), items=[str(folder / "a.csv")], verify=verify)
+        assert (failed.value.code, failed.value.kind) == ("AF318", "connection")
+        assert files.files == {}
+    files = Losing()
+    await upload(run_of(tmp_path, files), items=[str(folder / "a.csv")], verify="none")
+    assert files.files == {"/in/a.csv": b"ab"}
+
+
+@pytest.mark.asyncio
+async def test_a_checksum_is_compared_on_the_server_or_lies_beside_the_file(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="abc")
+    digest = hashlib.sha256(b"abc").hexdigest()
+    for files, beside in ((MemoryFiles(), True), (Computing(), False)):
+        await upload(run_of(tmp_path, files), items=[str(folder / "a.csv")], verify="checksum")
+        assert files.files.pop("/in/a.csv") == b"abc"
+        assert files.files == ({"/in/a.csv.sha256": f"{digest}  a.csv\n".encode()} if beside else {})
+
+
+class Refusing(MemoryFiles):
+    """A server that refuses some names."""
+
+    refused: ClassVar[tuple[str, ...]] = ("a.csv", "c.csv")
+
+    async def rename(self, path: str, new: str, *, replace: bool) -> None:
+        if new.endswith(self.refused):
+            raise StepError(f"no rights to write {new}", hint="ask for them")
+        await super().rename(path, new, replace=replace)
+
+
+@pytest.mark.asyncio
+async def test_one_failure_ends_the_step_or_the_others_are_still_tried(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="a", b_csv="b", c_csv="c", d_csv="d")
+    files = Refusing()
+    with pytest.raises(StepError, match=r"no rights to write /in/a.csv"):
+        await upload(run_of(tmp_path, files), src_dir=str(folder), parallel=1)
+    assert [path for path in files.files if not path.endswith(".part")] == []
+
+    files = Refusing()
+    run = run_of(tmp_path, files)
+    with pytest.raises(StepError, match=r"2 files failed \(a.csv, c.csv\); the first: no rights") as failed:
+        await upload(run, src_dir=str(folder), parallelism={"enabled": False, "fail_fast": False})
+    assert failed.value.code == "AF320"
+    assert [path for path in files.files if not path.endswith(".part")] == ["/in/b.csv", "/in/d.csv"]
+
+    files.refused = ()  # type: ignore[misc]  # of this server only
+    result = await upload(run, src_dir=str(folder))
+    assert sorted(files.files) == ["/in/a.csv", "/in/b.csv", "/in/c.csv", "/in/d.csv"]
+    assert result.outputs["count"] == 4
+
+
+@pytest.mark.asyncio
+async def test_a_source_that_is_missing_a_folder_or_changes_is_an_error(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="a"), MemoryFiles()
+    with pytest.raises(StepError, match=r"cannot upload .*gone.csv: No such file"):
+        await upload(run_of(tmp_path, files), items=[str(folder / "gone.csv")])
+    with pytest.raises(StepError, match=r"cannot upload .*out: it is no file"):
+        await upload(run_of(tmp_path, files), items=[str(folder)])
+    same = [{"file": str(folder / "a.csv"), "id": "x"}, {"file": str(folder / "b.csv"), "id": "x"}]
+    with pytest.raises(StepError, match="two items have the id"):
+        await upload(run_of(tmp_path, files), items=same)
+
+    class Slow(MemoryFiles):
+        async def make_folder(self, path: str) -> None:
+            await super().make_folder(path)
+            (folder / "a.csv").write_text("longer")
+
+    with pytest.raises(
+        StepError, match="changed after the step had listed it: it had 1 bytes and has 6"
+    ) as failed:
+        await upload(run_of(tmp_path, Slow()), items=[str(folder / "a.csv")])
+    assert failed.value.code == "AF317"
+
+
+@pytest.mark.asyncio
+async def test_many_files_are_one_effect_and_a_second_attempt_sends_none_again(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", **{f"f{number}": str(number) for number in range(100)})
+    files = MemoryFiles()
+    run = run_of(tmp_path, files)
+    await upload(run, src_dir=str(folder))
+    assert [key for *_, key in run.effects] == ["upload files to /in"]
+    assert len(files.files) == 100
+
+    files.files = {path: content.upper() for path, content in files.files.items()}
+    files.files.pop("/in/f7")  # the receiver has taken it
+    result = await upload(run, src_dir=str(folder))
+    assert result.outputs["count"] == 100
+    assert "/in/f7" not in files.files
+    assert "1 files that an earlier attempt had sent are not there any more: taken since" in run.logged
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_renames_all_or_none(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="a", b_csv="b", c_csv="c", d_csv="d")
+    files = Refusing()
+    run = run_of(tmp_path, files)
+    files.refused = ()  # type: ignore[misc]  # of this server only
+    result = await upload(run, src_dir=str(folder), transactional=True)
+    assert sorted(files.files) == ["/in/a.csv", "/in/b.csv", "/in/c.csv", "/in/d.csv"]
+    assert result.outputs["count"] == 4
+    assert {one["status"] for one in entries(result)} == {"done"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"items": ["a"], "rename": "{x}"}, "no placeholder"),
+        ({"items": ["a"], "bandwidth_limit": "fast"}, "no size"),
+        ({"items": ["a"], "bandwidth_limit": 0}, "at least 1 byte"),
+        ({"items": ["a"], "after": "move"}, "belong together"),
+        ({"items": ["a"], "move_to": "x"}, "belong together"),
+        ({"items": ["a"], "parallel": 2, "parallelism": {}}, "keep one of them"),
+        ({"items": ["a"], "src_dir": "x"}, "keep one of them"),
+        ({"items": ["a"], "pattern": "*.csv"}, "selects from src_dir"),
+        ({"items": ["a"], "dir": "/other"}, "dir and remote_dir"),
+        ({"items": [{"id": "x"}]}, "names its file"),
+        ({"items": ["a"], "overwrite": "yes"}, "Invalid enum value"),
+    ],
+)
+async def test_inputs_that_contradict_each_other_are_errors(
+    tmp_path: Path, inputs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StepError, match=message):
+        await upload(run_of(tmp_path, MemoryFiles()), **inputs)
