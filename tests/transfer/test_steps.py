@@ -128,7 +128,9 @@ async def test_a_later_attempt_deletes_the_rest_of_the_same_files(
 @pytest.mark.asyncio
 async def test_a_plugin_gets_its_own_steps_in_one_line(tmp_path: Path) -> None:
     steps = transfer_steps("s3")
-    assert [one.name for one in steps] == [f"s3_{verb}_files" for verb in ("list", "download", "upload", "delete")]
+    assert [one.name for one in steps] == [
+        f"s3_{verb}_files" for verb in ("list", "download", "upload", "delete")
+    ]
     run = run_of(tmp_path, MemoryFiles(FILES))
     result = await run_step(steps.list_files, {"resource": "box", "dir": "/in"}, run)
     assert result.outputs["count"] == 3
