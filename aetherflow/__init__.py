@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
     from aetherflow.spec.size import parse_size
     from aetherflow.task_errors import one_error
+    from aetherflow.transfer.local_files import LocalFiles
     from aetherflow.transfer.steps import transfer_steps
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Connector",
     "Duration",
     "Effect",
+    "LocalFiles",
     "LockNotAcquired",
     "MissingExtra",
     "PathText",
@@ -112,6 +114,7 @@ _HOMES = {
         "sdk.tls_check": ("certificate_check", "peer_certificate_check"),
         "spec.size": ("parse_size",),
         "task_errors": ("one_error",),
+        "transfer.local_files": ("LocalFiles",),
         "transfer.steps": ("transfer_steps",),
     }.items()
     for name in names

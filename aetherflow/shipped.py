@@ -53,6 +53,7 @@ SHIPPED = (
     Shipped("connector", "db:sqlite3", "aetherflow_db.sqlite3_connector:Sqlite3Connector"),
     Shipped("connector", "file:local", "aetherflow.transfer.local_files:LocalFiles"),
     Shipped("connector", "mail:smtp", "aetherflow_mail.smtp_connector:SmtpConnector"),
+    Shipped("connector", "smb:folder", "aetherflow_smb.folder_connector:SmbFolderConnector"),
     Shipped("connector", "smb:pysmb", "aetherflow_smb.smbclient_connector:PysmbConnector"),
     Shipped("connector", "smb:smbclient", "aetherflow_smb.smbclient_connector:SmbClientConnector"),
     Shipped("connector", "sftp:asyncssh", "aetherflow_sftp.sftp_connector:SftpFiles"),

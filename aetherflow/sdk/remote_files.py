@@ -70,6 +70,11 @@ class RemoteFiles(Connector):
             return f"{folder}{name}"
         return f"{folder}/{name}"
 
+    def parent(self, path: str) -> str:
+        """Return the folder of a path: the part before the last `/`; empty if there is none."""
+        folder, slash, _ = path.rpartition("/")
+        return folder or slash
+
     @abc.abstractmethod
     def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
         """Yield the entries directly in a folder, in any order, without `.` and `..`.
@@ -162,7 +167,7 @@ class RemoteFiles(Connector):
 
     async def write_bytes(self, path: str, content: bytes) -> None:
         """Write a file with this content, and make the folders above it; see `write`."""
-        await self.make_folder(parent(path))
+        await self.make_folder(self.parent(path))
         await self.write(path, _blocks_of(content))
 
     async def download(self, remote: str, local: Path | str) -> None:
@@ -200,7 +205,7 @@ class RemoteFiles(Connector):
                 yield block
 
         try:
-            await self.make_folder(parent(remote))
+            await self.make_folder(self.parent(remote))
             await self.write(remote, blocks())
         finally:
             file.close()
@@ -233,12 +238,6 @@ class RemoteFiles(Connector):
     async def mkdir_recursive(self, path: str) -> None:
         """Make a folder and those above it; see `make_folder`."""
         await self.make_folder(path)
-
-
-def parent(path: str) -> str:
-    """Return the folder of a path: the part before the last `/`; empty if there is none."""
-    folder, slash, _ = path.rpartition("/")
-    return folder or slash
 
 
 async def _blocks_of(content: bytes) -> AsyncIterator[bytes]:

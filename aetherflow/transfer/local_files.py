@@ -189,6 +189,22 @@ class LocalFiles(RemoteFiles):
 
         return await self._call("delete", path, remove, follow=False)
 
+    async def remove_folder(self, path: str) -> bool:
+        """Delete an empty folder; return whether it was there.
+
+        Raises:
+            StepError: it is not empty, or may not be deleted (AF311), or leaves the folder (AF310).
+        """
+
+        def remove(real: str) -> bool:
+            try:
+                Path(real).rmdir()
+            except FileNotFoundError:
+                return False
+            return True
+
+        return await self._call("delete", path, remove, follow=False)
+
     async def make_folder(self, path: str) -> None:
         """Make a folder and those above it.
 

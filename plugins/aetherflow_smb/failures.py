@@ -183,6 +183,15 @@ def answer_failed(resource: str, doing: str, path: str, status: int) -> StepErro
     )
 
 
+def between_shares(resource: str, path: str, new: str) -> StepError:
+    """Return the error for a rename to another share, which no server can do."""
+    return StepError(
+        f"resource {resource!r}: cannot rename {path} to {new}: they are on different shares",
+        hint="rename within a share; between shares, download and upload the file",
+        code="AF355",
+    )
+
+
 def share_failed(login: Login, host: str, share: str, status: int) -> StepError:
     """Return the error for a share that cannot be used at all."""
     case = _answer(status)

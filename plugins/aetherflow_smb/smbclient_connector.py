@@ -19,9 +19,9 @@ from aetherflow import (
     connector,
     run_blocking,
 )
-from aetherflow_smb.failures import answer_failed, connection_lost, how_it_broke, status_of
+from aetherflow_smb.failures import answer_failed, between_shares, connection_lost, how_it_broke, status_of
 from aetherflow_smb.settings import Login, PysmbConfig, SmbConfig, SmbOptions, login_of
-from aetherflow_smb.share_paths import SharePath, check_new_name, join, share_path
+from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
 
 if TYPE_CHECKING:
     from aetherflow_smb.share import Share
@@ -115,6 +115,10 @@ class SmbClientConnector(RemoteFiles):
         """
         return join(folder, name)
 
+    def parent(self, path: str) -> str:
+        """Return the folder of a path, in the form in which it is written."""
+        return parent(path)
+
     async def scan(self, folder: str) -> AsyncIterator[RemoteEntry]:
         """Yield the entries directly in a folder; they are read before the first one is yielded.
 
@@ -189,11 +193,7 @@ class SmbClientConnector(RemoteFiles):
         """
         place, target = self._path(path), self._new_path(new)
         if (place.host, place.share.lower()) != (target.host, target.share.lower()):
-            raise StepError(
-                f"resource {self.name!r}: cannot rename {path} to {new}: they are on different shares",
-                hint="rename within a share; between shares, download and upload the file",
-                code="AF355",
-            )
+            raise between_shares(self.name, path, new)
         if not await self._once("rename", place, lambda line: line.rename(place, target, replaces=replace)):
             raise StepError(
                 f"resource {self.name!r}: cannot rename {path}: {new} exists",

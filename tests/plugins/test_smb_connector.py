@@ -197,6 +197,26 @@ async def test_pysmb_is_another_name_and_its_keys_are_accepted(samba_server: Sam
     await files.aclose()
 
 
+async def test_the_plugin_operations_take_bytes_and_local_files(samba_server: Samba, tmp_path: Any) -> None:
+    top = samba_server.new_folder()
+    (tmp_path / "local").write_bytes(b"local")
+    async with opened(samba_server) as files:
+        await files.write_bytes(rf"{top}\new\a", b"abc")
+        assert await files.read_bytes(f"{top}/new/a") == b"abc"
+        await files.upload(tmp_path / "local", f"{top}/up/b")
+        await files.download(f"{top}/up/b", tmp_path / "down/c")
+        assert (tmp_path / "down/c").read_bytes() == b"local"
+        assert [(entry.name, entry.is_dir) for entry in await files.list(top)] == [
+            ("new", True),
+            ("up", True),
+        ]
+        await files.mkdir_recursive(f"{top}/x/y/z")
+        await files.delete_recursive(f"{top}/x")
+        await files.delete(f"{top}/up/b")
+        await files.delete(f"{top}/up")
+        assert [entry.name for entry in await files.list(top)] == ["new"]
+
+
 async def test_doctor_checks_the_login_the_protection_the_rights_and_the_space(samba_server: Samba) -> None:
     async with opened(samba_server) as files:
         found = await files.check()

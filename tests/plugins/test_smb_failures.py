@@ -128,7 +128,7 @@ async def test_a_full_disk_is_said_and_the_connection_can_be_used_again(samba_se
     top = samba_server.new_folder()
     files = await connect(samba_server)
 
-    error = await failure(files.write(f"{top}/big", pieces(*[BLOCK] * 12)))
+    error = await failure(files.write(f"{top}/big", pieces(*[BLOCK] * 16)))
 
     assert error.message == f"resource 'nas': cannot write {top}/big: the disk of the server is full"
     assert (error.code, error.kind) == ("AF353", "other")

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 PASSWORD = "s3cret pass-wörd"  # noqa: S105 - of a server that lives for seconds
-LARGEST_FILE = 8 * 2**20
+LARGEST_FILE = 12 * 2**20
 """A larger file is answered with «disk full»: the server has a limit for files, so no disk must be filled."""
 
 ACCOUNTS = {"aether": "root", "reader": "man", "locked": "games", "disabled": "news", "expired": "uucp"}
