@@ -62,8 +62,10 @@ async def test_it_says_that_it_is_no_server(tmp_path: Path, caplog: pytest.LogCa
         await opened(tmp_path)
 
     assert caplog.messages == [
-        (f"resource 'share': the folder {tmp_path} stands in for the shares of nas; "
-        "nothing goes over the network")
+        (
+            f"resource 'share': the folder {tmp_path} stands in for the shares of nas; "
+            "nothing goes over the network"
+        )
     ]
 
 
