@@ -22,7 +22,7 @@ from aetherflow.plugin_output import held_back
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.registration import all_declared
-from aetherflow.sdk.step import StepType
+from aetherflow.sdk.step import FOLLOW_UP, StepType
 from aetherflow.shipped import PLUGIN_EXTRAS, targets
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ class Registry:
         Raises:
             ConfigError: there is none of that name (with the nearest one), or it cannot be imported.
         """
+        main = self.known_step_type(name.removesuffix(FOLLOW_UP)) if name.endswith(FOLLOW_UP) else None
+        if main is not None and main.follow_up is not None:
+            return main.follow_up
         found = self._find(STEP, name)
         if not isinstance(found, StepType):
             raise ConfigError(
@@ -101,7 +104,10 @@ class Registry:
                 code="AF541",
             )
         is_ours = name in STEPS and (STEP, name) not in self._given and not found.contains
-        return replace(found, is_foreign=False) if is_ours else found
+        if not is_ours:
+            return found
+        follow_up = None if found.follow_up is None else replace(found.follow_up, is_foreign=False)
+        return replace(found, is_foreign=False, follow_up=follow_up)
 
     def connector_class(self, name: str) -> type[Connector]:
         """Return the class of a connector `kind:driver`, imported now if it was not.

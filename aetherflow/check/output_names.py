@@ -37,7 +37,7 @@ def check_output_names(plan: Plan, step_types: Mapping[str, StepType], sink: Dia
             continue
         base: Path = ("flow", job.id.removeprefix(HOOK)) if job.index < 0 else ("jobs", job.index, "steps")
         checker = _JobChecker(job, step_types, sink)
-        for number, step in enumerate(job.steps):
+        for number, step in job.written_steps():
             for key, template in (("inputs", step.inputs), ("outputs", step.outputs)):
                 for reference in template.references:
                     checker.check(step, reference, (*base, number, key))

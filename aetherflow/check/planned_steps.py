@@ -24,10 +24,10 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 def planned_steps(plan: Plan) -> Iterator[tuple[StepPlan, Path]]:
     """Yield the steps of all jobs and hooks, with their paths in the file."""
     for job in plan.jobs:
-        for number, step in enumerate(job.steps):
+        for number, step in job.written_steps():
             yield step, ("jobs", job.index, "steps", number)
     for hook in plan.hooks:
-        for number, step in enumerate(hook.steps):
+        for number, step in hook.written_steps():
             yield step, ("flow", hook.id.removeprefix(HOOK), number)
 
 

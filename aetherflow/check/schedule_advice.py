@@ -37,7 +37,7 @@ def advise_pools(
 ) -> None:
     """Warn about steps that need more slots than the scheduler file gives their pool."""
     for job in jobs:
-        for step in job.steps:
+        for _, step in job.written_steps():
             pool, wanted = step.spec.pool or "", step.spec.slots
             if wanted > sizes.get(pool, wanted):
                 message = (

@@ -118,7 +118,7 @@ def _read_by_program(use: Use, job: JobPlan, step: str) -> Iterator[_File]:
 
 
 def _uses(job: JobPlan, plan: Plan) -> Iterator[tuple[Use, str]]:
-    for number, step in enumerate(job.steps):
+    for number, step in job.written_steps():
         for use in uses_of(step, ("jobs", job.index, "steps", number), plan.step_types):
             yield use, step.spec.id
 

@@ -107,6 +107,11 @@ def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[
     while number < len(steps):
         known = done.get(steps[number].spec.id)
         if known is None or known.status not in DONE:
+            if (followed := _unfollowed(steps[number], done)) is not None:
+                if followed.status == "SKIPPED":
+                    yield EndUnstartedStep(instance, steps[number], "SKIPPED", followed.reason)
+                number += 1
+                continue  # after a failure it stays PENDING: a resume may still have to run it
             if state.cancelling:
                 yield EndJob(instance, "CANCELLED", state.cancel_reason)
             else:
@@ -117,6 +122,12 @@ def _next_step(state: RunState, instance: JobInstance, number: int) -> Iterator[
             return
         number += 1
     yield EndJob(instance, "SUCCESS", outputs=state.jobs[instance.id].outputs)
+
+
+def _unfollowed(step: StepPlan, done: Mapping[str, StepState]) -> StepState | None:
+    """Return the step that another one follows if it did not succeed: then that one does not run."""
+    followed = done.get(step.follows)
+    return None if followed is None or followed.status == "SUCCESS" else followed
 
 
 def _end_interrupted(state: RunState, instance: JobInstance, number: int) -> EndInterruptedStep | None:

@@ -11,7 +11,7 @@ from aetherflow.errors import ErrorInfo, StepError
 from aetherflow.execution.ports import StepCall
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import struct_fields
-from aetherflow.sdk.step import StepResult, StepType
+from aetherflow.sdk.step import StepResult, StepType, follow_up_of
 from aetherflow.sdk.step_failure import plugin_errors_contained
 from aetherflow.spec.convert import convert_values, type_info
 from aetherflow.spec.duration import ACCEPTED
@@ -54,9 +54,14 @@ class LocalPlacement:
 async def call_nested(
     context: StepContext, inputs: dict[str, Any], *, step_type_of: Callable[[str], StepType]
 ) -> StepResult:
-    """Run a step inside a step (`with_lock`); its inputs are rendered already."""
+    """Run a step inside a step (`with_lock`), and what follows it; its inputs are rendered already."""
+    step_type = step_type_of(context.step_type)
     async with context.recording_output():
-        return await call_step(context, step_type_of(context.step_type), inputs)
+        result = await call_step(context, step_type, inputs)
+    follow_up = follow_up_of(step_type, inputs) if result.status == "SUCCESS" else None
+    if follow_up is not None:
+        await context.run_nested_step(step_id="after", step_type=follow_up.name, inputs=inputs)
+    return result
 
 
 async def call_step(context: StepContext, step_type: StepType, inputs: dict[str, Any]) -> StepResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from aetherflow.plan.hooks import HOOK
 from aetherflow.plan.path_hints import job_path_hint, own_job_hint, root_hint
 from aetherflow.plan.plan import DAY_ROOTS, FLOW_KEYS, RUN_KEYS, JobPlan, Plan, StepPlan, find_cycle
 from aetherflow.plan.written_inputs import StepTypeOf, written_inputs
+from aetherflow.sdk.step import follow_up_id, follow_up_of
 from aetherflow.spec.flow import HOOKS, FlowFile, JobSpec, RetrySpec, StepSpec
 from aetherflow.spec.load import FlowDocument
 from aetherflow.spec.suggest import did_you_mean
@@ -175,8 +177,24 @@ class _Compiler:
         steps: list[StepPlan] = []
         for number, step in enumerate(job.steps):
             steps.append(self._step(job, step, (*base, number), earlier, retry, after))
+            steps += self._follow_up(job, steps[-1], (*base, number))
             earlier.add(step.id)
         return tuple(steps)
+
+    def _follow_up(self, job: JobSpec, step: StepPlan, base: Path) -> list[StepPlan]:
+        """Return the step that follows another one, if there is one: with its inputs and its rules."""
+        step_type = self.step_type_of(step.spec.type) if "after" in step.spec.inputs else None
+        follow_up = follow_up_of(step_type, step.inputs.raw) if step_type else None
+        if follow_up is None:
+            return []
+        id_ = follow_up_id(step.id)
+        if any(other.id == id_ for other in job.steps):
+            message = f"the id {id_!r} is taken: it is that of what step {step.id!r} does after its success"
+            self.sink.add((*base, "inputs", "after"), "AF303", message, f"rename the step {id_!r}")
+        changes: dict[str, Any] = {"id": id_, "type": follow_up.name, "description": "", "on_no_data": None}
+        spec = msgspec.structs.replace(step.spec, **changes, outputs={})
+        none, _ = compile_template({})
+        return [msgspec.structs.replace(step, spec=spec, outputs=none, follows=step.id)]
 
     def _step(
         self, job: JobSpec, spec: StepSpec, base: Path, earlier: set[str], retry: RetrySpec, after: set[int]

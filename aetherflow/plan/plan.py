@@ -6,7 +6,7 @@ Built once when the flow is loaded, and the same for every run of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
@@ -57,7 +57,12 @@ def _with_numbers(value: Any) -> Any:
 
 
 class StepPlan(msgspec.Struct, frozen=True, gc=False):
-    """A step, ready to run; `version` is the version of the distribution of its type, if known."""
+    """A step, ready to run.
+
+    Attributes:
+        version: the version of the distribution of its type, if known.
+        follows: the step that it follows: the flow has only that one, and this one runs if it succeeded.
+    """
 
     spec: StepSpec
     inputs: Template
@@ -65,6 +70,7 @@ class StepPlan(msgspec.Struct, frozen=True, gc=False):
     retry: RetrySpec
     place: Position
     version: str = ""
+    follows: str = ""
 
     @property
     def id(self) -> str:
@@ -102,6 +108,10 @@ class JobPlan(msgspec.Struct, frozen=True, gc=False):
     for_each: Template | None = None
     max_parallel: int | None = None
     timeout_seconds: float | None = None
+
+    def written_steps(self) -> Iterator[tuple[int, StepPlan]]:
+        """Yield the steps that the flow has, with their places in it: without those that follow one."""
+        return enumerate(step for step in self.steps if not step.follows)
 
     @property
     def gate(self) -> str:

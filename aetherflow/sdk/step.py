@@ -17,6 +17,13 @@ Visibility = Literal["process list", "mail subject"]
 """Where others can see an input: `ps` shows command lines, every mail server on the way logs subjects."""
 
 
+FOLLOW_UP = ".after"
+"""What the id and the type of a step have at their end that follows another one."""
+
+KEEP = "keep"
+"""The value of the input `after` with which nothing follows."""
+
+
 class StepResult(msgspec.Struct, frozen=True):
     """How a step ended, SUCCESS or SKIPPED (there was nothing to do), and its outputs."""
 
@@ -63,6 +70,7 @@ class StepType(msgspec.Struct, frozen=True):
         placement: "coordinator" if the step must run in the process that executes the run, because it needs
             that process's locks, nested steps or machine.
         is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
+        follow_up: the step that runs behind this one once its success is stored, see `follow_up_of`.
     """
 
     name: str
@@ -77,6 +85,7 @@ class StepType(msgspec.Struct, frozen=True):
     default_resource: str = ""
     placement: PlacementRule = "anywhere"
     is_foreign: bool = True
+    follow_up: StepType | None = None
 
     @property
     def is_async(self) -> bool:
@@ -86,3 +95,17 @@ class StepType(msgspec.Struct, frozen=True):
     def __call__(self, context: Any, inputs: Any) -> Any:
         """Call the step with a context and its typed inputs."""
         return self.run(context, inputs)
+
+
+def follow_up_of(step_type: StepType, inputs: Mapping[str, Any]) -> StepType | None:
+    """Return the step that follows one with these inputs, if its type has one and the input `after` wants it.
+
+    `after` is absent, null or `keep` if nothing is to follow; what a template gives is known only later.
+    """
+    wanted = inputs.get("after")
+    return None if wanted is None or wanted == KEEP else step_type.follow_up
+
+
+def follow_up_id(step_id: str) -> str:
+    """Return the id of the step that follows a step."""
+    return f"{step_id}{FOLLOW_UP}"

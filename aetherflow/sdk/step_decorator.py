@@ -13,7 +13,15 @@ import msgspec
 
 from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
-from aetherflow.sdk.step import OutputNames, PlacementRule, StepFunction, StepResult, StepType, Visibility
+from aetherflow.sdk.step import (
+    FOLLOW_UP,
+    OutputNames,
+    PlacementRule,
+    StepFunction,
+    StepResult,
+    StepType,
+    Visibility,
+)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CODE = "AF547"
@@ -43,6 +51,7 @@ def step(
     visible: Mapping[str, Visibility] | None = None,
     program_inputs: tuple[str, ...] = (),
     default_resource: str = "",
+    follow_up: StepFunction | None = None,
 ) -> Callable[[Any], StepType]:
     """Turn a function `(context: StepContext, inputs: Struct) -> Struct`, or a class, into a step type.
 
@@ -60,6 +69,8 @@ def step(
         visible: see `StepType`.
         program_inputs: see `StepType`.
         default_resource: see `StepType`.
+        follow_up: a function of the same inputs. It runs as the step `ID.after` once the success of this one
+            is stored, if the input `after` is given and is not `keep`.
 
     Raises:
         ConfigError: the decorated object cannot be a step (AF547); the message has its file and line.
@@ -84,6 +95,8 @@ def step(
             made = msgspec.structs.replace(made, output_type=output)
         if names_outputs is not None:
             made = msgspec.structs.replace(made, names_outputs=names_outputs)
+        if follow_up is not None:
+            made = msgspec.structs.replace(made, follow_up=step_of(f"{name}{FOLLOW_UP}", follow_up))
         declare("step type", name, made)
         return made
 

@@ -68,6 +68,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF722": ("a file that is larger than its limit", "tests/sdk/test_files.py"),
     "AF300": ("a step for files with a database", "tests/transfer/test_listing.py"),
     "AF301": ("a server that sends odd names", "tests/transfer/test_listing.py"),
+    "AF303": ("an id that what follows a step has", "tests/execution/test_follow_up.py"),
     "AF302": ("a server with a loop of folders", "tests/transfer/test_listing.py"),
     "AF330": ("a server that cannot be reached", "tests/plugins/test_sftp_login.py"),
     "AF331": ("a server that is not known", "tests/plugins/test_sftp_login.py"),
