@@ -142,4 +142,5 @@ def test_a_test_elsewhere_shows_the_code(code: str) -> None:
 
 
 def test_those_that_have_no_case_are_few() -> None:
-    assert len(ELSEWHERE) < len(all_codes()) / 5
+    here = [code for code in all_codes() if not code.startswith("AF3")]  # those of servers need a server
+    assert len([code for code in ELSEWHERE if code in here]) < len(here) / 5
