@@ -120,6 +120,7 @@ class InstanceTask:
             attempt=attempt,
             effects=effects,
             is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
+            on_interrupt=step.spec.on_interrupt,
         )
         outcome: AttemptOutcome | None = None
         with scope:

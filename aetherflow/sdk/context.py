@@ -55,6 +55,7 @@ class StepContext:
 
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
+        on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
         is_foreign: see `StepType`; the engine's own.
     """
 
@@ -68,8 +69,10 @@ class StepContext:
         attempt: int = 1,
         effects: EffectLog | None = None,
         is_foreign: bool = True,
+        on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
         self._services = services
+        self.on_interrupt = on_interrupt
         self.is_foreign = is_foreign
         self.job_id = job_id
         self.step_id = step_id
@@ -314,6 +317,7 @@ class StepContext:
             step_type=step_type,
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
+            on_interrupt=self.on_interrupt,
         )
         inner._undo = self._undo
         try:

@@ -34,9 +34,18 @@ class FinalError(StepError):
 
 
 class AnswerLost(StepError):
-    """The whole mail was sent, and the connection ended before the server answered."""
+    """The whole mail was sent, and the connection ended before the server answered.
+
+    Attributes:
+        is_final: whether the flow forbids to send it a second time (`on_interrupt`).
+    """
 
     default_code = "AF374"
+    is_final = False
+
+    def info(self) -> Any:
+        """Return the error as data."""
+        return msgspec.structs.replace(super().info(), is_final=self.is_final)
 
 
 class Reply(msgspec.Struct, frozen=True):

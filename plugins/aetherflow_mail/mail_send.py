@@ -14,7 +14,7 @@ from aetherflow import PathText, StepContext, parse_size, render_template, step
 from aetherflow_mail.addresses import MailAddress, one_line, read_addresses, written_addresses
 from aetherflow_mail.attachments import check_images, check_size, find_files
 from aetherflow_mail.delivery import Recorded, deliver
-from aetherflow_mail.failures import FinalError
+from aetherflow_mail.failures import AnswerLost, FinalError
 from aetherflow_mail.message import Composed, Mail, compose
 from aetherflow_mail.smtp_connector import SmtpConnector
 
@@ -93,14 +93,18 @@ async def mail_send(ctx: StepContext, inputs: MailSendInput) -> MailSendOutput:
     connector = await mail_connector(ctx, inputs.resource)
     mail = await ctx.run_sync(_compose, ctx, connector, inputs)
     _warn_of_plain_login(ctx, connector)
-    await deliver(
-        connector,
-        mail,
-        record=partial(_record, ctx, mail),
-        stored=ctx.redactor.text,
-        sleep=ctx.clock.sleep,
-        say=partial(ctx.log, level="warning"),
-    )
+    try:
+        await deliver(
+            connector,
+            mail,
+            record=partial(_record, ctx, mail),
+            stored=ctx.redactor.text,
+            sleep=ctx.clock.sleep,
+            say=partial(ctx.log, level="warning"),
+        )
+    except AnswerLost as error:
+        error.is_final = ctx.on_interrupt != "rerun"
+        raise
     to = written_addresses("to", inputs.to)
     subject = one_line("the subject", inputs.subject)
     return MailSendOutput(

@@ -49,7 +49,13 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
         if block.file:
             visitor.write(block.file, block.text.replace("/home/ann", str(tmp_path)))
     plugins = ",".join(sorted(path.name for path in tmp_path.glob("[!t]*.py")))
-    env = {"DB_FILE": "x", "TEAM": "x", "REGION": "x", "AETHERFLOW_PLUGIN_PATHS": plugins}
+    env = {
+        "DB_FILE": "x",
+        "MAIL_PASSWORD": "example-only",
+        "TEAM": "x",
+        "REGION": "x",
+        "AETHERFLOW_PLUGIN_PATHS": plugins,
+    }
     if (tmp_path / "profiles.yaml").exists():
         env["AETHERFLOW_PROFILES_FILE"] = "profiles.yaml"
 
