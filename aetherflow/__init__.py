@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.effects import Effect
     from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
+    from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
     from aetherflow.sdk.step import Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.text_template import render_template
@@ -64,6 +65,8 @@ __all__ = [
     "PathText",
     "RemoteEntry",
     "RemoteFiles",
+    "RemoteProgram",
+    "RemoteShell",
     "Resource",
     "Skipped",
     "SourceChanged",
@@ -108,6 +111,7 @@ _HOMES = {
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
+        "sdk.remote_shell": ("RemoteProgram", "RemoteShell"),
         "sdk.step": ("Skipped", "StepResult", "StepType"),
         "sdk.step_decorator": ("step",),
         "sdk.text_template": ("render_template",),

@@ -43,6 +43,7 @@ SHIPPED = (
     Shipped("step type", "file_download_files", "aetherflow.transfer.shipped_steps:file_download_files"),
     Shipped("step type", "file_upload_files", "aetherflow.transfer.shipped_steps:file_upload_files"),
     Shipped("step type", "file_delete_files", "aetherflow.transfer.shipped_steps:file_delete_files"),
+    Shipped("step type", "ssh.process", "aetherflow.steps.ssh_process:ssh_process"),
     Shipped("step type", "db_extract", "aetherflow_db.extract:db_extract"),
     Shipped("step type", "mail_send", "aetherflow_mail.mail_send:mail_send"),
     Shipped("step type", "zip", "aetherflow_archive.zip_step:zip_files"),
