@@ -21,6 +21,7 @@ from aetherflow.process.remote_script import (
     script_of,
 )
 from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
+from aetherflow.task_errors import one_error
 
 LOST = "AF360"
 NO_SHELL = "AF361"
@@ -111,13 +112,13 @@ async def _attend(
     program = attended.program
     code: int | None = None
     has_exited = False
-    async with anyio.create_task_group() as tasks:
-        reading = anyio.CancelScope(shield=True)
-        done = [anyio.Event(), anyio.Event()]
-        streams: tuple[Stream, Stream] = ("stdout", "stderr")
-        for stream, is_done in zip(streams, done, strict=True):
-            first = rest if stream == "stdout" else b""
-            tasks.start_soon(_pump, program, stream, sinks.get(stream), first, reading, is_done)
+    outputs = [
+        _Output(program, "stdout", sinks.get("stdout"), rest),
+        _Output(program, "stderr", sinks.get("stderr")),
+    ]
+    async with one_error() as tasks:
+        for output in outputs:
+            tasks.start_soon(output.pump)
         feeding = anyio.CancelScope()
         tasks.start_soon(_feed, program, given, feeding)
         try:
@@ -130,10 +131,8 @@ async def _attend(
                 code = await attended.end()
             with anyio.move_on_after(FLUSH_SECONDS, shield=True):
                 await attended.guard.write(LEAVE if attended.leave_running else END)
-            with anyio.move_on_after(DRAIN_SECONDS, shield=True):
-                for is_done in done:
-                    await is_done.wait()
-            reading.cancel()
+            for output in outputs:
+                await output.settle()
     if has_exited and code is None:
         raise StepError(
             f"the connection to {attended.shell.place} was lost while the program ran: it is not known how "
@@ -145,27 +144,38 @@ async def _attend(
     return RemoteEnd(-9 if code is None else code, timed_out=not has_exited)
 
 
-async def _pump(
-    program: RemoteProgram,
-    stream: Stream,
-    take: Take | None,
-    data: bytes,
-    scope: anyio.CancelScope,
-    done: anyio.Event,
-) -> None:
-    """Pass a stream on to its end; without a taker it is read and dropped."""
-    try:
-        with scope:
-            while True:
-                if data and take is not None:
-                    await take(data)
-                if not (data := await program.read(stream)):
-                    break
-    finally:
-        if take is not None:
-            with anyio.move_on_after(FLUSH_SECONDS, shield=True):
-                await take(b"", last=True)
-        done.set()
+class _Output:
+    """A stream of the program, which is passed on also while the step is cancelled."""
+
+    def __init__(self, program: RemoteProgram, stream: Stream, take: Take | None, data: bytes = b"") -> None:
+        self._program = program
+        self._stream: Stream = stream
+        self._take = take
+        self._data = data
+        self._reading = anyio.CancelScope(shield=True)
+        self._done = anyio.Event()
+
+    async def pump(self) -> None:
+        """Pass the stream on to its end; without a taker it is read and dropped."""
+        data = self._data
+        try:
+            with self._reading:
+                while True:
+                    if data and self._take is not None:
+                        await self._take(data)
+                    if not (data := await self._program.read(self._stream)):
+                        break
+            if self._take is not None:
+                with anyio.move_on_after(FLUSH_SECONDS, shield=True):
+                    await self._take(b"", last=True)
+        finally:
+            self._done.set()
+
+    async def settle(self) -> None:
+        """Wait for the rest when the program has ended; something it left may hold the stream open."""
+        with anyio.move_on_after(DRAIN_SECONDS, shield=True):
+            await self._done.wait()
+        self._reading.cancel()
 
 
 async def _feed(program: RemoteProgram, data: bytes, scope: anyio.CancelScope) -> None:

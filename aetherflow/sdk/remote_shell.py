@@ -31,13 +31,12 @@ class RemoteProgram(abc.ABC):
 
 
 class RemoteShell(abc.ABC):
-    """A connector that starts programs on another host.
+    """A connector that starts programs on another host."""
 
-    Attributes:
-        place: the host as messages name it.
-    """
-
-    place: str
+    @property
+    @abc.abstractmethod
+    def place(self) -> str:
+        """The host as messages name it."""
 
     @abc.abstractmethod
     def start(self, command: str) -> AbstractAsyncContextManager[RemoteProgram]:
