@@ -13,14 +13,15 @@ from typing import Any
 import anyio
 import pytest
 from aetherflow_sftp.sftp_connector import SftpFiles
+from tests.servers.openssh import OpenSsh, needs_openssh, openssh
 
 from aetherflow import Resource, StepError
 from aetherflow.clock import SystemClock
 from aetherflow.events.run_events import StepOutput
 from aetherflow.steps.ssh_process import ssh_process
 from aetherflow.testing import FakeRun, run_step
+from aetherflow.transfer.local_files import LocalFiles
 from tests.polling import eventually, wait_until
-from tests.servers.openssh import OpenSsh, needs_openssh, openssh
 from tests.servers.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.asyncio, needs_openssh]
@@ -226,4 +227,23 @@ async def test_an_account_without_a_shell_is_named(tmp_path: Path) -> None:
         async with reached(tmp_path, server) as host:
             with pytest.raises(StepError, match="does not start programs") as raised:
                 await host.sh("true")
+    assert raised.value.code == "AF361"
     assert "SFTP only" in raised.value.hint
+
+
+async def test_a_server_with_one_session_per_connection_is_named(tmp_path: Path) -> None:
+    with openssh(tmp_path / "one", "MaxSessions 1") as server:
+        async with reached(tmp_path, server) as host:
+            with pytest.raises(StepError, match="opens no session for a program") as raised:
+                await host.sh("true")
+    assert raised.value.code == "AF363"
+
+
+async def test_a_resource_that_runs_no_programs_is_named(tmp_path: Path) -> None:
+    files = await LocalFiles.open(Resource("host", "file", "local", {"path": str(tmp_path)}))
+
+    with pytest.raises(StepError, match="resource 'host' runs no programs") as raised:
+        await run_step(
+            ssh_process, {"resource": "host", "command": ["true"]}, tmp_path, connectors={"host": files}
+        )
+    assert raised.value.code == "AF362"
