@@ -17,6 +17,7 @@ ENDS_BY_ITSELF = {
     "aetherflow/process/pipes.py: OutputPipe.__init__": "the process that reads it calls stop() or abandon()",
     "aetherflow/process/pipes.py: OutputPipe.resume": "as above; at the end of the run",
     "aetherflow/runs/bundle_sync.py: _source": "each connector has CLOSE_SECONDS to close",
+    "aetherflow/process/run_remote.py: _Output.__init__": "settle() ends it when the program has ended",
     "aetherflow/runs/execute_run.py: _execute": "cancelled when the run has ended",
     "aetherflow/runs/run_services.py: run_services": "processes and connectors have a patience each",
     "aetherflow/runs/run_pool.py: RunPool.run": "drain ends the runs or gives those that are left to on_left",

@@ -9,7 +9,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from aetherflow import CheckResult, MissingExtra, RemoteEntry, RemoteFiles, Resource, connector, run_blocking
+from aetherflow import (
+    CheckResult,
+    MissingExtra,
+    RemoteEntry,
+    RemoteFiles,
+    RemoteProgram,
+    RemoteShell,
+    Resource,
+    connector,
+    run_blocking,
+)
 from aetherflow_sftp.settings import SftpConfig, SftpOptions, jumps, user_of
 
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @connector("sftp:asyncssh")
-class SftpFiles(RemoteFiles):
+class SftpFiles(RemoteFiles, RemoteShell):
     """The files of a server over SFTP. Paths are absolute, or relative to the folder of the login."""
 
     config_type: ClassVar[type[SftpConfig]] = SftpConfig
@@ -60,6 +70,23 @@ class SftpFiles(RemoteFiles):
             user_of(login, resource.name)
         link_type = await run_blocking(_link_type, resource.name)
         return cls(link_type(resource.name, config, options))
+
+    @property
+    def place(self) -> str:
+        """The server as messages name it."""
+        return self._link.config.place
+
+    @asynccontextmanager
+    async def start(self, command: str) -> AsyncIterator[RemoteProgram]:
+        """Start a command line in the user's login shell on the server, for the step `ssh.process`.
+
+        Raises:
+            StepError: the server cannot be reached, or starts no programs.
+        """
+        from aetherflow_sftp.ssh_programs import started  # noqa: PLC0415 - imports asyncssh
+
+        async with started(self._link, command) as program:
+            yield program
 
     @property
     def link(self) -> SshLink:

@@ -32,14 +32,14 @@ async def started(link: SshLink, command: str) -> AsyncIterator[RemoteProgram]:
         channel, process = await connection.create_session(_process_type(), command, encoding=None)
     except asyncssh.ChannelOpenError as error:
         raise StepError(
-            f"{link.place} opens no session for a program: {error.reason or error}",
+            f"{link.config.place} opens no session for a program: {error.reason or error}",
             hint="the account may be for SFTP only, or too many sessions are open (MaxSessions of sshd)",
             kind="connection",
             code="AF363",
         ) from None
     except (OSError, asyncssh.Error) as error:
         raise StepError(
-            f"the connection to {link.place} was lost: {error}", kind="connection", code="AF360"
+            f"the connection to {link.config.place} was lost: {error}", kind="connection", code="AF360"
         ) from None
     try:
         yield _SshProgram(process)

@@ -28,6 +28,7 @@ from tests.diagnostics import (
     cases_scheduler,
     cases_state,
     cases_steps,
+    cases_transfer,
 )
 from tests.diagnostics.case import VALIDATE, Case, Told
 from tests.diagnostics.elsewhere import ELSEWHERE
@@ -44,6 +45,7 @@ CASES: dict[str, Case | Told] = {
     **cases_bundles.CASES,
     **cases_scheduler.CASES,
     **cases_archive.CASES,
+    **cases_transfer.CASES,
 }
 CHANGING = (
     (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),

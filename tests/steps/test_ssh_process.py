@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from aetherflow_sftp.sftp_connector import SftpFiles
-from tests.servers.openssh import OpenSsh, needs_openssh, openssh
 
 from aetherflow import Resource, StepError
 from aetherflow.clock import SystemClock
@@ -22,6 +22,7 @@ from aetherflow.steps.ssh_process import ssh_process
 from aetherflow.testing import FakeRun, run_step
 from aetherflow.transfer.local_files import LocalFiles
 from tests.polling import eventually, wait_until
+from tests.servers.openssh import OpenSsh, needs_openssh, openssh
 from tests.servers.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.asyncio, needs_openssh]
@@ -68,6 +69,11 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def assert_ended(*pids: int) -> None:
+    """Wait until processes have ended."""
+    wait_until(lambda: not any(map(is_running, pids)), "the processes have ended")
 
 
 async def test_words_reach_the_program_as_they_are(tmp_path: Path, server: OpenSsh) -> None:
@@ -139,7 +145,7 @@ async def test_lines_are_shown_while_it_runs_and_secrets_are_masked(tmp_path: Pa
 
     async with reached(tmp_path, server) as host, anyio.create_task_group() as tasks:
         script = "echo first hush-hush; while [ ! -e go ]; do sleep 0.05; done; echo last"
-        tasks.start_soon(lambda: host.sh(script, cwd=str(server.root)))
+        tasks.start_soon(partial(host.sh, script, cwd=str(server.root)))
         await eventually(lambda: shown() == ["first ***"])
         (server.root / "go").touch()
 
@@ -159,19 +165,17 @@ async def test_a_timeout_ends_the_process_group(tmp_path: Path, server: OpenSsh)
         assert raised.value.kind == "timeout"
 
     assert time.monotonic() - began < 20
-    for pid in map(int, pids.read_text().split()):
-        wait_until(lambda pid=pid: not is_running(pid), "the processes have ended")
+    assert_ended(*map(int, pids.read_text().split()))
 
 
 async def test_a_cancelled_step_ends_the_process_group(tmp_path: Path, server: OpenSsh) -> None:
     pids = tmp_path / "pids"
     async with reached(tmp_path, server) as host:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: host.sh(f"sleep 300 & echo $! $$ > {pids}; wait"))
+            tasks.start_soon(partial(host.sh, f"sleep 300 & echo $! $$ > {pids}; wait"))
             await eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
             tasks.cancel_scope.cancel()
-        for pid in map(int, pids.read_text().split()):
-            wait_until(lambda pid=pid: not is_running(pid), "the processes have ended")
+        assert_ended(*map(int, pids.read_text().split()))
         assert (await host.sh("echo again"))["stdout"] == "again"
 
 
@@ -199,16 +203,15 @@ async def test_a_lost_connection_is_no_success_and_ends_the_program(
                     os.kill(sshd, signal.SIGKILL)
 
             assert "was lost while the program ran" in failures[0].message
-            assert failures[0].kind == "connection"
-            for pid in programs:
-                wait_until(lambda pid=pid: not is_running(pid), "the processes have ended")
+            assert (failures[0].kind, failures[0].code) == ("connection", "AF360")
+            assert_ended(*programs)
 
 
 async def test_what_a_program_leaves_ends_unless_it_may_run_on(tmp_path: Path, server: OpenSsh) -> None:
     script = "sleep 300 > /dev/null 2>&1 & echo $!"
     async with reached(tmp_path, server) as host:
         pid = int((await host.sh(script, kill_grace_seconds=1))["stdout"])
-        wait_until(lambda: not is_running(pid), "what was left has ended")
+        assert_ended(pid)
         pid = int((await host.sh(script, leave_running=True))["stdout"])
         assert is_running(pid)
         os.kill(pid, signal.SIGKILL)
