@@ -1,6 +1,6 @@
 """Blocking calls on files of this machine: list, open, read, write, rename. Called in worker threads.
 
-All paths are texts. May import the protocol of file systems and `file_access` only.
+All paths are texts. May import `sdk` and `file_access` only.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from aetherflow.file_access import FileAccess, opener
+from aetherflow.sdk.files import temporary_name
 from aetherflow.sdk.remote_files import RemoteEntry
 
 ENTRIES_PER_CALL = 1000
@@ -158,11 +160,20 @@ def describe(path: str, real: str) -> RemoteEntry | None:
 
 
 def rename_file(path: str, new: str, *, replace: bool) -> bool:
-    """Rename a file; return False if something is at `new` and is not to be replaced.
+    """Rename a file, also to another disk; return False if something is at `new` and is not to be replaced.
 
     Raises:
         OSError: it cannot be renamed.
     """
+    try:
+        return _rename(path, new, replace=replace)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    return _move_to_other_disk(path, new, replace=replace)
+
+
+def _rename(path: str, new: str, *, replace: bool) -> bool:
     if replace:
         Path(path).replace(new)
         return True
@@ -177,6 +188,21 @@ def rename_file(path: str, new: str, *, replace: bool) -> bool:
     if os.path.lexists(new):
         return False
     Path(path).rename(new)
+    return True
+
+
+def _move_to_other_disk(path: str, new: str, *, replace: bool) -> bool:
+    """Copy a file, with its time, under a temporary name, rename that, and delete the file."""
+    temporary = str(Path(new).with_name(temporary_name(Path(new).name)))
+    try:
+        shutil.copy2(path, temporary)
+        with open(temporary, "rb") as copy:  # noqa: PTH123 - the paths of this module are texts
+            os.fsync(copy.fileno())
+        if not _rename(temporary, new, replace=replace):
+            return False
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    Path(path).unlink()
     return True
 
 

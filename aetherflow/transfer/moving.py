@@ -6,7 +6,7 @@ under its temporary name (noted as whole), or the file under its name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,13 @@ from aetherflow.transfer.overwrite import decide
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.transfer_keys import TransferSettings
 from aetherflow.transfer.way import Item, Way
+from aetherflow.transfer.workers import each
 
 MOST_EFFECTS = 64
 """So many files have an effect each; more have one for all, and the manifest says which arrived."""
 
 FINISH_SECONDS = 5.0
 """How long a step that failed, or is cancelled, writes its manifest."""
-
-MOST_NAMES = 5
-"""How many files an error names."""
 
 _REASONS = {
     "exists": "a file of its name is there",
@@ -212,29 +210,17 @@ class Moving:
             effect.result = facts
 
     async def _each(self, function: Callable[[Item], Awaitable[None]], items: Iterable[Item]) -> None:
-        """Call a function for each file, several at once.
+        async def tried(item: Item) -> None:
+            try:
+                await function(item)
+            except StepError as error:
+                self._note_failure(item, error)
+                raise
 
-        Raises:
-            StepError: that of the first file that failed, or AF320 for several.
-        """
-        waiting = iter(items)
-        failed: dict[str, StepError] = {}
-
-        async def work() -> None:
-            for item in waiting:
-                try:
-                    await function(item)
-                except StepError as error:
-                    failed[item.id] = error
-                    self._note_failure(item, error)
-                    if self._settings.fail_fast:
-                        tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self._settings.workers):
-                tasks.start_soon(work)
-        if failed:
-            raise _error_of(failed)
+        settings = self._settings
+        await each(
+            tried, items, name=lambda item: item.id, workers=settings.workers, fail_fast=settings.fail_fast
+        )
 
     def _note_failure(self, item: Item, error: StepError) -> None:
         known = self._manifest.entries.get(item.id)
@@ -301,21 +287,6 @@ async def _write_anyway(context: StepContext, manifest: Manifest, items: list[It
         await manifest.finish(item.id for item in items)
     except StepError as error:  # the step has failed for another reason
         context.log(error.message, "warning")
-
-
-def _error_of(failed: Mapping[str, StepError]) -> StepError:
-    errors = list(failed.values())
-    if len(errors) == 1:
-        return errors[0]
-    names = ", ".join(list(failed)[:MOST_NAMES])
-    return StepError(
-        f"{len(failed)} files failed ({names}{', ...' if len(failed) > MOST_NAMES else ''}); "
-        f"the first: {errors[0].message}",
-        hint=errors[0].hint,
-        kind="connection" if all(error.kind == "connection" for error in errors) else "other",
-        code="AF320",
-        detail={"failed": {name: error.message for name, error in list(failed.items())[:MOST_NAMES]}},
-    )
 
 
 def _done(entry: Entry) -> Entry:
