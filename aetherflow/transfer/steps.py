@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
+from aetherflow.transfer.after_step import after_download, after_upload
 from aetherflow.transfer.delete_step import delete_files
 from aetherflow.transfer.download_step import download_files
 from aetherflow.transfer.list_step import list_files
@@ -33,7 +34,7 @@ def transfer_steps(kind: str) -> TransferSteps:
     """
     return TransferSteps(
         list_files=step(f"{kind}_list_files")(list_files),
-        download_files=step(f"{kind}_download_files")(download_files),
-        upload_files=step(f"{kind}_upload_files")(upload_files),
+        download_files=step(f"{kind}_download_files", follow_up=after_download)(download_files),
+        upload_files=step(f"{kind}_upload_files", follow_up=after_upload)(upload_files),
         delete_files=step(f"{kind}_delete_files")(delete_files),
     )

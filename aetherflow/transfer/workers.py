@@ -46,6 +46,7 @@ async def each(
                 failed[name(item)] = error
                 if fail_fast:
                     tasks.cancel_scope.cancel()
+                    return
 
     async with anyio.create_task_group() as tasks:
         for _ in range(workers):
