@@ -59,7 +59,8 @@ def prepared(root: Path) -> Path:
     (root / "aetherflow.yaml").write_text("version: 1\n")
     flow = root / "flow.yaml"
     flow.write_text(
-        f"version: 1\nflow:\n  id: f\n  workspace: {{root: {root}/work}}\n  state: {{path: {root}/state.sqlite}}\n"
+        f"version: 1\nflow:\n  id: f\n  workspace: {{root: {root}/work}}\n"
+        f"  state: {{path: {root}/state.sqlite}}\n"
         f"jobs:\n  - id: a\n    steps:\n      - {{id: t, type: take, inputs: {{top: {root}, after: move}}}}\n"
     )
     return flow
