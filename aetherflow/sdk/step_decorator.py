@@ -15,8 +15,10 @@ from aetherflow.errors import ConfigError
 from aetherflow.sdk.registration import declaration_error, declare
 from aetherflow.sdk.step import (
     FOLLOW_UP,
+    KEEP,
     OutputNames,
     PlacementRule,
+    Skipped,
     StepFunction,
     StepResult,
     StepType,
@@ -96,11 +98,32 @@ def step(
         if names_outputs is not None:
             made = msgspec.structs.replace(made, names_outputs=names_outputs)
         if follow_up is not None:
-            made = msgspec.structs.replace(made, follow_up=step_of(f"{name}{FOLLOW_UP}", follow_up))
+            made = msgspec.structs.replace(made, follow_up=_follow_up(name, follow_up))
         declare("step type", name, made)
         return made
 
     return register
+
+
+def _follow_up(name: str, target: StepFunction) -> StepType:
+    """Return the step type of a follow-up; it is SKIPPED if a template gave `keep`."""
+    made = step_of(f"{name}{FOLLOW_UP}", target)
+
+    def wants_nothing(inputs: Any) -> bool:
+        after = inputs.get("after") if isinstance(inputs, Mapping) else getattr(inputs, "after", None)
+        return after is None or after == KEEP
+
+    if made.is_async:
+
+        async def run_async(context: Any, inputs: Any) -> Any:
+            return Skipped("after: keep") if wants_nothing(inputs) else await made.run(context, inputs)
+
+        return msgspec.structs.replace(made, run=run_async)
+
+    def run(context: Any, inputs: Any) -> Any:
+        return Skipped("after: keep") if wants_nothing(inputs) else made.run(context, inputs)
+
+    return msgspec.structs.replace(made, run=run)
 
 
 def check_name(name: object) -> None:

@@ -80,6 +80,14 @@ async def test_the_follow_up_is_a_step_of_its_own_behind_it(tmp_path: Path, writ
 
 
 @pytest.mark.asyncio
+async def test_a_template_that_gives_keep_skips_it(tmp_path: Path) -> None:
+    done: list[str] = []
+    found = await run(flow("after: '{{params.after}}'"), tmp_path, done)
+    assert ended(found) == [("t", "SUCCESS"), ("t.after", "SKIPPED"), ("last", "SUCCESS")]
+    assert (found.step("a.t.after").reason, done) == ("after: keep", ["take t"])
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("keys", "steps", "status"),
     [
