@@ -25,7 +25,7 @@ import subprocess
 import sys
 import threading
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, AnyStr
@@ -44,6 +44,8 @@ OF_THE_INTERPRETER = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
 NOT_DECISIVE = {"HOME"}
 """Read by an import, without an effect: `sysconfig` makes a path of it that only installers use."""
 
+LARGEST_REQUEST = 100_000
+"""In characters; what is larger may be more than the system lets a process have as its arguments."""
 _PR_SET_CHILD_SUBREAPER = 36
 _EXPECTED: dict[str, Any] = {
     "executable": None,
@@ -83,9 +85,10 @@ class Popen(subprocess.Popen[AnyStr]):
 
 
 _PARAMETERS = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]  # as above
-run: Any = types.FunctionType(subprocess.run.__code__, vars(subprocess) | {"Popen": Popen})
+_run = types.FunctionType(subprocess.run.__code__, vars(subprocess) | {"Popen": Popen})
+_run.__kwdefaults__ = subprocess.run.__kwdefaults__
+run: Callable[..., subprocess.CompletedProcess[Any]] = _run
 """`subprocess.run`, with this module's `Popen`."""
-run.__kwdefaults__ = subprocess.run.__kwdefaults__
 
 
 class _Starter:
@@ -110,10 +113,11 @@ class _Starter:
         decisive = self.read_names & environment.keys()
         return self.signals == _signals() and all(map(_is_of_the_locale, decisive))
 
-    def start(self, request: dict[str, Any], descriptors: list[int]) -> int:
+    def start(self, request: bytes, descriptors: list[int]) -> int:
         """Fork a command; return its process id."""
         with _adopting():
-            socket.send_fds(self.channel, [json.dumps(request).encode() + b"\n"], descriptors)
+            sent = socket.send_fds(self.channel, [request], descriptors)
+            self.channel.sendall(request[sent:])
             return int(self._line())
 
     def _line(self) -> bytes:
@@ -171,6 +175,9 @@ def _start_warm(wanted: Mapping[str, Any]) -> int | None:
         "start_new_session": wanted["start_new_session"],
         "process_group": wanted["process_group"],
     }
+    data = json.dumps(request).encode() + b"\n"
+    if len(data) > LARGEST_REQUEST:
+        return None
     streams = [wanted[name] for name in ("p2cread", "c2pwrite", "errwrite")]
     with _lock:
         locale = frozenset(item for item in environment.items() if _is_of_the_locale(item[0]))
@@ -180,7 +187,7 @@ def _start_warm(wanted: Mapping[str, Any]) -> int | None:
         here = os.open(wanted["cwd"] or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
             return starter.start(
-                request, [here, *(number if one == -1 else one for number, one in enumerate(streams))]
+                data, [here, *(number if one == -1 else one for number, one in enumerate(streams))]
             )
         finally:
             os.close(here)

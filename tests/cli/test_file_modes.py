@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_start
 from tests.cli.command_line import AETHERFLOW, SECONDS, CommandLine
 from tests.polling import wait_until
 
@@ -69,7 +70,7 @@ def below(folder: Path) -> Iterator[Path]:
 
 def run(command: CommandLine, *arguments: str, umask: int, access: str = "") -> int:
     """Run a command under a umask, and return its exit code."""
-    done = subprocess.run(
+    done = warm_start.run(
         [AETHERFLOW, *arguments],
         cwd=command.folder,
         env=command.env | {"AETHERFLOW_FILE_ACCESS": access, "SHARE": str(command.folder / "share")},
@@ -99,7 +100,7 @@ def create_everything(command: CommandLine, umask: int, access: str = "") -> Non
     assert run(command, "bundle", "sync", "--bundle-manifest", "bundle.yaml", umask=umask, access=access) == 0
     bundled = "rich.yaml", "--bundle-manifest", "bundle.yaml", "--run-id", "r2"
     assert run(command, "run", *bundled, umask=umask, access=access) == 0
-    server = subprocess.Popen(
+    server = warm_start.Popen(
         [AETHERFLOW, "serve", "schedule.yaml", "--events", "served.jsonl"],
         cwd=command.folder,
         env=command.env | {"AETHERFLOW_FILE_ACCESS": access, "SHARE": str(command.folder / "share")},

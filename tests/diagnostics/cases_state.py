@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from aetherflow.runs.run_host import RunHost
 from aetherflow.runs.run_ticket import Refusal, RunTicket
 from tests.cli.command_line import AETHERFLOW
 from tests.diagnostics.case import MINE, OK, PLUGINS, RUN, Case, Told, job, plugin, process, steps
+from tests.warm_start import run
 
 PYTHON = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])"
 SQL = f"python -c '{PYTHON}' \"$STATE\" "
@@ -43,7 +43,7 @@ def _recovered(folder: Path, on_crash: str, times: int = 1) -> str:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AETHERFLOW_STATE_ROOT", str(folder))
-        subprocess.run([AETHERFLOW, "run", flow, "--run-id", "r"], capture_output=True, check=False)
+        run([AETHERFLOW, "run", flow, "--run-id", "r"], capture_output=True, check=False)
         outcome = anyio.run(recover)
     hint = f"\n    hint: {outcome.hint}" if isinstance(outcome, Refusal) else ""
     return f"{outcome.code}: {outcome.reason}{hint}"

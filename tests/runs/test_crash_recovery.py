@@ -16,7 +16,7 @@ from aetherflow.scheduler.repeated_work import AGAIN_SECONDS
 from tests.polling import wait_until
 from tests.torture.processes import query
 from tests.torture.runners import Runners, reports
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_run_that_a_person_began_or_went_on_with_is_not_a_server_s_to_recover(
 
 def person(runners: Runners, text: str, run_id: str) -> subprocess.Popen[str]:
     """Start `aetherflow run` as a person does."""
-    return subprocess.Popen(
+    return Popen(
         [COMMAND, "run", text, "--run-id", run_id],
         env=runners.env,
         stdin=subprocess.DEVNULL,
@@ -203,7 +203,7 @@ def test_a_server_resumes_runs_only_when_the_clocks_were_compared(runners: Runne
     other = f"('server:other', 'elsewhere', '1', '{late}', '{late}', 1)"
     columns = "(server, host, version, started_at, clock_at, beats)"
     change(runners, f"INSERT INTO servers {columns} VALUES {other}")
-    with subprocess.Popen([COMMAND, "serve", schedule, "--state", runners.state], env=runners.env) as server:
+    with Popen([COMMAND, "serve", schedule, "--state", runners.state], env=runners.env) as server:
         try:
             wait_until(lambda: bool(query(runners.state, "SELECT 1 FROM schedulers")), "the file is served")
             time.sleep(2 * AGAIN_SECONDS)

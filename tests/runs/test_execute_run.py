@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from aetherflow.store.journal import LeaseLost
 from aetherflow.testing import Recorder
 from tests.polling import wait_until
 from tests.runs.run_parts import ACTIONS, Place, flow
+from tests.warm_start import COMMAND, Popen, run
 
 ONE = flow("{id: a, steps: [{id: s, type: probe, inputs: {x: 1}}]}")
 X_OF_RESULT = "'{{result.x}}'"
 X_OF_A = "'{{jobs.a.outputs.x}}'"
-COMMAND = Path(sys.executable).with_name("aetherflow")
 
 
 def fail(context: StepContext, inputs: dict[str, Any]) -> None:
@@ -452,9 +451,9 @@ def test_two_processes_with_one_run_id(place: Place) -> None:
     inputs = f"{{shell: true, command: '{script}'}}"
     file = place.write(flow(f"{{id: a, steps: [{{id: s, type: external.process, inputs: {inputs}}}]}}"))
     call = [str(COMMAND), "run", str(file), "--run-id", "r"]
-    first = subprocess.Popen(call, env=place.env, stderr=subprocess.DEVNULL)
+    first = Popen(call, env=place.env, stderr=subprocess.DEVNULL)
     wait_until(began.exists)
-    second = subprocess.run(call, env=place.env, capture_output=True, text=True, timeout=20, check=False)
+    second = run(call, env=place.env, capture_output=True, text=True, timeout=20, check=False)
     go.touch()
     assert first.wait(20) == 0
     since = place.query("SELECT acquired_at FROM leases")[0][0]

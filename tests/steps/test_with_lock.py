@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from aetherflow.steps.check_items import check_items
 from aetherflow.steps.with_lock import with_lock
 from tests.execution.live_run import LiveRun, flow, live, one_step, query
 from tests.polling import eventually, wait_until
+from tests.warm_start import COMMAND, Popen
 
-COMMAND = Path(sys.executable).with_name("aetherflow")
 LOCKED = "{lock_key: k, step: {id: in, type: inner, inputs: {x: '{{flow_id}}'}}%s}"
 
 
@@ -183,7 +182,7 @@ class LeaseHolder:
             "        type: with_lock\n"
             f"        inputs: {{lock_key: shared{options}, step: {inner}}}\n"
         )
-        self.process = subprocess.Popen(
+        self.process = Popen(
             [COMMAND, "run", flow_file, "--run-id", name],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

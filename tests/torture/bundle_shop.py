@@ -10,7 +10,7 @@ from pathlib import Path
 from aetherflow.bundle.bundle_paths import bundle_paths
 from aetherflow.bundle.snapshot import hold_active
 from tests.polling import wait_until
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 FILES = 60
 KEPT = 30
@@ -74,7 +74,7 @@ class Shop:
         program = [sys.executable, "-m", "tests.torture.dying_sync", *failpoint] if failpoint else [COMMAND]
         root = Path(__file__).parents[2]
         with (self.folder / "said.log").open("ab") as log:
-            return subprocess.Popen(
+            return Popen(
                 [*program, "bundle", "sync", "--bundle-manifest", self.folder / "bundle.yaml", "--json"],
                 cwd=root,
                 env=os.environ | {"AETHERFLOW_STATE_ROOT": str(self.folder / "state")},

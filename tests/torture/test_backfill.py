@@ -20,6 +20,7 @@ import pytest
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query, seed
+from tests.warm_start import COMMAND, Popen, run
 
 DAYS = 1000 if LARGE else 20
 LEAST_KILLS = 20 if LARGE else 2
@@ -51,28 +52,27 @@ items:
 pytestmark = pytest.mark.sized
 
 
-def start(folder: Path, module: str = "aetherflow") -> subprocess.Popen[bytes]:
+def start(folder: Path, *program: str) -> subprocess.Popen[bytes]:
     """Start a server."""
     with (folder / "servers.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, "serve", "scheduler.yaml"],
+        return Popen(
+            [*(program or (COMMAND,)), "serve", "scheduler.yaml"],
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder) | ({"PYTHONPATH": str(Path(__file__).parents[2])} if program else {}),
         )
 
 
 def environment(folder: Path) -> dict[str, str]:
     """Return the environment of a command."""
-    root = str(Path(__file__).parents[2])
-    return {"PATH": os.environ["PATH"], "AETHERFLOW_STATE_ROOT": str(folder), "PYTHONPATH": root}
+    return {"PATH": os.environ["PATH"], "AETHERFLOW_STATE_ROOT": str(folder)}
 
 
 def command(folder: Path, *words: str) -> str:
     """Run a command that succeeds, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "aetherflow", "scheduler", *words],
+    done = run(
+        [COMMAND, "scheduler", *words],
         cwd=folder,
         env=environment(folder),
         check=False,
@@ -80,7 +80,7 @@ def command(folder: Path, *words: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return str(done.stdout)
 
 
 @pytest.mark.parametrize("parallel", [(), ("--parallel", "3")])
@@ -176,7 +176,7 @@ def test_a_server_that_dies_when_it_has_claimed_a_failed_run_loses_nothing(tmp_p
         wait_until(lambda: query(state, f"{ended} 1") != [], seconds=30)
         server.terminate()
     (tmp_path / "mended").touch()
-    with start(tmp_path, "tests.torture.dying_at_claim") as server:
+    with start(tmp_path, sys.executable, "-m", "tests.torture.dying_at_claim") as server:
         wait_until(lambda: "server " in command(tmp_path, "status", "scheduler.yaml"))
         command(tmp_path, *days, "--only", "failed")
         assert server.wait(30) == -signal.SIGKILL

@@ -28,6 +28,7 @@ from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import seed
 from tests.torture.test_canaries import command_lines_watched, hits, process, spellings
+from tests.warm_start import Popen
 
 pytestmark = pytest.mark.torture
 
@@ -269,7 +270,7 @@ class Cellar:
         """Start a command that prints to files, and kill it at the end if it still runs."""
         printed = [self.cli.folder / f"{name}.{stream}" for stream in ("stdout", "stderr")]
         with printed[0].open("wb") as out, printed[1].open("wb") as err:
-            process = subprocess.Popen(
+            process: Popen[bytes] = Popen(
                 [AETHERFLOW, *words], cwd=self.cli.folder, env=self.cli.env, stdout=out, stderr=err
             )
             try:

@@ -16,7 +16,7 @@ from aetherflow.store import run_lease
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import UNIQUE, marked, query, said, seed, start
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 ROUNDS = 200 if LARGE else 4
 TTL_SECONDS = run_lease.TTL_SECONDS if LARGE else 5.0
@@ -87,8 +87,8 @@ def test_two_processes_with_one_run_id_execute_it_once(
     for turn in range(rounds):
         effects.write_text("")
         run_id = f"twins-{turn}-{seed()}"
-        pair = [
-            subprocess.Popen(
+        pair: list[Popen[bytes]] = [
+            Popen(
                 [COMMAND, "run", flow, "--run-id", run_id], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
             )
             for _ in range(2)

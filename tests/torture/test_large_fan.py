@@ -13,7 +13,7 @@ import pytest
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 ITEMS = 100_000 if LARGE else 3_000
 START_KB = 80_000
@@ -49,7 +49,7 @@ jobs:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "said").open("ab") as said:
-        return subprocess.Popen(
+        return Popen(
             [COMMAND, "run", "flow.yaml", "--run-id", "r", "--params-file", "params.json"],
             cwd=folder,
             stdout=said,

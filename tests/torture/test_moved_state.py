@@ -22,7 +22,7 @@ from aetherflow.store.run_lease import LOOK_SECONDS
 from tests.polling import POLL_SECONDS, wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 pytestmark = pytest.mark.torture
 
@@ -136,7 +136,7 @@ def marking(folder: Path) -> str:
 
 
 def start(flow: Path, tag: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return Popen(
         [COMMAND, "run", flow, "--run-id", "r", "--log-format", "json"],
         env={**os.environ, "TAG": tag},
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ import pytest
 from tests.sizes import LARGE
 from tests.torture.precious import Precious
 from tests.torture.processes import seed
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 KILLS = 200 if LARGE else 2
 SECONDS = 60.0
@@ -50,7 +50,7 @@ class Shell:
         """Start a command in a session of its own; what it says goes to a file."""
         self.commands += 1
         with (self.folder / "said.log").open("ab") as log:
-            return subprocess.Popen(
+            return Popen(
                 [COMMAND, *arguments],
                 cwd=self.folder,
                 env=os.environ | {"AETHERFLOW_STATE_ROOT": str(self.state), "OUT": str(self.folder)},

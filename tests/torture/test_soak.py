@@ -21,7 +21,7 @@ import pytest
 from tests.polling import wait_until
 from tests.sizes import LARGE
 from tests.torture.processes import query, seed
-from tests.warm_start import COMMAND
+from tests.warm_start import COMMAND, Popen
 
 SECONDS = 1800.0 if LARGE else 15.0
 KILL_SECONDS = 120.0 if LARGE else 6.0
@@ -61,7 +61,7 @@ class Watched:
         self.root = root
         env = {"PATH": os.environ["PATH"], "AETHERFLOW_STATE_ROOT": str(root), "HOME": str(root)}
         with (root / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = Popen(
                 [COMMAND, "serve", "scheduler.yaml"],
                 cwd=root,
                 env=env,
