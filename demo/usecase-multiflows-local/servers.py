@@ -3,8 +3,8 @@
     python servers.py COMMAND [ARG ...]
 
 DEMO_DIR is where all of it is. The servers: SFTP (asyncssh), mail (aiosmtpd) and, where Samba is installed
-and the user is root, its smbd; without Samba a folder stands in for the share. Keys and passwords are made for
-this one time.
+and the user is root, its smbd; without Samba a folder stands in for the share. Keys and passwords are
+made for this one time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 import os
 import secrets
 import shutil
@@ -28,7 +29,7 @@ from email.policy import default
 from pathlib import Path
 
 import asyncssh
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 ORDERS = {
     "orders-north.zip": [("1001", "north", "kettle", 2, "24.90"), ("1002", "north", "toaster", 1, "31.00")],
@@ -144,13 +145,19 @@ async def mail_server(place: Path) -> AsyncIterator[dict[str, str]]:
     """Take mails on a free port."""
     mailbox = Mailbox(place / "mails")
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True), "127.0.0.1", 0
-    )
+    password = secrets.token_urlsafe(12)
+
+    def log_in(*request: object) -> AuthResult:
+        return AuthResult(success=request[-1] == LoginPassword(b"demo", password.encode()))
+
+    def serve() -> SMTP:
+        return SMTP(mailbox, hostname="localhost", authenticator=log_in, auth_require_tls=False)
+
+    server = await loop.create_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     say(f"   mail    127.0.0.1:{port}, the folder {place / 'mails'}")
     try:
-        yield {"DEMO_SMTP_PORT": str(port)}
+        yield {"DEMO_SMTP_PORT": str(port), "DEMO_SMTP_PASSWORD": password}
     finally:
         server.close()
 
@@ -267,6 +274,7 @@ async def main(command: list[str]) -> int:
     """Run a command while the servers are up; return its exit code."""
     place = Path(os.environ["DEMO_DIR"])
     make_data(place)
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of itself
     say("== Starting the servers, each on this machine and on a free port")
     async with AsyncExitStack() as servers:
         environment = dict(os.environ)

@@ -1,0 +1,115 @@
+"""The demos that move files, as their reader types them: real servers, started by the demo itself."""
+
+from __future__ import annotations
+
+import filecmp
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aetherflow import step_names
+from tests.cli.command_line import CommandLine, Result, no_trace
+
+DEMO = Path(__file__).parents[2] / "demo"
+LOCAL, REMOTE = "demo/usecase-multiflows-local", "demo/usecase-multiflows-remote"
+VARIABLES = (
+    *("SFTP_HOST", "SFTP_USER", "SFTP_KEY", "SMB_HOST", "SMB_SHARE", "SMB_USER", "SMB_PASSWORD"),
+    *("SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM"),
+)
+
+
+@pytest.fixture
+def place(cli: CommandLine) -> CommandLine:
+    """A checkout with both demos."""
+    shutil.copytree(DEMO, cli.folder / "demo", ignore=shutil.ignore_patterns("output"))
+    (cli.folder / ".venv").symlink_to(sys.prefix)
+    return cli
+
+
+def files_on_the_share(place: CommandLine, demo: str) -> set[str]:
+    root = place.folder / "demo" / "output" / demo / "share" / "REPORTS"
+    return {re.sub(r"\d{4}-\d\d-\d\d", "DATE", str(path.relative_to(root))) for path in root.rglob("*.*")}
+
+
+def mails_in(result: Result) -> list[str]:
+    """Return the subjects of the mails that the script shows."""
+    return [re.sub(r"\d{4}-\d\d-\d\d", "DATE", one) for one in re.findall(r"^   Subject: (.*)$", result.out, re.M)]
+
+
+def test_the_local_demo_moves_files_from_server_to_server_and_shows_what_arrived(place: CommandLine) -> None:
+    done = place.bash(f"sh {LOCAL}/run.sh")
+
+    assert done.code == 0, done
+    assert no_trace(done)
+    assert mails_in(done) == ["Orders of DATE: 4", "Sales and returns, DATE"]
+    assert "   | 4 orders of 3 regions arrived, 247.90 EUR in all.\n" in done.out
+    assert "   |    south,1,112.50\n" in done.out
+    assert "   Cc: Sales <sales@example.org>\n" in done.out
+    assert files_on_the_share(place, "multiflows-local") == {
+        "orders/orders-DATE.zip",
+        "monthly/DATE/sales.tsv",
+        "monthly/DATE/returns.tsv",
+    }
+    assert "      summary.csv  64 bytes\n" in done.out
+    assert "The Excel report of uc2 comes with Excel support" in done.out
+    assert re.search(r"^   share   (127\.0\.0\.1:\d+ \(Samba\)|.* stands in for it)", done.out, re.M)
+    sftp = place.folder / "demo" / "output" / "multiflows-local" / "sftp"
+    assert {path.parent.name for path in sftp.rglob("*.zip")} == {"done"}
+
+
+def test_the_remote_demo_says_what_is_missing_and_runs_on_the_servers_of_the_local_one(
+    place: CommandLine,
+) -> None:
+    done = place.bash(f"sh {REMOTE}/run.sh", env={"DEMO_SHARE": "share_folder"})
+
+    assert done.code == 0, done
+    assert no_trace(done)
+    missing, _, ran = done.out.partition("== Running the flows on the servers of the local demo")
+    validated, _, doctor = missing.partition("== And: ")
+    for part in (validated, doctor):
+        assert set(re.findall(r"the environment variable (\w+), which is not set", part)) == set(VARIABLES)
+    assert "the environment variable MAIL_TO is not set" in validated
+    assert mails_in(done) == ["Orders of DATE: 4", "Sales and returns, DATE", "No orders on DATE"]
+    assert "(driver smb:folder)" in ran
+    assert "stands in for the shares of" in done.err
+    assert files_on_the_share(place, "multiflows-remote") == {
+        "orders/orders-DATE.zip",
+        "monthly/DATE/sales.tsv",
+        "monthly/DATE/returns.tsv",
+    }
+
+
+@pytest.mark.parametrize("demo", [LOCAL, REMOTE])
+def test_the_scheduler_files_are_valid(place: CommandLine, demo: str) -> None:
+    environment = f"{place.folder}/{demo}/environment.sh"
+    assert Path(environment).is_file()
+    work = {"AETHERFLOW_WORK_ROOT": str(place.folder / "work"), "DEMO_DIR": str(place.folder)}
+    result = place.run("validate", f"{demo}/scheduler/scheduler.yaml", env=work)
+
+    assert result.code == 0, result
+    assert result.out.splitlines()[-1].startswith(f"{demo}/scheduler/scheduler.yaml: valid")
+
+
+def test_every_script_parses(cli: CommandLine) -> None:
+    scripts = [str(path) for path in DEMO.glob("*/*.sh")]
+
+    assert len(scripts) > 5
+    assert cli.bash(f"for one in {' '.join(scripts)}; do sh -n $one || exit 1; done").code == 0
+
+
+def test_the_plugin_is_the_same_in_both() -> None:
+    name = "plugins/orders.py"
+    assert filecmp.cmp(DEMO.parent / LOCAL / name, DEMO.parent / REMOTE / name, shallow=False)
+
+
+def test_the_excel_steps_wait_for_excel_support() -> None:
+    text = (DEMO.parent / LOCAL / "flows" / "uc2_excel_steps.txt").read_text()
+    steps = [one["type"] for one in yaml.safe_load(text)]
+
+    assert text == (DEMO.parent / REMOTE / "flows" / "uc2_excel_steps.txt").read_text()
+    assert steps == ["excel_validate_template", "excel_fill_from_file"]
+    assert not set(steps) & set(step_names()), "they exist now: paste them into uc2, and remove this file"
