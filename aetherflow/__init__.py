@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
-    from aetherflow.sdk.step import Skipped, StepResult, StepType
+    from aetherflow.sdk.step import OutputNames, Skipped, StepResult, StepType
     from aetherflow.sdk.step_decorator import step
     from aetherflow.sdk.text_template import render_template
     from aetherflow.sdk.tls_check import certificate_check, peer_certificate_check
@@ -62,6 +62,7 @@ __all__ = [
     "LocalFiles",
     "LockNotAcquired",
     "MissingExtra",
+    "OutputNames",
     "PathText",
     "RemoteEntry",
     "RemoteFiles",
@@ -112,7 +113,7 @@ _HOMES = {
         "sdk.files": ("files",),
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),
         "sdk.remote_shell": ("RemoteProgram", "RemoteShell"),
-        "sdk.step": ("Skipped", "StepResult", "StepType"),
+        "sdk.step": ("OutputNames", "Skipped", "StepResult", "StepType"),
         "sdk.step_decorator": ("step",),
         "sdk.text_template": ("render_template",),
         "sdk.tls_check": ("certificate_check", "peer_certificate_check"),
