@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import anyio
@@ -64,16 +65,16 @@ class Exchange:
         self.base_url = (config.base_url or "").rstrip("/")
         self.options = options
         self._home: Origin | None = origin_of(self.base_url) if self.base_url else None
-        self._elsewhere_arguments = _arguments(resource, config, options)
+        elsewhere = _arguments(resource, config, options)
         self.client_arguments = {
-            **self._elsewhere_arguments,
-            "verify": _tls(resource, config, options, with_client=True),
-            "headers": {**self._elsewhere_arguments["headers"], **default_headers(config)},
+            **elsewhere,
+            "verify": _with_client(resource, config, options, elsewhere["verify"]),
+            "headers": {**elsewhere["headers"], **default_headers(config)},
             "base_url": self.base_url,
             "auth": (config.username, config.password) if config.username is not None else None,
         }
         self.client = httpx2.AsyncClient(**self.client_arguments)
-        self._elsewhere = httpx2.AsyncClient(**self._elsewhere_arguments)
+        self._elsewhere = httpx2.AsyncClient(**elsewhere)
 
     async def send(self, call: Call, consume: Callable[[httpx2.Response], Awaitable[T]]) -> T:
         """Send a request and `consume` its answer, whose body is not read yet; return the result of that.
@@ -179,8 +180,12 @@ class Exchange:
         Raises:
             StepError: its body would go to another server (AF382).
         """
-        url = redirected_url(hop.url, location)
-        if origin_of(url).scheme not in {"http", "https"}:
+        try:
+            url = redirected_url(hop.url, location)
+            is_web = origin_of(url).scheme in {"http", "https"}
+        except ValueError:
+            url, is_web = location, False
+        if not is_web:
             raise self._no_address(url, "a redirect leads there")
         method = redirected_method(hop.method, status)
         body = hop.body if method == hop.method else no_body
@@ -200,6 +205,7 @@ class Exchange:
         headers = httpx2.Headers(body.pop("headers", None))
         headers.update(call.headers if hop.is_first else harmless(call.headers))
         client = self.client if hop.is_home else self._elsewhere
+        self._elsewhere.cookies.clear()  # cookies know hosts, but no ports and no schemes
         limit: Any = httpx2.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout
         try:
             return client.build_request(hop.method, hop.url, headers=headers, timeout=limit, **body)
@@ -244,7 +250,7 @@ def _arguments(resource: str, config: RestConfig, options: RestOptions) -> dict[
         raise config_error(resource, "config.proxy is no proxy's address", "write http://HOST:PORT") from None
     return {
         "headers": {"User-Agent": f"aetherflow/{__version__}"},
-        "verify": _tls(resource, config, options, with_client=False),
+        "verify": _tls(resource, config, options),
         "proxy": proxy,
         "timeout": limit,
         "limits": httpx2.Limits(
@@ -256,27 +262,48 @@ def _arguments(resource: str, config: RestConfig, options: RestOptions) -> dict[
     }
 
 
-def _tls(resource: str, config: RestConfig, options: RestOptions, *, with_client: bool) -> ssl.SSLContext:
-    """Return what servers are verified with and, for the resource's own server, the client certificate."""
+def _tls(resource: str, config: RestConfig, options: RestOptions) -> ssl.SSLContext:
+    """Return what servers are verified with."""
+    if options.verify_ssl is False:
+        return httpx2.create_ssl_context(verify=False)
+    if not config.ca:
+        return _trust_of_the_machine()
     try:
-        if options.verify_ssl is False:
-            context = httpx2.create_ssl_context(verify=False)
-        elif config.ca:
-            context = ssl.create_default_context(cafile=config.ca)
-        else:
-            context = httpx2.create_ssl_context()
+        return ssl.create_default_context(cafile=config.ca)
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         hint = "name a file with certificates in PEM: -----BEGIN CERTIFICATE-----"
-        raise config_error(resource, f"config.ca {config.ca} cannot be used: {reason}", hint) from None
-    if with_client and config.client_cert:
-        try:
-            context.load_cert_chain(config.client_cert, config.client_key, config.client_key_password or "")
-        except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise config_error(
-                resource,
-                f"the client certificate {config.client_cert} cannot be used: {reason}",
-                "check config.client_cert, client_key and client_key_password: files in PEM that fit",
-            ) from None
+        raise config_error(
+            resource, f"config.ca {config.ca} cannot be used: {_reason(error)}", hint
+        ) from None
+
+
+@cache
+def _trust_of_the_machine() -> ssl.SSLContext:
+    """Return the authorities of the machine, which are slow to read."""
+    return httpx2.create_ssl_context()
+
+
+def _with_client(
+    resource: str, config: RestConfig, options: RestOptions, context: ssl.SSLContext
+) -> ssl.SSLContext:
+    """Return a context that also shows the client certificate, if there is one."""
+    if not config.client_cert:
+        return context
+    context = (
+        _tls(resource, config, options)
+        if config.ca
+        else httpx2.create_ssl_context(options.verify_ssl is not False)
+    )
+    try:
+        context.load_cert_chain(config.client_cert, config.client_key, config.client_key_password or "")
+    except (OSError, ssl.SSLError) as error:
+        raise config_error(
+            resource,
+            f"the client certificate {config.client_cert} cannot be used: {_reason(error)}",
+            "check config.client_cert, client_key and client_key_password: files in PEM that fit",
+        ) from None
     return context
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -17,6 +17,11 @@ from aetherflow import StepError
 
 E = TypeVar("E", bound=BaseException)
 
+_NO_FAULTS = (
+    *(ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError),
+    *(ssl.SSLZeroReturnError, ssl.SSLSyscallError),
+)
+
 
 def not_sent(error: BaseException) -> bool:
     """Whether the server has certainly seen nothing of the request."""
@@ -26,7 +31,7 @@ def not_sent(error: BaseException) -> bool:
 def is_hopeless(error: BaseException) -> bool:
     """Whether a repetition would fail in the same way."""
     wrong = httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.DecodingError
-    return isinstance(error, wrong) or _cause(error, ssl.SSLError) is not None
+    return isinstance(error, wrong) or _tls_fault(error) is not None
 
 
 def explained(resource: str, what: str, host: str, error: BaseException) -> StepError:
@@ -48,10 +53,11 @@ def explained(resource: str, what: str, host: str, error: BaseException) -> Step
 
 def _sentence(what: str, host: str, error: BaseException) -> tuple[str, str, str]:
     """Return message, hint and code."""
-    if refused := _cause(error, ssl.SSLCertVerificationError):
-        return (*_certificate(host, refused), "AF376")
-    if broken := _cause(error, ssl.SSLError):
-        return (*_handshake(host, broken), "AF376")
+    fault = _tls_fault(error)
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return (*_certificate(host, fault), "AF376")
+    if fault is not None:
+        return (*_handshake(host, fault), "AF376")
     if isinstance(error, httpx2.ProxyError):
         return f"the proxy does not forward {what}: {error}", "check config.proxy, or HTTPS_PROXY", "AF375"
     if unknown := _cause(error, socket.gaierror):
@@ -110,6 +116,12 @@ def _handshake(host: str, error: ssl.SSLError) -> tuple[str, str]:
     if "wrong version number" in reason or "record layer failure" in reason:
         return f"{host} does not speak TLS at this port", "check the port, or write http:// in base_url"
     return f"no secure connection to {host}: {reason}", "check which versions of TLS the server speaks"
+
+
+def _tls_fault(error: BaseException) -> ssl.SSLError | None:
+    """Return what is wrong with the encryption; a connection that has ended is no such fault."""
+    faults = (one for one in _causes(error) if isinstance(one, ssl.SSLError))
+    return next((fault for fault in faults if not isinstance(fault, _NO_FAULTS)), None)
 
 
 def _cause(error: BaseException, kind: type[E]) -> E | None:

@@ -16,7 +16,7 @@ from aetherflow import (
     peer_certificate_check,
     run_blocking,
 )
-from aetherflow_rest.call import Call
+from aetherflow_rest.call import Call, no_body
 from aetherflow_rest.repetition import IDEMPOTENT
 from aetherflow_rest.settings import RestConfig, RestOptions, check_config
 
@@ -78,6 +78,14 @@ class RestConnector(Connector):
         """
         return await (await self._open()).send(call, consume)
 
+    async def address(self, call: Call) -> str:
+        """Return the absolute URL of a request, with its query.
+
+        Raises:
+            StepError: it is no web address, or relative without a base_url.
+        """
+        return (await self._open()).url_of(call)
+
     async def request(
         self,
         method: str,
@@ -105,7 +113,9 @@ class RestConnector(Connector):
             return response
 
         may_repeat = method.upper() in IDEMPOTENT and is_whole
-        made = Call(method.upper(), url, params, headers or {}, body.copy, may_repeat, timeout)
+        made = Call(
+            method.upper(), url, params, headers or {}, body.copy if body else no_body, may_repeat, timeout
+        )
         return await self.send(made, read)
 
     async def get(self, url: str, **arguments: Any) -> httpx2.Response:

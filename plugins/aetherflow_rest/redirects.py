@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -12,6 +13,7 @@ HARMLESS = frozenset(
 """The headers that any server may see; every other one may be a credential."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOGIN = re.compile("//[^/]*@")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -60,7 +62,4 @@ def redirected_url(url: str, location: str) -> str:
 
 def shown(url: str) -> str:
     """Return a URL for messages: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}{port}{parts.path}" if parts.scheme else parts.path
+    return _LOGIN.sub("//", url.partition("#")[0].partition("?")[0], count=1)

@@ -25,7 +25,7 @@ from aetherflow_rest.call import Body, Call, no_body
 from aetherflow_rest.dotted_path import NotThere, look_up
 from aetherflow_rest.httpx_connector import RestConnector, rest_connector
 from aetherflow_rest.pagination import PageRequest, Pages, Pagination
-from aetherflow_rest.redirects import shown
+from aetherflow_rest.redirects import harmless, is_same_server, origin_of, shown
 from aetherflow_rest.repetition import IDEMPOTENT, READING
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Requester:
         size = count = 0
         outputs: dict[str, Any] = {}
         while request is not None:
-            answer = await self._connector.send(self._call_of(request), self._consumed)
+            answer = await self._connector.send(await self._call_of(request), self._consumed)
             page = json_of(answer.content, self.what)
             items = pages.items_of(page)
             size, count = size + answer.size, count + len(items)
@@ -180,9 +180,14 @@ class Requester:
             outputs = {**_of_answer(answer), "pages": pages.count, "size": size, "count": count, "sha256": ""}
         return outputs
 
-    def _call_of(self, request: PageRequest) -> Call:
+    async def _call_of(self, request: PageRequest) -> Call:
+        """Return the request for a page; a page on another server gets no headers that may be secret."""
         if request.url is not None:
-            return msgspec.structs.replace(self._call, url=request.url, params=None)
+            home = origin_of(await self._connector.address(self._call))
+            headers = self._call.headers
+            if not is_same_server(request.url, home):
+                headers = harmless(headers)
+            return msgspec.structs.replace(self._call, url=request.url, params=None, headers=headers)
         return msgspec.structs.replace(self._call, params={**(self._call.params or {}), **request.params})
 
     def _check_size(self, size: int) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 Text = Annotated[str, Meta(min_length=1)]
 Method = Annotated[str, Meta(pattern="^[A-Za-z]+$")]
-Status = Annotated[str, Meta(pattern="^[1-5]([0-9][0-9]|[xX][xX])$")]
 Fields = dict[str, str | list[str] | None]
 
+_STATUS = re.compile("[1-5]([0-9][0-9]|xx)", re.IGNORECASE)
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
@@ -73,7 +73,7 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: str | None = None
     file: PathText | SentFileInput | None = None
     save_to: Annotated[PathText, Meta(min_length=1)] | None = None
-    expect_status: Status | list[Status] | None = None
+    expect_status: Text | list[Text] | None = None
     extract: dict[str, str] | None = None
     paginate: Kind | Pagination | None = None
     idempotency_header: bool | Text | None = None
@@ -90,6 +90,10 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"a {self.method.upper()} has no {bodies[0]}: add method: POST, or use params")
         if self.paginate is not None and self.method.upper() != "GET":
             raise ValueError(f"paginate reads pages by GET, not by {self.method.upper()}")
+        # no pattern in its type: msgspec 0.22 crashes for a text with a pattern beside a list
+        wrong = [status for status in self._statuses if not _STATUS.fullmatch(status)]
+        if wrong:
+            raise ValueError(f"expect_status {wrong[0]!r} is no status: write 404, or 4xx")
         taken = sorted(set(self.extract or {}) & set(RestRequestOutput.__struct_fields__))
         if taken:
             raise ValueError(f"extract cannot have the name {taken[0]!r}, which is an output already")
@@ -102,8 +106,13 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def is_named(self, status: int) -> bool:
         """Whether expect_status names a status, so that it is neither repeated nor followed."""
-        wanted = self.expect_status if isinstance(self.expect_status, list) else [self.expect_status or ""]
-        return any(re.fullmatch(one.lower().replace("x", "[0-9]"), str(status)) for one in wanted if one)
+        patterns = (wanted.lower().replace("x", "[0-9]") for wanted in self._statuses)
+        return any(re.fullmatch(pattern, str(status)) for pattern in patterns)
+
+    @property
+    def _statuses(self) -> list[str]:
+        wanted = self.expect_status or []
+        return wanted if isinstance(wanted, list) else [wanted]
 
     @property
     def pagination(self) -> Pagination | None:

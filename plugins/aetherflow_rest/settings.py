@@ -75,7 +75,7 @@ class RetryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     max_attempts: Count = 0
-    status_codes: list[int] = list(RETRIED_STATUSES)
+    status_codes: tuple[int, ...] = RETRIED_STATUSES
     backoff_seconds: Annotated[Duration, Meta(ge=0)] = 1
     max_wait_seconds: Annotated[Duration, Meta(ge=0)] = 60
     retry_after: bool = True

@@ -12,6 +12,7 @@ It runs in threads of its own, so it serves a test in a loop, in threads, or wit
 from __future__ import annotations
 
 import json as json_module
+import socket
 import ssl
 import threading
 import time
@@ -136,12 +137,27 @@ class _Server(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, in its thread; the handshake belongs there too."""
-        if self.tls is not None:
-            request = self.tls.wrap_socket(request, server_side=True)
-        super().finish_request(request, client_address)
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False) as secured:
+            try:
+                secured.do_handshake()
+            except ssl.SSLError:
+                _let_read(secured)
+                raise
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients that go away are what the tests are about."""
+
+
+def _let_read(end: socket.socket) -> None:
+    """Let the client read why it is refused: closing a socket with unread bytes would be a reset."""
+    end.settimeout(2)
+    socket.socket.shutdown(end, socket.SHUT_WR)
+    while socket.socket.recv(end, BLOCK_BYTES):
+        pass
 
 
 class _Handler(BaseHTTPRequestHandler):
