@@ -60,14 +60,12 @@ SHIPPED = (
     Shipped("connector", "sftp:asyncssh", "aetherflow_sftp.sftp_connector:SftpFiles"),
     Shipped("connector", "sftp:paramiko", "aetherflow_sftp.sftp_connector:SftpFilesAsParamiko"),
     Shipped("step type", "rest_request", "aetherflow_rest.rest_request:rest_request"),
-    Shipped("connector", "db:sqlalchemy", "aetherflow_db.sqlalchemy_connector:SqlAlchemyConnector"),
-    Shipped("connector", "db:sqlite3", "aetherflow_db.sqlite3_connector:Sqlite3Connector"),
-    Shipped("connector", "file:local", "aetherflow.transfer.local_files:LocalFiles"),
     Shipped("connector", "rest:httpx", "aetherflow_rest.httpx_connector:RestConnector"),
     Shipped("bundle source", "filesystem", "aetherflow.bundle.filesystem_source:FilesystemSource"),
     Shipped("bundle source", "sftp", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "smb", "aetherflow.transfer.bundle_source:RemoteFolderSource"),
     Shipped("bundle source", "db", "aetherflow_db.bundle_source:DbSource"),
+    Shipped("bundle source", "rest", "aetherflow_rest.bundle_source:RestSource"),
 )
 
 PLUGIN_EXTRAS: Mapping[str, str] = {

@@ -10,7 +10,7 @@ import anyio
 
 from aetherflow.bundle.limits import Limits
 from aetherflow.bundle.path_rules import FileNames
-from aetherflow.bundle.source import BundleFile, BundleSource
+from aetherflow.bundle.source import BundleFile, BundleSource, SourceInterrupted
 from aetherflow.errors import AetherFlowError, BundleError, StepError
 from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.sdk.step_failure import describe
@@ -106,7 +106,8 @@ def _errors_named(kind: str, what: str, do: str) -> Iterator[None]:
     try:
         yield
     except StepError as error:  # raised by the source's connector
-        raise BundleError(f"the source: {error.message}", hint=error.hint, code=error.code) from None
+        failed = SourceInterrupted if error.kind in {"connection", "timeout"} else BundleError
+        raise failed(f"the source: {error.message}", hint=error.hint, code=error.code) from None
     except AetherFlowError:
         raise
     except OSError as error:

@@ -7,7 +7,9 @@ A plugin implements `BundleSource` for a type of source and registers it under t
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +40,38 @@ class BundleFile(msgspec.Struct, frozen=True):
     sha256: str | None = None
     executable: bool = False
 
+    @classmethod
+    def of_row(cls, path: object, size: object, time: object, sha256: object) -> Self:
+        """Return the file that a row of a listing describes; a time in a zone of its own, or in UTC.
+
+        Raises:
+            ValueError: its path or its size is none.
+        """
+        if not isinstance(path, str) or isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise ValueError(f"path is {path!r} and whose size is {size!r}")
+        return cls(path, size, _nanoseconds(time), str(sha256).strip() or None if sha256 else None)
+
+
+def _nanoseconds(value: object) -> int | None:
+    """Return a time of a listing in nanoseconds since 1970; None if it is none. Without a zone it is UTC."""
+    match value:
+        case bool():
+            return None
+        case int() | float():
+            return int(value * 1_000_000_000) if math.isfinite(value) else None
+        case str():
+            try:
+                return _nanoseconds(datetime.fromisoformat(value))
+            except ValueError:
+                return None
+        case datetime():
+            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return int(aware.timestamp() * 1_000_000) * 1000
+        case date():
+            return _nanoseconds(datetime(value.year, value.month, value.day, tzinfo=UTC))
+        case _:
+            return None
+
 
 class SourceRequest(msgspec.Struct, frozen=True):
     """The arguments of `BundleSource.open`.
@@ -59,6 +93,10 @@ class SourceChanged(BundleError):
     """A file changed since it was listed; the sync lists and reads again, a few times."""
 
     default_code = "AF857"
+
+
+class SourceInterrupted(BundleError):
+    """The connection to the source failed; the sync lists and reads again, a few times."""
 
 
 class BundleSource(abc.ABC):

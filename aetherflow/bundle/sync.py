@@ -15,7 +15,7 @@ from aetherflow.bundle.limits import Limits
 from aetherflow.bundle.listing import Difference, check_complete, difference
 from aetherflow.bundle.object_store import ObjectStore, ObjectWriter, remove_unused
 from aetherflow.bundle.snapshot import Hold, activate, build, hold, remove_leftovers, remove_old, sync_folder
-from aetherflow.bundle.source import BundleFile, SourceChanged
+from aetherflow.bundle.source import BundleFile, SourceChanged, SourceInterrupted
 from aetherflow.bundle.sync_index import Entry, Index, is_same, read_index, write_index
 from aetherflow.bundle.sync_lock import exclusive
 from aetherflow.bundle.sync_report import SyncReport, write_report
@@ -130,7 +130,7 @@ class _Sync:
             raise _unwritable(self.paths, error) from None
 
     async def _fetch_all(self, source: OpenedSource) -> None:
-        """Read the missing files; start again, a few times, if the source changed meanwhile."""
+        """Read the missing files; start again, a few times, if the source changed or was interrupted."""
         self.known = known = await _threads.run(read_index, self.paths.index)
         self.objects = await _threads.run(ObjectStore, self.paths.objects, known.stored, self.paths.access)
         self.source = _origin_of_entries(self.origin, source)
@@ -143,6 +143,10 @@ class _Sync:
                     message = f"the source keeps changing: {change.message}"
                     hint = "sync when nothing writes to it"
                     raise BundleError(message, hint=hint, code=change.code) from None
+                await self.clock.sleep(AGAIN_SECONDS * attempt)
+            except SourceInterrupted:
+                if attempt == ATTEMPTS:
+                    raise
                 await self.clock.sleep(AGAIN_SECONDS * attempt)
             else:
                 return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, date, datetime
 from typing import Any, Self
 
 from aetherflow import (
@@ -108,37 +106,16 @@ def _file(at: Mapping[str, int], row: Row) -> BundleFile:
     Raises:
         BundleError: its path or its size is none.
     """
-    path, size = row[at["path"]], row[at["size"]]
-    if not isinstance(path, str) or isinstance(size, bool) or not isinstance(size, int):
-        raise BundleError(
-            f"list_sql returns a row whose path is {path!r} and whose size is {size!r}",
-            hint="path is a text, size a whole number of bytes",
-            code="AF875",
-        )
     sha256 = row[at["sha256"]] if "sha256" in at else None
     time = next((row[at[name]] for name in _TIMES if name in at), None)
-    return BundleFile(path, size, mtime_ns=_nanoseconds(time), sha256=str(sha256).strip() if sha256 else None)
-
-
-def _nanoseconds(value: Any) -> int | None:
-    """Return a time of a database in nanoseconds since 1970; None if it is none. Without a zone it is UTC."""
-    match value:
-        case bool():
-            return None
-        case int() | float():
-            return int(value * 1_000_000_000) if math.isfinite(value) else None
-        case str():
-            try:
-                return _nanoseconds(datetime.fromisoformat(value))
-            except ValueError:
-                return None
-        case datetime():
-            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-            return int(aware.timestamp() * 1_000_000) * 1000
-        case date():
-            return _nanoseconds(datetime(value.year, value.month, value.day, tzinfo=UTC))
-        case _:
-            return None
+    try:
+        return BundleFile.of_row(row[at["path"]], row[at["size"]], time, sha256)
+    except ValueError as error:
+        raise BundleError(
+            f"list_sql returns a row whose {error}",
+            hint="path is a text, size a whole number of bytes",
+            code="AF875",
+        ) from None
 
 
 def _bytes(path: str, value: Any) -> bytes:

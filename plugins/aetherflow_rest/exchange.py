@@ -34,6 +34,9 @@ T = TypeVar("T")
 CLOSE_SECONDS = 5.0
 """How long closing may take; a server that does not answer must not hold a step."""
 
+FAILURES = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError)
+"""What httpx2 raises when there is no whole answer."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -95,9 +98,8 @@ class Exchange:
                     if wait is None:
                         return await consume(response)
                     reason = f"status {response.status_code}"
-            except (httpx2.RequestError, httpx2.StreamError, ssl.SSLError) as error:
-                what, host = f"{call.method} {shown(trail[-1])}", origin_of(trail[-1])
-                failure = explained(self.resource, what, f"{host.host}:{host.port}", error)
+            except FAILURES as error:
+                failure = self._failure(call, trail, error)
                 is_safe = (not_sent(error) or call.may_repeat) and not is_hopeless(error)
                 wait = wait_before(repetition, self.options.repetition) if is_safe else None
                 if wait is None:
@@ -105,6 +107,20 @@ class Exchange:
                 reason = failure.message
             _log.info("%s %s is repeated in %g s: %s", call.method, shown(trail[-1]), wait, reason)
             await anyio.sleep(wait)
+
+    @asynccontextmanager
+    async def answered(self, call: Call) -> AsyncIterator[httpx2.Response]:
+        """Send a request once, and give its answer, whose body is not read yet, in a block.
+
+        Raises:
+            StepError: there is no answer, or it breaks off in the block.
+        """
+        trail: list[str] = []
+        try:
+            async with self._answer(call, trail) as response:
+                yield response
+        except FAILURES as error:
+            raise self._failure(call, trail, error) from error
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -217,6 +233,10 @@ class Exchange:
                 hint="correct its headers, or its body",
                 code="AF383",
             ) from None
+
+    def _failure(self, call: Call, trail: list[str], error: Exception) -> StepError:
+        what, host = f"{call.method} {shown(trail[-1])}", origin_of(trail[-1])
+        return explained(self.resource, what, f"{host.host}:{host.port}", error)
 
     def _no_address(self, url: str, reason: object) -> StepError:
         return StepError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from aetherflow import (
@@ -77,6 +78,16 @@ class RestConnector(Connector):
             StepError: there is no answer, or it broke off; or `consume` raised it.
         """
         return await (await self._open()).send(call, consume)
+
+    @asynccontextmanager
+    async def answered(self, call: Call) -> AsyncIterator[httpx2.Response]:
+        """Send a request once, and give its answer in a block; see `Exchange.answered`.
+
+        Raises:
+            StepError: there is no answer, or it breaks off in the block.
+        """
+        async with (await self._open()).answered(call) as response:
+            yield response
 
     async def address(self, call: Call) -> str:
         """Return the absolute URL of a request, with its query.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aetherflow_db.bundle_source import DbSource, _nanoseconds
+from aetherflow_db.bundle_source import DbSource
 from aetherflow_db.sqlalchemy_connector import SqlAlchemyConnector
 from aetherflow_db.sqlite3_connector import Sqlite3Connector
 
@@ -197,7 +197,7 @@ async def test_a_resource_that_is_no_database_is_refused(tmp_path: Path) -> None
     ],
 )
 async def test_the_times_that_databases_have(value: Any, nanoseconds: int | None) -> None:
-    assert _nanoseconds(value) == nanoseconds
+    assert BundleFile.of_row("a", 1, value, None).mtime_ns == nanoseconds
 
 
 async def test_a_file_that_is_listed_has_its_fingerprint(shop: Shop) -> None:

@@ -32,6 +32,8 @@ ATOMIC = "command: ['true'], idempotency: {strategy: atomic_dir, temp_output_dir
 MAIL = "kind: mail, driver: smtp, config: {host: 127.0.0.1, port: 1%s}"
 FROM = ", from_addr: ops@b.org"
 SENDS = "{id: s, type: mail_send, inputs: {resource: r, to: %s, subject: s, body: b}}"
+REST = "kind: rest, driver: httpx, config: {%s}"
+ASKS = "{id: s, type: rest_request, inputs: {resource: r%s}}"
 USES = "{id: s, type: mine, inputs: {resource: r}}"
 
 
@@ -45,6 +47,13 @@ CASES: dict[str, Case | Told] = {
     "AF371": Case(resource(MAIL % FROM, SENDS % "ann@b.org, attachments: '*.csv'"), RUN),
     "AF372": Case(resource(MAIL % "", SENDS % "ann@b.org"), RUN),
     "AF373": Case(resource("kind: my, driver: own", SENDS % "ann@b.org"), RUN, OWN, PLUGINS),
+    "AF375": Case(resource(REST % "base_url: 'http://127.0.0.1:1'", ASKS % ""), RUN),
+    "AF383": Case(resource(REST % "", ASKS % ", path: users"), RUN),
+    "AF384": Case(resource(REST % "base_url: example.com", ASKS % ""), RUN),
+    "AF387": Case(
+        resource(REST % "base_url: 'http://127.0.0.1:1'", ASKS % ", method: PUT, file: /nowhere/x.csv"), RUN
+    ),
+    "AF388": Case(resource("kind: my, driver: own", ASKS % ""), RUN, OWN, PLUGINS),
     "AF700": fails("from aetherflow import StepError\nraise StepError('no rows', hint='look at the source')"),
     "AF701": fails("1 / 0"),
     "AF703": Case(resource("kind: my, driver: own", USES), RUN, OWN, PLUGINS),

@@ -119,9 +119,21 @@ def _step_types(_: str) -> Iterator[str]:
 
 
 def _inputs(name: str) -> Iterator[str]:
-    yield "| input | value | default | meaning |"
+    yield from _fields("input", registry.Registry().step_type(name).input_type)
+
+
+def _config(name: str) -> Iterator[str]:
+    yield from _fields("key", registry.Registry().connector(name).config_type)
+
+
+def _options(name: str) -> Iterator[str]:
+    yield from _fields("key", registry.Registry().connector(name).options_type)
+
+
+def _fields(what: str, struct: type[Any]) -> Iterator[str]:
+    yield f"| {what} | value | default | meaning |"
     yield "|---|---|---|---|"
-    for field, depth in _deep(fields_of(registry.Registry().step_type(name).input_type)):
+    for field, depth in _deep(fields_of(struct)):
         default = "required" if field["required"] else _text_default(field)
         meaning = _cell(field.get("description", ""))
         indent = "&nbsp;&nbsp;" * depth
@@ -228,6 +240,8 @@ _TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "settings": _settings,
     "step types": _step_types,
     "inputs": _inputs,
+    "config": _config,
+    "options": _options,
     "outputs": _outputs,
     "events": _events,
     "schedule events": _schedule_events,
