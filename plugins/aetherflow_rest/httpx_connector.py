@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHECK_SECONDS = 10.0
+NOT_VERIFIED = "verify_ssl is false, so the certificate of the server is not checked"
 UNAUTHORIZED, FORBIDDEN, SERVER_ERRORS = 401, 403, 500
 
 
@@ -55,6 +56,8 @@ class RestConnector(Connector):
         self._config = resource.config_as(RestConfig)
         self._options = resource.options_as(RestOptions)
         check_config(resource.name, self._config)
+        if self._options.verify_ssl is False:
+            self.cautions = (f"resource {self.name!r}: {NOT_VERIFIED}",)
         self._exchange: Exchange | None = None
         self._client: httpx2.Client | None = None
 
@@ -215,8 +218,8 @@ class RestConnector(Connector):
     def _setting_checks(self) -> list[CheckResult]:
         checks = []
         if self._options.verify_ssl is False:
-            message = "verify_ssl is false: the certificate of the server is not checked"
-            checks.append(CheckResult("certificate", "warning", message, "name its authority: config.ca"))
+            hint = "name its authority: config.ca"
+            checks.append(CheckResult("certificate", "warning", NOT_VERIFIED, hint))
         has_login = self._config.username is not None or self._config.bearer_token is not None
         if has_login and self.base_url().lower().startswith("http://"):
             message = "base_url is http://, so that the password or token can be read on the way"

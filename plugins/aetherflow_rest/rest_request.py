@@ -55,7 +55,7 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             multipart form.
         save_to: write the answer to this file, relative to the artifacts of the job; for large answers.
         expect_status: the statuses that are a success, such as 200, [200, 404] or 2xx; default: 2xx.
-        extract: outputs from the JSON of the answer: {name: dotted path}, such as {token_id: data.0.id}.
+        extract: outputs from the JSON of the answer: {name: dotted path}, such as {user: data.0.id}.
         paginate: link, cursor or page, or a mapping: read all pages of a list; `json` is then all items.
         idempotency_header: true or the name of a header: it gets a key by which the server recognises a
             repeated request; then every method may be repeated. true: Idempotency-Key.

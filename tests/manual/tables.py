@@ -123,11 +123,11 @@ def _inputs(name: str) -> Iterator[str]:
 
 
 def _config(name: str) -> Iterator[str]:
-    yield from _fields("key", registry.Registry().connector(name).config_type)
+    yield from _fields("key", registry.Registry().connector_class(name).config_type)
 
 
 def _options(name: str) -> Iterator[str]:
-    yield from _fields("key", registry.Registry().connector(name).options_type)
+    yield from _fields("key", registry.Registry().connector_class(name).options_type)
 
 
 def _fields(what: str, struct: type[Any]) -> Iterator[str]:

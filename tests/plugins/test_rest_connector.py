@@ -335,6 +335,7 @@ async def test_certificates_are_checked_and_each_fault_has_its_sentence(tmp_path
         server.on("/list", Answer(json=[]))
         async with opened(server.url, {"verify_ssl": False}) as api:
             assert (await api.get("/list")).json() == []
+            assert ["verify_ssl is false" in caution for caution in api.cautions] == [True]
 
 
 @pytest.mark.asyncio
