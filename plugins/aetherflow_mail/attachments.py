@@ -10,7 +10,7 @@ from pathlib import Path
 from aetherflow import StepContext
 from aetherflow_mail.addresses import one_line
 from aetherflow_mail.failures import FinalError
-from aetherflow_mail.message import AttachedFile, encoded_size
+from aetherflow_mail.mail import AttachedFile, encoded_size
 from aetherflow_mail.transaction import unreadable
 
 _CID = re.compile(

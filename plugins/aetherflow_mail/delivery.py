@@ -7,16 +7,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import anyio
+import msgspec
 
 from aetherflow import StepError
-from aetherflow_mail.failures import AnswerLost, error_of, refused_recipients
-from aetherflow_mail.message import Composed
-from aetherflow_mail.transaction import COMPLETED, open_envelope, send_content
+from aetherflow_mail.failures import AnswerLost, Reply, refused_recipients
+from aetherflow_mail.mail import Composed
+from aetherflow_mail.transaction import Server, open_envelope, send_content
 
 if TYPE_CHECKING:
+    from aiosmtplib import SMTP
+
     from aetherflow_mail.smtp_connector import SmtpConnector
 
 Detail = Mapping[str, Any]
+
+TOO_MANY = 452
+"""The answer to one recipient too many: the others want a mail of their own (RFC 5321, 4.5.3.1.10)."""
 
 
 class Recorded(Protocol):
@@ -77,8 +83,7 @@ async def deliver(
         StepError: not everybody got it; the message says who did, and another attempt sends to the others.
     """
     retry = connector.options.retry
-    left = list(mail.recipients)
-    number = attempt = 1
+    left, number, attempt = list(mail.recipients), 1, 1
     while left:
         earlier = record(number, {})
         if earlier.done:
@@ -86,19 +91,33 @@ async def deliver(
             left = [address for address in left if stored(address) not in got]
             number += 1
             continue
-        try:
-            await _transmit(connector, mail, left, record, number)
-        except AnswerLost:
-            raise  # it may have been sent: the retry of the step decides
-        except StepError as error:
-            if error.kind != "connection" or attempt >= retry.max_attempts:
-                raise
-            wait = retry.backoff_seconds * 2.0 ** (attempt - 1)
-            say(f"attempt {attempt} of {retry.max_attempts}: {error.message}; the next one in {wait:g} s")
-            await sleep(wait)
-            attempt += 1
-        else:
-            return
+        sent = await _transmit(connector, mail, left, record, number)
+        left = [address for address in left if address not in sent.delivered]
+        number += sent.is_recorded
+        if sent.failure is None or (sent.delivered and sent.was_too_many):
+            continue
+        if sent.failure.kind != "connection" or attempt >= retry.max_attempts:
+            raise sent.failure
+        wait = retry.backoff_seconds * 2.0 ** (attempt - 1)
+        say(f"attempt {attempt} of {retry.max_attempts}: {sent.failure.message}; the next one in {wait:g} s")
+        await sleep(wait)
+        attempt += 1
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """The outcome of one transmission.
+
+    Attributes:
+        delivered: who got the mail.
+        failure: why not everybody got it; None if they did.
+        is_recorded: whether it came so far that there is a record of it.
+        was_too_many: whether the server only wants the others in a transmission of their own.
+    """
+
+    delivered: list[str] = []
+    failure: StepError | None = None
+    is_recorded: bool = False
+    was_too_many: bool = False
 
 
 async def _transmit(
@@ -107,35 +126,43 @@ async def _transmit(
     recipients: list[str],
     record: Callable[[int, Detail], Recorded],
     number: int,
-) -> None:
-    """Send the mail to these recipients in one transaction.
+) -> _Sent:
+    """Send the mail to these recipients in one transaction, over a connection of its own.
 
     Raises:
-        StepError: not all of them got it.
+        AnswerLost: nobody knows whether the server took it; the retry of the step decides what follows.
     """
     place = connector.server.place
-    async with connector.session() as client:
-        envelope = await open_envelope(client, connector.server, mail, recipients)
-        if not envelope.accepted:
-            raise refused_recipients(place, envelope.refused, _others(mail, recipients))
-        detail = {"message_id": mail.message_id, "server": place, "to": envelope.accepted}
-        async with record(number, detail) as transmission:
-            answer = await send_content(client, connector.server, mail)
-            is_taken = answer.number == COMPLETED
-            # What was refused for sure is recorded as well: then a record without an end means «perhaps».
-            delivered = envelope.accepted if is_taken else []
-            transmission.result = {"delivered": delivered, "answer": str(answer)}
-    if not is_taken:
-        raise error_of(
-            answer,
-            f"{place} refuses the mail",
-            code="AF369",
-            hint="the answer says why; change the mail or ask its admin",
-        )
-    if envelope.refused:
-        raise refused_recipients(place, envelope.refused, [*_others(mail, recipients), *delivered])
+    try:
+        async with connector.session() as client:
+            envelope = await open_envelope(client, connector.server, mail, recipients)
+            others = [address for address in mail.recipients if address not in recipients]
+            if not envelope.accepted:
+                return _Sent(failure=refused_recipients(place, envelope.refused, others))
+            detail = {"message_id": mail.message_id, "server": place, "to": envelope.accepted}
+            async with record(number, detail) as transmission:
+                # What failed for sure is recorded as well: then a record without an end means «perhaps».
+                answer = await _answer(client, connector.server, mail)
+                delivered = envelope.accepted if isinstance(answer, Reply) else []
+                transmission.result = {"delivered": delivered, "answer": str(answer)}
+    except AnswerLost:
+        raise
+    except StepError as error:
+        return _Sent(failure=error)
+    if isinstance(answer, StepError):
+        return _Sent(failure=answer, is_recorded=True)
+    if not envelope.refused:
+        return _Sent(delivered, is_recorded=True)
+    failure = refused_recipients(place, envelope.refused, [*others, *delivered])
+    was_too_many = all(reply.number == TOO_MANY for reply in envelope.refused.values())
+    return _Sent(delivered, failure, is_recorded=True, was_too_many=was_too_many)
 
 
-def _others(mail: Composed, recipients: list[str]) -> list[str]:
-    """Return the recipients that got the mail before."""
-    return [address for address in mail.recipients if address not in recipients]
+async def _answer(client: SMTP, server: Server, mail: Composed) -> Reply | StepError:
+    """Send the content; return the answer, or the error of a content that was certainly not taken."""
+    try:
+        return await send_content(client, server, mail)
+    except AnswerLost:
+        raise
+    except StepError as error:
+        return error

@@ -9,7 +9,6 @@ whether the server took the mail.
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -105,6 +104,8 @@ def connection_errors(resource: str, server: str, timeout: float) -> Iterator[No
 
 def _broken(resource: str, server: str, timeout: float, error: BaseException) -> StepError:
     """Return the error for a connection that was not made, or was lost."""
+    import ssl  # noqa: PLC0415 - checking a flow needs no TLS
+
     about = f"resource {resource!r}: "
     match error:
         case ssl.SSLCertVerificationError():

@@ -15,7 +15,7 @@ from aetherflow_mail.addresses import MailAddress, one_line, read_addresses, wri
 from aetherflow_mail.attachments import check_images, check_size, find_files
 from aetherflow_mail.delivery import Recorded, deliver
 from aetherflow_mail.failures import AnswerLost, FinalError
-from aetherflow_mail.message import Composed, Mail, compose
+from aetherflow_mail.mail import Composed, Mail
 from aetherflow_mail.smtp_connector import SmtpConnector
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -92,7 +92,6 @@ async def mail_send(ctx: StepContext, inputs: MailSendInput) -> MailSendOutput:
     """
     connector = await mail_connector(ctx, inputs.resource)
     mail = await ctx.run_sync(_compose, ctx, connector, inputs)
-    _warn_of_plain_login(ctx, connector)
     try:
         await deliver(
             connector,
@@ -134,6 +133,8 @@ async def mail_connector(ctx: StepContext, resource: str) -> SmtpConnector:
 
 def _compose(ctx: StepContext, connector: SmtpConnector, inputs: MailSendInput) -> Composed:
     """Read and check everything that the mail consists of; blocking."""
+    from aetherflow_mail.message import compose  # noqa: PLC0415 - the email package is slow to import
+
     sender = connector.sender(inputs.from_addr)
     body = _body(ctx, inputs)
     html = body if inputs.html else ""
@@ -213,19 +214,3 @@ def _record(ctx: StepContext, mail: Composed, number: int, detail: Mapping[str, 
         )
 
     return ctx.effect("mail" if number == 1 else f"mail ({number})", verify=unknown, detail=detail)
-
-
-def _warn_of_plain_login(ctx: StepContext, connector: SmtpConnector) -> None:
-    config = connector.config
-    is_plain = not config.uses_tls and not config.uses_starttls
-    if (
-        is_plain
-        and config.password
-        and config.login
-        and not config.host.startswith(("127.", "localhost", "::1"))
-    ):
-        ctx.log(
-            f"resource {connector.name!r} sends its password to {connector.server.place} unencrypted: add "
-            "starttls: true, or tls: true",
-            "warning",
-        )

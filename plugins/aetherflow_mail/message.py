@@ -6,78 +6,15 @@ import base64
 import mimetypes
 import re
 import secrets
-from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from pathlib import Path
-
-import msgspec
 
 from aetherflow_mail.addresses import MailAddress
 from aetherflow_mail.html_text import text_of_html
-
-LINE_BYTES = 57
-"""Bytes of a file in one line of base64, which then has 76 characters."""
+from aetherflow_mail.mail import AttachedFile, Composed, Mail, encoded_size
 
 _DOT = re.compile(rb"(?m)^\.")
-
-
-class AttachedFile(msgspec.Struct, frozen=True):
-    """A file of the mail.
-
-    Attributes:
-        name: the name that the reader sees.
-        size: bytes, when it was looked at; sending fails if it changes.
-        cid: the name by which HTML shows it, as in `<img src="cid:logo">`; empty for an attachment.
-    """
-
-    path: Path
-    name: str
-    size: int
-    cid: str = ""
-
-
-class Mail(msgspec.Struct, frozen=True):
-    """A mail before it is composed.
-
-    Attributes:
-        html: the HTML text; then `text` is what readers without HTML show, by default made from it.
-        message_id: with its angle brackets.
-    """
-
-    sender: MailAddress
-    to: list[MailAddress]
-    subject: str
-    message_id: str
-    date: datetime
-    cc: list[MailAddress] = []
-    bcc: list[MailAddress] = []
-    reply_to: list[MailAddress] = []
-    text: str = ""
-    html: str = ""
-    files: list[AttachedFile] = []
-
-    @property
-    def recipients(self) -> list[str]:
-        """Everybody who gets the mail, each once."""
-        return list(dict.fromkeys(one.spec for one in (*self.to, *self.cc, *self.bcc)))
-
-
-class Composed(msgspec.Struct, frozen=True):
-    """A mail as it is sent.
-
-    Attributes:
-        pieces: bytes as they are sent (lines that begin with a dot have two), and files to be sent as base64.
-        size: how many bytes the whole mail has, as servers count it.
-        recipients: everybody who gets it.
-    """
-
-    sender: str
-    recipients: list[str]
-    message_id: str
-    pieces: list[bytes | AttachedFile]
-    size: int
 
 
 def compose(mail: Mail) -> Composed:
@@ -94,18 +31,11 @@ def compose(mail: Mail) -> Composed:
     raw = message.as_bytes()
     pieces = _split(_DOT.sub(b"..", raw), holders)
     size = len(raw) + sum(encoded_size(file.size) - len(holder) for holder, file in holders.items())
-    return Composed(mail.sender.spec, mail.recipients, mail.message_id, pieces, size)
-
-
-def encoded_size(size: int) -> int:
-    """Return how many bytes a file has as base64 in lines, without the last line end."""
-    lines = -(-size // LINE_BYTES)
-    return 4 * -(-size // 3) + 2 * max(0, lines - 1)
+    return Composed(mail.sender.spec, mail.recipients, mail.message_id, pieces, size, mail.needs_utf8)
 
 
 def _headers(mail: Mail) -> EmailMessage:
-    shown = [mail.sender, *mail.to, *mail.cc, *mail.reply_to]
-    policy = SMTP if all(one.local.isascii() for one in shown) else SMTPUTF8
+    policy = SMTPUTF8 if mail.needs_utf8 else SMTP
     message = EmailMessage(policy=policy.clone(cte_type="7bit"))
     message["From"] = _address(mail.sender)
     named = {"To": mail.to, "Cc": mail.cc, "Reply-To": mail.reply_to}
@@ -117,6 +47,7 @@ def _headers(mail: Mail) -> EmailMessage:
     message["Subject"] = _clean(mail.subject)
     message["Date"] = mail.date
     message["Message-ID"] = mail.message_id
+    message["Auto-Submitted"] = "auto-generated"  # so that nobody's out-of-office note answers
     return message
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,21 +19,23 @@ from aetherflow import (
     Resource,
     StepError,
     connector,
-    peer_certificate_check,
     run_blocking,
 )
 from aetherflow_mail.addresses import MailAddress, one_line, read_addresses
 from aetherflow_mail.delivery import Unrecorded, deliver
 from aetherflow_mail.failures import FinalError, connection_errors
 from aetherflow_mail.login import log_in
-from aetherflow_mail.message import Mail, compose
+from aetherflow_mail.mail import Mail
 from aetherflow_mail.smtp_settings import SmtpConfig, SmtpOptions
 from aetherflow_mail.transaction import Server, server_limit
 
 if TYPE_CHECKING:
     import smtplib
+    import ssl
 
     from aiosmtplib import SMTP
+
+_ENCRYPT = "add starttls: true, or tls: true"
 
 QUIT_SECONDS = 5
 """How long the server may take to say goodbye; the mail is sent by then."""
@@ -57,6 +58,11 @@ class SmtpConnector(Connector):
         self.config = config
         self.options = options
         self.server = Server(name, f"{config.host}:{config.port}", options.timeout)
+        self.cautions = (
+            (f"resource {name!r} sends its password to {config.host} unencrypted: {_ENCRYPT}",)
+            if config.exposes_password
+            else ()
+        )
         self._context = context
         self._slots = anyio.CapacityLimiter(options.max_connections)
 
@@ -84,7 +90,7 @@ class SmtpConnector(Connector):
                 hint="port 465: tls; port 587 and 25: starttls",
                 code="AF372",
             )
-        if config.auth == "xoauth2" and not (config.login and config.password):
+        if config.auth == "xoauth2" and not config.has_login:
             raise FinalError(
                 f"resource {resource.name!r} has auth: xoauth2, which needs username and password",
                 hint="give the access token as password",
@@ -157,7 +163,7 @@ class SmtpConnector(Connector):
                 )
             await client.starttls()
             await client.ehlo()
-        if self.config.login and self.config.password:
+        if self.config.has_login and self.config.password:
             await log_in(client, self.server, self.config.login, self.config.password, self.config.auth)
 
     async def check(self) -> list[CheckResult]:
@@ -166,23 +172,30 @@ class SmtpConnector(Connector):
         Raises:
             StepError: as `session`.
         """
+        from aetherflow import peer_certificate_check  # noqa: PLC0415 - imports TLS, see above
+
         async with self.session() as client:
             peer = client.get_transport_info("ssl_object")
             if peer is None:
-                message = "nothing is encrypted, the password included" if self.config.password else "no TLS"
-                secure = CheckResult("encryption", "warning", message, "add starttls: true, or tls: true")
+                what = "nothing is encrypted" + ", the password included" * self.config.has_login
+                secure = CheckResult("encryption", "warning", what, _ENCRYPT)
             else:
                 secure = peer_certificate_check(peer)
             limit = server_limit(client)
-            logged_in = bool(self.config.login and self.config.password)
+            size = f"mails up to {limit:,} bytes" if limit else "the server names no limit"
             return [
                 CheckResult("connection", "ok", f"{self.server.place} answers"),
                 secure,
-                CheckResult("login", "ok", f"as {self.config.login}" if logged_in else "none"),
-                CheckResult(
-                    "size", "ok", f"mails up to {limit:,} bytes" if limit else "the server names no limit"
-                ),
+                CheckResult("login", "ok", f"as {self.config.login}" if self.config.has_login else "none"),
+                self._sender_check(),
+                CheckResult("size", "ok", size),
             ]
+
+    def _sender_check(self) -> CheckResult:
+        try:
+            return CheckResult("sender", "ok", self.sender(None).spec)
+        except StepError as error:
+            return CheckResult("sender", "warning", error.message, error.hint)
 
     async def send_plaintext(
         self,
@@ -241,6 +254,8 @@ class SmtpConnector(Connector):
         )
 
     async def _deliver(self, mail: Mail) -> None:
+        from aetherflow_mail.message import compose  # noqa: PLC0415 - the email package is slow to import
+
         await deliver(self, await run_blocking(compose, mail), record=Unrecorded)
 
     def client(self) -> smtplib.SMTP:
@@ -274,6 +289,8 @@ def _context(resource: str, config: SmtpConfig) -> ssl.SSLContext:
     Raises:
         StepError: the file of `ca` cannot be used (AF372).
     """
+    import ssl  # noqa: PLC0415 - checking a flow needs no TLS
+
     try:
         return ssl.create_default_context(cafile=config.ca)
     except OSError as error:  # ssl.SSLError is one

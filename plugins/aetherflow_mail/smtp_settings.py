@@ -46,6 +46,17 @@ class SmtpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.username or self.user or ""
 
     @property
+    def has_login(self) -> bool:
+        """Whether there is a login: with username and password only."""
+        return bool(self.login and self.password)
+
+    @property
+    def exposes_password(self) -> bool:
+        """Whether the password goes over a network that is not this machine's own, unencrypted."""
+        is_here = self.host.startswith(("127.", "localhost", "::1"))
+        return self.has_login and not (self.uses_tls or self.uses_starttls or is_here)
+
+    @property
     def uses_tls(self) -> bool:
         """Whether the connection begins with TLS."""
         return self.port == SUBMISSION_TLS and not self.starttls if self.tls is None else self.tls

@@ -11,7 +11,7 @@ import msgspec
 
 from aetherflow import StepError, run_blocking
 from aetherflow_mail.failures import FinalError, Reply, answer_lost, connection_errors, error_of
-from aetherflow_mail.message import LINE_BYTES, AttachedFile, Composed
+from aetherflow_mail.mail import LINE_BYTES, AttachedFile, Composed
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP
@@ -60,11 +60,8 @@ async def open_envelope(client: SMTP, server: Server, mail: Composed, recipients
     """
     import aiosmtplib  # noqa: PLC0415 - an optional dependency
 
-    needs_utf8 = not all(text.isascii() for text in (mail.sender, *recipients))
-    options, encoding = (
-        _options(client, server, mail, needs_utf8=needs_utf8),
-        "utf-8" if needs_utf8 else "ascii",
-    )
+    options = _options(client, server, mail)
+    encoding = "utf-8" if mail.needs_utf8 else "ascii"
     accepted: list[str] = []
     refused: dict[str, Reply] = {}
     with connection_errors(server.resource, server.place, server.timeout):
@@ -93,7 +90,7 @@ def server_limit(client: SMTP) -> int:
     return int(words[0]) if words and words[0].isdecimal() else 0
 
 
-def _options(client: SMTP, server: Server, mail: Composed, *, needs_utf8: bool) -> list[str]:
+def _options(client: SMTP, server: Server, mail: Composed) -> list[str]:
     options = []
     limit = server_limit(client)
     if limit and mail.size > limit:
@@ -104,7 +101,7 @@ def _options(client: SMTP, server: Server, mail: Composed, *, needs_utf8: bool) 
         )
     if client.supports_extension("size"):
         options.append(f"SIZE={mail.size}")
-    if needs_utf8:
+    if mail.needs_utf8:
         if not client.supports_extension("smtputf8"):
             raise FinalError(
                 f"{server.place} takes no addresses with characters beyond ASCII before the @",
@@ -116,25 +113,38 @@ def _options(client: SMTP, server: Server, mail: Composed, *, needs_utf8: bool) 
 
 
 async def send_content(client: SMTP, server: Server, mail: Composed) -> Reply:
-    """Send the content and return the server's answer, whatever it is.
+    """Send the content and return the answer by which the server takes it.
 
     If the step is cancelled when the whole mail is sent already, it waits a moment for the answer.
 
     Raises:
         AnswerLost: the connection was lost after the end of the mail (AF374).
-        StepError: it was lost before that, or a file changed: the server has not taken the mail.
+        StepError: the server has not taken the mail: it refuses it (AF369), the connection was lost before
+            the end (AF365), or a file changed (AF371).
     """
     with connection_errors(server.resource, server.place, server.timeout):
         answer = Reply(*await client.execute_command(b"DATA"))
         protocol = client.protocol
         if answer.number != START_INPUT or protocol is None:
-            return answer
+            raise _refused(server, answer)
         for piece in mail.pieces:
             if isinstance(piece, AttachedFile):
                 await _send_file(protocol, piece, server.timeout)
             else:
                 await _send_bytes(protocol, piece, server.timeout)
-    return await _end(protocol, server, mail)
+    answer = await _end(protocol, server, mail)
+    if answer.number != COMPLETED:
+        raise _refused(server, answer)
+    return answer
+
+
+def _refused(server: Server, answer: Reply) -> StepError:
+    return error_of(
+        answer,
+        f"{server.place} refuses the mail",
+        code="AF369",
+        hint="the answer says why; change the mail, or ask who runs the server",
+    )
 
 
 async def _end(protocol: SMTPProtocol, server: Server, mail: Composed) -> Reply:

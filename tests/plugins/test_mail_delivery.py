@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -254,3 +255,61 @@ async def test_mails_at_the_same_time_share_a_few_connections(tmp_path: Path) ->
 
     assert len(server.mails) == 8
     assert most == 2
+
+
+async def test_a_server_with_a_limit_of_recipients_gets_several_transmissions(tmp_path: Path) -> None:
+    people = [f"p{number}@example.org" for number in range(5)]
+    async with a_run(tmp_path) as (server, run):
+        for person in people[2:]:
+            server.plan("RCPT", "452 4.5.3 Too many recipients", recipient=person)
+        for person in people[4:]:
+            server.plan("RCPT", "452 4.5.3 Too many recipients", recipient=person)
+        outputs = await run.send(to=people)
+
+    assert [mail.recipients for mail in server.mails] == [people[:2], people[2:4], people[4:]]
+    assert outputs["recipients"] == people
+    assert [key for _, _, key in run.effects] == ["mail", "mail (2)", "mail (3)"]
+
+
+async def test_a_server_that_answers_ok_to_data_has_taken_nothing(tmp_path: Path) -> None:
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def talk() -> None:
+            writer.write(b"220 odd\r\n")
+            while await reader.readline():
+                writer.write(b"250 OK\r\n")
+            writer.close()
+
+        talking.append(asyncio.ensure_future(talk()))
+
+    talking: list[asyncio.Future[None]] = []
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as odd, smtp_server(tmp_path) as server:
+        port = odd.sockets[0].getsockname()[1]
+        run = MailRun(tmp_path, await open_mail(server, {"port": port, "starttls": False}))
+        with pytest.raises(StepError, match="refuses the mail: 250 OK"):
+            await run.send()
+        await asyncio.gather(*talking)
+
+
+async def test_a_content_that_did_not_reach_its_end_is_no_mail_and_needs_no_warning(tmp_path: Path) -> None:
+    async with smtp_server(tmp_path, tls="none") as server:
+        with TcpProxy(server.port) as proxy:
+            run = MailRun(tmp_path, await open_mail(server, {"port": proxy.port, "starttls": False}))
+            with (run.artifacts / "a.bin").open("wb") as file:
+                file.truncate(12_000_000)  # more than the buffers of sockets on the way hold
+            proxy.cut_after(50_000, "up")
+            with pytest.raises(StepError) as caught:
+                await run.send(attachments="a.bin")
+            await run.send()
+
+    assert caught.value.code == "AF365"
+    assert len(server.mails) == 1
+    assert run.logged == []
+
+
+async def test_attempts_of_a_plugin_send_only_to_those_who_have_not_got_it(tmp_path: Path) -> None:
+    async with smtp_server(tmp_path) as server:
+        connector = await open_mail(server, retry={"max_attempts": 2, "backoff_seconds": 0})
+        server.plan("RCPT", "451 greylisted", recipient="bob@example.org")
+        await connector.send_plaintext(to=THREE, subject="s", body="b")
+
+    assert [mail.recipients for mail in server.mails] == [[THREE[0], THREE[2]], [THREE[1]]]

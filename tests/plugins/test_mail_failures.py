@@ -205,9 +205,10 @@ async def test_doctor_sees_certificate_login_and_size(tmp_path: Path) -> None:
         ("connection", "ok"),
         ("certificate", "warning"),
         ("login", "ok"),
+        ("sender", "ok"),
         ("size", "ok"),
     ]
     assert "3 more days" in checks[1].message
-    assert checks[3].message == "mails up to 1,000,000 bytes"
+    assert checks[4].message == "mails up to 1,000,000 bytes"
     assert (plain[1].subject, plain[1].state) == ("encryption", "warning")
     assert server.mails == []
