@@ -62,9 +62,10 @@ def check_flow(
         if name not in checker.used:
             message = f"no step uses the resource {name!r} by its name"
             sink.add(("resources", name), "AF552", message, severity="warning")
-    check_output_names(plan, checker.step_types, sink)
     follow_ups = [one.follow_up for one in checker.step_types.values() if one.follow_up is not None]
-    return checker.step_types | {one.name: one for one in follow_ups}
+    step_types = checker.step_types | {one.name: one for one in follow_ups}
+    check_output_names(plan, step_types, sink)
+    return step_types
 
 
 def _check_slots(step: StepSpec, where: Path, sink: DiagnosticSink) -> None:

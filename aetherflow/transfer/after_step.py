@@ -62,6 +62,13 @@ async def after_upload(context: StepContext, inputs: RemoteUploadInput) -> After
     return await _Sources(context, LocalFiles("sources", None), inputs, str(folder), "file").clear()
 
 
+class _Cleared(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a source; the defaults are those of an effect that an earlier attempt began and did."""
+
+    outcome: Literal["done", "missing", "changed"] = "done"
+    to: str = ""
+
+
 class _Sources:
     """The sources of a transfer: where they are, and what happens to them."""
 
@@ -85,7 +92,7 @@ class _Sources:
         self._moved: dict[str, str] = {}
 
     async def clear(self) -> AfterOutput:
-        """Delete or move them all; those of an earlier attempt are gone, and count as missing."""
+        """Delete or move them all; those of an earlier attempt count too, where each is an effect."""
         step_id = self._context.step_id.removesuffix(FOLLOW_UP)
         path = self._context.manifests / f"{step_id}.manifest.json"
         listed = await on_disk("read", str(path), read_manifest, path)
@@ -122,28 +129,37 @@ class _Sources:
         key = f"{self._verb} {self._path(entry)}"
         detail = {"to": self._move_to} if self._move_to else {}
         async with self._context.effect(key, verify=is_gone, detail=detail) as effect:
-            if effect.done:
-                self._missing += 1
-            else:
-                await self._clear(entry)
-                effect.result = {"to": self._moved.get(self._path(entry), "")} if self._move_to else {}
+            if not effect.done:
+                effect.result = msgspec.to_builtins(await self._cleared(entry))
+            self._note(entry, msgspec.convert(effect.result, _Cleared))
 
     async def _clear(self, entry: Entry) -> None:
+        self._note(entry, await self._cleared(entry))
+
+    def _note(self, entry: Entry, cleared: _Cleared) -> None:
+        path = self._path(entry)
+        self._count += cleared.outcome == "done"
+        self._missing += cleared.outcome == "missing"
+        if cleared.outcome == "changed":
+            self._changed.append(path)
+        if cleared.to:
+            self._moved[path] = cleared.to
+
+    async def _cleared(self, entry: Entry) -> _Cleared:
+        """Delete or move a source, unless it is gone or was changed."""
         path = self._path(entry)
         there = await self._place.stat(path)
         if there is None:
-            self._missing += 1
-        elif there.is_dir or there.size != entry.size or _differ(there.mtime, entry.mtime):
-            self._changed.append(path)
-        elif self._inputs.after == "move":
-            await self._move(entry, path)
-            self._count += 1
-        else:
-            await self._place.remove(path)
-            self._count += 1
+            return _Cleared("missing")
+        if there.is_dir or there.size != entry.size or _differ(there.mtime, entry.mtime):
+            return _Cleared("changed")
+        if self._inputs.after == "move":
+            return _Cleared(to=await self._move(entry, path))
+        await self._place.remove(path)
+        return _Cleared()
 
-    async def _move(self, entry: Entry, path: str) -> None:
-        """Move a source away, under a free name; a copy that a crash has left there is this file."""
+    async def _move(self, entry: Entry, path: str) -> str:
+        """Move a source away, under a free name, and return it; a copy that a crash left is this file."""
         rel_path = PurePosixPath(entry.rel_path)
         folder = (
             self._place.join(self._move_to, str(rel_path.parent)) if rel_path.parent.name else self._move_to
@@ -163,7 +179,7 @@ class _Sources:
                 await self._place.remove(path)
                 break
             number += 1
-        self._moved[path] = target
+        return target
 
     async def _remove_marker(self, entry: Entry) -> None:
         """Delete the done-file of a source that is gone; one that several files share stays."""

@@ -48,7 +48,7 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         parallelism: the same in another spelling: {enabled, workers, fail_fast}.
         fail_fast: whether the first file that fails ends the step; otherwise the others are still tried.
         bandwidth_limit: bytes per second for all files together, such as 10MB/s.
-        after: what happens to the sources once the success of the step is stored.
+        after: what happens to the sources once the success of the step is stored; default: keep.
         move_to: the folder for `after: move`.
     """
 
@@ -61,7 +61,7 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
     parallelism: Parallelism | None = None
     fail_fast: bool = True
     bandwidth_limit: int | str | None = None
-    after: After = "keep"
+    after: After | None = None
     move_to: str | None = None
 
     def __post_init__(self) -> None:
@@ -75,8 +75,10 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
             if not self.rename:
                 raise ValueError("rename is empty: write a template such as {name}")
             check_template(self.rename)
-        if (self.after == "move") != (self.move_to is not None):
-            raise ValueError("after: move and move_to: FOLDER belong together")
+        if self.after == "move" and not self.move_to:
+            raise ValueError("after: move needs a folder: move_to")
+        if self.move_to is not None and self.after in {None, "delete"}:  # a template may give keep
+            raise ValueError("move_to needs after: move")
         if self.parallel is not None and self.parallelism is not None:
             raise ValueError("parallel and parallelism mean the same: keep one of them")
         self.transfer()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aetherflow import StepError
 from aetherflow.testing import FlowRun, run_flow
+from aetherflow.transfer.local_files import LocalFiles
 
 FLOW = """
 version: 1
@@ -95,3 +97,34 @@ async def test_a_failed_archive_is_repeated_alone_and_a_changed_source_stays(tmp
     assert again.status == "SUCCESS"
     assert content(box) == {"archive/a.csv": "a", "in/b.csv": "changed since"}
     assert [one for one in again.logged if "changed since the transfer" in one]
+
+
+class Flaky(LocalFiles):
+    """A place whose connection breaks once, at the second rename into the archive."""
+
+    renames = 0
+
+    async def rename(self, path: str, new: str, *, replace: bool) -> None:
+        Flaky.renames += "archive" in new
+        if Flaky.renames == 2:
+            raise StepError("the connection is lost", kind="connection")
+        await super().rename(path, new, replace=replace)
+
+
+@pytest.mark.asyncio
+async def test_a_second_attempt_moves_the_rest_and_reports_all(tmp_path: Path) -> None:
+    Flaky.renames = 0
+    names = [f"{number:03}.csv" for number in range(3)]
+    box = write(tmp_path / "box", x="x")
+    (box / "in").mkdir()
+    for name in names:
+        (box / "in" / name).write_text(name)
+    text = FLOW % ("file_download_files", "remote_dir: in, dest_dir: got, after: move, move_to: archive")
+    text = text.replace("driver: local", "driver: flaky").rstrip() + "\n        retry: {max_attempts: 2}\n"
+
+    run = await run_flow(text, tmp_path, run_id="r", connectors={"file:flaky": Flaky})
+
+    assert sorted(content(box / "archive")) == names
+    outputs = run.step("a.s.after").outputs
+    assert (run.status, outputs["count"], outputs["missing"]) == ("SUCCESS", 3, 0)
+    assert outputs["moved_to"] == {f"{box}/in/{name}": f"archive/{name}" for name in names}
