@@ -29,7 +29,7 @@ from aetherflow.transfer.way import Item, changed, on_disk
 STATS_AT_ONCE = 8
 
 
-class RemoteDownloadInput(TransferInputs, frozen=True, kw_only=True):
+class RemoteDownloadInput(TransferInputs, frozen=True):
     """Inputs of the step.
 
     Attributes:

@@ -20,7 +20,7 @@ from aetherflow.transfer.transfer_keys import TransferInputs
 from aetherflow.transfer.way import Item
 
 
-class RemoteUploadInput(TransferInputs, frozen=True, kw_only=True):
+class RemoteUploadInput(TransferInputs, frozen=True):
     """Inputs of the step.
 
     Attributes:
