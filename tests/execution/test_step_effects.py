@@ -74,7 +74,9 @@ async def test_a_retry_does_not_repeat_what_was_confirmed_and_verifies_what_was_
         return {"size": "4"} if "second" in done else None
 
     async def send(context: StepContext, _: dict[str, Any]) -> dict[str, Any]:
-        async with context.effect("first") as first:
+        first = context.effect("first")
+        assert first.done == bool(done)  # known before the block begins
+        async with first:
             if not first.done:
                 done.append("first")
                 first.result = {"id": 7}
