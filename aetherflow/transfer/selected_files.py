@@ -16,7 +16,7 @@ class Selected(msgspec.Struct, frozen=True):
     """The files that a step works on.
 
     Attributes:
-        files: those files, in order, each path once, without folders.
+        files: those files, in order, each path once.
         too_few: why the step is SKIPPED; empty if there are enough.
     """
 
