@@ -22,6 +22,13 @@ class ConnectorError(StepError, RuntimeError):
     def __init__(self, *args: object) -> None:
         super().__init__(" ".join(map(str, args)), kind="connection")
 
+    @classmethod
+    def of(cls, error: StepError) -> Self:
+        """Return the error of a connector of the new kind as this one; plugins of the old kind catch it."""
+        made = cls(error.message)
+        made.hint, made.code, made.kind, made.detail = error.hint, error.code, error.kind, error.detail
+        return made
+
 
 @dataclass(frozen=True)
 class RemoteFileMeta:

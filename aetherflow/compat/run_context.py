@@ -11,8 +11,8 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal
 
-from aetherflow import Connector, StepContext
-from aetherflow.compat.old_connectors import OPENING, OldConnector
+from aetherflow import Connector, StepContext, StepError
+from aetherflow.compat.old_connectors import OPENING, ConnectorError, OldConnector
 from aetherflow.compat.run_locks import HeldLocks
 
 _AREAS = ("artifacts", "scratch", "manifests")
@@ -170,7 +170,16 @@ class Blocking:
         found = getattr(self._connector, name)
         if not iscoroutinefunction(found):
             return found
-        return lambda *args, **kwargs: self._context.run_async(partial(found, *args, **kwargs))
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return self._context.run_async(partial(found, *args, **kwargs))
+            except StepError as error:
+                if error.kind == "cancelled":
+                    raise
+                raise ConnectorError.of(error) from error
+
+        return call
 
 
 class _Notices(logging.Handler):

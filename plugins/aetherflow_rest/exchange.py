@@ -37,7 +37,7 @@ CLOSE_SECONDS = 5.0
 FAILURES = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError)
 """What httpx2 raises when there is no whole answer."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rest")
 
 
 class _Hop(NamedTuple):

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 CHECK_SECONDS = 10.0
 NOT_VERIFIED = "verify_ssl is false, so the certificate of the server is not checked"
+NOTHING_THERE = frozenset({404, 405})
 UNAUTHORIZED, FORBIDDEN, SERVER_ERRORS = 401, 403, 500
 
 
@@ -213,6 +214,8 @@ class RestConnector(Connector):
             return CheckResult("login", "warning", what, hint)
         if status >= SERVER_ERRORS:
             return CheckResult("connection", "warning", what, "look at the server")
+        if status in NOTHING_THERE:
+            what = f"{self.base_url()} answers; there is nothing at this address itself (status {status})"
         return CheckResult("connection", "ok", what)
 
     def _setting_checks(self) -> list[CheckResult]:

@@ -191,6 +191,7 @@ async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
             ctx.log(f"{ready.what} was answered before; it is not sent again")
             return effect.result
         if interrupted:
-            ctx.log(f"{ready.what} may have been sent before; it is sent again{ready.why_again}", "warning")
+            level: Literal["info", "warning"] = "info" if ready.why_again else "warning"
+            ctx.log(f"{ready.what} may have been sent before; it is sent again{ready.why_again}", level)
         effect.result = await ready.perform(is_repeated=interrupted)
         return effect.result
