@@ -34,7 +34,8 @@ def _requests(size: int) -> int:
 
 async def read_blocks(session: Session, file: SFTPClientFile, offset: int) -> AsyncGenerator[bytes, None]:
     """Yield a file from an offset to its end, in order; the next requests are under way meanwhile."""
-    size = block_size(session.client.limits.max_read_len)
+    limit = session.client.limits.max_read_len
+    size = block_size(limit)
     most = _requests(size)
     under_way: deque[tuple[int, asyncio.Task[bytes]]] = deque()
 
@@ -43,7 +44,7 @@ async def read_blocks(session: Session, file: SFTPClientFile, offset: int) -> As
             return await file.read(length, start)
 
     def send(start: int) -> tuple[int, asyncio.Task[bytes]]:
-        return start, _started(ask(start, size))
+        return start, started(ask(start, size))
 
     try:
         allowed = 1  # a small file needs no more; twice as many after each full answer
@@ -55,13 +56,15 @@ async def read_blocks(session: Session, file: SFTPClientFile, offset: int) -> As
             data = await task
             if not data:
                 return
-            if len(data) < size:  # the end of the file, or a server that gives less than it was asked for
+            yield data
+            if len(data) == size:
+                allowed = min(most, 2 * allowed)
+            elif size <= limit:
+                return  # a server gives less than it states to give only at the end of a file
+            else:
                 _cancel(task for _, task in under_way)
                 under_way.clear()
                 offset, allowed = start + len(data), 1
-            else:
-                allowed = min(most, 2 * allowed)
-            yield data
     finally:
         _cancel(task for _, task in under_way)
 
@@ -101,7 +104,7 @@ async def write_blocks(
                 piece = bytes(view[start : start + size])
                 if len(under_way) >= most:
                     await under_way.popleft()
-                under_way.append(_started(send(piece, offset)))
+                under_way.append(started(send(piece, offset)))
                 offset += len(piece)
         while under_way:
             await under_way.popleft()
@@ -120,7 +123,8 @@ async def _guarded(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield block
 
 
-def _started(request: Coroutine[None, None, T]) -> asyncio.Task[T]:
+def started(request: Coroutine[None, None, T]) -> asyncio.Task[T]:
+    """Begin a request; its answer, or error, may be left unread."""
     task = asyncio.ensure_future(request)
     task.add_done_callback(_look_at)
     return task

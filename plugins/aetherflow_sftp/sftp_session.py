@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, suppress
@@ -12,7 +13,7 @@ import asyncssh
 
 from aetherflow import RemoteEntry
 from aetherflow_sftp import entries
-from aetherflow_sftp.blocks import ContentFailed, read_blocks, write_blocks
+from aetherflow_sftp.blocks import ContentFailed, read_blocks, started, write_blocks
 from aetherflow_sftp.failures import Server, bad_name, disk_full, explained, operation_failed
 from aetherflow_sftp.renaming import rename_new, replace_file
 from aetherflow_sftp.silence import Silence
@@ -41,6 +42,7 @@ class Session:
         self.users = 0
         self.is_broken = False
         self._server = server
+        self._closing: set[asyncio.Task[None]] = set()
 
     def explained(self, doing: str, path: str) -> AbstractContextManager[None]:
         """Turn the library's errors in a block into StepErrors; see `failures.explained`."""
@@ -100,7 +102,7 @@ class Session:
             async with aclosing(self._blocks(path, file, offset)) as blocks:
                 yield blocks
         finally:
-            await self._close_quietly(file)
+            self._close_later(file)
 
     async def _blocks(
         self, path: str, file: asyncssh.SFTPClientFile, offset: int
@@ -142,9 +144,15 @@ class Session:
         return found.bavail == 0 or found.favail == 0
 
     async def _close_quietly(self, file: asyncssh.SFTPClientFile) -> None:
-        """Close a file that was read, or whose writing failed; an error of that is no news."""
+        """Close a file whose writing failed, or that is closed; an error of that is no news."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(asyncssh.Error, OSError):
             await self.ask(file.close())
+
+    def _close_later(self, file: asyncssh.SFTPClientFile) -> None:
+        """Close a file that was read, without waiting for the answer."""
+        closing = started(self.ask(file.close()))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         """Rename a file; see `RemoteFiles.rename`."""

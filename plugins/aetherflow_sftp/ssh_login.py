@@ -9,11 +9,13 @@ from typing import Any
 import anyio
 import asyncssh
 from asyncssh import SSHClientConnection, SSHKey
+from asyncssh.constants import MSG_IGNORE
 from asyncssh.encryption import get_encryption_algs
 
 from aetherflow import ConfigError, run_blocking
 from aetherflow_sftp import login_failures as failures
 from aetherflow_sftp.host_keys import TrustedKeys, trusted_keys
+from aetherflow_sftp.joined_writes import JoinedWrites
 from aetherflow_sftp.login_failures import Shown
 from aetherflow_sftp.private_keys import login_options
 from aetherflow_sftp.settings import Login, SftpConfig, jumps, user_of
@@ -96,8 +98,8 @@ async def _connect_one(
     }
     try:
         with anyio.fail_after(timeout):
-            return await asyncssh.connect(
-                login.host, login.port, username=user, tunnel=tunnel or (), **options
+            connection = await asyncssh.connect(
+                login.host, login.port, username=user, tunnel=tunnel or JoinedWrites(), **options
             )
     except asyncssh.HostKeyNotVerifiable as error:
         if shown.key is None:
@@ -115,6 +117,8 @@ async def _connect_one(
         raise failures.login_rejected(resource, login, user, shown.banner, error) from error
     except (OSError, asyncssh.Error) as error:
         raise failures.connection_failed(resource, login, error, timeout) from error
+    _send_no_empty_packets(connection)
+    return connection
 
 
 async def shown_key(
@@ -146,6 +150,22 @@ def _options(resource: str, config: SftpConfig, timeout: float) -> dict[str, Any
         "window": WINDOW_BYTES,
         "max_pktsize": PACKET_BYTES,
     }
+
+
+def _send_no_empty_packets(connection: SSHClientConnection) -> None:
+    """Leave out the empty packet that the library sends before each one; that is a fourth of its work.
+
+    It protects the old ciphers with CBC, which are not offered unless the config names them.
+    """
+    if "cbc" in str(connection.get_extra_info("send_cipher")):
+        return
+    send = connection.send_packet
+
+    def send_packet(kind: int, *parts: bytes, handler: Any = None) -> None:
+        if kind != MSG_IGNORE:
+            send(kind, *parts, handler=handler)
+
+    connection.send_packet = send_packet  # type: ignore[assignment]  # of this connection only
 
 
 def _ciphers(resource: str, written: str | list[str] | None) -> str | list[str]:

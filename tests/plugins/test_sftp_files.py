@@ -294,7 +294,7 @@ async def test_a_cut_is_a_connection_error_and_the_next_call_connects_again(
 
 
 async def test_a_network_that_swallows_everything_is_noticed_in_the_middle(tmp_path: Path) -> None:
-    data = os.urandom(3_000_000)
+    data = os.urandom(12_000_000)
     async with sftp_server(tmp_path) as server:
         (server.root / "f").write_bytes(data)
         with TcpProxy(server.port) as proxy:
