@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import anyio
 import msgspec
 
+from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
@@ -58,10 +59,10 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> RemoteDeleteOutput | StepResult:
-    """Delete files; those that are gone already count as `missing`."""
+    """Delete files, and empty folders that `files` names; those that are gone already count as `missing`."""
     connector = await remote_files(context, inputs.resource)
     earlier = [_Group(one.detail["paths"]) for one in context.earlier_effects.values()]
-    selected = await selected_files(context, connector, inputs)
+    selected = await selected_files(context, connector, inputs, with_folders=True)
     begun = {path for group in earlier for path in group.paths}
     new = [file.path for file in selected.files if file.path not in begun]
     if inputs.max_count is not None:
@@ -85,7 +86,7 @@ async def _delete(
     async def remove(path: str, absent: list[str]) -> None:
         nonlocal done
         async with limiter:
-            if not await connector.remove(path):
+            if not await _remove(connector, path):
                 absent.append(path)
         done += 1
         context.progress(done, total, "files", path)
@@ -107,6 +108,17 @@ async def _delete(
         for group in groups:
             tasks.start_soon(delete, group)
     return missing
+
+
+async def _remove(connector: RemoteFiles, path: str) -> bool:
+    """Delete a file or an empty folder; return whether it was there."""
+    try:
+        return await connector.remove(path)
+    except StepError as error:
+        there = None if error.kind == "connection" else await connector.stat(path)
+        if there is None or not there.is_dir:
+            raise
+    return await connector.remove_folder(path)
 
 
 class _Gone(msgspec.Struct, frozen=True):

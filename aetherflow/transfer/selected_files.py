@@ -40,8 +40,12 @@ async def remote_files(context: StepContext, resource: str) -> RemoteFiles:
     )
 
 
-async def selected_files(context: StepContext, connector: RemoteFiles, inputs: RemoteFilesInputs) -> Selected:
+async def selected_files(
+    context: StepContext, connector: RemoteFiles, inputs: RemoteFilesInputs, *, with_folders: bool = False
+) -> Selected:
     """Return the files that the inputs name, or those of `remote_dir` that they select.
+
+    Folders that the inputs name are left out with a warning, unless `with_folders`.
 
     Raises:
         StepError: as for `list_remote`.
@@ -50,7 +54,8 @@ async def selected_files(context: StepContext, connector: RemoteFiles, inputs: R
         files = await list_remote(context, connector, inputs.remote_dir, inputs)
         return Selected(files, inputs.too_few(len(files), inputs.remote_dir))
     named = [given_file(one) for one in inputs.files or ()]
-    files = list({one.path: one for one in named if not one.is_dir}.values())
-    if folders := [one.path for one in named if one.is_dir]:
+    folders = [] if with_folders else [one.path for one in named if one.is_dir]
+    files = list({one.path: one for one in named if with_folders or not one.is_dir}.values())
+    if folders:
         context.log(f"folders are left out, such as {folders[0]}", "warning")
     return Selected(files)

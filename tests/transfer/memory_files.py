@@ -99,7 +99,16 @@ class MemoryFiles(RemoteFiles):
 
     async def remove(self, path: str) -> bool:
         await anyio.lowlevel.checkpoint()
+        if path not in self.files and await self.stat(path) is not None:
+            raise StepError(f"{path} is a folder")
         return self.files.pop(path, None) is not None
+
+    async def remove_folder(self, path: str) -> bool:
+        if any(one.startswith(f"{path}/") for one in self.files):
+            raise StepError(f"the folder {path} is not empty")
+        is_there = path in self.folders
+        self.folders.discard(path)
+        return is_there
 
     async def make_folder(self, path: str) -> None:
         self.folders.add(path)

@@ -84,6 +84,17 @@ async def test_given_files_are_deleted_and_what_is_gone_is_fine(tmp_path: Path) 
 
 
 @pytest.mark.asyncio
+async def test_an_empty_folder_is_deleted_as_the_original_did(tmp_path: Path) -> None:
+    files = MemoryFiles(FILES)
+    files.folders = {"/in/empty"}
+    listed = [{"path": "/in/empty", "rel_path": "empty", "is_dir": True}, "/in/a.csv"]
+    found = await outputs(run_of(tmp_path, files), files=listed)
+    assert (found["count"], files.folders) == (2, set())
+    with pytest.raises(StepError, match="the folder /in/old is not empty"):
+        await outputs(run_of(tmp_path, files), files=["/in/old"])
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("nothing", [None, []])
 async def test_no_files_are_a_success(tmp_path: Path, nothing: Any) -> None:
     found = await outputs(run_of(tmp_path, MemoryFiles()), files=nothing)
