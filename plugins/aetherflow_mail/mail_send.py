@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -30,7 +31,7 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         resource: a resource of kind mail.
         to: who gets it: `a@b.org`, `Ann <a@b.org>`, several with commas, or a list.
         subject: one line.
-        body: the text; with `html: true` the HTML text.
+        body: the text; with `html: true` the HTML text. A mapping or list is written as JSON.
         body_path: a template file with the text, instead of `body`.
         values: what `{{NAME}}` means in the file of `body_path`.
         html: whether the body is HTML.
@@ -47,7 +48,7 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resource: Text
     to: str | list[str]
     subject: str
-    body: str | None = None
+    body: str | dict[str, Any] | list[Any] | None = None
     body_path: FilePath | None = None
     values: dict[str, Any] | None = None
     html: bool | None = False
@@ -169,6 +170,8 @@ def _body(ctx: StepContext, inputs: MailSendInput) -> str:
     if inputs.body_path is None:
         if inputs.values:
             raise FinalError("values are for body_path", hint="write the templates into body", code="AF372")
+        if isinstance(inputs.body, dict | list):
+            return json.dumps(inputs.body, ensure_ascii=False, indent=2)
         return inputs.body or ""
     path = ctx.path(inputs.body_path)
     try:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from aiosmtplib import SMTP
     from aiosmtplib.protocol import SMTPProtocol
 
-READ_BYTES = LINE_BYTES * 4096
-"""Bytes of a file in one piece: whole lines of base64, few enough to bound memory."""
+READ_BYTES = LINE_BYTES * 1024
+"""Bytes of a file in one piece: whole lines of base64, few enough to bound memory and for a slow network."""
+
+PIECE_BYTES = 64 * 1024
+"""Bytes that the network must take within the timeout."""
 
 ANSWER_FACTOR = 10
 """How many times longer than usual the answer to the whole mail may take: servers scan it first, and a client
@@ -167,10 +170,11 @@ async def _end(protocol: SMTPProtocol, server: Server, mail: Composed) -> Reply:
 
 
 async def _send_bytes(protocol: SMTPProtocol, data: bytes, seconds: float) -> None:
-    protocol.write(data)
-    with anyio.fail_after(seconds):
-        # The library has no public way to wait until the network has taken what was written.
-        await protocol._drain_helper()  # noqa: SLF001 - see above
+    for start in range(0, len(data), PIECE_BYTES):
+        protocol.write(data[start : start + PIECE_BYTES])
+        with anyio.fail_after(seconds):
+            # The library has no public way to wait until the network has taken what was written.
+            await protocol._drain_helper()  # noqa: SLF001 - see above
 
 
 async def _send_file(protocol: SMTPProtocol, file: AttachedFile, seconds: float) -> None:

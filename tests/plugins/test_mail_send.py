@@ -229,6 +229,17 @@ async def test_a_yaml_block_may_end_a_subject_and_blank_copies_are_nobody(tmp_pa
     assert server.mails[0].recipients == ["ann@example.org"]
 
 
+async def test_a_body_that_is_no_text_is_readable_json(tmp_path: Path) -> None:
+    async with a_run(tmp_path) as (server, run):
+        await run.send(body=[{"job": "load", "message": "für"}])
+        await MailRun(tmp_path, run.services.connectors._connectors["post"], run_id="2").send(body=3.5)  # type: ignore[attr-defined]  # of the test kit
+
+    assert (
+        part(server.mails[0].message, "plain") == '[\n  {\n    "job": "load",\n    "message": "für"\n  }\n]\n'
+    )
+    assert part(server.mails[1].message, "plain") == "3.5\n"
+
+
 async def test_a_mail_to_hidden_recipients_only_says_so(tmp_path: Path) -> None:
     async with a_run(tmp_path) as (server, run):
         await run.send(to=[], bcc=["a@b.org", "c@d.org"])
