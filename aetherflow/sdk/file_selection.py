@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -14,6 +15,9 @@ from aetherflow.errors import StepError
 
 Sort = Literal["name", "size", "mtime"]
 ZeroByte = Literal["take", "skip", "fail"]
+
+_INCOMPLETE = re.compile(r"\..*\.[0-9a-f]{8,12}\.part")
+"""The name of an incomplete file, see `files.temporary_name`."""
 
 MOST_NAMES = 5
 """How many files an error names."""
@@ -42,7 +46,8 @@ class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which files of a listing are taken, and in which order.
 
     A pattern with a `/` is compared with the whole path, one without with the name; `*`, `?` and `[...]` as
-    in a shell, upper and lower case apart, and `*` matches a leading dot and, in a whole path, also `/`.
+    in a shell, upper and lower case apart, and `*` matches a leading dot and, in a whole path, also `/`. What
+    AetherFlow is still writing (`.NAME.1f0a9c22.part`) is taken only by a pattern that ends with `.part`.
 
     Attributes:
         patterns: one of them must match.
@@ -103,6 +108,8 @@ class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.recursive and "/" in entry.path:
             return False
         if not _matches(entry, self.patterns) or _matches(entry, self.exclude):
+            return False
+        if _INCOMPLETE.fullmatch(entry.name) and not any(one.endswith(".part") for one in self.patterns):
             return False
         if entry.size < self.min_bytes or (self.max_bytes is not None and entry.size > self.max_bytes):
             return False

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aetherflow import StepError
 from aetherflow.sdk.file_selection import FileEntry, FileSelection
+from aetherflow.sdk.files import temporary_name
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ENTRIES = [
@@ -102,3 +103,9 @@ def test_an_empty_file_may_be_an_error_if_it_would_be_taken() -> None:
     assert raised.value.code == "AF723"
     with pytest.raises(StepError, match=r"7 files are empty: 'a', 'b', 'c', 'd', 'e'$"):
         FileSelection(zero_byte="fail").select([FileEntry(name, 0) for name in "abcdefg"], NOW)
+
+
+def test_what_is_still_written_is_taken_only_by_its_own_pattern() -> None:
+    written = [FileEntry(temporary_name("a.csv"), 1), FileEntry("a.csv", 1), FileEntry("b.part", 1)]
+    assert [entry.path for entry in FileSelection().select(written, NOW)] == ["a.csv", "b.part"]
+    assert len(FileSelection(patterns=(".*.part",)).select(written, NOW)) == 1
