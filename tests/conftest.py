@@ -43,10 +43,17 @@ def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let workers begin with what takes long: at the end, many short tests are shared out evenly.
 
-    All of torture comes first, to one worker, so that it runs beside short tests and not beside itself.
+    Each worker is given an equal part of the list. Torture begins the parts of the first two, so that it runs
+    beside short tests and seldom beside itself: it waits more than it computes.
     """
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("torture") is None)
+    workers = config.workerinput["workercount"] if hasattr(config, "workerinput") else 1
+    if workers == 1:
+        return
+    torture = [item for item in items if item.get_closest_marker("torture")]
+    others = [item for item in items if not item.get_closest_marker("torture")]
+    first, second = torture[::2], torture[1::2]
+    between = max(0, len(items) // workers - len(first))
+    items[:] = [*first, *others[:between], *second, *others[between:]]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Everything that must pass: format, lint, types, import contracts, tests (the torture suite at its small size).
 #
-#   sh tests/run.sh                      all of it, in about ten minutes on two cores
+#   sh tests/run.sh                      all of it, in about six minutes on two cores
 #   sh tests/run.sh tests/engine -x      the checks, then these tests: the arguments are pytest's
 #
 # It needs Python 3.11 or newer (PYTHON names another one than python3) and installs what else it needs into .venv.
 # PYTEST_WORKERS is how many tests run at once. Many of them wait for processes, so there are more than cores.
 set -eu
 cd "$(dirname "$0")/.."
-unset PYTHONDONTWRITEBYTECODE  # the tests start the command many times, and pytest compiles each test file
+unset PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED  # pytest compiles each test file; commands that inherit them start cold
 bin=.venv/bin
 installed=.venv/installed-for-tests
 say() { printf '\n== %s\n' "$*"; }
