@@ -274,6 +274,9 @@ async def main(command: list[str]) -> int:
     """Run a command while the servers are up; return its exit code."""
     place = Path(os.environ["DEMO_DIR"])
     make_data(place)
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None  # noqa: S101 - this is a task
+    loop.add_signal_handler(signal.SIGTERM, this.cancel)
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of itself
     say("== Starting the servers, each on this machine and on a free port")
     async with AsyncExitStack() as servers:
@@ -281,11 +284,14 @@ async def main(command: list[str]) -> int:
         for start in (sftp_server, mail_server, share):
             environment |= await servers.enter_async_context(start(place))
         process = await asyncio.create_subprocess_exec(*command, env=environment)
+        # Ctrl-C reaches the command by itself; the servers end after it.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_signal_handler(signal.SIGTERM, process.terminate)
         code = await process.wait()
     show(place)
-    return code
+    return code if code >= 0 else 128 - code  # ended by a signal, as a shell says it
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(asyncio.run(main(sys.argv[1:])))
