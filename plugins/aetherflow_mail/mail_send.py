@@ -20,8 +20,10 @@ from aetherflow_mail.mail import Composed, Mail
 from aetherflow_mail.smtp_connector import SmtpConnector
 
 Text = Annotated[str, Meta(min_length=1)]
+MAX_SIZE = "25MB"
+"""What many providers take."""
+
 FilePath = Annotated[PathText, Meta(min_length=1)]
-SizeText = Annotated[str, Meta(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgG][iI]?)?[bB]?\s*$")]
 
 
 class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +61,15 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reply_to: str | list[str] | None = None
     attachments: FilePath | list[FilePath] | None = None
     inline_images: dict[str, FilePath] | None = None
-    max_size: SizeText | None = "25MB"
+    max_size: int | str | None = MAX_SIZE
+
+    def __post_init__(self) -> None:
+        """Check `max_size`.
+
+        Raises:
+            ValueError: it is no size.
+        """
+        parse_size(str(self.max_size or MAX_SIZE))
 
 
 class MailSendOutput(msgspec.Struct, frozen=True):
@@ -141,7 +151,7 @@ def _compose(ctx: StepContext, connector: SmtpConnector, inputs: MailSendInput) 
     html = body if inputs.html else ""
     check_images(html, inputs.inline_images)
     files = find_files(ctx, inputs.attachments, inputs.inline_images)
-    limit = inputs.max_size or "25MB"
+    limit = str(inputs.max_size or MAX_SIZE)
     check_size(files, parse_size(limit), limit)
     mail = Mail(
         sender,
