@@ -5,7 +5,6 @@ Paths have the same forms and the same checks as on a server; each share is a fo
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,10 +43,13 @@ class SmbFolderConnector(RemoteFiles):
         self._config = config
         self._root = Path(config.path)
         self._files = LocalFiles(name, self._root)
+        server = config.server or "a server"
+        caution = f"resource {name!r}: the folder {config.path} stands in for the shares of {server}"
+        self.cautions = (f"{caution}; nothing goes over the network",)
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
-        """Say that this is no server, and look whether the folder and the share exist.
+        """Look whether the folder and the share exist.
 
         Raises:
             ConfigError: a setting is missing, unknown or of the wrong type.
@@ -59,12 +61,6 @@ class SmbFolderConnector(RemoteFiles):
         await opened._files.look()
         if config.share:
             await opened._place("")
-        logging.getLogger("smb").warning(
-            "resource %r: the folder %s stands in for the shares of %s; nothing goes over the network",
-            resource.name,
-            config.path,
-            config.server or "a server",
-        )
         return opened
 
     async def check(self) -> list[CheckResult]:

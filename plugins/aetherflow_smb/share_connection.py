@@ -10,11 +10,11 @@ import logging
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from smbclient._pool import get_smb_tree
-from smbprotocol.connection import Connection
 from smbprotocol.exceptions import (
     SMBAuthenticationError,
     SMBConnectionClosed,
@@ -25,6 +25,7 @@ from smbprotocol.session import Session
 
 from aetherflow import StepError
 from aetherflow_smb.failures import cannot_reach, login_refused, no_credentials, not_protected, share_failed
+from aetherflow_smb.quick_connection import QuickConnection
 from aetherflow_smb.settings import Login
 from aetherflow_smb.share_paths import SharePath
 
@@ -42,7 +43,7 @@ class ShareConnection:
     def __init__(self, login: Login) -> None:
         self.login = login
         self._used_at = time.monotonic()
-        self._cache: dict[str, Any] = {}  # smbclient's own keys: host:port
+        self._cache = _Servers(self.log_in)
         self._is_broken = False
         # Whatever the reading thread of smbprotocol meets is raised in the call that waits for it.
         logger = logging.getLogger("smbprotocol")
@@ -100,7 +101,7 @@ class ShareConnection:
         login, key = self.login, f"{host.lower()}:{self.login.port}"
         if key in self._cache:
             return next(iter(self._cache[key].session_table.values()))
-        connection = Connection(uuid.uuid4(), host, login.port, require_signing=login.signing)
+        connection = QuickConnection(uuid.uuid4(), host, login.port, require_signing=login.signing)
         self._cache[key] = connection
         began = time.monotonic()
         try:
@@ -157,3 +158,24 @@ class ShareConnection:
     def _given_up(self, error: StepError) -> StepError:
         self.break_off()
         return error
+
+
+class _Servers(dict[str, Any]):
+    """The connections by `host:port`, as smbclient keeps them; where it finds none, ours is made."""
+
+    def __init__(self, log_in: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._log_in = log_in
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the connection to a server, which a DFS namespace may lead to.
+
+        Raises:
+            SMBConnectionClosed: it has ended; smbclient would make another one, of its own kind.
+        """
+        del default
+        if key not in self:
+            self._log_in(key.rpartition(":")[0])
+        if not self[key].transport.connected:
+            raise SMBConnectionClosed("the connection has ended")
+        return self[key]

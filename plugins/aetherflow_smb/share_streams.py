@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from smbclient._io import SMBFileIO, SMBFileTransaction, set_info
 from smbprotocol import MAX_PAYLOAD_SIZE
-from smbprotocol.exceptions import EndOfFile, SMBResponseException
+from smbprotocol.exceptions import SMBOSError
 from smbprotocol.file_info import FileEndOfFileInformation
+from smbprotocol.header import NtStatus
 from smbprotocol.open import FilePipePrinterAccessMask, Open
 
+from aetherflow_smb.quick_connection import Answer, content_of, count_of
 from aetherflow_smb.share_paths import SharePath
 
 FIRST_BYTES = 256 * 1024
 SMALLEST_BYTES = 64 * 1024
-LARGEST_BYTES = 4 * 1024 * 1024
+LARGEST_BYTES = 2 * 1024 * 1024
 ON_THE_WAY = 3
 """How many blocks are sent or requested before the answer to the first is awaited."""
 
@@ -31,8 +32,7 @@ SLOW_SECONDS = 2.0
 
 
 class _Sent(NamedTuple):
-    request: Any
-    receive: Callable[[Any], Any]
+    answer: Answer
     offset: int
     size: int
     at: float
@@ -61,7 +61,7 @@ class _Stream:
     def _drain(self) -> None:
         """Await what is on its way, and ignore it."""
         while self._waiting:
-            with suppress(SMBResponseException):
+            with suppress(SMBOSError):
                 self._receive()
 
     def _can_send(self, size: int) -> int:
@@ -75,23 +75,19 @@ class _Stream:
             return int(min(wanted, max(left, MAX_PAYLOAD_SIZE)))
         return 0
 
-    def _send(self, message: Any, receive: Callable[[Any], Any], offset: int, size: int) -> None:
-        tree = self._file.tree_connect
-        ask = 2 * (size // MAX_PAYLOAD_SIZE + 1) * ON_THE_WAY
-        request = self._connection.send(
-            message, sid=tree.session.session_id, tid=tree.tree_connect_id, credit_request=ask
-        )
-        self._waiting.append(_Sent(request, receive, offset, size, time.monotonic()))
+    def _note(self, answer: Answer, offset: int, size: int) -> None:
+        self._waiting.append(_Sent(answer, offset, size, time.monotonic()))
 
-    def _receive(self) -> tuple[_Sent, Any]:
+    def _receive(self) -> tuple[_Sent, bytes]:
+        """Await the first answer."""
         sent = self._waiting.popleft()
-        answer = sent.receive(sent.request)
+        message = self._connection.wait_for(sent.answer, self._raw.name)
         took = time.monotonic() - sent.at
         if took < QUICK_SECONDS:
             self._size = min(self._size * 2, LARGEST_BYTES)
         elif took > SLOW_SECONDS:
             self._size = max(self._size // 2, SMALLEST_BYTES)
-        return sent, answer
+        return sent, message
 
 
 class ShareReader(_Stream):
@@ -108,23 +104,22 @@ class ShareReader(_Stream):
     def next_block(self) -> bytes:
         """Return the next bytes; none at the end of the file."""
         while self._next < self._end and (size := self._can_send(min(self._end - self._next, self._largest))):
-            self._request(self._next, size)
+            self._note(self._connection.send_read(self._file, self._next, size), self._next, size)
             self._next += size
         if not self._waiting:
             return b""
         try:
-            sent, block = self._receive()
-        except EndOfFile:  # it was shortened meanwhile
-            self._next = self._end
+            sent, message = self._receive()
+        except SMBOSError as error:
+            if error.ntstatus != NtStatus.STATUS_END_OF_FILE:
+                raise
+            self._next = self._end  # it was shortened meanwhile
             return b""
+        block = bytes(content_of(message))
         if len(block) < sent.size:  # what is missing comes before what is on its way
             self._drain()
             self._next = sent.offset + len(block)
-        return bytes(block)
-
-    def _request(self, offset: int, size: int) -> None:
-        message, receive = self._file.read(offset, size, send=False)
-        self._send(message, receive, offset, size)
+        return block
 
 
 class ShareWriter(_Stream):
@@ -141,8 +136,8 @@ class ShareWriter(_Stream):
         """Send the first of these bytes; return how many."""
         while not (size := self._can_send(min(len(content), self._largest))):
             self._confirm()
-        message, receive = self._file.write(bytes(content[:size]), offset=self._offset, send=False)
-        self._send(message, receive, self._offset, size)
+        answer = self._connection.send_write(self._file, self._offset, content[:size])
+        self._note(answer, self._offset, size)
         self._offset += size
         return size
 
@@ -162,6 +157,7 @@ class ShareWriter(_Stream):
         self.close()
 
     def _confirm(self) -> None:
-        sent, written = self._receive()
+        sent, message = self._receive()
+        written = count_of(message)
         if written < sent.size:
             raise OSError(f"the server wrote {written} of {sent.size} bytes")

@@ -256,6 +256,7 @@ class SmbClientConnector(RemoteFiles):
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Share]:
         """Lend a connection; afterwards the next call may have it, unless it is broken."""
+        self._idle = [line for line in self._idle if line.is_usable]
         line = self._idle.pop() if self._idle else self._make(self._login)
         try:
             if line.needs_a_look and not await self._call(line, "use", None, line.is_alive):

@@ -70,7 +70,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF354": ("a file that another program has open", "tests/plugins/test_smb_failures.py"),
     "AF355": ("a folder in the place of a file", "tests/plugins/test_smb_failures.py"),
     "AF356": ("an answer that is not explained", "tests/plugins/test_smb_failures.py"),
-    "AF357": ("a server without encryption", "tests/plugins/test_smb_failures.py"),
+    "AF357": ("a server without encryption", "tests/plugins/test_smb_protection.py"),
     "AF722": ("a file that is larger than its limit", "tests/sdk/test_files.py"),
     "AF301": ("a server that sends odd names", "tests/transfer/test_listing.py"),
     "AF303": ("an id that what follows a step has", "tests/execution/test_follow_up.py"),

@@ -18,7 +18,7 @@ from aetherflow_smb.smbclient_connector import SmbClientConnector
 
 from aetherflow.errors import FailureKind, StepError
 from aetherflow.sdk.connector import Resource
-from tests.servers.samba import Samba, samba
+from tests.servers.samba import Samba
 from tests.servers.tcp_proxy import Direction, TcpProxy
 
 pytestmark = pytest.mark.asyncio
@@ -302,25 +302,6 @@ async def test_a_cancelled_transfer_ends_at_once_even_if_the_server_is_silent(sa
         proxy.heal()
         assert len(await whole(files, f"{top}/big")) == 7 * len(BLOCK)
         await files.aclose()
-
-
-async def test_encryption_and_signing_are_as_the_config_says(tmp_path: Path) -> None:
-    with samba(
-        tmp_path, encrypt="off", options="server signing = disabled\n  server max protocol = SMB2_10"
-    ) as old:
-        error = await failure(connect(old, encrypt=True))
-        signed = await connect(old)
-        neither = await connect(old, signing=False)
-        found = [(await files.check())[1] for files in (signed, neither)]
-        for files in (signed, neither):
-            await files.aclose()
-
-    assert "127.0.0.1 cannot protect the connection" in error.message
-    assert error.code == "AF357"
-    assert [(check.state, check.message.partition(":")[0]) for check in found] == [
-        ("ok", "the connection is signed, not encrypted"),
-        ("warning", "the connection is neither signed nor encrypted"),
-    ]
 
 
 @pytest.mark.parametrize(
