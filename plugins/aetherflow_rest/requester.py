@@ -100,6 +100,7 @@ class Requester:
         Raises:
             StepError: there is no answer, or none that is expected.
         """
+        self._ctx.progress_note = f"{self.what} has no answer"
         how = self._inputs.pagination
         if how is not None:
             return await self._all_pages(how)

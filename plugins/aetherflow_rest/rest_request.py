@@ -90,6 +90,8 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"a {self.method.upper()} has no {bodies[0]}: add method: POST, or use params")
         if self.paginate is not None and self.method.upper() != "GET":
             raise ValueError(f"paginate reads pages by GET, not by {self.method.upper()}")
+        if self.extract and self.save_to:
+            raise ValueError("extract needs the answer in memory: leave out save_to")
         # no pattern in its type: msgspec 0.22 crashes for a text with a pattern beside a list
         wrong = [status for status in self._statuses if not _STATUS.fullmatch(status)]
         if wrong:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import random
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aetherflow_rest.bodies import SentFile, file_body
+from aetherflow_rest.call import Call
+from aetherflow_rest.httpx_connector import rest_connector
 
 from aetherflow import StepError
 from aetherflow.clock import SystemClock
@@ -25,6 +30,7 @@ pytestmark = pytest.mark.asyncio
 
 BIG = 500_000_000 if LARGE else 50_000_000
 BLOCK = b"0123456789abcdef" * 4096
+CUTS = 100 if LARGE else 20
 
 
 @asynccontextmanager
@@ -194,6 +200,42 @@ async def test_a_cut_download_leaves_nothing_and_is_repeated(tmp_path: Path) -> 
             assert old.read_bytes() == BLOCK * 20
 
 
+async def test_wherever_a_download_is_cut_a_repetition_has_the_right_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 2048
+    cuts = random.Random(7).sample(range(1, len(content)), CUTS)  # noqa: S311 - reproducible
+    with HttpServer() as server, TcpProxy(server.port) as proxy:
+        server.on(
+            "/v1/x",
+            lambda _request: Answer(body=[content[at : at + 9999] for at in range(0, len(content), 9999)]),
+        )
+        for number, cut in enumerate(cuts):
+            async with run_with(server, tmp_path, at_once(), proxy.port) as run:
+                proxy.cut_after(cut, "down", "rst" if number % 2 else "fin")
+                await requested(run, path="x", save_to="x.bin")
+                artifacts = run.context().artifacts
+                assert (artifacts / "x.bin").read_bytes() == content, cut
+                assert len(list(artifacts.iterdir())) == 1
+        assert proxy.cuts == CUTS
+
+
+async def test_a_file_that_becomes_shorter_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
+    with HttpServer() as server:
+        server.on("/v1/x", Answer())
+        async with run_with(server, tmp_path) as run:
+            context = run.context()
+            path = context.artifacts / "x.bin"
+            path.write_bytes(b"x" * 3_000_000)
+            body = await file_body(context, SentFile(path, "text/plain"))
+            os.truncate(path, 2_000_000)
+            api = await rest_connector(context, "api")
+            with pytest.raises(StepError, match="became shorter while it was sent: 2000000 of 3000000 bytes"):
+                await api.send(Call("PUT", "/x", body=body), _nothing)
+
+
+async def _nothing(_response: Any) -> None:
+    raise AssertionError("there is no answer")
+
+
 async def test_an_unexpected_status_shows_what_the_server_said_and_what_to_do(tmp_path: Path) -> None:
     cases = [
         (Answer(404, "no such  user\n"), "answered 404 Not Found: no such user", "check the path", "other"),
@@ -286,6 +328,7 @@ async def test_an_answer_that_does_not_fit_is_described(
         ({"json": {}}, "a GET has no json: add method: POST"),
         ({"paginate": "link", "method": "POST"}, "paginate reads pages by GET, not by POST"),
         ({"extract": {"status": "a"}}, "extract cannot have the name 'status'"),
+        ({"extract": {"a": "b"}, "save_to": "x"}, "extract needs the answer in memory: leave out save_to"),
         ({"expect_status": [200, "ok"]}, "expect_status 'ok' is no status"),
         ({"paginate": "pages"}, "paginate"),
         ({"url": "x"}, "unknown field `url`"),
