@@ -7,14 +7,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import httpx2
 
-from aetherflow import StepError, __version__
+from aetherflow import StepError
 from aetherflow_rest.call import Body, Call, no_body
+from aetherflow_rest.clients import arguments_at_home, arguments_elsewhere
 from aetherflow_rest.failures import explained, is_hopeless, not_sent
 from aetherflow_rest.redirects import (
     REDIRECTS,
@@ -27,7 +27,7 @@ from aetherflow_rest.redirects import (
     shown,
 )
 from aetherflow_rest.repetition import retry_after_seconds, wait_before
-from aetherflow_rest.settings import RestConfig, RestOptions, config_error
+from aetherflow_rest.settings import RestConfig, RestOptions
 
 T = TypeVar("T")
 
@@ -68,14 +68,8 @@ class Exchange:
         self.base_url = (config.base_url or "").rstrip("/")
         self.options = options
         self._home: Origin | None = origin_of(self.base_url) if self.base_url else None
-        elsewhere = _arguments(resource, config, options)
-        self.client_arguments = {
-            **elsewhere,
-            "verify": _with_client(resource, config, options, elsewhere["verify"]),
-            "headers": {**elsewhere["headers"], **default_headers(config)},
-            "base_url": self.base_url,
-            "auth": (config.username, config.password) if config.username is not None else None,
-        }
+        elsewhere = arguments_elsewhere(resource, config, options)
+        self.client_arguments = arguments_at_home(resource, config, options, elsewhere)
         self.client = httpx2.AsyncClient(**self.client_arguments)
         self._elsewhere = httpx2.AsyncClient(**elsewhere)
 
@@ -244,86 +238,3 @@ class Exchange:
             hint="write a path below base_url, or http(s)://HOST/PATH",
             code="AF383",
         )
-
-
-def default_headers(config: RestConfig) -> dict[str, str]:
-    """Return the headers that every request to the resource's own server has."""
-    headers = dict(config.headers or {})
-    if config.bearer_token and "authorization" not in {name.lower() for name in headers}:
-        headers["Authorization"] = f"Bearer {config.bearer_token}"
-    return headers
-
-
-def _arguments(resource: str, config: RestConfig, options: RestOptions) -> dict[str, Any]:
-    """Return the arguments of a client without credentials."""
-    seconds, limits, timeouts = options.silence_seconds, options.limits, options.timeouts
-    limit = httpx2.Timeout(
-        seconds,
-        connect=(timeouts and timeouts.connect) or seconds,
-        read=(timeouts and timeouts.read) or seconds,
-        write=(timeouts and timeouts.write) or seconds,
-        pool=(timeouts and timeouts.pool) or seconds,
-    )
-    try:
-        proxy = httpx2.Proxy(config.proxy) if config.proxy else None
-    except (ValueError, httpx2.InvalidURL):
-        raise config_error(resource, "config.proxy is no proxy's address", "write http://HOST:PORT") from None
-    return {
-        "headers": {"User-Agent": f"aetherflow/{__version__}"},
-        "verify": _tls(resource, config, options),
-        "proxy": proxy,
-        "timeout": limit,
-        "limits": httpx2.Limits(
-            max_connections=limits.max_connections if limits else 100,
-            max_keepalive_connections=limits.max_keepalive_connections if limits else 20,
-            keepalive_expiry=limits.keepalive_seconds if limits else 5.0,
-        ),
-        "follow_redirects": False,
-    }
-
-
-def _tls(resource: str, config: RestConfig, options: RestOptions) -> ssl.SSLContext:
-    """Return what servers are verified with."""
-    if options.verify_ssl is False:
-        return httpx2.create_ssl_context(verify=False)
-    if not config.ca:
-        return _trust_of_the_machine()
-    try:
-        return ssl.create_default_context(cafile=config.ca)
-    except (OSError, ssl.SSLError) as error:
-        hint = "name a file with certificates in PEM: -----BEGIN CERTIFICATE-----"
-        raise config_error(
-            resource, f"config.ca {config.ca} cannot be used: {_reason(error)}", hint
-        ) from None
-
-
-@cache
-def _trust_of_the_machine() -> ssl.SSLContext:
-    """Return the authorities of the machine, which are slow to read."""
-    return httpx2.create_ssl_context()
-
-
-def _with_client(
-    resource: str, config: RestConfig, options: RestOptions, context: ssl.SSLContext
-) -> ssl.SSLContext:
-    """Return a context that also shows the client certificate, if there is one."""
-    if not config.client_cert:
-        return context
-    context = (
-        _tls(resource, config, options)
-        if config.ca
-        else httpx2.create_ssl_context(options.verify_ssl is not False)
-    )
-    try:
-        context.load_cert_chain(config.client_cert, config.client_key, config.client_key_password or "")
-    except (OSError, ssl.SSLError) as error:
-        raise config_error(
-            resource,
-            f"the client certificate {config.client_cert} cannot be used: {_reason(error)}",
-            "check config.client_cert, client_key and client_key_password: files in PEM that fit",
-        ) from None
-    return context
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

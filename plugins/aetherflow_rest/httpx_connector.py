@@ -19,7 +19,7 @@ from aetherflow import (
 )
 from aetherflow_rest.call import Call, no_body
 from aetherflow_rest.repetition import IDEMPOTENT
-from aetherflow_rest.settings import RestConfig, RestOptions, check_config
+from aetherflow_rest.settings import RestConfig, RestOptions, check_config, default_headers
 
 if TYPE_CHECKING:
     import httpx2
@@ -155,8 +155,6 @@ class RestConnector(Connector):
 
     def headers(self) -> dict[str, str]:
         """Return the headers of every request; they hold the credentials."""
-        from aetherflow_rest.exchange import default_headers  # noqa: PLC0415 - it imports httpx2
-
         return default_headers(self._config)
 
     async def async_client(self) -> httpx2.AsyncClient:

@@ -155,6 +155,14 @@ def check_config(resource: str, config: RestConfig) -> None:
         raise config_error(resource, "config has a client_key without a client_cert", "give both of them")
 
 
+def default_headers(config: RestConfig) -> dict[str, str]:
+    """Return the headers that every request to the resource's own server has."""
+    headers = dict(config.headers or {})
+    if config.bearer_token and "authorization" not in {name.lower() for name in headers}:
+        headers["Authorization"] = f"Bearer {config.bearer_token}"
+    return headers
+
+
 def config_error(resource: str, what: str, hint: str) -> StepError:
     """Return the error for a config that cannot be used; it must not show a password."""
     return StepError(f"resource {resource!r}: {what}", hint=hint, code="AF384")

@@ -453,6 +453,7 @@ async def test_without_httpx2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "httpx2", None)
     monkeypatch.delitem(sys.modules, "aetherflow_rest.exchange", raising=False)
     monkeypatch.delitem(sys.modules, "aetherflow_rest.failures", raising=False)
+    monkeypatch.delitem(sys.modules, "aetherflow_rest.clients", raising=False)
     with pytest.raises(MissingExtra) as caught:
         await RestConnector.open(resource({}))
     assert caught.value.hint == "pip install 'aetherflow[rest]'"
