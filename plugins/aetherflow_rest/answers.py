@@ -86,7 +86,7 @@ async def save_answer(response: httpx2.Response, ctx: StepContext, path: Path) -
         try:
             summed = files.ChecksumFile(stream)
             async for block in response.aiter_bytes(BLOCK_BYTES):
-                await ctx.run_blocking(_write, summed, block, path)
+                await ctx.run_blocking(write_block, summed, block, path)
                 ctx.progress(summed.size, total, unit="bytes", note=path.name)
         finally:
             with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
@@ -213,7 +213,12 @@ def _length(response: httpx2.Response) -> int | None:
     return int(text) if text.isdecimal() and "content-encoding" not in response.headers else None
 
 
-def _write(summed: files.ChecksumFile, block: bytes, path: Path) -> None:
+def write_block(summed: files.ChecksumFile, block: bytes, path: Path) -> None:
+    """Append bytes to the temporary file of `path`; blocking.
+
+    Raises:
+        StepError: the file cannot be written (AF735).
+    """
     try:
         summed.write(block)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The arguments of httpx2's clients: time limits, proxy, certificates, credentials; blocks, as it reads files."""
+"""The arguments of httpx2's clients: time limits, proxy, certificates, credentials; reading them blocks."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def _of_an_open_connection(what: str, host: str, error: BaseException) -> tuple[
             hint = "the server, or a proxy, sends it with a wrong Content-Encoding"
             return f"the answer to {what} cannot be decompressed: {error}", hint
         case _:
-            reason = str(error) or type(error).__name__
+            broken = _cause(error, OSError)
+            reason = str(error) or (broken.strerror if broken and broken.strerror else "it was closed")
             hint = "let the step retry; if it happens each time, look at the server's log"
             return f"the connection to {host} broke in the middle of {what}: {reason}", hint
 

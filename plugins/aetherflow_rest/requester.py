@@ -18,6 +18,7 @@ from aetherflow_rest.answers import (
     save_answer,
     text_of,
     unexpected_status,
+    write_block,
     written,
 )
 from aetherflow_rest.bodies import SentFile, file_body, form_body, guessed_type, json_body, text_body
@@ -170,9 +171,9 @@ class Requester:
             page = json_of(answer.content, self.what)
             items = pages.items_of(page)
             size, count = size + answer.size, count + len(items)
-            if summed is not None:
+            if summed is not None and self._path is not None:
                 lines = msgspec.json.Encoder().encode_lines(items)
-                await self._ctx.run_blocking(summed.write, lines)
+                await self._ctx.run_blocking(write_block, summed, lines, self._path)
             elif kept is not None:
                 self._check_size(size)
                 kept += items
