@@ -86,19 +86,22 @@ class _Sources:
         self._move_to = move_to
         self._path_of = path_of
         self._made: set[str] = set()
+        self._continues = False
         self._count = 0
         self._missing = 0
         self._changed: list[str] = []
         self._moved: dict[str, str] = {}
 
     async def clear(self) -> AfterOutput:
-        """Delete or move them all; those of an earlier attempt count too, where each is an effect."""
+        """Delete or move them all; those of an earlier attempt count too."""
         step_id = self._context.step_id.removesuffix(FOLLOW_UP)
         path = self._context.manifests / f"{step_id}.manifest.json"
         listed = await on_disk("read", str(path), read_manifest, path)
         entries = [entry for entry in listed if entry.has_arrived]
         workers = self._inputs.transfer().workers
-        async with self._effect(f"{self._verb} {len(entries)} sources", is_one=len(entries) > MOST_EFFECTS):
+        key = f"{self._verb} {len(entries)} sources"
+        self._continues = key in self._context.earlier_effects
+        async with self._effect(key, is_one=len(entries) > MOST_EFFECTS):
             await each(
                 self._clear_noted if len(entries) <= MOST_EFFECTS else self._clear,
                 entries,
@@ -138,8 +141,9 @@ class _Sources:
 
     def _note(self, entry: Entry, cleared: _Cleared) -> None:
         path = self._path(entry)
-        self._count += cleared.outcome == "done"
-        self._missing += cleared.outcome == "missing"
+        is_missing = cleared.outcome == "missing" and not self._continues
+        self._missing += is_missing
+        self._count += cleared.outcome != "changed" and not is_missing
         if cleared.outcome == "changed":
             self._changed.append(path)
         if cleared.to:
