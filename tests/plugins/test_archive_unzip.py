@@ -7,20 +7,28 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.from_thread
 import pytest
 import pyzipper
 from aetherflow_archive.unzip_step import unzip
 from aetherflow_archive.zip_connectors import ZipfileConnector
 
-from aetherflow import Resource, StepError
+from aetherflow import Resource, StepContext, StepError
+from aetherflow.sdk.files import checksum
 from aetherflow.testing import run_step
 from tests.plugins.archives import KEY, OLD_ENCRYPTION, WRONG, Run, archive_of, content_of, files_below
+from tests.sizes import LARGE
 
 pytestmark = pytest.mark.asyncio
+
+BYTES = 5 * 2**30 if LARGE else 32 * 2**20
 
 
 @pytest.fixture
@@ -397,6 +405,52 @@ async def test_a_folder_where_a_file_must_be(run: Run) -> None:
     run.write({"in/a/x": "x"})
     with pytest.raises(StepError, match="Is a directory"):
         await run.unzip(archives="1.zip", dest_dir="in")
+
+
+@pytest.mark.parametrize("password", [None, KEY])
+async def test_memory_does_not_grow_with_the_files(run: Run, password: str | None) -> None:
+    write_large(run.artifacts / "large")
+    tracemalloc.start()
+    try:
+        await run.zip(dest_path="1.zip", items=["large"], password=password, compression="stored")
+        await run.unzip(archives="1.zip", dest_dir="in", password=password)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (run.artifacts / "in" / "large").stat().st_size == BYTES
+    assert checksum(run.artifacts / "in" / "large") == checksum(run.artifacts / "large")
+    assert peak < 12 * 2**20
+
+
+def write_large(path: Path) -> None:
+    """Write a file larger than any block; in the large run, too large for an archive that is not ZIP64."""
+    block = os.urandom(2**20)
+    with path.open("wb") as file:
+        for _ in range(BYTES // len(block)):
+            file.write(block)
+
+
+async def test_a_step_that_is_stopped_ends_between_two_blocks_and_leaves_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive_of(run.artifacts / "1.zip", {"a": bytes(3 * 2**20)})
+    scope = anyio.CancelScope()
+    report = StepContext.progress
+
+    def cancel_at_the_first_block(context: StepContext, *args: Any) -> None:
+        report(context, *args)
+        anyio.from_thread.run_sync(scope.cancel)
+        while not context.stopping:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(StepContext, "progress", cancel_at_the_first_block)
+    with scope:
+        await run.unzip(archives="1.zip", dest_dir="in")
+
+    assert scope.cancelled_caught
+    assert not (run.artifacts / "in").exists()
+    assert run.left_over() == []
 
 
 SLOW = """
