@@ -13,9 +13,12 @@ fi
 . "$demo/environment.sh"
 [ -z "${SFTP_HOST:-}" ] || exec sh "$demo/flows.sh"
 
-echo "== No server is named. What is missing: aetherflow validate --bundle-manifest $demo/bundles/uc1.yaml"
-aetherflow validate --bundle-manifest "$demo/bundles/uc1.yaml" 2>&1 | sed -n 's/.*warning\[[A-Z0-9]*\]: /   /p'
-echo "== And: aetherflow doctor --bundle-manifest $demo/bundles/uc1.yaml"
-aetherflow doctor --bundle-manifest "$demo/bundles/uc1.yaml" | sed -n 's/^error */   /p'
+echo "== No server is named"
+for flow in uc1 uc2; do
+    echo "== What is missing for $flow: aetherflow validate --bundle-manifest $demo/bundles/$flow.yaml"
+    aetherflow validate --bundle-manifest "$demo/bundles/$flow.yaml" 2>&1 | sed -n 's/.*warning\[[A-Z0-9]*\]: /   /p'
+    echo "== And: aetherflow doctor --bundle-manifest $demo/bundles/$flow.yaml"
+    aetherflow doctor --bundle-manifest "$demo/bundles/$flow.yaml" | sed -n 's/^error */   /p'
+done
 echo "== Running the flows on the servers of the local demo instead"
 exec .venv/bin/python demo/usecase-multiflows-local/servers.py sh "$demo/stand_in.sh"
