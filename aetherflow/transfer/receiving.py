@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -124,19 +125,32 @@ class Receiving(Way):
         size = offset
         try:
             digest = await on_disk("read", item.temporary, digest_of, item.temporary, offset)
-            send, receive = anyio.create_memory_object_stream[bytes](1)
+            send, receive = anyio.create_memory_object_stream[list[bytes]](1)
             async with receive, one_error() as tasks:
                 tasks.start_soon(_write_from, receive, file, digest, item.temporary)
                 async with send, self._remote.read(item.source, offset=offset) as blocks:
-                    async for block in blocks:
-                        await self._rate.take(len(block))
-                        await send.send(block)
-                        size += len(block)
-                        self._meter.moved(len(block))
+                    async for some in self._gathered(blocks):
+                        await send.send(some)
+                        size += sum(map(len, some))
             await on_disk("write", item.temporary, file.close)
         finally:
             await close(file)
         return Arrived(size, digest.hexdigest())
+
+    async def _gathered(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+        """Yield blocks, several at once if they are small: each call in a thread costs time."""
+        some: list[bytes] = []
+        count = 0
+        async for block in blocks:
+            await self._rate.take(len(block))
+            self._meter.moved(len(block))
+            some.append(block)
+            count += len(block)
+            if count >= self._rate.block:
+                yield some
+                some, count = [], 0
+        if some:
+            yield some
 
     async def _continued(self, item: Item) -> int:
         """Return at which byte an incomplete file of an earlier attempt is continued, or 0."""
@@ -197,13 +211,14 @@ class Receiving(Way):
 
 
 async def _write_from(
-    blocks: MemoryObjectReceiveStream[bytes], file: LocalFile, digest: hashlib._Hash, path: str
+    blocks: MemoryObjectReceiveStream[list[bytes]], file: LocalFile, digest: hashlib._Hash, path: str
 ) -> None:
     """Write what arrives while the next block is on its way."""
 
-    def write(block: bytes) -> None:
-        file.write(block)
-        digest.update(block)
+    def write(some: list[bytes]) -> None:
+        for block in some:
+            file.write(block)
+            digest.update(block)
 
-    async for block in blocks:
-        await on_disk("write", path, write, block)
+    async for some in blocks:
+        await on_disk("write", path, write, some)
