@@ -44,9 +44,6 @@ class Meter:
         context: shows the progress.
         files: how many files there are.
         total: their bytes; None if a size is unknown.
-
-    Attributes:
-        bytes: how many bytes have moved in this attempt.
     """
 
     def __init__(self, context: StepContext, files: int, total: int | None) -> None:
@@ -56,11 +53,11 @@ class Meter:
         self._files_done = 0
         self._done = 0
         self._began = context.clock.monotonic()
-        self.bytes = 0
+        self._moved = 0
 
     def moved(self, count: int) -> None:
         """Count bytes that moved."""
-        self.bytes += count
+        self._moved += count
         self._add(count)
 
     def passed(self, count: int) -> None:
@@ -82,10 +79,27 @@ class Meter:
     def _note(self) -> str:
         seconds = self._context.clock.monotonic() - self._began
         note = f"{self._files_done:,} of {self._files:,} files"
-        if seconds <= 0 or not self.bytes:
+        if seconds <= 0 or not self._moved:
             return note
-        rate = self.bytes / seconds
+        rate = self._moved / seconds
         note += f", {rate / 1e6:,.1f} MB/s"
         if self._total is not None and self._done < self._total:
             note += f", {(self._total - self._done) / rate:,.0f} s left"
         return note
+
+
+class FileMeter:
+    """Counts the bytes of one file, and those of the step.
+
+    Attributes:
+        bytes: how many bytes of the file have moved in this attempt.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.bytes = 0
+
+    def moved(self, count: int) -> None:
+        """Count bytes that moved."""
+        self.bytes += count
+        self._meter.moved(count)

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
-from aetherflow.sdk.remote_files import BLOCK_BYTES, RemoteEntry, RemoteFiles
+from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_io import LocalFile, describe
 from aetherflow.transfer.local_source import close, read_part
 from aetherflow.transfer.local_target import LocalTarget, digest_of
 from aetherflow.transfer.manifest import Entry, Manifest
 from aetherflow.transfer.overwrite import name_in_use
-from aetherflow.transfer.rate import Meter, RateLimit
+from aetherflow.transfer.rate import FileMeter, Meter, RateLimit
 from aetherflow.transfer.sidecar import expected_checksum
 from aetherflow.transfer.transfer_keys import TransferSettings
-from aetherflow.transfer.way import TAIL_BYTES, Arrived, Item, Way, changed, damaged, on_disk
+from aetherflow.transfer.way import (
+    SMALL_BYTES,
+    TAIL_BYTES,
+    Arrived,
+    Item,
+    Way,
+    bytes_at,
+    changed,
+    damaged,
+    on_disk,
+)
 
 
 class Receiving(Way):
@@ -40,43 +49,15 @@ class Receiving(Way):
         rate: RateLimit,
         meter: Meter,
     ) -> None:
-        """Take what all files of the step share."""
-        self._context = context
-        self._remote = remote
+        """Take what all files of the step share, and where they arrive."""
+        super().__init__(context, remote, manifest, settings, rate, meter)
         self._target = target
-        self._manifest = manifest
-        self._settings = settings
-        self._rate = rate
-        self._meter = meter
         self._in_memory: dict[str, bytes] = {}
         self.notes_whole = not settings.replaces
 
     async def existing(self, path: str) -> RemoteEntry | None:
         """Return what is at a path of this machine."""
         return await on_disk("look at", path, describe, path, path)
-
-    async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
-        """Bring a file to its temporary name and verify it; a small one may wait in memory for its name."""
-        is_small = item.size is not None and item.size <= self._rate.block
-        if is_small and self._settings.verify != "none":  # a size that need not be right limits nothing
-            return await self._send_small(item)
-        offset = await self._continued(item) if is_resumed else 0
-        before = self._meter.bytes
-        try:
-            arrived = await self._stream(item, offset)
-            try:
-                await self._verify(item, arrived)
-            except StepError:
-                if not offset:
-                    raise
-                arrived = await self._stream(item, 0)
-                await self._verify(item, arrived)
-        except BaseException as error:
-            is_cut = not isinstance(error, StepError) or error.kind == "connection"
-            if not is_cut or offset + self._meter.bytes - before <= BLOCK_BYTES:
-                await self._discard(item.temporary)
-            raise
-        return arrived
 
     async def rename(self, item: Item, entry: Entry, *, replace: bool) -> None:
         """Give a file its time and its name, and note the entry, in one call."""
@@ -103,7 +84,28 @@ class Receiving(Way):
         """Make what has arrived durable: the sources may be deleted now."""
         await on_disk("write", str(self._target.folder), self._target.store)
 
-    async def _send_small(self, item: Item) -> Arrived:
+    async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:
+        """Write a file under its temporary name, from an offset on; a small one may wait in memory."""
+        most = min(SMALL_BYTES, self._rate.block)
+        is_small = item.size is not None and item.size <= most and not offset
+        if is_small and self._settings.verify != "none":  # a size that need not be right limits nothing
+            return await self._bring_small(item, meter)
+        file = await on_disk("write", item.temporary, self._target.open, item.temporary, offset)
+        before = meter.bytes
+        try:
+            digest = await on_disk("read", item.temporary, digest_of, item.temporary, offset)
+            send, receive = anyio.create_memory_object_stream[list[bytes]](1)
+            async with receive, one_error() as tasks:
+                tasks.start_soon(_write_from, receive, file, digest, item.temporary)
+                cut = await self._read_into(send, item.source, offset, meter)
+            await on_disk("write", item.temporary, file.close)
+        finally:
+            await close(file)
+        if cut is not None:
+            raise cut
+        return Arrived(offset + meter.bytes - before, digest.hexdigest())
+
+    async def _bring_small(self, item: Item, meter: FileMeter) -> Arrived:
         content = b""
         async with self._remote.read(item.source) as blocks:
             async for block in blocks:
@@ -111,66 +113,50 @@ class Receiving(Way):
                 if len(content) > (item.size or 0):
                     break  # the check of the size reports it
         await self._rate.take(len(content))
-        self._meter.moved(len(content))
-        arrived = Arrived(len(content), hashlib.sha256(content).hexdigest())
-        await self._verify(item, arrived)
+        meter.moved(len(content))
         if self._settings.transactional or self.notes_whole:
             await on_disk("write", item.temporary, self._target.write, item.temporary, content)
         else:
             self._in_memory[item.id] = content
-        return arrived
+        return Arrived(len(content), hashlib.sha256(content).hexdigest())
 
-    async def _stream(self, item: Item, offset: int) -> Arrived:
-        file = await on_disk("write", item.temporary, self._target.open, item.temporary, offset)
-        size = offset
-        try:
-            digest = await on_disk("read", item.temporary, digest_of, item.temporary, offset)
-            send, receive = anyio.create_memory_object_stream[list[bytes]](1)
-            async with receive, one_error() as tasks:
-                tasks.start_soon(_write_from, receive, file, digest, item.temporary)
-                async with send, self._remote.read(item.source, offset=offset) as blocks:
-                    async for some in self._gathered(blocks):
-                        await send.send(some)
-                        size += sum(map(len, some))
-            await on_disk("write", item.temporary, file.close)
-        finally:
-            await close(file)
-        return Arrived(size, digest.hexdigest())
-
-    async def _gathered(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-        """Yield blocks, several at once if they are small: each call in a thread costs time."""
+    async def _read_into(
+        self, send: MemoryObjectSendStream[list[bytes]], path: str, offset: int, meter: FileMeter
+    ) -> StepError | None:
+        """Read a file, several small blocks at once; return the error of a cut."""
         some: list[bytes] = []
         count = 0
-        async for block in blocks:
-            await self._rate.take(len(block))
-            self._meter.moved(len(block))
-            some.append(block)
-            count += len(block)
-            if count >= self._rate.block:
-                yield some
-                some, count = [], 0
-        if some:
-            yield some
+        async with send:
+            try:
+                async with self._remote.read(path, offset=offset) as blocks:
+                    async for block in blocks:
+                        await self._rate.take(len(block))
+                        some.append(block)
+                        count += len(block)
+                        meter.moved(len(block))
+                        if count >= self._rate.block:  # each call in a thread costs time
+                            await send.send(some)
+                            some, count = [], 0
+            except StepError as error:
+                if some:
+                    await send.send(some)
+                return error
+            if some:
+                await send.send(some)
+        return None
 
-    async def _continued(self, item: Item) -> int:
-        """Return at which byte an incomplete file of an earlier attempt is continued, or 0."""
+    def _can_continue(self, size: int) -> bool:
+        return size >= TAIL_BYTES
+
+    async def _continued_at(self, item: Item) -> int:
+        """Return the size of the temporary file, if its last bytes are those of its source."""
         there = await self.existing(item.temporary)
-        offset = min(there.size, item.size or 0) - BLOCK_BYTES if there else 0
-        if offset < TAIL_BYTES:
+        if there is None or item.size is None or not TAIL_BYTES <= there.size <= item.size:
             return 0
-        start = offset - TAIL_BYTES
-        found = b""
-        async with self._remote.read(item.source, offset=start) as blocks:
-            async for block in blocks:
-                found += block[: TAIL_BYTES - len(found)]
-                if len(found) == TAIL_BYTES:
-                    break
-        tail = await on_disk("read", item.temporary, read_part, item.temporary, start, TAIL_BYTES)
-        if found != tail:
-            return 0
-        self._context.log(f"{item.source}: continued at {offset:,} of {item.size:,} bytes")
-        self._meter.passed(offset)
-        return offset
+        start = there.size - TAIL_BYTES
+        theirs = await bytes_at(self._remote, item.source, start, TAIL_BYTES)
+        ours = await on_disk("read", item.temporary, read_part, item.temporary, start, TAIL_BYTES)
+        return there.size if theirs == ours else 0
 
     async def _verify(self, item: Item, arrived: Arrived) -> None:
         if self._settings.verify == "none":
@@ -199,15 +185,8 @@ class Receiving(Way):
         if now.size != arrived.size:
             raise damaged(item.source, f"{arrived.size:,} of its {now.size:,} bytes arrived")
 
-    async def _discard(self, path: str) -> None:
-        def remove() -> None:
-            Path(path).unlink(missing_ok=True)
-
-        with anyio.move_on_after(5.0, shield=True):
-            try:
-                await on_disk("delete", path, remove)
-            except StepError as error:  # the next attempt replaces it
-                self._context.log(f"the incomplete file {path} stays: {error.message}", "debug")
+    async def _remove(self, path: str) -> None:
+        await on_disk("delete", path, _unlink, path)
 
 
 async def _write_from(
@@ -222,3 +201,7 @@ async def _write_from(
 
     async for some in blocks:
         await on_disk("write", path, write, some)
+
+
+def _unlink(path: str) -> None:
+    Path(path).unlink(missing_ok=True)

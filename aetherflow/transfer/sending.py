@@ -8,21 +8,21 @@ from collections.abc import AsyncIterator
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from aetherflow.errors import StepError
-from aetherflow.sdk.context import StepContext
-from aetherflow.sdk.remote_files import BLOCK_BYTES, RemoteEntry, RemoteFiles
+from aetherflow.sdk.remote_files import RemoteEntry
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_io import LocalFile
 from aetherflow.transfer.local_source import Digest, close, read_part, read_whole
-from aetherflow.transfer.manifest import Entry, Manifest
-from aetherflow.transfer.rate import Meter, RateLimit
+from aetherflow.transfer.manifest import Entry
+from aetherflow.transfer.rate import FileMeter
 from aetherflow.transfer.sidecar import SUFFIX
 from aetherflow.transfer.target_names import last_part
-from aetherflow.transfer.transfer_keys import TransferSettings
-from aetherflow.transfer.way import TAIL_BYTES, Arrived, Item, Way, damaged, on_disk
+from aetherflow.transfer.way import SMALL_BYTES, TAIL_BYTES, Arrived, Item, Way, bytes_at, damaged, on_disk
 
-DISCARD_SECONDS = 5.0
-"""How long a transfer that failed tries to delete its incomplete file."""
+BACK_BYTES = 8 * 1024 * 1024
+"""So many of the last bytes of an incomplete file are sent again.
+
+A connector may have so much under way at once, and a server may have stored it in another order.
+"""
 
 
 class Sending(Way):
@@ -32,52 +32,16 @@ class Sending(Way):
     notes_whole = True
     may_be_taken = True
 
-    def __init__(
-        self,
-        context: StepContext,
-        remote: RemoteFiles,
-        manifest: Manifest,
-        settings: TransferSettings,
-        rate: RateLimit,
-        meter: Meter,
-    ) -> None:
-        """Take what all files of the step share."""
-        self._context = context
-        self._remote = remote
-        self._manifest = manifest
-        self._settings = settings
-        self._rate = rate
-        self._meter = meter
-        self._has_checksums: bool | None = None
-        self._sets_times = True
+    _has_checksums: bool | None = None
+    _sets_times = True
 
     async def existing(self, path: str) -> RemoteEntry | None:
         """Return what is at a path on the far side."""
         return await self._remote.stat(path)
 
-    async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
-        """Write a file under its temporary name and verify it."""
-        offset = await self._continued(item) if is_resumed else 0
-        before = self._meter.bytes
-        try:
-            arrived = await self._write(item, offset)
-            try:
-                await self._verify(item, arrived)
-            except StepError:
-                if not offset:
-                    raise
-                arrived = await self._write(item, 0)
-                await self._verify(item, arrived)
-            await self._set_time(item)
-        except BaseException as error:
-            is_cut = not isinstance(error, StepError) or error.kind == "connection"
-            if not (is_cut and self._remote.can_append and offset + self._meter.bytes - before > BLOCK_BYTES):
-                await self._discard(item.temporary)
-            raise
-        return arrived
-
     async def rename(self, item: Item, entry: Entry, *, replace: bool) -> None:
-        """Give a file its name; before, write its checksum beside it if the far side computes none."""
+        """Give a file its time and its name; write its checksum beside it if the far side computes none."""
+        await self._set_time(item)
         if self._settings.verify == "checksum" and not await self._checksums(item) and entry.sha256:
             await self._write_sidecar(item, entry.sha256)
         await self._remote.rename(item.temporary, item.target, replace=replace)
@@ -86,12 +50,13 @@ class Sending(Way):
     async def flush(self) -> None:
         """Do nothing: the far side has accepted everything."""
 
-    async def _write(self, item: Item, offset: int) -> Arrived:
-        if not offset and (item.size or 0) <= self._rate.block:
+    async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:
+        """Write a file under its temporary name, from an offset on."""
+        if not offset and (item.size or 0) <= min(SMALL_BYTES, self._rate.block):
             content, digest = await on_disk("read", item.source, read_whole, item)
             await self._rate.take(len(content))
             await self._remote.write(item.temporary, _once(content))
-            self._meter.moved(len(content))
+            meter.moved(len(content))
             return Arrived(len(content), digest)
         file = await on_disk("read", item.source, LocalFile.to_read, item.source)
         try:
@@ -99,44 +64,38 @@ class Sending(Way):
             await on_disk("read", item.source, digest_of.skip, offset)
             blocks, content_of = anyio.create_memory_object_stream[bytes](1)
             async with content_of, one_error() as tasks:
-                tasks.start_soon(self._read_into, blocks, item, digest_of)
+                tasks.start_soon(self._read_into, blocks, item, digest_of, meter)
                 await self._remote.write(item.temporary, content_of, offset=offset)
         finally:
             await close(file)
         return Arrived(digest_of.size, digest_of.hexdigest())
 
-    async def _read_into(self, blocks: MemoryObjectSendStream[bytes], item: Item, digest: Digest) -> None:
+    async def _read_into(
+        self, blocks: MemoryObjectSendStream[bytes], item: Item, digest: Digest, meter: FileMeter
+    ) -> None:
         """Read a file one block ahead of what is sent."""
         async with blocks:
             while block := await on_disk("read", item.source, digest.read, self._rate.block):
                 await self._rate.take(len(block))
                 await blocks.send(block)
-                self._meter.moved(len(block))
+                meter.moved(len(block))
             await on_disk("read", item.source, digest.check_unchanged, item)
 
-    async def _continued(self, item: Item) -> int:
-        """Return at which byte an incomplete file of an earlier attempt is continued; 0: from the beginning.
+    def _can_continue(self, size: int) -> bool:
+        return self._remote.can_append and size >= BACK_BYTES + TAIL_BYTES
 
-        The last block is sent again: a server may have stored its parts in another order.
-        """
-        if not self._remote.can_append or (item.size or 0) <= BLOCK_BYTES:
+    async def _continued_at(self, item: Item) -> int:
+        """Return where the temporary file ends for sure, if its last bytes are those of its source."""
+        if item.size is None or not self._can_continue(item.size):
             return 0
         there = await self._remote.stat(item.temporary)
-        offset = min(there.size, item.size or 0) - BLOCK_BYTES if there else 0
-        if offset < TAIL_BYTES:
+        if there is None or not self._can_continue(there.size):
             return 0
-        tail = await on_disk("read", item.source, read_part, item.source, offset - TAIL_BYTES, TAIL_BYTES)
-        found = b""
-        async with self._remote.read(item.temporary, offset=offset - TAIL_BYTES) as blocks:
-            async for block in blocks:
-                found += block[: TAIL_BYTES - len(found)]
-                if len(found) == TAIL_BYTES:
-                    break
-        if found != tail:
-            return 0
-        self._context.log(f"{item.source}: continued at {offset:,} of {item.size:,} bytes")
-        self._meter.passed(offset)
-        return offset
+        offset = min(there.size, item.size) - BACK_BYTES
+        start = offset - TAIL_BYTES
+        theirs = await bytes_at(self._remote, item.temporary, start, TAIL_BYTES)
+        ours = await on_disk("read", item.source, read_part, item.source, start, TAIL_BYTES)
+        return offset if theirs == ours else 0
 
     async def _verify(self, item: Item, arrived: Arrived) -> None:
         if self._settings.verify == "none":
@@ -180,12 +139,8 @@ class Sending(Way):
             self._sets_times = False
             self._context.log("preserve_mtime: the far side cannot set the time of a file", "warning")
 
-    async def _discard(self, path: str) -> None:
-        with anyio.move_on_after(DISCARD_SECONDS, shield=True):
-            try:
-                await self._remote.remove(path)
-            except StepError as error:  # the next attempt replaces it
-                self._context.log(f"the incomplete file {path} stays: {error.message}", "debug")
+    async def _remove(self, path: str) -> None:
+        await self._remote.remove(path)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -9,22 +9,29 @@ import abc
 from collections.abc import Callable
 from typing import Literal, TypeVar, TypeVarTuple
 
+import anyio
 import msgspec
 
 from aetherflow.errors import StepError
-from aetherflow.sdk.remote_files import RemoteEntry
+from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.transfer.local_errors import local_failure
-from aetherflow.transfer.manifest import Entry, Status
+from aetherflow.transfer.manifest import Entry, Manifest, Status
+from aetherflow.transfer.rate import FileMeter, Meter, RateLimit
+from aetherflow.transfer.transfer_keys import TransferSettings
 from aetherflow.worker_threads import WorkerThreads
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-LEAST_RESUMED = 1024 * 1024
-"""Smaller incomplete files are sent again: that costs less than looking at what has arrived."""
+SMALL_BYTES = 1024 * 1024
+"""Files up to this size are sent in one piece, and again from their beginning after a cut."""
 
 TAIL_BYTES = 64 * 1024
 """How many of the last bytes of an incomplete file are compared with its source."""
+
+DISCARD_SECONDS = 5.0
+"""How long a transfer that failed tries to delete its incomplete file."""
 
 _threads = WorkerThreads("files that move", 16)
 
@@ -79,17 +86,83 @@ class Way(abc.ABC):
     notes_whole: bool
     may_be_taken: bool
 
+    def __init__(
+        self,
+        context: StepContext,
+        remote: RemoteFiles,
+        manifest: Manifest,
+        settings: TransferSettings,
+        rate: RateLimit,
+        meter: Meter,
+    ) -> None:
+        """Take what all files of the step share."""
+        self._context = context
+        self._remote = remote
+        self._manifest = manifest
+        self._settings = settings
+        self._rate = rate
+        self._meter = meter
+
+    async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
+        """Bring a file to its temporary name and verify it; continue an incomplete one if there is one.
+
+        After a cut, or when the step is cancelled, what has arrived stays for the next attempt if that can
+        continue it. After any other failure it is deleted.
+
+        Raises:
+            StepError: it cannot be read, written or verified, or it changes meanwhile.
+        """
+        offset = await self._continued_at(item) if is_resumed else 0
+        meter = FileMeter(self._meter)
+        try:
+            if offset:
+                self._context.log(f"{item.source}: continued at {offset:,} of {item.size:,} bytes")
+                self._meter.passed(offset)
+            arrived = await self._bring(item, offset, meter)
+            try:
+                await self._verify(item, arrived)
+            except StepError:
+                if not offset:
+                    raise
+                arrived = await self._bring(item, 0, meter)
+                await self._verify(item, arrived)
+        except BaseException as error:
+            is_cut = not isinstance(error, StepError) or error.kind == "connection"
+            if not (is_cut and self._can_continue(offset + meter.bytes)):
+                await self._discard(item.temporary)
+            raise
+        return arrived
+
+    async def _discard(self, path: str) -> None:
+        with anyio.move_on_after(DISCARD_SECONDS, shield=True):
+            try:
+                await self._remove(path)
+            except StepError as error:  # the next attempt replaces it
+                self._context.log(f"the incomplete file {path} stays: {error.message}", "debug")
+
     @abc.abstractmethod
     async def existing(self, path: str) -> RemoteEntry | None:
         """Return what is at a path where files arrive; None if nothing is."""
 
     @abc.abstractmethod
-    async def send(self, item: Item, *, is_resumed: bool) -> Arrived:
-        """Bring a file to its temporary name and verify it; continue an incomplete one if there is one.
+    def _can_continue(self, size: int) -> bool:
+        """Whether a later attempt can continue an incomplete file of this size."""
 
-        Raises:
-            StepError: it cannot be read, written or verified, or it changes meanwhile.
-        """
+    @abc.abstractmethod
+    async def _continued_at(self, item: Item) -> int:
+        """Return at which byte an incomplete file of an earlier attempt is continued; 0: at the beginning."""
+
+    @abc.abstractmethod
+    async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:
+        """Bring the bytes from an offset on to the temporary name; earlier ones are there."""
+
+    @abc.abstractmethod
+    async def _verify(self, item: Item, arrived: Arrived) -> None:
+        """Check what has arrived under the temporary name."""
+
+    @abc.abstractmethod
+    async def _remove(self, path: str) -> None:
+        """Delete an incomplete file."""
 
     @abc.abstractmethod
     async def rename(self, item: Item, entry: Entry, *, replace: bool) -> None:
@@ -127,6 +200,17 @@ class Way(abc.ABC):
     @abc.abstractmethod
     async def flush(self) -> None:
         """Make what has arrived durable."""
+
+
+async def bytes_at(remote: RemoteFiles, path: str, offset: int, count: int) -> bytes:
+    """Return some bytes of a file on the far side; fewer at its end."""
+    found = b""
+    async with remote.read(path, offset=offset) as blocks:
+        async for block in blocks:
+            found += block[: count - len(found)]
+            if len(found) == count:
+                break
+    return found
 
 
 async def on_disk(

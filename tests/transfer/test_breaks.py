@@ -15,7 +15,15 @@ from aetherflow.testing import FakeRun, run_step
 from aetherflow.transfer.shipped_steps import file_download_files, file_upload_files
 from tests.transfer.breaking_files import BreakingFiles
 
-MODULES = ("sending", "receiving", "local_source", "local_target", "rate")
+SIZES = {
+    "sending": {"BACK_BYTES": 32, "TAIL_BYTES": 16, "SMALL_BYTES": 64},
+    "receiving": {"TAIL_BYTES": 16, "SMALL_BYTES": 64},
+    "local_source": {"BLOCK_BYTES": 64},
+    "local_target": {"BLOCK_BYTES": 64},
+    "rate": {"BLOCK_BYTES": 64, "LEAST_BLOCK": 16},
+}
+"""The sizes of these tests, by module of `aetherflow.transfer`: a few bytes are a large file."""
+
 FILES = {"a.bin": os.urandom(250), "b.bin": b"b" * 20, "c.bin": b""}
 MOST_OPERATIONS = 400
 
@@ -30,11 +38,9 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in MODULES:
-        monkeypatch.setattr(f"aetherflow.transfer.{module}.BLOCK_BYTES", 64)
-    for module in MODULES[:2]:
-        monkeypatch.setattr(f"aetherflow.transfer.{module}.TAIL_BYTES", 16)
-    monkeypatch.setattr("aetherflow.transfer.rate.LEAST_BLOCK", 16)
+    for module, sizes in SIZES.items():
+        for name, size in sizes.items():
+            monkeypatch.setattr(f"aetherflow.transfer.{module}.{name}", size)
 
 
 async def attempts(
