@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from aetherflow import StepError
 
+DEEPEST = 100
+"""How many folders deep a member may be."""
 _FIRST_PRINTABLE = 0x20
 _DELETE = 0x7F
 _UNUSUAL = {
@@ -53,6 +55,8 @@ def _problem(name: str, parts: list[str]) -> str:
         return "leads out of the folder by `..`"
     if any(part[1:2] == ":" and part[0].isalpha() for part in parts[:1]):
         return "has a drive letter in its name"
+    if len(parts) > DEEPEST:
+        return f"is nested more than {DEEPEST} deep"
     return "" if parts or name.endswith("/") else "has no name"
 
 

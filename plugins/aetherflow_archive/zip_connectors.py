@@ -54,6 +54,7 @@ class _ZipConnector(PluginCalls):
             for member, name in named:
                 target = folder / name
                 if name.endswith("/"):
+                    reader.add_folder()
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)

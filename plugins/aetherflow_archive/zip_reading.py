@@ -100,6 +100,14 @@ class ZipReader:
                 self._check_ratio()
                 yield block
 
+    def add_folder(self) -> None:
+        """Count a folder as a file, of which an archive may hold so many.
+
+        Raises:
+            StepError: there are more (AF722).
+        """
+        self._count.add_file()
+
     def _check_password(self, member: ZipMember) -> None:
         if not member.info.flag_bits & _ENCRYPTED:
             return

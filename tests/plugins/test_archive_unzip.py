@@ -159,10 +159,11 @@ UNSAFE = {
     "d\\evil.txt": "has a backslash",
     "..\\evil.txt": "has a backslash",
     "a\nb": "has a control character",
+    "d/" * 2000 + "f": "is nested more than 100 deep",
 }
 
 
-@pytest.mark.parametrize("name", UNSAFE)
+@pytest.mark.parametrize("name", UNSAFE, ids=lambda name: name[:20])
 async def test_an_unsafe_name_unpacks_nothing(run: Run, tmp_path: Path, name: str) -> None:
     archive_of(run.artifacts / "1.zip", {"good.txt": b"g", name: b"e"})
     with pytest.raises(StepError, match=UNSAFE[name]) as caught:
@@ -240,6 +241,12 @@ async def test_limits_count_what_is_really_read(run: Run, limit: Any, code: str,
     assert caught.value.code == code
     assert not (run.artifacts / "in").exists()
     assert (await run.unzip(archives="1.zip", dest_dir="in", max_files=3, max_size="30kB"))["count"] == 3
+
+
+async def test_folders_count_as_files(run: Run) -> None:
+    archive_of(run.artifacts / "1.zip", {f"{n}/": b"" for n in range(4)})
+    with pytest.raises(StepError, match="more than 3 files"):
+        await run.unzip(archives="1.zip", dest_dir="in", max_files=3)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
