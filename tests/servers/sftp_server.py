@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import asyncssh
 
@@ -65,6 +65,7 @@ class SftpServer:
         self.port = 0
         self.key = key
         self.logins = 0
+        self._opened: list[IO[bytes]] = []
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
     @property
@@ -90,8 +91,19 @@ class SftpServer:
             self.logins += 1
             return _Login(banner)
 
+        opened = self._opened
+
+        class Closing(sftp):  # type: ignore[misc, valid-type]  # any class of servers
+            """Remembers its files: the library leaves those of a connection that breaks to the collector."""
+
+            def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> IO[bytes]:
+                file: IO[bytes] = super().open(path, pflags, attrs)
+                opened.append(file)
+                return file
+
         def session(channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
-            return sftp(channel, chroot=str(self.root).encode())
+            made: asyncssh.SFTPServer = Closing(channel, chroot=str(self.root).encode())
+            return made
 
         self._acceptor = await asyncssh.create_server(
             login, "127.0.0.1", self.port, server_host_keys=[self.key], sftp_factory=session, **options
@@ -104,6 +116,8 @@ class SftpServer:
             acceptor, self._acceptor = self._acceptor, None
             acceptor.close()
             await acceptor.wait_closed()
+        for file in self._opened:
+            file.close()
 
 
 @asynccontextmanager
