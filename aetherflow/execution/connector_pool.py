@@ -130,7 +130,7 @@ class ConnectorPool:
 def _warn(connector: Connector) -> None:
     """Show what a run has to know of a connector that it begins to use, as lines of the step that does."""
     for caution in connector.cautions:
-        logging.getLogger(type(connector).__module__).warning(caution)
+        logging.getLogger().warning("%s", caution)
 
 
 async def open_connector(cls: type[Connector], resource: Resource) -> Connector:

@@ -24,9 +24,9 @@ async def check_server(link: SshLink) -> list[CheckResult]:
     try:
         connection = await link.connection()
     except HostKeyRefused as error:
-        return [CheckResult("host key", "error", error.message, error.hint)]
+        return [_failure(link, "host key", error)]
     except StepError as error:
-        return [*await _probed(link, error), CheckResult("login", "error", error.message, error.hint)]
+        return [*await _probed(link, error), _failure(link, "login", error)]
     key = connection.get_server_host_key()
     found = [] if key is None else [_key_check(link, key)]
     user, cipher = (connection.get_extra_info(name) for name in ("username", "send_cipher"))
@@ -34,7 +34,13 @@ async def check_server(link: SshLink) -> list[CheckResult]:
     try:
         return found + await _session_checks(link)
     except StepError as error:
-        return [*found, CheckResult("sftp", "error", error.message, error.hint)]
+        return [*found, _failure(link, "sftp", error)]
+
+
+def _failure(link: SshLink, subject: str, error: StepError) -> CheckResult:
+    return CheckResult(
+        subject, "error", error.message.removeprefix(f"resource {link.resource!r}: "), error.hint
+    )
 
 
 async def _probed(link: SshLink, error: StepError) -> list[CheckResult]:

@@ -68,8 +68,8 @@ def host_key_failed(
     line = known_hosts_line(login, key)
     if not is_known and not trusted.fingerprints:
         return HostKeyRefused(
-            f"resource {resource!r}: the host key of {login.place} is unknown: {fingerprint(key)}\n"
-            f"known_hosts line:\n  {line}",
+            f"resource {resource!r}: the host key of {login.place} is unknown: {fingerprint(key)}; "
+            f"the line for known_hosts is: {line}",
             hint=f"compare the fingerprint with what the owner of the server says, then add the line to "
             f"{trusted.origin}, or set config.host_key",
             code="AF331",
@@ -77,7 +77,7 @@ def host_key_failed(
         )
     return HostKeyRefused(
         f"resource {resource!r}: {login.place} shows another host key than {trusted.origin} has: "
-        f"{fingerprint(key)}\nknown_hosts line of the key that it shows:\n  {line}",
+        f"{fingerprint(key)}; the line for known_hosts would be: {line}",
         hint="another machine may answer in its place: ask the owner of the server; if the key was changed "
         "on purpose, replace the old one by this line",
         code="AF332",

@@ -198,6 +198,10 @@ class SftpFiles(RemoteFiles, RemoteShell):
         async with self._session("set the time of", path) as session:
             return await session.set_mtime(path, mtime)
 
+    async def sha256(self, path: str) -> str | None:
+        """Return the checksum of a file that the server computes, if it can; see `checksums`."""
+        return await self._link.sha256(path)
+
     @asynccontextmanager
     async def _session(self, doing: str, path: str) -> AsyncIterator[Session]:
         session = await self._link.lend(doing, path)

@@ -7,6 +7,7 @@ import asyncssh
 
 from aetherflow import StepError
 from aetherflow_sftp import login_failures
+from aetherflow_sftp.checksums import Checksums
 from aetherflow_sftp.failures import Server, explained
 from aetherflow_sftp.settings import SftpConfig, SftpOptions, jumps
 from aetherflow_sftp.sftp_session import Session
@@ -35,6 +36,7 @@ class SshLink:
         self._sessions: list[Session] = []
         self._silence = Silence(options.timeout)
         self._most_sessions = options.max_sessions
+        self._checksums = Checksums()
         self._connecting = anyio.Lock()
         self._opening = anyio.Lock()
 
@@ -72,6 +74,11 @@ class SshLink:
                     raise
             await anyio.sleep(attempts.backoff_seconds * 2 ** (attempt - 1))
             attempt += 1
+
+    async def sha256(self, path: str) -> str | None:
+        """Return the checksum that the server computes; None if it cannot."""
+        with explained(self._server, "compute the checksum of", path):
+            return await self._checksums.sha256(await self.connection(), path)
 
     async def lend(self, doing: str, path: str) -> Session:
         """Return an SFTP session; the borrower takes 1 from its `users` at the end.

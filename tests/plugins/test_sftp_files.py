@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import time
@@ -337,6 +338,28 @@ async def test_a_server_process_that_hangs_is_noticed(tmp_path: Path) -> None:
                 [await box.stat("/") for _ in range(100)]
             assert caught.value.kind == "connection"
             assert await box.exists("/"), "on the same connection"
+
+
+@needs_openssh
+async def test_the_server_computes_checksums_where_the_login_may_start_programs(tmp_path: Path) -> None:
+    data = os.urandom(100_000)
+    with openssh(tmp_path / "sshd") as server:
+        async with opened(server.config()) as box:
+            for name in ("plain", "it's\n\\odd", "-n"):
+                await box.write(f"{server.root}/{name}", content(data))
+                assert await box.sha256(f"{server.root}/{name}") == hashlib.sha256(data).hexdigest()
+            assert await box.sha256(f"{server.root}/none") is None
+    with openssh(tmp_path / "files-only", "ForceCommand internal-sftp") as server:
+        async with opened(server.config()) as box:
+            await box.write(f"{server.root}/a", content(data))
+            assert await box.sha256(f"{server.root}/a") is None
+            assert await box.exists(f"{server.root}/a")
+
+
+async def test_a_server_that_has_only_files_computes_no_checksum(tmp_path: Path) -> None:
+    async with sftp_server(tmp_path) as server, opened(server.config()) as box:
+        await box.write("/a", content(b"x"))
+        assert await box.sha256("/a") is None
 
 
 async def test_one_connection_carries_many_operations_at_once(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ async def test_an_unknown_host_key_is_an_error_with_the_line_to_add(
         words = " ".join(server.host_key.split()[:2])
         assert error.message == (
             f"resource 'box': the host key of 127.0.0.1:{server.port} is unknown: "
-            f"ssh-ed25519 {server.key.get_fingerprint()}\n"
-            f"known_hosts line:\n  [127.0.0.1]:{server.port} {words}"
+            f"ssh-ed25519 {server.key.get_fingerprint()}; "
+            f"the line for known_hosts is: [127.0.0.1]:{server.port} {words}"
         )
         assert f"add the line to {tmp_path}/.ssh/known_hosts" in error.hint
 
