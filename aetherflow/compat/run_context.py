@@ -11,8 +11,9 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal
 
-from aetherflow import Connector, StepContext, StepError
+from aetherflow import Connector, RemoteFiles, StepContext, StepError
 from aetherflow.compat.old_connectors import OPENING, ConnectorError, OldConnector
+from aetherflow.compat.old_files import OldFiles
 from aetherflow.compat.run_locks import HeldLocks
 
 _AREAS = ("artifacts", "scratch", "manifests")
@@ -114,7 +115,10 @@ class Connectors:
             AetherFlowError: there is no such resource, or it cannot be opened.
         """
         found = self._context.run_async(self._open_connector, name)
-        return found.connection if isinstance(found, OldConnector) else Blocking(found, self._context)
+        if isinstance(found, OldConnector):
+            return found.connection
+        blocking = Blocking(found, self._context)
+        return OldFiles(blocking) if isinstance(found, RemoteFiles) else blocking
 
     def get(self, *, kind: str, name: str, cache: str | None = None) -> Any:  # noqa: ARG002 - cached per run
         """Return the connector of a resource, if it is of that kind.
