@@ -166,7 +166,8 @@ class RestConnector(Connector):
         if self._client is None:
             import httpx2  # noqa: PLC0415 - an optional dependency
 
-            self._client = httpx2.Client(**(await self._open()).client_arguments)
+            arguments = (await self._open()).client_arguments
+            self._client = self._client or httpx2.Client(**arguments)
         return self._client
 
     async def check(self) -> list[CheckResult]:
@@ -202,7 +203,8 @@ class RestConnector(Connector):
 
     async def _open(self) -> Exchange:
         if self._exchange is None:
-            self._exchange = await run_blocking(_exchange, self.name, self._config, self._options)
+            made = await run_blocking(_exchange, self.name, self._config, self._options)
+            self._exchange = self._exchange or made  # another task may have been first
         return self._exchange
 
     def _answer_check(self, status: int) -> CheckResult:

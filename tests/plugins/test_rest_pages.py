@@ -81,39 +81,44 @@ async def test_all_pages_are_read(
 
 
 @pytest.mark.parametrize(
-    ("answer", "inputs", "message"),
+    ("answer", "inputs", "code", "message"),
     [
         (
             Answer(json=[1], headers={"Link": '</v1/items>; rel="next"'}),
             {"paginate": "link"},
+            "AF381",
             "page 2 leads back to",
         ),
         (
             Answer(json={"data": [1], "next_cursor": "same"}),
             {"paginate": {"type": "cursor", "items": "data"}},
+            "AF381",
             "page 2 has the same cursor as a page before it",
         ),
-        (Answer(json=[1]), {"paginate": "page"}, "page 2 has the same items as a page before it"),
+        (Answer(json=[1]), {"paginate": "page"}, "AF381", "page 2 has the same items as a page before it"),
         (
             lambda request: Answer(json=[int(request.query["page"])]),
             {"paginate": {"type": "page", "max_pages": 5}},
+            "AF381",
             "there are more than 5 pages",
         ),
         (
             lambda request: Answer(json=[request.query["page"] * 500]),
             {"paginate": "page", "max_json_kb": 2},
+            "AF379",
             "the pages together are larger than 2,048 bytes",
         ),
-        (Answer(json={"a": 1}), {"paginate": "page"}, "page 1 has no list itself"),
+        (Answer(json={"a": 1}), {"paginate": "page"}, "AF380", "page 1 has no list itself"),
         (
             Answer(json={"a": 1}),
             {"paginate": {"type": "page", "items": "data"}},
+            "AF380",
             "page 1: there is no 'data' at its top, but a mapping with a",
         ),
     ],
 )
 async def test_a_list_without_an_end_or_without_items_is_an_error(
-    tmp_path: Path, answer: Any, inputs: Inputs, message: str
+    tmp_path: Path, answer: Any, inputs: Inputs, code: str, message: str
 ) -> None:
     with HttpServer() as server:
         server.on("/v1/items", answer)
@@ -122,6 +127,7 @@ async def test_a_list_without_an_end_or_without_items_is_an_error(
             with pytest.raises(StepError) as caught:
                 await requested(run, path="items", **inputs)
     assert message in caught.value.message
+    assert caught.value.code == code
     assert caught.value.hint
     assert len(server.requests) <= 5
 

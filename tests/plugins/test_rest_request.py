@@ -317,6 +317,7 @@ async def test_an_answer_that_does_not_fit_is_described(
                 await requested(run, path="x", **inputs)
     assert caught.value.message.startswith("GET x: ")
     assert message in caught.value.message
+    assert caught.value.code == ("AF380" if "extract." in message or "there is no" in message else "AF379")
     assert caught.value.hint
     assert len(server.requests) == 1  # it would be the same again
 
