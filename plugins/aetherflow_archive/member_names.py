@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from aetherflow import StepError
 
@@ -33,7 +33,7 @@ def safe_name(archive: str, name: str, mode: int = 0) -> str:
     Raises:
         StepError: it would be written elsewhere, or is no plain file or folder (AF392).
     """
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+    parts = _parts(name)
     if problem := _UNUSUAL.get(stat.S_IFMT(mode)) or _problem(name, parts):
         raise StepError(
             f"{archive}: the member {name!r} {problem}; nothing is unpacked",
@@ -41,6 +41,21 @@ def safe_name(archive: str, name: str, mode: int = 0) -> str:
             code="AF392",
         )
     return "/".join(parts)
+
+
+def unportable(names: Iterable[str]) -> Iterator[str]:
+    """Yield what `unzip` and others would refuse of an archive with these names, in words."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if problem := _problem(name, _parts(name)):
+            yield f"{name!r} {problem}"
+        other = seen.setdefault(_as_one(name), name)
+        if other != name:
+            yield f"{other!r} and {name!r} are one file where upper and lower case are the same"
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def _problem(name: str, parts: list[str]) -> str:

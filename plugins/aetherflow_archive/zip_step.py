@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,12 @@ from aetherflow import PathText, Skipped, StepContext, StepError, StepResult, st
 from aetherflow_archive.archive_connector import ArchiveConnector, Compression, Packing
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
 from aetherflow_archive.collected_files import Collection, ItemPattern, collect
+from aetherflow_archive.member_names import unportable
 from aetherflow_archive.publishing import hidden_folder, move, not_written
 
 Text = Annotated[str, Meta(min_length=1)]
+MOST_WARNINGS = 5
+"""So many names that others refuse are reported."""
 _UNCOMPRESSED = frozenset(("stored", "store", "none", "zip_stored"))
 
 
@@ -129,6 +133,8 @@ def _zip(ctx: StepContext, inputs: ZipInput, connector: ArchiveConnector) -> Zip
         _report_missing(ctx, found, missing_ok=inputs.missing_ok is not False)
         if not found.members:
             return Skipped(f"no file matches the items below {base}", {"output": str(target), "count": 0})
+        for problem in islice(unportable(member.name for member in found.members), MOST_WARNINGS):
+            ctx.log(f"the archive cannot be unpacked everywhere: {problem}", "warning")
         packing = Packing(base, found.members, inputs.password or None, _compression(ctx, inputs.compression))
         _write(ctx, connector, target, packing, overwrite=inputs.overwrite is not False)
         return ZipOutput(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import unicodedata
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,13 @@ import anyio
 import pytest
 import pyzipper
 from aetherflow_archive.zip_connectors import PyzipperConnector, ZipfileConnector
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aetherflow import Connector, Resource, StepError
 from aetherflow.events.run_events import StepProgress
 from tests.plugins.archives import KEY, Run, content_of, names_in
+from tests.sizes import examples
 
 pytestmark = pytest.mark.asyncio
 
@@ -138,6 +144,50 @@ async def test_what_is_no_file_or_has_no_utf8_name_is_refused(run: Run) -> None:
     run.write({os.fsdecode(b"\xff.csv"): "x"})
     with pytest.raises(StepError, match="is not UTF-8"):
         await run.zip(dest_path="out.zip", items=["*.csv"])
+
+
+async def test_names_that_cannot_be_unpacked_everywhere_are_reported(run: Run) -> None:
+    run.write({"a\\b": "1", "c:d": "2", "A.CSV": "3"})
+    outputs = await run.zip(dest_path="out.zip", items=["a*", "A*", "c:d"])
+
+    assert names_in(outputs["output"]) == ["A.CSV", "a.csv", "a\\b", "c:d"]
+    assert [line.removeprefix("the archive cannot be unpacked everywhere: ") for line in run.logged] == [
+        "'A.CSV' and 'a.csv' are one file where upper and lower case are the same",
+        "'a\\\\b' has a backslash in its name, which Windows takes for a folder",
+        "'c:d' has a drive letter in its name",
+    ]
+
+
+NAMES = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="/\\:"), min_size=1, max_size=20
+)
+PATHS = st.lists(NAMES.filter(lambda name: name not in {".", ".."}), min_size=1, max_size=3).map("/".join)
+
+
+@examples(12, 300, deadline=None)
+@given(st.dictionaries(PATHS, st.binary(max_size=200), max_size=6), st.sampled_from([None, KEY]))
+async def test_what_is_packed_comes_back(files: dict[str, bytes], password: str | None) -> None:
+    chosen = {name: content for name, content in files.items() if is_apart(name, files)}
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder))
+        run.write(chosen, "in")
+        packed = await run.zip(src="in", dst="1.zip", password=password)
+        assert packed["count"] == len(chosen)
+        if chosen:
+            await run.unzip(src="1.zip", dst="out", password=password)
+            out = run.artifacts / "out"
+            assert {name: (out / name).read_bytes() for name in chosen} == chosen
+
+
+def is_apart(name: str, names: Iterable[str]) -> bool:
+    """Whether a path is no other path, nor below or above one, where upper and lower case are the same."""
+    key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    keys = [
+        unicodedata.normalize("NFC", unicodedata.normalize("NFC", one).casefold())
+        for one in names
+        if one != name
+    ]
+    return not any(f"{one}/".startswith(f"{key}/") or f"{key}/".startswith(f"{one}/") for one in keys)
 
 
 async def test_a_password_encrypts_with_aes(run: Run) -> None:
