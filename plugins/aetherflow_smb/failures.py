@@ -299,6 +299,14 @@ def not_protected(login: Login, error: BaseException) -> StepError:
     )
 
 
+def unprotected(login: Login) -> str:
+    """Return the sentence about a connection that is neither signed nor encrypted."""
+    return (
+        f"resource {login.resource!r}: the connection to {login.server} is neither signed nor encrypted: "
+        "others on the network can read and change files; set signing: true or encrypt: true"
+    )
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text."""
     lines = str(error).strip().splitlines()

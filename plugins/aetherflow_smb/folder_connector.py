@@ -75,7 +75,7 @@ class SmbFolderConnector(RemoteFiles):
         """Return the path of `name` below a folder, in its form: `SHARE:/dir` leads to `SHARE:/dir/name`.
 
         Raises:
-            StepError: the name has a backslash (AF346).
+            StepError: Windows does not allow the name (AF346).
         """
         return join(folder, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Annotated
 
 import msgspec
@@ -72,6 +73,14 @@ class SmbOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     timeout: Annotated[Duration, Meta(gt=0)] = 30.0
+
+
+class Protection(Enum):
+    """What keeps others on the network from reading or changing what is transferred."""
+
+    ENCRYPTED = auto()
+    SIGNED = auto()
+    NONE = auto()
 
 
 class Login(msgspec.Struct, frozen=True):

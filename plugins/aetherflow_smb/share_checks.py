@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aetherflow import CheckResult, checks
+from aetherflow_smb.settings import Protection
 from aetherflow_smb.share import READ_FOLDER, WRITE_FOLDER, Share
 from aetherflow_smb.share_paths import SharePath
 
@@ -20,16 +21,10 @@ def check_share(line: Share, share: SharePath | None) -> list[CheckResult]:
     who = line.login.username or "the Kerberos ticket of this user"
     version = _DIALECTS.get(dialect, f"0x{dialect:04X}")
     found = [CheckResult("login", "ok", f"{line.login.server} accepts {who}, with SMB {version}")]
+    found.append(_protection(line, share))
     if share is None:
-        missing = CheckResult(
-            "share",
-            "warning",
-            "the resource names no share, so every path must name one",
-            "add share to its config",
-        )
-        return [*found, _protection(session.encrypt_data, session.signing_required), missing]
-    tree = line.use_share(share)
-    found.append(_protection(session.encrypt_data or tree.encrypt_data, session.signing_required))
+        hint = "add share to its config"
+        return [*found, CheckResult("share", "warning", "the resource names no share: every path must", hint)]
     if not line.may(share, READ_FOLDER):
         hint = "give the user the right to read on the share and on its folder"
         return [*found, CheckResult("read", "error", f"{who} may not list the share {share.share}", hint)]
@@ -41,14 +36,14 @@ def check_share(line: Share, share: SharePath | None) -> list[CheckResult]:
     return [*found, checks.free_space_check(line.free_bytes(share), f"on the share {share.share}")]
 
 
-def _protection(is_encrypted: bool, is_signed: bool) -> CheckResult:  # noqa: FBT001 - two facts of one session
-    if is_encrypted:
-        return CheckResult("protection", "ok", "the connection is encrypted")
-    if is_signed:
-        return CheckResult("protection", "ok", "the connection is signed, not encrypted")
-    return CheckResult(
-        "protection",
-        "warning",
-        "the connection is neither signed nor encrypted: others on the network can read and change files",
-        "set signing: true or encrypt: true in the config",
-    )
+def _protection(line: Share, share: SharePath | None) -> CheckResult:
+    match line.protection(share):
+        case Protection.ENCRYPTED:
+            return CheckResult("protection", "ok", "the connection is encrypted")
+        case Protection.SIGNED:
+            return CheckResult("protection", "ok", "the connection is signed, not encrypted")
+        case Protection.NONE:
+            hint = "set signing: true or encrypt: true in the config"
+            return CheckResult(
+                "protection", "warning", "the connection is neither signed nor encrypted", hint
+            )

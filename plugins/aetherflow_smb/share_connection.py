@@ -26,7 +26,7 @@ from smbprotocol.session import Session
 from aetherflow import StepError
 from aetherflow_smb.failures import cannot_reach, login_refused, no_credentials, not_protected, share_failed
 from aetherflow_smb.quick_connection import QuickConnection
-from aetherflow_smb.settings import Login
+from aetherflow_smb.settings import Login, Protection
 from aetherflow_smb.share_paths import SharePath
 
 IDLE_SECONDS = 5.0
@@ -138,6 +138,17 @@ class ShareConnection:
         if not self.login.dfs:
             tree.is_dfs_share = False
         return tree
+
+    def protection(self, path: SharePath | None) -> Protection:
+        """Log in and return how the connection is protected; that may depend on the share of a path.
+
+        Raises:
+            StepError: as `use_share`.
+        """
+        session = self.log_in(self.login.server)
+        if session.encrypt_data or (path is not None and self.use_share(path).encrypt_data):
+            return Protection.ENCRYPTED
+        return Protection.SIGNED if session.signing_required else Protection.NONE
 
     def break_off(self) -> None:
         """End it at once, from any thread and without waiting: a call that waits for an answer fails."""

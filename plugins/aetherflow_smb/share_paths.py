@@ -88,24 +88,20 @@ def check_new_name(path: SharePath) -> None:
         StepError: it is a device, ends with a dot or a blank, or is too long (AF346).
     """
     for name in path.parts:
-        if _DEVICE.fullmatch(name):
-            raise _refused(path.written, name, "it is the name of a device")
-        if name.endswith((".", " ")):
-            raise _refused(path.written, name, f"it ends with a {'dot' if name.endswith('.') else 'blank'}")
-        if len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
-            raise _refused(
-                f"{path.written[:80]}...", f"{name[:40]}...", f"it has more than {LONGEST_NAME} characters"
-            )
+        _check_new(path.written, name)
 
 
 def join(folder: str, name: str) -> str:
     """Return the path of `name`, which may have `/` between its parts, below a folder.
 
     Raises:
-        StepError: the name has a backslash, which would be taken for a folder (AF346).
+        StepError: Windows does not allow the name, or it has a backslash, which would make a folder (AF346).
     """
     if "\\" in name:
         raise _refused(f"{folder}/{name}", name, "it contains a backslash")
+    for part in filter(None, name.split("/")):
+        _check_characters(f"{folder}/{name}", part)
+        _check_new(f"{folder}/{name}", part)
     if not folder or folder.endswith(("/", "\\")):
         return f"{folder}{name}"
     return f"{folder}/{name}"
@@ -151,6 +147,15 @@ def _check_characters(written: str, name: str) -> None:
         name.encode("utf-16-le")
     except UnicodeEncodeError:
         raise _refused(written, name, "it is no text: its bytes are in an unknown encoding") from None
+
+
+def _check_new(written: str, name: str) -> None:
+    if _DEVICE.fullmatch(name):
+        raise _refused(written, name, "it is the name of a device")
+    if name.endswith((".", " ")):
+        raise _refused(written, name, f"it ends with a {'dot' if name.endswith('.') else 'blank'}")
+    if len(name.encode("utf-16-le")) // 2 > LONGEST_NAME:
+        raise _refused(f"{written[:80]}...", f"{name[:40]}...", f"it has more than {LONGEST_NAME} characters")
 
 
 def _refused(written: str, name: str, why: str) -> StepError:

@@ -19,8 +19,15 @@ from aetherflow import (
     connector,
     run_blocking,
 )
-from aetherflow_smb.failures import answer_failed, between_shares, connection_lost, how_it_broke, status_of
-from aetherflow_smb.settings import Login, PysmbConfig, SmbConfig, SmbOptions, login_of
+from aetherflow_smb.failures import (
+    answer_failed,
+    between_shares,
+    connection_lost,
+    how_it_broke,
+    status_of,
+    unprotected,
+)
+from aetherflow_smb.settings import Login, Protection, PysmbConfig, SmbConfig, SmbOptions, login_of
 from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
 
 if TYPE_CHECKING:
@@ -74,13 +81,12 @@ class SmbClientConnector(RemoteFiles):
         config = resource.config_as(cls.config_type)
         login = login_of(resource.name, config, resource.options_as(SmbOptions))
         opened = cls(login, config.share, await run_blocking(_share_class))
+        path = opened._path("") if config.share else None
         try:
             async with opened._connection() as line:
-                if config.share:
-                    path = opened._path("")
-                    await opened._call(line, "use", path, lambda: line.use_share(path))
-                else:
-                    await opened._call(line, "use", None, lambda: line.log_in(login.server))
+                protection = await opened._call(line, "use", path, lambda: line.protection(path))
+            if protection is Protection.NONE:
+                opened.cautions = (unprotected(login),)
         except BaseException:
             await opened.aclose()
             raise
@@ -111,7 +117,7 @@ class SmbClientConnector(RemoteFiles):
         """Return the path of `name` below a folder, in its form: `SHARE:/dir` leads to `SHARE:/dir/name`.
 
         Raises:
-            StepError: the name has a backslash (AF346).
+            StepError: Windows does not allow the name (AF346).
         """
         return join(folder, name)
 

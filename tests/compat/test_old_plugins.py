@@ -31,6 +31,26 @@ class Made(Connector):
         return "plain"
 """
 
+SHARE_STEP = """
+from pathlib import Path
+from aetherflow.core.api import STEP_SUCCESS, Step, StepResult, register_step
+
+@register_step("tidy_share")
+class TidyShare(Step):
+    def run(self):
+        nas = self.ctx.connectors.smb("nas")
+        nas.mkdir_recursive("new/deep")
+        nas.write_bytes("DATA:/new/deep/a.txt", b"abc")
+        local = Path(self.inputs["local"])
+        nas.download("new/deep/a.txt", str(local))
+        nas.upload(str(local), "new/b.txt")
+        listed = [(one.path, one.name, one.is_dir, one.size) for one in nas.list("DATA:/new")]
+        read = nas.read_bytes("new/b.txt").decode()
+        nas.delete("new/b.txt")
+        nas.delete_recursive("new/deep")
+        return StepResult(STEP_SUCCESS, {"listed": listed, "read": read, "left": len(nas.list("new"))})
+"""
+
 
 @pytest.fixture
 def old(cli: CommandLine) -> CommandLine:
@@ -329,3 +349,21 @@ def test_a_name_that_ships_is_not_taken_over(old: CommandLine) -> None:
     assert (
         f"{old.folder}/over/c.py:3:1: error[AF546]: the step type 'check_items' is registered" in result.err
     )
+
+
+def test_a_step_of_0_0_uses_a_share_as_it_did(old: CommandLine) -> None:
+    old.env["AETHERFLOW_PLUGIN_PATHS"] = str(old.write("tidy_share.py", SHARE_STEP))
+    (old.folder / "shares/data").mkdir(parents=True)
+    config = "{path: shares, share: data, server: nas01}"
+    nas = f"resources:\n  nas: {{kind: smb, driver: folder, config: {config}}}\n"
+    local = old.folder / "local.txt"
+    old.write("flow.yaml", head(old.folder) + nas + one("tidy_share", f"{{local: {local}}}"))
+
+    result = old.run("run", "flow.yaml", "--run-id", "r")
+
+    assert result.code == 0, result
+    assert outputs(old) == {
+        "listed": [["DATA:/new/b.txt", "b.txt", False, 3], ["DATA:/new/deep", "deep", True, 0]],
+        "read": "abc",
+        "left": 0,
+    }

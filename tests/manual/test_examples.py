@@ -52,6 +52,7 @@ def test_every_flow_and_scheduler_file_of_a_page_is_valid_without_a_warning(
     env = {
         "DB_FILE": "x",
         "MAIL_PASSWORD": "example-only",
+        "NAS_PASSWORD": "example-only",
         "TEAM": "x",
         "REGION": "x",
         "AETHERFLOW_PLUGIN_PATHS": plugins,

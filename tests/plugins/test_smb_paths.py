@@ -142,6 +142,12 @@ def test_a_local_name_with_a_backslash_does_not_become_a_folder() -> None:
         join("dir", r"a\b")
 
 
+@pytest.mark.parametrize("name", ["con.txt", "a.", "sub/aux", "a:b"])
+def test_a_local_name_that_windows_does_not_allow_is_refused_before_anything_is_sent(name: str) -> None:
+    with pytest.raises(StepError, match="Windows does not allow the name"):
+        join("dir", name)
+
+
 @pytest.mark.parametrize(
     ("path", "folder"),
     [

@@ -52,6 +52,8 @@ async def test_smb_2(tmp_path: Path) -> None:
         assert await exchanged(server, signing=False) == [
             *("2.1", "warning", "the connection is neither signed nor encrypted")
         ]
+        (caution,) = (await connect(server, signing=False)).cautions
+        assert "is neither signed nor encrypted" in caution
         with pytest.raises(StepError, match=r"127\.0\.0\.1 cannot protect the connection") as failure:
             await connect(server, encrypt=True)
     assert failure.value.code == "AF357"
