@@ -19,6 +19,7 @@ from aetherflow.transfer.local_errors import local_failure
 from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.selection_inputs import SelectionInputs
 from aetherflow.transfer.way import on_disk
+from aetherflow.working_directory import absolute
 
 
 class UploadItem(msgspec.Struct, frozen=True):
@@ -126,8 +127,8 @@ def _place(context: StepContext, text: str) -> Path:
         StepError: it leaves the artifacts folder, or is not allowed in enterprise mode.
     """
     path = context.path(text)
-    if not Path(text).is_absolute() and not path.exists() and Path(text).exists():
-        return context.path(str(Path(text).absolute()))
+    if not Path(text).is_absolute() and not path.exists() and (started := absolute(Path(text))).exists():
+        return context.path(str(started))
     return path
 
 

@@ -26,6 +26,11 @@ def without_words(fields: list[Field], place: str = "") -> Iterator[str]:
         yield from without_words(field.get("fields", []), f"{place}{field['name']}.")
 
 
+def rendered(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Replace the template that gives a list of files."""
+    return {key: [] if key == "files" and isinstance(value, str) else value for key, value in inputs.items()}
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_every_input_and_output_of_a_shipped_step_is_described(name: str) -> None:
     found = REGISTRY.step_type(name)
@@ -49,7 +54,7 @@ def test_the_example_of_a_step_is_a_step_of_that_type_with_what_it_needs(name: s
     (shown,) = yaml.safe_load(step_example(name, fields_of(input_type), in_manual=True))
 
     assert shown["type"] == name
-    msgspec.convert(shown.get("inputs", {}), input_type, strict=False)
+    msgspec.convert(rendered(shown.get("inputs", {})), input_type, strict=False)
 
 
 @pytest.mark.parametrize("name", CONNECTORS)
@@ -59,7 +64,9 @@ def test_the_example_of_a_connector_is_a_resource_with_what_it_needs(name: str) 
     (shown,) = yaml.safe_load(connector_example(name, fields_of(cls.config_type), in_manual=True)).values()
 
     assert f"{shown['kind']}:{shown['driver']}" == name
-    assert shown["config"].keys() >= {one["name"] for one in fields_of(cls.config_type) if one["required"]}
+    assert shown.get("config", {}).keys() >= {
+        one["name"] for one in fields_of(cls.config_type) if one["required"]
+    }
 
 
 class Inner(msgspec.Struct):
