@@ -109,6 +109,7 @@ class _StepChecker:
             self._sink.add((*base, "type"), error.code, error.message, error.hint)
             return
         self.step_types[type_name] = step_type
+        self._check_connector(step_type, inputs.get("resource"), (*base, "inputs", "resource"))
         self.used.add(step_type.default_resource)
         struct = _struct_in(step_type.input_type)
         named = {text for text, _ in texts(inputs, ())}  # any of them may name a resource
@@ -132,6 +133,25 @@ class _StepChecker:
                 self._sink.add(where, "AF550", f"the flow has no resource {resource!r}", hint)
         elif resource is not None:
             self.used.update(self._resources)  # known only when it runs
+
+    def _check_connector(self, step_type: StepType, resource: Any, where: Path) -> None:
+        """Report a resource whose connector a step does not work with."""
+        wanted = step_type.resource_type
+        spec = self._resources.get(resource) if isinstance(resource, str) else None
+        if spec is None or wanted is None or self._is_a(wanted, spec):
+            return
+        others = [name for name, other in self._resources.items() if other.kind != spec.kind]
+        fitting = ", ".join(name for name in others if self._is_a(wanted, self._resources[name]))
+        message = f"{step_type.name} does not work with the resource {resource!r}, a {spec.connector}"
+        hint = f"it works with: {fitting}" if fitting else f"see: aetherflow steps show {step_type.name}"
+        self._sink.add(where, "AF300", message, hint)
+
+    def _is_a(self, wanted: type[Any], resource: ResourceSpec) -> bool:
+        """Whether the connector of a resource is of a class; one that is not found is reported elsewhere."""
+        try:
+            return issubclass(self._registry.connector_class(resource.connector), wanted)
+        except AetherFlowError:
+            return True
 
 
 def _check_inputs(

@@ -71,6 +71,7 @@ class StepType(msgspec.Struct, frozen=True):
             that process's locks, nested steps or machine.
         is_foreign: whether its code is not AetherFlow's own, or may call such code: it may do anything.
         follow_up: the step that runs behind this one once its success is stored, see `follow_up_of`.
+        resource_type: the class of connectors that the input `resource` must name; `validate` checks it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class StepType(msgspec.Struct, frozen=True):
     placement: PlacementRule = "anywhere"
     is_foreign: bool = True
     follow_up: StepType | None = None
+    resource_type: type[Any] | None = None
 
     @property
     def is_async(self) -> bool:

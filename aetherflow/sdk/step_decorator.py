@@ -54,6 +54,7 @@ def step(
     program_inputs: tuple[str, ...] = (),
     default_resource: str = "",
     follow_up: StepFunction | None = None,
+    resource_type: type[Any] | None = None,
 ) -> Callable[[Any], StepType]:
     """Turn a function `(context: StepContext, inputs: Struct) -> Struct`, or a class, into a step type.
 
@@ -73,6 +74,7 @@ def step(
         default_resource: see `StepType`.
         follow_up: a function of the same inputs. It runs as the step `ID.after` once the success of this one
             is stored, if the input `after` is given and is not `keep`.
+        resource_type: see `StepType`.
 
     Raises:
         ConfigError: the decorated object cannot be a step (AF547); the message has its file and line.
@@ -99,6 +101,8 @@ def step(
             made = msgspec.structs.replace(made, names_outputs=names_outputs)
         if follow_up is not None:
             made = msgspec.structs.replace(made, follow_up=_follow_up(name, follow_up))
+        if resource_type is not None:
+            made = msgspec.structs.replace(made, resource_type=resource_type)
         declare("step type", name, made)
         return made
 

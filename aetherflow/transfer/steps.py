@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import StepType
 from aetherflow.sdk.step_decorator import step
 from aetherflow.transfer.after_step import after_download, after_upload
@@ -33,8 +34,12 @@ def transfer_steps(kind: str) -> TransferSteps:
         ConfigError: the name of a step cannot begin with `kind`.
     """
     return TransferSteps(
-        list_files=step(f"{kind}_list_files")(list_files),
-        download_files=step(f"{kind}_download_files", follow_up=after_download)(download_files),
-        upload_files=step(f"{kind}_upload_files", follow_up=after_upload)(upload_files),
-        delete_files=step(f"{kind}_delete_files")(delete_files),
+        list_files=step(f"{kind}_list_files", resource_type=RemoteFiles)(list_files),
+        download_files=step(f"{kind}_download_files", follow_up=after_download, resource_type=RemoteFiles)(
+            download_files
+        ),
+        upload_files=step(f"{kind}_upload_files", follow_up=after_upload, resource_type=RemoteFiles)(
+            upload_files
+        ),
+        delete_files=step(f"{kind}_delete_files", resource_type=RemoteFiles)(delete_files),
     )
