@@ -1,4 +1,4 @@
-"""Read the answer to a request: JSON and text within a limit, files in pieces, and what an error says."""
+"""Read the answer to a request: JSON and text within a limit, files as a whole, and what an error says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 import anyio
 import msgspec
@@ -18,7 +18,6 @@ from aetherflow_rest.redirects import REDIRECTS, shown
 if TYPE_CHECKING:
     import httpx2
 
-BLOCK_BYTES = 1024 * 1024
 EXCERPT_BYTES = 4096
 EXCERPT_CHARACTERS = 300
 CLEANUP_SECONDS = 10.0
@@ -71,27 +70,7 @@ async def read_answer(response: httpx2.Response, what: str, limit: int) -> Answe
                 code="AF379",
             )
         content += block
-    return _answer(response, bytes(content), len(content), hashlib.sha256(content).hexdigest())
-
-
-async def save_answer(response: httpx2.Response, ctx: StepContext, path: Path) -> Answer:
-    """Write an answer to a file, which appears when it is whole.
-
-    Raises:
-        StepError: the file cannot be written (AF735).
-    """
-    total = _length(response)
-    async with written(ctx, path) as part:
-        stream = await ctx.run_blocking(part.open, "wb")
-        try:
-            summed = files.ChecksumFile(stream)
-            async for block in response.aiter_bytes(BLOCK_BYTES):
-                await ctx.run_blocking(write_block, summed, block, path)
-                ctx.progress(summed.size, total, unit="bytes", note=path.name)
-        finally:
-            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                await ctx.run_blocking(stream.close)
-    return _answer(response, b"", summed.size, summed.hexdigest())
+    return answer_of(response, bytes(content), len(content), hashlib.sha256(content).hexdigest())
 
 
 @asynccontextmanager
@@ -202,15 +181,15 @@ def _excerpt(content: bytes) -> str:
     return line if len(line) <= EXCERPT_CHARACTERS else f"{line[: EXCERPT_CHARACTERS - 4]} ..."
 
 
-def _answer(response: httpx2.Response, content: bytes, size: int, sha256: str) -> Answer:
+def answer_of(response: httpx2.Response, content: bytes, size: int, sha256: str) -> Answer:
+    """Return an answer whose body has been read."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, headers, str(response.url), content, size, sha256)
 
 
-def _length(response: httpx2.Response) -> int | None:
-    """Return how long the file will be, if the server says that of what it sends as it is."""
-    text = response.headers.get("content-length", "")
-    return int(text) if text.isdecimal() and "content-encoding" not in response.headers else None
+def open_part(part: Path) -> BinaryIO:
+    """Open a temporary file for writing; without a buffer, so that closing it cannot find a full disk."""
+    return cast("BinaryIO", part.open("wb", buffering=0))
 
 
 def write_block(summed: files.ChecksumFile, block: bytes, path: Path) -> None:

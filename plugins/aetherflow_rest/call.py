@@ -32,6 +32,7 @@ class Call(msgspec.Struct, frozen=True):
         body: see `Body`.
         may_repeat: whether it does the same when the server gets it twice.
         timeout: how long the server may be silent, in seconds; None: as the resource says.
+        more_headers: returns headers to add, for each sending of it.
         is_expected: whether a status is an answer as it is: it is neither repeated nor followed.
     """
 
@@ -43,3 +44,4 @@ class Call(msgspec.Struct, frozen=True):
     may_repeat: bool = False
     timeout: float | None = None
     is_expected: Callable[[int], bool] = any_status
+    more_headers: Callable[[], Mapping[str, str]] = dict

@@ -214,6 +214,7 @@ class Exchange:
         body = hop.body()
         headers = httpx2.Headers(body.pop("headers", None))
         headers.update(call.headers if hop.is_first else harmless(call.headers))
+        headers.update(harmless(call.more_headers()))
         client = self.client if hop.is_home else self._elsewhere
         self._elsewhere.cookies.clear()  # cookies know hosts, but no ports and no schemes
         limit: Any = httpx2.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout

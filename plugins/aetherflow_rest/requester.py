@@ -14,8 +14,8 @@ from aetherflow_rest.answers import (
     Answer,
     json_of,
     looks_like_json,
+    open_part,
     read_answer,
-    save_answer,
     text_of,
     unexpected_status,
     write_block,
@@ -24,6 +24,7 @@ from aetherflow_rest.answers import (
 from aetherflow_rest.bodies import SentFile, file_body, form_body, guessed_type, json_body, text_body
 from aetherflow_rest.call import Body, Call, no_body
 from aetherflow_rest.dotted_path import NotThere, look_up
+from aetherflow_rest.download import downloading
 from aetherflow_rest.httpx_connector import RestConnector, rest_connector
 from aetherflow_rest.pagination import PageRequest, Pages, Pagination
 from aetherflow_rest.redirects import harmless, is_same_server, origin_of, shown
@@ -105,13 +106,17 @@ class Requester:
         how = self._inputs.pagination
         if how is not None:
             return await self._all_pages(how)
-        answer = await self._connector.send(
-            self._call, lambda response: self._consumed(response, is_repeated=is_repeated)
-        )
-        outputs = _of_answer(answer)
         if self._path is not None:
-            outputs["path"] = str(self._path)
-        elif answer.content and (looks_like_json(answer) or self._inputs.extract):
+            answer = await self._saved(self._path, is_repeated=is_repeated)
+            return {**_of_answer(answer), "path": str(self._path)}
+
+        async def read(response: httpx2.Response) -> Answer:
+            await self._check_status(response, is_repeated=is_repeated)
+            return await read_answer(response, self.what, self._limit)
+
+        answer = await self._connector.send(self._call, read)
+        outputs = _of_answer(answer)
+        if answer.content and (looks_like_json(answer) or self._inputs.extract):
             outputs["json"] = json_of(answer.content, self.what)
         elif answer.content:
             outputs["text"] = text_of(answer)
@@ -137,13 +142,27 @@ class Requester:
                 ) from None
         return {**outputs, **found}
 
-    async def _consumed(self, response: httpx2.Response, *, is_repeated: bool = False) -> Answer:
+    async def _check_status(self, response: httpx2.Response, *, is_repeated: bool = False) -> None:
         status = response.status_code
         is_done = is_repeated and self._call.method == "DELETE" and status in GONE
         if not self._inputs.is_expected(status) and not is_done:
             raise await unexpected_status(response, self._connector.name, self._call.method)
-        if self._path is not None and self._inputs.pagination is None:
-            return await save_answer(response, self._ctx, self._path)
+
+    async def _saved(self, path: Path, *, is_repeated: bool) -> Answer:
+        """Write the answer to the file; after a cut, a repetition continues it."""
+        async with downloading(self._ctx, path) as download:
+
+            async def take(response: httpx2.Response) -> Answer:
+                if not download.is_rest(response):
+                    await self._check_status(response, is_repeated=is_repeated)
+                return await download.take(response)
+
+            is_get = self._call.method == "GET"
+            more = download.headers if is_get else self._call.more_headers
+            return await self._connector.send(msgspec.structs.replace(self._call, more_headers=more), take)
+
+    async def _page(self, response: httpx2.Response) -> Answer:
+        await self._check_status(response)
         return await read_answer(response, self.what, self._limit)
 
     async def _all_pages(self, how: Pagination) -> dict[str, Any]:
@@ -153,7 +172,7 @@ class Requester:
             outputs = await self._pages(how, kept, None)
             return {**outputs, "json": kept, "count": len(kept)}
         async with written(self._ctx, self._path) as part:
-            stream = await self._ctx.run_blocking(part.open, "wb")
+            stream = await self._ctx.run_blocking(open_part, part)
             with stream:
                 summed = files.ChecksumFile(stream)
                 outputs = await self._pages(how, None, summed)
@@ -167,7 +186,7 @@ class Requester:
         size = count = 0
         outputs: dict[str, Any] = {}
         while request is not None:
-            answer = await self._connector.send(await self._call_of(request), self._consumed)
+            answer = await self._connector.send(await self._call_of(request), self._page)
             page = json_of(answer.content, self.what)
             items = pages.items_of(page)
             size, count = size + answer.size, count + len(items)

@@ -7,10 +7,10 @@ import json
 import os
 import random
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 from aetherflow_rest.bodies import SentFile, file_body
@@ -218,6 +218,58 @@ async def test_wherever_a_download_is_cut_a_repetition_has_the_right_bytes(tmp_p
         assert proxy.cuts == CUTS
 
 
+def in_ranges(content: bytes, etag: str) -> Callable[[Request], Answer]:
+    """A server that sends the rest of a file if it is still the same."""
+
+    def answer(request: Request) -> Answer:
+        begin, size = 0, len(content)
+        if request.headers.get("if-range") == etag:
+            begin = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        if begin >= size:
+            return Answer(416, headers={"Content-Range": f"bytes */{size}"})
+        place = {"Content-Range": f"bytes {begin}-{size - 1}/{size}"} if begin else {}
+        return Answer(206 if begin else 200, content[begin:], {"ETag": etag, **place})
+
+    return answer
+
+
+async def test_after_a_cut_only_the_rest_of_a_file_is_requested(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(4_000_000)  # noqa: S311 - reproducible
+    with HttpServer() as server, TcpProxy(server.port) as proxy:
+        async with run_with(server, tmp_path, at_once(), proxy.port) as run:
+            server.on("/v1/x", in_ranges(content, '"1"'))
+            proxy.cut_after(2_500_000, "down")
+            outputs = await requested(run, path="x", save_to="x.bin", expect_status=200)
+            path = run.context().artifacts / "x.bin"
+            assert (outputs["status"], outputs["size"]) == (200, len(content))
+            assert outputs["sha256"] == hashlib.sha256(content).hexdigest()
+            assert path.read_bytes() == content
+            assert proxy.down < 4_500_000
+            assert server.requests[1].headers["range"].startswith("bytes=2")
+
+            server.on("/v1/x", in_ranges(b"a" * 3_000_000, '"1"'), in_ranges(b"b" * 3_000_000, '"2"'))
+            proxy.cut_after(2_500_000, "down")
+            await requested(run, path="x", save_to="x.bin")
+            assert path.read_bytes() == b"b" * 3_000_000  # the file had changed: all of it is read again
+
+            server.on("/v1/x", in_ranges(b"c" * 3_000_000, 'W/"1"'))
+            proxy.cut_after(2_500_000, "down")
+            await requested(run, path="x", save_to="x.bin")
+            assert "range" not in server.requests[-1].headers  # nothing says that it is the same file
+            assert path.read_bytes() == b"c" * 3_000_000
+
+
+async def test_a_file_whose_last_byte_had_arrived_is_whole(tmp_path: Path) -> None:
+    content = b"x" * 2_097_152
+    first = Answer(body=[content], headers={"ETag": '"1"'}, cut_after=len(content))  # without the last chunk
+    with HttpServer() as server:
+        server.on("/v1/x", first, in_ranges(content, '"1"'))
+        async with run_with(server, tmp_path, at_once()) as run:
+            outputs = await requested(run, path="x", save_to="x.bin")
+    assert (outputs["status"], outputs["size"]) == (200, len(content))
+    assert (run.context().artifacts / "x.bin").read_bytes() == content
+
+
 async def test_a_file_that_becomes_shorter_while_it_is_sent_is_an_error(tmp_path: Path) -> None:
     with HttpServer() as server:
         server.on("/v1/x", Answer())
@@ -415,6 +467,28 @@ async def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) ->
             with pytest.raises(StepError, match="folder: is a directory") as caught:
                 await requested(run, path="x", save_to="folder")
             assert caught.value.code == "AF735"
+
+
+async def test_a_full_disk_leaves_the_old_file_and_is_no_fault_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_a_full_disk(_part: Path) -> BinaryIO:
+        return cast("BinaryIO", Path("/dev/full").open("wb", buffering=0))
+
+    for module in ("download", "requester"):
+        monkeypatch.setattr(f"aetherflow_rest.{module}.open_part", on_a_full_disk)
+    with HttpServer() as server:
+        server.on("/v1/x", Answer(json=[1]))
+        async with run_with(server, tmp_path, at_once()) as run:
+            old = run.context().artifacts / "x.json"
+            old.write_text("old")
+            ways: list[dict[str, Any]] = [{}, {"paginate": "page"}]
+            for more in ways:
+                with pytest.raises(StepError, match=r"x\.json: no space left on device") as caught:
+                    await requested(run, path="x", save_to="x.json", **more)
+                assert (caught.value.code, caught.value.kind) == ("AF735", "other")
+            assert [path.read_text() for path in old.parent.iterdir()] == ["old"]
+    assert len(server.requests) == 2
 
 
 async def test_another_resource_is_no_http_server(tmp_path: Path) -> None:
