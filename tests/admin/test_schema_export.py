@@ -269,7 +269,7 @@ def test_the_schema_of_scheduler_files(text: str, is_right: bool) -> None:  # no
             "version: 1\nmode: enterprise\nbundle: {id: b, source: {type: sftp}}\npaths: {plugins: [a]}\n",
             True,
         ),
-        ("version: 1\nbundle: {id: b, source: {type: ftp}}\n", False),
+        ("version: 1\nbundle: {id: b, source: {type: ''}}\n", False),
         ("version: 1\nbundle: {id: b}\n", False),
         ("version: 1\nbundle: {id: b, source: {type: sftp}, layout: {flow_dir: x}}\n", False),
         ("version: 1\nbundle: {id: b, source: {type: sftp}}\nenv_files: [{type: x, path: p}]\n", False),
