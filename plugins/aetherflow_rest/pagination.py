@@ -30,7 +30,8 @@ class Pagination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         param: of cursor and page: the query parameter; default: `cursor`, `page`.
         first: of page: the number of the first page.
         step: of page: how much the number grows; for an offset, the size of a page.
-        size: of page: how many items a full page has; a page with fewer is the last. Else an empty one is.
+        size: of page: how many items are requested; then a page that is shorter than one before it is the
+            last. Without it an empty page is.
         size_param: of page: the query parameter that gets `size`.
         pages: of page: the dotted path of the number of pages.
         max_pages: more pages than this are an error, as an endless list would be.
@@ -65,6 +66,7 @@ class Pages:
         self._how = how
         self._what = what
         self._number = how.first
+        self._longest = 0
         self._seen: set[object] = set()
 
     def first(self) -> PageRequest:
@@ -124,7 +126,10 @@ class Pages:
         last = self._optional(page, self._how.pages) if self._how.pages else None
         if last is not None and self.count >= int(last):
             return None
-        if not items or (self._how.size is not None and len(items) < self._how.size):
+        # A server may allow fewer items than `size`: a page is short only beside a longer one.
+        is_short = self._how.size is not None and len(items) < self._longest
+        self._longest = max(self._longest, len(items))
+        if not items or is_short:
             return None
         message = f"page {self.count} has the same items as a page before it: the server ignores its number"
         self._note(msgspec.json.encode(items), message)

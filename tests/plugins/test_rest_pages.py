@@ -44,6 +44,12 @@ def by_number(request: Request) -> Answer:
     return Answer(json={"items": ITEMS[at : at + size], "pages": -(-len(ITEMS) // size)})
 
 
+def by_small_pages(request: Request) -> Answer:
+    """A server that gives three items, however many are requested."""
+    at = (int(request.query["page"]) - 1) * 3
+    return Answer(json=ITEMS[at : at + 3])
+
+
 def by_offset(request: Request) -> Answer:
     at = int(request.query["offset"])
     return Answer(json=ITEMS[at : at + 3])
@@ -58,6 +64,7 @@ def by_offset(request: Request) -> Answer:
         (by_number, {"type": "page", "items": "items"}, 4),
         (by_number, {"type": "page", "items": "items", "pages": "pages"}, 3),
         (by_number, {"type": "page", "items": "items", "size": 5, "size_param": "per_page"}, 2),
+        (by_small_pages, {"type": "page", "size": 500, "size_param": "per_page"}, 3),
         (by_offset, {"type": "page", "param": "offset", "first": 0, "step": 3, "size": 3}, 3),
     ],
 )
