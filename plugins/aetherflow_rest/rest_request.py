@@ -20,6 +20,7 @@ Method = Annotated[str, Meta(pattern="^[A-Za-z]+$")]
 Fields = dict[str, str | list[str] | None]
 
 _STATUS = re.compile("[1-5]([0-9][0-9]|xx)", re.IGNORECASE)
+_YES, _NO = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})  # as templates write them
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
@@ -124,9 +125,13 @@ class RestRequestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def key_header(self) -> str:
         """The header for the idempotency key; empty: none is sent."""
-        if self.idempotency_header is True:
-            return IDEMPOTENCY_HEADER
-        return self.idempotency_header or ""
+        match self.idempotency_header:
+            case str() as word if word.lower() in _YES:
+                return IDEMPOTENCY_HEADER
+            case str() as word:
+                return "" if word.lower() in _NO else word
+            case wanted:
+                return IDEMPOTENCY_HEADER if wanted else ""
 
 
 class RestRequestOutput(msgspec.Struct, frozen=True):

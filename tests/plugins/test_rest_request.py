@@ -440,6 +440,10 @@ async def test_with_an_idempotency_key_a_post_is_repeated_at_once(tmp_path: Path
         async with run_with(server, tmp_path, at_once()) as run:
             await requested(run, **order, idempotency_header="X-Request-Id")
         assert server.requests[-1].headers["x-request-id"] == "run-1/job/step"
+        for word, is_sent in (("true", True), ("no", False), (False, False)):
+            async with run_with(server, tmp_path, at_once()) as run:
+                await requested(run, **order, idempotency_header=word)
+            assert ("idempotency-key" in server.requests[-1].headers) is is_sent
 
 
 async def test_no_secret_is_in_an_effect_or_a_log(tmp_path: Path) -> None:
