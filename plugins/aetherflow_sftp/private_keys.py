@@ -32,17 +32,23 @@ def login_options(login: Login, resource: str) -> dict[str, Any]:
 def _agent(login: Login, resource: str) -> str | None:
     if login.agent is False:
         return None
-    if isinstance(login.agent, str):
-        return login.agent
-    path = os.environ.get("SSH_AUTH_SOCK")
-    if login.agent and not path:
+    path = login.agent if isinstance(login.agent, str) else os.environ.get("SSH_AUTH_SOCK")
+    if not login.agent:
+        is_default = login.pkey is None and login.pkey_path is None and login.password is None
+        return path if is_default else None
+    if not path:
         raise StepError(
             f"resource {resource!r}: config.agent is true, but SSH_AUTH_SOCK names no agent",
             hint="start ssh-agent and add the key with ssh-add, or name its socket: agent: /path/to/socket",
             code="AF334",
         )
-    is_default = login.pkey is None and login.pkey_path is None and login.password is None
-    return path if login.agent or is_default else None
+    if not Path(path).expanduser().exists():
+        raise StepError(
+            f"resource {resource!r}: there is no agent at {path}",
+            hint="start ssh-agent and add the key with ssh-add, or correct config.agent or SSH_AUTH_SOCK",
+            code="AF334",
+        )
+    return path
 
 
 def _keys(login: Login, resource: str) -> list[Any]:

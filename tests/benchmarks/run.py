@@ -21,6 +21,7 @@ from many_runs import many_runs
 from masking import masking
 from measure import Row, Timed, command, interleaved, table
 from schedule_ticks import schedule_ticks
+from sftp_transfers import sftp_transfers
 
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
@@ -38,6 +39,7 @@ def main() -> None:
         "schedule": schedule_ticks,
         "runs": runs,
         "masking": masking,
+        "sftp": sftp_transfers,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -327,3 +328,48 @@ async def test_without_asyncssh_the_extra_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "asyncssh", None)
     with pytest.raises(MissingExtra, match="needs asyncssh, which is not installed"):
         await SftpFiles.open(Resource("box", "sftp", "asyncssh", {"host": "h", "user": "u"}))
+
+
+@needs_openssh
+async def test_without_a_login_the_keys_of_the_user_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with openssh(tmp_path / "sshd") as server:
+        none = await login_error(server.config(pkey_path=None))
+        (tmp_path / ".ssh").mkdir()
+        (tmp_path / ".ssh/config").write_text("Host *\n  Port 1\n")
+        server.user_key.rename(tmp_path / ".ssh/id_ed25519")
+        async with opened(server.config(pkey_path=None)) as box:
+            assert await box.exists("/")
+
+    assert none.code == "AF333"
+    assert "with the keys in ~/.ssh and of the agent" in none.message
+
+
+@needs_openssh
+async def test_an_agent_has_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    socket_path = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_path)], stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - a test
+    try:
+        with openssh(tmp_path / "sshd") as server:
+            while not socket_path.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.02)
+            env = {"SSH_AUTH_SOCK": str(socket_path)}
+            subprocess.run(["ssh-add", "-q", str(server.user_key)], env=env, check=True)  # noqa: ASYNC221
+            async with opened(server.config(pkey_path=None, agent=str(socket_path))) as box:
+                assert await box.exists("/")
+            monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+            unnamed = await login_error(server.config(pkey_path=None, agent=True))
+            gone = await login_error(server.config(pkey_path=None, agent=str(tmp_path / "none")))
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
+            async with opened(server.config(pkey_path=None, agent=True)) as box:
+                assert await box.exists("/")
+    finally:
+        agent.terminate()
+        agent.wait()
+
+    assert "SSH_AUTH_SOCK names no agent" in unnamed.message
+    assert (unnamed.code, gone.code) == ("AF334", "AF334")
