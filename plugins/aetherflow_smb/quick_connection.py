@@ -1,8 +1,8 @@
-"""A connection of smbprotocol whose reads and writes skip its message objects; blocking.
+"""A connection of smbprotocol whose transfers skip its message objects; blocking.
 
 smbprotocol copies a block about ten times between the file and the socket, which costs four times as much as
-the encryption and the network. Here READ and WRITE are packed and unpacked directly (MS-SMB2, 2.2.19 to
-2.2.22); everything else, the login above all, is smbprotocol's.
+the encryption and the network. Here the packets of `packets.py` are sent and received directly; all else,
+the login above all, is smbprotocol's.
 """
 
 from __future__ import annotations
@@ -19,19 +19,15 @@ from cryptography.hazmat.primitives.ciphers import aead
 from smbprotocol import MAX_PAYLOAD_SIZE
 from smbprotocol.connection import Ciphers, Connection, Dialects
 from smbprotocol.exceptions import SMBConnectionClosed, SMBException, SMBOSError
-from smbprotocol.header import Commands, NtStatus
+from smbprotocol.header import NtStatus
 from smbprotocol.transport import Tcp
 
-_HEADER = struct.Struct("<4sHHIHHIIQIIQ16s")
-"""Id, size, charge, status, command, credits, flags, next, message, process, tree, session, signature."""
-_TRANSFORM = struct.Struct("<4s16s16sIHHQ")
-"""Id, signature, nonce, size, reserved, flags, session."""
-_READ = struct.Struct("<HBBIQ16sIIIHHB")
-_WRITE = struct.Struct("<HHIQ16sIIHHI")
+from aetherflow_smb.packets import HEADER, TRANSFORM, Packet
+
 _PART = 52
 """The size of a transform header; more than the part of a plain header that says what it is."""
 
-_SIGNED, _ASYNC = 0x8, 0x2
+_SIGNED, _ASYNC, _RELATED = 0x8, 0x2, 0x4
 _NO_SIGNATURE = bytes(16)
 
 
@@ -50,7 +46,7 @@ class Answer:
 
 
 class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no types
-    """A connection with `send_read` and `send_write` beside what smbprotocol has."""
+    """A connection that sends and receives packets beside what smbprotocol has."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self._transport: Any = None
@@ -70,15 +66,63 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
     def transport(self, made: Any) -> None:
         self._transport = None if made is None else _Transport(self, made.server, made.port, made.timeout)
 
-    def send_read(self, file: Any, offset: int, size: int) -> Answer:
-        """Request so many bytes of an open file; `wait_for` and `content_of` have the answer."""
-        body = _READ.pack(49, 0x50, 0, size, offset, file.file_id, 0, 0, 0, 0, 0, 0)
-        return self._request(file.tree_connect, Commands.SMB2_READ, body, b"", size)
+    def send_packets(self, tree: Any, *packets: Packet) -> list[Answer]:
+        """Send packets together, each about the file that the first one opens; `wait_for` has the answers.
 
-    def send_write(self, file: Any, offset: int, content: memoryview) -> Answer:
-        """Send a block for an open file; `wait_for` and `count_of` have the answer."""
-        body = _WRITE.pack(49, _HEADER.size + _WRITE.size, len(content), offset, file.file_id, 0, 0, 0, 0, 0)
-        return self._request(file.tree_connect, Commands.SMB2_WRITE, body, content, len(content))
+        Raises:
+            SMBConnectionClosed: the connection has ended.
+        """
+        charges = [
+            max(0, one.size - 1) // MAX_PAYLOAD_SIZE + 1 if self.supports_multi_credit else 0
+            for one in packets
+        ]
+        answers = [Answer() for _ in packets]
+        with self.sequence_lock:
+            first = self.sequence_window["low"]
+            numbers = [first + sum(one or 1 for one in charges[:before]) for before in range(len(charges))]
+            self.sequence_window["low"] = numbers[-1] + (charges[-1] or 1)
+        with self._answers_lock:
+            if self._has_ended:
+                raise SMBConnectionClosed("the connection has ended")
+            self._answers.update(zip(numbers, answers, strict=True))
+        session = tree.session
+        is_encrypted = bool(session.encrypt_data or tree.encrypt_data)
+        is_signed = not is_encrypted and bool(session.signing_required and session.signing_key)
+        where = (tree.tree_connect_id, session.session_id)
+        parts: list[bytes | memoryview] = []
+        for index, (packet, charge, number) in enumerate(zip(packets, charges, numbers, strict=True)):
+            size = HEADER.size + len(packet.body) + len(packet.content)
+            is_last = index == len(packets) - 1
+            padding = b"" if is_last else bytes(-size % 8)
+            flags = (_SIGNED if is_signed else 0) | (_RELATED if index else 0)
+            following = 0 if is_last else size + len(padding)
+            head = HEADER.pack(
+                *(b"\xfeSMB", 64, charge, 0, packet.command, 2 * charge + 64, flags, following, number, 0),
+                *(*where, _NO_SIGNATURE),
+            )
+            if is_signed:
+                whole = b"".join((head, packet.body, packet.content, padding))
+                signature = self._generate_signature(
+                    whole, session.signing_key, number, False, packet.command
+                )
+                head = head[:48] + signature
+            parts += [head + packet.body, packet.content, padding]
+        if is_encrypted:
+            parts = list(self._encrypted(session, self._joined(parts)))
+        self._transport.send_parts(parts)
+        return answers
+
+    def ask(self, tree: Any, path: str, *packets: Packet) -> list[bytes]:
+        """Send packets together and return their answers.
+
+        Raises:
+            SMBOSError: one of them failed; the first of those.
+            SMBConnectionClosed: the connection ended before the answers came.
+        """
+        answers = self.send_packets(tree, *packets)
+        for answer in answers:
+            answer.has_come.wait()
+        return [self.wait_for(answer, path) for answer in answers]
 
     def wait_for(self, answer: Answer, path: str) -> bytes:
         """Wait until an answer is there and return it.
@@ -104,7 +148,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
         """
         start = 0
         while True:
-            parts = _HEADER.unpack_from(message, start)
+            parts = HEADER.unpack_from(message, start)
             status, command, credit, flags, following, message_id = *parts[3:5], *parts[5:9]
             with self._answers_lock:
                 answer = self._answers.get(message_id)
@@ -138,68 +182,29 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
         Raises:
             SMBException: it is of an unknown session.
         """
-        session = self.session_table.get(_TRANSFORM.unpack(transform)[6])
+        session = self.session_table.get(TRANSFORM.unpack(transform)[6])
         if session is None:
             raise SMBException("an encrypted message of an unknown session")
         cipher, length = self._cipher(session.decryption_key)
         plain: bytes = cipher.decrypt(transform[20 : 20 + length], sealed, transform[20:])
         return plain
 
-    def _request(
-        self, tree: Any, command: int, body: bytes, content: bytes | memoryview, size: int
-    ) -> Answer:
-        session = tree.session
-        charge = max(0, size - 1) // MAX_PAYLOAD_SIZE + 1 if self.supports_multi_credit else 0
-        answer = Answer()
-        with self.sequence_lock:
-            message_id = self.sequence_window["low"]
-            self.sequence_window["low"] += charge or 1
-        with self._answers_lock:
-            if self._has_ended:
-                raise SMBConnectionClosed("the connection has ended")
-            self._answers[message_id] = answer
-        is_encrypted = bool(session.encrypt_data or tree.encrypt_data)
-        is_signed = not is_encrypted and session.signing_required and session.signing_key
-        flags, where = _SIGNED if is_signed else 0, (tree.tree_connect_id, session.session_id)
-        head = _HEADER.pack(
-            b"\xfeSMB",
-            64,
-            charge,
-            0,
-            command,
-            2 * charge + 64,
-            flags,
-            0,
-            message_id,
-            0,
-            *where,
-            _NO_SIGNATURE,
-        )
-        first = head + body
-        if is_encrypted:
-            self._transport.send_parts(*self._encrypted(session, self._joined(first, content)))
-        elif is_signed:
-            whole = bytes(self._joined(first, content))
-            signature = self._generate_signature(whole, session.signing_key, message_id, False, command)
-            self._transport.send_parts(first[:48] + signature + first[64:], memoryview(content))
-        else:
-            self._transport.send_parts(first, memoryview(content))
-        return answer
-
-    def _joined(self, first: bytes, content: bytes | memoryview) -> memoryview:
-        """Return both as one, in a buffer that is used again: fresh memory costs more than the copy."""
-        size, middle = len(first) + len(content), len(first)
+    def _joined(self, parts: list[bytes | memoryview]) -> memoryview:
+        """Return all parts as one, in a buffer that is used again: fresh memory costs more than the copy."""
+        size = sum(map(len, parts))
         if len(self._outgoing) < size:
             self._outgoing = bytearray(size)
-        self._outgoing[:middle] = first
-        self._outgoing[middle:size] = content
+        end = 0
+        for part in parts:
+            start, end = end, end + len(part)
+            self._outgoing[start:end] = part
         return memoryview(self._outgoing)[:size]
 
     def _encrypted(self, session: Any, plain: memoryview) -> tuple[bytes, memoryview]:
         cipher, length = self._cipher(session.encryption_key)
         nonce = os.urandom(length)
         padded = nonce.ljust(16, b"\0")
-        seen = _TRANSFORM.pack(b"\xfdSMB", _NO_SIGNATURE, padded, len(plain), 0, 1, session.session_id)
+        seen = TRANSFORM.pack(b"\xfdSMB", _NO_SIGNATURE, padded, len(plain), 0, 1, session.session_id)
         sealed = cipher.encrypt(nonce, plain, seen[20:])
         return seen[:4] + sealed[-16:] + seen[20:], memoryview(sealed)[:-16]
 
@@ -234,15 +239,15 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
         self._connection = connection
         self._incoming = bytearray(MAX_PAYLOAD_SIZE)
 
-    def send_parts(self, first: bytes, content: memoryview) -> None:
-        """Send a message that is in two parts."""
-        size = struct.pack(">I", len(first) + len(content))
+    def send_parts(self, parts: list[bytes | memoryview]) -> None:
+        """Send a message that is in several parts."""
+        size = struct.pack(">I", sum(map(len, parts)))
+        *small, last = [part for part in parts if part]
         with self._sock_lock:
             if not self.connected:
                 raise SMBConnectionClosed("the connection has ended")
-            self._sock.sendall(size + first, socket.MSG_MORE if content else 0)
-            if content:
-                self._sock.sendall(content)
+            self._sock.sendall(b"".join((size, *small)), socket.MSG_MORE)
+            self._sock.sendall(last)
 
     def recv(self, timeout: float) -> bytes:
         """Return the next message that is smbprotocol's; nothing at the end of the connection.
@@ -308,15 +313,3 @@ def _unsigned(message: bytes | memoryview) -> bytes:
         changed[flags] &= ~_SIGNED & 0xFF
         start += following
     return bytes(changed)
-
-
-def content_of(message: bytes) -> memoryview:
-    """Return the content in the answer to a read."""
-    start, size = message[_HEADER.size + 2], struct.unpack_from("<I", message, _HEADER.size + 4)[0]
-    return memoryview(message)[start : start + size]
-
-
-def count_of(message: bytes) -> int:
-    """Return how many bytes a write has written."""
-    count: int = struct.unpack_from("<I", message, _HEADER.size + 4)[0]
-    return count

@@ -15,21 +15,27 @@ from smbprotocol.file_info import (
     FileAttributes,
     FileBasicInformation,
     FileFsFullSizeInformation,
-    FileRenameInformation,
 )
-from smbprotocol.open import CreateOptions, FilePipePrinterAccessMask
+from smbprotocol.header import NtStatus
+from smbprotocol.open import FilePipePrinterAccessMask
 
 from aetherflow import RemoteEntry
+from aetherflow_smb import packets
 from aetherflow_smb.failures import EXISTS, IS_FILE, MISSING, NO_RIGHTS
 from aetherflow_smb.share_connection import ShareConnection
 from aetherflow_smb.share_listing import Listing
 from aetherflow_smb.share_paths import SharePath
 from aetherflow_smb.share_streams import ShareReader, ShareWriter
-from aetherflow_smb.windows_time import ticks
+from aetherflow_smb.windows_time import seconds, ticks
 
 LOOK = FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES
 READ_FOLDER = FilePipePrinterAccessMask.FILE_READ_DATA
 WRITE_FOLDER = FilePipePrinterAccessMask.FILE_WRITE_DATA
+
+
+def _entry(path: SharePath, found: packets.Created) -> RemoteEntry:
+    size = 0 if found.is_dir else found.size
+    return RemoteEntry(path.written, size, seconds(found.changed), found.is_dir)
 
 
 class Share(ShareConnection):
@@ -37,6 +43,18 @@ class Share(ShareConnection):
 
     def look(self, path: SharePath) -> RemoteEntry | None:
         """Return what is at a path, following links; None if nothing is there."""
+        tree = self.use_share(path)
+        if not tree.is_dfs_share:
+            try:
+                opening = packets.create(path.inner, packets.READ_ATTRIBUTES)
+                opened, _ = self._ask(tree, path, opening, packets.close())
+            except SMBOSError as error:
+                if error.ntstatus in MISSING:
+                    return None
+                if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
+                    raise
+            else:
+                return _entry(path, packets.created(opened))
         raw = self._raw(path, LOOK)
         try:
             SMBFileTransaction(raw).commit()
@@ -48,6 +66,43 @@ class Share(ShareConnection):
         is_dir = bool(found.file_attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
         size = 0 if is_dir else int(found.end_of_file)
         return RemoteEntry(path.written, size, found.last_write_time.timestamp(), is_dir)
+
+    def write_small(self, path: SharePath, content: bytes) -> bool:
+        """Write a whole file of up to SMALL_BYTES in one request; return False if that is impossible."""
+        tree = self.use_share(path)
+        if tree.is_dfs_share or len(content) > packets.SMALL_BYTES:
+            return False
+        access = packets.WRITE_DATA | packets.WRITE_ATTRIBUTES
+        how = {"disposition": packets.OVERWRITE_IF, "options": packets.NO_FOLDER}
+        opening = packets.create(path.inner, access, **how)
+        writing = (packets.write(0, content),) if content else ()
+        try:
+            answers = self._ask(tree, path, opening, *writing, packets.close())
+        except SMBOSError as error:
+            if error.ntstatus == NtStatus.STATUS_STOPPED_ON_SYMLINK:
+                return False
+            raise
+        return not content or packets.count_of(answers[1]) == len(content)
+
+    def read_small(self, path: SharePath) -> bytes | None:
+        """Return the content of a file of up to SMALL_BYTES; None if it is larger, or cannot be read so."""
+        tree = self.use_share(path)
+        if tree.is_dfs_share:
+            return None
+        access = packets.READ_DATA | packets.READ_ATTRIBUTES
+        opening = packets.create(path.inner, access, options=packets.NO_FOLDER)
+        try:
+            opened, read, _ = self._ask(
+                tree, path, opening, packets.read(0, packets.SMALL_BYTES), packets.close()
+            )
+        except SMBOSError as error:
+            if error.ntstatus == NtStatus.STATUS_END_OF_FILE:
+                return b""
+            if error.ntstatus == NtStatus.STATUS_STOPPED_ON_SYMLINK:
+                return None
+            raise
+        content = packets.content_of(read)
+        return bytes(content) if len(content) == packets.created(opened).size else None
 
     def listing(self, path: SharePath) -> Listing:
         """Open a folder to list it."""
@@ -67,15 +122,13 @@ class Share(ShareConnection):
     def rename(self, path: SharePath, new: SharePath, *, replaces: bool) -> bool:
         """Rename a file in one operation; return False if something is at `new` and `replaces` is false."""
         try:
-            if self.use_share(path).is_dfs_share:
+            tree = self.use_share(path)
+            if tree.is_dfs_share:
                 (smbclient.replace if replaces else smbclient.rename)(path.unc, new.unc, **self.keywords)
                 return True
-            raw = self._raw(path, FilePipePrinterAccessMask.DELETE, CreateOptions.FILE_OPEN_REPARSE_POINT)
-            with SMBFileTransaction(raw) as transaction:
-                order = FileRenameInformation()
-                order["replace_if_exists"] = replaces
-                order["file_name"] = new.inner
-                set_info(transaction, order)
+            opening = packets.create(path.inner, packets.DELETE, options=packets.THE_LINK_ITSELF)
+            renaming = packets.rename(new.inner, replaces=replaces)
+            self._ask(tree, path, opening, renaming, packets.close())
         except SMBOSError as error:
             if error.ntstatus == EXISTS and not replaces:
                 return False
@@ -109,6 +162,16 @@ class Share(ShareConnection):
 
     def set_mtime(self, path: SharePath, mtime: float) -> None:
         """Set when a file was changed, in seconds since 1970 UTC."""
+        tree = self.use_share(path)
+        if not tree.is_dfs_share:
+            opening = packets.create(path.inner, packets.WRITE_ATTRIBUTES)
+            try:
+                self._ask(tree, path, opening, packets.set_changed(ticks(mtime)), packets.close())
+            except SMBOSError as error:
+                if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
+                    raise
+            else:
+                return
         with SMBFileTransaction(
             self._raw(path, FilePipePrinterAccessMask.FILE_WRITE_ATTRIBUTES)
         ) as transaction:
@@ -135,6 +198,10 @@ class Share(ShareConnection):
                 return False
             raise
         return True
+
+    def _ask(self, tree: Any, path: SharePath, *sent: packets.Packet) -> list[bytes]:
+        found: list[bytes] = tree.session.connection.ask(tree, path.unc, *sent)
+        return found
 
     def _delete(self, path: SharePath, function: Any) -> bool:
         self.use_share(path)

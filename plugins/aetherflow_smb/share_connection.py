@@ -140,13 +140,14 @@ class ShareConnection:
         return tree
 
     def protection(self, path: SharePath | None) -> Protection:
-        """Log in and return how the connection is protected; that may depend on the share of a path.
+        """Log in, connect to the share of a path, and return how the connection is protected.
 
         Raises:
             StepError: as `use_share`.
         """
         session = self.log_in(self.login.server)
-        if session.encrypt_data or (path is not None and self.use_share(path).encrypt_data):
+        tree = None if path is None else self.use_share(path)
+        if session.encrypt_data or (tree is not None and tree.encrypt_data):
             return Protection.ENCRYPTED
         return Protection.SIGNED if session.signing_required else Protection.NONE
 

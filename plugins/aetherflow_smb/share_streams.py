@@ -18,7 +18,8 @@ from smbprotocol.file_info import FileEndOfFileInformation
 from smbprotocol.header import NtStatus
 from smbprotocol.open import FilePipePrinterAccessMask, Open
 
-from aetherflow_smb.quick_connection import Answer, content_of, count_of
+from aetherflow_smb import packets
+from aetherflow_smb.quick_connection import Answer
 from aetherflow_smb.share_paths import SharePath
 
 FIRST_BYTES = 256 * 1024
@@ -75,7 +76,8 @@ class _Stream:
             return int(min(wanted, max(left, MAX_PAYLOAD_SIZE)))
         return 0
 
-    def _note(self, answer: Answer, offset: int, size: int) -> None:
+    def _send(self, packet: packets.Packet, offset: int, size: int) -> None:
+        (answer,) = self._connection.send_packets(self._file.tree_connect, packet)
         self._waiting.append(_Sent(answer, offset, size, time.monotonic()))
 
     def _receive(self) -> tuple[_Sent, bytes]:
@@ -104,7 +106,7 @@ class ShareReader(_Stream):
     def next_block(self) -> bytes:
         """Return the next bytes; none at the end of the file."""
         while self._next < self._end and (size := self._can_send(min(self._end - self._next, self._largest))):
-            self._note(self._connection.send_read(self._file, self._next, size), self._next, size)
+            self._send(packets.read(self._next, size, self._file.file_id), self._next, size)
             self._next += size
         if not self._waiting:
             return b""
@@ -115,7 +117,7 @@ class ShareReader(_Stream):
                 raise
             self._next = self._end  # it was shortened meanwhile
             return b""
-        block = bytes(content_of(message))
+        block = bytes(packets.content_of(message))
         if len(block) < sent.size:  # what is missing comes before what is on its way
             self._drain()
             self._next = sent.offset + len(block)
@@ -136,8 +138,7 @@ class ShareWriter(_Stream):
         """Send the first of these bytes; return how many."""
         while not (size := self._can_send(min(len(content), self._largest))):
             self._confirm()
-        answer = self._connection.send_write(self._file, self._offset, content[:size])
-        self._note(answer, self._offset, size)
+        self._send(packets.write(self._offset, content[:size], self._file.file_id), self._offset, size)
         self._offset += size
         return size
 
@@ -158,6 +159,6 @@ class ShareWriter(_Stream):
 
     def _confirm(self) -> None:
         sent, message = self._receive()
-        written = count_of(message)
+        written = packets.count_of(message)
         if written < sent.size:
             raise OSError(f"the server wrote {written} of {sent.size} bytes")

@@ -27,6 +27,7 @@ from aetherflow_smb.failures import (
     status_of,
     unprotected,
 )
+from aetherflow_smb.packets import SMALL_BYTES
 from aetherflow_smb.settings import Login, Protection, PysmbConfig, SmbConfig, SmbOptions, login_of
 from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
 
@@ -167,6 +168,10 @@ class SmbClientConnector(RemoteFiles):
                 yield block
 
         async with self._connection() as line:
+            small = None if offset else await self._call(line, "read", place, lambda: line.read_small(place))
+            if small is not None:
+                yield _joined(small)
+                return
             file = await self._call(line, "read", place, lambda: line.reader(place, offset))
             with _or_break_off(line, file):
                 yield blocks()
@@ -180,10 +185,17 @@ class SmbClientConnector(RemoteFiles):
                 disk of the server is full (AF353), or the connection breaks (AF348).
         """
         place = self._new_path(path)
+        first = b"" if offset else await _first_of(content)
         async with self._connection() as line:
+            if (
+                not offset
+                and len(first) <= SMALL_BYTES
+                and (await self._call(line, "write", place, lambda: line.write_small(place, first)))
+            ):
+                return
             file = await self._call(line, "write", place, lambda: line.writer(place, offset))
             with _or_break_off(line, file):
-                async for block in content:
+                async for block in _joined(first, content):
                     rest = memoryview(block)
                     while rest:
                         rest = rest[await self._call(line, "write", place, partial(file.write_some, rest)) :]
@@ -322,6 +334,24 @@ def _or_break_off(line: Share, file: Listing | ShareReader | ShareWriter) -> Ite
         line.break_off()
         file.forget()
         raise
+
+
+async def _first_of(content: AsyncIterator[bytes]) -> bytes:
+    """Return all of a content if it is small, else enough of it to see that it is not."""
+    pieces: list[bytes] = []
+    async for piece in content:
+        pieces.append(piece)
+        if sum(map(len, pieces)) > SMALL_BYTES:
+            break
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _joined(first: bytes, content: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    if content is not None:
+        async for piece in content:
+            yield piece
 
 
 def _share_class() -> Callable[[Login], Share]:

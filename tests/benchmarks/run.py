@@ -22,6 +22,7 @@ from masking import masking
 from measure import Row, Timed, command, interleaved, table
 from schedule_ticks import schedule_ticks
 from sftp_transfers import sftp_transfers
+from smb_files import smb_files
 
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
@@ -40,6 +41,7 @@ def main() -> None:
         "runs": runs,
         "masking": masking,
         "sftp": sftp_transfers,
+        "smb": smb_files,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
