@@ -76,6 +76,8 @@ class _Script(msgspec.Struct):
 
 
 _items = st.lists(st.integers(1, 9), max_size=3)
+_FOLLOW_UPS = ("", "", "", "works", "heals", "broken")
+"""What follows the success of a step, if anything."""
 _KINDS = ("works", "works", "works", "skips", "skips job", "heals", "heals", "broken", "forgiven")
 
 
@@ -112,6 +114,13 @@ def _step(
         "outputs": {"key": "{{result.key}}", "items": "{{result.items}}", step_id: "{{result.partial:no}}"},
         "retry": {"max_attempts": draw(st.integers(1, 3)), "backoff_seconds": 1},
     }
+    follow_up = draw(st.sampled_from(_FOLLOW_UPS))
+    if follow_up:
+        step["inputs"]["after"] = "move"
+    if follow_up == "heals":
+        script.failures[f"{name}.after"] = draw(st.integers(1, 2))
+    elif follow_up == "broken" and not script.fail_fast:
+        script.failures[f"{name}.after"] = FOREVER
     match kind:
         case "skips":
             script.skips.add(name)

@@ -22,6 +22,7 @@ from aetherflow.execution.backoff import next_wait
 from aetherflow.plan.compiler import build_plan
 from aetherflow.plan.diagnostics import DiagnosticSink
 from aetherflow.plan.plan import Plan
+from aetherflow.sdk.step import StepType
 from aetherflow.spec.decode import decode
 from aetherflow.spec.document import parse_document
 from aetherflow.spec.flow import FlowFile
@@ -37,8 +38,17 @@ def planned(text: str) -> tuple[Plan, list[Diagnostic]]:
     spec, wrong = decode(document, FlowFile)
     assert spec is not None, "\n".join(map(str, wrong))
     diagnostics = DiagnosticSink(document)
-    plan = build_plan(FlowDocument(spec, document, Path("flow.yaml")), diagnostics)
+    loaded = FlowDocument(spec, document, Path("flow.yaml"))
+    plan = build_plan(loaded, diagnostics, step_type_of=lambda name: FOLLOWED if name == "t" else None)
     return plan, diagnostics.diagnostics
+
+
+def never(*_: object) -> None:
+    """Do nothing: the work of a step is scripted."""
+
+
+FOLLOWED = StepType("t", never, follow_up=StepType("t.after", never))
+"""The type `t` of scripted flows: the input `after` wants something to follow it."""
 
 
 def plan_of(text: str) -> Plan:
