@@ -18,7 +18,7 @@ from aetherflow_sftp.sftp_connector import SftpFiles
 from aetherflow import StepError
 from tests.plugins.sftp_resources import content, opened
 from tests.servers.openssh import SFTP_SERVER, needs_openssh, openssh
-from tests.servers.sftp_server import sftp_server
+from tests.servers.sftp_server import server_process, sftp_server
 from tests.servers.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio
@@ -395,3 +395,17 @@ async def test_a_cancelled_transfer_leaves_the_session_usable(tmp_path: Path) ->
         await box.write("/a", content(b"1"))
         assert await box.read_bytes("/a") == b"1"
         assert server.logins == 1
+
+
+async def test_a_server_that_dies_and_starts_again_is_used_again(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        with server_process(tmp_path) as (process, config):
+            box = await stack.enter_async_context(opened(config))
+            await box.write("/a", content(b"1"))
+            process.kill()
+            process.wait()
+            with pytest.raises(StepError) as caught:
+                [await box.stat("/a") for _ in range(3)]
+            assert caught.value.kind == "connection"
+        with server_process(tmp_path, config["port"]):
+            assert await box.read_bytes("/a") == b"1"

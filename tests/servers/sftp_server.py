@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,9 +151,25 @@ def _host_key(file: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(file)
 
 
+@contextmanager
+def server_process(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Run a server as a process of its own, which a test may kill; give it and the config of a resource.
+
+    A second one with the same folder and port is the same server to its clients.
+    """
+    words = [sys.executable, __file__, str(folder), str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
 async def _serve(folder: Path, port: int, report: Callable[[str], None]) -> None:
     async with sftp_server(folder, port=port) as server:
-        report(json.dumps({**server.config(), "root": str(server.root)}))
+        report(json.dumps(server.config()))
         await asyncio.Event().wait()
 
 
