@@ -46,8 +46,8 @@ _AFTER_OTHERS = {
 }
 """Words that name a secret only after another word: any, or one of these."""
 
-_WHOLE = frozenset({"cookie", "set-cookie", "_auth", "requirepass", "masterauth"})
-"""Names that are secrets only as they are: headers, and the settings of npm and Redis."""
+_WHOLE = frozenset({"cookie", "set-cookie", "_auth", "requirepass", "masterauth", "pkey"})
+"""Names that are secrets only as they are: headers, and settings of npm, Redis and resources of kind sftp."""
 
 _NOT_BEFORE = words(
     "require requires required allow allows allowed enable enables enabled disable disables disabled use"
