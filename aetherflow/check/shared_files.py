@@ -22,8 +22,7 @@ _READS = {
     "db_load": ("source_path",),
     "zip": ("items", "src"),
     "unzip": ("archives", "src"),
-    "sftp_upload_files": ("items",),
-    "smb_upload_files": ("local_files",),
+    **{f"{kind}_upload_files": ("items", "local_files") for kind in ("sftp", "smb", "file")},
     "mail_send": ("attachments",),
 }
 """The inputs of the steps that ship which name files that are written or read."""
