@@ -98,7 +98,7 @@ class _Sources:
         path = self._context.manifests / f"{step_id}.manifest.json"
         listed = await on_disk("read", str(path), read_manifest, path)
         entries = [entry for entry in listed if entry.has_arrived]
-        workers = self._inputs.transfer().workers
+        workers = self._inputs.transfer().workers_for([0])
         key = f"{self._verb} {len(entries)} sources"
         self._continues = key in self._context.earlier_effects
         async with self._effect(key, is_one=len(entries) > MOST_EFFECTS):

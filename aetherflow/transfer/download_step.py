@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.input_types import PathText
-from aetherflow.sdk.remote_files import RemoteFiles
+from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_target import LocalTarget
-from aetherflow.transfer.manifest import Manifest
-from aetherflow.transfer.moving import manifest_path, move_files
+from aetherflow.transfer.manifest import Entry, Manifest
+from aetherflow.transfer.moving import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.receiving import Receiving
 from aetherflow.transfer.remote_file import RemoteFile, listed_file
@@ -94,7 +95,8 @@ async def download_files(
     if selected.too_few and not context.earlier_effects:
         outputs = RemoteDownloadOutput([], str(folder), 0, 0, 0, str(manifest_path(context)))
         return Skipped(selected.too_few, msgspec.to_builtins(outputs))
-    files = await _described(connector, selected.files)
+    earlier = await arrived_earlier(context)
+    files = await _described(connector, selected.files, earlier)
     settings = inputs.transfer()
     names = await _names(folder, files, settings.rename)
     items = [_item(context, file, f"{folder}/{name}") for file, name in zip(files, names, strict=True)]
@@ -115,8 +117,12 @@ async def download_files(
     )
 
 
-async def _described(connector: RemoteFiles, files: list[RemoteFile]) -> list[RemoteFile]:
+async def _described(
+    connector: RemoteFiles, files: list[RemoteFile], earlier: Mapping[str, Entry]
+) -> list[RemoteFile]:
     """Return the files with their sizes; ask the far side for those that are unknown.
+
+    A file that an earlier attempt has brought may be gone there.
 
     Raises:
         StepError: a file does not exist (AF317).
@@ -127,6 +133,9 @@ async def _described(connector: RemoteFiles, files: list[RemoteFile]) -> list[Re
     async def work() -> None:
         for index in waiting:
             entry = await connector.stat(files[index].path)
+            known = earlier.get(files[index].rel_path)
+            if entry is None and known is not None:
+                entry = RemoteEntry(known.remote_path, known.size or 0, known.mtime)
             if entry is None or entry.is_dir:
                 raise changed(files[index].path, "a folder is there" if entry else "it is not there")
             described = listed_file(files[index].rel_path, entry)

@@ -7,7 +7,7 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.transfer.listing import list_remote
 from aetherflow.transfer.local_errors import local_failure
 from aetherflow.transfer.local_files import LocalFiles
+from aetherflow.transfer.manifest import Entry
 from aetherflow.transfer.selection_inputs import SelectionInputs
 from aetherflow.transfer.way import on_disk
 from aetherflow.working_directory import absolute
@@ -95,17 +96,21 @@ async def listed_sources(context: StepContext, src_dir: str, inputs: SelectionIn
     return Sources(await on_disk("read", folder, _described, given), is_selection=True, where=folder)
 
 
-async def given_sources(context: StepContext, given: str | Iterable[str | UploadItem]) -> Sources:
+async def given_sources(
+    context: StepContext, given: str | Iterable[str | UploadItem], earlier: Mapping[str, Entry]
+) -> Sources:
     """Return the files that the inputs name; a text with `*`, `?` or `[` that is no file is a pattern.
+
+    A file that an earlier attempt has sent may be gone.
 
     Raises:
         StepError: a file does not exist or is a folder (AF311), or two have one id (AF314).
     """
     items: list[str | UploadItem] = [given] if isinstance(given, str) else list(given)
-    return await context.run_blocking(_given, context, items)
+    return await context.run_blocking(_given, context, items, earlier)
 
 
-def _given(context: StepContext, given: list[str | UploadItem]) -> Sources:
+def _given(context: StepContext, given: list[str | UploadItem], earlier: Mapping[str, Entry]) -> Sources:
     named: list[tuple[UploadItem, str]] = []
     patterns: list[str] = []
     for one in given:
@@ -117,7 +122,13 @@ def _given(context: StepContext, given: list[str | UploadItem]) -> Sources:
             named += [(UploadItem(file=match), Path(match).name) for match in _matches(path)]
         else:
             named.append((msgspec.structs.replace(item, file=path), item.rel_path or Path(path).name))
-    return Sources(_described(_with_ids(named)), bool(patterns), ", ".join(patterns))
+    there = [(item, name) for item, name in _with_ids(named) if not _is_gone(item, earlier)]
+    return Sources(_described(there), bool(patterns), ", ".join(patterns))
+
+
+def _is_gone(item: UploadItem, earlier: Mapping[str, Entry]) -> bool:
+    known = earlier.get(item.id or "")
+    return known is not None and known.file == item.file and not Path(known.file).exists()
 
 
 def _place(context: StepContext, text: str) -> Path:

@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
         status: see `Status`.
         skipped: whether it was not sent, as AetherFlow 0.0 wrote it.
         reason: why it was skipped or failed.
-        temporary: its path until it gets its name, while it is `whole`.
+        temporary: its path until it gets its name.
     """
 
     id: str

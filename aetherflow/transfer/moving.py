@@ -65,6 +65,7 @@ class Moving:
         self._meter = meter
         self._is_resumed = is_resumed
         self._has_effects = False
+        self._workers = 1
         self._gone = 0
 
     async def run(self, items: list[Item], *, has_effects: bool) -> None:
@@ -78,6 +79,7 @@ class Moving:
             StepError: a file cannot be moved; of several, AF320 names them.
         """
         self._has_effects = has_effects
+        self._workers = self._settings.workers_for([item.size for item in items])
         await self._each(self._finish, self._committed())
         await self._each(self._move, items)
         if self._settings.transactional:
@@ -92,8 +94,10 @@ class Moving:
 
     async def _move(self, item: Item) -> None:
         """Move one file, or, if the step is transactional, bring it to its temporary name."""
-        if self._is_resumed and await self._is_settled(item):
-            return
+        if self._is_resumed:
+            if await self._is_settled(item):
+                return
+            await self._discard_older(item)
         if self._settings.overwrite != "always":
             there = await self._way.existing(item.target)
             decision = decide(
@@ -155,6 +159,12 @@ class Moving:
         async with self._effect(item, entry):
             self._meter.file_done(entry.size or 0)
         return True
+
+    async def _discard_older(self, item: Item) -> None:
+        """Delete what an earlier attempt left of another version of the file."""
+        entry = self._manifest.entries.get(item.id)
+        if entry is not None and entry.temporary not in {"", item.temporary}:
+            await self._way.discard(entry.temporary)
 
     async def _settle_whole(self, item: Item, entry: Entry) -> bool:
         there = await self._way.existing(item.temporary)
@@ -219,7 +229,7 @@ class Moving:
 
         settings = self._settings
         await each(
-            tried, items, name=lambda item: item.id, workers=settings.workers, fail_fast=settings.fail_fast
+            tried, items, name=lambda item: item.id, workers=self._workers, fail_fast=settings.fail_fast
         )
 
     def _note_failure(self, item: Item, error: StepError) -> None:
@@ -280,6 +290,21 @@ async def move_files(
 def manifest_path(context: StepContext) -> Path:
     """Return where the manifest of a step is."""
     return context.manifests / f"{context.step_id}.manifest.json"
+
+
+async def arrived_earlier(context: StepContext) -> dict[str, Entry]:
+    """Return the files that earlier attempts of the step have moved, by id.
+
+    Raises:
+        StepError: the manifest cannot be read.
+    """
+    if not context.earlier_effects:
+        return {}
+    path = manifest_path(context)
+    manifest = Manifest(path, context.access_of(path))
+    await manifest.open(is_resumed=True)
+    manifest.close()
+    return {entry.id: entry for entry in manifest.entries.values() if entry.has_arrived}
 
 
 async def _write_anyway(context: StepContext, manifest: Manifest, items: list[Item]) -> None:

@@ -77,7 +77,7 @@ class Receiving(Way):
                 raise name_in_use(item.target)
         except StepError:
             if content is not None:
-                await self._discard(item.temporary)
+                await self.discard(item.temporary)
             raise
 
     async def flush(self) -> None:

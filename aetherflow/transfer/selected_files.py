@@ -8,6 +8,7 @@ from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.transfer.listing import list_remote
+from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.remote_file import RemoteFile, given_file
 from aetherflow.transfer.remote_inputs import RemoteFilesInputs
 
@@ -31,6 +32,8 @@ async def remote_files(context: StepContext, resource: str) -> RemoteFiles:
         StepError: it has none (AF300), or cannot be opened.
     """
     connector = await context.connector(resource)
+    if isinstance(connector, LocalFiles):  # enterprise mode restricts paths of this machine
+        await context.run_blocking(context.path, str(connector.folder or "/"))
     if isinstance(connector, RemoteFiles):
         return connector
     raise StepError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +17,12 @@ Verify = Literal["size", "checksum", "none"]
 After = Literal["keep", "delete", "move"]
 
 WORKERS = 4
-"""How many files move at once, unless the flow says it."""
+SMALL_WORKERS = 16
+SMALL_BYTES = 256 * 1024
+"""How many files move at once unless the flow says it, and how many if they are not larger on average.
+
+Most of the time of a small file is spent waiting for answers.
+"""
 
 MOST_WORKERS = 64
 
@@ -44,7 +50,7 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         preserve_mtime: whether files get the time of their source.
         verify: what is compared before a file gets its name: its size, its checksum (SHA-256), or nothing.
         transactional: whether all files get their names only when all have arrived, or none does.
-        parallel: how many files move at once.
+        parallel: how many files move at once; default: 4, of small files 16.
         parallelism: the same in another spelling: {enabled, workers, fail_fast}.
         fail_fast: whether the first file that fails ends the step; otherwise the others are still tried.
         bandwidth_limit: bytes per second for all files together, such as 10MB/s.
@@ -89,14 +95,14 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         Raises:
             ValueError: the bandwidth limit is no size, or 0.
         """
-        group = self.parallelism or Parallelism(workers=self.parallel or WORKERS, fail_fast=self.fail_fast)
+        group = self.parallelism or Parallelism(workers=self.parallel, fail_fast=self.fail_fast)
         return TransferSettings(
             overwrite=self.overwrite,
             rename=self.rename or "",
             preserve_mtime=self.preserve_mtime,
             verify=self.verify,
             transactional=self.transactional,
-            workers=1 if group.enabled is False else (group.workers or WORKERS),
+            workers=1 if group.enabled is False else group.workers,
             fail_fast=group.fail_fast is not False and self.fail_fast,
             bytes_per_second=None if self.bandwidth_limit is None else _rate(str(self.bandwidth_limit)),
         )
@@ -110,9 +116,16 @@ class TransferSettings(msgspec.Struct, frozen=True):
     preserve_mtime: bool = False
     verify: Verify = "size"
     transactional: bool = False
-    workers: int = WORKERS
+    workers: int | None = None
     fail_fast: bool = True
     bytes_per_second: int | None = None
+
+    def workers_for(self, sizes: Sequence[int | None]) -> int:
+        """Return how many files of these sizes move at once."""
+        if self.workers is not None:
+            return self.workers
+        known = [size for size in sizes if size is not None]
+        return SMALL_WORKERS if known and sum(known) <= SMALL_BYTES * len(known) else WORKERS
 
     @property
     def replaces(self) -> bool:

@@ -10,7 +10,7 @@ from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.transfer.local_sources import LocalSource, UploadItem, given_sources, listed_sources
 from aetherflow.transfer.manifest import Manifest
-from aetherflow.transfer.moving import manifest_path, move_files
+from aetherflow.transfer.moving import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.remote_inputs import Text
 from aetherflow.transfer.selected_files import remote_files
@@ -87,7 +87,8 @@ async def upload_files(context: StepContext, inputs: RemoteUploadInput) -> Remot
     if inputs.src_dir is not None:
         found = await listed_sources(context, inputs.src_dir, inputs)
     else:
-        found = await given_sources(context, inputs.items or inputs.local_files or [])
+        earlier = await arrived_earlier(context)
+        found = await given_sources(context, inputs.items or inputs.local_files or [], earlier)
     too_few = inputs.too_few(len(found.files), found.where) if found.is_selection else ""
     if too_few and not context.earlier_effects:
         outputs = RemoteUploadOutput(str(manifest_path(context)), 0, 0, 0, remote_dir, [], [])

@@ -129,11 +129,12 @@ class Way(abc.ABC):
         except BaseException as error:
             is_cut = not isinstance(error, StepError) or error.kind == "connection"
             if not (is_cut and self._can_continue(offset + meter.bytes)):
-                await self._discard(item.temporary)
+                await self.discard(item.temporary)
             raise
         return arrived
 
-    async def _discard(self, path: str) -> None:
+    async def discard(self, path: str) -> None:
+        """Delete an incomplete file, if that is possible; also while the step is cancelled."""
         with anyio.move_on_after(DISCARD_SECONDS, shield=True):
             try:
                 await self._remove(path)
@@ -182,7 +183,7 @@ class Way(abc.ABC):
             mtime=item.mtime,
             status=status,
             skipped=status in {"same", "skipped"},
-            temporary=item.temporary if status == "whole" else "",
+            temporary=item.temporary if status in {"whole", "failed"} else "",
         )
 
     def item(self, entry: Entry) -> Item:

@@ -192,6 +192,16 @@ async def test_a_second_attempt_brings_only_what_is_missing(tmp_path: Path) -> N
 
 
 @pytest.mark.asyncio
+async def test_a_file_that_was_brought_may_be_gone_in_a_second_attempt(tmp_path: Path) -> None:
+    files = MemoryFiles(FILES)
+    run = run_of(tmp_path, files)
+    first = await download(run, files=["/in/a.csv", "/in/b.csv"])
+    files.files = {}
+    again = await download(run, files=["/in/a.csv", "/in/b.csv"])
+    assert again.outputs == first.outputs
+
+
+@pytest.mark.asyncio
 async def test_neither_files_nor_a_folder_is_an_error(tmp_path: Path) -> None:
     for inputs in ({}, {"files": [], "remote_dir": "/in"}, {"files": [], "pattern": "*.csv"}):
         with pytest.raises(StepError, match="remote_dir"):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from aetherflow.errors import StepError
@@ -257,6 +258,42 @@ async def test_many_files_are_one_effect_and_a_second_attempt_sends_none_again(t
     assert result.outputs["count"] == 100
     assert "/in/f7" not in files.files
     assert "1 files that an earlier attempt had sent are not there any more: taken since" in run.logged
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_was_sent_may_be_gone_in_a_second_attempt(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="a", b_csv="b"), MemoryFiles()
+    run = run_of(tmp_path, files)
+    items = [str(folder / "a.csv"), str(folder / "b.csv")]
+    await upload(run, items=items)
+    (folder / "a.csv").unlink()
+    result = await upload(run, items=items)
+    assert result.outputs["remote_files"] == ["/in/b.csv", "/in/a.csv"]
+
+
+@pytest.mark.asyncio
+async def test_what_is_left_of_an_older_version_is_deleted(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="a", b_csv="b"), Refusing()
+    run = run_of(tmp_path, files)
+    with pytest.raises(StepError, match="no rights"):
+        await upload(run, src_dir=str(folder), transactional=True)
+    write(folder, a_csv="another")
+    assert [path for path in files.files if path.endswith(".part")]
+    files.refused = ()  # type: ignore[misc]  # of this server only
+    await upload(run, src_dir=str(folder), transactional=True)
+    assert files.files == {"/in/a.csv": b"another", "/in/b.csv": b"b"}
+
+
+@pytest.mark.asyncio
+async def test_enterprise_mode_restricts_folders_of_this_machine(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="a")
+    for place in (None, tmp_path / "elsewhere"):
+        run = run_of(tmp_path, LocalFiles("box", place))
+        workspace = msgspec.structs.replace(run.services.workspace, allowed=(folder,))
+        run.services = msgspec.structs.replace(run.services, workspace=workspace)
+        with pytest.raises(StepError, match="enterprise mode does not allow the path") as refused:
+            await upload(run, items=[str(folder / "a.csv")], remote_dir=str(tmp_path / "elsewhere"))
+        assert refused.value.code == "AF870"
 
 
 @pytest.mark.asyncio
