@@ -103,8 +103,16 @@ class ShareReader(_Stream):
         self._end = int(self._file.end_of_file)
         self._largest = int(self._connection.max_read_size)
 
-    def next_block(self) -> bytes:
-        """Return the next bytes; none at the end of the file."""
+    def next_blocks(self) -> list[bytes]:
+        """Return the next blocks: those that have arrived, at least one; none at the end of the file."""
+        found = []
+        while block := self._next_block():
+            found.append(block)
+            if len(found) >= ON_THE_WAY or not (self._waiting and self._waiting[0].answer.has_come.is_set()):
+                break
+        return found
+
+    def _next_block(self) -> bytes:
         while self._next < self._end and (size := self._can_send(min(self._end - self._next, self._largest))):
             self._send(packets.read(self._next, size, self._file.file_id), self._next, size)
             self._next += size
@@ -135,16 +143,24 @@ class ShareWriter(_Stream):
         self._largest = int(self._connection.max_write_size)
 
     def write_some(self, content: memoryview) -> int:
-        """Send the first of these bytes; return how many."""
-        while not (size := self._can_send(min(len(content), self._largest))):
-            self._confirm()
-        self._send(packets.write(self._offset, content[:size], self._file.file_id), self._offset, size)
-        self._offset += size
-        return size
+        """Send as many of these bytes as the server takes at once or quickly; return how many."""
+        began, sent = time.monotonic(), 0
+        while sent < len(content):
+            while not (size := self._can_send(min(len(content) - sent, self._largest))):
+                self._confirm()
+            block = content[sent : sent + size]
+            self._send(packets.write(self._offset, block, self._file.file_id), self._offset, size)
+            self._offset += size
+            sent += size
+            if time.monotonic() - began > QUICK_SECONDS:
+                break
+        return sent
 
     def wait(self) -> bool:
-        """Wait for one answer; return whether another one is missing."""
+        """Wait for an answer, and take those that have come; return whether another one is missing."""
         if self._waiting:
+            self._confirm()
+        while self._waiting and self._waiting[0].answer.has_come.is_set():
             self._confirm()
         return bool(self._waiting)
 

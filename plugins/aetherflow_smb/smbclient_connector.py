@@ -164,8 +164,9 @@ class SmbClientConnector(RemoteFiles):
         place = self._path(path)
 
         async def blocks() -> AsyncIterator[bytes]:
-            while block := await self._call(line, "read", place, file.next_block):
-                yield block
+            while found := await self._call(line, "read", place, file.next_blocks):
+                for block in found:
+                    yield block
 
         async with self._connection() as line:
             small = None if offset else await self._call(line, "read", place, lambda: line.read_small(place))
