@@ -21,7 +21,7 @@ from smbprotocol.open import FilePipePrinterAccessMask
 
 from aetherflow import RemoteEntry
 from aetherflow_smb import packets
-from aetherflow_smb.failures import EXISTS, IS_FILE, MISSING, NO_RIGHTS
+from aetherflow_smb.answers import EXISTS, IS_FILE, MISSING, NO_RIGHTS
 from aetherflow_smb.share_connection import ShareConnection
 from aetherflow_smb.share_listing import Listing
 from aetherflow_smb.share_paths import SharePath

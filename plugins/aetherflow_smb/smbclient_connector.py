@@ -19,12 +19,12 @@ from aetherflow import (
     connector,
     run_blocking,
 )
+from aetherflow_smb.answers import status_of
 from aetherflow_smb.failures import (
     answer_failed,
     between_shares,
     connection_lost,
     how_it_broke,
-    status_of,
     unprotected,
 )
 from aetherflow_smb.packets import SMALL_BYTES
