@@ -47,9 +47,10 @@ class RemoteDeleteOutput(msgspec.Struct, frozen=True):
 
 
 class _Group(msgspec.Struct, frozen=True):
-    """Files that are deleted as one effect."""
+    """Files that are deleted as one effect; `is_begun`: an earlier attempt may have deleted some."""
 
     paths: Sequence[str]
+    is_begun: bool = False
 
     @property
     def key(self) -> str:
@@ -61,10 +62,11 @@ class _Group(msgspec.Struct, frozen=True):
 async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> RemoteDeleteOutput | StepResult:
     """Delete files, and empty folders that `files` names; those that are gone already count as `missing`."""
     connector = await remote_files(context, inputs.resource)
-    earlier = [_Group(one.detail["paths"]) for one in context.earlier_effects.values()]
     selected = await selected_files(context, connector, inputs, with_folders=True)
+    paths = [file.path for file in selected.files]
+    earlier = await _earlier(context, connector, frozenset(paths), inputs.parallel)
     begun = {path for group in earlier for path in group.paths}
-    new = [file.path for file in selected.files if file.path not in begun]
+    new = [path for path in paths if path not in begun]
     if inputs.max_count is not None:
         new = new[: max(0, inputs.max_count - len(begun))]
     if inputs.remote_dir and (reason := inputs.too_few(len(begun) + len(new), inputs.remote_dir)):
@@ -74,6 +76,30 @@ async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> Remot
     missing = await _delete(context, connector, groups, inputs.parallel)
     files = [path for group in groups for path in group.paths]
     return RemoteDeleteOutput(is_deleted=True, count=len(files) - missing, missing=missing, files=files)
+
+
+async def _earlier(
+    context: StepContext, connector: RemoteFiles, wanted: frozenset[str], parallel: int
+) -> list[_Group]:
+    """Return what an earlier attempt deleted or began to delete.
+
+    A file that is still there and not wanted any more is left out: the flow was changed since.
+    """
+    limiter = anyio.CapacityLimiter(parallel)
+    unwanted: set[str] = set()
+
+    async def look(path: str) -> None:
+        async with limiter:
+            if await connector.stat(path) is not None:
+                unwanted.add(path)
+
+    effects = [one for one in context.earlier_effects.values() if one.detail.get("paths")]
+    async with one_error() as tasks:
+        for path in (path for one in effects if not one.is_confirmed for path in one.detail["paths"]):
+            if path not in wanted:
+                tasks.start_soon(look, path)
+    kept = ([path for path in one.detail["paths"] if path not in unwanted] for one in effects)
+    return [_Group(paths, is_begun=True) for paths in kept if paths]
 
 
 async def _delete(
@@ -93,7 +119,6 @@ async def _delete(
 
     async def delete(group: _Group) -> None:
         nonlocal missing
-        is_new = group.key not in context.earlier_effects
         gone = _Gone(connector, group.paths)
         async with context.effect(group.key, verify=gone, detail={"paths": list(group.paths)}) as effect:
             if not effect.done:
@@ -101,7 +126,7 @@ async def _delete(
                 async with one_error() as tasks:
                     for path in group.paths:
                         tasks.start_soon(remove, path, absent)
-                effect.result = {"missing": len(absent) if is_new else 0}
+                effect.result = {"missing": 0 if group.is_begun else len(absent)}
         missing += effect.result.get("missing", 0)
 
     async with one_error() as tasks:

@@ -137,6 +137,24 @@ async def test_a_later_attempt_deletes_the_rest_of_the_same_files(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("count", [3, 150])
+async def test_a_later_attempt_leaves_what_the_flow_does_not_name_any_more(
+    tmp_path: Path, count: int
+) -> None:
+    names = [f"/in/{number:03}.csv" for number in range(count)]
+    files = Unreliable(dict.fromkeys(names, b"x"), 1)
+    run = run_of(tmp_path, files)
+    with pytest.raises(StepError, match="the connection is lost"):
+        await outputs(run, remote_dir="/in", parallel=1)
+    assert 0 < len(files.files) < count
+    precious = min(files.files)
+
+    found = await outputs(run, remote_dir="/in", exclude=precious.removeprefix("/in/"), min_count=count - 1)
+
+    assert (found["count"], list(files.files)) == (count - 1, [precious])
+
+
+@pytest.mark.asyncio
 async def test_a_plugin_gets_its_own_steps_in_one_line(tmp_path: Path) -> None:
     steps = transfer_steps("s3")
     assert [one.name for one in steps] == [
