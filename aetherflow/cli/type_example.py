@@ -50,8 +50,8 @@ def _placeholder(field: Field) -> str:
 
 
 def _blocks() -> Iterator[str]:
-    """Yield the YAML of the manual, that of the page about steps first."""
-    for topic in dict.fromkeys(("steps", *topics())):
+    """Yield the YAML of the manual, that of the pages about steps and resources first."""
+    for topic in dict.fromkeys(("steps", "resources", *topics())):
         yield from _BLOCK.findall(page(topic))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow import RemoteEntry, StepError
+from aetherflow import RemoteEntry, RemoteFiles, StepError
 from tests.transfer.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.asyncio
@@ -35,14 +35,20 @@ async def test_a_download_that_fails_leaves_the_old_file_and_nothing_else(tmp_pa
     assert {one.name: one.read_bytes() for one in tmp_path.glob("*")} == {"x": b"old"}  # noqa: ASYNC240 - a test
 
 
+class WithoutFolders(MemoryFiles):
+    """A place whose folders cannot be deleted."""
+
+    remove_folder = RemoteFiles.remove_folder
+
+
 async def test_a_connector_that_cannot_delete_folders_says_so() -> None:
-    there = MemoryFiles()
+    there = WithoutFolders()
     await there.write_bytes("/in/x", b"two")
 
     await there.delete("/in/x")
     assert not await there.exists("/in/x")
     await there.make_folder("/in")
-    with pytest.raises(StepError, match="MemoryFiles cannot delete the folder /in") as caught:
+    with pytest.raises(StepError, match="WithoutFolders cannot delete the folder /in") as caught:
         await there.delete_recursive("/in")
     assert caught.value.code == "AF344"
 
