@@ -295,7 +295,7 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
         with self._close_lock:
             if not self.connected:
                 return None
-            if timeout is not None and not select.select([self._sock], [], [], max(timeout, 1))[0]:
+            if timeout is not None and not self._has_something(max(timeout, 1)):
                 raise TimeoutError(f"nothing came for {timeout:g} s")
             with suppress(ConnectionError):
                 filled = self._sock.recv_into(room, len(room), socket.MSG_WAITALL)
@@ -303,6 +303,12 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
             self.close()
             return None
         return room
+
+    def _has_something(self, timeout: float) -> bool:
+        """Wait until something can be read, or the connection has ended; `select` knows 1,024 files only."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
 
 
 def _unsigned(message: bytes | memoryview) -> bytes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aetherflow_smb
 import anyio
 import pytest
 from aetherflow_smb import share_streams
 from aetherflow_smb.smbclient_connector import PysmbConnector, SmbClientConnector
 
-from aetherflow.errors import ConfigError, StepError
+from aetherflow.errors import ConfigError, MissingExtra, StepError
 from aetherflow.sdk.connector import Resource
 from aetherflow.sdk.remote_files import RemoteEntry
 from tests.servers.samba import Samba
@@ -233,6 +235,29 @@ async def test_doctor_checks_the_login_the_protection_the_rights_and_the_space(s
     async with opened(samba_server, share="") as files:
         found = await files.check()
     assert [check.subject for check in found] == ["login", "protection", "share"]
+
+
+async def test_without_dfs_a_link_to_another_share_is_not_followed(samba_server: Samba) -> None:
+    (samba_server.namespace / "other").unlink(missing_ok=True)
+    (samba_server.namespace / "other").symlink_to(f"msdfs:{samba_server.host}\\data")
+    async with opened(samba_server, share="namespace", dfs=False) as files:
+        with pytest.raises(StepError, match="cannot list other"):
+            await listed(files, "other")
+        await files.write("here", pieces(b"x"))
+        assert await whole(files, "here") == b"x"
+
+
+async def test_without_smbprotocol_the_extra_is_named(
+    samba_server: Samba, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "aetherflow_smb.share", raising=False)
+    monkeypatch.delattr(aetherflow_smb, "share", raising=False)
+    monkeypatch.setitem(sys.modules, "smbclient", None)
+
+    with pytest.raises(MissingExtra, match="need smbclient, which is not installed") as failure:
+        await SmbClientConnector.open(resource(samba_server))
+
+    assert failure.value.hint == "pip install 'aetherflow[smb]'"
 
 
 async def test_settings_that_contradict_each_other_are_errors(samba_server: Samba) -> None:

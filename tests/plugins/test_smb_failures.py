@@ -286,6 +286,22 @@ async def test_a_server_that_falls_silent_is_noticed_in_time_and_the_loop_never_
         await files.aclose()
 
 
+async def test_a_slow_line_is_no_silent_server(samba_server: Samba) -> None:
+    top = samba_server.new_folder()
+    content = bytes(range(256)) * 2_000
+    (samba_server.data / top / "down").write_bytes(content)
+    with TcpProxy(samba_server.port) as proxy:
+        files = await connect(samba_server, seconds=2, port=proxy.port)
+        proxy.slow(180_000)
+        began = time.monotonic()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(files.write, f"{top}/up", pieces(content))
+            assert await whole(files, f"{top}/down") == content
+        assert time.monotonic() - began > 2.5
+        await files.aclose()
+    assert (samba_server.data / top / "up").read_bytes() == content
+
+
 async def test_a_cancelled_transfer_ends_at_once_even_if_the_server_is_silent(samba_server: Samba) -> None:
     top = samba_server.new_folder()
     (samba_server.data / top / "big").write_bytes(BLOCK * 7)
