@@ -136,10 +136,14 @@ class LocalFiles(RemoteFiles):
         """
 
         async def blocks() -> AsyncIterator[bytes]:
-            while block := await self._call("read", path, lambda _path: file.read(BLOCK_BYTES)):
+            block = first
+            while block:
                 yield block
+                if file.is_closed:
+                    return
+                block = await self._call("read", path, lambda _path: file.read(BLOCK_BYTES))
 
-        file = await self._call("read", path, lambda real: LocalFile.to_read(real, offset))
+        file, first = await self._call("read", path, lambda real: _opened(real, offset))
         async with self._closing(file, "read", path):
             yield blocks()
 
@@ -149,8 +153,14 @@ class LocalFiles(RemoteFiles):
         Raises:
             StepError: it cannot be written, or its disk is full (AF311), or it leaves the folder (AF310).
         """
+        first = await anext(content, b"")
+        second = await anext(content, None)
+        if second is None:
+            await self._call("write", path, lambda real: _write_whole(real, offset, first))
+            return
         file = await self._call("write", path, lambda real: LocalFile.to_write(real, offset))
         async with self._closing(file, "write", path):
+            await self._call("write", path, lambda _path: file.write(first + second))
             async for block in content:
                 await self._call("write", path, partial(_write, file, block))
             await self._call("write", path, lambda _path: file.store())
@@ -250,10 +260,12 @@ class LocalFiles(RemoteFiles):
         """Close a file in a thread at the end; a share may report only then that its disk is full."""
         try:
             yield
-            await self._call(doing, path, lambda _path: file.close())
+            if not file.is_closed:
+                await self._call(doing, path, lambda _path: file.close())
         finally:
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                await run_blocking(file.abandon, limiter=self._threads)
+            if not file.is_closed:
+                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                    await run_blocking(file.abandon, limiter=self._threads)
 
     def _real(self, path: str, *, follow: bool = True) -> str:
         """Return the path for the operating system; blocking, since links are followed.
@@ -281,6 +293,29 @@ class LocalFiles(RemoteFiles):
         if not self._root:
             return True
         return (os.path.realpath(path) + "/").startswith(self._root.rstrip("/") + "/")
+
+
+def _opened(path: str, offset: int) -> tuple[LocalFile, bytes]:
+    """Open a file and return its first block; a file that has no more is closed again."""
+    file = LocalFile.to_read(path, offset)
+    try:
+        block = file.read(BLOCK_BYTES)
+        if offset + len(block) >= file.version()[0]:
+            file.close()
+    except OSError:
+        file.abandon()
+        raise
+    return file, block
+
+
+def _write_whole(path: str, offset: int, content: bytes) -> None:
+    file = LocalFile.to_write(path, offset)
+    try:
+        file.write(content)
+        file.store()
+        file.close()
+    finally:
+        file.abandon()
 
 
 def _write(file: LocalFile, block: bytes, _path: str) -> None:

@@ -88,6 +88,11 @@ class LocalFile:
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the file is closed, so that nothing is left to do at its end."""
+        return self._descriptor < 0
+
     def version(self) -> tuple[int, int]:
         """Return the size and the time (in nanoseconds) of the file as it is now.
 
