@@ -157,8 +157,8 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             part = bytes(message[start : start + following] if following else message[start:])
             if not was_encrypted:
                 self._check_signature(part, command, flags, message_id, parts[12])
-            with self.sequence_lock:
-                self.sequence_window["high"] += credit
+            with self.sequence_lock:  # SMB 2.0 servers may leave it at 0 and mean 1
+                self.sequence_window["high"] += credit or (0 if self.supports_multi_credit else 1)
             if not (status == NtStatus.STATUS_PENDING and flags & _ASYNC):
                 with self._answers_lock:
                     del self._answers[message_id]

@@ -121,14 +121,12 @@ class Share(ShareConnection):
 
     def rename(self, path: SharePath, new: SharePath, *, replaces: bool) -> bool:
         """Rename a file in one operation; return False if something is at `new` and `replaces` is false."""
+        tree = self.use_share(path)
+        opening = packets.create(path.inner, packets.DELETE, options=packets.THE_LINK_ITSELF)
+        renaming = packets.rename(new.inner, replaces=replaces)
         try:
-            tree = self.use_share(path)
-            if tree.is_dfs_share:
+            if tree.is_dfs_share or not self._did(tree, path, opening, renaming, packets.close()):
                 (smbclient.replace if replaces else smbclient.rename)(path.unc, new.unc, **self.keywords)
-                return True
-            opening = packets.create(path.inner, packets.DELETE, options=packets.THE_LINK_ITSELF)
-            renaming = packets.rename(new.inner, replaces=replaces)
-            self._ask(tree, path, opening, renaming, packets.close())
         except SMBOSError as error:
             if error.ntstatus == EXISTS and not replaces:
                 return False
@@ -163,15 +161,10 @@ class Share(ShareConnection):
     def set_mtime(self, path: SharePath, mtime: float) -> None:
         """Set when a file was changed, in seconds since 1970 UTC."""
         tree = self.use_share(path)
-        if not tree.is_dfs_share:
-            opening = packets.create(path.inner, packets.WRITE_ATTRIBUTES)
-            try:
-                self._ask(tree, path, opening, packets.set_changed(ticks(mtime)), packets.close())
-            except SMBOSError as error:
-                if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
-                    raise
-            else:
-                return
+        opening = packets.create(path.inner, packets.WRITE_ATTRIBUTES)
+        change = packets.set_changed(ticks(mtime))
+        if not tree.is_dfs_share and self._did(tree, path, opening, change, packets.close()):
+            return
         with SMBFileTransaction(
             self._raw(path, FilePipePrinterAccessMask.FILE_WRITE_ATTRIBUTES)
         ) as transaction:
@@ -202,6 +195,16 @@ class Share(ShareConnection):
     def _ask(self, tree: Any, path: SharePath, *sent: packets.Packet) -> list[bytes]:
         found: list[bytes] = tree.session.connection.ask(tree, path.unc, *sent)
         return found
+
+    def _did(self, tree: Any, path: SharePath, *sent: packets.Packet) -> bool:
+        """Send packets; return False if a link is on the way, which smbprotocol can follow."""
+        try:
+            self._ask(tree, path, *sent)
+        except SMBOSError as error:
+            if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
+                raise
+            return False
+        return True
 
     def _delete(self, path: SharePath, function: Any) -> bool:
         self.use_share(path)

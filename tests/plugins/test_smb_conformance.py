@@ -15,7 +15,7 @@ from tests.transfer.remote_files_suite import check_all, check_links
 pytestmark = pytest.mark.asyncio
 
 
-@pytest.mark.parametrize("form", ["{top}", "DATA:/{top}", r"\\127.0.0.1\data\{top}"])
+@pytest.mark.parametrize("form", ["DATA:/{top}", r"\\127.0.0.1\data\{top}"])
 async def test_a_share_of_samba_is_a_file_system(samba_server: Samba, form: str) -> None:
     folder = form.format(top=samba_server.new_folder())
     files = await SmbClientConnector.open(Resource("nas", "smb", "smbclient", samba_server.config()))

@@ -13,6 +13,7 @@ from aetherflow_smb.smbclient_connector import SmbClientConnector
 
 from aetherflow.errors import StepError
 from aetherflow.sdk.connector import Resource
+from aetherflow.sdk.remote_files import RemoteEntry
 from tests.servers.samba import Samba, samba
 
 pytestmark = pytest.mark.asyncio
@@ -40,6 +41,11 @@ async def exchanged(server: Samba, **config: Any) -> list[str]:
     await files.write("f", content())
     assert (server.data / "f").read_bytes() == CONTENT
     assert await files.read_bytes("f") == CONTENT
+    await files.write_bytes("small.part", CONTENT[:10_000])
+    await files.set_mtime("small.part", 1000)
+    await files.rename("small.part", "small", replace=True)
+    assert await files.stat("small") == RemoteEntry("small", 10_000, 1000)
+    assert await files.read_bytes("small") == CONTENT[:10_000]
     found = await files.check()
     await files.aclose()
     return [found[0].message.rpartition(" ")[2], found[1].state, found[1].message.partition(":")[0]]
@@ -69,6 +75,7 @@ async def test_smb_3_1_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with samba(tmp_path, encrypt="if_required") as server:
         assert await exchanged(server) == ["3.1.1", "ok", "the connection is signed, not encrypted"]
         assert await exchanged(server, encrypt=True) == ["3.1.1", "ok", "the connection is encrypted"]
+        assert await exchanged(server, share="sealed") == ["3.1.1", "ok", "the connection is encrypted"]
 
         files = await connect(server)
         signed = QuickConnection._generate_signature

@@ -67,10 +67,10 @@ CONFIG = """\
   path = {folder}/data
   valid users = root
   read only = no
-[plain]
+[sealed]
   path = {folder}/data
   read only = no
-  smb encrypt = off
+  smb encrypt = required
 [namespace]
   path = {folder}/namespace
   read only = no
@@ -83,7 +83,7 @@ class Samba:
     """A running server.
 
     Attributes:
-        data: the folder behind the share `data` (and `readonly`, `private`, `plain`).
+        data: the folder behind the share `data` (and `readonly`, `private`, `sealed`).
         archive: the folder behind the share `archive`.
         namespace: the folder behind the DFS share `namespace`.
     """
