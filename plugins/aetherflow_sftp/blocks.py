@@ -17,6 +17,9 @@ T = TypeVar("T")
 LEAST_BLOCK = 32 * 1024
 """Every server takes requests of this size."""
 
+MOST_BLOCK = 256 * 1024
+"""A larger request could take longer on a slow line than the server may be silent, in every attempt."""
+
 WINDOW_BYTES = 8 * 2**20
 """How much of a file is under way at once."""
 
@@ -25,7 +28,7 @@ MOST_REQUESTS = 64
 
 def block_size(limit: int) -> int:
     """Return the size of a request, by the limit that the server states."""
-    return max(limit, LEAST_BLOCK)
+    return min(max(limit, LEAST_BLOCK), MOST_BLOCK)
 
 
 def _requests(size: int) -> int:
