@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.input_types import PathText
@@ -34,8 +35,8 @@ class RemoteUploadInput(TransferInputs, frozen=True):
     resource: Text
     remote_dir: Text | None = None
     dir: Text | None = None
-    items: list[Text | UploadItem] | None = None
-    local_files: Text | list[Text | UploadItem] | None = None
+    items: list[Text | UploadItem] | UnsetType | None = UNSET
+    local_files: Text | list[Text | UploadItem] | UnsetType | None = UNSET
     src_dir: PathText | None = None
 
     def __post_init__(self) -> None:
@@ -51,7 +52,10 @@ class RemoteUploadInput(TransferInputs, frozen=True):
             if self.dir is None:
                 raise ValueError("remote_dir is missing: the folder for the files")
             msgspec.structs.force_setattr(self, "remote_dir", self.dir)
-        given = [name for name in ("items", "local_files", "src_dir") if getattr(self, name) is not None]
+        sources = {"items": self.items, "local_files": self.local_files, "src_dir": self.src_dir or UNSET}
+        if all(value is UNSET for value in sources.values()):
+            raise ValueError("give items, local_files, or src_dir with a selection")
+        given = [name for name, value in sources.items() if value is not UNSET and value is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)}: keep one of them")
         if self.src_dir is None and (chosen := [one for one in self.chosen_by() if one != "min_count"]):

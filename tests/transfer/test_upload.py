@@ -93,6 +93,8 @@ async def test_nothing_to_send_is_a_success_or_skipped_as_it_was_asked_for(tmp_p
     result = await upload(run_of(tmp_path, files), items=[])
     assert (result.status, result.outputs["count"]) == ("SUCCESS", 0)
     assert entries(result) == []
+    result = await upload(run_of(tmp_path, files), items=None)
+    assert (result.status, result.outputs["count"]) == ("SUCCESS", 0)
     result = await upload(run_of(tmp_path, files), local_files=[str(folder / "*.csv")])
     assert (result.status, result.reason) == (
         "SKIPPED",
@@ -322,6 +324,7 @@ async def test_a_transaction_renames_all_or_none(tmp_path: Path) -> None:
         ({"items": ["a"], "pattern": "*.csv"}, "selects from src_dir"),
         ({"items": ["a"], "dir": "/other"}, "dir and remote_dir"),
         ({"items": [{"id": "x"}]}, "names its file"),
+        ({}, "give items, local_files, or src_dir"),
         ({"items": ["a"], "overwrite": "yes"}, "Invalid enum value"),
     ],
 )
