@@ -141,7 +141,7 @@ class Session:
             found = await self.ask(self.client.statvfs(posixpath.dirname(path) or "."))
         except asyncssh.SFTPError:
             return False
-        return found.bavail == 0 or found.favail == 0
+        return found.bavail == 0 or (found.favail == 0 and found.files > 0)  # some count no files
 
     async def _close_quietly(self, file: asyncssh.SFTPClientFile) -> None:
         """Close a file whose writing failed, or that is closed; an error of that is no news."""
