@@ -188,6 +188,12 @@ def _check_inputs(
             is_complete = False
             where = base if inputs or inside else base[:-1]
             sink.add(where, "AF545", f"{step_type.name} needs the input {inside + name!r}", see)
+    for names in _needs_one_of(struct):
+        if not suggested.union(inputs).intersection(names):
+            is_complete = False
+            either = " or ".join(repr(inside + name) for name in names)
+            where = base if inputs or inside else base[:-1]
+            sink.add(where, "AF545", f"{step_type.name} needs the input {either}", see)
     if not is_complete or len(sink.diagnostics) > before or _has_template(inputs):
         return
     if problem := _misfit(inputs, struct, inside[:-1]):  # rules over several fields: `__post_init__`
@@ -287,6 +293,11 @@ def _fields_of(struct: Any) -> dict[str, _Field]:
             field.type, field.required, kind, _struct_in(field.type), is_path(kind), is_duration(kind)
         )
     return found
+
+
+def _needs_one_of(struct: type[msgspec.Struct]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of inputs of which at least one must be given; see the manual for plugins."""
+    return getattr(struct, "needs_one_of", ())
 
 
 def _has_template(value: object) -> bool:

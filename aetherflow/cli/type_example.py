@@ -33,13 +33,16 @@ def connector_example(name: str, config: list[Field], *, in_manual: bool) -> str
     for block in _blocks() if in_manual else ():
         if found := wanted.search(block):
             return found[1]
-    needed = _required(config) or ", ".join(f"{one['name']}: {_placeholder(one)}" for one in config[:1])
+    first = [one for one in config[:1] if one.get("default", "null") == "null"]
+    needed = _required(config) or ", ".join(f"{one['name']}: {_placeholder(one)}" for one in first)
     given = f", config: {{{needed}}}" if needed else ""
     return f"{kind}: {{kind: {kind}, driver: {driver}{given}}}"
 
 
 def _required(fields: list[Field]) -> str:
-    return ", ".join(f"{field['name']}: {_placeholder(field)}" for field in fields if field["required"])
+    """Return what is required; of several fields of which one is, the one that is named first."""
+    needed = [one for one in fields if one["required"] or one.get("one_of", [""])[0] == one["name"]]
+    return ", ".join(f"{field['name']}: {_placeholder(field)}" for field in needed)
 
 
 def _placeholder(field: Field) -> str:

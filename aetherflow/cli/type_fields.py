@@ -12,7 +12,8 @@ from aetherflow.spec.decode import unwrapped
 from aetherflow.spec.json_schema import described
 
 Field = dict[str, Any]
-"""`name`, `type`, `required`; where there are some, `default` (as JSON), `description` and inner `fields`."""
+"""`name`, `type`, `required`; where there are some, `default` (as JSON), `description`, inner `fields`, and
+`one_of`: this field and others, of which one is required."""
 
 
 def fields_of(struct: type[Any]) -> list[Field]:
@@ -36,11 +37,17 @@ class _Reader(msgspec.Struct, frozen=True):
         if not name or name in outer:
             return []
         form = self.definitions[name]
-        attributes = described(self.structs[name])[1] if name in self.structs else {}
-        return [
+        struct = self.structs.get(name)
+        attributes = described(struct)[1] if struct else {}
+        fields = [
             self._field(key, part, attributes.get(key, ""), (*outer, name), required=form.get("required", ()))
             for key, part in form.get("properties", {}).items()
         ]
+        for names in getattr(struct, "needs_one_of", ()):
+            for field in fields:
+                if field["name"] in names:
+                    field["one_of"] = list(names)
+        return fields
 
     def _field(
         self, key: str, part: dict[str, Any], about: str, outer: tuple[str, ...], *, required: list[str]

@@ -124,6 +124,8 @@ def _print_fields(fields: list[Field], indent: str, note: Callable[[Field], str]
 
 
 def _needed(field: Field) -> str:
+    if "one_of" in field:
+        return f" (required: {' or '.join(field['one_of'])})"
     return " (required)" if field["required"] else f" (default {field.get('default', 'none')})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -28,40 +28,55 @@ def shape_problems(prepared: PreparedResource, shapes: Mapping[str, type[Any]]) 
     """
     return [
         problem
-        for section, shape in shapes.items()
-        if issubclass(shape, msgspec.Struct) and shape.__struct_config__.forbid_unknown_fields
-        for problem in _problems(prepared, section, shape)
+        for section, wanted in shapes.items()
+        if (shape := _strict(wanted)) is not None
+        for problem in _problems(prepared, (section,), shape, _given(prepared, section))
     ]
 
 
 def _problems(
-    prepared: PreparedResource, section: str, shape: type[msgspec.Struct]
+    prepared: PreparedResource, place: FieldPath, shape: type[msgspec.Struct], given: Mapping[str, Any]
 ) -> Iterator[FieldDiagnostic]:
-    given = {
+    """Yield the problems of a section, or of a mapping in it that a Struct describes."""
+    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    see = f"see: aetherflow connectors show {prepared.driver}"
+    for key, value in given.items():
+        where: FieldPath = (*place, key)
+        if key not in known:
+            hint = did_you_mean(str(key), known) or f"its {field_name(place)} may have: {', '.join(known)}"
+            yield FieldDiagnostic(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
+        elif isinstance(value, Mapping) and not is_reference(value) and (inner := _strict(known[key].type)):
+            yield from _problems(prepared, where, inner, value)
+        elif _is_plain(prepared, where, value) and (problem := misfit(value, known[key].type)):
+            is_unquoted = next(misplaced(value, type_info(known[key].type)), None) is not None
+            yield FieldDiagnostic(
+                where, _UNFIT, f"{field_name(where)}: {problem}", QUOTES if is_unquoted else see
+            )
+    for key, field in known.items():
+        if field.required and key not in given:
+            yield FieldDiagnostic(
+                place,
+                _MISSING,
+                f"{prepared.driver} needs {field_name((*place, key))}",
+                f"add it to the resource or its profile; {see}",
+                is_missing=True,
+            )
+
+
+def _given(prepared: PreparedResource, section: str) -> dict[str, Any]:
+    return {
         key: value
         for key, value in prepared.merged.sections[section].items()
         if (section, key) != ("options", CACHE_OPTION)
     }
-    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    for key, value in given.items():
-        where: FieldPath = (section, key)
-        if key not in known:
-            hint = did_you_mean(str(key), known) or f"its {section} may have: {', '.join(known)}"
-            yield FieldDiagnostic(where, _UNKNOWN, f"{prepared.driver} has no {field_name(where)}", hint)
-        elif _is_plain(prepared, where, value) and (problem := misfit(value, known[key].type)):
-            is_unquoted = next(misplaced(value, type_info(known[key].type)), None) is not None
-            hint = QUOTES if is_unquoted else f"see: aetherflow connectors show {prepared.driver}"
-            yield FieldDiagnostic(where, _UNFIT, f"{field_name(where)}: {problem}", hint)
-    for key, field in known.items():
-        if field.required and key not in given:
-            where = (section, key)
-            yield FieldDiagnostic(
-                (section,),
-                _MISSING,
-                f"{prepared.driver} needs {field_name(where)}",
-                f"add it to the resource or its profile; see: aetherflow connectors show {prepared.driver}",
-                is_missing=True,
-            )
+
+
+def _strict(wanted: Any) -> type[msgspec.Struct] | None:
+    """Return the Struct that refuses unknown keys, in `SomeStruct` or `SomeStruct | None`."""
+    for kind in get_args(wanted) or (wanted,):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return kind if kind.__struct_config__.forbid_unknown_fields else None
+    return None
 
 
 def _is_plain(prepared: PreparedResource, where: FieldPath, value: Any) -> bool:

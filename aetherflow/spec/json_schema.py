@@ -107,11 +107,16 @@ class Definitions:
                 schema = {**schema, "default": field.default}
             properties[field.encode_name] = schema
         required = [field.encode_name for field in struct.fields if field.required]
+        groups = [
+            {"anyOf": [{"required": [name]} for name in names]}
+            for names in getattr(struct.cls, "needs_one_of", ())
+        ]
         return {
             "type": "object",
             **({"description": about} if about else {}),
             "properties": properties,
             **({"required": required} if required else {}),
+            **({"allOf": groups} if groups else {}),
             **({"additionalProperties": False} if struct.forbid_unknown_fields else {}),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -39,6 +39,8 @@ class RemoteDownloadInput(TransferInputs, frozen=True):
         files: what `files` of a listing has, mappings with `path` and `rel_path`, or paths; null: none.
         remote_dir: instead of files: the folder there, for a selection; also `dir`.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("files", "remote_dir", "dir"),)
 
     resource: Text
     dest_dir: Annotated[PathText, Meta(min_length=1)]

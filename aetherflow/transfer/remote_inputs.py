@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -40,6 +40,8 @@ class RemoteDirInputs(SelectionInputs, frozen=True):
         remote_dir: the folder there; also `dir`.
     """
 
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("remote_dir", "dir"),)
+
     resource: Text
     remote_dir: Text | None = None
     dir: Text | None = None
@@ -68,6 +70,8 @@ class RemoteFilesInputs(RemoteDirInputs, frozen=True):
     Attributes:
         files: what `files` of a listing has, mappings with `path` and `rel_path`, or paths; null: none.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("files", "remote_dir", "dir"),)
 
     files: list[Text | GivenFile] | UnsetType | None = UNSET
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -31,6 +33,11 @@ class RemoteUploadInput(TransferInputs, frozen=True):
         local_files: another name of items.
         src_dir: instead of items: a folder of this machine, for a selection.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("remote_dir", "dir"),
+        ("items", "local_files", "src_dir"),
+    )
 
     resource: Text
     remote_dir: Text | None = None

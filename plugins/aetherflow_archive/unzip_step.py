@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +57,8 @@ class UnzipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         src: short form: one archive, which is unpacked into `dst` itself.
         dst: short form: another name of `dest_dir`.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("archives", "src"), ("dest_dir", "dst"))
 
     archives: str | list[str | ArchiveFile] | msgspec.UnsetType | None = msgspec.UNSET
     dest_dir: PathText | None = None

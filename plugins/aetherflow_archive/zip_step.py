@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -65,6 +65,8 @@ class ZipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         src: short form: a file, pattern or folder to pack, whose folder is src_dir.
         dst: short form: another name of `dest_path`.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("dest_path", "dst"), ("items", "src"))
 
     dest_path: PathText | None = None
     items: list[str | ZipItem] | msgspec.UnsetType | None = msgspec.UNSET

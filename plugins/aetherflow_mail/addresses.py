@@ -24,7 +24,7 @@ class MailAddress(msgspec.Struct, frozen=True):
     Attributes:
         name: the name of the person; may be empty.
         local: what is before the @.
-        domain: what is after it, in ASCII (IDNA).
+        domain: what is after it, in ASCII (IDNA) and in small letters, which makes no difference.
     """
 
     name: str
@@ -103,7 +103,7 @@ def _ascii_domain(field: str, text: str, domain: str) -> str:
             raise _no_address(field, text) from error
     if not _DOMAIN.fullmatch(domain) or ".." in domain or _too_long(domain, MOST_DOMAIN):
         raise _no_address(field, text)
-    return domain
+    return domain.lower()
 
 
 def _too_long(text: str, most: int) -> bool:

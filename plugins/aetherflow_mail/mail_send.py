@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -46,6 +46,8 @@ class MailSendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         inline_images: `{logo: logo.png}` is shown by `<img src="cid:logo">`.
         max_size: how large the attachments may be in the mail, where a file is a third larger.
     """
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("body", "body_path"),)
 
     resource: Text
     to: str | list[str]

@@ -6,10 +6,12 @@ import ssl
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
 from aetherflow import __version__
+from aetherflow_rest.redirects import Origin, origin_of
 from aetherflow_rest.settings import (
     LimitOptions,
     RestConfig,
@@ -111,6 +113,16 @@ def _with_client(
             "check config.client_cert, client_key and client_key_password: files in PEM that fit",
         ) from None
     return context
+
+
+def proxy_for(server: Origin, given: str) -> str:
+    """Return host and port of the proxy that requests to a server go through; empty: there is none."""
+    proxies = {} if given or proxy_bypass(f"{server.host}:{server.port}") else getproxies()
+    found = given or proxies.get(server.scheme) or proxies.get("all") or ""
+    if not found:
+        return ""
+    place = origin_of(found if "://" in found else f"http://{found}")
+    return f"{place.host}:{place.port}"
 
 
 def _reason(error: OSError) -> str:

@@ -14,7 +14,7 @@ import httpx2
 
 from aetherflow import StepError
 from aetherflow_rest.call import Body, Call, no_body
-from aetherflow_rest.clients import arguments_at_home, arguments_elsewhere
+from aetherflow_rest.clients import arguments_at_home, arguments_elsewhere, proxy_for
 from aetherflow_rest.failures import explained, is_hopeless, not_sent
 from aetherflow_rest.redirects import (
     REDIRECTS,
@@ -27,6 +27,7 @@ from aetherflow_rest.redirects import (
     shown,
 )
 from aetherflow_rest.repetition import retry_after_seconds, wait_before
+from aetherflow_rest.sent_headers import wrong_header
 from aetherflow_rest.settings import RestConfig, RestOptions
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class Exchange:
         self.resource = resource
         self.base_url = (config.base_url or "").rstrip("/")
         self.options = options
+        self._proxy = config.proxy or ""
         self._home: Origin | None = origin_of(self.base_url) if self.base_url else None
         elsewhere = arguments_elsewhere(resource, config, options)
         self.client_arguments = arguments_at_home(resource, config, options, elsewhere)
@@ -212,26 +214,34 @@ class Exchange:
 
     def _request(self, call: Call, hop: _Hop) -> httpx2.Request:
         body = hop.body()
-        headers = httpx2.Headers(body.pop("headers", None))
-        headers.update(call.headers if hop.is_first else harmless(call.headers))
-        headers.update(harmless(call.more_headers()))
+        given = call.headers if hop.is_first else harmless(call.headers)
+        wrong, hint = wrong_header(given)
+        if wrong:
+            raise self._not_sendable(hop, wrong, hint)
         client = self.client if hop.is_home else self._elsewhere
         self._elsewhere.cookies.clear()  # cookies know hosts, but no ports and no schemes
         limit: Any = httpx2.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout
         try:
+            headers = httpx2.Headers(body.pop("headers", None))
+            headers.update(given)
+            headers.update(harmless(call.more_headers()))
             return client.build_request(hop.method, hop.url, headers=headers, timeout=limit, **body)
         except httpx2.InvalidURL as error:
             raise self._no_address(hop.url, error) from None
         except (UnicodeEncodeError, TypeError, ValueError) as error:
-            raise StepError(
-                f"resource {self.resource!r}: {hop.method} {shown(hop.url)} cannot be sent: {error}",
-                hint="correct its headers, or its body",
-                code="AF383",
-            ) from None
+            raise self._not_sendable(hop, error, "correct its headers, or its body") from None
+
+    def _not_sendable(self, hop: _Hop, reason: object, hint: str) -> StepError:
+        return StepError(
+            f"resource {self.resource!r}: {hop.method} {shown(hop.url)} cannot be sent: {reason}",
+            hint=hint,
+            code="AF383",
+        )
 
     def _failure(self, call: Call, trail: list[str], error: Exception) -> StepError:
         what, host = f"{call.method} {shown(trail[-1])}", origin_of(trail[-1])
-        return explained(self.resource, what, f"{host.host}:{host.port}", error)
+        proxy = proxy_for(host, self._proxy)
+        return explained(self.resource, what, f"{host.host}:{host.port}", error, proxy)
 
     def _no_address(self, url: str, reason: object) -> StepError:
         return StepError(

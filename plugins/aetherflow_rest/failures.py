@@ -34,7 +34,7 @@ def is_hopeless(error: BaseException) -> bool:
     return isinstance(error, wrong) or _tls_fault(error) is not None
 
 
-def explained(resource: str, what: str, host: str, error: BaseException) -> StepError:
+def explained(resource: str, what: str, host: str, error: BaseException, proxy: str = "") -> StepError:
     """Return the error for a request that got no whole answer.
 
     Args:
@@ -42,8 +42,9 @@ def explained(resource: str, what: str, host: str, error: BaseException) -> Step
         what: the method and the URL without its query.
         host: whom the request was sent to.
         error: what httpx2 raised.
+        proxy: host and port of the proxy in between, if there is one.
     """
-    message, hint, code = _sentence(what, host, error)
+    message, hint, code = _sentence(what, host, error, proxy)
     kind: Literal["timeout", "connection", "other"] = "other" if is_hopeless(error) else "connection"
     if isinstance(error, httpx2.TimeoutException):
         kind = "timeout"
@@ -51,7 +52,7 @@ def explained(resource: str, what: str, host: str, error: BaseException) -> Step
     return StepError(f"resource {resource!r}: {message}", hint=hint, code=code, kind=kind, detail=detail)
 
 
-def _sentence(what: str, host: str, error: BaseException) -> tuple[str, str, str]:
+def _sentence(what: str, host: str, error: BaseException, proxy: str) -> tuple[str, str, str]:
     """Return message, hint and code."""
     fault = _tls_fault(error)
     if isinstance(fault, ssl.SSLCertVerificationError):
@@ -60,19 +61,27 @@ def _sentence(what: str, host: str, error: BaseException) -> tuple[str, str, str
         return (*_handshake(host, fault), "AF376")
     if isinstance(error, httpx2.ProxyError):
         return f"the proxy does not forward {what}: {error}", "check config.proxy, or HTTPS_PROXY", "AF375"
-    if unknown := _cause(error, socket.gaierror):
-        hint = "check the host name in base_url, and the DNS of this machine"
-        return f"the host {host} has no address: {unknown.strerror}", hint, "AF375"
-    if _cause(error, ConnectionRefusedError):
-        hint = "check host and port of base_url, and that the server runs"
-        return f"{host} refuses connections: nothing listens there", hint, "AF375"
-    if isinstance(error, httpx2.ConnectTimeout):
-        hint = "check host and port of base_url and the firewall; options.timeout is the limit"
-        return f"{host} does not answer: no connection in time", hint, "AF375"
-    if isinstance(error, httpx2.ConnectError):
-        reason = _cause(error, OSError) or error
-        return f"{host} cannot be reached: {reason}", "check base_url and the network", "AF375"
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        near, setting = (
+            (f"the proxy {proxy}", "config.proxy, or HTTPS_PROXY") if proxy else (host, "base_url")
+        )
+        return (*_not_connected(near, setting, error), "AF375")
     return (*_of_an_open_connection(what, host, error), "AF377")
+
+
+def _not_connected(host: str, setting: str, error: BaseException) -> tuple[str, str]:
+    """Return message and hint; `host` is whom the connection was for, the server or its proxy."""
+    if unknown := _cause(error, socket.gaierror):
+        hint = f"check the host name in {setting}, and the DNS of this machine"
+        return f"{'the host ' * (setting == 'base_url')}{host} has no address: {unknown.strerror}", hint
+    if _cause(error, ConnectionRefusedError):
+        hint = f"check host and port of {setting}, and that the server runs"
+        return f"{host} refuses connections: nothing listens there", hint
+    if isinstance(error, httpx2.ConnectTimeout):
+        hint = f"check host and port of {setting} and the firewall; options.timeout is the limit"
+        return f"{host} does not answer: no connection in time", hint
+    reason = _cause(error, OSError) or error
+    return f"{host} cannot be reached: {reason}", f"check {setting} and the network"
 
 
 def _of_an_open_connection(what: str, host: str, error: BaseException) -> tuple[str, str]:

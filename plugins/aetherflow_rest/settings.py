@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from aetherflow import Duration, StepError
+from aetherflow_rest.sent_headers import wrong_header
 
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[Duration, Meta(gt=0)]
@@ -137,7 +138,8 @@ def check_config(resource: str, config: RestConfig) -> None:
     """Check what a Struct cannot express.
 
     Raises:
-        StepError: the base_url is no web address, or two ways to log in are given (AF384).
+        StepError: the base_url is no web address, two ways to log in are given, or a header cannot be sent
+            (AF384).
     """
     if config.base_url is not None:
         parts = urlsplit(config.base_url)
@@ -153,6 +155,9 @@ def check_config(resource: str, config: RestConfig) -> None:
         raise config_error(resource, "config has a bearer_token and also a username", hint)
     if config.client_key is not None and config.client_cert is None:
         raise config_error(resource, "config has a client_key without a client_cert", "give both of them")
+    wrong, hint = wrong_header(default_headers(config))
+    if wrong:
+        raise config_error(resource, f"config.headers or bearer_token: {wrong}", hint)
 
 
 def default_headers(config: RestConfig) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -266,6 +266,22 @@ def own(context: StepContext, inputs: Inputs) -> None:
     del context, inputs
 
 
+class Either(msgspec.Struct, forbid_unknown_fields=True):
+    """Inputs of which one is needed."""
+
+    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("body", "body_path"),)
+
+    to: str = ""
+    body: str | None = None
+    body_path: str | None = None
+
+
+@step("either")
+def either(context: StepContext, inputs: Either) -> None:
+    """Do nothing."""
+    del context, inputs
+
+
 @step("free")
 def free(context: StepContext, inputs: dict[str, Any]) -> None:
     """Take anything."""
@@ -357,3 +373,22 @@ def test_slots_belong_to_a_pool(tmp_path: Path) -> None:
     at = place(text, "slots: 3")
     message = "step 's' wants 3 slots, but of no pool (add pool: NAME, or leave slots out)"
     assert reported(checked(text, tmp_path)) == [f"{at} error[AF644] {message}"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "diagnostic"),
+    [
+        ("{body: '{{run_id}}'}", ""),
+        ("{body_path: a, to: '{{run_id}}'}", ""),
+        (
+            "{to: '{{run_id}}'}",
+            f"error[AF545] either needs the input 'body' or 'body_path' ({SEE} either)",
+        ),
+        ("{bodi: x}", "error[AF543] either has no input 'bodi' (did you mean 'body'?)"),
+    ],
+)
+def test_one_of_several_inputs_is_needed_whatever_is_a_template(
+    tmp_path: Path, inputs: str, diagnostic: str
+) -> None:
+    found = checked(steps(f"{{id: s, type: either, inputs: {inputs}}}"), tmp_path, OwnTypes(either))
+    assert [text.partition(" ")[2] for text in reported(found)] == ([diagnostic] if diagnostic else [])

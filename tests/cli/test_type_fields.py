@@ -160,3 +160,11 @@ def test_a_plugin_is_shown_with_the_words_of_its_docstrings_and_an_example(cli: 
     ]
     assert report["inputs"][0]["description"] == "a name from the address book."
     assert report["example"].startswith("- id: send\n")
+
+
+def test_inputs_of_which_one_is_required_say_so(cli: CommandLine) -> None:
+    shown = cli.run("steps", "show", "mail_send").out
+    assert "  body: text or mapping or list or null (required: body or body_path)\n" in shown
+    assert "  body_path: text or null (required: body or body_path)\n" in shown
+    pack = cli.run("connectors", "show", "archive:pyzipper").out
+    assert pack.endswith("  archive: {kind: archive, driver: pyzipper}\n")

@@ -15,6 +15,11 @@ from aetherflow.spec.document import parse_document
 from aetherflow.spec.flow import ProfileSpec, ResourceSpec
 
 
+class Retry(msgspec.Struct, forbid_unknown_fields=True):
+    word: str
+    max_attempts: int = 1
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True):
     url: Annotated[str, Meta(min_length=1)]
     port: int = 1
@@ -24,6 +29,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
     size: int = 5
+    retry: Retry | None = None
 
 
 class Lenient(msgspec.Struct):
@@ -66,6 +72,19 @@ def test_what_the_connector_would_refuse() -> None:
         ("options.size", "AF555", "options.size: Expected `int`, got `null`"),
         ("options.siez", "AF553", "db:x has no options.siez"),
     ]
+
+
+def test_a_mapping_in_a_mapping_is_read_like_the_outer_one() -> None:
+    assert reported({"url": "x"}, {"retry": {"word": "{{env.WORD}}", "max_attempts": 2}}) == []
+    assert reported({"url": "x"}, {"retry": None}) == []
+    assert reported({"url": "x"}, {"retry": {"max_attempt": 2, "max_attempts": "many"}}) == [
+        ("options.retry.max_attempt", "AF553", "db:x has no options.retry.max_attempt"),
+        ("options.retry.max_attempts", "AF555", "options.retry.max_attempts: Expected `int`, got `str`"),
+        ("options.retry", "AF554", "db:x needs options.retry.word"),
+    ]
+    spec = ResourceSpec(kind="db", driver="x", config={"url": "x"}, options={"retry": {"max_attempt": 2}})
+    found = shape_problems(prepare_resource("r", spec, {}), SHAPES)
+    assert found[0].hint == "did you mean 'max_attempts'?"
 
 
 def test_a_secret_is_neither_converted_nor_repeated() -> None:

@@ -111,6 +111,8 @@ async def test_each_way_to_log_in_is_one_header(config: Config, expected: str | 
             {},
             "the client certificate /nowhere/c.pem cannot be used: no such file or directory",
         ),
+        ({"bearer_token": "s\n"}, {}, "headers or bearer_token: the header Authorization has a line end"),
+        ({"headers": {"X-Key": "größe"}}, {}, "the header X-Key has characters beyond ASCII"),
         ({"proxy": "nonsense"}, {}, "config.proxy is no proxy's address"),
         ({"baseurl": "x"}, {}, "config: Object contains unknown field `baseurl`"),
         ({}, {"time_out": 1}, "options: Object contains unknown field `time_out`"),
@@ -391,8 +393,17 @@ async def test_an_address_or_header_that_cannot_be_sent_is_an_error_of_the_flow(
             with pytest.raises(StepError, match="is no web address"):
                 await api.get("http://[::1/x")
         async with opened(server.url) as api:
-            with pytest.raises(StepError, match="cannot be sent"):
-                await api.get("/list", headers={"X": "a\r\nInjected: b"})
+            for headers, wrong in (
+                ({"X": "a\r\nInjected: b"}, "the header X has a line end"),
+                ({"X": "s3cret\n"}, "the header X has a line end"),
+                ({"X": "größe"}, "the header X has characters beyond ASCII"),
+                ({"X": "a\x00b"}, "the header X has control characters"),
+                ({"X Y": "a"}, "'X Y' is no name of a header"),
+            ):
+                with pytest.raises(StepError, match=f"cannot be sent: {wrong}") as caught:
+                    await api.get("/list", headers=headers)
+                assert caught.value.code == "AF383"
+                assert "s3cret" not in caught.value.message
         assert len(server.requests) == 1
 
 
@@ -406,7 +417,7 @@ async def test_a_query_with_a_secret_is_not_in_an_error() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_proxy_is_used_and_named_when_it_fails() -> None:
+async def test_a_proxy_is_used_and_named_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def forwarded(request: Request) -> Answer:
         return Answer(json=request.headers.get("proxy-authorization"))
 
@@ -418,6 +429,14 @@ async def test_a_proxy_is_used_and_named_when_it_fails() -> None:
     error = await failure("http://example.invalid", proxy="http://ann:s3cret@127.0.0.1:1")
     assert error.code == "AF375"
     assert "s3cret" not in str(error)
+    assert "the proxy 127.0.0.1:1 refuses connections" in error.message
+    assert "config.proxy" in str(error.hint)
+    monkeypatch.setenv("http_proxy", "http://ann:s3cret@nowhere.invalid:8080")
+    error = await failure("http://example.invalid")
+    assert "the proxy nowhere.invalid:8080 has no address" in error.message
+    monkeypatch.setenv("no_proxy", "example.invalid")
+    error = await failure("http://example.invalid")
+    assert "the host example.invalid:80 has no address" in error.message
 
 
 @pytest.mark.asyncio
