@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import fcntl
 import io
 import logging
 import os
@@ -74,12 +75,12 @@ def say(text: str) -> None:
 
 
 def make_data(place: Path) -> None:
-    """Put new orders on the SFTP server, empty the mailbox, and fill the database of the shop."""
+    """Put new orders on the SFTP server, empty the mailbox and the share, and fill the database of the shop."""
+    for name in ("sftp", "share", "mails"):  # what is shown in the end arrived in this run
+        shutil.rmtree(place / name, ignore_errors=True)
     for name in ("sftp/outgoing", "sftp/done", "share/REPORTS", "keys", "mails"):
         (place / name).mkdir(parents=True, exist_ok=True)
     (place / "keys").chmod(0o700)
-    for old in [*(place / "mails").iterdir(), *(place / "sftp" / "outgoing").iterdir()]:
-        old.unlink()
     for name, orders in ORDERS.items():
         text = io.StringIO()
         lines = csv.writer(text)
@@ -238,14 +239,26 @@ def _path() -> str:
 
 
 def show(place: Path) -> None:
-    """Print the mails as text, and the files on the share."""
+    """Print the mails as text, the files on the share, and what the SFTP server has now."""
     say("== The mails that arrived")
-    for file in sorted((place / "mails").glob("*.eml"), key=lambda file: int(file.stem)):
+    mails = sorted((place / "mails").glob("*.eml"), key=lambda file: int(file.stem))
+    for file in mails:
         show_mail(file)
-    say(f"== The files on the share, below {place / 'share'}")
-    for path in sorted(path for path in (place / "share").rglob("*") if path.is_file()):
-        say(f"   {path.relative_to(place / 'share')}  {path.stat().st_size} bytes")
-        if path.suffix == ".zip":
+    if not mails:
+        say("   none")
+    show_files("The files on the share", place / "share")
+    show_files("The files on the SFTP server", place / "sftp", opens_archives=False)
+
+
+def show_files(title: str, folder: Path, *, opens_archives: bool = True) -> None:
+    """Print the files of a folder with their sizes, and what is in the archives."""
+    say(f"== {title}, below {folder}")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        say("   none")
+    for path in files:
+        say(f"   {path.relative_to(folder)}  {path.stat().st_size} bytes")
+        if opens_archives and path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
                 for one in archive.infolist():
                     say(f"      {one.filename}  {one.file_size} bytes")
@@ -270,9 +283,25 @@ def show_mail(file: Path) -> None:
     say("")
 
 
+def hold(place: Path) -> int | None:
+    """Lock the folder of the demo until this process ends; return None if another has it."""
+    place.mkdir(parents=True, exist_ok=True)
+    lock = os.open(place / "servers.lock", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    return lock
+
+
 async def main(command: list[str]) -> int:
     """Run a command while the servers are up; return its exit code."""
     place = Path(os.environ["DEMO_DIR"])
+    lock = hold(place)
+    if lock is None:
+        say(f"The demo runs already with the folder {place}.")
+        say("Wait for it, or name another folder: DEMO_DIR=...")
+        return 75
     make_data(place)
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None  # noqa: S101 - this is a task

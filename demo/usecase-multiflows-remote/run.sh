@@ -16,9 +16,9 @@ fi
 echo "== No server is named"
 for flow in uc1 uc2; do
     echo "== What is missing for $flow: aetherflow validate --bundle-manifest $demo/bundles/$flow.yaml"
-    aetherflow validate --bundle-manifest "$demo/bundles/$flow.yaml" 2>&1 | sed -n 's/.*warning\[[A-Z0-9]*\]: /   /p'
+    aetherflow validate --bundle-manifest "$demo/bundles/$flow.yaml" 2>&1 | sed -n 's/.*warning\[[A-Z0-9]*\]: /   /p' | sort -u
     echo "== And: aetherflow doctor --bundle-manifest $demo/bundles/$flow.yaml"
-    aetherflow doctor --bundle-manifest "$demo/bundles/$flow.yaml" | sed -n 's/^error */   /p'
+    aetherflow doctor --bundle-manifest "$demo/bundles/$flow.yaml" | sed -n -e 's/^error */   /p' -e 's/^warning .*\[AF430\] /   /p' | sort -u
 done
 echo "== Running the flows on the servers of the local demo instead"
 exec .venv/bin/python demo/usecase-multiflows-local/servers.py sh "$demo/stand_in.sh"

@@ -64,6 +64,18 @@ def test_the_local_demo_moves_files_from_server_to_server_and_shows_what_arrived
     assert re.search(r"^   share   (127\.0\.0\.1:\d+ \(Samba\)|.* stands in for it)", done.out, re.MULTILINE)
     sftp = place.folder / "demo" / "output" / "multiflows-local" / "sftp"
     assert {path.parent.name for path in sftp.rglob("*.zip")} == {"done"}
+    assert re.findall(r"^   (done/orders-\S+)  ", done.out, re.MULTILINE) == [
+        "done/orders-north.zip",
+        "done/orders-süd.zip",
+    ]
+
+
+def test_a_second_demo_at_the_same_time_says_why_it_does_not_run(place: CommandLine) -> None:
+    first = place.bash(f"sh {LOCAL}/run.sh sh {LOCAL}/run.sh true", env={"DEMO_SHARE": "share_folder"})
+
+    assert first.code == 75, first
+    assert "The demo runs already with the folder" in first.out
+    assert "== The mails that arrived\n   none\n" in first.out
 
 
 def test_the_remote_demo_says_what_is_missing_and_runs_on_the_servers_of_the_local_one(
@@ -81,7 +93,9 @@ def test_the_remote_demo_says_what_is_missing_and_runs_on_the_servers_of_the_loc
             )[2]
             said = said.partition("\n==")[0]
             assert set(re.findall(r"the environment variable (\w+), which is not set", said)) == variables
-    assert missing.count("the environment variable MAIL_TO is not set") == 3
+    assert (
+        missing.count("the environment variable MAIL_TO is not set") == 4
+    )  # by both commands, for both flows
     assert mails_in(done) == ["Orders of DATE: 4", "Sales and returns, DATE", "No orders on DATE"]
     assert "(driver smb:folder)" in ran
     assert "stands in for the shares of" in done.err
