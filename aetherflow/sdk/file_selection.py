@@ -19,6 +19,8 @@ ZeroByte = Literal["take", "skip", "fail"]
 _INCOMPLETE = re.compile(r"\..*\.[0-9a-f]{8,12}\.part")
 """The name of an incomplete file, see `files.temporary_name`."""
 
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+
 MOST_NAMES = 5
 """How many files an error names."""
 
@@ -140,6 +142,18 @@ class FileSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for key, value in parts.items():
             name = name.replace(f"{{{key}}}", value)
         return entry.path[: -len(path.name)] + name
+
+
+def check_done_file(name: str) -> None:
+    """Check the name of a done-file.
+
+    Raises:
+        ValueError: it has another placeholder than those of a file, or names another folder.
+    """
+    if unknown := sorted(set(_PLACEHOLDER.findall(name)) - {"{name}", "{stem}", "{suffix}"}):
+        raise ValueError(f"done_file: {unknown[0]} is no placeholder: write {{name}}, {{stem}}, {{suffix}}")
+    if "/" in name:
+        raise ValueError(f"done_file: {name!r} must be a name: done-files are beside their files")
 
 
 def _matches(entry: FileEntry, patterns: Iterable[str]) -> bool:

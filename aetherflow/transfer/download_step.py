@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.input_types import PathText
 from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
@@ -25,7 +26,7 @@ from aetherflow.transfer.remote_inputs import GivenFile, RemoteFilesInputs, Text
 from aetherflow.transfer.selected_files import remote_files, selected_files
 from aetherflow.transfer.target_names import Named, last_part, target_names, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
-from aetherflow.transfer.way import Item, changed, on_disk
+from aetherflow.transfer.way import Item, on_disk
 
 STATS_AT_ONCE = 8
 
@@ -139,7 +140,7 @@ async def _described(
             if entry is None and known is not None:
                 entry = RemoteEntry(known.remote_path, known.size or 0, known.mtime)
             if entry is None or entry.is_dir:
-                raise changed(files[index].path, "a folder is there" if entry else "it is not there")
+                raise _no_file(files[index].path, entry)
             described = listed_file(files[index].rel_path, entry)
             found[index] = msgspec.structs.replace(described, path=files[index].path)
 
@@ -147,6 +148,18 @@ async def _described(
         for _ in range(STATS_AT_ONCE):
             tasks.start_soon(work)
     return found
+
+
+def _no_file(path: str, found: RemoteEntry | None) -> StepError:
+    """Return the error for a path among `files` that is no file (AF317)."""
+    return StepError(
+        f"cannot download {path}: {'it is a folder' if found else 'there is no such file'}",
+        hint="files takes files only; a folder is given by remote_dir, with recursive: true for what is below"
+        if found
+        else "check the path; if the file was listed before, it was taken away since",
+        code="AF317",
+        detail={"path": path},
+    )
 
 
 async def _names(folder: Path, files: list[RemoteFile], template: str) -> list[str]:

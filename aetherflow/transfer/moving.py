@@ -17,7 +17,7 @@ import msgspec
 from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.transfer.manifest import Entry, Manifest
-from aetherflow.transfer.overwrite import decide
+from aetherflow.transfer.overwrite import decide, folder_there
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.transfer_keys import TransferSettings
 from aetherflow.transfer.way import Item, Way
@@ -80,11 +80,11 @@ class Moving:
         """
         self._has_effects = has_effects
         self._workers = self._settings.workers_for([item.size for item in items])
-        await self._each(self._finish, self._committed())
+        await self._finish_all()
         await self._each(self._move, items)
         if self._settings.transactional:
             await self._manifest.commit()
-            await self._each(self._finish, self._committed())
+            await self._finish_all()
         await self._way.flush()
         if self._gone:
             self._context.log(
@@ -130,12 +130,68 @@ class Moving:
         return entry
 
     async def _rename(self, item: Item, entry: Entry) -> None:
-        await self._way.rename(item, _done(entry), replace=self._settings.replaces)
+        try:
+            await self._way.rename(item, _done(entry), replace=self._settings.replaces)
+        except StepError as error:
+            if error.kind != "connection":
+                await self._name_is_free(item)  # a folder there has a sentence of its own
+            raise
 
     def _committed(self) -> list[Item]:
         """Return the files that are whole, and will be renamed whatever happens."""
         found = map(self._manifest.entries.get, sorted(self._manifest.committed))
         return [self._way.item(entry) for entry in found if entry is not None and entry.status == "whole"]
+
+    async def _finish_all(self) -> None:
+        """Rename the files of a transactional step that were committed: all of them, or none.
+
+        A file that has replaced another cannot be taken back, and after a lost connection nothing can: a
+        resumed step renames the rest.
+        """
+        items = self._committed()
+        free: list[Item] = []
+
+        async def look(item: Item) -> None:
+            if await self._name_is_free(item):
+                free.append(item)
+
+        await self._each(look, items)
+        try:
+            await self._each(self._finish, items)
+        except StepError as error:
+            if error.kind != "connection":
+                await self._take_back(free)
+                stay = sum(self._manifest.entries[item.id].status == "done" for item in items)
+                if stay:
+                    self._context.log(f"{stay} files have replaced older ones, and stay", "warning")
+            raise
+
+    async def _name_is_free(self, item: Item) -> bool:
+        """Whether nothing has the name of a file.
+
+        Raises:
+            StepError: a folder has it (AF315).
+        """
+        there = await self._way.existing(item.target)
+        if there is not None and there.is_dir:
+            raise folder_there(there.path)
+        return there is None
+
+    async def _take_back(self, items: list[Item]) -> None:
+        """Give the files that were renamed their temporary names again."""
+
+        async def back(item: Item) -> None:
+            entry = self._manifest.entries[item.id]
+            if entry.status == "done" or await self._was_renamed(item, entry):
+                whole = msgspec.structs.replace(entry, status="whole", temporary=item.temporary)
+                await self._way.take_back(item, whole)
+
+        try:
+            await each(
+                back, items, name=lambda item: item.id, workers=self._workers, fail_fast=False
+            )
+        except StepError as error:  # the step has failed for another reason
+            self._context.log(f"not all files got their temporary names again: {error.message}", "warning")
 
     async def _finish(self, item: Item) -> None:
         """Rename a file of a transactional step that was committed."""

@@ -39,11 +39,7 @@ def decide(
     if there is None:
         return "send"
     if there.is_dir:
-        raise StepError(
-            f"a folder has the name of the file: {there.path}",
-            hint="remove the folder, or choose another name with rename",
-            code="AF315",
-        )
+        raise folder_there(there.path)
     known = mtime is not None and there.mtime is not None
     age = int(mtime or 0) - int(there.mtime or 0)
     match overwrite:
@@ -59,6 +55,16 @@ def decide(
             return "same" if size == there.size and same_time else "send"
         case "fail":
             raise name_in_use(there.path)
+
+
+def folder_there(path: str) -> StepError:
+    """Return the error for a folder that has the name of a file (AF315)."""
+    return StepError(
+        f"a folder has the name of the file: {path}",
+        hint="remove the folder, or choose another name with rename",
+        code="AF315",
+        detail={"path": path},
+    )
 
 
 def name_in_use(path: str) -> StepError:

@@ -80,6 +80,15 @@ class Receiving(Way):
                 await self.discard(item.temporary)
             raise
 
+    async def take_back(self, item: Item, entry: Entry) -> None:
+        """Give a file its temporary name again, and note the entry, in one call."""
+
+        def rename() -> None:
+            self._target.rename(item.target, item.temporary, None, replace=True)
+            self._manifest.add_now(entry)
+
+        await on_disk("write", item.temporary, rename, must_end=True)
+
     async def flush(self) -> None:
         """Make what has arrived durable: the sources may be deleted now."""
         await on_disk("write", str(self._target.folder), self._target.store)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
-from aetherflow.sdk.file_selection import FileSelection, Sort, ZeroByte
+from aetherflow.sdk.file_selection import FileSelection, Sort, ZeroByte, check_done_file
 from aetherflow.spec.duration import parse_duration
 from aetherflow.spec.flow import Seconds
 from aetherflow.spec.size import parse_size
@@ -41,7 +42,7 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     exclude: str | list[str] | None = None
     recursive: bool | None = False
     min_count: int | None = 1
-    max_count: int | None = None
+    max_count: Annotated[int, Meta(ge=1)] | None = None
     min_size: int | str = 0
     max_size: int | str | None = None
     modified_after: str | None = None
@@ -54,12 +55,19 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     reverse: bool = False
 
     def __post_init__(self) -> None:
-        """Check the texts that are sizes and times.
+        """Check what the types do not say.
 
         Raises:
-            ValueError: one cannot be read.
+            ValueError: a text is no size, no time or no name, or two limits leave nothing.
         """
-        self.selection(datetime.now(UTC))
+        selection = self.selection(datetime.now(UTC))
+        check_done_file(self.done_file)
+        if self.max_count is not None and self.max_count < (1 if self.min_count is None else self.min_count):
+            raise ValueError(
+                f"max_count {self.max_count} is less than min_count: the step would always be SKIPPED"
+            )
+        if selection.max_bytes is not None and selection.max_bytes < selection.min_bytes:
+            raise ValueError("max_size is less than min_size: no file can match")
 
     def selection(self, now: datetime) -> FileSelection:
         """Return the criteria, with ages as instants.
@@ -71,11 +79,11 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             patterns=_texts("*" if self.pattern is None else self.pattern),
             exclude=_texts(self.exclude or []),
             recursive=bool(self.recursive),
-            min_bytes=parse_size(str(self.min_size)),
-            max_bytes=None if self.max_size is None else parse_size(str(self.max_size)),
+            min_bytes=_named("min_size", parse_size, str(self.min_size)),
+            max_bytes=None if self.max_size is None else _named("max_size", parse_size, str(self.max_size)),
             min_age_seconds=self.min_age_seconds,
-            modified_after=_given(lambda text: _instant(text, now), self.modified_after),
-            modified_before=_given(lambda text: _instant(text, now), self.modified_before),
+            modified_after=_time("modified_after", self.modified_after, now),
+            modified_before=_time("modified_before", self.modified_before, now),
             done_file=self.done_file,
             zero_byte=self.zero_byte,
             max_count=self.max_count,
@@ -86,7 +94,8 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     def too_few(self, count: int, folder: object) -> str:
         """Return why so many files are too few; empty if they are enough."""
         least = 1 if self.min_count is None else self.min_count
-        found = "1 file" if count == 1 else f"{count} files"
+        matching = "matching " if set(self.chosen_by()) - {"min_count", "recursive"} else ""
+        found = f"{count} {matching}file{'' if count == 1 else 's'}"
         return "" if count >= least else f"{found} in {folder}, fewer than min_count {least}"
 
     def chosen_by(self) -> list[str]:
@@ -99,8 +108,16 @@ def _texts(given: str | list[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _given(read: Callable[[str], T], text: str | None) -> T | None:
-    return None if text is None else read(text)
+def _named(name: str, read: Callable[[str], T], text: str) -> T:
+    """Read the text of an input; what is wrong with it names the input."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _time(name: str, text: str | None, now: datetime) -> datetime | None:
+    return None if text is None else _named(name, lambda given: _instant(given, now), text)
 
 
 def _instant(text: str, now: datetime) -> datetime:

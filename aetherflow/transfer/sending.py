@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from aetherflow.errors import StepError
 from aetherflow.sdk.remote_files import RemoteEntry
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_io import LocalFile
@@ -42,9 +43,22 @@ class Sending(Way):
     async def rename(self, item: Item, entry: Entry, *, replace: bool) -> None:
         """Give a file its time and its name; write its checksum beside it if the far side computes none."""
         await self._set_time(item)
-        if self._settings.verify == "checksum" and not await self._checksums(item) and entry.sha256:
+        has_sidecar = self._settings.verify == "checksum" and not await self._checksums(item)
+        if has_sidecar and entry.sha256:
             await self._write_sidecar(item, entry.sha256)
-        await self._remote.rename(item.temporary, item.target, replace=replace)
+        try:
+            await self._remote.rename(item.temporary, item.target, replace=replace)
+        except StepError:
+            if has_sidecar:  # it is not the checksum of what has the name now
+                await self._discard(f"{item.target}{SUFFIX}")
+            raise
+        self._manifest.note(entry)
+
+    async def take_back(self, item: Item, entry: Entry) -> None:
+        """Give a file its temporary name again; delete its checksum beside it."""
+        await self._remote.rename(item.target, item.temporary, replace=True)
+        if self._settings.verify == "checksum" and not await self._checksums(item):
+            await self._remote.remove(f"{item.target}{SUFFIX}")
         self._manifest.note(entry)
 
     async def flush(self) -> None:

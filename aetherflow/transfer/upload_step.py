@@ -29,7 +29,7 @@ class RemoteUploadInput(TransferInputs, frozen=True):
     Attributes:
         resource: a resource whose connector has files: sftp, smb, file ...
         remote_dir: the folder there; it is made if it does not exist; also `dir`.
-        items: the files: paths, patterns such as `out/*.csv`, or {file, id, remote_name}.
+        items: the files: paths, patterns such as `out/*.csv`, or {file, id, remote_name}; null: none.
         local_files: another name of items.
         src_dir: instead of items: a folder of this machine, for a selection.
     """

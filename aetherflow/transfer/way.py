@@ -139,7 +139,7 @@ class Way(abc.ABC):
             try:
                 await self._remove(path)
             except StepError as error:  # the next attempt replaces it
-                self._context.log(f"the incomplete file {path} stays: {error.message}", "debug")
+                self._context.log(f"the file {path} stays: {error.message}", "debug")
 
     @abc.abstractmethod
     async def existing(self, path: str) -> RemoteEntry | None:
@@ -168,6 +168,10 @@ class Way(abc.ABC):
     @abc.abstractmethod
     async def rename(self, item: Item, entry: Entry, *, replace: bool) -> None:
         """Give a file its name, and note the entry in the manifest."""
+
+    @abc.abstractmethod
+    async def take_back(self, item: Item, entry: Entry) -> None:
+        """Give a file its temporary name again, and note the entry in the manifest."""
 
     def entry(self, item: Item, status: Status = "done", arrived: Arrived | None = None) -> Entry:
         """Return the entry of a file for the manifest."""

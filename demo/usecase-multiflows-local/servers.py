@@ -75,7 +75,7 @@ def say(text: str) -> None:
 
 
 def make_data(place: Path) -> None:
-    """Put new orders on the SFTP server, empty the mailbox and the share, and fill the database of the shop."""
+    """Put new orders on the SFTP server, empty mailbox and share, and fill the database of the shop."""
     for name in ("sftp", "share", "mails"):  # what is shown in the end arrived in this run
         shutil.rmtree(place / name, ignore_errors=True)
     for name in ("sftp/outgoing", "sftp/done", "share/REPORTS", "keys", "mails"):

@@ -82,7 +82,10 @@ async def test_a_file_is_named_so_that_other_steps_can_take_it(inbox: Path) -> N
 async def test_fewer_files_than_wanted_are_a_skip(inbox: Path) -> None:
     inputs = {"dir": str(inbox), "pattern": "a.csv", "min_count": 2}
     result = await run_step(list_files, inputs, inbox.parent)
-    assert (result.status, result.reason) == ("SKIPPED", f"1 file in {inbox}, fewer than min_count 2")
+    assert (result.status, result.reason) == (
+        "SKIPPED",
+        f"1 matching file in {inbox}, fewer than min_count 2",
+    )
     assert (result.outputs["has_data"], result.outputs["count"]) == (False, 1)
 
 
@@ -118,9 +121,17 @@ async def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     [
         ({"min_size": "10 pounds"}, "'10 pounds' is no size"),
         ({"modified_after": "noon"}, "'noon' is no instant"),
-        ({"modified_after": "9" * 40}, "is too long ago"),
+        ({"modified_after": "9" * 40}, "modified_after: .* is too long ago"),
+        ({"max_size": ""}, "max_size: '' is no size"),
+        ({"min_size": "2kB", "max_size": "1kB"}, "max_size is less than min_size: no file can match"),
+        (
+            {"max_count": 2, "min_count": 3},
+            "max_count 2 is less than min_count: the step would always be SKIPPED",
+        ),
+        ({"done_file": "{nam}.done"}, r"done_file: \{nam\} is no placeholder: write \{name\}, \{stem\}"),
+        ({"done_file": "../{name}"}, "done-files are beside their files"),
     ],
 )
-def test_what_is_no_size_and_no_time_is_refused(inputs: dict[str, Any], message: str) -> None:
+def test_what_can_select_nothing_is_refused(inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ListFilesInput(dir=".", **inputs)

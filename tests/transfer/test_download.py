@@ -78,7 +78,7 @@ async def test_a_folder_is_brought_with_a_selection_to_an_absolute_place(tmp_pat
     assert (result.outputs["count"], result.outputs["bytes"]) == (2, 3)
 
     result = await download(run_of(tmp_path, MemoryFiles(FILES)), remote_dir="/in", pattern="*.x")
-    assert (result.status, result.reason) == ("SKIPPED", "0 files in /in, fewer than min_count 1")
+    assert (result.status, result.reason) == ("SKIPPED", "0 matching files in /in, fewer than min_count 1")
     result = await download(run_of(tmp_path, MemoryFiles(FILES)), files=None)
     assert (result.status, result.outputs["local_files"]) == ("SUCCESS", [])
 
@@ -169,9 +169,11 @@ def test_the_checksum_of_a_file_is_found_in_the_text_of_sha256sum() -> None:
 
 @pytest.mark.asyncio
 async def test_a_source_that_is_gone_or_grows_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="it is not there") as failed:
+    with pytest.raises(StepError, match="cannot download /in/gone: there is no such file") as failed:
         await download(run_of(tmp_path, MemoryFiles(FILES)), files=["/in/gone"])
     assert failed.value.code == "AF317"
+    with pytest.raises(StepError, match="cannot download /in: it is a folder"):
+        await download(run_of(tmp_path, MemoryFiles(FILES)), files=["/in"])
     with pytest.raises(StepError, match="it had 1 bytes and has 2"):
         await download(run_of(tmp_path, MemoryFiles(FILES)), files=[{"path": "/in/a.csv", "size": 1}])
     files = MemoryFiles(FILES)
@@ -206,3 +208,19 @@ async def test_neither_files_nor_a_folder_is_an_error(tmp_path: Path) -> None:
     for inputs in ({}, {"files": [], "remote_dir": "/in"}, {"files": [], "pattern": "*.csv"}):
         with pytest.raises(StepError, match="remote_dir"):
             await download(run_of(tmp_path, MemoryFiles(FILES)), **inputs)
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_that_fails_at_a_name_takes_the_others_back(tmp_path: Path) -> None:
+    files = MemoryFiles({"/in/a": b"1", "/in/b": b"2", "/in/c": b"3"})
+    run = run_of(tmp_path, files)
+    inputs = {"remote_dir": "/in", "transactional": True, "dest_dir": str(tmp_path / "here"), "parallel": 1}
+    (tmp_path / "here" / "c").mkdir(parents=True)
+    with pytest.raises(StepError, match="a folder has the name of the file"):
+        await download(run, **inputs)
+    assert [one.name for one in (tmp_path / "here").iterdir() if not one.name.endswith(".part")] == ["c"]
+
+    (tmp_path / "here" / "c").rmdir()
+    result = await download(run, **inputs)
+    assert sorted(one.name for one in (tmp_path / "here").iterdir()) == ["a", "b", "c"]
+    assert result.outputs["count"] == 3

@@ -63,7 +63,7 @@ async def test_fewer_files_than_wanted_are_a_skip(tmp_path: Path) -> None:
     run = run_of(tmp_path, MemoryFiles(FILES))
     inputs = {"resource": "box", "dir": "/in", "pattern": "*.xml", "min_count": "2"}
     result = await run_step(sftp_list_files, inputs, run)
-    assert (result.status, result.reason) == ("SKIPPED", "0 files in /in, fewer than min_count 2")
+    assert (result.status, result.reason) == ("SKIPPED", "0 matching files in /in, fewer than min_count 2")
     assert result.outputs == {"has_data": False, "count": 0, "bytes": 0, "files": []}
 
 

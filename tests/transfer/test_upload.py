@@ -311,6 +311,50 @@ async def test_a_transaction_renames_all_or_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_transaction_that_fails_at_a_name_takes_the_others_back(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="a", b_csv="b", c_csv="c", d_csv="d")
+    files = Refusing()
+    run = run_of(tmp_path, files)
+    files.refused = ("c.csv",)  # type: ignore[misc]  # of this server only
+    inputs = {"src_dir": str(folder), "transactional": True, "parallel": 1, "verify": "checksum"}
+    with pytest.raises(StepError, match=r"no rights to write /in/c.csv"):
+        await upload(run, **inputs)
+    assert all(path.endswith(".part") for path in files.files)
+    assert len(files.files) == 4
+
+    files.refused = ()  # type: ignore[misc]
+    result = await upload(run, **inputs)
+    assert sorted(one for one in files.files if not one.endswith(".sha256")) == [
+        *("/in/a.csv", "/in/b.csv", "/in/c.csv", "/in/d.csv"),
+    ]
+    assert result.outputs["count"] == 4
+
+
+@pytest.mark.asyncio
+async def test_a_folder_in_the_way_of_a_transaction_is_found_before_any_name_is_given(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="a", b_csv="b")
+    files = MemoryFiles()
+    files.folders.add("/in/b.csv")
+    with pytest.raises(StepError, match=r"a folder has the name of the file: /in/b.csv") as failed:
+        await upload(run_of(tmp_path, files), src_dir=str(folder), transactional=True)
+    assert failed.value.code == "AF315"
+    assert all(path.endswith(".part") for path in files.files)
+
+
+@pytest.mark.asyncio
+async def test_what_has_replaced_a_file_cannot_be_taken_back_and_is_reported(tmp_path: Path) -> None:
+    folder = write(tmp_path / "out", a_csv="new", b_csv="b", c_csv="c")
+    files = Refusing({"/in/a.csv": b"old"})
+    run = run_of(tmp_path, files)
+    files.refused = ("c.csv",)  # type: ignore[misc]
+    with pytest.raises(StepError, match="no rights"):
+        await upload(run, src_dir=str(folder), transactional=True, parallel=1)
+    assert files.files["/in/a.csv"] == b"new"
+    assert "/in/b.csv" not in files.files
+    assert "1 files have replaced older ones, and stay" in run.logged
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
