@@ -187,9 +187,7 @@ class Moving:
                 await self._way.take_back(item, whole)
 
         try:
-            await each(
-                back, items, name=lambda item: item.id, workers=self._workers, fail_fast=False
-            )
+            await each(back, items, name=lambda item: item.id, workers=self._workers, fail_fast=False)
         except StepError as error:  # the step has failed for another reason
             self._context.log(f"not all files got their temporary names again: {error.message}", "warning")
 

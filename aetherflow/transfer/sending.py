@@ -48,9 +48,9 @@ class Sending(Way):
             await self._write_sidecar(item, entry.sha256)
         try:
             await self._remote.rename(item.temporary, item.target, replace=replace)
-        except StepError:
-            if has_sidecar:  # it is not the checksum of what has the name now
-                await self._discard(f"{item.target}{SUFFIX}")
+        except StepError as error:
+            if has_sidecar and error.kind != "connection":  # it is of no file that has the name
+                await self.discard(f"{item.target}{SUFFIX}")
             raise
         self._manifest.note(entry)
 
