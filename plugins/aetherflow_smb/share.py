@@ -5,6 +5,7 @@ Each call sends as few requests as SMB allows: opening, the change and closing t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import smbclient
@@ -23,7 +24,7 @@ from aetherflow import RemoteEntry
 from aetherflow_smb import packets
 from aetherflow_smb.answers import EXISTS, IS_FILE, MISSING, NO_RIGHTS
 from aetherflow_smb.share_connection import ShareConnection
-from aetherflow_smb.share_listing import Listing
+from aetherflow_smb.share_listing import Identity, Listing
 from aetherflow_smb.share_paths import SharePath
 from aetherflow_smb.share_streams import ShareReader, ShareWriter
 from aetherflow_smb.windows_time import seconds, ticks
@@ -104,10 +105,10 @@ class Share(ShareConnection):
         content = packets.content_of(read)
         return bytes(content) if len(content) == packets.created(opened).size else None
 
-    def listing(self, path: SharePath) -> Listing:
-        """Open a folder to list it."""
+    def listing(self, path: SharePath, above: Collection[Identity]) -> Listing:
+        """Open a folder to list it; `above` are the folders that it is in, as far as they are known."""
         self.use_share(path)
-        return Listing(path, self.keywords)
+        return Listing(path, self.keywords, above)
 
     def reader(self, path: SharePath, offset: int) -> ShareReader:
         """Open a file to read it from an offset."""

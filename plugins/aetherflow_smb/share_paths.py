@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from msgspec.structs import replace
 
 from aetherflow import StepError
 
@@ -42,6 +43,11 @@ class SharePath(msgspec.Struct, frozen=True):
     def unc(self) -> str:
         """The path as Windows spells it: two backslashes, host, share, names."""
         return "\\".join(("\\", self.host, self.share, *self.parts))
+
+    def above(self) -> list[str]:
+        """Return the folders that it is in, as `unc` in lower case."""
+        tops = [replace(self, parts=self.parts[:count]) for count in range(len(self.parts))]
+        return [top.unc.lower() for top in tops]
 
     @property
     def inner(self) -> str:

@@ -33,7 +33,7 @@ from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, 
 
 if TYPE_CHECKING:
     from aetherflow_smb.share import Share
-    from aetherflow_smb.share_listing import Listing
+    from aetherflow_smb.share_listing import Identity, Listing
     from aetherflow_smb.share_streams import ShareReader, ShareWriter
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class SmbClientConnector(RemoteFiles):
         self._share = share
         self._make = make
         self._idle: list[Share] = []
+        self._folders: dict[str, Identity] = {}
         self._threads = anyio.CapacityLimiter(THREADS)
         self._short = anyio.CapacityLimiter(SHORT_CALLS)
 
@@ -134,11 +135,14 @@ class SmbClientConnector(RemoteFiles):
         """
         path, found = self._path(folder), []
         async with self._connection() as line:
-            listing = await self._call(line, "list", path, lambda: line.listing(path))
+            above = [known for one in path.above() if (known := self._folders.get(one)) is not None]
+            listing = await self._call(line, "list", path, lambda: line.listing(path, above))
             with _or_break_off(line, listing):
                 while entries := await self._call(line, "list", path, listing.next_entries):
                     found += entries
                 await self._call(line, "list", path, listing.close)
+            if listing.identity is not None:
+                self._folders[path.unc.lower()] = listing.identity
         for entry in found:
             if not entry.is_link:
                 yield entry

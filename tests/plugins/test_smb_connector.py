@@ -137,6 +137,24 @@ async def test_links_are_described_by_what_they_point_to_and_broken_ones_are_lef
     ]
 
 
+async def test_links_that_lead_in_a_circle_are_no_folders(samba_server: Samba) -> None:
+    top = samba_server.new_folder()
+    folder = samba_server.data / top
+    (folder / "a/b").mkdir(parents=True)
+    (folder / "a/b/up").symlink_to("../..")
+    (folder / "self").symlink_to(".")
+    async with opened(samba_server) as files:
+        found = [await listed(files, place) for place in (top, f"{top}/a", f"{top}/a/b")]
+    assert [
+        (entry.path.removeprefix(f"{top}/"), entry.is_link) for entries in found for entry in entries
+    ] == [
+        ("a", False),
+        ("self", True),
+        ("a/b", False),
+        ("a/b/up", True),
+    ]
+
+
 async def test_many_files_are_listed_in_large_portions(samba_server: Samba) -> None:
     top = samba_server.new_folder()
     for number in range(2_000):
