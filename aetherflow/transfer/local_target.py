@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.sdk.remote_files import BLOCK_BYTES
 from aetherflow.transfer.local_io import LocalFile, rename_file
+
+T = TypeVar("T")
 
 MOST_STORED_SINGLY = 64
 """Of more files, the file system as a whole is made durable: one call instead of thousands."""
@@ -29,7 +33,6 @@ class LocalTarget:
         self.folder = folder
         self._access = access
         self._made: set[str] = set()
-        self._written: list[str] = []
 
     def prepare(self, path: str) -> None:
         """Make the folder of a file.
@@ -84,23 +87,27 @@ class LocalTarget:
         """
         if mtime is not None:
             os.utime(temporary, (mtime, mtime))
-        if not rename_file(temporary, path, replace=replace):
-            return False
-        self._written.append(path)
-        return True
+        return rename_file(temporary, path, replace=replace)
 
-    def store(self) -> None:
-        """Make all files that got their names durable.
+    def store(self, paths: Sequence[str]) -> None:
+        """Make files and their names durable; one that was taken away since, or is another user's, is left.
 
         Raises:
             OSError: they cannot be stored.
         """
-        written, self._written = self._written, []
-        if len(written) > MOST_STORED_SINGLY and (syncfs := getattr(ctypes.CDLL(None), "syncfs", None)):
-            _with_descriptor(str(self.folder), syncfs)
+        system = ctypes.CDLL(None, use_errno=True)
+        if len(paths) > MOST_STORED_SINGLY and (syncfs := getattr(system, "syncfs", None)):
+            if _with_descriptor(str(self.folder), syncfs) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(self.folder))
             return
-        for path in _distinct((*written, *(str(Path(one).parent) for one in written))):
-            _with_descriptor(path, os.fsync)
+        folders = {above for path in paths for above in Path(path).parents if self._is_own(above)}
+        for path in (*paths, *sorted(map(str, folders))):
+            with suppress(FileNotFoundError, PermissionError):
+                _with_descriptor(path, os.fsync)
+
+    def _is_own(self, folder: Path) -> bool:
+        """Whether a folder may have been made by a transfer; the one above has its name."""
+        return folder == self.folder.parent or folder.is_relative_to(self.folder)
 
 
 def digest_of(path: str, count: int) -> hashlib._Hash:
@@ -120,13 +127,9 @@ def digest_of(path: str, count: int) -> hashlib._Hash:
     return digest
 
 
-def _with_descriptor(path: str, function: object) -> None:
+def _with_descriptor(path: str, function: Callable[[int], T]) -> T:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        function(descriptor)  # type: ignore[operator]  # fsync, or the C function syncfs
+        return function(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _distinct(paths: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(paths))

@@ -85,12 +85,17 @@ class Moving:
         if self._settings.transactional:
             await self._manifest.commit()
             await self._finish_all()
-        await self._way.flush()
+        await self._way.flush(self._arrived(items))
         if self._gone:
             self._context.log(
                 f"{self._gone} files that an earlier attempt had sent are not there any more: taken since",
                 "warning",
             )
+
+    def _arrived(self, items: list[Item]) -> list[str]:
+        """Return the paths of the files that have arrived, now or in an earlier attempt."""
+        found = (self._manifest.entries.get(item.id) for item in items)
+        return [entry.path for entry in found if entry is not None and entry.has_arrived]
 
     async def _move(self, item: Item) -> None:
         """Move one file, or, if the step is transactional, bring it to its temporary name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -89,9 +90,9 @@ class Receiving(Way):
 
         await on_disk("write", item.temporary, rename, must_end=True)
 
-    async def flush(self) -> None:
+    async def flush(self, paths: Sequence[str]) -> None:
         """Make what has arrived durable: the sources may be deleted now."""
-        await on_disk("write", str(self._target.folder), self._target.store)
+        await on_disk("write", str(self._target.folder), self._target.store, paths)
 
     async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:
         """Write a file under its temporary name, from an offset on; a small one may wait in memory."""

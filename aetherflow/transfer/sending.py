@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -61,7 +61,7 @@ class Sending(Way):
             await self._remote.remove(f"{item.target}{SUFFIX}")
         self._manifest.note(entry)
 
-    async def flush(self) -> None:
+    async def flush(self, paths: Sequence[str]) -> None:
         """Do nothing: the far side has accepted everything."""
 
     async def _bring(self, item: Item, offset: int, meter: FileMeter) -> Arrived:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar, TypeVarTuple
 
 import anyio
@@ -203,8 +203,8 @@ class Way(abc.ABC):
         return item.target if self.verb == "upload" else item.source
 
     @abc.abstractmethod
-    async def flush(self) -> None:
-        """Make what has arrived durable."""
+    async def flush(self, paths: Sequence[str]) -> None:
+        """Make the files that have arrived durable, those of earlier attempts too."""
 
 
 async def bytes_at(remote: RemoteFiles, path: str, offset: int, count: int) -> bytes:

@@ -15,6 +15,7 @@ import pytest
 from aetherflow.errors import StepError
 from aetherflow.sdk.step import StepResult
 from aetherflow.testing import FakeRun, run_step
+from aetherflow.transfer.local_target import MOST_STORED_SINGLY, LocalTarget
 from aetherflow.transfer.shipped_steps import smb_download_files
 from aetherflow.transfer.sidecar import checksum_in
 from tests.transfer.memory_files import MemoryFiles
@@ -201,6 +202,38 @@ async def test_a_file_that_was_brought_may_be_gone_in_a_second_attempt(tmp_path:
     files.files = {}
     again = await download(run, files=["/in/a.csv", "/in/b.csv"])
     assert again.outputs == first.outputs
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("count", [1, MOST_STORED_SINGLY])
+async def test_files_of_an_attempt_that_failed_are_durable_before_the_step_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    files = MemoryFiles({f"/in/{number}": b"a" for number in range(count)})
+    run = run_of(tmp_path, files)
+    wanted = [{"path": path, "size": 1} for path in (*files.files, "/in/late")]
+    with pytest.raises(StepError):
+        await download(run, files=wanted, parallel=1)
+    files.files["/in/late"] = b"b"
+    stored: list[str] = []
+    monkeypatch.setattr(LocalTarget, "store", lambda _target, paths: stored.extend(paths))
+    result = await download(run, files=wanted)
+    assert stored == result.outputs["local_files"]
+    assert len(stored) == count + 1
+
+
+def test_durable_are_the_files_their_folders_and_the_name_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = LocalTarget(tmp_path / "got", None)
+    path = str(tmp_path / "got/deep/a")
+    target.write(path, b"a")
+    stored: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: stored.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
+    target.store([path, str(tmp_path / "got/taken-away")])
+    assert stored == [path, str(tmp_path), str(tmp_path / "got"), str(tmp_path / "got/deep")]
 
 
 @pytest.mark.asyncio
