@@ -8,11 +8,12 @@ manifest and effects.
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar, Literal
 
+import anyio
 import msgspec
 
 from aetherflow.errors import StepError
@@ -23,6 +24,9 @@ from aetherflow.sdk.files import atomic_write
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """The size of the pieces that files are read and written in; a connector may use smaller ones."""
+
+CLEANUP_SECONDS = 5.0
+"""How long a transfer that failed waits until its local file is closed and removed."""
 
 
 class RemoteEntry(msgspec.Struct, frozen=True):
@@ -180,15 +184,12 @@ class RemoteFiles(Connector):
         writing = atomic_write(Path(local))
         part = await run_blocking(writing.__enter__)
         try:
-            file = await run_blocking(part.open, "wb")
-            try:
-                async with self.read(remote) as blocks:
-                    async for block in blocks:
-                        await run_blocking(file.write, block)
-            finally:
-                file.close()
+            async with _opened(part, "wb") as file, self.read(remote) as blocks:
+                async for block in blocks:
+                    await run_blocking(file.write, block)
         except BaseException as error:
-            writing.__exit__(type(error), error, error.__traceback__)
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                await run_blocking(writing.__exit__, type(error), error, error.__traceback__)
             raise
         await run_blocking(writing.__exit__, None, None, None)
 
@@ -198,17 +199,14 @@ class RemoteFiles(Connector):
         Raises:
             OSError: the local file cannot be read.
         """
-        file = await run_blocking(Path(local).open, "rb")
+        async with _opened(Path(local), "rb") as file:
 
-        async def blocks() -> AsyncIterator[bytes]:
-            while block := await run_blocking(file.read, READ_BYTES):
-                yield block
+            async def blocks() -> AsyncIterator[bytes]:
+                while block := await run_blocking(file.read, READ_BYTES):
+                    yield block
 
-        try:
             await self.make_folder(self.parent(remote))
             await self.write(remote, blocks())
-        finally:
-            file.close()
 
     async def delete(self, path: str) -> None:
         """Delete a file or an empty folder, if it is there; see `remove` and `remove_folder`."""
@@ -238,6 +236,18 @@ class RemoteFiles(Connector):
     async def mkdir_recursive(self, path: str) -> None:
         """Make a folder and those above it; see `make_folder`."""
         await self.make_folder(path)
+
+
+@asynccontextmanager
+async def _opened(path: Path, mode: Literal["rb", "wb"]) -> AsyncGenerator[IO[bytes]]:
+    """Open a local file; a thread closes it, since that waits for a call that still reads or writes it."""
+    file: IO[bytes] = await run_blocking(path.open, mode)
+    try:
+        yield file
+        await run_blocking(file.close)  # only now a full disk may show
+    finally:
+        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+            await run_blocking(file.close)
 
 
 async def _blocks_of(content: bytes) -> AsyncIterator[bytes]:

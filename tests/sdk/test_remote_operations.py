@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aetherflow import RemoteEntry, RemoteFiles, StepError
@@ -33,6 +37,40 @@ async def test_a_download_that_fails_leaves_the_old_file_and_nothing_else(tmp_pa
         await MemoryFiles().download("/none", tmp_path / "x")
 
     assert {one.name: one.read_bytes() for one in tmp_path.glob("*")} == {"x": b"old"}  # noqa: ASYNC240 - a test
+
+
+class Stuck(MemoryFiles):
+    """A server that falls silent within a file."""
+
+    @asynccontextmanager
+    async def read(self, path: str, *, offset: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        del path, offset
+
+        async def blocks() -> AsyncIterator[bytes]:
+            yield b"half"
+            await anyio.sleep_forever()
+
+        yield blocks()
+
+
+async def test_a_download_that_is_cancelled_is_removed_and_never_by_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    threads: list[int] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as pathlib calls it
+        threads.append(threading.get_ident())
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    with anyio.move_on_after(0.1):
+        await Stuck().download("/in/x", tmp_path / "x")
+
+    assert {one.name: one.read_bytes() for one in tmp_path.glob("*")} == {"x": b"old"}  # noqa: ASYNC240 - a test
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 class WithoutFolders(MemoryFiles):
