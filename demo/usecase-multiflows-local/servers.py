@@ -3,7 +3,7 @@
     python servers.py COMMAND [ARG ...]
 
 DEMO_DIR is where all of it is. The servers: SFTP (asyncssh), mail (aiosmtpd) and, where Samba is installed
-and the user is root, its smbd; without Samba a folder stands in for the share. Keys and passwords are
+and the user is root, its smbd; without Samba a folder is used in place of the share. Keys and passwords are
 made for this one time.
 """
 
@@ -165,16 +165,16 @@ async def mail_server(place: Path) -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def share(place: Path) -> AsyncIterator[dict[str, str]]:
-    """Serve the folder `share` by Samba, or say why a folder stands in for it."""
+    """Serve the folder `share` by Samba, or say why a folder is used instead."""
     found = shutil.which("smbd", path=_path())
     why = "" if found else "smbd is not installed"
     if found and os.geteuid() != 0:
         why = "smbd can be started by root only"
     if os.environ.get("DEMO_SHARE") == "share_folder":
         why = "DEMO_SHARE is share_folder"
-    stand_in = f"no server: the folder {place / 'share'} stands in for it (driver smb:folder)"
+    instead = f"no server: the folder {place / 'share'} is used instead (driver smb:folder)"
     if why:
-        say(f"   share   {why}, so {stand_in}")
+        say(f"   share   {why}, so {instead}")
         yield {"DEMO_SHARE": "share_folder"}
         return
     folder = place / "samba"
@@ -187,7 +187,7 @@ async def share(place: Path) -> AsyncIterator[dict[str, str]]:
             say(f"   share   127.0.0.1:{port} (Samba), the folder {place / 'share' / 'REPORTS'}")
             yield {"DEMO_SHARE": "share_server", "DEMO_SMB_PORT": str(port), "DEMO_SMB_PASSWORD": password}
         else:
-            say(f"   share   smbd does not start (see {folder}/log), so {stand_in}")
+            say(f"   share   smbd does not start (see {folder}/log), so {instead}")
             yield {"DEMO_SHARE": "share_folder"}
     finally:
         with suppress(ProcessLookupError):

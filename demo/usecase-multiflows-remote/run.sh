@@ -21,4 +21,4 @@ for flow in uc1 uc2; do
     aetherflow doctor --bundle-manifest "$demo/bundles/$flow.yaml" | sed -n -e 's/^error */   /p' -e 's/^warning .*\[AF430\] /   /p' | sort -u
 done
 echo "== Running the flows on the servers of the local demo instead"
-exec .venv/bin/python demo/usecase-multiflows-local/servers.py sh "$demo/stand_in.sh"
+exec .venv/bin/python demo/usecase-multiflows-local/servers.py sh "$demo/local_servers.sh"

@@ -30,7 +30,7 @@ from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, 
 
 @connector("smb:folder")
 class SmbFolderConnector(RemoteFiles):
-    """A folder that stands in for a file server, with one folder for each share; every run says so."""
+    """A folder in place of a file server, with one folder for each share; every run says so."""
 
     config_type: ClassVar[type[FolderConfig]] = FolderConfig
     options_type: ClassVar[type[SmbOptions]] = SmbOptions
@@ -44,8 +44,8 @@ class SmbFolderConnector(RemoteFiles):
         self._root = Path(config.path)
         self._files = LocalFiles(name, self._root)
         server = config.server or "a server"
-        caution = f"resource {name!r}: the folder {config.path} stands in for the shares of {server}"
-        self.cautions = (f"{caution}; nothing goes over the network",)
+        caution = f"resource {name!r}: the folder {config.path} is used in place of the shares of {server}"
+        self.cautions = (f"{caution}; nothing is sent over the network",)
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
@@ -65,7 +65,7 @@ class SmbFolderConnector(RemoteFiles):
 
     async def check(self) -> list[CheckResult]:
         """Check the rights on the folder and its free space."""
-        message = f"{self._root} stands in for {self._config.server or 'a server'}: no server is used"
+        message = f"{self._root} is used in place of {self._config.server or 'a server'}"
         return [CheckResult("server", "warning", message), *await self._files.check()]
 
     async def aclose(self) -> None:
@@ -161,7 +161,7 @@ class SmbFolderConnector(RemoteFiles):
         return await self._files.set_mtime(await self._place(path), mtime)
 
     def _path(self, written: str) -> SharePath:
-        """Return where a path is on the server that the folder stands in for.
+        """Return where a path is on the server that the folder replaces.
 
         Raises:
             StepError: it names another server, or no share (AF345), or a name that Windows does not allow
@@ -171,7 +171,7 @@ class SmbFolderConnector(RemoteFiles):
         path = share_path(written, host=server, share=self._config.share)
         if server and path.host.lower() != server.lower():
             raise StepError(
-                f"{written!r} is not on {server}, the server that the folder {self._root} stands in for",
+                f"{written!r} is not on {server}, the server that the folder {self._root} replaces",
                 hint="leave the server out: SHARE:/folder/file",
                 code="AF345",
             )

@@ -61,7 +61,7 @@ def test_the_local_demo_moves_files_from_server_to_server_and_shows_what_arrived
     }
     assert "      summary.csv  64 bytes\n" in done.out
     assert "The Excel report of uc2 comes with Excel support" in done.out
-    assert re.search(r"^   share   (127\.0\.0\.1:\d+ \(Samba\)|.* stands in for it)", done.out, re.MULTILINE)
+    assert re.search(r"^   share   (127\.0\.0\.1:\d+ \(Samba\)|.* is used instead)", done.out, re.MULTILINE)
     sftp = place.folder / "demo" / "output" / "multiflows-local" / "sftp"
     assert {path.parent.name for path in sftp.rglob("*.zip")} == {"done"}
     assert re.findall(r"^   (done/orders-\S+)  ", done.out, re.MULTILINE) == [
@@ -98,7 +98,7 @@ def test_the_remote_demo_says_what_is_missing_and_runs_on_the_servers_of_the_loc
     )  # by both commands, for both flows
     assert mails_in(done) == ["Orders of DATE: 4", "Sales and returns, DATE", "No orders on DATE"]
     assert "(driver smb:folder)" in ran
-    assert "stands in for the shares of" in done.err
+    assert "is used in place of the shares of" in done.err
     assert files_on_the_share(place, "multiflows-remote") == {
         "orders/orders-DATE.zip",
         "monthly/DATE/sales.tsv",

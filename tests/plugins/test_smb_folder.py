@@ -59,8 +59,8 @@ async def test_each_share_is_a_folder_and_the_other_keys_of_a_server_are_accepte
 async def test_every_run_says_that_it_is_no_server(tmp_path: Path) -> None:
     assert (await opened(tmp_path)).cautions == (
         (
-            f"resource 'share': the folder {tmp_path} stands in for the shares of nas; "
-            "nothing goes over the network"
+            f"resource 'share': the folder {tmp_path} is used in place of the shares of nas; "
+            "nothing is sent over the network"
         ),
     )
 
