@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
@@ -53,8 +54,8 @@ class SmtpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def exposes_password(self) -> bool:
         """Whether the password goes over a network that is not this machine's own, unencrypted."""
-        is_here = self.host.startswith(("127.", "localhost", "::1"))
-        return self.has_login and not (self.uses_tls or self.uses_starttls or is_here)
+        is_safe = self.uses_tls or self.uses_starttls or _is_this_machine(self.host)
+        return self.has_login and not is_safe
 
     @property
     def uses_tls(self) -> bool:
@@ -91,3 +92,11 @@ class SmtpOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: Annotated[Duration, Meta(gt=0)] = 30
     retry: SmtpRetry = SmtpRetry()
     max_connections: Annotated[int, Meta(ge=1)] = 4
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its name or address; DNS is not asked."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aetherflow_mail.smtp_settings import SmtpConfig
 
 from aetherflow import StepError
 from aetherflow.testing import run_flow
@@ -79,3 +80,22 @@ async def test_a_plugin_may_speak_smtp_itself(tmp_path: Path) -> None:
         await client.sendmail("ops@example.org", ["ann@example.org"], b"Subject: s\r\n\r\nb")
 
     assert server.mails[0].recipients == ["ann@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_exposed"),
+    [
+        ("localhost", False),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost.example.org", True),
+        ("127.example.org", True),
+        ("10.0.0.1", True),
+    ],
+)
+async def test_only_to_this_machine_a_password_may_go_unencrypted_without_a_warning(
+    host: str,
+    is_exposed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    config = SmtpConfig(host, 25, username="ann", password="x")  # noqa: S106 - not used
+    assert config.exposes_password is is_exposed
