@@ -28,6 +28,9 @@ from aetherflow.steps.named_values import Parse
 from aetherflow.steps.process_failure import Attempt, unfinished
 from aetherflow.steps.process_inputs import LogInputs
 
+NOT_STARTED = 126
+"""The exit code if the folder cannot be entered, or the shell may not execute the program."""
+
 Text = Annotated[str, Meta(min_length=1)]
 Variable = Annotated[str, Meta(extra=JSON_AS_TEXT)]
 
@@ -214,4 +217,7 @@ def _failure(
 ) -> StepError | None:
     accepted = (inputs.success or RemoteSuccess()).accepted
     ended = ProcessEnd(end.exit_code, mark="", timed_out=end.timed_out)
-    return Attempt(context, shown, recorder, ended, 1).ending_failure(accepted, inputs.timeout_seconds)
+    failure = Attempt(context, shown, recorder, ended, 1).ending_failure(accepted, inputs.timeout_seconds)
+    if failure is not None and inputs.cwd and end.exit_code == NOT_STARTED:
+        failure.hint = f"check that the folder {inputs.cwd} is there, and that the user may execute the program"
+    return failure

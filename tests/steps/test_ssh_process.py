@@ -121,6 +121,7 @@ async def test_an_exit_code_a_signal_and_a_wrong_folder_are_failures(tmp_path: P
         with pytest.raises(StepError, match="exit code 126") as raised:
             await host.sh("true", cwd="/nowhere at all")
         assert "/nowhere at all" in raised.value.message
+        assert "the folder /nowhere at all is there" in raised.value.hint
         given = await host.sh("exit 3", success={"exit_codes": [0, 3]})
     assert given["exit_code"] == 3
 
