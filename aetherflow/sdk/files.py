@@ -32,7 +32,8 @@ def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = 
 
     A reader never sees half a file: the old content stays until the new one is complete. The temporary file
     is removed when the block raises. An OSError without a file name, such as a full disk, gets the name of
-    `path`. A file that is replaced passes its mode on, and a link is followed.
+    `path`. A file that is replaced passes its mode on, and a link is followed. A folder, a device such as
+    /dev/null and a pipe are not replaced, but an OSError.
 
     Args:
         path: the file; its folder is created if it does not exist.
@@ -41,8 +42,7 @@ def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = 
         access: who may read a new file and the folders that are made for it; None: as the umask says.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _check_replaceable(path)
     make_folder(path.parent, access)
     temporary = path.with_name(temporary_name(path.name))
     try:
@@ -69,6 +69,22 @@ def write_whole(path: Path, content: bytes, access: FileAccess) -> None:
     """
     with atomic_write(path, access=access) as temporary, open_file(temporary, "xb", access) as file:
         file.write(content)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Check that a file can take the place of what a path names; the user root could replace /dev/null.
+
+    Raises:
+        OSError: it is a folder, a device, a pipe or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # nothing is there, or the write reports why it cannot be reached
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def _mode_of(path: Path, access: FileAccess | None) -> int | None:

@@ -219,5 +219,7 @@ def _failure(
     ended = ProcessEnd(end.exit_code, mark="", timed_out=end.timed_out)
     failure = Attempt(context, shown, recorder, ended, 1).ending_failure(accepted, inputs.timeout_seconds)
     if failure is not None and inputs.cwd and end.exit_code == NOT_STARTED:
-        failure.hint = f"check that the folder {inputs.cwd} is there, and that the user may execute the program"
+        failure.hint = (
+            f"check that the folder {inputs.cwd} is there, and that the user may execute the program"
+        )
     return failure

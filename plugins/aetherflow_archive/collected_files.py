@@ -123,9 +123,10 @@ def _name(file: Path, base: Path, root: Path) -> str:
     """Return the name of a file in the archive."""
     real = file.resolve()
     if not real.is_relative_to(root):
-        link = f", a link to {real}," if file.is_relative_to(base) else ""
+        if file.is_relative_to(base):
+            raise _refused(f"{file} is a link to {real}, which is outside src_dir {base}")
         raise StepError(
-            f"{file}{link} is outside src_dir {base}, and only files in it are packed",
+            f"{file} is outside src_dir {base}, and only files in it are packed",
             hint="set src_dir to a folder that has all items in it",
             code="AF395",
         )

@@ -80,6 +80,20 @@ def test_without_fsync_a_file_still_appears_whole_or_not_at_all(
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "whole")]
 
 
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with (
+            pytest.raises(OSError, match="it is no regular file") as caught,
+            files.atomic_write(tmp_path / name),
+        ):
+            pytest.fail("it must be refused before anything is written")
+        assert caught.value.filename == str(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
 def test_a_limit_counts_what_is_read_and_not_what_is_said() -> None:
     limit = ReadLimit("the archive a.zip", max_files=2, max_bytes=10, hint="raise max_bytes")
     assert b"".join(limit.blocks(io.BytesIO(b"12345"), 2)) == b"12345"
