@@ -13,7 +13,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import struct_fields
 from aetherflow.sdk.step import StepResult, StepType, follow_up_of
 from aetherflow.sdk.step_failure import plugin_errors_contained
-from aetherflow.spec.convert import convert_values, type_info
+from aetherflow.spec.convert import convert_values, in_words, type_info
 from aetherflow.spec.duration import ACCEPTED
 from aetherflow.spec.spelling import NodePath, is_no_duration, misplaced
 
@@ -111,7 +111,7 @@ def _typed(step_type: StepType, inputs: dict[str, Any]) -> Any:
                 message = f"the input {field.encode_name!r} of {step_type.name} is no duration"
                 raise UnfitInputs(message, hint=f"write {ACCEPTED}") from None
         raise UnfitInputs(
-            f"the inputs of {step_type.name} do not fit: {error}",
+            f"the inputs of {step_type.name} do not fit: {in_words(error)}",
             hint=f"see: aetherflow steps show {step_type.name}",
         ) from None
 

@@ -6,6 +6,7 @@ process with a segmentation fault; a server that loads two flows at once would d
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -71,12 +72,30 @@ def misfit(value: Any, wanted: Any) -> str:
     try:
         convert_values(value, wanted)
     except msgspec.ValidationError as error:
-        return str(error)
+        return in_words(error)
     except BaseException as error:
         if is_our_cancellation(error):
             raise
         return named(error)
     return ""
+
+
+_LIMIT = re.compile(r"Expected `(str|array|object|int|float)` (of length )?(>=|<=|>|<) (\S+)")
+_WORDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+
+
+def in_words(error: msgspec.ValidationError) -> str:
+    """Return what is wrong, with limits in words: `must be at least 1`, `must not be empty`."""
+
+    def words(found: re.Match[str]) -> str:
+        kind, is_length, sign, limit = found.groups()
+        if is_length and (sign, limit) == (">=", "1"):
+            return "must not be empty"
+        unit = (" characters" if kind == "str" else " entries") if is_length else ""
+        limit = limit.removesuffix(".0") if kind == "float" else limit
+        return f"must {'have' if is_length else 'be'} {_WORDS[sign]} {limit}{unit}"
+
+    return _LIMIT.sub(words, str(error))
 
 
 def json_decoder(wanted: Any) -> msgspec.json.Decoder[Any]:

@@ -1,9 +1,15 @@
-"""Threads that are the first to meet a type: the process lives, and each gets its value."""
+"""Conversions: threads that are the first to meet a type, and what does not fit, in words."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Annotated, Any
+
+import pytest
+from msgspec import Meta
+
+from aetherflow.spec.convert import misfit
 
 SCRIPT = """
 import sys, threading
@@ -32,3 +38,23 @@ def test_eight_threads_may_be_the_first_to_convert_to_a_type() -> None:
     for _ in range(4):
         done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "value", "words"),
+    [
+        (str, {"min_length": 1}, "", "must not be empty"),
+        (list, {"min_length": 1}, [], "must not be empty"),
+        (list, {"min_length": 2}, [1], "must have at least 2 entries"),
+        (str, {"max_length": 2}, "abc", "must have at most 2 characters"),
+        (int, {"ge": 1}, 0, "must be at least 1"),
+        (int, {"le": 64}, 99, "must be at most 64"),
+        (float, {"gt": 0}, 0, "must be more than 0"),
+        (float, {"lt": 1.5}, 2, "must be less than 1.5"),
+        (int, {}, "x", "Expected `int`, got `str`"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_said_in_words(
+    kind: type, limits: dict[str, float], value: Any, words: str
+) -> None:
+    assert misfit(value, Annotated[kind, Meta(**limits)]) == words  # type: ignore[arg-type]  # known here only

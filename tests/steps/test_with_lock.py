@@ -142,13 +142,16 @@ async def test_a_lock_that_was_taken_away_ends_the_inner_step(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("inputs", "problem"),
     [
-        ("{lock_key: '', step: {type: check_items}}", "length >= 1 - at `$.lock_key`"),
-        ("{lock_key: k, ttl_seconds: 0, step: {type: check_items}}", "`float` > 0.0 - at `$.ttl_seconds`"),
+        ("{lock_key: '', step: {type: check_items}}", "must not be empty - at `$.lock_key`"),
+        (
+            "{lock_key: k, ttl_seconds: 0, step: {type: check_items}}",
+            "must be more than 0 - at `$.ttl_seconds`",
+        ),
         (
             "{lock_key: k, ttl_seconds: .inf, step: {type: check_items}}",
-            "<= 315360000.0 - at `$.ttl_seconds`",
+            "must be at most 315360000 - at `$.ttl_seconds`",
         ),
-        ("{lock_key: k, wait_seconds: -1, step: {type: check_items}}", ">= 0.0 - at `$.wait_seconds`"),
+        ("{lock_key: k, wait_seconds: -1, step: {type: check_items}}", "must be at least 0 - at `$.wait_seconds`"),
         ("{lock_key: k, step: {id: x}}", "missing required field `type` - at `$.step`"),
         ("{lock_key: k}", "missing required field `step`"),
     ],
