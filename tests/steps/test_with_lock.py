@@ -151,7 +151,10 @@ async def test_a_lock_that_was_taken_away_ends_the_inner_step(tmp_path: Path) ->
             "{lock_key: k, ttl_seconds: .inf, step: {type: check_items}}",
             "must be at most 315360000 - at `$.ttl_seconds`",
         ),
-        ("{lock_key: k, wait_seconds: -1, step: {type: check_items}}", "must be at least 0 - at `$.wait_seconds`"),
+        (
+            "{lock_key: k, wait_seconds: -1, step: {type: check_items}}",
+            "must be at least 0 - at `$.wait_seconds`",
+        ),
         ("{lock_key: k, step: {id: x}}", "missing required field `type` - at `$.step`"),
         ("{lock_key: k}", "missing required field `step`"),
     ],
