@@ -41,20 +41,18 @@ def test_eight_threads_may_be_the_first_to_convert_to_a_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "limits", "value", "words"),
+    ("kind", "limit", "value", "words"),
     [
-        (str, {"min_length": 1}, "", "must not be empty"),
-        (list, {"min_length": 1}, [], "must not be empty"),
-        (list, {"min_length": 2}, [1], "must have at least 2 entries"),
-        (str, {"max_length": 2}, "abc", "must have at most 2 characters"),
-        (int, {"ge": 1}, 0, "must be at least 1"),
-        (int, {"le": 64}, 99, "must be at most 64"),
-        (float, {"gt": 0}, 0, "must be more than 0"),
-        (float, {"lt": 1.5}, 2, "must be less than 1.5"),
-        (int, {}, "x", "Expected `int`, got `str`"),
+        (str, Meta(min_length=1), "", "must not be empty"),
+        (list, Meta(min_length=1), [], "must not be empty"),
+        (list, Meta(min_length=2), [1], "must have at least 2 entries"),
+        (str, Meta(max_length=2), "abc", "must have at most 2 characters"),
+        (int, Meta(ge=1), 0, "must be at least 1"),
+        (int, Meta(le=64), 99, "must be at most 64"),
+        (float, Meta(gt=0), 0, "must be more than 0"),
+        (float, Meta(lt=1.5), 2, "must be less than 1.5"),
+        (int, Meta(), "x", "Expected `int`, got `str`"),
     ],
 )
-def test_what_is_beyond_a_limit_is_said_in_words(
-    kind: type, limits: dict[str, float], value: Any, words: str
-) -> None:
-    assert misfit(value, Annotated[kind, Meta(**limits)]) == words  # type: ignore[arg-type]  # known here only
+def test_what_is_beyond_a_limit_is_said_in_words(kind: type, limit: Meta, value: Any, words: str) -> None:
+    assert misfit(value, Annotated[kind, limit]) == words
