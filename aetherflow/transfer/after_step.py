@@ -18,9 +18,9 @@ from aetherflow.sdk.step import FOLLOW_UP
 from aetherflow.transfer.download_step import RemoteDownloadInput
 from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.manifest import Entry, read_manifest
-from aetherflow.transfer.moving import MOST_EFFECTS
 from aetherflow.transfer.selected_files import remote_files
 from aetherflow.transfer.transfer_keys import TransferInputs
+from aetherflow.transfer.transfer_run import MOST_EFFECTS
 from aetherflow.transfer.upload_step import RemoteUploadInput
 from aetherflow.transfer.way import on_disk
 from aetherflow.transfer.workers import each

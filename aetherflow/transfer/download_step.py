@@ -18,7 +18,6 @@ from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.task_errors import one_error
 from aetherflow.transfer.local_target import LocalTarget
 from aetherflow.transfer.manifest import Entry, Manifest
-from aetherflow.transfer.moving import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.receiving import Receiving
 from aetherflow.transfer.remote_file import RemoteFile, listed_file
@@ -26,6 +25,7 @@ from aetherflow.transfer.remote_inputs import GivenFile, RemoteFilesInputs, Text
 from aetherflow.transfer.selected_files import remote_files, selected_files
 from aetherflow.transfer.target_names import Named, last_part, target_names, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
+from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.way import Item, on_disk
 
 STATS_AT_ONCE = 8

@@ -13,13 +13,13 @@ from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.transfer.local_sources import LocalSource, UploadItem, given_sources, listed_sources
 from aetherflow.transfer.manifest import Manifest
-from aetherflow.transfer.moving import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.rate import Meter, RateLimit
 from aetherflow.transfer.remote_inputs import Text
 from aetherflow.transfer.selected_files import remote_files
 from aetherflow.transfer.sending import Sending
 from aetherflow.transfer.target_names import Named, last_part, target_names, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
+from aetherflow.transfer.transfer_run import arrived_earlier, manifest_path, move_files
 from aetherflow.transfer.way import Item
 
 

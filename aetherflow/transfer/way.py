@@ -1,6 +1,6 @@
 """One direction of a transfer: what differs between a download and an upload.
 
-`move_files` (`moving.py`) does what both have in common.
+`Moving` (`moving.py`) does what both have in common.
 """
 
 from __future__ import annotations
