@@ -19,8 +19,8 @@ class RemoteFile(msgspec.Struct, frozen=True):
         path: names it there; the methods of its connector take it.
         name: the last part of `rel_path`.
         rel_path: below the folder that was listed, with `/` between its parts.
-        size: in bytes; None if a step got only its path.
-        mtime: when it was changed, in whole seconds since 1970 UTC; None if that is unknown.
+        size: in bytes; null if the step got only its path.
+        mtime: when it was changed, in whole seconds since 1970 UTC; null if that is unknown.
         modified: the same as RFC 3339 text in UTC; empty if unknown.
         is_dir: whether it is a folder.
         sha256: its checksum, if it is known.
