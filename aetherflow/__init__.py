@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from aetherflow.sdk.checks import CheckResult
     from aetherflow.sdk.connector import Connector, Resource, connector
     from aetherflow.sdk.context import StepContext
-    from aetherflow.sdk.effects import Effect
+    from aetherflow.sdk.effects import NOT_DONE, Effect
     from aetherflow.sdk.input_types import Duration, PathText
     from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
     from aetherflow.sdk.remote_shell import RemoteProgram, RemoteShell
@@ -62,6 +62,7 @@ __all__ = [
     "LocalFiles",
     "LockNotAcquired",
     "MissingExtra",
+    "NOT_DONE",
     "OutputNames",
     "PathText",
     "RemoteEntry",
@@ -108,7 +109,7 @@ _HOMES = {
         "sdk.connector": ("Connector", "Resource", "connector"),
         "sdk.context": ("StepContext",),
         "sdk.input_types": ("Duration", "PathText"),
-        "sdk.effects": ("Effect",),
+        "sdk.effects": ("NOT_DONE", "Effect"),
         "sdk.file_selection": ("file_selection",),
         "sdk.files": ("files",),
         "sdk.remote_files": ("RemoteEntry", "RemoteFiles"),

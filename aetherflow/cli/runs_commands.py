@@ -19,6 +19,7 @@ from aetherflow.cli_hints import retry_command
 from aetherflow.errors import UsageError
 from aetherflow.events.run_events import BundleUse, RunResumed
 from aetherflow.observe.event_text import one_line
+from aetherflow.sdk.effects import NOT_DONE
 from aetherflow.store.projection import timestamp
 from aetherflow.store.queries import AttemptRow, EffectRow, StepRow
 
@@ -126,14 +127,19 @@ def _print_run(found: RunHistory, path: Path) -> None:
 
 def _print_effects(effects: list[EffectRow]) -> None:
     """Print what a step changed outside: what is not confirmed may have happened, or not."""
-    confirmed = [one_line(effect.key) for effect in effects if effect.confirmed_at is not None]
+    done = []
     for effect in effects:
+        key, reason = one_line(effect.key), effect.result.get(NOT_DONE)
         if effect.confirmed_at is None:
-            print_text(f"      not confirmed, intended {effect.intended_at}: {one_line(effect.key)}")
-    for key in confirmed[:EFFECTS_SHOWN]:
+            print_text(f"      not confirmed, intended {effect.intended_at}: {key}")
+        elif reason:
+            print_text(f"      not done: {key}: {one_line(str(reason))}")
+        else:
+            done.append(key)
+    for key in done[:EFFECTS_SHOWN]:
         print_text(f"      done: {key}")
-    if len(confirmed) > EFFECTS_SHOWN:
-        print_text(f"      and {len(confirmed) - EFFECTS_SHOWN} more")
+    if len(done) > EFFECTS_SHOWN:
+        print_text(f"      and {len(done) - EFFECTS_SHOWN} more")
 
 
 def _print_bundle(bundle: BundleUse) -> None:

@@ -20,6 +20,9 @@ from aetherflow.sdk.json_values import plain_json, struct_fields
 
 T = TypeVar("T")
 
+NOT_DONE = "not_done"
+"""The key of a `result` that says why a change certainly did not happen; `runs show` shows that."""
+
 Found = Mapping[str, Any] | msgspec.Struct | bool | None
 """The result of `verify`: facts about the effect (or True) if it has happened, else None or False."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import anyio
 import msgspec
 
-from aetherflow import StepError
+from aetherflow import NOT_DONE, StepError
 from aetherflow_mail.failures import AnswerLost, Reply, refused_recipients
 from aetherflow_mail.mail import Composed
 from aetherflow_mail.transaction import Server, open_envelope, send_content
@@ -144,7 +144,8 @@ async def _transmit(
                 # What failed for sure is recorded as well: then a record without an end means «perhaps».
                 answer = await _answer(client, connector.server, mail)
                 delivered = envelope.accepted if isinstance(answer, Reply) else []
-                transmission.result = {"delivered": delivered, "answer": str(answer)}
+                refusal = {} if delivered else {NOT_DONE: str(answer)}
+                transmission.result = {"delivered": delivered, "answer": str(answer), **refusal}
     except AnswerLost:
         raise
     except StepError as error:

@@ -363,3 +363,29 @@ async def test_a_run_that_was_killed_between_intent_and_confirmation_repeats_not
     assert (tmp_path / "log").read_text() == log
     assert cli.query("SELECT outputs ->> 'bytes' FROM step_state") == [(size,)]
     assert "not confirmed" not in cli.run("runs", "show", "r").out
+
+
+async def test_a_change_that_the_other_side_refused_is_shown_as_not_done(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path)
+    cli.write(
+        "plugins/send.py",
+        """
+from aetherflow import NOT_DONE, StepContext, StepError, step
+
+@step("send")
+async def send(context: StepContext, inputs: dict) -> None:
+    async with context.effect("send 1") as sent:
+        sent.result = {NOT_DONE: "550 no such user"}
+    raise StepError("refused")
+""",
+    )
+    cli.write("flow.yaml", one_step("send"))
+    env = {"AETHERFLOW_PLUGIN_PATHS": "plugins"}
+
+    def run_and_show() -> str:
+        assert cli.run("run", "flow.yaml", "--run-id", "r", env=env).code == 1
+        return cli.run("runs", "show", "r").out
+
+    shown = await anyio.to_thread.run_sync(run_and_show)
+    assert "      not done: send 1: 550 no such user\n" in shown
+    assert " done: send 1\n" not in shown

@@ -14,7 +14,7 @@ import pytest
 from aetherflow_mail import transaction
 from aetherflow_mail.failures import AnswerLost
 
-from aetherflow import StepError
+from aetherflow import NOT_DONE, StepError
 from aetherflow.testing import FakeClock
 from tests.plugins.mail_run import MailRun, open_mail
 from tests.polling import eventually
@@ -129,6 +129,8 @@ async def test_what_is_refused_for_good_is_not_retried(tmp_path: Path, stage: St
         assert (server.connections, server.mails) == (1, [])
         assert caught.value.info().is_final
         assert caught.value.kind == "other"
+        recorded = [str(effect.result.get(NOT_DONE)) for effect in run.effects.values()]
+        assert ["554 5.7.1 no spam please" in reason for reason in recorded] == [True] * (stage == "DATA")
         await run.send()
 
     assert len(server.mails) == 1
