@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from aetherflow.transfer.steps import transfer_steps
 
 __all__ = [
+    "NOT_DONE",
     "AetherFlowError",
     "BundleError",
     "BundleFile",
@@ -62,7 +63,6 @@ __all__ = [
     "LocalFiles",
     "LockNotAcquired",
     "MissingExtra",
-    "NOT_DONE",
     "OutputNames",
     "PathText",
     "RemoteEntry",
