@@ -31,9 +31,8 @@ async def rename_new(session: Session, server: Server, path: str, new: str) -> N
         raise
 
 
-async def replace_file(session: Session, server: Server, path: str, new: str) -> None:
+async def replace_file(session: Session, path: str, new: str) -> None:
     """Rename a file, and replace one that has the name: in one operation if the server has that."""
-    del server
     try:
         await session.ask(session.client.posix_rename(path, new))
     except asyncssh.SFTPOpUnsupported:

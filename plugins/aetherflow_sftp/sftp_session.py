@@ -157,7 +157,10 @@ class Session:
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         """Rename a file; see `RemoteFiles.rename`."""
         with self.explained(f"rename to {new} the file", path):
-            await (replace_file if replace else rename_new)(self, self._server, path, new)
+            if replace:
+                await replace_file(self, path, new)
+            else:
+                await rename_new(self, self._server, path, new)
 
     async def remove(self, path: str) -> bool:
         """Delete a file; return whether it was there."""
