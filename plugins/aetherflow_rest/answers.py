@@ -74,8 +74,8 @@ async def read_answer(response: httpx2.Response, what: str, limit: int) -> Answe
 
 
 @asynccontextmanager
-async def written(ctx: StepContext, path: Path) -> AsyncIterator[Path]:
-    """Give a temporary path in a block; it becomes `path` at the end, and is removed after an error.
+async def written(ctx: StepContext, path: Path) -> AsyncIterator[BinaryIO]:
+    """Give an open temporary file in a block; it becomes `path` at the end, and is removed after an error.
 
     Raises:
         StepError: the file cannot be written (AF735).
@@ -86,7 +86,12 @@ async def written(ctx: StepContext, path: Path) -> AsyncIterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
-        yield part
+        stream = await ctx.run_blocking(_open_part, part, path)
+        try:
+            yield stream
+        finally:
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                await ctx.run_blocking(stream.close)
     except BaseException as error:
         with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
             await ctx.run_blocking(whole.__exit__, type(error), error, error.__traceback__)
@@ -187,9 +192,13 @@ def answer_of(response: httpx2.Response, content: bytes, size: int, sha256: str)
     return Answer(response.status_code, headers, str(response.url), content, size, sha256)
 
 
-def open_part(part: Path) -> BinaryIO:
-    """Open a temporary file for writing; without a buffer, so that closing it cannot find a full disk."""
-    return cast("BinaryIO", part.open("wb", buffering=0))
+def _open_part(part: Path, path: Path) -> BinaryIO:
+    """Open the temporary file of `path`; without a buffer, so that closing it cannot find a full disk."""
+    try:
+        return cast("BinaryIO", part.open("wb", buffering=0))
+    except OSError as error:
+        error.filename = str(path)
+        raise _unwritable(path, error) from None
 
 
 def write_block(summed: files.ChecksumFile, block: bytes, path: Path) -> None:

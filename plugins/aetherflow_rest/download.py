@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import anyio
-
 from aetherflow import StepContext, files
-from aetherflow_rest.answers import CLEANUP_SECONDS, Answer, answer_of, open_part, write_block, written
+from aetherflow_rest.answers import Answer, answer_of, write_block, written
 
 if TYPE_CHECKING:
     import httpx2
@@ -93,13 +91,8 @@ async def downloading(ctx: StepContext, path: Path) -> AsyncIterator[Download]:
     Raises:
         StepError: the file cannot be written (AF735).
     """
-    async with written(ctx, path) as part:
-        stream = await ctx.run_blocking(open_part, part)
-        try:
-            yield Download(ctx, path, stream)
-        finally:
-            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                await ctx.run_blocking(stream.close)
+    async with written(ctx, path) as stream:
+        yield Download(ctx, path, stream)
 
 
 def _validator(response: httpx2.Response) -> str:

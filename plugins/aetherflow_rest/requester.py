@@ -14,7 +14,6 @@ from aetherflow_rest.answers import (
     Answer,
     json_of,
     looks_like_json,
-    open_part,
     read_answer,
     text_of,
     unexpected_status,
@@ -171,11 +170,9 @@ class Requester:
             kept: list[Any] = []
             outputs = await self._pages(how, kept, None)
             return {**outputs, "json": kept, "count": len(kept)}
-        async with written(self._ctx, self._path) as part:
-            stream = await self._ctx.run_blocking(open_part, part)
-            with stream:
-                summed = files.ChecksumFile(stream)
-                outputs = await self._pages(how, None, summed)
+        async with written(self._ctx, self._path) as stream:
+            summed = files.ChecksumFile(stream)
+            outputs = await self._pages(how, None, summed)
         return {**outputs, "path": str(self._path), "size": summed.size, "sha256": summed.hexdigest()}
 
     async def _pages(

@@ -468,19 +468,22 @@ async def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) ->
             assert caught.value.code == "AF387"
             with pytest.raises(StepError, match="folder cannot be sent: it is a folder"):
                 await requested(run, path="x", method="PUT", file="folder")
-            with pytest.raises(StepError, match="folder: is a directory") as caught:
-                await requested(run, path="x", save_to="folder")
-            assert caught.value.code == "AF735"
+            for place, why in (
+                ("folder", "folder: is a directory"),
+                ("/proc/x", "write /proc/x: no such file"),
+            ):
+                with pytest.raises(StepError, match=why) as caught:
+                    await requested(run, path="x", save_to=place)
+                assert caught.value.code == "AF735"
 
 
 async def test_a_full_disk_leaves_the_old_file_and_is_no_fault_of_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on_a_full_disk(_part: Path) -> BinaryIO:
+    def on_a_full_disk(_part: Path, _path: Path) -> BinaryIO:
         return cast("BinaryIO", Path("/dev/full").open("wb", buffering=0))
 
-    for module in ("download", "requester"):
-        monkeypatch.setattr(f"aetherflow_rest.{module}.open_part", on_a_full_disk)
+    monkeypatch.setattr("aetherflow_rest.answers._open_part", on_a_full_disk)
     with HttpServer() as server:
         server.on("/v1/x", Answer(json=[1]))
         async with run_with(server, tmp_path, at_once()) as run:
