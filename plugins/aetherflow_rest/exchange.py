@@ -15,7 +15,7 @@ import httpx2
 from aetherflow import StepError
 from aetherflow_rest.call import Body, Call, no_body
 from aetherflow_rest.clients import arguments_at_home, arguments_elsewhere, proxy_for
-from aetherflow_rest.failures import explained, is_hopeless, not_sent
+from aetherflow_rest.failures import NeverSent, explained, is_hopeless, not_sent
 from aetherflow_rest.redirects import (
     REDIRECTS,
     Origin,
@@ -84,7 +84,7 @@ class Exchange:
         Raises:
             StepError: there is no answer, or it broke off; or `consume` raised it.
         """
-        repetition = 0
+        repetition, never_sent = 0, True
         while True:
             repetition += 1
             trail: list[str] = []
@@ -93,13 +93,14 @@ class Exchange:
                     wait = self._wait_for_status(call, response, repetition)
                     if wait is None:
                         return await consume(response)
-                    reason = f"status {response.status_code}"
+                    reason, never_sent = f"status {response.status_code}", False
             except FAILURES as error:
                 failure = self._failure(call, trail, error)
+                never_sent = never_sent and not_sent(error) and len(trail) == 1
                 is_safe = (not_sent(error) or call.may_repeat) and not is_hopeless(error)
                 wait = wait_before(repetition, self.options.repetition) if is_safe else None
                 if wait is None:
-                    raise failure from error
+                    raise NeverSent.of(failure) if never_sent else failure from error
                 reason = failure.message
             _log.info("%s %s is repeated in %g s: %s", call.method, shown(trail[-1]), wait, reason)
             await anyio.sleep(wait)

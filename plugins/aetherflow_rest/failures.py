@@ -23,6 +23,15 @@ _NO_FAULTS = (
 )
 
 
+class NeverSent(StepError):
+    """No server has seen anything of the request, in no repetition."""
+
+    @classmethod
+    def of(cls, error: StepError) -> NeverSent:
+        """Return the same error as one of this class."""
+        return cls(error.message, hint=error.hint, code=error.code, kind=error.kind, detail=error.detail)
+
+
 def not_sent(error: BaseException) -> bool:
     """Whether the server has certainly seen nothing of the request."""
     return isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)

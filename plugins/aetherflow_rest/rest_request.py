@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from aetherflow import Duration, OutputNames, PathText, StepContext, StepResult, step
+from aetherflow import NOT_DONE, Duration, OutputNames, PathText, StepContext, StepResult, step
 from aetherflow_rest.pagination import Kind, Pagination
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ async def rest_request(ctx: StepContext, inputs: RestRequestInput) -> StepResult
 
 async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
     """Send a request that changes something: its intent is stored before, and its answer after it."""
+    from aetherflow_rest.failures import NeverSent  # noqa: PLC0415 - imports httpx2, see above
+
     interrupted = False
 
     async def cannot_be_verified() -> Literal[False]:
@@ -193,12 +195,25 @@ async def _once(ctx: StepContext, ready: Requester) -> dict[str, Any]:
         interrupted = True
         return False
 
-    async with ctx.effect(ready.what, verify=cannot_be_verified, detail=ready.detail) as effect:
+    effect, number = ctx.effect(ready.what, verify=cannot_be_verified, detail=ready.detail), 1
+    while NOT_DONE in effect.result:  # of an earlier attempt, which reached no server
+        number += 1
+        key = f"{ready.what} ({number})"
+        effect = ctx.effect(key, verify=cannot_be_verified, detail=ready.detail)
+    failure = None
+    async with effect:
         if effect.done:
             ctx.log(f"{ready.what} was answered before; it is not sent again")
             return effect.result
         if interrupted:
             level: Literal["info", "warning"] = "info" if ready.why_again else "warning"
             ctx.log(f"{ready.what} may have been sent before; it is sent again{ready.why_again}", level)
-        effect.result = await ready.perform(is_repeated=interrupted)
-        return effect.result
+        try:
+            effect.result = await ready.perform(is_repeated=interrupted)
+        except NeverSent as error:
+            if interrupted:
+                raise
+            effect.result, failure = {NOT_DONE: error.message}, error
+    if failure is not None:
+        raise failure
+    return effect.result

@@ -17,7 +17,7 @@ from aetherflow_rest.bodies import SentFile, file_body
 from aetherflow_rest.call import Call
 from aetherflow_rest.httpx_connector import rest_connector
 
-from aetherflow import StepError
+from aetherflow import NOT_DONE, StepError
 from aetherflow.clock import SystemClock
 from aetherflow.testing import FakeRun
 from aetherflow.transfer.local_files import LocalFiles
@@ -427,6 +427,25 @@ async def test_a_request_that_nobody_confirmed_is_sent_again_with_a_word(tmp_pat
             again = await requested(run, attempt=2, path="/orders/7", method="DELETE")
             assert again["status"] == 404  # it is gone, as was requested
         assert [request.method for request in server.requests] == ["POST", "POST", "DELETE", "DELETE"]
+
+
+async def test_a_request_that_no_server_has_seen_is_not_done_and_sent_without_a_word(tmp_path: Path) -> None:
+    with HttpServer() as server, TcpProxy(server.port) as proxy:
+        server.on("/v1/orders", Answer(201))
+        async with run_with(server, tmp_path, {"timeout": 5}, proxy.port) as run:
+            order: dict[str, Any] = {"path": "/orders", "method": "POST", "json": {}}
+            proxy.refuse()
+            for attempt in (1, 2):
+                with pytest.raises(StepError, match="refuses connections") as caught:
+                    await requested(run, attempt=attempt, **order)
+                assert (caught.value.code, caught.value.kind) == ("AF375", "connection")
+            assert [NOT_DONE in effect.result for effect in run.effects.values()] == [True, True]
+            proxy.heal()
+            assert (await requested(run, attempt=3, **order))["status"] == 201
+            assert (await requested(run, attempt=4, **order))["status"] == 201
+        assert [key for *_, key in run.effects] == ["POST /orders", "POST /orders (2)", "POST /orders (3)"]
+        assert run.logged == ["POST /orders was answered before; it is not sent again"]
+        assert len(server.requests) == 1
 
 
 async def test_with_an_idempotency_key_a_post_is_repeated_at_once(tmp_path: Path) -> None:
