@@ -23,6 +23,7 @@ from measure import Row, Timed, command, interleaved, table
 from schedule_ticks import schedule_ticks
 from sftp_transfers import sftp_transfers
 from smb_files import smb_files
+from transfer_memory import transfer_memory
 
 PYTHON = sys.executable
 AETHERFLOW = str(Path(sys.executable).with_name("aetherflow"))
@@ -42,6 +43,7 @@ def main() -> None:
         "masking": masking,
         "sftp": sftp_transfers,
         "smb": smb_files,
+        "memory": transfer_memory,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
