@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
-
-import anyio
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from aetherflow import (
     CheckResult,
@@ -19,35 +17,18 @@ from aetherflow import (
     connector,
     run_blocking,
 )
-from aetherflow_smb.answers import status_of
 from aetherflow_smb.failures import (
-    answer_failed,
     between_shares,
-    connection_lost,
-    how_it_broke,
     unprotected,
 )
 from aetherflow_smb.packets import SMALL_BYTES
 from aetherflow_smb.settings import Login, Protection, PysmbConfig, SmbConfig, SmbOptions, login_of
 from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
+from aetherflow_smb.share_pool import SharePool, or_break_off
 
 if TYPE_CHECKING:
     from aetherflow_smb.share import Share
-    from aetherflow_smb.share_listing import Identity, Listing
-    from aetherflow_smb.share_streams import ShareReader, ShareWriter
-
-T = TypeVar("T")
-
-THREADS = 16
-"""How many blocking calls one resource makes at once."""
-
-SHORT_CALLS = 4
-"""How many connections are used for what is no transfer: to look at files, rename and delete them."""
-
-LOGIN_GRACE_SECONDS = 0.5
-
-CLOSE_SECONDS = 5.0
-"""How long the end of a run waits until the servers have confirmed the logout."""
+    from aetherflow_smb.share_listing import Identity
 
 
 @connector("smb:smbclient")
@@ -64,11 +45,8 @@ class SmbClientConnector(RemoteFiles):
         self.name = login.resource
         self._login = login
         self._share = share
-        self._make = make
-        self._idle: list[Share] = []
+        self._pool = SharePool(login, make)
         self._folders: dict[str, Identity] = {}
-        self._threads = anyio.CapacityLimiter(THREADS)
-        self._short = anyio.CapacityLimiter(SHORT_CALLS)
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
@@ -85,8 +63,8 @@ class SmbClientConnector(RemoteFiles):
         opened = cls(login, config.share, await run_blocking(_share_class))
         path = opened._path("") if config.share else None
         try:
-            async with opened._connection() as line:
-                protection = await opened._call(line, "use", path, lambda: line.protection(path))
+            async with opened._pool.connection() as line:
+                protection = await opened._pool.call(line, "use", path, lambda: line.protection(path))
             if protection is Protection.NONE:
                 opened.cautions = (unprotected(login),)
         except BaseException:
@@ -103,17 +81,12 @@ class SmbClientConnector(RemoteFiles):
         from aetherflow_smb.share_checks import check_share  # noqa: PLC0415 - needs the extra smb
 
         path = self._path("") if self._share else None
-        async with self._connection() as line:
-            return await self._call(line, "check", path, lambda: check_share(line, path))
+        async with self._pool.connection() as line:
+            return await self._pool.call(line, "check", path, lambda: check_share(line, path))
 
     async def aclose(self) -> None:
         """Log out."""
-        lines, self._idle = self._idle, []
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            for line in lines:
-                await run_blocking(line.close, limiter=anyio.CapacityLimiter(1))
-        for line in lines:
-            line.break_off()
+        await self._pool.aclose()
 
     def join(self, folder: str, name: str) -> str:
         """Return the path of `name` below a folder, in its form: `SHARE:/dir` leads to `SHARE:/dir/name`.
@@ -134,13 +107,13 @@ class SmbClientConnector(RemoteFiles):
             StepError: the folder does not exist (AF352), or may not be read (AF351).
         """
         path, found = self._path(folder), []
-        async with self._connection() as line:
+        async with self._pool.connection() as line:
             above = [known for one in path.above() if (known := self._folders.get(one)) is not None]
-            listing = await self._call(line, "list", path, lambda: line.listing(path, above))
-            with _or_break_off(line, listing):
-                while entries := await self._call(line, "list", path, listing.next_entries):
+            listing = await self._pool.call(line, "list", path, lambda: line.listing(path, above))
+            with or_break_off(line, listing):
+                while entries := await self._pool.call(line, "list", path, listing.next_entries):
                     found += entries
-                await self._call(line, "list", path, listing.close)
+                await self._pool.call(line, "list", path, listing.close)
             if listing.identity is not None:
                 self._folders[path.unc.lower()] = listing.identity
         for entry in found:
@@ -156,7 +129,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be looked at (AF351).
         """
         place = self._path(path)
-        return await self._once("look at", place, lambda line: line.look(place))
+        return await self._pool.once("look at", place, lambda line: line.look(place))
 
     @asynccontextmanager
     async def read(self, path: str, *, offset: int = 0) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -168,19 +141,21 @@ class SmbClientConnector(RemoteFiles):
         place = self._path(path)
 
         async def blocks() -> AsyncIterator[bytes]:
-            while found := await self._call(line, "read", place, file.next_blocks):
+            while found := await self._pool.call(line, "read", place, file.next_blocks):
                 for block in found:
                     yield block
 
-        async with self._connection() as line:
-            small = None if offset else await self._call(line, "read", place, lambda: line.read_small(place))
+        async with self._pool.connection() as line:
+            small = (
+                None if offset else await self._pool.call(line, "read", place, lambda: line.read_small(place))
+            )
             if small is not None:
                 yield _joined(small)
                 return
-            file = await self._call(line, "read", place, lambda: line.reader(place, offset))
-            with _or_break_off(line, file):
+            file = await self._pool.call(line, "read", place, lambda: line.reader(place, offset))
+            with or_break_off(line, file):
                 yield blocks()
-                await self._call(line, "read", place, file.close)
+                await self._pool.call(line, "read", place, file.close)
 
     async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
         """Write a file, from its beginning or from an offset; what an older file has behind is cut off.
@@ -191,22 +166,24 @@ class SmbClientConnector(RemoteFiles):
         """
         place = self._new_path(path)
         first = b"" if offset else await _first_of(content)
-        async with self._connection() as line:
+        async with self._pool.connection() as line:
             if (
                 not offset
                 and len(first) <= SMALL_BYTES
-                and (await self._call(line, "write", place, lambda: line.write_small(place, first)))
+                and (await self._pool.call(line, "write", place, lambda: line.write_small(place, first)))
             ):
                 return
-            file = await self._call(line, "write", place, lambda: line.writer(place, offset))
-            with _or_break_off(line, file):
+            file = await self._pool.call(line, "write", place, lambda: line.writer(place, offset))
+            with or_break_off(line, file):
                 async for block in _joined(first, content):
                     rest = memoryview(block)
                     while rest:
-                        rest = rest[await self._call(line, "write", place, partial(file.write_some, rest)) :]
-                while await self._call(line, "write", place, file.wait):
+                        rest = rest[
+                            await self._pool.call(line, "write", place, partial(file.write_some, rest)) :
+                        ]
+                while await self._pool.call(line, "write", place, file.wait):
                     pass
-                await self._call(line, "write", place, file.finish)
+                await self._pool.call(line, "write", place, file.finish)
 
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         """Rename a file in one operation; with `replace`, an existing file is replaced.
@@ -217,7 +194,9 @@ class SmbClientConnector(RemoteFiles):
         place, target = self._path(path), self._new_path(new)
         if (place.host, place.share.lower()) != (target.host, target.share.lower()):
             raise between_shares(self.name, path, new)
-        if not await self._once("rename", place, lambda line: line.rename(place, target, replaces=replace)):
+        if not await self._pool.once(
+            "rename", place, lambda line: line.rename(place, target, replaces=replace)
+        ):
             raise StepError(
                 f"resource {self.name!r}: cannot rename {path}: {new} exists",
                 hint="move it away, or let it be replaced: overwrite: always",
@@ -232,7 +211,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be deleted (AF351), or is a folder (AF355).
         """
         place = self._path(path)
-        return await self._once("delete", place, lambda line: line.remove(place))
+        return await self._pool.once("delete", place, lambda line: line.remove(place))
 
     async def remove_folder(self, path: str) -> bool:
         """Delete an empty folder; return whether it was there.
@@ -241,7 +220,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be deleted (AF351), or is not empty (AF355).
         """
         place = self._path(path)
-        return await self._once("delete", place, lambda line: line.remove_folder(place))
+        return await self._pool.once("delete", place, lambda line: line.remove_folder(place))
 
     async def make_folder(self, path: str) -> None:
         """Make a folder and those above it.
@@ -251,7 +230,7 @@ class SmbClientConnector(RemoteFiles):
                 (AF355).
         """
         place = self._new_path(path)
-        await self._once("make the folder", place, lambda line: line.make_folder(place))
+        await self._pool.once("make the folder", place, lambda line: line.make_folder(place))
 
     async def set_mtime(self, path: str, mtime: float) -> bool:
         """Set when a file was changed; return True.
@@ -260,7 +239,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be changed (AF351).
         """
         place = self._path(path)
-        await self._once("set the time of", place, lambda line: line.set_mtime(place, mtime))
+        await self._pool.once("set the time of", place, lambda line: line.set_mtime(place, mtime))
         return True
 
     def _path(self, written: str) -> SharePath:
@@ -271,74 +250,12 @@ class SmbClientConnector(RemoteFiles):
         check_new_name(path)
         return path
 
-    async def _once(self, doing: str, path: SharePath, function: Callable[[Share], T]) -> T:
-        """Call a function with a connection, in a thread; see `_call`."""
-        async with self._short, self._connection() as line:
-            return await self._call(line, doing, path, lambda: function(line))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Share]:
-        """Lend a connection; afterwards the next call may have it, unless it is broken."""
-        self._idle = [line for line in self._idle if line.is_usable]
-        line = self._idle.pop() if self._idle else self._make(self._login)
-        try:
-            if line.needs_a_look and not await self._call(line, "use", None, line.is_alive):
-                line.break_off()
-                line = self._make(self._login)
-            yield line
-        finally:
-            if line.is_usable:
-                line.rest()
-                self._idle.append(line)
-            else:
-                line.break_off()
-
-    async def _call(self, line: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
-        """Call a function that uses this connection, in a thread.
-
-        A server that does not answer, and a cancellation, break the connection off, which ends the thread.
-        """
-        written = self._login.server if path is None else path.written or path.unc
-        async with self._threads:
-            # A login has the same limit, and a better sentence.
-            limit = self._login.timeout + (0 if line.is_connected else LOGIN_GRACE_SECONDS)
-            try:
-                with anyio.fail_after(limit):
-                    return await run_blocking(function, limiter=anyio.CapacityLimiter(1))
-            except StepError:
-                raise
-            except TimeoutError:
-                line.break_off()
-                said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
-                raise connection_lost(self._login, doing, written, said) from None
-            except anyio.get_cancelled_exc_class():
-                line.break_off()
-                raise
-            except Exception as error:  # the reading thread of smbprotocol raises anything
-                if (status := status_of(error)) is not None:
-                    raise answer_failed(self.name, doing, written, status) from error
-                line.break_off()
-                raise connection_lost(
-                    self._login, doing, written, how_it_broke(self._login, error)
-                ) from error
-
 
 @connector("smb:pysmb")
 class PysmbConnector(SmbClientConnector):
     """Another name of `smb:smbclient`, for flows that were written for pysmb."""
 
     config_type: ClassVar[type[PysmbConfig]] = PysmbConfig
-
-
-@contextmanager
-def _or_break_off(line: Share, file: Listing | ShareReader | ShareWriter) -> Iterator[None]:
-    """Break the connection off if the block fails: that closes the file, without waiting for the server."""
-    try:
-        yield
-    except BaseException:
-        line.break_off()
-        file.forget()
-        raise
 
 
 async def _first_of(content: AsyncIterator[bytes]) -> bytes:

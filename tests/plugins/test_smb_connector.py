@@ -116,7 +116,7 @@ async def test_reading_may_stop_early_and_another_call_may_use_the_connection(sa
         async with files.read(f"{top}/big") as blocks:
             assert await anext(blocks)
         assert len(await whole(files, f"{top}/big")) == 6_000_000
-        assert len(files._idle) == 1
+        assert files._pool.idle == 1
 
 
 async def test_links_are_described_by_what_they_point_to_and_broken_ones_are_left_out(

@@ -1,0 +1,132 @@
+"""The connections of a resource: lend one to each transfer, and call blocking functions with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from aetherflow import StepError, run_blocking
+from aetherflow_smb.answers import status_of
+from aetherflow_smb.failures import answer_failed, connection_lost, how_it_broke
+
+if TYPE_CHECKING:
+    from aetherflow_smb.settings import Login
+    from aetherflow_smb.share import Share
+    from aetherflow_smb.share_listing import Listing
+    from aetherflow_smb.share_paths import SharePath
+    from aetherflow_smb.share_streams import ShareReader, ShareWriter
+
+T = TypeVar("T")
+
+THREADS = 16
+"""How many blocking calls one resource makes at once."""
+
+SHORT_CALLS = 4
+"""How many connections are used for what is no transfer: to look at files, rename and delete them."""
+
+LOGIN_GRACE_SECONDS = 0.5
+
+CLOSE_SECONDS = 5.0
+"""How long the end of a run waits until the servers have confirmed the logout."""
+
+
+class SharePool:
+    """The connections of a resource; those that nobody uses are idle, and used again.
+
+    Args:
+        login: how they log in.
+        make: makes another one, which is not connected yet.
+    """
+
+    def __init__(self, login: Login, make: Callable[[Login], Share]) -> None:
+        self._login = login
+        self._make = make
+        self._idle: list[Share] = []
+        self._threads = anyio.CapacityLimiter(THREADS)
+        self._short = anyio.CapacityLimiter(SHORT_CALLS)
+
+    @property
+    def idle(self) -> int:
+        """How many connections nobody uses."""
+        return len(self._idle)
+
+    async def aclose(self) -> None:
+        """Log out."""
+        lines, self._idle = self._idle, []
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            for line in lines:
+                await run_blocking(line.close, limiter=anyio.CapacityLimiter(1))
+        for line in lines:
+            line.break_off()
+
+    async def once(self, doing: str, path: SharePath, function: Callable[[Share], T]) -> T:
+        """Call a function with a connection, in a thread; see `call`.
+
+        Raises:
+            StepError: see `call`.
+        """
+        async with self._short, self.connection() as line:
+            return await self.call(line, doing, path, lambda: function(line))
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Share]:
+        """Lend a connection; afterwards the next call may have it, unless it is broken."""
+        self._idle = [line for line in self._idle if line.is_usable]
+        line = self._idle.pop() if self._idle else self._make(self._login)
+        try:
+            if line.needs_a_look and not await self.call(line, "use", None, line.is_alive):
+                line.break_off()
+                line = self._make(self._login)
+            yield line
+        finally:
+            if line.is_usable:
+                line.rest()
+                self._idle.append(line)
+            else:
+                line.break_off()
+
+    async def call(self, line: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
+        """Call a function that uses this connection, in a thread.
+
+        A server that does not answer, and a cancellation, break the connection off, which ends the thread.
+
+        Raises:
+            StepError: the server refuses what the function requests, or the connection is lost (AF348).
+        """
+        written = self._login.server if path is None else path.written or path.unc
+        async with self._threads:
+            # A login has the same limit, and a better sentence.
+            limit = self._login.timeout + (0 if line.is_connected else LOGIN_GRACE_SECONDS)
+            try:
+                with anyio.fail_after(limit):
+                    return await run_blocking(function, limiter=anyio.CapacityLimiter(1))
+            except StepError:
+                raise
+            except TimeoutError:
+                line.break_off()
+                said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
+                raise connection_lost(self._login, doing, written, said) from None
+            except anyio.get_cancelled_exc_class():
+                line.break_off()
+                raise
+            except Exception as error:  # the reading thread of smbprotocol raises anything
+                if (status := status_of(error)) is not None:
+                    raise answer_failed(self._login.resource, doing, written, status) from error
+                line.break_off()
+                raise connection_lost(
+                    self._login, doing, written, how_it_broke(self._login, error)
+                ) from error
+
+
+@contextmanager
+def or_break_off(line: Share, file: Listing | ShareReader | ShareWriter) -> Iterator[None]:
+    """Break the connection off if the block fails: that closes the file, without waiting for the server."""
+    try:
+        yield
+    except BaseException:
+        line.break_off()
+        file.forget()
+        raise
