@@ -20,7 +20,7 @@ _ANSWERS: tuple[tuple[tuple[type[asyncssh.SFTPError], ...], str, str, str], ...]
     (
         (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath),
         "it does not exist, or its folder does not",
-        "check the path",
+        "check the path; a relative one starts at the folder of the login",
         "AF339",
     ),
     (
