@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from aetherflow.errors import StepError
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import FOLLOW_UP
@@ -19,6 +20,7 @@ from aetherflow.transfer.download_step import RemoteDownloadInput
 from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.manifest import Entry, read_manifest
 from aetherflow.transfer.selected_files import remote_files
+from aetherflow.transfer.target_names import last_part, temporary_name, with_name
 from aetherflow.transfer.transfer_keys import TransferInputs
 from aetherflow.transfer.transfer_run import MOST_EFFECTS
 from aetherflow.transfer.upload_step import RemoteUploadInput
@@ -180,10 +182,28 @@ class _Sources:
                 await self._place.rename(path, target, replace=False)
                 break
             if there.size == entry.size and there.mtime is not None and not _differ(there.mtime, entry.mtime):
-                await self._place.remove(path)
+                await self._remove_copy(path, target)
                 break
             number += 1
         return target
+
+    async def _remove_copy(self, path: str, target: str) -> None:
+        """Delete a source of which `target` is a copy, but not if both are names of one file.
+
+        Raises:
+            StepError: the folder to move to is that of the source, perhaps spelled in another way (AF315).
+        """
+        aside = with_name(path, temporary_name(last_part(path), path, target))
+        await self._place.rename(path, aside, replace=True)
+        if await self._place.stat(target) is None:
+            await self._place.rename(aside, path, replace=False)
+            raise StepError(
+                f"cannot move {path} to {self._move_to}: that is the folder where it is",
+                hint="choose another folder as move_to",
+                code="AF315",
+                detail={"path": path},
+            )
+        await self._place.remove(aside)
 
     async def _remove_marker(self, entry: Entry) -> None:
         """Delete the done-file of a source that is gone; one that several files share stays."""

@@ -16,6 +16,7 @@ from aetherflow.sdk.input_types import PathText
 from aetherflow.sdk.remote_files import RemoteEntry, RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
 from aetherflow.task_errors import one_error
+from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.local_target import LocalTarget
 from aetherflow.transfer.manifest import Entry, Manifest
 from aetherflow.transfer.rate import Meter, RateLimit
@@ -56,7 +57,7 @@ class RemoteDownloadInput(TransferInputs, frozen=True):
             ValueError: see `TransferInputs`; or it is not clear which files are meant.
         """
         super().__post_init__()
-        self.named()
+        self.check_move_to(self.named().remote_dir)
 
     def named(self) -> RemoteFilesInputs:
         """Return the inputs that say which files are meant.
@@ -103,6 +104,8 @@ async def download_files(
     settings = inputs.transfer()
     names = await _names(folder, files, settings.rename)
     items = [_item(context, file, f"{folder}/{name}") for file, name in zip(files, names, strict=True)]
+    if isinstance(connector, LocalFiles):
+        await connector.refuse_same((item.source, item.target) for item in items)
     target = LocalTarget(folder, await context.run_blocking(context.access_of, folder / "file"))
 
     def way(manifest: Manifest, rate: RateLimit, meter: Meter) -> Receiving:

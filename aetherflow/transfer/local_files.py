@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
@@ -243,6 +243,32 @@ class LocalFiles(RemoteFiles):
             async for block in blocks:
                 await run_blocking(digest.update, block, limiter=self._threads)
         return digest.hexdigest()
+
+    async def refuse_same(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Check that no file is moved onto itself.
+
+        Args:
+            pairs: a path of this resource, and the absolute path that it is moved from or to.
+
+        Raises:
+            StepError: both are the same file (AF312).
+        """
+        given = list(pairs)
+
+        def same() -> str | None:
+            for path, other in given:
+                with suppress(OSError):  # most targets are not there; the transfer reports the rest
+                    if os.path.samefile(self._real(path), other):  # noqa: PTH121 - the paths of this module are texts
+                        return other
+            return None
+
+        if (path := await run_blocking(same, limiter=self._threads)) is not None:
+            raise StepError(
+                f"resource {self.name!r}: {path} would be moved onto itself",
+                hint="choose another folder",
+                code="AF312",
+                detail={"path": path},
+            )
 
     async def _call(self, doing: str, path: str, function: Callable[[str], T], *, follow: bool = True) -> T:
         """Call a blocking function with the real path, in a thread; an OSError gets its sentence."""

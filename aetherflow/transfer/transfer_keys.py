@@ -89,6 +89,24 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
             raise ValueError("parallel and parallelism mean the same: keep one of them")
         self.transfer()
 
+    def check_move_to(self, folder: str | None) -> None:
+        """Check that files which are moved away from a folder get to another one.
+
+        Raises:
+            ValueError: they stay in it, or the next run would take them again.
+        """
+        if self.move_to is None or folder is None:
+            return
+        here, there = folder.rstrip("/\\"), self.move_to.rstrip("/\\")
+        if here == there:
+            raise ValueError("move_to is the folder that the files are in: choose another one")
+        chosen = [self.pattern] if isinstance(self.pattern, str) else self.pattern or []
+        takes_all = self.recursive and not self.exclude and not any("/" in one for one in chosen)
+        if takes_all and there.startswith(f"{here}/"):
+            raise ValueError(
+                "move_to is below the folder, so with recursive the next run takes its files: exclude it"
+            )
+
     def transfer(self) -> TransferSettings:
         """Return the keys as the transfer reads them.
 

@@ -11,6 +11,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.input_types import PathText
 from aetherflow.sdk.remote_files import RemoteFiles
 from aetherflow.sdk.step import Skipped, StepResult
+from aetherflow.transfer.local_files import LocalFiles
 from aetherflow.transfer.local_sources import LocalSource, UploadItem, given_sources, listed_sources
 from aetherflow.transfer.manifest import Manifest
 from aetherflow.transfer.rate import Meter, RateLimit
@@ -67,6 +68,7 @@ class RemoteUploadInput(TransferInputs, frozen=True):
             raise ValueError(f"{' and '.join(given)}: keep one of them")
         if self.src_dir is None and (chosen := [one for one in self.chosen_by() if one != "min_count"]):
             raise ValueError(f"{chosen[0]} selects from src_dir; it has no meaning without it")
+        self.check_move_to(self.src_dir)
 
 
 class RemoteUploadOutput(msgspec.Struct, frozen=True):
@@ -111,6 +113,8 @@ async def upload_files(context: StepContext, inputs: RemoteUploadInput) -> Remot
         _item(context, one, connector.join(remote_dir, name))
         for one, name in zip(found.files, names, strict=True)
     ]
+    if isinstance(connector, LocalFiles):
+        await connector.refuse_same((item.target, item.source) for item in items)
     await _make_folders(connector, remote_dir, names)
 
     def way(manifest: Manifest, rate: RateLimit, meter: Meter) -> Sending:

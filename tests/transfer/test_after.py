@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aetherflow import StepError
+from aetherflow import AetherFlowError, StepError
 from aetherflow.testing import FlowRun, run_flow
 from aetherflow.transfer import after_step
 from aetherflow.transfer.local_files import LocalFiles
@@ -65,6 +65,53 @@ async def test_an_archive_replaces_nothing_and_has_no_file_twice(tmp_path: Path)
         os.utime(box / folder / "b.csv", (1, 1))
     await download(tmp_path, "after: move, move_to: archive")
     assert content(box) == {"archive/a.csv": "old!", "archive/a.1.csv": "new", "archive/b.csv": "b"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("move_to", ["./in", "link"])
+async def test_a_file_is_not_lost_when_it_is_moved_to_where_it_is(tmp_path: Path, move_to: str) -> None:
+    box = write(tmp_path / "box", in__a_csv="a")
+    (box / "link").symlink_to(box / "in")
+    run = await download(tmp_path, f"after: move, move_to: '{move_to}'")
+    error = run.step("a.s.after").error
+    assert error is not None
+    assert error.code == "AF315"
+    assert "that is the folder where it is" in error.message
+    assert [one.name for one in (box / "in").iterdir()] == ["a.csv"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("remote_dir: in, dest_dir: got, after: move, move_to: in/", "move_to is the folder that the files"),
+        ("remote_dir: in, recursive: true, dest_dir: got, after: move, move_to: in/done", "move_to is below"),
+    ],
+)
+async def test_a_folder_that_keeps_its_files_is_no_place_to_move_to(
+    tmp_path: Path, inputs: str, message: str
+) -> None:
+    write(tmp_path / "box", in__a_csv="a")
+    with pytest.raises(AetherFlowError, match=message):
+        await run_flow(FLOW % ("file_download_files", inputs), tmp_path, run_id="r")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "inputs"),
+    [
+        ("file_download_files", "remote_dir: in, dest_dir: BOX/in"),
+        ("file_upload_files", "remote_dir: in, src_dir: BOX/in"),
+    ],
+)
+async def test_a_file_is_not_moved_onto_itself(tmp_path: Path, step: str, inputs: str) -> None:
+    box = write(tmp_path / "box", in__a_csv="a")
+    more = f"{inputs.replace('BOX', str(box))}, preserve_mtime: true, after: delete"
+    run = await run_flow(FLOW % (step, more), tmp_path, run_id="r")
+    error = run.step("a.s").error
+    assert error is not None
+    assert error.code == "AF312"
+    assert content(box) == {"in/a.csv": "a"}
 
 
 @pytest.mark.asyncio
