@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from aetherflow.steps.process_inputs import (
     ProcessInput,
     RetryInputs,
     SuccessInputs,
+    argv_of,
 )
 
 
@@ -209,7 +209,7 @@ def _task(context: StepContext, inputs: ProcessInput, idempotency: IdempotencyIn
     directory = _directory(context, inputs.cwd or "artifacts")
     output_file = OutputFile(context)
     program = Program(
-        argv=_argv(inputs),
+        argv=argv_of(inputs.command, inputs.args or (), shell=inputs.shell),
         directory=directory,
         environment=_environment(context, inputs, folder, output_file),
         stdin=None if inputs.stdin is None else text_or_json(inputs.stdin).encode("utf-8", "surrogateescape"),
@@ -247,16 +247,6 @@ def _directory(context: StepContext, cwd: str) -> Path:
             return context.path(context.flow_place.directory or ".")
         case _:
             return context.path(cwd)
-
-
-def _argv(inputs: ProcessInput) -> tuple[str, ...]:
-    arguments = inputs.args or []
-    if isinstance(inputs.command, list):
-        words = [*inputs.command, *arguments]
-        return ("/bin/sh", "-c", shlex.join(words)) if inputs.shell else tuple(words)
-    if inputs.shell:
-        return ("/bin/sh", "-c", " ".join([inputs.command, *map(shlex.quote, arguments)]))
-    return (inputs.command, *arguments)
 
 
 def _environment(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -259,3 +260,19 @@ class ProcessInput(_Inputs, frozen=True):
             raise ValueError("command names no program")
         if self.parse and self.log and self.log.stdout in ("file", "discard"):
             raise ValueError(f"parse: {self.parse} captures stdout, log.stdout: {self.log.stdout} does not")
+
+
+def argv_of(command: str | Sequence[str], args: Sequence[str], *, shell: bool) -> tuple[str, ...]:
+    """Return the program and its arguments.
+
+    Args:
+        command: a list of words; or the name of a program, with `shell` a command line.
+        args: more words, which a shell gets quoted.
+        shell: whether /bin/sh runs the command.
+    """
+    if not isinstance(command, str):
+        words = (*command, *args)
+        return ("/bin/sh", "-c", shlex.join(words)) if shell else words
+    if shell:
+        return ("/bin/sh", "-c", " ".join([command, *map(shlex.quote, args)]))
+    return (command, *args)

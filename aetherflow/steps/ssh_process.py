@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +25,7 @@ from aetherflow.spec.spelling import JSON_AS_TEXT
 from aetherflow.steps import process_results as results
 from aetherflow.steps.named_values import Parse
 from aetherflow.steps.process_failure import Attempt, unfinished
-from aetherflow.steps.process_inputs import LogInputs
+from aetherflow.steps.process_inputs import LogInputs, argv_of
 
 NOT_STARTED = 126
 """The exit code if the folder cannot be entered, or the shell may not execute the program."""
@@ -135,7 +134,7 @@ async def ssh_process(context: StepContext, inputs: SshProcessInput) -> dict[str
         StepError: the host cannot be reached, the connection was lost, or the program failed.
     """
     shell = await _shell(context, inputs.resource)
-    argv = _argv(inputs)
+    argv = argv_of(inputs.command, inputs.args or (), shell=inputs.shell)
     log = inputs.log or LogInputs()
     plan = OutputPlan(
         stdout="capture" if inputs.parse else log.stdout or "inherit",
@@ -186,16 +185,6 @@ async def _shell(context: StepContext, resource: str) -> RemoteShell:
             code="AF362",
         )
     return found
-
-
-def _argv(inputs: SshProcessInput) -> tuple[str, ...]:
-    arguments = inputs.args or []
-    if isinstance(inputs.command, list):
-        words = [*inputs.command, *arguments]
-        return ("/bin/sh", "-c", shlex.join(words)) if inputs.shell else tuple(words)
-    if inputs.shell:
-        return ("/bin/sh", "-c", " ".join([inputs.command, *map(shlex.quote, arguments)]))
-    return (inputs.command, *arguments)
 
 
 def _environment(context: StepContext, env: Mapping[str, str | None]) -> dict[str, str]:

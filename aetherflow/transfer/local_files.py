@@ -189,15 +189,7 @@ class LocalFiles(RemoteFiles):
         Raises:
             StepError: it may not be deleted, or is a folder (AF311), or leaves the folder (AF310).
         """
-
-        def remove(real: str) -> bool:
-            try:
-                Path(real).unlink()
-            except FileNotFoundError:
-                return False
-            return True
-
-        return await self._call("delete", path, remove, follow=False)
+        return await self._call("delete", path, lambda real: _is_deleted(os.unlink, real), follow=False)
 
     async def remove_folder(self, path: str) -> bool:
         """Delete an empty folder; return whether it was there.
@@ -205,15 +197,7 @@ class LocalFiles(RemoteFiles):
         Raises:
             StepError: it is not empty, or may not be deleted (AF311), or leaves the folder (AF310).
         """
-
-        def remove(real: str) -> bool:
-            try:
-                Path(real).rmdir()
-            except FileNotFoundError:
-                return False
-            return True
-
-        return await self._call("delete", path, remove, follow=False)
+        return await self._call("delete", path, lambda real: _is_deleted(os.rmdir, real), follow=False)
 
     async def make_folder(self, path: str) -> None:
         """Make a folder and those above it.
@@ -319,6 +303,15 @@ class LocalFiles(RemoteFiles):
         if not self._root:
             return True
         return (os.path.realpath(path) + "/").startswith(self._root.rstrip("/") + "/")
+
+
+def _is_deleted(delete: Callable[[str], None], path: str) -> bool:
+    """Delete a file or a folder; return whether it was there."""
+    try:
+        delete(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _opened(path: str, offset: int) -> tuple[LocalFile, bytes]:

@@ -108,7 +108,7 @@ async def _connect_one(
             resource, login, shown.key, trusted, is_known=shown.is_known
         ) from error
     except asyncssh.KeyExchangeFailed as error:
-        # Only keys of the trusted types are asked for: the server may have none of them.
+        # Only keys of the trusted types are requested: the server may have none of them.
         key = await shown_key(login, timeout, tunnel) if shown.is_known else None
         if key is not None and not trusted.has(login, key):
             raise failures.host_key_failed(resource, login, key, trusted, is_known=True) from error

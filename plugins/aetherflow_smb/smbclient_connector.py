@@ -17,10 +17,7 @@ from aetherflow import (
     connector,
     run_blocking,
 )
-from aetherflow_smb.failures import (
-    between_shares,
-    unprotected,
-)
+from aetherflow_smb.failures import between_shares, unprotected
 from aetherflow_smb.packets import SMALL_BYTES
 from aetherflow_smb.settings import Login, Protection, PysmbConfig, SmbConfig, SmbOptions, login_of
 from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
