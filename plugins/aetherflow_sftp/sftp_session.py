@@ -128,13 +128,12 @@ class Session:
                 await self.ask(file.truncate(offset))
             await write_blocks(self, file, content, offset)
             await self.ask(file.close())
-        except asyncssh.SFTPFailure as error:
+        except BaseException as error:
+            await self._close_quietly(file)
             # OpenSSH has no other word for a full disk.
-            if await self._is_full(path):
+            if isinstance(error, asyncssh.SFTPFailure) and await self._is_full(path):
                 raise disk_full(self._server, path) from error
             raise
-        finally:
-            await self._close_quietly(file)
 
     async def _is_full(self, path: str) -> bool:
         try:

@@ -6,7 +6,7 @@ import anyio
 import asyncssh
 
 from aetherflow import StepError
-from aetherflow_sftp import login_failures
+from aetherflow_sftp import login_failures, packet_log
 from aetherflow_sftp.checksums import Checksums
 from aetherflow_sftp.failures import Server, explained
 from aetherflow_sftp.settings import SftpConfig, SftpOptions, jumps
@@ -56,12 +56,20 @@ class SshLink:
         Raises:
             StepError: see `ssh_login.connect`.
         """
+        if (open_one := self._open_one()) is not None:
+            return open_one
         async with self._connecting:
-            if self._connections is None or self._connections.end.is_closed():
-                self._drop()
-                self._connections = await self._connect()
-                self._silence = Silence(self.options.timeout, self._connections.abort)
+            if (open_one := self._open_one()) is not None:
+                return open_one
+            self._drop()
+            self._connections = await self._connect()
+            self._silence = Silence(self.options.timeout, self._connections.abort)
             return self._connections.end
+
+    def _open_one(self) -> asyncssh.SSHClientConnection | None:
+        if self._connections is None or self._connections.end.is_closed():
+            return None
+        return self._connections.end
 
     async def _connect(self) -> Connections:
         attempts = self.options.attempts
@@ -125,6 +133,7 @@ class SshLink:
                 self._most_sessions = len(self._sessions)  # the server allows no more
                 return min(self._sessions, key=lambda one: one.users)
             raise login_failures.no_sftp(self.resource, self.config.place, error) from error
+        packet_log.leave_out_of_session(client)
         session = Session(self._server, client, silence)
         self._sessions.append(session)
         return session

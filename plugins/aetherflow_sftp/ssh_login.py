@@ -14,6 +14,7 @@ from asyncssh.encryption import get_encryption_algs
 
 from aetherflow import ConfigError, run_blocking
 from aetherflow_sftp import login_failures as failures
+from aetherflow_sftp import packet_log
 from aetherflow_sftp.host_keys import TrustedKeys, trusted_keys
 from aetherflow_sftp.joined_writes import JoinedWrites
 from aetherflow_sftp.login_failures import Shown
@@ -118,6 +119,7 @@ async def _connect_one(
     except (OSError, asyncssh.Error) as error:
         raise failures.connection_failed(resource, login, error, timeout) from error
     _send_no_empty_packets(connection)
+    packet_log.leave_out(connection)
     return connection
 
 
