@@ -100,10 +100,11 @@ class RestOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the server is called.
 
     Attributes:
-        timeout: how long the server may be silent: while it connects, before and within its answer.
+        timeout: how long the server may be silent: while it connects, before and within its answer; default:
+            30 s.
         timeouts: the same in another spelling ({total: 30}), and single limits.
-        verify_ssl: whether the server's certificate is checked; false: everybody on the way can read and
-            change everything.
+        verify_ssl: whether the server's certificate is checked, which is the default; false: everybody on the
+            way can read and change everything.
         retry: when a request is repeated; default: never.
         retries: instead of `retry: {max_attempts: ...}`.
         limits: how many connections are open at the same time.

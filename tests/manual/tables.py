@@ -134,10 +134,16 @@ def _fields(what: str, struct: type[Any]) -> Iterator[str]:
     yield f"| {what} | value | default | meaning |"
     yield "|---|---|---|---|"
     for field, depth in _deep(fields_of(struct)):
-        default = "required" if field["required"] else _text_default(field)
+        default = "required" if field["required"] else _one_of(field) or _text_default(field)
         meaning = _cell(field.get("description", ""))
         indent = "&nbsp;&nbsp;" * depth
         yield f"| {indent}`{field['name']}` | {_cell(field['type'])} | {default} | {meaning} |"
+
+
+def _one_of(field: dict[str, Any]) -> str:
+    """Return which others are required if this field is not there."""
+    others = [f"`{name}`" for name in field.get("one_of", ()) if name != field["name"]]
+    return f"this or {' or '.join(others)}" if others else ""
 
 
 def _text_default(field: dict[str, Any]) -> str:
