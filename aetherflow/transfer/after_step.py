@@ -207,7 +207,7 @@ class _Sources:
 
     async def _remove_marker(self, entry: Entry) -> None:
         """Delete the done-file of a source that is gone; one that several files share stays."""
-        template = self._inputs.done_file
+        template = self._inputs.done_file or ""
         if not ("{name}" in template or "{stem}" in template) or self._path(entry) in self._changed:
             return
         path = self._path(entry)

@@ -27,7 +27,7 @@ class RemoteDeleteInput(RemoteFilesInputs, frozen=True):
         parallel: how many files are deleted at the same time.
     """
 
-    parallel: PositiveInt = 4
+    parallel: PositiveInt | None = 4
 
 
 class RemoteDeleteOutput(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> Remot
     connector = await remote_files(context, inputs.resource)
     selected = await selected_files(context, connector, inputs, with_folders=True)
     paths = [file.path for file in selected.files]
-    earlier = await _earlier(context, connector, frozenset(paths), inputs.parallel)
+    earlier = await _earlier(context, connector, frozenset(paths), inputs.parallel or 4)
     begun = {path for group in earlier for path in group.paths}
     new = [path for path in paths if path not in begun]
     if inputs.max_count is not None:
@@ -73,7 +73,7 @@ async def delete_files(context: StepContext, inputs: RemoteDeleteInput) -> Remot
         return Skipped(reason, {"is_deleted": False, "count": 0, "missing": 0, "files": []})
     size = 1 if len(new) <= SINGLE_EFFECTS else SINGLE_EFFECTS
     groups = [*earlier, *(_Group(new[start : start + size]) for start in range(0, len(new), size))]
-    missing = await _delete(context, connector, groups, inputs.parallel)
+    missing = await _delete(context, connector, groups, inputs.parallel or 4)
     files = [path for group in groups for path in group.paths]
     return RemoteDeleteOutput(is_deleted=True, count=len(files) - missing, missing=missing, files=files)
 

@@ -43,16 +43,16 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     recursive: bool | None = False
     min_count: int | None = 1
     max_count: Annotated[int, Meta(ge=1)] | None = None
-    min_size: int | str = 0
+    min_size: int | str | None = 0
     max_size: int | str | None = None
     modified_after: str | None = None
     modified_before: str | None = None
     min_age_seconds: Seconds | None = None
     stable_for_seconds: Seconds | None = None
-    done_file: str = ""
-    zero_byte: ZeroByte = "take"
-    sort: Sort = "name"
-    reverse: bool = False
+    done_file: str | None = ""
+    zero_byte: ZeroByte | None = "take"
+    sort: Sort | None = "name"
+    reverse: bool | None = False
 
     def __post_init__(self) -> None:
         """Check what the types do not say.
@@ -61,7 +61,7 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             ValueError: a text is no size, no time or no name, or two limits leave nothing.
         """
         selection = self.selection(datetime.now(UTC))
-        check_done_file(self.done_file)
+        check_done_file(selection.done_file)
         if self.max_count is not None and self.max_count < (1 if self.min_count is None else self.min_count):
             raise ValueError(
                 f"max_count {self.max_count} is less than min_count: the step would always be SKIPPED"
@@ -79,16 +79,16 @@ class SelectionInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             patterns=_texts("*" if self.pattern is None else self.pattern),
             exclude=_texts(self.exclude or []),
             recursive=bool(self.recursive),
-            min_bytes=_named("min_size", parse_size, str(self.min_size)),
+            min_bytes=_named("min_size", parse_size, str(self.min_size or 0)),
             max_bytes=None if self.max_size is None else _named("max_size", parse_size, str(self.max_size)),
             min_age_seconds=self.min_age_seconds,
             modified_after=_time("modified_after", self.modified_after, now),
             modified_before=_time("modified_before", self.modified_before, now),
-            done_file=self.done_file,
-            zero_byte=self.zero_byte,
+            done_file=self.done_file or "",
+            zero_byte=self.zero_byte or "take",
             max_count=self.max_count,
-            sort=self.sort,
-            reverse=self.reverse,
+            sort=self.sort or "name",
+            reverse=bool(self.reverse),
         )
 
     def too_few(self, count: int, folder: object) -> str:

@@ -58,14 +58,14 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         move_to: the folder for `after: move`.
     """
 
-    overwrite: Overwrite = "always"
+    overwrite: Overwrite | None = "always"
     rename: str | None = None
-    preserve_mtime: bool = False
-    verify: Verify = "size"
-    transactional: bool = False
+    preserve_mtime: bool | None = False
+    verify: Verify | None = "size"
+    transactional: bool | None = False
     parallel: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] | None = None
     parallelism: Parallelism | None = None
-    fail_fast: bool = True
+    fail_fast: bool | None = True
     bandwidth_limit: int | str | None = None
     after: After | None = None
     move_to: str | None = None
@@ -115,13 +115,13 @@ class TransferInputs(SelectionInputs, frozen=True, kw_only=True):
         """
         group = self.parallelism or Parallelism(workers=self.parallel, fail_fast=self.fail_fast)
         return TransferSettings(
-            overwrite=self.overwrite,
+            overwrite=self.overwrite or "always",
             rename=self.rename or "",
-            preserve_mtime=self.preserve_mtime,
-            verify=self.verify,
-            transactional=self.transactional,
+            preserve_mtime=bool(self.preserve_mtime),
+            verify=self.verify or "size",
+            transactional=bool(self.transactional),
             workers=1 if group.enabled is False else group.workers,
-            fail_fast=group.fail_fast is not False and self.fail_fast,
+            fail_fast=False not in (group.fail_fast, self.fail_fast),
             bytes_per_second=None if self.bandwidth_limit is None else _rate(str(self.bandwidth_limit)),
         )
 

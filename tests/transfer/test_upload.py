@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,12 @@ from aetherflow.errors import StepError
 from aetherflow.sdk.step import StepResult
 from aetherflow.testing import FakeRun, run_step
 from aetherflow.transfer.local_files import LocalFiles
-from aetherflow.transfer.shipped_steps import sftp_upload_files
+from aetherflow.transfer.shipped_steps import (
+    sftp_delete_files,
+    sftp_download_files,
+    sftp_list_files,
+    sftp_upload_files,
+)
 from tests.transfer.memory_files import MemoryFiles
 
 
@@ -300,6 +305,42 @@ async def test_enterprise_mode_restricts_folders_of_this_machine(tmp_path: Path)
         with pytest.raises(StepError, match="enterprise mode does not allow the path") as refused:
             await upload(run, items=[str(folder / "a.csv")], remote_dir=str(tmp_path / "elsewhere"))
         assert refused.value.code == "AF870"
+
+
+NULLS = (
+    *("pattern", "exclude", "recursive", "min_count", "max_count", "min_size", "max_size", "modified_after"),
+    *(
+        "modified_before",
+        "min_age_seconds",
+        "stable_for_seconds",
+        "done_file",
+        "zero_byte",
+        "sort",
+        "reverse",
+    ),
+    *("overwrite", "rename", "preserve_mtime", "verify", "transactional", "parallel", "parallelism"),
+    *("fail_fast", "bandwidth_limit", "after", "move_to"),
+)
+
+
+@pytest.mark.asyncio
+async def test_null_means_the_default_of_every_optional_input(tmp_path: Path) -> None:
+    folder, files = write(tmp_path / "out", a_csv="a"), MemoryFiles()
+    run, nulls = run_of(tmp_path, files), dict.fromkeys(NULLS)
+    assert (await upload(run, src_dir=str(folder), **nulls)).outputs["count"] == 1
+
+    steps = load_steps(run, {"remote_dir": "/in", **nulls})
+    assert [(await one).status for one in steps] == ["SUCCESS"] * 3
+
+
+def load_steps(run: FakeRun, inputs: dict[str, Any]) -> list[Awaitable[StepResult]]:
+    selection = {key: value for key, value in inputs.items() if key not in NULLS[15:]}
+    given = [
+        (sftp_list_files, selection),
+        (sftp_download_files, {**inputs, "dest_dir": "in"}),
+        (sftp_delete_files, {**selection, "parallel": None}),
+    ]
+    return [run_step(step, {"resource": "box", **more}, run) for step, more in given]
 
 
 @pytest.mark.asyncio
