@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aetherflow_rest.httpx_connector import RestConnector
 from aetherflow_rest.rest_request import rest_request
 
 from aetherflow import Resource
+from aetherflow.clock import SystemClock
 from aetherflow.testing import FakeRun, run_step
+from tests.servers.http_server import HttpServer
+
+TOKEN = "t0ken-of-the-resource"  # noqa: S105 - it opens nothing
 
 
 def resource(config: dict[str, Any], options: dict[str, Any] | None = None) -> Resource:
@@ -39,3 +44,13 @@ async def requested(run: FakeRun, attempt: int = 1, **inputs: Any) -> dict[str, 
     context = run.context(step_type="rest_request", attempt=attempt)
     result = await run_step(rest_request, {"resource": "api", **inputs}, context)
     return result.outputs
+
+
+@asynccontextmanager
+async def run_with(
+    server: HttpServer, folder: Path, options: dict[str, Any] | None = None, port: int | None = None
+) -> AsyncIterator[FakeRun]:
+    """A run with the resource `api`: the server, or a port that leads to it."""
+    url = f"http://localhost:{port or server.port}/v1"
+    async with opened(url, options or {"timeout": 5}, bearer_token=TOKEN) as api:
+        yield FakeRun(folder, clock=SystemClock(), connectors={"api": api}, secrets=[TOKEN])
