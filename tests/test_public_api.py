@@ -71,7 +71,7 @@ def test_a_name_that_is_not_public_is_reported() -> None:
 
 
 def test_the_list_of_names_is_sorted_and_complete() -> None:
-    assert list(aetherflow.__all__) == sorted(aetherflow.__all__)
+    assert list(aetherflow.__all__) == sorted(aetherflow.__all__, key=lambda name: (not name.isupper(), name))
     assert set(aetherflow._HOMES) == set(aetherflow.__all__) - {"__version__"}
 
 
