@@ -188,7 +188,8 @@ class Manifest:
                 try:
                     await _threads.run(self._guarded, self._write, data)
                 except BaseException:
-                    self._pending.insert(0, data)  # the others that wait get the error, too
+                    # The others that wait get the error, too. A part may be in the file: the line ends here.
+                    self._pending.insert(0, b"\n" + data)
                     raise
 
     def _write(self, data: bytes) -> None:

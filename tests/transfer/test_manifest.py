@@ -110,3 +110,27 @@ def test_an_entry_is_what_the_outputs_say() -> None:
     assert msgspec.to_builtins(Entry("a"))["status"] == "done"
     assert Entry("a", status="same").has_arrived
     assert not Entry("a", status="whole").has_arrived
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_was_cut_by_a_full_disk_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.json"
+    first = await opened(path)
+    whole = Manifest._write
+
+    def cut(self: Manifest, data: bytes) -> None:
+        whole(self, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Manifest, "_write", cut)
+    with pytest.raises(StepError, match="No space left"):
+        await first.add(Entry("a", status="done", size=1))
+    monkeypatch.setattr(Manifest, "_write", whole)
+    await first.add(Entry("b", status="done", size=2))
+    first.close()
+
+    second = await opened(path)
+    assert {one.id: one.size for one in second.entries.values()} == {"a": 1, "b": 2}
+    second.close()
