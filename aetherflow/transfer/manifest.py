@@ -12,6 +12,7 @@ from typing import IO, Literal, TypeVar
 
 import anyio
 import msgspec
+from anyio.lowlevel import checkpoint
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, open_file
@@ -183,6 +184,7 @@ class Manifest:
     async def _flush(self) -> None:
         """Write what is pending, in one call for all that wait."""
         async with self._lock:
+            await checkpoint()  # files that are ready at the same time share the call
             data, self._pending = b"".join(self._pending), []
             if data:
                 try:

@@ -95,6 +95,7 @@ async def write_blocks(
     size = block_size(session.client.limits.max_write_len)
     most = _requests(size)
     under_way: deque[asyncio.Task[int]] = deque()
+    last = b""  # sent without a task: a small file has no other piece
 
     async def send(data: bytes, start: int) -> int:
         with session.silence.watch():
@@ -104,11 +105,14 @@ async def write_blocks(
         async for block in _guarded(content):
             view = memoryview(block)
             for start in range(0, len(block), size):
-                piece = bytes(view[start : start + size])
-                if len(under_way) >= most:
-                    await under_way.popleft()
-                under_way.append(started(send(piece, offset)))
-                offset += len(piece)
+                if last:
+                    if len(under_way) >= most:
+                        await under_way.popleft()
+                    under_way.append(started(send(last, offset)))
+                    offset += len(last)
+                last = bytes(view[start : start + size])
+        if last:
+            await send(last, offset)
         while under_way:
             await under_way.popleft()
     finally:
