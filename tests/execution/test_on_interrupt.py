@@ -236,7 +236,7 @@ def check_cut(
 ) -> None:
     """Resume after a cut; what was running ends as its policy says, at once and in a replay."""
     cut_off = {
-        (job_id, step_id): policies[job_id.partition("[")[0], step_id]
+        (job_id, step_id): policies[job_id.partition("[")[0], step_id.removesuffix(".after")]
         for job_id, job in fold(cut).jobs.items()
         for step_id, step in job.steps.items()
         if step.status == "RUNNING"

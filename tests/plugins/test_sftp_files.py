@@ -325,7 +325,7 @@ async def test_a_server_process_that_hangs_is_noticed(tmp_path: Path) -> None:
         settings.write_text(settings.read_text().replace("sftp internal-sftp", f"sftp {wrapper}"))
         server.stop()
         server.start()
-        async with opened(server.config(), timeout=1) as box:
+        async with opened(server.config(), timeout=3) as box:
             assert await box.exists("/")
             os.kill(int(pid_file.read_text()), signal.SIGSTOP)
             with pytest.raises(StepError) as caught:

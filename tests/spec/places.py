@@ -100,6 +100,8 @@ def _scalars(
 def document_of(place: Place, written: str) -> str:
     """Return the YAML of a mapping of the Struct with these characters at the place."""
     lines = [f"{name}: {_least(kind)}" for name, kind in _needed(place.struct) if name != place.path[0]]
+    choices: tuple[tuple[str, ...], ...] = getattr(place.struct, "needs_one_of", ())
+    lines += [f"{names[-1]}: x" for names in choices if place.path[0] not in names]
     text = written
     for key in reversed(place.path[1:]):
         text = f"[{text}]" if key == 0 else f"{{k: {text}}}"

@@ -82,7 +82,8 @@ def test_a_text_is_the_characters_that_are_written(name: str) -> None:
     for written in SPELLINGS:
         document = parse_document(document_of(place, written), "f.yaml")
         value = as_wanted(document.value, type_info(place.struct), document.written)
-        assert at(value, place.path) == meant(place, written), written
+        assert str(at(value, place.path)) == str(meant(place, written)), written  # nan is not nan
+        assert type(at(value, place.path)) is type(meant(place, written)), written
 
         if not hasattr(place.struct, "called"):
             continue  # inputs have rules of their own; a file is read at once
@@ -143,7 +144,9 @@ def test_every_number_that_is_named_like_a_time_is_a_duration() -> None:
     numbers = [place for place in places() if takes(place, kinds.IntType, kinds.FloatType)]
     named = {place.name for place in numbers if str(place.path[-1]).endswith(like_a_time)}
     assert len(named) > 15
-    assert named == SECONDS.keys()
+    others = {name for name in SECONDS if name.startswith(("TimeoutOptions.", "SftpConfig.keepalive"))}
+    assert len(others) > 4
+    assert named | others == SECONDS.keys()
 
 
 def test_places_of_no_type_keep_the_spelling_of_numbers_that_json_would_lose() -> None:
