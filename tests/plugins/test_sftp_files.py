@@ -329,8 +329,8 @@ async def test_a_server_process_that_hangs_is_noticed(tmp_path: Path) -> None:
             assert await box.exists("/")
             os.kill(int(pid_file.read_text()), signal.SIGSTOP)
             with pytest.raises(StepError) as caught:
-                await asyncio.wait_for(box.stat("/"), 8)
-            assert "stopped answering for 1 s" in caught.value.message
+                await asyncio.wait_for(box.stat("/"), 20)
+            assert "stopped answering for 3 s" in caught.value.message
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
             assert await box.exists("/")
             os.kill(int(pid_file.read_text()), signal.SIGKILL)  # the session alone dies
