@@ -24,6 +24,9 @@ from tests.torture.processes import seed
 from tests.warm_start import COMMAND, Popen
 
 KILLS = 200 if LARGE else 2
+KILLED_AFTER = (0.2, 1.2) if LARGE else (0.02, 0.3)
+"""When a run is killed, in seconds after its start; one that starts warm lasts a fifth as long."""
+
 SECONDS = 60.0
 FILES = 20
 PLACES = 13 if LARGE else 2
@@ -300,7 +303,7 @@ def _kill_and_resume(shell: Shell, chance: random.Random) -> int:
             began = time.monotonic()
             process = shell.start("run", "flow.yaml", "--run-id", f"v{version}")
             try:
-                process.wait(chance.uniform(0.2, 1.2) if attempt < 4 else SECONDS)
+                process.wait(chance.uniform(*KILLED_AFTER) if attempt < 4 else SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
