@@ -55,12 +55,12 @@ class SharePool:
 
     async def aclose(self) -> None:
         """Log out."""
-        lines, self._idle = self._idle, []
+        shares, self._idle = self._idle, []
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            for line in lines:
-                await run_blocking(line.close, limiter=anyio.CapacityLimiter(1))
-        for line in lines:
-            line.break_off()
+            for share in shares:
+                await run_blocking(share.close, limiter=anyio.CapacityLimiter(1))
+        for share in shares:
+            share.break_off()
 
     async def once(self, doing: str, path: SharePath, function: Callable[[Share], T]) -> T:
         """Call a function with a connection, in a thread; see `call`.
@@ -68,27 +68,27 @@ class SharePool:
         Raises:
             StepError: see `call`.
         """
-        async with self._short, self.connection() as line:
-            return await self.call(line, doing, path, lambda: function(line))
+        async with self._short, self.connection() as share:
+            return await self.call(share, doing, path, lambda: function(share))
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Share]:
         """Lend a connection; afterwards the next call may have it, unless it is broken."""
-        self._idle = [line for line in self._idle if line.is_usable]
-        line = self._idle.pop() if self._idle else self._make(self._login)
+        self._idle = [share for share in self._idle if share.is_usable]
+        share = self._idle.pop() if self._idle else self._make(self._login)
         try:
-            if line.needs_a_look and not await self.call(line, "use", None, line.is_alive):
-                line.break_off()
-                line = self._make(self._login)
-            yield line
+            if share.needs_a_look and not await self.call(share, "use", None, share.is_alive):
+                share.break_off()
+                share = self._make(self._login)
+            yield share
         finally:
-            if line.is_usable:
-                line.rest()
-                self._idle.append(line)
+            if share.is_usable:
+                share.rest()
+                self._idle.append(share)
             else:
-                line.break_off()
+                share.break_off()
 
-    async def call(self, line: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
+    async def call(self, share: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
         """Call a function that uses this connection, in a thread.
 
         A server that does not answer, and a cancellation, break the connection off, which ends the thread.
@@ -99,34 +99,34 @@ class SharePool:
         written = self._login.server if path is None else path.written or path.unc
         async with self._threads:
             # A login has the same limit, and a better sentence.
-            limit = self._login.timeout + (0 if line.is_connected else LOGIN_GRACE_SECONDS)
+            limit = self._login.timeout + (0 if share.is_connected else LOGIN_GRACE_SECONDS)
             try:
                 with anyio.fail_after(limit):
                     return await run_blocking(function, limiter=anyio.CapacityLimiter(1))
             except StepError:
                 raise
             except TimeoutError:
-                line.break_off()
+                share.break_off()
                 said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
                 raise connection_lost(self._login, doing, written, said) from None
             except anyio.get_cancelled_exc_class():
-                line.break_off()
+                share.break_off()
                 raise
             except Exception as error:  # the reading thread of smbprotocol raises anything
                 if (status := status_of(error)) is not None:
                     raise answer_failed(self._login.resource, doing, written, status) from error
-                line.break_off()
+                share.break_off()
                 raise connection_lost(
                     self._login, doing, written, how_it_broke(self._login, error)
                 ) from error
 
 
 @contextmanager
-def or_break_off(line: Share, file: Listing | ShareReader | ShareWriter) -> Iterator[None]:
+def or_break_off(share: Share, file: Listing | ShareReader | ShareWriter) -> Iterator[None]:
     """Break the connection off if the block fails: that closes the file, without waiting for the server."""
     try:
         yield
     except BaseException:
-        line.break_off()
+        share.break_off()
         file.forget()
         raise

@@ -60,8 +60,8 @@ class SmbClientConnector(RemoteFiles):
         opened = cls(login, config.share, await run_blocking(_share_class))
         path = opened._path("") if config.share else None
         try:
-            async with opened._pool.connection() as line:
-                protection = await opened._pool.call(line, "use", path, lambda: line.protection(path))
+            async with opened._pool.connection() as share:
+                protection = await opened._pool.call(share, "use", path, lambda: share.protection(path))
             if protection is Protection.NONE:
                 opened.cautions = (unprotected(login),)
         except BaseException:
@@ -78,8 +78,8 @@ class SmbClientConnector(RemoteFiles):
         from aetherflow_smb.share_checks import check_share  # noqa: PLC0415 - needs the extra smb
 
         path = self._path("") if self._share else None
-        async with self._pool.connection() as line:
-            return await self._pool.call(line, "check", path, lambda: check_share(line, path))
+        async with self._pool.connection() as share:
+            return await self._pool.call(share, "check", path, lambda: check_share(share, path))
 
     async def aclose(self) -> None:
         """Log out."""
@@ -104,13 +104,13 @@ class SmbClientConnector(RemoteFiles):
             StepError: the folder does not exist (AF352), or may not be read (AF351).
         """
         path, found = self._path(folder), []
-        async with self._pool.connection() as line:
+        async with self._pool.connection() as share:
             above = [known for one in path.above() if (known := self._folders.get(one)) is not None]
-            listing = await self._pool.call(line, "list", path, lambda: line.listing(path, above))
-            with or_break_off(line, listing):
-                while entries := await self._pool.call(line, "list", path, listing.next_entries):
+            listing = await self._pool.call(share, "list", path, lambda: share.listing(path, above))
+            with or_break_off(share, listing):
+                while entries := await self._pool.call(share, "list", path, listing.next_entries):
                     found += entries
-                await self._pool.call(line, "list", path, listing.close)
+                await self._pool.call(share, "list", path, listing.close)
             if listing.identity is not None:
                 self._folders[path.unc.lower()] = listing.identity
         for entry in found:
@@ -126,7 +126,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be looked at (AF351).
         """
         place = self._path(path)
-        return await self._pool.once("look at", place, lambda line: line.look(place))
+        return await self._pool.once("look at", place, lambda share: share.look(place))
 
     @asynccontextmanager
     async def read(self, path: str, *, offset: int = 0) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -138,21 +138,23 @@ class SmbClientConnector(RemoteFiles):
         place = self._path(path)
 
         async def blocks() -> AsyncIterator[bytes]:
-            while found := await self._pool.call(line, "read", place, file.next_blocks):
+            while found := await self._pool.call(share, "read", place, file.next_blocks):
                 for block in found:
                     yield block
 
-        async with self._pool.connection() as line:
+        async with self._pool.connection() as share:
             small = (
-                None if offset else await self._pool.call(line, "read", place, lambda: line.read_small(place))
+                None
+                if offset
+                else await self._pool.call(share, "read", place, lambda: share.read_small(place))
             )
             if small is not None:
                 yield _joined(small)
                 return
-            file = await self._pool.call(line, "read", place, lambda: line.reader(place, offset))
-            with or_break_off(line, file):
+            file = await self._pool.call(share, "read", place, lambda: share.reader(place, offset))
+            with or_break_off(share, file):
                 yield blocks()
-                await self._pool.call(line, "read", place, file.close)
+                await self._pool.call(share, "read", place, file.close)
 
     async def write(self, path: str, content: AsyncIterator[bytes], *, offset: int = 0) -> None:
         """Write a file, from its beginning or from an offset; what an older file has behind is cut off.
@@ -163,24 +165,24 @@ class SmbClientConnector(RemoteFiles):
         """
         place = self._new_path(path)
         first = b"" if offset else await _first_of(content)
-        async with self._pool.connection() as line:
+        async with self._pool.connection() as share:
             if (
                 not offset
                 and len(first) <= SMALL_BYTES
-                and (await self._pool.call(line, "write", place, lambda: line.write_small(place, first)))
+                and (await self._pool.call(share, "write", place, lambda: share.write_small(place, first)))
             ):
                 return
-            file = await self._pool.call(line, "write", place, lambda: line.writer(place, offset))
-            with or_break_off(line, file):
+            file = await self._pool.call(share, "write", place, lambda: share.writer(place, offset))
+            with or_break_off(share, file):
                 async for block in _joined(first, content):
                     rest = memoryview(block)
                     while rest:
                         rest = rest[
-                            await self._pool.call(line, "write", place, partial(file.write_some, rest)) :
+                            await self._pool.call(share, "write", place, partial(file.write_some, rest)) :
                         ]
-                while await self._pool.call(line, "write", place, file.wait):
+                while await self._pool.call(share, "write", place, file.wait):
                     pass
-                await self._pool.call(line, "write", place, file.finish)
+                await self._pool.call(share, "write", place, file.finish)
 
     async def rename(self, path: str, new: str, *, replace: bool) -> None:
         """Rename a file in one operation; with `replace`, an existing file is replaced.
@@ -192,7 +194,7 @@ class SmbClientConnector(RemoteFiles):
         if (place.host, place.share.lower()) != (target.host, target.share.lower()):
             raise between_shares(self.name, path, new)
         if not await self._pool.once(
-            "rename", place, lambda line: line.rename(place, target, replaces=replace)
+            "rename", place, lambda share: share.rename(place, target, replaces=replace)
         ):
             raise StepError(
                 f"resource {self.name!r}: cannot rename {path}: {new} exists",
@@ -208,7 +210,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be deleted (AF351), or is a folder (AF355).
         """
         place = self._path(path)
-        return await self._pool.once("delete", place, lambda line: line.remove(place))
+        return await self._pool.once("delete", place, lambda share: share.remove(place))
 
     async def remove_folder(self, path: str) -> bool:
         """Delete an empty folder; return whether it was there.
@@ -217,7 +219,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be deleted (AF351), or is not empty (AF355).
         """
         place = self._path(path)
-        return await self._pool.once("delete", place, lambda line: line.remove_folder(place))
+        return await self._pool.once("delete", place, lambda share: share.remove_folder(place))
 
     async def make_folder(self, path: str) -> None:
         """Make a folder and those above it.
@@ -227,7 +229,7 @@ class SmbClientConnector(RemoteFiles):
                 (AF355).
         """
         place = self._new_path(path)
-        await self._pool.once("make the folder", place, lambda line: line.make_folder(place))
+        await self._pool.once("make the folder", place, lambda share: share.make_folder(place))
 
     async def set_mtime(self, path: str, mtime: float) -> bool:
         """Set when a file was changed; return True.
@@ -236,7 +238,7 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be changed (AF351).
         """
         place = self._path(path)
-        await self._pool.once("set the time of", place, lambda line: line.set_mtime(place, mtime))
+        await self._pool.once("set the time of", place, lambda share: share.set_mtime(place, mtime))
         return True
 
     def _path(self, written: str) -> SharePath:
