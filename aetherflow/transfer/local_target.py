@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, make_folder
+from aetherflow.sdk.files import sync_file_system
 from aetherflow.sdk.remote_files import BLOCK_BYTES
 from aetherflow.transfer.local_io import LocalFile, rename_file
-
-T = TypeVar("T")
 
 MOST_STORED_SINGLY = 64
 """Of more files, the file system as a whole is made durable: one call instead of thousands."""
@@ -95,15 +92,13 @@ class LocalTarget:
         Raises:
             OSError: they cannot be stored.
         """
-        system = ctypes.CDLL(None, use_errno=True)
-        if len(paths) > MOST_STORED_SINGLY and (syncfs := getattr(system, "syncfs", None)):
-            if _with_descriptor(str(self.folder), syncfs) != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(self.folder))
+        if len(paths) > MOST_STORED_SINGLY:
+            sync_file_system(self.folder)
             return
         folders = {above for path in paths for above in Path(path).parents if self._is_own(above)}
         for path in (*paths, *sorted(map(str, folders))):
             with suppress(FileNotFoundError, PermissionError):
-                _with_descriptor(path, os.fsync)
+                _fsync(path)
 
     def _is_own(self, folder: Path) -> bool:
         """Whether a folder may have been made by a transfer; the one above has its name."""
@@ -127,9 +122,9 @@ def digest_of(path: str, count: int) -> hashlib._Hash:
     return digest
 
 
-def _with_descriptor(path: str, function: Callable[[int], T]) -> T:
+def _fsync(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return function(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

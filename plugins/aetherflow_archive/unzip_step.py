@@ -177,7 +177,7 @@ def _unzip(ctx: StepContext, inputs: UnzipInput, connector: ArchiveConnector) ->
                 staged = folder / str(number)
                 staged.mkdir()
                 unpacked.append((archive, staged, connector.unpack(archive, staged, inputs.unpacking, ctx)))
-            writing = _writing(ctx, destination, sum(len(names) for _, _, names in unpacked))
+            writing = _writing(ctx, destination, folder, sum(len(names) for _, _, names in unpacked))
             for archive, staged, names in unpacked:
                 target = _target(ctx, inputs, archive, destination)
                 published = publish(
@@ -207,11 +207,11 @@ def _unzip(ctx: StepContext, inputs: UnzipInput, connector: ArchiveConnector) ->
     return UnzipOutput(unzipped=done, files=all_files, count=len(all_files), dest_dir=str(destination))
 
 
-def _writing(ctx: StepContext, destination: Path, count: int) -> Writing:
-    """Return what renames a file when its content is on the disk; many files are brought there at once."""
+def _writing(ctx: StepContext, destination: Path, folder: Path, count: int) -> Writing:
+    """Return what renames a file of a folder when it is on the disk; many are brought there at once."""
     if count <= MOST_SINGLE_SYNCS:
         return ctx.writing
-    os.sync()
+    files.sync_file_system(folder)
     return partial(files.atomic_write, fsync=False, access=ctx.access_of(destination))
 
 

@@ -105,3 +105,12 @@ def test_a_limit_counts_what_is_read_and_not_what_is_said() -> None:
     with pytest.raises(StepError, match="more than 2 files"):
         limit.add_file()
     assert ReadLimit("all").blocks(io.BytesIO(b"")) is not None
+
+
+def test_a_file_system_is_stored_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+
+    files.sync_file_system(tmp_path)
+
+    with pytest.raises(FileNotFoundError):
+        files.sync_file_system(tmp_path / "nowhere")
