@@ -36,6 +36,7 @@ GUARD = (
     "echo ready; "
     "r=; read -r r; "
     '[ "$r" = leave ] && exit 0; '
+    'kill -0 "$g" 2>/dev/null || g=${g#-}; '
     'kill -TERM "$g" 2>/dev/null || exit 0; '
     'while [ "$t" -gt 0 ]; do sleep 1; kill -0 "$g" 2>/dev/null || exit 0; t=$((t-1)); done; '
     'kill -KILL "$g" 2>/dev/null; exit 0\''
@@ -90,7 +91,8 @@ def script_of(command: RemoteCommand) -> bytes:
 def process_group(first_line: bytes) -> str | None:
     """Return what `kill` is given to signal the program: minus its group, or its own id.
 
-    None if the line is not the first one of the starter.
+    None if the line is not the first one of the starter. Where the host has no `ps`, the group is a guess,
+    and the guard takes the program alone if there is no such group.
 
     Where the host does not start a session for each command, the group has other processes, too.
     """
