@@ -71,6 +71,7 @@ SHIPPED = (
 PLUGIN_EXTRAS: Mapping[str, str] = {
     "aetherflow_archive": "archive",
     "aetherflow_db": "db",
+    "aetherflow_excel": "excel",
     "aetherflow_mail": "mail",
     "aetherflow_rest": "rest",
     "aetherflow_sftp": "sftp",
