@@ -11,6 +11,8 @@ import pytest
 
 from tests import warm_start
 from tests.cli.command_line import CommandLine
+from tests.servers.mariadb import MariaDb, mariadb
+from tests.servers.postgres import Postgres, postgres
 from tests.servers.samba import Samba, samba
 
 # CI draws the same examples each time: a commit is judged by what it changed. Developers' runs draw new ones.
@@ -37,6 +39,20 @@ def cold_start() -> Iterator[None]:
 def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
     """Samba's file server, one for all tests of a process: each test works in a folder of its own there."""
     with samba(tmp_path_factory.mktemp("samba")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """PostgreSQL, one for all tests of a process: each test has a database of its own there."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDb]:
+    """MariaDB, one for all tests of a process: each test has a database of its own there."""
+    with mariadb() as server:
         yield server
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import asyncssh
 import pytest
 
+from tests.servers.free_port import free_port
+
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 """Comes with sshd: its SFTP server as a program of its own."""
 
@@ -105,14 +107,6 @@ def new_key(path: Path, passphrase: str | None = None, kind: str = "ssh-ed25519"
     key.write_private_key(path, passphrase=passphrase, rounds=1, ignore_few_rounds=True)
     path.chmod(0o600)
     key.write_public_key(f"{path}.pub")
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.free_port import free_port
+
 PASSWORD = "s3cret pass-wörd"  # noqa: S105 - of a server that lives for seconds
 LARGEST_FILE = 12 * 2**20
 """A larger file is answered with «disk full»: the server has a limit for files, so no disk must be filled."""
@@ -154,7 +156,7 @@ def samba(
     """
     if reason := missing_for_samba():
         pytest.skip(reason)
-    server = Samba(_free_port(), folder)
+    server = Samba(free_port(), folder)
     _prepare(server, encrypt, options)
     # The kernel would end a process that writes too large a file; ignored, the write fails.
     limit = "" if largest_file is None else f"trap '' XFSZ; ulimit -f {largest_file // 512}; "
@@ -219,12 +221,6 @@ def _wait_until_it_listens(server: Samba, process: subprocess.Popen[bytes]) -> N
         assert process.poll() is None, (server.folder / "out.log").read_text()
         time.sleep(0.025)
     pytest.fail(f"smbd does not listen: {(server.folder / 'out.log').read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _path() -> str:
