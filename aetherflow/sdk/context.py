@@ -5,8 +5,8 @@ It imports neither the engine nor the database; `RunServices` brings their servi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, TypeVarTuple
@@ -35,7 +35,7 @@ from aetherflow.sdk.blocking import (
 )
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
-from aetherflow.sdk.files import atomic_write
+from aetherflow.sdk.files import atomic_write, remove_incomplete
 from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
@@ -83,6 +83,7 @@ class StepContext:
         self._effects: EffectLog = effects or NoEffects()
         self._earlier_effects = dict(self._effects.stored())
         self._progress = ProgressGate()
+        self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
 
     @property
@@ -188,13 +189,19 @@ class StepContext:
             message, hint = driver_refused(driver, allowed)
             raise StepError(message, hint=hint, code="AF872")
 
-    def writing(self, path: Path) -> AbstractContextManager[Path]:
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
         """Write a file atomically: a `with` block gets a temporary path, which is renamed at its end.
 
         A new file in the workspace is private (see `AETHERFLOW_FILE_ACCESS`), another one has the mode that
-        the umask says. A file that is replaced passes its mode on.
+        the umask says. A file that is replaced passes its mode on. What an earlier execution of the run left
+        incomplete when it was killed is removed.
         """
-        return atomic_write(path, access=self.access_of(path))
+        if self.execution > 1 and path not in self._written:
+            remove_incomplete(path, self.idempotency_key)
+        self._written.add(path)
+        with atomic_write(path, access=self.access_of(path), owner=self.idempotency_key) as temporary:
+            yield temporary
 
     def make_folder(self, path: Path) -> None:
         """Make a folder and those above it, with the access of new files; nothing happens if it exists.

@@ -16,7 +16,7 @@ from aetherflow.errors import StepError
 Sort = Literal["name", "size", "mtime"]
 ZeroByte = Literal["take", "skip", "fail"]
 
-_INCOMPLETE = re.compile(r"\..*\.[0-9a-f]{8,12}\.part")
+_INCOMPLETE = re.compile(r"\..*\.[0-9a-f]{8,16}\.part")
 """The name of an incomplete file, see `files.temporary_name`."""
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")

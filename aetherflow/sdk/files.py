@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ BLOCK_BYTES = 2**20
 
 
 @contextmanager
-def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = None) -> Iterator[Path]:
+def atomic_write(
+    path: Path, *, fsync: bool = True, access: FileAccess | None = None, owner: str = ""
+) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` when the block ends without an error.
 
     A reader never sees half a file: the old content stays until the new one is complete. The temporary file
@@ -40,11 +43,12 @@ def atomic_write(path: Path, *, fsync: bool = True, access: FileAccess | None = 
         fsync: whether to flush the content to disk before the rename. Without it a power loss may leave an
             empty file.
         access: who may read a new file and the folders that are made for it; None: as the umask says.
+        owner: who writes, in any words; see `remove_incomplete`.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     _check_replaceable(path)
     make_folder(path.parent, access)
-    temporary = path.with_name(temporary_name(path.name))
+    temporary = path.with_name(temporary_name(path.name, owner))
     try:
         yield temporary
         if (mode := _mode_of(path, access)) is not None:
@@ -95,9 +99,32 @@ def _mode_of(path: Path, access: FileAccess | None) -> int | None:
         return None if access is None else file_mode(access)
 
 
-def temporary_name(name: str) -> str:
-    """Return a random name for an incomplete file, to be renamed to `name` in the same folder."""
-    return f".{name[:40]}.{os.urandom(4).hex()}.part"
+def temporary_name(name: str, owner: str = "") -> str:
+    """Return a random name for an incomplete file, to be renamed to `name` in the same folder.
+
+    With an owner the name shows whose file it is, so that `remove_incomplete` finds it.
+    """
+    return f".{name[:40]}.{_mark(owner)}{os.urandom(4).hex()}.part"
+
+
+def remove_incomplete(path: Path, owner: str) -> None:
+    """Remove the temporary files of `path` that `owner` left when its process was killed.
+
+    Call it only when no write of this owner to `path` is in progress.
+
+    Raises:
+        OSError: the folder cannot be read, or a file cannot be removed.
+    """
+    ours = re.compile(rf"\.{re.escape(path.name[:40])}\.{_mark(owner)}[0-9a-f]{{8}}\.part")
+    if path.parent.exists():
+        for file in path.parent.iterdir():
+            if ours.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+
+
+def _mark(owner: str) -> str:
+    """Return eight digits that are the same for the same owner; empty without one."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:8] if owner else ""
 
 
 class ChecksumFile:

@@ -7,6 +7,7 @@ it is written whole, atomically, as one JSON list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Literal, TypeVar
 
@@ -16,7 +17,6 @@ from anyio.lowlevel import checkpoint
 
 from aetherflow.errors import StepError
 from aetherflow.file_access import FileAccess, open_file
-from aetherflow.sdk.files import write_whole
 from aetherflow.transfer.local_errors import local_failure
 from aetherflow.worker_threads import WorkerThreads
 
@@ -75,6 +75,7 @@ class Manifest:
 
     Args:
         path: the JSON list.
+        writing: writes a file atomically (`StepContext.writing`).
         access: who may read it.
 
     Attributes:
@@ -83,10 +84,13 @@ class Manifest:
         committed: the ids of the files that a transactional step decided to rename, whatever happens.
     """
 
-    def __init__(self, path: Path, access: FileAccess | None) -> None:
+    def __init__(
+        self, path: Path, writing: Callable[[Path], AbstractContextManager[Path]], access: FileAccess | None
+    ) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
         self.committed: set[str] = set()
+        self._writing = writing
         self._access = access
         self._lines_path = path.with_suffix(".lines")
         self._lines: IO[bytes] | None = None
@@ -172,7 +176,8 @@ class Manifest:
 
     def _finish(self, content: bytes) -> None:
         self.close()
-        write_whole(self.path, content, self._access or "private")
+        with self._writing(self.path) as part, open_file(part, "xb", self._access or "private") as file:
+            file.write(content)
         if all(entry.status != "whole" for entry in self.entries.values()):
             self._lines_path.unlink(missing_ok=True)
 

@@ -47,7 +47,7 @@ async def move_files(
     """
     is_resumed = bool(context.earlier_effects)
     path = manifest_path(context)
-    manifest = Manifest(path, context.access_of(path))
+    manifest = Manifest(path, context.writing, context.access_of(path))
     sizes = [item.size for item in items]
     meter = Meter(context, len(items), None if None in sizes else sum(size or 0 for size in sizes))
     way = make_way(manifest, RateLimit(context.clock, settings.bytes_per_second), meter)
@@ -85,7 +85,7 @@ async def arrived_earlier(context: StepContext) -> dict[str, Entry]:
     if not context.earlier_effects:
         return {}
     path = manifest_path(context)
-    manifest = Manifest(path, context.access_of(path))
+    manifest = Manifest(path, context.writing, context.access_of(path))
     await manifest.open(is_resumed=True)
     manifest.close()
     return {entry.id: entry for entry in manifest.entries.values() if entry.has_arrived}

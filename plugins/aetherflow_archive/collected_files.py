@@ -13,7 +13,7 @@ from aetherflow import StepError, files
 from aetherflow_archive.archive_connector import PackedFile
 
 _WILDCARD = re.compile(r"[*?\[]")
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.part")
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}([0-9a-f]{8})?\.part")
 """The names of incomplete files (`files.temporary_name`) and folders, which a killed process may leave."""
 
 

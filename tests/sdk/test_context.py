@@ -14,6 +14,7 @@ from aetherflow.errors import StepError
 from aetherflow.events.run_events import Notice, StepOutput
 from aetherflow.sdk import blocking
 from aetherflow.sdk.context import StepContext
+from aetherflow.testing.fake_run import FakeRun
 from tests.execution.live_run import LiveRun, live, one_step
 from tests.polling import eventually
 
@@ -220,3 +221,31 @@ async def test_two_steps_that_want_one_lock_work_one_after_the_other(tmp_path: P
     async with live(text, tmp_path, {"t": step}) as run:
         assert (await run.run()).phase == "SUCCESS"
     assert peak == 1
+
+
+def test_a_resumed_step_removes_what_its_killed_process_left_incomplete(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "a.csv"
+
+    for step_id in ("s", "other"):
+        with FakeRun(tmp_path).context(step_id=step_id).writing(target) as part:
+            part.write_text("first")
+        part.write_text("half")  # as a process leaves it that is killed in the block
+    target.unlink()
+    foreign = [target.with_name(name) for name in (".a.csv.0123456789abcdef.part", ".a.csv.part", "b.csv")]
+    for file in foreign:
+        file.write_text("x")
+    assert len(list(target.parent.iterdir())) == 5
+
+    again = FakeRun(tmp_path, execution=2).context(step_id="s")
+    with again.writing(target) as part:
+        part.write_text("whole")
+        with again.writing(target) as second:  # does not remove the one that is being written
+            second.write_text("earlier")
+    assert target.read_text() == "whole"
+    left = sorted(set(target.parent.iterdir()) - {target, *foreign})
+    assert [file.read_text() for file in left] == ["half"], (
+        "the other step's file is not this step's to remove"
+    )
+    with FakeRun(tmp_path, execution=2).context(step_id="other").writing(target) as part:
+        part.write_text("done")
+    assert sorted(target.parent.iterdir()) == sorted([target, *foreign])

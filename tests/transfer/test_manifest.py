@@ -10,12 +10,13 @@ import anyio
 import msgspec
 import pytest
 
+from aetherflow import files
 from aetherflow.errors import StepError
 from aetherflow.transfer.manifest import Entry, Manifest, read_manifest
 
 
 async def opened(path: Path, *, is_resumed: bool = True) -> Manifest:
-    manifest = Manifest(path, "private")
+    manifest = Manifest(path, files.atomic_write, "private")
     await manifest.open(is_resumed=is_resumed)
     return manifest
 
