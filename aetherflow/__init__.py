@@ -21,6 +21,7 @@ TYPE_CHECKING = False  # as type checkers take it; `--version` does not need the
 if TYPE_CHECKING:
     from typing import Any
 
+    from aetherflow import data_files
     from aetherflow.bundle.source import BundleFile, BundleSource, SourceChanged, SourceRequest
     from aetherflow.errors import (
         AetherFlowError,
@@ -83,6 +84,7 @@ __all__ = [
     "checks",
     "connector",
     "connector_names",
+    "data_files",
     "file_selection",
     "files",
     "one_error",
@@ -99,6 +101,7 @@ _HOMES = {
     name: home
     for home, names in {
         "bundle.source": ("BundleFile", "BundleSource", "SourceChanged", "SourceRequest"),
+        "data_files": ("data_files",),
         "errors": (
             *("AetherFlowError", "BundleError", "ConfigError"),
             *("LockNotAcquired", "MissingExtra", "StepError"),
@@ -125,7 +128,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("checks", "file_selection", "files")
+_MODULES = ("checks", "data_files", "file_selection", "files")
 
 
 def __getattr__(name: str) -> Any:

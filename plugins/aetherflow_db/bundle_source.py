@@ -92,7 +92,7 @@ class DbSource(BundleSource):
 
         def fetch() -> tuple[tuple[str, ...], Sequence[Row]]:
             with self._connector.rows(Query(sql, named), FETCH_SIZE, switch) as rows:
-                return rows.columns, [row for batch in rows.batches for row in batch]
+                return rows.names, [row for batch in rows.batches for row in batch]
 
         try:
             return await run_blocking(fetch, limiter=self._connector.slots)

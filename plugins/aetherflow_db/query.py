@@ -1,16 +1,17 @@
-"""A query to a database and its answer."""
+"""A query to a database; its answer is `Rows` of the package data_files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from aetherflow.data_files import Row, Rows
+
+__all__ = ["Query", "Row", "Rows"]
+
 SHOWN_SQL = 500
 """How many characters of a statement an error's detail carries."""
-
-Row = Sequence[Any]
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -29,10 +30,3 @@ class Query(msgspec.Struct, frozen=True):
         """The statement, shortened for an error's detail."""
         sql = self.sql.strip()
         return sql if len(sql) <= SHOWN_SQL else f"{sql[: SHOWN_SQL - 3]}..."
-
-
-class Rows(msgspec.Struct, frozen=True):
-    """The answer to a query: the names of its columns, and its rows in batches of bounded size."""
-
-    columns: tuple[str, ...]
-    batches: Iterator[Sequence[Row]]

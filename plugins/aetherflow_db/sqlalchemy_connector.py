@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from aetherflow import CheckResult, Resource, StepError, StopSwitch, connector, run_blocking
+from aetherflow.data_files import untyped
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows
@@ -102,7 +103,7 @@ class SqlAlchemyConnector(SqlConnector):
                 with switch.armed(_interrupter(connection)), _read_only(connection):
                     result = self._execute(connection, query, fetch_size)
                     # The size is not optional: without it, a text() result is loaded whole.
-                    yield Rows(tuple(result.keys()), result.partitions(fetch_size))
+                    yield Rows(untyped(list(result.keys())), result.partitions(fetch_size))
             except SQLAlchemyError as error:
                 connection.invalidate()
                 raise self._failure(query, error) from error

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from aetherflow import CheckResult, ConfigError, Duration, Resource, StopSwitch, connector, run_blocking
+from aetherflow.data_files import untyped
 from aetherflow_db.connection import SqlConnector
 from aetherflow_db.failures import connection_failed, no_rows, statement_failed
 from aetherflow_db.query import Query, Rows
@@ -111,7 +112,7 @@ class Sqlite3Connector(SqlConnector):
                 with closing(_execute(connection, query)) as cursor:
                     if cursor.description is None:
                         raise no_rows(self.name, query)
-                    columns = tuple(column[0] for column in cursor.description)
+                    columns = untyped([column[0] for column in cursor.description])
                     yield Rows(columns, iter(partial(cursor.fetchmany, fetch_size), []))
             except (
                 sqlite3.Error,

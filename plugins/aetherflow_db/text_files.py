@@ -38,7 +38,7 @@ def write_tsv(path: Path, rows: Rows) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(_LineFeeds(file), delimiter="\t", lineterminator="\r\n")
-        writer.writerow(rows.columns)
+        writer.writerow(rows.names)
         for batch in rows.batches:
             writer.writerows(map(tsv_field, row) for row in batch)
             count += len(batch)
@@ -51,7 +51,7 @@ def write_jsonl(path: Path, rows: Rows) -> int:
     Raises:
         StepError: two columns have the same name, so that one would hide the other.
     """
-    repeated = [name for name, times in Counter(rows.columns).items() if times > 1]
+    repeated = [name for name, times in Counter(rows.names).items() if times > 1]
     if repeated:
         raise StepError(
             f"several columns have the same name, which JSON cannot hold: {', '.join(repeated)}",
@@ -65,7 +65,7 @@ def write_jsonl(path: Path, rows: Rows) -> int:
         for batch in rows.batches:
             file.write(
                 encoder.encode_lines(
-                    [dict(zip(rows.columns, map(json_value, row), strict=True)) for row in batch]
+                    [dict(zip(rows.names, map(json_value, row), strict=True)) for row in batch]
                 )
             )
             count += len(batch)

@@ -61,7 +61,7 @@ async def test_rows_come_in_batches_with_their_column_names(url: str) -> None:
     async with opened(url) as connector:
         query = Query("SELECT id, item AS what FROM orders WHERE id > :least ORDER BY id", {"least": 1})
         with connector.rows(query, 4, StopSwitch()) as rows:
-            assert rows.columns == ("id", "what")
+            assert rows.names == ("id", "what")
             assert [[tuple(row) for row in batch] for batch in rows.batches] == [
                 [(n, f"item {n}") for n in (2, 3, 4, 5)],
                 [(n, f"item {n}") for n in (6, 7)],
@@ -72,7 +72,7 @@ async def test_rows_come_in_batches_with_their_column_names(url: str) -> None:
 async def test_columns_of_one_name_are_all_there(url: str) -> None:
     async with opened(url) as connector:
         with connector.rows(Query("SELECT 1 AS id, 2 AS id"), 1, StopSwitch()) as rows:
-            assert rows.columns == ("id", "id")
+            assert rows.names == ("id", "id")
             assert [tuple(row) for batch in rows.batches for row in batch] == [(1, 2)]
 
 

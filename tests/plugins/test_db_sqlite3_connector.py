@@ -45,7 +45,7 @@ async def test_rows_come_in_batches_with_their_column_names(database: Path) -> N
     connector = await Sqlite3Connector.open(resource(path=str(database)))
     query = Query("SELECT id, item AS what FROM orders ORDER BY id")
     with connector.rows(query, 3, StopSwitch()) as rows:
-        assert rows.columns == ("id", "what")
+        assert rows.names == ("id", "what")
         assert [[row[0] for row in batch] for batch in rows.batches] == [[1, 2, 3], [4, 5, 6], [7]]
     await connector.aclose()
 

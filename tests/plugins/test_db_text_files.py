@@ -20,6 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aetherflow import StepError
+from aetherflow.data_files import untyped
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 """All texts that UTF-8 can hold: tabs, quotes, carriage returns and NUL among them."""
@@ -45,7 +46,7 @@ def test_any_text_survives_a_tsv_file(table: tuple[list[str], list[tuple[str, ..
     columns, rows = table
     with TemporaryDirectory() as directory:
         path = Path(directory) / "out.tsv"
-        assert write_tsv(path, Rows(tuple(columns), batches_of(rows))) == len(rows)
+        assert write_tsv(path, Rows(untyped(columns), batches_of(rows))) == len(rows)
         with path.open(encoding="utf-8", newline="") as file:
             assert list(csv.reader(file, delimiter="\t", strict=True)) == [columns, *map(list, rows)]
 
@@ -55,7 +56,7 @@ def test_every_kind_of_value_survives_a_jsonl_file(table: tuple[list[str], list[
     columns, rows = table
     with TemporaryDirectory() as directory:
         path = Path(directory) / "out.jsonl"
-        assert write_jsonl(path, Rows(tuple(columns), batches_of(rows))) == len(rows)
+        assert write_jsonl(path, Rows(untyped(columns), batches_of(rows))) == len(rows)
         lines = path.read_bytes().split(b"\n")
     assert lines.pop() == b""
     expected = [dict(zip(columns, map(json_value, row), strict=True)) for row in rows]
@@ -103,30 +104,30 @@ def test_a_decimal_keeps_every_digit(value: Decimal) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_float_that_json_cannot_hold_is_text_and_not_null(tmp_path: Path, value: float) -> None:
-    write_jsonl(tmp_path / "out", Rows(("x",), batches_of([(value,)])))
+    write_jsonl(tmp_path / "out", Rows(untyped(("x",)), batches_of([(value,)])))
     assert json.loads((tmp_path / "out").read_text()) == {"x": str(value)}
 
 
 def test_lines_of_a_tsv_file_end_with_a_line_feed_alone(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "out", Rows(("a", "b"), batches_of([(1, None), ("x\ty", "\\n")])))
+    write_tsv(tmp_path / "out", Rows(untyped(("a", "b")), batches_of([(1, None), ("x\ty", "\\n")])))
     assert (tmp_path / "out").read_bytes() == b'a\tb\n1\t\n"x\ty"\t\\n\n'
 
 
 def test_a_tsv_file_may_have_columns_of_one_name(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "out", Rows(("id", "id"), batches_of([(1, 2)])))
+    write_tsv(tmp_path / "out", Rows(untyped(("id", "id")), batches_of([(1, 2)])))
     assert (tmp_path / "out").read_text() == "id\tid\n1\t2\n"
 
 
 def test_columns_of_one_name_are_refused_in_jsonl_and_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"same name, which JSON cannot hold: id, day$") as caught:
-        write_jsonl(tmp_path / "out", Rows(("id", "day", "n", "id", "day"), batches_of([])))
+        write_jsonl(tmp_path / "out", Rows(untyped(("id", "day", "n", "id", "day")), batches_of([])))
     assert caught.value.code == "AF744"
     assert caught.value.detail == {"columns": ["id", "day"]}
     assert not (tmp_path / "out").exists()
 
 
 def test_without_rows_there_is_a_header_in_tsv_and_nothing_in_jsonl(tmp_path: Path) -> None:
-    assert write_tsv(tmp_path / "t", Rows(("a", "b"), batches_of([]))) == 0
-    assert write_jsonl(tmp_path / "j", Rows(("a", "b"), batches_of([]))) == 0
+    assert write_tsv(tmp_path / "t", Rows(untyped(("a", "b")), batches_of([]))) == 0
+    assert write_jsonl(tmp_path / "j", Rows(untyped(("a", "b")), batches_of([]))) == 0
     assert (tmp_path / "t").read_text() == "a\tb\n"
     assert (tmp_path / "j").read_text() == ""

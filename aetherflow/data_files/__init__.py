@@ -1,0 +1,34 @@
+"""Tables in files: csv, tsv, jsonl and parquet, read and written in batches of rows with typed columns.
+
+Shared by the plugins that read or write such files. Imports only `errors` and `sdk`; pyarrow and zstandard
+are imported when a file needs them.
+"""
+
+from __future__ import annotations
+
+from aetherflow.data_files.columns import Column, Kind, Row, Rows, untyped
+from aetherflow.data_files.dialect import Dialect
+from aetherflow.data_files.dtypes import dtype_word, dtype_words, read_dtypes, with_dtypes
+from aetherflow.data_files.file_options import FileKeys, FileOptions
+from aetherflow.data_files.formats import Compression, FileFormat, compression_of, format_of
+from aetherflow.data_files.reading import read_data_file
+
+__all__ = [
+    "Column",
+    "Compression",
+    "Dialect",
+    "FileFormat",
+    "FileKeys",
+    "FileOptions",
+    "Kind",
+    "Row",
+    "Rows",
+    "compression_of",
+    "dtype_word",
+    "dtype_words",
+    "format_of",
+    "read_data_file",
+    "read_dtypes",
+    "untyped",
+    "with_dtypes",
+]
