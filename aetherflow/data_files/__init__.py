@@ -1,7 +1,7 @@
 """Tables in files: csv, tsv, jsonl and parquet, read and written in batches of rows with typed columns.
 
-Shared by the plugins that read or write such files. Imports only `errors` and `sdk`; pyarrow and zstandard
-are imported when a file needs them.
+Shared by the plugins that read or write such files. Imports only `errors` and `sdk`; pyarrow and
+backports.zstd are imported when a file needs them.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def read_data_file(
     Raises:
         StepError: the format is unclear, the file cannot be read (AF906), a value does not fit its type, with
             row and column (AF902), or dtypes name a column that is not there (AF901).
-        MissingExtra: pyarrow or zstandard is not installed.
+        MissingExtra: pyarrow or backports.zstd is not installed.
     """
     file_format = file_format or format_of(path)
     compression = compression or compression_of(path)

@@ -6,7 +6,8 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -27,8 +28,9 @@ def opened(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
 
     Raises:
         StepError: the file cannot be read, is damaged, or its text is not in its encoding (AF906).
-        MissingExtra: zstandard is not installed.
+        MissingExtra: backports.zstd is not installed.
     """
+    damaged: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
     try:
         with path.open("rb") as file:
             match compression:
@@ -38,10 +40,12 @@ def opened(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
                     with gzip.open(file) as stream:
                         yield cast("BinaryIO", stream)
                 case "zst":
-                    with _zstandard(file) as stream:
+                    zstd = import_zstd()
+                    damaged += (zstd.ZstdError,)
+                    with zstd.ZstdFile(file) as stream:
                         yield stream
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise unreadable(path, f"it is no whole gzip file ({error})") from error
+    except damaged as error:
+        raise unreadable(path, f"it is no whole {compression} file ({error})") from error
     except UnicodeDecodeError as error:
         found = error.object[error.start : error.start + 1].hex()
         why = f"it has the byte 0x{found}, which is no {error.encoding} ({error.reason})"
@@ -52,26 +56,17 @@ def opened(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
         raise unreadable(path, error.strerror or str(error), "check the path and the permissions") from error
 
 
-@contextmanager
-def _zstandard(file: BinaryIO) -> Iterator[BinaryIO]:
-    zstandard = import_zstandard()
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
-            yield cast("BinaryIO", stream)
-    except zstandard.ZstdError as error:
-        raise unreadable(Path(file.name), f"it is no whole zst file ({error})") from error
+def import_zstd() -> Any:
+    """Return the module for zst files: Python's own from 3.14, and the same for older versions.
 
-
-def import_zstandard() -> Any:
-    """Return the module zstandard.
+    Unlike others it reports a file that ends too early.
 
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import zstandard  # noqa: PLC0415 - an optional dependency
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "a zst file needs zstandard, which is not installed", hint="pip install 'aetherflow[archive]'"
-        ) from error
-    return zstandard
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ModuleNotFoundError):
+            return import_module(name)
+    raise MissingExtra(
+        "a zst file needs backports.zstd, which is not installed", hint="pip install 'aetherflow[archive]'"
+    )
