@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MissingExtra,
         StepError,
     )
+    from aetherflow.process.run_program import ProgramResult, run_program
     from aetherflow.registry import connector_names, step_names
     from aetherflow.sdk import checks, file_selection, files
     from aetherflow.sdk.blocking import StopSwitch, run_blocking
@@ -66,6 +67,7 @@ __all__ = [
     "MissingExtra",
     "OutputNames",
     "PathText",
+    "ProgramResult",
     "RemoteEntry",
     "RemoteFiles",
     "RemoteProgram",
@@ -92,6 +94,7 @@ __all__ = [
     "peer_certificate_check",
     "render_template",
     "run_blocking",
+    "run_program",
     "step",
     "step_names",
     "transfer_steps",
@@ -106,6 +109,7 @@ _HOMES = {
             *("AetherFlowError", "BundleError", "ConfigError"),
             *("LockNotAcquired", "MissingExtra", "StepError"),
         ),
+        "process.run_program": ("ProgramResult", "run_program"),
         "registry": ("connector_names", "step_names"),
         "sdk.blocking": ("StopSwitch", "run_blocking"),
         "sdk.checks": ("CheckResult", "checks"),
