@@ -20,6 +20,9 @@ _CREATED = struct.Struct("<HBBIqqqqqqI")
 SMALL_BYTES = 64 * 1024
 """Files up to this size are opened, read or written, and closed in one request."""
 
+READ_START = HEADER.size + 16
+"""Where the content in an answer to `read` is requested to start."""
+
 CREATE, CLOSE, READ, WRITE, SET_INFO = 5, 6, 8, 9, 17
 OPENED_BEFORE = b"\xff" * 16
 """The file of a packet that is sent together with the one that opens it."""
@@ -71,7 +74,7 @@ def close(file: bytes = OPENED_BEFORE) -> Packet:
 
 def read(offset: int, size: int, file: bytes = OPENED_BEFORE) -> Packet:
     """Return the packet that requests so many bytes of a file."""
-    return Packet(READ, _READ.pack(49, 0x50, 0, size, offset, file, 0, 0, 0, 0, 0, 0), size=size)
+    return Packet(READ, _READ.pack(49, READ_START, 0, size, offset, file, 0, 0, 0, 0, 0, 0), size=size)
 
 
 def write(offset: int, content: bytes | memoryview, file: bytes = OPENED_BEFORE) -> Packet:
@@ -97,6 +100,19 @@ def created(message: bytes) -> Created:
     found = _CREATED.unpack_from(message, HEADER.size)
     changed, size, attributes = found[6], found[9], found[10]
     return Created(changed, size, bool(attributes & _FOLDER))
+
+
+def message_id(message: bytes | memoryview) -> int:
+    """Return the number that a message shares with its answer."""
+    number: int = HEADER.unpack_from(message)[8]
+    return number
+
+
+def is_read(head: bytes, size: int) -> bool:
+    """Whether the part of an answer before READ_START says that only `size` bytes of a file follow."""
+    header = HEADER.unpack_from(head)
+    start, count = head[HEADER.size + 2], struct.unpack_from("<I", head, HEADER.size + 4)[0]
+    return header[3:5] == (0, READ) and not header[7] and (start, count) == (READ_START, size)
 
 
 def content_of(message: bytes) -> memoryview:

@@ -15,17 +15,20 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers import aead
+from cryptography.hazmat.primitives.ciphers import Cipher, aead, algorithms, modes
 from smbprotocol import MAX_PAYLOAD_SIZE
 from smbprotocol.connection import Ciphers, Connection, Dialects
 from smbprotocol.exceptions import SMBConnectionClosed, SMBException, SMBOSError
 from smbprotocol.header import NtStatus
 from smbprotocol.transport import Tcp
 
-from aetherflow_smb.packets import HEADER, TRANSFORM, Packet
+from aetherflow_smb.packets import HEADER, READ_START, TRANSFORM, Packet, is_read, message_id
 
 _PART = 52
 """The size of a transform header; more than the part of a plain header that says what it is."""
+
+_LARGE = 64 * 1024
+"""Larger messages are encrypted part by part: that takes some microseconds, and saves the copies."""
 
 _SIGNED, _ASYNC, _RELATED = 0x8, 0x2, 0x4
 _NO_SIGNATURE = bytes(16)
@@ -37,11 +40,13 @@ class Answer:
     Attributes:
         status: its NTSTATUS.
         message: the whole answer with its header; None until it is there, or if the connection ended.
+        content: what was read, if it was decrypted on its own; `message` ends before it.
     """
 
     def __init__(self) -> None:
         self.status = 0
         self.message: bytes | None = None
+        self.content: bytes | None = None
         self.has_come = threading.Event()
 
 
@@ -108,7 +113,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
                 head = head[:48] + signature
             parts += [head + packet.body, packet.content, padding]
         if is_encrypted:
-            parts = list(self._encrypted(session, self._joined(parts)))
+            parts = self._encrypted(session, parts)
         self._transport.send_parts(parts)
         return answers
 
@@ -140,7 +145,9 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             raise SMBOSError(answer.status, path)
         return answer.message
 
-    def take(self, message: bytes | memoryview, *, was_encrypted: bool) -> bytes | None:
+    def take(
+        self, message: bytes | memoryview, *, was_encrypted: bool, content: bytes | None = None
+    ) -> bytes | None:
         """Take an answer to our requests, else return it for smbprotocol; called on its reading thread.
 
         Raises:
@@ -162,7 +169,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             if not (status == NtStatus.STATUS_PENDING and flags & _ASYNC):
                 with self._answers_lock:
                     del self._answers[message_id]
-                answer.status, answer.message = status, part
+                answer.status, answer.message, answer.content = status, part, content
                 answer.has_come.set()
             if not following:
                 return None
@@ -176,37 +183,50 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
         for answer in waiting:
             answer.has_come.set()
 
-    def decrypted(self, transform: bytes, sealed: memoryview) -> bytes:
-        """Return the message behind a transform header; `sealed` ends with its signature.
+    def take_encrypted(self, transform: bytes, sealed: memoryview) -> bytes | None:
+        """Decrypt what is behind a transform header, and `take` it; `sealed` ends with its signature.
 
         Raises:
             SMBException: it is of an unknown session.
+            InvalidTag: its signature is wrong.
         """
         session = self.session_table.get(TRANSFORM.unpack(transform)[6])
         if session is None:
             raise SMBException("an encrypted message of an unknown session")
         cipher, length = self._cipher(session.decryption_key)
-        plain: bytes = cipher.decrypt(transform[20 : 20 + length], sealed, transform[20:])
-        return plain
+        nonce, seen = transform[20 : 20 + length], transform[20:]
+        if len(sealed) < _LARGE or not isinstance(cipher, aead.AESGCM):
+            return self.take(cipher.decrypt(nonce, sealed, seen), was_encrypted=True)
+        parts = Cipher(algorithms.AES(session.decryption_key), modes.GCM(nonce)).decryptor()
+        parts.authenticate_additional_data(seen)
+        head, content = parts.update(sealed[:READ_START]), parts.update(sealed[READ_START:-16])
+        parts.finalize_with_tag(bytes(sealed[-16:]))
+        if is_read(head, len(content)):
+            with self._answers_lock:
+                is_ours = message_id(head) in self._answers
+            if is_ours:
+                return self.take(head, was_encrypted=True, content=content)
+        return self.take(head + content, was_encrypted=True)
 
-    def _joined(self, parts: list[bytes | memoryview]) -> memoryview:
-        """Return all parts as one, in a buffer that is used again: fresh memory costs more than the copy."""
+    def _encrypted(self, session: Any, parts: list[bytes | memoryview]) -> list[bytes | memoryview]:
+        """Return a message with its transform header, in a buffer that the next one uses again."""
         size = sum(map(len, parts))
-        if len(self._outgoing) < size:
-            self._outgoing = bytearray(size)
-        end = 0
-        for part in parts:
-            start, end = end, end + len(part)
-            self._outgoing[start:end] = part
-        return memoryview(self._outgoing)[:size]
-
-    def _encrypted(self, session: Any, plain: memoryview) -> tuple[bytes, memoryview]:
         cipher, length = self._cipher(session.encryption_key)
         nonce = os.urandom(length)
         padded = nonce.ljust(16, b"\0")
-        seen = TRANSFORM.pack(b"\xfdSMB", _NO_SIGNATURE, padded, len(plain), 0, 1, session.session_id)
-        sealed = cipher.encrypt(nonce, plain, seen[20:])
-        return seen[:4] + sealed[-16:] + seen[20:], memoryview(sealed)[:-16]
+        seen = TRANSFORM.pack(b"\xfdSMB", _NO_SIGNATURE, padded, size, 0, 1, session.session_id)
+        if size < _LARGE or not isinstance(cipher, aead.AESGCM):
+            sealed = cipher.encrypt(nonce, b"".join(parts), seen[20:])
+            return [seen[:4] + sealed[-16:] + seen[20:], memoryview(sealed)[:-16]]
+        if len(self._outgoing) < size:
+            self._outgoing = bytearray(size)
+        whole, end = memoryview(self._outgoing), 0
+        encryptor = Cipher(algorithms.AES(session.encryption_key), modes.GCM(nonce)).encryptor()
+        encryptor.authenticate_additional_data(seen[20:])
+        for part in parts:
+            end += encryptor.update_into(part, whole[end:])
+        encryptor.finalize()
+        return [seen[:4] + encryptor.tag + seen[20:], whole[:size]]
 
     def _cipher(self, key: bytes) -> tuple[Any, int]:
         """Return the cipher of a key and the length of its nonces."""
@@ -286,8 +306,7 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
             return b""
         # Room for the signature: the buffer has the size of the message with its transform header.
         room[body : body + 16] = transform[4:20]
-        plain = self._connection.decrypted(transform, room[: body + 16])
-        return self._connection.take(plain, was_encrypted=True)
+        return self._connection.take_encrypted(transform, room[: body + 16])
 
     def _exactly(self, room: memoryview, timeout: float | None = None) -> memoryview | None:
         """Fill a buffer; None if the connection ends before."""

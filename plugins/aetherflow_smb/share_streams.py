@@ -125,7 +125,7 @@ class ShareReader(_Stream):
                 raise
             self._next = self._end  # it was shortened meanwhile
             return b""
-        block = bytes(packets.content_of(message))
+        block = sent.answer.content or bytes(packets.content_of(message))
         if len(block) < sent.size:  # what is missing comes before what is on its way
             self._drain()
             self._next = sent.offset + len(block)
