@@ -7,7 +7,7 @@ backports.zstd are imported when a file needs them.
 from __future__ import annotations
 
 from aetherflow.data_files.columns import Column, Kind, Row, Rows, untyped
-from aetherflow.data_files.dialect import Dialect
+from aetherflow.data_files.dialect import Dialect, Quoting
 from aetherflow.data_files.dtypes import dtype_word, dtype_words, read_dtypes, with_dtypes
 from aetherflow.data_files.file_options import FileKeys, FileOptions
 from aetherflow.data_files.formats import Compression, FileFormat, compression_of, format_of
@@ -21,6 +21,7 @@ __all__ = [
     "FileKeys",
     "FileOptions",
     "Kind",
+    "Quoting",
     "Row",
     "Rows",
     "compression_of",

@@ -178,6 +178,11 @@ class StepContext:
             self.log(f"the path {text!r} leaves the job's artifacts folder", "warning")
         return path
 
+    @property
+    def is_enterprise(self) -> bool:
+        """Whether enterprise mode is on, which restricts what flows may do."""
+        return self._services.zip_drivers is not None
+
     def check_zip_driver(self, driver: str) -> None:
         """Check that an archive driver may be used; a step that packs or unpacks calls this first.
 

@@ -22,6 +22,7 @@ from tests.diagnostics import (
     cases_archive,
     cases_bundles,
     cases_configuration,
+    cases_excel,
     cases_files,
     cases_language,
     cases_migration,
@@ -46,6 +47,7 @@ CASES: dict[str, Case | Told] = {
     **cases_scheduler.CASES,
     **cases_archive.CASES,
     **cases_transfer.CASES,
+    **cases_excel.CASES,
 }
 CHANGING = (
     (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), ""),
