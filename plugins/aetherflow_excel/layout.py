@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import msgspec
 
 from aetherflow import StepError
-from aetherflow_excel.anchors import Anchor
+from aetherflow_excel.anchor_search import Anchor
 from aetherflow_excel.cell_references import MAX_COLUMNS, MAX_ROWS, column_letters, place_name
 from aetherflow_excel.regions import Box
 from aetherflow_excel.target_keys import Target

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from aetherflow import StepError
-from aetherflow_excel.anchors import Anchor, anchor_by_reference, find_texts, key_of, one_cell
+from aetherflow_excel.anchor_search import Anchor, anchor_by_reference, find_texts, key_of, one_cell
 from aetherflow_excel.cell_references import read_area
 from aetherflow_excel.package import Package, Sheet
 from aetherflow_excel.target_keys import Target

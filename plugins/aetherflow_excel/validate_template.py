@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from aetherflow import PathText, StepContext, StepError, step
-from aetherflow_excel.anchors import defined_name, find_texts, key_of, named_area, normalised
+from aetherflow_excel.anchor_search import defined_name, find_texts, key_of, named_area, normalised
 from aetherflow_excel.cell_references import place_name
 from aetherflow_excel.workbook_file import opened_workbook, worksheet
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aetherflow_excel.anchors import Anchor, Kind
+from aetherflow_excel.anchor_search import Anchor, Kind
 from aetherflow_excel.fill_from_file import FileTarget, _settled
 from aetherflow_excel.fill_small import SmallTarget
 from aetherflow_excel.layout import Block, block_of, check_overlap
