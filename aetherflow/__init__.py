@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MissingExtra,
         StepError,
     )
+    from aetherflow.events.marks import Mark
     from aetherflow.process.run_program import ProgramResult, run_program
     from aetherflow.registry import connector_names, step_names
     from aetherflow.sdk import checks, file_selection, files
@@ -64,6 +65,7 @@ __all__ = [
     "Effect",
     "LocalFiles",
     "LockNotAcquired",
+    "Mark",
     "MissingExtra",
     "OutputNames",
     "PathText",
@@ -110,6 +112,7 @@ _HOMES = {
             *("LockNotAcquired", "MissingExtra", "StepError"),
         ),
         "process.run_program": ("ProgramResult", "run_program"),
+        "events.marks": ("Mark",),
         "registry": ("connector_names", "step_names"),
         "sdk.blocking": ("StopSwitch", "run_blocking"),
         "sdk.checks": ("CheckResult", "checks"),

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.events.run_events import Event, Items
 
 
@@ -76,6 +77,33 @@ class EffectLog(Protocol):
             key: the key of the effect.
             result: facts about the effect, such as the id of what was created.
             verified: whether an earlier attempt made the change, and this one only found it.
+        """
+        ...
+
+
+class StoredMark(msgspec.Struct, frozen=True, gc=False):
+    """A high-water mark as it is stored; None if there is none. `set_count`: how often people have set it."""
+
+    mark: Mark | None = None
+    set_count: int = 0
+
+
+class MarkLog(Protocol):
+    """The high-water marks that one attempt of a step uses."""
+
+    async def read(self, name: str) -> Mark | None:
+        """Return the mark that the attempt starts from; None if there is none.
+
+        Raises:
+            StepError: another step of the run uses the mark.
+        """
+        ...
+
+    async def used(self, moved: Mapping[str, Mark]) -> dict[str, MarkUse]:
+        """Return how the attempt has used its marks, of which it moves some.
+
+        Raises:
+            StepError: another step of the run uses a mark; or a value cannot be compared with what it was.
         """
         ...
 

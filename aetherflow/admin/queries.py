@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.admin.stored_marks import MarkHistory, mark_history
 from aetherflow.cli_hints import state_option
 from aetherflow.clock import Clock, SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
@@ -24,6 +25,7 @@ from aetherflow.store import queries as rows
 from aetherflow.store.database import Database
 from aetherflow.store.filesystem import logs_beside
 from aetherflow.store.firings import firing_of_run, run_seconds
+from aetherflow.store.marks import MarkRow, list_marks
 from aetherflow.store.pauses import Pause, read_pauses
 from aetherflow.store.pools import PoolRow, list_pools
 from aetherflow.store.queries import AttemptRow, EffectRow, JobRow, LockRow, RunRow, StepRow
@@ -126,6 +128,18 @@ class StateQueries:
     async def pools(self) -> list[PoolRow]:
         """Return the pools with the holders of their slots and their queues."""
         return await self._database.read(lambda raw: list_pools(raw, self._clock.now()))
+
+    async def marks(self, flow_id: str = "") -> list[MarkRow]:
+        """Return the high-water marks, of one flow if given."""
+        return await self._database.read(lambda raw: list_marks(raw, flow_id=flow_id))
+
+    async def mark(self, name: str, flow_id: str = "") -> MarkHistory:
+        """Return a mark with the runs that used it.
+
+        Raises:
+            UsageError: there is no such mark, or several flows have one of this name.
+        """
+        return await self._database.read(lambda raw: mark_history(raw, self._database.path, name, flow_id))
 
     async def backfills(self) -> list[BackfillStatus]:
         """Return the backfills, the oldest first."""

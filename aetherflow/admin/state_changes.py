@@ -1,4 +1,4 @@
-"""Change a state database for the commands: cancel a run, release a lock, set and remove pools. Async."""
+"""Change a state database for the commands: cancel a run, release a lock, set pools and marks. Async."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from aetherflow.admin import stored_marks
 from aetherflow.admin.queries import no_run
+from aetherflow.admin.stored_marks import MarkChange
 from aetherflow.cli_hints import cancel_command, show_command, state_option
 from aetherflow.clock import SystemClock
 from aetherflow.engine.transitions import INTERRUPTED
 from aetherflow.errors import HeldByAnother, LockHeld, UsageError
+from aetherflow.server.this_person import this_person
 from aetherflow.store import named_locks
 from aetherflow.store import pools as pool_rows
 from aetherflow.store.database import Database
@@ -88,6 +91,24 @@ async def release_lock(database: Database, key: str, *, force: bool) -> Release:
         )
     holder = lease.holder
     return Release(key, holder.holder, str(holder.owner), holder.acquired_at, lease.validity)
+
+
+async def change_mark(
+    database: Database, name: str, flow_id: str, written: tuple[str, str] | None, *, force: bool
+) -> MarkChange:
+    """Set a mark to a value and a type as they are written, or delete it (None).
+
+    Raises:
+        UsageError: the mark is unknown and incomplete, or the value is not of its type.
+        HeldByAnother: a run of the flow is being executed, and `force` is false.
+        StateError: the database cannot be used.
+    """
+    path, person = database.path, this_person()
+    return await database.transact(
+        lambda raw: stored_marks.change_mark(
+            raw, path, name, flow_id, written, force=force, person=person, now=_clock.now()
+        )
+    )
 
 
 async def set_pools(database: Database, sizes: Mapping[str, int]) -> None:

@@ -94,6 +94,17 @@ COMMANDS: Mapping[str, Command | Group] = {
             ),
         },
     ),
+    "state": Group(
+        "List, show, set or delete the marks of flows.",
+        {
+            "list": Command("state_commands:list_marks", "List the marks of all flows, or of one."),
+            "show": Command("state_commands:show_mark", "Show a mark and the runs that used it."),
+            "set": Command("state_commands:set_mark", "Set a mark: the next run starts from there."),
+            "delete": Command(
+                "state_commands:delete_mark", "Delete a mark: the next run starts from the beginning."
+            ),
+        },
+    ),
     "pools": Group(
         "List, set or remove pools of slots that steps share.",
         {

@@ -252,6 +252,12 @@ def locks(given: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_offers
+def marks(given: dict[str, Any]) -> Iterable[Offer]:
+    """Offer the marks."""
+    return [(row.name, f"{row.flow_id} {row.value}") for row in _ask(given, lambda ask: ask.marks())]
+
+
+@_offers
 def pools(given: dict[str, Any]) -> Iterable[Offer]:
     """Offer the pools."""
     return [(row.name, f"{row.slots} slots") for row in _ask(given, lambda ask: ask.pools())]

@@ -134,6 +134,26 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "aetherflow locks release warehouse",
         "aetherflow locks release warehouse --force",
     ),
+    "state": (
+        "aetherflow state list",
+        "aetherflow state set load.orders 2026-01-31T00:00:00 --flow nightly",
+    ),
+    "state list": (
+        "aetherflow state list",
+        "aetherflow state list --flow nightly --json",
+    ),
+    "state show": (
+        "aetherflow state show load.orders",
+        "aetherflow state show load.orders --flow nightly --json",
+    ),
+    "state set": (
+        "aetherflow state set load.orders 2026-01-31T00:00:00 --flow nightly",
+        "aetherflow state set load.orders 1200 --type int --flow nightly",
+    ),
+    "state delete": (
+        "aetherflow state delete load.orders --flow nightly",
+        "aetherflow state delete load.orders --flow nightly --force",
+    ),
     "pools": (
         "aetherflow pools set warehouse 2",
         "aetherflow pools list",

@@ -173,6 +173,8 @@ def _print_step(step: StepRow) -> None:
     if step.error:
         more += _error_lines(step.error)
     _print_lines(more, "      ")
+    for mark, use in step.marks.items():
+        print_text(f"      mark {one_line(mark)}: {one_line(str(use))}")
 
 
 def _error_lines(error: dict[str, Any]) -> list[str]:

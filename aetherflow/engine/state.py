@@ -47,6 +47,7 @@ from aetherflow.engine.transitions import (
 )
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
+from aetherflow.events.marks import Mark
 from aetherflow.plan.hooks import ending_of, is_hook
 from aetherflow.ports import EffectState
 from aetherflow.spec.flow import JobStatus, StepStatus
@@ -126,6 +127,20 @@ class JobState(msgspec.Struct, gc=False):
     for_each: str = ""
 
 
+class MarkOfRun(msgspec.Struct, frozen=True, gc=False):
+    """A high-water mark that a step of the run has used.
+
+    Attributes:
+        before: what the step started from; if it runs again, it starts from there again.
+        set_count: how often people had set the mark by then.
+    """
+
+    job_id: str
+    step_id: str
+    before: Mark | None = None
+    set_count: int = 0
+
+
 class RunState(msgspec.Struct, gc=False):
     """The state of one run.
 
@@ -138,6 +153,7 @@ class RunState(msgspec.Struct, gc=False):
         timezone: the zone of the run's dates; empty: UTC.
         recoveries: how often in a row a server died in a step of the run, and no step has succeeded since.
         interrupted: the steps that were cut off and have not begun again, by job id and step id.
+        marks: the marks that steps have used successfully, by name.
     """
 
     flow_id: str = ""
@@ -157,6 +173,7 @@ class RunState(msgspec.Struct, gc=False):
     endings: int = 0
     jobs: dict[str, JobState] = {}
     interrupted: dict[tuple[str, str], Interruption] = {}
+    marks: dict[str, MarkOfRun] = {}
 
     def job(self, job_id: str) -> JobState:
         """Return the state of a job; PENDING if it has no events yet."""
@@ -239,6 +256,8 @@ def _finish_step(state: RunState, job: JobState, step: StepState, event: e.StepF
     step.was_interrupted = event.was_interrupted
     if event.status in DONE:
         step.effects, state.recoveries = {}, 0
+    for name, use in event.marks.items():
+        state.marks[name] = MarkOfRun(event.job_id, event.step_id, use.before, use.set_count)
     job.steps[event.step_id] = step
     if event.job_outputs:
         is_last = next(reversed(job.steps)) == event.step_id

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.marks import MarkUse
 
 JobEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "BLOCKED", "CANCELLED"]
 StepEnd = Literal["SUCCESS", "FAILED", "SKIPPED", "CANCELLED"]
@@ -240,6 +241,7 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
     Attributes:
         outputs: its own outputs; `job_outputs` are those that it adds to its job's outputs.
         was_interrupted: it ended without running again after an interruption (`on_interrupt`).
+        marks: the high-water marks that it used, by name; of a SUCCESS only.
     """
 
     status: StepEnd
@@ -249,6 +251,7 @@ class StepFinished(StepEvent, frozen=True, kw_only=True):
     reason: str = ""
     error: ErrorInfo | None = None
     was_interrupted: bool = False
+    marks: dict[str, MarkUse] = {}
 
 
 class EffectIntended(StepEvent, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.errors import ErrorInfo
+from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.marks import MarkUse
 from aetherflow.execution.ports import Directories, Placement, StepCall
 from aetherflow.language.reference import Lenient
 from aetherflow.plan.plan import StepPlan
@@ -26,12 +27,14 @@ class AttemptOutcome(msgspec.Struct, frozen=True):
     Attributes:
         masked: the outputs of the step that have a mask in the place of a value.
         masked_of_job: the outputs for its job that have one.
+        marks: how it used high-water marks, if it succeeded.
     """
 
     result: StepResult | None = None
     job_outputs: dict[str, Any] = {}
     masked: list[str] = []
     masked_of_job: list[str] = []
+    marks: dict[str, MarkUse] = {}
     error: ErrorInfo | None = None
     trace: str = ""
 
@@ -107,7 +110,7 @@ async def conclude(
     """Mask what a step returned, promote its outputs to the job, and store large values as files.
 
     Raises:
-        StepError: the outputs cannot be written as JSON.
+        StepError: the outputs cannot be written as JSON, or a mark cannot be moved.
         MissingValue: a promoted output does not exist.
         OSError: a large value cannot be stored.
     """
@@ -116,12 +119,27 @@ async def conclude(
     redactor.add_named({key: value for key, value in plain.items() if names_a_secret(key)})
     masked = StepResult(result.status, redactor.value(plain), redactor.text(plain_text(result.reason)))
     promoted = redactor.value(plain_json(_promote(run, context, step, masked, scope)))
-    changed = _masked(masked.outputs), _masked(promoted)
+    changed = _masked(masked.outputs), _masked(promoted), await _used_marks(context, result)
     if large is None:
         return AttemptOutcome(masked, promoted, *changed)
     outputs = await large.set_aside(masked.outputs)
     stored = StepResult(masked.status, outputs, masked.reason)
     return AttemptOutcome(stored, await large.set_aside(promoted) if promoted else promoted, *changed)
+
+
+async def _used_marks(context: StepContext, result: StepResult) -> dict[str, MarkUse]:
+    """Return how a step that succeeded has used marks.
+
+    Raises:
+        StepError: it was skipped but moves a mark; or see `StepContext.used_marks`.
+    """
+    if result.status == "SUCCESS":
+        return await context.used_marks(result.marks)
+    if result.marks:
+        raise StepError(
+            "a step that is SKIPPED moves no marks", hint="return SUCCESS, or no marks", code="AF990"
+        )
+    return {}
 
 
 def _masked(outputs: Mapping[str, Any]) -> list[str]:

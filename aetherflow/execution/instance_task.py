@@ -31,6 +31,7 @@ from aetherflow.execution.job_locks import JobLocks
 from aetherflow.execution.job_timer import JobTimer
 from aetherflow.execution.ports import Placement
 from aetherflow.execution.step_effects import StepEffects
+from aetherflow.execution.step_marks import MarkUsers, StepMarks
 from aetherflow.plan.hooks import is_hook
 from aetherflow.plan.plan import StepPlan
 from aetherflow.plan.readers import reader_of_job_output, reader_of_output
@@ -55,6 +56,7 @@ class RunParts(msgspec.Struct, frozen=True):
         show_traces: whether the traceback of a failure is shown.
         masks_reported: the masked outputs that were reported: job, step, output; the instances of a mapped
             job have theirs in common.
+        mark_users: the steps that use high-water marks.
     """
 
     machine: RunMachine
@@ -67,6 +69,7 @@ class RunParts(msgspec.Struct, frozen=True):
     anywhere: Placement
     show_traces: bool = False
     masks_reported: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
+    mark_users: MarkUsers = msgspec.field(default_factory=dict)
 
 
 class InstanceTask:
@@ -112,6 +115,8 @@ class InstanceTask:
             self._machine.state.jobs[self.instance.id].steps[step.id].effects,
             partial(self._commit, step, attempt),
         )
+        state, users = self._machine.state, self._parts.mark_users
+        marks = StepMarks(state, self._services.marks, users, self.instance.id, step.id)
         context = StepContext(
             self._services,
             job_id=self.instance.id,
@@ -119,6 +124,7 @@ class InstanceTask:
             step_type=step.spec.type,
             attempt=attempt,
             effects=effects,
+            marks=marks,
             is_foreign=_is_foreign(self._machine.plan.step_types.get(step.spec.type)),
             on_interrupt=step.spec.on_interrupt,
         )
@@ -132,6 +138,8 @@ class InstanceTask:
                 work = work if held is None else partial(held.work, work)
             outcome = await work()
         effects.close()
+        if outcome is None or outcome.result is None:
+            marks.release()
         self._give_back_slots()
         duration = round(self._clock.monotonic() - started, 6)
         if outcome is None or (scope.cancel_called and outcome.result is None):
@@ -215,6 +223,7 @@ class InstanceTask:
                 outputs=outcome.result.outputs,
                 job_outputs=outcome.job_outputs,
                 reason=outcome.result.reason,
+                marks=outcome.marks,
             )
 
     def _report_masked(self, step: StepPlan, attempt: int, outcome: AttemptOutcome) -> None:

@@ -7,6 +7,7 @@ output of a program cannot pass for a record or repaint the screen.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import singledispatch
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from aetherflow.errors import ErrorInfo
+from aetherflow.events.marks import MarkUse
 from aetherflow.events.run_events import (
     CancelRequested,
     EffectConfirmed,
@@ -202,8 +204,12 @@ def _(event: StepRetrying) -> str:
 def _(event: StepFinished) -> str:
     return (
         f"{_step(event)}  {one_line(event.step_type)} {event.status} in {duration(event.duration_seconds)}"
-        f"{_attempt(event.attempt)}{_because(event.reason, event.error)}"
+        f"{_attempt(event.attempt)}{_because(event.reason, event.error)}{_marks(event.marks)}"
     )
+
+
+def _marks(marks: Mapping[str, MarkUse]) -> str:
+    return "".join(f"; mark {one_line(name)}: {one_line(str(use))}" for name, use in marks.items())
 
 
 @sentence.register

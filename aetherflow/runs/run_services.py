@@ -29,6 +29,7 @@ from aetherflow.runs.run_paths import RunPaths
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.workspace import Workspace
 from aetherflow.store.database_pool import SharedDatabase
+from aetherflow.store.marks import MarkTable
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import ProcessIdentity
 from aetherflow.store.run_pools import RunPools
@@ -95,6 +96,7 @@ async def run_services(
             background=background,
             record_output=recorded_output,
             place=checked.plan.place,
+            marks=MarkTable(database.database, state.flow_id),
         )
         try:
             yield services

@@ -20,10 +20,11 @@ from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
+from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.plugin_output import Level
-from aetherflow.ports import EffectLog, EffectState
+from aetherflow.ports import EffectLog, EffectState, MarkLog
 from aetherflow.redaction import Redactor
 from aetherflow.run_ids import folder_name
 from aetherflow.sdk.blocking import (
@@ -36,6 +37,7 @@ from aetherflow.sdk.blocking import (
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write, remove_incomplete
+from aetherflow.sdk.marks import NoMarks
 from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
@@ -68,6 +70,7 @@ class StepContext:
         step_type: str,
         attempt: int = 1,
         effects: EffectLog | None = None,
+        marks: MarkLog | None = None,
         is_foreign: bool = True,
         on_interrupt: Literal["rerun", "fail", "skip"] = "rerun",
     ) -> None:
@@ -82,6 +85,7 @@ class StepContext:
         self._last_call: ThreadCall | None = None
         self._effects: EffectLog = effects or NoEffects()
         self._earlier_effects = dict(self._effects.stored())
+        self._marks: MarkLog = marks or NoMarks()
         self._progress = ProgressGate()
         self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
@@ -320,6 +324,40 @@ class StepContext:
         """
         return dict(self._earlier_effects)
 
+    async def mark(self, name: str) -> Mark | None:
+        """Return the high-water mark of this name that the step starts from; None if there is none.
+
+        Marks belong to the flow. A step moves one by its result, `StepResult(marks={name: Mark.of(value)})`;
+        the new value is stored together with its SUCCESS, or not at all. If the step runs again in a run in
+        which it had succeeded (`--rerun`), it gets the mark that it had then.
+
+        Raises:
+            StepError: the name is empty or holds a secret, or another step of the run uses the mark.
+        """
+        self._check_mark("name", name)
+        return await self._marks.read(name)
+
+    async def used_marks(self, moved: Mapping[str, Mark]) -> dict[str, MarkUse]:
+        """Return how the step used marks, of which it moves some; the engine calls it.
+
+        Raises:
+            StepError: a mark cannot be moved so.
+        """
+        for name, mark in moved.items():
+            self._check_mark("name", name)
+            self._check_mark("value", mark.text)
+        return await self._marks.used(moved)
+
+    def _check_mark(self, what: str, text: str) -> None:
+        if what == "name" and not text:
+            raise StepError("a mark has no name", hint="give it one, such as orders", code="AF990")
+        if self.redactor.text(text) != text:
+            raise StepError(
+                f"the {what} of a mark holds a secret, and marks are stored and shown",
+                hint="name the mark by something that may be seen, and use another column",
+                code="AF990",
+            )
+
     async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
         """Run another step inside this one, in the same job and attempt, and return its result."""
         inner = StepContext(
@@ -329,6 +367,7 @@ class StepContext:
             step_type=step_type,
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
+            marks=self._marks,
             on_interrupt=self.on_interrupt,
         )
         inner._undo = self._undo

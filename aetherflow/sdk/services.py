@@ -20,6 +20,7 @@ from aetherflow.events.run_events import Event
 from aetherflow.ports import OutputStore
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
+from aetherflow.sdk.marks import Marks, MemoryMarks
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.workspace import Workspace
@@ -97,6 +98,7 @@ class RunServices(msgspec.Struct, frozen=True):
         run_date: its date in the zone of the run.
         place: where the flow file is; empty in a test of a step alone.
         record_output: records what the code of a step prints and logs in a block.
+        marks: the high-water marks of the flow.
     """
 
     flow_id: str
@@ -121,3 +123,4 @@ class RunServices(msgspec.Struct, frozen=True):
     record_output: Callable[[StepContext], AbstractAsyncContextManager[None]] = _record_nothing
     background: Background | None = None
     place: FlowPlace = FlowPlace()
+    marks: Marks = msgspec.field(default_factory=MemoryMarks)

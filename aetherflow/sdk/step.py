@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from aetherflow.events.marks import Mark
+
 StepFunction = Callable[..., Any]
 PlacementRule = Literal["coordinator", "anywhere"]
 """Where a step may run: only in the process that executes the run, or also in others, on other hosts."""
@@ -25,11 +27,16 @@ KEEP = "keep"
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """How a step ended, SUCCESS or SKIPPED (there was nothing to do), and its outputs."""
+    """How a step ended, SUCCESS or SKIPPED (there was nothing to do), and its outputs.
+
+    Attributes:
+        marks: high-water marks to move, by name; they are stored together with the SUCCESS.
+    """
 
     status: Literal["SUCCESS", "SKIPPED"] = "SUCCESS"
     outputs: dict[str, Any] = {}
     reason: str = ""
+    marks: dict[str, Mark] = {}
 
 
 def Skipped(reason: str, outputs: dict[str, Any] | None = None) -> StepResult:  # noqa: N802 - reads as an outcome

@@ -19,6 +19,7 @@ from aetherflow.spec.convert import json_decoder
 from aetherflow.store import lease as leases
 from aetherflow.store.database import SHIELD_SECONDS, Database
 from aetherflow.store.lease import Lease
+from aetherflow.store.marks import move_marks
 from aetherflow.store.projection import UPSERT_JOB, UPSERT_STEP, Rows, project
 
 _encoder = msgspec.json.Encoder()
@@ -201,6 +202,8 @@ def _write_rows(raw: sqlite3.Connection, rows: Rows) -> None:
         raw.executemany(UPSERT_JOB, rows.jobs.values())
     if rows.steps:
         raw.executemany(UPSERT_STEP, rows.steps.values())
+    if rows.marks:
+        move_marks(raw, rows.marks)
 
 
 def read_events(raw: sqlite3.Connection, run_id: str) -> list[Event]:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from aetherflow.events import run_events as e
+from aetherflow.events.marks import Mark
 from aetherflow.events.run_events import waits_for
 
 UPSERT_RUN = """
@@ -49,7 +50,7 @@ WHERE run_id = ?1
 """
 REOPEN_STEPS = """
 UPDATE step_state SET status = 'PENDING', attempt = 0, started_at = NULL, finished_at = NULL, outputs = NULL,
-       error = NULL, reason = NULL
+       error = NULL, reason = NULL, marks = NULL
 WHERE run_id = ?1 AND (
     job_id IN (SELECT value FROM json_each(?2))
     OR job_id || '/' || step_id IN (SELECT value FROM json_each(?2))
@@ -65,23 +66,39 @@ ON CONFLICT DO UPDATE SET status = excluded.status, started_at = coalesce(exclud
 """
 UPSERT_STEP = """
 INSERT INTO step_state (run_id, job_id, step_id, flow_id, step_type, status, attempt, started_at, finished_at,
-    outputs, error, reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    outputs, error, reason, marks)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET step_type = excluded.step_type, status = excluded.status,
     attempt = excluded.attempt, started_at = coalesce(excluded.started_at, started_at),
     finished_at = excluded.finished_at, outputs = excluded.outputs, error = excluded.error,
-    reason = excluded.reason
+    reason = excluded.reason, marks = excluded.marks
 """
 
 Row = tuple[Any, ...]
 
 
+class MarkMove(msgspec.Struct, frozen=True):
+    """A step that has succeeded moves a mark; `row` is when, its run, job and step, and no person."""
+
+    flow_id: str
+    name: str
+    before: Mark | None
+    after: Mark | None
+    set_count: int
+    row: tuple[str, str, str, str, str]
+
+
 class Rows(msgspec.Struct):
-    """The changes of a batch of events: statements in order, then the last row of each job and step."""
+    """The changes of a batch of events: statements in order, then the last row of each job and step.
+
+    Attributes:
+        marks: what is done to high-water marks, which runs share; see `aetherflow.store.marks`.
+    """
 
     runs: list[tuple[str, Row]] = []
     jobs: dict[tuple[str, str], Row] = {}
     steps: dict[tuple[str, str, str], Row] = {}
+    marks: list[MarkMove] = []
 
 
 def timestamp(at: datetime) -> str:
@@ -109,7 +126,7 @@ def _project_step(rows: Rows, event: e.StepEvent) -> None:
     key = (event.run_id, event.job_id, event.step_id)
     before = rows.steps.get(key)
     started = before[7] if before else None
-    finished = outputs = error = reason = None
+    finished = outputs = error = reason = marks = None
     match event:
         case e.StepWaiting():
             status, reason = "PENDING", waits_for(event)
@@ -123,11 +140,20 @@ def _project_step(rows: Rows, event: e.StepEvent) -> None:
             outputs = _json(event.outputs)
             error = _json(event.error) if event.error else None
             reason = event.reason or None
+            marks = _json(event.marks) if event.marks else None
+            _move_marks(rows, event)
         case _:
             raise _transient(event)
     rows.steps[key] = (
-        *key, event.flow_id, event.step_type, status, event.attempt, started, finished, outputs, error, reason
+        *key, event.flow_id, event.step_type, status, event.attempt, started, finished, outputs, error,
+        reason, marks,
     )  # fmt: skip
+
+
+def _move_marks(rows: Rows, event: e.StepFinished) -> None:
+    row = (timestamp(event.at), event.run_id, event.job_id, event.step_id, "")
+    for name, use in event.marks.items():
+        rows.marks.append(MarkMove(event.flow_id, name, use.before, use.after, use.set_count, row))
 
 
 def _project_job(rows: Rows, event: e.JobEvent) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from aetherflow.events.marks import MarkUse
 from aetherflow.events.run_events import EffectConfirmed, EffectIntended, RunResumed, RunStarted
-from aetherflow.store.lease import LeaseValidity, lease_validity
+from aetherflow.store.lease import LeaseValidity, held, lease_validity
 from aetherflow.store.process_identity import ProcessIdentity, is_dead
 from aetherflow.store.projection import timestamp
 
 _owners = msgspec.json.Decoder(ProcessIdentity)
 _beginnings = msgspec.json.Decoder(RunStarted | RunResumed)
+_marks = msgspec.json.Decoder(dict[str, MarkUse])
 _effects = msgspec.json.Decoder(EffectIntended | EffectConfirmed)
 
 
@@ -49,6 +51,7 @@ class StepRow(msgspec.Struct, frozen=True):
     outputs: dict[str, Any] | None
     error: dict[str, Any] | None
     reason: str | None
+    marks: dict[str, MarkUse] = {}
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -142,6 +145,16 @@ def last_unfinished_run(raw: sqlite3.Connection, flow_id: str = "") -> RunRow | 
     return next(_newest(raw, flow_id, ["FAILED", "CANCELLED", "INTERRUPTED"]), None)
 
 
+def running_runs(raw: sqlite3.Connection, flow_id: str, now: datetime) -> list[str]:
+    """Return the ids of the runs of a flow that processes execute now, the oldest first."""
+    rows = raw.execute(
+        "SELECT run_id FROM run_state WHERE flow_id = ? AND status = 'RUNNING' ORDER BY started_at, run_id",
+        (flow_id,),
+    ).fetchall()
+    leases = [(run_id, held(raw, f"run:{run_id}", now)) for (run_id,) in rows]
+    return [run_id for run_id, lease in leases if lease is not None and lease.validity == "live"]
+
+
 def beginnings_of(raw: sqlite3.Connection, run_id: str) -> list[RunStarted | RunResumed]:
     """Return the events that started and resumed a run, in order."""
     rows = raw.execute(
@@ -176,11 +189,12 @@ def _items_of(raw: sqlite3.Connection, run_id: str) -> dict[str, str]:
 def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
     """Return the steps of a run in the order in which they started."""
     rows = raw.execute(
-        "SELECT job_id, step_id, step_type, status, attempt, started_at, finished_at, outputs, error, reason "
-        "FROM step_state WHERE run_id = ? ORDER BY coalesce(started_at, finished_at), job_id, step_id",
+        "SELECT job_id, step_id, step_type, status, attempt, started_at, finished_at, outputs, error, "
+        "reason, coalesce(marks, '{}') FROM step_state WHERE run_id = ? "
+        "ORDER BY coalesce(started_at, finished_at), job_id, step_id",
         (run_id,),
     )
-    return [StepRow(*_decoded(row, 7, 8)) for row in rows]
+    return [StepRow(*_decoded(row[:-1], 7, 8), _marks.decode(row[-1])) for row in rows]
 
 
 def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:

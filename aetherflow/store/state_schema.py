@@ -1,7 +1,8 @@
 """The tables and views of the state database: one script for each version, applied in order (forward only).
 
 SQLite stores each CREATE statement as it is written here: those of a released version never change. People
-may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks`, `firings` and `schema_version`.
+may query `runs`, `job_state`, `step_state`, `attempts`, `events`, `locks`, `marks`, `firings` and
+`schema_version`.
 """
 
 from __future__ import annotations
@@ -329,6 +330,27 @@ ALTER TABLE schedulers ADD COLUMN item_problems TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE firings ADD COLUMN is_planned INTEGER NOT NULL DEFAULT 0;
 """
 
+VERSION_8 = """
+-- High-water marks: up to where the steps of a flow have read. They outlive the runs that moved them.
+CREATE TABLE marks (
+    flow_id   TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    type      TEXT,                       -- int decimal float text date datetime; null: it was deleted
+    value     TEXT,                       -- exact, as text
+    set_count INTEGER NOT NULL DEFAULT 0, -- how often people set or deleted it
+    moved_at  TEXT NOT NULL,
+    run_id    TEXT NOT NULL,              -- the step that moved it last; empty if a person set it
+    job_id    TEXT NOT NULL,
+    step_id   TEXT NOT NULL,
+    set_by    TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (flow_id, name)
+) WITHOUT ROWID;
+
+-- How a step that succeeded used marks: a JSON object, by name. Null: it used none.
+ALTER TABLE step_state ADD COLUMN marks TEXT;
+CREATE INDEX steps_with_marks ON step_state (flow_id) WHERE marks IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     VERSION_1,
     VERSION_2,
@@ -337,6 +359,7 @@ MIGRATIONS: tuple[str, ...] = (
     VERSION_5,
     VERSION_6,
     VERSION_7,
+    VERSION_8,
 )
 """The scripts that lead to version 1, 2, ... in turn."""
 

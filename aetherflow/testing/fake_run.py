@@ -13,15 +13,19 @@ from typing import Any, TypeVar
 import anyio
 
 from aetherflow.clock import Clock
+from aetherflow.engine.state import RunState
 from aetherflow.errors import ErrorInfo, StepError
+from aetherflow.events.marks import Mark
 from aetherflow.events.masking import masked
 from aetherflow.events.run_events import EffectConfirmed, Event, Notice, StepOutput
 from aetherflow.execution.local_placement import call_step
 from aetherflow.execution.step_effects import StepEffects
+from aetherflow.execution.step_marks import StepMarks
 from aetherflow.ports import EffectState
 from aetherflow.redaction import Redactor
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.context import StepContext
+from aetherflow.sdk.marks import MemoryMarks
 from aetherflow.sdk.pools import NO_POOLS, Pools
 from aetherflow.sdk.services import Locks, RunServices
 from aetherflow.sdk.step import StepResult, StepType
@@ -57,6 +61,7 @@ class FakeRun:
         events: the events shown to observers, in order.
         effects: the effects of its steps, by job id, step id and key; a later context of the same step
             finds them, as a retry or a resumed run would.
+        marks: the high-water marks of its flow by name; `run_step` moves them.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class FakeRun:
     ) -> None:
         self.events: MutableSequence[Event] = []
         self.effects: dict[tuple[str, str, str], EffectState] = {}
+        stored = MemoryMarks()
+        self.marks: dict[str, Mark] = stored.stored
         self.clock = clock or FakeClock()
         self.redactor = Redactor(secrets)
         self._steps = {one.name: one for one in steps}
@@ -100,6 +107,7 @@ class FakeRun:
             scheduled_at=scheduled_at,
             run_date=run_date,
             pools=pools,
+            marks=stored,
         )
 
     def context(
@@ -113,6 +121,7 @@ class FakeRun:
             step_type=step_type,
             attempt=attempt,
             effects=_memory_effects(self.effects, job_id, step_id),
+            marks=StepMarks(RunState(), self.services.marks, {}, job_id, step_id),
         )
 
     def of(self, kind: type[E]) -> list[E]:

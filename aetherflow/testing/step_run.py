@@ -32,4 +32,6 @@ async def run_step(
         place = FakeRun(place, **run)
     context = place.context(step_type=step.name) if isinstance(place, FakeRun) else place
     result = await call_step(context, step, dict(inputs))
-    return StepResult(result.status, plain_json(result.outputs), result.reason)
+    if isinstance(place, FakeRun):
+        place.marks.update(result.marks)
+    return StepResult(result.status, plain_json(result.outputs), result.reason, result.marks)

@@ -42,6 +42,10 @@ IN_PROCESS = {
     "runs show": "runs show failed",
     "runs prune": "runs prune --keep-days 9 --dry-run",
     "locks list": "locks list",
+    "state list": "state list",
+    "state show": "state show orders",
+    "state set": "state set orders 7",
+    "state delete": "state delete unused",
     "pools list": "pools list",
     "pools set": "pools set lanes 2",
     "pools remove": "pools remove unused",
@@ -84,6 +88,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     cli.write("s.yaml", SCHEDULE)
     assert cli.run("run", "fails.yaml", "--run-id", "failed").code == 1
     assert cli.run("pools", "set", "unused", "1").code == 0
+    for name in ("orders", "unused"):
+        assert cli.run("state", "set", name, "5", "--type", "int", "--flow", "f").code == 0
     return with_bundle(cli)
 
 

@@ -193,7 +193,7 @@ def test_a_program_that_left_no_output_is_not_said_to_show_the_reason(
 
 
 @pytest.mark.parametrize(
-    "group", ["", "steps", "connectors", "bundle", "runs", "locks", "pools", "init", "scheduler"]
+    "group", ["", "steps", "connectors", "bundle", "runs", "locks", "state", "pools", "init", "scheduler"]
 )
 def test_no_group_cuts_what_it_says_of_a_command(cli: CommandLine, group: str) -> None:
     listed = cli.run(*group.split(), "--help", env={"COLUMNS": "80"}).out.partition("Commands:")[2]

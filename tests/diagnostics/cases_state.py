@@ -1,4 +1,4 @@
-"""AF6xx: the state database, runs, locks."""
+"""AF6xx: the state database, runs, locks; AF99x: high-water marks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ DIES = (
     "flow: {id: f}\njobs:\n  - id: a\n    steps:\n      - id: s\n        type: external.process\n"
     "        on_interrupt: %s\n        inputs: {command: [sh, -c, 'kill -9 $PPID; sleep 9']}\n"
 )
+MOVES = "from aetherflow import Mark, StepResult\nreturn StepResult(marks={'orders': Mark.of(%s)})"
 POOL = "{id: s, type: check_items, inputs: {items: []}, pool: warehouse%s}"
 FAILS = job("depends_on: [a]").replace("items: [x]}}", "items: [x], min_count: '{{env.N}}'}}", 1)
 
@@ -72,5 +73,13 @@ CASES: dict[str, Case | Told] = {
     "AF655": Told(lambda folder: _recovered(folder, "fail", 2)),
     "AF657": Told(lambda folder: _recovered(folder, "leave")),
     "AF658": Told(lambda folder: _recovered(folder, "fail")),
+    "AF990": Case(MINE, RUN, plugin(MOVES % "True"), PLUGINS),
+    "AF991": Case(steps("{id: s, type: mine}", "{id: t, type: mine}"), RUN, plugin(MOVES % "7"), PLUGINS),
+    "AF992": Case(
+        MINE,
+        f"aetherflow state set orders B2 --type text --flow f; {RUN}",
+        plugin(MOVES % "7"),
+        PLUGINS,
+    ),
     "AF634": Case(FAILS, f"{RUN}; aetherflow runs retry r --only a", env={"N": "x"}),
 }

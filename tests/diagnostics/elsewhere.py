@@ -22,6 +22,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "AF216": ("a clock that was ahead", "tests/scheduler/test_clock_ahead.py"),
     "AF217": ("two servers with different clocks", "tests/scheduler/test_server_clocks.py"),
     "AF643": ("a pool that is in use", "tests/cli/test_pools.py"),
+    "AF997": ("a mark of a flow whose run is being executed", "tests/cli/test_state_marks.py"),
     "AF650": ("a full queue of a server", "tests/runs/test_run_pool.py"),
     "AF651": ("a run that a server has already", "tests/runs/test_run_pool.py"),
     "AF652": ("a server that shuts down", "tests/runs/test_run_pool.py"),

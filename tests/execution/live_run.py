@@ -32,6 +32,7 @@ from aetherflow.sdk.step_decorator import step
 from aetherflow.spec.load import load_flow
 from aetherflow.store.database import Database
 from aetherflow.store.journal import Journal
+from aetherflow.store.marks import MarkTable
 from aetherflow.store.named_locks import LockTable
 from aetherflow.store.process_identity import this_process
 from aetherflow.store.run_lease import RunClaim, claim_run, release_run
@@ -121,6 +122,7 @@ async def live(
     show_traces: bool = False,
     placement: Placement | None = None,
     has_output_files: bool = False,
+    rerun: Sequence[str] = (),
     pools: Pools = NO_POOLS,
 ) -> AsyncIterator[LiveRun]:
     """Take up the run of a flow in `folder`, new or again; `await run()` executes it."""
@@ -133,7 +135,7 @@ async def live(
     state = fold(claim.history)
     beginning: e.Event
     if claim.history:
-        resumption = plan_resume(plan, state, ())
+        resumption = plan_resume(plan, state, rerun)
         beginning = e.RunResumed(
             at=clock.now(),
             flow_id=plan.flow_id,
@@ -171,6 +173,7 @@ async def live(
         announce=lambda event: bus.announce(masked(event, redactor)),
         threads=anyio.CapacityLimiter(threads),
         large_outputs=large,
+        marks=MarkTable(database, plan.flow_id),
     )
     machine = RunMachine(
         plan, state, env=services.env, clock=clock, limit=limit, redact=redactor.value, large=large

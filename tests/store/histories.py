@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aetherflow.engine.state import RunState, apply
 from aetherflow.errors import ErrorInfo
 from aetherflow.events import run_events as e
+from aetherflow.events.marks import Mark, MarkUse
 from tests.store.real_parts import T0
 
 JOBS = ("a", "a.b", "c[0]")
@@ -25,6 +26,10 @@ _errors = st.builds(
     message=st.sampled_from(["no", "nö"]),
     kind=st.sampled_from(["other", "timeout"]),
     detail=_outputs,
+)
+_any_mark = st.none() | st.integers(-5, 5).map(Mark.of) | st.sampled_from(["a", "b"]).map(Mark.of)
+_marks = st.dictionaries(
+    st.sampled_from(["m", "n"]), st.builds(MarkUse, _any_mark, _any_mark, st.integers(0, 1)), max_size=2
 )
 _reruns = st.lists(
     st.sampled_from([*JOBS, *(f"{job}.{step}" for job in JOBS for step in STEPS)]), unique=True, max_size=3
@@ -125,11 +130,13 @@ class _Author:
         )
 
     def end_step(self, names: Names, attempt: int, statuses: list[str]) -> Make:
+        status = self.draw(st.sampled_from(statuses))
         return lambda: e.StepFinished(
             **self.common,
             **names,
             attempt=attempt,
-            status=self.draw(st.sampled_from(statuses)),
+            status=status,
+            marks=self.draw(_marks) if status == "SUCCESS" else {},
             outputs=self.draw(_outputs),
             job_outputs=self.draw(_outputs),
             reason=self.draw(st.sampled_from(["", "because"])),

@@ -9,8 +9,8 @@ RUN_OF_FIXTURES = "nightly-7"
 
 
 def tables_of(raw: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
-    """Return all rows of the projections."""
-    return {name: rows_of(raw, name) for name in ("run_state", "job_state", "step_state")}
+    """Return all rows of the projections, and the marks that the steps moved."""
+    return {name: rows_of(raw, name) for name in ("run_state", "job_state", "step_state", "marks")}
 
 
 def rows_of(raw: sqlite3.Connection, table: str) -> list[dict[str, Any]]:

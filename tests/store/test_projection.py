@@ -132,6 +132,7 @@ def test_a_step_that_waits_for_its_next_attempt_says_so() -> None:
         "outputs": None,
         "error": '{"code":"AF700","message":"no"}',
         "reason": "waits 2.5 s before attempt 2",
+        "marks": None,
     }
 
 
