@@ -16,6 +16,7 @@ from aetherflow.plugin_errors import is_our_cancellation
 from aetherflow.redaction import holds_mask, names_a_secret
 from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.json_values import as_text, plain_json, plain_text
+from aetherflow.sdk.marks import check_mark_text
 from aetherflow.sdk.services import RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import failure_of
@@ -131,10 +132,13 @@ async def _used_marks(context: StepContext, result: StepResult) -> dict[str, Mar
     """Return how a step that succeeded has used marks.
 
     Raises:
-        StepError: it was skipped but moves a mark; or see `StepContext.used_marks`.
+        StepError: a mark cannot be moved so, or the step was skipped.
     """
     if result.status == "SUCCESS":
-        return await context.used_marks(result.marks)
+        for name, mark in result.marks.items():
+            check_mark_text("name", name, context.redactor)
+            check_mark_text("value", mark.text, context.redactor)
+        return await context.marks.used(result.marks)
     if result.marks:
         raise StepError(
             "a step that is SKIPPED moves no marks", hint="return SUCCESS, or no marks", code="AF990"

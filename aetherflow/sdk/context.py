@@ -20,7 +20,7 @@ from aetherflow.config.archive_drivers import driver_refused
 from aetherflow.config.restrictions import is_under
 from aetherflow.errors import StepError
 from aetherflow.events.event_factory import EventFactory
-from aetherflow.events.marks import Mark, MarkUse
+from aetherflow.events.marks import Mark
 from aetherflow.events.run_events import Notice, StepEvent, StepOutput, StepProgress, progress_text
 from aetherflow.file_access import FileAccess, make_folder
 from aetherflow.plugin_output import Level
@@ -37,7 +37,7 @@ from aetherflow.sdk.blocking import (
 from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write, remove_incomplete
-from aetherflow.sdk.marks import NoMarks
+from aetherflow.sdk.marks import NoMarks, check_mark_text
 from aetherflow.sdk.progress import ProgressGate
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
@@ -58,7 +58,7 @@ class StepContext:
     Attributes:
         progress_note: how far the step came, in words; shown if a time limit ends the step.
         on_interrupt: what the flow says about a step that nobody knows the end of: `rerun`, `fail`, `skip`.
-        is_foreign: see `StepType`; the engine's own.
+        is_foreign, marks: see `StepType` and `mark`; the engine's own.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StepContext:
         self._last_call: ThreadCall | None = None
         self._effects: EffectLog = effects or NoEffects()
         self._earlier_effects = dict(self._effects.stored())
-        self._marks: MarkLog = marks or NoMarks()
+        self.marks: MarkLog = marks or NoMarks()
         self._progress = ProgressGate()
         self._written: set[Path] = set()
         self._undo: list[Callable[[], Awaitable[object]]] = []
@@ -327,36 +327,13 @@ class StepContext:
     async def mark(self, name: str) -> Mark | None:
         """Return the high-water mark of this name that the step starts from; None if there is none.
 
-        Marks belong to the flow. A step moves one by its result, `StepResult(marks={name: Mark.of(value)})`;
-        the new value is stored together with its SUCCESS, or not at all. If the step runs again in a run in
-        which it had succeeded (`--rerun`), it gets the mark that it had then.
+        `StepResult(marks={name: Mark.of(value)})` moves it, together with the SUCCESS.
 
         Raises:
             StepError: the name is empty or holds a secret, or another step of the run uses the mark.
         """
-        self._check_mark("name", name)
-        return await self._marks.read(name)
-
-    async def used_marks(self, moved: Mapping[str, Mark]) -> dict[str, MarkUse]:
-        """Return how the step used marks, of which it moves some; the engine calls it.
-
-        Raises:
-            StepError: a mark cannot be moved so.
-        """
-        for name, mark in moved.items():
-            self._check_mark("name", name)
-            self._check_mark("value", mark.text)
-        return await self._marks.used(moved)
-
-    def _check_mark(self, what: str, text: str) -> None:
-        if what == "name" and not text:
-            raise StepError("a mark has no name", hint="give it one, such as orders", code="AF990")
-        if self.redactor.text(text) != text:
-            raise StepError(
-                f"the {what} of a mark holds a secret, and marks are stored and shown",
-                hint="name the mark by something that may be seen, and use another column",
-                code="AF990",
-            )
+        check_mark_text("name", name, self.redactor)
+        return await self.marks.read(name)
 
     async def run_nested_step(self, *, step_id: str, step_type: str, inputs: dict[str, Any]) -> StepResult:
         """Run another step inside this one, in the same job and attempt, and return its result."""
@@ -367,7 +344,7 @@ class StepContext:
             step_type=step_type,
             attempt=self.attempt,
             effects=NestedEffects(self._effects, step_id),
-            marks=self._marks,
+            marks=self.marks,
             on_interrupt=self.on_interrupt,
         )
         inner._undo = self._undo

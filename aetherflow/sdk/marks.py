@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from aetherflow.errors import StepError
 from aetherflow.events.marks import Mark, MarkUse
 from aetherflow.ports import StoredMark
+from aetherflow.redaction import Redactor
+
+
+def check_mark_text(what: Literal["name", "value"], text: str, redactor: Redactor) -> None:
+    """Check the name or the value of a mark, which are stored and shown.
+
+    Raises:
+        StepError: it holds a secret, or there is no name.
+    """
+    if what == "name" and not text:
+        raise StepError("a mark has no name", hint="give it one, such as orders", code="AF990")
+    if redactor.text(text) != text:
+        raise StepError(
+            f"the {what} of a mark holds a secret, and marks are stored and shown",
+            hint="name the mark by something that may be seen, and use another column",
+            code="AF990",
+        )
 
 
 class Marks(Protocol):

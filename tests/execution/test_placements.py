@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import anyio
 import msgspec
 import pytest
 
+from aetherflow import Mark, StepResult
 from aetherflow.errors import StepError
 from aetherflow.events import run_events as e
 from aetherflow.execution.output_files import LARGE_BYTES
@@ -21,7 +23,7 @@ from aetherflow.sdk.context import StepContext
 from aetherflow.sdk.step import Skipped, StepType
 from aetherflow.sdk.step_decorator import step
 from tests.execution.json_placement import JsonPlacement
-from tests.execution.live_run import ENVIRONMENT, LiveRun, flow, live, one_step
+from tests.execution.live_run import ENVIRONMENT, LiveRun, flow, live, one_step, query
 
 Functions = dict[str, Callable[..., Any]]
 
@@ -79,6 +81,17 @@ async def test_outputs_reach_the_next_step_as_plain_json(bench: Bench) -> None:
     assert state.phase == "SUCCESS"
     assert run.step("a.s").outputs == {"day": "2026-01-02", "rows": [1, 2]}
     assert seen == [("t", {"day": "2026-01-02", "rows": [1, 2]})]
+
+
+@pytest.mark.asyncio
+async def test_a_mark_that_a_step_moves_is_stored_exactly(bench: Bench) -> None:
+    async def read(context: StepContext, inputs: dict[str, Any]) -> StepResult:
+        del context, inputs
+        return StepResult(marks={"orders": Mark.of(Decimal("10.50"))})
+
+    async with bench.live(one_step(), {"t": read}) as run:
+        assert (await run.run()).phase == "SUCCESS"
+    assert query(bench.folder, "SELECT type, value FROM marks") == [("decimal", "10.50")]
 
 
 @pytest.mark.asyncio
