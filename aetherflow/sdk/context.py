@@ -38,7 +38,7 @@ from aetherflow.sdk.connector import Connector
 from aetherflow.sdk.effects import Effect, NestedEffects, NoEffects, Verify
 from aetherflow.sdk.files import atomic_write, remove_incomplete
 from aetherflow.sdk.marks import NoMarks, check_mark_text
-from aetherflow.sdk.progress import ProgressGate
+from aetherflow.sdk.progress import ProgressGate, plain_number
 from aetherflow.sdk.services import Background, RunServices
 from aetherflow.sdk.step import StepResult
 from aetherflow.sdk.step_failure import plugin_errors_contained
@@ -397,7 +397,7 @@ class StepContext:
             note: what the step is doing now, such as the name of a file.
         """
         # Of these types observers expect them: a number of a library may be no number for JSON.
-        done, total = _number(done), None if total is None else _number(total)
+        done, total = plain_number(done), None if total is None else plain_number(total)
         level = self._progress.level(self.clock.monotonic(), is_last=done == total)
         if level is not None:
             fields: dict[str, Any] = {"done": done, "total": total, "unit": str(unit), "note": str(note)}
@@ -491,10 +491,6 @@ class StepContext:
                 code="AF549",
             )
         return call.run_async(function, *args)
-
-
-def _number(value: float) -> float:
-    return int(value) if isinstance(value, int) else float(value)
 
 
 def _on_loop() -> bool:

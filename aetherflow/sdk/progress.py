@@ -27,3 +27,8 @@ class ProgressGate:
             self._displayed = now
             return "debug"
         return None
+
+
+def plain_number(value: float) -> float:
+    """Return a number as int or float: one of a library may be of its own type."""
+    return int(value) if isinstance(value, int) else float(value)

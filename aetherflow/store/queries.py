@@ -194,7 +194,7 @@ def steps_of(raw: sqlite3.Connection, run_id: str) -> list[StepRow]:
         "ORDER BY coalesce(started_at, finished_at), job_id, step_id",
         (run_id,),
     )
-    return [StepRow(*_decoded(row[:-1], 7, 8), _marks.decode(row[-1])) for row in rows]
+    return [StepRow(*[*_decoded(row[:-1], 7, 8), _marks.decode(row[-1])]) for row in rows]
 
 
 def retries_of(raw: sqlite3.Connection, run_id: str) -> list[AttemptRow]:
