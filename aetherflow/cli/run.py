@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec.structs import asdict
@@ -31,13 +31,16 @@ from aetherflow.cli.printing import count, print_note, print_text
 from aetherflow.cli.report import print_report
 from aetherflow.config.param_values import list_of
 from aetherflow.config.params import as_options, missing_params
-from aetherflow.errors import UsageError
+from aetherflow.errors import StateError, UsageError
 from aetherflow.event_loop import run_loop
 from aetherflow.runs.execute_run import run_flow
 from aetherflow.runs.load_flow import CheckedFlow, load_checked_flow
 from aetherflow.runs.params_file import read_params_file
 from aetherflow.runs.run_output import run_output
 from aetherflow.runs.run_request import RunRequest, check_run_id
+
+if TYPE_CHECKING:
+    from aetherflow.store.marks import MarkRow
 
 
 def run(
@@ -166,20 +169,43 @@ def execute(command: str, checked: CheckedFlow, request: RunRequest, show: ShowO
 def _print_plan(file: Path, checked: CheckedFlow, request: RunRequest, show: ShowOptions) -> int:
     """Print what would run, in an order in which it could."""
     from aetherflow.admin.dry_run import outline  # noqa: PLC0415 - only here
+    from aetherflow.observe.event_text import one_line  # noqa: PLC0415 - as above
     from aetherflow.runs.run_paths import run_paths_of  # noqa: PLC0415 - as above
 
     missing = missing_params(checked.plan.flow.params, request.params)
-    if not missing:
-        run_paths_of(checked, request.params)  # refuses what the run would refuse
+    # Refuses what the run would refuse, too.
+    paths = None if missing else run_paths_of(checked, request.params)
+    marks = [] if paths is None else _stored_marks(paths.state, checked.plan.flow_id)
     jobs = outline(checked.plan, request.flow_job)
     as_line = show.is_json(checked.environment.settings)
     if as_line or show.report:
-        keys = {"flow_id": checked.plan.flow_id, "jobs": jobs, "diagnostics": checked.diagnostics}
+        keys = {
+            "flow_id": checked.plan.flow_id,
+            "jobs": jobs,
+            "marks": marks,
+            "diagnostics": checked.diagnostics,
+        }
         return print_report("run.dry-run", keys, as_line=as_line)
     for job in jobs:
         print_text(str(job))
+    for mark in marks:
+        print_text(f"mark {one_line(mark.name)}: {one_line(mark.value)} ({mark.type})")
     number = f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}"
     if missing:
         print_note(f"a run needs {as_options(missing)}")
     print_note(f"{file}: {number} would run; {count(checked.diagnostics)}; nothing was run")
     return 0
+
+
+def _stored_marks(state: Path, flow_id: str) -> list[MarkRow]:
+    """Return the high-water marks from which the steps of the flow would start."""
+    from aetherflow.cli.state_access import ask_state  # noqa: PLC0415 - only for a dry run
+    from aetherflow.store.filesystem import is_missing  # noqa: PLC0415 - as above
+
+    if is_missing(state):
+        return []
+    try:
+        return ask_state(state, lambda ask: ask.marks(flow_id))
+    except StateError as error:
+        print_note(error.message)
+        return []

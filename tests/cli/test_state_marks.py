@@ -16,10 +16,12 @@ from aetherflow import Mark, StepContext, StepResult, step
 async def read(context: StepContext, inputs: dict) -> StepResult:
     mark = await context.mark("orders")
     start = 0 if mark is None else mark.value
+    here = pathlib.Path(inputs["here"])
+    newest = int((here / "newest").read_text()) if (here / "newest").exists() else start + 100
     context.log(f"up from {start}")
-    while (pathlib.Path(inputs["here"]) / "wait").exists():
+    while (here / f"wait-{context.run_id}").exists():
         await context.clock.sleep(0.02)
-    return StepResult(marks={"orders": Mark.of(start + 100)})
+    return StepResult(marks={"orders": Mark.of(newest)})
 """
 FLOW = """version: 1
 flow: {id: nightly}
@@ -55,6 +57,7 @@ def test_marks_are_listed_shown_set_and_deleted(place: CommandLine) -> None:
         "step_id": "s",
         "set_by": "",
     }
+    assert "\nmark orders: 200 (int)\n" in place.run("run", "flow.yaml", "--dry-run").out
     listed = place.run("state", "list", "--flow", "nightly").out
     assert listed.startswith("nightly  orders  200 (int)  ")
     assert listed.endswith("  run two, load.s\n")
@@ -83,7 +86,7 @@ def test_a_mark_can_be_set_before_the_first_run(place: CommandLine) -> None:
 
 def test_a_mark_is_not_set_while_a_run_of_its_flow_is_executed(place: CommandLine) -> None:
     assert place.run("run", "flow.yaml", "--run-id", "one").code == 0
-    place.write("wait", "")
+    place.write("wait-two", "")
     with place.start("run", "flow.yaml", "--run-id", "two", *JSON) as run:
         run.event("notice", message="up from 100")
         refused = place.run("state", "set", "orders", "50")
@@ -94,9 +97,25 @@ def test_a_mark_is_not_set_while_a_run_of_its_flow_is_executed(place: CommandLin
         assert place.run("state", "set", "other", "1", "--type", "int", "--flow", "else").code == 0
         forced = place.run("state", "set", "orders", "50", "--force")
         assert forced.out == "the mark orders of nightly is 50; it was 100\n"
-        (place.folder / "wait").unlink()
+        (place.folder / "wait-two").unlink()
         assert run.end().code == 0
     assert place.run("state", "show", "orders", "--json").json()["mark"]["value"] == "50"
+
+
+def test_of_two_runs_at_the_same_time_the_later_one_does_not_move_the_mark_back(place: CommandLine) -> None:
+    place.write("wait-slow", "")
+    place.write("newest", "150")
+    with place.start("run", "flow.yaml", "--run-id", "slow", *JSON) as slow:
+        slow.event("notice", message="up from 0")
+        place.write("newest", "200")
+        assert "; mark orders: none -> 200\n" in place.run("run", "flow.yaml", "--run-id", "fast").err
+        (place.folder / "wait-slow").unlink()
+        assert slow.end().code == 0
+    assert place.run("state", "show", "orders", "--json").json()["mark"]["value"] == "200"
+    assert "      mark orders: none -> 150\n" in place.run("runs", "show", "slow").out
+    assert place.run("runs", "prune", "--keep-runs", "0").code == 0
+    assert place.run("state", "show", "orders", "--json").json()["moves"] == []
+    assert place.run("state", "show", "orders", "--json").json()["mark"]["value"] == "200"
 
 
 @pytest.mark.parametrize(
