@@ -74,7 +74,7 @@ def set_mark(
         typer.Option(
             "--type",
             metavar="TYPE",
-            help="int, decimal, float, text, date or datetime; default: the type that the mark has.",
+            help="int, decimal, float, text, date, datetime or binary; default: the type that the mark has.",
         ),
     ] = "",
     force: Force = False,

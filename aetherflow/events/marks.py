@@ -16,8 +16,8 @@ import msgspec
 
 from aetherflow.errors import StepError
 
-MarkType = Literal["int", "decimal", "float", "text", "date", "datetime"]
-MarkValue = int | Decimal | float | str | date | datetime
+MarkType = Literal["int", "decimal", "float", "text", "date", "datetime", "binary"]
+MarkValue = int | Decimal | float | str | date | datetime | bytes
 
 MARK_TYPES: tuple[MarkType, ...] = get_args(MarkType)
 _READERS: Mapping[MarkType, Callable[[str], MarkValue]] = {
@@ -27,6 +27,7 @@ _READERS: Mapping[MarkType, Callable[[str], MarkValue]] = {
     "text": str,
     "date": date.fromisoformat,
     "datetime": datetime.fromisoformat,
+    "binary": bytes.fromhex,
 }
 
 
@@ -54,13 +55,15 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
                 return cls("decimal", str(value))
             case float() if math.isfinite(value):
                 return cls("float", repr(float(value)))
+            case bytes() | bytearray():
+                return cls("binary", value.hex())
             case datetime():
                 return cls("datetime", value.isoformat())
             case date():
                 return cls("date", value.isoformat())
         raise StepError(
             f"a mark cannot be {value!r} ({type(value).__name__})"[:300],
-            hint="a mark is a whole number, a decimal, a finite float, a text, a date or a datetime",
+            hint="a mark is a whole number, a decimal, a finite float, a text, a date, a datetime or bytes",
             code="AF990",
         )
 
@@ -111,6 +114,7 @@ _WRITTEN: Mapping[MarkType, str] = {
     "decimal": "write a number: 12.50",
     "float": "write a finite number: 12.5",
     "text": "write any text",
+    "binary": "write hexadecimal digits: 00000000000007d1",
     "date": "write a date: 2026-01-31",
     "datetime": "write a date and a time: 2026-01-31T06:30:00, with an offset if the column has one: +00:00",
 }

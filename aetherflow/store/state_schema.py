@@ -335,7 +335,7 @@ VERSION_8 = """
 CREATE TABLE marks (
     flow_id   TEXT NOT NULL,
     name      TEXT NOT NULL,
-    type      TEXT,                       -- int decimal float text date datetime; null: it was deleted
+    type      TEXT,                       -- int decimal float text date datetime binary; null: it was deleted
     value     TEXT,                       -- exact, as text
     set_count INTEGER NOT NULL DEFAULT 0, -- how often people set or deleted it
     moved_at  TEXT NOT NULL,
