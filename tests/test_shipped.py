@@ -75,6 +75,7 @@ def test_plugins_may_import_only_public_rooms() -> None:
         "__pycache__",
         "_version",
         "core",
+        "data_files",
         "compat",
         "testing",
         "py",
