@@ -45,6 +45,8 @@ SHIPPED = (
     Shipped("step type", "file_delete_files", "aetherflow.transfer.shipped_steps:file_delete_files"),
     Shipped("step type", "ssh.process", "aetherflow.steps.ssh_process:ssh_process"),
     Shipped("step type", "db_extract", "aetherflow_db.extract:db_extract"),
+    Shipped("step type", "db_extract_stream", "aetherflow_db.extract_stream:db_extract_stream"),
+    Shipped("step type", "db_fetch_small", "aetherflow_db.fetch_small:db_fetch_small"),
     Shipped("step type", "mail_send", "aetherflow_mail.mail_send:mail_send"),
     Shipped("step type", "zip", "aetherflow_archive.zip_step:zip_files"),
     Shipped("step type", "unzip", "aetherflow_archive.unzip_step:unzip"),

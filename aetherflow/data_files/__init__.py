@@ -11,9 +11,13 @@ from aetherflow.data_files.dialect import Dialect, Quoting
 from aetherflow.data_files.dtypes import dtype_word, dtype_words, read_dtypes, with_dtypes
 from aetherflow.data_files.file_options import FileKeys, FileOptions
 from aetherflow.data_files.formats import Compression, FileFormat, compression_of, format_of
+from aetherflow.data_files.observing import Observed
 from aetherflow.data_files.reading import read_data_file
+from aetherflow.data_files.value_text import json_value
+from aetherflow.data_files.writing import ArrowRows, Written, write_data_file
 
 __all__ = [
+    "ArrowRows",
     "Column",
     "Compression",
     "Dialect",
@@ -21,15 +25,19 @@ __all__ = [
     "FileKeys",
     "FileOptions",
     "Kind",
+    "Observed",
     "Quoting",
     "Row",
     "Rows",
+    "Written",
     "compression_of",
     "dtype_word",
     "dtype_words",
     "format_of",
+    "json_value",
     "read_data_file",
     "read_dtypes",
     "untyped",
     "with_dtypes",
+    "write_data_file",
 ]

@@ -74,7 +74,12 @@ def with_dtypes(columns: Sequence[Column], dtypes: Mapping[str, Column]) -> tupl
             hint=f"the columns are: {', '.join(names)}",
             code="AF901",
         )
-    return tuple(dtypes.get(column.name, column) for column in columns)
+    return tuple(
+        msgspec.structs.replace(dtypes[column.name], is_zoned=column.is_zoned)
+        if column.name in dtypes
+        else column
+        for column in columns
+    )
 
 
 def _column(name: str, word: Any) -> Column:

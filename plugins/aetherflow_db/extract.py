@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from aetherflow import PathText, StepContext, StepError, step
-from aetherflow_db.connection import read, sql_connector
-from aetherflow_db.query import Query, Rows
-from aetherflow_db.text_files import write_jsonl, write_tsv
+from aetherflow import PathText, StepContext, step
+from aetherflow_db.connection import sql_connector
+from aetherflow_db.query import Query
+from aetherflow_db.result_file import ResultFile, extract
 
 Text = Annotated[str, Meta(min_length=1)]
-FileFormat = Literal["tsv", "jsonl"]
-
-WRITERS: Mapping[FileFormat, Callable[[Path, Rows], int]] = {"tsv": write_tsv, "jsonl": write_jsonl}
+FileFormat = Literal["tsv", "jsonl", "csv"]
 
 
 class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,14 +24,14 @@ class DbExtractInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sql: a statement that returns rows; it goes to the database as it is.
         output: the file, relative to the job's artifacts.
         params: bind parameters: {name: value} for `:name`, or for db:sqlite3 also a list for `?`.
-        format: tsv (header line, tab separated, NULL is empty) or jsonl (one JSON object per line).
+        format: tsv (header line, tab separated, NULL is empty), csv, or jsonl (one JSON object per line).
     """
 
     resource: Text
     sql: Text
     output: Annotated[PathText, Meta(min_length=1)]
     params: dict[str, Any] | list[Any] | None = None
-    format: Literal["tsv", "jsonl", "TSV", "JSONL"] | None = "tsv"
+    format: Literal["tsv", "jsonl", "csv", "TSV", "JSONL", "CSV"] | None = "tsv"
 
 
 class DbExtractOutput(msgspec.Struct, frozen=True):
@@ -52,29 +48,20 @@ class DbExtractOutput(msgspec.Struct, frozen=True):
     rows: int
 
 
+_FORMATS: dict[str, FileFormat] = {"tsv": "tsv", "jsonl": "jsonl", "csv": "csv"}
+
+
 @step("db_extract")
 async def db_extract(ctx: StepContext, inputs: DbExtractInput) -> DbExtractOutput:
-    """Write the rows of a query to a TSV or JSON Lines file, in bounded memory.
+    """Write the rows of a query to a TSV, CSV or JSON Lines file, in bounded memory.
 
     No rows are a success: the file has its header only, and `rows` is 0.
 
     Raises:
         StepError: the database or the statement fails, or the output leaves the job's artifacts folder.
     """
-    file_format: FileFormat = "jsonl" if inputs.format in {"jsonl", "JSONL"} else "tsv"
+    file_format = _FORMATS[(inputs.format or "tsv").lower()]
     path = await ctx.run_sync(ctx.path, inputs.output)
     connector = await sql_connector(ctx, inputs.resource)
-
-    def write(rows: Rows) -> int:
-        try:
-            with ctx.writing(path) as part:
-                return WRITERS[file_format](part, rows)
-        except OSError as error:
-            raise StepError(
-                f"cannot write {error.filename or path}: {error.strerror or error}",
-                hint="make room, correct the permissions, or move away what is in its place",
-                code="AF735",
-            ) from error
-
-    count = await read(ctx, connector, Query(inputs.sql, inputs.params), write)
-    return DbExtractOutput(output=str(path), format=file_format, rows=count)
+    written = await extract(ctx, connector, Query(inputs.sql, inputs.params), ResultFile(path, file_format))
+    return DbExtractOutput(output=str(path), format=file_format, rows=written.rows)

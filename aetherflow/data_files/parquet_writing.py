@@ -1,0 +1,173 @@
+"""Write Parquet files: a column of a known kind has its type; another the type that all its values need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.data_files.arrow_kinds import arrow_type, arrow_values
+from aetherflow.data_files.arrow_text import as_text
+from aetherflow.data_files.columns import Column, Row
+from aetherflow.data_files.jsonl_writing import check_unique
+from aetherflow.data_files.parquet_reading import column_of, import_pyarrow
+from aetherflow.data_files.widening import kind_of_values, widened
+
+GROUP_ROWS = 65_536
+GROUP_BYTES = 16 * 2**20
+"""A row group is written when it has so many rows, or takes so much memory."""
+
+
+class ParquetWriter:
+    """Writes rows of values, or record batches.
+
+    The database does not always say what a column is: SQLite knows no types of expressions. Such a column
+    gets the type of the first values. When a later value does not fit, what was written is converted: so its
+    type is that of all values, whatever the first batch was.
+
+    Attributes:
+        columns: the columns with their kinds, as far as they are known.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        """Begin a file; what it needs is imported.
+
+        Raises:
+            StepError: two columns have the same name (AF744).
+            MissingExtra: pyarrow is not installed.
+        """
+        check_unique(columns, "Parquet")
+        self._arrow = import_pyarrow()
+        self._path = path
+        self._open = [number for number, column in enumerate(columns) if column.kind is None]
+        self._empty = set(self._open)
+        self.columns = list(columns)
+        self._writer: Any = None
+        self._waiting: list[Any] = []
+        self._waiting_rows = self._waiting_bytes = 0
+        self._rows = 0
+
+    def write(self, batch: Sequence[Row]) -> None:
+        """Write a batch of rows.
+
+        Raises:
+            StepError: a value does not fit its column (AF902).
+        """
+        values = list(zip(*batch, strict=True))
+        if not values:
+            return
+        self._widen({number: kind_of_values(values[number]) for number in self._open})
+        arrays = [
+            arrow_values(column, own, self._rows + 1)
+            for column, own in zip(self.columns, values, strict=True)
+        ]
+        self._rows += len(batch)
+        self._put(arrays)
+
+    def write_arrow(self, batch: Any) -> None:
+        """Write a record batch whose types are those of the columns, or can be cast to them.
+
+        Raises:
+            StepError: a value does not fit its column (AF902).
+        """
+        found = [column_of(field) for field in batch.schema]
+        self._widen(
+            {
+                number: found[number] if batch.column(number).null_count < batch.num_rows else None
+                for number in self._open
+            }
+        )
+        arrays = [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
+        self._rows += batch.num_rows
+        self._put(arrays)
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+        self._flush()
+        if self._writer is None:
+            self._writer = self._new_writer(self._path)
+        self._writer.close()
+
+    def _cast(self, column: Column, own: Any) -> Any:
+        arrow, kind = self._arrow, arrow_type(column)
+        if own.type == kind:
+            return own
+        if kind == arrow.string():
+            return as_text(own)[0].cast(kind)
+        if _keeps_meaning(own.type, kind):
+            with suppress(arrow.ArrowInvalid, arrow.ArrowNotImplementedError):
+                return own.cast(kind)
+        return arrow_values(column, own.to_pylist(), self._rows + 1)  # value by value, which names the row
+
+    def _put(self, arrays: list[Any]) -> None:
+        batch = self._arrow.record_batch(arrays, schema=self._schema())
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        if self._writer is None:
+            self._writer = self._new_writer(self._path)
+        table = self._arrow.Table.from_batches(self._waiting)
+        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+    def _schema(self) -> Any:
+        return self._arrow.schema([(column.name, arrow_type(column)) for column in self.columns])
+
+    def _new_writer(self, path: Path) -> Any:
+        return self._arrow.parquet.ParquetWriter(path, self._schema())
+
+    def _widen(self, found: dict[int, Column | None]) -> None:
+        """Give the columns of no known kind the type that these values need, and convert what was written."""
+        columns = list(self.columns)
+        for number, kind in found.items():
+            if kind is not None:
+                old = columns[number]
+                new = kind if number in self._empty else widened(old, kind)
+                columns[number] = msgspec.structs.replace(new, name=old.name)
+                self._empty.discard(number)
+        if columns != self.columns:
+            is_other = list(map(arrow_type, columns)) != list(map(arrow_type, self.columns))
+            if is_other and self._writer is not None:
+                self._flush()
+            self.columns = columns
+            if is_other:
+                self._convert()
+
+    def _convert(self) -> None:
+        """Give what was written, and what waits, the types that the columns have now."""
+        waiting, rows = self._waiting, self._rows
+        self._waiting, self._waiting_rows, self._waiting_bytes, self._rows = [], 0, 0, 0
+        if self._writer is None:
+            self._put_again(waiting)
+        else:
+            self._writer.close()
+            self._writer = None
+            with self._path.open("rb") as old, self._arrow.parquet.ParquetFile(old) as file:
+                self._path.unlink()  # it is read until it is closed; a kill leaves no file behind
+                self._put_again(file.iter_batches(GROUP_ROWS))
+        self._rows = rows
+
+    def _put_again(self, batches: Iterable[Any]) -> None:
+        for batch in batches:
+            self._put(
+                [self._cast(column, own) for column, own in zip(self.columns, batch.columns, strict=True)]
+            )
+            self._rows += batch.num_rows
+
+
+def _keeps_meaning(one: Any, other: Any) -> bool:
+    """Whether Arrow's cast means what ours does: it makes True of 2, and bytes of a text."""
+    import pyarrow as pa  # noqa: PLC0415 - an optional dependency, and slow to import
+
+    if isinstance(one, pa.BaseExtensionType) or pa.types.is_binary(other):
+        return False
+    return not (pa.types.is_boolean(other) and pa.types.is_integer(one))

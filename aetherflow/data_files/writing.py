@@ -1,0 +1,130 @@
+"""Write rows or record batches to a data file, in bounded memory; blocking, so called in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aetherflow.data_files.arrow_text import batch_text, can_be_vectorized
+from aetherflow.data_files.columns import Column, Row, Rows
+from aetherflow.data_files.csv_writing import DelimitedWriter
+from aetherflow.data_files.dialect import CSV, TSV, Dialect
+from aetherflow.data_files.formats import Compression, FileFormat
+from aetherflow.data_files.jsonl_writing import JsonlWriter, check_unique
+from aetherflow.data_files.output import Output, output
+from aetherflow.data_files.parquet_writing import ParquetWriter
+from aetherflow.sdk.files import checksum
+
+
+class ArrowRows(msgspec.Struct, frozen=True):
+    """The columns of a table, and its rows as record batches of Arrow, of bounded size."""
+
+    columns: tuple[Column, ...]
+    batches: Iterator[Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What was written.
+
+    Attributes:
+        columns: the columns, with the kinds that they have in the file.
+        rows: how many rows.
+        size: how many bytes the file has.
+        sha256: of the file.
+    """
+
+    columns: tuple[Column, ...]
+    rows: int
+    size: int
+    sha256: str
+
+
+Report = Callable[[int, int], None]
+"""Is called after each batch with the rows and the bytes so far."""
+
+
+def write_data_file(
+    path: Path,
+    rows: Rows | ArrowRows,
+    file_format: FileFormat,
+    *,
+    compression: Compression | None = None,
+    dialect: Dialect | None = None,
+    has_header: bool = True,
+    report: Report = lambda _rows, _size: None,
+) -> Written:
+    """Write all rows to a file, which is replaced; give it a temporary name (`ctx.writing`).
+
+    Args:
+        path: the file.
+        rows: what is written; the kinds of its columns are the types of a Parquet file.
+        file_format: csv, tsv, jsonl or parquet.
+        compression: of csv, tsv and jsonl; a Parquet file compresses itself.
+        dialect: how csv or tsv is spelled; by default RFC 4180, or a tab between fields.
+        has_header: whether csv or tsv begins with the names of the columns.
+        report: called after each batch.
+
+    Raises:
+        StepError: a value does not fit its column (AF902) or cannot be written in the dialect (AF905), or two
+            columns of jsonl or parquet have the same name (AF744).
+        MissingExtra: pyarrow, or what compresses the file, is not installed.
+        OSError: the file cannot be written.
+    """
+    if file_format == "parquet":
+        return _write_parquet(path, rows, report)
+    if file_format == "jsonl":
+        check_unique(rows.columns, "JSON")
+    spelled = dialect or (TSV if file_format == "tsv" else CSV)
+    count = 0
+    with output(path, compression) as out:
+        write: Callable[[Sequence[Row]], None]
+        if file_format == "jsonl":
+            write = JsonlWriter(out, rows.columns).write
+        else:
+            write = DelimitedWriter(out, rows.names, spelled, has_header=has_header).write
+        if isinstance(rows, Rows):
+            for batch in rows.batches:
+                write(batch)
+                count += len(batch)
+                report(count, out.size)
+        else:
+            is_fast = file_format != "jsonl" and can_be_vectorized(spelled)
+            for batch in rows.batches:
+                if is_fast:
+                    out.write(batch_text(batch, spelled))
+                else:
+                    write(list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
+                count += batch.num_rows
+                report(count, out.size)
+    return Written(rows.columns, count, out.size, out.hexdigest())
+
+
+def _write_parquet(path: Path, rows: Rows | ArrowRows, report: Report) -> Written:
+    writer, count = ParquetWriter(path, rows.columns), 0
+    if isinstance(rows, Rows):
+        for batch in rows.batches:
+            writer.write(batch)
+            count += len(batch)
+            report(count, _size(path))
+    else:
+        for batch in rows.batches:
+            writer.write_arrow(batch)
+            count += batch.num_rows
+            report(count, _size(path))
+    writer.close()
+    return Written(tuple(writer.columns), count, _size(path), checksum(path))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+__all__ = ["ArrowRows", "Output", "Written", "write_data_file"]

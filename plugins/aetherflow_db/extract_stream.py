@@ -1,0 +1,119 @@
+"""The step `db_extract_stream`: write the rows of a query to a csv, tsv, parquet or jsonl file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from aetherflow import PathText, StepContext, step
+from aetherflow.data_files import (
+    Compression,
+    FileFormat,
+    FileKeys,
+    compression_of,
+    dtype_words,
+    read_dtypes,
+)
+from aetherflow_db.connection import sql_connector
+from aetherflow_db.query import Query
+from aetherflow_db.result_file import ResultFile, extract
+
+Text = Annotated[str, Meta(min_length=1)]
+FETCH_SIZE = 5000
+
+
+class DbExtractStreamInput(FileKeys, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The inputs of `db_extract_stream`.
+
+    Attributes:
+        resource: a resource of kind db.
+        sql: a statement that returns rows; it goes to the database as it is.
+        output: the file, relative to the job's artifacts.
+        params: bind parameters: {name: value} for `:name`, or for db:sqlite3 also a list for `?`.
+        format: tsv, csv, parquet or jsonl.
+        compression: gz or zst, for tsv, csv and jsonl; by default what the name of `output` ends with.
+        fetch_size: how many rows are fetched at once.
+        include_header: whether tsv and csv begin with the names of the columns.
+        emit_dtypes: whether the outputs have the types of the columns.
+        dtypes: types of columns, {column: type} or the same as JSON text: bool, int, float, decimal,
+            decimal(18,2), date, time, datetime, string, binary, json.
+        dtypes_json: another name of `dtypes`.
+    """
+
+    resource: Text
+    sql: Text
+    output: Annotated[PathText, Meta(min_length=1)]
+    params: dict[str, Any] | list[Any] | None = None
+    format: Literal["tsv", "csv", "parquet", "jsonl", "TSV", "CSV", "PARQUET", "JSONL"] | None = "tsv"
+    compression: Literal["gz", "zst", "none"] | None = None
+    fetch_size: Annotated[int, Meta(ge=1)] | None = FETCH_SIZE
+    include_header: bool = True
+    emit_dtypes: bool = False
+    dtypes: dict[str, str] | str | None = None
+    dtypes_json: dict[str, str] | str | None = None
+
+
+class DbExtractStreamOutput(msgspec.Struct, frozen=True):
+    """The outputs of `db_extract_stream`.
+
+    Attributes:
+        artifact_path: the absolute path of the file.
+        format: how it is written.
+        columns: the names of the columns.
+        row_count: how many rows it has, without the header.
+        sha256: the checksum of the file.
+        dtypes: the types of the columns, {column: type}, with `emit_dtypes`.
+        dtypes_json: the same as JSON text.
+    """
+
+    artifact_path: str
+    format: FileFormat
+    columns: list[str]
+    row_count: int
+    sha256: str
+    dtypes: dict[str, str] | UnsetType = UNSET
+    dtypes_json: str | UnsetType = UNSET
+
+
+_FORMATS: dict[str, FileFormat] = {"tsv": "tsv", "csv": "csv", "parquet": "parquet", "jsonl": "jsonl"}
+_COMPRESSIONS: dict[str, Compression | None] = {"gz": "gz", "zst": "zst", "none": None}
+
+
+@step("db_extract_stream")
+async def db_extract_stream(ctx: StepContext, inputs: DbExtractStreamInput) -> DbExtractStreamOutput:
+    """Write the rows of a query to a file, in bounded memory and as fast as the database allows.
+
+    No rows are a success. Where the database has a fast way (Arrow, COPY), it is taken; the file is the same.
+
+    Raises:
+        StepError: the database or the statement fails, a value does not fit its type, or the output leaves
+            the job's artifacts folder.
+        MissingExtra: the format needs a package that is not installed.
+    """
+    file_format = _FORMATS[(inputs.format or "tsv").lower()]
+    path = await ctx.run_sync(ctx.path, inputs.output)
+    compression = compression_of(path) if inputs.compression is None else _COMPRESSIONS[inputs.compression]
+    target = ResultFile(
+        path,
+        file_format,
+        compression=None if file_format == "parquet" else compression,
+        dialect=inputs.dialect(file_format) if file_format in {"csv", "tsv"} else None,
+        has_header=inputs.include_header,
+        dtypes=read_dtypes(inputs.dtypes, inputs.dtypes_json),
+        finds_kinds=inputs.emit_dtypes,
+    )
+    connector = await sql_connector(ctx, inputs.resource)
+    query = Query(inputs.sql, inputs.params)
+    written = await extract(ctx, connector, query, target, inputs.fetch_size or FETCH_SIZE)
+    words: dict[str, str] | UnsetType = dtype_words(written.columns) if inputs.emit_dtypes else UNSET
+    return DbExtractStreamOutput(
+        artifact_path=str(path),
+        format=file_format,
+        columns=[column.name for column in written.columns],
+        row_count=written.rows,
+        sha256=written.sha256,
+        dtypes=words,
+        dtypes_json=UNSET if words is UNSET else msgspec.json.encode(words).decode(),
+    )
