@@ -22,6 +22,7 @@ from tests.diagnostics import (
     cases_archive,
     cases_bundles,
     cases_configuration,
+    cases_data,
     cases_excel,
     cases_files,
     cases_language,
@@ -47,6 +48,7 @@ CASES: dict[str, Case | Told] = {
     **cases_scheduler.CASES,
     **cases_archive.CASES,
     **cases_transfer.CASES,
+    **cases_data.CASES,
     **cases_excel.CASES,
 }
 CHANGING = (
