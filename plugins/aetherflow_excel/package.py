@@ -25,6 +25,7 @@ _TAG = re.compile(
 )
 _ATTRIBUTE = re.compile(r"""([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _ENCODING = re.compile(rb"""^<\?xml[^>]*\sencoding\s*=\s*["']([\w.-]+)["'][^>]*\?>""")
+_DECLARED = re.compile(r"""^(<\?xml[^>]*\sencoding\s*=\s*["'])(?!(?i:utf-8["']))[\w.-]+""")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, LookupError)
 
 
@@ -70,6 +71,7 @@ class Package:
         workbook_part: the name of the part that lists the sheets.
         sheets: the sheets in the order of their tabs.
         names: the defined names.
+        styles_part: the name of the part with the cell styles; None if there is none.
         is_1904: whether dates count from 1904.
     """
 
@@ -86,6 +88,10 @@ class Package:
             raise not_a_workbook(path, "it is of another kind, such as xlsb")
         self.sheets = tuple(self._sheets(text))
         self.names = tuple(self._names(text))
+        related = self.relations(self.workbook_part)
+        self.styles_part = next(
+            (r.target for r in related if r.kind == "/styles" and self.find(r.target)), None
+        )
         self.is_1904 = any(a.get("date1904") in ("1", "true") for _, a in tags(text, "workbookPr"))
 
     def find(self, part: str) -> str | None:
@@ -171,12 +177,23 @@ def not_a_workbook(path: Path, why: str) -> StepError:
     )
 
 
-def decoded(data: bytes) -> str:
-    """Return the text of an XML part in the encoding that it says; UTF-8 if it says none."""
+def encoding_of(data: bytes) -> str:
+    """Return the encoding that the beginning of an XML part says; UTF-8 if it says none."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
+        return "utf-16"
     found = _ENCODING.match(data.removeprefix(b"\xef\xbb\xbf"))
-    return data.decode(found[1].decode() if found else "utf-8")
+    name = found[1].decode().lower() if found else "utf-8"
+    return "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else name
+
+
+def decoded(data: bytes) -> str:
+    """Return the text of an XML part."""
+    return data.decode(encoding_of(data))
+
+
+def encoded(text: str) -> bytes:
+    """Return the text of an XML part in UTF-8, and let it say so."""
+    return _DECLARED.sub(r"\1UTF-8", text, count=1).encode()
 
 
 def tags(text: str, name: str) -> Iterator[tuple[str, MappingProxyType[str, str]]]:

@@ -1,0 +1,68 @@
+"""Move what floats over the cells of a sheet: pictures, charts, controls, frames of comments; pure."""
+
+from __future__ import annotations
+
+import re
+
+from aetherflow_excel.markup import attribute, element
+from aetherflow_excel.row_shifts import RowShift
+
+_ANCHOR = element("twoCellAnchor", "oneCellAnchor", "anchor")
+_CORNER = element("from", "to")
+_ROW = re.compile(r"(<(?:[\w.-]+:)?row\s*>\s*)([0-9]+)")
+_VML_ROW = re.compile(r"(<x:Row>\s*)([0-9]+)")
+_VML_ANCHOR = re.compile(r"(<x:Anchor>)([^<]*)")
+_VML_CLIENT = element("ClientData")
+_VML_NUMBERS = 8
+"""Column, offset, row, offset of the upper left corner, and the same of the lower right one."""
+
+
+def moved_anchors(text: str, shift: RowShift) -> str:
+    """Return drawings where they must be.
+
+    A drawing moves with the row that it begins in and keeps its size, also when rows are inserted behind it:
+    Excel would stretch it over all of them. One beside the sample row of a region stays beside the first data
+    row.
+    """
+
+    def moved(found: re.Match[str]) -> str:
+        if attribute(found[1], "editAs") == "absolute":
+            return found[0]
+        rows = [int(row[2]) for corner in _CORNER.finditer(found[0]) for row in _ROW.finditer(corner[0])]
+        offset = _offset(rows[0], shift) if rows else 0
+        if not offset:
+            return found[0]
+        return _CORNER.sub(
+            lambda corner: _ROW.sub(lambda row: f"{row[1]}{int(row[2]) + offset}", corner[0]), found[0]
+        )
+
+    return _ANCHOR.sub(moved, text)
+
+
+def moved_vml(text: str, shift: RowShift) -> str:
+    """Return the frames of comments and old controls where they must be; this may be no well-formed XML.
+
+    The frame of a comment moves with its cell.
+    """
+
+    def client_data(found: re.Match[str]) -> str:
+        cell = _VML_ROW.search(found[0])
+        begin = _VML_ANCHOR.search(found[0])
+        numbers = [int(number) for number in re.findall(r"-?[0-9]+", begin[2])] if begin else []
+        if len(numbers) != _VML_NUMBERS:
+            return found[0]
+        offset = shift.above(int(cell[2]) + 1) if cell else _offset(numbers[2], shift)
+        if not offset:
+            return found[0]
+        numbers[2] += offset
+        numbers[6] += offset
+        text = _VML_ANCHOR.sub(lambda anchor: anchor[1] + ", ".join(map(str, numbers)), found[0])
+        return _VML_ROW.sub(lambda row: f"{row[1]}{int(row[2]) + offset}", text)
+
+    return _VML_CLIENT.sub(client_data, text)
+
+
+def _offset(row: int, shift: RowShift) -> int:
+    """Return by how many rows something moves that begins in a row counted from 0."""
+    beside = any(p.inserted and p.has_stand_in and p.at == row + 1 for p in shift.placed)
+    return shift.above(row if beside else row + 1)

@@ -1,0 +1,125 @@
+"""Change the parts that belong to sheets: charts, tables, comments, controls, pivot tables; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+from types import MappingProxyType
+
+from aetherflow_excel.anchors import moved_anchors, moved_vml
+from aetherflow_excel.formulas import Moves, Use
+from aetherflow_excel.markup import attribute, changed_attributes, changed_content, element, with_attribute
+from aetherflow_excel.row_shifts import RowShift
+
+Change = Callable[[str, str, Moves], str]
+"""From the text of a part and the name of its sheet to the text as it must be."""
+
+_SERIES = element("numRef", "strRef", "multiLvlStrRef", "numDim", "strDim")
+_CACHE = element("numCache", "strCache", "multiLvlStrCache", "lvl")
+_FORMULA = element("f")
+_SOURCE = element("worksheetSource")
+_CACHE_DEFINITION = element("pivotCacheDefinition")
+
+
+def chart(text: str, sheet: str, moves: Moves) -> str:
+    """Return a chart: its series grow with the data, and the values that it remembers of them are removed."""
+
+    def series(found: re.Match[str]) -> str:
+        formula = _FORMULA.search(found[0])
+        if formula is None or not moves.mentions(unescape(formula[3] or ""), sheet):
+            return found[0]
+        return _CACHE.sub("", found[0])
+
+    text = _SERIES.sub(series, text)
+    return changed_content(text, ("f", "sqref"), lambda value: moves.formula(value, sheet, Use.SERIES))
+
+
+def drawing(text: str, sheet: str, moves: Moves) -> str:
+    """Return the drawings of a sheet where they must be, with the cells that their texts come from."""
+    shift = moves.shifts.get(sheet.casefold())
+    if shift is not None:
+        text = moved_anchors(text, shift)
+    return changed_attributes(text, {("sp", "textlink"): lambda value: moves.formula(value, sheet)})
+
+
+def old_drawing(text: str, sheet: str, moves: Moves) -> str:
+    """Return the frames of comments and old controls, with the cells that controls are for."""
+    text = changed_content(text, ("FmlaLink", "FmlaRange"), lambda value: moves.formula(value, sheet))
+    return moved_vml(text, moves.shifts.get(sheet.casefold(), RowShift()))
+
+
+def control(text: str, sheet: str, moves: Moves) -> str:
+    """Return a control with the cells that it is for."""
+    keys = ("fmlaLink", "fmlaRange", "fmlaTxbx")
+    return changed_attributes(
+        text, {("formControlPr", key): lambda value: moves.formula(value, sheet) for key in keys}
+    )
+
+
+def comments(text: str, sheet: str, moves: Moves) -> str:
+    """Return comments, old and threaded ones, at their cells."""
+
+    def place(value: str) -> str:
+        return moves.areas(value, sheet, Use.PLACE)
+
+    return changed_attributes(text, {("comment", "ref"): place, ("threadedComment", "ref"): place})
+
+
+def table(text: str, sheet: str, moves: Moves) -> str:
+    """Return a table, which grows with the data, and what its columns compute."""
+
+    def area(value: str) -> str:
+        return moves.areas(value, sheet, Use.FILTER)
+
+    names = ("table", "autoFilter", "sortState", "sortCondition")
+    text = changed_attributes(text, {(name, "ref"): area for name in names})
+    return changed_content(
+        text, ("calculatedColumnFormula", "totalsRowFormula"), lambda value: moves.formula(value, sheet)
+    )
+
+
+def single_cells(text: str, sheet: str, moves: Moves) -> str:
+    """Return the cells that are mapped to XML data."""
+    return changed_attributes(
+        text, {("singleXmlCell", "r"): lambda value: moves.areas(value, sheet, Use.PLACE)}
+    )
+
+
+def pivot_table(text: str, sheet: str, moves: Moves) -> str:
+    """Return a pivot table where it must be."""
+    return changed_attributes(text, {("location", "ref"): lambda value: moves.areas(value, sheet, Use.PLACE)})
+
+
+def pivot_source(text: str, sheet: str, moves: Moves) -> str:
+    """Return the source of pivot tables: it grows with the data.
+
+    All pivot tables are refreshed when the workbook is opened: their sources may also be tables and names.
+    """
+    if (found := _SOURCE.search(text)) is None:
+        return text
+    sheet = attribute(found[1], "sheet") or sheet
+    text = changed_attributes(
+        text, {("worksheetSource", "ref"): lambda value: moves.areas(value, sheet, Use.FILTER)}
+    )
+    return _CACHE_DEFINITION.sub(
+        lambda whole: with_attribute(whole[1], "refreshOnLoad", "1") + (whole[3] or "") + (whole[4] or ""),
+        text,
+    )
+
+
+CHANGES = MappingProxyType(
+    {
+        "/drawing": drawing,
+        "/vmlDrawing": old_drawing,
+        "/comments": comments,
+        "/threadedComment": comments,
+        "/table": table,
+        "/tableSingleCells": single_cells,
+        "/pivotTable": pivot_table,
+        "/ctrlProp": control,
+        "/chart": chart,
+        "/chartEx": chart,
+    }
+)
+"""How the parts that a sheet or its drawing refers to are changed, by the kind of the relation."""

@@ -1,0 +1,113 @@
+"""Put the rows of regions between the rows of a template, and into those that are there already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import IO
+
+from aetherflow_excel.markup import attribute, with_attribute
+from aetherflow_excel.row_changes import emptied
+from aetherflow_excel.row_shifts import MAX_ROWS
+from aetherflow_excel.sheet_text import Cell, Row, cells_of
+from aetherflow_excel.styles import CellStyles
+
+_CHUNK = 1 << 18
+_LINE = re.compile(r"(<[^>]*>)(.*)(</[^>]*>)\n?")
+
+
+class Block:
+    """The written rows of one region, each a line of a file, from the row `next` to the row `last`.
+
+    Attributes:
+        next: the row of the written sheet that the next line is for.
+        last: the last row.
+        columns: the columns of the region.
+        has_styles: its cells have styles of their own; otherwise they take those of the cells they replace.
+    """
+
+    def __init__(self, file: IO[bytes], *, first: int, last: int, columns: range, has_styles: bool) -> None:
+        file.seek(0)
+        self._file = file
+        self.next = first
+        self.last = last
+        self.columns = columns
+        self.has_styles = has_styles
+
+    def row(self) -> Row:
+        """Return the next row."""
+        number, self.next = self.next, self.next + 1
+        found = _LINE.fullmatch(self._file.readline().decode())
+        return (
+            Row(number, found[1], found[2], found[3])
+            if found
+            else Row(number, f'<row r="{number}">', "", "</row>")
+        )
+
+    def take(self, count: int) -> Iterator[bytes]:
+        """Yield the next rows, in pieces."""
+        is_rest = self.next + count > self.last
+        self.next += count
+        if is_rest:
+            yield from iter(lambda: self._file.read(_CHUNK), b"")
+        else:
+            for _ in range(count):
+                yield self._file.readline()
+
+
+def merged_rows(rows: Iterator[Row], blocks: Sequence[Block], styles: CellStyles) -> Iterator[bytes]:
+    """Yield all rows of a sheet in their order: those of the template and those of the regions."""
+    for row in chain(rows, [None]):
+        limit = row.number if row is not None else MAX_ROWS + 1
+        yield from _rows_before(limit, blocks, styles)
+        if row is not None:
+            here = [block for block in blocks if block.next == limit <= block.last]
+            yield (_merged(row, here, styles) if here else row).text().encode()
+
+
+def _rows_before(limit: int, blocks: Sequence[Block], styles: CellStyles) -> Iterator[bytes]:
+    while waiting := [block for block in blocks if block.next < limit and block.next <= block.last]:
+        number = min(block.next for block in waiting)
+        here = [block for block in waiting if block.next == number]
+        if len(here) > 1:
+            yield _merged(None, here, styles).text().encode()
+            continue
+        stop = min([limit, here[0].last + 1, *(block.next for block in waiting if block is not here[0])])
+        yield from here[0].take(stop - number)
+
+
+def _merged(row: Row | None, blocks: Sequence[Block], styles: CellStyles) -> Row:
+    """Return a row with the cells of the blocks; those of the template in their columns are replaced."""
+    written = [(block, block.row()) for block in blocks]
+    base = row if row is not None else written[0][1]
+    cells = {cell.column: cell for cell in cells_of(row)} if row is not None else {}
+    row_style = _style(row.tag) if row is not None else None
+    for block, added in written:
+        new = {cell.column: cell for cell in cells_of(added)}
+        for column in block.columns:
+            old = cells.get(column)
+            style = _style(old.tag) if old is not None else row_style
+            if column in new:
+                cells[column] = _styled(new[column], None if block.has_styles else style, styles)
+            elif old is not None:
+                cells[column] = Cell(column, emptied(old.tag), None, "")
+    tag = with_attribute(base.tag, "spans", None)
+    end = base.end
+    if not end:
+        tag, end = tag[:-2].rstrip() + ">", "</" + tag[1:].split(maxsplit=1)[0].rstrip("/>") + ">"
+    return Row(base.number, tag, "".join(cells[column].text() for column in sorted(cells)), end)
+
+
+def _style(tag: str) -> int | None:
+    """Return the style of a cell or row, None if it has none of its own."""
+    style = attribute(tag, "s")
+    return int(style) if style else None
+
+
+def _styled(cell: Cell, style: int | None, styles: CellStyles) -> Cell:
+    """Return a written cell in the style of the cell that it replaces."""
+    if style is None:
+        return cell
+    number = styles.instead(style, _style(cell.tag) or 0)
+    return Cell(cell.column, with_attribute(cell.tag, "s", str(number)), cell.content, cell.end)
