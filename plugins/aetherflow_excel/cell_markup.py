@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
-from aetherflow_excel.formulas import column_letters
+from aetherflow_excel.cell_references import column_letters
 from aetherflow_excel.markup import escaped
 from aetherflow_excel.styles import CellStyles
 

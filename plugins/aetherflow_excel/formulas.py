@@ -8,9 +8,9 @@ from enum import Enum, auto
 
 import msgspec
 
-from aetherflow_excel.row_shifts import MAX_ROWS, RowShift
+from aetherflow_excel.cell_references import MAX_COLUMNS, MAX_ROWS, column_letters, column_number
+from aetherflow_excel.row_shifts import RowShift
 
-MAX_COLUMNS = 16_384
 _CELL = r"(\$?)([A-Za-z]{1,3})(\$?)([1-9][0-9]{0,6})"
 _TOKEN = re.compile(
     rf"""
@@ -195,28 +195,3 @@ def replaced(text: str, change: Callable[[Reference], str]) -> str:
 def _is_on_a_sheet(reference: Reference) -> bool:
     ends = (reference.first, reference.last or reference.first)
     return all(end.row <= MAX_ROWS and end.column <= MAX_COLUMNS for end in ends)
-
-
-def column_number(letters: str) -> int:
-    """Return the number of a column: A is 1, XFD is 16,384."""
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + ord(letter) - 64
-    return number
-
-
-def column_letters(number: int) -> str:
-    """Return the letters of a column, which counts from 1."""
-    letters = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-def quoted_sheet(name: str) -> str:
-    """Return a sheet's name as formulas write it: in quotes unless it is a plain word."""
-    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and not re.fullmatch(
-        r"[A-Za-z]{1,3}[0-9]*|[Rr][0-9]*[Cc][0-9]*", name
-    )
-    return name if is_plain else "'" + name.replace("'", "''") + "'"

@@ -19,14 +19,21 @@ import msgspec
 from aetherflow import StepError
 
 SHEET_TYPES = ("/worksheet", "/xlMacrosheet")
-_OLE = bytes.fromhex("D0CF11E0A1B11AE1")
 _TAG = re.compile(
     r"""<(?:[\w.-]+:)?(?P<name>[\w.-]+)(?P<attributes>(?:\s+[\w.:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*/?>"""
 )
 _ATTRIBUTE = re.compile(r"""([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _ENCODING = re.compile(rb"""^<\?xml[^>]*\sencoding\s*=\s*["']([\w.-]+)["'][^>]*\?>""")
 _DECLARED = re.compile(r"""^(<\?xml[^>]*\sencoding\s*=\s*["'])(?!(?i:utf-8["']))[\w.-]+""")
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, LookupError)
+_UNREADABLE = (
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    UnicodeDecodeError,
+    LookupError,
+)
 
 
 class Relation(msgspec.Struct, frozen=True):
@@ -153,16 +160,9 @@ def open_package(path: Path) -> Iterator[Package]:
     """Open a workbook file.
 
     Raises:
-        StepError: the file is no workbook, is encrypted, or is damaged (AF945).
+        StepError: the file is no workbook, or is damaged (AF945).
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        if file.read(8) == _OLE:
-            raise StepError(
-                f"{path} is encrypted with a password, or is a workbook of Excel 97 (xls)",
-                hint="remove its password, or save it as .xlsx",
-                code="AF945",
-            )
     try:
         with zipfile.ZipFile(path) as archive:
             yield Package(path, archive)

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from aetherflow_excel.formulas import Moves, column_letters, quoted_sheet
+from aetherflow_excel.cell_references import column_letters, quoted_sheet
+from aetherflow_excel.formulas import Moves
 from aetherflow_excel.package import Package, Sheet, decoded, encoded
 from aetherflow_excel.package_changes import package_changes
 from aetherflow_excel.placing import PlacedRegion

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from io import BytesIO
-from itertools import combinations
 from pathlib import Path
 from typing import IO
 
@@ -14,10 +13,10 @@ import msgspec
 
 from aetherflow import StepError
 from aetherflow_excel.cell_markup import RowsMarkup
-from aetherflow_excel.formulas import column_letters
+from aetherflow_excel.cell_references import MAX_ROWS, column_letters
 from aetherflow_excel.regions import Box, Insert, Region, Written
 from aetherflow_excel.row_merging import Block
-from aetherflow_excel.row_shifts import MAX_ROWS, Placed, RowShift
+from aetherflow_excel.row_shifts import Placed, RowShift
 from aetherflow_excel.sheet_facts import SheetFacts
 from aetherflow_excel.styles import CellStyles
 
@@ -82,15 +81,15 @@ def placed_regions(regions: Sequence[Region], facts: SheetFacts, placing: Placin
     """Read the regions of one sheet, from its top to its bottom.
 
     Raises:
-        StepError: regions overlap (AF947), do not fit on the sheet (AF948), or meet merged cells (AF949).
+        StepError: rows do not fit on the sheet (AF946), or meet merged cells (AF947).
     """
     found: list[PlacedRegion] = []
-    for region in sorted(regions, key=insertion_row):
-        at = insertion_row(region)
+    for region in sorted(regions, key=lambda one: (insertion_row(one), one.insert is Insert.REPLACE)):
+        # Regions that insert above the same row are side by side; one that replaces moves with its row.
+        at = insertion_row(region) + (region.insert is Insert.REPLACE)
         above = RowShift(tuple(other.placed for other in found if other.placed.at < at))
         found.append(_placed(region, region.first_row + above.above(at), facts, placing))
     shift = RowShift(tuple(other.placed for other in found))
-    _refuse_overlaps(found)
     if facts.last_row + shift.above(facts.last_row) > MAX_ROWS:
         raise _too_many_rows(regions[0], "what is below the inserted rows would be pushed off the sheet")
     for merged in facts.merged:
@@ -163,19 +162,8 @@ def _too_many_rows(region: Region, why: str) -> StepError:
     return StepError(
         f"target {region.name!r}: {why}; sheet {region.sheet!r} has {MAX_ROWS:,} rows at most",
         hint="write fewer rows, or divide them among several sheets",
-        code="AF948",
+        code="AF946",
     )
-
-
-def _refuse_overlaps(found: Sequence[PlacedRegion]) -> None:
-    for one, other in combinations(found, 2):
-        if _meet(one.box, other.box):
-            raise StepError(
-                f"targets {one.region.name!r} and {other.region.name!r} overlap on sheet "
-                f"{one.region.sheet!r}: {_area(one.box)} and {_area(other.box)}",
-                hint="let the upper one insert its rows (insert: below), or write one of them elsewhere",
-                code="AF947",
-            )
 
 
 def _refuse_merged(merged: Box, found: Sequence[PlacedRegion]) -> None:
@@ -194,7 +182,7 @@ def _refuse_merged(merged: Box, found: Sequence[PlacedRegion]) -> None:
                 f"target {one.region.name!r}: its cells {_area(box)} on sheet {one.region.sheet!r} meet the "
                 f"merged cells {_area(merged)}, which hide all values but one",
                 hint="unmerge them in the template, or write elsewhere",
-                code="AF949",
+                code="AF947",
             )
 
 

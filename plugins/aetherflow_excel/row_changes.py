@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import unescape
 
-from aetherflow_excel.formulas import Moves, Use, column_letters, translated
+from aetherflow_excel.cell_references import column_letters
+from aetherflow_excel.formulas import Moves, Use, translated
 from aetherflow_excel.markup import attribute, element, escaped, with_attribute
 from aetherflow_excel.regions import Box
 from aetherflow_excel.row_shifts import RowShift

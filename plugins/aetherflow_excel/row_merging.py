@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import IO
 
+from aetherflow_excel.cell_references import MAX_ROWS
 from aetherflow_excel.markup import attribute, with_attribute
 from aetherflow_excel.row_changes import emptied
-from aetherflow_excel.row_shifts import MAX_ROWS
 from aetherflow_excel.sheet_text import Cell, Row, cells_of
 from aetherflow_excel.styles import CellStyles
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-MAX_ROWS = 1_048_576
+from aetherflow_excel.cell_references import MAX_ROWS
 
 
 class Placed(msgspec.Struct, frozen=True):

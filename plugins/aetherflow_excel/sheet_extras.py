@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aetherflow_excel.formulas import column_letters, column_number
+from aetherflow_excel.cell_references import column_letters, column_number
 from aetherflow_excel.markup import attribute, element, with_attribute
 
 NEW_SHEET = (

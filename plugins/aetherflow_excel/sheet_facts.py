@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from aetherflow_excel.formulas import MAX_COLUMNS, Reference, replaced
+from aetherflow_excel.cell_references import MAX_COLUMNS
+from aetherflow_excel.formulas import Reference, replaced
 from aetherflow_excel.markup import attribute, element
 from aetherflow_excel.package import Package, Sheet
 from aetherflow_excel.regions import Box

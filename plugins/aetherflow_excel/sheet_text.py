@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow_excel.formulas import column_letters, column_number
+from aetherflow_excel.cell_references import column_letters, column_number
 from aetherflow_excel.markup import attribute, element, with_attribute
 from aetherflow_excel.package import Package, encoding_of
 

@@ -1,12 +1,14 @@
-"""AF96x: workbooks that cannot be filled or read; each step is run in the process of the test."""
+"""AF94x and AF96x: workbooks that cannot be filled or read; each step is run in the process of the test."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from aetherflow_excel.cell_values import CellRules, cells_of_batches
+from openpyxl import load_workbook
 
 from aetherflow import StepError
 from tests.diagnostics.case import Case, Told
@@ -48,9 +50,34 @@ async def _cells(rows: list[list[str]]) -> None:
     list(cells_of_batches([rows], target="sales", columns=columns, casts=[None, None], rules=CellRules()))
 
 
+async def _damaged(run: ExcelRun) -> None:
+    path = run.artifacts / "t.xlsx"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data[:300] if name == "xl/worksheets/sheet1.xml" else data)
+    await run.small(small(cell="A1", sheet="Report"))
+
+
+async def _pushed(run: ExcelRun) -> None:
+    run.template({"A1": 1, "A1048576": "last"})
+    await run.small(small(cell="A5", sheet="Report", insert="below"))
+
+
+async def _merged(run: ExcelRun) -> None:
+    book = load_workbook(run.artifacts / "t.xlsx")
+    book["Report"].merge_cells("A2:C2")
+    book.save(run.artifacts / "t.xlsx")
+    await run.small(small(cell="B1", sheet="Report"))
+
+
 REGION = {"source_path": "a.csv", "anchor": "SALES", "mode": "report_region"}
 
 CASES: dict[str, Case | Told] = {
+    "AF945": fails(_damaged),
+    "AF946": fails(_pushed),
+    "AF947": fails(_merged),
     "AF960": fails(lambda run: run.small(small(), template_path="templates/report.xlsx")),
     "AF961": fails(_old),
     "AF962": fails(lambda run: run.small(small(cell="B3", sheet="Reprot"))),

@@ -1,0 +1,80 @@
+"""Templates and filled workbooks for tests: make them, write regions into them, look into their parts."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import xlsxwriter
+from aetherflow_excel.filling import fill_workbook
+from aetherflow_excel.regions import Box, Insert, Region, Written
+
+Make = Callable[[xlsxwriter.Workbook, Any], None]
+
+
+def template(path: Path, make: Make, sheet: str = "Report") -> Path:
+    """Write a workbook with one sheet, which `make` fills."""
+    with xlsxwriter.Workbook(path) as book:
+        make(book, book.add_worksheet(sheet))
+    return path
+
+
+def rows_of(count: int, width: int = 4) -> list[list[Any]]:
+    """Return rows whose columns are a text and numbers: row 1 is `r1`, 1, 2 ...."""
+    return [[f"r{n}", *(n * k for k in range(1, width))] for n in range(1, count + 1)]
+
+
+def region(rows: Sequence[Sequence[Any]], at: str = "A5", **settings: Any) -> Region:
+    """Return a region on the sheet Report whose data begin at a cell."""
+    letters, number = re.fullmatch(r"([A-Z])(\d+)", at).groups()  # type: ignore[union-attr] - a test's own text
+    values: dict[str, Any] = {
+        "name": "target",
+        "sheet": "Report",
+        "first_row": int(number),
+        "column": ord(letters) - 64,
+        "width": max(map(len, rows), default=4),
+        "batches": [rows[i : i + 2] for i in range(0, len(rows), 2)],
+    }
+    return Region(**values | settings)
+
+
+def inserted(rows: Sequence[Sequence[Any]], at: str = "A5", **settings: Any) -> Region:
+    """Return a region that inserts its rows above a sample row, whose content is removed."""
+    one = region(rows, at)
+    sample = Box(one.first_row, one.column, one.first_row, one.column + one.width - 1)
+    values: dict[str, Any] = {"insert": Insert.BELOW, "style_row": one.first_row, "clear": (sample,)}
+    return region(rows, at, **values | settings)
+
+
+def filled(path: Path, *regions: Region) -> Path:
+    """Fill a template and return the filled workbook beside it."""
+    return filled_with_places(path, *regions)[0]
+
+
+def filled_with_places(path: Path, *regions: Region) -> tuple[Path, list[Written]]:
+    """Fill a template and return the filled workbook and where the regions are."""
+    output = path.with_name(f"filled{path.suffix}")
+    return output, fill_workbook(path, output, regions)
+
+
+def part(path: Path, name: str) -> str:
+    """Return the text of a part; the folder `xl/` may be left out."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name if name in archive.namelist() else f"xl/{name}").decode()
+
+
+def same_parts(one: Path, other: Path) -> tuple[set[str], set[str]]:
+    """Return the parts of two workbooks with the same bytes, and those that differ or are in one only."""
+    with zipfile.ZipFile(one) as a, zipfile.ZipFile(other) as b:
+        names = {*a.namelist(), *b.namelist()}
+        both = {*a.namelist()} & {*b.namelist()}
+        same = {name for name in both if a.read(name) == b.read(name)}
+    return same, names - same
+
+
+def values(path: Path, pattern: str, name: str = "worksheets/sheet1.xml") -> list[str]:
+    """Return what a pattern with one group finds in a part."""
+    return re.findall(pattern, part(path, name))
