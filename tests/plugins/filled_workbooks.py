@@ -11,6 +11,7 @@ from typing import Any
 import xlsxwriter
 from aetherflow_excel.filling import fill_workbook
 from aetherflow_excel.regions import Box, Insert, Region, Written
+from xlsxwriter.utility import xl_cell_to_rowcol
 
 Make = Callable[[xlsxwriter.Workbook, Any], None]
 
@@ -29,12 +30,12 @@ def rows_of(count: int, width: int = 4) -> list[list[Any]]:
 
 def region(rows: Sequence[Sequence[Any]], at: str = "A5", **settings: Any) -> Region:
     """Return a region on the sheet Report whose data begin at a cell."""
-    letters, number = re.fullmatch(r"([A-Z])(\d+)", at).groups()  # type: ignore[union-attr] - a test's own text
+    row, column = xl_cell_to_rowcol(at)
     values: dict[str, Any] = {
         "name": "target",
         "sheet": "Report",
-        "first_row": int(number),
-        "column": ord(letters) - 64,
+        "first_row": row + 1,
+        "column": column + 1,
         "width": max(map(len, rows), default=4),
         "batches": [rows[i : i + 2] for i in range(0, len(rows), 2)],
     }
