@@ -152,6 +152,12 @@ EXISTS = 0xC0000035
 IS_FILE = 0xC0000103
 """The answer that means: a file is in the place of a folder."""
 
+END_OF_FILE = 0xC0000011
+"""The answer that means: the file ends before what is read."""
+
+STOPPED_ON_LINK = 0x8000002D
+"""The answer that means: a link is on the way, which the server does not follow."""
+
 
 def status_of(error: BaseException) -> int | None:
     """Return the NTSTATUS of an error of smbprotocol; None if it is no answer of the server."""

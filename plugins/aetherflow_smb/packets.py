@@ -16,6 +16,7 @@ _READ = struct.Struct("<HBBIQ16sIIIHHB")
 _WRITE = struct.Struct("<HHIQ16sIIHHI")
 _SET_INFO = struct.Struct("<HBBIHHI16s")
 _CREATED = struct.Struct("<HBBIqqqqqqI")
+_CLOSED = struct.Struct("<HHIqqqqqqI")
 
 SMALL_BYTES = 64 * 1024
 """Files up to this size are opened, read or written, and closed in one request."""
@@ -49,8 +50,8 @@ class Packet(NamedTuple):
     size: int = 1
 
 
-class Created(NamedTuple):
-    """What the answer to opening a file says of it: when it was changed (as Windows counts), and its size."""
+class Described(NamedTuple):
+    """What the answer to opening or closing a file says: when it was changed (Windows ticks), its size."""
 
     changed: int
     size: int
@@ -67,9 +68,9 @@ def create(name: str, access: int, *, disposition: int = OPEN, options: int = 0)
     return Packet(CREATE, body + (encoded or _PADDING))
 
 
-def close(file: bytes = OPENED_BEFORE) -> Packet:
-    """Return the packet that closes a file."""
-    return Packet(CLOSE, _CLOSE.pack(24, 0, 0, file))
+def close(file: bytes = OPENED_BEFORE, *, describes: bool = False) -> Packet:
+    """Return the packet that closes a file; the answer describes it if that is requested."""
+    return Packet(CLOSE, _CLOSE.pack(24, describes, 0, file))
 
 
 def read(offset: int, size: int, file: bytes = OPENED_BEFORE) -> Packet:
@@ -95,11 +96,17 @@ def set_changed(changed: int) -> Packet:
     return _set_info(_BASIC_INFO, struct.pack("<qqqqII", 0, 0, changed, 0, 0, 0))
 
 
-def created(message: bytes) -> Created:
+def created(message: bytes) -> Described:
     """Return what the answer to `create` says."""
     found = _CREATED.unpack_from(message, HEADER.size)
     changed, size, attributes = found[6], found[9], found[10]
-    return Created(changed, size, bool(attributes & _FOLDER))
+    return Described(changed, size, bool(attributes & _FOLDER))
+
+
+def closed(message: bytes) -> Described | None:
+    """Return what the answer to `close` says; None if it does not describe the file."""
+    found = _CLOSED.unpack_from(message, HEADER.size)
+    return Described(found[5], found[8], bool(found[9] & _FOLDER)) if found[1] & 1 else None
 
 
 def message_id(message: bytes | memoryview) -> int:

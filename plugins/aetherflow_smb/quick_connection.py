@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -43,11 +44,18 @@ class Answer:
         content: what was read, if it was decrypted on its own; `message` ends before it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, when_come: Callable[[], None] | None = None) -> None:
         self.status = 0
         self.message: bytes | None = None
         self.content: bytes | None = None
         self.has_come = threading.Event()
+        self._when_come = when_come
+
+    def come(self) -> None:
+        """Let those who wait for it know that it is there, or will not come."""
+        self.has_come.set()
+        if self._when_come is not None:
+            self._when_come()
 
 
 class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no types
@@ -71,17 +79,52 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
     def transport(self, made: Any) -> None:
         self._transport = None if made is None else _Transport(self, made.server, made.port, made.timeout)
 
-    def send_packets(self, tree: Any, *packets: Packet) -> list[Answer]:
-        """Send packets together, each about the file that the first one opens; `wait_for` has the answers.
+    @property
+    def credits_left(self) -> int:
+        """How many requests of up to 64 KB the server takes now."""
+        return int(self.sequence_window["high"] - self.sequence_window["low"])
+
+    def send_packet(self, tree: Any, packet: Packet) -> Answer:
+        """Send a packet; `wait_for` has the answer.
 
         Raises:
             SMBConnectionClosed: the connection has ended.
         """
+        answer = Answer()
+        self._transport.send_parts(self._parts(tree, (packet,), [answer]))
+        return answer
+
+    def post_packets(
+        self, tree: Any, packets: Sequence[Packet], when_answered: Callable[[], None]
+    ) -> list[Answer]:
+        """Send packets together, each about the file that the first one opens; do not wait.
+
+        Args:
+            tree: smbprotocol's tree.
+            packets: the packets.
+            when_answered: called on another thread as soon as all answers are there, or will not come.
+
+        Raises:
+            SMBConnectionClosed: the connection has ended.
+        """
+        left = len(packets)
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                when_answered()
+
+        answers = [Answer(count) for _ in packets]
+        self._transport.post_parts(self._parts(tree, packets, answers))
+        return answers
+
+    def _parts(self, tree: Any, packets: Sequence[Packet], answers: list[Answer]) -> list[bytes | memoryview]:
+        """Number packets, expect their answers, and return them as they are sent."""
         charges = [
             max(0, one.size - 1) // MAX_PAYLOAD_SIZE + 1 if self.supports_multi_credit else 0
             for one in packets
         ]
-        answers = [Answer() for _ in packets]
         with self.sequence_lock:
             first = self.sequence_window["low"]
             numbers = [first + sum(one or 1 for one in charges[:before]) for before in range(len(charges))]
@@ -113,21 +156,8 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
                 head = head[:48] + signature
             parts += [head + packet.body, packet.content, padding]
         if is_encrypted:
-            parts = self._encrypted(session, parts)
-        self._transport.send_parts(parts)
-        return answers
-
-    def ask(self, tree: Any, path: str, *packets: Packet) -> list[bytes]:
-        """Send packets together and return their answers.
-
-        Raises:
-            SMBOSError: one of them failed; the first of those.
-            SMBConnectionClosed: the connection ended before the answers came.
-        """
-        answers = self.send_packets(tree, *packets)
-        for answer in answers:
-            answer.has_come.wait()
-        return [self.wait_for(answer, path) for answer in answers]
+            return self._encrypted(session, parts)
+        return parts
 
     def wait_for(self, answer: Answer, path: str) -> bytes:
         """Wait until an answer is there and return it.
@@ -137,6 +167,15 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             SMBConnectionClosed: the connection ended before it came.
         """
         answer.has_come.wait()
+        return self.message_of(answer, path)
+
+    def message_of(self, answer: Answer, path: str) -> bytes:
+        """Return the message of an answer that has come.
+
+        Raises:
+            SMBOSError: the server answers with an error.
+            SMBConnectionClosed: the connection ended before it came.
+        """
         if answer.message is None:
             if self._t_exc is not None:  # what the reading thread met
                 raise self._t_exc
@@ -170,7 +209,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
                 with self._answers_lock:
                     del self._answers[message_id]
                 answer.status, answer.message, answer.content = status, part, content
-                answer.has_come.set()
+                answer.come()
             if not following:
                 return None
             start += following
@@ -181,7 +220,7 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             self._has_ended = True
             waiting, self._answers = list(self._answers.values()), {}
         for answer in waiting:
-            answer.has_come.set()
+            answer.come()
 
     def take_encrypted(self, transform: bytes, sealed: memoryview) -> bytes | None:
         """Decrypt what is behind a transform header, and `take` it; `sealed` ends with its signature.
@@ -268,6 +307,42 @@ class _Transport(Tcp):  # type: ignore[misc]  # smbprotocol has no types
                 raise SMBConnectionClosed("the connection has ended")
             self._sock.sendall(b"".join((size, *small)), socket.MSG_MORE)
             self._sock.sendall(last)
+
+    def post_parts(self, parts: list[bytes | memoryview]) -> None:
+        """Send a message without waiting; what the socket does not take now, a thread sends."""
+        message = memoryview(b"".join((struct.pack(">I", sum(map(len, parts))), *parts)))
+        if not self._sock_lock.acquire(blocking=False):
+            self._in_a_thread(self._send_whole, message)
+            return
+        sent = len(message)
+        try:
+            if not self.connected:
+                raise SMBConnectionClosed("the connection has ended")
+            try:
+                sent = self._sock.send(message, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(message):
+                self._in_a_thread(self._send_rest, message[sent:])
+        finally:
+            if sent == len(message):
+                self._sock_lock.release()
+
+    def _in_a_thread(self, function: Callable[[memoryview], None], message: memoryview) -> None:
+        """Call a function that sends, however long that takes; it ends with the connection."""
+        threading.Thread(target=function, args=(message,), name="SMB, sending", daemon=True).start()
+
+    def _send_whole(self, message: memoryview) -> None:
+        self._sock_lock.acquire()
+        self._send_rest(message)
+
+    def _send_rest(self, message: memoryview) -> None:
+        """Send the end of a message that was begun, and let others send."""
+        try:
+            with suppress(OSError):  # the thread that reads learns of it, and all who wait
+                self._sock.sendall(message)
+        finally:
+            self._sock_lock.release()
 
     def recv(self, timeout: float) -> bytes:
         """Return the next message that is smbprotocol's; nothing at the end of the connection.

@@ -1,6 +1,6 @@
 """What is done with the files and folders of a share: look, list, rename, delete; blocking.
 
-Each call sends as few requests as SMB allows: opening, the change and closing travel together.
+It goes through smbprotocol, which follows links and DFS namespaces; `share_requests.py` is quicker.
 """
 
 from __future__ import annotations
@@ -17,26 +17,19 @@ from smbprotocol.file_info import (
     FileBasicInformation,
     FileFsFullSizeInformation,
 )
-from smbprotocol.header import NtStatus
 from smbprotocol.open import FilePipePrinterAccessMask
 
 from aetherflow import RemoteEntry
-from aetherflow_smb import packets
 from aetherflow_smb.answers import EXISTS, IS_FILE, MISSING, NO_RIGHTS
 from aetherflow_smb.share_connection import ShareConnection
 from aetherflow_smb.share_listing import Identity, Listing
 from aetherflow_smb.share_paths import SharePath
 from aetherflow_smb.share_streams import ShareReader, ShareWriter
-from aetherflow_smb.windows_time import seconds, ticks
+from aetherflow_smb.windows_time import ticks
 
 LOOK = FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES
 READ_FOLDER = FilePipePrinterAccessMask.FILE_READ_DATA
 WRITE_FOLDER = FilePipePrinterAccessMask.FILE_WRITE_DATA
-
-
-def _entry(path: SharePath, found: packets.Created) -> RemoteEntry:
-    size = 0 if found.is_dir else found.size
-    return RemoteEntry(path.written, size, seconds(found.changed), found.is_dir)
 
 
 class Share(ShareConnection):
@@ -44,18 +37,6 @@ class Share(ShareConnection):
 
     def look(self, path: SharePath) -> RemoteEntry | None:
         """Return what is at a path, following links; None if nothing is there."""
-        tree = self.use_share(path)
-        if not tree.is_dfs_share:
-            try:
-                opening = packets.create(path.inner, packets.READ_ATTRIBUTES)
-                opened, _ = self._ask(tree, path, opening, packets.close())
-            except SMBOSError as error:
-                if error.ntstatus in MISSING:
-                    return None
-                if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
-                    raise
-            else:
-                return _entry(path, packets.created(opened))
         raw = self._raw(path, LOOK)
         try:
             SMBFileTransaction(raw).commit()
@@ -67,43 +48,6 @@ class Share(ShareConnection):
         is_dir = bool(found.file_attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY)
         size = 0 if is_dir else int(found.end_of_file)
         return RemoteEntry(path.written, size, found.last_write_time.timestamp(), is_dir)
-
-    def write_small(self, path: SharePath, content: bytes) -> bool:
-        """Write a whole file of up to SMALL_BYTES in one request; return False if that is impossible."""
-        tree = self.use_share(path)
-        if tree.is_dfs_share or len(content) > packets.SMALL_BYTES:
-            return False
-        access = packets.WRITE_DATA | packets.WRITE_ATTRIBUTES
-        how = {"disposition": packets.OVERWRITE_IF, "options": packets.NO_FOLDER}
-        opening = packets.create(path.inner, access, **how)
-        writing = (packets.write(0, content),) if content else ()
-        try:
-            answers = self._ask(tree, path, opening, *writing, packets.close())
-        except SMBOSError as error:
-            if error.ntstatus == NtStatus.STATUS_STOPPED_ON_SYMLINK:
-                return False
-            raise
-        return not content or packets.count_of(answers[1]) == len(content)
-
-    def read_small(self, path: SharePath) -> bytes | None:
-        """Return the content of a file of up to SMALL_BYTES; None if it is larger, or cannot be read so."""
-        tree = self.use_share(path)
-        if tree.is_dfs_share:
-            return None
-        access = packets.READ_DATA | packets.READ_ATTRIBUTES
-        opening = packets.create(path.inner, access, options=packets.NO_FOLDER)
-        try:
-            opened, read, _ = self._ask(
-                tree, path, opening, packets.read(0, packets.SMALL_BYTES), packets.close()
-            )
-        except SMBOSError as error:
-            if error.ntstatus == NtStatus.STATUS_END_OF_FILE:
-                return b""
-            if error.ntstatus == NtStatus.STATUS_STOPPED_ON_SYMLINK:
-                return None
-            raise
-        content = packets.content_of(read)
-        return bytes(content) if len(content) == packets.created(opened).size else None
 
     def listing(self, path: SharePath, above: Collection[Identity]) -> Listing:
         """Open a folder to list it; `above` are the folders that it is in, as far as they are known."""
@@ -122,12 +66,9 @@ class Share(ShareConnection):
 
     def rename(self, path: SharePath, new: SharePath, *, replaces: bool) -> bool:
         """Rename a file in one operation; return False if something is at `new` and `replaces` is false."""
-        tree = self.use_share(path)
-        opening = packets.create(path.inner, packets.DELETE, options=packets.THE_LINK_ITSELF)
-        renaming = packets.rename(new.inner, replaces=replaces)
+        self.use_share(path)
         try:
-            if tree.is_dfs_share or not self._did(tree, path, opening, renaming, packets.close()):
-                (smbclient.replace if replaces else smbclient.rename)(path.unc, new.unc, **self.keywords)
+            (smbclient.replace if replaces else smbclient.rename)(path.unc, new.unc, **self.keywords)
         except SMBOSError as error:
             if error.ntstatus == EXISTS and not replaces:
                 return False
@@ -161,11 +102,6 @@ class Share(ShareConnection):
 
     def set_mtime(self, path: SharePath, mtime: float) -> None:
         """Set when a file was changed, in seconds since 1970 UTC."""
-        tree = self.use_share(path)
-        opening = packets.create(path.inner, packets.WRITE_ATTRIBUTES)
-        change = packets.set_changed(ticks(mtime))
-        if not tree.is_dfs_share and self._did(tree, path, opening, change, packets.close()):
-            return
         with SMBFileTransaction(
             self._raw(path, FilePipePrinterAccessMask.FILE_WRITE_ATTRIBUTES)
         ) as transaction:
@@ -191,20 +127,6 @@ class Share(ShareConnection):
             if error.ntstatus in NO_RIGHTS:
                 return False
             raise
-        return True
-
-    def _ask(self, tree: Any, path: SharePath, *sent: packets.Packet) -> list[bytes]:
-        found: list[bytes] = tree.session.connection.ask(tree, path.unc, *sent)
-        return found
-
-    def _did(self, tree: Any, path: SharePath, *sent: packets.Packet) -> bool:
-        """Send packets; return False if a link is on the way, which smbprotocol can follow."""
-        try:
-            self._ask(tree, path, *sent)
-        except SMBOSError as error:
-            if error.ntstatus != NtStatus.STATUS_STOPPED_ON_SYMLINK:
-                raise
-            return False
         return True
 
     def _delete(self, path: SharePath, function: Any) -> bool:

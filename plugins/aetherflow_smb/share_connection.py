@@ -1,7 +1,8 @@
 """A connection to a file server that is logged in; blocking, and used by one thread at a time.
 
 smbprotocol counts credits for each connection without looking at other threads, so two transfers on one
-connection can fail. Here every call has a connection to itself, and can break it off without harm to others.
+connection can fail. Here every call has a connection to itself, and can break it off without harm to others;
+`share_line.py` counts for those who share one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class ShareConnection:
         self._used_at = time.monotonic()
         self._cache = _Servers(self.log_in)
         self._is_broken = False
+        self._trees: dict[tuple[str, str], Any] = {}
         # Whatever the reading thread of smbprotocol meets is raised in the call that waits for it.
         logger = logging.getLogger("smbprotocol")
         if logger.level == logging.NOTSET:
@@ -124,6 +126,10 @@ class ShareConnection:
             raise self._given_up(cannot_reach(login, host, error)) from error
         return session
 
+    def known_tree(self, path: SharePath) -> Any:
+        """Return smbprotocol's tree of a share that was used before, or None; it does not block."""
+        return self._trees.get((path.host, path.share))
+
     def use_share(self, path: SharePath) -> Any:
         """Log in and connect to the share of a path, unless that is done; return smbprotocol's tree.
 
@@ -137,6 +143,7 @@ class ShareConnection:
             raise share_failed(self.login, path.host, path.share, error.status) from error
         if not self.login.dfs:
             tree.is_dfs_share = False
+        self._trees[path.host, path.share] = tree
         return tree
 
     def protection(self, path: SharePath | None) -> Protection:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -11,6 +12,7 @@ import anyio
 from aetherflow import StepError, run_blocking
 from aetherflow_smb.answers import status_of
 from aetherflow_smb.failures import answer_failed, connection_lost, how_it_broke
+from aetherflow_smb.share_line import Ask, Detour, Line
 
 if TYPE_CHECKING:
     from aetherflow_smb.settings import Login
@@ -25,7 +27,7 @@ THREADS = 16
 """How many blocking calls one resource makes at once."""
 
 SHORT_CALLS = 4
-"""How many connections are used for what is no transfer: to look at files, rename and delete them."""
+"""How many connections are used for what is not small and no transfer: to delete files, and make folders."""
 
 LOGIN_GRACE_SECONDS = 0.5
 
@@ -45,6 +47,8 @@ class SharePool:
         self._login = login
         self._make = make
         self._idle: list[Share] = []
+        self._line: Line | None = None
+        self._line_lock = anyio.Lock(fast_acquire=True)
         self._threads = anyio.CapacityLimiter(THREADS)
         self._short = anyio.CapacityLimiter(SHORT_CALLS)
 
@@ -74,19 +78,84 @@ class SharePool:
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Share]:
         """Lend a connection; afterwards the next call may have it, unless it is broken."""
+        share = await self._borrow()
+        try:
+            yield share
+        finally:
+            self._give_back(share)
+
+    async def direct(
+        self,
+        doing: str,
+        path: SharePath,
+        request: Callable[[Ask], Awaitable[T]],
+        detour: Callable[[Share], T],
+    ) -> T:
+        """Call what sends small requests, on the connection of all who do that.
+
+        Args:
+            doing: what it does, for errors, such as `read`.
+            path: where.
+            request: sends the requests.
+            detour: does the same where a DFS namespace or a link is on the way; blocking.
+
+        Raises:
+            StepError: the server refuses what is requested, or the connection is lost (AF348).
+        """
+        try:
+            async with self._line_to(doing, path) as ask:
+                return await request(ask)
+        except Detour:
+            return await self.once(doing, path, detour)
+
+    @asynccontextmanager
+    async def _line_to(self, doing: str, path: SharePath) -> AsyncGenerator[Ask]:
+        async with self._line_lock:  # the first one borrows the connection, the last one gives it back
+            if self._line is None or not self._line.share.is_usable:
+                self._line = Line(await self._borrow())
+            line = self._line
+            line.users += 1
+            try:
+                tree = line.share.known_tree(path)
+                if tree is None:
+                    tree = await self.call(line.share, doing, path, lambda: line.share.use_share(path))
+            except BaseException:
+                self._leave(line)
+                raise
+        try:
+            yield partial(line.ask, tree, path)
+        except (StepError, Detour):
+            raise
+        except Exception as error:
+            raise self._explained(line.share, doing, path, error) from error
+        finally:
+            self._leave(line)
+
+    def _leave(self, line: Line) -> None:
+        line.users -= 1
+        if not line.users:
+            if self._line is line:
+                self._line = None
+            self._give_back(line.share)
+
+    async def _borrow(self) -> Share:
         self._idle = [share for share in self._idle if share.is_usable]
         share = self._idle.pop() if self._idle else self._make(self._login)
         try:
             if share.needs_a_look and not await self.call(share, "use", None, share.is_alive):
                 share.break_off()
                 share = self._make(self._login)
-            yield share
-        finally:
-            if share.is_usable:
-                share.rest()
-                self._idle.append(share)
-            else:
-                share.break_off()
+        except BaseException:
+            self._give_back(share)
+            raise
+        return share
+
+    def _give_back(self, share: Share) -> None:
+        if share.is_usable:
+            share.rest()
+            self._idle.append(share)
+        else:
+            share.break_off()
 
     async def call(self, share: Share, doing: str, path: SharePath | None, function: Callable[[], T]) -> T:
         """Call a function that uses this connection, in a thread.
@@ -96,7 +165,6 @@ class SharePool:
         Raises:
             StepError: the server refuses what the function requests, or the connection is lost (AF348).
         """
-        written = self._login.server if path is None else path.written or path.unc
         async with self._threads:
             # A login has the same limit, and a better sentence.
             limit = self._login.timeout + (0 if share.is_connected else LOGIN_GRACE_SECONDS)
@@ -105,20 +173,23 @@ class SharePool:
                     return await run_blocking(function, limiter=anyio.CapacityLimiter(1))
             except StepError:
                 raise
-            except TimeoutError:
-                share.break_off()
-                said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
-                raise connection_lost(self._login, doing, written, said) from None
             except anyio.get_cancelled_exc_class():
                 share.break_off()
                 raise
-            except Exception as error:  # the reading thread of smbprotocol raises anything
-                if (status := status_of(error)) is not None:
-                    raise answer_failed(self._login.resource, doing, written, status) from error
-                share.break_off()
-                raise connection_lost(
-                    self._login, doing, written, how_it_broke(self._login, error)
-                ) from error
+            except Exception as error:
+                raise self._explained(share, doing, path, error) from error
+
+    def _explained(self, share: Share, doing: str, path: SharePath | None, error: Exception) -> StepError:
+        """Return the error for what a call met; unless it is an answer of the server, the connection ends."""
+        written = self._login.server if path is None else path.written or path.unc
+        if (status := status_of(error)) is not None:
+            return answer_failed(self._login.resource, doing, written, status)
+        share.break_off()
+        if isinstance(error, TimeoutError):
+            said = f"{self._login.server} does not answer within {self._login.timeout:g} s"
+        else:  # the reading thread of smbprotocol raises anything
+            said = how_it_broke(self._login, error)
+        return connection_lost(self._login, doing, written, said)
 
 
 @contextmanager

@@ -69,15 +69,14 @@ class _Stream:
         """Return how much of so many bytes can be sent now: 0 if an answer must be awaited first."""
         if len(self._waiting) >= (ON_THE_WAY if self._size >= LARGEST_BYTES else 1):
             return 0
-        window = self._connection.sequence_window
-        left: int = (window["high"] - window["low"]) * MAX_PAYLOAD_SIZE
+        left: int = self._connection.credits_left * MAX_PAYLOAD_SIZE
         wanted = min(size, self._size)
         if left >= wanted or not self._waiting:
             return int(min(wanted, max(left, MAX_PAYLOAD_SIZE)))
         return 0
 
     def _send(self, packet: packets.Packet, offset: int, size: int) -> None:
-        (answer,) = self._connection.send_packets(self._file.tree_connect, packet)
+        answer = self._connection.send_packet(self._file.tree_connect, packet)
         self._waiting.append(_Sent(answer, offset, size, time.monotonic()))
 
     def _receive(self) -> tuple[_Sent, bytes]:

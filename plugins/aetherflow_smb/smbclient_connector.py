@@ -17,11 +17,13 @@ from aetherflow import (
     connector,
     run_blocking,
 )
+from aetherflow_smb import share_requests as requests
 from aetherflow_smb.failures import between_shares, unprotected
 from aetherflow_smb.packets import SMALL_BYTES
 from aetherflow_smb.settings import Login, Protection, PysmbConfig, SmbConfig, SmbOptions, login_of
 from aetherflow_smb.share_paths import SharePath, check_new_name, join, parent, share_path
 from aetherflow_smb.share_pool import SharePool, or_break_off
+from aetherflow_smb.written_files import WrittenFiles
 
 if TYPE_CHECKING:
     from aetherflow_smb.share import Share
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 @connector("smb:smbclient")
 class SmbClientConnector(RemoteFiles):
-    """Shares of Windows and Samba, SMB 2 and 3; every transfer has a connection to itself."""
+    """Shares of Windows and Samba, SMB 2 and 3; large files have a connection each, small ones share one."""
 
     config_type: ClassVar[type[SmbConfig]] = SmbConfig
     options_type: ClassVar[type[SmbOptions]] = SmbOptions
@@ -44,6 +46,7 @@ class SmbClientConnector(RemoteFiles):
         self._share = share
         self._pool = SharePool(login, make)
         self._folders: dict[str, Identity] = {}
+        self._written = WrittenFiles()
 
     @classmethod
     async def open(cls, resource: Resource) -> Self:
@@ -122,11 +125,20 @@ class SmbClientConnector(RemoteFiles):
     async def stat(self, path: str) -> RemoteEntry | None:
         """Return what is at a path, following links; None if nothing is there.
 
+        Once and soon after a small file was written, that is what the server said when it closed the file.
+
         Raises:
             StepError: it may not be looked at (AF351).
         """
-        place = self._path(path)
-        return await self._pool.once("look at", place, lambda share: share.look(place))
+        place = self._place(path)
+        if (written := self._written.take(place)) is not None:
+            return written
+        return await self._pool.direct(
+            "look at",
+            place,
+            lambda ask: requests.look(ask, place),
+            lambda share: share.look(place),
+        )
 
     @asynccontextmanager
     async def read(self, path: str, *, offset: int = 0) -> AsyncGenerator[AsyncIterator[bytes]]:
@@ -142,15 +154,14 @@ class SmbClientConnector(RemoteFiles):
                 for block in found:
                     yield block
 
-        async with self._pool.connection() as share:
-            small = (
-                None
-                if offset
-                else await self._pool.call(share, "read", place, lambda: share.read_small(place))
+        if not offset:
+            small = await self._pool.direct(
+                "read", place, lambda ask: requests.read_small(ask, place), lambda _: None
             )
             if small is not None:
                 yield _joined(small)
                 return
+        async with self._pool.connection() as share:
             file = await self._pool.call(share, "read", place, lambda: share.reader(place, offset))
             with or_break_off(share, file):
                 yield blocks()
@@ -165,13 +176,14 @@ class SmbClientConnector(RemoteFiles):
         """
         place = self._new_path(path)
         first = b"" if offset else await _first_of(content)
-        async with self._pool.connection() as share:
-            if (
-                not offset
-                and len(first) <= SMALL_BYTES
-                and (await self._pool.call(share, "write", place, lambda: share.write_small(place, first)))
-            ):
+        if not offset and len(first) <= SMALL_BYTES:
+            entry = await self._pool.direct(
+                "write", place, lambda ask: requests.write_small(ask, place, first), lambda _: None
+            )
+            if entry is not None:
+                self._written.note(place, entry)
                 return
+        async with self._pool.connection() as share:
             file = await self._pool.call(share, "write", place, lambda: share.writer(place, offset))
             with or_break_off(share, file):
                 async for block in _joined(first, content):
@@ -193,8 +205,11 @@ class SmbClientConnector(RemoteFiles):
         place, target = self._path(path), self._new_path(new)
         if (place.host, place.share.lower()) != (target.host, target.share.lower()):
             raise between_shares(self.name, path, new)
-        if not await self._pool.once(
-            "rename", place, lambda share: share.rename(place, target, replaces=replace)
+        if not await self._pool.direct(
+            "rename",
+            place,
+            lambda ask: requests.rename(ask, place, target, replaces=replace),
+            lambda share: share.rename(place, target, replaces=replace),
         ):
             raise StepError(
                 f"resource {self.name!r}: cannot rename {path}: {new} exists",
@@ -238,11 +253,22 @@ class SmbClientConnector(RemoteFiles):
             StepError: it may not be changed (AF351).
         """
         place = self._path(path)
-        await self._pool.once("set the time of", place, lambda share: share.set_mtime(place, mtime))
+        await self._pool.direct(
+            "set the time of",
+            place,
+            lambda ask: requests.set_mtime(ask, place, mtime),
+            lambda share: share.set_mtime(place, mtime),
+        )
         return True
 
-    def _path(self, written: str) -> SharePath:
+    def _place(self, written: str) -> SharePath:
         return share_path(written, host=self._login.server, share=self._share)
+
+    def _path(self, written: str) -> SharePath:
+        """Return the path of what is about to change: what is known of it is forgotten."""
+        path = self._place(written)
+        self._written.take(path)
+        return path
 
     def _new_path(self, written: str) -> SharePath:
         path = self._path(written)
