@@ -31,7 +31,7 @@ class Use(Enum):
     """What a reference is for; that decides whether it grows."""
 
     FORMULA = auto()
-    """A cell stays a cell; an area grows with the data."""
+    """A cell stays a cell; an area grows with the data. So does `D4:D4` if D4 is the header above them."""
 
     SERIES = auto()
     """The data of a chart: also a single cell grows, and a series that runs along a row does not."""
@@ -134,6 +134,8 @@ def moved_reference(reference: Reference, shift: RowShift, use: Use) -> str:
             begin, end = shift.filter_span(first.row, last.row, *columns)
         case Use.FORMULA if is_cell:
             begin = end = shift.point(first.row, columns[0])
+        case Use.FORMULA if first.row == last.row and first.column == last.column > 0:
+            begin, end = shift.filter_span(first.row, last.row, *columns)
         case Use.SERIES if is_along_row:
             begin, end = shift.point(first.row, columns[0]), shift.point(last.row, columns[0])
         case _:

@@ -19,6 +19,7 @@ _SERIES = element("numRef", "strRef", "multiLvlStrRef", "numDim", "strDim")
 _CACHE = element("numCache", "strCache", "multiLvlStrCache", "lvl")
 _FORMULA = element("f")
 _SOURCE = element("worksheetSource")
+_TABLE = element("table")
 _CACHE_DEFINITION = element("pivotCacheDefinition")
 
 
@@ -72,8 +73,18 @@ def table(text: str, sheet: str, moves: Moves) -> str:
     def area(value: str) -> str:
         return moves.areas(value, sheet, Use.FILTER)
 
-    names = ("table", "autoFilter", "sortState", "sortCondition")
-    text = changed_attributes(text, {(name, "ref"): area for name in names})
+    found = _TABLE.search(text)
+    totals = int(attribute(found[1], "totalsRowCount") or 0) if found else 0
+    place = area(attribute(found[1], "ref") or "") if found else ""
+    first, _, last = place.partition(":")
+    rows = re.sub(r"[0-9]+", lambda row: str(int(row[0]) - totals), last)
+    changes: dict[tuple[str, str], Callable[[str], str]] = {
+        ("table", "ref"): area,
+        ("autoFilter", "ref"): lambda _: f"{first}:{rows}" if rows else first,
+        ("sortState", "ref"): area,
+        ("sortCondition", "ref"): area,
+    }
+    text = changed_attributes(text, changes)
     return changed_content(
         text, ("calculatedColumnFormula", "totalsRowFormula"), lambda value: moves.formula(value, sheet)
     )

@@ -13,7 +13,8 @@ from aetherflow_excel.row_shifts import RowShift
 
 _RULES = element("conditionalFormatting", "dataValidation")
 _SPARKLINES = element("sparklineGroups")
-_SPARKLINE_PLACES = element("sqref")
+_SPARKLINE = element("sparkline")
+_PLACES = element("sqref")
 _ROWS_OF = re.compile(r"[A-Za-z$]*([0-9]+)(?::[A-Za-z$]*([0-9]+))?")
 
 
@@ -59,14 +60,20 @@ def _row_breaks(text: str, shift: RowShift) -> str:
 
 def _sparklines(text: str, sheet: str, moves: Moves) -> str:
     """Return sparklines: their data grow, as those of charts do, and their places move."""
-    text = changed_content(text, ("f",), lambda value: moves.formula(value, sheet, Use.SERIES))
-    return changed_content(text, ("sqref",), lambda value: moves.areas(value, sheet, Use.PLACE))
+
+    def one(found: re.Match[str]) -> str:
+        place = _PLACES.search(found[0])
+        row = _rows_of(place[3] or "")[0] if place else None
+        moved = changed_content(found[0], ("f",), lambda value: moves.formula(value, sheet, Use.SERIES, row))
+        return changed_content(moved, ("sqref",), lambda value: moves.areas(value, sheet, Use.PLACE))
+
+    return _SPARKLINE.sub(one, text)
 
 
 def _rule(found: re.Match[str], sheet: str, moves: Moves) -> str:
     """Return a conditional format or a data validation: it grows with the cells that it is for."""
     tag, content, end = found[1], found[3], found[4] or ""
-    inner = _SPARKLINE_PLACES.search(content or "")
+    inner = _PLACES.search(content or "")
     old = attribute(tag, "sqref") or (unescape(inner[3] or "") if inner else "")
     new = moves.areas(old, sheet, Use.AREA)
     if attribute(tag, "sqref") is not None and new != old:

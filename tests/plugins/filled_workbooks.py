@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -78,4 +79,4 @@ def same_parts(one: Path, other: Path) -> tuple[set[str], set[str]]:
 
 def values(path: Path, pattern: str, name: str = "worksheets/sheet1.xml") -> list[str]:
     """Return what a pattern with one group finds in a part."""
-    return re.findall(pattern, part(path, name))
+    return [unescape(found) for found in re.findall(pattern, part(path, name))]
