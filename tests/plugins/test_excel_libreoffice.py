@@ -27,8 +27,8 @@ SALES = [[date(2026, 1, day), SHOPS[day % 3], day, day * 10.5] for day in range(
 def by_openpyxl(path: Path) -> Path:
     """Write a template with openpyxl: a table with a total below it and a chart of it."""
     book = openpyxl.Workbook()
-    sheet = book["Sheet"]
-    sheet.title = "Report"
+    sheet = book.create_sheet("Report")
+    del book["Sheet"]
     for row in (
         ["shop", "one", "two", "three"],
         ["sample", 1, 2, 3],
