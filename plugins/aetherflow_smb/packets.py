@@ -35,6 +35,7 @@ READ_DATA, WRITE_DATA, READ_ATTRIBUTES, WRITE_ATTRIBUTES, DELETE = 0x1, 0x2, 0x8
 _NORMAL, _FOLDER = 0x80, 0x10
 _BASIC_INFO, _RENAME_INFO = 4, 10
 _PADDING = bytes(8)
+_BYTES_PER_CREDIT = 64 * 1024
 
 
 class Packet(NamedTuple):
@@ -48,6 +49,11 @@ class Packet(NamedTuple):
     body: bytes
     content: bytes | memoryview = b""
     size: int = 1
+
+    @property
+    def credits(self) -> int:
+        """How many credits it takes: one for each 64 KB that are sent or requested."""
+        return (self.size - 1) // _BYTES_PER_CREDIT + 1 if self.size > _BYTES_PER_CREDIT else 1
 
 
 class Described(NamedTuple):

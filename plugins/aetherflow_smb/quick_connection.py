@@ -42,20 +42,16 @@ class Answer:
         status: its NTSTATUS.
         message: the whole answer with its header; None until it is there, or if the connection ended.
         content: what was read, if it was decrypted on its own; `message` ends before it.
+        come: called on the reading thread when the answer is there, or will not come.
     """
 
-    def __init__(self, when_come: Callable[[], None] | None = None) -> None:
+    __slots__ = ("come", "content", "message", "status")
+
+    def __init__(self, come: Callable[[], None]) -> None:
         self.status = 0
         self.message: bytes | None = None
         self.content: bytes | None = None
-        self.has_come = threading.Event()
-        self._when_come = when_come
-
-    def come(self) -> None:
-        """Let those who wait for it know that it is there, or will not come."""
-        self.has_come.set()
-        if self._when_come is not None:
-            self._when_come()
+        self.come = come
 
 
 class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no types
@@ -84,13 +80,13 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
         """How many requests of up to 64 KB the server takes now."""
         return int(self.sequence_window["high"] - self.sequence_window["low"])
 
-    def send_packet(self, tree: Any, packet: Packet) -> Answer:
-        """Send a packet; `wait_for` has the answer.
+    def send_packet(self, tree: Any, packet: Packet, when_answered: Callable[[], None]) -> Answer:
+        """Send a packet; return the answer, which is not there yet.
 
         Raises:
             SMBConnectionClosed: the connection has ended.
         """
-        answer = Answer()
+        answer = Answer(when_answered)
         self._transport.send_parts(self._parts(tree, (packet,), [answer]))
         return answer
 
@@ -121,24 +117,14 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
 
     def _parts(self, tree: Any, packets: Sequence[Packet], answers: list[Answer]) -> list[bytes | memoryview]:
         """Number packets, expect their answers, and return them as they are sent."""
-        charges = [
-            max(0, one.size - 1) // MAX_PAYLOAD_SIZE + 1 if self.supports_multi_credit else 0
-            for one in packets
-        ]
-        with self.sequence_lock:
-            first = self.sequence_window["low"]
-            numbers = [first + sum(one or 1 for one in charges[:before]) for before in range(len(charges))]
-            self.sequence_window["low"] = numbers[-1] + (charges[-1] or 1)
-        with self._answers_lock:
-            if self._has_ended:
-                raise SMBConnectionClosed("the connection has ended")
-            self._answers.update(zip(numbers, answers, strict=True))
-        session = tree.session
+        numbers = self._numbered(packets, answers)
+        session, has_charges = tree.session, self.supports_multi_credit
         is_encrypted = bool(session.encrypt_data or tree.encrypt_data)
         is_signed = not is_encrypted and bool(session.signing_required and session.signing_key)
         where = (tree.tree_connect_id, session.session_id)
         parts: list[bytes | memoryview] = []
-        for index, (packet, charge, number) in enumerate(zip(packets, charges, numbers, strict=True)):
+        for index, (packet, number) in enumerate(zip(packets, numbers, strict=True)):
+            charge = packet.credits if has_charges else 0
             size = HEADER.size + len(packet.body) + len(packet.content)
             is_last = index == len(packets) - 1
             padding = b"" if is_last else bytes(-size % 8)
@@ -159,15 +145,20 @@ class QuickConnection(Connection):  # type: ignore[misc]  # smbprotocol has no t
             return self._encrypted(session, parts)
         return parts
 
-    def wait_for(self, answer: Answer, path: str) -> bytes:
-        """Wait until an answer is there and return it.
-
-        Raises:
-            SMBOSError: the server answers with an error.
-            SMBConnectionClosed: the connection ended before it came.
-        """
-        answer.has_come.wait()
-        return self.message_of(answer, path)
+    def _numbered(self, packets: Sequence[Packet], answers: list[Answer]) -> list[int]:
+        """Take numbers for packets; those who send know whether the server takes so many."""
+        numbers = []
+        with self.sequence_lock:
+            number = self.sequence_window["low"]
+            for packet in packets:
+                numbers.append(number)
+                number += packet.credits if self.supports_multi_credit else 1
+            self.sequence_window["low"] = number
+        with self._answers_lock:
+            if self._has_ended:
+                raise SMBConnectionClosed("the connection has ended")
+            self._answers.update(zip(numbers, answers, strict=True))
+        return numbers
 
     def message_of(self, answer: Answer, path: str) -> bytes:
         """Return the message of an answer that has come.

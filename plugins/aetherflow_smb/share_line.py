@@ -52,7 +52,7 @@ class Line:
         self.share = share
         self.users = 0
         self._under_way = 0
-        self._answered = anyio.Event()
+        self._answered: anyio.Event | None = None
 
     async def ask(self, tree: Any, path: SharePath, *packets: Packet) -> list[bytes]:
         """Send packets of up to 64 KB together, each about the file that the first one opens.
@@ -68,19 +68,23 @@ class Line:
         if tree.is_dfs_share:
             raise Detour
         connection = tree.session.connection
-        come = anyio.Event()
-        with anyio.fail_after(self.share.login.timeout):
-            while self._under_way and connection.credits_left < len(packets):
-                await self._answered.wait()
-            self._under_way += 1
-            try:
-                notice = partial(_set_soon, asyncio.get_running_loop(), come)
-                answers = connection.post_packets(tree, packets, notice)
-                await come.wait()
-            finally:
-                self._under_way -= 1
-                answered, self._answered = self._answered, anyio.Event()
-                answered.set()
+        while self._under_way and connection.credits_left < len(packets):
+            if self._answered is None:
+                self._answered = anyio.Event()
+            await self._answered.wait()  # each request under way is answered in time, or fails
+        loop = asyncio.get_running_loop()
+        come: asyncio.Future[None] = loop.create_future()
+        limit = loop.call_later(self.share.login.timeout, _fail, come)
+        self._under_way += 1
+        try:
+            answers = connection.post_packets(tree, packets, partial(_set_soon, loop, come))
+            await come
+        finally:
+            limit.cancel()
+            self._under_way -= 1
+            if self._answered is not None:
+                self._answered.set()
+                self._answered = None
         for answer in answers:
             if answer.status == STOPPED_ON_LINK:
                 raise Detour
@@ -89,6 +93,16 @@ class Line:
         return [connection.message_of(answer, path.unc) for answer in answers]
 
 
-def _set_soon(loop: asyncio.AbstractEventLoop, come: anyio.Event) -> None:
+def _set_soon(loop: asyncio.AbstractEventLoop, come: asyncio.Future[None]) -> None:
     with suppress(RuntimeError):  # the loop has ended, and nobody waits
-        loop.call_soon_threadsafe(come.set)
+        loop.call_soon_threadsafe(_set, come)
+
+
+def _set(come: asyncio.Future[None]) -> None:
+    if not come.done():
+        come.set_result(None)
+
+
+def _fail(come: asyncio.Future[None]) -> None:
+    if not come.done():
+        come.set_exception(TimeoutError())

@@ -7,6 +7,7 @@ Without a share of its own a path is on the share of the resource: `dir/f`, `/di
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -55,6 +56,7 @@ class SharePath(msgspec.Struct, frozen=True):
         return "\\".join(self.parts)
 
 
+@lru_cache(maxsize=1024)
 def share_path(written: str, *, host: str, share: str) -> SharePath:
     """Return where a path is; `host` and `share` are those of the resource.
 

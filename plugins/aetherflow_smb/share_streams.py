@@ -6,6 +6,7 @@ one is used well.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -34,6 +35,7 @@ SLOW_SECONDS = 2.0
 
 class _Sent(NamedTuple):
     answer: Answer
+    has_come: threading.Event
     offset: int
     size: int
     at: float
@@ -76,13 +78,15 @@ class _Stream:
         return 0
 
     def _send(self, packet: packets.Packet, offset: int, size: int) -> None:
-        answer = self._connection.send_packet(self._file.tree_connect, packet)
-        self._waiting.append(_Sent(answer, offset, size, time.monotonic()))
+        has_come = threading.Event()
+        answer = self._connection.send_packet(self._file.tree_connect, packet, has_come.set)
+        self._waiting.append(_Sent(answer, has_come, offset, size, time.monotonic()))
 
     def _receive(self) -> tuple[_Sent, bytes]:
         """Await the first answer."""
         sent = self._waiting.popleft()
-        message = self._connection.wait_for(sent.answer, self._raw.name)
+        sent.has_come.wait()
+        message = self._connection.message_of(sent.answer, self._raw.name)
         took = time.monotonic() - sent.at
         if took < QUICK_SECONDS:
             self._size = min(self._size * 2, LARGEST_BYTES)
@@ -107,7 +111,7 @@ class ShareReader(_Stream):
         found = []
         while block := self._next_block():
             found.append(block)
-            if len(found) >= ON_THE_WAY or not (self._waiting and self._waiting[0].answer.has_come.is_set()):
+            if len(found) >= ON_THE_WAY or not (self._waiting and self._waiting[0].has_come.is_set()):
                 break
         return found
 
@@ -159,7 +163,7 @@ class ShareWriter(_Stream):
         """Wait for an answer, and take those that have come; return whether another one is missing."""
         if self._waiting:
             self._confirm()
-        while self._waiting and self._waiting[0].answer.has_come.is_set():
+        while self._waiting and self._waiting[0].has_come.is_set():
             self._confirm()
         return bool(self._waiting)
 
