@@ -15,6 +15,7 @@ from aetherflow.data_files.observing import Observed
 from aetherflow.data_files.reading import read_data_file
 from aetherflow.data_files.value_text import json_value
 from aetherflow.data_files.writing import ArrowRows, Written, write_data_file
+from aetherflow.data_files.streams import import_zstd
 
 __all__ = [
     "ArrowRows",
@@ -35,6 +36,7 @@ __all__ = [
     "dtype_words",
     "format_of",
     "json_value",
+    "import_zstd",
     "read_data_file",
     "read_dtypes",
     "untyped",

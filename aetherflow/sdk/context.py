@@ -187,14 +187,19 @@ class StepContext:
         """Whether enterprise mode is on, which restricts what flows may do."""
         return self._services.zip_drivers is not None
 
-    def check_zip_driver(self, driver: str) -> None:
+    def check_zip_driver(self, driver: str, *, is_declared: bool = True) -> None:
         """Check that an archive driver may be used; a step that packs or unpacks calls this first.
 
+        Args:
+            driver: its name.
+            is_declared: whether the flow declares it as a resource; else the step chose it.
+
         Raises:
-            StepError: enterprise mode is on, and the manifest does not list the driver.
+            StepError: enterprise mode is on, and the manifest does not list the driver, or no
+                resource declares it.
         """
         allowed = self._services.zip_drivers
-        if allowed is not None and driver not in allowed:
+        if allowed is not None and not (driver in allowed and is_declared):
             message, hint = driver_refused(driver, allowed)
             raise StepError(message, hint=hint, code="AF872")
 

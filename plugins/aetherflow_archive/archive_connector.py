@@ -9,25 +9,15 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 import msgspec
 
 from aetherflow import Connector
+from aetherflow_archive.formats import Format
+from aetherflow_archive.watching import Watch
 
 Compression = Literal["deflated", "stored"]
-
-
-class Watch(Protocol):
-    """What a long operation reports to: a `StepContext`, or nothing."""
-
-    def raise_if_stopping(self) -> None:
-        """Raise an error if the operation must stop."""
-        ...
-
-    def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-        """Report how far the operation has come."""
-        ...
 
 
 class PackedFile(msgspec.Struct, frozen=True, order=True):
@@ -49,13 +39,15 @@ class Packing(msgspec.Struct, frozen=True):
         base: the folder that the names are relative to.
         members: the files, sorted by name, each name once.
         password: encrypts the archive; None: it is not encrypted.
-        compression: whether the files are compressed.
+        compression: whether the files of a zip archive are compressed.
+        format: of the archive.
     """
 
     base: Path
     members: Sequence[PackedFile]
     password: str | None = None
     compression: Compression = "deflated"
+    format: Format = "zip"
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -84,12 +76,14 @@ class Unpacking(msgspec.Struct, frozen=True):
         password: decrypts it.
         name_encoding: the code page of names that are not marked as UTF-8; "" finds out.
         limits: how much it may hold.
+        format: of the archive.
     """
 
     members: Sequence[str] | None = None
     password: str | None = None
     name_encoding: str = ""
     limits: Limits = Limits()
+    format: Format = "zip"
 
 
 class ArchiveConnector(Connector):
@@ -97,10 +91,12 @@ class ArchiveConnector(Connector):
 
     Attributes:
         driver: its name in `zip_drivers` of a manifest and in the outputs of steps.
+        formats: what it packs and unpacks.
     """
 
     restricted_by: ClassVar[Literal["", "zip_drivers"]] = "zip_drivers"
     driver: ClassVar[str]
+    formats: ClassVar[frozenset[Format]] = frozenset(("zip",))
 
     @abc.abstractmethod
     def pack(self, target: Path, packing: Packing, watch: Watch) -> None:

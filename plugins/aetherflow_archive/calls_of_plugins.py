@@ -8,7 +8,9 @@ from typing import Any
 
 from aetherflow import files
 from aetherflow_archive.archive_connector import ArchiveConnector, PackedFile, Packing, Unpacking
+from aetherflow_archive.formats import format_of_content, format_of_name
 from aetherflow_archive.publishing import hidden_folder, publish
+from aetherflow_archive.watching import Unwatched
 
 
 class PluginCalls(ArchiveConnector):
@@ -38,7 +40,8 @@ class PluginCalls(ArchiveConnector):
         members = [PackedFile(name, path) for name, path in sorted(named.items())]
         method: Any = "deflated" if compression == "deflated" else "stored"
         with atomic(target) as part:
-            self.pack(part, Packing(base, members, password or None, method), Unwatched())
+            packing = Packing(base, members, password or None, method, format_of_name(target))
+            self.pack(part, packing, Unwatched())
         return {
             "output": str(target),
             "count": len(members),
@@ -62,7 +65,8 @@ class PluginCalls(ArchiveConnector):
         """
         source, target = Path(archive), Path(dest_dir)
         with hidden_folder(target.absolute(), str(source)) as staged:
-            names = self.unpack(source, staged, Unpacking(members, password or None), Unwatched())
+            unpacking = Unpacking(members, password or None, format=format_of_content(source))
+            names = self.unpack(source, staged, unpacking, Unwatched())
             published = publish(
                 staged, names, target, writing=atomic, make_folder=_make_folder, overwrite=overwrite
             )
@@ -79,13 +83,3 @@ atomic = files.atomic_write
 
 def _make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
-
-
-class Unwatched:
-    """A `Watch` that nobody looks at."""
-
-    def raise_if_stopping(self) -> None:
-        """Continue."""
-
-    def progress(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-        """Report to nobody."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,7 +15,9 @@ from msgspec import Meta
 from aetherflow import PathText, StepContext, StepError, files, parse_size, step
 from aetherflow_archive.archive_connector import ArchiveConnector, Limits, Unpacking
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
+from aetherflow_archive.formats import Format, format_of_content
 from aetherflow_archive.publishing import Writing, hidden_folder, not_written, publish
+from aetherflow_archive.watching import StepWatch
 
 Text = Annotated[str, Meta(min_length=1)]
 MOST_SINGLE_SYNCS = 100
@@ -51,8 +53,10 @@ class UnzipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_size: more unpacked bytes of one archive are an error, such as 500GB.
         max_ratio: an archive that unpacks to more than 10 MB and so many times its size is an error.
         missing_ok: whether an archive that does not exist is a warning; else it is an error.
-        resource: a resource of kind archive. Default: `archive_default` if the flow has that, else
-            pyzipper with a password and zipfile without one.
+        format: of the archives: zip, tar, tar.gz, tar.zst; gz and zst are compressed single files. Default:
+            what their content says.
+        resource: a resource of kind archive. Default: `archive_default` if the flow has that and it knows the
+            format, else pyzipper with a password and zipfile without one; tarfile for other formats.
         connector: another name of `resource`.
         src: short form: one archive, which is unpacked into `dst` itself.
         dst: short form: another name of `dest_dir`.
@@ -72,6 +76,7 @@ class UnzipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_size: int | str = "100GB"
     max_ratio: Annotated[float, Meta(gt=0)] = 200.0
     missing_ok: bool | None = True
+    format: Format | None = None
     resource: Text | None = None
     connector: Text | None = None
     src: PathText | None = None
@@ -155,28 +160,39 @@ class UnzipOutput(msgspec.Struct, frozen=True):
 
 @step("unzip", default_resource=DEFAULT_RESOURCE)
 async def unzip(ctx: StepContext, inputs: UnzipInput) -> UnzipOutput:
-    """Unpack zip archives; their files appear when all archives are unpacked and checked.
+    """Unpack archives; their files appear when all archives are unpacked and checked.
 
     Raises:
         StepError: an archive is damaged, too large or unsafe, the password is wrong, or a file cannot be
             written.
     """
     resource = inputs.resource or inputs.connector
-    connector = await chosen_connector(ctx, resource, inputs.password)
-    return await ctx.run_sync(_unzip, ctx, inputs, connector)
+    archives = await ctx.run_sync(_existing, ctx, inputs)
+    connectors = {
+        kind: await chosen_connector(ctx, resource, inputs.password, kind)
+        for kind in dict.fromkeys(archives.values())
+    }
+    return await ctx.run_sync(_unzip, ctx, inputs, archives, connectors)
 
 
-def _unzip(ctx: StepContext, inputs: UnzipInput, connector: ArchiveConnector) -> UnzipOutput:
+def _unzip(
+    ctx: StepContext,
+    inputs: UnzipInput,
+    archives: Mapping[Path, Format],
+    connectors: Mapping[Format, ArchiveConnector],
+) -> UnzipOutput:
     destination = _normal(ctx, inputs.dest_dir or inputs.dst or "")
     done = []
+    watch = StepWatch(ctx)
     try:
-        archives = list(_existing(ctx, inputs))
         with hidden_folder(destination, ctx.idempotency_key) as folder:
             unpacked = []
-            for number, archive in enumerate(archives):
+            for number, (archive, kind) in enumerate(archives.items()):
                 staged = folder / str(number)
                 staged.mkdir()
-                unpacked.append((archive, staged, connector.unpack(archive, staged, inputs.unpacking, ctx)))
+                unpacking = msgspec.structs.replace(inputs.unpacking, format=kind)
+                names = connectors[kind].unpack(archive, staged, unpacking, watch)
+                unpacked.append((archive, staged, names))
             writing = _writing(ctx, destination, folder, sum(len(names) for _, _, names in unpacked))
             for archive, staged, names in unpacked:
                 target = _target(ctx, inputs, archive, destination)
@@ -197,7 +213,7 @@ def _unzip(ctx: StepContext, inputs: UnzipInput, connector: ArchiveConnector) ->
                         count=len(published.files),
                         size=published.size,
                         password=bool(inputs.password),
-                        driver=connector.driver,
+                        driver=connectors[archives[archive]].driver,
                     )
                 )
     except OSError as error:
@@ -230,21 +246,26 @@ def _report_replaced(ctx: StepContext, done: Sequence[Unzipped]) -> None:
         )
 
 
-def _existing(ctx: StepContext, inputs: UnzipInput) -> Iterator[Path]:
-    """Yield the archives that exist.
+def _existing(ctx: StepContext, inputs: UnzipInput) -> dict[Path, Format]:
+    """Return the archives that exist, with their formats.
 
     Raises:
-        StepError: one does not, and that is not allowed (AF398).
+        StepError: one does not, and that is not allowed (AF398), or it cannot be read (AF397).
     """
+    found: dict[Path, Format] = {}
     for text in inputs.texts:
         path = _normal(ctx, text)
         if path.is_file():
-            yield path
+            try:
+                found[path] = inputs.format or format_of_content(path)
+            except OSError as error:
+                raise not_written(error) from error
             continue
         message = f"there is no archive {path}" if not path.exists() else f"{path} is no file"
         if inputs.missing_ok is False:
             raise StepError(message, hint="missing_ok: true unpacks the others", code="AF398")
         ctx.log(f"{message}; it is passed over", "warning")
+    return found
 
 
 def _target(ctx: StepContext, inputs: UnzipInput, archive: Path, destination: Path) -> Path:

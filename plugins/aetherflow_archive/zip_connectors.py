@@ -5,8 +5,6 @@ from __future__ import annotations
 import abc
 import os
 import zipfile
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, Self
@@ -14,17 +12,16 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 
 from aetherflow import MissingExtra, Resource, StepError, connector
-from aetherflow_archive.archive_connector import Packing, Unpacking, Watch
+from aetherflow_archive.archive_connector import Packing, Unpacking
 from aetherflow_archive.calls_of_plugins import PluginCalls
+from aetherflow_archive.chosen_members import chosen_names
 from aetherflow_archive.member_names import check_clashes, safe_name
+from aetherflow_archive.no_settings import NoSettings
+from aetherflow_archive.watching import Watch
 from aetherflow_archive.zip_reading import ZipMember, ZipReader, reading
 from aetherflow_archive.zip_writing import write_members
 
 _METHODS = {"deflated": zipfile.ZIP_DEFLATED, "stored": zipfile.ZIP_STORED}
-
-
-class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """There is nothing to set."""
 
 
 class _ZipConnector(PluginCalls):
@@ -46,7 +43,8 @@ class _ZipConnector(PluginCalls):
     def unpack(self, archive: Path, folder: Path, unpacking: Unpacking, watch: Watch) -> list[str]:
         """Write the members of an archive below a folder, and return their names."""
         with reading(self._library, archive, unpacking) as reader:
-            chosen = _chosen(archive, reader.members, unpacking.members)
+            wanted = chosen_names(archive, {one.name for one in reader.members}, unpacking.members)
+            chosen = [member for member in reader.members if member.name in wanted]
             both = [(member, _target_name(archive, member)) for member in chosen]
             named = [(member, name) for member, name in both if name != "/"]
             check_clashes(str(archive), [name for _, name in named])
@@ -168,29 +166,6 @@ class PyzipperConnector(_ZipConnector):
         )
         archive.setpassword(packing.password.encode())
         return archive, library.AESZipFile.zipinfo_cls
-
-
-def _chosen(archive: Path, members: Sequence[ZipMember], wanted: Sequence[str] | None) -> list[ZipMember]:
-    """Return the members that are wanted, in their order.
-
-    Raises:
-        StepError: a name or pattern matches none (AF398).
-    """
-    if wanted is None:
-        return list(members)
-    names = {member.name for member in members}
-    taken: set[str] = set()
-    for one in wanted:
-        found = {one} & names or {name for name in names if fnmatchcase(name, one)}
-        if not found:
-            raise StepError(
-                f"{archive} has no member {one!r}",
-                hint=f"it has {', '.join(map(repr, sorted(names)[:5])) or 'none'}"
-                + (f" and {len(names) - 5} more" if len(names) > 5 else ""),  # noqa: PLR2004 - as many as named
-                code="AF398",
-            )
-        taken |= found
-    return [member for member in members if member.name in taken]
 
 
 def _target_name(archive: Path, member: ZipMember) -> str:

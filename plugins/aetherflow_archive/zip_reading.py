@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from aetherflow import StepError, files
-from aetherflow_archive.archive_connector import FREE_BYTES, Limits, Unpacking
+from aetherflow_archive.archive_connector import Limits, Unpacking
+from aetherflow_archive.unpack_count import UnpackCount
 
 _STORED, _DEFLATED, _AES = 0, 8, 99
 _UTF8_NAME = 0x800
@@ -74,14 +75,7 @@ class ZipReader:
         self._path = path
         self._archive = archive
         self._has_password = unpacking.password is not None
-        self._limits = unpacking.limits
-        self._packed = path.stat().st_size
-        self._count = files.ReadLimit(
-            f"the archive {path}",
-            max_files=unpacking.limits.files,
-            max_bytes=unpacking.limits.size,
-            hint="if that is right, raise max_files or max_size",
-        )
+        self._count = UnpackCount(path, unpacking.limits)
 
     def content(self, member: ZipMember) -> Iterator[bytes]:
         """Yield the content of a file in pieces, checked against its checksum at the end.
@@ -96,9 +90,7 @@ class ZipReader:
             _explained(self._library, self._path, member.name, is_encrypted=is_encrypted),
             self._archive.open(member.info) as file,
         ):
-            for block in self._count.blocks(file, size):
-                self._check_ratio()
-                yield block
+            yield from self._count.blocks(file, size)
 
     def add_folder(self) -> None:
         """Count a folder as a file, of which an archive may hold so many.
@@ -122,16 +114,6 @@ class ZipReader:
                 f"{self._path}: {member.name!r} is encrypted with AES, which archive:zipfile cannot read",
                 hint="use a resource with driver: pyzipper, or none",
                 code="AF393",
-            )
-
-    def _check_ratio(self) -> None:
-        read, allowed = self._count.bytes, self._packed * self._limits.ratio
-        if read > FREE_BYTES and read > allowed:
-            raise StepError(
-                f"the archive {self._path} has {self._packed:,} bytes and unpacks to more "
-                f"than {int(allowed):,}, more than {self._limits.ratio:g} times as much",
-                hint="if that is right, raise max_ratio",
-                code="AF394",
             )
 
 

@@ -15,8 +15,10 @@ from aetherflow import PathText, Skipped, StepContext, StepError, StepResult, st
 from aetherflow_archive.archive_connector import ArchiveConnector, Compression, Packing
 from aetherflow_archive.chosen_connector import DEFAULT_RESOURCE, chosen_connector
 from aetherflow_archive.collected_files import Collection, ItemPattern, collect
+from aetherflow_archive.formats import Format, format_of_name
 from aetherflow_archive.member_names import unportable
 from aetherflow_archive.publishing import hidden_folder, move, not_written
+from aetherflow_archive.watching import StepWatch
 
 Text = Annotated[str, Meta(min_length=1)]
 MOST_WARNINGS = 5
@@ -56,11 +58,13 @@ class ZipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             artifacts.
         recursive: whether a folder brings the folders in it.
         overwrite: whether an archive that exists is replaced; else it is an error, unless it holds the same.
-        password: encrypts the archive with AES.
-        compression: deflated or stored.
+        password: encrypts a zip archive with AES.
+        compression: deflated or stored; for zip archives.
         missing_ok: whether an item that matches nothing is a warning; else it is an error.
-        resource: a resource of kind archive. Default: `archive_default` if the flow has that, else
-            pyzipper with a password and zipfile without one.
+        format: of the archive: zip, tar, tar.gz, tar.zst; gz and zst compress one file. Default: what the
+            name of the archive ends with, else zip.
+        resource: a resource of kind archive. Default: `archive_default` if the flow has that and it knows the
+            format, else pyzipper with a password and zipfile without one; tarfile for other formats.
         connector: another name of `resource`.
         src: short form: a file, pattern or folder to pack, whose folder is src_dir.
         dst: short form: another name of `dest_path`.
@@ -76,6 +80,7 @@ class ZipInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str | None = None
     compression: str | None = "deflated"
     missing_ok: bool | None = True
+    format: Format | None = None
     resource: Text | None = None
     connector: Text | None = None
     src: PathText | None = None
@@ -117,17 +122,20 @@ class ZipOutput(msgspec.Struct, frozen=True):
 
 @step("zip", default_resource=DEFAULT_RESOURCE)
 async def zip_files(ctx: StepContext, inputs: ZipInput) -> ZipOutput | StepResult:
-    """Pack files into a zip archive, which appears as a whole; SKIPPED when nothing matches.
+    """Pack files into an archive, which appears as a whole; SKIPPED when nothing matches.
 
     Raises:
         StepError: a file is outside src_dir, cannot be read or changes meanwhile, or the archive exists.
     """
     resource = inputs.resource or inputs.connector
-    connector = await chosen_connector(ctx, resource, inputs.password)
-    return await ctx.run_sync(_zip, ctx, inputs, connector)
+    kind = inputs.format or format_of_name(Path(inputs.dest_path or inputs.dst or ""))
+    connector = await chosen_connector(ctx, resource, inputs.password, kind)
+    return await ctx.run_sync(_zip, ctx, inputs, connector, kind)
 
 
-def _zip(ctx: StepContext, inputs: ZipInput, connector: ArchiveConnector) -> ZipOutput | StepResult:
+def _zip(
+    ctx: StepContext, inputs: ZipInput, connector: ArchiveConnector, kind: Format
+) -> ZipOutput | StepResult:
     target = Path(os.path.normpath(ctx.path(inputs.dest_path or inputs.dst or "")))
     try:
         base, items = _what(ctx, inputs)
@@ -137,7 +145,8 @@ def _zip(ctx: StepContext, inputs: ZipInput, connector: ArchiveConnector) -> Zip
             return Skipped(f"no file matches the items below {base}", {"output": str(target), "count": 0})
         for problem in islice(unportable(member.name for member in found.members), MOST_WARNINGS):
             ctx.log(f"the archive cannot be unpacked everywhere: {problem}", "warning")
-        packing = Packing(base, found.members, inputs.password or None, _compression(ctx, inputs.compression))
+        method = _compression(ctx, inputs.compression)
+        packing = Packing(base, found.members, inputs.password or None, method, kind)
         _write(ctx, connector, target, packing, overwrite=inputs.overwrite is not False)
         return ZipOutput(
             output=str(target),
@@ -214,7 +223,7 @@ def _write(
         )
     with hidden_folder(target.parent, f"{ctx.idempotency_key} {target}") as folder:
         packed = folder / target.name
-        connector.pack(packed, packing, ctx)
+        connector.pack(packed, packing, StepWatch(ctx))
         with ctx.writing(target) as part:
             move(packed, part)
 
@@ -222,7 +231,7 @@ def _write(
 def _holds(ctx: StepContext, connector: ArchiveConnector, target: Path, packing: Packing) -> bool:
     """Whether the archive is what an earlier attempt of this step would have written."""
     try:
-        return connector.holds(target, packing, ctx)
+        return connector.holds(target, packing, StepWatch(ctx))
     except StepError:
         ctx.raise_if_stopping()
         return False

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aetherflow import StepError, files
-from aetherflow_archive.archive_connector import PackedFile, Watch
+from aetherflow import files
+from aetherflow_archive.archive_connector import PackedFile
+from aetherflow_archive.file_changed import file_changed
+from aetherflow_archive.watching import Watch
 
 _UNIX = 3
 _FILE, _PROGRAM = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755
@@ -61,11 +63,7 @@ def _whole(source: BinaryIO, size: int, path: Path) -> Any:
             break
         yield block
     if count != size:
-        raise StepError(
-            f"{path} changed while it was packed",
-            hint="pack it when nothing writes to it any more",
-            code="AF395",
-        )
+        raise file_changed(path)
 
 
 def _info(archive: Any, info_type: Any, name: str, status: os.stat_result) -> Any:

@@ -462,16 +462,16 @@ async def test_a_step_that_is_stopped_ends_between_two_blocks_and_leaves_nothing
 
 SLOW = """
 import sys, time, anyio, pathlib
-from aetherflow_archive import zip_reading
+from aetherflow_archive.unpack_count import UnpackCount
 from aetherflow.testing import FakeRun, run_step
 from aetherflow_archive.unzip_step import unzip
-blocks = zip_reading.files.ReadLimit.blocks
+blocks = UnpackCount.blocks
 def slow(*args):
     for block in blocks(*args):
         yield block[:10]
         print("writing", flush=True)
         time.sleep(60)
-zip_reading.files.ReadLimit.blocks = slow
+UnpackCount.blocks = slow
 anyio.run(run_step, unzip, {"archives": "1.zip", "dest_dir": "in"}, FakeRun(pathlib.Path(sys.argv[1])))
 """
 

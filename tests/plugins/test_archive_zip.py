@@ -233,12 +233,18 @@ async def test_archive_default_is_used_and_the_alias_connector(tmp_path: Path) -
 
 
 async def test_enterprise_mode_allows_only_the_drivers_of_the_manifest(tmp_path: Path) -> None:
-    run = Run(tmp_path, zip_drivers=frozenset({"zipfile"}))
+    connectors = {
+        driver: await opened(Resource(driver, "archive", driver)) for driver in ("zipfile", "pyzipper")
+    }
+    run = Run(tmp_path, zip_drivers=frozenset({"zipfile"}), connectors=connectors)
     run.write(FILES)
 
-    assert (await run.zip(dest_path="1.zip", items=["a.csv"]))["count"] == 1
+    assert (await run.zip(dest_path="1.zip", items=["a.csv"], resource="zipfile"))["count"] == 1
     with pytest.raises(StepError, match="enterprise mode does not allow the archive driver 'pyzipper'"):
-        await run.zip(dest_path="2.zip", items=["a.csv"], password=KEY)
+        await run.zip(dest_path="2.zip", items=["a.csv"], password=KEY, resource="pyzipper")
+    with pytest.raises(StepError, match="allow the archive driver 'zipfile' without a resource") as caught:
+        await run.zip(dest_path="2.zip", items=["a.csv"])
+    assert caught.value.hint == "declare one: resources: {archive_default: {kind: archive, driver: zipfile}}"
     with pytest.raises(StepError, match="does not allow"):
         await run.unzip(archives="1.zip", dest_dir="in", password=KEY)
 
