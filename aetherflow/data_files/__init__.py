@@ -13,9 +13,9 @@ from aetherflow.data_files.file_options import FileKeys, FileOptions
 from aetherflow.data_files.formats import Compression, FileFormat, compression_of, format_of
 from aetherflow.data_files.observing import Observed
 from aetherflow.data_files.reading import read_data_file
+from aetherflow.data_files.streams import import_zstd
 from aetherflow.data_files.value_text import json_value
 from aetherflow.data_files.writing import ArrowRows, Written, write_data_file
-from aetherflow.data_files.streams import import_zstd
 
 __all__ = [
     "ArrowRows",
@@ -35,8 +35,8 @@ __all__ = [
     "dtype_word",
     "dtype_words",
     "format_of",
-    "json_value",
     "import_zstd",
+    "json_value",
     "read_data_file",
     "read_dtypes",
     "untyped",

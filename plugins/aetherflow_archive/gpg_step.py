@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -49,8 +49,6 @@ class GpgInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         home: the folder of the keys. Default: the GNUPGHOME of the run, or ~/.gnupg.
         program: the program.
     """
-
-    needs_one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("files",),)
 
     action: Action
     files: str | list[str | GpgFile]

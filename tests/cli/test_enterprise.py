@@ -34,7 +34,7 @@ PACKER = """
 from aetherflow import Connector, connector
 
 
-@connector("archive:external")
+@connector("archive:packer")
 class Packer(Connector):
     restricted_by = "zip_drivers"
 
@@ -176,19 +176,19 @@ def test_a_flow_may_choose_a_workspace_in_a_listed_place(shop: CommandLine) -> N
 
 
 def test_archive_drivers_come_from_the_list_only(shop: CommandLine) -> None:
-    shop.write("share/flows/flow.yaml", flow("- {id: s, type: trusted_step, inputs: {driver: external}}"))
+    shop.write("share/flows/flow.yaml", flow("- {id: s, type: trusted_step, inputs: {driver: packer}}"))
     refused = shop.run("run", *OPTION)
     assert refused.code == 1
-    assert "AF872: enterprise mode does not allow the archive driver 'external'" in refused.err
+    assert "AF872: enterprise mode does not allow the archive driver 'packer'" in refused.err
     assert "listed: zipfile" in refused.err
 
     shop.write("share/flows/flow.yaml", flow("- {id: s, type: trusted_step, inputs: {driver: zipfile}}"))
     assert shop.run("run", *OPTION).code == 0
 
-    shop.write("share/flows/flow.yaml", OK + "resources: {packer: {kind: archive, driver: external}}\n")
+    shop.write("share/flows/flow.yaml", OK + "resources: {packer: {kind: archive, driver: packer}}\n")
     result = shop.run("validate", *OPTION)
     assert "flows/flow.yaml:7:37: error[AF872]" in result.err
-    shop.write("bundle.yaml", MANIFEST.replace("[zipfile]", "[external]"))
+    shop.write("bundle.yaml", MANIFEST.replace("[zipfile]", "[packer]"))
     assert shop.run("validate", *OPTION).code == 0
 
 

@@ -67,7 +67,9 @@ CASES: dict[str, Case | Told] = {
 async def _gpg(run: Run, action: str) -> None:
     """Let a program that reports as gpg does fail, or find no signature."""
     program = run.artifacts / "gpg"
-    program.write_text(f"#!/bin/sh\n[ {action} = verify ] && exit 0\necho '[GNUPG:] NO_SECKEY 0123456789ABCDEF'\nexit 2\n")
+    program.write_text(
+        f"#!/bin/sh\n[ {action} = verify ] && exit 0\necho '[GNUPG:] NO_SECKEY 0123456789ABCDEF'\nexit 2\n"
+    )
     program.chmod(0o700)
     await run_step(gpg, {"action": action, "files": "a.csv", "dest_dir": "out", "program": str(program)}, run)
 
