@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any
+
+from aetherflow_sftp.requests import look_at
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClientFile
 
     from aetherflow_sftp.sftp_session import Session
-
-T = TypeVar("T")
 
 LEAST_BLOCK = 32 * 1024
 """Every server takes requests of this size."""
@@ -40,23 +40,16 @@ async def read_blocks(session: Session, file: SFTPClientFile, offset: int) -> As
     limit = session.client.limits.max_read_len
     size = block_size(limit)
     most = _requests(size)
-    under_way: deque[tuple[int, asyncio.Task[bytes]]] = deque()
-
-    async def ask(start: int, length: int) -> bytes:
-        with session.silence.watch():
-            return await file.read(length, start)
-
-    def send(start: int) -> tuple[int, asyncio.Task[bytes]]:
-        return start, started(ask(start, size))
-
+    under_way: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     try:
         allowed = 1  # a small file needs no more; twice as many after each full answer
         while True:
             while len(under_way) < allowed:
-                under_way.append(send(offset))
+                under_way.append((offset, session.requests.read(file, size, offset)))
                 offset += size
-            start, task = under_way.popleft()
-            data = await task
+            start, answer = under_way.popleft()
+            with session.silence.watch():
+                data = await answer
             if not data:
                 return
             yield data
@@ -65,11 +58,11 @@ async def read_blocks(session: Session, file: SFTPClientFile, offset: int) -> As
             elif size <= limit:
                 return  # a server gives less than it states to give only at the end of a file
             else:
-                _cancel(task for _, task in under_way)
+                _drop(answer for _, answer in under_way)
                 under_way.clear()
                 offset, allowed = start + len(data), 1
     finally:
-        _cancel(task for _, task in under_way)
+        _drop(answer for _, answer in under_way)
 
 
 class ContentFailed(Exception):
@@ -94,29 +87,25 @@ async def write_blocks(
     """
     size = block_size(session.client.limits.max_write_len)
     most = _requests(size)
-    under_way: deque[asyncio.Task[int]] = deque()
-    last = b""  # sent without a task: a small file has no other piece
+    under_way: deque[asyncio.Future[Any]] = deque()
 
-    async def send(data: bytes, start: int) -> int:
+    async def accepted() -> None:
         with session.silence.watch():
-            return await file.write(data, start)
+            await under_way.popleft()
 
     try:
         async for block in _guarded(content):
             view = memoryview(block)
             for start in range(0, len(block), size):
-                if last:
-                    if len(under_way) >= most:
-                        await under_way.popleft()
-                    under_way.append(started(send(last, offset)))
-                    offset += len(last)
-                last = bytes(view[start : start + size])
-        if last:
-            await send(last, offset)
+                if len(under_way) >= most:
+                    await accepted()
+                piece = view[start : start + size]
+                under_way.append(session.requests.write(file, piece, offset))
+                offset += len(piece)
         while under_way:
-            await under_way.popleft()
+            await accepted()
     finally:
-        _cancel(under_way)
+        _drop(under_way)
 
 
 async def _guarded(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -130,20 +119,8 @@ async def _guarded(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield block
 
 
-def started(request: Coroutine[None, None, T]) -> asyncio.Task[T]:
-    """Begin a request; its answer, or error, may be left unread."""
-    task = asyncio.ensure_future(request)
-    task.add_done_callback(_look_at)
-    return task
-
-
-def _look_at(task: asyncio.Task[Any]) -> None:
-    """Retrieve the error of a request, so that asyncio does not report one that nobody waits for."""
-    if not task.cancelled():
-        task.exception()
-
-
-def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel requests whose answers are no longer needed; the library drops these when they come."""
-    for task in tasks:
-        task.cancel()
+def _drop(answers: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel requests whose answers are no longer needed; those that come are dropped."""
+    for answer in answers:
+        answer.cancel()
+        look_at(answer)

@@ -37,10 +37,10 @@ class _Shim(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wrap the transport."""
-        self.protocol.connection_made(_JoiningTransport(cast("asyncio.Transport", transport)))
+        self.protocol.connection_made(JoiningTransport(cast("asyncio.Transport", transport)))
 
 
-class _JoiningTransport(asyncio.Transport):
+class JoiningTransport(asyncio.Transport):
     """A transport that sends in one go what is written in a row."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -75,6 +75,14 @@ class _JoiningTransport(asyncio.Transport):
         """Close without sending what waits."""
         self._waiting.clear()
         self._transport.abort()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another protocol receive."""
+        self._transport.set_protocol(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return what receives."""
+        return self._transport.get_protocol()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known of the connection."""

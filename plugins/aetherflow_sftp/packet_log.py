@@ -17,11 +17,13 @@ def leave_out(connection: asyncssh.SSHClientConnection) -> None:
     _silence(connection)
 
 
-def leave_out_of_session(client: asyncssh.SFTPClient) -> None:
-    """Write no lines on the packets and requests of an SFTP session."""
+def leave_out_of_session(client: asyncssh.SFTPClient) -> bool:
+    """Write no lines on the packets and requests of an SFTP session; return false if somebody reads them."""
     handler = client._handler  # noqa: SLF001 - the library has no other way to it
-    if handler._writer is not None and _silence(handler, handler._writer.channel):  # noqa: SLF001 - the same
-        client.logger.debug1 = _nothing  # type: ignore[method-assign]  # of this session only
+    if handler._writer is None or not _silence(handler, handler._writer.channel):  # noqa: SLF001 - the same
+        return False
+    client.logger.debug1 = _nothing  # type: ignore[method-assign]  # of this session only
+    return True
 
 
 def _silence(*parts: SSHPacketLogger) -> bool:

@@ -13,9 +13,10 @@ import asyncssh
 
 from aetherflow import RemoteEntry
 from aetherflow_sftp import entries
-from aetherflow_sftp.blocks import ContentFailed, read_blocks, started, write_blocks
+from aetherflow_sftp.blocks import ContentFailed, read_blocks, write_blocks
 from aetherflow_sftp.failures import Server, bad_name, disk_full, explained, operation_failed
 from aetherflow_sftp.renaming import rename_new, replace_file
+from aetherflow_sftp.requests import Requests, started
 from aetherflow_sftp.silence import Silence
 
 T = TypeVar("T")
@@ -31,13 +32,17 @@ class Session:
 
     Attributes:
         client: the session of the library.
+        requests: begins to read and write pieces.
         silence: watches its requests.
         users: how many operations use it at the moment.
         is_broken: whether it must not be used again.
     """
 
-    def __init__(self, server: Server, client: asyncssh.SFTPClient, silence: Silence) -> None:
+    def __init__(
+        self, server: Server, client: asyncssh.SFTPClient, requests: Requests, silence: Silence
+    ) -> None:
         self.client = client
+        self.requests = requests
         self.silence = silence
         self.users = 0
         self.is_broken = False

@@ -9,6 +9,7 @@ from aetherflow import StepError
 from aetherflow_sftp import login_failures, packet_log
 from aetherflow_sftp.checksums import Checksums
 from aetherflow_sftp.failures import Server, explained
+from aetherflow_sftp.requests import Requests, requests_of
 from aetherflow_sftp.settings import SftpConfig, SftpOptions, jumps
 from aetherflow_sftp.sftp_session import Session
 from aetherflow_sftp.silence import Silence
@@ -133,8 +134,9 @@ class SshLink:
                 self._most_sessions = len(self._sessions)  # the server allows no more
                 return min(self._sessions, key=lambda one: one.users)
             raise login_failures.no_sftp(self.resource, self.config.place, error) from error
-        packet_log.leave_out_of_session(client)
-        session = Session(self._server, client, silence)
+        is_silent = packet_log.leave_out_of_session(client)
+        requests = requests_of(connection, client) if is_silent else Requests()
+        session = Session(self._server, client, requests, silence)
         self._sessions.append(session)
         return session
 
