@@ -8,6 +8,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from aetherflow.data_files.arrow_rows import is_worth_it, text_batch
+from aetherflow.data_files.arrow_text import batch_text, can_be_vectorized
 from aetherflow.data_files.columns import Row
 from aetherflow.data_files.dialect import QUOTING, Dialect
 from aetherflow.data_files.output import Output
@@ -41,21 +43,40 @@ class DelimitedWriter:
         self._quotes_empty = quotes and (dialect.empty_is_quoted or len(names) == 1)
         self._quotes_null = quotes and not dialect.empty_is_quoted and len(names) == 1
         self._encode = codecs.getincrementalencoder(dialect.encoding)().encode
-        self._rows = 0
+        self._is_fast = can_be_vectorized(dialect)
+        self._rows = self._prepared = 0
         if has_header:
             self._put([names])
 
-    def write(self, batch: Sequence[Row]) -> None:
-        """Write a batch of rows.
+    def prepared(self, batch: Sequence[Row]) -> Any:
+        """Return a batch as `write` takes it: a record batch, where that is faster.
+
+        This needs Python's lock most of the time, and `write` of a record batch hardly ever.
+        """
+        self._prepared += len(batch)
+        if self._is_fast and is_worth_it(self._prepared):
+            return text_batch(batch, self._names)
+        return batch
+
+    def write(self, batch: Any) -> None:
+        """Write a batch that `prepared` returned, or a record batch.
 
         Raises:
             StepError: a value cannot be written in this dialect or encoding (AF905).
         """
+        if isinstance(batch, Sequence):
+            self._put_values(batch)
+        elif self._is_fast:
+            self.output.write(batch_text(batch, self.dialect))
+        else:
+            self._put_values(list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
+        self._rows += len(batch)
+
+    def _put_values(self, batch: Sequence[Row]) -> None:
         types: set[type] = set()
         for row in batch:
             types.update(map(type, row))
         self._put(batch if types <= _PLAIN else [[field_of(value) for value in row] for row in batch])
-        self._rows += len(batch)
 
     def _put(self, batch: Sequence[Sequence[Any]]) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aetherflow.data_files.columns import Column, Row
+from aetherflow.data_files.columns import Column
 from aetherflow.data_files.output import Output
 from aetherflow.data_files.value_text import json_value
 from aetherflow.errors import StepError
@@ -39,8 +39,10 @@ class JsonlWriter:
         self._convert = [_json_text if column.kind == "json" else json_value for column in columns]
         self._encoder = msgspec.json.Encoder()
 
-    def write(self, batch: Sequence[Row]) -> None:
-        """Write a batch of rows."""
+    def write(self, batch: Any) -> None:
+        """Write a batch: a sequence of rows, or a record batch."""
+        if not isinstance(batch, Sequence):
+            batch = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         lines = [
             {
                 name: convert(value)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from aetherflow.data_files.arrow_text import batch_text, can_be_vectorized
-from aetherflow.data_files.columns import Column, Row, Rows
+from aetherflow.data_files.columns import Column, Rows
 from aetherflow.data_files.csv_writing import DelimitedWriter
 from aetherflow.data_files.dialect import CSV, TSV, Dialect
 from aetherflow.data_files.formats import Compression, FileFormat
 from aetherflow.data_files.jsonl_writing import JsonlWriter, check_unique
-from aetherflow.data_files.output import Output, output
+from aetherflow.data_files.output import output
 from aetherflow.data_files.parquet_writing import ParquetWriter
+from aetherflow.data_files.write_behind import WriteBehind
 from aetherflow.sdk.files import checksum
 
 
@@ -85,46 +85,36 @@ def write_data_file(
     spelled = dialect or (TSV if file_format == "tsv" else CSV)
     count = 0
     with output(path, compression) as out:
-        write: Callable[[Sequence[Row]], None]
         if file_format == "jsonl":
-            write = JsonlWriter(out, rows.columns).write
+            put = JsonlWriter(out, rows.columns).write
+            batches = rows.batches
         else:
-            write = DelimitedWriter(out, rows.names, spelled, has_header=has_header).write
-        if isinstance(rows, Rows):
-            for batch in rows.batches:
-                write(batch)
-                count += len(batch)
-                report(count, out.size)
-        else:
-            is_fast = file_format != "jsonl" and can_be_vectorized(spelled)
-            for batch in rows.batches:
-                if is_fast:
-                    out.write(batch_text(batch, spelled))
-                else:
-                    write(list(zip(*(column.to_pylist() for column in batch.columns), strict=True)))
-                count += batch.num_rows
-                report(count, out.size)
+            writer = DelimitedWriter(out, rows.names, spelled, has_header=has_header)
+            put = writer.write
+            batches = map(writer.prepared, rows.batches) if isinstance(rows, Rows) else rows.batches
+
+        def write(batch: Any) -> None:
+            nonlocal count
+            put(batch)
+            count += len(batch)
+            report(count, out.size)
+
+        with WriteBehind(write) as behind:
+            for batch in batches:
+                behind.put(batch)
     return Written(rows.columns, count, out.size, out.hexdigest())
 
 
 def _write_parquet(path: Path, rows: Rows | ArrowRows, report: Report) -> Written:
     writer, count = ParquetWriter(path, rows.columns), 0
-    if isinstance(rows, Rows):
-        for batch in rows.batches:
-            writer.write(batch)
-            count += len(batch)
-            report(count, _size(path))
-    else:
-        for batch in rows.batches:
-            writer.write_arrow(batch)
-            count += batch.num_rows
-            report(count, _size(path))
+    put: Callable[[Any], None] = writer.write if isinstance(rows, Rows) else writer.write_arrow
+    for batch in rows.batches:
+        put(batch)
+        count += len(batch)
+        report(count, _size(path))
     writer.close()
     return Written(tuple(writer.columns), count, _size(path), checksum(path))
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-__all__ = ["ArrowRows", "Output", "Written", "write_data_file"]

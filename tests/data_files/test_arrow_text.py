@@ -58,7 +58,7 @@ def once(batch: Any) -> Iterator[Any]:
     yield batch
 
 
-@examples(60, 5000, deadline=None)
+@examples(40, 5000, deadline=None)
 @given(
     tables(),
     st.sampled_from([CSV, TSV, Dialect(delimiter=";"), Dialect(linefeed="\r\n"), Dialect(quoting="all")]),
@@ -116,3 +116,40 @@ VALUES: Sequence[tuple[Any, str]] = [
 def test_the_text_of_a_value_in_csv(value: Any, text: str) -> None:
     rows = Rows(untyped(["v", "n"]), once([(value, 1)]))
     assert written(rows, CSV) == f"v,n\n{text},1\n".encode()
+
+
+python_values = st.one_of(
+    st.none(),
+    texts,
+    st.booleans(),
+    st.integers(),
+    floats,
+    st.decimals(allow_nan=False, allow_infinity=False),
+    st.dates(),
+    st.times(),
+    st.datetimes(),
+    st.datetimes(timezones=st.just(UTC)),
+    st.binary(max_size=4),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+@examples(40, 5000, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.lists(texts, min_size=3, max_size=3), st.lists(python_values, min_size=3, max_size=3)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([CSV, TSV]),
+)
+@example([[1, 2.0, None], [True, 1, 0.0], [date(2026, 1, 2), datetime(2026, 1, 2), None]], CSV)  # noqa: DTZ001
+def test_rows_are_written_alike_with_and_without_pyarrow(columns: list[list[Any]], dialect: Dialect) -> None:
+    names = [f"c{number}" for number in range(len(columns))]
+    rows = list(zip(*columns, strict=True))
+    files = []
+    for is_fast in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("aetherflow.data_files.csv_writing.is_worth_it", lambda _rows, fast=is_fast: fast)
+            files.append(written(Rows(untyped(names), once(rows)), dialect))
+    assert files[0] == files[1]
