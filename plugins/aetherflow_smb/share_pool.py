@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -102,34 +102,39 @@ class SharePool:
         Raises:
             StepError: the server refuses what is requested, or the connection is lost (AF348).
         """
+        line, tree = await self._join_line(doing, path)
         try:
-            async with self._line_to(doing, path) as ask:
-                return await request(ask)
+            return await request(partial(line.ask, tree, path))
         except Detour:
-            return await self.once(doing, path, detour)
-
-    @asynccontextmanager
-    async def _line_to(self, doing: str, path: SharePath) -> AsyncGenerator[Ask]:
-        async with self._line_lock:  # the first one borrows the connection, the last one gives it back
-            if self._line is None or not self._line.share.is_usable:
-                self._line = Line(await self._borrow())
-            line = self._line
-            line.users += 1
-            try:
-                tree = line.share.known_tree(path)
-                if tree is None:
-                    tree = await self.call(line.share, doing, path, lambda: line.share.use_share(path))
-            except BaseException:
-                self._leave(line)
-                raise
-        try:
-            yield partial(line.ask, tree, path)
-        except (StepError, Detour):
+            pass
+        except StepError:
             raise
         except Exception as error:
             raise self._explained(line.share, doing, path, error) from error
         finally:
             self._leave(line)
+        return await self.once(doing, path, detour)
+
+    async def _join_line(self, doing: str, path: SharePath) -> tuple[Line, Any]:
+        """Return the connection of all who send small requests, with smbprotocol's tree of the share.
+
+        The first one borrows it, and the last one who leaves gives it back.
+        """
+        line = self._line
+        if line is not None and line.share.is_usable and (tree := line.share.known_tree(path)) is not None:
+            line.users += 1
+            return line, tree
+        async with self._line_lock:
+            if self._line is None or not self._line.share.is_usable:
+                self._line = Line(await self._borrow())
+            line = self._line
+            line.users += 1
+            try:
+                share = line.share
+                return line, await self.call(share, doing, path, lambda: share.use_share(path))
+            except BaseException:
+                self._leave(line)
+                raise
 
     def _leave(self, line: Line) -> None:
         line.users -= 1
