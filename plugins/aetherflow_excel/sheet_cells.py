@@ -55,7 +55,7 @@ def cells(package: Package, sheet: Sheet) -> Iterator[RawCell]:
         if is_row and is_start:
             row, column = int(element.get("r", row + 1)), 0
         elif is_row:
-            _forget(element)
+            forget(element)
         elif not is_start:
             column = _column(element.get("r"), column)
             if cell := _raw_cell(element, row, column):
@@ -71,8 +71,8 @@ def shared_texts(package: Package) -> Iterator[str]:
     for relation in package.relations(package.workbook_part):
         if relation.kind == "/sharedStrings" and package.find(relation.target):
             for _, element in _elements(package, relation.target, "si"):
-                yield _text_of(element)
-                _forget(element)
+                yield text_of(element)
+                forget(element)
 
 
 def tables(package: Package) -> Iterator[Table]:
@@ -103,7 +103,16 @@ def _elements(
         raise not_a_workbook(package.path, f"its part {part} is damaged: {error}") from error
 
 
-def _text_of(element: Any) -> str:
+def row_elements(package: Package, part: str) -> Iterator[Any]:
+    """Yield the rows of a sheet as elements, each when it is read; `forget` those that were used.
+
+    Raises:
+        StepError: the sheet is no XML (AF945).
+    """
+    return (element for _, element in _elements(package, part, "row"))
+
+
+def text_of(element: Any) -> str:
     """Return a shared or inline text, without the reading aids of Japanese."""
     return "".join(
         run.text or "" for run in element.iterfind(".//{*}t") if not run.getparent().tag.endswith("}rPh")
@@ -118,7 +127,7 @@ def _column(reference: str | None, before: int) -> int:
 def _raw_cell(element: Any, row: int, column: int) -> RawCell | None:
     kind = element.get("t", "n")
     if kind == "inlineStr":
-        text = _text_of(element)
+        text = text_of(element)
     else:
         value = element.find("{*}v")
         if value is None or value.text is None:
@@ -127,7 +136,7 @@ def _raw_cell(element: Any, row: int, column: int) -> RawCell | None:
     return RawCell(row, column, kind, text, int(element.get("s", 0)))
 
 
-def _forget(element: Any) -> None:
+def forget(element: Any) -> None:
     """Free an element that was read, and those before it."""
     parent = element.getparent()
     element.clear()
