@@ -47,6 +47,12 @@ SHIPPED = (
     Shipped("step type", "db_extract", "aetherflow_db.extract:db_extract"),
     Shipped("step type", "db_extract_stream", "aetherflow_db.extract_stream:db_extract_stream"),
     Shipped("step type", "db_fetch_small", "aetherflow_db.fetch_small:db_fetch_small"),
+    Shipped("step type", "excel_fill_from_file", "aetherflow_excel.fill_from_file:excel_fill_from_file"),
+    Shipped("step type", "excel_fill_small", "aetherflow_excel.fill_small:excel_fill_small"),
+    Shipped("step type", "excel_read", "aetherflow_excel.read_step:excel_read"),
+    Shipped(
+        "step type", "excel_validate_template", "aetherflow_excel.validate_template:excel_validate_template"
+    ),
     Shipped("step type", "mail_send", "aetherflow_mail.mail_send:mail_send"),
     Shipped("step type", "gpg", "aetherflow_archive.gpg_step:gpg"),
     Shipped("step type", "zip", "aetherflow_archive.zip_step:zip_files"),

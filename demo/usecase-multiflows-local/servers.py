@@ -31,6 +31,7 @@ from pathlib import Path
 
 import asyncssh
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
+from python_calamine import load_workbook
 
 ORDERS = {
     "orders-north.zip": [("1001", "north", "kettle", 2, "24.90"), ("1002", "north", "toaster", 1, "31.00")],
@@ -278,9 +279,21 @@ def show_mail(file: Path) -> None:
     for part in mail.iter_attachments():
         content = part.get_content()
         say(f"   | attached: {part.get_filename()}")
-        for line in (content if isinstance(content, str) else content.decode()).splitlines():
+        for line in lines_of(str(part.get_filename()), content):
             say(f"   |    {line}")
     say("")
+
+
+def lines_of(name: str, content: str | bytes) -> list[str]:
+    """Return an attachment as lines; of a workbook the values that were written into it."""
+    if isinstance(content, str):
+        return content.splitlines()
+    if not name.endswith(".xlsx"):
+        return content.decode().splitlines()
+    rows = load_workbook(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    return [
+        " | ".join(f"{value}".removesuffix(".0") for value in row if value != "") for row in rows if any(row)
+    ]
 
 
 def hold(place: Path) -> int | None:

@@ -9,4 +9,3 @@ for flow in uc1 uc2; do
     echo "== Running $flow: aetherflow run --bundle-manifest $bundles/$flow.yaml"
     aetherflow run --bundle-manifest "$bundles/$flow.yaml"
 done
-echo "   (The Excel report of uc2 comes with Excel support; until then it delivers the extracts: flows/uc2_excel_steps.txt)"

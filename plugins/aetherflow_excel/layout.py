@@ -30,6 +30,7 @@ class Block(msgspec.Struct, frozen=True):
         inserts: whether rows are inserted for the data.
         style_row: the row whose formats are copied, or None.
         clear: cells that are emptied.
+        takes_style_row: whether the last row of data replaces the style row.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Block(msgspec.Struct, frozen=True):
     inserts: bool
     style_row: int | None
     clear: tuple[Box, ...]
+    takes_style_row: bool
 
     @property
     def first_written(self) -> int:
@@ -68,7 +70,9 @@ class Block(msgspec.Struct, frozen=True):
     @property
     def inserted(self) -> int:
         """How many rows are inserted."""
-        return self.data_rows + self.inserts_header if self.inserts else 0
+        if not self.inserts:
+            return 0
+        return max(self.data_rows - self.takes_style_row, 0) + self.inserts_header
 
 
 def block_of(target: Target, anchor: Anchor, width: int, data_rows: int) -> Block:
@@ -102,6 +106,7 @@ def block_of(target: Target, anchor: Anchor, width: int, data_rows: int) -> Bloc
         inserts=inserts,
         style_row=style_row,
         clear=(),
+        takes_style_row=inserts and target.clear_style_row and style_row == data_row,
     )
     _check_size(block)
     return msgspec.structs.replace(block, clear=_cleared(target, anchor, block))

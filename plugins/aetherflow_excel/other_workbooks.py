@@ -34,6 +34,7 @@ def other_rows(path: Path, sheet: str) -> Iterator[tuple[str, Iterator[tuple[int
             hint="pip install 'aetherflow[excel]'",
         ) from error
     try:
+        path.stat()  # calamine has no error of its own for a file that does not exist
         with calamine.CalamineWorkbook.from_path(path) as book:
             names = {name.casefold(): name for name in book.sheet_names}
             name = names.get(sheet.casefold(), sheet) if sheet else book.sheet_names[0]

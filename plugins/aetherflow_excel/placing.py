@@ -131,7 +131,9 @@ def _placed(region: Region, first: int, facts: SheetFacts, placing: Placing) -> 
     size = spool.tell()
     last = first + count - 1
     blocks.append(Block(spool, first=first, last=last, columns=columns, has_styles=is_styled))
-    inserted = count + region.inserts_header if region.insert is Insert.BELOW else 0
+    inserted = 0
+    if region.insert is Insert.BELOW:
+        inserted = max(count - region.takes_style_row, 0) + region.inserts_header
     placed = Placed(
         at=at,
         inserted=inserted,

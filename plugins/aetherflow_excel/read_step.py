@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -116,7 +116,7 @@ def _read(ctx: StepContext, inputs: ExcelReadInput, path: Path, output: Path) ->
         inputs.skip_empty_rows,
         data_files.read_dtypes(inputs.dtypes, inputs.dtypes_json),
     )
-    with _opened(ctx, path, inputs.choice) as (where, rows):
+    with _opened(path, inputs.choice) as (where, rows):
         table = SheetTable(_until_stopped(ctx, rows), where, rules)
         observed = data_files.Observed(table.rows)
         try:
@@ -135,6 +135,12 @@ def _read(ctx: StepContext, inputs: ExcelReadInput, path: Path, output: Path) ->
                 hint="make room, correct the permissions, or move away what is in its place",
                 code="AF735",
             ) from error
+    if table.uncomputed:
+        ctx.log(
+            f"{table.uncomputed:,} formulas of {path.name} have no stored value, and were read as empty"
+            " cells: open and save the workbook in Excel or LibreOffice before it is read",
+            "warning",
+        )
     return ExcelReadOutput(
         output=str(output),
         format=file_format,
@@ -148,9 +154,7 @@ def _read(ctx: StepContext, inputs: ExcelReadInput, path: Path, output: Path) ->
 
 
 @contextmanager
-def _opened(
-    ctx: StepContext, path: Path, choice: Choice
-) -> Iterator[tuple[ReadArea, Iterable[tuple[int, Cells]]]]:
+def _opened(path: Path, choice: Choice) -> Iterator[tuple[ReadArea, Iterable[tuple[int, Cells]]]]:
     """Open a workbook and give which cells are read, and the rows of their sheet."""
     if path.suffix.lower() in SUFFIXES:
         if choice.table or choice.name:
@@ -165,14 +169,9 @@ def _opened(
         return
     with opened_workbook(path, "workbook") as package:
         where = chosen_area(package, choice)
-        sheet_rows = SheetRows(package, worksheet(package, where.area.sheet))
-        yield where, sheet_rows
-        if sheet_rows.uncomputed:
-            ctx.log(
-                f"{sheet_rows.uncomputed:,} formulas of {path.name} have no stored value, and were read as"
-                " empty cells: open and save the workbook in Excel or LibreOffice before it is read",
-                "warning",
-            )
+        own = worksheet(package, where.area.sheet)
+        with closing(iter(SheetRows(package, own))) as rows:
+            yield where, rows
 
 
 def _until_stopped(ctx: StepContext, rows: Iterable[tuple[int, Cells]]) -> Iterator[tuple[int, Cells]]:

@@ -50,6 +50,8 @@ class Region(msgspec.Struct, frozen=True):
             template above which the block is inserted.
         style_row: the row of the template whose cell styles the written rows get; inserted rows also get its
             height.
+        takes_style_row: the style row, which is `first_row` of a region that inserts, is a sample: the last
+            data row replaces it, so one row less is inserted.
         styles_data: whether the data rows get the styles of the style row.
         styles_header: whether the header gets the styles of the style row.
         clear: cells of the template whose content is removed; they keep their style.
@@ -69,6 +71,7 @@ class Region(msgspec.Struct, frozen=True):
     insert: Insert = Insert.REPLACE
     inserts_header: bool = False
     style_row: int | None = None
+    takes_style_row: bool = False
     styles_data: bool = True
     styles_header: bool = False
     clear: tuple[Box, ...] = ()

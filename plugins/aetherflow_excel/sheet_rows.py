@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import date, datetime
 from typing import Any
 
@@ -41,21 +41,20 @@ class SharedTexts:
         return self._bytes[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogatepass")
 
 
-class SheetRows:
-    """The rows of a sheet that have cells.
+UNCOMPUTED = CellError("")
+"""What a cell holds whose formula has no stored value."""
 
-    Attributes:
-        uncomputed: how many formulas without a stored value were passed so far.
-    """
+
+class SheetRows:
+    """The rows of a sheet that have cells."""
 
     def __init__(self, package: Package, sheet: Sheet) -> None:
         self._package, self._sheet = package, sheet
         self._texts = SharedTexts(package)
         self._meanings = meanings(package)
         self._columns: dict[str, int] = {}
-        self.uncomputed = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Cells]]:
+    def __iter__(self) -> Generator[tuple[int, Cells]]:
         number = 0
         for row in row_elements(self._package, self._sheet.part):
             number = int(row.get("r", number + 1))
@@ -82,7 +81,7 @@ class SheetRows:
                 elif kind == "str" and value is not None:
                     found[column] = ""
                 elif cell.find(formula_tag) is not None:
-                    self.uncomputed += 1
+                    found[column] = UNCOMPUTED
         return found
 
     def _column(self, reference: str) -> int:

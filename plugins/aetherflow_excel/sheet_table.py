@@ -12,9 +12,9 @@ import msgspec
 
 from aetherflow import StepError, data_files
 from aetherflow_excel.casts import Cast, schema_cast
-from aetherflow_excel.cell_references import MAX_COLUMNS, Area, column_letters, place_name
+from aetherflow_excel.cell_references import column_letters, place_name
 from aetherflow_excel.read_area import ReadArea
-from aetherflow_excel.sheet_rows import CellError, Cells
+from aetherflow_excel.sheet_rows import UNCOMPUTED, CellError, Cells
 
 Errors = Literal["fail", "null", "text"]
 BATCH_ROWS = 1000
@@ -52,6 +52,7 @@ class SheetTable:
 
     Attributes:
         rows: its columns and batches.
+        uncomputed: how many formulas without a stored value were read as empty cells, so far.
     """
 
     def __init__(self, rows: Iterable[tuple[int, Cells]], where: ReadArea, rules: TableRules) -> None:
@@ -62,7 +63,8 @@ class SheetTable:
         """
         self._area, self._rules = where.area, rules
         self._is_open = not where.has_fixed_columns
-        inside = _inside(rows, where.area)
+        self.uncomputed = 0
+        inside = self._inside(rows)
         first = next(inside, None)
         if first is None or (where.has_fixed_columns and first[0] != where.area.row and rules.has_header):
             raise StepError(
@@ -80,6 +82,26 @@ class SheetTable:
         self._casts = [_cast(column) for column in self.columns]
         rest = inside if rules.has_header else _with_first(first, inside)
         self.rows = data_files.Rows(self.columns, self._batches(rest))
+
+    def _inside(self, rows: Iterable[tuple[int, Cells]]) -> Iterator[tuple[int, Cells]]:
+        """Yield the rows that have a value in the area, with the cells that are in it."""
+        area = self._area
+        for number, cells in rows:
+            if number > area.last_row:
+                return
+            if number >= area.row:
+                own = {
+                    at: one
+                    for at, one in cells.items()
+                    if area.column <= at <= area.last_column and one is not UNCOMPUTED
+                }
+                if len(own) < len(cells):
+                    self.uncomputed += sum(
+                        one is UNCOMPUTED and area.column <= at <= area.last_column
+                        for at, one in cells.items()
+                    )
+                if own:
+                    yield number, own
 
     def _batches(self, rows: Iterator[tuple[int, Cells]]) -> Iterator[Sequence[Sequence[Any]]]:
         batch: list[Sequence[Any]] = []
@@ -138,20 +160,6 @@ class SheetTable:
         return place_name(self._area.sheet, number, self._columns[at])
 
 
-def _inside(rows: Iterable[tuple[int, Cells]], area: Area) -> Iterator[tuple[int, Cells]]:
-    """Yield the rows that have a value in an area, with the cells that are in it."""
-    is_whole = area.column == 1 and area.last_column == MAX_COLUMNS
-    for number, cells in rows:
-        if number > area.last_row:
-            return
-        if number >= area.row:
-            own = cells
-            if not is_whole:
-                own = {at: one for at, one in cells.items() if area.column <= at <= area.last_column}
-            if own := {at: one for at, one in own.items() if one is not None}:
-                yield number, own
-
-
 def _with_first(first: tuple[int, Cells], rest: Iterator[tuple[int, Cells]]) -> Iterator[tuple[int, Cells]]:
     yield first
     yield from rest
@@ -176,10 +184,10 @@ def _header_text(value: Any) -> str:
 
 def _cast(column: data_files.Column) -> Callable[[str, Any], Any] | None:
     """Return what makes a value of the kind of a column, given the place of its cell, or fails."""
-    if column.kind not in _TYPES:
+    wanted = _TYPES.get(column.kind) if column.kind else None
+    if wanted is None:
         return None
     convert: Cast = schema_cast(column.kind)
-    wanted = _TYPES[column.kind]
 
     def cast(place: str, value: Any) -> Any:
         found = convert(value)

@@ -57,7 +57,8 @@ class TargetKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         style_row_offset: where the style row is: so many rows below the anchor, if this is a marker, else
             below the first row of the region.
         style_apply: which cells get these formats: data, header or both.
-        clear_style_row: whether the values of the style row are removed.
+        clear_style_row: whether the values of the style row are removed. If rows are inserted and it is the
+            row where the data begin, the last row of data takes its place.
         on_illegal: what happens with a text that no cell can hold (control characters, more than 32,767
             characters): fail, or replace: it is changed until it fits.
     """

@@ -6,12 +6,12 @@ import filecmp
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from aetherflow import step_names
 from tests.cli.command_line import CommandLine, Result, no_trace
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -56,11 +56,15 @@ def test_the_local_demo_moves_files_from_server_to_server_and_shows_what_arrived
     assert "   Cc: Sales <sales@example.org>\n" in done.out
     assert files_on_the_share(place, "multiflows-local") == {
         "orders/orders-DATE.zip",
-        "monthly/DATE/sales.tsv",
-        "monthly/DATE/returns.tsv",
+        "monthly/DATE/report-DATE.xlsx",
     }
     assert "      summary.csv  64 bytes\n" in done.out
-    assert "The Excel report of uc2 comes with Excel support" in done.out
+    assert "   |    north | 120 | 2988\n" in done.out
+    assert "   |    south | too late | 1\n" in done.out
+    report = next((place.folder / "demo/output/multiflows-local/share").rglob("report-*.xlsx"))
+    with zipfile.ZipFile(report) as package:
+        assert b"<f>SUM(D9:D11)</f>" in package.read("xl/worksheets/sheet1.xml")
+        assert b"<c:f>Report!$D$9:$D$11</c:f>" in package.read("xl/charts/chart1.xml")
     assert re.search(r"^   share   (127\.0\.0\.1:\d+ \(Samba\)|.* is used instead)", done.out, re.MULTILINE)
     sftp = place.folder / "demo" / "output" / "multiflows-local" / "sftp"
     assert {path.parent.name for path in sftp.rglob("*.zip")} == {"done"}
@@ -101,8 +105,7 @@ def test_the_remote_demo_says_what_is_missing_and_runs_on_the_servers_of_the_loc
     assert "is used in place of the shares of" in done.err
     assert files_on_the_share(place, "multiflows-remote") == {
         "orders/orders-DATE.zip",
-        "monthly/DATE/sales.tsv",
-        "monthly/DATE/returns.tsv",
+        "monthly/DATE/report-DATE.xlsx",
     }
 
 
@@ -127,10 +130,10 @@ def test_the_plugin_is_the_same_in_both() -> None:
     assert filecmp.cmp(DEMO.parent / LOCAL / name, DEMO.parent / REMOTE / name, shallow=False)
 
 
-def test_the_excel_steps_wait_for_excel_support() -> None:
-    text = (DEMO.parent / LOCAL / "flows" / "uc2_excel_steps.txt").read_text()
-    steps = [one["type"] for one in yaml.safe_load(text)]
-
-    assert text == (DEMO.parent / REMOTE / "flows" / "uc2_excel_steps.txt").read_text()
-    assert steps == ["excel_validate_template", "excel_fill_from_file"]
-    assert not set(steps) & set(step_names()), "they exist now: paste them into uc2, and remove this file"
+def test_the_template_is_the_same_in_both_and_both_fill_it() -> None:
+    name = "templates/report.xlsx"
+    assert filecmp.cmp(DEMO.parent / LOCAL / name, DEMO.parent / REMOTE / name, shallow=False)
+    for demo in (LOCAL, REMOTE):
+        flow = yaml.safe_load((DEMO.parent / demo / "flows" / "uc2.yaml").read_text())
+        types = [step["type"] for step in flow["jobs"][0]["steps"]]
+        assert types[2:4] == ["excel_validate_template", "excel_fill_from_file"]

@@ -92,5 +92,9 @@ CASES: dict[str, Case | Told] = {
     "AF971": fails(lambda run: run.small(small(cell="XFD1", sheet="Report"))),
     "AF972": fails(lambda run: run.small(small(name="one"), small(name="two", cell="C4", sheet="Report"))),
     "AF973": fails(lambda run: run.small(small(), output="report.xlsm")),
+    "AF976": fails(lambda run: run.read(path="t.xlsx", table="Items")),
+    "AF977": fails(
+        lambda run: run.read(path="t.xlsx", range="B2:B", dtypes={"Total": "int"}),
+    ),
     "AF974": fails(lambda run: run.small(small(rows_json="{}"))),
 }

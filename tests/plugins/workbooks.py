@@ -8,6 +8,7 @@ from typing import Any
 
 from aetherflow_excel.fill_from_file import excel_fill_from_file
 from aetherflow_excel.fill_small import excel_fill_small
+from aetherflow_excel.read_step import excel_read
 from aetherflow_excel.validate_template import excel_validate_template
 from openpyxl import Workbook, load_workbook
 from openpyxl.workbook.defined_name import DefinedName
@@ -35,6 +36,12 @@ class ExcelRun(FakeRun):
         """Run `excel_validate_template`; return the outputs."""
         given = {"template_path": "t.xlsx", "required_names": list(names), **inputs}
         return dict((await run_step(excel_validate_template, given, self)).outputs)
+
+    async def read(self, **inputs: Any) -> dict[str, Any]:
+        """Run `excel_read` on `b.xlsx`; return the outputs."""
+        return dict(
+            (await run_step(excel_read, {"path": "b.xlsx", "output": "o.csv", **inputs}, self)).outputs
+        )
 
     async def _fill(
         self, step: StepType, targets: tuple[Mapping[str, Any], ...], more: Any

@@ -1,0 +1,457 @@
+"""The steps that fill a template: what comes into the workbook, and what fails before it is written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from openpyxl import Workbook, load_workbook
+from openpyxl.styles import Font
+from python_calamine import load_workbook as load_calamine
+
+from aetherflow import StepError
+from tests.plugins.libreoffice import converted
+from tests.plugins.workbooks import ExcelRun
+
+CARD = "4000123412341234"
+MARKED = {
+    "B2": "SALES",
+    "B3": "shop",
+    "C3": "amount",
+    "B4": "sample",
+    "C4": 1,
+    "B5": "Total",
+    "C5": "=SUM(C4:C4)",
+}
+NAMED = {"B3": "shop", "C3": "amount", "B5": "Total", "C5": "=SUM(C4:C4)"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ExcelRun:
+    return ExcelRun(tmp_path)
+
+
+@pytest.fixture
+def named(run: ExcelRun) -> ExcelRun:
+    run.template(NAMED, {"SALES": "Report!$B$4"})
+    return run
+
+
+@pytest.fixture
+def marked(run: ExcelRun) -> ExcelRun:
+    run.template(MARKED)
+    return run
+
+
+def cells(run: ExcelRun, area: str, sheet: str = "Report") -> list[list[Any]]:
+    """Return the values of an area of the written workbook."""
+    return [[cell.value for cell in row] for row in load_workbook(run.artifacts / "o.xlsx")[sheet][area]]
+
+
+def rows(*values: Any) -> dict[str, Any]:
+    return {"rows_json": [list(one) for one in values], "columns_json": ["shop", "amount"]}
+
+
+@pytest.mark.asyncio
+async def test_small_rows_replace_what_is_at_a_name(named: ExcelRun) -> None:
+    done = await named.small({"anchor": "SALES", **rows(["north", 5])})
+
+    assert cells(named, "B3:C5") == [["shop", "amount"], ["north", 5], ["Total", "=SUM(C4:C4)"]]
+    assert done == {
+        "output": str(named.artifacts / "o.xlsx"),
+        "written": [
+            {
+                "name": "target",
+                "sheet": "Report",
+                "rows": 1,
+                "cols": 2,
+                "data_rows": 1,
+                "start_cell": [4, 2],
+                "start": "Report!B4",
+                "first_data_cell": "B4",
+                "mode": "report_region",
+                "insert": "replace",
+                "header_mode": "template",
+                "header_style": "template",
+                "style_mode": "none",
+                "template_has_header": False,
+                "type_cast": "none",
+            }
+        ],
+    }
+
+
+@pytest.mark.asyncio
+async def test_small_rows_below_a_marker(marked: ExcelRun) -> None:
+    target = {"anchor": "sales", "insert": "below", "anchor_clear": True, "clear_style_row": True}
+    done = await marked.small({**target, **rows(["north", 5], ["south", 7])})
+
+    assert cells(marked, "B2:C6") == [
+        [None, None],
+        ["shop", "amount"],
+        ["north", 5],
+        ["south", 7],
+        ["Total", "=SUM(C4:C5)"],
+    ]
+    (written,) = done["written"]
+    assert (written["start_cell"], written["first_data_cell"]) == ([3, 2], "B4")
+    assert (written["template_has_header"], written["rows"]) == (True, 2)
+
+
+@pytest.mark.asyncio
+async def test_a_header_is_written_over_that_of_the_template(marked: ExcelRun) -> None:
+    target = {"anchor": "SALES", "header_mode": "override", "rows_json": [["n"]], "columns_json": ["name"]}
+    await marked.small({**target, "header_clear_width": 2})
+    assert cells(marked, "B2:C4") == [["SALES", None], ["name", None], ["n", 1]]
+
+    await marked.small({**target, "header_clear": False})
+    assert cells(marked, "B3:C3") == [["name", "amount"]]
+
+
+@pytest.mark.asyncio
+async def test_a_header_is_inserted_with_the_rows(named: ExcelRun) -> None:
+    target = {"cell": "B5", "sheet": "Report", "insert": "below", "header_mode": "append"}
+    done = await named.small({**target, **rows(["n", 1], ["s", 2])})
+
+    assert cells(named, "B5:C8") == [["shop", "amount"], ["n", 1], ["s", 2], ["Total", "=SUM(C4:C4)"]]
+    assert (done["written"][0]["rows"], done["written"][0]["start"]) == (3, "Report!B5")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rows_json": '[["n", 1], ["s", null]]', "columns_json": '["shop", "amount"]'},
+        {"rows_json": [{"shop": "n", "amount": 1}, {"shop": "s"}]},
+        {
+            "rows_json": json.dumps([{"amount": 1, "shop": "n"}, {"shop": "s"}]),
+            "columns_json": ["shop", "amount"],
+        },
+        {"rows_json": [["n", 1], ["s"]]},
+    ],
+)
+async def test_rows_are_lists_or_mappings_or_json(named: ExcelRun, given: dict[str, Any]) -> None:
+    await named.small({"anchor": "SALES", "insert": "below", **given})
+    assert cells(named, "B4:C5") == [["n", 1], ["s", None]]
+
+
+@pytest.mark.asyncio
+async def test_no_rows_are_a_report_without_rows(marked: ExcelRun) -> None:
+    done = await marked.small({"anchor": "SALES", "insert": "below", "rows_json": []})
+    assert (done["written"][0]["rows"], cells(marked, "B3:B5")) == (0, [["shop"], ["sample"], ["Total"]])
+
+
+@pytest.mark.asyncio
+async def test_values_of_the_data_stay_what_they_are(named: ExcelRun) -> None:
+    values = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        CARD,
+        int(CARD),
+        12,
+        1.5,
+        True,
+        None,
+        "2026-01-31",
+        "_x0041_",
+        "a\r\nb <&>",
+        "",
+    ]
+    await named.small({"anchor": "SALES", "rows_json": [values]})
+
+    expected = [*values[:5], CARD, *values[6:11], "_x005F_x0041_", "a\r\nb <&>", None]
+    (found,) = cells(named, "B4:O4")
+    assert [*found[:12], found[13]] == [*expected[:12], expected[13]], "openpyxl shows _x005F_ for _"
+    assert found[12] in {"a\r\nb <&>", "a_x000D_\nb <&>"}
+    sheet = load_workbook(named.artifacts / "o.xlsx")["Report"]
+    assert {cell.data_type for cell in sheet[4][1:5]} == {"s"}, "no formula comes from data"
+    read = load_calamine(str(named.artifacts / "o.xlsx")).get_sheet_by_name("Report").to_python()
+    assert read[1][:10] == [*expected[:9], ""]
+
+
+@pytest.mark.asyncio
+async def test_types_by_dtypes_and_by_looks(named: ExcelRun) -> None:
+    dtypes = {"a": "int", "b": "date", "c": "string", "d": "bool", "gone": "int"}
+    columns, row = list("abcd"), ["7", "2026-01-31", "007", "yes"]
+    done = await named.small(
+        {"anchor": "SALES", "rows_json": [row], "columns_json": columns, "dtypes": dtypes}
+    )
+    assert cells(named, "B4:E4") == [[7, datetime(2026, 1, 31), "007", True]]  # noqa: DTZ001 - openpyxl
+    assert done["written"][0]["type_cast"] == "schema"
+
+    await named.small(
+        {"anchor": "SALES", "rows_json": [row], "type_cast": "basic", "dtypes_json": '{"a": "int"}'}
+    )
+    assert cells(named, "B4:E4") == [[7, datetime(2026, 1, 31), "007", "yes"]]  # noqa: DTZ001
+
+
+@pytest.mark.asyncio
+async def test_the_style_row_gives_its_formats(run: ExcelRun) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Report"
+    for row in (["SALES"], ["shop", "day"], ["sample", date(2026, 1, 1)]):
+        sheet.append(row)
+    sheet["A3"].font, sheet["B3"].number_format = Font(bold=True), "dd.mm.yy"
+    book.save(run.artifacts / "t.xlsx")
+    target = {"anchor": "SALES", "style_mode": "copy_row", "style_apply": "both", "header_mode": "override"}
+    data = {
+        "rows_json": [["n", "2026-02-01"], ["s", "2026-02-02"]],
+        "columns_json": ["x", "y"],
+        "dtypes": {"y": "date"},
+    }
+    await run.small({**target, **data})
+
+    written = load_workbook(run.artifacts / "o.xlsx")["Report"]
+    assert [written.cell(row, 1).font.bold for row in (2, 3, 4)] == [True, True, True]
+    assert [written.cell(row, 2).number_format for row in (2, 3, 4)] == ["dd.mm.yy"] * 3
+    assert written["B4"].value == datetime(2026, 2, 2)  # noqa: DTZ001
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("keys", "code", "why"),
+    [
+        ({"max_rows": 1}, "AF969", r"'target' has 2 rows, more than max_rows: 1"),
+        (
+            {"max_total_rows": 2, "header_mode": "append"},
+            "AF969",
+            "3 rows with the header, more than max_total_rows: 2",
+        ),
+        ({"max_cols": 1}, "AF969", "2 columns, more than max_cols: 1"),
+        ({"row_count": 9, "max_rows": 8}, "AF969", "9 rows, more than max_rows: 8"),
+        ({"rows_json": "[1"}, "AF974", "rows_json is no JSON"),
+        ({"rows_json": [1]}, "AF974", "has the row 1, which is no list: 1"),
+        ({"rows_json": [[1], {"a": 1}]}, "AF974", "has lists and mappings"),
+        ({"columns_json": "{}"}, "AF974", "columns_json is no list, but a dict"),
+        ({"rows_json": [["a", "b\x01"]]}, "AF967", r"row 1, column 'amount' has the character U\+0001"),
+        ({"rows_json": [["a", "b", "c"]]}, "AF968", "row 1 has 3 values, but there are 2 columns"),
+        ({"dtypes": {"a": "money"}}, "AF901", "money"),
+    ],
+)
+async def test_what_fails_leaves_the_output_as_it_was(
+    named: ExcelRun, keys: dict[str, Any], code: str, why: str
+) -> None:
+    (named.artifacts / "o.xlsx").write_text("old")
+    before = sorted(named.artifacts.iterdir())
+    with pytest.raises(StepError, match=why) as error:
+        await named.small({"anchor": "SALES", **rows(["n", 1], ["s", 2]), **keys})
+    assert error.value.code == code
+    assert (named.artifacts / "o.xlsx").read_text() == "old"
+    assert sorted(named.artifacts.iterdir()) == before
+
+
+@pytest.mark.asyncio
+async def test_two_targets_that_overlap_fail_before_anything_is_written(named: ExcelRun) -> None:
+    below = {"name": "two", "cell": "C5", "sheet": "Report", **rows(["x", 1])}
+    with pytest.raises(StepError, match=r"the targets 'target' .* and 'two' .* overlap"):
+        await named.small({"anchor": "SALES", **rows(["n", 1], ["s", 2])}, below)
+    assert not (named.artifacts / "o.xlsx").exists()
+
+    done = await named.small({"anchor": "SALES", "insert": "below", **rows(["n", 1], ["s", 2])}, below)
+    assert [one["start"] for one in done["written"]] == ["Report!B4", "Report!C7"]
+    assert cells(named, "B4:D7") == [
+        ["n", 1, None],
+        ["s", 2, None],
+        [None, None, None],
+        ["Total", "x", 1],
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        ({"output_path": "o.xlsx"}, "output_path"),
+        ({"targets": [{"anchor": "SALES", "rows_json": [], "format": "csv"}]}, "format"),
+        ({"targets": []}, "must not be empty"),
+        ({"targets": [{"anchor": "SALES"}]}, "rows_json"),
+    ],
+)
+async def test_unknown_and_missing_keys_are_errors(named: ExcelRun, inputs: dict[str, Any], why: str) -> None:
+    given = {"targets": [{"anchor": "SALES", "rows_json": []}], **inputs}
+    with pytest.raises((StepError, msgspec.ValidationError), match=why):
+        await named.small(**given)
+
+
+REGION = {"name": "sales", "anchor": "SALES", "mode": "report_region"}
+LINES = ("shop,amount", "north,5", '"south\nwest",7')
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.csv.gz", "a.jsonl", "a.parquet", "odd.csv"])
+async def test_files_of_every_format_go_into_a_region(named: ExcelRun, name: str) -> None:
+    more: dict[str, Any] = {"dtypes": {"amount": "int"}}
+    path = named.artifacts / name
+    match name:
+        case "a.csv":
+            named.write(name, *LINES)
+        case "a.tsv" | "a.txt":
+            named.write(name, *(line.replace(",", "\t") for line in LINES))
+        case "a.csv.gz":
+            path.write_bytes(gzip.compress("\n".join(LINES).encode()))
+        case "a.jsonl":
+            named.write(name, '{"shop":"north","amount":5}', '{"shop":"south\\nwest","amount":7}')
+        case "a.parquet":
+            pq.write_table(pa.table({"shop": ["north", "south\nwest"], "amount": [5, 7]}), path)
+        case _:
+            path.write_bytes("shop;amount\r\n'north';5\r\n'south\nwest';7\r\n".encode("utf-16"))
+            more |= {"delimiter": ";", "file": {"quotechar": "'", "encoding": "utf-16", "delimiter": "!"}}
+    done = await named.from_file({**REGION, "source_path": name, **more})
+
+    assert cells(named, "B3:C6") == [["shop", "amount"], ["north", 5], ["south\nwest", 7], [None, None]]
+    (written,) = done["written"]
+    assert (written["insert"], written["mode"], written["rows"]) == ("below", "report_region", 2)
+    assert cells(named, "B7:C7") == [["Total", "=SUM(C4:C5)"]]
+
+
+@pytest.mark.asyncio
+async def test_columns_without_a_header_in_the_file(named: ExcelRun) -> None:
+    named.write("a.csv", "north,5")
+    target = {**REGION, "source_path": "a.csv", "read_header": False, "header_mode": "append"}
+    await named.from_file({**target, "columns": ["x", "y"]})
+    assert cells(named, "B4:C5") == [["x", "y"], ["north", "5"]]
+    await named.from_file({**target, "columns_json": '["x", "y"]'})
+    assert cells(named, "B4:C5") == [["x", "y"], ["north", "5"]]
+    await named.from_file({**target, "include_header": False})
+    assert cells(named, "B4:C4") == [["north", "5"]]
+
+
+@pytest.mark.asyncio
+async def test_a_data_sheet_is_made_with_header_filter_and_frozen_pane(named: ExcelRun) -> None:
+    named.write("a.csv", *LINES)
+    plain = {
+        "name": "plain",
+        "source_path": "a.csv",
+        "freeze_panes": False,
+        "autofilter": False,
+        "header_bold": False,
+    }
+    old = {"name": "old", "source_path": "a.csv", "sheet": "Report", "cell": "F1"}
+    done = await named.from_file(
+        {"name": "raw", "source_path": "a.csv"}, {**plain, "data_sheet_prefix": "d "}, old
+    )
+
+    book = load_workbook(named.artifacts / "o.xlsx")
+    assert book.sheetnames == ["Report", "DATA_raw", "d plain"]
+    raw, plain_sheet = book["DATA_raw"], book["d plain"]
+    assert (raw.freeze_panes, raw.auto_filter.ref, raw["A1"].font.bold) == ("A2", "A1:B3", True)
+    assert (plain_sheet.freeze_panes, plain_sheet.auto_filter.ref, plain_sheet["A1"].font.bold) == (
+        None,
+        None,
+        False,
+    )
+    assert [[cell.value for cell in row] for row in raw["A1:B3"]] == [
+        ["shop", "amount"],
+        ["north", "5"],
+        ["south\nwest", "7"],
+    ]
+    assert cells(named, "F1:G2") == [["shop", "amount"], ["north", "5"]]
+    assert [one["start"] for one in done["written"]] == ["DATA_raw!A1", "'d plain'!A1", "Report!F1"]
+    assert {one["mode"] for one in done["written"]} == {"data_sheet"}
+
+
+@pytest.mark.asyncio
+async def test_a_region_with_more_rows_than_its_threshold_is_an_error(named: ExcelRun) -> None:
+    named.write("a.csv", *LINES)
+    target = {**REGION, "source_path": "a.csv"}
+    with pytest.raises(StepError, match="target 'sales' has 3 rows, and its rows_threshold is 2") as error:
+        await named.from_file({**target, "rows_threshold": 2})
+    assert error.value.code == "AF970"
+    with pytest.raises(StepError, match="has 2 rows, and its rows_threshold is 1"):
+        await named.from_file({**target, "count_mode": "csv_parse"}, rows_threshold=1)
+    with pytest.raises(StepError, match="has 99 rows"):
+        await named.from_file({**target, "row_count": 99, "rows_threshold": 2})
+    await named.from_file({**target, "rows_threshold": 2, "count_mode": "csv_parse"})
+    await named.from_file({**target, "rows_threshold": 1, "fail_on_threshold": False})
+    await named.from_file({"name": "raw", "source_path": "a.csv"}, rows_threshold=1)
+
+
+@pytest.mark.asyncio
+async def test_more_rows_than_a_sheet_has_fail_before_anything_is_written(named: ExcelRun) -> None:
+    (named.artifacts / "a.csv").write_bytes(b"x\n" + b"1\n" * 1_048_576)
+    with pytest.raises(StepError, match=r"would end in row 1,048,577, and a sheet has 1,048,576"):
+        await named.from_file({"source_path": "a.csv"})
+    assert not (named.artifacts / "o.xlsx").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_is_not_there_is_an_error(named: ExcelRun) -> None:
+    with pytest.raises(StepError, match=r"cannot read .*gone.csv"):
+        await named.from_file({**REGION, "source_path": "gone.csv"})
+
+
+@pytest.mark.asyncio
+async def test_parquet_values_are_dates_and_decimals(named: ExcelRun) -> None:
+    table = pa.table(
+        {
+            "day": [date(2026, 1, 31), None],
+            "amount": pa.array([Decimal("12.50"), Decimal("12345678901234.5678")], pa.decimal128(18, 4)),
+            "id": [int(CARD), 5],
+        }
+    )
+    pq.write_table(table, named.artifacts / "a.parquet")
+    await named.from_file({**REGION, "source_path": "a.parquet"})
+    assert cells(named, "B4:D5") == [
+        [datetime(2026, 1, 31), 12.5, CARD],  # noqa: DTZ001 - openpyxl
+        [None, "12345678901234.5678", 5],
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_template_may_be_filled_in_place_and_its_own_kind_decides_the_suffix(named: ExcelRun) -> None:
+    await named.small({"anchor": "SALES", "insert": "below", **rows(["n", 1])}, output="t.xlsx")
+    await named.small({"anchor": "SALES", "insert": "below", **rows(["s", 2])}, template_path="t.xlsx")
+    assert [row[0] for row in cells(named, "B4:B5")] == ["s", "n"]
+    for name in ("o.xlsm", "o.xls", "o.csv"):
+        with pytest.raises(StepError, match=f"Excel would not open {name}"):
+            await named.small({"anchor": "SALES", **rows(["n", 1])}, output=name)
+
+
+@pytest.mark.asyncio
+async def test_libreoffice_opens_what_was_written_and_computes_it(run: ExcelRun, tmp_path: Path) -> None:
+    make: dict[str, Callable[[dict[str, Any]], Any]] = {"small": run.small, "file": run.from_file}
+    run.template({**MARKED, "Other!A1": "=SUM(Report!C4:C4)"})
+    run.write("a.csv", "shop,amount,day", "=1+1,5,2026-01-31", "süd & <ost>,7,2026-02-28")
+    target = {
+        "anchor": "SALES",
+        "insert": "below",
+        "clear_style_row": True,
+        "dtypes": {"amount": "int", "day": "date"},
+    }
+    data = {"rows_json": [["=1+1", 5, "2026-01-31"], ["süd & <ost>", 7, "2026-02-28"]]}
+    files = []
+    for name, fill in make.items():
+        own = data | {"columns_json": ["shop", "amount", "day"]}
+        more = own if name == "small" else {"source_path": "a.csv", "mode": "report_region"}
+        await fill({**target, **more})
+        files.append((run.artifacts / "o.xlsx").rename(run.artifacts / f"{name}.xlsx"))
+    for path in converted(files, "ods", tmp_path):
+        report = load_calamine(str(path)).get_sheet_by_name("Report").to_python()
+        other = load_calamine(str(path)).get_sheet_by_name("Other").to_python()
+        assert report[2:5] == [
+            ["=1+1", 5.0, date(2026, 1, 31)],
+            ["süd & <ost>", 7.0, date(2026, 2, 28)],
+            ["Total", 12.0, ""],
+        ]
+        assert other == [[12.0]]
+        for choice, text in (
+            ("B4:D5", "=1+1,5,2026-01-31\nsüd & <ost>,7,2026-02-28\n"),
+            ("Other!A1", "12\n"),
+        ):
+            await run.read(path=str(path), range=choice, header=False)
+            assert (run.artifacts / "o.csv").read_text().partition("\n")[2] == text
+    with pytest.raises(StepError, match="the sheet 'x' does not exist"):
+        await run.read(path=str(path), sheet="x")
