@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from excel_fills import excel_fills
 from floors import ROWS_PER_JOB, grouped_rows, one_row_commits
 from many_runs import many_runs
 from masking import masking
@@ -44,6 +45,7 @@ def main() -> None:
         "sftp": sftp_transfers,
         "smb": smb_files,
         "memory": transfer_memory,
+        "excel": excel_fills,
     }
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("group", nargs="*", choices=[*groups, []], help="which groups to run")
